@@ -1,0 +1,218 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prometheus: raw samples and single numbers, and a refusal to read anything else into an answer.
+
+An answer that is not exactly what was asked (HTML from a proxy, an error with status 200, warnings of partial
+results, several series where one is expected, NaN) measures nothing and raises ``MetricsError``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import ssl
+import string
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..errors import ApiError, InputError, MeshError, Problem
+from ..model.statistics_counters import Sample
+
+MAX_ANSWER = 64 * 1024 * 1024
+MAX_SERIES = 50_000
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9._-]{0,253}")
+
+
+class MetricsError(MeshError):
+    """The metrics could not be read: the verdict is "cannot measure", never a pass and never a fail."""
+
+
+class ServiceProxy(Protocol):
+    """The part of the Kubernetes client that reaches a Service through the API server."""
+
+    def service_proxy_get(
+        self,
+        namespace: str,
+        service: str,
+        port: int | str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Any:
+        """GET, parsed as JSON where it is JSON."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrometheusOptions:
+    """Where Prometheus is: a URL, or a Service that the API server reaches for us.
+
+    :param url: such as ``https://prometheus.example.com``. :param bearer_token: secret, never shown.
+    :param ca_cert: PEM file. :param namespace: with ``service`` and ``port``: the Service.
+    """
+
+    url: str = ""
+    bearer_token: str = dataclasses.field(default="", repr=False)
+    ca_cert: str = ""
+    validate_certs: bool = True
+    namespace: str = ""
+    service: str = ""
+    port: int | str = 9090
+    timeout: float = 10.0
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> PrometheusOptions:
+        """Reads module option ``prometheus``.
+
+        :raises InputError: neither or both of ``url`` and ``service``, or a URL that is not http(s).
+        """
+        given = {key: value for key, value in params.items() if value is not None}
+        options = cls(**given)
+        if bool(options.url) == bool(options.service):
+            raise InputError(
+                [Problem("prometheus", "give either url or namespace and service", "prometheus")]
+            )
+        if options.service and not options.namespace:
+            raise InputError([Problem("prometheus.namespace", "is missing", "prometheus")])
+        if options.url and urllib.parse.urlsplit(options.url).scheme not in ("http", "https"):
+            raise InputError([Problem("prometheus.url", "is not an http or https URL", "prometheus")])
+        return options
+
+
+class Prometheus:
+    """Queries of one Prometheus server."""
+
+    def __init__(self, options: PrometheusOptions, proxy: ServiceProxy | None = None) -> None:
+        self._options = options
+        self._proxy = proxy
+
+    def raw_samples(self, selector: str, lookback: float) -> list[Sample]:
+        """The newest raw sample of every series that was scraped in the last ``lookback`` seconds.
+
+        A range selector returns stored samples with their scrape times; an instant selector would stamp old
+        values with the time of the query, so that stale data looks fresh.
+        """
+        result = self._query(f"{selector}[{max(1, math.ceil(lookback))}s]", "matrix")
+        samples: list[Sample] = []
+        for series in result:
+            try:
+                at, value = series["values"][-1]
+                labels = frozenset((str(key), str(text)) for key, text in series["metric"].items())
+                samples.append(Sample(labels, float(at), float(value)))
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                raise MetricsError("Prometheus answered with a series that has no samples") from error
+        return samples
+
+    def number(self, query: str) -> float | None:
+        """The one finite number that a query answers with; ``None`` when it answers with nothing.
+
+        :raises MetricsError: more than one series, NaN, infinity, or any other type of answer.
+        """
+        result = self._query(query, "vector", "scalar")
+        if not result:
+            return None
+        if isinstance(result[0], int | float):  # a scalar is [time, "value"]
+            text = result[1]
+        elif len(result) > 1:
+            raise MetricsError(f"the query answers with {len(result)} series, one is needed")
+        else:
+            text = result[0].get("value", [None, None])[1]
+        try:
+            value = float(text)
+        except (TypeError, ValueError) as error:
+            raise MetricsError("the query's answer is not a number") from error
+        if not math.isfinite(value):
+            raise MetricsError(f"the query's answer is {value}")
+        return value
+
+    def _query(self, query: str, *kinds: str) -> list[Any]:
+        answer = self._get("/api/v1/query", {"query": query})
+        if not isinstance(answer, Mapping) or answer.get("status") != "success":
+            cause = answer.get("error") if isinstance(answer, Mapping) else "the answer is not JSON"
+            raise MetricsError(f"Prometheus refused the query: {str(cause)[:200]}")
+        if answer.get("warnings"):
+            raise MetricsError(f"Prometheus answered partially: {str(answer['warnings'])[:200]}")
+        data = answer.get("data")
+        if not isinstance(data, Mapping) or data.get("resultType") not in kinds:
+            raise MetricsError(f"Prometheus did not answer with {' or '.join(kinds)}")
+        result = data.get("result")
+        if not isinstance(result, list):
+            raise MetricsError("Prometheus answered without a result list")
+        if len(result) > MAX_SERIES:
+            raise MetricsError(f"Prometheus answered with {len(result)} series, more than {MAX_SERIES}")
+        return result
+
+    def _get(self, path: str, query: Mapping[str, str]) -> Any:
+        options = self._options
+        if options.url:
+            return self._get_url(path, query)
+        if self._proxy is None:
+            raise MetricsError("no API server connection to reach Prometheus through")
+        try:
+            answer = self._proxy.service_proxy_get(
+                options.namespace, options.service, options.port, path, query, timeout=options.timeout
+            )
+        except ApiError as error:
+            raise MetricsError(
+                f"Prometheus {options.namespace}/{options.service}:{options.port} did not answer"
+                f" through the API server: {error.reason or error.status}"
+            ) from error
+        return _parse(answer) if isinstance(answer, str | bytes) else answer
+
+    def _get_url(self, path: str, query: Mapping[str, str]) -> Any:
+        options = self._options
+        url = f"{options.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
+        request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310  # scheme checked
+        if options.bearer_token:
+            request.add_header("Authorization", f"Bearer {options.bearer_token}")
+        try:
+            with urllib.request.urlopen(request, timeout=options.timeout, context=self._tls()) as response:  # noqa: S310
+                return _parse(response.read(MAX_ANSWER + 1))
+        except urllib.error.HTTPError as error:
+            # Prometheus explains a bad query in a JSON body with status 400 or 422
+            if error.code in (400, 422):
+                return _parse(error.read(65536))
+            raise MetricsError(f"Prometheus answered with status {error.code}") from error
+        except (OSError, ValueError) as error:
+            raise MetricsError(f"Prometheus did not answer: {error}") from error
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._options.url.startswith("https:"):
+            return None
+        context = ssl.create_default_context(cafile=self._options.ca_cert or None)
+        if not self._options.validate_certs:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _parse(body: str | bytes) -> Any:
+    if len(body) > MAX_ANSWER:
+        raise MetricsError("Prometheus answered with more than 64 MiB")
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise MetricsError("the answer is not JSON; is this really Prometheus?") from error
+
+
+def fill_query(query: str, values: Mapping[str, str]) -> str:
+    """Fills ``$service``, ``$namespace``, ``$canary_workload`` and the like into PromQL.
+
+    :raises InputError: an unknown placeholder, or a value that could end a label matcher.
+    """
+    for name, value in values.items():
+        if not _SAFE_VALUE.fullmatch(value):
+            raise InputError(
+                [Problem(name, "holds characters that are not allowed in a query", "promql-value")]
+            )
+    try:
+        return string.Template(query).substitute(values)
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            [Problem("query", f"has an unknown placeholder {error}", "promql-placeholder")]
+        ) from error

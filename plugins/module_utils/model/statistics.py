@@ -1,0 +1,188 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sequential tests on counts of bad requests: valid at any number of looks. Pure functions.
+
+Every test is an e-process: a running product of likelihood ratios that starts at 1 and whose expectation
+stays at most 1 while its hypothesis holds. By Ville's inequality it ever reaches ``1/a`` with probability at
+most ``a``, however often and whenever somebody looks (Wald 1945; Ramdas et al., "Game-theoretic statistics
+and safe anytime-valid inference", 2023). So one declared error rate holds for a whole rollout.
+
+All functions work with natural logarithms of e-values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests of both arms in one window of one phase; ``bad`` is a subset of ``total``."""
+
+    phase: int
+    canary_total: int
+    canary_bad: int
+    stable_total: int = 0
+    stable_bad: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.canary_bad <= self.canary_total and 0 <= self.stable_bad <= self.stable_total):
+            raise ValueError(f"bad requests must lie between 0 and the total: {self}")
+
+
+def log_mean_exp(values: Sequence[float]) -> float:
+    """Logarithm of the mean of ``exp(values)``: the mixture of e-values is an e-value."""
+    top = max(values)
+    if math.isinf(top):
+        return top
+    return top + math.log(sum(math.exp(value - top) for value in values) / len(values))
+
+
+def binomial_log_ratio(bad: int, total: int, *, against: float, under: float) -> float:
+    """Log likelihood ratio of ``bad`` of ``total`` for the bad share ``against`` over the share ``under``."""
+    return bad * math.log(against / under) + (total - bad) * math.log((1 - against) / (1 - under))
+
+
+def odds_log_ratio(counts: Counts, odds_ratio: float) -> float:
+    """Log likelihood ratio that the canary's odds of a bad request are ``odds_ratio`` times the stable's.
+
+    Exact and free of nuisance: given the window's total of bad requests, the canary's part is
+    hypergeometric if both arms are alike, and Fisher's noncentral hypergeometric otherwise. The common
+    level of errors may differ between windows, so a bad minute of a dependency that hits both arms is no
+    evidence. 0 when a window tells nothing (no bad requests, or only one arm has traffic).
+    """
+    bad = counts.canary_bad + counts.stable_bad
+    if bad == 0 or counts.canary_total == 0 or counts.stable_total == 0:
+        return 0.0
+    low = max(0, bad - counts.stable_total)
+    high = min(bad, counts.canary_total)
+    if low == high:
+        return 0.0
+    slope = math.log(odds_ratio)
+    # terms of the normaliser sum_k C(n, k) C(m, bad - k) r^k, and of the same sum for r = 1
+    term = 0.0
+    plain_terms, weighted_terms = [term], [low * slope]
+    for drawn in range(low, high):
+        term += math.log(counts.canary_total - drawn) - math.log(drawn + 1)
+        term += math.log(bad - drawn) - math.log(counts.stable_total - bad + drawn + 1)
+        plain_terms.append(term)
+        weighted_terms.append(term + (drawn + 1) * slope)
+    return counts.canary_bad * slope - (_log_sum_exp(weighted_terms) - _log_sum_exp(plain_terms))
+
+
+def restarting(log_ratios: Iterable[tuple[int, float]], phases: int) -> float:
+    """Log e-value of a test that is begun anew in every phase, so that early good news hides no late harm.
+
+    The tests begun in phase 1..``phases`` share the error rate equally: their mean is an e-process.
+
+    :param log_ratios: (phase number, log ratio) of each window in time order.
+    """
+    sums = [0.0] * phases
+    for phase, value in log_ratios:
+        for start in range(min(phase, phases)):
+            sums[start] += value
+    return log_mean_exp(sums)
+
+
+def harm_grid(acceptable: float, limit: float) -> tuple[float, ...]:
+    """Bad shares that the absolute harm test looks for: at the limit, clearly over it, half broken."""
+    return (limit, min(0.9, limit * 4), max(0.5, (1 + limit) / 2)) if acceptable < limit else ()
+
+
+def absolute_harm(windows: Sequence[Counts], *, acceptable: float, limit: float, phases: int) -> float:
+    """Log e-value against "the canary's bad share is at most ``acceptable``". High = stop."""
+    return log_mean_exp(
+        [
+            restarting(
+                (
+                    (
+                        w.phase,
+                        binomial_log_ratio(w.canary_bad, w.canary_total, against=share, under=acceptable),
+                    )
+                    for w in windows
+                ),
+                phases,
+            )
+            for share in harm_grid(acceptable, limit)
+        ]
+    )
+
+
+ODDS_GRID = (2.0, 5.0, 20.0)
+
+
+def relative_harm(windows: Sequence[Counts], *, phases: int) -> float:
+    """Log e-value against "the canary is no worse than the concurrent stable". High = stop."""
+    return log_mean_exp(
+        [restarting(((w.phase, odds_log_ratio(w, odds)) for w in windows), phases) for odds in ODDS_GRID]
+    )
+
+
+def absolute_health(windows: Sequence[Counts], *, acceptable: float, limit: float) -> float:
+    """Log e-value against "the canary's bad share is at least ``limit``". High = promote."""
+    return -sum(
+        binomial_log_ratio(w.canary_bad, w.canary_total, against=limit, under=acceptable) for w in windows
+    )
+
+
+def relative_health(windows: Sequence[Counts], *, odds_ratio: float) -> float:
+    """Log e-value against "the canary's odds are at least ``odds_ratio`` times the stable's"."""
+    return -sum(odds_log_ratio(w, odds_ratio) for w in windows)
+
+
+def interval(bad: int, total: int, error: float) -> tuple[float, float]:
+    """Confidence sequence of a bad share: holds at every look at once with probability ``1 - error``.
+
+    From the Beta(1/2, 1/2) mixture of likelihood ratios. :returns: lower and upper bound.
+    """
+    if total == 0:
+        return 0.0, 1.0
+    threshold = -math.log(error)
+    mixture = _log_beta(bad + 0.5, total - bad + 0.5) - _log_beta(0.5, 0.5)
+
+    def excess(share: float) -> float:
+        likelihood = (bad * math.log(share) if bad else 0.0) + (
+            (total - bad) * math.log1p(-share) if total > bad else 0.0
+        )
+        return mixture - likelihood - threshold
+
+    estimate = bad / total
+    low = 0.0 if bad == 0 else _root(excess, estimate, 1e-12)
+    high = 1.0 if bad == total else _root(excess, estimate, 1 - 1e-12)
+    return low, high
+
+
+def requests_for_health(share: float, *, acceptable: float, limit: float, error: float) -> int | None:
+    """Canary requests after which the evidence of health is expected at the true bad share ``share``.
+
+    Wald's approximation. ``None`` when evidence never comes because the share is too near the limit.
+    """
+    drift = -binomial_log_ratio(0, 1, against=limit, under=acceptable) * (1 - share) - share * math.log(
+        limit / acceptable
+    )
+    if drift <= 0:
+        return None
+    return math.ceil(-math.log(error) / drift)
+
+
+def _root(excess: Callable[[float], float], inside: float, outside: float) -> float:
+    near, far = inside, outside
+    for _ in range(60):
+        middle = (near + far) / 2
+        if excess(middle) < 0:
+            near = middle
+        else:
+            far = middle
+    return far
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _log_sum_exp(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
