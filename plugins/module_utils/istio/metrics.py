@@ -22,10 +22,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..errors import ApiError, InputError, MeshError, Problem
-from ..model.statistics_counters import Sample
 
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_SERIES = 50_000
+# labels, scrape time in seconds since the epoch, value
+RawSample = tuple[frozenset[tuple[str, str]], float, float]
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._-]{0,253}")
 
 
@@ -42,6 +43,7 @@ class ServiceProxy(Protocol):
         service: str,
         port: int | str,
         path: str,
+        *,
         query: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> Any:
@@ -91,19 +93,19 @@ class Prometheus:
         self._options = options
         self._proxy = proxy
 
-    def raw_samples(self, selector: str, lookback: float) -> list[Sample]:
+    def raw_samples(self, selector: str, lookback: float) -> list[RawSample]:
         """The newest raw sample of every series that was scraped in the last ``lookback`` seconds.
 
         A range selector returns stored samples with their scrape times; an instant selector would stamp old
         values with the time of the query, so that stale data looks fresh.
         """
         result = self._query(f"{selector}[{max(1, math.ceil(lookback))}s]", "matrix")
-        samples: list[Sample] = []
+        samples: list[RawSample] = []
         for series in result:
             try:
                 at, value = series["values"][-1]
                 labels = frozenset((str(key), str(text)) for key, text in series["metric"].items())
-                samples.append(Sample(labels, float(at), float(value)))
+                samples.append((labels, float(at), float(value)))
             except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
                 raise MetricsError("Prometheus answered with a series that has no samples") from error
         return samples
@@ -155,7 +157,7 @@ class Prometheus:
             raise MetricsError("no API server connection to reach Prometheus through")
         try:
             answer = self._proxy.service_proxy_get(
-                options.namespace, options.service, options.port, path, query, timeout=options.timeout
+                options.namespace, options.service, options.port, path, query=query, timeout=options.timeout
             )
         except ApiError as error:
             raise MetricsError(

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who set a field of an object (``metadata.managedFields``), and whether that writer would set it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+# Writers that watch their source and put a field back within minutes: a change behind them starts a fight.
+CONTROLLER_PATTERNS = (
+    "argocd*",
+    "*-controller",
+    "helm",
+    "flux*",
+    "fleet*",
+    "kapp*",
+    "configsync*",
+    "config-sync*",
+    "cert-manager*",
+    "external-secrets*",
+    "terraform*",
+    "pulumi*",
+)
+# A person's tool, also when it uses server-side apply.
+HAND_TOOLS = ("kubectl*", "oc", "k9s*", "lens*", "mozilla*")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class FieldOwner:
+    """A field manager and the operation (``Apply`` or ``Update``) by which it owns a field."""
+
+    manager: str
+    operation: str
+
+    def is_steady(self, ours: str) -> bool:
+        """Whether this owner would put the field back after we changed it.
+
+        Controllers and infrastructure code do. So does anything else that declares the field by server-side
+        apply, except a person's own tool and ``ours``, the field manager of the caller.
+        """
+        name = self.manager.lower()
+        if self.manager == ours:
+            return False
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in CONTROLLER_PATTERNS):
+            return True
+        return self.operation == "Apply" and not any(fnmatch.fnmatchcase(name, tool) for tool in HAND_TOOLS)
+
+
+def owners_of(obj: Mapping[str, Any], path: Sequence[str]) -> tuple[FieldOwner, ...]:
+    """The owners of the field at ``path``, such as ``("metadata", "labels", "istio-injection")``.
+
+    Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management (``fieldsV1``).
+    """
+    owners = set()
+    for entry in (obj.get("metadata") or {}).get("managedFields") or ():
+        node: Any = entry.get("fieldsV1") or {}
+        for key in path:
+            node = node.get(f"f:{key}") if isinstance(node, Mapping) else None
+            if node is None:
+                break
+        if node is not None:
+            owners.add(FieldOwner(str(entry.get("manager", "")), str(entry.get("operation", ""))))
+    return tuple(sorted(owners))
+
+
+def steady_owners(owners: Iterable[FieldOwner], ours: str) -> list[str]:
+    """Names of those ``owners`` that would put the field back."""
+    return sorted({owner.manager for owner in owners if owner.is_steady(ours)})
