@@ -1,0 +1,208 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which Istio minors exist, how long each is maintained, and on which Kubernetes minors each is supported.
+
+The table is data with a date: it says what was known on ``TABLE_DATE``. A caller may hand in rows of its own
+for minors that appeared later (``support_table``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError, Problem
+
+TABLE_DATE = datetime.date(2026, 9, 21)
+
+_MINOR = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
+_STABLE = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
+_KUBERNETES = re.compile(r"v?(\d+)\.(\d+)", re.ASCII)
+
+Minor = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Support:
+    """One Istio minor.
+
+    :param released: day of the ``.0`` release.
+    :param end_of_life: last day of maintenance, ``None`` while it is not announced. Policy: six weeks after
+        the second next minor (istio.io, supported-releases).
+    :param estimated: whether ``end_of_life`` follows from that policy instead of an announcement.
+    :param kubernetes: oldest and newest supported Kubernetes minor.
+    """
+
+    minor: Minor
+    released: datetime.date | None
+    end_of_life: datetime.date | None
+    kubernetes: tuple[Minor, Minor]
+    estimated: bool = False
+
+    def is_over(self, today: datetime.date) -> bool:
+        """Whether maintenance has ended."""
+        return self.end_of_life is not None and today > self.end_of_life
+
+
+# istio.io: data/compatibility/supportStatus.yml and content/en/docs/releases/supported-releases/index.md.
+SUPPORT_TABLE: Mapping[Minor, Support] = {
+    row.minor: row
+    for row in (
+        Support((1, 28), datetime.date(2025, 11, 5), datetime.date(2026, 7, 1), ((1, 30), (1, 34))),
+        Support(
+            (1, 29),
+            datetime.date(2026, 2, 16),
+            datetime.date(2026, 10, 12),
+            ((1, 31), (1, 35)),
+            estimated=True,
+        ),
+        Support((1, 30), datetime.date(2026, 5, 18), None, ((1, 32), (1, 36))),
+        Support((1, 31), datetime.date(2026, 8, 27), None, ((1, 32), (1, 36))),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VersionVerdict:
+    """What is to be said about one combination of versions: refusals and warnings, as sentences."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+
+def minor_text(minor: Minor) -> str:
+    """``(1, 31)`` as ``1.31``."""
+    return f"{minor[0]}.{minor[1]}"
+
+
+def parse_istio_version(version: str) -> tuple[int, int, int] | None:
+    """A stable release ``1.31.0`` as numbers; ``None`` for anything else (Istio's tags have no ``v``)."""
+    match = _STABLE.fullmatch(version)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def parse_kubernetes_minor(version: str) -> Minor | None:
+    """The minor in a server's ``gitVersion`` such as ``v1.36.3`` or ``v1.33.4-eks-1234``."""
+    match = _KUBERNETES.match(version)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def support_table(
+    extra: Mapping[str, Any], *, where: str = "preflight_istio_versions"
+) -> dict[Minor, Support]:
+    """The built-in table with rows added or replaced.
+
+    :param extra: ``{"1.32": {"kubernetes": ["1.33", "1.37"], "end_of_life": "2027-05-01"}}``; the date is
+        optional.
+    :raises InputError: for a row that is not of this shape.
+    """
+    table = dict(SUPPORT_TABLE)
+    problems: list[Problem] = []
+    for name, row in extra.items():
+        support = _row(str(name), row)
+        if support is None:
+            problems.append(
+                Problem(
+                    f"{where}['{name}']",
+                    "is not of the form {kubernetes: ['1.33', '1.37'], end_of_life: '2027-05-01'}",
+                    "version-table",
+                )
+            )
+        else:
+            table[support.minor] = support
+    if problems:
+        raise InputError(problems)
+    return table
+
+
+def _row(name: str, row: Any) -> Support | None:
+    minor = _MINOR.fullmatch(name)
+    if minor is None or not isinstance(row, Mapping) or set(row) - {"kubernetes", "end_of_life"}:
+        return None
+    bounds = row.get("kubernetes")
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        return None
+    matches = [_MINOR.fullmatch(str(bound)) for bound in bounds]
+    low, high = matches
+    if low is None or high is None:
+        return None
+    end = row.get("end_of_life")
+    try:
+        end_of_life = None if end is None else datetime.date.fromisoformat(str(end))
+    except ValueError:
+        return None
+    return Support(
+        (int(minor[1]), int(minor[2])),
+        None,
+        end_of_life,
+        ((int(low[1]), int(low[2])), (int(high[1]), int(high[2]))),
+    )
+
+
+def known_minors(table: Mapping[Minor, Support]) -> str:
+    """The minors of the table for a message: ``1.28, 1.29, 1.30, 1.31``."""
+    return ", ".join(minor_text(minor) for minor in sorted(table))
+
+
+def check_istio_version(
+    version: str, *, table: Mapping[Minor, Support], today: datetime.date, where: str = "istio_version"
+) -> VersionVerdict:
+    """Whether the version exists in the table and is still maintained."""
+    numbers = parse_istio_version(version)
+    if numbers is None:
+        return _refused(where, f"{version!r} is not a stable Istio release such as 1.31.0", "istio-version")
+    support = table.get(numbers[:2])
+    if support is None:
+        return _refused(
+            where,
+            f"Istio {version} is not known (known minors as of {TABLE_DATE}: {known_minors(table)})",
+            "istio-version",
+        )
+    if support.is_over(today):
+        about = "about " if support.estimated else ""
+        name = minor_text(support.minor)
+        return VersionVerdict(
+            (), (f"Istio {name} has been out of support since {about}{support.end_of_life}",)
+        )
+    return VersionVerdict((), ())
+
+
+def check_kubernetes_version(
+    istio_version: str,
+    kubernetes: str,
+    *,
+    table: Mapping[Minor, Support],
+    allow_untested: bool,
+    where: str = "istio_version",
+) -> VersionVerdict:
+    """Whether the cluster's Kubernetes is in the range that this Istio minor supports.
+
+    :param allow_untested: makes an out-of-range cluster a warning.
+    """
+    numbers = parse_istio_version(istio_version)
+    support = table.get(numbers[:2]) if numbers else None
+    if support is None:
+        return VersionVerdict((), ())
+    minor = parse_kubernetes_minor(kubernetes)
+    if minor is None:
+        return VersionVerdict(
+            (), (f"the API server reports the Kubernetes version {kubernetes!r}, which cannot be read",)
+        )
+    low, high = support.kubernetes
+    if low <= minor <= high:
+        return VersionVerdict((), ())
+    message = (
+        f"Istio {minor_text(support.minor)} supports Kubernetes {minor_text(low)} to {minor_text(high)}, "
+        f"the cluster runs {kubernetes}"
+    )
+    if allow_untested:
+        return VersionVerdict((), (message,))
+    return _refused(where, message, "kubernetes-version")
+
+
+def _refused(where: str, message: str, rule: str) -> VersionVerdict:
+    return VersionVerdict((Problem(where, message, rule),), ())
