@@ -1,0 +1,191 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole catalogue as values, and the look-ups that every renderer shares."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from .services import Caller, CircuitBreaker, ConnectionPool, Service
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Server:
+    """One host of a gateway. ``certificate`` names the Secret beside the gateway's pods; without it the host
+    is served as plain HTTP. ``mode`` is SIMPLE, MUTUAL or OPTIONAL_MUTUAL, ``min_tls`` 1.2 or 1.3."""
+
+    where: str
+    host: str
+    certificate: str | None
+    mode: str
+    https_redirect: bool
+    min_tls: str
+    max_tls: str | None
+    cipher_suites: tuple[str, ...]
+    port: int
+    http_port: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Gateway:
+    """A Gateway object in ``namespace``, bound to the pods ``selector`` in ``workload_namespace``."""
+
+    where: str
+    name: str
+    namespace: str
+    workload_namespace: str
+    service_account: str
+    principal: str
+    selector: Mapping[str, str]
+    servers: tuple[Server, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EgressGateway:
+    """The egress gateway that ``via: egress_gateway`` uses. ``host`` and ``port`` are its Service's."""
+
+    host: str
+    port: int
+    workload_namespace: str
+    service_account: str
+    principal: str
+    selector: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExternalPort:
+    """A port that callers use. With ``target_port`` the traffic leaves for another one."""
+
+    name: str
+    number: int
+    protocol: str
+    target_port: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OriginateTls:
+    """TLS that the proxy adds: SNI and accepted names default to the host, the CA to the system's."""
+
+    sni: str | None
+    subject_alt_names: tuple[str, ...]
+    ca_certificates: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExternalService:
+    """Something outside the mesh. ``resolution`` is DNS, STATIC or NONE."""
+
+    where: str
+    name: str
+    namespace: str
+    hosts: tuple[str, ...]
+    ports: tuple[ExternalPort, ...]
+    resolution: str
+    endpoints: tuple[str, ...]
+    callers: tuple[Caller, ...]
+    via_egress_gateway: bool
+    originate_tls: OriginateTls | None
+    timeout: str | None
+    circuit_breaker: CircuitBreaker | None
+    connection_pool: ConnectionPool | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MetricTags:
+    """Changes to the mesh's metrics: ``remove`` drops tags, ``add`` maps tags to bounded expressions."""
+
+    provider: str
+    remove: tuple[str, ...]
+    add: Mapping[str, str]
+    disabled: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Telemetry:
+    """``access_log`` is errors, all or none; ``None`` anywhere leaves the mesh's own setting."""
+
+    access_log: str | None
+    access_log_provider: str
+    trace_sampling_percent: float | None
+    tracing_provider: str | None
+    metrics: MetricTags | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RateLimitService:
+    """The shared rate limit service (envoyproxy/ratelimit) behind ``scope: global``."""
+
+    host: str
+    port: int
+    namespace: str
+    timeout: str
+    deny_on_failure: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A mesh. Services, gateways and external services keep the order in which they were given."""
+
+    name: str
+    namespace: str
+    root_namespace: str
+    mtls_mode: str
+    outbound: str
+    trust_domain: str
+    trust_domain_aliases: tuple[str, ...]
+    cluster_domain: str
+    default_deny: bool
+    sidecar_hosts: tuple[str, ...]
+    services: tuple[Service, ...]
+    gateways: tuple[Gateway, ...]
+    external_services: tuple[ExternalService, ...]
+    egress_gateway: EgressGateway | None
+    telemetry: Telemetry | None
+    rate_limit_service: RateLimitService | None
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that hold services, sorted."""
+        return tuple(sorted({service.namespace for service in self.services}))
+
+    def service(self, name: str, namespace: str | None = None) -> Service | None:
+        """The service of that name, in ``mesh_namespace`` unless told otherwise."""
+        wanted = namespace or self.namespace
+        return next((item for item in self.services if item.name == name and item.namespace == wanted), None)
+
+    def gateway(self, name: str) -> Gateway | None:
+        """The gateway of that name."""
+        return next((item for item in self.gateways if item.name == name), None)
+
+    def principal_of(self, caller: Caller) -> str:
+        """The identity behind an edge; ``""`` for a name that does not exist."""
+        if caller.principal:
+            return caller.principal
+        if caller.gateway:
+            gateway = self.gateway(caller.gateway)
+            return gateway.principal if gateway else ""
+        service = self.service(caller.service or "", caller.namespace)
+        return service.principal if service else ""
+
+    def callees(self, service: Service) -> tuple[Service, ...]:
+        """The services that let ``service`` in, in catalogue order."""
+        return tuple(
+            callee
+            for callee in self.services
+            if any(self.principal_of(caller) == service.principal for caller in all_callers(callee))
+        )
+
+    def external_callees(self, service: Service) -> tuple[ExternalService, ...]:
+        """The external services that list ``service`` as a caller."""
+        return tuple(
+            external
+            for external in self.external_services
+            if any(self.principal_of(caller) == service.principal for caller in external.callers)
+        )
+
+
+def all_callers(service: Service) -> tuple[Caller, ...]:
+    """The allow-list with the scrapers of the service's own metrics endpoint."""
+    return service.callers + (service.scrape.callers if service.scrape else ())

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frame of every computed object: API version, metadata, ownership labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+MANAGER = "servicemesh.istio"
+
+API_VERSIONS = {
+    "ServiceEntry": "networking.istio.io/v1",
+    "Gateway": "networking.istio.io/v1",
+    "DestinationRule": "networking.istio.io/v1",
+    "VirtualService": "networking.istio.io/v1",
+    "Sidecar": "networking.istio.io/v1",
+    "EnvoyFilter": "networking.istio.io/v1alpha3",
+    "PeerAuthentication": "security.istio.io/v1",
+    "AuthorizationPolicy": "security.istio.io/v1",
+    "Telemetry": "telemetry.istio.io/v1",
+    "ConfigMap": "v1",
+}
+"""The kinds that a catalogue renders to, in the order in which a reader meets them."""
+
+Obj = dict[str, Any]
+
+
+def ownership_labels(mesh_name: str) -> dict[str, str]:
+    """The labels by which a mesh finds, lists and prunes its own objects."""
+    return {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: mesh_name}
+
+
+def build(kind: str, name: str, namespace: str, mesh_name: str, spec: Mapping[str, Any]) -> Obj:
+    """An object with ``spec``; fields that are ``None`` are left out at every depth."""
+    return {
+        "apiVersion": API_VERSIONS[kind],
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "labels": ownership_labels(mesh_name)},
+        "spec": compact(spec),
+    }
+
+
+def compact(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` without the entries that are ``None``, at every depth."""
+    return {key: _compact_value(value) for key, value in fields.items() if value is not None}
+
+
+def _compact_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return compact(value)
+    return [_compact_value(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def object_id(obj: Mapping[str, Any]) -> str:
+    """``Kind namespace/name``, as results and messages spell it."""
+    metadata = obj["metadata"]
+    return f"{obj['kind']} {metadata['namespace']}/{metadata['name']}"
+
+
+def slug(host: str) -> str:
+    """A host as part of an object's name: ``*.example.com`` becomes ``wildcard-example-com``."""
+    return host.replace("*", "wildcard").replace(".", "-")
+
+
+def short(name: str, limit: int = 63) -> str:
+    """``name`` within ``limit`` characters: a longer one is cut and ends in a digest of the whole."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def plain_number(value: float) -> int | float:
+    """Whole floats as integers, as the API server stores them."""
+    return int(value) if value == int(value) else value

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of single values: names, hosts, durations, paths, principals.
+
+A check is a named rule and a function that answers ``""`` for a good value and one half sentence for a bad
+one. Everything is matched against the whole ASCII string, so control characters, look-alike letters and
+trailing newlines never pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
+)
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
+_LABEL_KEY = re.compile(
+    r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
+)
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/-]*", re.ASCII)
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
+_QUANTITY = re.compile(r"\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
+
+LONGEST_SECONDS = 24 * 3600.0
+"""Durations above a day are taken for a mistake in the unit."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """A rule about one string.
+
+    :param rule: short stable name, such as ``dns-name``.
+    :param fault: answers ``""`` when the value is good, else what is wrong with it.
+    """
+
+    rule: str
+    fault: Callable[[str], str]
+
+
+def seconds(duration: str) -> float:
+    """A checked duration such as ``1m30s`` or ``250ms`` in seconds; -1 when it is not a duration."""
+    found = _DURATION.fullmatch(duration)
+    if not duration or found is None:
+        return -1.0
+    scales = (3600.0, 60.0, 1.0, 0.001)
+    return sum(float(part) * scale for part, scale in zip(found.groups(), scales, strict=True) if part)
+
+
+def proto_duration(duration: str) -> str:
+    """The same duration in protobuf's JSON form (``90s``), the only one that Envoy's own messages take."""
+    return f"{seconds(duration):.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def _duration_fault(text: str) -> str:
+    length = seconds(text)
+    if length < 0:
+        return f"{text!r} is not a duration such as 500ms, 10s or 1m30s"
+    if length < 0.001:
+        return f"{text!r} is shorter than 1ms"
+    if length > LONGEST_SECONDS:
+        return f"{text!r} is longer than 24h"
+    return ""
+
+
+def _label_fault(text: str) -> str:
+    if _LABEL.fullmatch(text):
+        return ""
+    return f"{text!r} is not a DNS label (lower case letters, digits and '-', at most 63 characters)"
+
+
+def host_fault(text: str) -> str:
+    """What is wrong with a fully qualified DNS name; a leading ``*.`` is one fault among others."""
+    if len(text) > 253:
+        return f"{text[:40]!r}... is longer than 253 characters"
+    if _IPV4.fullmatch(text) or ":" in text:
+        return f"{text!r} is an address, not a DNS name"
+    parts = text.split(".")
+    if not all(_LABEL.fullmatch(part) for part in parts):
+        return f"{text!r} is not a DNS name"
+    if len(parts) < 2:
+        return f"{text!r} is not fully qualified"
+    if parts[-1].isdigit():
+        return f"{text!r} ends in a number, which no top-level domain is"
+    return ""
+
+
+def is_address(text: str) -> bool:
+    """Whether a checked address is an IPv4 address and not a name."""
+    return _IPV4.fullmatch(text) is not None
+
+
+def _wildcard_host_fault(text: str) -> str:
+    if not text.startswith("*."):
+        return host_fault(text)
+    rest = text[2:]
+    return host_fault(rest) or ("" if rest.count(".") >= 1 else f"{text!r} covers a whole top-level domain")
+
+
+def _path_fault(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        return f"{text!r} is not a path (it starts with '/', holds no query, no fragment and no '*')"
+    if "//" in text or "/./" in text or "/../" in text or text.endswith(("/.", "/..")):
+        return f"{text!r} is not a normalised path"
+    if len(text) > 1024:
+        return "the path is longer than 1024 characters"
+    return ""
+
+
+def _policy_path_fault(text: str) -> str:
+    """A path of an AuthorizationPolicy: exact, or a prefix that ends at a segment boundary."""
+    if text == "/*":
+        return ""
+    if text.endswith("/*"):
+        return _path_fault(text[:-2] or "/")
+    if "*" in text:
+        return f"{text!r} has a '*' that does not follow a final '/'; '/x*' would also match '/xy'"
+    return _path_fault(text)
+
+
+def _principal_fault(text: str) -> str:
+    if text.startswith("spiffe://"):
+        return f"{text!r} must be written without spiffe://"
+    parts = text.split("/")
+    shape = len(parts) == 5 and parts[1] == "ns" and parts[3] == "sa"
+    if (
+        not shape
+        or host_or_label_fault(parts[0])
+        or _label_fault(parts[2])
+        or service_account_fault(parts[4])
+    ):
+        return f"{text!r} is not TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE_ACCOUNT without wildcards"
+    return ""
+
+
+def host_or_label_fault(text: str) -> str:
+    """What is wrong with a trust domain or an unqualified DNS name."""
+    good = len(text) <= 253 and all(_LABEL.fullmatch(part) for part in text.split("."))
+    return "" if good else f"{text!r} is not a DNS name"
+
+
+def service_account_fault(text: str) -> str:
+    """ServiceAccounts are DNS subdomains: labels joined by dots."""
+    return "" if not host_or_label_fault(text) else f"{text!r} is not a ServiceAccount name"
+
+
+def _header_fault(text: str) -> str:
+    if not _HEADER.fullmatch(text):
+        return f"{text!r} is not an HTTP header name"
+    if text.lower() == "host":
+        return "the Host header is matched by 'host', not as a header"
+    return ""
+
+
+def _cookie_fault(text: str) -> str:
+    return (
+        ""
+        if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", text, re.ASCII)
+        else f"{text!r} is not a cookie name"
+    )
+
+
+def _text_fault(text: str) -> str:
+    if not text or len(text) > 1024:
+        return "must be 1 to 1024 characters long"
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        return "holds a control character"
+    return ""
+
+
+def label_key_fault(text: str) -> str:
+    """What is wrong with the key of a Kubernetes label."""
+    return "" if _LABEL_KEY.fullmatch(text) else f"{text!r} is not a label key"
+
+
+def label_value_fault(text: str) -> str:
+    """What is wrong with the value of a Kubernetes label; a selector takes no wildcard."""
+    return "" if _LABEL_VALUE.fullmatch(text) else f"{text!r} is not a label value"
+
+
+def _address_fault(text: str) -> str:
+    return (
+        ""
+        if _IPV4.fullmatch(text) or not host_fault(text)
+        else f"{text!r} is neither a DNS name nor an IPv4 address"
+    )
+
+
+def _quantity_fault(text: str) -> str:
+    return "" if _QUANTITY.fullmatch(text) else f"{text!r} is not a quantity such as 100m or 128Mi"
+
+
+def _egress_host_fault(text: str) -> str:
+    namespace, slash, host = text.partition("/")
+    if not slash or (namespace not in (".", "*") and _label_fault(namespace)):
+        return f"{text!r} is not NAMESPACE/HOST"
+    if host == "*":
+        return "" if namespace != "*" else "'*/*' would undo the scoping"
+    return _wildcard_host_fault(host)
+
+
+DURATION = Check("duration", _duration_fault)
+LABEL = Check("dns-label", _label_fault)
+HOST = Check("dns-name", host_fault)
+WILDCARD_HOST = Check("dns-name", _wildcard_host_fault)
+DOMAIN = Check("dns-name", host_or_label_fault)
+SERVICE_ACCOUNT = Check("service-account", service_account_fault)
+PATH = Check("path", _path_fault)
+POLICY_PATH = Check("path-boundary", _policy_path_fault)
+PRINCIPAL = Check("principal", _principal_fault)
+HEADER = Check("header-name", _header_fault)
+COOKIE = Check("cookie-name", _cookie_fault)
+TEXT = Check("text", _text_fault)
+ADDRESS = Check("address", _address_fault)
+QUANTITY = Check("quantity", _quantity_fault)
+EGRESS_HOST = Check("sidecar-host", _egress_host_fault)
