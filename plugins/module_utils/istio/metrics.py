@@ -25,8 +25,8 @@ from ..errors import ApiError, InputError, MeshError, Problem
 
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_SERIES = 50_000
-# labels, scrape time in seconds since the epoch, value
-RawSample = tuple[frozenset[tuple[str, str]], float, float]
+# labels, and (scrape time in seconds since the epoch, value) in time order
+RawSeries = tuple[frozenset[tuple[str, str]], list[tuple[float, float]]]
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._-]{0,253}")
 
 
@@ -93,22 +93,24 @@ class Prometheus:
         self._options = options
         self._proxy = proxy
 
-    def raw_samples(self, selector: str, lookback: float) -> list[RawSample]:
-        """The newest raw sample of every series that was scraped in the last ``lookback`` seconds.
+    def raw_series(self, selector: str, lookback: float) -> list[RawSeries]:
+        """All raw samples of the last ``lookback`` seconds, per series.
 
         A range selector returns stored samples with their scrape times; an instant selector would stamp old
         values with the time of the query, so that stale data looks fresh.
         """
         result = self._query(f"{selector}[{max(1, math.ceil(lookback))}s]", "matrix")
-        samples: list[RawSample] = []
-        for series in result:
+        series: list[RawSeries] = []
+        for item in result:
             try:
-                at, value = series["values"][-1]
-                labels = frozenset((str(key), str(text)) for key, text in series["metric"].items())
-                samples.append((labels, float(at), float(value)))
-            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                labels = frozenset((str(key), str(text)) for key, text in item["metric"].items())
+                points = [(float(at), float(value)) for at, value in item["values"]]
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise MetricsError("Prometheus answered with a series that has no samples") from error
-        return samples
+            if not points:
+                raise MetricsError("Prometheus answered with a series that has no samples")
+            series.append((labels, points))
+        return series
 
     def number(self, query: str) -> float | None:
         """The one finite number that a query answers with; ``None`` when it answers with nothing.

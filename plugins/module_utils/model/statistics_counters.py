@@ -45,31 +45,44 @@ class Ledger:
         for sample in samples:
             self._last[sample.labels] = sample
 
-    def advance(self, samples: Iterable[Sample]) -> dict[Labels, float]:
-        """Increments since the last call, without the series that stand still.
+    def increments(self, samples: Iterable[Sample]) -> dict[Labels, float]:
+        """Increments since the last `commit`, without the series that stand still.
 
         :raises ValueError: a value is NaN, infinite or negative, or a series occurs twice: such an answer
             measures nothing.
         """
-        new: dict[Labels, Sample] = {}
+        increments: dict[Labels, float] = {}
+        seen: set[Labels] = set()
         for sample in samples:
             if not math.isfinite(sample.value) or sample.value < 0:
                 raise ValueError(f"a counter has the value {sample.value}")
-            if sample.labels in new:
+            if sample.labels in seen:
                 raise ValueError("a series occurs twice in one answer")
-            new[sample.labels] = sample
-        increments: dict[Labels, float] = {}
-        for labels, sample in new.items():
-            before = self._last.get(labels)
+            seen.add(sample.labels)
+            before = self._last.get(sample.labels)
             if before is not None and sample.at < before.at:
                 continue  # an older copy, from a second Prometheus behind a load balancer
             increment = sample.value
             if before is not None and sample.value >= before.value:
                 increment = sample.value - before.value
             if increment:
-                increments[labels] = increment
-            self._last[labels] = sample
+                increments[sample.labels] = increment
         return increments
+
+    def commit(self, samples: Iterable[Sample]) -> None:
+        """Later increments count from these samples. Apart from `increments`, so that an answer that turns
+        out to be unusable leaves nothing half counted."""
+        for sample in samples:
+            before = self._last.get(sample.labels)
+            if before is None or sample.at >= before.at:
+                self._last[sample.labels] = sample
+
+    def advance(self, samples: Iterable[Sample]) -> dict[Labels, float]:
+        """`increments` and `commit` in one."""
+        listed = list(samples)
+        found = self.increments(listed)
+        self.commit(listed)
+        return found
 
 
 def label_of(labels: Labels, name: str) -> str:
