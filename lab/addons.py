@@ -1,0 +1,79 @@
+"""What every cluster gets once its API server answers: CoreDNS, and the roles that the collection documents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+from .cluster import Cluster
+from .errors import LabError
+from .places import LAB, REPOSITORY
+from .screen import say, timed
+
+RBAC = REPOSITORY / "docs" / "rbac"
+
+
+def deploy_addons(cluster: Cluster, kubectl: Path, *, node: bool) -> None:
+    """Apply what is not applied yet; what was applied is recorded by content, so this costs nothing twice."""
+    if node:
+        manifest = (LAB / "manifests" / "coredns.yaml").read_text().replace("DNS_SERVICE_IP", cluster.dns_ip)
+        if not _is_recorded(cluster, "coredns", manifest):
+            with timed("CoreDNS"):
+                _apply(cluster, kubectl, manifest)
+                _kubectl(
+                    cluster,
+                    kubectl,
+                    "-n",
+                    "kube-system",
+                    "rollout",
+                    "status",
+                    "deployment/coredns",
+                    "--timeout=90s",
+                )
+            _record(cluster, "coredns", manifest)
+    roles = rbac_documents()
+    if roles and not _is_recorded(cluster, "rbac", roles):
+        _apply(cluster, kubectl, roles)
+        _record(cluster, "rbac", roles)
+        say("roles of docs/rbac applied")
+
+
+def rbac_documents(directory: Path = RBAC) -> str:
+    """All YAML files of docs/rbac as one stream, in the order of their names; empty when there are none."""
+    files = sorted(path for path in directory.glob("**/*") if path.suffix in {".yml", ".yaml"})
+    return "\n---\n".join(path.read_text() for path in files)
+
+
+def _apply(cluster: Cluster, kubectl: Path, manifest: str) -> None:
+    arguments = ["apply", "--server-side", "--force-conflicts", "--field-manager=lab", "-f", "-"]
+    _kubectl(cluster, kubectl, *arguments, stdin=manifest)
+
+
+def _kubectl(cluster: Cluster, kubectl: Path, *arguments: str, stdin: str = "") -> str:
+    command = [str(kubectl), f"--kubeconfig={cluster.kubeconfig()}", *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"kubectl {' '.join(arguments[:6])} failed: {done.stderr.strip()[-800:]}")
+    return done.stdout
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _applied(cluster: Cluster) -> dict[str, str]:
+    try:
+        recorded: dict[str, str] = json.loads((cluster.state / "applied.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return recorded
+
+
+def _is_recorded(cluster: Cluster, name: str, content: str) -> bool:
+    return _applied(cluster).get(name) == _digest(content)
+
+
+def _record(cluster: Cluster, name: str, content: str) -> None:
+    (cluster.state / "applied.json").write_text(json.dumps({**_applied(cluster), name: _digest(content)}))

@@ -1,0 +1,94 @@
+"""All that a cluster needs, built or taken from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import images, programs
+from .charts import chart_repository
+from .errors import LabError
+from .golang import Go, find_go
+from .places import LAB, cache_root, locked
+
+# what decides how a running cluster looks, beside programs and images
+_SOURCES = ("init.py", "plan.py", "pki.py", "containerd.py", "cluster.py", "manifests/coredns.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Directories of a finished build. `key` names it: a running cluster of the same key need not be replaced."""
+
+    key: str
+    etcd: Path
+    kubernetes: Path
+    istio: Path
+    helm: Path
+    charts: Path
+    images: Path | None
+
+
+def build_everything(stamps: Sequence[str] = (), *, with_images: bool = True) -> Build:
+    """Build what is missing. `stamps`: further version names for the same Istio source (upgrade tests).
+
+    Without images (a control plane only) nothing but Kubernetes and etcd is needed.
+    """
+    with locked(cache_root() / ".lock", "the cache"):
+        go = find_go()
+        etcd = programs.build(programs.ETCD, go)
+        kubernetes = programs.build(programs.kubernetes_module(), go)
+        helm = programs.build(programs.HELM, go)
+        istio = {
+            stamp: programs.build(programs.istio_module(stamp), go) for stamp in (programs.ISTIO, *stamps)
+        }
+        charts = {stamp: chart_repository(path, helm, stamp) for stamp, path in istio.items()}
+        prepared = None
+        if with_images:
+            parts = images.Parts(
+                istio,
+                programs.build(programs.COREDNS, go),
+                programs.build(programs.PROMETHEUS, go),
+                _bootstrap_template(go),
+            )
+            prepared = images.prepared(parts)
+        main = istio[programs.ISTIO]
+        _link_programs(etcd, kubernetes, helm, main)
+        build = Build("", etcd, kubernetes, main, helm, charts[programs.ISTIO], prepared)
+        return Build(build_key(build), etcd, kubernetes, main, helm, charts[programs.ISTIO], prepared)
+
+
+def build_key(build: Build) -> str:
+    """Names of all parts (each carries a hash of its inputs) and the sources that shape a cluster."""
+    digest = hashlib.sha256()
+    for path in (build.etcd, build.kubernetes, build.images):
+        digest.update(f"{path.name if path else ''}\n".encode())
+    for name in _SOURCES:
+        digest.update((LAB / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _bootstrap_template(go: Go) -> Path:
+    """Istio's bootstrap template for Envoy, read out of the module itself."""
+    module = programs.istio_module()
+    command = [go.command, "list", "-m", "-f", "{{.Dir}}", "istio.io/istio"]
+    done = subprocess.run(
+        command, cwd=module.directory, env=go.environment(), capture_output=True, text=True, check=False
+    )
+    template = Path(done.stdout.strip()) / "tools/packaging/common/envoy_bootstrap.json"
+    if done.returncode or not template.is_file():
+        raise LabError(f"the Istio module is not in Go's module cache: {done.stderr.strip()[-300:]}")
+    return template
+
+
+def _link_programs(*directories: Path) -> None:
+    """Keep `bin` in the cache pointing at the newest programs, for people and their PATH."""
+    shelf = cache_root() / "bin"
+    shelf.mkdir(parents=True, exist_ok=True)
+    for program in (path for directory in directories for path in directory.iterdir()):
+        draft = shelf / f".{program.name}"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(program)
+        draft.replace(shelf / program.name)

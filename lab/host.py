@@ -1,0 +1,125 @@
+"""What a cluster has on the host: one veth pair, two routes, one cgroup directory. Made and removed here."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from .cluster import CGROUP_PARENT, Cluster
+from .errors import LabError
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def connect(cluster: Cluster, init: int) -> None:
+    """Put one end of a veth pair into the cluster's network namespace and route its addresses there."""
+    disconnect(cluster)
+    link = cluster.host_link
+    _ip("link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", str(init))
+    _ip("address", "add", f"{cluster.uplink_host_ip}/30", "dev", link)
+    _ip("link", "set", link, "up")
+    for network in (cluster.pod_cidr, cluster.service_cidr):
+        _ip("route", "replace", network, "via", cluster.uplink_node_ip, "dev", link)
+
+
+def disconnect(cluster: Cluster) -> None:
+    """Remove the host's end; the other end and the routes go with it."""
+    if Path("/sys/class/net", cluster.host_link).exists():
+        subprocess.run(["ip", "link", "delete", cluster.host_link], capture_output=True, check=False)
+
+
+def is_connected(cluster: Cluster) -> bool:
+    """Whether both routes lead into the cluster's link."""
+    found = subprocess.run(
+        ["ip", "-json", "route", "show", "dev", cluster.host_link],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        return False
+    destinations = {route.get("dst") for route in json.loads(found.stdout or "[]")}
+    return {cluster.pod_cidr, cluster.service_cidr} <= destinations
+
+
+def check_addresses(cluster: Cluster) -> None:
+    """Refuse to shadow addresses that the host uses for something else."""
+    found = subprocess.run(["ip", "-json", "route", "show"], capture_output=True, text=True, check=True)
+    mine = [ipaddress.ip_network(text) for text in (cluster.pod_cidr, cluster.service_cidr)]
+    mine.append(ipaddress.ip_network(f"{cluster.uplink_host_ip}/30", strict=False))
+    if taken := overlapping(json.loads(found.stdout), mine, cluster.host_link):
+        raise LabError(
+            f"cluster {cluster.name!r} needs {taken[1]}, but this host routes {taken[0]} elsewhere: "
+            "use another cluster name (--name), which has other addresses"
+        )
+
+
+def overlapping(
+    routes: list[dict[str, Any]], mine: list[ipaddress.IPv4Network | ipaddress.IPv6Network], link: str
+) -> tuple[str, str] | None:
+    """(the host's route, our network) of the first clash in `ip -json route` output, default routes aside."""
+    for route in routes:
+        if route.get("dst") in {None, "default"} or route.get("dev") == link:
+            continue
+        theirs = ipaddress.ip_network(route["dst"], strict=False)
+        for network in mine:
+            if network.version == theirs.version and network.overlaps(theirs):
+                return route["dst"], str(network)
+    return None
+
+
+def make_cgroup(cluster: Cluster) -> None:
+    """The kubelet wants its root to exist below every controller."""
+    for hierarchy in _hierarchies():
+        (hierarchy / cluster.cgroup.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def remove_cgroup(cluster: Cluster) -> None:
+    """Remove this cluster's cgroup directories, and the common parent when it is empty.
+
+    The kernel takes a moment to let go of processes that were just killed.
+    """
+    deadline = time.monotonic() + 5
+    for hierarchy in _hierarchies():
+        top = hierarchy / cluster.cgroup.lstrip("/")
+        while top.is_dir() and not _remove_tree(top) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        _remove_directory(hierarchy / CGROUP_PARENT)
+
+
+def cgroup_directories(cluster: Cluster) -> list[Path]:
+    """What is left of the cluster in the cgroup file systems."""
+    tops = (hierarchy / cluster.cgroup.lstrip("/") for hierarchy in _hierarchies())
+    return [top for top in tops if top.is_dir()]
+
+
+def _hierarchies() -> list[Path]:
+    """Roots of the cgroup hierarchies: one per controller with version 1, a single one with version 2."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS]
+    return [path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _remove_tree(top: Path) -> bool:
+    for path in sorted(top.rglob("*"), key=lambda path: len(path.parts), reverse=True):
+        if path.is_dir():
+            _remove_directory(path)
+    return _remove_directory(top)
+
+
+def _remove_directory(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except OSError:
+        return not path.exists()
+    return True
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
