@@ -17,12 +17,16 @@ def destination_rule_objects(catalogue: Catalogue) -> list[Obj]:
 
     No ``tls`` is set: sidecars choose mutual TLS per endpoint; a copied mode is the classic way to break it.
     """
-    objects: list[Obj] = []
-    for service in catalogue.services:
-        spec = _spec(service)
-        if len(spec) > 1:
-            objects.append(build("DestinationRule", service.name, service.namespace, catalogue.name, spec))
-    return objects
+    rules = [destination_rule(catalogue, service) for service in catalogue.services]
+    return [rule for rule in rules if rule]
+
+
+def destination_rule(catalogue: Catalogue, service: Service) -> Obj | None:
+    """The DestinationRule of one service, ``None`` when there is nothing to say."""
+    spec = _spec(service)
+    if len(spec) == 1:
+        return None
+    return build("DestinationRule", service.name, service.namespace, catalogue.name, spec)
 
 
 def _spec(service: Service) -> dict[str, Any]:

@@ -27,12 +27,13 @@ CIPHER_SUITES = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InstalledGateway:
-    """A gateway that role ``istio`` installs: release name, namespace, ServiceAccount, pod labels."""
+    """A gateway that role ``istio`` installs. ``labels`` are those by which its pods are selected."""
 
     name: str
     namespace: str
     service_account: str
     labels: Mapping[str, str]
+    egress: bool
 
 
 def read_installed_gateways(reader: Reader) -> dict[str, InstalledGateway]:
@@ -43,13 +44,13 @@ def read_installed_gateways(reader: Reader) -> dict[str, InstalledGateway]:
         if not isinstance(item, Mapping):
             continue
         name, labels = str(item.get("name") or ""), item.get("labels")
+        given = labels.get("istio") if isinstance(labels, Mapping) else None
         found[name] = InstalledGateway(
             name=name,
             namespace=str(item.get("namespace") or "istio-system"),
             service_account=str(item.get("service_account") or f"{name}-service-account"),
-            labels={str(key): str(text) for key, text in labels.items()}
-            if isinstance(labels, Mapping)
-            else {},
+            labels={"istio": str(given or name.removeprefix("istio-"))},
+            egress=item.get("egress") is True,
         )
     return found
 
@@ -89,7 +90,8 @@ def _workload(reader: Reader, installed: Mapping[str, InstalledGateway]) -> Inst
             reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
         return installed.get(name)
     explicit = all(reader.has(key) for key in ("workload_namespace", "service_account", "selector"))
-    return next(iter(installed.values())) if len(installed) == 1 and not explicit else None
+    entries = [gateway for gateway in installed.values() if not gateway.egress]
+    return entries[0] if len(entries) == 1 and not explicit else None
 
 
 def _server(reader: Reader) -> Server:

@@ -41,7 +41,11 @@ def render(catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | Non
     """The same for a catalogue that is parsed already."""
     problems = Problems()
     splits = split_weights(catalogue, releases, problems)
-    delegates = [routes_object(catalogue, service, splits[service.key]) for service in catalogue.services]
+    fences = {key: int(record.get("fence") or 0) for key, record in (releases or {}).items()}
+    delegates = [
+        routes_object(catalogue, service, splits[service.key], fence=fences.get(service.key, 0))
+        for service in catalogue.services
+    ]
     objects = [
         *external_objects(catalogue),
         *gateway_objects(catalogue),

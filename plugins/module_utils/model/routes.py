@@ -19,6 +19,7 @@ from typing import Any
 from .mesh import Catalogue
 from .objects import Obj, build, compact, plain_number
 from .read_traffic import SAFE_CONDITIONS
+from .release import FENCE_ANNOTATION
 from .services import Condition, Cors, Fault, Mirror, Retries, Service
 
 SPLIT = "split"
@@ -41,16 +42,23 @@ def routes_name(service: str) -> str:
     return f"{service}-routes"
 
 
-def routes_object(catalogue: Catalogue, service: Service, weights: Mapping[str, int]) -> Obj | None:
+def routes_object(
+    catalogue: Catalogue, service: Service, weights: Mapping[str, int], *, fence: int = 0
+) -> Obj | None:
     """The whole delegate for a split, or ``None`` for a service without an HTTP port.
 
     :param weights: percentages by version that add up to 100; empty for a service without versions.
         To add or change variants or the mirror during a rollout, pass ``dataclasses.replace(service, ...)``.
+    :param fence: the fence of the release record, 0 for none. It stands on the object so that a runner that
+        lost its lease cannot write again.
     """
     if service.http_port is None:
         return None
     spec = {"http": http_routes(service, weights)}
-    return build("VirtualService", routes_name(service.name), service.namespace, catalogue.name, spec)
+    routes = build("VirtualService", routes_name(service.name), service.namespace, catalogue.name, spec)
+    if fence > 0:
+        routes["metadata"]["annotations"] = {FENCE_ANNOTATION: str(fence)}
+    return routes
 
 
 def http_routes(service: Service, weights: Mapping[str, int]) -> list[dict[str, Any]]:
