@@ -18,7 +18,7 @@ from ..model.release import journal_name, owner_labels
 from .canary_ports import Clock, FencedError, Objects, timestamp
 
 SCHEMA = 1
-ACTIVE = ("running", "promoting", "rolling_back")
+ACTIVE = ("running", "promoting", "rolling_back", "holding")
 WAITING = ("awaiting_approval", "paused")
 MAX_BYTES = 900_000  # etcd refuses 1.5 MiB, and a ConfigMap's data may have 1 MiB
 

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evidence of a rollout: what is kept, its hash, and the verdicts recomputed from it. Pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .gates import Judgement, Policy, ShareGate, judge_share
+from .statistics import Counts
+
+EVIDENCE_KEYS = (
+    "schema",
+    "run",
+    "runner",
+    "service",
+    "namespace",
+    "cluster",
+    "stable",
+    "canary",
+    "inputs",
+    "plan",
+    "gates",
+    "queries",
+    "policy",
+    "selectors",
+    "baseline",
+    "windows",
+    "discarded",
+    "values",
+    "verdicts",
+    "judged",
+    "proofs",
+    "diffs",
+    "restarts",
+)
+
+
+def evidence_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a journal that a verdict rests on."""
+    return {key: state[key] for key in EVIDENCE_KEYS if key in state}
+
+
+def sha256_of(evidence: Mapping[str, Any]) -> str:
+    """Hash of the canonical JSON of the evidence."""
+    text = json.dumps(evidence, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
+    """The share gates' verdicts of the last look, from the recorded windows alone.
+
+    :raises KeyError: the evidence lacks what a verdict needs (a run that never looked).
+    """
+    policy = Policy(**evidence["policy"])
+    gates = [ShareGate(**gate) for gate in evidence["gates"]]
+    phases = evidence["plan"]["phases"]
+    number = evidence["judged"]
+    phase = phases[number - 1]
+    early = phase["kind"] != "weight"
+    return [
+        judge_share(
+            gate,
+            [
+                Counts(w["phase"], *w["counts"][gate.name])
+                for w in evidence["windows"]
+                if gate.name in w["counts"]
+            ],
+            policy=policy,
+            gates=gates,
+            phases=len(phases),
+            phase=number,
+            minimum_requests=phase["minimum_requests"] if early else max(1, phase["minimum_requests"]),
+            promotion=not early and number >= evidence["plan"]["evidence_phase"],
+        )
+        for gate in gates
+    ]
+
+
+def totals(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Requests and failures of the run: what the rollout cost its users."""
+    windows = [*evidence.get("discarded", []), *evidence.get("windows", [])]
+    counts = [window["counts"].get("errors", [0, 0, 0, 0]) for window in windows]
+    canary, bad, stable, stable_bad = (sum(count[index] for count in counts) for index in range(4))
+    everything = canary + stable
+    return {
+        "requests": everything,
+        "canary_requests": canary,
+        "canary_failed": bad,
+        "stable_requests": stable,
+        "stable_failed": stable_bad,
+        "hurt_share": round(bad / everything, 6) if everything else 0.0,
+    }
