@@ -72,10 +72,45 @@ def overlapping(
     return None
 
 
-def make_cgroup(cluster: Cluster) -> None:
-    """The kubelet wants its root to exist below every controller."""
-    for hierarchy in _hierarchies():
-        (hierarchy / cluster.cgroup.lstrip("/")).mkdir(parents=True, exist_ok=True)
+def make_cgroup(cluster: Cluster) -> tuple[Path, ...]:
+    """The cluster's directory in every cgroup hierarchy; returns the roots of these hierarchies."""
+    for top in hierarchies():
+        parent = top
+        for name in cluster.cgroup.strip("/").split("/"):
+            directory = parent / name
+            directory.mkdir(exist_ok=True)
+            for setting in (
+                "cpuset.cpus",
+                "cpuset.mems",
+            ):  # version 1: empty in a new directory, and then unusable
+                if (parent / setting).exists() and top.name == "cpuset":
+                    (directory / setting).write_text((parent / setting).read_text())
+            _delegate(parent)
+            parent = directory
+    return tuple(hierarchies())
+
+
+def joining(cluster: Cluster, command: list[str]) -> list[str]:
+    """`command`, run by a process that has moved itself into the cluster's cgroups."""
+    files = [str(top / cluster.cgroup.strip("/") / "cgroup.procs") for top in hierarchies()]
+    script = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
+    return ["sh", "-c", script, "sh", *files, "--", *command]
+
+
+def release_outer(outer: int) -> None:
+    """Version 2 allows no processes beside sub-directories: move the one that waits outside back to the top."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        (_CGROUPS / "cgroup.procs").write_text(str(outer))
+
+
+def _delegate(directory: Path) -> None:
+    """Version 2: let the directories below use every controller that this one has."""
+    available = directory / "cgroup.controllers"
+    for controller in available.read_text().split() if available.exists() else ():
+        try:
+            (directory / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError:
+            continue  # a controller that somebody else keeps; the pods do without its limits
 
 
 def remove_cgroup(cluster: Cluster) -> None:
@@ -84,7 +119,7 @@ def remove_cgroup(cluster: Cluster) -> None:
     The kernel takes a moment to let go of processes that were just killed.
     """
     deadline = time.monotonic() + 5
-    for hierarchy in _hierarchies():
+    for hierarchy in hierarchies():
         top = hierarchy / cluster.cgroup.lstrip("/")
         while top.is_dir() and not _remove_tree(top) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -93,11 +128,11 @@ def remove_cgroup(cluster: Cluster) -> None:
 
 def cgroup_directories(cluster: Cluster) -> list[Path]:
     """What is left of the cluster in the cgroup file systems."""
-    tops = (hierarchy / cluster.cgroup.lstrip("/") for hierarchy in _hierarchies())
+    tops = (hierarchy / cluster.cgroup.lstrip("/") for hierarchy in hierarchies())
     return [top for top in tops if top.is_dir()]
 
 
-def _hierarchies() -> list[Path]:
+def hierarchies() -> list[Path]:
     """Roots of the cgroup hierarchies: one per controller with version 1, a single one with version 2."""
     if (_CGROUPS / "cgroup.controllers").exists():
         return [_CGROUPS]

@@ -23,7 +23,7 @@ from .plan import Layout, configuration_files, make_plan
 from .processes import Tree, end_tree, find_tree, init_argv
 from .screen import say
 
-_NAMESPACES = ["--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
+_NAMESPACES = ["--net", "--mount", "--pid", "--uts", "--cgroup", "--fork", "--kill-child", "--mount-proc"]
 _MEMORY = {True: 3 * requirements.GIB, False: requirements.GIB}
 
 
@@ -125,7 +125,7 @@ def _remove(cluster: Cluster, grace: float) -> None:
 def _start(cluster: Cluster, build: Build, *, node: bool) -> None:
     """Prepare the state directory, start process 1, connect it, and follow its plan to the end."""
     say(f"cluster {cluster.name!r}: starting (pods {cluster.pod_cidr}, Services {cluster.service_cidr})")
-    layout = Layout(cluster, build.etcd, build.kubernetes)
+    layout = Layout(cluster, build.etcd, build.kubernetes, host.make_cgroup(cluster) if node else ())
     (cluster.state / "logs").mkdir(parents=True, exist_ok=True)
     pki.write_credentials(cluster)
     for path, content in configuration_files(layout).items():
@@ -133,16 +133,22 @@ def _start(cluster: Cluster, build: Build, *, node: bool) -> None:
         path.write_text(content)
     if node and build.images:
         images.copy_root(build.images, layout.containerd / "root")
-        host.make_cgroup(cluster)
     shutil.copy2(LAB / "init.py", cluster.state / "init.py")
     _write_json(cluster.state / "plan.json", make_plan(layout, node=node))
     with (cluster.state / "logs" / "init.log").open("ab") as log:
         command = ["unshare", *_NAMESPACES, sys.executable, "-I", *init_argv(cluster)]
         outer = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+            host.joining(cluster, command) if node else command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
         )
     try:
         init = _await(lambda: find_tree(cluster).init, outer, cluster, "process 1", 10.0)
+        if node:
+            host.release_outer(outer.pid)
         host.connect(cluster, init)
         _follow(cluster, outer)
     except BaseException:

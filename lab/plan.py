@@ -23,11 +23,13 @@ Step = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths of one cluster that several settings refer to, and where its programs are."""
+    """Paths of one cluster that several settings refer to, where its programs are, and the roots of the host's
+    cgroup hierarchies (one per controller with version 1, a single one with version 2)."""
 
     cluster: Cluster
     etcd: Path
     kubernetes: Path
+    hierarchies: tuple[Path, ...] = ()
 
     @property
     def state(self) -> Path:
@@ -46,7 +48,8 @@ class Layout:
 
 def make_plan(layout: Layout, *, node: bool) -> dict[str, Any]:
     """The whole plan; without `node` it ends when the control plane is ready."""
-    steps = [*mount_steps(layout), *network_steps(layout.cluster), *etcd_steps(layout)]
+    steps = [*mount_steps(layout), *cgroup_steps(layout), *network_steps(layout.cluster)]
+    steps += [*delegation_steps(layout), *etcd_steps(layout)]
     if node:
         steps.append(
             {"start": "containerd", "argv": ["containerd", "-c", str(layout.state / "containerd.toml")]}
@@ -82,6 +85,25 @@ def mount_steps(layout: Layout) -> list[Step]:
     for number, path in enumerate(own):
         steps += [_run("mkdir", "-p", str(path)), _run("mount", "--move", f"/run/keep{number}", str(path))]
     return [*steps, _run("mount", "--make-rshared", "/")]  # the kubelet's volume mounts must reach containerd
+
+
+def cgroup_steps(layout: Layout) -> list[Step]:
+    """Show the cluster only its own part of each hierarchy: containerd creates the pods' cgroups at the top of
+    what it sees, so they all end up in one directory that can be removed."""
+    own = layout.cluster.cgroup.lstrip("/")
+    return [_run("mount", "--bind", str(top / own), str(top)) for top in layout.hierarchies]
+
+
+def delegation_steps(layout: Layout) -> list[Step]:
+    """Version 2 of cgroups: make room for the pods' cgroups by moving the programs into one of their own.
+    Must come after the host has taken out the process that waits there (it has when the uplink appears)."""
+    if [top.name for top in layout.hierarchies] != ["cgroup"]:
+        return []
+    script = (
+        "cd /sys/fs/cgroup && mkdir programs && for p in $(cat cgroup.procs); do echo $p > programs/cgroup.procs; done;"
+        " for c in $(cat cgroup.controllers); do echo +$c > cgroup.subtree_control; done"
+    )
+    return [_run("sh", "-c", script)]
 
 
 def network_steps(cluster: Cluster) -> list[Step]:
@@ -204,7 +226,6 @@ def kubelet_configuration(layout: Layout) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cluster.cgroup,
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failSwapOn": False,

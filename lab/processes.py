@@ -40,9 +40,10 @@ def find_tree(cluster: Cluster) -> Tree:
         argv = _arguments(pid)
         if argv[-2:] != wanted or _is_zombie(pid):
             continue
-        if argv[0].endswith(b"unshare"):
+        numbers = _status(pid).get("NSpid", "").split()
+        if len(numbers) == 1:
             outer.append(pid)
-        elif _inner_pid(pid) == 1:
+        elif numbers[1:] == ["1"]:
             init = pid
     return Tree(tuple(outer), init)
 
