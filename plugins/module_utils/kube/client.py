@@ -1,0 +1,457 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client for one API server: raw JSON over the kubernetes package's connection.
+
+The package's generated models stay unused: they cost more than the request itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+import concurrent.futures
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import ApiError, MeshError
+from .discovery import Discovery, Resource
+from .execution import ExecResult, execute
+from .objects import covers, object_id
+from .transport import Response, Transport
+
+if TYPE_CHECKING:
+    from .options import ConnectionOptions
+
+FIELD_MANAGER = "servicemesh.istio"
+PAGE = 500
+_PATCH_TYPES = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObjectList:
+    """Objects of one kind. ``missing`` is true when the server does not serve the kind."""
+
+    items: list[dict[str, Any]]
+    resource_version: str = ""
+    missing: bool = False
+
+
+class KubeClient:
+    """Requests to one API server. Safe for use by several threads. Use :func:`connect`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._discovery = Discovery(transport)
+        self._warnings_lock = threading.Lock()
+        self.threads = transport.threads
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> KubeClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections and remove key files."""
+        self._transport.close()
+
+    @property
+    def host(self) -> str:
+        """URL of the API server."""
+        return self._transport.host
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run was interrupted; loops around requests must look at it."""
+        return self._transport.stopped
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; :raises ApiError: the run was interrupted meanwhile."""
+        self._transport.pause(seconds)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Mapping[str, Any] | Sequence[tuple[str, str]] | None = None,
+        timeout: float = 30.0,
+        accept: str = "application/json",
+        subject: str = "",
+    ) -> Response:
+        """One request, retried on 429, 5xx and broken connections within the deadline.
+
+        :param timeout: seconds to wait for the answer of one attempt.
+        :raises ApiError: status 400 or more, or no answer; ``details["outcome"]`` is ``unknown`` when an
+            attempt may have been carried out.
+        """
+        response = self._transport.send(
+            method,
+            path,
+            body=body,
+            content_type=content_type,
+            query=query,
+            timeout=timeout,
+            accept=accept,
+            subject=subject or path,
+        )
+        if response.warnings:
+            with self._warnings_lock:
+                self.warnings += [text for text in response.warnings if text not in self.warnings]
+        return response
+
+    def get_raw(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Decoded JSON of a GET."""
+        return self.request("GET", path, query=query).data
+
+    def server_version(self) -> dict[str, Any]:
+        """``/version``: ``gitVersion``, ``major``, ``minor``, ..."""
+        return dict(self.get_raw("/version"))
+
+    def resource(self, api_version: str, kind: str) -> Resource:
+        """How the server serves a kind. :raises ApiError: ``reason="NoKind"``."""
+        return self._discovery.resource(api_version, kind)
+
+    def refresh_discovery(self) -> None:
+        """Forget which kinds are served, after CustomResourceDefinitions were written."""
+        self._discovery.refresh()
+
+    def get(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None
+    ) -> dict[str, Any] | None:
+        """One object, ``None`` when it does not exist (nor its kind)."""
+        try:
+            path = self.resource(api_version, kind).path(namespace, name)
+            return dict(self.request("GET", path, subject=_subject(kind, namespace, name)).data)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> ObjectList:
+        """All objects of a kind, page by page, each with ``apiVersion`` and ``kind`` set."""
+        try:
+            resource = self.resource(api_version, kind)
+        except ApiError as error:
+            if error.reason == "NoKind":
+                return ObjectList([], missing=True)
+            raise
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {name: value for name, value in selectors.items() if value}
+        for _ in range(3):
+            listed = self._pages(resource, namespace, query)
+            if listed is not None:
+                return listed
+        raise ApiError(
+            f"the list of {kind} changed faster than it could be read",
+            status=410,
+            reason="Expired",
+            subject=kind,
+        )
+
+    def _pages(
+        self, resource: Resource, namespace: str | None, query: Mapping[str, str]
+    ) -> ObjectList | None:
+        """``None`` when a continue token expired on the way: the caller starts again."""
+        items: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            page_query = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
+            try:
+                data = self.request(
+                    "GET", resource.path(namespace), query=page_query, subject=f"list {resource.plural}"
+                ).data
+            except ApiError as error:
+                if error.status == 410 and token:
+                    return None
+                if error.status == 404 and not token:  # the kind was removed since discovery
+                    return ObjectList([], missing=True)
+                raise
+            for item in data.get("items") or ():
+                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+                items.append(item)
+            metadata = data.get("metadata") or {}
+            token = metadata.get("continue") or ""
+            if not token:
+                return ObjectList(items, str(metadata.get("resourceVersion") or ""))
+
+    def apply(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        field_manager: str = FIELD_MANAGER,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Server-side apply of one whole object. A ``metadata.resourceVersion`` in it must still be current.
+
+        :raises ConflictError: another manager owns fields and ``force`` is not set.
+        """
+        path = self._path_of(obj)
+        query = {"fieldManager": field_manager, "fieldValidation": "Strict"}
+        if force:
+            query["force"] = "true"
+        if dry_run:
+            query["dryRun"] = "All"
+        body = _without_nulls_in_metadata(obj)
+        # The server takes JSON here as YAML; "apply-patch+json" is answered by 415.
+        response = self.request(
+            "PATCH",
+            path,
+            body=body,
+            content_type="application/apply-patch+yaml",
+            query=query,
+            subject=object_id(obj),
+        )
+        return dict(response.data)
+
+    def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Create one object. After a lost answer, an existing object that holds ours counts as created."""
+        metadata = obj.get("metadata") or {}
+        resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
+        path = resource.path(metadata.get("namespace"))
+        query = _write_query(dry_run)
+        try:
+            return dict(self.request("POST", path, body=obj, query=query, subject=object_id(obj)).data)
+        except ApiError as error:
+            return self._settled(obj, error)
+
+    def replace(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Replace one whole object (PUT); with ``metadata.resourceVersion`` only if it is still current."""
+        path = self._path_of(obj)
+        try:
+            return dict(
+                self.request("PUT", path, body=obj, query=_write_query(dry_run), subject=object_id(obj)).data
+            )
+        except ApiError as error:
+            return self._settled(obj, error)
+
+    def _settled(self, obj: Mapping[str, Any], error: ApiError) -> dict[str, Any]:
+        """After 409: our own earlier attempt may have won. Read back and compare before failing."""
+        if error.status == 409 and error.details.get("outcome") == "unknown":
+            metadata = obj.get("metadata") or {}
+            live = self.get(
+                str(obj["apiVersion"]), str(obj["kind"]), str(metadata.get("name")), metadata.get("namespace")
+            )
+            if live is not None and covers(live, obj):
+                return live
+        raise error
+
+    def patch(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        patch_type: str = "merge",
+        subresource: str | None = None,
+        dry_run: bool = False,
+        field_manager: str | None = None,
+    ) -> dict[str, Any]:
+        """Patch one object. :param patch_type: ``merge``, ``json`` or ``strategic``."""
+        path = self.resource(api_version, kind).path(namespace, name, subresource)
+        query = _write_query(dry_run)
+        if field_manager:
+            query["fieldManager"] = field_manager
+        response = self.request(
+            "PATCH",
+            path,
+            body=patch,
+            content_type=_PATCH_TYPES[patch_type],
+            query=query,
+            subject=_subject(kind, namespace, name),
+        )
+        return dict(response.data)
+
+    def delete(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        dry_run: bool = False,
+    ) -> bool:
+        """Delete one object; with ``uid`` only that very object. ``False``: it was already gone."""
+        path = self.resource(api_version, kind).path(namespace, name)
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+        }
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        if dry_run:
+            body["dryRun"] = ["All"]
+        try:
+            self.request("DELETE", path, body=body, subject=_subject(kind, namespace, name))
+        except ApiError as error:
+            if error.status == 404 or (error.status == 409 and uid and "UID" in error.message):
+                return False
+            raise
+        return True
+
+    def create_subresource(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        subresource: str,
+        body: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """POST to a subresource such as ``eviction`` or ``token``."""
+        path = self.resource(api_version, kind).path(namespace, name, subresource)
+        subject = f"{_subject(kind, namespace, name)} {subresource}"
+        return dict(
+            self.request("POST", path, body=body, query=_write_query(dry_run), subject=subject).data or {}
+        )
+
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: str | bytes | None = None,
+    ) -> ExecResult:
+        """Run a command in a container and wait for its end. :param timeout: seconds, for all of it."""
+        return execute(self._transport, namespace, pod, container, command, timeout=timeout, stdin=stdin)
+
+    def logs(
+        self, namespace: str, pod: str, container: str | None = None, tail_lines: int | None = None
+    ) -> str:
+        """A container's log as text."""
+        query: dict[str, str] = {}
+        if container:
+            query["container"] = container
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        data = self.request(
+            "GET", path, query=query, accept="*/*", subject=f"log of Pod {namespace}/{pod}"
+        ).data
+        return data if isinstance(data, str) else ""
+
+    def service_proxy_get(
+        self,
+        namespace: str,
+        service: str,
+        port: int | str,
+        path: str,
+        query: Mapping[str, Any] | Sequence[tuple[str, str]] | None = None,
+        timeout: float = 30.0,
+    ) -> Any:
+        """GET from a Service through the API server; decoded JSON, or text when it is not JSON."""
+        full = f"/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/{path.lstrip('/')}"
+        return self.request(
+            "GET",
+            full,
+            query=query,
+            timeout=timeout,
+            accept="*/*",
+            subject=f"Service {namespace}/{service}:{port}",
+        ).data
+
+    def in_parallel(
+        self,
+        function: Callable[[_Item], _Result],
+        items: Iterable[_Item],
+        *,
+        threads: int | None = None,
+    ) -> builtins.list[_Result]:
+        """``function`` of each item, in threads; results in the order of the items.
+
+        :raises MeshError: the first one, after every started call has ended. None starts after a failure.
+        """
+        entries = list(items)
+        width = min(threads or self.threads, len(entries))
+        if width <= 1:
+            return [function(entry) for entry in entries]
+        failed = threading.Event()
+
+        def guarded(entry: _Item) -> _Result | MeshError | None:
+            if failed.is_set():
+                return None
+            try:
+                return function(entry)
+            except MeshError as error:
+                failed.set()
+                return error
+
+        with concurrent.futures.ThreadPoolExecutor(max_workers=width) as pool:
+            results = list(pool.map(guarded, entries))
+        for result in results:
+            if isinstance(result, MeshError):
+                raise result
+        return results  # type: ignore[return-value]
+
+    def _path_of(self, obj: Mapping[str, Any]) -> str:
+        metadata = obj.get("metadata") or {}
+        resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
+        return resource.path(metadata.get("namespace"), str(metadata["name"]))
+
+
+def connect(
+    options: ConnectionOptions,
+    *,
+    threads: int = 16,
+    deadline: float | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> KubeClient:
+    """A client; a context manager. Sends nothing yet.
+
+    :param threads: requests in flight at most.
+    :param deadline: seconds from now after which nothing is retried any more.
+    :param stop: asked between requests and in pauses; true ends the work with an ApiError "Interrupted".
+    :raises InputError: the kubeconfig does not say clearly which cluster is meant.
+    """
+    return KubeClient(Transport(options, threads=threads, deadline=deadline, stop=stop))
+
+
+def _write_query(dry_run: bool) -> dict[str, str]:
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    if dry_run:
+        query["dryRun"] = "All"
+    return query
+
+
+def _subject(kind: str, namespace: str | None, name: str) -> str:
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def _without_nulls_in_metadata(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """A null creationTimestamp makes every apply a write (kubernetes#116861); the rest is the server's."""
+    metadata = {
+        key: value
+        for key, value in (obj.get("metadata") or {}).items()
+        if value is not None
+        and key not in ("managedFields", "creationTimestamp", "generation", "selfLink", "uid")
+    }
+    return {**obj, "metadata": metadata}

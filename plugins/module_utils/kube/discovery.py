@@ -1,0 +1,243 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which kinds an API server serves: aggregated discovery, one request, cached on disk by ETag.
+
+Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ApiError
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+AGGREGATED = (
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+)
+# The core group never changes in these kinds; knowing them saves the request for /api.
+_CORE = {
+    "Namespace": ("namespaces", False),
+    "Node": ("nodes", False),
+    "PersistentVolume": ("persistentvolumes", False),
+    "ConfigMap": ("configmaps", True),
+    "Endpoints": ("endpoints", True),
+    "Event": ("events", True),
+    "LimitRange": ("limitranges", True),
+    "PersistentVolumeClaim": ("persistentvolumeclaims", True),
+    "Pod": ("pods", True),
+    "ReplicationController": ("replicationcontrollers", True),
+    "ResourceQuota": ("resourcequotas", True),
+    "Secret": ("secrets", True),
+    "Service": ("services", True),
+    "ServiceAccount": ("serviceaccounts", True),
+}
+_ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the API server serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+    verbs: tuple[str, ...] = _ALL_VERBS
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    def path(
+        self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
+    ) -> str:
+        """The request path of the collection, of one object, or of a subresource of it."""
+        base = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        if self.namespaced and namespace:
+            base += f"/namespaces/{namespace}"
+        parts = [base, self.plural, name, subresource]
+        return "/".join(part for part in parts if part)
+
+
+_Kinds = dict[str, dict[str, list[Any]]]
+
+
+class Discovery:
+    """Resources by apiVersion and kind, read when first asked for."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._kinds: _Kinds = {}
+        self._stale: set[str] = set()
+        self._loaded: set[str] = set()
+        self._cache = _cache_file(transport)
+
+    def resource(self, api_version: str, kind: str) -> Resource:
+        """:raises ApiError: ``reason="NoKind"`` when the server does not serve the kind."""
+        if api_version == "v1" and kind in _CORE:
+            plural, namespaced = _CORE[kind]
+            return Resource(api_version, kind, plural, namespaced)
+        root = "/apis" if "/" in api_version else "/api"
+        with self._lock:
+            if root not in self._loaded:
+                self._load(root)
+            found = self._find(api_version, kind)
+        if found:
+            return found
+        if api_version in self._stale:
+            raise ApiError(
+                f"the API server cannot tell now which kinds {api_version} has: its server is down",
+                reason="DiscoveryStale",
+                subject=f"{kind} ({api_version})",
+            )
+        raise ApiError(
+            f"the API server does not serve kind {kind} in {api_version}",
+            status=404,
+            reason="NoKind",
+            subject=f"{kind} ({api_version})",
+        )
+
+    def refresh(self) -> None:
+        """Forget what is known, because a CustomResourceDefinition was just written."""
+        with self._lock:
+            self._loaded.clear()
+
+    def _find(self, api_version: str, kind: str) -> Resource | None:
+        entry = self._kinds.get(api_version, {}).get(kind)
+        return Resource(api_version, kind, entry[0], entry[1], tuple(entry[2])) if entry else None
+
+    def _load(self, root: str) -> None:
+        cached = _read_cache(self._cache).get(root) or {}
+        headers = {"If-None-Match": cached["etag"]} if cached.get("etag") else {}
+        answer = self._transport.send(
+            "GET",
+            root,
+            body=None,
+            content_type="",
+            query=None,
+            timeout=30.0,
+            accept=AGGREGATED,
+            subject="discovery",
+            extra_headers=headers,
+        )
+        if answer.status == 304:
+            kinds, stale = cached["kinds"], cached["stale"]
+        elif isinstance(answer.data, Mapping) and answer.data.get("kind") == "APIGroupDiscoveryList":
+            kinds, stale = _flatten(answer.data)
+            etag = answer.headers.get("ETag", "")
+            if etag and not stale:
+                _write_cache(self._cache, root, {"etag": etag, "kinds": kinds, "stale": stale})
+        else:
+            kinds, stale = self._legacy(root, answer.data), []
+        self._kinds = {gv: k for gv, k in self._kinds.items() if ("/" in gv) != (root == "/apis")} | kinds
+        self._stale = set(stale)
+        self._loaded.add(root)
+
+    def _legacy(self, root: str, index: Any) -> _Kinds:
+        """Servers before 1.30: one request per group and version."""
+        index = index if isinstance(index, Mapping) else {}
+        versions = [str(v) for v in index.get("versions") or ()]
+        for group in index.get("groups") or ():
+            versions += [str(version["groupVersion"]) for version in group.get("versions") or ()]
+        kinds: _Kinds = {}
+        for version in versions:
+            answer = self._transport.send(
+                "GET",
+                f"{root}/{version}",
+                body=None,
+                content_type="",
+                query=None,
+                timeout=30.0,
+                accept="application/json",
+                subject="discovery",
+            )
+            for entry in answer.data.get("resources") or ():
+                if "/" not in entry["name"]:
+                    kinds.setdefault(version, {})[entry["kind"]] = [
+                        entry["name"],
+                        bool(entry["namespaced"]),
+                        sorted(entry.get("verbs") or ()),
+                    ]
+        return kinds
+
+
+def _flatten(data: Mapping[str, Any]) -> tuple[_Kinds, list[str]]:
+    """``{apiVersion: {kind: [plural, namespaced, verbs]}}`` and the apiVersions whose list is stale."""
+    kinds: _Kinds = {}
+    stale = []
+    for group in data.get("items") or ():
+        name = (group.get("metadata") or {}).get("name") or ""
+        for version in group.get("versions") or ():
+            api_version = f"{name}/{version['version']}" if name else str(version["version"])
+            if version.get("freshness") == "Stale":
+                stale.append(api_version)
+            for entry in version.get("resources") or ():
+                kind = (entry.get("responseKind") or {}).get("kind")
+                if kind:
+                    kinds.setdefault(api_version, {})[kind] = [
+                        entry["resource"],
+                        entry.get("scope") == "Namespaced",
+                        sorted(entry.get("verbs") or ()),
+                    ]
+    return kinds, stale
+
+
+def _cache_file(transport: Transport) -> Path | None:
+    """One file per server, trust and caller: what one user may discover is not what another may."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home directory
+        return None
+    configuration = transport.configuration
+    authority = b""
+    if configuration.ssl_ca_cert:
+        with contextlib.suppress(OSError):
+            authority = Path(configuration.ssl_ca_cert).read_bytes()
+    identity = json.dumps(
+        [transport.host, transport.options.impersonate_user, list(transport.options.impersonate_groups)]
+    ).encode()
+    digest = hashlib.sha256(identity + authority).hexdigest()[:32]
+    return base / "servicemesh.istio" / f"discovery-{digest}.json"
+
+
+def _read_cache(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write_cache(path: Path | None, root: str, entry: Mapping[str, Any]) -> None:
+    """Replace the file in one step; a cache that cannot be written only costs bytes next time."""
+    if path is None:
+        return
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = {**_read_cache(path), root: entry}
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".discovery-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file, separators=(",", ":"))
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

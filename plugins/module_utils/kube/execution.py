@@ -1,0 +1,209 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands in containers, over the API server's websocket.
+
+Protocol: v5.channel.k8s.io (KEP-4006; stdin can be closed) or v4. Each message starts with a channel number;
+the exit status is a ``Status`` object on channel 3. The kubernetes package's own stream client has no connect
+timeout and drops impersonation headers, so the dialogue is ours and the websocket library is the package's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlparse
+
+from ..errors import ApiError, WaitTimeout
+from .failures import from_answer, no_answer
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+_STDIN, _STDOUT, _STDERR, _STATUS, _CLOSE = 0, 1, 2, 3, 255
+_PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
+_CONNECT_ATTEMPTS = 3
+_CHUNK = 32 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command printed, and its exit code."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def execute(
+    transport: Transport,
+    namespace: str,
+    pod: str,
+    container: str,
+    command: Sequence[str],
+    *,
+    timeout: float,
+    stdin: str | bytes | None,
+) -> ExecResult:
+    """Run ``command`` and collect its output. :param timeout: seconds for the whole command.
+
+    :raises ApiError: the pod or container does not exist, no rights, or the connection failed.
+    :raises WaitTimeout: the command did not end in time (it may go on running in the container).
+    """
+    end = time.monotonic() + timeout
+    subject = f"exec in Pod {namespace}/{pod} ({container})"
+    query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+    query += [("stdin", "true")] if stdin is not None else []
+    query += [("command", word) for word in command]
+    url = f"{transport.host}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
+    socket = _open(transport, "ws" + url.removeprefix("http"), subject, end)
+    try:
+        if stdin is not None:
+            _send(socket, stdin.encode() if isinstance(stdin, str) else stdin)
+        return _collect(transport, socket, subject, command, end)
+    finally:
+        socket.shutdown()
+
+
+def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
+    import websocket
+
+    for attempt in range(1, _CONNECT_ATTEMPTS + 1):
+        credential, generation = transport.authorization()
+        socket = websocket.WebSocket(sslopt=_tls(transport.configuration), skip_utf8_validation=True)
+        try:
+            socket.connect(  # type: ignore[no-untyped-call]
+                url,
+                header=[f"{name}: {value}" for name, value in credential],
+                subprotocols=_PROTOCOLS,
+                timeout=max(1.0, min(10.0, end - time.monotonic())),
+                suppress_origin=True,
+                redirect_limit=0,
+                **_proxy(transport.configuration, transport.host),
+            )
+        except websocket.WebSocketBadStatusException as error:
+            failure = _handshake_failure(error, subject)
+            if failure.status == 401 and transport.renew(generation):
+                continue
+            # 500 is what the API server answers while a container is being (re)started.
+            if failure.status not in (429, 500, 502, 503, 504) or attempt == _CONNECT_ATTEMPTS:
+                raise failure from error
+        except (websocket.WebSocketException, OSError) as error:
+            if attempt == _CONNECT_ATTEMPTS or time.monotonic() > end:
+                raise no_answer(error, transport.host, subject) from error
+        else:
+            return socket
+        transport.pause(0.3 * attempt, subject)
+    raise ApiError(f"{subject}: no connection", reason="Unreachable", subject=subject)
+
+
+def _handshake_failure(error: Any, subject: str) -> ApiError:
+    status = int(getattr(error, "status_code", 0) or 0)
+    body = getattr(error, "resp_body", None)
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    data: Any
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = {"kind": "Status", "message": text[:300]} if text else None
+    return from_answer(status, data, subject)
+
+
+def _send(socket: Any, data: bytes) -> None:
+    for start in range(0, len(data), _CHUNK):
+        socket.send_binary(bytes([_STDIN]) + data[start : start + _CHUNK])
+    if socket.subprotocol == _PROTOCOLS[0]:
+        socket.send_binary(bytes([_CLOSE, _STDIN]))
+
+
+def _collect(
+    transport: Transport, socket: Any, subject: str, command: Sequence[str], end: float
+) -> ExecResult:
+    import websocket
+
+    parts: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: [], _STATUS: []}
+    while True:
+        rest = end - time.monotonic()
+        if rest <= 0:
+            awaited = f"the end of '{command[0]}' in {subject.removeprefix('exec in ')}"
+            raise WaitTimeout(f"{awaited} did not come in time", awaited=awaited, last_seen="still running")
+        if transport.stopped:
+            raise ApiError(f"{subject}: interrupted", reason="Interrupted", subject=subject)
+        socket.settimeout(min(rest, 0.5))
+        try:
+            opcode, data = socket.recv_data()
+        except websocket.WebSocketTimeoutException:
+            continue
+        except (websocket.WebSocketException, OSError) as error:
+            if parts[_STATUS]:
+                break
+            raise no_answer(error, transport.host, subject) from error
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            break
+        if data and data[0] in parts:
+            parts[data[0]].append(bytes(data[1:]))
+    stdout, stderr, status = (b"".join(parts[channel]) for channel in (_STDOUT, _STDERR, _STATUS))
+    return ExecResult(
+        stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"), _returncode(status, subject)
+    )
+
+
+def _returncode(status: bytes, subject: str) -> int:
+    """The exit code in the ``Status`` of channel 3 (``details.causes`` with reason ``ExitCode``)."""
+    try:
+        body = json.loads(status)
+    except ValueError:
+        raise ApiError(
+            f"{subject}: the connection ended without an exit status", reason="NoExitStatus", subject=subject
+        ) from None
+    if not isinstance(body, Mapping):
+        raise ApiError(f"{subject}: the exit status cannot be read", reason="NoExitStatus", subject=subject)
+    if body.get("status") == "Success":
+        return 0
+    for cause in (body.get("details") or {}).get("causes") or ():
+        if cause.get("reason") == "ExitCode":
+            return int(cause.get("message") or 1)
+    raise ApiError(
+        f"{subject}: {str(body.get('message') or 'the command could not be started')[:500]}",
+        reason=str(body.get("reason") or "ExecFailed"),
+        subject=subject,
+    )
+
+
+def _tls(configuration: Any) -> dict[str, Any]:
+    import ssl
+
+    if not configuration.verify_ssl:
+        options: dict[str, Any] = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+    else:
+        options = {"cert_reqs": ssl.CERT_REQUIRED}
+        if configuration.ssl_ca_cert:
+            options["ca_certs"] = configuration.ssl_ca_cert
+    if configuration.cert_file:
+        options["certfile"] = configuration.cert_file
+    if configuration.key_file:
+        options["keyfile"] = configuration.key_file
+    if configuration.tls_server_name:
+        options["server_hostname"] = configuration.tls_server_name
+    return options
+
+
+def _proxy(configuration: Any, host: str) -> dict[str, Any]:
+    """The proxy to use, or an explicit "none": the websocket library would read the environment by itself."""
+    from kubernetes.client.rest import should_bypass_proxies
+
+    if not configuration.proxy or should_bypass_proxies(host, configuration.no_proxy or ""):
+        return {"http_no_proxy": ["*"]}
+    proxy = urlparse(configuration.proxy)
+    options: dict[str, Any] = {
+        "http_proxy_host": proxy.hostname,
+        "http_proxy_port": proxy.port or 3128,
+        "proxy_type": "http" if proxy.scheme in ("http", "https", "") else proxy.scheme,
+        "http_no_proxy": [""],
+    }
+    if proxy.username:
+        options["http_proxy_auth"] = (proxy.username, proxy.password or "")
+    return options

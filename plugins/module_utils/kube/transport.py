@@ -1,0 +1,319 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests to one API server: one pool, any number of threads, bounded retries.
+
+Source of the pattern: client-go ``rest/with_retry.go`` (Retry-After on 429 and 5xx). Every verb we send is
+safe to send twice (server-side apply, PUT with resourceVersion, DELETE with uid, POST that is read back on
+"already exists"), so writes are retried like reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from ..errors import ApiError
+from . import config
+from .failures import from_answer, is_untrusted, no_answer
+from .keydir import KeyDirectory
+
+if TYPE_CHECKING:
+    from .options import ConnectionOptions
+
+CONNECT_TIMEOUT = 5.0
+# Until the server answered once, it is more likely a wrong address than a restart: give up early.
+FIRST_CONNECT_TIMEOUT = 4.0
+FIRST_CONTACT_ATTEMPTS = {"connection refused": 3, "the connection broke": 3}
+MANY = 1000
+# A restarting API server is away for 5 to 60 seconds.
+RETRY_BUDGET = 90.0
+RETRY_AFTER_CAP = 60.0
+BACKOFF_BASE, BACKOFF_CAP = 0.5, 10.0
+# An "internal error" that repeats is usually a webhook that is down: name it soon.
+ATTEMPTS = {500: 5, 504: 5}
+RETRIED = frozenset({429, 500, 502, 503, 504})
+_WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Response:
+    """An answer below 400. ``data`` is the decoded JSON, or text when something else was asked for."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
+    warnings: list[str]
+    doubtful: bool = False
+    """An earlier attempt of this request may already have been carried out."""
+
+
+class Transport:
+    """A pool of connections with the credential of ``options``. Safe for any number of threads."""
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        *,
+        threads: int,
+        deadline: float | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        self.options = options
+        self.threads = threads
+        self._end = time.monotonic() + deadline if deadline is not None else None
+        self._stop = stop or (lambda: False)
+        self._keys = KeyDirectory()
+        self._auth = threading.Lock()
+        self._generation = 0
+        self._answered = False
+        self._accepted = False  # since the credential was loaded
+        self._impersonation = _impersonation(options)
+        try:
+            self._open()
+        except BaseException:
+            self._keys.remove()
+            raise
+
+    def close(self) -> None:
+        """Close the connections and remove the key files."""
+        self._pool.clear()
+        self._keys.remove()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop()
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, ``None`` without one."""
+        return None if self._end is None else self._end - time.monotonic()
+
+    def _open(self) -> None:
+        configuration = config.load(self.options, self._keys.path)
+        configuration.connection_pool_maxsize = max(self.threads, 4)
+        from kubernetes.client import ApiClient
+
+        self.configuration = configuration
+        self.host = str(configuration.host).rstrip("/")
+        if not self.host.startswith(("http://", "https://")):
+            self.host = f"https://{self.host}"
+        self._pool = ApiClient(configuration).rest_client.pool_manager
+        if configuration.verify_ssl is False:
+            # urllib3 would warn once per request; the option is the person's own decision.
+            import urllib3
+
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+    def authorization(self) -> tuple[list[tuple[str, str]], int]:
+        """Credential and impersonation headers, and the generation of the credential."""
+        with self._auth:  # otherwise every thread runs the exec plugin at the same time
+            value = config.bearer(self.configuration)
+            generation = self._generation
+        credential = [("Authorization", value)] if value else []
+        return credential + self._impersonation, generation
+
+    def renew(self, generation: int) -> bool:
+        """Load the credential again, once per connection. ``False``: that was already tried in vain."""
+        with self._auth:
+            if self._generation != generation:
+                return True
+            if self.options.stands_alone or (self._generation and not self._accepted):
+                return False
+            self._generation += 1
+            self._accepted = False
+            self._open()
+            return True
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any,
+        content_type: str,
+        query: Mapping[str, Any] | Sequence[tuple[str, str]] | None,
+        timeout: float,
+        accept: str,
+        subject: str,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """One request with retries. See ``KubeClient.request``."""
+        url = self.host + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"Accept": accept, "User-Agent": "servicemesh.istio", "Accept-Encoding": "gzip"}
+        if payload is not None:
+            headers["Content-Type"] = content_type
+        headers.update(extra_headers or {})
+        attempt = _Attempts(self, subject)
+        while True:
+            self._check_stop(subject)
+            credential, generation = self.authorization()
+            try:
+                answer = self._pool.request(
+                    method,
+                    url,
+                    body=payload,
+                    headers=_merged(headers, credential),
+                    retries=False,
+                    redirect=False,
+                    timeout=attempt.timeout(timeout),
+                )
+            except _transport_errors() as error:
+                attempt.unanswered(error)
+                continue
+            self._answered = True
+            self._accepted = self._accepted or answer.status != 401
+            try:
+                data = _decode(answer, accept)
+            except ValueError:
+                attempt.broken()
+                continue
+            if answer.status < 300 or answer.status == 304:
+                return Response(
+                    answer.status, answer.headers, data, _warnings(answer.headers), attempt.doubtful
+                )
+            failure = from_answer(answer.status, data, subject)
+            if answer.status == 401 and self.renew(generation):
+                continue
+            if answer.status not in RETRIED:
+                raise _noted(failure, attempt.doubtful)
+            attempt.refused(failure, answer.headers.get("Retry-After"))
+
+    def _check_stop(self, subject: str) -> None:
+        if self._stop():
+            raise ApiError("interrupted: no further request was sent", reason="Interrupted", subject=subject)
+
+    def pause(self, seconds: float, subject: str = "") -> None:
+        """Sleep, but notice within a quarter of a second that the run was stopped."""
+        end = time.monotonic() + seconds
+        while (rest := end - time.monotonic()) > 0:
+            self._check_stop(subject)
+            time.sleep(min(0.25, rest))
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server answered at least once."""
+        return self._answered
+
+
+class _Attempts:
+    """Counts the attempts of one request and decides whether another one follows."""
+
+    def __init__(self, transport: Transport, subject: str) -> None:
+        self._transport = transport
+        self._subject = subject
+        self._start = time.monotonic()
+        self._count = 0
+        self.doubtful = False
+
+    def timeout(self, read: float) -> Any:
+        import urllib3
+
+        connect = CONNECT_TIMEOUT if self._transport.answered else FIRST_CONNECT_TIMEOUT
+        rest = self._transport.remaining()
+        if rest is not None:
+            read = max(1.0, min(read, rest))
+        return urllib3.Timeout(connect=connect, read=read)
+
+    def refused(self, failure: ApiError, retry_after: str | None) -> None:
+        """The server answered with a status that may pass: wait, or give up with ``failure``."""
+        self.doubtful = self.doubtful or failure.status in (500, 502, 504)
+        self._count += 1
+        self._next(_delay(self._count, retry_after), failure, ATTEMPTS.get(failure.status, MANY))
+
+    def unanswered(self, error: BaseException) -> None:
+        """No answer: whether the request was carried out is unknown unless no connection came about."""
+        failure = no_answer(error, self._transport.host, self._subject)
+        cause = failure.details["cause"]
+        self._count += 1
+        limit = MANY if self._transport.answered else FIRST_CONTACT_ATTEMPTS.get(cause, 1)
+        if is_untrusted(error):
+            limit = 1
+        self.doubtful = self.doubtful or not _never_connected(error)
+        self._next(_delay(self._count, None), failure, limit)
+
+    def broken(self) -> None:
+        """An answer arrived that cannot be read: cut off on the way, or another program's page."""
+        self.doubtful = True
+        self._count += 1
+        failure = ApiError(
+            f"{self._subject}: the answer of {self._transport.host} is not the JSON it claims to be "
+            "(cut off, or a proxy's page)",
+            reason="NotJSON",
+            subject=self._subject,
+        )
+        self._next(_delay(self._count, None), failure, 5)
+
+    def _next(self, delay: float, failure: ApiError, limit: int) -> None:
+        elapsed = time.monotonic() - self._start
+        rest = self._transport.remaining()
+        too_late = elapsed + delay > RETRY_BUDGET or (rest is not None and delay >= rest)
+        if self._count >= limit or too_late:
+            raise _noted(failure, self.doubtful)
+        self._transport.pause(delay, self._subject)
+
+
+def _noted(failure: ApiError, doubtful: bool) -> ApiError:
+    if doubtful:
+        failure.details["outcome"] = "unknown"
+    return failure
+
+
+def _delay(count: int, retry_after: str | None) -> float:
+    """Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"), never earlier than asked for."""
+    backoff = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0**count))  # noqa: S311
+    if retry_after and retry_after.strip().isdigit():
+        return min(RETRY_AFTER_CAP, float(retry_after)) + random.uniform(0, 0.5)  # noqa: S311
+    return backoff
+
+
+def _decode(answer: Any, accept: str) -> Any:
+    raw: bytes = answer.data
+    if not raw:
+        return None
+    wants_json = "json" in accept
+    kind = answer.headers.get("Content-Type", "")
+    if "json" in kind:
+        return json.loads(raw)
+    if wants_json and answer.status < 400:
+        return json.loads(raw)  # raises: a proxy's page with status 200
+    return raw.decode("utf-8", "replace")
+
+
+def _warnings(headers: Any) -> list[str]:
+    values = headers.getlist("Warning") if hasattr(headers, "getlist") else [headers.get("Warning", "")]
+    return [found.replace('\\"', '"') for value in values for found in _WARNING.findall(value)]
+
+
+def _transport_errors() -> tuple[type[BaseException], ...]:
+    import urllib3
+
+    return (urllib3.exceptions.HTTPError, OSError)
+
+
+def _never_connected(error: BaseException) -> bool:
+    import urllib3
+
+    return isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+
+
+def _impersonation(options: ConnectionOptions) -> list[tuple[str, str]]:
+    user = [("Impersonate-User", options.impersonate_user)] if options.impersonate_user else []
+    return user + [("Impersonate-Group", group) for group in options.impersonate_groups]
+
+
+def _merged(headers: Mapping[str, str], credential: Sequence[tuple[str, str]]) -> Any:
+    """One header collection; impersonated groups are repeated headers, which a dict cannot hold."""
+    import urllib3
+
+    merged = urllib3.HTTPHeaderDict(headers)
+    for name, value in credential:
+        merged.add(name, value)
+    return merged

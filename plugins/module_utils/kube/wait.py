@@ -1,0 +1,121 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bounded waits that say what they wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import ApiError, WaitTimeout
+
+PROGRESS_EVERY = 10.0
+
+
+def wait_until(
+    check: Callable[[], tuple[bool, str]],
+    *,
+    awaited: str,
+    timeout: float,
+    interval: float = 0.5,
+    max_interval: float = 2.0,
+    stop: Callable[[], bool] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> str:
+    """Call ``check`` until it is done; returns what was seen last.
+
+    :param check: returns whether it is done, and what was seen, for people.
+    :param timeout: seconds. ``check`` runs at least once, and once more at the very end.
+    :param progress: gets a line when what is seen changes, and every ten seconds.
+    :raises WaitTimeout: with ``awaited`` and what was seen last.
+    """
+    end = time.monotonic() + timeout
+    told, told_at, pause = "", time.monotonic(), interval
+    while True:
+        done, seen = check()
+        if done:
+            return seen
+        now = time.monotonic()
+        if now >= end:
+            raise WaitTimeout(
+                f"{awaited}: not there after {timeout:g} s; last seen: {seen}",
+                awaited=awaited,
+                last_seen=seen,
+            )
+        if progress and (seen != told or now - told_at >= PROGRESS_EVERY):
+            progress(f"waiting for {awaited}: {seen}")
+            told, told_at = seen, now
+        _sleep(min(pause, end - now), stop, awaited)
+        pause = min(max_interval, pause * 1.5)
+
+
+def _sleep(seconds: float, stop: Callable[[], bool] | None, awaited: str) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        if stop and stop():
+            raise ApiError(f"interrupted while waiting for {awaited}", reason="Interrupted", subject=awaited)
+        rest = end - time.monotonic()
+        if rest <= 0:
+            return
+        time.sleep(min(0.25, rest))
+
+
+def rollout_status(obj: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether a Deployment, StatefulSet or DaemonSet runs its current specification, and what is seen.
+
+    Source: kubectl ``pkg/polymorphichelpers/rollout_status.go``.
+    """
+    metadata, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
+    if int(status.get("observedGeneration") or 0) < int(metadata.get("generation") or 0):
+        return False, "the controller has not seen the change yet"
+    return _ROLLOUTS[str(obj.get("kind"))](spec, status)
+
+
+def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
+    wanted = int(spec.get("replicas", 1))
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return False, f"progress deadline exceeded: {condition.get('message', '')}"
+    updated, total, available = _counts(status, "updatedReplicas", "replicas", "availableReplicas")
+    if updated < wanted:
+        return False, f"{updated} of {wanted} replicas updated"
+    if total > updated:
+        return False, f"{total - updated} old replicas are still there"
+    if available < updated:
+        return False, f"{available} of {updated} updated replicas available"
+    return True, f"{available} replicas available"
+
+
+def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
+    wanted = int(spec.get("replicas", 1))
+    ready, updated = _counts(status, "readyReplicas", "updatedReplicas")
+    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+        return ready >= wanted, f"{ready} of {wanted} replicas ready"
+    partition = int(((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0)
+    if updated < wanted - partition:
+        return False, f"{updated} of {wanted - partition} replicas updated"
+    if ready < wanted:
+        return False, f"{ready} of {wanted} replicas ready"
+    if not partition and status.get("updateRevision") != status.get("currentRevision"):
+        return False, "the last replica is being updated"
+    return True, f"{ready} replicas ready"
+
+
+def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
+    wanted, updated, available = _counts(
+        status, "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"
+    )
+    if (spec.get("updateStrategy") or {}).get("type") != "OnDelete" and updated < wanted:
+        return False, f"{updated} of {wanted} nodes updated"
+    if available < wanted:
+        return False, f"available on {available} of {wanted} nodes"
+    return True, f"available on {available} nodes"
+
+
+def _counts(status: Mapping[str, Any], *names: str) -> tuple[int, ...]:
+    return tuple(int(status.get(name) or 0) for name in names)
+
+
+_ROLLOUTS = {"Deployment": _deployment, "StatefulSet": _stateful_set, "DaemonSet": _daemon_set}
