@@ -18,7 +18,11 @@ RBAC = REPOSITORY / "docs" / "rbac"
 def deploy_addons(cluster: Cluster, kubectl: Path, *, node: bool) -> None:
     """Apply what is not applied yet; what was applied is recorded by content, so this costs nothing twice."""
     if node:
-        manifest = (LAB / "manifests" / "coredns.yaml").read_text().replace("DNS_SERVICE_IP", cluster.dns_ip)
+        template = (LAB / "manifests" / "coredns.yaml").read_text()
+        manifest = template.replace("DNS_SERVICE_IP", cluster.dns_ip)
+        manifest = manifest.replace(
+            "CONFIGURATION_DIGEST", _digest(template)[:16]
+        )  # so that a change restarts it
         if not _is_recorded(cluster, "coredns", manifest):
             with timed("CoreDNS"):
                 _apply(cluster, kubectl, manifest)

@@ -15,7 +15,7 @@ from .golang import Go, find_go
 from .places import LAB, cache_root, locked
 
 # what decides how a running cluster looks, beside programs and images
-_SOURCES = ("init.py", "plan.py", "pki.py", "containerd.py", "cluster.py", "manifests/coredns.yaml")
+_SOURCES = ("init.py", "plan.py", "pki.py", "containerd.py", "cluster.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,245 @@
-print("placeholder")
+"""One service of the demo shop: answers with what it is and what it saw, and really calls what it depends on.
+
+Standard library only (it runs on the Python of a minimal Debian). Environment:
+  SERVICE, VERSION           what to say about itself
+  PORT (3000), PORTS         HTTP ports (PORTS: comma-separated, instead of PORT); TCP_PORT: a line echo, if set
+  UPSTREAMS                  comma-separated HOST:PORT/PATH to call for each request; `/prefix=HOST:PORT/PATH` only
+                             for requests whose path starts so
+  UPSTREAM_TIMEOUT (3)       seconds for each such call
+  FAULT_DELAY_MS             delay of every answer;      header x-fault-delay-ms on a request does the same
+  FAULT_STATUS               answer with this status;    header x-fault-status does the same
+  FAULT_STATUS_PERCENT (100) share of the requests that FAULT_STATUS hits
+  FAULT_CRASH_AFTER          end the process at this request; header x-fault-crash: 1 ends it at once
+  TLS_CERT, TLS_KEY, TLS_PORT   also serve HTTPS, when all three are set
+A fault header may name the service it is meant for (`payment-service=503`); without a name it hits whichever
+service sees it first, and that one does not pass it on.
+"""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import socketserver
+import ssl
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SERVICE = os.environ.get("SERVICE", "service")
+VERSION = os.environ.get("VERSION", "v1")
+UPSTREAM_TIMEOUT = float(os.environ.get("UPSTREAM_TIMEOUT", "3"))
+FORWARDED = {
+    "b3", "traceparent", "tracestate", "baggage", "x-request-id", "x-ot-span-context", "x-user-id", "cookie",
+    "authorization", "x-beta", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
+}  # fmt: skip
+FAULTS = ("x-fault-delay-ms", "x-fault-status", "x-fault-crash")
+STOPPING = threading.Event()
+
+
+def parse_upstreams(text):
+    """[(prefix, host, port, path), ...] out of `/api/products=product-service:3000/api/products,...`."""
+    upstreams = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        prefix, equals, target = entry.rpartition("=")
+        address, slash, path = target.partition("/")
+        host, _, port = address.partition(":")
+        upstreams.append((prefix if equals else "/", host, int(port or 80), slash + path or "/"))
+    return upstreams
+
+
+def upstreams_for(path, upstreams):
+    """Those of `upstreams` that a request for `path` needs."""
+    return [(host, port, target) for prefix, host, port, target in upstreams if path.startswith(prefix)]
+
+
+def fault_for_me(value, service=None):
+    """The value of a fault header if it is meant for this service, else None (`name=value` or plain `value`)."""
+    if value is None:
+        return None
+    name, equals, rest = value.partition("=")
+    if not equals:
+        return value
+    return rest if name == (service or SERVICE) else None
+
+
+def forwarded_headers(headers):
+    """Headers for the calls this request causes: tracing, user, and faults that are meant for somebody else."""
+    passed = {name: value for name, value in headers.items() if name.lower() in FORWARDED}
+    for name in FAULTS:
+        value = headers.get(name)
+        if value is not None and "=" in value and fault_for_me(value) is None:
+            passed[name] = value
+    return passed
+
+
+def number(text, default=0.0):
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return default
+
+
+class Connections:
+    """Keep-alive connections to upstreams, one per thread and address."""
+
+    def __init__(self):
+        self.local = threading.local()
+
+    def get(self, host, port, path, headers):
+        """One GET; a connection that the other side closed meanwhile is replaced once."""
+        pool = self.local.__dict__.setdefault("pool", {})
+        for attempt in (1, 2):
+            fresh = (host, port) not in pool
+            connection = pool.setdefault(
+                (host, port), http.client.HTTPConnection(host, port, timeout=UPSTREAM_TIMEOUT)
+            )
+            try:
+                connection.request("GET", path, headers=headers)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            except (http.client.HTTPException, OSError):
+                connection.close()
+                del pool[(host, port)]
+                if fresh or attempt == 2:
+                    raise
+        raise AssertionError
+
+
+UPSTREAMS = parse_upstreams(os.environ.get("UPSTREAMS", ""))
+CONNECTIONS = Connections()
+WORKERS = ThreadPoolExecutor(max_workers=32)
+REQUESTS = [0]
+
+
+def call(upstream, headers):
+    """What an upstream said, in short; never raises."""
+    host, port, path = upstream
+    try:
+        status, body = CONNECTIONS.get(host, port, path, headers)
+    except (http.client.HTTPException, OSError) as error:
+        return {"service": host, "status": 0, "error": f"{type(error).__name__}: {error}"}
+    result = {"service": host, "status": status}
+    try:
+        answer = json.loads(body)
+        result.update({key: answer[key] for key in ("version", "upstream") if key in answer})
+    except (ValueError, TypeError):
+        result["body"] = body[:100].decode(errors="replace")
+    return result
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # one packet for headers and body
+    timeout = 75
+
+    def handle_any(self):
+        length = int(number(self.headers.get("content-length")))
+        if length:
+            self.rfile.read(length)
+        path = self.path.partition("?")[0]
+        if path == "/health/liveness":
+            return self.answer(200, {"status": "alive"})
+        if path == "/health/readiness":
+            return self.answer(
+                503 if STOPPING.is_set() else 200, {"status": "stopping" if STOPPING.is_set() else "ready"}
+            )
+        return self.serve(path)
+
+    def serve(self, path):
+        REQUESTS[0] += 1
+        crash_after = int(number(os.environ.get("FAULT_CRASH_AFTER")))
+        if fault_for_me(self.headers.get("x-fault-crash")) or (crash_after and REQUESTS[0] >= crash_after):
+            os._exit(13)
+        delay = number(fault_for_me(self.headers.get("x-fault-delay-ms"))) or number(
+            os.environ.get("FAULT_DELAY_MS")
+        )
+        if delay:
+            time.sleep(min(delay, 60000) / 1000)
+        status = int(number(fault_for_me(self.headers.get("x-fault-status"))))
+        if not status and random.random() * 100 < number(os.environ.get("FAULT_STATUS_PERCENT"), 100):
+            status = int(number(os.environ.get("FAULT_STATUS")))
+        headers = forwarded_headers(self.headers)
+        needed = [] if status else upstreams_for(path, UPSTREAMS)
+        upstream = list(WORKERS.map(lambda one: call(one, headers), needed)) if needed else []
+        body = {
+            "service": SERVICE,
+            "version": VERSION,
+            "path": self.path,
+            "method": self.command,
+            "headers": {name.lower(): value for name, value in self.headers.items()},
+            "upstream": upstream,
+        }
+        return self.answer(status if 200 <= status <= 599 else 200, body)
+
+    def answer(self, status, body):
+        content = b"" if status in (204, 304) else json.dumps(body).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.send_header("x-service-version", VERSION)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        pass  # the proxy beside it writes the access log
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1024
+    daemon_threads = True
+    address_family = socket.AF_INET
+
+    def handle_error(self, request, client_address):
+        error = sys.exc_info()[1]
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+class Echo(socketserver.StreamRequestHandler):
+    """Every line comes back with the name of the service in front."""
+
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(f"{SERVICE} {VERSION} ".encode() + line)
+
+
+class EchoServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+def start(server):
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def main():
+    ports = os.environ.get("PORTS") or os.environ.get("PORT", "3000")
+    servers = [start(Server(("", int(port)), Handler)) for port in ports.split(",")]
+    if os.environ.get("TCP_PORT"):
+        servers.append(start(EchoServer(("", int(os.environ["TCP_PORT"])), Echo)))
+    if all(os.environ.get(name) for name in ("TLS_CERT", "TLS_KEY", "TLS_PORT")):
+        server = Server(("", int(os.environ["TLS_PORT"])), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        servers.append(start(server))
+    print(f"{SERVICE} {VERSION} listens on {ports}, calls {UPSTREAMS}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: STOPPING.set())
+    STOPPING.wait()
+    # Endpoints and proxies learn of the end with a delay: go on answering for a moment
+    time.sleep(number(os.environ.get("DRAIN_SECONDS"), 2))
+    for server in servers:
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
