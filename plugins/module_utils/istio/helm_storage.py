@@ -40,6 +40,7 @@ class StoredRelease:
     chart: str
     chart_version: str
     values: Mapping[str, Any]
+    manifest: str
     secret: str
     uid: str
     modified: int
@@ -82,6 +83,7 @@ def read_release(secret: Mapping[str, Any]) -> StoredRelease:
             chart=str(chart["name"]),
             chart_version=str(chart["version"]),
             values=record.get("config") or {},
+            manifest=str(record.get("manifest") or ""),
             secret=str(metadata.get("name", "")),
             uid=str(metadata.get("uid", "")),
             modified=int(labels.get("modifiedAt") or labels.get("createdAt") or 0),

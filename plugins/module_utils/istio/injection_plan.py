@@ -215,26 +215,32 @@ def _choose(
         return _or_forced(forced, f"{owner.kind}: not a kind whose restart is known", "evicted on request")
     if workload.paused:
         return _or_forced(forced, "paused: a rollout would not begin", "paused: evicted on request")
-    if workload.rolling and healthy:
-        return WAIT, f"a rollout is under way: {workload.rolling}", 0
     if workload.strategy == "OnDelete":
         return _or_forced(
             forced, "OnDelete: its operator decides when pods go", "OnDelete: evicted on request"
         )
+    # With a partition or OnDelete the status says "rolling" for as long as the operator likes.
+    if workload.rolling and healthy and not workload.partition:
+        return WAIT, f"a rollout is under way: {workload.rolling}", 0
     if workload.strategy == "Recreate":
         if forced:
             return ROLLOUT, "Recreate: all pods go at once, on request", workload.replicas
         return LISTED, "Recreate: a restart stops all its pods at once", 0
     if workload.replicas <= 1 and not workload.max_surge and owner.kind != "DaemonSet":
-        if forced:
-            return ROLLOUT, "single replica without surge: it is gone for a moment, on request", 1
-        return LISTED, "single replica without surge: a restart is an outage", 0
+        return _single_replica(workload, forced=forced)
     if not workload.partition:
         return _within_budgets(workload, budgets, forced=forced)
     blocked = _eviction_block(budgets)
     if blocked:
         return _or_forced(forced, blocked, f"{blocked}; tried on request")
     return EVICT, f"its update partition {workload.partition} shields pods from a rollout", 1
+
+
+def _single_replica(workload: Workload, *, forced: bool) -> tuple[str, str, int]:
+    if not forced:
+        return LISTED, "single replica without surge: a restart is an outage", 0
+    action = EVICT if workload.partition else ROLLOUT
+    return action, "single replica without surge: it is gone for a moment, on request", 1
 
 
 def _or_forced(forced: bool, listed: str, evicted: str) -> tuple[str, str, int]:

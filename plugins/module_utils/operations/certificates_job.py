@@ -1,0 +1,66 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one certificates run works on."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..model.certificates import Credential
+from ..model.certificates_secret import Assessment
+from .certificates_authority import AuthorityState
+from .certificates_input import Input
+from .certificates_issue import Pair, fingerprint
+from .certificates_proof import Proof
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from ..kube.client import KubeClient
+    from .context import Context
+
+
+@dataclasses.dataclass(slots=True, repr=False)
+class Item:
+    """One credential on its way through a run.
+
+    :param roots: what its leaf must lead to; ``roots_pem`` is the same for a TLS client.
+    :param pair: what is written, None when nothing is.
+    """
+
+    credential: Credential
+    live: Mapping[str, Any] | None
+    assessment: Assessment
+    roots: Sequence[x509.Certificate]
+    roots_pem: str
+    pair: Pair | None = None
+    proof: Proof | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the leaf that must be served, or ``""`` while there is none."""
+        if self.pair is not None:
+            return fingerprint(self.pair)
+        return self.assessment.facts.fingerprint if self.assessment.facts else ""
+
+
+@dataclasses.dataclass(slots=True, repr=False)
+class Job:
+    """A run: the cluster, what is wanted, what was found.
+
+    :param absent: the namespaces among those concerned that do not exist.
+    :param authority: the CA, None when nothing is issued.
+    """
+
+    client: KubeClient
+    params: Mapping[str, Any]
+    context: Context
+    now: datetime.datetime
+    wanted: Input
+    authority: AuthorityState | None
+    items: Sequence[Item]
+    absent: frozenset[str]

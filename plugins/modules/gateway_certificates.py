@@ -1,0 +1,212 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gateway_certificates
+short_description: Keep valid certificates in the credentials of Istio gateways
+version_added: 0.1.0
+description:
+  - Keeps one TLS Secret per gateway credential, in the namespace of the gateway's pods, where Istio looks
+    for it.
+  - Certificates are issued by a CA that lives in a Secret of its own, out of the gateways' reach. They are
+    ECDSA
+    P-256, cover every host of the credential, and are renewed before they end. The CA is kept.
+  - Every pair is judged before it is written (chain, key, dates, names, usage), written by one conditional
+    request,
+    and proved afterwards by a TLS handshake with every gateway pod for every host.
+  - Keys exist in memory and in their Secrets only. Results, diffs and logs carry fingerprints, serials and
+    dates.
+author: servicemesh.istio contributors
+requirements:
+  - cryptography >= 42
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    support: full
+    description: Judges everything and sends dry-runs. A new key is thrown away, so its fingerprint is not
+      told.
+  diff_mode:
+    support: full
+    description: Shows fingerprints, dates and names; the Secret's data is hidden.
+options:
+  mesh:
+    description: Name of the mesh, C(mesh_name). A Secret of another mesh is never touched.
+    type: str
+    required: true
+  gateways:
+    description:
+      - C(mesh_gateways) of the catalogue. Each server with a C(certificate) names a credential and a C(host).
+      - Only C(workload), C(workload_namespace), C(service_account) and the servers' C(host) and
+        C(certificate) are read.
+    type: list
+    elements: dict
+    required: true
+  installed_gateways:
+    description: C(istio_gateways), from which O(gateways) take their defaults.
+    type: list
+    elements: dict
+    default: []
+  ca_namespace:
+    description:
+      - Namespace of the CA's Secret. It is created when it is missing.
+      - It must not be a gateway's namespace, because a gateway may list all Secrets of its own.
+    type: str
+    default: servicemesh-system
+  ca_secret:
+    description:
+      - Name of the CA's Secret, of type C(kubernetes.io/tls).
+      - A CA of your own can be put there before the first run, also an intermediate one with its chain in
+        C(tls.crt).
+    type: str
+    default: servicemesh-ca
+  ca_days:
+    description: Validity of a new CA in days.
+    type: int
+    default: 3650
+  replace_lost_ca:
+    description:
+      - Make a new CA where the old one is gone, expired or broken, and issue all certificates anew.
+      - Every client has to trust the new CA then.
+    type: bool
+    default: false
+  days:
+    description: Validity of a new certificate in days, at most 398.
+    type: int
+    default: 90
+  renew_at:
+    description: Share of a certificate's life that may be left before it is renewed.
+    type: float
+    default: 0.34
+  authority_beside_key:
+    description:
+      - Whether the CA's certificate is put beside the key as C(ca.crt).
+      - On a gateway in mode MUTUAL this admits every client with a certificate of that CA.
+    type: bool
+    default: false
+  provided:
+    description: Certificates that come from elsewhere, for credentials that are then not issued here.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the credential.
+        type: str
+        required: true
+      namespace:
+        description: Its namespace, where several gateways have a credential of that name.
+        type: str
+      certificate:
+        description: Certificate and intermediates as PEM, leaf first.
+        type: str
+        required: true
+      private_key:
+        description: Its private key as PEM, not encrypted.
+        type: str
+        required: true
+      ca:
+        description: CA certificates as PEM, in which the chain has to end. Without it the end is not judged.
+        type: str
+  existing:
+    description:
+      - Credentials, as V(NAME) or V(NAMESPACE/NAME), whose Secrets somebody else writes, such as
+        cert-manager.
+      - They are judged and proved, never written.
+    type: list
+    elements: str
+    default: []
+  prove:
+    description: Whether the served certificates are looked at.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds that the gateways of one credential may take to serve its certificate.
+    type: int
+    default: 120
+  fail_on:
+    description: Verdicts that fail the task.
+    type: list
+    elements: str
+    choices: [fail, cannot tell]
+    default: [fail]
+"""
+
+EXAMPLES = r"""
+- name: Keep the gateways' certificates
+  servicemesh.istio.gateway_certificates:
+    mesh: shop
+    gateways:
+      - name: public
+        workload_namespace: istio-system
+        service_account: istio-ingressgateway-service-account
+        servers:
+          - host: api.example.com
+            certificate: api-example-com
+  register: certificates
+
+- name: Save the CA for clients
+  ansible.builtin.copy:
+    content: "{{ certificates.ca.certificate }}"
+    dest: ca.crt
+    mode: "0644"
+"""
+
+RETURN = r"""
+status:
+  description: >-
+    V(pass) when every gateway pod serves every certificate, V(fail) when one serves another or none,
+    V(cannot tell) when no Gateway names a credential yet, or nobody could look.
+  returned: always
+  type: str
+  sample: pass
+summary:
+  description: The verdict and what goes with it, as lines to read.
+  returned: always
+  type: list
+  elements: str
+reason:
+  description: Why the status is not V(pass).
+  returned: always
+  type: str
+counts:
+  description: Numbers of credentials by action.
+  returned: always
+  type: dict
+  sample: {credentials: 1, created: 0, updated: 0, unchanged: 1}
+objects:
+  description: What was written, or would be.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{id: Secret istio-system/api-example-com, action: created}]
+ca:
+  description: The CA. C(certificate) is the PEM text that clients must trust; it is public.
+  returned: when something is issued
+  type: dict
+certificates:
+  description:
+    - One entry per credential with its action and reasons, and C(fingerprint_sha256), C(serial),
+      C(not_before),
+      C(not_after), C(dns_names), C(subject) and C(issuer) of its certificate.
+    - C(proof) has C(status), C(method) (V(handshake), or V(proxy secret) where the pods cannot be reached
+      from the
+      controller), C(evidence) and the number of C(pods).
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import certificates
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    run_module(certificates)
+
+
+if __name__ == "__main__":
+    main()
