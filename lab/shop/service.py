@@ -11,7 +11,7 @@ Standard library only (it runs on the Python of a minimal Debian). Environment:
   FAULT_STATUS_PERCENT (100) share of the requests that FAULT_STATUS hits
   FAULT_CRASH_AFTER          end the process at this request; header x-fault-crash: 1 ends it at once
   TLS_CERT, TLS_KEY, TLS_PORT   also serve HTTPS, when all three are set
-A fault header may name the service it is meant for (`payment-service=503`); without a name it hits whichever
+A request whose calls do not all succeed is answered with 502. A fault header may name the service it is meant for (`payment-service=503`); without a name it hits whichever
 service sees it first, and that one does not pass it on.
 """
 
@@ -174,7 +174,9 @@ class Handler(BaseHTTPRequestHandler):
             "headers": {name.lower(): value for name, value in self.headers.items()},
             "upstream": upstream,
         }
-        return self.answer(status if 200 <= status <= 599 else 200, body)
+        if not 200 <= status <= 599:
+            status = 200 if all(200 <= one["status"] < 400 for one in upstream) else 502
+        return self.answer(status, body)
 
     def answer(self, status, body):
         content = b"" if status in (204, 304) else json.dumps(body).encode() + b"\n"
