@@ -4,7 +4,7 @@
 """A private directory for key files that the TLS library can only read from disk.
 
 The kubernetes package writes inline client keys to files and removes them at interpreter exit, which never
-comes in an Ansible worker (it leaves by ``os._exit``). So every connection has its own 0700 directory, removed
+comes in an Ansible worker (it leaves by ``os._exit``). So every connection owns a 0700 directory, removed
 with it; what a killed run left behind is removed by the next one. A lock held for the owner's lifetime tells
 the two apart, also between containers that share a temp directory, where pids mean nothing.
 """

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a backend as a module, and what module and action plugin have in common.
+
+A backend is a Python module of ``operations`` with ``ARGUMENT_SPEC``, optionally ``CONSTRAINTS`` (keywords of
+AnsibleModule such as ``mutually_exclusive``), and ``run(params, context) -> dict``.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .errors import MeshError
+from .kube.options import secrets_in
+from .operations.context import Context
+
+# What the action plugin hands over to the module on another host: file contents, and options whose values
+# must not show up in the logged invocation. One opaque string: masking it cannot mask anything else.
+HANDOVER = "_handover"
+
+
+@contextlib.contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """A function that turns true on SIGINT or SIGTERM, or when the parent process is gone.
+
+    The handlers only set an event: one that raises would be interrupted by the next signal. After SIGKILL of
+    ansible-playbook its workers live on and would keep writing; the change of the parent's pid tells.
+    """
+    stop, parent = threading.Event(), os.getppid()
+    main = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if main else ()
+    old = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    try:
+        yield lambda: stop.is_set() or os.getppid() != parent
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def failure(error: MeshError) -> dict[str, Any]:
+    """The failed result of an error: one clear sentence, and structure beside it."""
+    return {**error.details, "failed": True, "msg": error.message, "error": type(error).__name__}
+
+
+def defect(error: Exception) -> str:
+    """The sentence for an exception that nobody foresaw."""
+    return f"defect in servicemesh.istio, please report it: {type(error).__name__}: {error}"
+
+
+def constraints(backend: Any) -> dict[str, Any]:
+    """The backend's cross-field rules, as keywords of AnsibleModule and ArgumentSpecValidator."""
+    return dict(getattr(backend, "CONSTRAINTS", {}))
+
+
+def pack(files: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """File contents and options as one opaque string."""
+    text = json.dumps({"files": files, "options": options}, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(), 6)).decode()
+
+
+def unpack(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The counterpart of :func:`pack`."""
+    content = json.loads(zlib.decompress(base64.b64decode(text)))
+    return content["files"], content["options"]
+
+
+def run_module(backend: Any) -> NoReturn:
+    """``main()`` of a module: validate, run, exit once.
+
+    Nobody can watch a module; its progress lines travel in the result, where the action plugin prints them.
+    """
+    spec = {**backend.ARGUMENT_SPEC, HANDOVER: {"type": "str", "no_log": True}}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **constraints(backend))
+    lines: list[str] = []
+    params = dict(module.params)
+    handover = params.pop(HANDOVER)
+    files, options = unpack(handover) if handover else ({}, {})
+    params.update(options)
+    module.no_log_values.update(secrets_in(params.get("kubeconfig")))
+    with stop_signal() as stop:
+        context = Context(
+            check_mode=module.check_mode,
+            diff_mode=module._diff,
+            progress=lines.append,
+            warn=module.warn,
+            environment=dict(os.environ),
+            stop=stop,
+            files=files,
+        )
+        try:
+            result = backend.run(params, context)
+        except MeshError as error:
+            result = failure(error)
+        except Exception as error:
+            module.fail_json(msg=defect(error))
+    if result.get("failed"):
+        module.fail_json(**{"msg": "", **result, "progress": lines})
+    module.exit_json(**{**result, "progress": lines})

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An action plugin that runs its module's backend in the controller whenever that is possible.
+
+In the controller a task costs about 25 ms instead of 300-700 ms, and its progress is seen live. It is
+possible when the effective (delegated) connection is local, the task has no become, no async and no
+environment, and the interpreter is unset or the controller's own. Otherwise the module of the same name runs on the target.
+Results are equal; only progress lines come later from a module.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils.errors import MeshError
+from ..module_utils.kube.options import secrets_in
+from ..module_utils.operations.context import Context
+from ..module_utils.run_module import HANDOVER, constraints, defect, failure, pack, stop_signal
+
+_DISPLAY = Display()
+_CONNECTION_FILES = (
+    "kubeconfig",
+    "ca_cert",
+    "ssl_ca_cert",
+    "client_cert",
+    "cert_file",
+    "client_key",
+    "key_file",
+)
+
+
+class BackendAction(ActionBase):
+    """Subclasses set ``backend`` (see ``run_module``) and may override ``read_files``.
+
+    ``handed_over`` names options that may hold secrets without being secret altogether, such as manifests:
+    they travel to a remote module packed, so that the module's logged invocation does not show them.
+    """
+
+    backend: ClassVar[Any] = None
+    handed_over: ClassVar[tuple[str, ...]] = ()
+    _supports_check_mode = True
+    _supports_async = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run here or there."""
+        super().run(tmp, task_vars)
+        del tmp
+        self._variables: dict[str, Any] = task_vars or {}
+        self._host = str(self._variables.get("inventory_hostname", "localhost"))
+        try:
+            arguments = plain(dict(self._task.args))
+        except TypeError as error:
+            raise AnsibleActionFail(str(error)) from error
+        arguments.pop(HANDOVER, None)
+        local = self._connection.transport == "local"
+        if local:
+            self._absolute_paths(arguments)
+        try:
+            files = self.read_files(arguments)
+        except MeshError as error:
+            return failure(error)
+        if local and self._stays_here():
+            return self._run_here(arguments, files)
+        return self._run_there(arguments, files)
+
+    def read_files(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Contents of controller-side files by option name, as JSON. By default there are none."""
+        del arguments
+        return {}
+
+    def _stays_here(self) -> bool:
+        if self._connection.become or self._task.async_val or any(self._task.environment or ()):
+            return False
+        variables = self._variables
+        if self._task.delegate_to:
+            variables = (variables.get("ansible_delegated_vars") or {}).get(self._task.delegate_to) or {}
+        interpreter = str(self._templar.template(variables.get("ansible_python_interpreter")) or "")
+        if not interpreter or interpreter.startswith("auto"):
+            return True
+        # Not realpath: a venv's interpreter is a link to the system's, but sees other packages.
+        return os.path.normpath(interpreter) == os.path.normpath(sys.executable)
+
+    def _absolute_paths(self, arguments: dict[str, Any]) -> None:
+        """Relative paths count from the playbook's directory, where a local module would be started."""
+        for option in _CONNECTION_FILES:
+            value = arguments.get(option)
+            if (
+                isinstance(value, str)
+                and value
+                and not value.startswith(("/", "~", "$"))
+                and ":" not in value
+            ):
+                here = os.path.join(self._loader.get_basedir(), value)  # noqa: PTH118
+                arguments[option] = os.path.abspath(here if os.path.exists(here) else value)  # noqa: PTH100, PTH110
+
+    def _run_there(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+        options = {name: arguments.pop(name) for name in self.handed_over if name in arguments}
+        if files or options:
+            arguments[HANDOVER] = pack(files, options)
+        result: dict[str, Any] = self._execute_module(
+            module_args=arguments, task_vars=self._variables, wrap_async=self._task.async_val
+        )
+        result.pop("invocation", None)
+        for line in result.pop("progress", None) or []:
+            self._say(line)
+        return result
+
+    def _run_here(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+        checked = ArgumentSpecValidator(self.backend.ARGUMENT_SPEC, **constraints(self.backend)).validate(
+            arguments
+        )
+        secrets = set(checked._no_log_values) | secrets_in(arguments.get("kubeconfig"))
+        if checked.error_messages:
+            return dict(remove_values({"failed": True, "msg": "; ".join(checked.error_messages)}, secrets))
+        _forward(checked)
+        with stop_signal() as stop:
+            context = Context(
+                check_mode=bool(self._task.check_mode),
+                diff_mode=bool(self._task.diff),
+                progress=lambda line: self._say(str(remove_values(line, secrets))),
+                warn=lambda text: _DISPLAY.warning(str(remove_values(text, secrets))),
+                environment=dict(os.environ),
+                stop=stop,
+                files=files,
+            )
+            try:
+                result = self.backend.run(checked.validated_parameters, context)
+            except MeshError as error:
+                result = failure(error)
+            except Exception as error:
+                _DISPLAY.vvv(str(remove_values(traceback.format_exc(), secrets)), host=self._host)
+                result = {"failed": True, "msg": defect(error)}
+        result.setdefault("changed", False)
+        return dict(remove_values(result, secrets))
+
+    def _say(self, line: str) -> None:
+        """One live line; with several forks lines interleave, so each names its host."""
+        _DISPLAY.display(f"{self._host}: {line}")
+
+
+def plain(value: Any) -> Any:
+    """Templated values without Ansible's tags: validation copies every tag, 14 s for 4,000 objects."""
+    return json.loads(json.dumps(value, default=_as_json))
+
+
+def _as_json(value: object) -> Any:
+    if isinstance(value, datetime.date | datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if type(value).__name__ == "EncryptedString":  # a vaulted value that nothing has opened yet
+        return str(value)
+    raise TypeError(f"a value of type {type(value).__name__} cannot be a task argument")
+
+
+def _forward(checked: Any) -> None:
+    """Deprecations and warnings of the argument spec, as a module would report them."""
+    for deprecation in checked._deprecations:
+        _DISPLAY.deprecated(
+            deprecation.get("msg", ""),
+            version=deprecation.get("version"),
+            date=deprecation.get("date"),
+            collection_name="servicemesh.istio",
+        )
+    for warning in checked._warnings:
+        _DISPLAY.warning(f"Both option {warning['option']} and its alias {warning['alias']} are set.")
