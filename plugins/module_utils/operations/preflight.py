@@ -1,0 +1,237 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can be known to go wrong before the first write: inputs, tools, versions, rights.
+
+Pure checks come first and are reported together; the cluster is asked only when they pass.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..errors import ApiError, InputError, Problem
+from ..istio.commands import Runner
+from ..istio.helm_releases import desired_releases
+from ..istio.injection_labels import parse_requests
+from ..istio.installation import Installation, provider_names, read_installation
+from ..kube.access import AccessNeed, missing_rights
+from ..kube.client import KubeClient, connect
+from ..kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..model.catalogue import CATALOGUE_KEYS, ROLE_SETTINGS, parse_catalogue
+from ..model.mesh import Catalogue
+from ..model.versions import check_istio_version, check_kubernetes_version, support_table
+from .context import Context
+from .control_plane_options import INSTALLATION_SPEC, installation_options
+from .control_plane_tools import chart_references, find_installer
+from .preflight_rights import PARTS, Places, access_needs, describe_missing
+
+_T = TypeVar("_T")
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **CONNECTION_SPEC,
+    "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": list(PARTS)},
+    "istio": {"type": "dict", "default": {}},
+    "catalogue": {"type": "dict", "default": {}},
+    "injection_namespaces": {"type": "list", "elements": "raw", "default": []},
+    "addons_namespace": {"type": "str", "default": ""},
+    "istio_versions": {"type": "dict", "default": {}},
+    "allow_end_of_life": {"type": "bool", "default": True},
+    "allow_untested_kubernetes": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 8},
+}
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Checks in the order that costs least; never writes.
+
+    :returns: ``versions``, ``tools``, ``rights`` (numbers), ``warnings``.
+    :raises InputError: with every problem of the input. :raises ApiError: when the API cannot be reached.
+    """
+    warnings: list[str] = []
+    installation, catalogue = check_inputs(params, warnings, today=datetime.datetime.now(datetime.UTC).date())
+    runner = Runner({**context.environment}, context.stop)
+    options = _istio_options(params)
+    parts = list(params["parts"])
+    tools: dict[str, str] = {}
+    if "istio" in parts:
+        tool = find_installer(
+            installation, runner, istioctl_path=options["istioctl_path"], helm_binary=options["helm_binary"]
+        )
+        tools[installation.method] = tool.version
+        if installation.method == "helm":
+            chart_references(
+                desired_releases(installation),
+                runner,
+                tool,
+                source=options["chart_source"],
+                version=installation.version,
+                cache=options["chart_cache"],
+            )
+    with connect(
+        ConnectionOptions.from_params(params, context.environment),
+        deadline=float(params["timeout"]),
+        stop=context.stop,
+    ) as client:
+        kubernetes = str(client.server_version().get("gitVersion", ""))
+        _check_cluster_version(params, installation, kubernetes, warnings)
+        places = _places(params, installation, catalogue)
+        needs = access_needs(parts, installation.method, places)
+        _check_rights(client, needs)
+        warnings += _double_labels(client, params) if "injection" in parts else []
+    for warning in warnings:
+        context.warn(warning)
+    return {
+        "changed": False,
+        "versions": {"istio": installation.version, "kubernetes": kubernetes},
+        "tools": tools,
+        "rights": {"needed": len(needs), "missing": 0},
+        "findings": warnings,
+    }
+
+
+def check_inputs(
+    params: Mapping[str, Any], warnings: list[str], *, today: datetime.date
+) -> tuple[Installation, Catalogue | None]:
+    """All checks that need neither a tool nor a cluster.
+
+    :raises InputError: with the problems of every input together.
+    """
+    problems: list[Problem] = []
+    table = _collect(problems, lambda: support_table(params.get("istio_versions") or {}))
+    installation = _collect(problems, lambda: read_installation(_istio_options(params)))
+    if table is not None:
+        version = str(_istio_options(params)["version"])
+        verdict = check_istio_version(version, table=table, today=today)
+        problems += verdict.problems
+        if params.get("allow_end_of_life", True):
+            warnings += verdict.warnings
+        else:
+            problems += [Problem("istio_version", text, "end-of-life") for text in verdict.warnings]
+    _collect(problems, lambda: parse_requests(params.get("injection_namespaces") or ()))
+    catalogue = None
+    raw = dict(params.get("catalogue") or {})
+    if raw.get("mesh_services") or raw.get("mesh_gateways"):
+        catalogue = _collect(problems, lambda: parse_catalogue(_known_variables(raw)))
+    if installation is not None and catalogue is not None:
+        problems += list(unknown_names(installation, catalogue))
+    if problems or installation is None:
+        raise InputError(problems)
+    return installation, catalogue
+
+
+def unknown_names(installation: Installation, catalogue: Catalogue) -> Iterator[Problem]:
+    """Gateways and providers that the catalogue refers to and the installation does not have."""
+    telemetry = catalogue.telemetry
+    known = provider_names(installation)
+    tracing = getattr(telemetry, "tracing_provider", "") if telemetry is not None else ""
+    if tracing and tracing not in known:
+        yield Problem(
+            "mesh_telemetry.tracing_provider",
+            f"no extension provider is called {tracing!r} (known: {', '.join(known)})",
+            "extension-provider",
+        )
+    installed = {(gateway.namespace, gateway.service_account): gateway for gateway in installation.gateways}
+    if not installed:
+        return
+    for index, gateway in enumerate(catalogue.gateways):
+        found = installed.get((gateway.workload_namespace, gateway.service_account))
+        if found is None:
+            names = ", ".join(f"{namespace}/{account}" for namespace, account in installed)
+            yield Problem(
+                f"mesh_gateways[{index}]",
+                "no gateway of istio_gateways runs as "
+                f"{gateway.workload_namespace}/{gateway.service_account} (installed: {names})",
+                "unknown-gateway",
+            )
+        elif not set(gateway.selector.items()) <= set(found.labels.items()):
+            yield Problem(
+                f"mesh_gateways[{index}].selector",
+                f"does not select the gateway {found.name}, whose labels are {dict(found.labels)}",
+                "unknown-gateway",
+            )
+
+
+def _istio_options(params: Mapping[str, Any]) -> dict[str, Any]:
+    given = params.get("istio") or {}
+    unknown = sorted(set(given) - set(INSTALLATION_SPEC))
+    if unknown:
+        raise InputError(
+            [Problem(f"istio.{key}", "is not a known setting", "unknown-key") for key in unknown]
+        )
+    defaults = {name: spec.get("default") for name, spec in INSTALLATION_SPEC.items()}
+    return installation_options(
+        {**defaults, **{key: value for key, value in given.items() if value is not None}}
+    )
+
+
+def _known_variables(raw: Mapping[str, Any]) -> dict[str, Any]:
+    # A play hands in every mesh_* variable. Unknown ones are reported, so that a typing error is seen.
+    return {key: value for key, value in raw.items() if key in CATALOGUE_KEYS or key not in ROLE_SETTINGS}
+
+
+def _collect(problems: list[Problem], read: Callable[[], _T]) -> _T | None:  # noqa: UP047 - no PEP 695 here
+    try:
+        return read()
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _check_cluster_version(
+    params: Mapping[str, Any], installation: Installation, kubernetes: str, warnings: list[str]
+) -> None:
+    if "istio" not in params["parts"]:
+        return
+    verdict = check_kubernetes_version(
+        installation.version,
+        kubernetes,
+        table=support_table(params.get("istio_versions") or {}),
+        allow_untested=bool(params.get("allow_untested_kubernetes")),
+    )
+    if verdict.problems:
+        raise InputError(verdict.problems)
+    warnings += verdict.warnings
+
+
+def _places(params: Mapping[str, Any], installation: Installation, catalogue: Catalogue | None) -> Places:
+    services: dict[str, None] = {}
+    for request in parse_requests(params.get("injection_namespaces") or ()):
+        services[request.name] = None
+    if catalogue is not None:
+        services.update(dict.fromkeys(catalogue.namespaces))
+    return Places(
+        control_plane=installation.namespace,
+        gateways=tuple(dict.fromkeys(gateway.namespace for gateway in installation.gateways)),
+        services=tuple(services),
+        addons=(params["addons_namespace"] or installation.namespace,),
+    )
+
+
+def _check_rights(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
+    # An administrator is one question instead of a hundred.
+    everything = AccessNeed(verb="*", group="*", resource="*")
+    if not needs or not missing_rights(client, [everything]):
+        return
+    missing = missing_rights(client, needs)
+    if missing:
+        raise ApiError(
+            f"{len(missing)} of {len(needs)} needed rights are missing: {describe_missing(missing)}",
+            status=403,
+            reason="Forbidden",
+        )
+
+
+def _double_labels(client: KubeClient, params: Mapping[str, Any]) -> list[str]:
+    wanted = [request.name for request in parse_requests(params.get("injection_namespaces") or ())]
+    found = []
+    lives = client.in_parallel(lambda name: client.get("v1", "Namespace", name), wanted)
+    for name, live in zip(wanted, lives, strict=True):
+        labels = ((live or {}).get("metadata") or {}).get("labels") or {}
+        if "istio-injection" in labels and "istio.io/rev" in labels:
+            found.append(
+                f"namespace {name} carries both istio-injection and istio.io/rev; istio-injection wins silently"
+            )
+    return found

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rights that each part of ``site.yml`` needs, as data: what preflight asks the API server about.
+
+``docs/rbac`` grants the same set. Verbs are those that the code calls; istioctl's and Helm's own are in
+``istio`` (operator/pkg/install, helm pkg/action and pkg/kube/wait.go).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..kube.access import AccessNeed
+
+READ = ("get", "list")
+WRITE = ("get", "list", "create", "patch", "delete")
+PARTS = ("istio", "injection", "addons", "certificates", "mesh", "verify")
+
+# Where a right is needed.
+CLUSTER = "cluster"
+CONTROL_PLANE = "control plane"
+GATEWAYS = "gateways"
+SERVICES = "services"
+ADDONS = "addons"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Right:
+    """Verbs on one resource in one kind of place. ``resource`` may be ``pods/exec``."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    places: tuple[str, ...] = (CLUSTER,)
+    methods: tuple[str, ...] = ("istioctl", "helm")
+
+
+_INSTALLED = (CONTROL_PLANE, GATEWAYS)
+_RBAC = "rbac.authorization.k8s.io"
+_WEBHOOKS = "admissionregistration.k8s.io"
+
+RIGHTS: Mapping[str, tuple[Right, ...]] = {
+    "istio": (
+        Right("", "namespaces", ("get", "list", "create", "patch")),
+        Right("apiextensions.k8s.io", "customresourcedefinitions", WRITE),
+        # Istio's own roles hand out rights that the installer need not hold itself.
+        Right(_RBAC, "clusterroles", (*WRITE, "escalate", "bind")),
+        Right(_RBAC, "clusterrolebindings", WRITE),
+        # The default tag switches the plain injector off with an update (istioctl/pkg/tag/generate.go).
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", (*WRITE, "update")),
+        Right(_WEBHOOKS, "validatingwebhookconfigurations", WRITE),
+        Right("", "serviceaccounts", WRITE, _INSTALLED),
+        Right("", "services", WRITE, _INSTALLED),
+        Right("", "configmaps", WRITE, _INSTALLED),
+        Right("apps", "deployments", WRITE, _INSTALLED),
+        Right("apps", "replicasets", READ, _INSTALLED),
+        Right("", "pods", READ, _INSTALLED),
+        Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE,)),
+        Right(_RBAC, "roles", (*WRITE, "escalate", "bind"), _INSTALLED),
+        Right(_RBAC, "rolebindings", WRITE, _INSTALLED),
+        Right("policy", "poddisruptionbudgets", WRITE, _INSTALLED),
+        Right("autoscaling", "horizontalpodautoscalers", WRITE, _INSTALLED),
+        Right("networking.istio.io", "envoyfilters", WRITE, (CONTROL_PLANE,)),
+        Right("", "secrets", (*WRITE, "update", "watch"), _INSTALLED, ("helm",)),
+        Right("apps", "deployments", ("update", "watch"), _INSTALLED, ("helm",)),
+        Right("apps", "replicasets", ("watch",), _INSTALLED, ("helm",)),
+    ),
+    "injection": (
+        Right("", "namespaces", ("get", "list", "create", "patch")),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", READ),
+        Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
+        Right("", "pods", READ, (SERVICES,)),
+        Right("", "pods/eviction", ("create",), (SERVICES,)),
+        Right("apps", "deployments", ("get", "list", "patch"), (SERVICES,)),
+        Right("apps", "replicasets", READ, (SERVICES,)),
+        Right("apps", "statefulsets", ("get", "list", "patch"), (SERVICES,)),
+        Right("apps", "daemonsets", ("get", "list", "patch"), (SERVICES,)),
+        Right("policy", "poddisruptionbudgets", READ, (SERVICES,)),
+    ),
+    "addons": (
+        Right("", "configmaps", WRITE, (ADDONS,)),
+        Right("", "services", WRITE, (ADDONS,)),
+        Right("", "serviceaccounts", WRITE, (ADDONS,)),
+        Right("apps", "deployments", WRITE, (ADDONS,)),
+        Right(_RBAC, "clusterroles", (*WRITE, "escalate", "bind")),
+        Right(_RBAC, "clusterrolebindings", WRITE),
+        Right("networking.istio.io", "envoyfilters", WRITE, (ADDONS,)),
+    ),
+    "certificates": (
+        Right("", "secrets", ("get", "list", "create", "patch"), (GATEWAYS,)),
+        Right("", "pods", READ, (GATEWAYS,)),
+        Right("", "pods/exec", ("create", "get"), (GATEWAYS,)),
+    ),
+    "mesh": (
+        *(
+            Right("networking.istio.io", resource, WRITE, (CONTROL_PLANE, GATEWAYS, SERVICES))
+            for resource in (
+                "destinationrules",
+                "envoyfilters",
+                "gateways",
+                "serviceentries",
+                "sidecars",
+                "virtualservices",
+            )
+        ),
+        *(
+            Right("security.istio.io", resource, WRITE, (CONTROL_PLANE, GATEWAYS, SERVICES))
+            for resource in ("authorizationpolicies", "peerauthentications", "requestauthentications")
+        ),
+        Right("telemetry.istio.io", "telemetries", WRITE, (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "configmaps", READ, (SERVICES,)),
+        Right("coordination.k8s.io", "leases", READ, (SERVICES,)),
+        Right("", "pods", READ, (SERVICES, GATEWAYS)),
+        Right("", "pods/exec", ("create", "get"), (SERVICES, GATEWAYS)),
+    ),
+    "verify": (
+        Right("", "namespaces", READ),
+        Right("", "pods", ("get", "list"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "pods", ("create", "delete"), (SERVICES,)),
+        Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "services", READ, (GATEWAYS, SERVICES)),
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Places:
+    """The namespaces behind the kinds of places. An empty list means that nothing is needed there."""
+
+    control_plane: str
+    gateways: Sequence[str] = ()
+    services: Sequence[str] = ()
+    addons: Sequence[str] = ()
+
+    def namespaces(self, place: str) -> Sequence[str]:
+        """The namespaces of one kind of place; ``""`` is the whole cluster."""
+        return {
+            CLUSTER: ("",),
+            CONTROL_PLANE: (self.control_plane,),
+            GATEWAYS: self.gateways,
+            SERVICES: self.services,
+            ADDONS: self.addons,
+        }[place]
+
+
+def access_needs(parts: Iterable[str], method: str, places: Places) -> list[AccessNeed]:
+    """Everything that these parts need, each once, in the order of the table."""
+    needs: dict[AccessNeed, None] = {}
+    for part in parts:
+        for right in RIGHTS[part]:
+            if method not in right.methods:
+                continue
+            resource, _slash, subresource = right.resource.partition("/")
+            for place in right.places:
+                for namespace in places.namespaces(place):
+                    for verb in right.verbs:
+                        need = AccessNeed(
+                            verb=verb,
+                            group=right.group,
+                            resource=resource,
+                            namespace=namespace,
+                            subresource=subresource,
+                        )
+                        needs[need] = None
+    return list(needs)
+
+
+def describe_missing(missing: Iterable[AccessNeed]) -> str:
+    """All missing rights as one phrase: ``create, patch deployments.apps in istio-system; ...``."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for need in missing:
+        resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
+        full = f"{resource}.{need.group}" if need.group else resource
+        grouped.setdefault((full, need.namespace), []).append(need.verb)
+    return "; ".join(
+        f"{', '.join(verbs)} {resource}" + (f" in {namespace}" if namespace else "")
+        for (resource, namespace), verbs in grouped.items()
+    )

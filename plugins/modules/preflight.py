@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Check inputs, tools, versions and rights before anything is written
+version_added: 0.1.0
+description:
+  - Checks the installation, the mesh catalogue and the namespaces for injection without a cluster, then the
+    tools, then reaches the API server, compares versions, and asks for every right that is needed.
+  - All problems of the input are reported in one message. Nothing is ever written.
+author: servicemesh.istio contributors
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    support: full
+    description: It never changes anything.
+  diff_mode:
+    support: none
+    description: It never changes anything.
+options:
+  parts:
+    description: The parts of the work whose needs are checked.
+    type: list
+    elements: str
+    choices: [istio, injection, addons, certificates, mesh, verify]
+    default: [istio, injection, addons, certificates, mesh, verify]
+  istio:
+    description: The installation, with the options of M(servicemesh.istio.control_plane).
+    type: dict
+    default: {}
+  catalogue:
+    description: The mesh catalogue, that is the variables C(mesh_*) and C(istio_gateways).
+    type: dict
+    default: {}
+  injection_namespaces:
+    description: Namespaces for injection, as in M(servicemesh.istio.injection).
+    type: list
+    elements: raw
+    default: []
+  addons_namespace:
+    description: Namespace of add-ons. By default that of the control plane.
+    type: str
+    default: ''
+  istio_versions:
+    description:
+      - Rows that are added to the table of supported versions, or replace rows of it, by minor.
+      - Each has C(kubernetes), the oldest and the newest supported minor, and perhaps C(end_of_life).
+    type: dict
+    default: {}
+  allow_end_of_life:
+    description: Whether an Istio minor that is no longer maintained is a warning instead of an error.
+    type: bool
+    default: true
+  allow_untested_kubernetes:
+    description: Whether a Kubernetes version outside the supported range is a warning instead of an error.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds that all requests together may take.
+    type: int
+    default: 8
+"""
+
+EXAMPLES = r"""
+- name: Check everything first
+  servicemesh.istio.preflight:
+    istio:
+      method: helm
+      version: 1.31.1
+    injection_namespaces: [ecommerce]
+"""
+
+RETURN = r"""
+versions:
+  description: Istio and Kubernetes versions.
+  returned: success
+  type: dict
+  sample: {istio: 1.31.1, kubernetes: v1.36.3}
+tools:
+  description: The programs that were found, with their versions.
+  returned: success
+  type: dict
+  sample: {istioctl: 1.31.1}
+rights:
+  description: How many rights were needed.
+  returned: success
+  type: dict
+  sample: {needed: 117, missing: 0}
+findings:
+  description: Warnings.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import preflight
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    run_module(preflight)
+
+
+if __name__ == "__main__":
+    main()
