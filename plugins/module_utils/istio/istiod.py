@@ -1,0 +1,94 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The istiod pods of a cluster and what their debug interface tells."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from ..errors import ApiError
+from .proxies import image_version
+from .proxies_admin import Executor
+from .syncz import SyncState, parse_syncz, union
+
+ISTIOD_SELECTOR = "app=istiod"
+DISCOVERY_CONTAINER = "discovery"
+DEFAULT_REVISION = "default"
+
+
+class ParallelExecutor(Executor, Protocol):
+    """A client that also works on several pods at once."""
+
+    def in_parallel(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """Results in the order of ``items``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Istiod:
+    """One ready istiod pod."""
+
+    namespace: str
+    pod: str
+    revision: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.pod}"
+
+
+def ready_istiods(pods: Iterable[Mapping[str, Any]]) -> list[Istiod]:
+    """The istiod pods (selected by ``ISTIOD_SELECTOR``) that answer."""
+    found = []
+    for pod in pods:
+        metadata, status = pod["metadata"], pod.get("status") or {}
+        conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
+        if "deletionTimestamp" in metadata or conditions.get("Ready") != "True":
+            continue
+        image = next(
+            (
+                str(container.get("image", ""))
+                for container in (pod.get("spec") or {}).get("containers") or ()
+                if container.get("name") == DISCOVERY_CONTAINER
+            ),
+            "",
+        )
+        found.append(
+            Istiod(
+                namespace=metadata.get("namespace", ""),
+                pod=metadata["name"],
+                revision=(metadata.get("labels") or {}).get("istio.io/rev", DEFAULT_REVISION),
+                version=image_version(image),
+            )
+        )
+    return found
+
+
+def sync_table(
+    client: ParallelExecutor, istiods: Sequence[Istiod], timeout: float = 15.0
+) -> dict[str, SyncState]:
+    """Every proxy that is connected to any istiod, by ``pod.namespace``.
+
+    :raises ApiError: no right to exec, or an istiod does not answer.
+    """
+    return union(client.in_parallel(lambda istiod: _syncz(client, istiod, timeout), istiods))
+
+
+def _syncz(client: Executor, istiod: Istiod, timeout: float) -> list[SyncState]:
+    command = ["pilot-discovery", "request", "GET", "/debug/syncz"]
+    result = client.exec(istiod.namespace, istiod.pod, DISCOVERY_CONTAINER, command, timeout=timeout)
+    try:
+        entries = json.loads(result.stdout or "null") if result.returncode == 0 else None
+    except ValueError:
+        entries = None
+    if entries is None:
+        cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
+        raise ApiError(
+            f"istiod {istiod} did not tell who is connected: {cause[-1][:200]}",
+            reason="Exec",
+            subject=f"Pod {istiod}",
+        )
+    return parse_syncz(entries)

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a sidecar's inbound listener really accepts: plaintext or mutual TLS, and which policies judge it.
+
+Source of the shapes: istio pilot/pkg/networking/core/filterchain_options.go. STRICT has only chains with a
+required client certificate, PERMISSIVE has both kinds, DISABLE has none that ask for a certificate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .rbac import RbacPolicy, policies_of_chain
+
+VIRTUAL_INBOUND = "virtualInbound"
+INBOUND_CAPTURE_PORT = 15006
+CATCH_ALL = 0
+"""Key of the chains that take every port without chains of its own."""
+
+STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InboundPort:
+    """One port of a workload as its proxy serves it.
+
+    :param mtls: a chain demands a client certificate.
+    :param plaintext: a chain takes connections without one.
+    """
+
+    port: int
+    mtls: bool
+    plaintext: bool
+    policies: frozenset[RbacPolicy]
+
+    @property
+    def mode(self) -> str:
+        """The PeerAuthentication mode that these chains amount to."""
+        if self.mtls:
+            return PERMISSIVE if self.plaintext else STRICT
+        return DISABLE
+
+
+def inbound_ports(listeners: Iterable[Mapping[str, Any]]) -> dict[int, InboundPort]:
+    """The inbound ports out of a dump of ``dynamic_listeners``; ``CATCH_ALL`` for the rest of the ports."""
+    ports: dict[int, InboundPort] = {}
+    for entry in listeners:
+        listener = (entry.get("active_state") or {}).get("listener") or {}
+        if listener.get("name") != VIRTUAL_INBOUND:
+            continue
+        for chain in listener.get("filter_chains") or ():
+            match = chain.get("filter_chain_match") or {}
+            port = int(match.get("destination_port") or CATCH_ALL)
+            if port == INBOUND_CAPTURE_PORT:  # refuses connections that were not redirected
+                continue
+            authenticated = _asks_for_certificate(chain)
+            known = ports.get(port, InboundPort(port, False, False, frozenset()))
+            ports[port] = InboundPort(
+                port=port,
+                mtls=known.mtls or authenticated,
+                plaintext=known.plaintext or not authenticated,
+                policies=known.policies | policies_of_chain(chain),
+            )
+    return ports
+
+
+def serving_port(ports: Mapping[int, InboundPort], port: int) -> InboundPort | None:
+    """What serves ``port``: its own chains, else the catch-all; ``None`` when the listener has neither."""
+    return ports.get(port) or ports.get(CATCH_ALL)
+
+
+def rejected_updates(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names and causes of the resources whose latest version the proxy refused, from any dump."""
+    return [
+        f"{entry.get('name') or 'resource'}: {(entry['error_state'].get('details') or 'no details')[:300]}"
+        for entry in entries
+        if entry.get("error_state")
+    ]
+
+
+def _asks_for_certificate(chain: Mapping[str, Any]) -> bool:
+    context = (chain.get("transport_socket") or {}).get("typed_config") or {}
+    return context.get("require_client_certificate") is True

@@ -1,0 +1,258 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Probe pods: short-lived pods that send a few requests with the identity of a ServiceAccount, and are gone.
+
+An injected probe gets a Sidecar of its own that hides nothing, so that a refusal is the server's and not that
+of a client which does not know the host. An un-meshed probe has no proxy at all. A probe ends by itself
+(``activeDeadlineSeconds``) even when the run that made it was killed; the next run removes what is left.
+"""
+
+from __future__ import annotations
+
+import calendar
+import dataclasses
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+COMPONENT = "verify-probe"
+RUN_LABEL = "servicemesh.istio/probe"
+RUNNER_ANNOTATION = "servicemesh.istio/probe-runner"
+SELECTOR = f"{COMPONENT_LABEL}={COMPONENT}"
+CONTAINER = "probe"
+MAX_BODY = 2000
+MARK = "@@probe@@"
+
+# Arguments: seconds a call may take, CA certificates (PEM, may be empty), then per call METHOD URL HEADERS
+# CURL_OPTIONS, the last two joined by newlines.
+# Calls run at once. curl writes headers and body to stdout; the line behind them carries its verdict.
+SCRIPT = r"""
+limit=$1; ca=$2; shift 2
+number=0
+[ -z "$ca" ] || printf '%s\n' "$ca" > /tmp/probe.ca
+while [ $# -ge 4 ]; do
+  (
+    method=$1; url=$2; headers=$3; option=$4
+    set -- -sS -i -m "$limit" --connect-timeout "$limit" --http1.1 --path-as-is -o -
+    case $method in HEAD) set -- "$@" -I ;; *) set -- "$@" -X "$method" ;; esac
+    [ -z "$ca" ] || set -- "$@" --cacert /tmp/probe.ca
+    old=$IFS; IFS='
+'
+    for header in $headers; do set -- "$@" -H "$header"; done
+    for word in $option; do set -- "$@" "$word"; done
+    IFS=$old
+    out=$(curl "$@" "$url" 2>&1; code=$?; printf '\n%s' "%MARK% exit $code")
+    printf '%s\n' "%MARK% call $number"
+    printf '%s' "$out" | head -c 4000
+    printf '\n'
+    printf '%s\n' "$out" | tail -n 1
+  ) > "/tmp/probe.$number" &
+  number=$((number + 1)); shift 4
+done
+wait
+i=0
+while [ $i -lt $number ]; do cat "/tmp/probe.$i"; rm -f "/tmp/probe.$i"; i=$((i + 1)); done
+""".replace("%MARK%", MARK)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """Who a probe is: a ServiceAccount inside the mesh, or (``meshed`` false) anybody outside of it."""
+
+    namespace: str
+    service_account: str
+    meshed: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service_account}" if self.meshed else "outside the mesh"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One request. ``headers`` are whole lines, ``curl_options`` whole words of curl's command line."""
+
+    method: str
+    url: str
+    headers: tuple[str, ...] = ()
+    curl_options: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. ``status`` is 0 without an HTTP answer; ``exit_code`` is curl's, 0 for success."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+    exit_code: int
+    error: str = ""
+
+
+def pod(
+    identity: Identity,
+    *,
+    name: str,
+    run: str,
+    runner: str,
+    image: str,
+    lifetime: int,
+    pull_secrets: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The manifest of a probe pod.
+
+    :param lifetime: seconds after which the kubelet ends it, whatever happens to us.
+    :param runner: who made it (``runner_id``), so that a later run can tell the dead from the living.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": identity.namespace,
+            "labels": {
+                COMPONENT_LABEL: COMPONENT,
+                "app.kubernetes.io/managed-by": "servicemesh.istio",
+                RUN_LABEL: run,
+                "sidecar.istio.io/inject": "true" if identity.meshed else "false",
+            },
+            "annotations": {
+                RUNNER_ANNOTATION: runner,
+                # The probe's own calls wait for the proxy; nothing must reach the probe itself.
+                "proxy.istio.io/config": "holdApplicationUntilProxyStarts: true",
+                "traffic.sidecar.istio.io/includeInboundPorts": "",
+            },
+        },
+        "spec": {
+            "serviceAccountName": identity.service_account if identity.meshed else "default",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": lifetime,
+            "terminationGracePeriodSeconds": 0,
+            "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": CONTAINER,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", str(lifetime)],
+                    "resources": {
+                        "requests": {"cpu": "5m", "memory": "16Mi"},
+                        "limits": {"cpu": "500m", "memory": "64Mi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "readOnlyRootFilesystem": True,
+                        "runAsNonRoot": True,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                    },
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # inside the pod
+                }
+            ],
+            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "8Mi"}}],
+        },
+    }
+
+
+def sidecar(
+    namespace: str, *, name: str, run: str, runner: str, owners: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The Sidecar that lets the probes of one run see every host.
+
+    :param owners: the probe pods (as created, with uid); the Sidecar goes when the last of them is gone.
+    """
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {
+                COMPONENT_LABEL: COMPONENT,
+                "app.kubernetes.io/managed-by": "servicemesh.istio",
+                RUN_LABEL: run,
+            },
+            "annotations": {RUNNER_ANNOTATION: runner},
+            "ownerReferences": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "name": owner["metadata"]["name"],
+                    "uid": owner["metadata"]["uid"],
+                }
+                for owner in owners
+            ],
+        },
+        "spec": {"workloadSelector": {"labels": {RUN_LABEL: run}}, "egress": [{"hosts": ["*/*"]}]},
+    }
+
+
+def is_probe(labels: Mapping[str, str]) -> bool:
+    """Whether a pod with these labels is a probe of any run."""
+    return labels.get(COMPONENT_LABEL) == COMPONENT and RUN_LABEL in labels
+
+
+def command(calls: Sequence[HttpCall], limit: int, ca_pem: str = "") -> list[str]:
+    """The command that sends ``calls`` at once from inside a probe, each bounded by ``limit`` seconds.
+
+    :param ca_pem: certificates to trust instead of the image's own.
+    """
+    words = ["sh", "-c", SCRIPT, "probe", str(limit), ca_pem]
+    for call in calls:
+        words += [call.method, call.url, "\n".join(call.headers), "\n".join(call.curl_options)]
+    return words
+
+
+def parse_answers(output: str, count: int) -> list[Answer]:
+    """The answers of a probe's calls, in order; a call that left no trace has curl exit code -1."""
+    found = {}
+    for block in re.split(rf"^{MARK} call ", output, flags=re.MULTILINE)[1:]:
+        number, _, text = block.partition("\n")
+        if number.strip().isdigit():
+            found[int(number)] = _parse_answer(text)
+    lost = Answer(0, {}, "", -1, "the probe left no answer")
+    return [found.get(number, lost) for number in range(count)]
+
+
+def is_leftover(
+    metadata: Mapping[str, Any], phase: str, *, lifetime: int, alive: bool | None, now: float
+) -> bool:
+    """Whether a probe's run is over.
+
+    :param alive: whether its runner lives (``runner_alive``); ``None`` when that cannot be seen from here.
+    :param now: seconds since the epoch.
+    """
+    if phase in ("Succeeded", "Failed") or alive is False:
+        return True
+    born = calendar.timegm(time.strptime(metadata["creationTimestamp"], "%Y-%m-%dT%H:%M:%SZ"))
+    return now - born > lifetime
+
+
+def _parse_answer(text: str) -> Answer:
+    lines = text.split("\n")
+    exit_code = -1
+    while lines:
+        last = lines.pop()
+        if last.startswith(f"{MARK} exit "):
+            exit_code = int(last.rpartition(" ")[2])
+            break
+    text = "\n".join(lines).partition(f"{MARK} exit")[0]
+    status, headers, body = 0, {}, text
+    # 1xx answers come before the one that counts
+    while found := re.match(r"HTTP/\d(?:\.\d)? (\d{3})[^\n]*\n", body):
+        status = int(found[1])
+        head, _, body = body[found.end() :].replace("\r\n", "\n").partition("\n\n")
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head.split("\n"))
+        }
+        if status >= 200:
+            break
+    error = next((line for line in text.split("\n") if line.startswith("curl: ")), "")
+    return Answer(status, headers, body[:MAX_BODY].strip(), exit_code, error[:200])

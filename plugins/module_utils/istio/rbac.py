@@ -1,0 +1,52 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Authorization policies as a proxy holds them: names of the rules in its RBAC filters."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+FILTERS = ("envoy.filters.http.rbac", "envoy.filters.network.rbac")
+# istio pilot/pkg/security/authz/builder/builder.go policyName
+_NAME = re.compile(
+    r"(?:istio-ext-authz-.*)?ns\[(?P<ns>[^\]]+)\]-policy\[(?P<name>[^\]]+)\]-rule\[(?P<rule>\d+)\]"
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class RbacPolicy:
+    """One rule of an AuthorizationPolicy in force. ``action`` is ALLOW, DENY or LOG."""
+
+    namespace: str
+    name: str
+    rule: int
+    action: str
+
+
+def policies_of_chain(chain: Mapping[str, Any]) -> frozenset[RbacPolicy]:
+    """The rules that judge the connections and requests of one filter chain."""
+    return frozenset(
+        policy for config in _rbac_configs(chain) for policy in _policies(config.get("rules") or {})
+    )
+
+
+def _policies(rules: Mapping[str, Any]) -> Iterator[RbacPolicy]:
+    action = str(rules.get("action") or "ALLOW")
+    for name in rules.get("policies") or {}:
+        found = _NAME.fullmatch(name)
+        if found:
+            yield RbacPolicy(found["ns"], found["name"], int(found["rule"]), action)
+
+
+def _rbac_configs(chain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for filter_ in chain.get("filters") or ():
+        config = filter_.get("typed_config") or {}
+        if filter_.get("name") in FILTERS:
+            yield config
+        for http_filter in config.get("http_filters") or ():
+            if http_filter.get("name") in FILTERS:
+                yield http_filter.get("typed_config") or {}

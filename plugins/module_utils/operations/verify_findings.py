@@ -1,0 +1,146 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verdicts: pass, fail and cannot tell, with their evidence. "Cannot tell" never counts as a pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot_tell"
+SPOKEN = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
+
+TITLES = {
+    "injection": "every pod has its sidecar",
+    "sync": "every proxy is connected and holds the current configuration",
+    "mtls": "the proxies' listeners demand mutual TLS",
+    "plaintext": "plaintext from outside the mesh is refused",
+    "authorization": "callers are let in, everybody else gets 403",
+    "policies": "no policy undoes the catalogue",
+    "gateways": "gateways serve HTTPS with the right certificate",
+    "routes": "every route leads to endpoints",
+}
+"""The checks, in the order in which they are told."""
+
+MAX_FINDINGS = 500
+"""Above this number of findings the result leaves out those that passed."""
+SPOKEN_FINDINGS = 20
+"""So many failed findings of a check are told line by line; the result has the rest."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One verdict about one thing.
+
+    :param check: a key of ``TITLES``. :param subject: what it is about, such as ``ecommerce/frontend``.
+    :param message: the evidence of a pass, else the reason, as half a sentence.
+    """
+
+    check: str
+    subject: str
+    verdict: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The finding as it stands in results and reports."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        return f"{SPOKEN[self.verdict]}: {self.subject}: {self.message}"
+
+
+def passed(check: str, subject: str, message: str) -> Finding:
+    """A finding that proves its point."""
+    return Finding(check, subject, PASS, message)
+
+
+def failed(check: str, subject: str, message: str) -> Finding:
+    """A finding that proves the contrary."""
+    return Finding(check, subject, FAIL, message)
+
+
+def unknown(check: str, subject: str, message: str) -> Finding:
+    """A finding that proves nothing."""
+    return Finding(check, subject, CANNOT_TELL, message)
+
+
+def worst(findings: Iterable[Finding]) -> str:
+    """The verdict on all of them: one fail fails; nothing at all proves nothing."""
+    verdicts = {finding.verdict for finding in findings}
+    if FAIL in verdicts:
+        return FAIL
+    return CANNOT_TELL if CANNOT_TELL in verdicts or not verdicts else PASS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """The findings of a whole run."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def status(self) -> str:
+        """The verdict on everything."""
+        return worst(self.findings)
+
+    def of_check(self, check: str) -> list[Finding]:
+        """The findings of one check."""
+        return [finding for finding in self.findings if finding.check == check]
+
+    def checks(self) -> list[dict[str, Any]]:
+        """One record per check that found anything, in the order of ``TITLES``."""
+        records = []
+        for check, title in TITLES.items():
+            findings = self.of_check(check)
+            if findings:
+                records.append({"check": check, "title": title, "status": worst(findings), **count(findings)})
+        return records
+
+    def problems(self) -> list[str]:
+        """Everything that did not pass, the fails first."""
+        return [
+            str(item) for verdict in (FAIL, CANNOT_TELL) for item in self.findings if item.verdict == verdict
+        ]
+
+    def headline(self) -> str:
+        """One sentence whose first words are the verdict."""
+        problems = self.problems()
+        if not problems:
+            numbers = count(self.findings)
+            return f"pass: {numbers[PASS]} findings in {len(self.checks())} checks"
+        first = problems[0].partition(": ")[2]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return f"{SPOKEN[self.status].lower()}: {first}{more}"
+
+    def lines(self) -> list[str]:
+        """The summary for people: one line per check, and below it what did not pass."""
+        lines = []
+        for record in self.checks():
+            numbers = ", ".join(
+                f"{record[verdict]} {SPOKEN[verdict].lower()}" for verdict in SPOKEN if record[verdict]
+            )
+            lines.append(
+                f"{SPOKEN[record['status']]:<11} {record['check']:<13} {record['title']} ({numbers})"
+            )
+            bad = [item for item in self.of_check(record["check"]) if item.verdict != PASS]
+            lines += [f"              {item}" for item in bad[:SPOKEN_FINDINGS]]
+            if len(bad) > SPOKEN_FINDINGS:
+                lines.append(f"              ... and {len(bad) - SPOKEN_FINDINGS} more")
+        return lines
+
+    def told(self) -> list[dict[str, str]]:
+        """The findings for the result: all, or above ``MAX_FINDINGS`` those that did not pass."""
+        findings: Sequence[Finding] = self.findings
+        if len(findings) > MAX_FINDINGS:
+            findings = [item for item in findings if item.verdict != PASS]
+        return [item.as_dict() for item in findings]
+
+
+def count(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings have each verdict."""
+    numbers = dict.fromkeys(SPOKEN, 0)
+    for finding in findings:
+        numbers[finding.verdict] += 1
+    return numbers

@@ -1,0 +1,180 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify
+short_description: Prove that a mesh is what its catalogue says
+version_added: 0.1.0
+description:
+  - Compares a catalogue with what the proxies hold and with what callers really get. Nothing is concluded from the
+    mere existence of an object.
+  - Every finding is V(pass), V(fail) or V(cannot_tell), with its evidence. What could not be looked at is never
+    reported as a pass.
+  - The module itself does not fail because of a verdict; I(status) tells it. Role P(servicemesh.istio.verify#role)
+    decides what fails the play.
+  - Calls are sent from probe pods, which live for seconds. An injected probe runs with a caller's ServiceAccount and
+    with a Sidecar of its own that hides nothing, so that a refusal is the server's. Probes are removed whatever
+    happens, end by themselves after I(probe_lifetime), and what a killed run left behind is removed first.
+author: servicemesh.istio contributors
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    support: partial
+    description: Everything that only reads is checked. Checks that take a probe pod are V(cannot_tell).
+  diff_mode:
+    support: none
+    description: The module changes nothing.
+options:
+  catalogue:
+    description: The C(mesh_*) variables of role C(mesh), and C(istio_gateways).
+    type: dict
+    required: true
+  namespaces:
+    description: Further namespaces in which every pod must have a sidecar; those of the catalogue are included.
+    type: list
+    elements: str
+    default: []
+  istio_namespace:
+    description: Namespace of istiod.
+    type: str
+    default: istio-system
+  proxy_version:
+    description: Image tag that every proxy must have. Empty for the version of the istiod of the proxy's revision.
+    type: str
+    default: ''
+  checks:
+    description:
+      - Which checks to make.
+      - V(injection), every pod has a sidecar of the right version. V(sync), every proxy is connected, has refused
+        nothing and holds the policies that select it. V(mtls), the listeners demand client certificates as the
+        catalogue wants. V(plaintext), requests from outside the mesh are refused. V(authorization), per service a
+        caller is let in and somebody else gets 403. V(policies), no AuthorizationPolicy opens a service to everyone.
+        V(gateways), certificate, redirect and every exposed path. V(routes), every route leads to endpoints.
+    type: list
+    elements: str
+    choices: [injection, sync, mtls, plaintext, authorization, policies, gateways, routes]
+    default: [injection, sync, mtls, plaintext, authorization, policies, gateways, routes]
+  unmeshed_pods:
+    description: Pods that need no sidecar, as patterns of C(namespace/name).
+    type: list
+    elements: str
+    default: []
+  unsafe_methods:
+    description: Whether a probe may send POST, PUT, PATCH or DELETE where a rule allows nothing else.
+    type: bool
+    default: false
+  probe_image:
+    description: Image of the probe pods. It needs a POSIX shell, C(sleep) and curl 7.52 or later.
+    type: str
+    default: docker.io/curlimages/curl:8.14.1
+  probe_pull_secrets:
+    description: Names of image pull Secrets in the services' namespaces.
+    type: list
+    elements: str
+    default: []
+  probe_start_timeout:
+    description: Seconds that a probe may take to become ready.
+    type: int
+    default: 60
+  probe_lifetime:
+    description: Seconds after which a probe ends by itself.
+    type: int
+    default: 180
+  call_timeout:
+    description: Seconds that one call may take.
+    type: int
+    default: 5
+  gateway_ca:
+    description: PEM certificates that issue the gateways' certificates.
+    type: str
+    default: ''
+  gateway_ca_secret:
+    description:
+      - Secret whose C(tls.crt) issues the gateways' certificates, unless I(gateway_ca) is given.
+      - Without either, C(ca.crt) of the credential's Secret is trusted, else the certificates of the system.
+    type: dict
+    suboptions:
+      namespace:
+        description: Its namespace.
+        type: str
+        required: true
+      name:
+        description: Its name.
+        type: str
+        required: true
+  gateway_addresses:
+    description: Address or list of addresses by gateway, where they cannot be read from its Service.
+    type: dict
+    default: {}
+  max_proxies:
+    description: Above this number of proxies a sample of every workload is read.
+    type: int
+    default: 200
+  report_path:
+    description: File for the findings, C(.json) or C(.xml) (JUnit), on the machine where the module runs.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Prove the mesh
+  servicemesh.istio.verify:
+    catalogue:
+      mesh_name: shop
+      mesh_namespace: ecommerce
+      mesh_gateways: "{{ mesh_gateways }}"
+      mesh_services: "{{ mesh_services }}"
+    gateway_ca: "{{ lookup('file', 'ca.pem') }}"
+    report_path: build/verify.xml
+  register: proof
+
+- name: Look at listeners and policies only, without a probe
+  servicemesh.istio.verify:
+    catalogue: "{{ catalogue }}"
+    checks: [mtls, policies]
+"""
+
+RETURN = r"""
+status:
+  description: V(pass) when everything is proved, V(fail) when something is disproved, else V(cannot_tell).
+  returned: success
+  type: str
+  sample: pass
+headline:
+  description: One sentence whose first words are the verdict.
+  returned: success
+  type: str
+  sample: "fail: ecommerce/payment-service:3000: the proxy of pod ecommerce/payment-service-v1-x is PERMISSIVE, not
+    STRICT: decided by PeerAuthentication ecommerce/payment"
+checks:
+  description: One record per check, with its title, its status and the number of findings by verdict.
+  returned: success
+  type: list
+  elements: dict
+findings:
+  description: All findings; of more than 500 only those that did not pass.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{check: mtls, subject: "ecommerce/frontend:3000", verdict: pass,
+            message: "only chains that demand a client certificate, in 2 of 2 proxies"}]
+problems:
+  description: Every finding that is no pass, as a line, the fails first.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import verify
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    run_module(verify)
+
+
+if __name__ == "__main__":
+    main()
