@@ -41,7 +41,7 @@ class Inventory:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PodVerdict:
-    """``ok``, ``stale`` or ``skipped``, with the reason."""
+    """``ok``, ``stale``, ``skipped`` or ``leaving`` (it terminates and counts for nothing), with the reason."""
 
     pod: Pod
     owner: Owner
@@ -132,7 +132,7 @@ def judge(
     if pod.phase in ("Succeeded", "Failed"):
         return PodVerdict(pod, owner, "skipped", f"finished ({pod.phase})")
     if pod.terminating:
-        return PodVerdict(pod, owner, "skipped", "terminating")
+        return PodVerdict(pod, owner, "leaving", "terminating")
     expected = expectation(
         injectors,
         settings,

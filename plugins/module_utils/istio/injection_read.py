@@ -100,13 +100,12 @@ def _workloads(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Wo
 
 def unready_injectors(client: KubeClient, injectors: Iterable[Injector]) -> list[str]:
     """What keeps injectors from answering now; a pod created meanwhile would be refused or left bare."""
-    troubles = []
-    for injector in sorted(set(injectors), key=lambda entry: entry.webhook + entry.configuration):
-        if not injector.trusted:
-            troubles.append(f"{injector.configuration} has no CA bundle yet")
-        if injector.service and not _has_ready_endpoint(client, *injector.service):
-            troubles.append(f"Service {injector.service[0]}/{injector.service[1]} has no ready istiod")
-    return sorted(set(troubles))
+    asked = list(injectors)
+    troubles = {f"{entry.configuration} has no CA bundle yet" for entry in asked if not entry.trusted}
+    for namespace, service in sorted({entry.service for entry in asked if entry.service}):
+        if not _has_ready_endpoint(client, namespace, service):
+            troubles.add(f"Service {namespace}/{service} has no ready istiod")
+    return sorted(troubles)
 
 
 def _has_ready_endpoint(client: KubeClient, namespace: str, service: str) -> bool:

@@ -208,11 +208,11 @@ def _restart(work: Work) -> Plan:
 
 def _await_injectors(work: Work) -> None:
     """Pods that are created while istiod is away are refused, or start without proxy."""
-    asked = {
+    asked = [
         injector
         for decision in work.decisions
         for injector in injectors_for(work.injectors, decision.request.name, _labels_after(decision), {})
-    }
+    ]
 
     def check() -> tuple[bool, str]:
         troubles = unready_injectors(work.client, asked)

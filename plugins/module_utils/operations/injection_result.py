@@ -87,7 +87,7 @@ def _counts(
         "labelled": sum(decision.changed or _to_come(decision) for decision in decisions),
         "restarts": sum(step.action != WAIT for step in acting),
         "left_alone": len(after.listed),
-        "pods": len(after.verdicts),
+        "pods": sum(verdict.state != "leaving" for verdict in after.verdicts),
         "injected": len(proved),
         "native_sidecars": sum(pod.proxy is not None and pod.proxy.native for pod in proved),
         "stale_before": len(before.pods("stale")),

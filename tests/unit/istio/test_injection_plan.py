@@ -55,7 +55,7 @@ def planned(pods, workloads=(), budgets=(), *, labels=ENABLED, anyway=(), batch=
         (given.pod(image=OLD), "stale", f"proxy {OLD}, the injector gives {NOW}"),
         (given.pod(image=NOW, revision="canary"), "stale", "revision canary, the injector gives default"),
         (given.pod(phase="Succeeded"), "skipped", "finished (Succeeded)"),
-        (given.pod(terminating=True), "skipped", "terminating"),
+        (given.pod(terminating=True), "leaving", "terminating"),
         (
             given.pod(host_network=True),
             "skipped",
