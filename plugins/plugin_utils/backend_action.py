@@ -5,7 +5,8 @@
 
 In the controller a task costs about 25 ms instead of 300-700 ms, and its progress is seen live. It is
 possible when the effective (delegated) connection is local, the task has no become, no async and no
-environment, and the interpreter is unset or the controller's own. Otherwise the module of the same name runs on the target.
+environment, and the interpreter is unset or the controller's own. Otherwise the module of the same name
+runs on the target.
 Results are equal; only progress lines come later from a module.
 """
 
