@@ -11,20 +11,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 FILTERS = ("envoy.filters.http.rbac", "envoy.filters.network.rbac")
+_MATCHERS = {"exact": "{}", "prefix": "{}*", "suffix": "*{}"}
 # istio pilot/pkg/security/authz/builder/builder.go policyName
 _NAME = re.compile(
     r"(?:istio-ext-authz-.*)?ns\[(?P<ns>[^\]]+)\]-policy\[(?P<name>[^\]]+)\]-rule\[(?P<rule>\d+)\]"
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RbacPolicy:
-    """One rule of an AuthorizationPolicy in force. ``action`` is ALLOW, DENY or LOG."""
+    """One rule of an AuthorizationPolicy in force.
+
+    :param action: ALLOW, DENY or LOG. :param words: the principals, methods and paths that it names, spelled
+        as in the AuthorizationPolicy (``/x/*``, ``*``); fields of HTTP are missing on TCP chains.
+    """
 
     namespace: str
     name: str
     rule: int
     action: str
+    words: frozenset[str] = frozenset()
 
 
 def policies_of_chain(chain: Mapping[str, Any]) -> frozenset[RbacPolicy]:
@@ -36,10 +42,27 @@ def policies_of_chain(chain: Mapping[str, Any]) -> frozenset[RbacPolicy]:
 
 def _policies(rules: Mapping[str, Any]) -> Iterator[RbacPolicy]:
     action = str(rules.get("action") or "ALLOW")
-    for name in rules.get("policies") or {}:
+    for name, policy in (rules.get("policies") or {}).items():
         found = _NAME.fullmatch(name)
         if found:
-            yield RbacPolicy(found["ns"], found["name"], int(found["rule"]), action)
+            yield RbacPolicy(
+                found["ns"], found["name"], int(found["rule"]), action, frozenset(_words(policy))
+            )
+
+
+def _words(node: Any) -> Iterator[str]:
+    """The texts of all string matchers below ``node``, turned back into Istio's spelling."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if isinstance(value, str) and key in _MATCHERS:
+                yield _MATCHERS[key].format(value.removeprefix("spiffe://"))
+            elif key == "safe_regex":
+                yield "*" if value.get("regex") == ".+" else str(value.get("regex"))
+            else:
+                yield from _words(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _words(item)
 
 
 def _rbac_configs(chain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
