@@ -12,7 +12,7 @@ from .read_callers import METHODS
 from .reader import Reader, kind_of
 from .regex import REGEX
 from .services import Condition, Cors, Fault, Mirror, Retries, Route, StringMatch, Variant
-from .values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check
+from .values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check, seconds
 
 SAFE_CONDITIONS = ("connect-failure", "refused-stream", "reset-before-request")
 """Retry conditions under which the service cannot have seen the request: good for every method."""
@@ -230,6 +230,8 @@ def read_cors(reader: Reader | None) -> Cors | None:
     )
     if not reader.items("origins"):
         reader.fault("origins", "needs at least one origin", "required")
+    if cors.max_age and seconds(cors.max_age) % 1:
+        reader.fault("max_age", f"{cors.max_age!r} is not a whole number of seconds", "duration")
     wide = any(origin.text in ("*", ".*", "https://", "http://", "http") for origin in cors.origins)
     if wide and cors.credentials:
         reader.fault(

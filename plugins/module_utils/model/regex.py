@@ -10,12 +10,14 @@ ones multiplied (https://github.com/google/re2/wiki/Syntax). We accept a subset 
 from __future__ import annotations
 
 import re
+import warnings
 
 from .values import Check
 
 _LONGEST = 1024
 _MOST_REPEATS = 1000
-_ESCAPES = "dDwWsSbBnrtfv"
+_CLASS_ESCAPES = "dDwWsSnrtfv"
+_ESCAPES = _CLASS_ESCAPES + "bB"
 
 
 def regex_fault(text: str) -> str:
@@ -30,7 +32,9 @@ def regex_fault(text: str) -> str:
 
 def _compile_fault(text: str) -> str:
     try:
-        re.compile(text)
+        with warnings.catch_warnings():  # Python announces set operations that RE2 does not have either
+            warnings.simplefilter("ignore", FutureWarning)
+            re.compile(text)
     except (re.error, OverflowError, RecursionError):
         return "is not a regular expression"
     return ""
@@ -38,7 +42,7 @@ def _compile_fault(text: str) -> str:
 
 _TOKEN = re.compile(
     r"""(?P<escape>\\.?)
-      | (?P<class>\[\^?(?:[^\]\\]|\\.)+\])
+      | (?P<class>\[\^?(?:[^\[\]\\]|\\.)+\])
       | (?P<odd_class>\[)
       | (?P<open>\((?:\?:)?(?!\?))
       | (?P<odd_group>\(\?)
@@ -49,7 +53,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 _ODD = {
-    "odd_class": "has an unescaped ']' at the start of a class, or a class that does not end",
+    "odd_class": "has a class that does not end, or one with an unescaped '[' or ']'",
     "odd_group": "uses a group '(?...' other than '(?:'",
     "possessive": "uses a possessive quantifier",
 }
@@ -60,7 +64,8 @@ def _syntax_fault(text: str) -> str:
     last = 1  # repeats inside the item that just ended
     for token in _TOKEN.finditer(text):
         kind, found = str(token.lastgroup), token[0]
-        fault = _ODD.get(kind) or _escape_fault(found if kind in ("escape", "class") else "")
+        known = _ESCAPES if kind == "escape" else _CLASS_ESCAPES
+        fault = _ODD.get(kind) or _escape_fault(found if kind in ("escape", "class") else "", known)
         if fault:
             return fault
         if kind == "open":
@@ -77,9 +82,9 @@ def _syntax_fault(text: str) -> str:
     return ""
 
 
-def _escape_fault(text: str) -> str:
+def _escape_fault(text: str, known: str) -> str:
     for escape in re.findall(r"\\(.?)", text, re.ASCII):
-        if not escape or (escape.isalnum() and escape not in _ESCAPES):
+        if not escape or (escape.isalnum() and escape not in known):
             return f"uses \\{escape}, which RE2 does not have"
     return ""
 

@@ -99,7 +99,8 @@ def _drafts(service: Service) -> list[_Draft]:
     if service.fault and service.fault.only_header:
         present: dict[str, Any] = {"headers": {service.fault.only_header.lower(): {}}}
         drafts.append(_Draft(FAULT_TEST, present, fault_test=True))
-    for route in service.routes:
+    # The longest path first: a shorter one before it would shadow it.
+    for route in sorted(service.routes, key=lambda item: -len(item.when.path or "")):
         timeout, retries = route.timeout or service.timeout, route.retries or service.retries
         drafts += [
             _Draft(name, match, route.to, timeout, retries)

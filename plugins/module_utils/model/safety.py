@@ -118,6 +118,14 @@ def _check_routes(service: Service, problems: Problems) -> None:
             "every gRPC call is a POST, so nothing would be mirrored; set writes: true if it may run twice"
         )
         problems.add(f"{service.where}.mirror", message, "mirror-writes")
+    conditions = [(f"routes[{index}]", item.when) for index, item in enumerate(service.routes)]
+    conditions += [(f"variants[{index}]", item.when) for index, item in enumerate(service.variants)]
+    for index, (key, when) in enumerate(conditions):
+        first = next(earlier for earlier, other in conditions[: index + 1] if other == when)
+        if first != key:
+            problems.add(
+                f"{service.where}.{key}.when", f"is the condition of {first}, which wins", "unreachable"
+            )
     names = [route.name for route in service.routes]
     for index, variant in enumerate(service.variants):
         if variant.name in names:
