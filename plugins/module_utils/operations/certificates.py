@@ -22,7 +22,7 @@ from .certificates_authority import decide_authority
 from .certificates_guard import refuse, warn
 from .certificates_input import Input, read_input
 from .certificates_job import Item, Job
-from .certificates_proof import GATEWAY_API, Endpoint, Proof, endpoints_of, look, prove
+from .certificates_proof import GATEWAY_API, Endpoint, Proof, endpoints_of, look, prove, settle
 from .certificates_result import build_result
 from .certificates_write import issue, write
 
@@ -177,7 +177,10 @@ def _proof_of(job: Job, item: Item) -> Proof:
         if not endpoints:
             return Proof("cannot tell", "none", NOT_NAMED)
         if job.context.check_mode:
-            return look(job.client, item.credential, endpoints, **expected)
+            seen = look(job.client, item.credential, endpoints, **expected)
+            if seen.status != "fail":
+                return seen
+            return settle(job.client, item.credential, endpoints, seen, fingerprint=item.fingerprint)
         return prove(
             job.client,
             item.credential,
