@@ -40,8 +40,8 @@ class Expectation:
     """One fact to find in each proxy of ``scope``.
 
     ``check`` and its ``data``: ``route`` {host, port, weights: {subset: percent}, virtual_service},
-    ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` and ``no_rbac`` {policy, rules}, ``mtls``
-    {port: mode}, ``no_virtual_service`` {virtual_service}.
+    ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` {policy, rules, words: what each rule names},
+    ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}.
 
     :param subject: the object that asks for it, ``Kind namespace/name``.
     """
@@ -166,8 +166,24 @@ def _selected(obj: Obj) -> Scope:
 
 def _authorization_policy(_catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     namespace, name = _where(obj)
-    data = {"policy": f"ns[{namespace}]-policy[{name}]", "rules": len(obj["spec"].get("rules", ()))}
+    rules = obj["spec"].get("rules", ())
+    data = {
+        "policy": f"ns[{namespace}]-policy[{name}]",
+        "rules": len(rules),
+        "words": [_words(rule) for rule in rules],
+    }
     return [Expectation(object_id(obj), _selected(obj), "rbac", data)]
+
+
+def _words(rule: Mapping[str, Any]) -> list[str]:
+    """What a rule is about: a narrowed rule keeps its name and changes one of these."""
+    found: set[str] = set()
+    for entry in rule.get("from", ()):
+        found.update(entry["source"].get("principals", ()))
+    for entry in rule.get("to", ()):
+        found.update(entry["operation"].get("methods", ()))
+        found.update(entry["operation"].get("paths", ()))
+    return sorted(found)
 
 
 def _peer_authentication(catalogue: Catalogue, obj: Obj) -> list[Expectation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from .catalogues import by_kind, catalogues
 
 relaxed = settings(
-    max_examples=120,
+    max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "30")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     derandomize=True,
