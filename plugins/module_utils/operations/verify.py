@@ -5,31 +5,21 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError, MeshError
-from ..istio.certs import leaf_fingerprint
+from ..errors import MeshError
 from ..istio.istiod import sync_table
-from ..istio.probe import Answer, HttpCall, Identity
+from ..istio.probe import Answer, Identity
 from ..istio.proxies import RunningProxy
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.catalogue import parse_catalogue
-from ..model.mesh import Catalogue, Gateway
+from ..model.mesh import Catalogue
 from .verify_calls import OUTSIDE, PLAINTEXT, Plan, PlannedCall, judge, plan_calls
-from .verify_findings import CANNOT_TELL, PASS, TITLES, Finding, Verdict, passed, unknown
-from .verify_gateways import (
-    Channel,
-    DirectChannel,
-    GatewayFacts,
-    ProbeChannel,
-    addresses,
-    check_gateway,
-    planned_calls,
-)
+from .verify_findings import CANNOT_TELL, TITLES, Finding, Verdict, passed, unknown
+from .verify_gateway_run import GatewayCheck
 from .verify_inventory import Inventory, gather
 from .verify_mtls import Held, check_listeners
 from .verify_pods import check_pods, check_policies_held, check_sync
@@ -136,7 +126,9 @@ class Verification:
 
     def _verdict(self, findings: Sequence[Finding]) -> Verdict:
         unread = [unknown("policies", kind, why) for kind, why in self._inventory.unread.items()]
-        return Verdict(tuple(item for item in (*findings, *unread) if item.check in self._checks))
+        order = list(TITLES)
+        told = [item for item in (*findings, *unread) if item.check in self._checks]
+        return Verdict(tuple(sorted(told, key=lambda item: order.index(item.check))))
 
     def _read(self) -> None:
         gateways = [gateway.workload_namespace for gateway in self._catalogue.gateways]
@@ -172,10 +164,7 @@ class Verification:
             )
             dumps = read_proxies(self._client, proxies, self._params["max_proxies"])
             findings = self._judge_proxies(proxies, dumps)
-            late = [
-                item for item in findings if item.check in ("sync", "mtls", "routes") and item.verdict != PASS
-            ]
-            if not late or self._context.stop():
+            if not any(item.late for item in findings) or self._context.stop():
                 break
         return findings
 
@@ -305,60 +294,9 @@ class Verification:
     def _gateways(self, probes: Probes | None) -> tuple[list[Finding], set[str]]:
         if "gateways" not in self._checks:
             return [], set()
-        results = self._client.in_parallel(lambda one: self._gateway(one, probes), self._catalogue.gateways)
-        findings = [finding for found, _ in results for finding in found]
-        return findings, {key for _, keys in results for key in keys}
-
-    def _gateway(self, gateway: Gateway, probes: Probes | None) -> tuple[list[Finding], set[str]]:
-        facts, ca_pem = self._certificates(gateway)
-        calls = planned_calls(self._catalogue, gateway, unsafe_methods=self._params["unsafe_methods"])
-        return check_gateway(gateway, calls, self._channels(gateway, ca_pem, probes), facts)
-
-    def _channels(self, gateway: Gateway, ca_pem: str, probes: Probes | None) -> list[Channel]:
-        given = self._params["gateway_addresses"].get(gateway.name) or []
-        namespace = gateway.workload_namespace
-        found = [str(item) for item in ([given] if isinstance(given, str) else given)] or addresses(
-            gateway, self._inventory.of("Pod", namespace), self._inventory.of("Service", namespace)
-        )
-        timeout = float(self._params["call_timeout"])
-        channels: list[Channel] = [DirectChannel(address, ca_pem, timeout) for address in found]
-        if probes is not None:
-
-            def send(calls: Sequence[HttpCall], certificates: str) -> Sequence[Answer]:
-                return probes.send(self._outside(), calls, self._params["call_timeout"], certificates)
-
-            channels += [ProbeChannel(address, ca_pem, send) for address in found]
-        return channels
-
-    def _certificates(self, gateway: Gateway) -> tuple[GatewayFacts, str]:
-        """What the Secrets say: leaf fingerprints, and the issuer. Nothing is kept of the keys beside them."""
-        leaves: dict[str, str | None] = {}
-        issuers = self._params["gateway_ca"]
-        for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
-            certificates = self._secret(gateway.workload_namespace, name)
-            leaves[name] = None if certificates is None else leaf_fingerprint(certificates.get("tls.crt", ""))
-            issuers = issuers or (certificates or {}).get("ca.crt", "")
-        secret = self._params["gateway_ca_secret"]
-        if secret and not self._params["gateway_ca"]:
-            issuers = (self._secret(secret["namespace"], secret["name"]) or {}).get("tls.crt", "") or issuers
-        return GatewayFacts(leaves, trusted=bool(issuers)), issuers
-
-    def _secret(self, namespace: str, name: str) -> dict[str, str] | None:
-        """The certificates of a Secret; empty when it may not be read, ``None`` when it does not exist."""
-        try:
-            found = self._client.get("v1", "Secret", name, namespace)
-        except ApiError as error:
-            if error.status in (401, 403):
-                return {}
-            raise
-        if found is None:
-            return None
-        data = found.get("data") or {}
-        return {
-            key: base64.b64decode(data[key]).decode("utf-8", "replace")
-            for key in ("tls.crt", "ca.crt")
-            if data.get(key)
-        }
+        outside = self._outside()
+        check = GatewayCheck(self._client, self._catalogue, self._inventory, self._params, probes, outside)
+        return check.run()
 
 
 def _is_sure(finding: Finding) -> bool:

@@ -14,15 +14,15 @@ SPOKEN = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
 
 TITLES = {
     "injection": "every pod has its sidecar",
-    "sync": "every proxy is connected and holds the current configuration",
+    "policies": "no policy undoes the catalogue",
     "mtls": "the proxies' listeners demand mutual TLS",
     "plaintext": "plaintext from outside the mesh is refused",
-    "authorization": "callers are let in, everybody else gets 403",
-    "policies": "no policy undoes the catalogue",
-    "gateways": "gateways serve HTTPS with the right certificate",
     "routes": "every route leads to endpoints",
+    "gateways": "gateways serve HTTPS with the right certificate",
+    "authorization": "callers are let in, everybody else gets 403",
+    "sync": "every proxy is connected and holds the current configuration",
 }
-"""The checks, in the order in which they are told."""
+"""The checks, causes before their consequences: the first fail of a run is the one to look at."""
 
 MAX_FINDINGS = 500
 """Above this number of findings the result leaves out those that passed."""
@@ -36,16 +36,23 @@ class Finding:
 
     :param check: a key of ``TITLES``. :param subject: what it is about, such as ``ecommerce/frontend``.
     :param message: the evidence of a pass, else the reason, as half a sentence.
+    :param late: whether a proxy may just not be there yet, so that a second look can differ.
     """
 
     check: str
     subject: str
     verdict: str
     message: str
+    late: bool = False
 
     def as_dict(self) -> dict[str, str]:
         """The finding as it stands in results and reports."""
-        return dataclasses.asdict(self)
+        return {
+            "check": self.check,
+            "subject": self.subject,
+            "verdict": self.verdict,
+            "message": self.message,
+        }
 
     def __str__(self) -> str:
         return f"{SPOKEN[self.verdict]}: {self.subject}: {self.message}"
@@ -56,14 +63,14 @@ def passed(check: str, subject: str, message: str) -> Finding:
     return Finding(check, subject, PASS, message)
 
 
-def failed(check: str, subject: str, message: str) -> Finding:
+def failed(check: str, subject: str, message: str, *, late: bool = False) -> Finding:
     """A finding that proves the contrary."""
-    return Finding(check, subject, FAIL, message)
+    return Finding(check, subject, FAIL, message, late)
 
 
-def unknown(check: str, subject: str, message: str) -> Finding:
+def unknown(check: str, subject: str, message: str, *, late: bool = False) -> Finding:
     """A finding that proves nothing."""
-    return Finding(check, subject, CANNOT_TELL, message)
+    return Finding(check, subject, CANNOT_TELL, message, late)
 
 
 def worst(findings: Iterable[Finding]) -> str:

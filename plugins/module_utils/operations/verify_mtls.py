@@ -83,11 +83,20 @@ def _check_port(
     for name in read:
         serving = serving_port(held.ports[name], port)
         if serving is None:
-            return unknown("mtls", subject, f"the proxy of pod {name} has no inbound listener for the port")
+            reason = f"the proxy of pod {name} has no inbound listener for the port"
+            return unknown("mtls", subject, reason, late=True)
         if serving.mode != wanted:
-            decided = _decider(catalogue, held.proxies[name], port, held.policies, serving.mode)
-            reason = f"the proxy of pod {name} is {serving.mode}, not {wanted}: {decided}"
-            return failed("mtls", subject, reason)
+            mode, decided = effective_mode(
+                held.policies,
+                root_namespace=catalogue.root_namespace,
+                namespace=held.proxies[name].namespace,
+                labels=held.proxies[name].labels,
+                port=port,
+            )
+            late = mode != serving.mode
+            why = f"{decided} says {mode}, which it does not hold yet" if late else f"decided by {decided}"
+            reason = f"the proxy of pod {name} is {serving.mode}, not {wanted}: {why}"
+            return failed("mtls", subject, reason, late=late)
     if not read:
         return unknown("mtls", subject, "no proxy of the service could be read")
     number = f"{len(read)} of {len(names)} proxies"
@@ -95,21 +104,6 @@ def _check_port(
         return passed("mtls", subject, f"only chains that demand a client certificate, in {number}")
     reason = service.mtls.reason or "the catalogue's mesh_mtls_mode"
     return passed("mtls", subject, f"{wanted}, as the catalogue wants it ({reason}), in {number}")
-
-
-def _decider(
-    catalogue: Catalogue, proxy: RunningProxy, port: int, policies: Sequence[Mapping[str, Any]], held: str
-) -> str:
-    mode, decided = effective_mode(
-        policies,
-        root_namespace=catalogue.root_namespace,
-        namespace=proxy.namespace,
-        labels=proxy.labels,
-        port=port,
-    )
-    if mode == held:
-        return f"decided by {decided}"
-    return f"{decided} says {mode}, which the proxy does not hold yet"
 
 
 def _first(

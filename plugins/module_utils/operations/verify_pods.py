@@ -84,13 +84,15 @@ def check_sync(
     for proxy in proxies:
         subject, state = f"Pod {proxy}", table.get(proxy.sync_id)
         if state is None:
-            found.append(failed("sync", subject, "its proxy is not connected to any istiod"))
+            found.append(failed("sync", subject, "its proxy is not connected to any istiod", late=True))
         elif state.refused or refused.get(str(proxy)):
             reasons = [
                 *(f"{kind}: {why}" for kind, why in state.refused.items()),
                 *refused.get(str(proxy), ()),
             ]
-            found.append(failed("sync", subject, f"its proxy refused a configuration: {reasons[0]}"))
+            found.append(
+                failed("sync", subject, f"its proxy refused a configuration: {reasons[0]}", late=True)
+            )
         elif state.stale:
             found.append(
                 unknown("sync", subject, f"has not yet confirmed its latest {', '.join(state.stale)}")
@@ -115,7 +117,7 @@ def check_policies_held(
     }
     subject = f"Pod {proxy}"
     return [
-        failed("sync", subject, f"its proxy does not hold AuthorizationPolicy {namespace}/{name}")
+        failed("sync", subject, f"its proxy does not hold AuthorizationPolicy {namespace}/{name}", late=True)
         for namespace, name in sorted(selecting - held)
     ] + [
         failed(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..model.authorization import authorization_objects
@@ -14,6 +14,8 @@ from .verify_findings import Finding, failed, passed
 from .verify_pods import selects
 
 ANYONE = ("*", "**")
+NAMED = 3
+"""So many services are named, the rest is counted."""
 
 
 def check_policies(catalogue: Catalogue, policies: Iterable[Mapping[str, Any]]) -> list[Finding]:
@@ -43,7 +45,7 @@ def check_policies(catalogue: Catalogue, policies: Iterable[Mapping[str, Any]]) 
                 failed(
                     "policies",
                     f"AuthorizationPolicy {name}",
-                    f"lets everyone into {', '.join(hit)}: {opening}",
+                    f"lets everyone into {_few(hit)}: {opening}",
                 )
             )
     if found:
@@ -73,6 +75,12 @@ def opens_to_everyone(rule: Mapping[str, Any]) -> str:
             if values and not narrowed and (field.startswith("not") or set(values) & set(ANYONE)):
                 return f"a rule with {field} {values}{limits}"
     return ""
+
+
+def _few(names: Sequence[str]) -> str:
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more services"
 
 
 def _asks_who(key: str) -> bool:

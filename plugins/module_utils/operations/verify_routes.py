@@ -49,7 +49,10 @@ def check_proxy_routes(
         target = f"{parts.host}:{parts.port}{subset}" if parts else cluster
         subject = f"VirtualService {route.virtual_service}" if route.virtual_service else f"host {host.name}"
         found[(subject, target)] = failed(
-            "routes", subject, f"the proxy of pod {proxy} has no cluster for {target}: requests get 503 NC"
+            "routes",
+            subject,
+            f"the proxy of pod {proxy} has no cluster for {target}: requests get 503 NC",
+            late=True,
         )
     return list(found.values())
 
