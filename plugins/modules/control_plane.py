@@ -9,10 +9,10 @@ module: control_plane
 short_description: Install an Istio control plane, or repair what differs from its manifest
 version_added: 0.1.0
 description:
-  - Renders the manifest of the control plane with C(istioctl manifest generate) or C(helm template) and compares
-    every object with the live one by a server-side dry run, leaving out what istiod itself writes.
-  - With istioctl it then runs C(istioctl install) if, and only if, that would change something, and proves with
-    the same comparison that nothing is left.
+  - Renders the manifest of the control plane with C(istioctl manifest generate) or C(helm template) and
+    compares every object with the live one by a server-side dry run, leaving out what istiod itself writes.
+  - With istioctl it then runs C(istioctl install) if, and only if, that would change something, and proves
+    with the same comparison that nothing is left.
   - With Helm it repairs objects that differ although their release does not, and names the releases that
     M(kubernetes.core.helm) has to install, upgrade or remove. Role C(istio) does both.
 author: servicemesh.istio contributors
@@ -36,7 +36,7 @@ options:
     type: int
     default: 300
   unlock_after:
-    description: Seconds without a write after which an unfinished helm run counts as dead and its lock is removed.
+    description: Seconds without a write after which an unfinished helm run counts as dead.
     type: int
     default: 30
 """
@@ -70,7 +70,7 @@ releases:
   returned: success
   type: list
   elements: dict
-  sample: [{name: istiod, namespace: istio-system, chart: istiod, action: keep}]
+  sample: [{id: istio-system/istiod, name: istiod, namespace: istio-system, chart: istiod, action: keep}]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import control_plane

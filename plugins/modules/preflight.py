@@ -46,6 +46,10 @@ options:
     description: Namespace of add-ons. By default that of the control plane.
     type: str
     default: ''
+  certificates_namespace:
+    description: Namespace of the Secret that holds the CA.
+    type: str
+    default: servicemesh-system
   istio_versions:
     description:
       - Rows that are added to the table of supported versions, or replace rows of it, by minor.

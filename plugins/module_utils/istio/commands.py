@@ -22,6 +22,8 @@ from ..errors import InputError, MeshError, Problem
 
 _POLL = 0.2
 _NOISE = re.compile(r"\x1b\[[0-9;]*m")
+# istioctl logs to its standard output, between the lines of a manifest if need be.
+_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z\t\w+\t.*\n?", re.MULTILINE)
 _VERSION = re.compile(r"v?(\d+(?:\.\d+){1,2}\S*)")
 
 
@@ -102,6 +104,11 @@ def first_error(text: str) -> str:
         if line.lower().startswith("error"):
             return line.partition(":")[2].strip() or line
     return lines[-1] if lines else "it failed without a message"
+
+
+def without_log_lines(text: str) -> str:
+    """The output of istioctl without the log lines in it."""
+    return _LOG_LINE.sub("", text)
 
 
 def find_tool(path: str, *, where: str, environment: Mapping[str, str]) -> str:

@@ -77,6 +77,23 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
+def yaml_text(obj: Mapping[str, Any]) -> str:
+    """The object as YAML for a diff. Texts of many lines stay lines, so that only the differing one shows."""
+    if not obj:
+        return ""
+    dumper: Any = type("TextDumper", (yaml.SafeDumper,), {})
+    dumper.add_representer(str, _text)
+    return str(yaml.dump(dict(obj), Dumper=dumper, default_flow_style=False, width=1000))
+
+
+def _text(dumper: Any, value: str) -> Any:
+    # A line that ends in a space cannot be written as a block.
+    plain = "\n".join(line.rstrip() for line in value.splitlines())
+    if "\n" not in plain:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", plain, style="|")
+
+
 def object_id(obj: Mapping[str, Any]) -> str:
     """``Kind namespace/name``, or ``Kind name`` for cluster-scoped objects."""
     metadata = obj.get("metadata") or {}

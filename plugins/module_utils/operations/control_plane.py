@@ -38,7 +38,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Plan, then install or repair unless in check mode.
 
-    :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``diff`` if asked for.
+    :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``diff`` if asked.
     """
     settings = installation_options(params)
     installation = read_installation(settings)

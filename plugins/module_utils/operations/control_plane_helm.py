@@ -51,6 +51,7 @@ class ReleasePlan:
     def as_result(self) -> dict[str, Any]:
         """What the role hands to ``kubernetes.core.helm``; values only where they are needed."""
         return {
+            "id": f"{self.namespace}/{self.name}",
             "name": self.name,
             "namespace": self.namespace,
             "chart": self.chart,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import MeshError
-from ..istio.commands import Runner, Tool
+from ..istio.commands import Runner, Tool, without_log_lines
 from ..istio.installation import Installation
 from ..istio.istioctl_operator import (
     DEFAULT_TAG,
@@ -112,7 +112,7 @@ def _default_tag(
     text = runner.run(
         [tool.path, "tag", "generate", DEFAULT_TAG, *arguments], about="render the default revision tag"
     )
-    objects = parse_manifests(text, about="the output of istioctl tag generate")
+    objects = parse_manifests(without_log_lines(text), about="the output of istioctl tag generate")
     for obj in objects:
         _complete_tag(obj, installation, tool)
     return compare(client, objects, field_manager=FIELD_MANAGER)

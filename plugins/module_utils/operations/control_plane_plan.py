@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import ApiError
 from ..istio.installed import settled
-from ..istio.manifests import object_id
+from ..istio.manifests import object_id, yaml_text
 from ..kube.client import KubeClient
 
 HELM_MANAGER = "helm"
@@ -52,8 +52,8 @@ class Difference:
         return {
             "before_header": self.id,
             "after_header": self.id,
-            "before": dict(self.before),
-            "after": dict(self.after),
+            "before": yaml_text(self.before),
+            "after": yaml_text(self.after),
         }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MeshError, Problem
-from ..istio.commands import Runner, Tool, find_tool, helm_version, istioctl_version
+from ..istio.commands import Runner, Tool, find_tool, helm_version, istioctl_version, without_log_lines
 from ..istio.helm_releases import ChartReference, Release, chart_reference
 from ..istio.installation import Installation
 from ..istio.istioctl_operator import operator_document, with_owner_labels
@@ -54,7 +54,7 @@ def render_istioctl(installation: Installation, runner: Runner, tool: Tool) -> l
         stdin=json.dumps(operator_document(installation)),
         about="render the control plane with istioctl",
     )
-    rendered = parse_manifests(text, about="the output of istioctl manifest generate")
+    rendered = parse_manifests(without_log_lines(text), about="the output of istioctl manifest generate")
     return with_owner_labels(rendered, installation, tool.version)
 
 

@@ -20,7 +20,7 @@ from ..istio.installation import Installation, provider_names, read_installation
 from ..kube.access import AccessNeed, missing_rights
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..model.catalogue import CATALOGUE_KEYS, ROLE_SETTINGS, parse_catalogue
+from ..model.catalogue import ROLE_SETTINGS, parse_catalogue
 from ..model.mesh import Catalogue
 from ..model.versions import check_istio_version, check_kubernetes_version, support_table
 from .context import Context
@@ -37,6 +37,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "catalogue": {"type": "dict", "default": {}},
     "injection_namespaces": {"type": "list", "elements": "raw", "default": []},
     "addons_namespace": {"type": "str", "default": ""},
+    "certificates_namespace": {"type": "str", "default": "servicemesh-system"},
     "istio_versions": {"type": "dict", "default": {}},
     "allow_end_of_life": {"type": "bool", "default": True},
     "allow_untested_kubernetes": {"type": "bool", "default": False},
@@ -113,8 +114,8 @@ def check_inputs(
     _collect(problems, lambda: parse_requests(params.get("injection_namespaces") or ()))
     catalogue = None
     raw = dict(params.get("catalogue") or {})
-    if raw.get("mesh_services") or raw.get("mesh_gateways"):
-        catalogue = _collect(problems, lambda: parse_catalogue(_known_variables(raw)))
+    if any(key not in ROLE_SETTINGS and key != "istio_gateways" for key in raw):
+        catalogue = _collect(problems, lambda: parse_catalogue(raw))
     if installation is not None and catalogue is not None:
         problems += list(unknown_names(installation, catalogue))
     if problems or installation is None:
@@ -167,11 +168,6 @@ def _istio_options(params: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _known_variables(raw: Mapping[str, Any]) -> dict[str, Any]:
-    # A play hands in every mesh_* variable. Unknown ones are reported, so that a typing error is seen.
-    return {key: value for key, value in raw.items() if key in CATALOGUE_KEYS or key not in ROLE_SETTINGS}
-
-
 def _collect(problems: list[Problem], read: Callable[[], _T]) -> _T | None:  # noqa: UP047 - no PEP 695 here
     try:
         return read()
@@ -207,6 +203,7 @@ def _places(params: Mapping[str, Any], installation: Installation, catalogue: Ca
         gateways=tuple(dict.fromkeys(gateway.namespace for gateway in installation.gateways)),
         services=tuple(services),
         addons=(params["addons_namespace"] or installation.namespace,),
+        authority=(params["certificates_namespace"],),
     )
 
 
@@ -217,8 +214,10 @@ def _check_rights(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
         return
     missing = missing_rights(client, needs)
     if missing:
+        share = "none" if len(missing) == len(needs) else f"only {len(needs) - len(missing)}"
         raise ApiError(
-            f"{len(missing)} of {len(needs)} needed rights are missing: {describe_missing(missing)}",
+            f"{share} of {len(needs)} needed rights are granted (see docs/rbac); missing "
+            f"{describe_missing(missing)}",
             status=403,
             reason="Forbidden",
         )
@@ -232,6 +231,6 @@ def _double_labels(client: KubeClient, params: Mapping[str, Any]) -> list[str]:
         labels = ((live or {}).get("metadata") or {}).get("labels") or {}
         if "istio-injection" in labels and "istio.io/rev" in labels:
             found.append(
-                f"namespace {name} carries both istio-injection and istio.io/rev; istio-injection wins silently"
+                f"namespace {name} carries both istio-injection and istio.io/rev; the first one wins"
             )
     return found

@@ -24,6 +24,7 @@ CONTROL_PLANE = "control plane"
 GATEWAYS = "gateways"
 SERVICES = "services"
 ADDONS = "addons"
+CA = "certificate authority"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Right:
 
 
 _INSTALLED = (CONTROL_PLANE, GATEWAYS)
+_WORKLOADS = (SERVICES, GATEWAYS)
 _RBAC = "rbac.authorization.k8s.io"
 _WEBHOOKS = "admissionregistration.k8s.io"
 
@@ -49,10 +51,10 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right(_RBAC, "clusterroles", (*WRITE, "escalate", "bind")),
         Right(_RBAC, "clusterrolebindings", WRITE),
         # The default tag switches the plain injector off with an update (istioctl/pkg/tag/generate.go).
-        Right(_WEBHOOKS, "mutatingwebhookconfigurations", (*WRITE, "update")),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", (*WRITE, "update", "watch")),
         Right(_WEBHOOKS, "validatingwebhookconfigurations", WRITE),
         Right("", "serviceaccounts", WRITE, _INSTALLED),
-        Right("", "services", WRITE, _INSTALLED),
+        Right("", "services", (*WRITE, "watch"), _INSTALLED),
         Right("", "configmaps", WRITE, _INSTALLED),
         Right("apps", "deployments", WRITE, _INSTALLED),
         Right("apps", "replicasets", READ, _INSTALLED),
@@ -71,13 +73,15 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "namespaces", ("get", "list", "create", "patch")),
         Right(_WEBHOOKS, "mutatingwebhookconfigurations", READ),
         Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
-        Right("", "pods", READ, (SERVICES,)),
-        Right("", "pods/eviction", ("create",), (SERVICES,)),
-        Right("apps", "deployments", ("get", "list", "patch"), (SERVICES,)),
-        Right("apps", "replicasets", READ, (SERVICES,)),
-        Right("apps", "statefulsets", ("get", "list", "patch"), (SERVICES,)),
-        Right("apps", "daemonsets", ("get", "list", "patch"), (SERVICES,)),
-        Right("policy", "poddisruptionbudgets", READ, (SERVICES,)),
+        Right("discovery.k8s.io", "endpointslices", ("list",), (CONTROL_PLANE,)),
+        Right("", "pods", READ, _WORKLOADS),
+        Right("", "pods/eviction", ("create",), _WORKLOADS),
+        Right("apps", "deployments", ("get", "list", "patch"), _WORKLOADS),
+        Right("apps", "replicasets", ("list",), _WORKLOADS),
+        Right("apps", "statefulsets", ("get", "list", "patch"), _WORKLOADS),
+        Right("apps", "daemonsets", ("get", "list", "patch"), _WORKLOADS),
+        Right("batch", "jobs", ("list",), _WORKLOADS),
+        Right("policy", "poddisruptionbudgets", ("list",), _WORKLOADS),
     ),
     "addons": (
         Right("", "configmaps", WRITE, (ADDONS,)),
@@ -89,9 +93,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("networking.istio.io", "envoyfilters", WRITE, (ADDONS,)),
     ),
     "certificates": (
-        Right("", "secrets", ("get", "list", "create", "patch"), (GATEWAYS,)),
-        Right("", "pods", READ, (GATEWAYS,)),
-        Right("", "pods/exec", ("create", "get"), (GATEWAYS,)),
+        Right("", "namespaces", ("get", "create", "patch")),
+        Right("networking.istio.io", "gateways", ("list",)),
+        Right("", "secrets", ("get", "create", "patch"), (GATEWAYS,)),
+        Right("", "secrets", ("get", "create"), (CA,)),
+        Right("", "pods", ("list",), (GATEWAYS,)),
+        Right("", "services", ("list",), (GATEWAYS,)),
     ),
     "mesh": (
         *(
@@ -133,6 +140,7 @@ class Places:
     gateways: Sequence[str] = ()
     services: Sequence[str] = ()
     addons: Sequence[str] = ()
+    authority: Sequence[str] = ()
 
     def namespaces(self, place: str) -> Sequence[str]:
         """The namespaces of one kind of place; ``""`` is the whole cluster."""
@@ -142,6 +150,7 @@ class Places:
             GATEWAYS: self.gateways,
             SERVICES: self.services,
             ADDONS: self.addons,
+            CA: self.authority,
         }[place]
 
 
@@ -168,13 +177,16 @@ def access_needs(parts: Iterable[str], method: str, places: Places) -> list[Acce
 
 
 def describe_missing(missing: Iterable[AccessNeed]) -> str:
-    """All missing rights as one phrase: ``create, patch deployments.apps in istio-system; ...``."""
-    grouped: dict[tuple[str, str], list[str]] = {}
+    """All missing rights as one phrase: ``in shop: get, list on pods, deployments.apps; ...``."""
+    verbs: dict[tuple[str, str], list[str]] = {}
     for need in missing:
         resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
         full = f"{resource}.{need.group}" if need.group else resource
-        grouped.setdefault((full, need.namespace), []).append(need.verb)
+        verbs.setdefault((need.namespace, full), []).append(need.verb)
+    resources: dict[tuple[str, str], list[str]] = {}
+    for (namespace, resource), names in verbs.items():
+        resources.setdefault((namespace, ", ".join(names)), []).append(resource)
     return "; ".join(
-        f"{', '.join(verbs)} {resource}" + (f" in {namespace}" if namespace else "")
-        for (resource, namespace), verbs in grouped.items()
+        f"in {namespace or 'the cluster'}: {names} on {', '.join(kinds)}"
+        for (namespace, names), kinds in resources.items()
     )
