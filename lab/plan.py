@@ -6,44 +6,17 @@ container engine around them; the reasons stand beside the unusual ones.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from . import containerd
 from .cluster import API_PORT, Cluster
 from .places import cache_root
+from .settings import KERNEL_TUNABLES, Layout
 
 CLIENT_URL = "http://127.0.0.1:2379"
 PEER_URL = "http://127.0.0.1:2380"
 
 Step = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Paths of one cluster that several settings refer to, where its programs are, and the roots of the host's
-    cgroup hierarchies (one per controller with version 1, a single one with version 2)."""
-
-    cluster: Cluster
-    etcd: Path
-    kubernetes: Path
-    hierarchies: tuple[Path, ...] = ()
-
-    @property
-    def state(self) -> Path:
-        return self.cluster.state
-
-    @property
-    def containerd(self) -> Path:
-        return self.state / "containerd"
-
-    def pki(self, file: str) -> str:
-        return str(self.state / "pki" / file)
-
-    def program(self, name: str) -> str:
-        return str(self.kubernetes / name)
 
 
 def make_plan(layout: Layout, *, node: bool) -> dict[str, Any]:
@@ -57,18 +30,10 @@ def make_plan(layout: Layout, *, node: bool) -> dict[str, Any]:
     steps += control_plane_steps(layout, scheduler=node)
     if node:
         steps += node_steps(layout)
+    account = "/api/v1/namespaces/default/serviceaccounts/default"
+    steps.append({"wait": "kube-controller-manager", **_admin(layout, account), "timeout": 60})
     status = str(layout.state / "status.json")
     return {"status": status, "logs": str(layout.state / "logs"), "stay": True, "steps": steps}
-
-
-def configuration_files(layout: Layout) -> dict[Path, str]:
-    """Files that the programs read, with their contents."""
-    cni = layout.state / "cni"
-    return {
-        layout.state / "containerd.toml": containerd.config(layout.containerd, cni),
-        layout.state / "kubelet.json": json.dumps(kubelet_configuration(layout), indent=2),
-        cni / "10-lab.conflist": json.dumps(cni_configuration(layout.cluster), indent=2),
-    }
 
 
 def mount_steps(layout: Layout) -> list[Step]:
@@ -84,12 +49,14 @@ def mount_steps(layout: Layout) -> list[Step]:
     steps += [_tmpfs("/var/lib"), _tmpfs("/var/log")]
     for number, path in enumerate(own):
         steps += [_run("mkdir", "-p", str(path)), _run("mount", "--move", f"/run/keep{number}", str(path))]
+    for name in KERNEL_TUNABLES:
+        steps.append(_run("mount", "--bind", str(layout.tunable(name)), f"/proc/sys/{name}"))
     return [*steps, _run("mount", "--make-rshared", "/")]  # the kubelet's volume mounts must reach containerd
 
 
 def cgroup_steps(layout: Layout) -> list[Step]:
-    """Show the cluster only its own part of each hierarchy: containerd creates the pods' cgroups at the top of
-    what it sees, so they all end up in one directory that can be removed."""
+    """Show the cluster only its own part of each hierarchy: containerd creates the pods' cgroups at the top
+    of what it sees, so they all end up in one directory that can be removed."""
     own = layout.cluster.cgroup.lstrip("/")
     return [_run("mount", "--bind", str(top / own), str(top)) for top in layout.hierarchies]
 
@@ -100,7 +67,8 @@ def delegation_steps(layout: Layout) -> list[Step]:
     if [top.name for top in layout.hierarchies] != ["cgroup"]:
         return []
     script = (
-        "cd /sys/fs/cgroup && mkdir programs && for p in $(cat cgroup.procs); do echo $p > programs/cgroup.procs; done;"
+        "cd /sys/fs/cgroup && mkdir programs;"
+        " for p in $(cat cgroup.procs); do echo $p > programs/cgroup.procs; done;"
         " for c in $(cat cgroup.controllers); do echo +$c > cgroup.subtree_control; done"
     )
     return [_run("sh", "-c", script)]
@@ -144,8 +112,6 @@ def control_plane_steps(layout: Layout, *, scheduler: bool) -> list[Step]:
     if scheduler:
         argv = [layout.program("kube-scheduler"), *_component_flags(layout, "scheduler")]
         steps.append({"start": "kube-scheduler", "argv": argv})
-    account = "/api/v1/namespaces/default/serviceaccounts/default"
-    steps.append({"wait": "kube-controller-manager", **_admin(layout, account), "timeout": 60})
     return steps
 
 
@@ -217,62 +183,6 @@ def node_steps(layout: Layout) -> list[Step]:
         {"wait": "kube-proxy", "url": "http://127.0.0.1:10256/healthz", "timeout": 60},
         {"wait": "kubelet", **node, "contains": '"reason":"KubeletReady"', "timeout": 60},
     ]
-
-
-def kubelet_configuration(layout: Layout) -> dict[str, Any]:
-    """No QoS cgroups, no eviction by disk: the machine is shared with whatever else runs on it."""
-    cluster = layout.cluster
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "cgroupDriver": "cgroupfs",
-        "cgroupsPerQOS": False,
-        "enforceNodeAllocatable": [],
-        "failSwapOn": False,
-        "failCgroupV1": False,
-        "localStorageCapacityIsolation": False,
-        "evictionHard": {"memory.available": "100Mi"},
-        "imageGCHighThresholdPercent": 100,
-        "containerRuntimeEndpoint": f"unix://{containerd.socket(layout.containerd)}",
-        "volumePluginDir": f"{layout.state}/kubelet/volume-plugins",
-        "podLogsDir": f"{layout.state}/pod-logs",
-        "clusterDNS": [cluster.dns_ip],
-        "clusterDomain": "cluster.local",
-        "resolvConf": "",
-        "authentication": {
-            "anonymous": {"enabled": False},
-            "webhook": {"enabled": True},
-            "x509": {"clientCAFile": layout.pki("ca.crt")},
-        },
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": layout.pki("node.crt"),
-        "tlsPrivateKeyFile": layout.pki("node.key"),
-        "maxPods": 200,
-    }
-
-
-def cni_configuration(cluster: Cluster) -> dict[str, Any]:
-    """Pods on the bridge, addresses by host-local. hairpinMode: a pod may reach itself through its Service."""
-    addresses = {
-        "subnet": cluster.pod_cidr,
-        "rangeStart": cluster.pod_range_start,
-        "gateway": cluster.node_ip,
-    }
-    bridge = {
-        "type": "bridge",
-        "bridge": "lab0",
-        "isGateway": True,
-        "hairpinMode": True,
-        "ipMasq": False,
-        "ipam": {
-            "type": "host-local",
-            "ranges": [[addresses]],
-            "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": str(cluster.state / "ipam"),
-        },
-    }
-    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return {"cniVersion": "1.0.0", "name": "lab", "plugins": [bridge, portmap]}
 
 
 def _component_flags(layout: Layout, component: str) -> list[str]:

@@ -16,7 +16,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The host's process ids of a cluster: `unshare` processes, and the process 1 of its namespaces (or None)."""
+    """The host's process ids of a cluster: those that wait outside, and the process 1 inside (or None)."""
 
     outer: tuple[int, ...]
     init: int | None
@@ -116,6 +116,6 @@ def _inner_pid(pid: int) -> int | None:
 
 def _namespace(pid: int) -> str:
     try:
-        return os.readlink(_PROC / str(pid) / "ns" / "pid")
+        return str((_PROC / str(pid) / "ns" / "pid").readlink())
     except OSError:
         return ""

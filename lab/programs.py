@@ -1,4 +1,4 @@
-"""The programs of the lab, built from Go modules that the module proxy serves; each set is cached by its inputs."""
+"""The programs of the lab, built from Go modules and cached under a hash of what went in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from .contained import contained
 from .errors import LabError
 from .golang import Go
 from .places import LAB, cache_root
@@ -66,8 +67,8 @@ def kubernetes_module() -> ToolModule:
 
 
 def istio_module(stamp: str = ISTIO) -> ToolModule:
-    """istiod, pilot-agent, istioctl and the chart writer. `stamp` is the version the programs report: the source
-    is always the commit in go.mod, so a second stamp is a second *name* for the same code (upgrade tests)."""
+    """istiod, pilot-agent, istioctl and the chart writer. `stamp` is the version the programs report: the
+    source is always the commit in go.mod, so a second stamp is a second *name* for the same code."""
     version = "istio.io/istio/pkg/version"
     return ToolModule(
         "istio",
@@ -132,7 +133,11 @@ def _run_with_heartbeat(command: list[str], module: ToolModule, go: Go, log: Pat
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            command, cwd=module.directory, env=go.environment(), stdout=output, stderr=subprocess.STDOUT
+            contained(command),
+            cwd=module.directory,
+            env=go.environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
         ) as process,
     ):
         try:
@@ -141,7 +146,8 @@ def _run_with_heartbeat(command: list[str], module: ToolModule, go: Go, log: Pat
                 if time.monotonic() - said >= 10:
                     said = time.monotonic()
                     packages = log.read_bytes().count(b"\n")
-                    say(f"{module.name}: {packages} packages compiled, {said - began:.0f} s")
+                    compiled = f"{packages} packages compiled" if packages else "linking"
+                    say(f"{module.name}: {compiled}, {said - began:.0f} s")
         except BaseException:
             process.terminate()
             raise

@@ -21,9 +21,7 @@ def print_status(cluster: Cluster) -> int:
     print(f"  API server  {cluster.server}")
     print(f"  pods        {cluster.pod_cidr}")
     print(f"  Services    {cluster.service_cidr}")
-    print(
-        f"  versions    Kubernetes {programs.KUBERNETES}, Istio images {programs.ISTIO} ({programs.ISTIO_COMMIT})"
-    )
+    print(f"  versions    Kubernetes {programs.KUBERNETES}, Istio {programs.ISTIO} = {programs.ISTIO_COMMIT}")
     if health.tree.init:
         print(f"  {'init':<24} running   pid {health.tree.init}")
     for name, text in program_lines(health, pids).items():
@@ -46,15 +44,15 @@ def program_lines(health: Health, pids: dict[int, int]) -> dict[str, str]:
     return lines
 
 
-def environment(cluster: Cluster | None, user: str) -> dict[str, str]:
-    """Shell variables for people and tests; paths are quoted for a shell."""
+def environment(cluster: Cluster | None, user: str, stamp: str) -> dict[str, str]:
+    """Shell variables for people and tests, quoted. `stamp`: which istioctl and charts (see programs.py)."""
     go = find_go()
-    istio = programs.built(programs.istio_module(), go)
+    istio = programs.built(programs.istio_module(stamp), go)
     values = {
         "LAB_ISTIOCTL": istio / "istioctl",
         "LAB_HELM": programs.built(programs.HELM, go) / "helm",
         "LAB_KUBECTL": programs.built(programs.kubernetes_module(), go) / "kubectl",
-        "LAB_CHARTS": cache_root() / "charts" / f"{istio.name}-{programs.ISTIO}",
+        "LAB_CHARTS": cache_root() / "charts" / f"{istio.name}-{stamp}",
     }
     if cluster:
         values["KUBECONFIG"] = cluster.kubeconfig(user)

@@ -2,18 +2,22 @@
 
 Standard library only (it runs on the Python of a minimal Debian). Environment:
   SERVICE, VERSION           what to say about itself
-  PORT (3000), PORTS         HTTP ports (PORTS: comma-separated, instead of PORT); TCP_PORT: a line echo, if set
-  UPSTREAMS                  comma-separated HOST:PORT/PATH to call for each request; `/prefix=HOST:PORT/PATH` only
-                             for requests whose path starts so
+  PORT (3000), PORTS         HTTP port; PORTS: several, comma-separated
+  TCP_PORT                   a line echo, if set
+  TLS_PORT, TLS_CERT, TLS_KEY   HTTPS too, if all three are set
+  UPSTREAMS                  comma-separated HOST:PORT/PATH to call for each request; `/prefix=HOST:PORT/PATH`
+                             only for requests whose path starts so
   UPSTREAM_TIMEOUT (3)       seconds for each such call
+  DRAIN_SECONDS (2)          how long to go on answering after SIGTERM
   FAULT_DELAY_MS             delay of every answer;      header x-fault-delay-ms on a request does the same
   FAULT_STATUS               answer with this status;    header x-fault-status does the same
   FAULT_STATUS_PERCENT (100) share of the requests that FAULT_STATUS hits
   FAULT_CRASH_AFTER          end the process at this request; header x-fault-crash: 1 ends it at once
-  TLS_CERT, TLS_KEY, TLS_PORT   also serve HTTPS, when all three are set
-A request whose calls do not all succeed is answered with 502. A fault header may name the service it is meant for (`payment-service=503`); without a name it hits whichever
-service sees it first, and that one does not pass it on.
+A request whose calls do not all succeed is answered with 502. A fault header may name the service it is meant
+for (`payment-service=503`); without a name it hits whichever service sees it first, and goes no further.
 """
+
+from __future__ import annotations
 
 import http.client
 import json
@@ -26,21 +30,25 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 SERVICE = os.environ.get("SERVICE", "service")
 VERSION = os.environ.get("VERSION", "v1")
 UPSTREAM_TIMEOUT = float(os.environ.get("UPSTREAM_TIMEOUT", "3"))
 FORWARDED = {
     "b3", "traceparent", "tracestate", "baggage", "x-request-id", "x-ot-span-context", "x-user-id", "cookie",
-    "authorization", "x-beta", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
+    "authorization", "x-beta", "x-version", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid",
+    "x-b3-sampled", "x-b3-flags",
 }  # fmt: skip
 FAULTS = ("x-fault-delay-ms", "x-fault-status", "x-fault-crash")
+Upstream = tuple[str, int, str]  # host, port, path
 STOPPING = threading.Event()
 
 
-def parse_upstreams(text):
+def parse_upstreams(text: str) -> list[tuple[str, str, int, str]]:
     """[(prefix, host, port, path), ...] out of `/api/products=product-service:3000/api/products,...`."""
     upstreams = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
@@ -51,54 +59,55 @@ def parse_upstreams(text):
     return upstreams
 
 
-def upstreams_for(path, upstreams):
+def upstreams_for(path: str, upstreams: Sequence[tuple[str, str, int, str]]) -> list[Upstream]:
     """Those of `upstreams` that a request for `path` needs."""
     return [(host, port, target) for prefix, host, port, target in upstreams if path.startswith(prefix)]
 
 
-def fault_for_me(value, service=None):
-    """The value of a fault header if it is meant for this service, else None (`name=value` or plain `value`)."""
+def fault_for_me(value: str | None, service: str = SERVICE) -> str | None:
+    """The value of a fault header (`name=value` or plain `value`) if it is meant for this service."""
     if value is None:
         return None
     name, equals, rest = value.partition("=")
     if not equals:
         return value
-    return rest if name == (service or SERVICE) else None
+    return rest if name == service else None
 
 
-def forwarded_headers(headers):
-    """Headers for the calls this request causes: tracing, user, and faults that are meant for somebody else."""
+def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers for the calls that a request causes: tracing, user, and faults meant for somebody else."""
     passed = {name: value for name, value in headers.items() if name.lower() in FORWARDED}
+    given = {name.lower(): value for name, value in headers.items()}
     for name in FAULTS:
-        value = headers.get(name)
+        value = given.get(name)
         if value is not None and "=" in value and fault_for_me(value) is None:
             passed[name] = value
     return passed
 
 
-def number(text, default=0.0):
+def number(text: str | None, default: float = 0.0) -> float:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text or "")
+    except ValueError:
         return default
 
 
 class Connections:
     """Keep-alive connections to upstreams, one per thread and address."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.local = threading.local()
 
-    def get(self, host, port, path, headers):
+    def get(self, host: str, port: int, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """One GET; a connection that the other side closed meanwhile is replaced once."""
-        pool = self.local.__dict__.setdefault("pool", {})
+        pool: dict[tuple[str, int], http.client.HTTPConnection] = self.local.__dict__.setdefault("pool", {})
         for attempt in (1, 2):
             fresh = (host, port) not in pool
             connection = pool.setdefault(
                 (host, port), http.client.HTTPConnection(host, port, timeout=UPSTREAM_TIMEOUT)
             )
             try:
-                connection.request("GET", path, headers=headers)
+                connection.request("GET", path, headers=dict(headers))
                 answer = connection.getresponse()
                 return answer.status, answer.read()
             except (http.client.HTTPException, OSError):
@@ -115,14 +124,14 @@ WORKERS = ThreadPoolExecutor(max_workers=32)
 REQUESTS = [0]
 
 
-def call(upstream, headers):
+def call(upstream: Upstream, headers: Mapping[str, str]) -> dict[str, Any]:
     """What an upstream said, in short; never raises."""
     host, port, path = upstream
     try:
         status, body = CONNECTIONS.get(host, port, path, headers)
     except (http.client.HTTPException, OSError) as error:
         return {"service": host, "status": 0, "error": f"{type(error).__name__}: {error}"}
-    result = {"service": host, "status": status}
+    result: dict[str, Any] = {"service": host, "status": status}
     try:
         answer = json.loads(body)
         result.update({key: answer[key] for key in ("version", "upstream") if key in answer})
@@ -137,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # one packet for headers and body
     timeout = 75
 
-    def handle_any(self):
+    def handle_any(self) -> None:
         length = int(number(self.headers.get("content-length")))
         if length:
             self.rfile.read(length)
@@ -150,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         return self.serve(path)
 
-    def serve(self, path):
+    def serve(self, path: str) -> None:
         REQUESTS[0] += 1
         crash_after = int(number(os.environ.get("FAULT_CRASH_AFTER")))
         if fault_for_me(self.headers.get("x-fault-crash")) or (crash_after and REQUESTS[0] >= crash_after):
@@ -161,9 +170,9 @@ class Handler(BaseHTTPRequestHandler):
         if delay:
             time.sleep(min(delay, 60000) / 1000)
         status = int(number(fault_for_me(self.headers.get("x-fault-status"))))
-        if not status and random.random() * 100 < number(os.environ.get("FAULT_STATUS_PERCENT"), 100):
+        if not status and random.uniform(0, 100) < number(os.environ.get("FAULT_STATUS_PERCENT"), 100):  # noqa: S311
             status = int(number(os.environ.get("FAULT_STATUS")))
-        headers = forwarded_headers(self.headers)
+        headers = forwarded_headers(dict(self.headers.items()))
         needed = [] if status else upstreams_for(path, UPSTREAMS)
         upstream = list(WORKERS.map(lambda one: call(one, headers), needed)) if needed else []
         body = {
@@ -178,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
             status = 200 if all(200 <= one["status"] < 400 for one in upstream) else 502
         return self.answer(status, body)
 
-    def answer(self, status, body):
+    def answer(self, status: int, body: Mapping[str, Any]) -> None:
         content = b"" if status in (204, 304) else json.dumps(body).encode() + b"\n"
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -188,10 +197,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def log_message(self, *arguments):
+    def log_message(self, *arguments: Any) -> None:
         pass  # the proxy beside it writes the access log
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815
 
 
 class Server(ThreadingHTTPServer):
@@ -199,7 +208,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     address_family = socket.AF_INET
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
@@ -208,7 +217,7 @@ class Server(ThreadingHTTPServer):
 class Echo(socketserver.StreamRequestHandler):
     """Every line comes back with the name of the service in front."""
 
-    def handle(self):
+    def handle(self) -> None:
         for line in self.rfile:
             self.wfile.write(f"{SERVICE} {VERSION} ".encode() + line)
 
@@ -218,18 +227,18 @@ class EchoServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-def start(server):
+def start(server: socketserver.BaseServer) -> socketserver.BaseServer:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
-def main():
+def main() -> None:
     ports = os.environ.get("PORTS") or os.environ.get("PORT", "3000")
     servers = [start(Server(("", int(port)), Handler)) for port in ports.split(",")]
     if os.environ.get("TCP_PORT"):
         servers.append(start(EchoServer(("", int(os.environ["TCP_PORT"])), Echo)))
     if all(os.environ.get(name) for name in ("TLS_CERT", "TLS_KEY", "TLS_PORT")):
-        server = Server(("", int(os.environ["TLS_PORT"])), Handler)
+        server: ThreadingHTTPServer = Server(("", int(os.environ["TLS_PORT"])), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -239,8 +248,8 @@ def main():
     STOPPING.wait()
     # Endpoints and proxies learn of the end with a delay: go on answering for a moment
     time.sleep(number(os.environ.get("DRAIN_SECONDS"), 2))
-    for server in servers:
-        server.shutdown()
+    for one in servers:
+        one.shutdown()
 
 
 if __name__ == "__main__":

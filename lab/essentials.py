@@ -1,4 +1,4 @@
-"""What every cluster gets once its API server answers: CoreDNS, and the roles that the collection documents."""
+"""What every cluster gets once its API server answers: CoreDNS and the collection's documented roles."""
 
 from __future__ import annotations
 
@@ -15,33 +15,40 @@ from .screen import say, timed
 RBAC = REPOSITORY / "docs" / "rbac"
 
 
-def deploy_addons(cluster: Cluster, kubectl: Path, *, node: bool) -> None:
+def deploy_essentials(cluster: Cluster, kubectl: Path, *, node: bool) -> None:
     """Apply what is not applied yet; what was applied is recorded by content, so this costs nothing twice."""
     if node:
         template = (LAB / "manifests" / "coredns.yaml").read_text()
-        manifest = template.replace("DNS_SERVICE_IP", cluster.dns_ip)
-        manifest = manifest.replace(
-            "CONFIGURATION_DIGEST", _digest(template)[:16]
-        )  # so that a change restarts it
+        # the digest makes a changed configuration restart the pod
+        digest = _digest(template)[:16]
+        manifest = template.replace("DNS_SERVICE_IP", cluster.dns_ip).replace("CONFIGURATION_DIGEST", digest)
         if not _is_recorded(cluster, "coredns", manifest):
             with timed("CoreDNS"):
                 _apply(cluster, kubectl, manifest)
-                _kubectl(
-                    cluster,
-                    kubectl,
-                    "-n",
-                    "kube-system",
-                    "rollout",
-                    "status",
-                    "deployment/coredns",
-                    "--timeout=90s",
-                )
+                _await_coredns(cluster, kubectl)
             _record(cluster, "coredns", manifest)
     roles = rbac_documents()
     if roles and not _is_recorded(cluster, "rbac", roles):
         _apply(cluster, kubectl, roles)
         _record(cluster, "rbac", roles)
         say("roles of docs/rbac applied")
+
+
+def _await_coredns(cluster: Cluster, kubectl: Path) -> None:
+    """Wait for its rollout; when it fails, say what its pods say."""
+    scope = ["-n", "kube-system"]
+    try:
+        _kubectl(cluster, kubectl, *scope, "rollout", "status", "deployment/coredns", "--timeout=90s")
+    except LabError as error:
+        command = [str(kubectl), f"--kubeconfig={cluster.kubeconfig()}", *scope]
+        seen = ""
+        for arguments in (
+            ["get", "events", "--sort-by=.lastTimestamp"],
+            ["logs", "deployment/coredns", "--tail=5"],
+        ):
+            done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+            seen += "".join(f"\n  {line}" for line in (done.stdout or done.stderr).splitlines()[-5:])
+        raise LabError(f"CoreDNS is not ready: {error}{seen}") from error
 
 
 def rbac_documents(directory: Path = RBAC) -> str:
