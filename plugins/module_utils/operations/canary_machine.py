@@ -106,6 +106,10 @@ def _ended(run: Run, act: Any) -> dict[str, Any]:
 
 
 def _phases(run: Run) -> None:
+    if run.scaler:
+        run.scaler.up()
+    if not run.journal.state.get("templates"):  # there was no pod when the run began
+        run.save(templates=list(run.arms.read()[run.settings.canary].templates))
     run.meter.start()
     restarts = int(run.journal.state.get("restarts") or 0)
     while True:

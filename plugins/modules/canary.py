@@ -1,0 +1,411 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary
+short_description: Roll a version of a service out in phases, with proof and evidence at every step
+version_added: 0.1.0
+description:
+  - Moves the split of a service from its stable version to another one, phase by phase. Each phase is written,
+    proved in the dumps of the calling proxies and gateways, watched through metrics, and judged.
+  - Works with two plain Deployments told apart by labels. Nothing is installed in the cluster.
+  - Intent is in a journal in the cluster before each write, and a lease with a fence keeps others out, so a
+    runner may die at any moment. The next call continues, and V(action=resume) withdraws what a dead runner left.
+  - A rollout that ends at the stable version fails the task; the reason is its message.
+author: servicemesh.istio contributors
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    support: full
+    description: Shows the plan, the exact change of each phase and the preflight's verdicts; writes nothing.
+  diff_mode:
+    support: full
+    description: In check mode, one diff of the routes per phase.
+options:
+  service:
+    description:
+      - Name of the service in C(mesh_services). Needed by every action but V(resume), which looks at
+        all services without it.
+    type: str
+  namespace:
+    description:
+      - Namespace of the service. Default is C(mesh_namespace).
+    type: str
+  version:
+    description:
+      - Version that shall serve, a key of the service's C(versions). Needed by V(run).
+    type: str
+  catalogue:
+    description:
+      - The mesh as data, variables C(mesh_*) and C(istio_gateways) as a dictionary.
+    type: dict
+    required: true
+  action:
+    description:
+      - V(run) starts the rollout or continues it. V(rollback) gives all requests back to the stable
+        version, after a promotion to the version before it. V(promote) approves a waiting run and
+        carries it on, or tells a live runner to skip the remaining phases. V(pause) ends a live run
+        where it is. V(resume) cleans up after dead runners and is safe on a schedule.
+    type: str
+    choices: [run, rollback, promote, pause, resume]
+    default: run
+  orphans:
+    description:
+      - What V(action=resume) does with a rollout whose runner died in the middle.
+    type: str
+    choices: [rollback, continue]
+    default: rollback
+  steps:
+    description:
+      - Shares of the canary in percent, rising. An item may be a dictionary with C(weight),
+        C(duration), C(min_requests). Default is C([10, 25, 50, 75, 100]).
+    type: list
+    elements: raw
+  step_weight:
+    description:
+      - Size of equal steps in percent, instead of O(steps).
+    type: raw
+  duration:
+    description:
+      - Least seconds of each phase, or text such as C(5m), or a list with one per step.
+    type: raw
+    default: 60
+  min_requests:
+    description:
+      - Canary requests that each phase needs, or a list with one per step.
+    type: raw
+    default: 100
+  promote:
+    description:
+      - With V(false) the split of the last step stays, and the stable version keeps its name.
+    type: bool
+    default: true
+  approvals:
+    description:
+      - Numbers of the phases that wait for V(action=promote) before they begin. The run ends well and
+        nobody watches meanwhile.
+    type: list
+    elements: int
+    default: []
+  dark:
+    description:
+      - Duration of a first phase in which the version runs without any request.
+    type: raw
+  mirror:
+    description:
+      - A phase of copied requests, with C(percent), C(duration), C(min_requests). Only safe methods are
+        copied.
+    type: dict
+  testers:
+    description:
+      - A phase that only requests with a header reach, with C(header), C(value), C(duration),
+        C(min_requests).
+    type: dict
+  sticky:
+    description:
+      - Users that the canary answered stay with it while weights move, by a cookie, with C(cookie) and
+        C(max_age) in seconds.
+    type: dict
+  errors:
+    description:
+      - Gate on failed requests, as the server and as its clients see them. Keys C(acceptable) (share
+        that a healthy version may have, 0.005), C(limit) (share from which a version is sick, 0.02),
+        C(odds_ratio) (3), C(compare) (with the concurrent stable version, true).
+    type: dict
+    default: {}
+  latency:
+    description:
+      - Gate on slow requests. Keys as O(errors) (0.05 and 0.2), and C(max_ms), above which a request is
+        slow. Without C(max_ms) the bound is the histogram bucket above twice the stable version's p95.
+        Not given means no latency gate.
+    type: dict
+  queries:
+    description:
+      - Gates on own PromQL, each with C(name), C(query), C(min), C(max), C(failures). The query must
+        answer with one number and may use C($service), C($namespace), C($canary_workload),
+        C($stable_workload), C($canary), C($stable).
+    type: list
+    elements: dict
+    default: []
+  alpha:
+    description:
+      - Probability that a healthy version is stopped, over all phases, looks and gates of the run.
+    type: float
+    default: 0.01
+  power:
+    description:
+      - Probability that a version at the limit is not promoted.
+    type: float
+    default: 0.95
+  mode:
+    description:
+      - V(fixed) compares each phase's share with the limit at its end, as other tools do, and gives no
+        error rates.
+    type: str
+    choices: [sequential, fixed]
+    default: sequential
+  prometheus:
+    description:
+      - Where the metrics are, either O(prometheus.url), or O(prometheus.namespace) and
+        O(prometheus.service), reached through the API server.
+    type: dict
+    options:
+      url:
+        description:
+          - URL of Prometheus.
+        type: str
+      bearer_token:
+        description:
+          - Bearer token for the URL.
+        type: str
+      ca_cert:
+        description:
+          - CA certificate file for the URL.
+        type: path
+      validate_certs:
+        description:
+          - Whether the URL's certificate is checked.
+        type: bool
+        default: true
+      namespace:
+        description:
+          - Namespace of Prometheus' Service.
+        type: str
+      service:
+        description:
+          - Name of Prometheus' Service.
+        type: str
+      port:
+        description:
+          - Port of the Service.
+        type: raw
+        default: 9090
+      timeout:
+        description:
+          - Seconds that one query may take.
+        type: float
+        default: 10
+  scrape_interval:
+    description:
+      - Seconds between two scrapes of one proxy.
+    type: float
+    default: 15
+  baseline:
+    description:
+      - Seconds of traffic that the preflight looks back at.
+    type: float
+    default: 60
+  low_traffic:
+    description:
+      - What happens when a phase has too few requests at its deadline. V(hold) withdraws the version.
+    type: str
+    choices: [hold, promote_with_warning, synthetic]
+    default: hold
+  synthetic:
+    description:
+      - For V(low_traffic=synthetic), who sends requests. Keys C(namespace), C(selector), C(container),
+        C(command). The command runs in a ready pod of a caller at every look.
+    type: dict
+  deadline:
+    description:
+      - Seconds that the whole rollout may take. The preflight refuses a plan that cannot meet it at the
+        live traffic.
+    type: float
+    default: 7200
+  phase_deadline:
+    description:
+      - Seconds after which a phase without a pass is withdrawn.
+    type: float
+    default: 1800
+  unmeasurable:
+    description:
+      - Seconds that metrics may be missing before the version is withdrawn.
+    type: float
+    default: 300
+  ready_timeout:
+    description:
+      - Seconds to wait for ready endpoints before weight is put on a version.
+    type: float
+    default: 120
+  proof:
+    description:
+      - Whether a write that the proxies cannot confirm (no right to exec) stops the rollout.
+    type: str
+    choices: [require, report]
+    default: require
+  proof_timeout:
+    description:
+      - Seconds until every proxy that matters must hold a write.
+    type: float
+    default: 60
+  proof_max_proxies:
+    description:
+      - Above this number of proxies a sample is asked, and the result says so.
+    type: int
+    default: 200
+  mtls:
+    description:
+      - Whether both versions must take mutual TLS only, by listeners and served certificates. Default
+        is V(require) where the service's mode is STRICT, else V(report).
+    type: str
+    choices: [require, report, "off"]
+  lease:
+    description:
+      - Seconds after which a silent runner counts as dead.
+    type: int
+    default: 30
+  resume_period:
+    description:
+      - Seconds between two runs of V(action=resume) on your schedule. Only for the announcement of how
+        long a dead runner's split can stay.
+    type: float
+    default: 60
+  on_stop:
+    description:
+      - What a signal does, such as a cancelled job. V(leave) keeps the split for a later run.
+    type: str
+    choices: [rollback, leave]
+    default: rollback
+  gitops:
+    description:
+      - Whether a VirtualService that a GitOps controller keeps in sync is refused.
+    type: str
+    choices: [refuse, ignore]
+    default: refuse
+  routes:
+    description:
+      - A VirtualService that is not computed from the catalogue. Only the weights in it change, by JSON
+        Patch.
+    type: dict
+    options:
+      name:
+        description:
+          - Name of the VirtualService.
+        type: str
+        required: true
+      namespace:
+        description:
+          - Its namespace. Default is the service's.
+        type: str
+  scale:
+    description:
+      - Scaling of the two Deployments.
+    type: dict
+    options:
+      up:
+        description:
+          - Replicas of the canary before its first request.
+        type: int
+      down:
+        description:
+          - Scale the old version to 0 after the promotion, and the canary back after a rollback.
+        type: bool
+        default: false
+  evidence:
+    description:
+      - Directory for the evidence, one JSON and one HTML file per run, where the task runs.
+    type: path
+  by:
+    description:
+      - Who asks, for the journal.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Roll out v2 of the product service
+  servicemesh.istio.canary:
+    service: product-service
+    version: v2
+    catalogue:
+      mesh_name: shop
+      mesh_namespace: ecommerce
+      mesh_services: "{{ mesh_services }}"
+    prometheus:
+      namespace: istio-system
+      service: prometheus
+    evidence: /var/log/rollouts
+
+- name: Give all requests back to the stable version
+  servicemesh.istio.canary:
+    action: rollback
+    service: product-service
+    catalogue: "{{ canary_catalogue }}"
+
+- name: Clean up after runners that died (on a schedule)
+  servicemesh.istio.canary:
+    action: resume
+    catalogue: "{{ canary_catalogue }}"
+"""
+
+RETURN = r"""
+status:
+  description: V(pass) when the run ended as asked, V(fail) when the version was withdrawn or held.
+  returned: always
+  type: str
+  sample: pass
+outcome:
+  description: >-
+    V(promoted), V(split), V(rolled_back), V(held_on_canary) (the stable version is the sick one),
+    V(awaiting_approval), V(paused), V(unchanged), V(planned) (check mode), V(held) (by another runner).
+  returned: always
+  type: str
+  sample: promoted
+reason:
+  description: Why it ended so, in one sentence.
+  returned: always
+  type: str
+run:
+  description: Id of the run.
+  returned: always
+  type: str
+counts:
+  description: Requests and failures of both arms, and the share of all requests that the canary hurt.
+  returned: when a run ended
+  type: dict
+propagation_seconds:
+  description: For each write, seconds until the last proxy held it.
+  returned: when a run ended
+  type: list
+  elements: float
+seconds_to_weight_0:
+  description: After a rollback, seconds from the decision to weight 0 at the last proxy.
+  returned: when a run was rolled back
+  type: float
+api_calls:
+  description: Calls to the API server in each phase.
+  returned: when a run ended
+  type: dict
+evidence:
+  description: Paths of the evidence files.
+  returned: when O(evidence) is given
+  type: list
+  elements: str
+evidence_sha256:
+  description: Hash of the evidence, as it stands in the release record.
+  returned: when a run ended
+  type: str
+plan:
+  description: The phases, as filter P(servicemesh.istio.canary_phases#filter) gives them.
+  returned: in check mode
+  type: dict
+services:
+  description: With V(action=resume), one result per service that was cleaned up.
+  returned: with V(action=resume)
+  type: dict
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    """Runs the backend."""
+    run_module(canary)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary_info
+short_description: Show the rollouts of a mesh
+version_added: 0.1.0
+description:
+  - Shows for each service with versions which one is stable, the live split, and the newest rollout.
+author: servicemesh.istio contributors
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    support: full
+    description: Reads only.
+  diff_mode:
+    support: none
+    description: Reads only.
+options:
+  catalogue:
+    description: The mesh as data, variables C(mesh_*) and C(istio_gateways) as a dictionary.
+    type: dict
+    required: true
+  services:
+    description: Names of the services to look at. Empty means all.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Which rollouts are running
+  servicemesh.istio.canary_info:
+    catalogue: "{{ canary_catalogue }}"
+  register: rollouts
+"""
+
+RETURN = r"""
+services:
+  description: One entry per service.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: Namespace and name.
+      type: str
+    stable:
+      description: The version on record as stable, or the catalogue's initial version.
+      type: str
+    recorded:
+      description: Whether there is a release record.
+      type: bool
+    split:
+      description: Percent by version in the live routes.
+      type: dict
+    state:
+      description: State of the newest rollout, V(none) when there was none.
+      type: str
+    outcome:
+      description: How it ended.
+      type: str
+    reason:
+      description: Why.
+      type: str
+    held_by:
+      description: The runner that holds the service now.
+      type: str
+active:
+  description: Services whose rollout has not ended.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_info
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    """Runs the backend."""
+    run_module(canary_info)
+
+
+if __name__ == "__main__":
+    main()
