@@ -9,11 +9,12 @@ module: canary
 short_description: Roll a version of a service out in phases, with proof and evidence at every step
 version_added: 0.1.0
 description:
-  - Moves the split of a service from its stable version to another one, phase by phase. Each phase is written,
-    proved in the dumps of the calling proxies and gateways, watched through metrics, and judged.
+  - Moves the split of a service from its stable version to another one, phase by phase. Each phase is
+    written, proved in the dumps of the calling proxies and gateways, watched through metrics, and judged.
   - Works with two plain Deployments told apart by labels. Nothing is installed in the cluster.
   - Intent is in a journal in the cluster before each write, and a lease with a fence keeps others out, so a
-    runner may die at any moment. The next call continues, and V(action=resume) withdraws what a dead runner left.
+    runner may die at any moment. The next call continues, and V(action=resume) withdraws what a dead
+    runner left.
   - A rollout that ends at the stable version fails the task; the reason is its message.
 author: servicemesh.istio contributors
 extends_documentation_fragment:
@@ -249,10 +250,11 @@ options:
     default: 200
   mtls:
     description:
-      - Whether both versions must take mutual TLS only, by listeners and served certificates. Default
+      - Whether both versions must take mutual TLS only, by listeners and served certificates. V(auto)
         is V(require) where the service's mode is STRICT, else V(report).
     type: str
-    choices: [require, report, "off"]
+    choices: [auto, require, report, "off"]
+    default: auto
   lease:
     description:
       - Seconds after which a silent runner counts as dead.

@@ -171,8 +171,8 @@ def announce(kit: Kit, found: Preflight, stable: str, source: str) -> None:
         say(f"plan: phase {phase.label()}: {phase.expected_seconds:.0f} s{requests}")
     if plan.requests_per_second is not None:
         say(
-            f"plan: {plan.expected_seconds:.0f} s at {plan.requests_per_second:.1f} requests/s; promotion needs"
-            f" about {plan.evidence_requests} canary requests as evidence"
+            f"plan: {plan.expected_seconds:.0f} s at {plan.requests_per_second:.1f} requests/s;"
+            f" promotion needs about {plan.evidence_requests} canary requests as evidence"
         )
     orphaned = params["lease"] + params["resume_period"]
     say(f"plan: if this runner dies, the split stays for at most {orphaned:.0f} s (lease + resume period)")
