@@ -9,14 +9,19 @@ module: verify
 short_description: Prove that a mesh is what its catalogue says
 version_added: 0.1.0
 description:
-  - Compares a catalogue with what the proxies hold and with what callers really get. Nothing is concluded from the
+  - Compares a catalogue with what the proxies hold and with what callers really get. Nothing is concluded
+    from the
     mere existence of an object.
-  - Every finding is V(pass), V(fail) or V(cannot_tell), with its evidence. What could not be looked at is never
+  - Every finding is V(pass), V(fail) or V(cannot_tell), with its evidence. What could not be looked at is
+    never
     reported as a pass.
-  - The module itself does not fail because of a verdict; I(status) tells it. Role P(servicemesh.istio.verify#role)
+  - The module itself does not fail because of a verdict; I(status) tells it. Role
+    P(servicemesh.istio.verify#role)
     decides what fails the play.
-  - Calls are sent from probe pods, which live for seconds. An injected probe runs with a caller's ServiceAccount and
-    with a Sidecar of its own that hides nothing, so that a refusal is the server's. Probes are removed whatever
+  - Calls are sent from probe pods, which live for seconds. An injected probe runs with a caller's
+    ServiceAccount and
+    with a Sidecar of its own that hides nothing, so that a refusal is the server's. Probes are removed
+    whatever
     happens, end by themselves after I(probe_lifetime), and what a killed run left behind is removed first.
 author: servicemesh.istio contributors
 extends_documentation_fragment:
@@ -34,7 +39,8 @@ options:
     type: dict
     required: true
   namespaces:
-    description: Further namespaces in which every pod must have a sidecar; those of the catalogue are included.
+    description: Further namespaces in which every pod must have a sidecar; those of the catalogue are
+      included.
     type: list
     elements: str
     default: []
@@ -43,17 +49,23 @@ options:
     type: str
     default: istio-system
   proxy_version:
-    description: Image tag that every proxy must have. Empty for the version of the istiod of the proxy's revision.
+    description: Image tag that every proxy must have. Empty for the version of the istiod of the proxy's
+      revision.
     type: str
     default: ''
   checks:
     description:
       - Which checks to make.
-      - V(injection), every pod has a sidecar of the right version. V(sync), every proxy is connected, has refused
-        nothing and holds the policies that select it. V(mtls), the listeners demand client certificates as the
-        catalogue wants. V(plaintext), requests from outside the mesh are refused. V(authorization), per service a
-        caller is let in and somebody else gets 403. V(policies), no AuthorizationPolicy opens a service to everyone.
-        V(gateways), certificate, redirect and every exposed path. V(routes), every route leads to endpoints.
+      - V(injection), every pod has a sidecar of the right version. V(sync), every proxy is connected, has
+        refused
+        nothing and holds the policies that select it. V(mtls), the listeners demand client certificates
+        as the
+        catalogue wants. V(plaintext), requests from outside the mesh are refused. V(authorization), per
+        service a
+        caller is let in and somebody else gets 403. V(policies), no AuthorizationPolicy opens a service
+        to everyone.
+        V(gateways), certificate, redirect and every exposed path. V(routes), every route leads to
+        endpoints.
     type: list
     elements: str
     choices: [injection, sync, mtls, plaintext, authorization, policies, gateways, routes]
@@ -95,7 +107,8 @@ options:
   gateway_ca_secret:
     description:
       - Secret whose C(tls.crt) issues the gateways' certificates, unless I(gateway_ca) is given.
-      - Without either, C(ca.crt) of the credential's Secret is trusted, else the certificates of the system.
+      - Without either, C(ca.crt) of the credential's Secret is trusted, else the certificates of the
+        system.
     type: dict
     suboptions:
       namespace:
