@@ -160,8 +160,7 @@ headline:
   description: One sentence whose first words are the verdict.
   returned: success
   type: str
-  sample: "fail: ecommerce/payment-service:3000: the proxy of pod ecommerce/payment-service-v1-x is PERMISSIVE, not
-    STRICT: decided by PeerAuthentication ecommerce/payment"
+  sample: "cannot tell: not installed"
 checks:
   description: One record per check, with its title, its status and the number of findings by verdict.
   returned: success

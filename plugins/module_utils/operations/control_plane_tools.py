@@ -152,7 +152,7 @@ def render_helm(
         )
         objects = parse_manifests(text, about=f"the rendered chart {release.chart}")
         for obj in objects:
-            _default_namespace(obj, release.namespace)
+            _as_helm_writes(obj, release)
         return objects
 
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -173,7 +173,18 @@ _CLUSTER_KINDS = frozenset(
 )
 
 
-def _default_namespace(obj: dict[str, Any], namespace: str) -> None:
-    # helm gives objects without a namespace that of the release; a few chart templates rely on it.
+def _as_helm_writes(obj: dict[str, Any], release: Release) -> None:
+    """Adds what helm adds between rendering and writing (helm pkg/action/validate.go setMetadataVisitor).
+
+    Without it, an object that was deleted by hand and put back here would not belong to its release any more.
+    """
+    metadata = obj["metadata"]
     if obj["kind"] not in _CLUSTER_KINDS:
-        obj["metadata"].setdefault("namespace", namespace)
+        metadata.setdefault("namespace", release.namespace)
+    metadata.setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"
+    metadata.setdefault("annotations", {}).update(
+        {
+            "meta.helm.sh/release-name": release.name,
+            "meta.helm.sh/release-namespace": release.namespace,
+        }
+    )

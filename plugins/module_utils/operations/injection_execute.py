@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError, WaitTimeout
 from ..istio.injection_plan import EVICT, ROLLOUT, Step
-from ..istio.workloads import Owner, Pod, parse_pod
+from ..istio.workloads import Owner, Pod, parse_budget, parse_pod
 from ..kube.wait import rollout_status, wait_until
 
 if TYPE_CHECKING:
@@ -89,11 +89,16 @@ class Restarter:
         for number, pod in enumerate(step.pods, start=1):
             name = f"Pod {pod.namespace}/{pod.name}"
             self._say(f"{step.owner}: evicting pod {pod.name} ({number} of {len(step.pods)}), {step.why}")
-            self._wait(partial(self._evict, pod), f"the eviction of {name}", list)
+            self._wait(partial(self._evict, pod, step.budgets), f"the eviction of {name}", list)
             replaced = partial(self._replaced, step.owner, pod)
             self._wait(replaced, f"the replacement of {name}", partial(list, [step.owner]))
 
-    def _evict(self, pod: Pod) -> tuple[bool, str]:
+    def _evict(self, pod: Pod, budgets: Sequence[str]) -> tuple[bool, str]:
+        # An eviction that is refused with 429 is retried by the client, silently. So look first, and say it.
+        for name in budgets:
+            budget = self._client.get("policy/v1", "PodDisruptionBudget", name, pod.namespace)
+            if budget is not None and not parse_budget(budget).allowed:
+                return False, f"PodDisruptionBudget {name} allows no disruption now"
         eviction = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",

@@ -34,7 +34,8 @@ SPOKEN_FINDINGS = 20
 class Finding:
     """One verdict about one thing.
 
-    :param check: a key of ``TITLES``. :param subject: what it is about, such as ``ecommerce/frontend``.
+    :param check: a key of ``TITLES``.
+    :param subject: what it is about, such as ``ecommerce/frontend``; empty for everything.
     :param message: the evidence of a pass, else the reason, as half a sentence.
     :param late: whether a proxy may just not be there yet, so that a second look can differ.
     """
@@ -55,7 +56,8 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        return f"{SPOKEN[self.verdict]}: {self.subject}: {self.message}"
+        subject = f"{self.subject}: " if self.subject else ""
+        return f"{SPOKEN[self.verdict]}: {subject}{self.message}"
 
 
 def passed(check: str, subject: str, message: str) -> Finding:

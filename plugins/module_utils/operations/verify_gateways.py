@@ -98,7 +98,7 @@ class DirectChannel:
 
 
 class ProbeChannel:
-    """From a probe pod outside the mesh, which resolves the host to the gateway's address."""
+    """From a probe pod outside the mesh, which is told the gateway's address."""
 
     def __init__(
         self, address: str, ca_pem: str, send: Callable[[Sequence[HttpCall], str], Sequence[Answer]]
@@ -108,7 +108,7 @@ class ProbeChannel:
 
     def handshake(self, server: Server) -> Served:
         host, port = concrete_host(server.host), server.port
-        options = self._resolve(host, port)
+        options = self._connect_to(host, port)
         answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
         if answer.exit_code in (CURL_BAD_CERTIFICATE, CURL_TLS):
             return Served(answer.error, untrusted="issuer" in answer.error or "self" in answer.error)
@@ -120,14 +120,14 @@ class ProbeChannel:
                 HttpCall(
                     call.method,
                     call.url,
-                    curl_options=self._resolve(concrete_host(call.server.host), call.port),
+                    curl_options=self._connect_to(concrete_host(call.server.host), call.port),
                 )
                 for call in calls
             ]
         )
 
-    def _resolve(self, host: str, port: int) -> tuple[str, ...]:
-        return ("--resolve", f"{host}:{port}:{self._address}")
+    def _connect_to(self, host: str, port: int) -> tuple[str, ...]:
+        return ("--connect-to", f"{host}:{port}:{self._address}:{port}")
 
     def _run(self, calls: Sequence[HttpCall]) -> Sequence[Answer]:
         answers = self._send(calls, self._ca_pem)
