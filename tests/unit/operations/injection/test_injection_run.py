@@ -81,7 +81,7 @@ def cluster(monkeypatch):
     fake = FakeCluster(*istio(), namespace())
     fake.on_patch = inject_new_pods()
     monkeypatch.setattr(injection, "connect", lambda *_args, **_more: fake)
-    monkeypatch.setattr(wait.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(wait, "_sleep", lambda *_args: None)
     WARNINGS.clear()
     LINES.clear()
     return fake
@@ -211,9 +211,24 @@ def crowded(cluster):
     cluster.put({"kind": "PodDisruptionBudget", **given.budget(allowed=0, expected=2, floor=1)})
 
 
+def budget_opens_after(cluster, looks):
+    """The budget allows a disruption from this look on."""
+    get, seen = cluster.get, []
+
+    def count(api_version, kind, name, namespace=None):
+        if kind == "PodDisruptionBudget":
+            seen.append(name)
+            if len(seen) >= looks:
+                cluster.find(kind, name, namespace)["status"]["disruptionsAllowed"] = 1
+        return get(api_version, kind, name, namespace)
+
+    cluster.get = count
+
+
 def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
     crowded(cluster)
-    refusals = iter([True, True, False])
+    budget_opens_after(cluster, 3)
+    refusals = iter([True, False])
     bodies = []
 
     def evict(_cluster, pod, body):
@@ -227,25 +242,23 @@ def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
     result = run()
     assert result["status"] == "pass"
     assert [step["action"] for step in result["plan"]] == ["evict"]
-    assert [body["deleteOptions"]["preconditions"]["uid"] for body in bodies] == ["uid-web-1"] * 3 + [
+    assert [body["deleteOptions"]["preconditions"]["uid"] for body in bodies] == ["uid-web-1"] * 2 + [
         "uid-web-2"
     ]
     assert not any(write == ("patch", "Deployment shop/web") for write in cluster.writes)
+    assert any("PodDisruptionBudget web allows no disruption now" in line for line in LINES)
 
 
 def test_a_budget_that_never_gives_way_ends_the_wait(cluster):
     crowded(cluster)
-
-    def evict(*_):
-        raise ApiError("Cannot evict pod as it would violate the pod's disruption budget.", status=429)
-
-    cluster.on_evict = evict
-    with pytest.raises(WaitTimeout, match="disruption budget"):
+    with pytest.raises(WaitTimeout, match="PodDisruptionBudget web allows no disruption now"):
         run(timeout=0)
+    assert cluster.writes == [("apply", "Namespace shop")]
 
 
 def test_a_pod_that_is_gone_meanwhile_is_no_error(cluster):
     crowded(cluster)
+    budget_opens_after(cluster, 1)
 
     def evict(_cluster, pod, _body):
         cluster.delete("Pod", pod["metadata"]["name"], "shop")
