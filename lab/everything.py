@@ -54,7 +54,9 @@ def build_everything(stamps: Sequence[str] = (), *, with_images: bool = True) ->
             stamp: programs.build(programs.istio_module(stamp), go) for stamp in (programs.ISTIO, *stamps)
         }
         for stamp, directory in istio.items():
-            chart_repository(directory, helm, stamp)
+            repository = chart_repository(directory, helm, stamp)
+            if stamp == programs.ISTIO:
+                point(cache_root() / "charts" / "current", repository)
         coredns, prometheus = programs.build(programs.COREDNS, go), programs.build(programs.PROMETHEUS, go)
         _link_programs(helm, istio[programs.ISTIO], coredns, prometheus)
         parts = images.Parts(istio, coredns, prometheus, _bootstrap_template(go))
@@ -76,10 +78,14 @@ def _bootstrap_template(go: Go) -> Path:
 
 def _link_programs(*directories: Path) -> None:
     """Keep `bin` in the cache pointing at the newest programs, for people and their PATH."""
-    shelf = cache_root() / "bin"
-    shelf.mkdir(parents=True, exist_ok=True)
     for program in (path for directory in directories for path in directory.iterdir()):
-        draft = shelf / f".{program.name}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(program)
-        draft.replace(shelf / program.name)
+        point(cache_root() / "bin" / program.name, program)
+
+
+def point(link: Path, target: Path) -> None:
+    """Make the symbolic link `link` lead to `target`, at no moment missing."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    draft = link.with_name(f".{link.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(link)

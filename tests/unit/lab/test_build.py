@@ -14,6 +14,7 @@ from lab import programs, requirements
 from lab.archive import SEARCH_PATH, File, Image, write_archive, write_layer
 from lab.contained import contained
 from lab.errors import LabError
+from lab.everything import point
 from lab.golang import Go, parse_version
 from lab.host import overlapping
 from lab.images import copy_root, references
@@ -229,3 +230,12 @@ def test_routes_of_the_host_that_overlap_are_found():
         "10.96.0.7",
         "10.96.0.0/16",
     )
+
+
+def test_a_link_is_moved_without_a_gap(tmp_path):
+    link = tmp_path / "bin" / "tool"
+    for version in ("1", "2"):
+        (tmp_path / version).write_text(version)
+        point(link, tmp_path / version)
+        assert link.read_text() == version
+    assert [path.name for path in link.parent.iterdir()] == ["tool"]

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 ADDONS = Path(__file__).resolve().parents[3] / "lab" / "addons"
-SERVICES = '[{"host":"product-service.ecommerce.svc.cluster.local","name":"product-service","namespace":"ecommerce"}]'
+HOST = "product-service.ecommerce.svc.cluster.local"
+SERVICES = f'[{{"host":"{HOST}","name":"product-service","namespace":"ecommerce"}}]'
 POD = {"app": "product-service", "version": "v2", "namespace": "ecommerce", "pod": "product-service-v2-x"}
 INBOUND = {
     **POD,
