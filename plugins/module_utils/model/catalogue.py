@@ -73,7 +73,11 @@ ROLE_SETTINGS = (
     "mesh_connection",
     "mesh_extension_providers",
     "mesh_gitops",
+    "mesh_istioctl_path",
+    "mesh_prometheus",
     "mesh_prune",
+    "mesh_releases",
+    "mesh_render_directory",
     "mesh_repair_split",
     "mesh_resource_paths",
     "mesh_strict_guard",
@@ -123,12 +127,17 @@ def _read(reader: Reader) -> Catalogue:
         external_services=tuple(
             read_external_service(item, defaults) for item in reader.sections("mesh_external_services")
         ),
-        egress_gateway=_egress_gateway(reader.section("mesh_egress_gateway"), defaults, installed),
-        telemetry=_telemetry(reader.section("mesh_telemetry")),
-        rate_limit_service=_rate_limit_service(reader.section("mesh_rate_limit_service")),
+        egress_gateway=_egress_gateway(_optional(reader, "mesh_egress_gateway"), defaults, installed),
+        telemetry=_telemetry(_optional(reader, "mesh_telemetry")),
+        rate_limit_service=_rate_limit_service(_optional(reader, "mesh_rate_limit_service")),
     )
     reader.finish()
     return catalogue
+
+
+def _optional(reader: Reader, key: str) -> Reader | None:
+    """A section that may be absent or empty, as in a role's defaults."""
+    return None if reader.value(key) == {} else reader.section(key)
 
 
 def _egress_gateway(

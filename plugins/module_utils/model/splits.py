@@ -40,8 +40,10 @@ class LiveState:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """:param releases: to be rendered, by ``namespace/service``. :param keep: ids of objects that must neither
-    be written nor pruned. :param notes: one line per service about which there is something to say.
+    """What to render, and what to leave.
+
+    :param releases: to be rendered, by ``namespace/service``. :param keep: ids of objects that must neither
+        be written nor pruned. :param notes: one line per service about which there is something to say.
     """
 
     releases: Mapping[str, Mapping[str, Any]]
@@ -131,8 +133,8 @@ def _check_versions(service: Service, weights: Mapping[str, int], where: str) ->
     unknown = sorted(version for version in weights if version not in service.versions)
     if unknown:
         raise RefusedError(
-            f"{service.key}: the {where} send traffic to {', '.join(unknown)}, which {service.where}.versions "
-            f"lacks; dropping that subset would lose requests",
+            f"{service.key}: the {where} send traffic to {', '.join(unknown)}, which {service.where} "
+            "lacks; dropping that subset would lose requests",
             rule="unknown-version",
             service=service.key,
         )

@@ -70,9 +70,8 @@ def test_drift_is_reported_and_repaired_only_on_request() -> None:
     live = {"records": {"weights": {"v1": 100}}, "routes": routes({"v1": 50, "v2": 50})}
     weights, notes = plan(**live)
     assert weights == {"v1": 50, "v2": 50}
-    assert notes == [
-        "shop/api: drift: live v1 50 %, v2 50 %, release record v1 100 %; mesh_repair_split: true restores the record"
-    ]
+    drift = "shop/api: drift: live v1 50 %, v2 50 %, release record v1 100 %"
+    assert notes == [f"{drift}; mesh_repair_split: true restores the record"]
     weights, notes = plan(repair=True, **live)
     assert weights == {"v1": 100}
     assert notes[0].startswith("shop/api: drift repaired")
