@@ -65,9 +65,9 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds that all requests together may take.
+    description: Seconds that all questions to the API server may take once it has answered.
     type: int
-    default: 8
+    default: 60
 """
 
 EXAMPLES = r"""

@@ -9,6 +9,7 @@ Pure checks come first and are reported together; the cluster is asked only when
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from .control_plane_tools import chart_references, find_installer
 from .preflight_rights import PARTS, Places, access_needs, describe_missing
 
 _T = TypeVar("_T")
+REACH_SECONDS = 4.0
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -41,7 +43,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "istio_versions": {"type": "dict", "default": {}},
     "allow_end_of_life": {"type": "bool", "default": True},
     "allow_untested_kubernetes": {"type": "bool", "default": False},
-    "timeout": {"type": "int", "default": 8},
+    "timeout": {"type": "int", "default": 60},
 }
 
 
@@ -71,12 +73,12 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
                 version=installation.version,
                 cache=options["chart_cache"],
             )
-    with connect(
-        ConnectionOptions.from_params(params, context.environment),
-        deadline=float(params["timeout"]),
-        stop=context.stop,
-    ) as client:
+    connection = ConnectionOptions.from_params(params, context.environment)
+    # A server that does not answer at once is not waited for; one that does may take its time later.
+    with connect(connection, deadline=time.monotonic() + REACH_SECONDS, stop=context.stop) as client:
         kubernetes = str(client.server_version().get("gitVersion", ""))
+    deadline = time.monotonic() + float(params["timeout"])
+    with connect(connection, deadline=deadline, stop=context.stop) as client:
         _check_cluster_version(params, installation, kubernetes, warnings)
         places = _places(params, installation, catalogue)
         needs = access_needs(parts, installation.method, places)

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Add-ons as data: which objects belong to which, and where their images come from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+PART_OF = "servicemesh-addons"
+MANAGED_BY = "servicemesh.istio"
+ADDON_LABEL = "servicemesh.istio/addon"
+# Everything that add-ons of the Istio release, and those of the lab, consist of.
+KINDS = (
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("telemetry.istio.io/v1", "Telemetry"),
+)
+CLUSTER_KINDS = frozenset(("ClusterRole", "ClusterRoleBinding"))
+WORKLOADS = frozenset(("DaemonSet", "Deployment", "StatefulSet"))
+
+
+def prepared(
+    objects: Sequence[Mapping[str, Any]], *, addon: str, namespace: str, images: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The objects of one add-on as they are written: labelled, with a namespace, with their images remapped.
+
+    :param namespace: for objects that name none; a namespace in the file stays.
+    :param images: see ``remapped``.
+    """
+    result = []
+    for given in objects:
+        obj = copy.deepcopy(dict(given))
+        metadata = obj["metadata"]
+        if obj["kind"] not in CLUSTER_KINDS and obj["kind"] != "Namespace":
+            metadata.setdefault("namespace", namespace)
+        metadata["labels"] = {
+            **(metadata.get("labels") or {}),
+            PART_OF_LABEL: PART_OF,
+            MANAGED_BY_LABEL: MANAGED_BY,
+            ADDON_LABEL: addon,
+        }
+        for container in _containers(obj):
+            if isinstance(container.get("image"), str):
+                container["image"] = remapped(container["image"], images)
+        result.append(obj)
+    return result
+
+
+def _containers(obj: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if obj.get("kind") not in WORKLOADS:
+        return
+    spec = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
+    for section in ("initContainers", "containers"):
+        yield from spec.get(section) or ()
+
+
+def remapped(image: str, images: Mapping[str, str]) -> str:
+    """The image to pull instead.
+
+    :param images: exact images (``prom/prometheus:v3.10.0``), or prefixes that end where a ``/``, ``:`` or
+        ``@`` follows (``docker.io/grafana``, ``prom/prometheus``); the longest key wins. A prefix keeps the
+        rest of the image, its tag included.
+    """
+    if image in images:
+        return images[image]
+    fitting = [key for key in images if image.startswith(key) and image[len(key) :][:1] in ("/", ":", "@")]
+    if not fitting:
+        return image
+    longest = max(fitting, key=len)
+    return images[longest] + image[len(longest) :]
+
+
+def all_images(objects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every image of these objects, sorted."""
+    return sorted({str(container.get("image", "")) for obj in objects for container in _containers(obj)})

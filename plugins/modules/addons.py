@@ -1,0 +1,93 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: addons
+short_description: Keep the add-ons of a mesh
+version_added: 0.1.0
+description:
+  - Applies the manifests of every add-on on the list by server-side apply, removes what earlier runs installed
+    and the list no longer contains, and waits until the workloads are rolled out.
+  - Objects carry the labels C(app.kubernetes.io/part-of=servicemesh-addons) and C(servicemesh.istio/addon).
+author: servicemesh.istio contributors
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    support: full
+    description: A server-side dry run; nothing is written.
+  diff_mode:
+    support: full
+    description: Every object that differs, before and after.
+options:
+  addons:
+    description: All add-ons that shall be there. An empty list removes every one.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the add-on.
+        type: str
+        required: true
+      path:
+        description: A manifest, or a directory of manifests.
+        type: path
+        required: true
+  namespace:
+    description: Namespace of objects that name none.
+    type: str
+    default: istio-system
+  images:
+    description:
+      - Images to pull instead, by exact image or by prefix (V(docker.io/grafana), V(prom/prometheus)).
+      - The longest key that fits wins; a prefix keeps the rest of the image and its tag.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds that all workloads together may take to roll out.
+    type: int
+    default: 300
+"""
+
+EXAMPLES = r"""
+- name: Keep Prometheus only
+  servicemesh.istio.addons:
+    addons:
+      - name: prometheus
+        path: /srv/istio-1.31.1/samples/addons/prometheus.yaml
+    images:
+      prom: registry.example.com/prom
+"""
+
+RETURN = r"""
+addons:
+  description: The add-ons on the list.
+  returned: success
+  type: list
+  elements: str
+images:
+  description: Every image that the add-ons use.
+  returned: success
+  type: list
+  elements: str
+objects:
+  description: The objects that were changed, or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    run_module(addons)
+
+
+if __name__ == "__main__":
+    main()
