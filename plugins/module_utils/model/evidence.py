@@ -86,11 +86,13 @@ def totals(evidence: Mapping[str, Any]) -> dict[str, Any]:
     windows = [*evidence.get("discarded", []), *evidence.get("windows", [])]
     counts = [window["counts"].get("errors", [0, 0, 0, 0]) for window in windows]
     canary, bad, stable, stable_bad = (sum(count[index] for count in counts) for index in range(4))
+    slow = sum(window["counts"].get("latency", [0, 0, 0, 0])[1] for window in windows)
     everything = canary + stable
     return {
         "requests": everything,
         "canary_requests": canary,
         "canary_failed": bad,
+        "canary_slow": slow,
         "stable_requests": stable,
         "stable_failed": stable_bad,
         "hurt_share": round(bad / everything, 6) if everything else 0.0,

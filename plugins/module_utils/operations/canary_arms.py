@@ -83,9 +83,7 @@ def _arm(
 ) -> Arm:
     mine = [pod for pod in pods if labels.items() <= (pod["metadata"].get("labels") or {}).items()]
     alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
-    ready = [
-        pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] in serving and _is_ready(pod)
-    ]
+    ready = [pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] in serving and is_ready(pod)]
     hashes = {(pod["metadata"].get("labels") or {}).get("pod-template-hash", "") for pod in alive}
     return Arm(
         version=version,
@@ -96,7 +94,8 @@ def _arm(
     )
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the kubelet calls the pod ready."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 

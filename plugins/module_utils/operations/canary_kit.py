@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, Problem, RefusedError
+from ..errors import InputError, MeshError, Problem, RefusedError
 from ..istio.metrics import Prometheus, fill_query
 from ..istio.splits import Split, with_sticky_cookie
 from ..model.gates import Policy, QueryGate, ShareGate
@@ -20,7 +20,7 @@ from ..model.gates_requests import Arms as MetricArms
 from ..model.phases import Phase, Plan
 from ..model.routes import routes_name, routes_object
 from ..model.services import Condition, Mirror, Service, StringMatch, Variant
-from .canary_arms import Arms
+from .canary_arms import Arms, is_ready
 from .canary_journal import Journal
 from .canary_lease import Lease
 from .canary_measure import Meter
@@ -163,6 +163,23 @@ class Kit:
             max_ms=wishes.max_ms,
         )
 
+    def synthetic(self) -> str:
+        """Sends requests from a caller's pod, for services with too little traffic. :returns: trouble."""
+        wish = self.params.get("synthetic") or {}
+        namespace = str(wish.get("namespace") or self.service.namespace)
+        pods = self.client.list("v1", "Pod", namespace, label_selector=str(wish["selector"])).items
+        ready = [pod for pod in pods if is_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+        if not ready:
+            return f"no ready pod with labels {wish['selector']} in {namespace}"
+        name = ready[0]["metadata"]["name"]
+        try:
+            done = self.client.exec(
+                namespace, name, str(wish["container"]), list(wish["command"]), timeout=20.0
+            )
+        except MeshError as error:
+            return str(error)
+        return "" if done.returncode == 0 else f"the command in pod {name} ended with {done.returncode}"
+
     def run(self, plan: Plan, settings: Settings, meter: Any) -> Run:
         """A runner for a plan."""
         routes = self.routes(settings.stable, settings.canary)
@@ -210,6 +227,8 @@ class Kit:
             stop=self.context.stop,
             api_calls=lambda: int(self.client.calls),
         )
+        if self.params["low_traffic"] == "synthetic":
+            run.synthetic = self.synthetic
         scale = self.params.get("scale")
         if scale:
             workloads = {name: version.workload for name, version in self.service.versions.items()}

@@ -151,6 +151,8 @@ def watch(run: Run, phase: Phase) -> Judgement:
         if phase.kind == "dark":
             judgement = Judgement("dark", Verdict.PASS, "the pods stayed ready")
         else:
+            if run.synthetic and (trouble := run.synthetic()):
+                run.say(f"synthetic requests: {trouble}")
             look = run.meter.look(since)
             # requests before the proof reached this phase's window only once every proxy was scraped after it
             number = phase.number if settled else max(1, phase.number - 1)

@@ -146,6 +146,7 @@ class Run:
     say: Callable[[str], None]
     stop: Callable[[], bool]
     scaler: Scaler | None = None
+    synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
     changed: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)

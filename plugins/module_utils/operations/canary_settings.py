@@ -136,6 +136,12 @@ def read_wishes(params: Mapping[str, Any], service_name: str, catalogue: Catalog
         "ready_timeout",
     ):
         reader.seconds(name, params[name])
+    if params["low_traffic"] == "synthetic":
+        fields = {"namespace", "selector", "container", "command"}
+        wish = reader.mapping("synthetic", params.get("synthetic"), fields)
+        for field in ("selector", "container", "command"):
+            if not wish.get(field):
+                reader.problem(f"synthetic.{field}", "is missing", "synthetic")
     if params["lease"] < 10:
         reader.problem("lease", f"is {params['lease']}, less than 10 seconds", "lease")
     if reader.problems:

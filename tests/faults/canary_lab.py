@@ -1,0 +1,224 @@
+"""Drives rollouts of the lab's product-service under load, for the tests beside this file.
+
+Environment: ``CANARY_LAB`` is the lab cluster's name (default ``c``), which must run the shop in the mesh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = os.environ.get("CANARY_LAB", "c")
+NAMESPACE, SERVICE = "ecommerce", "product-service"
+PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
+VARIABLES = ROOT / "molecule" / "canary" / "variables.yml"
+JOURNAL = f"servicemesh-canary-{SERVICE}"
+RECORD = f"servicemesh-release-{SERVICE}"
+
+
+def lab_environment() -> dict[str, str]:
+    """What ``lab env`` exports."""
+    text = subprocess.run(
+        [sys.executable, "-m", "lab", "env", "--name", NAME],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    found = dict(re.findall(r"export (\w+)=(.*)", text))
+    return {key: shlex.split(value)[0] for key, value in found.items()}
+
+
+class Lab:
+    """One lab cluster, seen by a person with kubectl and ansible-playbook."""
+
+    def __init__(self, directory: Path) -> None:
+        self.environment = lab_environment()
+        self.directory = directory
+        self.inventory = directory / "inventory.yml"
+        host = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "mesh_connection": {"kubeconfig": self.environment["KUBECONFIG"]},
+        }
+        self.inventory.write_text(json.dumps({"all": {"hosts": {NAME: host}}}))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Runs kubectl and returns what it prints."""
+        return subprocess.run(
+            [self.environment["LAB_KUBECTL"], "--kubeconfig", self.environment["KUBECONFIG"], *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=180,
+        ).stdout
+
+    def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+        """One object, empty when absent."""
+        text = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else {}
+
+    def journal(self) -> dict[str, Any]:
+        """The rollout's state."""
+        return json.loads(self.get("configmap", JOURNAL).get("data", {}).get("journal", "{}"))
+
+    def record(self) -> dict[str, Any]:
+        """The release record."""
+        return json.loads(self.get("configmap", RECORD).get("data", {}).get("record", "{}"))
+
+    def split(self) -> dict[str, int]:
+        """Subset -> percent of the live split; every route must agree and sum to 100."""
+        splits = []
+        for route in self.get("virtualservice", f"{SERVICE}-routes")["spec"]["http"]:
+            parts = route["route"]
+            splits.append(
+                {p["destination"]["subset"]: p.get("weight", 100 if len(parts) == 1 else 0) for p in parts}
+            )
+        assert all(sum(split.values()) == 100 for split in splits), splits
+        assert all(split == splits[0] for split in splits), splits
+        return splits[0]
+
+    def fault(self, **variables: str) -> None:
+        """Makes v2 sick by its environment (``NAME=""`` removes one) and waits for its rollout."""
+        settings = [f"{key}={value}" if value else f"{key}-" for key, value in variables.items()]
+        self.kubectl("set", "env", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "-c", "service", *settings)
+        self.kubectl("rollout", "status", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--timeout=120s")
+
+    def healthy(self) -> None:
+        """v2 without faults, one replica, and nothing left of earlier rollouts: everything at v1."""
+        self.fault(FAULT_DELAY_MS="", FAULT_STATUS="", FAULT_STATUS_PERCENT="", FAULT_CRASH_AFTER="")
+        self.kubectl("scale", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--replicas=1")
+        self.kubectl("rollout", "status", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--timeout=120s")
+        if self.split() != {"v1": 100}:
+            self.play("canary_rollback", check=True)
+        if self.split() != {"v1": 100}:
+            self.play("canary_rollback", check=True)
+        assert self.split() == {"v1": 100}
+
+    def command(self, playbook: str, **variables: Any) -> list[str]:
+        """The command line of a playbook."""
+        extra = {"canary_service": SERVICE, "canary_evidence": str(self.directory / "evidence"), **variables}
+        if playbook == "canary":
+            extra.setdefault("canary_version", "v2")
+        return [
+            str(PLAYBOOK),
+            "-i",
+            str(self.inventory),
+            str(ROOT / "playbooks" / f"{playbook}.yml"),
+            "-e",
+            f"@{VARIABLES}",
+            "-e",
+            json.dumps(extra),
+        ]
+
+    def start(self, playbook: str, **variables: Any) -> subprocess.Popen[str]:
+        """Starts a playbook in a process group of its own."""
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "default",
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        return subprocess.Popen(
+            self.command(playbook, **variables),
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def play(
+        self, playbook: str, *, check: bool = False, timeout: float = 400, **variables: Any
+    ) -> tuple[int, str]:
+        """Runs a playbook. :returns: exit code and output."""
+        process = self.start(playbook, **variables)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        assert not check or process.returncode == 0, output[-3000:]
+        return process.returncode, output
+
+    @contextlib.contextmanager
+    def load(
+        self, rate: float = 60, gateway_rate: float = 15, seconds: float = 400
+    ) -> Iterator[dict[str, Any]]:
+        """Requests from a meshed caller and through the gateway; totals are filled in at the end."""
+        script = (Path(__file__).parent / "canary_load.py").read_text()
+        pod = self.kubectl("get", "pod", "-n", NAMESPACE, "-l", "app=api-gateway", "-o", "name").split()[0]
+        address = self.get("service", "istio-ingressgateway", "istio-system")["spec"]["clusterIP"]
+        kube = [self.environment["LAB_KUBECTL"], "--kubeconfig", self.environment["KUBECONFIG"]]
+        inside = [
+            *kube,
+            "exec",
+            "-i",
+            "-n",
+            NAMESPACE,
+            pod,
+            "-c",
+            "service",
+            "--",
+            "python3",
+            "-",
+            SERVICE,
+            "3000",
+            "/api/products",
+            f"{SERVICE}:3000",
+            str(rate),
+            str(seconds),
+        ]
+        outside = [
+            sys.executable,
+            "-",
+            address,
+            "80",
+            "/api/products",
+            "api.example.com",
+            str(gateway_rate),
+            str(seconds),
+        ]
+        processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for command in (inside, outside)
+        ]
+        for process in processes:
+            assert process.stdin
+            process.stdin.write(
+                script.replace('STOP_FILE = ""', f"STOP_FILE = '/tmp/canary-load-stop-{os.getpid()}'")
+            )
+            process.stdin.close()
+            process.stdin = None
+        total: dict[str, Any] = {"sent": 0, "failed": 0, "versions": {}}
+        time.sleep(25)  # traffic for the preflight's baseline
+        try:
+            yield total
+        finally:
+            stop = f"/tmp/canary-load-stop-{os.getpid()}"
+            Path(stop).touch()
+            self.kubectl("exec", "-n", NAMESPACE, pod, "-c", "service", "--", "touch", stop)
+            for process in processes:
+                output = process.communicate(timeout=60)[0]
+                counts = json.loads(output.strip().splitlines()[-1])
+                total["sent"] += counts["sent"]
+                total["failed"] += counts["failed"]
+                for version, count in counts["versions"].items():
+                    total["versions"][version] = total["versions"].get(version, 0) + count
+                total.setdefault("fails", []).append(counts["fails"])
+            Path(stop).unlink(missing_ok=True)
+            self.kubectl("exec", "-n", NAMESPACE, pod, "-c", "service", "--", "rm", "-f", stop)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import (
+    MetricsError,
+    Prometheus,
+    PrometheusOptions,
+    fill_query,
+)
+
+
+class Proxy:
+    """An API server that answers with what the test says."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def service_proxy_get(
+        self, namespace: str, service: str, port: Any, path: str, *, query: Any = None, timeout: float = 30.0
+    ) -> Any:
+        self.asked.append(query["query"])
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def prometheus(answer: Any) -> Prometheus:
+    return Prometheus(PrometheusOptions(namespace="monitoring", service="prometheus"), Proxy(answer))
+
+
+def vector(*values: str, **more: Any) -> dict[str, Any]:
+    result = [{"metric": {"pod": str(i)}, "value": [1.0, value]} for i, value in enumerate(values)]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}, **more}
+
+
+def test_one_number() -> None:
+    assert prometheus(vector("2.5")).number("up") == 2.5
+    assert prometheus(vector()).number("up") is None
+    scalar = {"status": "success", "data": {"resultType": "scalar", "result": [1.0, "7"]}}
+    assert prometheus(scalar).number("7") == 7.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        vector("1", "2"),
+        vector("NaN"),
+        vector("+Inf"),
+        vector("-Inf"),
+        vector("many"),
+        vector("1", warnings=["partial response"]),
+        {"status": "error", "error": "parse error"},
+        {"status": "success", "data": {"resultType": "matrix", "result": []}},
+        {"status": "success", "data": {"resultType": "string", "result": [1, "x"]}},
+        {"status": "success", "data": {"resultType": "vector", "result": None}},
+        {"status": "success", "data": None},
+        {"status": "success"},
+        [],
+        None,
+        7,
+        "<html>sign in</html>",
+        b"\xff\xfe",
+        ApiError("no endpoints", status=503, reason="ServiceUnavailable"),
+    ],
+)
+def test_anything_else_measures_nothing(answer: Any) -> None:
+    with pytest.raises(MetricsError) as raised:
+        prometheus(answer).number("up")
+    assert "\n" not in str(raised.value)
+
+
+def test_raw_series_keep_their_scrape_times() -> None:
+    answer = {
+        "status": "success",
+        "data": {
+            "resultType": "matrix",
+            "result": [{"metric": {"pod": "a"}, "values": [[10.5, "1"], [12.5, "4"]]}],
+        },
+    }
+    found = prometheus(answer)
+    assert found.raw_series("x{}", 59.2) == [(frozenset({("pod", "a")}), [(10.5, 1.0), (12.5, 4.0)])]
+    assert found._proxy.asked == ["x{}[60s]"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"metric": {}, "values": []},
+        {"metric": {}},
+        {"values": [[1, "2"]]},
+        "x",
+        {"metric": {}, "values": [[1, "x"]]},
+    ],
+)
+def test_broken_series_measure_nothing(series: Any) -> None:
+    with pytest.raises(MetricsError):
+        prometheus({"status": "success", "data": {"resultType": "matrix", "result": [series]}}).raw_series(
+            "x", 1
+        )
+
+
+def test_too_many_series_measure_nothing() -> None:
+    with pytest.raises(MetricsError, match="more than"):
+        prometheus(vector(*["1"] * 50_001)).number("up")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"url": "http://x", "service": "p", "namespace": "n"},
+        {"service": "p"},
+        {"url": "file:///etc/passwd"},
+        {"url": "ftp://x"},
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        PrometheusOptions.from_params(options)
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "s3cret" not in repr(PrometheusOptions.from_params({"url": "https://x", "bearer_token": "s3cret"}))
+
+
+@pytest.mark.parametrize("value", ['a"} or vector(1)', "a\nb", "a{", "ä"])
+def test_values_cannot_leave_their_matcher(value: str) -> None:
+    with pytest.raises(InputError):
+        fill_query('up{app="$service"}', {"service": value})
+
+
+def test_unknown_placeholders_are_named() -> None:
+    assert fill_query("up{$service}", {"service": "a"}) == "up{a}"
+    with pytest.raises(InputError, match="pod"):
+        fill_query("up{$pod}", {"service": "a"})
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, dict[str, Any]]]:
+    wanted: dict[str, Any] = {"status": 200, "body": b""}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted["authorization"] = self.headers.get("Authorization")
+            self.send_response(wanted["status"])
+            self.end_headers()
+            self.wfile.write(wanted["body"])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.server_port}", wanted
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_a_url_is_asked_with_the_token(server: tuple[str, dict[str, Any]]) -> None:
+    url, wanted = server
+    wanted["body"] = json.dumps(vector("3")).encode()
+    assert Prometheus(PrometheusOptions(url=url, bearer_token="t")).number("up") == 3.0
+    assert wanted["authorization"] == "Bearer t"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, b"<html>"), (200, b"<html>"), (400, b'{"status":"error"}'), (401, b"")]
+)
+def test_bad_answers_of_a_url(server: tuple[str, dict[str, Any]], status: int, body: bytes) -> None:
+    url, wanted = server
+    wanted.update(status=status, body=body)
+    with pytest.raises(MetricsError):
+        Prometheus(PrometheusOptions(url=url)).number("up")
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(MetricsError, match="did not answer"):
+        Prometheus(PrometheusOptions(url="http://127.0.0.1:1", timeout=1)).number("up")
