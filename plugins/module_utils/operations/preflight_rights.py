@@ -81,7 +81,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("apps", "statefulsets", ("get", "list", "patch"), _WORKLOADS),
         Right("apps", "daemonsets", ("get", "list", "patch"), _WORKLOADS),
         Right("batch", "jobs", ("list",), _WORKLOADS),
-        Right("policy", "poddisruptionbudgets", ("list",), _WORKLOADS),
+        Right("policy", "poddisruptionbudgets", ("get", "list"), _WORKLOADS),
     ),
     "addons": (
         Right("", "configmaps", WRITE, (ADDONS,)),
@@ -95,6 +95,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "certificates": (
         Right("", "namespaces", ("get", "create", "patch")),
         Right("networking.istio.io", "gateways", ("list",)),
+        # To see that nobody else's gateway may read the CA.
+        Right("authorization.k8s.io", "subjectaccessreviews", ("create",)),
         Right("", "secrets", ("get", "create", "patch"), (GATEWAYS,)),
         Right("", "secrets", ("get", "create"), (CA,)),
         Right("", "pods", ("list",), (GATEWAYS,)),
@@ -127,7 +129,18 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "pods", ("get", "list"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
         Right("", "pods", ("create", "delete"), (SERVICES,)),
         Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
-        Right("", "services", READ, (GATEWAYS, SERVICES)),
+        Right("", "services", READ, (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        *(
+            Right("networking.istio.io", resource, ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES))
+            for resource in ("destinationrules", "gateways", "sidecars", "virtualservices")
+        ),
+        # A probe gets a Sidecar of its own that hides nothing, so that it is the server that refuses.
+        Right("networking.istio.io", "sidecars", ("create", "delete"), (SERVICES,)),
+        *(
+            Right("security.istio.io", resource, ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES))
+            for resource in ("authorizationpolicies", "peerauthentications")
+        ),
+        Right("", "secrets", ("get",), (GATEWAYS,)),
     ),
 }
 
