@@ -206,23 +206,35 @@ class KubeClient:
 
         :raises ConflictError: another manager owns fields and ``force`` is not set.
         """
-        path = self._path_of(obj)
+        return self.apply_told(obj, field_manager=field_manager, force=force, dry_run=dry_run)[0]
+
+    def apply_told(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        field_manager: str = FIELD_MANAGER,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[dict[str, Any], bool]:
+        """The same, and whether the object was (or would be) created by this call.
+
+        After a lost answer the second attempt finds what the first one created; that counts as created.
+        """
         query = {"fieldManager": field_manager, "fieldValidation": "Strict"}
         if force:
             query["force"] = "true"
         if dry_run:
             query["dryRun"] = "All"
-        body = _without_nulls_in_metadata(obj)
         # The server takes JSON here as YAML; "apply-patch+json" is answered by 415.
         response = self.request(
             "PATCH",
-            path,
-            body=body,
+            self._path_of(obj),
+            body=_without_nulls_in_metadata(obj),
             content_type="application/apply-patch+yaml",
             query=query,
             subject=object_id(obj),
         )
-        return dict(response.data)
+        return dict(response.data), response.status == 201 or response.doubtful
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create one object. After a lost answer, an existing object that holds ours counts as created."""

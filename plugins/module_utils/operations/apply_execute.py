@@ -1,0 +1,217 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carries a plan out: step by step, in parallel within a group, and honest about how far it came."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ApiError, ConflictError, MeshError, RefusedError
+from ..kube.ownership import proves_unchanged
+from ..kube.wait import wait_until
+from .apply_plan import CREATED, DELETED, UPDATED, Ignore, Item, get_live, outcome
+from .apply_steps import CONTRACT, EXPAND, SWITCH, Step, Write, body_of
+
+if TYPE_CHECKING:
+    from ..kube.client import KubeClient
+    from .context import Context
+
+_REREADS = 5
+_DEFINITION_TIMEOUT = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Held:
+    """What a barrier has to prove: that the proxies hold ``objects``.
+
+    :param step: ``expand``, ``switch`` or ``contract``.
+    :param objects: the objects of the step as they stand now.
+    :param before: the same objects, and the deleted ones, as they stood before the step.
+    """
+
+    step: str
+    objects: Sequence[dict[str, Any]]
+    before: Sequence[dict[str, Any]]
+
+
+Barrier = Callable[[Held], None]
+
+
+class Execution:
+    """Writes the steps of a plan. ``items`` get their ``after`` and final ``action`` on the way."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        context: Context,
+        field_manager: str,
+        force: bool,
+        barrier: Barrier | None,
+        ignore: Ignore | None = None,
+    ) -> None:
+        self._client = client
+        self._context = context
+        self._manager = field_manager
+        self._force = force
+        self._barrier = barrier
+        self._ignore = ignore
+        self._done: dict[int, Item] = {}
+        self.writes = 0
+
+    @property
+    def done(self) -> list[Item]:
+        """Items of which at least one write has been carried out."""
+        return list(self._done.values())
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Write all steps; on an error what was under way ends, and nothing new begins."""
+        for step in steps:
+            before = [
+                dict(write.item.after or write.item.before or {})
+                for group in step.groups
+                for write in group
+                if write.item.before is not None or write.item.after is not None
+            ]
+            count = sum(len(group) for group in step.groups)
+            self._context.progress(f"{step.name}: {count} {'object' if count == 1 else 'objects'}")
+            for group in step.groups:
+                self._client.in_parallel(self._write, group)
+                self._after_definitions(group)
+            self._prove(step, before)
+
+    def _prove(self, step: Step, before: Sequence[dict[str, Any]]) -> None:
+        if self._barrier is None or step.name not in (EXPAND, SWITCH, CONTRACT):
+            return
+        objects = [write.item.after for group in step.groups for write in group if not write.deletes]
+        self._barrier(Held(step.name, [obj for obj in objects if obj is not None], before))
+
+    def _write(self, write: Write) -> None:
+        if self._context.stop():
+            raise ApiError("interrupted: the remaining objects were not written", reason="Interrupted")
+        try:
+            if write.deletes:
+                self._delete(write.item)
+            else:
+                self._apply(write)
+        finally:
+            self.writes += 1
+
+    def _delete(self, item: Item) -> None:
+        obj = item.before or item.desired
+        metadata = obj["metadata"]
+        self._client.delete(
+            str(obj["apiVersion"]),
+            str(obj["kind"]),
+            str(metadata["name"]),
+            metadata.get("namespace"),
+            uid=metadata.get("uid"),
+        )
+        item.after = None
+        self._done[id(item)] = item
+
+    def _apply(self, write: Write) -> None:
+        item = write.item
+        current = item.after or item.before
+        for attempt in range(_REREADS + 1):
+            _refuse_terminating(item, current)
+            body = body_of(write)
+            fenced = bool(body["metadata"].get("resourceVersion"))  # the caller's own, not to be replaced
+            try:
+                item.after, created = self._client.apply_told(
+                    body if fenced else _at_version(body, current),
+                    field_manager=self._manager,
+                    force=self._force,
+                )
+            except ConflictError:
+                raise
+            except ApiError as error:
+                if error.status != 409 or fenced or attempt == _REREADS:
+                    raise
+                current = self._look_again(item)
+                if current is None or not proves_unchanged(current, body_of(write), self._manager):
+                    continue
+                item.after, created = current, False
+            self._settle(item, created=created)
+            return
+
+    def _look_again(self, item: Item) -> dict[str, Any] | None:
+        """Somebody wrote in between: what is there now is what the next attempt starts from."""
+        current = get_live(self._client, item.desired)
+        if item.after is None:
+            item.before = current
+        return current
+
+    def _settle(self, item: Item, *, created: bool) -> None:
+        if item.before is not None and item.after is not None:
+            item.action = outcome(item.before, item.after, self._ignore)
+        else:  # not created and no state before: it stood outside the label-selected list
+            item.action = CREATED if created or item.action == CREATED else UPDATED
+        self._done[id(item)] = item
+
+    def _after_definitions(self, group: Sequence[Write]) -> None:
+        """New kinds are usable once their definition is established and discovery names them."""
+        definitions = [
+            write.item.desired
+            for write in group
+            if write.item.desired["kind"] == "CustomResourceDefinition" and not write.deletes
+        ]
+        if not definitions:
+            return
+        self._client.in_parallel(self._await_definition, definitions)
+        self._client.refresh_discovery()
+
+    def _await_definition(self, definition: Mapping[str, Any]) -> None:
+        name = str(definition["metadata"]["name"])
+
+        def established() -> tuple[bool, str]:
+            live = get_live(self._client, definition) or {}
+            conditions = {
+                entry.get("type"): entry.get("status")
+                for entry in (live.get("status") or {}).get("conditions") or ()
+            }
+            return conditions.get("Established") == "True", f"conditions {conditions or 'none'}"
+
+        wait_until(
+            established,
+            awaited=f"CustomResourceDefinition {name} to be established",
+            timeout=_DEFINITION_TIMEOUT,
+            interval=0.1,
+            stop=self._context.stop,
+        )
+
+
+def _at_version(body: dict[str, Any], current: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``body``, valid only for the state that it was judged against."""
+    if current is None:
+        return body
+    version = current["metadata"].get("resourceVersion")
+    return {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+
+
+def _refuse_terminating(item: Item, current: Mapping[str, Any] | None) -> None:
+    """An object that is being deleted would vanish with what we write to it."""
+    if current is not None and current["metadata"].get("deletionTimestamp"):
+        raise RefusedError(
+            f"{item.id} is being deleted (finalizers: {current['metadata'].get('finalizers') or 'none'}); "
+            "wait until it is gone",
+            rule="terminating",
+        )
+
+
+def with_progress(error: MeshError, items: Sequence[Item], done: Sequence[Item]) -> MeshError:
+    """The error with what had been written before it, so that nobody has to guess."""
+    changed = [item for item in done if item.changes]
+    error.details["changed"] = bool(changed)
+    error.details["objects"] = [{"id": item.id, "action": item.action} for item in changed]
+    missing = len(items) - len(done)
+    error.details["not_written"] = missing
+    if changed and missing:
+        error.message += f" ({len(done)} of {len(items)} objects were written; run again to do the rest)"
+    return error
+
+
+__all__ = ["DELETED", "Barrier", "Execution", "Held", "with_progress"]
