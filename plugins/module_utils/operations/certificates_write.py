@@ -63,6 +63,8 @@ def write(job: Job) -> None:
     for item in job.items:
         if item.pair is None or (dry_run and item.credential.namespace in job.absent):
             continue
+        if job.context.stop():
+            raise MeshError("interrupted between two credentials; the next run completes them")
         reasons = "; ".join(item.assessment.reasons)
         job.context.progress(f"{item.credential}: {item.assessment.action}, {reasons}")
         _write_secret(job, item, item.pair)

@@ -17,7 +17,7 @@ from ..istio.injection_labels import (
     decide_labels,
     parse_requests,
 )
-from ..istio.injection_plan import Inventory, Plan, plan
+from ..istio.injection_plan import WAIT, Inventory, Plan, Step, plan
 from ..istio.injection_read import read_injectors, read_inventory, read_settings, unready_injectors
 from ..istio.injection_webhooks import Injector, injectors_for
 from ..kube.client import connect
@@ -41,7 +41,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "batch": {"type": "int", "default": 4},
     "timeout": {"type": "int", "default": 600},
 }
-# A restarted workload is judged again. What is still wrong then will not become right by a third restart.
+# What was waited for is judged again and may need a restart of its own.
 ROUNDS = 3
 
 
@@ -184,26 +184,36 @@ def _write_labels(
 def _restart(work: Work) -> Plan:
     """Executes plans until nothing is left to do, then proves every pod."""
     restarter = Restarter(work.client, work.context, timeout=work.params["timeout"])
-    restarted: set[str] = set()
     current = work.before
     for _ in range(ROUNDS):
         batches = current.batches
         if not batches:
             break
-        again = sorted(str(s.owner) for batch in batches for s in batch if str(s.owner) in restarted)
-        if again:
-            reason = next(step.why for batch in batches for step in batch if str(step.owner) in restarted)
-            raise MeshError(
-                f"restarted, and still not what the injector's settings say: {', '.join(again)} ({reason})"
-            )
         _await_injectors(work)
         for number, batch in enumerate(batches, start=1):
             names = ", ".join(str(step.owner) for step in batch)
             work.context.progress(f"batch {number} of {len(batches)}: {names}")
             restarter.run_batch(batch)
-            restarted |= {str(step.owner) for step in batch if step.action != "wait"}
-        current = work.plan()
+            current = work.plan()
+            _stop_if_in_vain(batch, current)
     return _prove(work, current)
+
+
+def _stop_if_in_vain(batch: Sequence[Step], after: Plan) -> None:
+    """A restart that changes nothing means that the planner misjudges this injector: it must not go on.
+
+    Without this, every run would restart the whole mesh until somebody notices.
+    """
+    restarted = {step.owner for step in batch if step.action != WAIT}
+    wrong = [
+        step for batch in after.batches for step in batch if step.owner in restarted and step.action != WAIT
+    ]
+    if wrong:
+        names = ", ".join(sorted(str(step.owner) for step in wrong))
+        raise MeshError(
+            f"restarted, and still not what the injector's settings say: {names} ({wrong[0].why})",
+            restarted=sorted(str(owner) for owner in restarted),
+        )
 
 
 def _await_injectors(work: Work) -> None:

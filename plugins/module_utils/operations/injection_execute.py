@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError, WaitTimeout
+from ..errors import ApiError, MeshError, WaitTimeout
 from ..istio.injection_plan import EVICT, ROLLOUT, Step
 from ..istio.workloads import Owner, Pod, parse_budget, parse_pod
 from ..kube.wait import rollout_status, wait_until
@@ -55,7 +55,12 @@ class Restarter:
     def _say(self, line: str) -> None:
         self._context.progress(line)
 
+    def _go_on(self) -> None:
+        if self._context.stop():
+            raise MeshError("interrupted between two restarts; the next run completes them")
+
     def _patch_template(self, owner: Owner) -> None:
+        self._go_on()
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         patch = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
         self._client.patch(
@@ -87,6 +92,7 @@ class Restarter:
 
     def _evict_all(self, step: Step) -> None:
         for number, pod in enumerate(step.pods, start=1):
+            self._go_on()
             name = f"Pod {pod.namespace}/{pod.name}"
             self._say(f"{step.owner}: evicting pod {pod.name} ({number} of {len(step.pods)}), {step.why}")
             self._wait(partial(self._evict, pod, step.budgets), f"the eviction of {name}", list)

@@ -35,7 +35,7 @@ def build_result(
     """
     acting = [step for step in before.steps if step.batch and restart]
     relabelled = [decision for decision in decisions if decision.changed or _to_come(decision)]
-    status, reason = _status(injectors, decisions, before if context.check_mode else after, restart=restart)
+    status, reason = _status(injectors, before if context.check_mode else after, restart=restart)
     result: dict[str, Any] = {
         # A rollout that was under way anyway is waited for, not changed.
         "changed": bool(relabelled) or any(step.action != WAIT for step in acting),
@@ -61,13 +61,11 @@ def _to_come(decision: LabelDecision) -> bool:
     return decision.action == "missing" and decision.request.mode != "keep"
 
 
-def _status(
-    injectors: Sequence[Injector], decisions: Sequence[LabelDecision], plan: Plan, *, restart: bool
-) -> tuple[str, str]:
+def _status(injectors: Sequence[Injector], plan: Plan, *, restart: bool) -> tuple[str, str]:
     if not injectors:
         return "cannot tell", "not installed: no injector in this cluster"
-    if any(decision.action in ("missing", "create") for decision in decisions) and not plan.verdicts:
-        return "cannot tell", "the namespaces hold no pods yet"
+    if all(verdict.state == "leaving" for verdict in plan.verdicts):
+        return "cannot tell", "the namespaces hold no pods"
     stale = plan.pods("stale")
     if not stale:
         return "pass", ""

@@ -140,15 +140,35 @@ def test_without_restart_everything_is_only_listed(cluster):
     assert run(restart=False)["changed"] is False
 
 
-def test_an_injector_that_does_not_keep_its_word_stops_after_one_restart(cluster):
+def test_an_injector_that_does_not_keep_its_word_stops_after_the_first_batch(cluster):
     """Otherwise a wrong prediction would restart the mesh with every run until somebody notices."""
     put(cluster, web(image=OLD))
+    second = given.workload("StatefulSet", "z", replicas=2)
+    cluster.put(second)
+    cluster.put({"kind": "Pod", **given.pod("z-0", image=OLD, owner=("StatefulSet", "z"))})
     cluster.on_patch = inject_new_pods(OLD)
-    with pytest.raises(MeshError, match="restarted, and still not what the injector's settings say"):
-        run()
-    assert [write for write in cluster.writes if write[1].startswith("Deployment")] == [
-        ("patch", "Deployment shop/web")
-    ]
+    with pytest.raises(MeshError, match="still not what the injector's settings say: Deployment shop/web"):
+        run(batch=1)
+    assert cluster.writes == [("apply", "Namespace shop"), ("patch", "Deployment shop/web")]
+
+
+def test_an_interrupted_run_stops_between_two_restarts_and_the_next_completes_it(cluster):
+    put(cluster, web())
+    checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"]})
+    with pytest.raises(MeshError, match="interrupted between two restarts"):
+        injection.run(checked.validated_parameters, Context(stop=lambda: True))
+    assert cluster.writes == [("apply", "Namespace shop")]
+    assert run()["status"] == "pass"
+    assert cluster.writes[1:] == [("patch", "Deployment shop/web")]
+
+
+def test_no_pods_are_no_proof(cluster):
+    result = run()
+    assert (result["changed"], result["status"], result["reason"]) == (
+        True,
+        "cannot tell",
+        "the namespaces hold no pods",
+    )
 
 
 def test_no_restart_while_istiod_is_away(cluster):
