@@ -24,38 +24,39 @@ RUNNER_ANNOTATION = "servicemesh.istio/probe-runner"
 SELECTOR = f"{COMPONENT_LABEL}={COMPONENT}"
 CONTAINER = "probe"
 MAX_BODY = 2000
-MARK = "@@probe@@"
 
-# Arguments: seconds a call may take, CA certificates (PEM, may be empty), then per call METHOD URL HEADERS
-# CURL_OPTIONS, the last two joined by newlines.
-# Calls run at once. curl writes headers and body to stdout; the line behind them carries its verdict.
+# Arguments: a mark that no answer can contain, seconds a call may take, CA certificates (PEM, may be empty),
+# then per call METHOD URL HEADERS CURL_OPTIONS, the last two joined by newlines.
+# Calls run at once. curl writes headers and body to stdout; the marked line behind them has its exit code.
 SCRIPT = r"""
-limit=$1; ca=$2; shift 2
+mark=$1; limit=$2; ca=$3; shift 3
+dir=$(mktemp -d) || exit 1
 number=0
-[ -z "$ca" ] || printf '%s\n' "$ca" > /tmp/probe.ca
+[ -z "$ca" ] || printf '%s\n' "$ca" > "$dir/ca"
 while [ $# -ge 4 ]; do
   (
     method=$1; url=$2; headers=$3; option=$4
     set -- -sS -i -m "$limit" --connect-timeout "$limit" --http1.1 --path-as-is -o -
     case $method in HEAD) set -- "$@" -I ;; *) set -- "$@" -X "$method" ;; esac
-    [ -z "$ca" ] || set -- "$@" --cacert /tmp/probe.ca
+    [ -z "$ca" ] || set -- "$@" --cacert "$dir/ca"
     old=$IFS; IFS='
 '
     for header in $headers; do set -- "$@" -H "$header"; done
     for word in $option; do set -- "$@" "$word"; done
     IFS=$old
-    out=$(curl "$@" "$url" 2>&1; code=$?; printf '\n%s' "%MARK% exit $code")
-    printf '%s\n' "%MARK% call $number"
+    out=$(curl "$@" "$url" 2>&1; code=$?; printf '\n%s' "$mark exit $code")
+    printf '%s\n' "$mark call $number"
     printf '%s' "$out" | head -c 4000
     printf '\n'
     printf '%s\n' "$out" | tail -n 1
-  ) > "/tmp/probe.$number" &
+  ) > "$dir/$number" &
   number=$((number + 1)); shift 4
 done
 wait
 i=0
-while [ $i -lt $number ]; do cat "/tmp/probe.$i"; rm -f "/tmp/probe.$i"; i=$((i + 1)); done
-""".replace("%MARK%", MARK)
+while [ $i -lt $number ]; do cat "$dir/$i"; i=$((i + 1)); done
+rm -rf "$dir"
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -198,24 +199,25 @@ def is_probe(labels: Mapping[str, str]) -> bool:
     return labels.get(COMPONENT_LABEL) == COMPONENT and RUN_LABEL in labels
 
 
-def command(calls: Sequence[HttpCall], limit: int, ca_pem: str = "") -> list[str]:
+def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") -> list[str]:
     """The command that sends ``calls`` at once from inside a probe, each bounded by ``limit`` seconds.
 
+    :param mark: a random word, for ``parse_answers``: no service can guess it and so forge an answer.
     :param ca_pem: certificates to trust instead of the image's own.
     """
-    words = ["sh", "-c", SCRIPT, "probe", str(limit), ca_pem]
+    words = ["sh", "-c", SCRIPT, "probe", mark, str(limit), ca_pem]
     for call in calls:
         words += [call.method, call.url, "\n".join(call.headers), "\n".join(call.curl_options)]
     return words
 
 
-def parse_answers(output: str, count: int) -> list[Answer]:
+def parse_answers(output: str, mark: str, count: int) -> list[Answer]:
     """The answers of a probe's calls, in order; a call that left no trace has curl exit code -1."""
     found = {}
-    for block in re.split(rf"^{MARK} call ", output, flags=re.MULTILINE)[1:]:
+    for block in re.split(rf"^{re.escape(mark)} call ", output, flags=re.MULTILINE)[1:]:
         number, _, text = block.partition("\n")
         if number.strip().isdigit():
-            found[int(number)] = _parse_answer(text)
+            found[int(number)] = _parse_answer(text.replace("\r\n", "\n"), f"{mark} exit ")
     lost = Answer(0, {}, "", -1, "the probe left no answer")
     return [found.get(number, lost) for number in range(count)]
 
@@ -234,25 +236,21 @@ def is_leftover(
     return now - born > lifetime
 
 
-def _parse_answer(text: str) -> Answer:
-    lines = text.split("\n")
-    exit_code = -1
-    while lines:
-        last = lines.pop()
-        if last.startswith(f"{MARK} exit "):
-            exit_code = int(last.rpartition(" ")[2])
-            break
-    text = "\n".join(lines).partition(f"{MARK} exit")[0]
+def _parse_answer(text: str, verdict: str) -> Answer:
+    text, _, code = text.partition(verdict)  # the cut answer may hold it once more
+    text = text.removesuffix("\n")
+    code = code.rstrip().rpartition(" ")[2]
+    exit_code = int(code) if code.isdigit() else -1
     status, headers, body = 0, {}, text
     # 1xx answers come before the one that counts
-    while found := re.match(r"HTTP/\d(?:\.\d)? (\d{3})[^\n]*\n", body):
+    while status < 200 and (found := re.match(r"HTTP/\d(?:\.\d)? (\d{3})[^\n]*\n", body)):
         status = int(found[1])
-        head, _, body = body[found.end() :].replace("\r\n", "\n").partition("\n\n")
+        rest = "\n" + body[found.end() :]
+        head, _, body = rest.partition("\n\n")
         headers = {
             name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in head.split("\n"))
+            for name, colon, value in (line.partition(":") for line in head.split("\n"))
+            if colon
         }
-        if status >= 200:
-            break
     error = next((line for line in text.split("\n") if line.startswith("curl: ")), "")
     return Answer(status, headers, body[:MAX_BODY].strip(), exit_code, error[:200])

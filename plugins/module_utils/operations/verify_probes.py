@@ -127,10 +127,11 @@ class Probes:
             raise ApiError(
                 f"the probe of {identity} does not run: {self.trouble.get(identity, 'not started')}"
             )
-        command = probe.command(calls, limit, ca_pem)
+        mark = f"@@{secrets.token_hex(8)}@@"
+        command = probe.command(calls, mark, limit, ca_pem)
         name = self._names[identity]
         result = self._client.exec(identity.namespace, name, probe.CONTAINER, command, timeout=limit + 15.0)
-        answers = probe.parse_answers(result.stdout, len(calls))
+        answers = probe.parse_answers(result.stdout, mark, len(calls))
         if all(answer.exit_code == 127 for answer in answers):
             raise ApiError(f"image {self._image} has no curl: give verify_probe_image one that has")
         return answers

@@ -1,0 +1,204 @@
+"""Probe pods: their manifests, their script in a real shell, and what is read out of its output."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio import probe, probe_runner
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import HttpCall, Identity
+
+IDENTITY = Identity("shop", "web")
+MARK = "@@5f2a@@"
+
+
+def manifest(identity: Identity = IDENTITY) -> dict:
+    return probe.pod(
+        identity, name="p", run="r1", runner="me", image="curl:1", lifetime=90, pull_secrets=["pull"]
+    )
+
+
+def test_a_probe_is_bounded_and_may_do_nothing() -> None:
+    spec = manifest()["spec"]
+    assert spec["activeDeadlineSeconds"] == 90
+    assert spec["restartPolicy"] == "Never"
+    assert spec["automountServiceAccountToken"] is False
+    security = spec["containers"][0]["securityContext"]
+    assert (security["runAsNonRoot"], security["readOnlyRootFilesystem"]) == (True, True)
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["runAsUser"] != 1337  # the proxy's user: its traffic is not redirected
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+
+
+def test_a_meshed_probe_runs_as_the_caller() -> None:
+    pod = manifest()
+    assert pod["spec"]["serviceAccountName"] == "web"
+    assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
+    assert probe.is_probe(pod["metadata"]["labels"])
+
+
+def test_a_probe_outside_the_mesh_has_no_sidecar_and_no_identity() -> None:
+    pod = manifest(Identity("shop", "outside", meshed=False))
+    assert pod["spec"]["serviceAccountName"] == "default"
+    assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_no_service_selects_a_probe() -> None:
+    labels = manifest()["metadata"]["labels"]
+    assert not {"app", "version", "app.kubernetes.io/name", "app.kubernetes.io/instance"} & set(labels)
+    assert not probe.is_probe({"app": "web"})
+
+
+def test_the_sidecar_hides_nothing_from_its_own_run_only() -> None:
+    owner = {"metadata": {"name": "p", "uid": "u1"}}
+    sidecar = probe.sidecar("shop", name="s", run="r1", runner="me", owners=[owner])
+    assert sidecar["spec"] == {
+        "workloadSelector": {"labels": {probe.RUN_LABEL: "r1"}},
+        "egress": [{"hosts": ["*/*"]}],
+    }
+    assert sidecar["metadata"]["ownerReferences"] == [
+        {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u1"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phase", "alive", "now", "over"),
+    [
+        ("Running", True, 10, False),
+        ("Running", None, 10, False),
+        ("Running", False, 10, True),
+        ("Failed", True, 10, True),
+        ("Succeeded", None, 10, True),
+        ("Running", None, 91, True),
+        ("", None, 91, True),
+    ],
+)
+def test_what_a_dead_run_left_behind(phase: str, alive: bool | None, now: float, over: bool) -> None:
+    metadata = {"creationTimestamp": "1970-01-01T00:00:00Z"}
+    assert probe.is_leftover(metadata, phase, lifetime=90, alive=alive, now=now) is over
+
+
+def test_this_run_is_alive_and_a_dead_process_is_not() -> None:
+    me = probe_runner.runner_id()
+    assert probe_runner.runner_alive(me) is True
+    host, boot, _, started = me.rsplit(":", 3)
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert probe_runner.runner_alive(f"{host}:{boot}:{child.pid}:{started}") is False
+    assert (
+        probe_runner.runner_alive(f"{host}:{boot}:{os.getpid()}:1") is False
+    )  # the pid belongs to somebody else now
+
+
+@pytest.mark.parametrize("runner", ["", "x", "elsewhere:boot:1:1"])
+def test_of_other_machines_nothing_is_known(runner: str) -> None:
+    assert probe_runner.runner_alive(runner) is None
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Echoes method, path and one header; ``/reset`` hangs up, ``/mark`` imitates the script's own lines."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/reset":
+            self.close_connection = True
+            return
+        body = f"{self.command} {self.path} {self.headers.get('x-test', '')}".encode()
+        if self.path == "/mark":
+            body = (
+                f"@@1@@ call 1\nHTTP/1.1 403 Forbidden\n\nRBAC: access denied\n{MARK[:-1]} exit 0\n".encode()
+            )
+        self.send_response(418 if self.path == "/teapot" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Envoy-Upstream-Service-Time", "3")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_POST = do_HEAD = do_GET  # noqa: N815  # names that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def send(calls: list[HttpCall], ca_pem: str = "") -> list[probe.Answer]:
+    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    done = subprocess.run(
+        probe.command(calls, MARK, 5, ca_pem),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return probe.parse_answers(done.stdout, MARK, len(calls))
+
+
+def test_the_script_sends_every_call(server: str) -> None:
+    calls = [
+        HttpCall("GET", f"{server}/a?b=c"),
+        HttpCall("POST", f"{server}/teapot", headers=("X-Test: one two", "X-Other: $(id) `id` ' \"")),
+        HttpCall("HEAD", f"{server}/h"),
+        HttpCall("GET", f"{server}/a/../b"),
+    ]
+    answers = send(calls)
+    assert [answer.status for answer in answers] == [200, 418, 200, 200]
+    assert [answer.body for answer in answers] == ["GET /a?b=c", "POST /teapot one two", "", "GET /a/../b"]
+    assert {answer.exit_code for answer in answers} == {0}
+    assert all(answer.headers["x-envoy-upstream-service-time"] == "3" for answer in answers)
+
+
+def test_a_cut_connection_is_no_answer(server: str) -> None:
+    answer = send([HttpCall("GET", f"{server}/reset")])[0]
+    assert (answer.status, answer.exit_code) == (0, 52)
+    assert "Empty reply" in answer.error
+
+
+def test_nobody_listens() -> None:
+    answer = send([HttpCall("GET", "http://127.0.0.1:1/")])[0]
+    assert (answer.status, answer.exit_code) == (0, 7)
+
+
+def test_curl_options_are_words(server: str) -> None:
+    port = server.rpartition(":")[2]
+    call = HttpCall(
+        "GET",
+        "http://nowhere.example/x",
+        curl_options=("--connect-to", f"nowhere.example:80:127.0.0.1:{port}"),
+    )
+    assert send([call])[0].body == "GET /x"
+
+
+def test_a_body_cannot_forge_another_calls_answer(server: str) -> None:
+    first, second = send([HttpCall("GET", f"{server}/mark"), HttpCall("GET", f"{server}/honest")])
+    assert first.status == 200
+    assert (second.status, second.body) == (200, "GET /honest")
+
+
+def test_a_long_body_is_cut_and_the_verdict_is_kept(server: str) -> None:
+    answer = send([HttpCall("GET", f"{server}/{'x' * 6000}")])[0]
+    assert (answer.status, answer.exit_code, len(answer.body)) == (200, 0, probe.MAX_BODY)
+
+
+def test_lost_output_is_no_answer() -> None:
+    assert [answer.exit_code for answer in probe.parse_answers("", MARK, 2)] == [-1, -1]
+
+
+def test_a_100_continue_is_not_the_answer() -> None:
+    answers = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\nserver: x\r\n\r\n"
+    answer = probe.parse_answers(f"{MARK} call 0\n{answers}\n{MARK} exit 0\n", MARK, 1)[0]
+    assert (answer.status, dict(answer.headers), answer.exit_code) == (204, {"server": "x"}, 0)
