@@ -192,7 +192,7 @@ def test_the_successor_may_die_too(kill_second_at: int) -> None:
 
 def test_two_runners_at_once_fifty_times() -> None:
     """Both start in every possible interleaving of their first calls: one acts, one is refused."""
-    from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError  # noqa: PLC0415
+    from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
 
     for turn in range(50):
         shop = Shop()

@@ -1,0 +1,380 @@
+"""The module's backend end to end, on the fake cluster: every action, check mode, bad input."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    InputError,
+    MeshError,
+    RefusedError,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.release import (
+    ReleaseRecord,
+    release_object,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import (
+    canary,
+    canary_info,
+    canary_kit,
+    canary_preflight,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_measure import Baseline
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+from canary_fakes import NAMESPACE, SERVICE, FakeMeter, FakeProver, Killed, Shop, Switch
+
+CATALOGUE = {
+    "mesh_name": "shop",
+    "mesh_namespace": NAMESPACE,
+    "mesh_services": [
+        {
+            "name": SERVICE,
+            "ports": [{"name": "http", "number": 3000, "protocol": "http"}],
+            "versions": {"v1": {}, "v2": {}},
+            "initial_version": "v1",
+        },
+        {"name": "db", "ports": [{"name": "tcp", "number": 5432, "protocol": "tcp"}]},
+    ],
+}
+
+
+class Meter(FakeMeter):
+    """With a baseline and the attributes that the backend reads."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(shop)
+        self.selectors = {"server": "x"}
+        self.unknown_rate = 0.0
+        self.bound = ""
+
+    def baseline(self, seconds: float) -> Baseline:
+        rate = self.shop.rate
+        return Baseline(rate, rate * seconds, {"errors": self.shop.stable_sick}, 0.0, "")
+
+
+class World:
+    """The backend on a shop."""
+
+    def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shop = shop
+        self.lines: list[str] = []
+        self.client: Any = Switch(shop.cluster)
+        self.stopped: Callable[[], bool] = lambda: False
+
+        @contextlib.contextmanager
+        def connect(*_: Any, **__: Any) -> Iterator[Any]:
+            yield self.client
+
+        for module in (canary, canary_info):
+            monkeypatch.setattr(module, "connect", connect)
+        shop.cluster.in_parallel = lambda function, items, **_: [function(item) for item in items]  # type: ignore[attr-defined]
+        monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_: [])
+        monkeypatch.setattr(canary_kit, "SystemClock", lambda: shop.clock)
+        monkeypatch.setattr(canary_kit, "ProxyProver", lambda *_, **__: FakeProver(shop))
+        monkeypatch.setattr(canary_kit.Kit, "meter", lambda *_: Meter(shop))
+        for obj in render(parse_catalogue(copy.deepcopy(CATALOGUE))):
+            shop.cluster.put(obj)
+
+    def __call__(self, *, check: bool = False, **changes: Any) -> dict[str, Any]:
+        params: dict[str, Any] = {
+            "kubeconfig": {},
+            "catalogue": copy.deepcopy(CATALOGUE),
+            "service": SERVICE,
+            "version": "v2",
+            "steps": [10, 50, 100],
+            "duration": 10,
+            "min_requests": 20,
+            "scrape_interval": 5,
+            "phase_deadline": 120,
+            "unmeasurable": 60,
+            "ready_timeout": 20,
+            "errors": {"limit": 0.05},
+            "prometheus": {"namespace": "m", "service": "p"},
+        }
+        params.update(changes)
+        given = {key: value for key, value in params.items() if value is not None}
+        checked = ArgumentSpecValidator(canary.ARGUMENT_SPEC).validate(given)
+        assert not checked.error_messages
+        context = Context(check_mode=check, diff_mode=check, progress=self.lines.append, stop=self.stopped)
+        return canary.run(checked.validated_parameters, context)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(Shop(), monkeypatch)
+
+
+def test_run_promotes_and_the_next_run_changes_nothing(world: World, tmp_path: Path) -> None:
+    result = world(evidence=str(tmp_path))
+    assert result["changed"]
+    assert result["outcome"] == "promoted"
+    assert {Path(path).suffix for path in result["evidence"]} == {".json", ".html"}
+    page = next(tmp_path.glob("*.html")).read_text()
+    assert "<svg" in page
+    assert "http" not in page.replace("http://", "")[:0] + "".join(
+        part for part in page.split('"') if "src=" in part
+    )
+    assert json.loads(next(tmp_path.glob("*.json")).read_text())["outcome"] == "promoted"
+    writes = len(world.shop.cluster.writes)
+    again = world()
+    assert not again["changed"]
+    assert again["outcome"] == "unchanged"
+    assert len(world.shop.cluster.writes) == writes
+
+
+def test_applying_the_mesh_afterwards_renders_exactly_what_is_live(world: World) -> None:
+    world()
+    releases = {f"{NAMESPACE}/{SERVICE}": world.shop.record()}
+    rendered = next(
+        obj
+        for obj in render(parse_catalogue(copy.deepcopy(CATALOGUE)), releases)
+        if obj["metadata"]["name"] == f"{SERVICE}-routes"
+    )
+    live = world.shop.routes
+    assert live["spec"] == rendered["spec"]
+    assert live["metadata"]["annotations"] == rendered["metadata"]["annotations"]
+    assert live["metadata"]["labels"] == rendered["metadata"]["labels"]
+
+
+def test_the_plan_is_told_before_the_first_write(world: World) -> None:
+    world()
+    assert any("requests/s; promotion needs about" in line for line in world.lines)
+    assert any("at most 90 s (lease + resume period)" in line for line in world.lines)
+
+
+def test_check_mode_shows_the_diffs_and_writes_nothing(world: World) -> None:
+    writes = len(world.shop.cluster.writes)
+    result = world(check=True)
+    assert result["changed"]
+    assert [diff["after_header"].split(": ", 1)[1] for diff in result["diff"]] == [
+        "phase 1/weight 10 %",
+        "phase 2/weight 50 %",
+        "phase 3/weight 100 %",
+        "rollback",
+    ]
+    assert '"weight": 10' in result["diff"][0]["after"]
+    assert len(world.shop.cluster.writes) == writes
+
+
+def test_sick_version_fails_the_task_with_its_reason(world: World) -> None:
+    world.shop.sick = 0.4
+    with pytest.raises(MeshError, match="rolled_back: errors:") as raised:
+        world()
+    assert raised.value.details["status"] == "fail"
+    assert raised.value.details["counts"]["canary_failed"] > 0
+    assert raised.value.details["seconds_to_weight_0"] < 5
+
+
+def test_promotion_is_rolled_back_to_the_version_before(world: World) -> None:
+    world()
+    result = world(action="rollback")
+    assert result["outcome"] == "rolled_back"
+    assert world.shop.share() == 0
+    assert world.shop.record()["stable"] == "v1"
+    assert not world(action="rollback")["changed"]
+
+
+def test_approval_pause_and_promotion(world: World) -> None:
+    waiting = world(approvals=[2])
+    assert waiting["outcome"] == "awaiting_approval"
+    assert waiting["status"] == "pass"
+    assert world(approvals=[2])["outcome"] == "awaiting_approval"
+    assert world(action="promote", approvals=[2])["outcome"] == "promoted"
+
+
+def test_rollback_of_a_waiting_run(world: World) -> None:
+    world(approvals=[2])
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    assert world.shop.share() == 0
+
+
+def test_another_version_waits_until_the_run_has_ended(world: World) -> None:
+    world(approvals=[2])
+    other = copy.deepcopy(CATALOGUE)
+    other["mesh_services"][0]["versions"]["v3"] = {}  # type: ignore[index]
+    with pytest.raises(RefusedError, match="has not ended"):
+        world(version="v3", catalogue=other)
+
+
+@pytest.mark.parametrize(("orphans", "outcome"), [("rollback", "rolled_back"), ("continue", "promoted")])
+def test_resume_cleans_up_after_a_dead_runner(world: World, orphans: str, outcome: str) -> None:
+    world.client = Switch(world.shop.cluster, kill_at=80)
+    with pytest.raises(Killed):
+        world()
+    world.client = Switch(world.shop.cluster)
+    alive = world(action="resume", service=None, version=None, orphans=orphans)
+    assert not alive["changed"]
+    assert alive["services"][f"{NAMESPACE}/{SERVICE}"]["outcome"] == "held"
+    world.shop.clock.sleep(31)
+    resumed = world(action="resume", service=None, version=None, orphans=orphans)
+    assert resumed["services"][f"{NAMESPACE}/{SERVICE}"]["outcome"] == outcome
+    again = world(action="resume", service=None, version=None, orphans=orphans)
+    assert not again["changed"]
+    assert again["services"] == {}
+
+
+def test_rollback_with_a_dead_runner_takes_the_lease_after_two_polls(world: World) -> None:
+    world.client = Switch(world.shop.cluster, kill_at=80)
+    with pytest.raises(Killed):
+        world()
+    world.client = Switch(world.shop.cluster)
+    began = world.shop.clock.now()
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    assert world.shop.clock.now() - began < 15
+    assert world.shop.share() == 0
+
+
+def test_nothing_to_do(world: World) -> None:
+    for action in ("rollback", "promote", "pause"):
+        assert world(action=action)["outcome"] == "unchanged"
+
+
+def refuse(world: World, match: str, **changes: Any) -> None:
+    writes = len(world.shop.cluster.writes)
+    with pytest.raises(RefusedError, match=match) as raised:
+        world(**changes)
+    assert "nothing was written" in str(raised.value)
+    assert len(world.shop.cluster.writes) == writes
+
+
+def test_no_endpoint_is_refused_first(world: World) -> None:
+    world.shop.pods["v2"] = 0
+    world.shop.set_pods()
+    refuse(world, "no ready endpoint: v2")
+
+
+def test_no_subset_is_refused_first(world: World) -> None:
+    rule = world.shop.cluster.peek("DestinationRule", SERVICE)
+    assert rule
+    rule["spec"]["subsets"] = rule["spec"]["subsets"][:1]
+    refuse(world, "has no subset v2")
+
+
+def test_no_routes_are_refused_first(world: World) -> None:
+    del world.shop.cluster.objects[("VirtualService", NAMESPACE, f"{SERVICE}-routes")]
+    refuse(world, "apply the mesh first")
+
+
+def test_a_competing_virtual_service_is_refused_first(world: World) -> None:
+    world.shop.cluster.put(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "theirs", "namespace": NAMESPACE},
+            "spec": {"hosts": [SERVICE], "http": [{"route": []}]},
+        }
+    )
+    refuse(world, "theirs also routes")
+
+
+def test_a_live_split_against_the_record_is_refused_first(world: World) -> None:
+    world.shop.cluster.put(
+        release_object(
+            ReleaseRecord("v1", weights={"v1": 100}), service=SERVICE, namespace=NAMESPACE, mesh_name="shop"
+        )
+    )
+    routes = world.shop.routes
+    host = routes["spec"]["http"][-1]["route"][0]["destination"]
+    routes["spec"]["http"][-1]["route"] = [
+        {"destination": {**host, "subset": "v1"}, "weight": 70},
+        {"destination": {**host, "subset": "v2"}, "weight": 30},
+    ]
+    refuse(world, "already gives v2 30 percent")
+
+
+def test_gates_that_stable_itself_fails_are_refused_first(world: World) -> None:
+    world.shop.stable_sick = 0.2
+    refuse(world, "does not pass on stable itself")
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_first(world: World) -> None:
+    world.shop.rate = 0.5
+    refuse(world, "more than canary_deadline", deadline=600, phase_deadline=100000)
+
+
+def test_missing_rights_are_named_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary_preflight, "missing_rights", lambda _client, needs: needs[:1])
+    refuse(world, "missing right: get virtualservices.networking.istio.io")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"service": "nobody"}, "canary_service"),
+        ({"service": "db"}, "canary_service"),
+        ({"version": "v9"}, "canary_version"),
+        ({"errors": {"limit": 2}}, "canary_errors.limit"),
+        ({"errors": {"limit": 0.001}}, "canary_errors.limit"),
+        ({"errors": {"treshold": 0.1}}, "canary_errors.treshold"),
+        ({"alpha": 5}, "canary_alpha"),
+        ({"power": 0}, "canary_power"),
+        ({"lease": 1}, "canary_lease"),
+        ({"queries": [{"name": "q", "query": "up"}]}, "canary_queries[0]"),
+        ({"queries": [{"name": "q", "query": "up", "min": 2, "max": 1}]}, "canary_queries[0]"),
+        ({"queries": [{"query": "up", "min": 2}]}, "canary_queries[0].name"),
+        ({"prometheus": {"url": "http://x", "service": "p"}}, "prometheus"),
+        ({"steps": [50, 10]}, "steps"),
+        ({"steps": ["10%", 100]}, "steps[0]"),
+        ({"duration": -1}, "duration"),
+        ({"low_traffic": "synthetic"}, "canary_synthetic"),
+    ],
+)
+def test_bad_input_is_refused_without_a_write(world: World, changes: dict[str, Any], where: str) -> None:
+    writes = len(world.shop.cluster.writes)
+    with pytest.raises(InputError) as raised:
+        world(**changes)
+    assert where in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert len(world.shop.cluster.writes) == writes
+
+
+def test_info_tells_what_is_known(world: World) -> None:
+    world(approvals=[2])
+    result = canary_info.run(
+        {"kubeconfig": {}, "catalogue": copy.deepcopy(CATALOGUE), "services": []}, Context()
+    )
+    (entry,) = result["services"]
+    assert entry["stable"] == "v1"
+    assert entry["split"] == {"v1": 90, "v2": 10}
+    assert entry["state"] == "awaiting_approval"
+    assert result["active"] == []
+
+
+def test_testers_and_mirror_come_first_and_leave_nothing_behind(world: World) -> None:
+    seen: list[str] = []
+    apply = world.shop.cluster.apply
+
+    def watch(obj: dict[str, Any], **options: Any) -> dict[str, Any]:
+        seen.append(json.dumps(obj["spec"]))
+        return apply(obj, **options)
+
+    world.shop.cluster.apply = watch  # type: ignore[method-assign]
+    world(
+        testers={"header": "X-Tester", "value": "1", "duration": 5},
+        mirror={"percent": 20, "duration": 5},
+        dark=5,
+    )
+    assert any('"x-tester": {"exact": "1"}' in text for text in seen)
+    assert any('"mirrorPercentage": {"value": 20' in text for text in seen)
+    assert "mirror" not in json.dumps(world.shop.routes["spec"])
+    assert "x-tester" not in json.dumps(world.shop.routes["spec"])
+
+
+def test_sticky_cookie_lives_as_long_as_the_split(world: World) -> None:
+    assert (
+        world(steps=[10, 100], sticky={"cookie": "release"}, approvals=[2])["outcome"] == "awaiting_approval"
+    )
+    text = json.dumps(world.shop.routes["spec"])
+    assert "release=v2; Path=/" in text
+    assert '"cookie": {"regex"' in text
+    world(action="promote", steps=[10, 100], sticky={"cookie": "release"}, approvals=[2])
+    assert "release=" not in json.dumps(world.shop.routes["spec"])
