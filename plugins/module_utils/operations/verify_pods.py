@@ -95,7 +95,9 @@ def check_sync(
             )
         elif state.stale:
             found.append(
-                unknown("sync", subject, f"has not yet confirmed its latest {', '.join(state.stale)}")
+                unknown(
+                    "sync", subject, f"has not yet confirmed its latest {', '.join(state.stale)}", late=True
+                )
             )
         else:
             found.append(passed("sync", subject, "connected, nothing outstanding, nothing refused"))
@@ -115,16 +117,14 @@ def check_policies_held(
         for policy in policies
         if selects(policy, proxy.namespace, proxy.labels, root_namespace)
     }
-    subject = f"Pod {proxy}"
-    return [
-        failed("sync", subject, f"its proxy does not hold AuthorizationPolicy {namespace}/{name}", late=True)
-        for namespace, name in sorted(selecting - held)
-    ] + [
-        failed(
-            "sync", subject, f"its proxy still holds AuthorizationPolicy {namespace}/{name}, which is gone"
-        )
-        for namespace, name in sorted(held - selecting)
+    problems = [
+        f"does not hold AuthorizationPolicy {namespace}/{name}" for namespace, name in selecting - held
     ]
+    problems += [
+        f"still holds AuthorizationPolicy {namespace}/{name}, which is gone"
+        for namespace, name in held - selecting
+    ]
+    return [failed("sync", f"Pod {proxy}", f"its proxy {why}", late=True) for why in sorted(problems)]
 
 
 def selects(
