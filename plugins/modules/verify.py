@@ -23,13 +23,14 @@ description:
     with a Sidecar of its own that hides nothing, so that a refusal is the server's. Probes are removed
     whatever
     happens, end by themselves after I(probe_lifetime), and what a killed run left behind is removed first.
-author: servicemesh.istio contributors
+author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:
   check_mode:
     support: partial
-    description: Everything that only reads is checked. Checks that take a probe pod are V(cannot_tell).
+    description: Everything that only reads is checked.
+    details: Checks that take a probe pod are V(cannot_tell).
   diff_mode:
     support: none
     description: The module changes nothing.
@@ -68,8 +69,8 @@ options:
         endpoints.
     type: list
     elements: str
-    choices: [injection, sync, mtls, plaintext, authorization, policies, gateways, routes]
-    default: [injection, sync, mtls, plaintext, authorization, policies, gateways, routes]
+    choices: [injection, policies, mtls, plaintext, routes, gateways, authorization, sync]
+    default: [injection, policies, mtls, plaintext, routes, gateways, authorization, sync]
   unmeshed_pods:
     description: Pods that need no sidecar, as patterns of C(namespace/name).
     type: list

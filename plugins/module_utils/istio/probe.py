@@ -215,7 +215,7 @@ def parse_answers(output: str, mark: str, count: int) -> list[Answer]:
     """The answers of a probe's calls, in order; a call that left no trace has curl exit code -1."""
     found = {}
     for block in re.split(rf"^{re.escape(mark)} call ", output, flags=re.MULTILINE)[1:]:
-        number, _, text = block.partition("\n")
+        number, _end, text = block.partition("\n")
         if number.strip().isdigit():
             found[int(number)] = _parse_answer(text.replace("\r\n", "\n"), f"{mark} exit ")
     lost = Answer(0, {}, "", -1, "the probe left no answer")
@@ -237,7 +237,7 @@ def is_leftover(
 
 
 def _parse_answer(text: str, verdict: str) -> Answer:
-    text, _, code = text.partition(verdict)  # the cut answer may hold it once more
+    text, _word, code = text.partition(verdict)  # the cut answer may hold it once more
     text = text.removesuffix("\n")
     code = code.rstrip().rpartition(" ")[2]
     exit_code = int(code) if code.isdigit() else -1
@@ -246,7 +246,7 @@ def _parse_answer(text: str, verdict: str) -> Answer:
     while status < 200 and (found := re.match(r"HTTP/\d(?:\.\d)? (\d{3})[^\n]*\n", body)):
         status = int(found[1])
         rest = "\n" + body[found.end() :]
-        head, _, body = rest.partition("\n\n")
+        head, _gap, body = rest.partition("\n\n")
         headers = {
             name.strip().lower(): value.strip()
             for name, colon, value in (line.partition(":") for line in head.split("\n"))

@@ -85,7 +85,7 @@ def sample(proxies: Sequence[RunningProxy], limit: int) -> list[RunningProxy]:
         key = (proxy.namespace, proxy.workload)
         rounds[key] = rounds.get(key, 0) + 1
         numbered.append((rounds[key], proxy))
-    return [proxy for _, proxy in sorted(numbered, key=lambda item: item[0])][:limit]
+    return [proxy for _turn, proxy in sorted(numbered, key=lambda item: item[0])][:limit]
 
 
 def image_version(image: str) -> str:

@@ -61,7 +61,7 @@ def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _names(entry: str, namespace: str, host: str, owner: str) -> bool:
     """Whether ``NAMESPACE/HOST`` of an egress list takes ``host`` of namespace ``owner``."""
-    where, _, pattern = entry.rpartition("/")
+    where, _slash, pattern = entry.rpartition("/")
     if where == "~" or (where not in ("", "*") and (namespace if where == "." else where) != owner):
         return False
     return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))

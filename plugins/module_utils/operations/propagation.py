@@ -168,7 +168,7 @@ class _Wait:
         """Reads which proxies there are, and what each is concerned with."""
         population = self._population()
         concerned = assign(self._expectations, population)
-        chosen = sample([proxy for proxy, _ in concerned], self._max_proxies)
+        chosen = sample([proxy for proxy, _facts in concerned], self._max_proxies)
         self._sampled = len(chosen) < len(concerned)
         names = {str(proxy) for proxy in chosen}
         self.pending = {
@@ -184,7 +184,7 @@ class _Wait:
         """Asks every pending proxy once; whether all hold everything."""
         asked = list(self.pending.values())
         results = self._client.in_parallel(lambda item: self._ask(*item), asked)
-        for (proxy, _), (lacking, readable) in zip(asked, results, strict=True):
+        for (proxy, _facts), (lacking, readable) in zip(asked, results, strict=True):
             name = str(proxy)
             self._late.pop(name, None)
             self._unreadable.pop(name, None)
@@ -241,6 +241,6 @@ class _Wait:
         ]
         lists = self._client.in_parallel(lambda key: self._client.list(*key).items, keys)
         found: dict[str, list[dict[str, Any]]] = {"Pod": [], "Sidecar": []}
-        for (_, kind, _), items in zip(keys, lists, strict=True):
+        for (_version, kind, _place), items in zip(keys, lists, strict=True):
             found[kind] += items
         return Population(running_proxies(found["Pod"]), found["Sidecar"], self._root_namespace)

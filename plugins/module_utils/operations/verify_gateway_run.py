@@ -55,8 +55,8 @@ class GatewayCheck:
     def run(self) -> tuple[list[Finding], set[str]]:
         """The findings, and the services that answered through a gateway."""
         results = self._client.in_parallel(self._gateway, self._catalogue.gateways)
-        findings = [finding for found, _ in results for finding in found]
-        return findings, {key for _, keys in results for key in keys}
+        findings = [finding for found, _keys in results for finding in found]
+        return findings, {key for _found, keys in results for key in keys}
 
     def _gateway(self, gateway: Gateway) -> tuple[list[Finding], set[str]]:
         facts, ca_pem = self._certificates(gateway)

@@ -107,7 +107,7 @@ def gather(
     results = client.in_parallel(lambda request: _read(client, *request), wanted)
     inventory = Inventory({}, [], {}, frozenset())
     missing: set[str] = set()
-    for (_, kind, namespace), (items, problem, absent) in zip(wanted, results, strict=True):
+    for (_version, kind, namespace), (items, problem, absent) in zip(wanted, results, strict=True):
         inventory.objects.setdefault(kind, []).extend(
             item for item in items if kind != "Pod" or not is_probe(labels_of(item))
         )

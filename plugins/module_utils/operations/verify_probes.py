@@ -55,7 +55,7 @@ class Probes:
     def __enter__(self) -> Probes:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_exc_info: object) -> None:
         self.remove()
 
     def sweep(self, namespaces: Sequence[str]) -> int:

@@ -94,8 +94,8 @@ def _missing_endpoints(
         if subset and subset not in subsets.get(host, {}):
             yield f"sends to subset {subset} of {host}, which no DestinationRule defines: requests get 503 NC"
             continue
-        name, _, rest = host.partition(".")
-        namespace, _, domain = rest.partition(".")
+        name, _dot, rest = host.partition(".")
+        namespace, _dot, domain = rest.partition(".")
         if domain != f"svc.{cluster_domain}" or not inventory.of("Pod", namespace):
             continue  # another cluster, an external service, or a namespace that was not read
         if inventory.find("Service", namespace, name) is None:

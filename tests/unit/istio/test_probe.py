@@ -85,7 +85,7 @@ def test_what_a_dead_run_left_behind(phase: str, alive: bool | None, now: float,
 def test_this_run_is_alive_and_a_dead_process_is_not() -> None:
     me = probe_runner.runner_id()
     assert probe_runner.runner_alive(me) is True
-    host, boot, _, started = me.rsplit(":", 3)
+    host, boot, _rest, started = me.rsplit(":", 3)
     child = subprocess.Popen(["true"])
     child.wait()
     assert probe_runner.runner_alive(f"{host}:{boot}:{child.pid}:{started}") is False
@@ -122,7 +122,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_POST = do_HEAD = do_GET  # noqa: N815  # names that http.server looks for
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_rest: object) -> None:
         """Quiet."""
 
 

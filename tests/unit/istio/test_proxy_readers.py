@@ -118,7 +118,7 @@ def test_route_to_a_missing_cluster_dangles() -> None:
     lost = "outbound|3000|v1|auth-service.ecommerce.svc.cluster.local"
     found = [
         (route.virtual_service, name)
-        for _, route, name in envoy_routes.dangling_routes(hosts, clusters - {lost})
+        for _rest, route, name in envoy_routes.dangling_routes(hosts, clusters - {lost})
     ]
     assert found == [("ecommerce/auth-service", lost)]
 
@@ -126,7 +126,7 @@ def test_route_to_a_missing_cluster_dangles() -> None:
 def test_a_mirror_to_a_missing_cluster_dangles_too() -> None:
     route = envoy_routes.Route("r", "ns/v", {"outbound|80||a": 100.0}, frozenset({"outbound|80|v9|a"}))
     host = envoy_routes.VirtualHost("80", "a", frozenset(), (route,))
-    assert [name for *_, name in envoy_routes.dangling_routes([host], frozenset({"outbound|80||a"}))] == [
+    assert [name for *_rest, name in envoy_routes.dangling_routes([host], frozenset({"outbound|80||a"}))] == [
         "outbound|80|v9|a"
     ]
 

@@ -86,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_rest: object) -> None:
         """Quiet."""
 
 
@@ -106,7 +106,7 @@ def serve(authority: Authority, tmp_path: Path) -> Iterator:
         context.load_cert_chain(path)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.handle_error = lambda *_: None
+        server.handle_error = lambda *_rest: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return server.server_port, chain
@@ -126,7 +126,7 @@ def test_a_good_certificate_has_no_fault(serve, authority: Authority) -> None:
 
 
 def test_a_certificate_for_another_host_is_told(serve, authority: Authority) -> None:
-    port, _ = serve("other.example.com")
+    port, _rest = serve("other.example.com")
     served = certs.handshake("127.0.0.1", port, "api.example.com", ca_pem=authority.pem)
     assert "Hostname mismatch" in served.fault
     assert not served.untrusted
@@ -140,7 +140,7 @@ def test_an_expired_certificate_is_told(serve, authority: Authority) -> None:
 
 
 def test_an_unknown_issuer_is_a_thing_of_its_own(serve) -> None:
-    port, _ = serve("api.example.com")
+    port, _rest = serve("api.example.com")
     served = certs.handshake("127.0.0.1", port, "api.example.com", ca_pem=Authority("another ca").pem)
     assert served.untrusted
 
@@ -161,13 +161,13 @@ def test_nobody_there_is_unreachable() -> None:
 
 
 def test_a_request_names_the_host(serve, authority: Authority) -> None:
-    port, _ = serve("api.example.com")
+    port, _rest = serve("api.example.com")
     answer = certs.request("127.0.0.1", port, "api.example.com", "GET", "/x", tls=True, ca_pem=authority.pem)
     assert (answer.status, answer.body) == (200, "api.example.com /x")
 
 
 def test_a_refused_certificate_is_no_answer(serve) -> None:
-    port, _ = serve("api.example.com")
+    port, _rest = serve("api.example.com")
     answer = certs.request("127.0.0.1", port, "api.example.com", "GET", "/", tls=True, ca_pem=Authority().pem)
     assert answer.status == 0
     assert "certificate" in answer.error.lower()
@@ -247,7 +247,7 @@ class Channel:
 
     def send(self, calls: Sequence[verify_gateways.GatewayCall]) -> list[Answer]:
         self.sent += 1
-        return [self.answers.pop(0) for _ in calls]
+        return [self.answers.pop(0) for _rest in calls]
 
 
 GOOD = [Answer(301, {"location": "https://api.example.com/"}, "", 0), Answer(200, UPSTREAM, "hi", 0)]
@@ -266,19 +266,21 @@ def test_everything_good() -> None:
 
 def test_a_missing_secret_fails_even_while_the_old_certificate_is_served() -> None:
     facts = verify_gateways.GatewayFacts({"api": None}, trusted=True)
-    findings, _ = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
+    findings, _rest = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
     assert findings["its certificate, Secret istio-system/api, does not exist"] == "fail"
 
 
 def test_another_certificate_than_the_stored_one_fails() -> None:
-    findings, _ = check(Channel(certs.Served("", fingerprint="bb"), GOOD))
+    findings, _rest = check(Channel(certs.Served("", fingerprint="bb"), GOOD))
     assert findings["serves certificate bb, Secret api holds aa"] == "fail"
 
 
 def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
     served = certs.Served("unable to get local issuer certificate", untrusted=True)
     for trusted, verdict in ((False, "cannot_tell"), (True, "fail")):
-        findings, _ = check(Channel(served, GOOD), facts=verify_gateways.GatewayFacts({"api": ""}, trusted))
+        findings, _rest = check(
+            Channel(served, GOOD), facts=verify_gateways.GatewayFacts({"api": ""}, trusted)
+        )
         assert verdict in findings.values()
 
 
@@ -298,7 +300,7 @@ def test_no_way_in_proves_nothing() -> None:
 def test_an_inconclusive_answer_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify_gateways, "PAUSE", 0.0)
     channel = Channel(certs.Served("", fingerprint="aa"), [GOOD[0], Answer(0, {}, "", -1, "reset"), GOOD[1]])
-    findings, _ = check(channel)
+    findings, _rest = check(channel)
     assert set(findings.values()) == {"pass"}
     assert channel.sent == 2
 

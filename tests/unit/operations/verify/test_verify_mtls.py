@@ -129,7 +129,7 @@ def test_a_listener_that_lags_behind_its_object_may_change() -> None:
 
 
 def test_an_exception_of_the_catalogue_passes_with_its_reason() -> None:
-    verdict, message, _ = check(
+    verdict, message, _rest = check(
         held("PERMISSIVE"), pod("web-1", LABELS), mtls={"mode": "PERMISSIVE", "reason": "legacy clients"}
     )
     assert verdict == "pass"
@@ -142,7 +142,7 @@ def test_an_exception_that_does_not_hold_fails() -> None:
 
 
 def test_a_pod_without_proxy_behind_the_service_fails() -> None:
-    verdict, message, _ = check(held("STRICT"), pod("web-1", LABELS), pod("web-2", LABELS, proxy=None))
+    verdict, message, _rest = check(held("STRICT"), pod("web-1", LABELS), pod("web-2", LABELS, proxy=None))
     assert verdict == "fail"
     assert "shop/web-2 takes traffic without a running sidecar" in message
 
