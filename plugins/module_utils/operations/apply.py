@@ -47,7 +47,9 @@ class Options:
     :param namespace: for namespaced objects that name none.
     :param barrier: called after the steps expand, switch and contract with what the proxies must hold.
     :param before_write: called once with the plan, only when something would change, also in check mode.
-        An error from it ends the run before the first write.
+        An error from it ends the run before the first write; it may take items out by giving them the action
+        ``held by ...``.
+    :param validate_first: dry-run everything that differs before the first write, also in a real run.
     """
 
     field_manager: str = FIELD_MANAGER
@@ -56,6 +58,7 @@ class Options:
     namespace: str | None = None
     barrier: Barrier | None = None
     before_write: BeforeWrite | None = None
+    validate_first: bool = False
     ignore: Ignore | None = None
     wait: Wait | None = None
 
@@ -106,8 +109,7 @@ def apply_plan(
     removed = [Item(dict(obj), dict(obj), action=DELETED) for obj in deletions]
     items += removed
     _refuse_missing_kinds(items, live, context)
-    asks_first = context.check_mode or options.proof == "dry_run" or options.before_write is not None
-    if asks_first:
+    if context.check_mode or options.proof == "dry_run" or options.validate_first:
         predict(
             client,
             items,
@@ -116,8 +118,8 @@ def apply_plan(
             force=options.force,
             ignore=options.ignore,
         )
-        if options.before_write and any(item.changes for item in items):
-            options.before_write(Plan(items, live))
+    if options.before_write and any(item.changes for item in items):
+        options.before_write(Plan(items, live))
     if context.check_mode:
         _dry_run_deletions(client, removed)
     else:
@@ -156,7 +158,7 @@ def _dry_run_deletions(client: KubeClient, removed: Sequence[Item]) -> None:
 def _carry_out(
     client: KubeClient, items: Sequence[Item], live: Live, context: Context, options: Options
 ) -> None:
-    open_items = [item for item in items if not item.action or item.changes]
+    open_items = [item for item in items if item.changes]
     for item in open_items:
         item.after = None  # what a dry-run predicted is not what is there
     execution = Execution(

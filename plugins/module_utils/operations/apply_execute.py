@@ -30,11 +30,13 @@ class Held:
     :param step: ``expand``, ``switch`` or ``contract``.
     :param objects: the objects of the step as they stand now.
     :param before: the same objects, and the deleted ones, as they stood before the step.
+    :param last: whether no further step follows.
     """
 
     step: str
     objects: Sequence[dict[str, Any]]
     before: Sequence[dict[str, Any]]
+    last: bool = False
 
 
 Barrier = Callable[[Held], None]
@@ -81,13 +83,16 @@ class Execution:
             for group in step.groups:
                 self._client.in_parallel(self._write, group)
                 self._after_definitions(group)
-            self._prove(step, before)
+            self._prove(step, before, last=step is steps[-1])
 
-    def _prove(self, step: Step, before: Sequence[dict[str, Any]]) -> None:
+    def _prove(self, step: Step, before: Sequence[dict[str, Any]], *, last: bool) -> None:
+        writes = [write for group in step.groups for write in group]
         if self._barrier is None or step.name not in (EXPAND, SWITCH, CONTRACT):
             return
-        objects = [write.item.after for group in step.groups for write in group if not write.deletes]
-        self._barrier(Held(step.name, [obj for obj in objects if obj is not None], before))
+        if not any(write.item.changes or write.wide for write in writes):
+            return  # the server found every one of them as it was
+        objects = [write.item.after for write in writes if not write.deletes and write.item.after is not None]
+        self._barrier(Held(step.name, objects, before, last))
 
     def _write(self, write: Write) -> None:
         if self._context.stop():

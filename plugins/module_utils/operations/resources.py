@@ -1,0 +1,268 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backend of module ``resources``: makes objects exist as described, or not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, Problem, RefusedError
+from ..kube.client import FIELD_MANAGER, KubeClient, connect
+from ..kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..model.objects import API_VERSIONS, ownership_labels
+from .apply import Options, Wait, apply_plan
+from .apply_input import checked, with_scope
+from .apply_live import Live, read_live
+from .apply_wait import check_conditions
+from .resources_files import Source, read_sources
+from .resources_parse import Document, parse_documents
+
+if TYPE_CHECKING:
+    from .context import Context
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **CONNECTION_SPEC,
+    "catalogue": {"type": "raw"},
+    "catalogue_src": {"type": "list", "elements": "path"},
+    "definition": {"type": "raw", "aliases": ["resource_definition", "inline"]},
+    "src": {"type": "list", "elements": "path"},
+    "remote_src": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "namespace": {"type": "str"},
+    "mesh_name": {"type": "str"},
+    "prune": {"type": "bool", "default": False},
+    "prune_all": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+    "field_manager": {"type": "str", "default": FIELD_MANAGER},
+    "proof": {"type": "str", "choices": ["fields", "dry_run"], "default": "fields"},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 120},
+    "wait_for": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "jmespath": {"type": "str", "required": True},
+            "equals": {"type": "raw", "required": True},
+        },
+    },
+    "unproved": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
+    "max_proxies": {"type": "int", "default": 200},
+    "repair_split": {"type": "bool", "default": False},
+    "check": {"type": "str", "choices": ["strict", "warn", "off"], "default": "off"},
+    "istioctl": {"type": "path"},
+    "strict_guard": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
+    "strict_guard_window": {"type": "str", "default": "1h"},
+    "prometheus": {"type": "str"},
+    "threads": {"type": "int", "default": 24},
+}
+# Written by the server; in a manifest they are left-overs of `kubectl get -o yaml`.
+_SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink")
+# Records of rollouts carry the labels of the mesh and are never pruned.
+_KEPT_NAMES = ("servicemesh-release-", "servicemesh-canary-")
+FILE_OPTIONS = ("src", "catalogue_src")
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """See the module's documentation. :raises MeshError: one of the subclasses; nothing else."""
+    _check_options(params)
+    sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
+    definitions = [*_inline(params.get("definition"), "definition"), *_parsed(sources["src"])]
+    objects = checked([_stripped(obj) for obj, _ in definitions], [where for _, where in definitions])
+    catalogue = _catalogue(params, sources["catalogue_src"])
+    with connect(
+        ConnectionOptions.from_params(params, context.environment),
+        threads=params["threads"],
+        stop=context.stop,
+    ) as client:
+        if catalogue is not None:
+            from .resources_mesh import apply_mesh
+
+            return apply_mesh(client, catalogue, objects, params, context)
+        return _apply(client, objects, params, context)
+
+
+def _check_options(params: Mapping[str, Any]) -> None:
+    problems = []
+    if all(not params.get(name) for name in ("catalogue", "catalogue_src", "definition", "src")):
+        problems.append(Problem("definition", "give catalogue, catalogue_src, definition or src", "no-input"))
+    if params["state"] == "absent" and (params.get("catalogue") or params.get("catalogue_src")):
+        problems.append(Problem("state", "a catalogue cannot be absent: prune what it left", "state"))
+    if params["prune"] and params["state"] == "absent":
+        problems.append(Problem("prune", "is only possible with state present", "prune"))
+    catalogue = params.get("catalogue") or params.get("catalogue_src")
+    if params["prune"] and not params.get("mesh_name") and not catalogue:
+        problems.append(Problem("mesh_name", "is needed to prune: it says what belongs together", "prune"))
+    if problems:
+        raise InputError(problems)
+    check_conditions(params["wait_for"])
+
+
+def _sources(params: Mapping[str, Any], context: Context, option: str) -> list[Source]:
+    """File contents: sent along by the action plugin, else read where this runs (``remote_src``)."""
+    if option in context.files:
+        return list(context.files[option])
+    return read_sources(params.get(option) or [], option)
+
+
+def _parsed(sources: Sequence[Source]) -> list[Document]:
+    return [document for source in sources for document in parse_documents(source["text"], source["path"])]
+
+
+def _inline(definition: Any, option: str) -> list[Document]:
+    """A definition as a mapping, a list of them, or text with YAML documents."""
+    if definition is None:
+        return []
+    if isinstance(definition, str):
+        return parse_documents(definition, option)
+    if isinstance(definition, Mapping):
+        kind, items = str(definition.get("kind", "")), definition.get("items")
+        unfolded = items if kind.endswith("List") and isinstance(items, list) else [definition]
+        return [
+            (obj, option if unfolded == [definition] else f"{option}.items[{i}]")
+            for i, obj in enumerate(unfolded)
+        ]
+    if isinstance(definition, list):
+        return [
+            document
+            for index, item in enumerate(definition)
+            for document in _inline(item, f"{option}[{index}]")
+        ]
+    raise InputError(
+        [Problem(option, f"is {type(definition).__name__}, not an object, a list or text", "object")]
+    )
+
+
+def _stripped(obj: Any) -> Any:
+    if not isinstance(obj, Mapping):
+        return obj
+    metadata = obj.get("metadata")
+    kept = {key: value for key, value in obj.items() if key != "status"}
+    if isinstance(metadata, Mapping):
+        kept["metadata"] = {
+            key: value for key, value in metadata.items() if key not in _SERVER_METADATA and value is not None
+        }
+    return kept
+
+
+def _catalogue(params: Mapping[str, Any], sources: Sequence[Source]) -> dict[str, Any] | None:
+    """The catalogue: files first, in their order, then the inline one; each key in one place only."""
+    inline = params.get("catalogue")
+    parts = _parsed(sources) + ([(inline, "catalogue")] if inline else [])
+    if not parts:
+        return None
+    catalogue: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    problems = []
+    for part, where in parts:
+        if not isinstance(part, Mapping):
+            problems.append(Problem(where, "is not a mapping with mesh_* keys", "catalogue"))
+            continue
+        for key, value in part.items():
+            if key in origin:
+                problems.append(Problem(where, f"{key} is also in {origin[key]}", "catalogue"))
+            origin[key], catalogue[key] = where, value
+    if problems:
+        raise InputError(problems)
+    return catalogue
+
+
+def _apply(
+    client: KubeClient, objects: list[dict[str, Any]], params: Mapping[str, Any], context: Context
+) -> dict[str, Any]:
+    mesh = params.get("mesh_name")
+    desired = with_scope(client, labelled(objects, mesh) if mesh else objects, params.get("namespace"))
+    if params["state"] == "absent":
+        live = read_live(client, desired)
+        gone = [found for found in map(live.get, desired) if found is not None]
+        return _summed_up(apply_plan(client, [], live, gone, context=context, options=options_of(params)))
+    if not params["prune"]:
+        live = read_live(client, desired)
+        return _summed_up(apply_plan(client, desired, live, (), context=context, options=options_of(params)))
+    live = read_live(client, desired, owned_kinds=prunable_kinds(desired), selector=selector(str(mesh)))
+    doomed = to_prune(live, desired, str(mesh), everything=params["prune_all"])
+    return _summed_up(apply_plan(client, desired, live, doomed, context=context, options=options_of(params)))
+
+
+def options_of(params: Mapping[str, Any]) -> Options:
+    """The options of the write path that are the same in every mode of the module."""
+    wait = Wait(float(params["wait_timeout"]), tuple(params["wait_for"])) if params["wait"] else None
+    return Options(
+        field_manager=params["field_manager"],
+        force=params["force"],
+        proof=params["proof"],
+        namespace=params.get("namespace"),
+        wait=wait,
+    )
+
+
+def labelled(objects: Sequence[dict[str, Any]], mesh: str) -> list[dict[str, Any]]:
+    """The objects with the labels by which the mesh finds its own."""
+    labels = ownership_labels(mesh)
+    return [
+        {
+            **obj,
+            "metadata": {**obj["metadata"], "labels": {**(obj["metadata"].get("labels") or {}), **labels}},
+        }
+        for obj in objects
+    ]
+
+
+def selector(mesh: str) -> str:
+    """The label selector of a mesh's own objects."""
+    return ",".join(f"{key}={value}" for key, value in ownership_labels(mesh).items())
+
+
+def prunable_kinds(desired: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The kinds that are listed by label: those a catalogue can own, and those of this call."""
+    kinds = [(api_version, kind) for kind, api_version in API_VERSIONS.items()]
+    return list(dict.fromkeys([*kinds, *((str(obj["apiVersion"]), str(obj["kind"])) for obj in desired)]))
+
+
+def to_prune(
+    live: Live,
+    desired: Sequence[Mapping[str, Any]],
+    mesh: str,
+    *,
+    everything: bool,
+    keep: frozenset[str] = frozenset(),
+) -> list[dict[str, Any]]:
+    """Live objects of the mesh that are no longer described.
+
+    :param keep: ids (``Kind namespace/name``) to leave alone.
+    :raises RefusedError: all of them would go, and ``everything`` was not asked for.
+    """
+    labels = ownership_labels(mesh)
+    wanted = {(obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]) for obj in desired}
+    ours = [
+        obj
+        for obj in live.objects.values()
+        if labels.items() <= (obj["metadata"].get("labels") or {}).items()
+        and not str(obj["metadata"]["name"]).startswith(_KEPT_NAMES)
+        and not obj["metadata"].get("ownerReferences")
+    ]
+    doomed = [
+        obj
+        for obj in ours
+        if (obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]) not in wanted
+        and f"{obj['kind']} {obj['metadata'].get('namespace')}/{obj['metadata']['name']}" not in keep
+    ]
+    if doomed and len(doomed) == len(ours) and not everything:
+        raise RefusedError(
+            f"pruning would remove all {len(doomed)} objects of mesh '{mesh}'; prune_all allows that",
+            rule="prune-all",
+            count=len(doomed),
+        )
+    return doomed
+
+
+def _summed_up(result: dict[str, Any]) -> dict[str, Any]:
+    return {**result, "summary": [summary(result["counts"])]}
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """The counts as one line."""
+    said = [f"{number} {word}" for word, number in counts.items() if number]
+    return ", ".join(said) or "nothing to do"

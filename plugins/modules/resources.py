@@ -1,0 +1,259 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: resources
+short_description: Apply Kubernetes objects, or a whole mesh, in one task and with proof
+version_added: 0.1.0
+description:
+  - Makes objects exist as described, or not exist, by server-side apply.
+  - Objects that are as they should be cost no request of their own. One LIST per kind is compared with the
+    fields that this field manager owns; only what differs is sent.
+  - Istio objects are written in three steps, so that running calls lose nothing. First the state that serves
+    old and new callers alike, then the routes, then the final, narrower state and the deletions. Loosening
+    comes first, tightening last.
+  - With O(catalogue) the objects of a mesh are computed here, from the catalogue and the release records in
+    the cluster, and between the steps it is proved that the proxies hold them.
+  - Check mode asks the API server (dry-run) and predicts exactly what the run then does.
+options:
+  catalogue:
+    description:
+      - The mesh as data: a mapping with the C(mesh_*) keys of role P(servicemesh.istio.mesh#role).
+    type: raw
+  catalogue_src:
+    description:
+      - Files with such mappings; keys of several files are put together, each key may occur once.
+      - Large catalogues are better files than variables. Ansible needs seconds to template large variables.
+    type: list
+    elements: path
+  definition:
+    description: Objects, as a mapping, a list of mappings, or text with YAML or JSON documents.
+    type: raw
+    aliases: [resource_definition, inline]
+  src:
+    description:
+      - Files with YAML or JSON documents, directories, globs, or directories with a kustomization.
+      - They are searched as M(ansible.builtin.copy) does, below C(files) of the role or playbook, and read on
+        the controller wherever the task runs.
+      - A kustomization needs C(kustomize) or C(kubectl) where it is read.
+    type: list
+    elements: path
+  remote_src:
+    description: Whether O(src) and O(catalogue_src) are paths on the host where the task runs.
+    type: bool
+    default: false
+  state:
+    description: Whether the objects shall exist.
+    type: str
+    choices: [present, absent]
+    default: present
+  namespace:
+    description: Namespace of namespaced objects that name none. There is no other default.
+    type: str
+  mesh_name:
+    description:
+      - Name under which objects belong together. They get the labels C(app.kubernetes.io/managed-by) and
+        C(app.kubernetes.io/part-of). Needed to prune without a catalogue.
+    type: str
+  prune:
+    description:
+      - Whether objects of the same mesh that are no longer described are removed. The kinds of O(catalogue)
+        and those of this call are searched. Check mode shows what would go.
+      - Release records and journals of rollouts are never pruned.
+    type: bool
+    default: false
+  prune_all:
+    description: Whether pruning may remove all objects of the mesh. Otherwise that is refused.
+    type: bool
+    default: false
+  force:
+    description:
+      - Whether fields that another field manager owns are taken over. Otherwise the task fails and names the
+        manager and the fields.
+    type: bool
+    default: false
+  field_manager:
+    description: Name under which the API server records who owns the fields.
+    type: str
+    default: servicemesh.istio
+  proof:
+    description:
+      - How "unchanged" is known. V(fields) compares with the ownership that the API server records.
+        V(dry_run) asks the API server about each object, which also notices that a webhook changed its mind.
+    type: str
+    choices: [fields, dry_run]
+    default: fields
+  wait:
+    description:
+      - Whether to wait until workloads are rolled out, deleted objects are gone, and O(wait_for) holds.
+        With a catalogue, until the proxies hold the last step. Between its steps it waits always.
+    type: bool
+    default: false
+  wait_timeout:
+    description: Seconds to wait. For a catalogue they count for each step.
+    type: int
+    default: 120
+  wait_for:
+    description: Conditions that each object must meet. They replace what its kind itself calls ready.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      jmespath:
+        description: JMESPath expression over the live object.
+        type: str
+        required: true
+      equals:
+        description: Value that it must have.
+        type: raw
+        required: true
+  unproved:
+    description:
+      - What happens between the steps of a catalogue when the proxies cannot be read, for lack of rights or
+        because one does not answer. V(refuse) ends the run before the next step.
+    type: str
+    choices: [refuse, warn]
+    default: refuse
+  max_proxies:
+    description: Above this number of proxies a sample of every workload is read; the result says so.
+    type: int
+    default: 200
+  repair_split:
+    description: Whether live routes get back the split of the release record where the two differ.
+    type: bool
+    default: false
+  check:
+    description:
+      - Whether a changed mesh is validated as a whole before the first write, by dry-runs of everything that
+        differs and by C(istioctl analyze). V(strict) fails on errors, V(warn) warns.
+    type: str
+    choices: [strict, warn, "off"]
+    default: "off"
+  istioctl:
+    description: Path of istioctl, for O(check).
+    type: path
+  strict_guard:
+    description:
+      - What happens when a namespace of the catalogue turns to STRICT mutual TLS while callers without it
+        were seen lately, or a port is scraped without it.
+    type: str
+    choices: [refuse, warn]
+    default: refuse
+  strict_guard_window:
+    description: How far back O(strict_guard) looks, as a Prometheus duration.
+    type: str
+    default: 1h
+  prometheus:
+    description: URL of Prometheus, or NAMESPACE/SERVICE:PORT in the cluster, for O(strict_guard).
+    type: str
+  threads:
+    description: Requests in flight at most.
+    type: int
+    default: 24
+extends_documentation_fragment:
+  - servicemesh.istio.cluster
+attributes:
+  check_mode:
+    description: Can run in check mode and predict the result without changing anything.
+    support: full
+  diff_mode:
+    description: Shows the difference of each changed object. Secrets and key material are blanked.
+    support: full
+author:
+  - servicemesh.istio contributors (@servicemesh-istio)
+seealso:
+  - module: kubernetes.core.k8s
+"""
+
+EXAMPLES = r"""
+- name: Apply a mesh
+  servicemesh.istio.resources:
+    catalogue_src: [mesh.yml]
+    prune: true
+    wait: true
+
+- name: Apply a team's own manifests and remove what it no longer describes
+  servicemesh.istio.resources:
+    src: [istio/, extra/*.yml]
+    namespace: ecommerce
+    mesh_name: shop-team
+    prune: true
+
+- name: Wait for an object of an operator
+  servicemesh.istio.resources:
+    definition:
+      apiVersion: telemetry.istio.io/v1
+      kind: Telemetry
+      metadata: {name: default, namespace: ecommerce}
+      spec: {accessLogging: [{providers: [{name: envoy}]}]}
+    wait: true
+    wait_for:
+      - {jmespath: "metadata.generation > `0`", equals: true}
+
+- name: Remove objects
+  servicemesh.istio.resources:
+    src: [istio/old.yml]
+    state: absent
+    wait: true
+"""
+
+RETURN = r"""
+counts:
+  description: Numbers of objects by what happened, or would happen, to them.
+  returned: success
+  type: dict
+  sample: {created: 0, updated: 2, adopted: 0, deleted: 1, unchanged: 37, held: 0}
+objects:
+  description: The objects that are not simply unchanged, and what happened to them.
+  returned: success, and on failure what had been written
+  type: list
+  elements: dict
+  sample: [{id: VirtualService ecommerce/frontend-routes, action: updated}]
+not_written:
+  description: Number of objects that were not written when the task failed on the way.
+  returned: failure during the writes
+  type: int
+summary:
+  description: The result as lines to read.
+  returned: success
+  type: list
+  elements: str
+notes:
+  description: What there is to say about services, such as running rollouts and drift.
+  returned: with a catalogue
+  type: list
+  elements: str
+findings:
+  description: The verdicts of the checks before the first write, when something differed.
+  returned: with a catalogue
+  type: list
+  elements: dict
+propagation:
+  description: Whether the proxies hold the change, how many of them, and the seconds of each step.
+  returned: with a catalogue, when something changed
+  type: dict
+error:
+  description: Class of the error, such as V(InputError), V(ApiError), V(ConflictError) or V(WaitTimeout).
+  returned: failure
+  type: str
+problems:
+  description: Everything that is wrong with the input.
+  returned: failure by bad input
+  type: list
+  elements: dict
+  sample: [{where: "mesh_services[3].retries", message: "...", rule: timeout-budget}]
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import resources
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    run_module(resources)
+
+
+if __name__ == "__main__":
+    main()
