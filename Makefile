@@ -1,0 +1,39 @@
+# Every target is one command of the Python package tools/, which checks what it needs and installs what it lacks.
+PYTHON3 ?= python3
+TOOLS = @$(PYTHON3) -m tools
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit bench lab lab-down prepare clean
+.NOTPARALLEL:
+
+help: ## Show this help
+	@sed -n 's/^\([a-z-]*\): *## /  make \1\t/p' Makefile | expand -t 18
+	@echo "Variables: LAB_CLUSTER=NAME chooses another cluster; ARGS=\"-e istio_method=helm\" goes to the demo's site playbook."
+
+demo: ## From nothing to a verified mesh on this machine, proved by a request through its gateway (root)
+	$(TOOLS) demo
+
+test: ## Everything that must hold: lint, units, sanity, artefact, integration, molecule (root)
+	$(TOOLS) test
+
+lint: ## Ruff, mypy, yamllint, ansible-lint, changelog and documentation, offline
+	$(TOOLS) lint
+
+unit: ## The unit tests only
+	$(TOOLS) unit
+
+bench: ## Measure speed against the bounds that the design promises (root)
+	$(TOOLS) bench
+
+lab: ## The embedded cluster with the demo shop and no mesh (root)
+	$(TOOLS) lab
+
+lab-down: ## Remove the embedded cluster (root)
+	$(TOOLS) lab-down
+
+prepare: ## Only the virtual environment and the collections
+	$(TOOLS) prepare
+
+clean: ## Remove everything that make wrote into this clone; clusters and their cache stay
+	rm -rf .venv .venv-core* .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis build tests/output
+	rm -rf collections/ansible_collections
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

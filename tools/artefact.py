@@ -1,0 +1,118 @@
+"""The built collection: what is in it, and that it works installed, with nothing of the checkout near."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from .dependencies import TREE
+from .paths import BUILD, ROOT
+from .stages import StageError, command
+from .tree import copy_repository
+
+BIN = Path(sys.executable).parent
+DIRECTORY = BUILD / "artefact"
+INSTALLED = DIRECTORY / "installed"
+
+# What a user gets: anything else in the tarball is a forgotten build_ignore entry.
+CONTENT = {
+    "CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md",
+    "changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "requirements.txt", "roles",
+}  # fmt: skip
+KINDS = {"modules": "module", "filter": "filter", "lookup": "lookup", "test": "test"}
+
+
+def build() -> Path:
+    """Build the tarball from the repository's files, and look at its content."""
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    source = DIRECTORY / "source"
+    copy_repository(source)
+    command(BIN / "ansible-galaxy", "collection", "build", source, "--output-path", DIRECTORY, quiet=True)
+    tarball = next(DIRECTORY.glob("*.tar.gz"))
+    with tarfile.open(tarball) as archive:
+        names = [name.removeprefix("./") for name in archive.getnames()]
+    foreign = sorted({name.split("/")[0] for name in names if name} - CONTENT)
+    if foreign:
+        raise StageError(f"{tarball.name} holds what nobody needs: {', '.join(foreign)} (build_ignore)")
+    if missing := sorted(CONTENT - {name.split("/")[0] for name in names}):
+        raise StageError(f"{tarball.name} lacks {', '.join(missing)}")
+    return tarball
+
+
+def install(tarball: Path) -> None:
+    """Install into an empty tree; the dependency is copied there, so that no Galaxy is asked."""
+    tree = INSTALLED / "ansible_collections"
+    shutil.copytree(TREE / "kubernetes", tree / "kubernetes")
+    options = ("-p", INSTALLED, "--offline")
+    command(
+        BIN / "ansible-galaxy",
+        "collection",
+        "install",
+        tarball,
+        *options,
+        environment=environment(),
+        quiet=True,
+    )
+    if not (tree / "servicemesh" / "istio" / "MANIFEST.json").is_file():
+        raise StageError(f"{tarball.name} was not installed into {INSTALLED}")
+
+
+def environment() -> dict[str, str]:
+    """Ansible sees the installed tree and nothing else of ours but the configuration."""
+    return {"ANSIBLE_COLLECTIONS_PATH": str(INSTALLED), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+
+
+def documented() -> int:
+    """Every plugin and role of the sources shows its documentation out of the installed collection."""
+    count = 0
+    for directory, kind in KINDS.items():
+        folder = ROOT / "plugins" / directory
+        for name in sorted({path.stem for path in folder.glob("[a-z]*.*") if path.suffix in (".py", ".yml")}):
+            _show(kind, f"servicemesh.istio.{name}")
+            count += 1
+    for role in sorted(path.parent.name for path in ROOT.glob("roles/*/tasks")):
+        _show("role", f"servicemesh.istio.{role}")
+        count += 1
+    return count
+
+
+def _show(kind: str, name: str) -> None:
+    done = subprocess.run(
+        [BIN / "ansible-doc", "-t", kind, "--json", name],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**_clean_environment(), **environment()},
+        cwd=DIRECTORY,
+    )
+    found = json.loads(done.stdout or "{}").get(name) if done.returncode == 0 else None
+    if not found or "error" in found:
+        last = re.sub(r"\s+", " ", done.stderr.strip())[-300:]
+        raise StageError(f"ansible-doc has nothing on {kind} {name} out of the installed collection: {last}")
+
+
+def _clean_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+
+
+def artefact() -> int:
+    """Build, install, and read all documentation out of the installed copy."""
+    install(build())
+    return 2 + documented()
+
+
+def site_check(name: str) -> int:
+    """Run `servicemesh.istio.site` out of the installed copy against a cluster, changing nothing."""
+    command(
+        BIN / "ansible-playbook",
+        *("-i", ROOT / "inventories" / "lab", "--check", "--diff", "servicemesh.istio.site"),
+        cwd=DIRECTORY,
+        environment={**environment(), "LAB_CLUSTER": name},
+    )
+    return 1

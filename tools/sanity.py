@@ -1,0 +1,91 @@
+"""ansible-test sanity, in the directory shape and with the bootstrap file that it insists on."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.request
+from pathlib import Path
+
+from .interpreters import path_of_interpreters
+from .paths import BUILD, ROOT
+from .processes import run
+from .screen import say
+from .stages import StageError
+from .tree import copy_repository
+
+COLLECTION = BUILD / "sanity" / "ansible_collections" / "servicemesh" / "istio"
+BOOTSTRAP = "https://ci-files.testing.ansible.com/ansible-test/get-pip-{version}.py"
+
+# ansible-test fetches a pip of its own from a host that is not always reachable. Where it is not, this stands
+# in: the pip that Python carries, which then upgrades itself from the normal package index.
+_STAND_IN = '''\
+"""Stand-in for ansible-test's pip bootstrap: ensurepip, then pip with the given arguments."""
+import os
+import subprocess
+import sys
+
+for bundle in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+    if os.path.exists(bundle):
+        os.environ.setdefault("PIP_CERT", bundle)
+        break
+arguments = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
+subprocess.check_call([sys.executable, "-m", "ensurepip", "--default-pip"], stdout=subprocess.DEVNULL)
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-q", *arguments]))
+'''
+
+
+def sanity(python: Path, core: str) -> int:
+    """Run all sanity tests of this ansible-core, without any ignore entry. Returns how many tests ran."""
+    _no_ignore_entries()
+    copy_repository(COLLECTION, without=("lab", "molecule", "tools"))
+    for arguments in (("init", "-q"), ("add", "-A")):  # without git, ansible-test finds nothing below "build"
+        run(["git", *arguments], cwd=COLLECTION)
+    _seed_bootstrap(python)
+    done = run(
+        [python.parent / "ansible-test", "sanity", "--venv", "--color", "no"],
+        cwd=COLLECTION,
+        capture=True,
+        environment={"PATH": f"{python.parent}{os.pathsep}{path_of_interpreters()}"},
+    )
+    ran = len(re.findall(r"^Running sanity test", done.stdout, re.MULTILINE))
+    if done.returncode:
+        say(done.stdout)
+        raise StageError(
+            f"ansible-test sanity of ansible-core {core} ended with {done.returncode}", max(ran - 1, 0)
+        )
+    if ran < 20:  # ansible-test passes when it finds nothing to test
+        say(done.stdout)
+        raise StageError(f"ansible-test of ansible-core {core} ran {ran} sanity tests only")
+    return ran
+
+
+def _no_ignore_entries() -> None:
+    for path in sorted((ROOT / "tests" / "sanity").glob("ignore-*.txt")):
+        if entries := [line for line in path.read_text().splitlines() if line.strip()]:
+            raise StageError(f"{path.name} has {len(entries)} entries: mend the cause instead")
+
+
+def wanted_pip(python: Path) -> str:
+    """The pip version that this environment's ansible-test bootstraps its own environments with."""
+    sources = python.parent.parent.glob(
+        "lib/python3*/site-packages/ansible_test/_internal/python_requirements.py"
+    )
+    found = re.search(r"default_packages = dict\(\s*pip='([0-9.]+)'", next(sources).read_text())
+    if not found:
+        raise StageError("cannot tell which pip this ansible-test wants")
+    return found[1]
+
+
+def _seed_bootstrap(python: Path) -> None:
+    """Put the stand-in where ansible-test caches its bootstrap, unless that is there or can be fetched."""
+    version = wanted_pip(python)
+    cached = Path.home() / ".ansible" / "test" / "cache" / f"get_pip_{version.replace('.', '_')}.py"
+    if cached.exists():
+        return
+    try:
+        with urllib.request.urlopen(BOOTSTRAP.format(version=version), timeout=5):  # noqa: S310 - https
+            return
+    except OSError:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_text(_STAND_IN)

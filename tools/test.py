@@ -1,0 +1,119 @@
+"""``make test``: everything that must hold, in the order of what is cheapest to find wrong.
+
+Stops at the first stage that fails, prints the time of each, and ends with one line: N passed, N failed.
+The cluster (LAB_CLUSTER, `t` unless set) is removed at the end, and before, when a killed run left it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from lab.places import state_root
+
+from . import artefact, demo, integration, lab, lint, sanity, scenarios
+from .environments import matrix_environment
+from .interpreters import SUPPORTED, Interpreter, find_all
+from .paths import BUILD
+from .processes import one_at_a_time
+from .pytest_run import pytest
+from .screen import say
+from .stages import Outcome, Stage, StageError, report, run_stages
+
+CORES = ("2.21", "2.20")  # the first one is the main environment's
+MAIN = Path(sys.executable)
+
+
+def leftovers(cluster: str) -> int:
+    """Remove what a killed earlier run left: its cluster, its copies, its results."""
+    lab.down(cluster)
+    for name in ("artefact", "junit", "sanity"):
+        shutil.rmtree(BUILD / name, ignore_errors=True)
+    return 0
+
+
+def unit_stages() -> Iterator[Stage]:
+    """Units on every supported pair of ansible-core and Python that this machine has."""
+    yield Stage(
+        f"units: ansible-core {CORES[0]}, {label()}", partial(pytest, MAIN, "unit-main", "tests/unit")
+    )
+    found = find_all()
+    for core in CORES:
+        for major, minor in SUPPORTED:
+            interpreter = found.get(f"{major}.{minor}")
+            if interpreter is None:
+                say(f"    no Python {major}.{minor} here: its units are left to machines that have one")
+            elif core != CORES[0] or (major, minor) != sys.version_info[:2]:
+                name = f"units: ansible-core {core}, Python {major}.{minor}"
+                yield Stage(name, partial(matrix_units, interpreter, core))
+
+
+def matrix_units(interpreter: Interpreter, core: str) -> int:
+    """The unit tests in an environment of their own."""
+    python = matrix_environment(interpreter, core, ("unit",), "test")
+    return pytest(python, f"unit-core{core}-py{interpreter.minor}", "tests/unit")
+
+
+def matrix_sanity(core: str) -> int:
+    """Sanity of one ansible-core, on the main environment's Python."""
+    if core == CORES[0]:
+        return sanity.sanity(MAIN, core)
+    found = find_all()
+    interpreter = found[f"{sys.version_info.major}.{sys.version_info.minor}"]
+    return sanity.sanity(matrix_environment(interpreter, core, ("unit",), "test"), core)
+
+
+def label() -> str:
+    """The Python of the main environment."""
+    return f"Python {sys.version_info.major}.{sys.version_info.minor}"
+
+
+def finished_mesh(cluster: str) -> int:
+    """The demo on a fresh cluster: what the integration suites and the artefact's playbook look at."""
+    lab.down(cluster)
+    demo.build(cluster)
+    return 1
+
+
+def removed(cluster: str) -> int:
+    """Take the cluster down and see that its state is gone."""
+    lab.down(cluster)
+    if (state_root() / cluster).exists():
+        raise StageError(f"the cluster {cluster!r} left something in {state_root() / cluster}")
+    return 1
+
+
+def stages(cluster: str) -> Iterable[Stage]:
+    """All stages, cheapest first."""
+    yield Stage("leftovers of earlier runs", partial(leftovers, cluster))
+    yield from lint.STAGES
+    yield from unit_stages()
+    for core in CORES:
+        yield Stage(f"sanity: ansible-core {core}", partial(matrix_sanity, core))
+    yield Stage("artefact: built, installed, documented", artefact.artefact)
+    yield Stage("integration: the lab itself", integration.lab_suite)
+    yield Stage("demo on a fresh cluster", partial(finished_mesh, cluster))
+    yield Stage("artefact: servicemesh.istio.site --check --diff", partial(artefact.site_check, cluster))
+    yield Stage("integration", partial(integration.integration, cluster))
+    for name in scenarios.scenarios():
+        yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
+    yield Stage("nothing is left", partial(removed, cluster))
+
+
+def main() -> int:
+    """Run all stages under the cluster's lock."""
+    cluster = os.environ.get("LAB_CLUSTER") or "t"
+    os.environ["LAB_CLUSTER"] = cluster
+    with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
+        outcome: Outcome = run_stages(list(stages(cluster)))
+        if outcome.failed:
+            say(f"cluster {cluster!r} is left for a look: LAB_CLUSTER={cluster} make lab-down")
+    return report(outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
