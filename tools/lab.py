@@ -19,7 +19,7 @@ from .paths import ROOT
 from .processes import run
 from .screen import SetupError, say, timed
 
-RIGHTS = ROOT / "docs" / "rbac" / "site.yml"
+RIGHTS = ROOT / "docs" / "rbac" / "site.yaml"
 
 
 def cluster_name() -> str:

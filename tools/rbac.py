@@ -1,75 +1,145 @@
-"""Writes docs/rbac out of the table of rights that preflight asks about: ``python -m tools.rbac``.
+"""Writes docs/rbac from the rights that the code declares: ``python -m tools.rbac [--check]``.
 
-The table (plugins/module_utils/operations/preflight_rights.py) is the one place; a unit test compares.
+``operations/preflight_rights.py`` is the one table: preflight asks the API server for exactly these rights,
+and the roles in docs/rbac grant exactly these. Secrets are never granted cluster-wide.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
+
+import yaml
 
 from .paths import COLLECTIONS, ROOT
 
 sys.path.insert(0, str(COLLECTIONS))
 
-import yaml
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import preflight_rights as rights
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import (
+    preflight_rights as rights,
+)
 
 DIRECTORY = ROOT / "docs" / "rbac"
 GROUP = "servicemesh:operators"
-_HEADER = """\
-# Generated from plugins/module_utils/operations/preflight_rights.py by `python -m tools.rbac`; do not edit.
-# {text}
-# Replace the group by the one of your operators: kubectl apply --server-side -f {file}
+CONTROL_PLANE, AUTHORITY = "istio-system", "servicemesh-system"
+HEAD = """# Generated from the rights that the code declares
+# (plugins/module_utils/operations/preflight_rights.py) by `python -m tools.rbac`. Apply with: kubectl apply --server-side -f docs/rbac/{name}.yaml
+# {about}
 """
-
-USES = {
-    "site": ("What playbooks/site.yml needs, with istioctl or Helm.", rights.PARTS),
+# A rollout's own rights (operations/canary_preflight.py asks for them); one service's namespace at a time.
+CANARY = (
+    rights.Right("networking.istio.io", "virtualservices", ("get", "list", "patch")),
+    rights.Right("networking.istio.io", "destinationrules", ("get", "list", "patch")),
+    rights.Right("networking.istio.io", "sidecars", ("list",)),
+    rights.Right("security.istio.io", "peerauthentications", ("list",)),
+    rights.Right("", "configmaps", ("get", "list", "create", "update", "patch")),
+    rights.Right("coordination.k8s.io", "leases", ("get", "list", "create", "update", "patch")),
+    rights.Right("discovery.k8s.io", "endpointslices", ("list",)),
+    rights.Right("", "pods", ("get", "list")),
+    rights.Right("", "pods/exec", ("create", "get")),
+    rights.Right("apps", "deployments", ("get",)),
+    rights.Right("apps", "deployments/scale", ("get", "patch")),
+    rights.Right("", "services/proxy", ("get",)),
+    rights.Right("", "services", ("get", "list")),
+    rights.Right("", "namespaces", ("get",)),
+)
+ABOUT = {
+    "site": "What playbooks/site.yml needs, with istioctl or Helm. Narrower: one file per part, below.",
+    "canary": "What playbooks/canary*.yml need. Narrower: bind the ClusterRole in the namespaces of the "
+    "service, its callers and the gateways.",
 }
 
 
-def rules(parts: Iterable[str]) -> list[dict[str, list[str]]]:
-    """RBAC rules of these parts: one per group and set of verbs, sorted, each resource once."""
+def rules(needed: Iterable[rights.Right]) -> list[dict[str, Any]]:
+    """RBAC rules: resources of one group that need the same verbs share a rule. Secrets are left out."""
     verbs: dict[tuple[str, str], set[str]] = {}
-    for part in parts:
-        for right in rights.RIGHTS[part]:
+    for right in needed:
+        if right.resource != "secrets":
             verbs.setdefault((right.group, right.resource), set()).update(right.verbs)
     grouped: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (group, resource), names in verbs.items():
+    for (group, resource), names in sorted(verbs.items()):
         grouped.setdefault((group, tuple(sorted(names))), []).append(resource)
     return [
-        {"apiGroups": [group], "resources": sorted(resources), "verbs": list(names)}
+        {"apiGroups": [group], "resources": resources, "verbs": list(names)}
         for (group, names), resources in sorted(grouped.items())
     ]
 
 
-def document(use: str) -> str:
-    """The YAML file of one use: a ClusterRole, and its binding to the operators."""
-    text, parts = USES[use]
-    name = f"servicemesh-{use}"
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": name},
-        "rules": rules(parts),
-    }
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],
-    }
-    header = _HEADER.format(text=text, file=f"docs/rbac/{use}.yml")
-    return header + "".join(f"---\n{yaml.safe_dump(item, sort_keys=False)}" for item in (role, binding))
+def secret_verbs(needed: Iterable[rights.Right], place: str) -> list[str]:
+    """The verbs on Secrets in one kind of place."""
+    found = {v for r in needed if r.resource == "secrets" and place in r.places for v in r.verbs}
+    return sorted(found)
 
 
-def main() -> int:
-    """Write all files."""
-    for use in USES:
-        (DIRECTORY / f"{use}.yml").write_text(document(use))
-    return 0
+def _bound(kind: str, name: str, namespace: str | None, needed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    meta = {"name": name, **({"namespace": namespace} if namespace else {})}
+    api = "rbac.authorization.k8s.io/v1"
+    return [
+        {"apiVersion": api, "kind": kind, "metadata": meta, "rules": needed},
+        {
+            "apiVersion": api,
+            "kind": f"{kind}Binding",
+            "metadata": dict(meta),
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": GROUP}],
+        },
+    ]
+
+
+def documents(name: str, needed: list[rights.Right]) -> list[dict[str, Any]]:
+    """One ClusterRole with its binding, and a Role per namespace whose Secrets are needed."""
+    objects: list[dict[str, Any]] = []
+    in_control_plane = sorted(
+        set(secret_verbs(needed, rights.CONTROL_PLANE)) | set(secret_verbs(needed, rights.GATEWAYS))
+    )
+    for namespace, verbs in (
+        (CONTROL_PLANE, in_control_plane),
+        (AUTHORITY, secret_verbs(needed, rights.CA)),
+    ):
+        if not verbs:
+            continue
+        # A Role needs its namespace, so an administrator makes both before the first run.
+        objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}
+        objects += _bound("Role", f"servicemesh-{name}-secrets", namespace, [rule])
+    return objects + _bound("ClusterRole", f"servicemesh-{name}", None, rules(needed))
+
+
+def files() -> dict[str, str]:
+    """File name -> content."""
+    wanted = {
+        "site": [right for part in rights.PARTS for right in rights.RIGHTS[part]],
+        "canary": list(CANARY),
+    }
+    found = {}
+    for name, needed in wanted.items():
+        head = HEAD.format(name=name, about=ABOUT[name])
+        body = yaml.safe_dump_all(documents(name, needed), explicit_start=True, sort_keys=True, width=120)
+        found[f"{name}.yaml"] = head + body
+    parts = {part: list(rights.RIGHTS[part]) for part in rights.PARTS}
+    for name, needed in parts.items():
+        head = HEAD.format(name=f"parts/{name}", about=f"What playbooks/{name}.yml alone needs.")
+        body = yaml.safe_dump_all(documents(name, needed), explicit_start=True, sort_keys=True, width=120)
+        found[f"parts/{name}.yaml"] = head + body
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or with ``--check`` say which are not what the code declares."""
+    stale = []
+    for name, content in files().items():
+        path = DIRECTORY / name
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(name)
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+    for name in stale:
+        sys.stdout.write(f"docs/rbac/{name} {'is stale' if '--check' in arguments else 'written'}\n")
+    return 1 if stale and "--check" in arguments else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
