@@ -10,19 +10,15 @@ short_description: Prove that a mesh is what its catalogue says
 version_added: 0.1.0
 description:
   - Compares a catalogue with what the proxies hold and with what callers really get. Nothing is concluded
-    from the
-    mere existence of an object.
+    from the mere existence of an object.
   - Every finding is V(pass), V(fail) or V(cannot_tell), with its evidence. What could not be looked at is
-    never
-    reported as a pass.
+    never reported as a pass.
   - The module itself does not fail because of a verdict; I(status) tells it. Role
-    P(servicemesh.istio.verify#role)
-    decides what fails the play.
+    P(servicemesh.istio.verify#role) decides what fails the play.
   - Calls are sent from probe pods, which live for seconds. An injected probe runs with a caller's
-    ServiceAccount and
-    with a Sidecar of its own that hides nothing, so that a refusal is the server's. Probes are removed
-    whatever
-    happens, end by themselves after I(probe_lifetime), and what a killed run left behind is removed first.
+    ServiceAccount and with a Sidecar of its own that hides nothing, so that a refusal is the server's.
+    Probes are removed whatever happens, end by themselves after I(probe_lifetime), and what a killed run
+    left behind is removed first.
 author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
   - servicemesh.istio.cluster
@@ -58,15 +54,11 @@ options:
     description:
       - Which checks to make.
       - V(injection), every pod has a sidecar of the right version. V(sync), every proxy is connected, has
-        refused
-        nothing and holds the policies that select it. V(mtls), the listeners demand client certificates
-        as the
-        catalogue wants. V(plaintext), requests from outside the mesh are refused. V(authorization), per
-        service a
-        caller is let in and somebody else gets 403. V(policies), no AuthorizationPolicy opens a service
-        to everyone.
-        V(gateways), certificate, redirect and every exposed path. V(routes), every route leads to
-        endpoints.
+        refused nothing and holds the policies that select it. V(mtls), the listeners demand client
+        certificates as the catalogue wants. V(plaintext), requests from outside the mesh are refused.
+        V(authorization), per service a caller is let in and somebody else gets 403. V(policies), no
+        AuthorizationPolicy opens a service to everyone. V(gateways), certificate, redirect and every
+        exposed path. V(routes), every route leads to endpoints.
     type: list
     elements: str
     choices: [injection, policies, mtls, plaintext, routes, gateways, authorization, sync]
