@@ -15,18 +15,21 @@ from .screen import say, timed
 RBAC = REPOSITORY / "docs" / "rbac"
 
 
-def deploy_essentials(cluster: Cluster, kubectl: Path, *, node: bool) -> None:
-    """Apply what is not applied yet; what was applied is recorded by content, so this costs nothing twice."""
-    if node:
-        template = (LAB / "manifests" / "coredns.yaml").read_text()
-        # the digest makes a changed configuration restart the pod
-        digest = _digest(template)[:16]
-        manifest = template.replace("DNS_SERVICE_IP", cluster.dns_ip).replace("CONFIGURATION_DIGEST", digest)
-        if not _is_recorded(cluster, "coredns", manifest):
-            with timed("CoreDNS"):
-                _apply(cluster, kubectl, manifest)
-                _await_coredns(cluster, kubectl)
-            _record(cluster, "coredns", manifest)
+def deploy_dns(cluster: Cluster, kubectl: Path) -> None:
+    """CoreDNS, Ready. What was applied is recorded by content, so this costs nothing twice."""
+    template = (LAB / "manifests" / "coredns.yaml").read_text()
+    # the digest makes a changed configuration restart the pod
+    digest = _digest(template)[:16]
+    manifest = template.replace("DNS_SERVICE_IP", cluster.dns_ip).replace("CONFIGURATION_DIGEST", digest)
+    if not _is_recorded(cluster, "coredns", manifest):
+        with timed("CoreDNS"):
+            _apply(cluster, kubectl, manifest)
+            _await_coredns(cluster, kubectl)
+        _record(cluster, "coredns", manifest)
+
+
+def apply_roles(cluster: Cluster, kubectl: Path) -> None:
+    """The files of docs/rbac, which give the user `operator` its rights; nothing when they are applied."""
     roles = rbac_documents()
     if roles and not _is_recorded(cluster, "rbac", roles):
         _apply(cluster, kubectl, roles)

@@ -16,7 +16,7 @@ from typing import Any
 from . import containerd, host, images, pki, requirements
 from .cluster import CLUSTERS, Cluster, allocate, check_name, read_cluster
 from .errors import LabError
-from .essentials import deploy_essentials
+from .essentials import apply_roles, deploy_dns
 from .everything import Build, build_everything
 from .places import LAB, cache_root, locked, state_root
 from .plan import make_plan
@@ -64,6 +64,7 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
     requirements.install_packages()
     requirements.check_disk(first_build=not (cache_root() / "programs").is_dir())
     build = build_everything(stamps, with_images=node)
+    kubectl = build.kubernetes / "kubectl"
     with _cluster_lock(name):
         existing = read_cluster(name)
         if existing and not (why := _replace_because(inspect(existing), build, node, existing)):
@@ -79,8 +80,10 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
         requirements.check_memory(_MEMORY[node], Path("/proc/meminfo").read_text())
         host.check_addresses(cluster)
         _start(cluster, build, node=node)
-        deploy_essentials(cluster, build.kubernetes / "kubectl", node=node)
+        if node:
+            deploy_dns(cluster, kubectl)
         _write_json(cluster.state / "up.json", {"build": build.key(), "node": node})
+        apply_roles(cluster, kubectl)  # after the record: a mistake in a role is no reason to start all over
     say(f"cluster {name!r} is up: {cluster.server}")
     return cluster
 

@@ -86,7 +86,16 @@ def istio_module(stamp: str = ISTIO) -> ToolModule:
 
 ETCD = ToolModule("etcd", {"server": "etcd"})
 COREDNS = ToolModule("coredns", {"coredns": "coredns"})
-HELM = ToolModule("helm", {"helm": "helm"})
+HELM = ToolModule(
+    "helm",
+    {"helm": "helm"},
+    (  # as Helm's own Makefile: its version, and the Kubernetes that `helm template` assumes (client-go's)
+        "-X helm.sh/helm/v3/internal/version.version=v3.22.0",
+        "-X helm.sh/helm/v3/internal/version.gitTreeState=clean",
+        "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+        "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
+    ),
+)
 PROMETHEUS = ToolModule("prometheus", {"prometheus": "prometheus"}, tags="remove_all_sd,enable_kubernetes_sd")
 
 
