@@ -51,17 +51,16 @@ class StoredRelease:
         return self.status in PENDING
 
 
-def newest_releases(secrets: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], StoredRelease]:
-    """The newest record per (namespace, release name)."""
-    newest: dict[tuple[str, str], StoredRelease] = {}
+def stored_releases(secrets: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[StoredRelease]]:
+    """(namespace, release name) -> its records, newest first."""
+    releases: dict[tuple[str, str], list[StoredRelease]] = {}
     for secret in secrets:
-        if secret.get("type", SECRET_TYPE) != SECRET_TYPE:
-            continue
-        release = read_release(secret)
-        known = newest.get((release.namespace, release.name))
-        if known is None or release.revision > known.revision:
-            newest[release.namespace, release.name] = release
-    return newest
+        if secret.get("type", SECRET_TYPE) == SECRET_TYPE:
+            release = read_release(secret)
+            releases.setdefault((release.namespace, release.name), []).append(release)
+    for records in releases.values():
+        records.sort(key=lambda record: record.revision, reverse=True)
+    return releases
 
 
 def read_release(secret: Mapping[str, Any]) -> StoredRelease:

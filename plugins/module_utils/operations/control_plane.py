@@ -9,7 +9,7 @@ operation names, and only drifted objects are repaired from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import RefusedError
@@ -56,15 +56,18 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         )
         _refuse_mixture(client, installation, skew=bool(params["allow_version_skew"]))
         if installation.method == "helm":
-            planned = control_plane_helm.plan(
-                client,
-                installation,
-                runner,
-                tool,
-                source=settings["chart_source"],
-                cache=settings["chart_cache"],
-            )
-            return _settle_helm(client, planned, params, context)
+
+            def plan() -> control_plane_helm.HelmPlan:
+                return control_plane_helm.plan(
+                    client,
+                    installation,
+                    runner,
+                    tool,
+                    source=settings["chart_source"],
+                    cache=settings["chart_cache"],
+                )
+
+            return _settle_helm(client, plan, params, context)
         differences = control_plane_istioctl.plan(client, installation, runner, tool)
         if differences and not context.check_mode:
             control_plane_istioctl.install(
@@ -81,22 +84,25 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 def _settle_helm(
     client: KubeClient,
-    planned: control_plane_helm.HelmPlan,
+    plan: Callable[[], control_plane_helm.HelmPlan],
     params: Mapping[str, Any],
     context: Context,
 ) -> dict[str, Any]:
-    releases = [release.as_result() for release in planned.releases]
+    planned = plan()
+    locked = planned.locked
     if context.check_mode:
-        changed = bool(planned.differences) or planned.pending
-        return {**_result(planned.differences, context, changed=changed), "releases": releases}
-    if planned.locked:
-        control_plane_helm.unlock(client, planned.locked, grace=int(params["unlock_after"]), context=context)
+        changed = bool(planned.differences or locked) or planned.pending
+        result = _result(planned.differences, context, changed=changed)
+        return {**result, "releases": [release.as_result() for release in planned.releases]}
+    if locked:
+        control_plane_helm.unlock(client, locked, grace=int(params["unlock_after"]), context=context)
+        planned = plan()  # the run that was waited for may have ended by itself
     drift = planned.drift
     if drift:
         context.progress(f"repairs {len(drift)} drifted objects: {', '.join(item.id for item in drift[:5])}")
         repair(client, drift, field_manager=HELM_MANAGER)
-    changed = bool(drift or planned.locked)
-    return {**_result(drift, context, changed=changed), "releases": releases}
+    result = _result(drift, context, changed=bool(drift or locked))
+    return {**result, "releases": [release.as_result() for release in planned.releases]}
 
 
 def _result(differences: Sequence[Difference], context: Context, *, changed: bool) -> dict[str, Any]:

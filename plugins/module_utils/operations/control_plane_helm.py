@@ -16,10 +16,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import RefusedError, WaitTimeout
+from ..errors import ApiError, RefusedError, WaitTimeout
 from ..istio.commands import Runner, Tool
 from ..istio.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
-from ..istio.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, newest_releases
+from ..istio.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
 from ..istio.installation import Installation
 from ..istio.manifests import object_id, parse_manifests
 from ..kube.client import KubeClient
@@ -116,7 +116,7 @@ def plan(
     return HelmPlan(tuple(missing_namespaces(client, installation.namespaces)), tuple(planned))
 
 
-def _stored(client: KubeClient, installation: Installation) -> dict[tuple[str, str], StoredRelease]:
+def _stored(client: KubeClient, installation: Installation) -> dict[tuple[str, str], list[StoredRelease]]:
     lists = client.in_parallel(
         lambda namespace: (
             client.list(
@@ -127,9 +127,24 @@ def _stored(client: KubeClient, installation: Installation) -> dict[tuple[str, s
                 field_selector=f"type={SECRET_TYPE}",
             ).items
         ),
-        installation.namespaces,
+        tuple(dict.fromkeys((*installation.namespaces, *_gateway_namespaces(client)))),
     )
-    return newest_releases(secret for items in lists for secret in items)
+    return stored_releases(secret for items in lists for secret in items)
+
+
+def _gateway_namespaces(client: KubeClient) -> list[str]:
+    """Where gateways of this collection run, also those whose namespace left the list.
+
+    Reading deployments everywhere is a smaller right than reading every namespace's Secrets. Without it only
+    the namespaces of the list are looked at.
+    """
+    try:
+        gateways = client.list("apps/v1", "Deployment", label_selector=f"{GATEWAY_MARK}=true").items
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
+    return sorted({str(gateway["metadata"]["namespace"]) for gateway in gateways})
 
 
 def _plan_release(
@@ -137,9 +152,12 @@ def _plan_release(
     release: Release,
     reference: ChartReference,
     rendered: Sequence[Mapping[str, Any]],
-    stored: Mapping[tuple[str, str], StoredRelease],
+    stored: Mapping[tuple[str, str], Sequence[StoredRelease]],
 ) -> ReleasePlan:
-    record = stored.get((release.namespace, release.name))
+    records = stored.get((release.namespace, release.name), ())
+    locked = records[0] if records and records[0].pending else None
+    # A run that never ended changed no record that counts: helm itself goes back to the one before.
+    record = next((item for item in records if not item.pending), None)
     action = _action(release, chart_version(reference), record)
     differences = compare(client, rendered, field_manager=HELM_MANAGER)
     if record is not None and action == "upgrade":
@@ -152,7 +170,7 @@ def _plan_release(
         release.values,
         reference,
         tuple(differences),
-        record if record is not None and record.pending else None,
+        locked,
     )
 
 
@@ -186,7 +204,7 @@ def _dropped(client: KubeClient, record: StoredRelease, kept: set[str]) -> list[
 def _removals(
     client: KubeClient,
     releases: Iterable[Release],
-    stored: Mapping[tuple[str, str], StoredRelease],
+    stored: Mapping[tuple[str, str], Sequence[StoredRelease]],
 ) -> list[ReleasePlan]:
     """Gateways that this collection installed and that are no longer on the list."""
     wanted = {(release.namespace, release.name) for release in releases}
@@ -200,7 +218,7 @@ def _removals(
             ChartReference(""),
             tuple(_dropped(client, record, set())),
         )
-        for key, record in stored.items()
+        for key, (record, *_older) in stored.items()
         if key not in wanted
         and record.chart == "gateway"
         and record.status != "uninstalled"
@@ -231,7 +249,7 @@ def _wait_for_end(
         items = client.list(
             "v1", "Secret", record.namespace, label_selector=f"{OWNER_SELECTOR},name={record.name}"
         ).items
-        latest = newest_releases(items).get((record.namespace, record.name))
+        latest = next(iter(stored_releases(items).get((record.namespace, record.name), ())), None)
         if latest is None or not latest.pending:
             return True, "it has ended"
         age = time.time() - latest.modified

@@ -43,6 +43,21 @@ _WORKLOADS = (SERVICES, GATEWAYS)
 _RBAC = "rbac.authorization.k8s.io"
 _WEBHOOKS = "admissionregistration.k8s.io"
 
+_PRUNED = (
+    ("apps", "deployments"),
+    ("apps", "daemonsets"),
+    ("", "services"),
+    ("", "configmaps"),
+    ("", "pods"),
+    ("", "secrets"),
+    ("", "serviceaccounts"),
+    (_RBAC, "rolebindings"),
+    (_RBAC, "roles"),
+    ("policy", "poddisruptionbudgets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("networking.istio.io", "envoyfilters"),
+)
+
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "istio": (
         Right("", "namespaces", ("get", "list", "create", "patch")),
@@ -65,7 +80,11 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("policy", "poddisruptionbudgets", WRITE, _INSTALLED),
         Right("autoscaling", "horizontalpodautoscalers", WRITE, _INSTALLED),
         Right("networking.istio.io", "envoyfilters", WRITE, (CONTROL_PLANE,)),
+        # istioctl lists what it prunes in all namespaces, Secrets included (operator/pkg/uninstall/prune.go).
+        *(Right(group, resource, ("list",), (CLUSTER,), ("istioctl",)) for group, resource in _PRUNED),
         Right("", "secrets", (*WRITE, "update", "watch"), _INSTALLED, ("helm",)),
+        # Finds gateways whose namespace left the list.
+        Right("apps", "deployments", ("list",), (CLUSTER,), ("helm",)),
         Right("apps", "deployments", ("update", "watch"), _INSTALLED, ("helm",)),
         Right("apps", "replicasets", ("watch",), _INSTALLED, ("helm",)),
     ),
