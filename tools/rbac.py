@@ -1,7 +1,8 @@
 """Writes docs/rbac from the rights that the code declares: ``python -m tools.rbac [--check]``.
 
 ``operations/preflight_rights.py`` is the one table: preflight asks the API server for exactly these rights,
-and the roles in docs/rbac grant exactly these. Secrets are never granted cluster-wide.
+and the roles in docs/rbac grant exactly these. Secrets are granted per namespace; only istioctl's pruning needs to
+list them in all, in a role of its own (`...-istioctl`) that an installation with Helm can leave out.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations impor
 DIRECTORY = ROOT / "docs" / "rbac"
 GROUP = "servicemesh:operators"
 CONTROL_PLANE, AUTHORITY = "istio-system", "servicemesh-system"
-HEAD = """# Generated from the rights that the code declares
-# (plugins/module_utils/operations/preflight_rights.py) by `python -m tools.rbac`. Apply with: kubectl apply --server-side -f docs/rbac/{name}.yaml
+HEAD = """# Generated from the rights that the code declares (operations/preflight_rights.py),
+# written by `python -m tools.rbac`. Apply with: kubectl apply --server-side -f docs/rbac/{name}.yaml
 # {about}
 """
 # A rollout's own rights (operations/canary_preflight.py asks for them); one service's namespace at a time.
@@ -103,7 +104,13 @@ def documents(name: str, needed: list[rights.Right]) -> list[dict[str, Any]]:
         objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}
         objects += _bound("Role", f"servicemesh-{name}-secrets", namespace, [rule])
-    return objects + _bound("ClusterRole", f"servicemesh-{name}", None, rules(needed))
+    objects += _bound("ClusterRole", f"servicemesh-{name}", None, rules(needed))
+    everywhere = secret_verbs(needed, rights.CLUSTER)
+    if everywhere:
+        # A role of its own, so that who installs with Helm can leave it out: only istioctl's pruning lists Secrets.
+        rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": everywhere}
+        objects += _bound("ClusterRole", f"servicemesh-{name}-istioctl", None, [rule])
+    return objects
 
 
 def files() -> dict[str, str]:
