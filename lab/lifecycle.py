@@ -69,9 +69,9 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
         existing = read_cluster(name)
         if existing and not (why := _replace_because(inspect(existing), build, node, existing)):
             say(f"cluster {name!r} is already up")
-            deploy_essentials(
-                existing, build.kubernetes / "kubectl", node=bool(inspect(existing).record["node"])
-            )
+            if inspect(existing).record["node"]:
+                deploy_dns(existing, kubectl)
+            apply_roles(existing, kubectl)
             return existing
         if existing:
             say(f"cluster {name!r}: {why}; starting from nothing")
