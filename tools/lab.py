@@ -5,6 +5,7 @@ LAB_CLUSTER names the cluster, here and in inventories/lab.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ def grant_rights(name: str) -> None:
 
 def deploy_shop(name: str, keep: Sequence[int] = ()) -> None:
     """Deploy the demo shop as the administrator: its teams, not the mesh's operator, own their workloads."""
-    admin = f"mesh_connection={{'kubeconfig': '{kubeconfig(name, 'admin')}'}}"
+    admin = json.dumps({"mesh_connection": {"kubeconfig": str(kubeconfig(name, "admin"))}})
     playbook(name, "lab/playbooks/shop.yml", "-e", admin, keep=keep)
 
 
