@@ -120,8 +120,9 @@ options:
     default: {}
   latency:
     description:
-      - Gate on slow requests. Keys as O(errors) (0.05 and 0.2), and C(max_ms), above which a request is
-        slow. Without C(max_ms) the bound is the histogram bucket above twice the stable version's p95.
+      - Gate on slow requests. Keys as O(errors) (0.05 and 0.2), C(max_ms), above which a request is
+        slow, and C(burst) (5), how many slow requests come together. Without C(max_ms) the bound is the
+        histogram bucket above twice the stable version's p95, and only the comparison counts.
         Not given means no latency gate.
     type: dict
   queries:

@@ -56,6 +56,10 @@ class ShareGate:
     :param limit: share from which on a version is sick; the declared effect is ``limit - acceptable``.
     :param odds_ratio: relative effect: how many times the stable version's odds are too many.
     :param compare: judge against the concurrent stable version too.
+    :param absolute: judge against the fixed shares. Off where the bound itself was read from the stable
+        version before the run: a slow minute of the whole cluster would look like a sick canary.
+    :param burst: how many bad requests come in one burst. Slow requests are not independent (one stalled
+        proxy or CPU delays many), so evidence is taken to the power ``1/burst``, which keeps it valid.
     """
 
     name: str
@@ -63,6 +67,8 @@ class ShareGate:
     limit: float
     odds_ratio: float = 3.0
     compare: bool = True
+    absolute: bool = True
+    burst: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,8 +106,8 @@ class Policy:
 
 def harm_level(policy: Policy, gates: Sequence[ShareGate]) -> float:
     """Log e-value at which one harm test stops the run: alpha is shared by all tests of all gates."""
-    tests = sum(2 if gate.compare else 1 for gate in gates)
-    return math.log(tests / policy.alpha)
+    tests = sum(gate.compare + gate.absolute for gate in gates)
+    return math.log(max(1, tests) / policy.alpha)
 
 
 def judge_share(
@@ -126,15 +132,15 @@ def judge_share(
     if policy.mode == "fixed":
         return _judge_fixed(gate, figures, minimum_requests)
     level = harm_level(policy, gates)
-    harm = statistics.absolute_harm(windows, acceptable=gate.acceptable, limit=gate.limit, phases=phases)
-    figures["harm_evidence"] = round(harm, 3)
     figures["stop_at"] = round(level, 3)
-    if harm >= level:
-        return Judgement(
-            gate.name, Verdict.FAIL, _harm_reason(gate, figures, against="the acceptable share"), figures
-        )
+    if gate.absolute:
+        harm = statistics.absolute_harm(windows, acceptable=gate.acceptable, limit=gate.limit, phases=phases)
+        figures["harm_evidence"] = round(harm / gate.burst, 3)
+        if harm / gate.burst >= level:
+            reason = _harm_reason(gate, figures, against="the acceptable share")
+            return Judgement(gate.name, Verdict.FAIL, reason, figures)
     if gate.compare:
-        relative = statistics.relative_harm(windows, phases=phases)
+        relative = statistics.relative_harm(windows, phases=phases) / gate.burst
         figures["worse_than_stable_evidence"] = round(relative, 3)
         if relative >= level:
             return Judgement(gate.name, Verdict.FAIL, _harm_reason(gate, figures, against="stable"), figures)
@@ -154,26 +160,29 @@ def judge_share(
 def _missing_evidence(
     gate: ShareGate, windows: Sequence[Counts], policy: Policy, figures: dict[str, Any]
 ) -> str:
-    need = -math.log(policy.beta)
-    health = statistics.absolute_health(windows, acceptable=gate.acceptable, limit=gate.limit)
-    figures["health_evidence"] = round(health, 3)
-    figures["promote_at"] = round(need, 3)
-    if health < need:
-        return f"evidence below the limit of {gate.limit:.2%} is {health:.2f} of {need:.2f}"
+    if gate.absolute:
+        need = -math.log(policy.beta)
+        health = (
+            statistics.absolute_health(windows, acceptable=gate.acceptable, limit=gate.limit) / gate.burst
+        )
+        figures["health_evidence"] = round(health, 3)
+        figures["promote_at"] = round(need, 3)
+        if health < need:
+            return f"evidence below the limit of {gate.limit:.2%} is {health:.2f} of {need:.2f}"
     if not gate.compare:
         return ""
     # "sick against stable" = worse by the odds ratio AND by the absolute effect. Either may be refuted,
     # each with half of the error rate.
     half = policy.beta / 2
-    relative = statistics.relative_health(windows, odds_ratio=gate.odds_ratio)
+    relative = statistics.relative_health(windows, odds_ratio=gate.odds_ratio) / gate.burst
     figures["not_worse_evidence"] = round(relative, 3)
     if relative >= -math.log(half):
         return ""
     stable_total = sum(w.stable_total for w in windows)
-    stable_low = statistics.interval(sum(w.stable_bad for w in windows), stable_total, half / 2)[0]
-    canary_high = statistics.interval(
-        sum(w.canary_bad for w in windows), sum(w.canary_total for w in windows), half / 2
-    )[1]
+    stable_bad, canary_bad = sum(w.stable_bad for w in windows), sum(w.canary_bad for w in windows)
+    canary_total = sum(w.canary_total for w in windows)
+    stable_low = statistics.interval(stable_bad / gate.burst, stable_total / gate.burst, half / 2)[0]
+    canary_high = statistics.interval(canary_bad / gate.burst, canary_total / gate.burst, half / 2)[1]
     effect = gate.limit - gate.acceptable
     figures["difference_at_most"] = round(canary_high - stable_low, 5)
     if canary_high - stable_low < max(effect, 0) or stable_total == 0:

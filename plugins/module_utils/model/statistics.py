@@ -133,7 +133,7 @@ def relative_health(windows: Sequence[Counts], *, odds_ratio: float) -> float:
     return -sum(odds_log_ratio(w, odds_ratio) for w in windows)
 
 
-def interval(bad: int, total: int, error: float) -> tuple[float, float]:
+def interval(bad: float, total: float, error: float) -> tuple[float, float]:
     """Confidence sequence of a bad share: holds at every look at once with probability ``1 - error``.
 
     From the Beta(1/2, 1/2) mixture of likelihood ratios. :returns: lower and upper bound.

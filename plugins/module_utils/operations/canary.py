@@ -16,7 +16,7 @@ from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.catalogue import parse_catalogue
 from . import canary_machine as machine
 from .canary_actions import pause, promote, resume_all, roll_back
-from .canary_kit import Kit, plan_from, settings_from
+from .canary_kit import Kit, settings_from
 from .canary_preflight import Preflight, check, current_stable
 from .canary_result import diffs_of, report, summary
 from .canary_run import Run
@@ -93,6 +93,10 @@ def start(kit: Kit, run_: Run, found: Preflight, notes: dict[str, Any], diffs: l
     if run_.journal.read() and run_.journal.active:
         run_.lease.release()
         raise RefusedError("another rollout of this service has begun meanwhile", rule="held")
+    image = run_.routes.image()
+    if image is not None:
+        notes["original"] = image
+        run_.routes.restore(image)
     machine.begin(run_, {**notes, "diffs": diffs})
     machine.drive(run_)
     return report(kit, run_)
@@ -114,7 +118,7 @@ def _continue(kit: Kit, state: Mapping[str, Any]) -> dict[str, Any]:
             **summary(kit, outcome="planned", reason=f"would continue run {state['run']}"),
             "changed": True,
         }
-    run_ = journalled_run(kit, state)
+    run_ = kit.journalled(state)
     run_.lease.acquire()
     run_.journal.read()
     if state["state"] == "paused":
@@ -122,20 +126,6 @@ def _continue(kit: Kit, state: Mapping[str, Any]) -> dict[str, Any]:
     machine.take_over(run_)
     machine.drive(run_)
     return report(kit, run_)
-
-
-def journalled_run(kit: Kit, state: Mapping[str, Any]) -> Run:
-    """A runner for the plan of a journal."""
-    plan = plan_from(state["plan"])
-    settings = settings_from(kit, stable=state["stable"], canary=state["canary"], journal=state)
-    meter = kit.meter(state["stable"], state["canary"], settings.gates)
-    meter.unknown_rate = float((state.get("baseline") or {}).get("unknown_rate") or 0.0)
-    meter.bound = str((state.get("baseline") or {}).get("bound") or "")
-    run_ = kit.run(plan, settings, meter)
-    image = state.get("original")
-    if image is not None and hasattr(run_.routes, "original"):
-        run_.routes.original = image
-    return run_
 
 
 def meter_notes(kit: Kit, meter: Any, found: Preflight) -> dict[str, Any]:

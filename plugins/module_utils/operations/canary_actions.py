@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RefusedError, WaitTimeout
 from ..model.phases import plan_phases
 from . import canary_machine as machine
-from .canary_kit import Kit, new_identity, plan_from, settings_from
-from .canary_measure import Look
+from .canary_kit import BlindMeter, Kit, settings_from
 from .canary_ports import FencedError
 from .canary_result import report, summary
-from .canary_run import Run
 from .canary_settings import read_wishes
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def roll_back(kit: Kit) -> dict[str, Any]:
             return _would(kit, f"would roll run {state['run']} back to {state['stable']}")
         if kit.journal.active and _asked(kit, "rollback", state):
             return _await_end(kit, state)
-        run = _journalled(kit, state)
+        run = kit.journalled(state)
         run.lease.acquire(steal=True)
         run.journal.read()
         machine.take_over(run)
@@ -56,7 +54,7 @@ def roll_back(kit: Kit) -> dict[str, Any]:
 def _undo(kit: Kit, *, stable: str, canary: str) -> dict[str, Any]:
     """Rollback after a promotion: the promoted version is the canary of a run that only rolls back."""
     settings = settings_from(kit, stable=stable, canary=canary)
-    run = kit.run(plan_phases(stable=stable, canary=canary, steps=[100]), settings, _Blind())
+    run = kit.run(plan_phases(stable=stable, canary=canary, steps=[100]), settings, BlindMeter())
     arm = run.arms.read()[stable]
     if not arm.ready:
         raise RefusedError(f"nothing was written: no ready endpoint: {arm.describe()}", rule="endpoints")
@@ -77,7 +75,7 @@ def promote(kit: Kit) -> dict[str, Any]:
         return _would(kit, f"would carry on run {state['run']}")
     if kit.journal.active and _asked(kit, "promote", state):
         return _await_end(kit, state)
-    run = _journalled(kit, state)
+    run = kit.journalled(state)
     run.lease.acquire(observe=True)
     state = run.journal.read()
     machine.take_over(run)
@@ -146,7 +144,7 @@ def _resume(kit: Kit) -> dict[str, Any] | None:
             return summary(kit, outcome="held", reason=str(refused))
         kit.lease.release()
         return {**summary(kit, outcome="released", reason=f"{held} died after its end"), "changed": True}
-    run = _journalled(kit, state)
+    run = kit.journalled(state)
     try:
         run.lease.acquire()
         state = run.journal.read()
@@ -189,31 +187,6 @@ def _await_end(kit: Kit, before: Mapping[str, Any]) -> dict[str, Any]:
         awaited="the end of the run",
         last_seen=str(kit.journal.state.get("step")),
     )
-
-
-def _journalled(kit: Kit, state: Mapping[str, Any]) -> Run:
-    kit.lease.identity = new_identity()
-    settings = settings_from(kit, stable=state["stable"], canary=state["canary"], journal=state)
-    meter: Any = _Blind()
-    if kit.wishes.prometheus is not None:
-        meter = kit.meter(state["stable"], state["canary"], settings.gates)
-        baseline = state.get("baseline") or {}
-        meter.unknown_rate, meter.bound = (
-            float(baseline.get("unknown_rate") or 0.0),
-            str(baseline.get("bound") or ""),
-        )
-    return kit.run(plan_from(state["plan"]), settings, meter)
-
-
-class _Blind:
-    """No metrics: enough to roll back, never enough to go on."""
-
-    def start(self) -> None:
-        """Nothing to count."""
-
-    def look(self, after: float) -> Any:
-        """Nothing can be measured."""
-        return Look(after, {}, problem="no Prometheus is configured")
 
 
 def _would(kit: Kit, reason: str) -> dict[str, Any]:

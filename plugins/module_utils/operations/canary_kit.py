@@ -23,7 +23,7 @@ from ..model.services import Condition, Mirror, Service, StringMatch, Variant
 from .canary_arms import Arms, is_ready
 from .canary_journal import Journal
 from .canary_lease import Lease
-from .canary_measure import Meter
+from .canary_measure import Look, Meter
 from .canary_objects import ForeignRoutes, OwnRoutes, Records, Shape
 from .canary_ports import Clock, SystemClock
 from .canary_proof import ProxyProver
@@ -180,7 +180,18 @@ class Kit:
             return str(error)
         return "" if done.returncode == 0 else f"the command in pod {name} ended with {done.returncode}"
 
-    def run(self, plan: Plan, settings: Settings, meter: Any) -> Run:
+    def journalled(self, state: Mapping[str, Any]) -> Run:
+        """A runner for the plan of a journal. Without Prometheus it can withdraw, but never go on."""
+        settings = settings_from(self, stable=state["stable"], canary=state["canary"], journal=state)
+        meter: Any = BlindMeter()
+        if self.wishes.prometheus is not None:
+            meter = self.meter(state["stable"], state["canary"], settings.gates)
+            baseline = state.get("baseline") or {}
+            meter.unknown_rate = float(baseline.get("unknown_rate") or 0.0)
+            meter.bound = str(baseline.get("bound") or "")
+        return self.run(plan_from(state["plan"]), settings, meter, image=state.get("original"))
+
+    def run(self, plan: Plan, settings: Settings, meter: Any, *, image: list[Any] | None = None) -> Run:
         """A runner for a plan."""
         routes = self.routes(settings.stable, settings.canary)
         catalogue = self.wishes.catalogue
@@ -189,6 +200,8 @@ class Kit:
         gateways = {gateway.workload_namespace for gateway in catalogue.gateways}
         namespaces = sorted({*catalogue.namespaces, *gateways, *(namespace for namespace, _ in callers)})
         held: dict[str, Shape] = {}
+        remembering = _Remembering(routes, held)
+        remembering.restore(image)
 
         def desired(weights: Mapping[str, int]) -> Mapping[str, Any]:
             shape = held.get("shape")
@@ -200,7 +213,7 @@ class Kit:
             clock=self.clock,
             lease=self.lease,
             journal=self.journal,
-            routes=_Remembering(routes, held),
+            routes=remembering,
             records=self.records,
             arms=Arms(
                 self.client,
@@ -244,6 +257,17 @@ class Kit:
         return run
 
 
+class BlindMeter:
+    """No metrics: enough to roll back, never enough to go on."""
+
+    def start(self) -> None:
+        """Nothing to count."""
+
+    def look(self, after: float) -> Look:
+        """Nothing can be measured."""
+        return Look(after, {}, problem="no Prometheus is configured")
+
+
 class _Remembering:
     """Routes that remember the last shape, so that the proof of an early phase knows its extra routes."""
 
@@ -261,6 +285,14 @@ class _Remembering:
     def stamp(self, fence: int) -> None:
         """Marks with a newer fence."""
         self._routes.stamp(fence)
+
+    def image(self) -> list[Any] | None:
+        """What a foreign object looks like before the run."""
+        return self._routes.image()
+
+    def restore(self, image: list[Any] | None) -> None:
+        """Tells a foreign object what it looked like before the run."""
+        self._routes.restore(image)
 
     def desired(self, shape: Shape) -> dict[str, Any]:
         """The object for a shape."""

@@ -10,9 +10,13 @@ Every state is in the journal before its writes happen, so a successor always kn
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
+from ..errors import ApiError
 from ..model.evidence import evidence_of, sha256_of
 from ..model.phases import Phase
 from ..model.release import ReleaseRecord
@@ -21,6 +25,7 @@ from .canary_ports import StoppedError, timestamp
 from .canary_run import HoldNeeded, PauseNeeded, PromoteNow, RestartNeeded, RollbackNeeded, Run
 
 MAX_RESTARTS = 3
+OUTAGE = 120.0  # seconds in which a failing API server is asked again
 
 
 def begin(run: Run, notes: dict[str, Any]) -> None:
@@ -85,8 +90,18 @@ def withdraw(run: Run, reason: str) -> dict[str, Any]:
     return _ended(run, lambda: roll_back(run, reason))
 
 
-def _ended(run: Run, act: Any) -> dict[str, Any]:
+def _ended(run: Run, act: Callable[[], None]) -> dict[str, Any]:
     """Turns every way in which an act can end into a state of the journal."""
+    try:
+        _turned(run, act)
+    except ApiError as error:
+        _after_outage(run, error)
+    with contextlib.suppress(ApiError):  # the end is written already; an unreleased Lease runs out by itself
+        run.lease.release()
+    return run.journal.state
+
+
+def _turned(run: Run, act: Callable[[], None]) -> None:
     try:
         act()
     except PauseNeeded as pause:
@@ -101,8 +116,39 @@ def _ended(run: Run, act: Any) -> dict[str, Any]:
             roll_back(run, str(stopped))
         else:
             run.save(f"left as it is: {stopped}", step="left")
-    run.lease.release()
-    return run.journal.state
+
+
+def _after_outage(run: Run, error: ApiError) -> None:
+    """The API server failed in mid-run. Nobody watched the canary meanwhile, so it is withdrawn (or what was
+    decided before is finished) as soon as the server answers, if the Lease is still ours.
+
+    :raises ApiError: the server refuses, or does not come back in time; a later run takes over.
+    """
+    deadline = run.clock.monotonic() + OUTAGE
+    while True:
+        if 400 <= error.status < 500 and error.status not in (408, 409, 429):
+            raise error
+        try:
+            run.lease.renew()
+            run.journal.read()
+            _turned(run, functools.partial(_decided, run, error))
+            return
+        except ApiError as again:
+            if run.clock.monotonic() >= deadline:
+                raise
+            error = again
+            run.clock.sleep(2.0)
+
+
+def _decided(run: Run, error: ApiError) -> None:
+    """The one next action of a journal whose run lost sight of its canary."""
+    state = run.journal.state
+    if state.get("state") == "promoting":
+        promote(run)
+    elif state.get("state") == "holding":
+        hold_on(run, str(state.get("reason")))
+    elif run.journal.active:
+        roll_back(run, str(state.get("reason") or f"the API server failed: {error}"))
 
 
 def _phases(run: Run) -> None:

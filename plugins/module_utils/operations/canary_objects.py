@@ -70,6 +70,13 @@ class OwnRoutes:
         check_sums(desired)
         return self._put(lambda _live: desired, fence)
 
+    def image(self) -> list[Any] | None:
+        """Nothing to keep: the catalogue renders the object at any time."""
+        return None
+
+    def restore(self, image: list[Any] | None) -> None:
+        """Nothing to restore."""
+
     def stamp(self, fence: int) -> None:
         """Marks the live object with a newer fence and changes nothing else: from now on writes of an older
         runner fail."""
@@ -135,6 +142,10 @@ class ForeignRoutes:
         """Makes the split routes of the object follow the shape."""
         return self._put(lambda live: self._with(live, shape), fence)
 
+    def restore(self, image: list[Any] | None) -> None:
+        """The route lists before the run, from its journal."""
+        self.original = image
+
     def stamp(self, fence: int) -> None:
         """Marks the object with a newer fence."""
         self._put(lambda live: live, fence)
@@ -155,7 +166,7 @@ class ForeignRoutes:
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 
-    def image(self) -> list[Any]:
+    def image(self) -> list[Any] | None:
         """The route lists as they are now, for the journal."""
         live = self.read() or {"spec": {}}
         return [route.get("route") for route in live["spec"].get("http") or []]

@@ -186,15 +186,20 @@ def _gates_on_stable(
 
 def evidence_needed(gate: ShareGate, policy: Policy, share: float) -> int | None:
     """Canary requests that a version as good as stable is expected to need; ``None`` = it never passes."""
-    absolute = statistics.requests_for_health(
-        share, acceptable=gate.acceptable, limit=gate.limit, error=policy.beta
-    )
-    if absolute is None or not gate.compare:
-        return absolute
+    requests = 10
+    if gate.absolute:
+        absolute = statistics.requests_for_health(
+            share, acceptable=gate.acceptable, limit=gate.limit, error=policy.beta
+        )
+        if absolute is None:
+            return None
+        requests = max(requests, round(absolute * gate.burst))
+    if not gate.compare:
+        return requests
     effect, error = gate.limit - gate.acceptable, policy.beta / 4
-    requests = max(absolute, 10)
     while requests < 10_000_000:
-        if statistics.interval(round(share * requests), requests, error)[1] - share < effect:
+        counted = requests / gate.burst
+        if statistics.interval(share * counted, counted, error)[1] - share < effect:
             return requests
         requests = round(requests * 1.1) + 1
     return None

@@ -58,6 +58,12 @@ class Routes(Protocol):
     def desired(self, shape: Shape) -> dict[str, Any]:
         """The object for a shape."""
 
+    def image(self) -> list[Any] | None:
+        """What has to be kept to give a foreign object back byte for byte."""
+
+    def restore(self, image: list[Any] | None) -> None:
+        """The image of a journal."""
+
 
 class RecordStore(Protocol):
     """The release record."""

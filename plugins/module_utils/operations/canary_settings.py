@@ -164,20 +164,28 @@ def read_wishes(params: Mapping[str, Any], service_name: str, catalogue: Catalog
 def read_gates(reader: Reader, params: Mapping[str, Any]) -> tuple[tuple[ShareGate, ...], float | None]:
     """The share gates, and the latency limit in milliseconds (``None`` = from the stable version)."""
     gates = []
-    fields = {"acceptable", "limit", "odds_ratio", "compare"}
+    fields = {"acceptable", "limit", "odds_ratio", "compare", "burst"}
     errors = reader.mapping("errors", params.get("errors") or {}, fields)
     gates.append(_share_gate(reader, "errors", errors, acceptable=0.005, limit=0.02))
     max_ms = None
     if params.get("latency") is not None:
         latency = reader.mapping("latency", params["latency"], {*fields, "max_ms"})
-        gates.append(_share_gate(reader, "latency", latency, acceptable=0.05, limit=0.2))
+        gates.append(_share_gate(reader, "latency", latency, acceptable=0.05, limit=0.2, burst=5.0))
         if latency.get("max_ms") is not None:
             max_ms = reader.number("latency.max_ms", latency["max_ms"])
+        elif not gates[-1].compare:
+            reader.problem("latency", "has neither max_ms nor compare, so it would judge nothing", "gate")
     return tuple(gates), max_ms
 
 
 def _share_gate(
-    reader: Reader, name: str, given: Mapping[str, Any], *, acceptable: float, limit: float
+    reader: Reader,
+    name: str,
+    given: Mapping[str, Any],
+    *,
+    acceptable: float,
+    limit: float,
+    burst: float = 1.0,
 ) -> ShareGate:
     gate = ShareGate(
         name=name,
@@ -185,7 +193,11 @@ def _share_gate(
         limit=reader.share(f"{name}.limit", given.get("limit", limit)),
         odds_ratio=reader.number(f"{name}.odds_ratio", given.get("odds_ratio", 3.0)),
         compare=bool(given.get("compare", True)),
+        absolute=name != "latency" or given.get("max_ms") is not None,
+        burst=reader.number(f"{name}.burst", given.get("burst", burst)),
     )
+    if gate.burst < 1:
+        reader.problem(f"{name}.burst", f"is {gate.burst:g}, below 1", "gate")
     if gate.acceptable >= gate.limit:
         reader.problem(f"{name}.limit", f"{gate.limit:g} is not above acceptable {gate.acceptable:g}", "gate")
     if gate.odds_ratio <= 1:

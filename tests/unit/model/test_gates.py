@@ -151,3 +151,23 @@ def test_impossible_counter_values_measure_nothing(value: float) -> None:
 def test_a_doubled_series_measures_nothing() -> None:
     with pytest.raises(ValueError, match="twice"):
         Ledger().advance([sample(1, pod="a"), sample(2, pod="a")])
+
+
+def test_a_burst_of_slow_requests_weighs_less_than_as_many_single_ones() -> None:
+    single = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False)
+    bursts = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False, burst=5.0)
+    windows = [Counts(1, 60, 9, 540, 12)]
+    options = {"policy": Policy(), "phases": 5, "phase": 1, "minimum_requests": 1, "promotion": False}
+    assert judge_share(single, windows, gates=[single], **options).verdict is Verdict.FAIL
+    assert judge_share(bursts, windows, gates=[bursts], **options).verdict is Verdict.PASS
+    lasting = windows * 8
+    assert judge_share(bursts, lasting, gates=[bursts], **options).verdict is Verdict.FAIL
+
+
+def test_a_slow_minute_of_both_arms_is_no_evidence_without_an_absolute_limit() -> None:
+    gate = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False)
+    windows = [Counts(1, 100, 60, 300, 180)] * 5
+    verdict = judge_share(
+        gate, windows, policy=Policy(), gates=[gate], phases=5, phase=1, minimum_requests=1, promotion=False
+    )
+    assert verdict.verdict is Verdict.PASS

@@ -222,6 +222,7 @@ class Switch:
         self.kill_at = kill_at
         self.before = before
         self.after_call = after_call
+        self.fail_at: dict[int, str] = {}  # call number -> "lost request" or "lost answer"
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.cluster, name)
@@ -230,8 +231,14 @@ class Switch:
             self.calls += 1
             if self.kill_at == self.calls and self.before:
                 raise Killed
+            fault = self.fail_at.get(self.calls)
+            if fault == "lost request":
+                raise ApiError("the API server is gone", status=503, reason="ServiceUnavailable")
             try:
-                return method(*args, **options)
+                answer = method(*args, **options)
+                if fault == "lost answer":
+                    raise ApiError("connection reset", status=0, reason="Reset")
+                return answer
             finally:
                 if self.after_call:
                     self.after_call()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_machine as machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_objects import (
     Shape,
@@ -192,8 +193,6 @@ def test_the_successor_may_die_too(kill_second_at: int) -> None:
 
 def test_two_runners_at_once_fifty_times() -> None:
     """Both start in every possible interleaving of their first calls: one acts, one is refused."""
-    from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
-
     for turn in range(50):
         shop = Shop()
         late = shop.run(identity="runner-2")
@@ -226,3 +225,31 @@ def test_two_runners_at_once_fifty_times() -> None:
         assert refused
         assert "held by runner-1" in refused[0]
         assert NAMESPACE == "shop"
+
+
+@pytest.mark.parametrize("fault", ["lost request", "lost answer"])
+@pytest.mark.parametrize("prepare", [healthy, sick_later], ids=["healthy", "sick-later"])
+def test_every_api_fault(prepare: Callable[[Shop], None], fault: str) -> None:
+    """One call fails, with or without its effect: the run ends at a legal state by itself, or names the error
+    before anything was at stake."""
+    total = calls_of_a_full_run(prepare)
+    for number in range(1, total + 1):
+        shop = Shop()
+        prepare(shop)
+
+        def watch(shop: Shop = shop) -> None:
+            check_invariants(shop)
+
+        switch = Switch(shop.cluster, after_call=watch)
+        switch.fail_at = {number: fault}
+        try:
+            outcome = first_run(shop.run(switch))["outcome"]
+        except (ApiError, RefusedError):
+            assert shop.share() in (0, 100), f"call {number}: a split is left that nobody watches"
+            shop.clock.sleep(31)
+            outcome = next_run(shop, orphan="continue")
+        assert outcome in ("promoted", "rolled_back")
+        if prepare is sick_later:
+            assert outcome == "rolled_back"
+        assert shop.share() == {"promoted": 100, "rolled_back": 0}[outcome], f"call {number}"
+        assert shop.record()["stable"] == {"promoted": "v2", "rolled_back": "v1"}[outcome]
