@@ -1,0 +1,77 @@
+"""Whatever the schema accepts, the cluster accepts: CRD schemas with their CEL rules, and istiod's webhook.
+
+CATALOGUES sets how many are generated (default 60).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import object_id
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import mesh_resources
+from catalogues import catalogues
+from hypothesis import HealthCheck, Phase, given, settings
+
+NOTICE = "EnvoyFilter exposes internal implementation details"
+SERVICE = {
+    "name": "api",
+    "ports": [{"name": "http", "number": 80, "protocol": "http"}],
+    "versions": {"v1": {}},
+}
+
+
+def verdicts(client: KubeClient, objects: list[dict[str, Any]]) -> list[str]:
+    """Refusals and warnings of a server-side dry-run of each object; the EnvoyFilter notice is expected."""
+
+    def ask(obj: dict[str, Any]) -> list[str]:
+        try:
+            response = client.apply(obj, dry_run=True)
+        except ApiError as error:
+            return [f"{object_id(obj)}: {error.message}"]
+        return [] if response else [f"{object_id(obj)}: no answer"]
+
+    refused = [line for lines in client.in_parallel(ask, objects) for line in lines]
+    warned = [text for text in client.warnings if NOTICE not in text]
+    return refused + warned
+
+
+def test_the_webhook_judges(client: KubeClient, namespaces: None) -> None:
+    """Without this the property below would hold on a cluster whose webhook fails open."""
+    configuration = client.list("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").items
+    policies = {
+        hook["failurePolicy"]
+        for item in configuration
+        if item["metadata"]["name"].startswith("istio")
+        for hook in item["webhooks"]
+    }
+    assert policies == {"Fail"}
+    bad = mesh_resources({"mesh_name": "shop", "mesh_namespace": "shop", "mesh_services": [SERVICE]})
+    routes = next(obj for obj in bad if obj["metadata"]["name"] == "api-routes")
+    routes["spec"]["http"][0]["route"][0]["weight"] = -1
+    with pytest.raises(ApiError, match="weight"):
+        client.apply(routes, dry_run=True)
+
+
+def test_warnings_are_heard(client: KubeClient, namespaces: None) -> None:
+    limited = SERVICE | {"rate_limit": {"requests": 5, "per": "1s"}}
+    client.warnings.clear()
+    for obj in mesh_resources({"mesh_name": "shop", "mesh_namespace": "shop", "mesh_services": [limited]}):
+        client.apply(obj, dry_run=True)
+    assert any(NOTICE in text for text in client.warnings)
+
+
+@settings(
+    max_examples=int(os.environ.get("CATALOGUES", "60")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+)
+@given(raw=catalogues())
+def test_no_refusal_and_no_warning(client: KubeClient, namespaces: None, raw: dict[str, Any]) -> None:
+    client.warnings.clear()
+    assert verdicts(client, mesh_resources(raw)) == []
