@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+
+if not importlib.util.find_spec("cryptography"):
+    sys.exit(
+        f"lab: {sys.executable} lacks the package cryptography: use the Python of the virtual environment"
+    )
 
 from .cluster import DEFAULT_NAME, Cluster, known_clusters, read_cluster
 from .errors import LabError
@@ -108,6 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    # `su` gives root a PATH without the directories of ip, iptables and runc
+    os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     try:
         return run(parser().parse_args(argv))
     except LabError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 from . import containerd, host, images, pki, requirements
 from .cluster import CLUSTERS, Cluster, allocate, check_name, read_cluster
 from .errors import LabError
-from .essentials import apply_roles, deploy_dns
+from .essentials import apply_roles, clean_environment, deploy_dns
 from .everything import Build, build_everything
 from .places import LAB, cache_root, locked, state_root
 from .plan import make_plan
@@ -75,7 +76,7 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
             return existing
         if existing:
             say(f"cluster {name!r}: {why}; starting from nothing")
-            _remove(existing, grace=0)
+        _remove(existing or _unrecorded(name), grace=0)
         cluster = allocate(name)
         requirements.check_memory(_MEMORY[node], Path("/proc/meminfo").read_text())
         host.check_addresses(cluster)
@@ -103,9 +104,7 @@ def down(name: str) -> None:
     """Leave nothing of cluster `name`: no process, mount, link, route, cgroup or state, whatever is there."""
     check_name(name)
     with _cluster_lock(name):
-        # without its record the number is lost, but its processes are found, and its link dies with them
-        cluster = read_cluster(name) or Cluster(name, CLUSTERS)
-        _remove(cluster, grace=5.0)
+        _remove(read_cluster(name) or _unrecorded(name), grace=5.0)
     say(f"cluster {name!r} is down")
 
 
@@ -113,6 +112,12 @@ def inspect(cluster: Cluster) -> Health:
     """Look at processes and at what the last start recorded."""
     state = cluster.state
     return Health(find_tree(cluster), _read_json(state / "up.json"), _read_json(state / "status.json"))
+
+
+def _unrecorded(name: str) -> Cluster:
+    """Stands for a cluster whose record was lost: its number is unknown, but its processes are found anyhow,
+    and its link dies with them."""
+    return Cluster(name, CLUSTERS)
 
 
 def _remove(cluster: Cluster, grace: float) -> None:
@@ -142,6 +147,7 @@ def _start(cluster: Cluster, build: Build, *, node: bool) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=clean_environment(os.environ),
             start_new_session=True,
             cwd="/",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def check_system() -> None:
         raise LabError("the lab needs Linux: it runs real pods in kernel namespaces")
     if os.geteuid() != 0:
         raise LabError("the lab needs root: it makes namespaces, network links and mounts (try sudo)")
+    check_places()
     if os.uname().machine != "x86_64":
         raise LabError(f"the lab runs on x86_64 only, this is {os.uname().machine}")
     if missing := missing_capabilities(Path("/proc/self/status").read_text()):
@@ -53,6 +55,16 @@ def missing_capabilities(status: str) -> list[str]:
     """Names of needed capabilities that the CapEff line of a /proc/PID/status text does not contain."""
     mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
     return [name for name, number in CAPABILITIES.items() if not mask >> number & 1]
+
+
+def check_places() -> None:
+    """Directories that a cluster can live in: not where it hides the host's, short enough for a socket path,
+    and without the characters that separate layers in the options of an overlay mount."""
+    for variable, root in (("LAB_STATE", state_root()), ("LAB_CACHE", cache_root())):
+        if any(root.is_relative_to(hidden) for hidden in ("/run", "/var/run", "/var/log", "/proc", "/sys")):
+            raise LabError(f"{variable} cannot be {root}: each cluster has a directory of its own there")
+        if not re.fullmatch(r"[\w./@+-]{1,60}", str(root)):
+            raise LabError(f"{variable} cannot be {root}: at most 60 letters, digits and ./@+-_")
 
 
 def check_memory(needed: int, meminfo: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -158,6 +159,15 @@ def test_a_record_that_was_lost_does_not_keep_down_from_working(b):
     while traces("b", cluster.index) and time.monotonic() < deadline:
         time.sleep(0.1)  # the kernel removes the link with the namespace, a moment later
     assert traces("b", cluster.index) == []
+
+
+def test_a_lost_state_directory_does_not_confuse_the_next_up(second):
+    second.up("--control-plane-only")
+    orphan = second.pid("init")
+    shutil.rmtree(read_cluster("b2").state)
+    second.up("--control-plane-only")
+    assert second.pid("init") != orphan
+    assert not Path(f"/proc/{orphan}").exists()
 
 
 def test_down_leaves_nothing(b):

@@ -7,6 +7,8 @@ import ipaddress
 import json
 import shutil
 import tarfile
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +155,16 @@ def test_a_cluster_shares_blobs_but_owns_its_databases(tmp_path):
     assert (source / "bolt" / "meta.db").read_text() == "database"
 
 
+def test_a_cluster_on_another_file_system_gets_copies(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "meta.db").write_text("database")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        copy_root(tmp_path, Path(elsewhere) / "root")
+        copy = Path(elsewhere) / "root" / "meta.db"
+        assert copy.read_text() == "database"
+        assert not copy.samefile(tmp_path / "root" / "meta.db")
+
+
 def test_the_images_of_every_stamp_are_there():
     names = references(["1.31.0", "1.31.1"])
     assert {"lab.local/pilot:1.31.1", "lab.local/proxyv2:1.31.0", "lab.local/service:1"} <= set(names)
@@ -210,6 +222,16 @@ def test_what_cannot_be_helped_is_one_sentence(monkeypatch, attribute, value, sa
     with pytest.raises(LabError, match=said) as caught:
         requirements.check_system()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path", ["/run/lab", "/var/log/x", "/srv/a:b", "/srv/with space", "/srv/" + "x" * 60]
+)
+def test_directories_that_a_cluster_cannot_live_in(monkeypatch, tmp_path, path):
+    requirements.check_places()
+    monkeypatch.setenv("LAB_STATE", path)
+    with pytest.raises(LabError, match="LAB_STATE cannot be"):
+        requirements.check_places()
 
 
 def test_routes_of_the_host_that_overlap_are_found():

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from lab.__main__ import main
 from lab.cluster import Cluster, allocate
-from lab.essentials import rbac_documents
+from lab.essentials import clean_environment, rbac_documents
 from lab.everything import Build
 from lab.lifecycle import Health, last_lines
 from lab.pki import OPERATOR, write_credentials
@@ -105,6 +105,11 @@ def test_the_key_of_a_build_changes_with_every_part(tmp_path):
         changed = [path.with_name(path.name + "x") if number == at else path for at, path in enumerate(parts)]
         assert Build(*changed).key() != key
     assert Build(parts[0], parts[1], None).key() != key
+
+
+def test_proxies_of_the_person_are_not_the_clusters():
+    given = {"PATH": "/bin", "https_proxy": "http://proxy:3128", "NO_PROXY": "x", "HTTP_PROXY": "y"}
+    assert clean_environment(given) == {"PATH": "/bin"}
 
 
 def test_roles_are_read_from_every_yaml_file_in_order(tmp_path):
