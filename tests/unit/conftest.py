@@ -1,9 +1,9 @@
-"""Makes `ansible_collections.servicemesh.istio` importable from the checkout."""
+"""Makes `ansible_collections.servicemesh.istio`, `lab` and `tools` importable from the checkout."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
-sys.path.insert(0, str(COLLECTIONS))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "collections"), str(ROOT)]

@@ -1,0 +1,95 @@
+"""What the repository says twice says the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools import dependencies, environments
+
+ROOT = Path(__file__).resolve().parents[3]
+
+FRAGMENT = "servicemesh.istio.cluster"
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def documentation(path: Path) -> dict[str, Any]:
+    found = re.search(
+        r'^DOCUMENTATION = r?"""(.*?)"""', path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert found, f"{path.name} has no DOCUMENTATION"
+    return dict(yaml.safe_load(found[1]))
+
+
+def modules() -> dict[str, dict[str, Any]]:
+    return {
+        path.stem: documentation(path) for path in sorted((ROOT / "plugins" / "modules").glob("[a-z]*.py"))
+    }
+
+
+def test_the_action_group_is_the_modules_with_connection_options() -> None:
+    """One member that lacks an option makes `module_defaults: group/...` fail for every task."""
+    connected = {
+        name for name, text in modules().items() if FRAGMENT in text.get("extends_documentation_fragment", [])
+    }
+    assert connected
+    assert set(load("meta/runtime.yml")["action_groups"]["cluster"]) == connected
+
+
+def test_every_module_runs_in_the_controller_too() -> None:
+    assert {path.stem for path in (ROOT / "plugins" / "action").glob("[a-z]*.py")} == set(modules())
+
+
+def test_one_range_for_kubernetes_core() -> None:
+    name, range_ = dependencies.RANGE.split(":")
+    entries = load("collections/requirements.yml")["collections"]
+    assert load("galaxy.yml")["dependencies"] == {name: range_}
+    assert entries[0] == {"name": ".", "type": "dir"}
+    assert {"name": name, "version": range_} in entries
+
+
+def test_the_lowest_ansible_core_is_tested() -> None:
+    lowest = re.fullmatch(r">=(\d+\.\d+)\.0", load("meta/runtime.yml")["requires_ansible"])
+    assert lowest
+    pinned = {
+        match[1]
+        for path in (ROOT / "requirements").glob("core-*.txt")
+        for match in re.finditer(r"^ansible-core==(\d+\.\d+)\.", path.read_text(), re.MULTILINE)
+    }
+    assert lowest[1] in pinned
+    assert f"ansible-core>={lowest[1]}.0" in (ROOT / "requirements.txt").read_text()
+
+
+def test_every_requirement_is_pinned() -> None:
+    for path in sorted((ROOT / "requirements").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            text = line.split("#")[0].strip()
+            assert not text or text.startswith("-r ") or re.fullmatch(r"[A-Za-z0-9_.-]+==[\w.]+", text), (
+                f"{path.name}: {line}"
+            )
+
+
+def test_a_changed_requirement_changes_the_stamp(tmp_path: Path, monkeypatch: Any) -> None:
+    """Included files count too, or a new pin would not reach an existing environment."""
+    monkeypatch.setattr(environments, "REQUIREMENTS", tmp_path)
+    (tmp_path / "outer.txt").write_text("-r inner.txt\n")
+    (tmp_path / "inner.txt").write_text("one==1\n")
+    before = environments._digest("outer")
+    (tmp_path / "inner.txt").write_text("one==2\n")
+    assert environments._digest("outer") != before
+
+
+def test_playbook_names_work_as_part_of_the_collection() -> None:
+    """`servicemesh.istio.verify-all` cannot be found: only identifiers can."""
+    for path in (ROOT / "playbooks").glob("*.yml"):
+        assert path.name.split(".")[0].isidentifier(), path.name
+
+
+def test_no_sanity_exceptions() -> None:
+    assert not list((ROOT / "tests" / "sanity").glob("ignore-*.txt"))
