@@ -22,9 +22,9 @@ def bench(cluster: str) -> int:
 
 
 def prepare(cluster: str) -> int:
-    """A cluster with the operator's rights."""
+    """A cluster that did not exist before."""
+    lab.down(cluster)
     lab.up(cluster)
-    lab.grant_rights(cluster)
     return 1
 
 

@@ -37,7 +37,6 @@ def build(name: str, keep: Sequence[int] = ()) -> None:
     """Cluster, shop, mesh, proof. The caller holds the lock; playbooks inherit the descriptors `keep`."""
     with timed(f"cluster {name!r}"):
         lab.up(name)
-    lab.grant_rights(name)
     with timed("demo shop"):
         lab.deploy_shop(name, keep)
     authority = authority_file(name)

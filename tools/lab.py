@@ -16,11 +16,8 @@ from lab.errors import LabError
 from lab.everything import build_everything
 from lab.places import state_root
 
-from .paths import ROOT
 from .processes import run
 from .screen import SetupError, say, timed
-
-RIGHTS = ROOT / "docs" / "rbac" / "site.yaml"
 
 
 def cluster_name() -> str:
@@ -39,18 +36,13 @@ def lock_file(name: str) -> Path:
 
 
 def up(name: str, keep: Sequence[int] = ()) -> None:
-    """Build what is missing and start the cluster; nothing happens when it already runs."""
+    """Build what is missing, start the cluster, grant its operator docs/rbac; quick when all that is done."""
     _python_module("lab", "up", "--name", name, keep=keep)
 
 
 def down(name: str) -> None:
     """Remove the cluster."""
     _python_module("lab", "down", "--name", name)
-
-
-def grant_rights(name: str) -> None:
-    """Give the operator the documented rights, and nothing more."""
-    kubectl(name, "apply", "--server-side", "--force-conflicts", "-f", str(RIGHTS))
 
 
 def deploy_shop(name: str, keep: Sequence[int] = ()) -> None:
@@ -105,7 +97,6 @@ def main(command: str) -> int:
             down(name)
             return 0
         up(name)
-        grant_rights(name)
         with timed("demo shop"):
             deploy_shop(name)
     except SetupError as error:
