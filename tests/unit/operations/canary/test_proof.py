@@ -1,0 +1,254 @@
+"""Proof in dumps of proxies, and writes to VirtualServices of others."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_machine as machine
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_objects import (
+    ForeignRoutes,
+    Shape,
+    check_sums,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_ports import FencedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_proof import (
+    ProxyProver,
+    certificate_fault,
+    expected_splits,
+    held_splits,
+)
+from canary_fakes import NAMESPACE, SERVICE, FakeClock, Listing, Shop, Switch
+from test_machine import NOTES
+
+HOST = "product.shop.svc.cluster.local"
+
+
+def dump(*routes: dict[str, int]) -> list[dict[str, Any]]:
+    entries = []
+    for weights in routes:
+        clusters = [{"name": f"outbound|3000|{s}|{HOST}", "weight": w} for s, w in weights.items()]
+        action = (
+            {"cluster": clusters[0]["name"]}
+            if len(clusters) == 1
+            else {"weighted_clusters": {"clusters": clusters}}
+        )
+        entries.append({"name": "split", "route": action})
+    other = {"route": {"cluster": "outbound|3000||other.shop.svc.cluster.local"}}
+    return [{"route_config": {"name": "3000", "virtual_hosts": [{"name": "x", "routes": [*entries, other]}]}}]
+
+
+def test_held_equals_expected_only_for_the_same_split() -> None:
+    shop = Shop()
+    wanted = expected_splits(shop.render(Shape({"v1": 90, "v2": 10})))
+    assert held_splits(dump({"v1": 90, "v2": 10}), HOST) == wanted
+    assert held_splits(dump({"v1": 75, "v2": 25}), HOST) != wanted
+    assert held_splits(dump({"v1": 90, "v2": 10}, {"v1": 75, "v2": 25}), HOST) != wanted
+    assert held_splits(dump({"v1": 90, "v2": 10}), "other.shop.svc.cluster.local") == frozenset()
+
+
+class Pods:
+    """A cluster whose proxies answer what the test says."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+        self.asked = 0
+
+    def list(self, *_: Any, **__: Any) -> Listing:
+        return Listing([pod(name) for name in self.answers])
+
+    def in_parallel(self, function: Any, items: Any, **_: Any) -> list[Any]:
+        return [function(item) for item in items]
+
+    def exec(self, namespace: str, name: str, container: str, command: Any, **_: Any) -> Any:
+        self.asked += 1
+        answer = self.answers[name]
+        answer = answer.pop(0) if isinstance(answer, list) and len(answer) > 1 else answer
+        answer = answer[0] if isinstance(answer, list) else answer
+        if isinstance(answer, Exception):
+            raise answer
+
+        class Result:
+            stdout = json.dumps({"configs": answer["dump"]}) if answer["dump"] else ""
+            stderr = ""
+            returncode = 0
+
+        return Result()
+
+
+def pod(name: str) -> dict[str, Any]:
+    proxy = {"name": "istio-proxy", "image": "proxyv2:1.31.0", "args": ["proxy", "sidecar"]}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": {"app": name},
+            "annotations": {"sidecar.istio.io/status": '{"containers":["istio-proxy"]}'},
+        },
+        "spec": {"serviceAccountName": name, "containers": [proxy]},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [
+                {"name": "istio-proxy", "ready": True, "started": True, "state": {"running": {}}}
+            ],
+        },
+    }
+
+
+def prover(pods: Pods, **options: Any) -> ProxyProver:
+    shop = Shop()
+    return ProxyProver(
+        pods,
+        FakeClock(),
+        desired=lambda weights: shop.render(Shape(dict(weights))),
+        host=HOST,  # type: ignore[arg-type]
+        namespace=NAMESPACE,
+        ports=[3000],
+        labels={},
+        timeout=5.0,
+        **options,
+    )
+
+
+GOOD, OLD = {"dump": dump({"v1": 90, "v2": 10})}, {"dump": dump({"v1": 100})}
+WEIGHTS = {"v1": 90, "v2": 10}
+
+
+def test_a_late_proxy_is_waited_for() -> None:
+    pods = Pods({"fast": GOOD, "late": [OLD, OLD, GOOD]})
+    proof = prover(pods).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies) == ("pass", 2)
+    assert pods.asked == 4, "a proxy that holds the routes is not asked again"
+
+
+def test_a_proxy_that_never_follows_is_named() -> None:
+    proof = prover(Pods({"fast": GOOD, "stuck": OLD})).routes(WEIGHTS, lambda: None)
+    assert proof.status == "fail"
+    assert "shop/stuck" in proof.detail
+
+
+def test_a_proxy_that_does_not_import_the_host_does_not_matter() -> None:
+    proof = prover(Pods({"fast": GOOD, "stranger": {"dump": []}})).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies) == ("pass", 1)
+
+
+def test_nobody_who_routes_there_is_no_pass() -> None:
+    assert prover(Pods({"stranger": {"dump": []}})).routes(WEIGHTS, lambda: None).status == "cannot tell"
+
+
+def test_no_right_to_exec_is_cannot_tell() -> None:
+    denied = ApiError("forbidden", status=403, reason="Forbidden")
+    proof = prover(Pods({"fast": GOOD, "closed": denied})).routes(WEIGHTS, lambda: None)
+    assert proof.status == "cannot tell"
+    assert "no right to exec" in proof.detail
+
+
+def certs(**changes: Any) -> str:
+    chain = {
+        "expiration_time": "2026-11-24T00:00:00Z",
+        "subject_alt_names": [{"uri": "spiffe://cluster.local/ns/a/sa/b"}],
+    }
+    return json.dumps({"certificates": [{"cert_chain": [{**chain, **changes}]}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (certs(), ""),
+        (certs(expiration_time="2026-11-22T00:00:00Z"), "expired"),
+        (certs(subject_alt_names=[{"uri": "spiffe://cluster.local/ns/a/sa/other"}]), "not spiffe://"),
+        (certs(expiration_time="soon"), "without an end"),
+        ('{"certificates": []}', "no certificate"),
+        ("<html>", "no certificates"),
+    ],
+)
+def test_certificates(text: str, fault: str) -> None:
+    found = certificate_fault(text, "cluster.local/ns/a/sa/b", 1_795_400_000.0, "pod")
+    assert fault in found
+    assert bool(found) == bool(fault)
+
+
+def foreign_shop() -> tuple[Shop, dict[str, Any]]:
+    shop = Shop()
+    theirs = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "theirs", "namespace": NAMESPACE, "labels": {"team": "a"}},
+        "spec": {
+            "hosts": [SERVICE],
+            "http": [
+                {
+                    "match": [{"uri": {"prefix": "/x"}}],
+                    "fault": {"abort": {"httpStatus": 418}},
+                    "route": [{"destination": {"host": "elsewhere"}}],
+                },
+                {"route": [{"destination": {"host": SERVICE, "subset": "v1"}}], "mirror": {"host": "shadow"}},
+            ],
+        },
+    }
+    return shop, shop.cluster.put(theirs)
+
+
+def foreign_run(shop: Shop, **options: Any) -> Any:
+    run = shop.run()
+    routes = ForeignRoutes(Switch(shop.cluster), "theirs", NAMESPACE, shop.split, **options)  # type: ignore[arg-type]
+    run.routes = routes
+    shop.share = lambda: shop.split.canary_share(shop.cluster.peek("VirtualService", "theirs"))  # type: ignore[method-assign]
+    routes.original = routes.image()
+    return run
+
+
+def drive(run: Any) -> dict[str, Any]:
+    run.lease.acquire()
+    run.journal.read()
+    machine.begin(run, NOTES)
+    return machine.drive(run)
+
+
+def test_a_foreign_virtual_service_is_given_back_byte_for_byte() -> None:
+    shop, before = foreign_shop()
+    shop.sick = 0.4
+    assert drive(foreign_run(shop))["outcome"] == "rolled_back"
+    after = shop.cluster.peek("VirtualService", "theirs")
+    assert after
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+
+
+def test_a_foreign_virtual_service_is_promoted_and_keeps_everything_else() -> None:
+    shop, before = foreign_shop()
+    assert drive(foreign_run(shop))["outcome"] == "promoted"
+    after = shop.cluster.peek("VirtualService", "theirs")
+    assert after
+    assert after["spec"]["http"][0] == before["spec"]["http"][0]
+    changed = copy.deepcopy(after["spec"]["http"][1])
+    assert changed.pop("route")[0]["destination"]["subset"] == "v2"
+    assert changed == {"mirror": {"host": "shadow"}}
+
+
+def test_a_gitops_controller_is_not_fought() -> None:
+    shop, before = foreign_shop()
+    live = shop.cluster.peek("VirtualService", "theirs")
+    assert live
+    live["metadata"]["labels"]["argocd.argoproj.io/instance"] = "shop"
+    with pytest.raises(RefusedError, match="argocd"):
+        foreign_run(shop).routes.write(Shape({"v1": 50, "v2": 50}), 1)
+    assert shop.cluster.peek("VirtualService", "theirs")["spec"] == before["spec"]  # type: ignore[index]
+
+
+def test_an_older_fence_cannot_write_a_foreign_object() -> None:
+    shop, _ = foreign_shop()
+    routes = foreign_run(shop).routes
+    routes.stamp(5)
+    with pytest.raises(FencedError):
+        routes.write(Shape({"v1": 50, "v2": 50}), 4)
+
+
+def test_weights_that_do_not_sum_are_refused() -> None:
+    bad = {"metadata": {"name": "x"}, "spec": {"http": [{"route": [{"weight": 50}, {"weight": 40}]}]}}
+    with pytest.raises(RefusedError, match="do not sum to 100"):
+        check_sums(bad)
