@@ -93,3 +93,20 @@ def test_playbook_names_work_as_part_of_the_collection() -> None:
 
 def test_no_sanity_exceptions() -> None:
     assert not list((ROOT / "tests" / "sanity").glob("ignore-*.txt"))
+
+
+def test_every_playbook_has_a_page() -> None:
+    """The pages of one family, such as canary_*, are one."""
+    pages = {path.stem for path in (ROOT / "docs" / "playbooks").glob("*.md")}
+    playbooks = {path.name.split(".")[0] for path in (ROOT / "playbooks").glob("*.yml")}
+    assert pages
+    assert {name.split("_")[0] for name in playbooks} == pages
+
+
+def test_pages_link_to_files_that_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target in re.findall(r"`(docs/[\w./-]+)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{page.name} names {target}"
