@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RefusedError, WaitTimeout
 from ..model.phases import plan_phases
 from . import canary_machine as machine
-from .canary_kit import BlindMeter, Kit, settings_from
+from .canary_kit import Kit, settings_from
 from .canary_ports import FencedError
 from .canary_result import report, summary
 from .canary_settings import read_wishes
+from .canary_tools import BlindMeter
 
 if TYPE_CHECKING:
     from ..kube.client import KubeClient

@@ -23,49 +23,18 @@ from ..model.services import Condition, Mirror, Service, StringMatch, Variant
 from .canary_arms import Arms, is_ready
 from .canary_journal import Journal
 from .canary_lease import Lease
-from .canary_measure import Look, Meter
+from .canary_measure import Meter
 from .canary_objects import ForeignRoutes, OwnRoutes, Records, Shape
 from .canary_ports import Clock, SystemClock
 from .canary_proof import ProxyProver
 from .canary_run import Run, Settings
 from .canary_scale import WorkloadScaler
 from .canary_settings import Wishes
+from .canary_tools import BlindMeter, CountingClient, RememberingRoutes
 
 if TYPE_CHECKING:
     from ..kube.client import KubeClient
     from .context import Context
-
-COUNTED = (
-    "get",
-    "list",
-    "apply",
-    "create",
-    "replace",
-    "patch",
-    "delete",
-    "exec",
-    "service_proxy_get",
-    "get_raw",
-)
-
-
-class CountingClient:
-    """The Kubernetes client, with a count of its calls."""
-
-    def __init__(self, client: KubeClient) -> None:
-        self._client = client
-        self.calls = 0
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if name not in COUNTED:
-            return found
-
-        def counted(*args: Any, **options: Any) -> Any:
-            self.calls += 1
-            return found(*args, **options)
-
-        return counted
 
 
 class Kit:
@@ -200,7 +169,7 @@ class Kit:
         gateways = {gateway.workload_namespace for gateway in catalogue.gateways}
         namespaces = sorted({*catalogue.namespaces, *gateways, *(namespace for namespace, _ in callers)})
         held: dict[str, Shape] = {}
-        remembering = _Remembering(routes, held)
+        remembering = RememberingRoutes(routes, held)
         remembering.restore(image)
 
         def desired(weights: Mapping[str, int]) -> Mapping[str, Any]:
@@ -255,48 +224,6 @@ class Kit:
                 down=bool(scale.get("down")),
             )
         return run
-
-
-class BlindMeter:
-    """No metrics: enough to roll back, never enough to go on."""
-
-    def start(self) -> None:
-        """Nothing to count."""
-
-    def look(self, after: float) -> Look:
-        """Nothing can be measured."""
-        return Look(after, {}, problem="no Prometheus is configured")
-
-
-class _Remembering:
-    """Routes that remember the last shape, so that the proof of an early phase knows its extra routes."""
-
-    def __init__(self, routes: OwnRoutes | ForeignRoutes, held: dict[str, Shape]) -> None:
-        self._routes = routes
-        self._held = held
-        self.name = routes.name
-        self.namespace = routes.namespace
-
-    def write(self, shape: Shape, fence: int) -> bool:
-        """Writes and remembers."""
-        self._held["shape"] = shape
-        return self._routes.write(shape, fence)
-
-    def stamp(self, fence: int) -> None:
-        """Marks with a newer fence."""
-        self._routes.stamp(fence)
-
-    def image(self) -> list[Any] | None:
-        """What a foreign object looks like before the run."""
-        return self._routes.image()
-
-    def restore(self, image: list[Any] | None) -> None:
-        """Tells a foreign object what it looked like before the run."""
-        self._routes.restore(image)
-
-    def desired(self, shape: Shape) -> dict[str, Any]:
-        """The object for a shape."""
-        return self._routes.desired(shape)
 
 
 def _with_early_phase(service: Service, shape: Shape, canary: str, params: Mapping[str, Any]) -> Service:
