@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MeshError
 from ..istio.istiod import sync_table
-from ..istio.probe import Answer, Identity
+from ..istio.probe import Identity
 from ..istio.proxies import RunningProxy
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.catalogue import parse_catalogue
 from ..model.mesh import Catalogue
-from .verify_calls import OUTSIDE, PLAINTEXT, Plan, PlannedCall, judge, plan_calls
-from .verify_findings import CANNOT_TELL, TITLES, Finding, Verdict, passed, unknown
+from .verify_call_run import send_calls
+from .verify_calls import OUTSIDE, PLAINTEXT, Plan, PlannedCall, plan_calls
+from .verify_findings import TITLES, Finding, Verdict, passed, unknown
 from .verify_gateway_run import GatewayCheck
 from .verify_inventory import Inventory, gather
 from .verify_mtls import Held, check_listeners
@@ -203,14 +204,19 @@ class Verification:
         try:
             table = sync_table(self._client, self._inventory.istiods)
         except MeshError as error:
-            findings.append(unknown("sync", "istiod", error.message))
+            findings.append(unknown("sync", "istiod", error.message, late=True))
         else:
             findings += check_sync(proxies, table, {name: dump.refused for name, dump in dumps.held.items()})
         reasons: dict[str, list[str]] = {}
         for name, reason in dumps.unread.items():
             reasons.setdefault(reason.replace(name, "POD"), []).append(name)
         findings += [
-            unknown("sync", f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""), reason)
+            unknown(
+                "sync",
+                f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
+                reason,
+                late=True,
+            )
             for reason, names in reasons.items()
         ]
         policies = self._inventory.of("AuthorizationPolicy")
@@ -248,34 +254,8 @@ class Verification:
         return Identity(self._catalogue.namespace, OUTSIDE, meshed=False)
 
     def _calls(self, plan: Plan, probes: Probes) -> list[Finding]:
-        by_identity: dict[Identity, list[PlannedCall]] = {}
-        for call in plan.calls:
-            if self._wanted(call):
-                by_identity.setdefault(call.identity, []).append(call)
-        results = self._client.in_parallel(lambda item: self._ask(probes, *item), list(by_identity.items()))
-        return [finding for findings in results for finding in findings]
-
-    def _ask(self, probes: Probes, identity: Identity, calls: Sequence[PlannedCall]) -> list[Finding]:
-        """Sends the calls of one identity; those without a conclusive answer again, a few times."""
-        findings: dict[int, Finding] = {}
-        for look in range(ROUNDS):
-            left = [
-                index for index in range(len(calls)) if index not in findings or not _is_sure(findings[index])
-            ]
-            if not left or (look and self._context.stop()):
-                break
-            if look:
-                time.sleep(PAUSE)
-            try:
-                answers = probes.send(
-                    identity, [calls[index].http() for index in left], self._params["call_timeout"]
-                )
-            except MeshError as error:
-                lost = Answer(0, {}, "", -1, error.message)
-                return [findings.get(index) or judge(call, lost) for index, call in enumerate(calls)]
-            for index, answer in zip(left, answers, strict=True):
-                findings[index] = judge(calls[index], answer)
-        return [findings[index] for index in sorted(findings)]
+        calls = [call for call in plan.calls if self._wanted(call)]
+        return send_calls(self._client, probes, calls, self._params["call_timeout"], self._context.stop)
 
     def _through_gateway(self, plan: Plan, reached: set[str]) -> list[Finding]:
         """Services whose only callers are gateways: their allowed call was made through the gateway."""
@@ -298,7 +278,3 @@ class Verification:
         outside = self._outside()
         check = GatewayCheck(self._client, self._catalogue, self._inventory, self._params, probes, outside)
         return check.run()
-
-
-def _is_sure(finding: Finding) -> bool:
-    return finding.verdict != CANNOT_TELL
