@@ -12,7 +12,8 @@ description:
   - Applies the manifests of every add-on on the list by server-side apply, removes what earlier runs installed
     and the list no longer contains, and waits until the workloads are rolled out.
   - Objects carry the labels C(app.kubernetes.io/part-of=servicemesh-addons) and C(servicemesh.istio/addon).
-author: servicemesh.istio contributors
+author:
+  - servicemesh.istio contributors (@servicemesh)
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:

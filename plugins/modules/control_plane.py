@@ -15,7 +15,8 @@ description:
     with the same comparison that nothing is left.
   - With Helm it repairs objects that differ although their release does not, and names the releases that
     M(kubernetes.core.helm) has to install, upgrade or remove. Role C(istio) does both.
-author: servicemesh.istio contributors
+author:
+  - servicemesh.istio contributors (@servicemesh)
 extends_documentation_fragment:
   - servicemesh.istio.cluster
   - servicemesh.istio.installation

@@ -12,7 +12,8 @@ description:
   - Proves that istiod and the gateways are rolled out, Istio's CustomResourceDefinitions are Established, the
     webhooks carry a CA and validation fails closed, and every istiod pod answers.
   - Replaces C(istioctl verify-install), which no longer exists.
-author: servicemesh.istio contributors
+author:
+  - servicemesh.istio contributors (@servicemesh)
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:

@@ -12,7 +12,8 @@ description:
   - Checks the installation, the mesh catalogue and the namespaces for injection without a cluster, then the
     tools, then reaches the API server, compares versions, and asks for every right that is needed.
   - All problems of the input are reported in one message. Nothing is ever written.
-author: servicemesh.istio contributors
+author:
+  - servicemesh.istio contributors (@servicemesh)
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:
