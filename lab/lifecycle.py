@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import containerd, host, images, pki, requirements
+from . import containerd, host, images, limits, pki, requirements
 from .cluster import CLUSTERS, Cluster, allocate, check_name, read_cluster
 from .errors import LabError
 from .essentials import apply_roles, clean_environment, deploy_dns
@@ -67,6 +67,8 @@ def up(name: str, *, node: bool = True, stamps: Sequence[str] = ()) -> Cluster:
     build = build_everything(stamps, with_images=node)
     kubectl = build.kubernetes / "kubectl"
     with _cluster_lock(name):
+        if node:
+            limits.raise_limit()
         existing = read_cluster(name)
         if existing and not (why := _replace_because(inspect(existing), build, node, existing)):
             say(f"cluster {name!r} is already up")
@@ -105,6 +107,7 @@ def down(name: str) -> None:
     check_name(name)
     with _cluster_lock(name):
         _remove(read_cluster(name) or _unrecorded(name), grace=5.0)
+    limits.restore_limit()
     say(f"cluster {name!r} is down")
 
 
