@@ -25,9 +25,7 @@ def raise_limit(setting: Path = SETTING) -> None:
         try:
             setting.write_text(str(NEEDED))
         except OSError as error:
-            say(
-                f"fs.inotify.max_user_instances stays {before} ({error.strerror}): room for {before // 4} sidecars"
-            )
+            say(f"fs.inotify.max_user_instances stays {before}: {error.strerror}")
             return
         _record().write_text(str(before))
         say(f"fs.inotify.max_user_instances raised from {before} to {NEEDED} until the last cluster is down")
