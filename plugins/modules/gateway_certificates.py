@@ -19,7 +19,8 @@ description:
     and proved afterwards by a TLS handshake with every gateway pod for every host.
   - Keys exist in memory and in their Secrets only. Results, diffs and logs carry fingerprints, serials and
     dates.
-author: servicemesh.istio contributors
+author:
+  - servicemesh.istio contributors (@servicemesh)
 requirements:
   - cryptography >= 42
 extends_documentation_fragment:

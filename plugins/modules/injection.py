@@ -20,7 +20,8 @@ description:
     are evicted one by one. Where a restart would be an outage or would not work, the workload is only
     listed, with
     the reason.
-author: servicemesh.istio contributors
+author:
+  - servicemesh.istio contributors (@servicemesh)
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:

@@ -41,7 +41,7 @@ class Inventory:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PodVerdict:
-    """``ok``, ``stale``, ``skipped`` or ``leaving`` (it terminates and counts for nothing), with the reason."""
+    """``ok``, ``stale``, ``skipped`` or ``leaving`` (it terminates, it counts for nothing); the reason."""
 
     pod: Pod
     owner: Owner

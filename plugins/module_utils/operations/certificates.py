@@ -36,12 +36,12 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "gateways": {"type": "list", "elements": "dict", "required": True},
     "installed_gateways": {"type": "list", "elements": "dict", "default": []},
     "ca_namespace": {"type": "str", "default": "servicemesh-system"},
-    "ca_secret": {"type": "str", "default": "servicemesh-ca"},
+    "ca_secret": {"type": "str", "default": "servicemesh-ca", "no_log": False},
     "ca_days": {"type": "int", "default": 3650},
     "replace_lost_ca": {"type": "bool", "default": False},
     "days": {"type": "int", "default": 90},
     "renew_at": {"type": "float", "default": 0.34},
-    "authority_beside_key": {"type": "bool", "default": False},
+    "authority_beside_key": {"type": "bool", "default": False, "no_log": False},
     "provided": {
         "type": "list",
         "elements": "dict",
@@ -131,7 +131,14 @@ def _read(
             replace_lost=params["replace_lost_ca"],
         )
     job = Job(
-        client, params, context, now, wanted, authority, [], _absent(client, [name for name, _ in names])
+        client,
+        params,
+        context,
+        now,
+        wanted,
+        authority,
+        [],
+        _absent(client, [namespace for namespace, _name in names]),
     )
     job.items = [_item(job, credential, live) for credential, live in pairs]
     return job

@@ -185,7 +185,7 @@ def _restart(work: Work) -> Plan:
     """Executes plans until nothing is left to do, then proves every pod."""
     restarter = Restarter(work.client, work.context, timeout=work.params["timeout"])
     current = work.before
-    for _ in range(ROUNDS):
+    for _round in range(ROUNDS):
         batches = current.batches
         if not batches:
             break

@@ -164,8 +164,7 @@ def test_bare_pods_jobs_and_opted_out_pods_are_named(cluster, inject):
         {"apiVersion": "v1", "kind": "Pod", "metadata": opted_out, "spec": {"containers": [container]}}
     )
     cluster.create("v1", "Pod", "host", spec={"hostNetwork": True, "containers": [container]})
-    count = lambda: len(cluster.client.list("v1", "Pod", cluster.namespace).items)  # noqa: E731
-    cluster.until(lambda: count() == 4, "the pods")
+    cluster.until(lambda: len(cluster.client.list("v1", "Pod", cluster.namespace).items) == 4, "the pods")
     result = inject()
     listed = {entry["id"].split("/")[-1]: entry["reason"] for entry in result["left_alone"]}
     assert listed == {

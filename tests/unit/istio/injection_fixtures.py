@@ -14,7 +14,7 @@ NOT_OPTED_OUT = {
 def webhook_configuration(
     name: str, revision: str, values: list[str], *, tag: str = "", legacy: bool = False
 ) -> dict[str, Any]:
-    """A configuration as the istiod chart writes it: per revision or tag, with the unrevisioned part on request."""
+    """A configuration as the istiod chart writes it, with the unrevisioned part on request."""
     service = "istiod" if revision == "default" else f"istiod-{revision}"
     client = {"service": {"name": service, "namespace": "istio-system"}, "caBundle": "Q0E="}
 

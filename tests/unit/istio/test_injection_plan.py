@@ -69,7 +69,8 @@ def planned(pods, workloads=(), budgets=(), *, labels=ENABLED, anyway=(), batch=
         (
             given.pod(image=NOW, labels={"sidecar.istio.io/inject": "false"}),
             "skipped",
-            "carries a proxy although it would get none: opted out by the label sidecar.istio.io/inject=false",
+            "carries a proxy although it would get none: "
+            "opted out by the label sidecar.istio.io/inject=false",
         ),
     ],
 )

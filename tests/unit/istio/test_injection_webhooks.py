@@ -198,14 +198,13 @@ def test_the_image_is_the_one_that_istiod_writes(image, tag, variant, annotation
 def test_settings_come_from_the_config_maps():
     config_map = {
         "data": {
-            "config": "policy: disabled\nneverInjectSelector:\n- matchLabels: {a: b}\nalwaysInjectSelector: []\n",
+            "config": "policy: disabled\nneverInjectSelector: [{matchLabels: {a: b}}]\n",
             "values": json.dumps(
                 {"global": {"hub": "h", "tag": 1.31, "proxy": {"image": "p"}, "variant": "debug"}}
             ),
         }
     }
-    assert parse_settings(config_map) == InjectorSettings(
-        False, ({"matchLabels": {"a": "b"}},), (), "h", "1.31", "p", "debug"
-    )
+    never = ({"matchLabels": {"a": "b"}},)
+    assert parse_settings(config_map) == InjectorSettings(False, never, (), "h", "1.31", "p", "debug")
     mesh = {"defaultConfig": {"image": {"imageType": "distroless"}}}
     assert parse_settings(config_map, mesh).variant == "distroless"

@@ -173,9 +173,9 @@ def test_our_own_ca_and_leaves_pass_every_check():
 
 
 def test_two_cas_have_different_names_and_two_leaves_different_keys():
-    first, second = (load_authority(new_authority("x" * 70, NOW, Lifetimes())) for _ in range(2))
+    first, second = (load_authority(new_authority("x" * 70, NOW, Lifetimes())) for _number in range(2))
     assert first.issuer.subject != second.issuer.subject
-    a, b = (new_leaf(first, HOSTS, NOW, Lifetimes()) for _ in range(2))
+    a, b = (new_leaf(first, HOSTS, NOW, Lifetimes()) for _number in range(2))
     assert a.key != b.key
     assert fingerprint(a) != fingerprint(b)
 

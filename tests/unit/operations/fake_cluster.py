@@ -64,10 +64,10 @@ class FakeCluster:
     def __enter__(self) -> FakeCluster:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_rest: object) -> None:
         pass
 
-    def request(self, method: str, path: str, **_: Any) -> Answer:
+    def request(self, method: str, path: str, **_more: Any) -> Answer:
         return Answer({"Date": email.utils.format_datetime(self.clock, usegmt=True)})
 
     def get(
@@ -76,14 +76,14 @@ class FakeCluster:
         self._guard(kind)
         return copy.deepcopy(self.objects.get((kind, namespace or "", name)))
 
-    def list(self, api_version: str, kind: str, namespace: str | None = None, **_: Any) -> Listed:
+    def list(self, api_version: str, kind: str, namespace: str | None = None, **_more: Any) -> Listed:
         self._guard(kind)
         found = [
             o for (k, n, _name), o in sorted(self.objects.items()) if k == kind and namespace in (None, n)
         ]
         return Listed(copy.deepcopy(found))
 
-    def in_parallel(self, function: Any, items: Any, **_: Any) -> Any:
+    def in_parallel(self, function: Any, items: Any, **_more: Any) -> Any:
         return [function(item) for item in items]
 
     def _write(self, verb: str, obj: dict[str, Any], dry_run: bool) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class FakeCluster:
         patch: Any,
         *,
         dry_run: bool = False,
-        **_: Any,
+        **_more: Any,
     ) -> dict[str, Any]:
         self._guard(kind)
         live = self.objects[kind, namespace or "", name]
@@ -137,7 +137,14 @@ class FakeCluster:
         return written
 
     def create_subresource(
-        self, api_version: str, kind: str, name: str, namespace: str, subresource: str, body: Any, **_: Any
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str,
+        subresource: str,
+        body: Any,
+        **_more: Any,
     ) -> dict[str, Any]:
         self.writes.append((subresource, f"{kind} {namespace}/{name}"))
         self.on_evict(self, self.objects[kind, namespace, name], body)

@@ -127,13 +127,13 @@ class Proxies:
     def __init__(self, pair=None, error=None):
         self.pair, self.error = pair, error
 
-    def exec(self, namespace, pod, container, command, **_):
+    def exec(self, namespace, pod, container, command, **_more):
         if self.error:
             raise self.error
         return dataclasses.make_dataclass("Result", ["stdout"])(dump(self.pair))
 
     @staticmethod
-    def in_parallel(function, items, **_):
+    def in_parallel(function, items, **_more):
         return [function(item) for item in items]
 
 
