@@ -49,7 +49,8 @@ def test_good_hosts(host):
 @pytest.mark.parametrize(
     "host",
     ["*", "", None, 7, "10.0.0.1", "::1", "localhost", "*.com", "*.*.example.com", "a*.example.com",
-     "A.example.com", "a_b.example.com", "a..b.com", "a.example.com.", "-a.example.com", "a" * 64 + ".com", "x.\nexample.com",
+     "A.example.com",
+     "a_b.example.com", "a..b.com", "a.example.com.", "-a.example.com", "a" * 64 + ".com", "x.\nexample.com",
      "a.example.com\n", "."],
 )  # fmt: skip
 def test_bad_hosts(host):
