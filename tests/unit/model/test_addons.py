@@ -1,0 +1,61 @@
+"""Add-ons as data: labels, namespaces, images."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import (
+    all_images,
+    prepared,
+    remapped,
+)
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "grafana", "labels": {"app": "grafana"}},
+    "spec": {
+        "template": {
+            "spec": {
+                "initContainers": [{"name": "init", "image": "busybox"}],
+                "containers": [{"name": "grafana", "image": "docker.io/grafana/grafana:12.0.1"}],
+            }
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("image", "images", "wanted"),
+    [
+        ("docker.io/grafana/grafana:12", {}, "docker.io/grafana/grafana:12"),
+        ("docker.io/grafana/grafana:12", {"docker.io": "mirror.local"}, "mirror.local/grafana/grafana:12"),
+        ("docker.io/grafana/grafana:12", {"docker.io/grafana/grafana": "m/g"}, "m/g:12"),
+        ("docker.io/grafana/grafana:12", {"docker.io/grafana/grafana:12": "m/g:1"}, "m/g:1"),
+        ("docker.io/a/b@sha256:0", {"docker.io/a/b": "m/b"}, "m/b@sha256:0"),
+        ("docker.io/grafana/grafana:12", {"docker.io": "x", "docker.io/grafana": "y"}, "y/grafana:12"),
+        ("docker.io/grafanalabs/x:1", {"docker.io/grafana": "y"}, "docker.io/grafanalabs/x:1"),
+    ],
+)
+def test_images_are_remapped_at_boundaries_only(image: str, images: dict[str, str], wanted: str) -> None:
+    assert remapped(image, images) == wanted
+
+
+def test_objects_are_labelled_and_placed_and_the_input_is_left_alone() -> None:
+    before = copy.deepcopy(DEPLOYMENT)
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "g"}}
+    elsewhere = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "g", "namespace": "own"}}
+    first, second, third = prepared(
+        [DEPLOYMENT, role, elsewhere], addon="grafana", namespace="istio-system", images={"docker.io": "m"}
+    )
+    assert first["metadata"]["namespace"] == "istio-system"
+    assert first["metadata"]["labels"] == {
+        "app": "grafana",
+        "app.kubernetes.io/part-of": "servicemesh-addons",
+        "app.kubernetes.io/managed-by": "servicemesh.istio",
+        "servicemesh.istio/addon": "grafana",
+    }
+    assert "namespace" not in second["metadata"] and third["metadata"]["namespace"] == "own"
+    assert all_images([first]) == ["busybox", "m/grafana/grafana:12.0.1"]
+    assert before == DEPLOYMENT

@@ -1,0 +1,85 @@
+"""The dated support table and what it says about combinations."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.versions import (
+    SUPPORT_TABLE,
+    check_istio_version,
+    check_kubernetes_version,
+    parse_istio_version,
+    parse_kubernetes_minor,
+    support_table,
+)
+
+TODAY = datetime.date(2026, 11, 23)
+
+
+@pytest.mark.parametrize("text", ["latest", "1.31", "v1.31.0", "1.31.0-rc.0", "01.31.0", "1.31.0 ", ""])
+def test_only_stable_releases_are_versions(text: str) -> None:
+    assert parse_istio_version(text) is None
+    verdict = check_istio_version(text, table=SUPPORT_TABLE, today=TODAY)
+    assert [problem.rule for problem in verdict.problems] == ["istio-version"]
+
+
+def test_an_unknown_minor_is_refused_with_the_known_ones() -> None:
+    verdict = check_istio_version("9.9.9", table=SUPPORT_TABLE, today=TODAY)
+    assert "1.28, 1.29, 1.30, 1.31" in verdict.problems[0].message
+
+
+def test_a_maintained_minor_passes_silently() -> None:
+    verdict = check_istio_version("1.31.0", table=SUPPORT_TABLE, today=TODAY)
+    assert verdict.problems == () and verdict.warnings == ()
+
+
+def test_the_last_day_of_maintenance_still_counts() -> None:
+    last = datetime.date(2026, 7, 1)
+    assert check_istio_version("1.28.10", table=SUPPORT_TABLE, today=last).warnings == ()
+    after = check_istio_version("1.28.10", table=SUPPORT_TABLE, today=last + datetime.timedelta(days=1))
+    assert after.warnings == ("Istio 1.28 has been out of support since 2026-07-01",)
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "problems"),
+    [("v1.31.9", 1), ("v1.32.0", 0), ("v1.33.4-eks-1234", 0), ("v1.36.3", 0), ("v1.37.0", 1)],
+)
+def test_the_kubernetes_range_includes_both_ends(kubernetes: str, problems: int) -> None:
+    verdict = check_kubernetes_version("1.31.0", kubernetes, table=SUPPORT_TABLE, allow_untested=False)
+    assert len(verdict.problems) == problems
+    allowed = check_kubernetes_version("1.31.0", kubernetes, table=SUPPORT_TABLE, allow_untested=True)
+    assert not allowed.problems and len(allowed.warnings) == problems
+
+
+def test_a_version_that_cannot_be_read_is_a_warning() -> None:
+    assert parse_kubernetes_minor("devel") is None
+    verdict = check_kubernetes_version("1.31.0", "devel", table=SUPPORT_TABLE, allow_untested=False)
+    assert not verdict.problems and "devel" in verdict.warnings[0]
+
+
+def test_rows_can_be_added_and_replaced() -> None:
+    table = support_table(
+        {"1.32": {"kubernetes": ["1.33", "1.37"]}, "1.31": {"kubernetes": ["1.35", "1.35"]}}
+    )
+    assert not check_istio_version("1.32.1", table=table, today=TODAY).problems
+    assert check_kubernetes_version("1.31.0", "v1.36.0", table=table, allow_untested=False).problems
+    assert SUPPORT_TABLE[1, 31].kubernetes == ((1, 32), (1, 36))
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("1.32.0", {"kubernetes": ["1.33", "1.37"]}),
+        ("1.32", {"kubernetes": ["1.33"]}),
+        ("1.32", {"kubernetes": ["1.33", "next"]}),
+        ("1.32", {"kubernetes": ["1.33", "1.37"], "end_of_life": "soon"}),
+        ("1.32", {"kubernetes": ["1.33", "1.37"], "eol": "2027-01-01"}),
+        ("1.32", "1.33"),
+    ],
+)
+def test_a_row_of_another_shape_is_refused_by_name(name: str, row: object) -> None:
+    with pytest.raises(InputError) as caught:
+        support_table({name: row})
+    assert f"['{name}']" in caught.value.problems[0].where
