@@ -133,7 +133,10 @@ def _merge(sources: list[tuple[str, Mapping[str, Any]]]) -> Any:
     seen: set[tuple[str, str]] = set()
     for path, content in sources:
         for section in ("clusters", "contexts", "users"):
-            for entry in content.get(section) or ():
+            entries = content.get(section) or []
+            if not isinstance(entries, list):
+                raise InputError([Problem(f"kubeconfig {path}", f"{section} is not a list", "kubeconfig")])
+            for entry in entries:
                 name = str(entry.get("name", "")) if isinstance(entry, Mapping) else ""
                 if name and (section, name) not in seen:
                     seen.add((section, name))
