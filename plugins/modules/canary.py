@@ -16,7 +16,7 @@ description:
     runner may die at any moment. The next call continues, and V(action=resume) withdraws what a dead
     runner left.
   - A rollout that ends at the stable version fails the task; the reason is its message.
-author: servicemesh.istio contributors
+author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:
@@ -155,7 +155,7 @@ options:
       - Where the metrics are, either O(prometheus.url), or O(prometheus.namespace) and
         O(prometheus.service), reached through the API server.
     type: dict
-    options:
+    suboptions:
       url:
         description:
           - URL of Prometheus.
@@ -284,7 +284,7 @@ options:
       - A VirtualService that is not computed from the catalogue. Only the weights in it change, by JSON
         Patch.
     type: dict
-    options:
+    suboptions:
       name:
         description:
           - Name of the VirtualService.
@@ -298,7 +298,7 @@ options:
     description:
       - Scaling of the two Deployments.
     type: dict
-    options:
+    suboptions:
       up:
         description:
           - Replicas of the canary before its first request.

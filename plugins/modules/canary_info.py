@@ -10,7 +10,7 @@ short_description: Show the rollouts of a mesh
 version_added: 0.1.0
 description:
   - Shows for each service with versions which one is stable, the live split, and the newest rollout.
-author: servicemesh.istio contributors
+author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:

@@ -145,8 +145,8 @@ def _chart(
     points = [point for curve in curves.values() for point in curve]
     if not points:
         return "<p>Nothing was measured.</p>"
-    first, last = min(at for at, _ in points), max(at for at, _ in points)
-    high = top or max(1.0, max(value for _, value in points) * 1.1)
+    first, last = min(at for at, _value in points), max(at for at, _value in points)
+    high = top or max(1.0, max(value for _at, value in points) * 1.1)
 
     def place(at: float, value: float) -> str:
         x = _PAD + (at - first) / max(last - first, 1e-9) * (_WIDTH - 2 * _PAD)

@@ -124,11 +124,11 @@ class Reader:
         """One value for all steps, or a list with one per step."""
         if isinstance(value, str) or not isinstance(value, Sequence):
             single = read(where, value)
-            return [single for _ in range(count)]
+            return [single for _turn in range(count)]
         if count and len(value) != count:
             self.problem(where, f"has {len(value)} items for {count} steps", "phases-length")
         values = [read(f"{where}[{index}]", item) for index, item in enumerate(value[:count])]
-        return values + [read(where, 1) for _ in range(count - len(values))]
+        return values + [read(where, 1) for _turn in range(count - len(values))]
 
 
 def _finite(value: float) -> bool:

@@ -170,7 +170,7 @@ def requests_for_health(share: float, *, acceptable: float, limit: float, error:
 
 def _root(excess: Callable[[float], float], inside: float, outside: float) -> float:
     near, far = inside, outside
-    for _ in range(60):
+    for _turn in range(60):
         middle = (near + far) / 2
         if excess(middle) < 0:
             near = middle

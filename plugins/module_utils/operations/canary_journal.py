@@ -71,7 +71,7 @@ class Journal:
             "fence": fence,
             "at": timestamp(self._clock.now()),
         }
-        for _ in range(8):
+        for _turn in range(8):
             self._check_fence(fence)
             body = self._body(state)
             try:

@@ -167,7 +167,9 @@ class Kit:
         principals = {catalogue.principal_of(caller) for caller in self.service.callers}
         callers = frozenset(_place(principal) for principal in principals if principal.count("/") == 4)
         gateways = {gateway.workload_namespace for gateway in catalogue.gateways}
-        namespaces = sorted({*catalogue.namespaces, *gateways, *(namespace for namespace, _ in callers)})
+        namespaces = sorted(
+            {*catalogue.namespaces, *gateways, *(namespace for namespace, _account in callers)}
+        )
         held: dict[str, Shape] = {}
         remembering = RememberingRoutes(routes, held)
         remembering.restore(image)
@@ -249,7 +251,7 @@ def _labels(service: Service, settings: Settings) -> dict[str, Mapping[str, str]
 
 def _place(principal: str) -> tuple[str, str]:
     """(namespace, service account) of ``trust.domain/ns/NAMESPACE/sa/ACCOUNT``."""
-    _, _, namespace, _, account = principal.split("/")
+    namespace, account = principal.split("/")[2::2]
     return namespace, account
 
 

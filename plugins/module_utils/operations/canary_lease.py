@@ -97,7 +97,7 @@ class Lease:
 
         :raises FencedError: the Lease has gone to another runner.
         """
-        for _ in range(5):
+        for _turn in range(5):
             lease = self._object or self.read()
             if lease is None or not self._is_ours(lease):
                 raise self._lost(lease)
@@ -116,7 +116,7 @@ class Lease:
 
     def release(self) -> None:
         """Gives the Lease back. A Lease that is no longer ours is left alone."""
-        for _ in range(5):
+        for _turn in range(5):
             lease = self._object or self.read()
             if lease is None or not self._is_ours(lease):
                 return

@@ -85,7 +85,7 @@ class OwnRoutes:
         )
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int) -> bool:
-        for _ in range(ATTEMPTS):
+        for _turn in range(ATTEMPTS):
             live = self.read()
             if live is None:
                 raise RefusedError(
@@ -172,7 +172,7 @@ class ForeignRoutes:
         return [route.get("route") for route in live["spec"].get("http") or []]
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int) -> bool:
-        for _ in range(ATTEMPTS):
+        for _turn in range(ATTEMPTS):
             live = self.read()
             if live is None:
                 raise RefusedError(
@@ -244,7 +244,7 @@ class Records:
 
     def write(self, record: ReleaseRecord) -> bool:
         """Writes the record unless it says so already. :raises FencedError: a newer run wrote it."""
-        for _ in range(ATTEMPTS):
+        for _turn in range(ATTEMPTS):
             current = self.read()
             if current and current.fence > record.fence:
                 raise FencedError(f"run {current.run} has written a newer release record")

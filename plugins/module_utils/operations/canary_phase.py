@@ -13,7 +13,8 @@ from ..model.gates import Judgement, Verdict, harm_level, judge_query, judge_sha
 from ..model.phases import Phase
 from ..model.statistics import Counts
 from .canary_measure import Look
-from .canary_ports import timestamp
+from .canary_objects import Shape
+from .canary_ports import Proof, timestamp
 from .canary_run import HoldNeeded, RestartNeeded, RollbackNeeded, Run
 
 
@@ -50,7 +51,7 @@ def run_phase(run: Run, phase: Phase) -> None:
     run.say(f"phase {phase.label()} passed after {seconds} s with {calls} API calls: {judgement.reason}")
 
 
-def write_and_prove(run: Run, shape: Any, label: str) -> None:
+def write_and_prove(run: Run, shape: Shape, label: str) -> None:
     """Writes the routes and waits until the proxies that matter hold them.
 
     :raises RollbackNeeded: a proxy does not take the routes in time.
@@ -58,8 +59,19 @@ def write_and_prove(run: Run, shape: Any, label: str) -> None:
     run.guard(requests=False)
     if run.routes.write(shape, run.fence):
         run.changed = True
+    proof = prove(run, shape, label)
+    if proof.status == "fail":
+        raise RollbackNeeded(f"the proxies do not hold the routes: {proof.detail}")
+    if proof.status != "pass":
+        if run.settings.proof == "require":
+            raise RollbackNeeded(f"cannot tell whether the proxies hold the routes: {proof.detail}")
+        run.warnings.append(f"{label}: cannot tell whether the proxies hold the routes: {proof.detail}")
+    prove_mtls(run, label)
+
+
+def prove(run: Run, shape: Shape, label: str) -> Proof:
+    """Waits until the proxies that matter hold the routes, and notes what they said."""
     proof = run.prover.routes(shape.weights, run.keep)
-    proofs = run.journal.state.get("proofs", [])
     note = {
         "at": timestamp(run.clock.now()),
         "weights": dict(shape.weights),
@@ -68,20 +80,11 @@ def write_and_prove(run: Run, shape: Any, label: str) -> None:
         "proxies": proof.proxies,
         "detail": proof.detail,
     }
-    run.save(
-        f"{label}: routes {proof.status} at {proof.proxies} proxies",
-        proofs=[*proofs, note][-200:],
-        step="proved",
-    )
+    proofs = [*run.journal.state.get("proofs", []), note][-200:]
+    run.save(f"{label}: routes {proof.status} at {proof.proxies} proxies", proofs=proofs, step="proved")
     told = f"{label}: {proof.proxies} proxies hold it after {proof.seconds:.2f} s ({proof.status})"
     run.say(f"{told} {proof.detail}".rstrip())
-    if proof.status == "fail":
-        raise RollbackNeeded(f"the proxies do not hold the routes: {proof.detail}")
-    if proof.status != "pass":
-        if run.settings.proof == "require":
-            raise RollbackNeeded(f"cannot tell whether the proxies hold the routes: {proof.detail}")
-        run.warnings.append(f"{label}: cannot tell whether the proxies hold the routes: {proof.detail}")
-    prove_mtls(run, label)
+    return proof
 
 
 def prove_mtls(run: Run, label: str) -> None:

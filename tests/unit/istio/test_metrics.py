@@ -154,7 +154,7 @@ def server() -> Iterator[tuple[str, dict[str, Any]]]:
             self.end_headers()
             self.wfile.write(wanted["body"])
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_rest: object) -> None:
             pass
 
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -111,7 +111,7 @@ def test_a_bad_dependency_of_both_arms_is_no_evidence_against_the_canary() -> No
         source = random.Random(seed)
         windows = []
         for phase, share in enumerate(SHARES[:4], start=1):
-            for _ in range(3):
+            for _turn in range(3):
                 common = source.choice([0.0, 0.3])
                 canary = source.binomialvariate(100, share / 100)
                 windows.append(
@@ -132,10 +132,13 @@ def test_fixed_threshold_gate_is_much_worse() -> None:
     source = random.Random(7)
     runs, checks = 2000, 5
     healthy_stopped = (
-        sum(any(source.binomialvariate(60, 0.005) / 60 > 0.01 for _ in range(checks)) for _ in range(runs))
+        sum(
+            any(source.binomialvariate(60, 0.005) / 60 > 0.01 for _turn in range(checks))
+            for _turn in range(runs)
+        )
         / runs
     )
-    sick_passed = sum(source.binomialvariate(20, 0.02) / 20 <= 0.01 for _ in range(runs)) / runs
+    sick_passed = sum(source.binomialvariate(20, 0.02) / 20 <= 0.01 for _turn in range(runs)) / runs
     assert healthy_stopped > 0.7
     assert sick_passed > 0.6
     ours = rate("stopped", 500, canary=0.005, stable=0.005)
@@ -195,7 +198,7 @@ def test_interval_covers_at_every_look_at_once() -> None:
     for seed in range(runs):
         source = random.Random(seed)
         bad = total = 0
-        for _ in range(30):
+        for _turn in range(30):
             bad += source.binomialvariate(40, 0.03)
             total += 40
             low, high = statistics.interval(bad, total, 0.1)

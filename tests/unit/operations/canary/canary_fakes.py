@@ -174,11 +174,11 @@ def matches(labels: Mapping[str, str], selector: str | None) -> bool:
         if not term:
             continue
         if " in (" in term:
-            key, _, values = term.rstrip(")").partition(" in (")
+            key, _sep, values = term.rstrip(")").partition(" in (")
             if labels.get(key) not in values.split(","):
                 return False
         else:
-            key, _, value = term.partition("=")
+            key, _sep, value = term.partition("=")
             if labels.get(key) != value:
                 return False
     return True

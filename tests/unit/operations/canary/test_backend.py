@@ -71,16 +71,16 @@ class World:
         self.stopped: Callable[[], bool] = lambda: False
 
         @contextlib.contextmanager
-        def connect(*_: Any, **__: Any) -> Iterator[Any]:
+        def connect(*_rest: Any, **_more: Any) -> Iterator[Any]:
             yield self.client
 
         for module in (canary, canary_info):
             monkeypatch.setattr(module, "connect", connect)
-        shop.cluster.in_parallel = lambda function, items, **_: [function(item) for item in items]  # type: ignore[attr-defined]
-        monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_: [])
+        shop.cluster.in_parallel = lambda function, items, **_more: [function(item) for item in items]  # type: ignore[attr-defined]
+        monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_rest: [])
         monkeypatch.setattr(canary_kit, "SystemClock", lambda: shop.clock)
-        monkeypatch.setattr(canary_kit, "ProxyProver", lambda *_, **__: FakeProver(shop))
-        monkeypatch.setattr(canary_kit.Kit, "meter", lambda *_: Meter(shop))
+        monkeypatch.setattr(canary_kit, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
+        monkeypatch.setattr(canary_kit.Kit, "meter", lambda *_rest: Meter(shop))
         for obj in render(parse_catalogue(copy.deepcopy(CATALOGUE))):
             shop.cluster.put(obj)
 

@@ -86,7 +86,7 @@ def check_invariants(shop: Shop, *, pods_died: bool = False) -> None:
         )
     assert (
         set(shop.cluster.writes)
-        - {("Pod", n) for _, n in shop.cluster.writes}
+        - {("Pod", n) for _kind, n in shop.cluster.writes}
         - {("EndpointSlice", f"{SERVICE}-1")}
         <= OWN
     ), "I9"

@@ -57,13 +57,13 @@ class Pods:
         self.answers = answers
         self.asked = 0
 
-    def list(self, *_: Any, **__: Any) -> Listing:
+    def list(self, *_rest: Any, **_more: Any) -> Listing:
         return Listing([pod(name) for name in self.answers])
 
-    def in_parallel(self, function: Any, items: Any, **_: Any) -> list[Any]:
+    def in_parallel(self, function: Any, items: Any, **_rest: Any) -> list[Any]:
         return [function(item) for item in items]
 
-    def exec(self, namespace: str, name: str, container: str, command: Any, **_: Any) -> Any:
+    def exec(self, namespace: str, name: str, container: str, command: Any, **_rest: Any) -> Any:
         self.asked += 1
         answer = self.answers[name]
         answer = answer.pop(0) if isinstance(answer, list) and len(answer) > 1 else answer
@@ -241,7 +241,7 @@ def test_a_gitops_controller_is_not_fought() -> None:
 
 
 def test_an_older_fence_cannot_write_a_foreign_object() -> None:
-    shop, _ = foreign_shop()
+    shop, _theirs = foreign_shop()
     routes = foreign_run(shop).routes
     routes.stamp(5)
     with pytest.raises(FencedError):
