@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ApiError, ConflictError, MeshError, RefusedError
 from ..kube.ownership import proves_unchanged
 from ..kube.wait import wait_until
-from .apply_plan import CREATED, DELETED, UPDATED, Ignore, Item, get_live, outcome
+from .apply_plan import CREATED, DELETED, UPDATED, Ignore, Item, apply_item, get_live, outcome
 from .apply_steps import CONTRACT, EXPAND, SWITCH, Step, Write, body_of
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ class Execution:
             body = body_of(write)
             fenced = bool(body["metadata"].get("resourceVersion"))  # the caller's own, not to be replaced
             try:
-                item.after, created = self._client.apply_told(
+                item.after, created = apply_item(
+                    self._client,
+                    item,
                     body if fenced else _at_version(body, current),
                     field_manager=self._manager,
                     force=self._force,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ..errors import ApiError, ConflictError, MeshError
 from ..kube.client import FIELD_MANAGER
 from ..kube.comparison import content, ownership
 from ..kube.objects import object_id
+from ..kube.owners import HAND_TOOLS
 from ..kube.ownership import proves_unchanged
 from .apply_input import checked, definition_of, with_scope
 from .apply_live import Live, read_live
@@ -31,12 +33,14 @@ class Item:
 
     :param action: ``created``, ``updated``, ``adopted`` (only the ownership changes), ``unchanged``,
         ``deleted``, ``held by <run>``, or ``would create (not validated by the server)``. Empty: not known.
+    :param taken_back_from: the person's tool that had changed our object by hand.
     """
 
     desired: dict[str, Any]
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     action: str = ""
+    taken_back_from: str = ""
 
     @property
     def id(self) -> str:
@@ -121,8 +125,8 @@ def predict(
             item.action = UNVALIDATED
             return None
         try:
-            item.after, created = client.apply_told(
-                item.desired, field_manager=field_manager, force=force, dry_run=True
+            item.after, created = apply_item(
+                client, item, item.desired, field_manager=field_manager, force=force, dry_run=True
             )
         except ConflictError as error:
             return error
@@ -139,6 +143,43 @@ def predict(
         return None
 
     raise_all([error for error in client.in_parallel(ask, open_items) if error])
+
+
+def apply_item(
+    client: KubeClient,
+    item: Item,
+    body: Mapping[str, Any],
+    *,
+    field_manager: str,
+    force: bool,
+    dry_run: bool = False,
+) -> tuple[dict[str, Any], bool]:
+    """``client.apply_told``, which also repairs an object of ours that a person changed by hand.
+
+    What ``kubectl edit`` or the like took from us is drift, and repairing drift is what an apply is for.
+    Fields of any other manager, and objects that we never wrote, stay a conflict unless ``force`` is given.
+
+    :raises ConflictError: another manager owns the fields.
+    """
+    try:
+        return client.apply_told(body, field_manager=field_manager, force=force, dry_run=dry_run)
+    except ConflictError as error:
+        if not changed_by_hand(item.before, error, field_manager):
+            raise
+        item.taken_back_from = error.manager
+        return client.apply_told(body, field_manager=field_manager, force=True, dry_run=dry_run)
+
+
+def changed_by_hand(before: Mapping[str, Any] | None, error: ConflictError, field_manager: str) -> bool:
+    """Whether the object is ours, and everybody who is in the way is a person's tool."""
+    entries = ((before or {}).get("metadata") or {}).get("managedFields") or ()
+    ours = any(
+        entry.get("manager") == field_manager and entry.get("operation") == "Apply" for entry in entries
+    )
+    managers = error.manager.split(", ")
+    return ours and all(
+        any(fnmatch.fnmatchcase(manager.lower(), tool) for tool in HAND_TOOLS) for manager in managers
+    )
 
 
 def _cannot_be_asked(item: Item, live: Live, new_namespaces: set[str]) -> bool:

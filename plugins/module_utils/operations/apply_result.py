@@ -26,7 +26,7 @@ def result_of(items: Sequence[Item], *, diff_mode: bool, requests: int | None = 
     result: dict[str, Any] = {
         "changed": any(item.changes for item in items),
         "counts": counts_of(items),
-        "objects": [{"id": item.id, "action": item.action} for item in told],
+        "objects": [_told(item) for item in told],
     }
     if requests is not None:
         result["requests"] = requests
@@ -36,6 +36,11 @@ def result_of(items: Sequence[Item], *, diff_mode: bool, requests: int | None = 
         if len(changed) > MAX_DIFFS:
             result["diff"].append({"prepared": f"... and {len(changed) - MAX_DIFFS} more objects\n"})
     return result
+
+
+def _told(item: Item) -> dict[str, str]:
+    taken = {"taken_back_from": item.taken_back_from} if item.taken_back_from else {}
+    return {"id": item.id, "action": item.action, **taken}
 
 
 def counts_of(items: Sequence[Item]) -> dict[str, int]:
