@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply_plan import (
     Item,
