@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from ..module_utils.operations import addons
 from ..plugin_utils.backend_action import BackendAction
 
@@ -12,4 +14,4 @@ from ..plugin_utils.backend_action import BackendAction
 class ActionModule(BackendAction):
     """Runs the backend in the controller when that is possible."""
 
-    backend = addons
+    backend: ClassVar[Any] = addons
