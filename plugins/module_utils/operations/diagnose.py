@@ -1,0 +1,230 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a call gets what it gets: follows one request through the proxies, step by step, and only reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, MeshError, Problem
+from ..istio.proxies import RunningProxy
+from ..istio.proxies_admin import admin_get
+from ..istio.proxies_endpoints import Endpoint, endpoints
+from ..istio.proxies_scope import sidecar_of
+from ..istio.routes import VirtualHost, parse_cluster_name
+from ..kube.client import KubeClient, connect
+from ..kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..model.catalogue import parse_catalogue
+from ..model.edges import service_edges
+from ..model.matrix import decide
+from ..model.mesh import Catalogue
+from ..model.services import Port, Service
+from .verify_findings import FAIL, Finding, failed, passed, unknown, worst
+from .verify_inventory import Inventory, gather
+from .verify_mtls import Held, check_listeners
+from .verify_pods import check_pods, check_policies_held
+from .verify_policies import check_policies
+from .verify_read import Dump, read_proxies
+
+if TYPE_CHECKING:
+    from .context import Context
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **CONNECTION_SPEC,
+    "catalogue": {"type": "dict", "required": True},
+    "source": {"type": "str", "required": True},
+    "destination": {"type": "str", "required": True},
+    "method": {"type": "str", "default": "GET"},
+    "path": {"type": "str", "default": "/"},
+    "istio_namespace": {"type": "str", "default": "istio-system"},
+}
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """See the module's documentation."""
+    catalogue = parse_catalogue(params["catalogue"])
+    source = _service(catalogue, params["source"], "source")
+    destination = _service(catalogue, params["destination"], "destination")
+    with connect(ConnectionOptions.from_params(params, context.environment), stop=context.stop) as client:
+        steps = _follow(client, catalogue, source, destination, params)
+    first = next((step for step in steps if step.verdict == FAIL), None)
+    cause = f"{first.subject}: {first.message}" if first else ""
+    for step in steps:
+        context.progress(f"{step.check:<14} {step}")
+    return {
+        "changed": False,
+        "status": worst(steps),
+        "cause": cause,
+        "steps": [{"step": step.check, **step.as_dict()} for step in steps],
+    }
+
+
+def _service(catalogue: Catalogue, name: str, option: str) -> Service:
+    namespace, _slash, short = name.rpartition("/")
+    found = catalogue.service(short, namespace or None)
+    if found is None:
+        known = ", ".join(item.key for item in catalogue.services)
+        raise InputError(
+            [Problem(option, f"{name!r} is no service of the catalogue ({known})", "unknown-service")]
+        )
+    return found
+
+
+def _follow(
+    client: KubeClient, catalogue: Catalogue, source: Service, destination: Service, params: Mapping[str, Any]
+) -> list[Finding]:
+    inventory = gather(
+        client,
+        namespaces=tuple(dict.fromkeys((source.namespace, destination.namespace))),
+        root_namespace=catalogue.root_namespace,
+        istio_namespace=params["istio_namespace"],
+    )
+    if not inventory.installed:
+        return [unknown("istio", "", "not installed")]
+    callers = _proxies_of(inventory, source)
+    callees = _proxies_of(inventory, destination)
+    steps = [*_pods(inventory, source), *_pods(inventory, destination)]
+    if not callers:
+        return [*steps, failed("caller", source.key, "no proxy of it runs, so its calls are not the mesh's")]
+    port = destination.routed_port
+    if port is None:
+        return [*steps, failed("port", destination.key, "the catalogue gives it no port")]
+    dumps = read_proxies(client, [*callers, *callees], len(callers) + len(callees))
+    steps += [unknown("proxy", f"Pod {name}", reason) for name, reason in dumps.unread.items()]
+    caller = next((proxy for proxy in callers if _routes(dumps.held.get(str(proxy)))), None)
+    if caller is not None:
+        steps += _outbound(client, catalogue, caller, dumps.held[str(caller)], destination, port)
+    held = Held(
+        {str(proxy): proxy for proxy in callees},
+        {str(proxy): dumps.held[str(proxy)].ports for proxy in callees if str(proxy) in dumps.held},
+        inventory.of("PeerAuthentication"),
+    )
+    steps += check_listeners(
+        catalogue, destination, inventory.pods_of(destination.namespace, destination.name), held
+    )
+    policies = inventory.of("AuthorizationPolicy")
+    for proxy in callees:
+        if str(proxy) in dumps.held:
+            ports = dumps.held[str(proxy)].ports
+            steps += check_policies_held(proxy, ports, policies, catalogue.root_namespace)
+    steps += [finding for finding in check_policies(catalogue, policies) if finding.verdict == FAIL]
+    return [*steps, _allowed(catalogue, source, destination, port, params)]
+
+
+def _pods(inventory: Inventory, service: Service) -> list[Finding]:
+    pods = inventory.pods_of(service.namespace, service.name)
+    if not pods:
+        return [failed("pods", service.key, "no pod stands behind the service")]
+    return check_pods(pods, expected_version="", istiods=inventory.istiods, unmeshed=())
+
+
+def _proxies_of(inventory: Inventory, service: Service) -> list[RunningProxy]:
+    names = {pod["metadata"]["name"] for pod in inventory.pods_of(service.namespace, service.name)}
+    return [
+        proxy for proxy in inventory.proxies() if proxy.namespace == service.namespace and proxy.pod in names
+    ]
+
+
+def _routes(dump: Dump | None) -> bool:
+    return dump is not None and dump.hosts is not None
+
+
+def _outbound(
+    client: KubeClient,
+    catalogue: Catalogue,
+    caller: RunningProxy,
+    dump: Dump,
+    destination: Service,
+    port: Port,
+) -> list[Finding]:
+    """From the caller's proxy to an endpoint: is the host known, where does its route lead, who is there."""
+    subject = f"Pod {caller}"
+    hosts = [host for host in dump.hosts or () if _is_for(host, destination.fqdn, port.number)]
+    if not hosts and port.is_http:
+        return [failed("route", subject, _hidden(client, catalogue, caller, destination))]
+    clusters = sorted({name for host in hosts for route in host.routes for name in route.weights})
+    if not port.is_http:
+        clusters = [name for name in dump.clusters if _leads_to(name, destination.fqdn, port.number)]
+    told = dict.fromkeys(
+        f"route {route.name or 'without name'} of {route.virtual_service or 'istiod itself'}: {_split(route.weights)}"
+        for host in hosts
+        for route in host.routes
+    )
+    steps = [passed("route", subject, line) for line in told]
+    missing = [name for name in clusters if name not in dump.clusters]
+    steps += [failed("cluster", subject, f"has no cluster {name}: requests get 503 NC") for name in missing]
+    try:
+        known = endpoints(json.loads(admin_get(client, caller, "clusters?format=json")))
+    except (MeshError, ValueError) as error:
+        return [*steps, unknown("endpoints", subject, str(error))]
+    return steps + [
+        _endpoints(subject, name, known.get(name, [])) for name in clusters if name not in missing
+    ]
+
+
+def _endpoints(subject: str, cluster: str, found: Sequence[Endpoint]) -> Finding:
+    bad = [f"{item.address} ({item.trouble})" for item in found if item.trouble]
+    if not found:
+        return failed("endpoints", subject, f"{cluster} has no endpoint: requests get 503 UH")
+    if len(bad) == len(found):
+        return failed("endpoints", subject, f"{cluster}: it sends to none of {', '.join(bad)}")
+    told = f", not to {', '.join(bad)}" if bad else ""
+    return passed(
+        "endpoints", subject, f"{cluster}: it sends to {len(found) - len(bad)} of {len(found)}{told}"
+    )
+
+
+def _hidden(client: KubeClient, catalogue: Catalogue, caller: RunningProxy, destination: Service) -> str:
+    namespaces = dict.fromkeys((caller.namespace, catalogue.root_namespace))
+    sidecars = [
+        item
+        for namespace in namespaces
+        for item in client.list("networking.istio.io/v1", "Sidecar", namespace).items
+    ]
+    sidecar = sidecar_of(caller, sidecars, catalogue.root_namespace)
+    if sidecar is None:
+        return f"its proxy has no route for {destination.fqdn}, and no Sidecar hides it: is there a Service?"
+    name = f"{sidecar['metadata']['namespace']}/{sidecar['metadata']['name']}"
+    return f"its proxy has no route for {destination.fqdn}: Sidecar {name} does not import it"
+
+
+def _allowed(
+    catalogue: Catalogue, source: Service, destination: Service, port: Port, params: Mapping[str, Any]
+) -> Finding:
+    edges = service_edges(catalogue, destination)
+    index = decide(edges, source.principal, params["method"], params["path"], port.target_port)
+    call = f"{params['method']} {params['path']} by {source.principal}"
+    if index is None:
+        allowed = "; ".join(_spoken(edges, source.principal)) or "nothing"
+        return failed(
+            "authorization", destination.key, f"the catalogue refuses {call} with 403; it allows {allowed}"
+        )
+    return passed("authorization", destination.key, f"the catalogue allows {call} (rule {index})")
+
+
+def _spoken(edges: Iterable[Any], principal: str) -> list[str]:
+    return [
+        f"{'/'.join(edge.methods) or 'any method'} {', '.join(edge.paths) or 'any path'}"
+        for edge in edges
+        if edge.principal in (principal, "*")
+    ]
+
+
+def _is_for(host: VirtualHost, fqdn: str, port: int) -> bool:
+    return fqdn in host.domains and any(
+        _leads_to(name, None, port) or host.listener == str(port)
+        for route in host.routes
+        for name in route.weights
+    )
+
+
+def _leads_to(cluster: str, fqdn: str | None, port: int) -> bool:
+    name = parse_cluster_name(cluster)
+    return name is not None and name.port == port and fqdn in (None, name.host)
+
+
+def _split(weights: Mapping[str, float]) -> str:
+    return " / ".join(f"{share:g} % {name}" for name, share in sorted(weights.items())) or "no cluster"
