@@ -9,8 +9,8 @@ module: addons
 short_description: Keep the add-ons of a mesh
 version_added: 0.1.0
 description:
-  - Applies the manifests of every add-on on the list by server-side apply, removes what earlier runs installed
-    and the list no longer contains, and waits until the workloads are rolled out.
+  - Applies the manifests of every add-on on the list by server-side apply, removes what earlier runs
+    installed and the list no longer contains, and waits until the workloads are rolled out.
   - Objects carry the labels C(app.kubernetes.io/part-of=servicemesh-addons) and C(servicemesh.istio/addon).
 author:
   - servicemesh.istio contributors (@servicemesh)

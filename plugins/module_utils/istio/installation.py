@@ -20,8 +20,17 @@ from ..errors import InputError, Problem
 
 METHODS = ("istioctl", "helm")
 ISTIOCTL_PROFILES = (
-    "ambient", "default", "demo", "empty", "minimal", "openshift", "openshift-ambient", "preview", "remote", "stable",
-)  # fmt: skip
+    "ambient",
+    "default",
+    "demo",
+    "empty",
+    "minimal",
+    "openshift",
+    "openshift-ambient",
+    "preview",
+    "remote",
+    "stable",
+)
 # manifests/helm-profiles: the charts know fewer names, and `default` and `minimal` mean "no profile" there.
 HELM_PROFILES = ("ambient", "default", "demo", "minimal", "preview", "remote", "stable")
 SERVICE_TYPES = ("ClusterIP", "LoadBalancer", "NodePort")

@@ -198,7 +198,7 @@ def prune_selector(installation: Installation, version: str) -> str:
 
 
 def default_tag_ids(installation: Installation) -> tuple[tuple[str, str, str, str], ...]:
-    """The ``default`` revision tag that an install without revision makes: (apiVersion, kind, namespace, name).
+    """The ``default`` tag of an install without revision, as (apiVersion, kind, namespace, name).
 
     Rendered manifests lack these three objects (istioctl/pkg/tag/generate.go).
     """

@@ -31,6 +31,16 @@ from .preflight_rights import PARTS, Places, access_needs, describe_missing
 
 _T = TypeVar("_T")
 REACH_SECONDS = 4.0
+NOT_FOR_HELM = (
+    "username",
+    "password",
+    "client_cert",
+    "client_key",
+    "proxy",
+    "no_proxy",
+    "impersonate_user",
+    "impersonate_groups",
+)
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -113,6 +123,14 @@ def check_inputs(
             warnings += verdict.warnings
         else:
             problems += [Problem("istio_version", text, "end-of-life") for text in verdict.warnings]
+    if installation is not None and installation.method == "helm" and "istio" in params["parts"]:
+        problems += [
+            Problem(
+                f"mesh_connection.{option}", "kubernetes.core.helm cannot use it; use a kubeconfig", "helm"
+            )
+            for option in NOT_FOR_HELM
+            if params.get(option)
+        ]
     _collect(problems, lambda: parse_requests(params.get("injection_namespaces") or ()))
     catalogue = None
     raw = dict(params.get("catalogue") or {})
