@@ -17,7 +17,6 @@ ADDON_LABEL = "servicemesh.istio/addon"
 # Everything that add-ons of the Istio release, and those of the lab, consist of.
 KINDS = (
     ("v1", "ConfigMap"),
-    ("v1", "Secret"),
     ("v1", "Service"),
     ("v1", "ServiceAccount"),
     ("apps/v1", "DaemonSet"),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import InputError, Problem
 from ..istio.manifests import parse_manifests
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..model.addons import KINDS, PART_OF, PART_OF_LABEL, all_images, prepared
+from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, PART_OF_LABEL, all_images, prepared
 from .apply import Wait, apply_objects
 from .context import Context
 
@@ -46,7 +46,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     )
     options = ConnectionOptions.from_params(params, context.environment)
     with connect(options, stop=context.stop) as client:
-        stale = _stale(client, objects)
+        stale = _stale(client, objects, str(params["namespace"]))
         result = apply_objects(
             client, objects, context=context, absent=stale, wait=Wait(timeout=float(params["timeout"]))
         )
@@ -93,12 +93,21 @@ def _read(name: str, path: Path, problems: list[Problem]) -> list[dict[str, Any]
     return objects
 
 
-def _stale(client: KubeClient, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What earlier runs installed and this list no longer contains."""
+def _stale(client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: str) -> list[dict[str, Any]]:
+    """What earlier runs installed and this list no longer contains.
+
+    Looked for in the add-ons' namespaces only: nobody has to be allowed to read all others for this.
+    """
     kept = {_key(obj) for obj in wanted}
+    namespaces = sorted({namespace, *(str(obj["metadata"].get("namespace") or namespace) for obj in wanted)})
+    places = [
+        (api_version, kind, place)
+        for api_version, kind in KINDS
+        for place in ([None] if kind in CLUSTER_KINDS else namespaces)
+    ]
     selector = f"{PART_OF_LABEL}={PART_OF}"
     lists = client.in_parallel(
-        lambda kind: client.list(kind[0], kind[1], label_selector=selector).items, KINDS
+        lambda place: client.list(place[0], place[1], place[2], label_selector=selector).items, places
     )
     return [obj for items in lists for obj in items if _key(obj) not in kept]
 
