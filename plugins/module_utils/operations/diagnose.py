@@ -149,7 +149,7 @@ def _outbound(
     if not port.is_http:
         clusters = [name for name in dump.clusters if _leads_to(name, destination.fqdn, port.number)]
     told = dict.fromkeys(
-        f"route {route.name or 'without name'} of {route.virtual_service or 'istiod itself'}: {_split(route.weights)}"
+        f"route {route.name} of {route.virtual_service or 'istiod itself'}: {_split(route.weights)}"
         for host in hosts
         for route in host.routes
     )

@@ -1,0 +1,47 @@
+"""A cluster with the finished mesh of `inventories/lab`: `KUBECONFIG=... pytest tests/integration/verify`."""
+
+# ruff: noqa: E402, F401 - the path comes first
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "collections"))
+# Imported here, with the path just set: pytest-ansible puts its own loader in between later.
+import ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue
+import ansible_collections.servicemesh.istio.plugins.module_utils.model.expectations
+import ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+
+VARIABLES = ROOT / "inventories" / "lab" / "group_vars" / "all"
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> str:
+    path = os.environ.get("KUBECONFIG")
+    assert path, "set KUBECONFIG to a lab after site.yml, such as `python -m lab kubeconfig`"
+    return path
+
+
+@pytest.fixture(scope="session")
+def client(kubeconfig: str):
+    with connect(ConnectionOptions.from_params({"kubeconfig": kubeconfig}, {})) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def raw() -> dict[str, Any]:
+    """The catalogue variables of the lab's inventory."""
+    found: dict[str, Any] = {}
+    for name in ("istio", "mesh", "mesh_lab"):
+        found |= yaml.safe_load((VARIABLES / f"{name}.yml").read_text())
+    kept = {key: value for key, value in found.items() if key.startswith("mesh_") or key == "istio_gateways"}
+    return {key: value for key, value in kept.items() if "{{" not in str(value)}

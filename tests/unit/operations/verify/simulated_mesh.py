@@ -1,0 +1,241 @@
+"""A mesh in memory: API objects, and proxies that hold what a good istiod would give them.
+
+Tests break one thing and look at what verify says. The proxies' answers have the shape of Envoy's.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.edges import service_edges
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.matrix import decide
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import verify_mtls, verify_pods
+from verify_builders import item, pod
+
+RAW: dict[str, Any] = {
+    "mesh_name": "shop",
+    "mesh_namespace": "shop",
+    "mesh_services": [
+        {
+            "name": name,
+            "service_account": name,
+            "ports": [{"name": "http", "number": 80, "target_port": 3000, "protocol": "http"}],
+            "versions": {"v1": {"labels": {"version": "v1"}, "workload": f"{name}-v1"}},
+            "initial_version": "v1",
+            "callers": callers,
+            "open_paths": ["/health"],
+        }
+        for name, callers in (("web", []), ("cart", [{"service": "web"}]), ("pay", [{"service": "cart"}]))
+    ],
+}
+
+
+class Mesh:
+    """The client of a cluster with the mesh of ``RAW``.
+
+    :ivar objects: what the API server holds, by kind. :ivar exec_error: raised by every exec into a proxy.
+    :ivar answers: by (account or ``outside``, service, path) a dishonest answer (status, headers, body).
+    """
+
+    def __init__(self) -> None:
+        self.catalogue = parse_catalogue(RAW)
+        self.objects: dict[str, list[dict[str, Any]]] = {}
+        for obj in render(self.catalogue):
+            self.objects.setdefault(obj["kind"], []).append(obj)
+        for service in self.catalogue.services:
+            labels = {**service.labels, "version": "v1"}
+            running = pod(f"{service.name}-1", labels, spec={"serviceAccountName": service.service_account})
+            self.objects.setdefault("Pod", []).append(running)
+            ports = [{"name": "http", "port": 80, "targetPort": 3000}]
+            self.objects.setdefault("Service", []).append(
+                item("Service", service.name, {"selector": dict(service.labels), "ports": ports})
+            )
+        self.objects["Pod"].append(self._istiod())
+        self.forbidden: set[str] = set()
+        self.missing: set[str] = set()
+        self.exec_error: ApiError | None = None
+        self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}
+        self.writes: list[str] = []
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> Mesh:
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        """Nothing to close."""
+
+    def named(self, kind: str, name: str) -> dict[str, Any]:
+        return next(one for one in self.objects[kind] if one["metadata"]["name"] == name)
+
+    def add(self, obj: dict[str, Any]) -> None:
+        self.objects.setdefault(obj["kind"], []).append(obj)
+
+    # The client.
+    def list(
+        self, api_version: str, kind: str, namespace: str | None = None, *, label_selector: str = ""
+    ) -> SimpleNamespace:
+        if kind in self.forbidden:
+            raise ApiError(f"{kind} is forbidden", status=403)
+        if kind in self.missing:
+            return SimpleNamespace(items=[], missing=True)
+        key, _sep, value = label_selector.partition("=")
+        found = [
+            one
+            for one in self.objects.get(kind, [])
+            if namespace in (None, one["metadata"]["namespace"])
+            and (not key or (one["metadata"].get("labels") or {}).get(key) == value)
+        ]
+        return SimpleNamespace(items=found, missing=False)
+
+    def get(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None
+    ) -> dict[str, Any] | None:
+        return next((one for one in self.objects.get(kind, []) if one["metadata"]["name"] == name), None)
+
+    def create(self, obj: dict[str, Any]) -> dict[str, Any]:
+        self.writes.append(f"create {obj['kind']}")
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        stored = {**obj, "status": ready}
+        stored["metadata"] = {**obj["metadata"], "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        self.add(stored)
+        return stored
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+        self.writes.append(f"delete {kind}")
+        self.objects[kind] = [one for one in self.objects[kind] if one["metadata"]["name"] != name]
+        return True
+
+    def in_parallel(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        return [function(one) for one in items]
+
+    def exec(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = 30.0
+    ) -> SimpleNamespace:
+        if container == "probe":
+            return SimpleNamespace(stdout=self._probe(pod, command), stderr="", returncode=0)
+        if self.exec_error:
+            raise self.exec_error
+        return SimpleNamespace(
+            stdout=json.dumps(self._ask(pod, container, command[-1])), stderr="", returncode=0
+        )
+
+    def _ask(self, pod: str, container: str, path: str) -> Any:
+        if container == "discovery":
+            return [{"proxy": f"{one['metadata']['name']}.shop"} for one in self._running()]
+        if path.startswith("clusters"):
+            return self._endpoints()
+        resource = urllib.parse.parse_qs(path.partition("?")[2])["resource"][0]
+        answer = {"dynamic_listeners": self._listeners, "dynamic_route_configs": self._routes}.get(resource)
+        return {
+            "configs": answer(pod) if answer else [{"cluster": {"name": name}} for name in self._clusters()]
+        }
+
+    def _running(self) -> list[dict[str, Any]]:
+        return [one for one in self.objects["Pod"] if one["metadata"]["namespace"] == "shop"]
+
+    def _listeners(self, pod: str) -> list[dict[str, Any]]:
+        labels = self.named("Pod", pod)["metadata"]["labels"]
+        mode, _decided = verify_mtls.effective_mode(
+            self.objects.get("PeerAuthentication", []),
+            root_namespace="istio-system",
+            namespace="shop",
+            labels=labels,
+            port=3000,
+        )
+        names = {
+            f"ns[shop]-policy[{policy['metadata']['name']}]-rule[0]": {}
+            for policy in self.objects.get("AuthorizationPolicy", [])
+            if verify_pods.selects(policy, "shop", labels, "istio-system")
+        }
+        filters = [{"name": "envoy.filters.http.rbac", "typed_config": {"rules": {"policies": names}}}]
+        http = [{"name": "hcm", "typed_config": {"http_filters": filters}}]
+        tls = {"typed_config": {"require_client_certificate": True}}
+        match = {"destination_port": 3000}
+        chains = []
+        if mode != "DISABLE":
+            chains.append({"filter_chain_match": match, "transport_socket": tls, "filters": http})
+        if mode != "STRICT":
+            chains.append({"filter_chain_match": match, "filters": http})
+        return [
+            {
+                "name": "virtualInbound",
+                "active_state": {"listener": {"name": "virtualInbound", "filter_chains": chains}},
+            }
+        ]
+
+    def _routes(self, pod: str) -> list[dict[str, Any]]:
+        hosts = []
+        for service in self.catalogue.services:
+            delegate = self.named("VirtualService", f"{service.name}-routes")
+            config = f"/apis/networking.istio.io/v1/namespaces/shop/virtual-service/{service.name}"
+            routes = [
+                {
+                    "name": f"{service.name}-split",
+                    "metadata": {"filter_metadata": {"istio": {"config": config}}},
+                    "route": {
+                        "cluster": f"outbound|80|{entry['destination'].get('subset', '')}|{service.fqdn}"
+                    },
+                }
+                for rule in delegate["spec"]["http"]
+                for entry in rule["route"]
+            ]
+            hosts.append({"name": service.fqdn, "domains": [service.fqdn], "routes": routes})
+        return [{"route_config": {"name": "80", "virtual_hosts": hosts}}]
+
+    def _clusters(self) -> list[str]:
+        return [
+            f"outbound|80|{subset}|{service.fqdn}"
+            for service in self.catalogue.services
+            for subset in ("", "v1")
+        ]
+
+    def _endpoints(self) -> dict[str, Any]:
+        address = {"socket_address": {"address": "10.0.0.1", "port_value": 3000}}
+        host = {"address": address, "health_status": {"eds_health_status": "HEALTHY"}}
+        return {"cluster_statuses": [{"name": name, "host_statuses": [host]} for name in self._clusters()]}
+
+    def _probe(self, pod: str, command: Sequence[str]) -> str:
+        """What the services answer to the calls in ``command``, by the catalogue's own rules."""
+        spec = self.named("Pod", pod)
+        meshed = spec["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
+        account = spec["spec"]["serviceAccountName"] if meshed else "outside"
+        mark, calls = command[4], list(command[7:])
+        blocks = []
+        for number in range(len(calls) // 4):
+            method, url = calls[4 * number : 4 * number + 2]
+            blocks.append(f"{mark} call {number}\n{self._answer(account, method, url, mark, meshed=meshed)}")
+        return "".join(blocks)
+
+    def _answer(self, account: str, method: str, url: str, mark: str, *, meshed: bool) -> str:
+        target = urllib.parse.urlsplit(url)
+        service = self.catalogue.service(str(target.hostname).partition(".")[0])
+        assert service is not None
+        status, headers, body = self.answers.get((account, service.name, target.path), (0, {}, ""))
+        if not status and not meshed:
+            return f"curl: (56) Recv failure: Connection reset by peer\n{mark} exit 56\n"
+        if not status:
+            principal = f"cluster.local/ns/shop/sa/{account}"
+            allowed = (
+                decide(service_edges(self.catalogue, service), principal, method, target.path, 3000)
+                is not None
+            )
+            status, body = (200, "hello") if allowed else (403, "RBAC: access denied")
+            headers = {"x-envoy-upstream-service-time": "1"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"HTTP/1.1 {status} X\r\n{lines}\r\n{body}\n{mark} exit 0\n"
+
+    @staticmethod
+    def _istiod() -> dict[str, Any]:
+        return {
+            "kind": "Pod",
+            "metadata": {"name": "istiod-1", "namespace": "istio-system", "labels": {"app": "istiod"}},
+            "spec": {"containers": [{"name": "discovery", "image": "hub/pilot:1.31.0"}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        }
