@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.cluster import DEFAULT_NAME
-from lab.errors import LabError
-from lab.everything import build_everything
-from lab.places import state_root
+from lab.places import cache_root, state_root
 
 from .processes import run
 from .screen import SetupError, say, timed
@@ -73,10 +71,7 @@ def playbook(
 
 def kubectl(name: str, *arguments: str) -> str:
     """Run kubectl as the administrator and return its output."""
-    try:
-        program = build_everything().kubernetes / "kubectl"
-    except LabError as error:
-        raise SetupError(str(error)) from error
+    program = cache_root() / "bin" / "kubectl"
     done = run([program, "--kubeconfig", kubeconfig(name, "admin"), *arguments], capture=True, timeout=60)
     if done.returncode:
         raise SetupError(f"kubectl {arguments[0]} failed: {done.stdout.strip()}")
