@@ -13,6 +13,8 @@ from pathlib import Path
 
 from .dependencies import TREE
 from .paths import BUILD, ROOT
+from .processes import run
+from .screen import say
 from .stages import StageError, command
 from .tree import copy_repository
 
@@ -108,11 +110,17 @@ def artefact() -> int:
 
 
 def site_check(name: str) -> int:
-    """Run `servicemesh.istio.site` out of the installed copy against a cluster, changing nothing."""
-    command(
-        BIN / "ansible-playbook",
-        *("-i", ROOT / "inventories" / "lab", "--check", "--diff", "servicemesh.istio.site"),
+    """Run `servicemesh.istio.site` out of the installed copy against a finished cluster: nothing to change."""
+    done = run(
+        [
+            *(BIN / "ansible-playbook", "-i", ROOT / "inventories" / "lab"),
+            *("--check", "--diff", "servicemesh.istio.site"),
+        ],
         cwd=DIRECTORY,
         environment={**environment(), "LAB_CLUSTER": name},
+        capture=True,
     )
+    say(done.stdout)
+    if done.returncode or not re.search(r"^lab +: ok=\d+ +changed=0 ", done.stdout, re.MULTILINE):
+        raise StageError("check mode on a finished mesh did not end with changed=0")
     return 1
