@@ -16,6 +16,9 @@ from .mesh import Catalogue, EgressGateway, ExternalService
 from .objects import Obj, build, short, slug
 from .service_entries import HTTP, host_object_name
 
+_PRIVATE_HEADERS = ("x-forwarded-client-cert", "x-forwarded-for", "x-envoy-external-address")
+"""Identities and addresses of the mesh are nobody's business outside it."""
+
 
 def egress_objects(catalogue: Catalogue) -> list[Obj]:
     """Gateways, routes, the DestinationRule towards the gateway and the policy at it."""
@@ -101,6 +104,7 @@ def _routes(catalogue: Catalogue, gateway: EgressGateway, external: ExternalServ
                 "route": [to_host],
                 "timeout": external.timeout,
                 "retries": retries,
+                "headers": {"request": {"remove": list(_PRIVATE_HEADERS)}},
             },
         ]
     else:
