@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ApiError, MeshError
 from .discovery import Discovery, Resource
 from .execution import ExecResult, execute
-from .objects import covers, object_id
+from .objects import covers, is_untouched, object_id
 from .transport import Response, Transport
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ class KubeClient:
     ) -> tuple[dict[str, Any], bool]:
         """The same, and whether the object was (or would be) created by this call.
 
-        After a lost answer the second attempt finds what the first one created; that counts as created.
+        After a lost answer the second attempt finds what the first one created, and a proxy may deliver one
+        request twice: an object that nobody wrote to since its creation counts as created.
         """
         query = {"fieldManager": field_manager, "fieldValidation": "Strict"}
         if force:
@@ -234,7 +235,7 @@ class KubeClient:
             query=query,
             subject=object_id(obj),
         )
-        return dict(response.data), response.status == 201 or response.doubtful
+        return dict(response.data), response.status == 201 or is_untouched(response.data)
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create one object. After a lost answer, an existing object that holds ours counts as created."""
@@ -402,26 +403,25 @@ class KubeClient:
 
         :raises MeshError: the first one, after every started call has ended. None starts after a failure.
         """
-        entries = list(items)
+        entries = builtins.list(items)
         width = min(threads or self.threads, len(entries))
         if width <= 1:
             return [function(entry) for entry in entries]
-        failed = threading.Event()
+        failures: builtins.list[MeshError] = []
 
-        def guarded(entry: _Item) -> _Result | MeshError | None:
-            if failed.is_set():
+        def guarded(entry: _Item) -> _Result | None:
+            if failures:
                 return None
             try:
                 return function(entry)
             except MeshError as error:
-                failed.set()
-                return error
+                failures.append(error)
+                return None
 
         with concurrent.futures.ThreadPoolExecutor(max_workers=width) as pool:
-            results = list(pool.map(guarded, entries))
-        for result in results:
-            if isinstance(result, MeshError):
-                raise result
+            results = builtins.list(pool.map(guarded, entries))
+        if failures:
+            raise failures[0]
         return results  # type: ignore[return-value]
 
     def _path_of(self, obj: Mapping[str, Any]) -> str:

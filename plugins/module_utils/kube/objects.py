@@ -29,6 +29,13 @@ def object_id(obj: Mapping[str, Any]) -> str:
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
+def is_untouched(obj: Mapping[str, Any]) -> bool:
+    """Whether every recorded write of an object happened in the second of its creation."""
+    metadata = obj.get("metadata") or {}
+    entries = metadata.get("managedFields") or ()
+    return bool(entries) and all(entry.get("time") == metadata.get("creationTimestamp") for entry in entries)
+
+
 def covers(live: Any, wanted: Any) -> bool:
     """Whether ``live`` holds everything that ``wanted`` says; the server may have added more to mappings.
 

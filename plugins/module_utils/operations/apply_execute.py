@@ -138,17 +138,23 @@ class Execution:
             except ApiError as error:
                 if error.status != 409 or fenced or attempt == _REREADS:
                     raise
-                current = self._look_again(item)
+                current = self._look_again(write)
                 if current is None or not proves_unchanged(current, body_of(write), self._manager):
                     continue
                 item.after, created = current, False
             self._settle(item, created=created)
             return
 
-    def _look_again(self, item: Item) -> dict[str, Any] | None:
-        """Somebody wrote in between: what is there now is what the next attempt starts from."""
+    def _look_again(self, write: Write) -> dict[str, Any] | None:
+        """Somebody wrote in between: what is there now is what the next attempt starts from.
+
+        If it holds what we sent, in our name, then it was our own request, whose answer was lost or which a
+        proxy delivered twice: the state before it stays the one to compare with.
+        """
+        item = write.item
         current = get_live(self._client, item.desired)
-        if item.after is None:
+        ours = current is not None and proves_unchanged(current, body_of(write), self._manager)
+        if item.after is None and not ours:
             item.before = current
         return current
 
