@@ -110,7 +110,7 @@ def artefact() -> int:
 
 
 def site_check(name: str) -> int:
-    """Run `servicemesh.istio.site` out of the installed copy against a finished cluster: nothing to change."""
+    """Run `servicemesh.istio.site` out of the installed copy on a finished cluster: nothing to change."""
     done = run(
         [
             *(BIN / "ansible-playbook", "-i", ROOT / "inventories" / "lab"),

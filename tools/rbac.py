@@ -1,8 +1,8 @@
 """Writes docs/rbac from the rights that the code declares: ``python -m tools.rbac [--check]``.
 
 ``operations/preflight_rights.py`` is the one table: preflight asks the API server for exactly these rights,
-and the roles in docs/rbac grant exactly these. Secrets are granted per namespace; only istioctl's pruning needs to
-list them in all, in a role of its own (`...-istioctl`) that an installation with Helm can leave out.
+and the roles in docs/rbac grant exactly these. Secrets are granted per namespace; only istioctl's pruning
+needs to list them in all, in a role of its own (`...-istioctl`) that an installation with Helm can leave out.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def documents(name: str, needed: list[rights.Right]) -> list[dict[str, Any]]:
     objects += _bound("ClusterRole", f"servicemesh-{name}", None, rules(needed))
     everywhere = secret_verbs(needed, rights.CLUSTER)
     if everywhere:
-        # A role of its own, so that who installs with Helm can leave it out: only istioctl's pruning lists Secrets.
+        # A role of its own, to be left out with Helm: only istioctl's pruning lists Secrets.
         rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": everywhere}
         objects += _bound("ClusterRole", f"servicemesh-{name}-istioctl", None, [rule])
     return objects

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from ansible.errors import AnsibleError
 
@@ -18,7 +18,7 @@ from ..plugin_utils.backend_action import BackendAction
 class ActionModule(BackendAction):
     """Runs the backend in the controller when that is possible."""
 
-    backend = resources
+    backend: ClassVar[Any] = resources
     handed_over = ("definition", "resource_definition", "inline", "catalogue")
 
     def read_files(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -39,8 +39,9 @@ class ActionModule(BackendAction):
         if os.path.isabs(path):  # noqa: PTH117
             return path
         fixed, magic = _before_glob(path)
+        find: Any = self._find_needle  # ansible-core has no types here
         try:
-            return str(os.path.join(self._find_needle("files", fixed or "."), magic)) if fixed else path  # noqa: PTH118
+            return str(os.path.join(find("files", fixed or "."), magic)) if fixed else path  # noqa: PTH118
         except AnsibleError:
             return os.path.join(self._loader.get_basedir(), path)  # noqa: PTH118
 

@@ -66,7 +66,9 @@ class ApiError(MeshError):
     :param subject: the object or path the request was about, such as ``VirtualService shop/frontend``.
     """
 
-    def __init__(self, message: str, *, status: int = 0, reason: str = "", subject: str = "", **details: Any) -> None:
+    def __init__(
+        self, message: str, *, status: int = 0, reason: str = "", subject: str = "", **details: Any
+    ) -> None:
         super().__init__(message, status=status, reason=reason, subject=subject, **details)
         self.status = status
         self.reason = reason

@@ -21,7 +21,7 @@ description:
 options:
   catalogue:
     description:
-      - The mesh as data: a mapping with the C(mesh_*) keys of role P(servicemesh.istio.mesh#role).
+      - The mesh as data, a mapping with the C(mesh_*) keys of role P(servicemesh.istio.mesh#role).
     type: raw
   catalogue_src:
     description:

@@ -1,4 +1,4 @@
-"""docs/rbac grants exactly what the code declares, and Secrets in namespaces only (but for istioctl's list)."""
+"""docs/rbac grants exactly what the code declares; Secrets in namespaces only, but for istioctl's list."""
 
 from __future__ import annotations
 
