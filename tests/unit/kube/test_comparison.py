@@ -1,0 +1,89 @@
+"""What is shown of a change, and what is never shown."""
+
+from __future__ import annotations
+
+import json
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.comparison import (
+    HIDDEN,
+    HIDDEN_CHANGED,
+    content,
+    for_display,
+    ownership,
+)
+
+
+def secret(**data):
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data}
+
+
+def test_server_fields_and_status_do_not_count():
+    obj = {
+        "metadata": {
+            "name": "a",
+            "uid": "1",
+            "resourceVersion": "2",
+            "generation": 3,
+            "creationTimestamp": "t",
+        },
+        "spec": {},
+        "status": {"x": 1},
+    }
+    assert content(obj) == {"metadata": {"name": "a"}, "spec": {}}
+    assert content(None) == {}
+
+
+def test_ownership_ignores_times_and_the_order_of_entries():
+    def entry(manager, time):
+        return {
+            "manager": manager,
+            "operation": "Apply",
+            "apiVersion": "v1",
+            "time": time,
+            "fieldsV1": {"f:a": {}},
+        }
+
+    one = {"metadata": {"managedFields": [entry("a", "1"), entry("b", "1")]}}
+    other = {"metadata": {"managedFields": [entry("b", "2"), entry("a", "2")]}}
+    assert ownership(one) == ownership(other)
+    other["metadata"]["managedFields"][0]["fieldsV1"] = {"f:b": {}}
+    assert ownership(one) != ownership(other)
+
+
+def test_secret_values_are_blank_and_changes_show():
+    before, after = for_display(secret(a="b25l", b="c2FtZQ=="), secret(a="dHdv", b="c2FtZQ==", c="bmV3"))
+    assert before["data"] == {"a": HIDDEN, "b": HIDDEN}
+    assert after["data"] == {"a": HIDDEN_CHANGED, "b": HIDDEN, "c": HIDDEN}
+
+
+def test_a_secret_that_comes_or_goes_is_blank():
+    for pair in (for_display(None, secret(a="eA==")), for_display(secret(a="eA=="), None)):
+        assert "eA==" not in json.dumps(pair)
+
+
+def test_key_material_and_credential_fields_are_blank_anywhere():
+    pem = "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n"
+    obj = {
+        "kind": "ConfigMap",
+        "metadata": {"name": "c"},
+        "data": {"file": f"text\n{pem}", "plain": "visible"},
+        "spec": {"tls": [{"privateKey": "abc", "inline_bytes": "def", "host": "h"}]},
+    }
+    _, shown = for_display(None, obj)
+    assert shown["data"] == {"file": HIDDEN, "plain": "visible"}
+    assert shown["spec"] == {"tls": [{"privateKey": HIDDEN, "inline_bytes": HIDDEN, "host": "h"}]}
+    _, changed = for_display({**obj, "data": {"file": pem}}, obj)
+    assert changed["data"]["file"] == HIDDEN_CHANGED
+
+
+def test_the_copy_that_kubectl_keeps_is_not_shown():
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": '{"data":{"a":"c2VjcmV0"}}', "b": "1"}
+    obj = {"kind": "Secret", "metadata": {"name": "s", "annotations": annotations}, "data": {}}
+    before, after = for_display(obj, obj)
+    assert before["metadata"]["annotations"] == after["metadata"]["annotations"] == {"b": "1"}
+
+
+def test_the_objects_themselves_stay_as_they_are():
+    obj = secret(a="eA==")
+    for_display(obj, obj)
+    assert obj["data"] == {"a": "eA=="}

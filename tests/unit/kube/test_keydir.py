@@ -1,0 +1,58 @@
+"""Key files live in a private directory, and only as long as their owner."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.keydir import (
+    GRACE_SECONDS,
+    PREFIX,
+    KeyDirectory,
+    sweep,
+)
+
+
+def test_private_and_removed(tmp_path):
+    keys = KeyDirectory(tmp_path)
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o700
+    keys.remove()
+    keys.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_living_owner_is_left_alone(tmp_path):
+    keys = KeyDirectory(tmp_path)
+    sweep(tmp_path)
+    assert keys.path.is_dir()
+    keys.remove()
+
+
+def test_left_overs_are_removed_by_the_next_one(tmp_path):
+    dead = tmp_path / f"{PREFIX}dead"
+    dead.mkdir()
+    (dead / ".lock").touch()
+    (dead / "key").write_text("secret")
+    keys = KeyDirectory(tmp_path)
+    assert not dead.exists()
+    keys.remove()
+
+
+def test_a_directory_that_is_just_being_made_is_left_alone(tmp_path):
+    young = tmp_path / f"{PREFIX}young"
+    young.mkdir()
+    sweep(tmp_path)
+    assert young.exists()
+    old = young.stat().st_mtime - GRACE_SECONDS - 1
+    os.utime(young, (old, old))
+    sweep(tmp_path)
+    assert not young.exists()
+
+
+def test_a_link_is_never_followed(tmp_path):
+    target = tmp_path / "precious"
+    target.mkdir()
+    (target / ".lock").touch()
+    (tmp_path / f"{PREFIX}link").symlink_to(target)
+    sweep(tmp_path)
+    assert (target / ".lock").exists()
