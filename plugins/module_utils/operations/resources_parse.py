@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from ..errors import InputError, MeshError, Problem
 
 # More nodes than any manifest has; a "billion laughs" of aliases exceeds it within milliseconds.
 MAX_NODES = 5_000_000
+MAX_DEPTH = 200
+_BRACKETS = re.compile(r"[\[\]{}]")
+_DEEP_INDENT = re.compile(r"^[ \-?:]{200}", re.MULTILINE)
 _CACHE_FROM_BYTES = 64 * 1024
 _CACHE_SECONDS = 7 * 24 * 3600.0
 _BOOLEANS = {
@@ -94,6 +98,7 @@ def _parse_yaml(text: str, path: str) -> list[tuple[Any, int]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     documents = []
     try:
+        _check_depth(yaml, text, path)
         while loader.check_node():
             node: Any = loader.get_node()
             documents.append((_Converter(path).convert(node), node.start_mark.line + 1))
@@ -111,6 +116,29 @@ def _parse_yaml(text: str, path: str) -> list[tuple[Any, int]]:
     finally:
         loader.dispose()
     return documents
+
+
+def _check_depth(yaml: Any, text: str, path: str) -> None:
+    """Refuse nesting that would overflow the C stack of libyaml's composer, which has no guard of its own.
+
+    The exact depth needs a pass over all events, as long as half a parse; a bound on it decides whether that
+    is needed: indentation and dashes for blocks, the balance of brackets for flow style.
+    """
+    balance = deepest = 0
+    for bracket in _BRACKETS.findall(text) if text.count("[") + text.count("{") > MAX_DEPTH else ():
+        balance += 1 if bracket in "[{" else -1
+        deepest = max(deepest, balance)
+    if deepest < MAX_DEPTH and not _DEEP_INDENT.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1
+                raise InputError([Problem(f"{path}:{line}", "is nested too deeply", "yaml")])
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Converter:
