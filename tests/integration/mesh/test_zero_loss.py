@@ -1,0 +1,173 @@
+"""A mesh is built, changed and changed back under load, and nobody loses a request.
+
+Needs the shop of the lab, injected, and a certificate for api.example.com. 50 requests/s go through the
+gateway to frontend, 50 from api-gateway to product-service, all with a header that routes to v2 while v2 is
+there.
+The same change with the steps in reverse order must lose requests, else this test could not fail.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import apply, resources
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+
+HERE = Path(__file__).parent
+LOAD = HERE / "load.py"
+RATE = int(os.environ.get("RATE", "50"))
+Apply = Callable[..., dict[str, Any]]
+
+
+def full() -> dict[str, Any]:
+    """The example's catalogue, with routes to v2 in use on both paths of the load."""
+    path = HERE.parents[2] / "inventories" / "example" / "group_vars" / "all" / "mesh.yml"
+    raw: dict[str, Any] = yaml.safe_load(path.read_text())
+    raw["istio_gateways"] = [{"name": "istio-ingressgateway"}]
+    services = by_name(raw)
+    services["product-service"]["variants"] = [
+        {"name": "beta", "to": "v2", "when": {"header": {"x-version": "v2"}}}
+    ]
+    services["auth-service"]["callers"].append({"service": "frontend"})
+    return raw
+
+
+def narrowed() -> dict[str, Any]:
+    """Without v2 of both services, with tighter policies and a Sidecar that sees less."""
+    raw = copy.deepcopy(full())
+    services = by_name(raw)
+    for name in ("frontend", "product-service"):
+        services[name]["versions"].pop("v2")
+        services[name].pop("variants")
+    callers = services["product-service"]["callers"]
+    callers[0] |= {"methods": ["GET"], "paths": ["/api/products", "/api/products/*"]}
+    callers.pop()
+    services["auth-service"]["callers"].pop()
+    return raw
+
+
+def by_name(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {service["name"]: service for service in raw["mesh_services"]}
+
+
+@pytest.fixture
+def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
+    """Applies a catalogue with the module's backend; ``reverse`` turns its steps around."""
+    specification = resources.ARGUMENT_SPEC
+    defaults = {name: option.get("default") for name, option in specification.items()}
+    lines: list[str] = []
+
+    def run(raw: dict[str, Any], *, reverse: bool = False) -> dict[str, Any]:
+        params = {
+            **defaults,
+            "kubeconfig": os.environ["KUBECONFIG"],
+            "catalogue": raw,
+            "prune": True,
+            "prune_all": True,
+            "strict_guard": "warn",
+            "wait": True,
+        }
+        context = Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
+        if not reverse:
+            return resources.run(params, context)
+        with monkeypatch.context() as patch:
+            forward = apply.steps_of
+            patch.setattr(apply, "steps_of", lambda *args: forward(*args)[::-1])
+            return resources.run(params | {"unproved": "warn"}, context)
+
+    return run
+
+
+@pytest.fixture
+def load(client: KubeClient) -> Iterator[Callable[[bool], Load]]:
+    loads: list[Load] = []
+
+    def start(through_gateway: bool) -> Load:
+        loads.append(Load(client, through_gateway))
+        return loads[-1]
+
+    yield start
+    for item in loads:
+        item.stop()
+
+
+class Load:
+    """Both loads; ``stop`` ends them and answers with their totals."""
+
+    def __init__(self, client: KubeClient, through_gateway: bool) -> None:
+        self.client, self.outside = client, None
+        pods = client.list("v1", "Pod", "ecommerce", label_selector="app=api-gateway").items
+        self.pod = next(pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running")
+        self._inside("rm -f /tmp/stop-load /tmp/load.json; cat > /tmp/load.py", LOAD.read_text())
+        to_products = f"product-service 3000 /api/products product-service:3000 0 {RATE} 900 x-version=v2"
+        self._inside(f"nohup python3 /tmp/load.py {to_products} > /tmp/load.json 2>&1 &")
+        if through_gateway:
+            service = client.get("v1", "Service", "istio-ingressgateway", "istio-system")
+            address = str((service or {})["spec"]["clusterIP"])
+            argv = [sys.executable, str(LOAD), address, "443", "/", "api.example.com", "1", str(RATE), "900"]
+            self.outside = subprocess.Popen([*argv, "x-version=v2"], stdout=subprocess.PIPE, text=True)
+        self.totals: dict[str, dict[str, Any]] = {}
+        time.sleep(3)
+
+    def _inside(self, command: str, text: str | None = None) -> str:
+        answer = self.client.exec("ecommerce", self.pod, "service", ["sh", "-c", command], stdin=text)
+        return answer.stdout
+
+    def stop(self) -> dict[str, dict[str, Any]]:
+        if self.totals:
+            return self.totals
+        time.sleep(3)
+        if self.outside:
+            self.outside.terminate()
+            self.totals["gateway"] = json.loads(self.outside.communicate(timeout=60)[0])
+        self._inside("touch /tmp/stop-load")
+        deadline = time.monotonic() + 60
+        while not (said := self._inside("cat /tmp/load.json").strip()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.totals["mesh"] = json.loads(said)
+        return self.totals
+
+
+def assert_lossless(totals: dict[str, dict[str, Any]]) -> None:
+    print(json.dumps(totals))
+    for name, total in totals.items():
+        assert total["failed"] == 0, f"{name}: {total}"
+        assert total["sent"] > RATE, f"{name}: {total}"
+
+
+def test_nobody_loses_a_request(write: Apply, load: Callable[[bool], Load]) -> None:
+    bare = full() | {"mesh_services": [], "mesh_gateways": [], "mesh_external_services": []}
+    write(bare)
+    running = load(False)
+    assert write(full())["changed"]
+    assert_lossless(running.stop())
+
+    running = load(True)
+    assert write(narrowed())["changed"]
+    assert write(full())["changed"]
+    totals = running.stop()
+    assert_lossless(totals)
+    assert all(total["versions"].keys() >= {"v1", "v2"} for total in totals.values()), totals
+
+
+def test_the_same_in_reverse_order_loses_requests(write: Apply, load: Callable[[bool], Load]) -> None:
+    write(full())
+    running = load(True)
+    write(narrowed(), reverse=True)
+    time.sleep(2)
+    write(full(), reverse=True)
+    totals = running.stop()
+    write(full())
+    print(json.dumps(totals))
+    assert sum(total["failed"] for total in totals.values()) > 0, totals
