@@ -27,6 +27,7 @@ def scenario(name: str, cluster: str) -> int:
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
             "LAB_CLUSTER": cluster,
             "MOLECULE_GLOB": "molecule/*/molecule.yml",  # and not the newer default place, extensions/
+            **({} if sys.stdout.isatty() else {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "PY_COLORS": "0"}),
         },
     )
     return 1
