@@ -127,7 +127,9 @@ def _read(reader: Reader) -> Catalogue:
         external_services=tuple(
             read_external_service(item, defaults) for item in reader.sections("mesh_external_services")
         ),
-        egress_gateway=_egress_gateway(_optional(reader, "mesh_egress_gateway"), defaults, installed),
+        egress_gateway=_egress_gateway(
+            _optional(reader, "mesh_egress_gateway"), defaults, installed, reader.problems
+        ),
         telemetry=_telemetry(_optional(reader, "mesh_telemetry")),
         rate_limit_service=_rate_limit_service(_optional(reader, "mesh_rate_limit_service")),
     )
@@ -141,10 +143,17 @@ def _optional(reader: Reader, key: str) -> Reader | None:
 
 
 def _egress_gateway(
-    reader: Reader | None, defaults: Defaults, installed: Mapping[str, InstalledGateway]
+    reader: Reader | None,
+    defaults: Defaults,
+    installed: Mapping[str, InstalledGateway],
+    problems: Problems,
 ) -> EgressGateway | None:
+    """``mesh_egress_gateway``; without it the one gateway of ``istio_gateways`` that is marked ``egress``."""
+    marked = [gateway for gateway in installed.values() if gateway.egress]
     if reader is None:
-        return None
+        if len(marked) != 1:
+            return None
+        reader = Reader({"workload": marked[0].name}, "mesh_egress_gateway", problems)
     name = reader.maybe_text("workload", LABEL)
     known = installed.get(name or "")
     if name and known is None:

@@ -72,10 +72,16 @@ def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
         workload = f"{gateway.workload_namespace} {sorted(gateway.selector.items())}"
         by_workload.setdefault(workload, []).extend((gateway, server) for server in gateway.servers)
     for servers in by_workload.values():
-        _twice(((item.host, f"{item.where}.host") for _, item in servers if item.host), "the host", problems)
-        secure = {item.port: item.where for _, item in servers if item.certificate}
-        plain = {item.port: item for _, item in servers if not item.certificate}
-        plain |= {item.http_port: item for _, item in servers if item.certificate and item.https_redirect}
+        _twice(
+            ((item.host, f"{item.where}.host") for _unused, item in servers if item.host),
+            "the host",
+            problems,
+        )
+        secure = {item.port: item.where for _unused, item in servers if item.certificate}
+        plain = {item.port: item for _unused, item in servers if not item.certificate}
+        plain |= {
+            item.http_port: item for _unused, item in servers if item.certificate and item.https_redirect
+        }
         for port in sorted(secure.keys() & plain.keys()):
             problems.add(
                 plain[port].where, f"port {port} serves HTTPS for {secure[port]} as well", "port-clash"

@@ -165,7 +165,7 @@ def caller_label(catalogue: Catalogue, principal: str) -> str:
     gateway = next((item for item in catalogue.gateways if item.principal == principal), None)
     if gateway:
         return f"gateway {gateway.name}"
-    _, _, namespace, _, account = principal.split("/")
+    _unused, _unused, namespace, _unused, account = principal.split("/")
     return f"{namespace}/{account}"
 
 
