@@ -113,6 +113,12 @@ def documents(name: str, needed: list[rights.Right]) -> list[dict[str, Any]]:
     return objects
 
 
+def _text(objects: list[dict[str, Any]]) -> str:
+    """One document: ansible-test's yamllint refuses several, and kubectl takes a List as well."""
+    whole = {"apiVersion": "v1", "kind": "List", "items": objects}
+    return yaml.safe_dump(whole, explicit_start=True, sort_keys=True, width=120)
+
+
 def files() -> dict[str, str]:
     """File name -> content."""
     wanted = {
@@ -122,12 +128,12 @@ def files() -> dict[str, str]:
     found = {}
     for name, needed in wanted.items():
         head = HEAD.format(name=name, about=ABOUT[name])
-        body = yaml.safe_dump_all(documents(name, needed), explicit_start=True, sort_keys=True, width=120)
+        body = _text(documents(name, needed))
         found[f"{name}.yaml"] = head + body
     parts = {part: list(rights.RIGHTS[part]) for part in rights.PARTS}
     for name, needed in parts.items():
         head = HEAD.format(name=f"parts/{name}", about=f"What playbooks/{name}.yml alone needs.")
-        body = yaml.safe_dump_all(documents(name, needed), explicit_start=True, sort_keys=True, width=120)
+        body = _text(documents(name, needed))
         found[f"parts/{name}.yaml"] = head + body
     return found
 

@@ -28,10 +28,10 @@ def repository_files(*patterns: str) -> list[str]:
 
 
 def copy_repository(target: Path, *, without: Sequence[str] = ()) -> None:
-    """Copy the files to `target`, which is emptied first. `without`: top-level names to leave out."""
+    """Copy the files to `target`, which is emptied first. `without`: files and directories to leave out."""
     shutil.rmtree(target, ignore_errors=True)
     for name in repository_files():
-        if name.split("/")[0] in without:
+        if any(name == path or name.startswith(f"{path}/") for path in without):
             continue
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)

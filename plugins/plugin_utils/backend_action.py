@@ -174,7 +174,6 @@ def _forward(checked: Any) -> None:
         _DISPLAY.deprecated(
             deprecation.get("msg", ""),
             version=deprecation.get("version"),
-            date=deprecation.get("date"),
             collection_name="servicemesh.istio",
         )
     for warning in checked._warnings:

@@ -148,7 +148,7 @@ class Lab:
         """Runs a playbook. :returns: exit code and output."""
         process = self.start(playbook, **variables)
         try:
-            output, _ = process.communicate(timeout=timeout)
+            output, _unused = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise

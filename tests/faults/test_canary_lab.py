@@ -198,7 +198,7 @@ def test_rollback_while_a_runner_lives(lab: Lab) -> None:
         code, output = lab.play("canary_rollback")
         seconds = time.time() - began
         assert code == 0, output[-2000:]
-        first, _ = process.communicate(timeout=60)
+        first, _unused = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "asked for by" in first
     assert lab.split() == {"v1": 100}
@@ -209,7 +209,7 @@ def test_rollback_while_a_runner_lives(lab: Lab) -> None:
 def test_two_runners_at_once(lab: Lab) -> None:
     lab.healthy()
     with lab.load() as load:
-        runners = [lab.start("canary") for _ in range(2)]
+        runners = [lab.start("canary") for _unused in range(2)]
         outputs = [runner.communicate(timeout=300)[0] for runner in runners]
     codes = sorted(runner.returncode for runner in runners)
     assert codes[0] == 0

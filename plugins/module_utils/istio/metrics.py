@@ -13,13 +13,13 @@ import dataclasses
 import json
 import math
 import re
-import ssl
 import string
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from ansible.module_utils.urls import open_url
 
 from ..errors import ApiError, InputError, MeshError, Problem
 
@@ -171,11 +171,18 @@ class Prometheus:
     def _get_url(self, path: str, query: Mapping[str, str]) -> Any:
         options = self._options
         url = f"{options.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
-        request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310  # scheme checked
+        headers = {"Accept": "application/json"}
         if options.bearer_token:
-            request.add_header("Authorization", f"Bearer {options.bearer_token}")
+            headers["Authorization"] = f"Bearer {options.bearer_token}"
         try:
-            with urllib.request.urlopen(request, timeout=options.timeout, context=self._tls()) as response:  # noqa: S310
+            with open_url(
+                url,
+                headers=headers,
+                timeout=options.timeout,
+                validate_certs=options.validate_certs,
+                ca_path=options.ca_cert or None,
+                use_netrc=False,
+            ) as response:
                 return _parse(response.read(MAX_ANSWER + 1))
         except urllib.error.HTTPError as error:
             # Prometheus explains a bad query in a JSON body with status 400 or 422
@@ -184,15 +191,6 @@ class Prometheus:
             raise MetricsError(f"Prometheus answered with status {error.code}") from error
         except (OSError, ValueError) as error:
             raise MetricsError(f"Prometheus did not answer: {error}") from error
-
-    def _tls(self) -> ssl.SSLContext | None:
-        if not self._options.url.startswith("https:"):
-            return None
-        context = ssl.create_default_context(cafile=self._options.ca_cert or None)
-        if not self._options.validate_certs:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
 
 def _parse(body: str | bytes) -> Any:

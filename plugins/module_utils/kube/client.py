@@ -157,7 +157,7 @@ class KubeClient:
             raise
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
         query = {name: value for name, value in selectors.items() if value}
-        for _ in range(3):
+        for _unused in range(3):
             listed = self._pages(resource, namespace, query)
             if listed is not None:
                 return listed

@@ -25,7 +25,7 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 def object_id(obj: Mapping[str, Any]) -> str:
     """``Kind namespace/name``, or ``Kind name`` for cluster-scoped objects: how people read it."""
-    _, kind, namespace, name = key_of(obj)
+    _unused, kind, namespace, name = key_of(obj)
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 

@@ -137,8 +137,8 @@ def _set_is_same(children: list[str], desired: list[Any], live: list[Any]) -> bo
 
 def _same_order(pairs: list[tuple[int, int]]) -> bool:
     """The server keeps the applied order: items that only swapped places are a change."""
-    positions = [there for _, there in sorted(pairs)]
-    return positions == sorted(positions) and len({wanted for wanted, _ in pairs}) == len(pairs)
+    positions = [there for _unused, there in sorted(pairs)]
+    return positions == sorted(positions) and len({wanted for wanted, _unused in pairs}) == len(pairs)
 
 
 def _has_key(item: Any, key: Mapping[str, Any]) -> bool:

@@ -41,12 +41,12 @@ def _twice(
 
 def _check_duplicates(catalogue: Catalogue, problems: Problems) -> None:
     services = [service for service in catalogue.services if service.name]
+    first: dict[str, str] = {}
     for service in services:
-        others = [item for item in services if item.key == service.key]
-        if others[0] is not service:
-            problems.add(
-                f"{service.where}.name", f"{service.key} is already defined by {others[0].where}", "duplicate"
-            )
+        earlier = first.setdefault(service.key, service.where)
+        if earlier != service.where:
+            message = f"{service.key} is already defined by {earlier}"
+            problems.add(f"{service.where}.name", message, "duplicate")
     _twice(
         (
             (f"{item.namespace}/{sorted(item.labels.items())}", f"{item.where}.labels")

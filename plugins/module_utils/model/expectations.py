@@ -81,15 +81,8 @@ def _where(obj: Obj) -> tuple[str, str]:
 def _virtual_service(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     """A delegate shows up under the name of each root that uses it."""
     namespace, name = _where(obj)
-    service = next(
-        (
-            item
-            for item in catalogue.services
-            if (item.namespace, routes_name(item.name)) == (namespace, name)
-        ),
-        None,
-    )
-    if service is None or service.http_port is None:
+    service = catalogue.service(name.removesuffix(routes_name("")), namespace)
+    if service is None or service.http_port is None or name != routes_name(service.name):
         return []
     weights = _split(obj)
     if weights is None:
@@ -140,8 +133,9 @@ def _subsets(obj: Obj | None) -> list[str]:
 
 
 def _ports(catalogue: Catalogue, host: str) -> Iterable[int]:
-    service = next((item for item in catalogue.services if item.fqdn == host), None)
-    return (port.number for port in service.ports) if service else ()
+    name, namespace = [*host.split("."), ""][:2]
+    service = catalogue.service(name, namespace)
+    return (port.number for port in service.ports) if service and service.fqdn == host else ()
 
 
 def _destination_rule(catalogue: Catalogue, obj: Obj) -> list[Expectation]:

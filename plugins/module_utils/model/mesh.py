@@ -145,6 +145,22 @@ class Catalogue:
     telemetry: Telemetry | None
     rate_limit_service: RateLimitService | None
 
+    _services: Mapping[str, Service] = dataclasses.field(init=False, repr=False, compare=False)
+    _callees: Mapping[str, tuple[Service, ...]] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Indexes the services: a mesh of thousands is asked thousands of times who calls whom."""
+        services: dict[str, Service] = {}
+        for service in self.services:
+            services.setdefault(service.key, service)
+        object.__setattr__(self, "_services", services)
+        callees: dict[str, dict[str, Service]] = {}
+        for service in self.services:
+            for caller in all_callers(service):
+                callees.setdefault(self.principal_of(caller), {})[service.key] = service
+        found = {principal: tuple(entries.values()) for principal, entries in callees.items()}
+        object.__setattr__(self, "_callees", found)
+
     @property
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that hold services, sorted."""
@@ -152,8 +168,7 @@ class Catalogue:
 
     def service(self, name: str, namespace: str | None = None) -> Service | None:
         """The service of that name, in ``mesh_namespace`` unless told otherwise."""
-        wanted = namespace or self.namespace
-        return next((item for item in self.services if item.name == name and item.namespace == wanted), None)
+        return self._services.get(f"{namespace or self.namespace}/{name}")
 
     def gateway(self, name: str) -> Gateway | None:
         """The gateway of that name."""
@@ -171,11 +186,7 @@ class Catalogue:
 
     def callees(self, service: Service) -> tuple[Service, ...]:
         """The services that let ``service`` in, in catalogue order."""
-        return tuple(
-            callee
-            for callee in self.services
-            if any(self.principal_of(caller) == service.principal for caller in all_callers(callee))
-        )
+        return self._callees.get(service.principal, ())
 
     def external_callees(self, service: Service) -> tuple[ExternalService, ...]:
         """The external services that list ``service`` as a caller."""

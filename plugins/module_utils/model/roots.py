@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .mesh import Catalogue, Gateway
@@ -24,18 +24,22 @@ def root_objects(catalogue: Catalogue, splits: Mapping[str, Mapping[str, int]]) 
         spec = _mesh_root(service) if service.http_port else _stream_routes(service, splits[service.key])
         if spec:
             objects.append(build("VirtualService", service.name, service.namespace, catalogue.name, spec))
-    for gateway in catalogue.gateways:
-        hosts = {
-            item.host
-            for service in catalogue.services
-            for item in service.exposed
-            if item.gateway == gateway.name
-        }
-        for host in sorted(hosts):
-            spec = _gateway_root(catalogue, gateway, host)
-            name = gateway_root_name(gateway.name, host)
-            objects.append(build("VirtualService", name, gateway.namespace, catalogue.name, spec))
+    for (name, host), exposures in sorted(_exposures(catalogue).items()):
+        gateway = catalogue.gateway(name)
+        if gateway:
+            spec = _gateway_root(gateway, host, exposures)
+            root = gateway_root_name(gateway.name, host)
+            objects.append(build("VirtualService", root, gateway.namespace, catalogue.name, spec))
     return objects
+
+
+def _exposures(catalogue: Catalogue) -> dict[tuple[str, str], list[tuple[Exposure, Service]]]:
+    """All exposures by gateway and host."""
+    found: dict[tuple[str, str], list[tuple[Exposure, Service]]] = {}
+    for service in catalogue.services:
+        for item in service.exposed:
+            found.setdefault((item.gateway, item.host), []).append((item, service))
+    return found
 
 
 def gateway_root_name(gateway: str, host: str) -> str:
@@ -92,16 +96,12 @@ def _stream_routes(service: Service, weights: Mapping[str, int]) -> dict[str, An
     return {"hosts": [service.fqdn], "gateways": ["mesh"], "tcp": tcp or None, "tls": tls or None}
 
 
-def _gateway_root(catalogue: Catalogue, gateway: Gateway, host: str) -> dict[str, Any]:
-    exposures = [
-        (item, service)
-        for service in catalogue.services
-        for item in service.exposed
-        if item.gateway == gateway.name and item.host == host
-    ]
+def _gateway_root(
+    gateway: Gateway, host: str, exposures: Sequence[tuple[Exposure, Service]]
+) -> dict[str, Any]:
     # The first match wins in Envoy, so the longest path comes first, and exact before prefix.
-    exposures.sort(key=lambda pair: (-len(pair[0].path), pair[0].path, not pair[0].exact))
-    http = [route for exposure, service in exposures for route in _exposed_routes(exposure, service)]
+    ordered = sorted(exposures, key=lambda pair: (-len(pair[0].path), pair[0].path, not pair[0].exact))
+    http = [route for exposure, service in ordered for route in _exposed_routes(exposure, service)]
     return {"hosts": [host], "gateways": [f"{gateway.namespace}/{gateway.name}"], "http": http}
 
 

@@ -150,7 +150,7 @@ def _is_namespaced(
 
 def definition_of(kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The CustomResourceDefinition among ``objects`` that will define a kind (apiVersion, kind)."""
-    group, _, version = kind[0].rpartition("/")
+    group, _unused, version = kind[0].rpartition("/")
     for obj in objects:
         spec = obj.get("spec") if obj.get("kind") == "CustomResourceDefinition" else None
         if not isinstance(spec, Mapping) or spec.get("group") != group:

@@ -69,7 +69,7 @@ def wait_for_objects(
     def look() -> tuple[bool, str]:
         nonlocal pending, vanishing
         states = client.in_parallel(lambda obj: _state(get_live(client, obj), obj, wait.conditions), pending)
-        pending = [obj for obj, (done, _) in zip(pending, states, strict=True) if not done]
+        pending = [obj for obj, (done, _unused) in zip(pending, states, strict=True) if not done]
         late = [seen for done, seen in states if not done]
         there = client.in_parallel(lambda obj: get_live(client, obj), vanishing)
         vanishing = [

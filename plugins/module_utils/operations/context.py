@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def _quiet(_: str) -> None:
+def _quiet(_unused: str) -> None:
     """Drop a line: nobody listens."""
 
 

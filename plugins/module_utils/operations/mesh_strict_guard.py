@@ -36,8 +36,8 @@ def prometheus_at(text: str, client: KubeClient) -> Prometheus | None:
         return None
     if "://" in text:
         return Prometheus(PrometheusOptions.from_params({"url": text}), client)
-    namespace, _, address = text.partition("/")
-    service, _, port = address.partition(":")
+    namespace, _unused, address = text.partition("/")
+    service, _unused, port = address.partition(":")
     if not (namespace and service):
         message = f"{text!r} is neither a URL nor NAMESPACE/SERVICE:PORT"
         raise InputError([Problem("mesh_prometheus", message, "prometheus")])

@@ -70,7 +70,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     _check_options(params)
     sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
     definitions = [*_inline(params.get("definition"), "definition"), *_parsed(sources["src"])]
-    objects = checked([_stripped(obj) for obj, _ in definitions], [where for _, where in definitions])
+    objects = checked(
+        [_stripped(obj) for obj, _unused in definitions], [where for _unused, where in definitions]
+    )
     catalogue = _catalogue(params, sources["catalogue_src"])
     with connect(
         ConnectionOptions.from_params(params, context.environment),

@@ -100,7 +100,7 @@ def _kustomized(path: Path) -> str:
             f"{path} is a kustomization, but neither kustomize nor kubectl is installed here"
         )
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
             [*command, str(path)], capture_output=True, text=True, timeout=_KUSTOMIZE_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -176,7 +176,7 @@ class _Proof:
         if not self.reports:
             return None
         steps = {step: round(report.seconds, 2) for step, report in self.reports}
-        worst = max((report for _, report in self.reports), key=lambda report: report.status != PASS)
+        worst = max((report for _unused, report in self.reports), key=lambda report: report.status != PASS)
         return {**worst.as_result(), "steps": steps}
 
 

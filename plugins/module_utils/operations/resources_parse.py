@@ -74,7 +74,7 @@ def _parse_json(text: str, path: str) -> list[tuple[Any, int]] | None:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            keys = [key for key, _ in pairs]
+            keys = [pair[0] for pair in pairs]
             double = next(key for key in keys if keys.count(key) > 1)
             raise InputError([Problem(path, f"key '{double}' occurs twice in one object", "duplicate-key")])
         return result
@@ -152,7 +152,7 @@ class _Converter:
 
     def convert(self, node: Any) -> Any:
         """The value of a node."""
-        if type(node.value) is str:
+        if node.value.__class__ is str:
             return _scalar(node.tag, node.value)
         key = id(node)
         known = self._built.get(key)
@@ -252,7 +252,7 @@ def _cache_file(text: str) -> Path | None:
 def _cached(text: str) -> list[tuple[Any, int]] | None:
     file = _cache_file(text)
     try:
-        return [(obj, line) for obj, line in json.loads(file.read_bytes())] if file else None
+        return [(entry[0], entry[1]) for entry in json.loads(file.read_bytes())] if file else None
     except (OSError, ValueError, TypeError):
         return None
 

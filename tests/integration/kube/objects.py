@@ -166,7 +166,7 @@ def templates(space: str, name: str) -> list[Obj]:
 def edited(obj: Obj, chance: random.Random) -> Obj:
     """A copy with one or two places changed: values, keys, order or length of lists, labels."""
     result = copy.deepcopy(obj)
-    for _ in range(chance.choice((1, 1, 2))):
+    for _unused in range(chance.choice((1, 1, 2))):
         chance.choice((_change_somewhere, _change_somewhere, _label, _annotate))(result, chance)
     return result
 

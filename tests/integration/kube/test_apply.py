@@ -175,8 +175,8 @@ class TestSteps:
     def test_a_subset_is_dropped_only_after_its_routes(self, kube, space):
         self.steps(kube, [rule(space, subsets=["v1"]), routes(space, "r")])
         steps = self.steps(kube, [rule(space, subsets=["v2"]), routes(space, "r", "v2")])
-        assert [name for name, _ in steps] == ["expand", "switch", "contract"]
-        subsets = [[s["name"] for s in specs["one"]["subsets"]] for _, specs in steps if "one" in specs]
+        assert [name for name, _unused in steps] == ["expand", "switch", "contract"]
+        subsets = [[s["name"] for s in specs["one"]["subsets"]] for _unused, specs in steps if "one" in specs]
         assert subsets == [["v2", "v1"], ["v2"]]
 
     def test_nothing_changed_calls_no_barrier(self, kube, space):
@@ -200,7 +200,7 @@ class TestSteps:
             del kube.apply_told
         assert order == ["allow", "deny"]
         removal = self.steps(kube, [], absent=[allow, deny])
-        assert [name for name, _ in removal] == ["expand", "contract"]
+        assert [name for name, _unused in removal] == ["expand", "contract"]
 
     def test_an_interrupted_run_says_what_it_wrote(self, kube, space):
         def stop_after_expand(held):

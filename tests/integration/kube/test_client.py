@@ -141,7 +141,7 @@ def test_keys_of_a_killed_run_are_swept_but_not_those_of_a_living_one(api, tmp_p
         subprocess.Popen(
             [sys.executable, "-c", code, collections, api], env=environment, stdout=subprocess.PIPE
         )
-        for _ in range(2)
+        for _unused in range(2)
     ]
     try:
         for process in started:
@@ -294,7 +294,7 @@ def test_an_expired_credential_is_loaded_again_once(api, tmp_path, proxy):
 
 def test_warnings_of_the_server_are_kept_once(kube, space):
     kube.warnings.clear()
-    for _ in range(2):
+    for _unused in range(2):
         kube.request(
             "POST",
             f"/api/v1/namespaces/{space}/pods",

@@ -68,12 +68,12 @@ def state_of(kube, space):
 
 
 def change(run, space, url):
-    _, after = before_and_after(space)
+    _unused, after = before_and_after(space)
     return run(host=url, definition=after, mesh_name=space, prune=True)
 
 
 def prepare(kube, run, space):
-    before, _ = before_and_after(space)
+    before, _unused = before_and_after(space)
     kube.delete("v1", "ConfigMap", "new", space)
     run(definition=before, mesh_name=space, prune=True, prune_all=True)
 
@@ -156,7 +156,10 @@ def test_a_hung_server_ends_with_the_read_timeout(proxy, monkeypatch):
 def test_a_stop_ends_a_pause(proxy):
     proxy.reset(Fault(STATUS, status=429, retry_after="30", times=100))
     begun = time.monotonic()
-    stop = lambda: time.monotonic() - begun > 0.5  # noqa: E731
+
+    def stop() -> bool:
+        return time.monotonic() - begun > 0.5
+
     with (
         connect(ConnectionOptions(host=proxy.url, api_key="x"), stop=stop) as client,
         pytest.raises(ApiError) as caught,

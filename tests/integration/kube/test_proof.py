@@ -115,7 +115,7 @@ def test_the_proof_never_says_unchanged_wrongly(kube, space, record_property):
         templates = objects.templates(space, f"t{trial}")
         world = World(kube, chance, copy.deepcopy(templates[trial % len(templates)]))
         kube.apply(world.desired)
-        for _ in range(chance.choice((0, 1, 1, 2, 2, 3))):
+        for _unused in range(chance.choice((0, 1, 1, 2, 2, 3))):
             world.disturb()
         live, answer = settled(world)
         ours = proves_unchanged(live, world.desired, OURS)

@@ -30,7 +30,8 @@ SETTINGS = {"default": InjectorSettings(True, (), (), "hub.example", "1.31.0", "
 ENABLED = {"istio-injection": "enabled"}
 
 
-def planned(pods, workloads=(), budgets=(), *, labels=ENABLED, anyway=(), batch=5, keep=False, rolling=""):
+def planned(pods, workloads=(), budgets=(), *, labels=None, anyway=(), batch=5, keep=False, rolling=""):
+    labels = ENABLED if labels is None else labels
     inventory = Inventory(
         namespace="shop",
         labels=labels,

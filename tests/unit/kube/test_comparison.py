@@ -69,10 +69,10 @@ def test_key_material_and_credential_fields_are_blank_anywhere():
         "data": {"file": f"text\n{pem}", "plain": "visible"},
         "spec": {"tls": [{"privateKey": "abc", "inline_bytes": "def", "host": "h"}]},
     }
-    _, shown = for_display(None, obj)
+    _unused, shown = for_display(None, obj)
     assert shown["data"] == {"file": HIDDEN, "plain": "visible"}
     assert shown["spec"] == {"tls": [{"privateKey": HIDDEN, "inline_bytes": HIDDEN, "host": "h"}]}
-    _, changed = for_display({**obj, "data": {"file": pem}}, obj)
+    _unused, changed = for_display({**obj, "data": {"file": pem}}, obj)
     assert changed["data"]["file"] == HIDDEN_CHANGED
 
 

@@ -34,7 +34,7 @@ def test_conflicts_list_managers_and_fields():
 
 def test_a_stale_resource_version_is_no_ownership_conflict():
     error = from_answer(409, status(message="the object has been modified", reason="Conflict"), "X")
-    assert type(error) is ApiError
+    assert error.__class__ is ApiError
 
 
 def test_the_webhook_is_named():

@@ -122,7 +122,7 @@ def test_an_archive_shares_layers_and_names_them_by_digest(tmp_path, layers):
 
 
 def test_an_archive_of_equal_content_is_equal(tmp_path, layers):
-    shared, _ = layers
+    shared, _unused = layers
     again = write_layer(
         tmp_path / "again.tar", [File("bin/program", tmp_path / "program"), File("tmp", None, 0o1777)]
     )
@@ -145,7 +145,7 @@ def test_a_cluster_shares_blobs_but_owns_its_databases(tmp_path):
     (source / "snapshots" / "1" / "fs").mkdir(parents=True)
     (source / "snapshots" / "1" / "fs" / "rpm.db").write_text("file of an image")
     target = tmp_path / "cluster" / "root"
-    for _ in (1, 2):  # the second replaces the first
+    for _unused in (1, 2):  # the second replaces the first
         copy_root(tmp_path / "prepared", target)
     assert (target / "blobs" / "sha").samefile(source / "blobs" / "sha")
     assert (target / "snapshots" / "1" / "fs" / "rpm.db").samefile(

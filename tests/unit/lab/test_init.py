@@ -73,7 +73,7 @@ def test_steps_are_done_in_order_and_recorded(run, tmp_path):
         ]
     )
     status = one.until(lambda status: status.get("phase") == "ready")
-    assert [name for name, _ in status["done"]] == ["sleeper"]
+    assert [name for name, _unused in status["done"]] == ["sleeper"]
     assert is_running(status["programs"]["sleeper"]["pid"])
 
 

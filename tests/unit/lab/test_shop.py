@@ -215,7 +215,7 @@ def test_every_call_goes_to_a_service_of_the_shop_or_the_external_one(objects, s
         if item["kind"] == "Deployment"
         for variable in item["spec"]["template"]["spec"]["containers"][0].get("env", [])
         if variable["name"] == "UPSTREAMS"
-        for _, host, port, _ in service.parse_upstreams(variable["value"])
+        for _unused, host, port, _unused in service.parse_upstreams(variable["value"])
     ]
     assert ("payment-service", 3000) in calls
     for host, port in calls:

@@ -47,11 +47,11 @@ def test_the_split_is_expected_at_callers_and_at_the_gateway() -> None:
 
 def test_subsets_policies_and_modes_are_expected() -> None:
     catalogue = mesh()
-    assert [data["subset"] for _, data in facts(catalogue, "subset")] == ["v1", "v2"]
-    rbac = {data["policy"]: (data["rules"], data["words"]) for _, data in facts(catalogue, "rbac")}
+    assert [data["subset"] for _unused, data in facts(catalogue, "subset")] == ["v1", "v2"]
+    rbac = {data["policy"]: (data["rules"], data["words"]) for _unused, data in facts(catalogue, "rbac")}
     assert rbac["ns[shop]-policy[api]"] == (1, [["cluster.local/ns/shop/sa/web"]])
     assert rbac["ns[shop]-policy[mesh-default-deny]"] == (0, [])
-    assert [data for _, data in facts(catalogue, "mtls")] == [{"3000": "STRICT"}, {"3000": "STRICT"}]
+    assert [data for _unused, data in facts(catalogue, "mtls")] == [{"3000": "STRICT"}, {"3000": "STRICT"}]
 
 
 def test_what_a_step_takes_away_is_expected_gone() -> None:

@@ -209,7 +209,7 @@ SILENT = (frozenset({("destination_workload", "api-v1")}), [(1.0, 5.0), (2.0, 5.
 
 
 def test_recent_callers_without_certificate_stop_the_change() -> None:
-    made, metrics, _ = guard([CALLER, SILENT])
+    made, metrics, _unused = guard([CALLER, SILENT])
     with pytest.raises(RefusedError, match="legacy calls shop/api-v1 without mTLS") as caught:
         made(STRICTER)
     assert caught.value.rule == "strict-guard"
@@ -218,19 +218,19 @@ def test_recent_callers_without_certificate_stop_the_change() -> None:
 
 
 def test_old_callers_do_not() -> None:
-    made, _, warnings = guard([SILENT])
+    made, _unused, warnings = guard([SILENT])
     made(STRICTER)
     assert (made.status, warnings) == ("pass", [])
 
 
 def test_warn_lists_them_and_goes_on() -> None:
-    made, _, warnings = guard([CALLER], mode="warn")
+    made, _unused, warnings = guard([CALLER], mode="warn")
     made(STRICTER)
     assert (made.status, warnings) == ("fail", ["before STRICT: legacy calls shop/api-v1 without mTLS"])
 
 
 def test_no_metrics_is_not_taken_for_no_callers() -> None:
-    made, _, warnings = guard(MetricsError("Prometheus did not answer"))
+    made, _unused, warnings = guard(MetricsError("Prometheus did not answer"))
     made(STRICTER)
     assert made.status == "cannot tell"
     assert warnings == ["before STRICT: cannot tell who calls shop without mTLS: Prometheus did not answer"]

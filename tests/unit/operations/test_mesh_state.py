@@ -126,7 +126,7 @@ def test_an_unreadable_record_is_never_taken_for_none() -> None:
     ],
 )
 def test_runs_hold_until_they_end(word: str, held: bool) -> None:
-    live, _ = state(journal(word), routes({"v1": 90, "v2": 10}))
+    live, _unused = state(journal(word), routes({"v1": 90, "v2": 10}))
     assert live.held == ({"shop/api": "run-7"} if held else {})
 
 
@@ -138,17 +138,21 @@ def lease(holder: str, age: float) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("objects", "holder"),
+    ("leased", "state_of_run", "holder"),
     [
-        ([], None),
-        ([lease("runner-1", 5)], "runner-1"),
-        ([lease("runner-1", 60)], None),
-        ([lease("", 5)], None),
-        ([lease("runner-1", 60), journal("running")], "run-7"),
-        ([lease("runner-1", 5), journal("succeeded")], "runner-1"),
+        (None, "", None),
+        (("runner-1", 5), "", "runner-1"),
+        (("runner-1", 60), "", None),
+        (("", 5), "", None),
+        (("runner-1", 60), "running", "run-7"),
+        (("runner-1", 5), "succeeded", "runner-1"),
     ],
 )
-def test_the_last_look_before_a_write(objects: list[dict[str, Any]], holder: str | None) -> None:
+def test_the_last_look_before_a_write(
+    leased: tuple[str, float] | None, state_of_run: str, holder: str | None
+) -> None:
+    objects = [lease(*leased)] if leased else []  # built here: its age counts from now
+    objects += [journal(state_of_run)] if state_of_run else []
     cluster: Any = Cluster([], objects)
     assert held_by(cluster, CATALOGUE, ["shop/api"]) == ({"shop/api": holder} if holder else {})
     assert held_by(cluster, CATALOGUE, []) == {}

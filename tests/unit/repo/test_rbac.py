@@ -20,7 +20,7 @@ def test_the_files_are_what_the_code_declares() -> None:
 
 def test_secrets_are_granted_in_namespaces_only() -> None:
     for name, content in rbac.files().items():
-        for document in yaml.safe_load_all(content):
+        for document in yaml.safe_load(content)["items"]:
             if document["kind"] == "ClusterRole" and not document["metadata"]["name"].endswith("-istioctl"):
                 granted = {resource for rule in document["rules"] for resource in rule["resources"]}
                 assert "secrets" not in granted, name

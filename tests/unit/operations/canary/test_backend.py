@@ -47,6 +47,10 @@ CATALOGUE = {
 }
 
 
+def _one_after_the_other(function: Any, items: Any, **_more: Any) -> list[Any]:
+    return [function(item) for item in items]
+
+
 class Meter(FakeMeter):
     """With a baseline and the attributes that the backend reads."""
 
@@ -76,7 +80,7 @@ class World:
 
         for module in (canary, canary_info):
             monkeypatch.setattr(module, "connect", connect)
-        shop.cluster.in_parallel = lambda function, items, **_more: [function(item) for item in items]  # type: ignore[attr-defined]
+        shop.cluster.in_parallel = _one_after_the_other  # type: ignore[attr-defined]
         monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_rest: [])
         monkeypatch.setattr(canary_kit, "SystemClock", lambda: shop.clock)
         monkeypatch.setattr(canary_kit, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))

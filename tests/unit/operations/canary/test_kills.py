@@ -198,7 +198,9 @@ def test_two_runners_at_once_fifty_times() -> None:
         late = shop.run(identity="runner-2")
         refused: list[str] = []
 
-        def try_second(late: Run = late, refused: list[str] = refused) -> None:
+        def try_second(  # pylint: disable=dangerous-default-value
+            late: Run = late, refused: list[str] = refused
+        ) -> None:
             try:
                 late.lease.acquire()
             except RefusedError as error:
@@ -207,7 +209,9 @@ def test_two_runners_at_once_fifty_times() -> None:
         switch = Switch(shop.cluster)
         started = []
 
-        def interleave(turn: int = turn, switch: Switch = switch, started: list[int] = started) -> None:
+        def interleave(  # pylint: disable=dangerous-default-value
+            turn: int = turn, switch: Switch = switch, started: list[int] = started
+        ) -> None:
             if not started and switch.calls == turn + 1:
                 started.append(1)
                 try_second()
