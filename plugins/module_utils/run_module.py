@@ -28,6 +28,7 @@ from .operations.context import Context
 # What the action plugin hands over to the module on another host: file contents, and options whose values
 # must not show up in the logged invocation. One opaque string: masking it cannot mask anything else.
 HANDOVER = "_handover"
+"""Option of that string, in the argument spec of backends whose action plugin hands something over."""
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
     stop, parent = threading.Event(), os.getppid()
     main = threading.current_thread() is threading.main_thread()
     signals = (signal.SIGINT, signal.SIGTERM) if main else ()
-    old = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    old = {number: signal.signal(number, lambda *_arguments: stop.set()) for number in signals}
     try:
         yield lambda: stop.is_set() or os.getppid() != parent
     finally:
@@ -80,11 +81,12 @@ def run_module(backend: Any) -> NoReturn:
 
     Nobody can watch a module; its progress lines travel in the result, where the action plugin prints them.
     """
-    spec = {**backend.ARGUMENT_SPEC, HANDOVER: {"type": "str", "no_log": True}}
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **constraints(backend))
+    module = AnsibleModule(
+        argument_spec=backend.ARGUMENT_SPEC, supports_check_mode=True, **constraints(backend)
+    )
     lines: list[str] = []
     params = dict(module.params)
-    handover = params.pop(HANDOVER)
+    handover = params.pop(HANDOVER, None)
     files, options = unpack(handover) if handover else ({}, {})
     params.update(options)
     module.no_log_values.update(secrets_in(params.get("kubeconfig")))

@@ -153,6 +153,9 @@ options:
     description: Requests in flight at most.
     type: int
     default: 24
+  _handover:
+    description: Set by the action plugin when the task runs on another host. Not for people.
+    type: str
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:
@@ -163,7 +166,7 @@ attributes:
     description: Shows the difference of each changed object. Secrets and key material are blanked.
     support: full
 author:
-  - servicemesh.istio contributors (@servicemesh-istio)
+  - servicemesh.istio contributors (@servicemesh)
 seealso:
   - module: kubernetes.core.k8s
 """

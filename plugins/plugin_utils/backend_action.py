@@ -110,7 +110,7 @@ class BackendAction(ActionBase):
 
     def _run_there(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         options = {name: arguments.pop(name) for name in self.handed_over if name in arguments}
-        if files or options:
+        if files or options:  # only backends with HANDED_OVER get here
             arguments[HANDOVER] = pack(files, options)
         result: dict[str, Any] = self._execute_module(
             module_args=arguments, task_vars=self._variables, wrap_async=self._task.async_val

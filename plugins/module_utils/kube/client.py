@@ -57,7 +57,7 @@ class KubeClient:
     def __enter__(self) -> KubeClient:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -38,6 +38,8 @@ def from_answer(status: int, data: Any, subject: str) -> ApiError:
     body = data if isinstance(data, Mapping) and data.get("kind") == "Status" else {}
     message = str(body.get("message") or "")[:_MAX_MESSAGE] or _HTTP_NAMES.get(status, f"HTTP {status}")
     reason = str(body.get("reason") or "")
+    if status == 500 and message.startswith("failed to create typed"):
+        reason = "Invalid"  # a field that the schema does not know: the server calls that its own error
     details = body.get("details")
     causes = [dict(cause) for cause in (details or {}).get("causes") or () if isinstance(cause, Mapping)]
     if status == 409 and any(cause.get("reason") == "FieldManagerConflict" for cause in causes):

@@ -182,7 +182,7 @@ class Transport:
             failure = from_answer(answer.status, data, subject)
             if answer.status == 401 and self.renew(generation):
                 continue
-            if answer.status not in RETRIED:
+            if answer.status not in RETRIED or failure.reason == "Invalid":
                 raise _noted(failure, attempt.doubtful)
             attempt.refused(failure, answer.headers.get("Retry-After"))
 

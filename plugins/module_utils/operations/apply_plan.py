@@ -134,7 +134,7 @@ def predict(
             if item.before is None and error.status == 404 and "namespaces" in error.message:
                 item.action = UNVALIDATED
                 return None
-            if error.status in (400, 403, 422):
+            if error.status in (400, 403, 422) or error.reason == "Invalid":
                 return error
             raise
         if item.before is None and not created:  # it exists, without the labels that were listed by

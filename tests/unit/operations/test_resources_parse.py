@@ -18,7 +18,7 @@ def own_cache(monkeypatch, tmp_path):
 
 
 def values(text):
-    return [obj for obj, _ in parse_documents(text, "f.yml")]
+    return [obj for obj, _where in parse_documents(text, "f.yml")]
 
 
 def problem(text):
@@ -113,7 +113,7 @@ def test_large_texts_are_parsed_once(monkeypatch):
     first = parse_documents(text, "one.yml")
     monkeypatch.setattr(resources_parse, "_parse_yaml", None)
     again = parse_documents(text, "two.yml")
-    assert [obj for obj, _ in first] == [obj for obj, _ in again]
+    assert [obj for obj, _where in first] == [obj for obj, _where in again]
     assert (first[1][1], again[1][1]) == ("one.yml:4", "two.yml:4")
 
 
