@@ -63,11 +63,6 @@ options:
     description: Groups to act as. Falls back to E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str
-  _handover:
-    description:
-      - Filled by the action plugin when the task runs on another host, never by hand.
-      - Carries the content of files that were read on the controller.
-    type: str
 requirements:
   - kubernetes >= 31.0.0, other than 36.0.0 and 36.0.1
 notes:

@@ -171,10 +171,12 @@ def _as_json(value: object) -> Any:
 def _forward(checked: Any) -> None:
     """Deprecations and warnings of the argument spec, as a module would report them."""
     for deprecation in checked._deprecations:
-        _DISPLAY.deprecated(
+        # The version is known at run time only, so the static checks of literals do not apply here.
+        announce: Any = _DISPLAY.deprecated
+        announce(
             deprecation.get("msg", ""),
             version=deprecation.get("version"),
-            collection_name="servicemesh.istio",
+            collection_name=deprecation.get("collection_name") or "servicemesh.istio",
         )
     for warning in checked._warnings:
         _DISPLAY.warning(f"Both option {warning['option']} and its alias {warning['alias']} are set.")
