@@ -2,7 +2,7 @@
 PYTHON3 ?= python3
 TOOLS = @$(PYTHON3) -m tools
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench lab lab-down prepare clean
+.PHONY: help demo test lint unit bench campaign lab lab-down prepare clean
 .NOTPARALLEL:
 
 help: ## Show this help
@@ -23,6 +23,9 @@ unit: ## The unit tests only
 
 bench: ## Measure speed against the bounds that the design promises (root)
 	$(TOOLS) bench
+
+campaign: ## The long runs: rollouts on the lab, sick versions, killed runners (root, an hour)
+	$(TOOLS) campaign
 
 lab: ## The embedded cluster with the demo shop and no mesh (root)
 	$(TOOLS) lab

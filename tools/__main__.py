@@ -35,6 +35,7 @@ COMMANDS = {
     "lint": Command("tools.lint", ("runtime", "test", "lint")),
     "unit": Command("tools.unit", ("runtime", "test")),
     "bench": Command("tools.bench", ("runtime", "test"), lab=True),
+    "campaign": Command("tools.campaign", ("runtime", "test"), lab=True),
     "lab": Command("tools.lab", ("runtime",), lab=True),
     "lab-down": Command("tools.lab", ("runtime",), lab=True),
     "prepare": Command("tools.prepared", ("runtime", "test", "lint")),
