@@ -12,6 +12,7 @@ Results are equal; only progress lines come later from a module.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -30,6 +31,12 @@ from ..module_utils.errors import MeshError
 from ..module_utils.kube.options import secrets_in
 from ..module_utils.operations.context import Context
 from ..module_utils.run_module import HANDOVER, constraints, defect, failure, pack, stop_signal
+
+# Ansible loads an action plugin before it forks the worker that runs it: what is imported here is paid once
+# per playbook (0.3 s), not once per task and host. Backends import it where they need it, as modules must.
+with contextlib.suppress(ImportError):
+    import kubernetes.client
+    import kubernetes.config  # noqa: F401
 
 _DISPLAY = Display()
 _CONNECTION_FILES = (
