@@ -1,4 +1,4 @@
-"""``make campaign``: the long runs, which want a quiet machine: rollouts, also sick and killed ones."""
+"""``make campaign``: the long runs, which want a quiet machine: integration suites, rollouts, broken meshes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from . import demo, lab, scenarios
+from . import demo, integration, lab, scenarios
 from .processes import one_at_a_time
 from .pytest_run import pytest
 from .stages import Stage, report, run_stages
+
+
+def suites(cluster: str) -> int:
+    """tests/integration on a finished mesh."""
+    lab.down(cluster)
+    demo.build(cluster)
+    return integration.integration(cluster)
 
 
 def faults(cluster: str) -> int:
@@ -26,6 +33,10 @@ def main() -> int:
     os.environ["LAB_CLUSTER"] = cluster
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         stages = [
+            Stage("integration: the lab itself", integration.lab_suite),
+            Stage("integration", partial(suites, cluster)),
+        ]
+        stages += [
             Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
             for name in scenarios.CAMPAIGNS
         ]

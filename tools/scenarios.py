@@ -10,8 +10,8 @@ from .paths import COLLECTIONS, ROOT
 from .stages import command
 
 BIN = Path(sys.executable).parent
-# Longer than a check may take, and on a quiet machine only: `make campaign`.
-CAMPAIGNS = ("canary",)
+# Run by `make campaign`: long, and sensitive to what else the machine does.
+CAMPAIGNS = ("canary", "traffic", "verify_breaks")
 
 
 def scenarios() -> list[str]:
