@@ -1,4 +1,4 @@
-"""``make campaign``: the long runs, which want a quiet machine: integration suites, rollouts, broken meshes."""
+"""``make campaign``: long runs, for a quiet machine: integration suites, rollouts, broken meshes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """``make test``: everything that must hold, in the order of what is cheapest to find wrong.
 
-What takes longer or wants a quiet machine is in ``make campaign``. Stops at the first stage that fails, prints the time of each, and ends with one line: N passed, N failed.
+What takes longer or wants a quiet machine is in ``make campaign``.
+Stops at the first stage that fails, prints the time of each, and ends with one line: N passed, N failed.
 The cluster (LAB_CLUSTER, `t` unless set) is removed at the end, and before, when a killed run left it.
 """
 
