@@ -36,7 +36,9 @@ from ..module_utils.run_module import HANDOVER, constraints, defect, failure, pa
 # per playbook (0.3 s), not once per task and host. Backends import it where they need it, as modules must.
 with contextlib.suppress(ImportError):
     import kubernetes.client
-    import kubernetes.config  # noqa: F401
+    import kubernetes.config
+
+    _PRELOADED = (kubernetes.client, kubernetes.config)
 
 _DISPLAY = Display()
 _CONNECTION_FILES = (
