@@ -63,7 +63,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: V(pass) when nothing stands in the way, V(fail) when something does, else V(cannot_tell).
+  description: V(pass) when nothing stands in the way, V(fail) when something does, else V(cannot tell).
   returned: success
   type: str
   sample: fail

@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Compares a catalogue with what the proxies hold and with what callers really get. Nothing is concluded
     from the mere existence of an object.
-  - Every finding is V(pass), V(fail) or V(cannot_tell), with its evidence. What could not be looked at is
+  - Every finding is V(pass), V(fail) or V(cannot tell), with its evidence. What could not be looked at is
     never reported as a pass.
   - The module itself does not fail because of a verdict; I(status) tells it. Role
     P(servicemesh.istio.verify#role) decides what fails the play.
@@ -26,7 +26,7 @@ attributes:
   check_mode:
     support: partial
     description: Everything that only reads is checked.
-    details: Checks that take a probe pod are V(cannot_tell).
+    details: Checks that take a probe pod are V(cannot tell).
   diff_mode:
     support: none
     description: The module changes nothing.
@@ -145,7 +145,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: V(pass) when everything is proved, V(fail) when something is disproved, else V(cannot_tell).
+  description: V(pass) when everything is proved, V(fail) when something is disproved, else V(cannot tell).
   returned: success
   type: str
   sample: pass

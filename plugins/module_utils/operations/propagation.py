@@ -21,7 +21,7 @@ from ..model.expectations import Expectation
 from .propagation_facts import missing, read_facts
 from .propagation_scope import Population, assign
 
-PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot_tell"
+PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot tell"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.5
 REFRESH = 10.0
 """Seconds after which the population is read again: pods come and go while we wait."""
@@ -40,7 +40,7 @@ class Laggard:
 class PropagationReport:
     """What was proved.
 
-    :param status: pass, fail (somebody is late), or cannot_tell (proxies could not be read).
+    :param status: pass, fail (somebody is late), or cannot tell (proxies could not be read).
     :param proved: proxies that hold everything. :param concerned: proxies that ought to.
     :param seconds: from ``since`` to the moment the last proxy was seen to hold everything, or to giving up.
     :param sampled: whether only ``max_proxies`` of the proxies were asked.

@@ -18,7 +18,7 @@ from ..model.edges import ANY_PEER, Edge, service_edges
 from ..model.mesh import Catalogue
 from ..model.peer_authentication import port_mode
 from ..model.services import Port, Service
-from .verify_findings import Finding, failed, passed, unknown
+from .verify_findings import CANNOT_TELL, Finding, failed, passed, unknown
 
 ALLOWED, DENIED, PLAINTEXT = "allowed", "denied", "plaintext"
 OUTSIDE = "outside"
@@ -150,7 +150,7 @@ def describe(answer: Answer) -> str:
 
 def is_conclusive(finding: Finding) -> bool:
     """Whether asking again could only repeat the answer."""
-    return finding.verdict != "cannot_tell"
+    return finding.verdict != CANNOT_TELL
 
 
 def _judge_plaintext(call: PlannedCall, answer: Answer) -> Finding:

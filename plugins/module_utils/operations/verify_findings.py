@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot_tell"
+PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot tell"
 SPOKEN = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
 
 TITLES = {

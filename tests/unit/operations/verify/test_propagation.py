@@ -221,7 +221,7 @@ def test_who_cannot_be_read_is_neither_proved_nor_late() -> None:
             raise ApiError("pods/exec is forbidden", status=403)
 
     report = prove(Forbidden([proxy_pod("a", "a")], lambda pod, time: [V1]), timeout=0.05)
-    assert (report.status, report.proved) == ("cannot_tell", 0)
+    assert (report.status, report.proved) == ("cannot tell", 0)
     assert report.unreadable[0].missing == ("pods/exec is forbidden",)
     with pytest.raises(ApiError, match="cannot be read"):
         report.check()

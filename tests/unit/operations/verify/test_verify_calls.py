@@ -86,7 +86,7 @@ def test_few_probes_serve_many_services() -> None:
 
 def test_without_any_caller_it_is_said_that_nothing_can_be_shown() -> None:
     planned = plan(catalogue(service("lonely")))
-    assert [(item.subject, item.verdict) for item in planned.findings] == [("shop/lonely", "cannot_tell")]
+    assert [(item.subject, item.verdict) for item in planned.findings] == [("shop/lonely", "cannot tell")]
 
 
 def test_callers_that_only_write_are_named_as_such() -> None:
@@ -134,33 +134,33 @@ def call(expect: str, protocol: str = "http") -> verify_calls.PlannedCall:
         ("allowed", Answer(403, UPSTREAM, "the service itself says no", 0), "pass"),
         ("allowed", RBAC, "fail"),
         ("allowed", Answer(403, UPSTREAM, "RBAC: access denied", 0), "fail"),
-        ("allowed", HOP_503, "cannot_tell"),
+        ("allowed", HOP_503, "cannot tell"),
         (
             "allowed",
             Answer(503, UPSTREAM, "upstream connect error or disconnect/reset before headers", 0),
-            "cannot_tell",
+            "cannot tell",
         ),
-        ("allowed", Answer(503, UPSTREAM, "no healthy upstream", 0), "cannot_tell"),
-        ("allowed", Answer(404, {}, "", 0), "cannot_tell"),
-        ("allowed", Answer(429, UPSTREAM, "local_rate_limited", 0), "cannot_tell"),
-        ("allowed", Answer(0, {}, "", 28, "curl: (28) timed out"), "cannot_tell"),
+        ("allowed", Answer(503, UPSTREAM, "no healthy upstream", 0), "cannot tell"),
+        ("allowed", Answer(404, {}, "", 0), "cannot tell"),
+        ("allowed", Answer(429, UPSTREAM, "local_rate_limited", 0), "cannot tell"),
+        ("allowed", Answer(0, {}, "", 28, "curl: (28) timed out"), "cannot tell"),
         ("denied", RBAC, "pass"),
         ("denied", SERVED, "fail"),
         ("denied", Answer(403, UPSTREAM, "the service itself says no", 0), "fail"),
         ("denied", Answer(401, UPSTREAM, "", 0), "fail"),
-        ("denied", Answer(403, {}, "", 0), "cannot_tell"),
-        ("denied", HOP_503, "cannot_tell"),
-        ("denied", Answer(0, {}, "", 56, "reset"), "cannot_tell"),
-        ("denied", Answer(0, {}, "", -1), "cannot_tell"),
+        ("denied", Answer(403, {}, "", 0), "cannot tell"),
+        ("denied", HOP_503, "cannot tell"),
+        ("denied", Answer(0, {}, "", 56, "reset"), "cannot tell"),
+        ("denied", Answer(0, {}, "", -1), "cannot tell"),
         ("plaintext", Answer(0, {}, "", 56, "reset by peer"), "pass"),
         ("plaintext", Answer(0, {}, "", 52, "empty reply"), "pass"),
         ("plaintext", SERVED, "fail"),
         ("plaintext", RBAC, "fail"),
         ("plaintext", Answer(0, {}, "", 1, "HTTP/0.9"), "fail"),
-        ("plaintext", Answer(0, {}, "", 7, "refused"), "cannot_tell"),
-        ("plaintext", Answer(0, {}, "", 28, "timed out"), "cannot_tell"),
-        ("plaintext", Answer(0, {}, "", 6, "no such host"), "cannot_tell"),
-        ("plaintext", Answer(0, {}, "", -1), "cannot_tell"),
+        ("plaintext", Answer(0, {}, "", 7, "refused"), "cannot tell"),
+        ("plaintext", Answer(0, {}, "", 28, "timed out"), "cannot tell"),
+        ("plaintext", Answer(0, {}, "", 6, "no such host"), "cannot tell"),
+        ("plaintext", Answer(0, {}, "", -1), "cannot tell"),
     ],
 )
 def test_verdict_on_an_http_answer(expect: str, answer: Answer, verdict: str) -> None:
@@ -173,13 +173,13 @@ def test_verdict_on_an_http_answer(expect: str, answer: Answer, verdict: str) ->
         ("allowed", 28, "pass"),
         ("allowed", 0, "pass"),
         ("allowed", 1, "pass"),
-        ("allowed", 56, "cannot_tell"),
-        ("allowed", 7, "cannot_tell"),
+        ("allowed", 56, "cannot tell"),
+        ("allowed", 7, "cannot tell"),
         ("denied", 52, "pass"),
         ("denied", 56, "pass"),
         ("denied", 28, "fail"),
         ("denied", 0, "fail"),
-        ("denied", 6, "cannot_tell"),
+        ("denied", 6, "cannot tell"),
     ],
 )
 def test_verdict_on_a_tcp_connection(expect: str, exit_code: int, verdict: str) -> None:

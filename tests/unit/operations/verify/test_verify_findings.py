@@ -20,9 +20,9 @@ DIM = told.unknown("sync", "istiod", "no right to exec")
 @pytest.mark.parametrize(
     ("findings", "status"),
     [
-        ((), "cannot_tell"),
+        ((), "cannot tell"),
         ((GOOD,), "pass"),
-        ((GOOD, DIM), "cannot_tell"),
+        ((GOOD, DIM), "cannot tell"),
         ((GOOD, DIM, BAD), "fail"),
         ((GOOD, BAD), "fail"),
     ],
@@ -47,7 +47,7 @@ def test_checks_are_told_in_order_with_their_own_status() -> None:
     assert [(record["check"], record["status"]) for record in records] == [
         ("mtls", "pass"),
         ("routes", "fail"),
-        ("sync", "cannot_tell"),
+        ("sync", "cannot tell"),
     ]
 
 

@@ -223,14 +223,14 @@ REDIRECT, EXPOSURE = planned()
         (REDIRECT, Answer(301, {"location": "http://api.example.com/"}, "", 0), "fail"),
         (REDIRECT, Answer(301, {"location": "https://evil.example.com/"}, "", 0), "fail"),
         (REDIRECT, Answer(200, UPSTREAM, "hello", 0), "fail"),
-        (REDIRECT, Answer(0, {}, "", -1, "reset"), "cannot_tell"),
+        (REDIRECT, Answer(0, {}, "", -1, "reset"), "cannot tell"),
         (EXPOSURE, Answer(200, UPSTREAM, "hello", 0), "pass"),
         (EXPOSURE, Answer(404, UPSTREAM, "no such page", 0), "pass"),
         (EXPOSURE, Answer(404, {}, "", 0), "fail"),
         (EXPOSURE, Answer(503, {}, "", 0), "fail"),
         (EXPOSURE, Answer(403, UPSTREAM, "RBAC: access denied", 0), "fail"),
-        (EXPOSURE, Answer(503, UPSTREAM, "no healthy upstream", 0), "cannot_tell"),
-        (EXPOSURE, Answer(0, {}, "", -1, "reset"), "cannot_tell"),
+        (EXPOSURE, Answer(503, UPSTREAM, "no healthy upstream", 0), "cannot tell"),
+        (EXPOSURE, Answer(0, {}, "", -1, "reset"), "cannot tell"),
     ],
 )
 def test_verdict_on_a_gateways_answer(
@@ -285,7 +285,7 @@ def test_another_certificate_than_the_stored_one_fails() -> None:
 
 def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
     served = certs.Served("unable to get local issuer certificate", untrusted=True)
-    for trusted, verdict in ((False, "cannot_tell"), (True, "fail")):
+    for trusted, verdict in ((False, "cannot tell"), (True, "fail")):
         findings, _rest = check(
             Channel(served, GOOD), facts=verify_gateways.GatewayFacts({"api": ""}, trusted)
         )
@@ -301,7 +301,7 @@ def test_the_next_channel_is_taken_when_the_first_does_not_connect() -> None:
 def test_no_way_in_proves_nothing() -> None:
     for channels in ((Channel(None),), ()):
         findings, reached = check(*channels)
-        assert set(findings.values()) == {"cannot_tell"}
+        assert set(findings.values()) == {"cannot tell"}
         assert reached == set()
 
 

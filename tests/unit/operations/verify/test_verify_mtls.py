@@ -149,5 +149,5 @@ def test_a_pod_without_proxy_behind_the_service_fails() -> None:
 
 def test_nothing_read_proves_nothing() -> None:
     unread = verify_mtls.Held(held("STRICT").proxies, {}, ())
-    assert check(unread, pod("web-1", LABELS))[0] == "cannot_tell"
-    assert check(held("STRICT"))[0] == "cannot_tell"
+    assert check(unread, pod("web-1", LABELS))[0] == "cannot tell"
+    assert check(held("STRICT"))[0] == "cannot tell"

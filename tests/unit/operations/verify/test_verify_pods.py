@@ -48,7 +48,7 @@ def test_a_pod_that_is_not_in_the_mesh_fails_with_the_reason(broken: dict, words
 
 def test_without_an_istiod_of_its_revision_the_version_cannot_be_judged() -> None:
     other = pod("web-1", metadata={"annotations": {"sidecar.istio.io/status": '{"revision": "canary"}'}})
-    assert verdicts(other)[0][0] == "cannot_tell"
+    assert verdicts(other)[0][0] == "cannot tell"
     assert verdicts(other, version="1.31.0")[0][0] == "pass"
 
 
@@ -64,7 +64,7 @@ def test_finished_terminating_and_excepted_pods_are_left_out() -> None:
     [
         ({}, {}, "fail", "not connected"),
         ({"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {})}, {}, "pass", "nothing outstanding"),
-        ({"web-1.shop": SyncState("web-1.shop", "1.31.0", ("Listener",), {})}, {}, "cannot_tell", "Listener"),
+        ({"web-1.shop": SyncState("web-1.shop", "1.31.0", ("Listener",), {})}, {}, "cannot tell", "Listener"),
         (
             {"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {"Listener": "bad"})},
             {},

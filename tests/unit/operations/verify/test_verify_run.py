@@ -74,8 +74,8 @@ def test_probes_are_gone_afterwards(mesh: Mesh) -> None:
 def test_check_mode_writes_nothing_and_says_what_it_did_not_ask(mesh: Mesh) -> None:
     result = run(verify, check_mode=True)
     assert mesh.writes == []
-    assert result["status"] == "cannot_tell"
-    unasked = {check for check, status in statuses(result).items() if status == "cannot_tell"}
+    assert result["status"] == "cannot tell"
+    unasked = {check for check, status in statuses(result).items() if status == "cannot tell"}
     assert unasked == {"plaintext", "authorization"}
 
 
@@ -152,21 +152,21 @@ def test_plaintext_that_is_answered_fails(mesh: Mesh) -> None:
 def test_a_service_that_does_not_answer_proves_nothing(mesh: Mesh) -> None:
     mesh.answers = {(account, "cart", "/"): (503, {}, "") for account in ("web", "pay", "default")}
     result = run(verify)
-    assert (result["status"], statuses(result)["authorization"]) == ("cannot_tell", "cannot_tell")
+    assert (result["status"], statuses(result)["authorization"]) == ("cannot tell", "cannot tell")
 
 
 def test_without_the_right_to_exec_nothing_is_proved_about_proxies(mesh: Mesh) -> None:
     mesh.exec_error = ApiError("pods/exec is forbidden", status=403)
     result = run(verify)
-    assert result["status"] == "cannot_tell"
-    assert statuses(result)["mtls"] == statuses(result)["sync"] == "cannot_tell"
+    assert result["status"] == "cannot tell"
+    assert statuses(result)["mtls"] == statuses(result)["sync"] == "cannot tell"
     assert statuses(result)["authorization"] == "pass"
 
 
 def test_a_kind_that_may_not_be_read_is_told(mesh: Mesh) -> None:
     mesh.forbidden = {"AuthorizationPolicy"}
     result = run(verify)
-    assert statuses(result)["policies"] == "cannot_tell"
+    assert statuses(result)["policies"] == "cannot tell"
 
 
 def test_pods_that_may_not_be_read_are_an_error(mesh: Mesh) -> None:
@@ -249,4 +249,4 @@ def test_diagnose_knows_only_services_of_the_catalogue(mesh: Mesh) -> None:
 def test_diagnose_without_istio(mesh: Mesh) -> None:
     mesh.objects.clear()
     mesh.missing = {"PeerAuthentication"}
-    assert run(diagnose, source="web", destination="cart")["status"] == "cannot_tell"
+    assert run(diagnose, source="web", destination="cart")["status"] == "cannot tell"
