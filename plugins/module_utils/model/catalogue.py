@@ -72,7 +72,6 @@ ROLE_SETTINGS = (
     "mesh_check",
     "mesh_connection",
     "mesh_extension_providers",
-    "mesh_gitops",
     "mesh_istioctl_path",
     "mesh_prometheus",
     "mesh_prune",
