@@ -96,6 +96,12 @@ rights:
   returned: success
   type: dict
   sample: {needed: 117, missing: 0}
+missing_rights:
+  description: Every right that is missing, when some are; the message shows the first ones only.
+  returned: failure
+  type: list
+  elements: str
+  sample: ["in shop: get, list on pods, deployments.apps"]
 findings:
   description: Warnings.
   returned: success

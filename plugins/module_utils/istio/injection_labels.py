@@ -107,9 +107,8 @@ def parse_requests(items: Sequence[Any], where: str = "injection_namespaces") ->
 
 
 def _problems_of(entry: Mapping[str, Any], place: str) -> list[Problem]:
-    problems = [
-        Problem(f"{place}.{key}", "is not a known key", "unknown-key") for key in sorted(set(entry) - KEYS)
-    ]
+    known = f"is not a known key (known: {', '.join(sorted(KEYS))})"
+    problems = [Problem(f"{place}.{key}", known, "unknown-key") for key in sorted(set(entry) - KEYS)]
     name, mode, revision = entry.get("name"), entry.get("mode"), entry.get("revision")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         problems.append(Problem(f"{place}.name", f"{name!r} is not a namespace name", "dns-label"))

@@ -27,7 +27,7 @@ from ..model.versions import check_istio_version, check_kubernetes_version, supp
 from .context import Context
 from .control_plane_options import INSTALLATION_SPEC, installation_options
 from .control_plane_tools import chart_references, find_installer
-from .preflight_rights import PARTS, Places, access_needs, describe_missing
+from .preflight_rights import PARTS, Places, access_needs, describe_missing, shorten
 
 _T = TypeVar("_T")
 REACH_SECONDS = 4.0
@@ -235,11 +235,13 @@ def _check_rights(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
     missing = missing_rights(client, needs)
     if missing:
         share = "none" if len(missing) == len(needs) else f"only {len(needs) - len(missing)}"
+        phrases = describe_missing(missing)
         raise ApiError(
-            f"{share} of {len(needs)} needed rights are granted (see docs/rbac); missing "
-            f"{describe_missing(missing)}",
+            f"{share} of {len(needs)} needed rights are granted (docs/rbac grants them); missing "
+            f"{shorten(phrases)}",
             status=403,
             reason="Forbidden",
+            missing_rights=phrases,
         )
 
 

@@ -213,8 +213,8 @@ def access_needs(parts: Iterable[str], method: str, places: Places) -> list[Acce
     return list(needs)
 
 
-def describe_missing(missing: Iterable[AccessNeed]) -> str:
-    """All missing rights as one phrase: ``in shop: get, list on pods, deployments.apps; ...``."""
+def describe_missing(missing: Iterable[AccessNeed]) -> list[str]:
+    """All missing rights, a phrase for equal ones: ``in shop: get, list on pods, deployments.apps``."""
     verbs: dict[tuple[str, str], list[str]] = {}
     for need in missing:
         resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
@@ -223,7 +223,18 @@ def describe_missing(missing: Iterable[AccessNeed]) -> str:
     resources: dict[tuple[str, str], list[str]] = {}
     for (namespace, resource), names in verbs.items():
         resources.setdefault((namespace, ", ".join(names)), []).append(resource)
-    return "; ".join(
+    return [
         f"in {namespace or 'the cluster'}: {names} on {', '.join(kinds)}"
         for (namespace, names), kinds in resources.items()
-    )
+    ]
+
+
+def shorten(phrases: Sequence[str], limit: int = 400) -> str:
+    """The first phrases, as one of at most ``limit`` characters or one phrase, and how many were left out."""
+    shown = list(phrases[:1])
+    for phrase in phrases[1:]:
+        if sum(map(len, shown)) + len(phrase) > limit:
+            break
+        shown.append(phrase)
+    left = len(phrases) - len(shown)
+    return "; ".join(shown) + (f"; and {left} more such lines under missing_rights" if left else "")

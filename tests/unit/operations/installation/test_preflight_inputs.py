@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.prefl
     Places,
     access_needs,
     describe_missing,
+    shorten,
 )
 
 TODAY = datetime.date(2026, 11, 23)
@@ -101,7 +102,7 @@ def test_rights_are_asked_where_they_are_needed_and_once() -> None:
     assert set(RIGHTS) >= set(PARTS)
 
 
-def test_missing_rights_are_one_phrase() -> None:
+def test_equal_missing_rights_are_one_phrase() -> None:
     missing = [
         AccessNeed(verb=verb, group=group, resource=resource, namespace=namespace)
         for namespace, group, resource in (
@@ -111,9 +112,21 @@ def test_missing_rights_are_one_phrase() -> None:
         )
         for verb in ("get", "list")
     ]
-    assert describe_missing(missing) == (
-        "in shop: get, list on deployments.apps, pods; in the cluster: get, list on nodes"
+    assert describe_missing(missing) == [
+        "in shop: get, list on deployments.apps, pods",
+        "in the cluster: get, list on nodes",
+    ]
+
+
+def test_a_wall_of_missing_rights_is_shortened_and_says_so() -> None:
+    assert (
+        shorten(["in shop: get on pods", "in a: list on nodes"])
+        == "in shop: get on pods; in a: list on nodes"
     )
+    many = shorten([f"in shop: get on kind-{number}" for number in range(100)])
+    assert many.startswith("in shop: get on kind-0; in shop: get on kind-1; ")
+    assert many.endswith("; and 83 more such lines under missing_rights")
+    assert shorten(["x" * 900, "y"]) == "x" * 900 + "; and 1 more such lines under missing_rights"
 
 
 def test_a_plain_kubeconfig_is_used_as_it_is(tmp_path: Path) -> None:
