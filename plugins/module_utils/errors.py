@@ -31,18 +31,22 @@ class Problem:
     :param where: variable path or file position, such as ``mesh_services[3].retries`` or ``mesh.yml:12``.
     :param message: what is wrong, as a sentence without a full stop.
     :param rule: short stable name of the violated rule, such as ``timeout-budget``.
+    :param resource: name of the list entry that ``where`` counts to, such as ``user-service``; may be empty.
     """
 
     where: str
     message: str
     rule: str
+    resource: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message} ({self.rule})"
+        place = f"{self.where} of {self.resource}" if self.resource else self.where
+        return f"{place}: {self.message} ({self.rule})"
 
     def as_dict(self) -> dict[str, str]:
         """The problem as it appears under ``problems`` in a failed result."""
-        return dataclasses.asdict(self)
+        known = dataclasses.asdict(self)
+        return known if self.resource else {key: known[key] for key in ("where", "message", "rule")}
 
 
 class InputError(MeshError):

@@ -16,6 +16,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -51,6 +52,8 @@ _CONNECTION_FILES = (
     "key_file",
 )
 
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
 
 class BackendAction(ActionBase):
     """Subclasses set ``backend`` (see ``run_module``) and may override ``read_files``.
@@ -83,9 +86,10 @@ class BackendAction(ActionBase):
             files = self.read_files(arguments)
         except MeshError as error:
             return failure(error)
-        if local and self._stays_here():
-            return self._run_here(arguments, files)
-        return self._run_there(arguments, files)
+        stays = local and self._stays_here()
+        result = self._run_here(arguments, files) if stays else self._run_there(arguments, files)
+        self._point_at_source(result)
+        return result
 
     def read_files(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Contents of controller-side files by option name, as JSON. By default there are none."""
@@ -157,9 +161,39 @@ class BackendAction(ActionBase):
         result.setdefault("changed", False)
         return dict(remove_values(result, secrets))
 
+    def _point_at_source(self, result: dict[str, Any]) -> None:
+        """Fail with the file and line in which the first refused variable is written.
+
+        :raises AnsibleActionFail: with the same result, so that only the screen shows more.
+        """
+        problems = result.get("problems")
+        if not result.get("failed") or not isinstance(problems, list) or not problems:
+            return
+        value = value_at(self._variables, str(problems[0].get("where") or ""))
+        if value is not None:
+            raise AnsibleActionFail(str(result.get("msg")), obj=value, result=result)
+
     def _say(self, line: str) -> None:
         """One live line; with several forks lines interleave, so each names its host."""
         _DISPLAY.display(f"{self._host}: {line}")
+
+
+def value_at(variables: Mapping[str, Any], path: str) -> Any:
+    """What stands at a path such as ``mesh_services[3].callers``, or at the deepest part of it that exists.
+
+    The variables are not templated: it is the value as written, which knows its file and line.
+    """
+    name, *steps = [key or int(index) for key, index in _STEP.findall(path)] or [""]
+    value: Any = variables.get(str(name))
+    for step in steps:
+        inner = isinstance(value, Mapping) if isinstance(step, str) else isinstance(value, list)
+        try:
+            value = value[step] if inner else value
+        except (KeyError, IndexError):
+            break
+        if not inner:
+            break
+    return value
 
 
 def plain(value: Any) -> Any:

@@ -96,7 +96,7 @@ def parse_catalogue(raw: Mapping[str, Any]) -> Catalogue:
     problems = Problems()
     catalogue = _read(Reader(raw, "", problems))
     check_consistency(catalogue, problems)
-    problems.check()
+    problems.check(raw)
     return catalogue
 
 

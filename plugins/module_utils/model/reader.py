@@ -9,6 +9,7 @@ stand-in, so that the rest of the catalogue is still checked and the user sees a
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import re
@@ -19,6 +20,7 @@ from ..errors import InputError, Problem
 from .values import DURATION, Check, label_key_fault, label_value_fault
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_ENTRY = re.compile(r"(\w+)\[(\d+)\]")
 
 
 class Problems:
@@ -38,10 +40,27 @@ class Problems:
         """Everything noted so far."""
         return tuple(self._found)
 
-    def check(self) -> None:
-        """:raises InputError: with all problems, when there is one."""
+    def check(self, raw: Mapping[str, Any] | None = None) -> None:
+        """:raises InputError: with all problems, when there is one. ``raw`` tells the names of entries."""
         if self._found:
-            raise InputError(self._found)
+            raise InputError(
+                [
+                    dataclasses.replace(found, resource=_name_in(raw or {}, found.where))
+                    for found in self._found
+                ]
+            )
+
+
+def _name_in(raw: Mapping[str, Any], where: str) -> str:
+    """The name of the entry of a top-level list in which a path lies: nobody counts to mesh_services[17]."""
+    found = _ENTRY.match(where)
+    entries = raw.get(found[1]) if found else None
+    if found is None or not isinstance(entries, Sequence) or isinstance(entries, str):
+        return ""
+    index = int(found[2])
+    entry = entries[index] if index < len(entries) else None
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def kind_of(value: Any) -> str:

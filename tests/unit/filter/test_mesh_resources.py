@@ -38,7 +38,7 @@ def test_problems_are_sentences_or_an_error() -> None:
     bad = catalogue(CATALOGUE.replace("3000", "0").replace("mesh_namespace", "mesh_namespce"))
     problems = FILTERS["mesh_problems"](bad)
     assert [problem.split(":")[0] for problem in problems] == [
-        "mesh_services[0].ports[0].number",
+        "mesh_services[0].ports[0].number of api",
         "mesh_namespce",
     ]
     assert FILTERS["mesh_problems"](catalogue()) == []
