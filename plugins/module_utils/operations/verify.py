@@ -23,7 +23,7 @@ from .verify_findings import TITLES, Finding, Verdict, passed, unknown
 from .verify_gateway_run import GatewayCheck
 from .verify_inventory import Inventory, gather
 from .verify_mtls import Held, check_listeners
-from .verify_pods import check_pods, check_policies_held, check_sync
+from .verify_pods import DISCONNECTED, check_pods, check_policies_held, check_sync
 from .verify_policies import check_policies
 from .verify_probes import Probes
 from .verify_read import Dumps, read_proxies
@@ -65,6 +65,9 @@ PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "routes", "sync"})
 CHECK_MODE = "not asked in check mode: it takes probe pods"
 ROUNDS, PAUSE = 4, 1.0
 """Proxies get a change within about a second; only what stays wrong for several looks is wrong."""
+RECONNECT, RECONNECT_PAUSE = 75.0, 4.0
+"""Seconds that proxies may take to find an istiod again after theirs was restarted: Envoy tries again after
+up to 30 s, and the first istiod it finds may be one that is just ending."""
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -155,20 +158,26 @@ class Verification:
 
     def _from_proxies(self) -> list[Finding]:
         """Everything that needs no probe; looked at again while something is wrong that may just be late."""
-        findings: list[Finding] = []
-        for look in range(ROUNDS if self._checks & PROXY_CHECKS else 0):
-            if look:
-                time.sleep(PAUSE)
-                self._read()
+        if not self._checks & PROXY_CHECKS:
+            return []
+        began, look = time.monotonic(), 1
+        while True:
             proxies = self._proxies()
             self._context.progress(
                 f"verify: reading {min(len(proxies), self._params['max_proxies'])} proxies"
             )
             dumps = read_proxies(self._client, proxies, self._params["max_proxies"])
             findings = self._judge_proxies(proxies, dumps)
-            if not any(item.late for item in findings) or self._context.stop():
-                break
-        return findings
+            away = sum(1 for item in findings if item.message == DISCONNECTED)
+            patient = away and time.monotonic() - began < RECONNECT
+            late = any(item.late for item in findings)
+            if not late or self._context.stop() or (look >= ROUNDS and not patient):
+                return findings
+            if look >= ROUNDS:
+                self._context.progress(f"verify: waiting for {away} proxies to find an istiod again")
+            time.sleep(PAUSE if look < ROUNDS else RECONNECT_PAUSE)
+            look += 1
+            self._read()
 
     def _judge_proxies(self, proxies: Sequence[RunningProxy], dumps: Dumps) -> list[Finding]:
         inventory, catalogue = self._inventory, self._catalogue

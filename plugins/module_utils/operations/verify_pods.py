@@ -17,6 +17,7 @@ from ..istio.workloads import Pod, parse_pod
 from .verify_findings import Finding, failed, passed, unknown
 
 OPT_OUT = "sidecar.istio.io/inject"
+DISCONNECTED = "its proxy is not connected to any istiod"
 
 
 def check_pods(
@@ -84,7 +85,7 @@ def check_sync(
     for proxy in proxies:
         subject, state = f"Pod {proxy}", table.get(proxy.sync_id)
         if state is None:
-            found.append(failed("sync", subject, "its proxy is not connected to any istiod", late=True))
+            found.append(failed("sync", subject, DISCONNECTED, late=True))
         elif state.refused or refused.get(str(proxy)):
             reasons = [
                 *(f"{kind}: {why}" for kind, why in state.refused.items()),

@@ -61,6 +61,7 @@ class Mesh:
         self.forbidden: set[str] = set()
         self.missing: set[str] = set()
         self.exec_error: ApiError | None = None
+        self.looks_without_istiod = 0
         self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}
         self.writes: list[str] = []
         self.warnings: list[str] = []
@@ -128,7 +129,9 @@ class Mesh:
 
     def _ask(self, pod: str, container: str, path: str) -> Any:
         if container == "discovery":
-            return [{"proxy": f"{one['metadata']['name']}.shop"} for one in self._running()]
+            self.looks_without_istiod -= 1
+            connected = [] if self.looks_without_istiod >= 0 else self._running()
+            return [{"proxy": f"{one['metadata']['name']}.shop"} for one in connected]
         if path.startswith("clusters"):
             return self._endpoints()
         resource = urllib.parse.parse_qs(path.partition("?")[2])["resource"][0]

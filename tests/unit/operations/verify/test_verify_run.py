@@ -26,6 +26,7 @@ def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
         monkeypatch.setattr(backend, "connect", lambda *_args, **_options: running)
     for module in (verify, verify_call_run):
         monkeypatch.setattr(module, "PAUSE", 0.0)
+    monkeypatch.setattr(verify, "RECONNECT_PAUSE", 0.0)
     return running
 
 
@@ -127,6 +128,21 @@ def test_each_break_fails_with_its_reason_in_the_first_words(
     assert statuses(result)[check] == "fail"
     assert result["headline"].startswith("fail: ")
     assert words in result["headline"]
+
+
+def test_proxies_may_take_a_while_to_find_an_istiod_again(mesh: Mesh) -> None:
+    mesh.looks_without_istiod = 3 * verify.ROUNDS
+    lines: list[str] = []
+    assert run(verify, lines=lines)["status"] == "pass"
+    assert any("to find an istiod again" in line for line in lines)
+
+
+def test_proxies_without_an_istiod_fail_in_the_end(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "RECONNECT", 0.0)
+    mesh.looks_without_istiod = 1000
+    result = run(verify)
+    assert statuses(result)["sync"] == "fail"
+    assert "is not connected to any istiod" in result["headline"]
 
 
 def test_a_caller_who_gets_in_without_being_listed_fails(mesh: Mesh) -> None:

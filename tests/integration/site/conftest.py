@@ -1,0 +1,31 @@
+"""Whole playbooks on a finished mesh: `LAB_CLUSTER=NAME KUBECONFIG=... pytest tests/integration/site`."""
+
+# ruff: noqa: E402 - the path comes first
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "collections"), str(Path(__file__).parent)]
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+
+
+@pytest.fixture(scope="session")
+def admin() -> str:
+    path = os.environ.get("KUBECONFIG")
+    assert path, "set KUBECONFIG to the lab cluster's administrator: python -m lab kubeconfig"
+    assert os.environ.get("LAB_CLUSTER"), "set LAB_CLUSTER to the cluster's name, for inventories/lab"
+    return path
+
+
+@pytest.fixture(scope="session")
+def client(admin: str) -> Iterator[KubeClient]:
+    with connect(ConnectionOptions.from_params({"kubeconfig": admin}, {})) as connection:
+        yield connection

@@ -1,0 +1,89 @@
+"""What a person altered by hand: check mode names exactly that, the next run repairs exactly that."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import pytest
+from runs import Run, playbook
+from written import difference, fingerprint
+
+KUBECTL = "kubectl-patch"
+ROUTES = ("networking.istio.io/v1", "VirtualService", "frontend-routes", "ecommerce")
+ISTIOD = ("apps/v1", "Deployment", "istiod", "istio-system")
+SETTINGS = ("v1", "ConfigMap", "istio", "istio-system")
+_HEADER = re.compile(r"^\+\+\+ after: (\S+ \S+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def finished(client):
+    """A mesh without drift before and after."""
+    assert playbook("playbooks/site.yml").code == 0
+    yield
+    assert playbook("playbooks/site.yml").code == 0
+
+
+def named(run: Run) -> set[str]:
+    """The objects whose diff a run shows."""
+    return set(_HEADER.findall(run.output))
+
+
+@contextlib.contextmanager
+def nothing_written(client) -> Iterator[None]:
+    before = fingerprint(client)
+    yield
+    assert difference(before, fingerprint(client)) == set()
+
+
+def test_check_mode_on_a_finished_mesh_changes_nothing(client):
+    with nothing_written(client):
+        run = playbook("playbooks/site.yml", "--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.recap["changed"] == 0, run.output
+    assert named(run) == set()
+
+
+def alter_environment(client) -> str:
+    containers = client.get(*ISTIOD)["spec"]["template"]["spec"]["containers"]
+    names = [entry["name"] for entry in containers[0]["env"]]
+    place = f"/spec/template/spec/containers/0/env/{names.index('PILOT_TRACE_SAMPLING')}/value"
+    change = [{"op": "replace", "path": place, "value": "50"}]
+    client.patch(*ISTIOD, change, patch_type="json", field_manager="kubectl-set")
+    return "Deployment istio-system/istiod"
+
+
+def alter_mesh_config(client) -> str:
+    text = client.get(*SETTINGS)["data"]["mesh"].replace("/dev/stdout", "/dev/null")
+    client.patch(*SETTINGS, {"data": {"mesh": text}}, field_manager="kubectl-edit")
+    return "ConfigMap istio-system/istio"
+
+
+@pytest.mark.parametrize("alter", [alter_environment, alter_mesh_config])
+def test_three_hand_edits_are_named_and_repaired(client, alter):
+    good = fingerprint(client)
+    change = [{"op": "replace", "path": "/spec/http/0/timeout", "value": "99s"}]
+    client.patch(*ROUTES, change, patch_type="json", field_manager=KUBECTL)
+    unlabel = {"metadata": {"labels": {"istio-injection": None}}}
+    client.patch("v1", "Namespace", "ecommerce", None, unlabel, field_manager="kubectl-label")
+    expected = {"VirtualService ecommerce/frontend-routes", "Namespace ecommerce", alter(client)}
+    altered = fingerprint(client)
+    assert {entry.replace(" /", " ") for entry in difference(good, altered)} == expected
+
+    with nothing_written(client):
+        check = playbook("playbooks/site.yml", "--check", "--diff")
+    assert check.code == 0, check.output
+    assert named(check) == expected
+    assert check.recap["changed"] == 3, check.output
+
+    repair = playbook("playbooks/site.yml", "--diff")
+    assert repair.code == 0, repair.output
+    assert named(repair) == expected
+    assert repair.changed_tasks == check.changed_tasks
+    written = {entry.replace(" /", " ") for entry in difference(altered, fingerprint(client))}
+    assert written == expected
+
+    again = playbook("playbooks/site.yml")
+    assert again.code == 0, again.output
+    assert again.recap["changed"] == 0, again.output
