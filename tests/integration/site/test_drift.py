@@ -14,6 +14,8 @@ KUBECTL = "kubectl-patch"
 ROUTES = ("networking.istio.io/v1", "VirtualService", "frontend-routes", "ecommerce")
 ISTIOD = ("apps/v1", "Deployment", "istiod", "istio-system")
 SETTINGS = ("v1", "ConfigMap", "istio", "istio-system")
+# Whenever istioctl runs or istiod starts, istiod writes its CA into them again.
+BY_ISTIOD = ("MutatingWebhookConfiguration ", "ValidatingWebhookConfiguration ")
 _HEADER = re.compile(r"^\+\+\+ after: (\S+ \S+)", re.MULTILINE)
 
 
@@ -82,7 +84,7 @@ def test_three_hand_edits_are_named_and_repaired(client, alter):
     assert named(repair) == expected
     assert repair.changed_tasks == check.changed_tasks
     written = {entry.replace(" /", " ") for entry in difference(altered, fingerprint(client))}
-    assert written == expected
+    assert {entry for entry in written if not entry.startswith(BY_ISTIOD)} == expected
 
     again = playbook("playbooks/site.yml")
     assert again.code == 0, again.output
