@@ -19,9 +19,21 @@ def directories() -> list[str]:
 
 
 def integration(cluster: str) -> int:
-    """All suites that work on a mesh, with the administrator's kubeconfig; they name other users."""
-    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
-    return pytest(Path(sys.executable), "integration", *directories(), environment=environment)
+    """All suites that work on a mesh, with the administrator's kubeconfig; they name other users.
+
+    What kills, restarts and floods an API server does so with one of its own.
+    """
+    beside = f"{cluster}k"
+    lab.down(beside)
+    environment = {
+        "LAB_CLUSTER": cluster,
+        "LAB_API_CLUSTER": beside,
+        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
+    }
+    try:
+        return pytest(Path(sys.executable), "integration", *directories(), environment=environment)
+    finally:
+        lab.down(beside)
 
 
 def lab_suite() -> int:
