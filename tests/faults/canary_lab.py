@@ -1,6 +1,7 @@
 """Drives rollouts of the lab's product-service under load, for the tests beside this file.
 
-Environment: ``CANARY_LAB`` is the lab cluster's name (default ``c``), which must run the shop in the mesh.
+Environment: ``CANARY_LAB`` is the name of a lab cluster (default ``c``) on which ``playbooks/site.yml`` has run.
+The playbooks connect as the operator, who has the rights of docs/rbac and no more.
 """
 
 from __future__ import annotations
@@ -22,9 +23,28 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = os.environ.get("CANARY_LAB", "c")
 NAMESPACE, SERVICE = "ecommerce", "product-service"
 PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
-VARIABLES = ROOT / "molecule" / "canary" / "variables.yml"
+INVENTORY = ROOT / "inventories" / "lab"
+HOST = "api.example.com"
+PATIENCE = 25  # seconds of load before a rollout: the preflight's baseline
+SETTINGS: dict[str, Any] = {
+    "canary_prometheus": {"namespace": "istio-system", "service": "prometheus", "port": 9090},
+    "canary_scrape_interval": 2,
+    "canary_baseline": 20,
+    "canary_duration": 10,
+    "canary_min_requests": 30,
+    "canary_phase_deadline": 90,
+    "canary_unmeasurable": 75,
+}
 JOURNAL = f"servicemesh-canary-{SERVICE}"
 RECORD = f"servicemesh-release-{SERVICE}"
+ENVIRONMENT = {
+    **os.environ,
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_STDOUT_CALLBACK": "default",
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+    "ANSIBLE_NOCOLOR": "1",
+    "LAB_CLUSTER": NAME,
+}
 
 
 def lab_environment() -> dict[str, str]:
@@ -46,13 +66,6 @@ class Lab:
     def __init__(self, directory: Path) -> None:
         self.environment = lab_environment()
         self.directory = directory
-        self.inventory = directory / "inventory.yml"
-        host = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "mesh_connection": {"kubeconfig": self.environment["KUBECONFIG"]},
-        }
-        self.inventory.write_text(json.dumps({"all": {"hosts": {NAME: host}}}))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Runs kubectl and returns what it prints."""
@@ -109,33 +122,19 @@ class Lab:
 
     def command(self, playbook: str, **variables: Any) -> list[str]:
         """The command line of a playbook."""
-        extra = {"canary_service": SERVICE, "canary_evidence": str(self.directory / "evidence"), **variables}
+        extra = {"canary_service": SERVICE, "canary_evidence": str(self.directory / "evidence")}
         if playbook == "canary":
-            extra.setdefault("canary_version", "v2")
-        return [
-            str(PLAYBOOK),
-            "-i",
-            str(self.inventory),
-            str(ROOT / "playbooks" / f"{playbook}.yml"),
-            "-e",
-            f"@{VARIABLES}",
-            "-e",
-            json.dumps(extra),
-        ]
+            extra["canary_version"] = "v2"
+        extra = {**SETTINGS, **extra, **variables}
+        file = str(ROOT / "playbooks" / f"{playbook}.yml")
+        return [str(PLAYBOOK), "-i", str(INVENTORY), file, "-e", json.dumps(extra)]
 
     def start(self, playbook: str, **variables: Any) -> subprocess.Popen[str]:
         """Starts a playbook in a process group of its own."""
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_STDOUT_CALLBACK": "default",
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-            "ANSIBLE_NOCOLOR": "1",
-        }
         return subprocess.Popen(
             self.command(playbook, **variables),
             cwd=ROOT,
-            env=environment,
+            env=ENVIRONMENT,
             text=True,
             start_new_session=True,
             stdout=subprocess.PIPE,
@@ -187,9 +186,9 @@ class Lab:
             sys.executable,
             "-",
             address,
-            "80",
+            "443",
             "/api/products",
-            "api.example.com",
+            HOST,
             str(gateway_rate),
             str(seconds),
         ]
@@ -205,7 +204,7 @@ class Lab:
             process.stdin.close()
             process.stdin = None
         total: dict[str, Any] = {"sent": 0, "failed": 0, "versions": {}}
-        time.sleep(25)  # traffic for the preflight's baseline
+        time.sleep(PATIENCE)
         try:
             yield total
         finally:
