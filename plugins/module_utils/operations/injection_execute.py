@@ -132,7 +132,7 @@ class Restarter:
         if owner.kind not in API_OF:
             return True, ""
         live = self._client.get(API_OF[owner.kind], owner.kind, owner.name, owner.namespace)
-        return (True, "") if live is None else _all_ready(live)
+        return (True, "") if live is None else _all_ready(live, self._pods_of(live))
 
     def _wait(
         self, check: Callable[[], tuple[bool, str]], awaited: str, late: Callable[[], Sequence[Owner]]
@@ -155,21 +155,30 @@ class Restarter:
             ) from error
 
     def _troubles(self, owner: Owner) -> list[str]:
-        live = self._client.get(API_OF[owner.kind], owner.kind, owner.name, owner.namespace) or {}
-        labels = ((live.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        if not selector:
-            return []
-        pods = map(parse_pod, self._client.list("v1", "Pod", owner.namespace, label_selector=selector).items)
+        live = self._client.get(API_OF[owner.kind], owner.kind, owner.name, owner.namespace)
+        pods = self._pods_of(live) if live else []
         return [f"pod {pod.name}: {pod.trouble}" for pod in pods if pod.trouble and not pod.terminating]
 
+    def _pods_of(self, workload: dict[str, Any]) -> list[Pod]:
+        labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        namespace = workload["metadata"]["namespace"]
+        found = self._client.list("v1", "Pod", namespace, label_selector=selector).items if selector else []
+        controller = (workload["kind"], workload["metadata"]["name"])
+        pods = [parse_pod(item) for item in found]
+        # A Deployment's pods belong to its ReplicaSets; other workloads may share the labels.
+        return [pod for pod in pods if controller[0] == "Deployment" or pod.controller == controller]
 
-def _all_ready(obj: dict[str, Any]) -> tuple[bool, str]:
+
+def _all_ready(workload: dict[str, Any], pods: Sequence[Pod]) -> tuple[bool, str]:
     """Whether a workload has all its pods. Unlike a rollout's status it says nothing about their template:
-    under OnDelete, a partition or a pause the template may stay newer than the pods."""
-    status = obj.get("status") or {}
-    if obj["kind"] == "DaemonSet":
-        wanted, ready = int(status.get("desiredNumberScheduled") or 0), int(status.get("numberReady") or 0)
+    under OnDelete, a partition or a pause the template may stay newer than the pods.
+
+    The pods are counted: right after an eviction the workload's status still tells of the pod that is gone.
+    """
+    if workload["kind"] == "DaemonSet":
+        wanted = int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
     else:
-        wanted, ready = int((obj.get("spec") or {}).get("replicas", 1)), int(status.get("readyReplicas") or 0)
+        wanted = int((workload.get("spec") or {}).get("replicas", 1))
+    ready = sum(1 for pod in pods if pod.ready and not pod.terminating)
     return ready >= wanted, f"{ready} of {wanted} pods ready"

@@ -106,7 +106,12 @@ def workload(
     return {
         "kind": kind,
         "metadata": {"name": name, "namespace": "shop", "uid": f"uid-{name}"},
-        "spec": {"replicas": replicas, "template": template, **spec},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": template,
+            **spec,
+        },
         "status": status,
     }
 

@@ -259,7 +259,7 @@ def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
         cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
 
     cluster.on_evict = evict
-    result = run()
+    result = run(timeout=20)
     assert result["status"] == "pass"
     assert [step["action"] for step in result["plan"]] == ["evict"]
     assert [body["deleteOptions"]["preconditions"]["uid"] for body in bodies] == ["uid-web-1"] * 2 + [
@@ -286,7 +286,7 @@ def test_a_pod_that_is_gone_meanwhile_is_no_error(cluster):
         raise ApiError("not found", status=404, reason="NotFound")
 
     cluster.on_evict = evict
-    assert run()["status"] == "pass"
+    assert run(timeout=20)["status"] == "pass"
 
 
 def test_a_late_workload_is_named_with_what_its_pods_wait_for(cluster):
