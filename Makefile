@@ -12,7 +12,7 @@ help: ## Show this help
 demo: ## From nothing to a verified mesh on this machine, proved by a request through its gateway (root)
 	$(TOOLS) demo
 
-test: ## What every change must hold: lint, units, sanity, artefact, demo, both installations (root)
+test: ## What every change must hold: lint, units, sanity, demo, integration, all scenarios (root)
 	$(TOOLS) test
 
 lint: ## Ruff, mypy, yamllint, ansible-lint, changelog and documentation, offline
@@ -24,7 +24,7 @@ unit: ## The unit tests only
 bench: ## Measure speed against the bounds that the design promises (root)
 	$(TOOLS) bench
 
-campaign: ## The long runs: integration suites, broken meshes, traffic, rollouts and kills (root, an hour)
+campaign: ## The long runs: the lab's own suite, rollouts, kills (root, an hour)
 	$(TOOLS) campaign
 
 lab: ## The embedded cluster with the demo shop and no mesh (root)

@@ -1,6 +1,6 @@
 """``make test``: everything that must hold, in the order of what is cheapest to find wrong.
 
-What takes longer or wants a quiet machine is in ``make campaign``.
+What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``.
 Stops at the first stage that fails, prints the time of each, and ends with one line: N passed, N failed.
 The cluster (LAB_CLUSTER, `t` unless set) is removed at the end, and before, when a killed run left it.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab.places import state_root
 
-from . import artefact, demo, lab, lint, sanity, scenarios
+from . import artefact, demo, integration, lab, lint, sanity, scenarios
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .paths import BUILD
@@ -98,6 +98,7 @@ def stages(cluster: str) -> Iterable[Stage]:
     yield Stage("artefact: built, installed, documented", artefact.artefact)
     yield Stage("demo on a fresh cluster", partial(finished_mesh, cluster))
     yield Stage("artefact: servicemesh.istio.site --check --diff", partial(artefact.site_check, cluster))
+    yield Stage("integration, on the finished mesh", partial(integration.integration, cluster))
     for name in scenarios.scenarios():
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
     yield Stage("nothing is left", partial(removed, cluster))
