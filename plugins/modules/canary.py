@@ -378,6 +378,12 @@ seconds_to_weight_0:
   description: After a rollback, seconds from the decision to weight 0 at the last proxy.
   returned: when a run was rolled back
   type: float
+seconds_from_first_bad_window:
+  description: >-
+    After a rollback, seconds from the begin of the first metric window in which a request of the canary
+    failed or was slow to weight 0 at the last proxy.
+  returned: when a run was rolled back after such a window
+  type: float
 api_calls:
   description: Calls to the API server in each phase.
   returned: when a run ended

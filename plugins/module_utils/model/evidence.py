@@ -31,6 +31,7 @@ EVIDENCE_KEYS = (
     "baseline",
     "windows",
     "discarded",
+    "after",
     "values",
     "verdicts",
     "judged",
@@ -84,6 +85,8 @@ def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
 def totals(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Requests and failures of the run: what the rollout cost its users."""
     windows = [*evidence.get("discarded", []), *evidence.get("windows", [])]
+    if evidence.get("after"):
+        windows.append(evidence["after"])
     counts = [window["counts"].get("errors", [0, 0, 0, 0]) for window in windows]
     canary, bad, stable, stable_bad = (sum(count[index] for count in counts) for index in range(4))
     slow = sum(window["counts"].get("latency", [0, 0, 0, 0])[1] for window in windows)

@@ -9,7 +9,7 @@ import dataclasses
 
 from ..model.evidence import evidence_of, sha256_of
 from ..model.release import ReleaseRecord
-from .canary_phase import prove, write_and_prove
+from .canary_phase import count_the_end, prove, write_and_prove
 from .canary_ports import timestamp
 from .canary_run import RollbackNeeded, Run
 
@@ -69,6 +69,7 @@ def roll_back(run: Run, reason: str) -> None:
     proof = prove(run, run.stable_shape(), "rollback")
     if proof.status != "pass":
         run.warnings.append(f"rollback written, but the proxies' proof is {proof.status}: {proof.detail}")
+    count_the_end(run)
     record = run.records.read()
     previous = record.previous if record and record.stable == run.settings.stable else ""
     _record(run, stable=run.settings.stable, previous=previous, weights={run.settings.stable: 100})

@@ -17,6 +17,8 @@ from .canary_objects import Shape
 from .canary_ports import Proof, timestamp
 from .canary_run import HoldNeeded, RestartNeeded, RollbackNeeded, Run
 
+LAST_LOOK = 15.0  # seconds at most that a run stays to count what its rollback came too late for
+
 
 def run_phase(run: Run, phase: Phase) -> None:
     """Runs one phase to its pass.
@@ -135,6 +137,7 @@ def watch(run: Run, phase: Phase) -> Judgement:
     :raises RollbackNeeded: a gate fails, the pods are gone, or a deadline is over.
     """
     settings = run.settings
+    run.watched = True
     started = run.clock.monotonic()
     since = run.clock.now()
     deadline = max(settings.phase_deadline, 3 * phase.expected_seconds)
@@ -174,6 +177,22 @@ def watch(run: Run, phase: Phase) -> Judgement:
             return judgement
         if elapsed >= deadline:
             return _at_deadline(run, phase, judgement, elapsed)
+
+
+def count_the_end(run: Run) -> None:
+    """After a rollback: what the canary got between the last look and weight 0 belongs to its cost.
+
+    They are kept beside the windows that the verdict rests on. Metrics that do not answer are no obstacle.
+    """
+    if not run.watched:
+        return
+    end = run.clock.monotonic() + min(run.settings.scrape_interval, LAST_LOOK)
+    while (left := end - run.clock.monotonic()) > 0:
+        run.keep()
+        run.clock.sleep(min(run.settings.poll, left))
+    look = run.meter.look(run.clock.now())
+    if not look.problem:
+        run.save(after={"end": timestamp(look.at), "counts": {g: list(c) for g, c in look.counts.items()}})
 
 
 def _blind(judgement: Judgement) -> bool:

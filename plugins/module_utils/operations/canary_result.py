@@ -55,15 +55,42 @@ def report(kit: Kit, run: Run, *, well: tuple[str, ...] = WELL) -> dict[str, Any
         "evidence_sha256": state.get("evidence_sha256", ""),
         "warnings": run.warnings,
     }
-    if outcome == "rolled_back" and (began := seconds_of(str(state.get("rollback_began")))) and proofs:
-        last = seconds_of(str(proofs[-1]["at"]))
-        result["seconds_to_weight_0"] = round(last - began, 2) if last else None
+    if outcome == "rolled_back" and proofs:
+        result.update(_seconds_to_stable(state, str(proofs[-1]["at"])))
     if kit.params.get("evidence"):
         result["evidence"] = write_evidence(Path(str(kit.params["evidence"])), state)
-    hurt = f"{cost['canary_failed']} of {cost['requests']} requests ({cost['hurt_share']:.3%})"
-    share = f"hurt by the canary: {hurt}"
-    run.say(f"{outcome}: {result['reason']}; {share}")
+    hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
+    slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
+    share = f"hurt by the canary: {hurt}{slow}"
+    run.say(f"{outcome}: {result['reason']}; {share}{_told_times(result)}")
     return result
+
+
+def _told_times(result: Mapping[str, Any]) -> str:
+    decided, seen = result.get("seconds_to_weight_0"), result.get("seconds_from_first_bad_window")
+    if decided is None:
+        return ""
+    since = "" if seen is None else f", {seen} s after the begin of the first window with a failure"
+    return f"; weight 0 at the last proxy {decided} s after the decision{since}"
+
+
+def _seconds_to_stable(state: Mapping[str, Any], proved: str) -> dict[str, float | None]:
+    """How long a withdrawn version kept requests: since the decision, and since the begin of the first window
+    in which a gate saw one of its requests fail."""
+    bad = [
+        window["begin"]
+        for window in state.get("windows", [])
+        if any(counts[1] for counts in window["counts"].values())
+    ]
+    began = {"seconds_to_weight_0": str(state.get("rollback_began"))}
+    if bad:
+        began["seconds_from_first_bad_window"] = str(bad[0])
+    end = seconds_of(proved)
+    found: dict[str, float | None] = {}
+    for name, text in began.items():
+        start = seconds_of(text)
+        found[name] = None if end is None or start is None else round(end - start, 2)
+    return found
 
 
 def _seconds(state: Mapping[str, Any]) -> float:

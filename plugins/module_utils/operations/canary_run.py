@@ -155,6 +155,7 @@ class Run:
     synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
     changed: bool = False
+    watched: bool = False
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     @property

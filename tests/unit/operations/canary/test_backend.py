@@ -176,6 +176,11 @@ def test_sick_version_fails_the_task_with_its_reason(world: World) -> None:
     assert raised.value.details["status"] == "fail"
     assert raised.value.details["counts"]["canary_failed"] > 0
     assert raised.value.details["seconds_to_weight_0"] < 5
+    since = raised.value.details["seconds_from_first_bad_window"]
+    assert since >= raised.value.details["seconds_to_weight_0"]
+    assert any(
+        f"{since} s after the begin of the first window with a failure" in line for line in world.lines
+    )
 
 
 def test_promotion_is_rolled_back_to_the_version_before(world: World) -> None:
