@@ -1,6 +1,6 @@
 """Drives rollouts of the lab's product-service under load, for the tests beside this file.
 
-Environment: ``CANARY_LAB`` is the name of a lab cluster (default ``c``) on which ``playbooks/site.yml`` has run.
+Environment: ``CANARY_LAB`` names a lab cluster (default ``c``) on which ``playbooks/site.yml`` has run.
 The playbooks connect as the operator, who has the rights of docs/rbac and no more.
 """
 
@@ -14,8 +14,9 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ SETTINGS: dict[str, Any] = {
 }
 JOURNAL = f"servicemesh-canary-{SERVICE}"
 RECORD = f"servicemesh-release-{SERVICE}"
+# v2's program, which takes its FAULT_STATUS from a file: it falls ill without a new pod.
+SICK_FILE = "/tmp/canary-sick"
+SWITCHED = f"""
+import os, pathlib, runpy, threading, time
+def follow():
+    while True:
+        sick = pathlib.Path({SICK_FILE!r})
+        os.environ["FAULT_STATUS"] = sick.read_text().strip() if sick.exists() else ""
+        time.sleep(0.1)
+threading.Thread(target=follow, daemon=True).start()
+runpy.run_path("/app/service.py", run_name="__main__")
+"""
 ENVIRONMENT = {
     **os.environ,
     "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -58,6 +71,28 @@ def lab_environment() -> dict[str, str]:
     ).stdout
     found = dict(re.findall(r"export (\w+)=(.*)", text))
     return {key: shlex.split(value)[0] for key, value in found.items()}
+
+
+def kill(process: subprocess.Popen[str], *, workers: bool) -> None:
+    """SIGKILL to the process group; with ``workers`` also to Ansible's workers, each a session of its own.
+
+    Without, the worker lives on as an orphan: what happens when a terminal or AWX kills the group.
+    """
+    pids = descendants(process.pid) if workers else []
+    os.killpg(process.pid, signal.SIGKILL)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=120)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes that a process has started, and theirs."""
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            children += [int(word) for word in task.read_text().split()]
+    return [*children, *(other for child in children for other in descendants(child))]
 
 
 class Lab:
@@ -103,6 +138,57 @@ class Lab:
         assert all(split == splits[0] for split in splits), splits
         return splits[0]
 
+    def await_journal(
+        self, reached: Callable[[dict[str, Any]], bool], timeout: float = 180
+    ) -> dict[str, Any]:
+        """Waits until the journal of the rollout says so. :returns: the journal."""
+        deadline = time.monotonic() + timeout
+        while True:
+            state = self.journal()
+            if reached(state):
+                return state
+            assert time.monotonic() < deadline, f"the journal stands at {state.get('step')}"
+
+    @contextlib.contextmanager
+    def shares_seen(self, act: Callable[[int], None] = lambda share: None) -> Iterator[list[int]]:
+        """The canary's shares of the live routes, each once, while the block runs.
+
+        :param act: called with every new share, in the watching thread.
+        """
+        seen: list[int] = []
+        end = threading.Event()
+
+        def watch() -> None:
+            while not end.is_set():
+                share = self.split().get("v2", 0)
+                if seen[-1:] != [share]:
+                    seen.append(share)
+                    act(share)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            end.set()
+            thread.join()
+
+    def patch(self, container: dict[str, Any]) -> None:
+        """Changes the program of v2 and waits for its rollout."""
+        patch = {"spec": {"template": {"spec": {"containers": [{"name": "service", **container}]}}}}
+        self.kubectl("patch", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "-p", json.dumps(patch))
+        self.kubectl("rollout", "status", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--timeout=120s")
+
+    def sicken(self, status: str) -> float:
+        """v2 with program ``SWITCHED`` answers everything with a status from now on. :returns: the time."""
+        pods = self.kubectl(
+            "get", "pod", "-n", NAMESPACE, "-l", f"app={SERVICE},version=v2", "-o", "name"
+        ).split()
+        for pod in pods:
+            text = f"echo {status} > {SICK_FILE}"
+            self.kubectl("exec", "-n", NAMESPACE, pod, "-c", "service", "--", "sh", "-c", text)
+        return time.time()
+
     def fault(self, **variables: str) -> None:
         """Makes v2 sick by its environment (``NAME=""`` removes one) and waits for its rollout."""
         settings = [f"{key}={value}" if value else f"{key}-" for key, value in variables.items()]
@@ -111,6 +197,7 @@ class Lab:
 
     def healthy(self) -> None:
         """v2 without faults, one replica, and nothing left of earlier rollouts: everything at v1."""
+        self.patch({"command": None})
         self.fault(FAULT_DELAY_MS="", FAULT_STATUS="", FAULT_STATUS_PERCENT="", FAULT_CRASH_AFTER="")
         self.kubectl("scale", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--replicas=1")
         self.kubectl("rollout", "status", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--timeout=120s")
@@ -156,7 +243,7 @@ class Lab:
 
     @contextlib.contextmanager
     def load(
-        self, rate: float = 60, gateway_rate: float = 15, seconds: float = 400
+        self, rate: float = 60, gateway_rate: float = 15, seconds: float = 400, warmup: float = PATIENCE
     ) -> Iterator[dict[str, Any]]:
         """Requests from a meshed caller and through the gateway; totals are filled in at the end."""
         script = (Path(__file__).parent / "canary_load.py").read_text()
@@ -203,8 +290,8 @@ class Lab:
             )
             process.stdin.close()
             process.stdin = None
-        total: dict[str, Any] = {"sent": 0, "failed": 0, "versions": {}}
-        time.sleep(PATIENCE)
+        total: dict[str, Any] = {"sent": 0, "failed": 0, "versions": {}, "seconds": {}}
+        time.sleep(warmup)  # traffic for the preflight's baseline
         try:
             yield total
         finally:
@@ -218,6 +305,10 @@ class Lab:
                 total["failed"] += counts["failed"]
                 for version, count in counts["versions"].items():
                     total["versions"][version] = total["versions"].get(version, 0) + count
+                for second, found in counts["seconds"].items():
+                    here = total["seconds"].setdefault(int(second), {})
+                    for version, count in found.items():
+                        here[version] = here.get(version, 0) + count
                 total.setdefault("fails", []).append(counts["fails"])
             Path(stop).unlink(missing_ok=True)
             self.kubectl("exec", "-n", NAMESPACE, pod, "-c", "service", "--", "rm", "-f", stop)

@@ -17,7 +17,7 @@ STOP_FILE = ""
 THREADS = 10
 
 lock = threading.Lock()
-totals = {"sent": 0, "failed": 0, "versions": {}, "fails": {}}
+totals = {"sent": 0, "failed": 0, "versions": {}, "fails": {}, "seconds": {}}
 
 
 class Tls(http.client.HTTPSConnection):
@@ -75,6 +75,8 @@ def work(number, host, port, path, header, rate, end):
         with lock:
             totals["sent"] += 1
             totals["versions"][version] = totals["versions"].get(version, 0) + 1
+            second = totals["seconds"].setdefault(int(time.time()), {})
+            second[version] = second.get(version, 0) + 1
             if outcome:
                 totals["failed"] += 1
                 key = f"{outcome}@{int(time.time())}"

@@ -1,21 +1,25 @@
 """Rollouts on the lab: sick versions, dead Prometheus, killed controllers, two runners.
 
-Run on purpose, never with the unit tests: ``python -m pytest tests/faults/test_canary_lab.py -s``.
+Run on purpose, never with the unit tests: ``CANARY_LAB=t python -m pytest -s tests/faults``.
+With ``-m sample`` only two short rollouts, about two minutes.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
+import math
+import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from canary_lab import NAMESPACE, SERVICE, Lab
+from canary_lab import ENVIRONMENT, NAMESPACE, SERVICE, SWITCHED, Lab, kill
+from fake_prometheus import fake_prometheus
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +54,46 @@ def test_healthy_version_is_promoted_without_a_lost_request(lab: Lab) -> None:
     assert lab.record()["stable"] == "v2"
     for window in evidence(lab)["evidence"]["proofs"]:
         assert window["status"] == "pass"
+    shares = measured_shares(evidence(lab)["timeline"], load["seconds"])
+    assert set(shares) == {10, 25, 50, 75, 100}
+    for wanted, (canary, everything) in shares.items():
+        error = math.sqrt(wanted * (100 - wanted) / 1e4 / everything)
+        assert abs(canary / everything - wanted / 100) <= 4.5 * error, shares
     shown(
         "healthy",
         seconds=round(seconds, 1),
+        shares={wanted: f"{canary / total:.1%} of {total}" for wanted, (canary, total) in shares.items()},
         **{k: load[k] for k in ("sent", "failed", "versions")},
-        proofs=[p["seconds"] for p in evidence(lab)["evidence"]["proofs"]],
-        calls=evidence(lab)["api_calls"],
+        **figures(lab),
     )
+
+
+def figures(lab: Lab) -> dict[str, object]:
+    """What every rollout reports: seconds from write to proof at the last proxy, API calls per phase."""
+    found = evidence(lab)
+    return {
+        "write_to_proof": [proof["seconds"] for proof in found["evidence"]["proofs"]],
+        "calls_per_phase": found["api_calls"],
+    }
+
+
+def measured_shares(
+    timeline: list[dict[str, Any]], seconds: dict[int, dict[str, int]]
+) -> dict[int, list[int]]:
+    """Canary's percent -> [its requests, all requests], as the callers saw them in the whole seconds between
+    the proof of a phase's weights and the next write."""
+    shares: dict[int, list[int]] = {}
+    percent, proved = 0, 0.0
+    for event in timeline:
+        at = datetime.fromisoformat(event["at"]).timestamp()
+        if found := re.fullmatch(r"\d+/weight (\d+) %: routes pass .*", event["event"]):
+            percent, proved = int(found[1]), at
+        elif proved and re.fullmatch(r"phase \d+/weight \d+ %: pass|end: .*", event["event"]):
+            here = [seconds.get(second, {}) for second in range(math.ceil(proved) + 1, int(at))]
+            canary = sum(versions.get("v2", 0) for versions in here)
+            shares[percent] = [canary, canary + sum(versions.get("v1", 0) for versions in here)]
+            proved = 0.0
+    return shares
 
 
 SICK = {
@@ -85,7 +122,76 @@ def test_sick_version_ends_at_stable(lab: Lab, name: str) -> None:
         totals=evidence(lab)["totals"],
         failed=load["failed"],
         sent=load["sent"],
+        said=last_word(output),
     )
+
+
+def last_word(output: str) -> str:
+    """The line in which a run says how it ended and what it cost."""
+    return next(line for line in reversed(output.splitlines()) if "hurt by the canary" in line)
+
+
+def test_version_that_falls_ill_at_half_of_the_traffic(lab: Lab) -> None:
+    """Errors begin when 50 % are written; the time until every proxy has weight 0 again is measured."""
+    lab.healthy()
+    lab.patch({"command": ["python3", "-c", SWITCHED]})
+    moments: list[float] = []
+
+    def fall_ill(share: int) -> None:
+        if share == 50:
+            moments.append(lab.sicken("500"))
+
+    with lab.load() as load, lab.shares_seen(fall_ill) as shares:
+        code, output = lab.play("canary")
+    assert code != 0, output[-2000:]
+    assert shares == [0, 10, 25, 50, 0]
+    assert lab.split() == {"v1": 100}
+    state = lab.journal()
+    assert state["outcome"] == "rolled_back"
+    assert state["phase"] == 3
+    assert state["reason"].startswith("errors:")
+    failing = sorted(int(key.rpartition("@")[2]) for fails in load["fails"] for key in fails)
+    proof = datetime.fromisoformat(evidence(lab)["evidence"]["proofs"][-1]["at"]).timestamp()
+    assert failing[-1] <= proof + 1
+    assert failing[-1] - moments[0] < 15
+    shown(
+        "ill at 50 %",
+        reason=state["reason"],
+        seconds_ill_until_weight_0_everywhere=round(proof - moments[0], 1),
+        failed=load["failed"],
+        sent=load["sent"],
+        said=last_word(output),
+    )
+
+
+def test_telemetry_without_response_codes(lab: Lab) -> None:
+    """Refused before any write; when the label goes missing in mid-run, the version is withdrawn."""
+    lab.healthy()
+    before = lab.get("virtualservice", f"{SERVICE}-routes")["metadata"]["resourceVersion"]
+    address = lab.get("service", "prometheus", "istio-system")["spec"]["clusterIP"]
+    with lab.load() as load, fake_prometheus(f"http://{address}:9090") as prometheus:
+        prometheus.hidden = "response_code"
+        code, output = lab.play("canary", canary_prometheus={"url": prometheus.url})
+        assert code != 0
+        assert "nothing was written: metrics: series without a usable response_code" in output
+        assert lab.get("virtualservice", f"{SERVICE}-routes")["metadata"]["resourceVersion"] == before
+        prometheus.hidden = ""
+
+        def hide(share: int) -> None:
+            prometheus.hidden = "response_code" if share == 25 else prometheus.hidden
+
+        with lab.shares_seen(hide) as shares:
+            code, output = lab.play(
+                "canary", canary_prometheus={"url": prometheus.url}, canary_unmeasurable=15
+            )
+    assert code != 0, output[-2000:]
+    assert shares == [0, 10, 25, 0]
+    state = lab.journal()
+    assert state["outcome"] == "rolled_back"
+    assert "nothing could be measured for" in state["reason"]
+    assert "response_code" in state["reason"]
+    assert load["failed"] == 0, load["fails"]
+    shown("no response codes", reason=state["reason"])
 
 
 def test_version_that_refuses_connections(lab: Lab) -> None:
@@ -163,30 +269,115 @@ def test_prometheus_down_for_a_minute_does_not_withdraw_a_good_version(lab: Lab)
     assert load["failed"] == 0, load["fails"]
 
 
-@pytest.mark.parametrize("after", [3, 12, 20, 35, 50])
-@pytest.mark.parametrize("heir", ["canary", "canary_resume"])
-def test_killed_controller(lab: Lab, after: float, heir: str) -> None:
-    """SIGKILL to the whole process group in mid-run; then a schedule's clean-up, or the next call."""
+Journal = dict[str, Any]
+KILLS: dict[str, Callable[[Journal], bool]] = {
+    "begin": lambda state: bool(state.get("step")),
+    "weights 1": lambda state: state.get("phase", 0) >= 1,
+    "watch 2": lambda state: state.get("phase", 0) >= 2 and state["step"] == "watch",
+    "proved 3": lambda state: state.get("phase", 0) >= 3 and state["step"] in ("proved", "watch"),
+    "promoting": lambda state: state.get("state") == "promoting",
+    "record": lambda state: state.get("step") in ("record", "done"),
+}
+
+
+@pytest.mark.parametrize(
+    ("moment", "heir"),
+    [
+        ("begin", "canary_resume"),
+        ("weights 1", "canary"),
+        ("watch 2", "canary_resume"),
+        ("proved 3", "canary"),
+        ("promoting", "canary_resume"),
+        ("record", "canary"),
+    ],
+)
+def test_killed_controller(lab: Lab, moment: str, heir: str) -> None:
+    """SIGKILL to ansible-playbook and its workers; then a schedule's clean-up, or the next call."""
     lab.healthy()
-    with lab.load() as load:
-        process = lab.start("canary")
-        time.sleep(after)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        lab.split()  # every route sums to 100 at this moment
-        time.sleep(32)  # the lease
+    earlier = lab.journal().get("run")
+    with lab.load() as load, lab.shares_seen() as shares:
+        process = lab.start("canary", canary_lease=12)
+        lab.await_journal(lambda state: state.get("run") != earlier and KILLS[moment](state))
+        kill(process, workers=True)
+        died = lab.journal()
+        assert lab.split().get("v2", 0) in (0, 10, 25, 50, 75, 100)
+        time.sleep(13)  # the lease
+        assert lab.journal()["at"] == died["at"], "something of the dead run still writes"
         began = time.time()
-        code, output = lab.play(heir)
+        code, output = lab.play(heir, canary_lease=12)
+        seconds = time.time() - began
         assert code == 0, output[-3000:]
-        code, again = lab.play(heir)
+        ended = lab.split()
+        code, again = lab.play(heir, canary_lease=12)
         assert code == 0
         assert "changed=0" in again
-    expected = {"v2": 100} if heir == "canary" else {"v1": 100}
-    if heir == "canary_resume" and lab.journal().get("outcome") == "promoted":
-        expected = {"v2": 100}
-    assert lab.split() == expected
+        assert lab.split() == ended
+    decided = heir == "canary" or died["state"] in ("promoting", "finished")
+    assert ended == ({"v2": 100} if decided else {"v1": 100})
+    assert lab.journal()["outcome"] == ("promoted" if decided else "rolled_back")
+    assert lab.record()["stable"] == ("v2" if decided else "v1")
     assert load["failed"] == 0, load["fails"]
-    shown(f"killed after {after} s, {heir}", seconds=round(time.time() - began, 1), sent=load["sent"])
+    stood = {key: died.get(key) for key in ("state", "phase", "step")}
+    shown(
+        f"killed at {moment}, {heir}",
+        stood=stood,
+        seconds=round(seconds, 1),
+        shares=shares,
+        sent=load["sent"],
+    )
+
+
+def test_killed_process_group_leaves_an_orphan_that_withdraws(lab: Lab) -> None:
+    """Ansible's worker is a session of its own and survives its group; it sees that nobody waits for it."""
+    lab.healthy()
+    earlier = lab.journal().get("run")
+    with lab.load() as load:
+        process = lab.start("canary")
+        lab.await_journal(lambda state: state.get("run") != earlier and KILLS["watch 2"](state))
+        kill(process, workers=False)
+        began = time.time()
+        state = lab.await_journal(lambda state: state["state"] == "finished", timeout=30)
+        seconds = time.time() - began
+        assert state["outcome"] == "rolled_back"
+        assert lab.split() == {"v1": 100}
+        code, output = lab.play("canary_resume")
+        assert code == 0
+        assert "changed=0" in output
+    assert load["failed"] == 0, load["fails"]
+    shown("killed group", reason=state["reason"], seconds=round(seconds, 1))
+
+
+def test_site_during_and_after_a_rollout_moves_no_traffic(lab: Lab) -> None:
+    lab.healthy()
+    earlier = lab.journal().get("run")
+    with lab.load() as load, lab.shares_seen() as shares:
+        runner = lab.start("canary", canary_duration=20)
+        lab.await_journal(lambda state: state.get("run") != earlier and KILLS["watch 2"](state))
+        began = lab.journal()["phase"]
+        code, during = lab.play("site")
+        assert code == 0, during[-3000:]
+        ended = lab.journal()
+        output = runner.communicate(timeout=300)[0]
+        assert runner.returncode == 0, output[-3000:]
+        assert ended["state"] == "running", "site.yml outlived the rollout: nothing was shown"
+        code, after = lab.play("site")
+        assert code == 0, after[-3000:]
+        assert "changed=0" in after
+    assert shares == [0, 10, 25, 50, 75, 100]
+    assert lab.split() == {"v2": 100}
+    assert load["failed"] == 0, load["fails"]
+    shown(
+        "site.yml",
+        phases=[began, ended["phase"]],
+        during=recap(during),
+        after=recap(after),
+        sent=load["sent"],
+    )
+
+
+def recap(output: str) -> str:
+    """The last line of a playbook's recap."""
+    return " ".join(next(line for line in reversed(output.splitlines()) if "ok=" in line).split())
 
 
 def test_rollback_while_a_runner_lives(lab: Lab) -> None:
@@ -231,8 +422,70 @@ def test_check_mode_writes_nothing(lab: Lab) -> None:
             text=True,
             check=False,
             cwd=Path(__file__).parents[2],
+            env=ENVIRONMENT,
         )
     assert process.returncode == 0, process.stdout[-2000:]
     assert "plan: phase 5/weight 100 %" in process.stdout
+    for phase in ("1/weight 10 %", "2/weight 25 %", "3/weight 50 %", "4/weight 75 %", "5/weight 100 %"):
+        assert f"+++ after: {SERVICE}-routes: phase {phase}" in process.stdout
+    assert '+                        "weight": 10' in process.stdout
     assert lab.get("virtualservice", f"{SERVICE}-routes")["metadata"]["resourceVersion"] == before
     assert lab.get("configmap", f"servicemesh-canary-{SERVICE}")["metadata"]["resourceVersion"] == journal
+
+
+NARROW = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: {name: canary-only, namespace: ecommerce}
+  roleRef: &role {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: servicemesh-canary}
+  subjects: &user [{apiGroup: rbac.authorization.k8s.io, kind: User, name: canary-only}]
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: {name: canary-only, namespace: istio-system}
+  roleRef: *role
+  subjects: *user
+"""
+SHORT = {"canary_duration": 4, "canary_baseline": 10, "canary_steps": [10, 50, 100]}
+
+
+@pytest.fixture
+def canary_only(lab: Lab) -> Iterator[dict[str, Any]]:
+    """``mesh_connection`` of a user with ClusterRole servicemesh-canary in the two namespaces that matter."""
+    lab.kubectl("apply", "-f", "-", stdin=NARROW)
+    yield {"kubeconfig": lab.environment["KUBECONFIG"], "impersonate_user": "canary-only"}
+    lab.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=NARROW)
+
+
+@pytest.mark.sample
+def test_sample_healthy_version_with_the_documented_rights_only(
+    lab: Lab, canary_only: dict[str, Any]
+) -> None:
+    lab.healthy()
+    with lab.load(warmup=12) as load:
+        code, output = lab.play("canary", mesh_connection=canary_only, **SHORT)
+        assert code == 0, output[-3000:]
+        code, again = lab.play("canary", mesh_connection=canary_only, **SHORT)
+        assert "changed=0" in again
+        code, output = lab.play("canary_rollback", mesh_connection=canary_only)
+        assert code == 0, output[-3000:]
+    assert lab.split() == {"v1": 100}
+    assert load["failed"] == 0, load["fails"]
+    assert load["versions"]["v2"] > 0
+    shown("sample, healthy", sent=load["sent"], failed=load["failed"])
+
+
+@pytest.mark.sample
+def test_sample_sick_version(lab: Lab) -> None:
+    lab.healthy()
+    lab.fault(**SICK["50 percent errors"])
+    with lab.load(warmup=12) as load:
+        code, output = lab.play("canary", **SHORT)
+    assert code != 0
+    assert lab.split() == {"v1": 100}
+    assert lab.journal()["outcome"] == "rolled_back"
+    assert lab.journal()["reason"].startswith("errors:")
+    assert load["failed"] < load["sent"] / 10
+    shown("sample, sick", said=last_word(output), failed=load["failed"], sent=load["sent"])
