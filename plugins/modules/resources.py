@@ -73,6 +73,10 @@ options:
     description:
       - Whether fields that another field manager owns are taken over. Otherwise the task fails and names the
         manager and the fields.
+      - Without it, fields of objects that this field manager wrote are taken back from C(kubectl), C(oc), k9s and
+        Lens only, and RV(objects) names the tool. The Istio objects of a catalogue are declared as a whole, so
+        fields that such a tool added to them are removed, too; labels, annotations and what a controller wrote
+        stay.
     type: bool
     default: false
   field_manager:
@@ -214,7 +218,9 @@ objects:
   returned: success, and on failure what had been written
   type: list
   elements: dict
-  sample: [{id: VirtualService ecommerce/frontend-routes, action: updated}]
+  sample:
+    - {id: VirtualService ecommerce/frontend-routes, action: updated}
+    - {id: PeerAuthentication ecommerce/default, action: updated, taken_back_from: kubectl-patch}
 not_written:
   description: Number of objects that were not written when the task failed on the way.
   returned: failure during the writes

@@ -50,6 +50,7 @@ class Options:
         An error from it ends the run before the first write; it may take items out by giving them the action
         ``held by ...``.
     :param validate_first: dry-run everything that differs before the first write, also in a real run.
+    :param whole: Istio objects are all that ``desired`` says; what a person added by hand is taken out again.
     """
 
     field_manager: str = FIELD_MANAGER
@@ -59,6 +60,7 @@ class Options:
     barrier: Barrier | None = None
     before_write: BeforeWrite | None = None
     validate_first: bool = False
+    whole: bool = False
     ignore: Ignore | None = None
     wait: Wait | None = None
 
@@ -105,7 +107,9 @@ def apply_plan(
 
     :param deletions: live objects that are to go. :param held: items that are reported and left alone.
     """
-    items = judge(objects, live, field_manager=options.field_manager, proof=options.proof)
+    items = judge(
+        objects, live, field_manager=options.field_manager, proof=options.proof, whole=options.whole
+    )
     removed = [Item(dict(obj), dict(obj), action=DELETED) for obj in deletions]
     items += removed
     _refuse_missing_kinds(items, live, context)

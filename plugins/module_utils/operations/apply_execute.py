@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ApiError, ConflictError, MeshError, RefusedError
 from ..kube.ownership import proves_unchanged
 from ..kube.wait import wait_until
-from .apply_plan import CREATED, DELETED, UPDATED, Ignore, Item, apply_item, get_live, outcome
+from .apply_plan import (
+    CREATED,
+    DELETED,
+    UPDATED,
+    Ignore,
+    Item,
+    additions_to,
+    apply_item,
+    get_live,
+    outcome,
+)
 from .apply_steps import CONTRACT, EXPAND, SWITCH, Step, Write, body_of
 
 if TYPE_CHECKING:
@@ -133,17 +143,41 @@ class Execution:
                     field_manager=self._manager,
                     force=self._force,
                 )
+                self._take_out_additions(write)
             except ConflictError:
                 raise
             except ApiError as error:
                 if error.status != 409 or fenced or attempt == _REREADS:
                     raise
                 current = self._look_again(write)
-                if current is None or not proves_unchanged(current, body_of(write), self._manager):
+                if current is None or not self._is_done(write, current):
                     continue
                 item.after, created = current, False
             self._settle(item, created=created)
             return
+
+    def _is_done(self, write: Write, current: Mapping[str, Any]) -> bool:
+        """Whether ``current`` is what this write leads to."""
+        open_ = not write.wide and additions_to(write.item, current, self._manager) is not None
+        return proves_unchanged(current, body_of(write), self._manager) and not open_
+
+    def _take_out_additions(self, write: Write) -> None:
+        """What a person added goes right after the write of the final state, which may still be refused."""
+        item = write.item
+        added = None if item.after is None or write.wide else additions_to(item, item.after, self._manager)
+        if item.after is None or added is None:
+            return
+        item.taken_back_from = item.taken_back_from or ", ".join(added.tools)
+        metadata = item.after["metadata"]
+        item.after = self._client.patch(
+            str(item.desired["apiVersion"]),
+            str(item.desired["kind"]),
+            str(metadata["name"]),
+            metadata.get("namespace"),
+            added.patch(str(metadata["resourceVersion"])),
+            patch_type="json",
+            field_manager=self._manager,
+        )
 
     def _look_again(self, write: Write) -> dict[str, Any] | None:
         """Somebody wrote in between: what is there now is what the next attempt starts from.
@@ -154,7 +188,7 @@ class Execution:
         item = write.item
         current = get_live(self._client, item.desired)
         ours = current is not None and proves_unchanged(current, body_of(write), self._manager)
-        if item.after is None and not ours:
+        if item.after is None and not ours and not item.taken_back_from:
             item.before = current
         return current
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError, ConflictError, MeshError
+from ..kube.additions import Additions, hand_additions
 from ..kube.client import FIELD_MANAGER
 from ..kube.comparison import content, ownership
 from ..kube.objects import object_id
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 CREATED, UPDATED, ADOPTED, UNCHANGED, DELETED = "created", "updated", "adopted", "unchanged", "deleted"
 UNVALIDATED = "would create (not validated by the server)"
+_ISTIO_GROUPS = (
+    "networking.istio.io/",
+    "security.istio.io/",
+    "telemetry.istio.io/",
+    "extensions.istio.io/",
+)
 Ignore = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -34,6 +41,7 @@ class Item:
     :param action: ``created``, ``updated``, ``adopted`` (only the ownership changes), ``unchanged``,
         ``deleted``, ``held by <run>``, or ``would create (not validated by the server)``. Empty: not known.
     :param taken_back_from: the person's tool that had changed our object by hand.
+    :param whole: ``desired`` is all that the object is to be: what a person added to it is taken out again.
     """
 
     desired: dict[str, Any]
@@ -41,6 +49,7 @@ class Item:
     after: dict[str, Any] | None = None
     action: str = ""
     taken_back_from: str = ""
+    whole: bool = False
 
     @property
     def id(self) -> str:
@@ -90,17 +99,40 @@ def plan_objects(
 
 
 def judge(
-    objects: Sequence[dict[str, Any]], live: Live, *, field_manager: str, proof: str = "fields"
+    objects: Sequence[dict[str, Any]],
+    live: Live,
+    *,
+    field_manager: str,
+    proof: str = "fields",
+    whole: bool = False,
 ) -> list[Item]:
-    """Items with action ``unchanged`` where that is proved, and no action where only the server can tell."""
+    """Items with action ``unchanged`` where that is proved, and no action where only the server can tell.
+
+    :param whole: see ``Item.whole``, for Istio's own kinds.
+    """
     items = []
     for obj in objects:
         before = live.get(obj)
-        item = Item(obj, before)
-        if before is not None and proof == "fields" and proves_unchanged(before, obj, field_manager):
+        item = Item(obj, before, whole=whole and is_istio(obj))
+        if (
+            before is not None
+            and proof == "fields"
+            and proves_unchanged(before, obj, field_manager)
+            and additions_to(item, before, field_manager) is None
+        ):
             item.action, item.after = UNCHANGED, before
         items.append(item)
     return items
+
+
+def is_istio(obj: Mapping[str, Any]) -> bool:
+    """Whether the object is of one of Istio's own kinds."""
+    return str(obj["apiVersion"]).startswith(_ISTIO_GROUPS)
+
+
+def additions_to(item: Item, state: Mapping[str, Any], field_manager: str) -> Additions | None:
+    """What a person added to this state of an object that we declare as a whole."""
+    return hand_additions(state, item.desired, field_manager) if item.whole else None
 
 
 def predict(
@@ -139,6 +171,9 @@ def predict(
             raise
         if item.before is None and not created:  # it exists, without the labels that were listed by
             item.before = get_live(client, item.desired)
+        if added := additions_to(item, item.after, field_manager):
+            item.after = added.taken_out(item.after)
+            item.taken_back_from = item.taken_back_from or ", ".join(added.tools)
         item.action = outcome(item.before, item.after, ignore)
         return None
 

@@ -15,17 +15,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .apply_plan import DELETED, Item
+from .apply_plan import DELETED, Item, is_istio
 from .apply_widen import is_default_deny, is_delegate, widened
 
 PREPARE, EXPAND, SWITCH, CONTRACT = "prepare", "expand", "switch", "contract"
 STEPS = (PREPARE, EXPAND, SWITCH, CONTRACT)
-_ISTIO_GROUPS = (
-    "networking.istio.io/",
-    "security.istio.io/",
-    "telemetry.istio.io/",
-    "extensions.istio.io/",
-)
 # Built-in kinds in the order in which they need each other; everything else of their sort comes in between.
 _FIRST = ("Namespace", "CustomResourceDefinition")
 _EARLY = (
@@ -84,7 +78,7 @@ def _grouped(writes: Sequence[Write]) -> tuple[tuple[Write, ...], ...]:
 
 def _placed(item: Item, closed: set[str]) -> list[tuple[str, Write]]:
     obj = item.desired
-    if not str(obj["apiVersion"]).startswith(_ISTIO_GROUPS):
+    if not is_istio(obj):
         if item.action == DELETED:
             return [(CONTRACT, Write(item, 100 - _builtin_rank(obj)))]
         return [(PREPARE, Write(item, _builtin_rank(obj)))]

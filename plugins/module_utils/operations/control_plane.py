@@ -23,7 +23,7 @@ from . import control_plane_helm, control_plane_istioctl
 from .context import Context
 from .control_plane_kubeconfig import tool_environment
 from .control_plane_options import INSTALLATION_SPEC, installation_options
-from .control_plane_plan import HELM_MANAGER, Difference, repair
+from .control_plane_plan import HELM_MANAGER, Difference, repair, take_out_additions
 from .control_plane_tools import find_installer
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -98,6 +98,8 @@ def _settle_helm(
         control_plane_helm.unlock(client, locked, grace=int(params["unlock_after"]), context=context)
         planned = plan()  # the run that was waited for may have ended by itself
     drift = planned.drift
+    # An upgrade merges three states and so keeps what a person added, too.
+    take_out_additions(client, planned.differences, field_manager=HELM_MANAGER)
     if drift:
         context.progress(f"repairs {len(drift)} drifted objects: {', '.join(item.id for item in drift[:5])}")
         repair(client, drift, field_manager=HELM_MANAGER)

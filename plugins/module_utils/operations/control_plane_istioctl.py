@@ -27,7 +27,14 @@ from ..istio.istioctl_operator import (
 from ..istio.manifests import object_id, parse_manifests
 from ..kube.client import KubeClient
 from .context import Context
-from .control_plane_plan import Difference, compare, missing_namespaces, namespace, removal
+from .control_plane_plan import (
+    Difference,
+    compare,
+    missing_namespaces,
+    namespace,
+    removal,
+    take_out_additions,
+)
 from .control_plane_tools import render_istioctl
 
 
@@ -65,6 +72,7 @@ def install(
         f"istioctl {tool.version} installs revision {installation.revision or 'default'}: "
         f"{len(differences)} objects differ"
     )
+    take_out_additions(client, differences, field_manager=FIELD_MANAGER)
     runner.run(
         [tool.path, "install", "--skip-confirmation", "--readiness-timeout", f"{timeout}s", "-f", "-"],
         stdin=json.dumps(operator_document(installation)),

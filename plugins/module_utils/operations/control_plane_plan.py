@@ -5,7 +5,8 @@
 
 Every object is sent as a forced server-side apply in dry-run mode, as the manager that installs it, and the
 answer is compared with the live object. So defaults, normalisation and list merging are the server's own, and
-an object counts as different exactly when installing it again would change it. An ownership proof from
+an object counts as different exactly when installing it again would change it, or when a person added to it
+what no install would take out again. An ownership proof from
 ``managedFields`` cannot decide this: istiod takes fields over with plain updates, and Helm 3 never applies.
 """
 
@@ -19,9 +20,11 @@ from typing import Any
 from ..errors import ApiError
 from ..istio.installed import settled
 from ..istio.manifests import object_id, yaml_text
+from ..kube.additions import Additions, hand_additions
 from ..kube.client import KubeClient
 
 HELM_MANAGER = "helm"
+_REREADS = 5
 _NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 
 
@@ -34,6 +37,7 @@ class Difference:
     :param after: what it would become; empty for ``delete``.
     :param desired: what to send to make it so; empty for ``delete``.
     :param validated: whether the server has seen ``after``; a missing namespace or kind prevents that.
+    :param additions: what a person added by hand, which goes before anything else is written.
     """
 
     id: str
@@ -42,10 +46,12 @@ class Difference:
     after: Mapping[str, Any]
     desired: Mapping[str, Any]
     validated: bool = True
+    additions: Additions | None = None
 
     def summary(self) -> dict[str, Any]:
         """The object as it appears under ``objects`` in a result."""
-        return {"id": self.id, "action": self.action}
+        taken = {"taken_back_from": ", ".join(self.additions.tools)} if self.additions else {}
+        return {"id": self.id, "action": self.action, **taken}
 
     def diff(self) -> dict[str, Any]:
         """The object's part of ``diff`` in a result."""
@@ -70,15 +76,20 @@ def compare(
 
 def _compare_one(client: KubeClient, obj: Mapping[str, Any], field_manager: str) -> Difference | None:
     metadata = obj["metadata"]
-    live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
-    if live is None:
-        return Difference(object_id(obj), "create", {}, quiet(obj), obj, validated=False)
-    wanted = settled(obj, live)
-    answer = client.apply(wanted, field_manager=field_manager, force=True, dry_run=True)
-    before, after = quiet(live), quiet(answer)
-    if before == after:
-        return None
-    return Difference(object_id(obj), "update", before, after, wanted)
+    for _unused in range(_REREADS + 1):
+        live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+        if live is None:
+            return Difference(object_id(obj), "create", {}, quiet(obj), obj, validated=False)
+        wanted = settled(obj, live)
+        answer = client.apply(wanted, field_manager=field_manager, force=True, dry_run=True)
+        added = hand_additions(answer, wanted, field_manager)
+        before, after = quiet(live), quiet(added.taken_out(answer) if added else answer)
+        if before == after:
+            return None
+        # Another version: a controller wrote between the two requests, and the difference may be its doing.
+        if answer["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion"):
+            break
+    return Difference(object_id(obj), "update", before, after, wanted, additions=added)
 
 
 def _without_schemas(obj: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,12 +134,41 @@ def quiet(obj: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def take_out_additions(client: KubeClient, differences: Iterable[Difference], *, field_manager: str) -> None:
+    """Take out what people added by hand, and nothing else. Other managers' later additions stay.
+
+    :raises ApiError: when the server refuses a removal, or others never stop writing the object (409).
+    """
+    for difference in differences:
+        if difference.additions is not None:
+            _take_out(client, difference.desired, field_manager)
+
+
+def _take_out(client: KubeClient, obj: Mapping[str, Any], field_manager: str) -> None:
+    metadata = obj["metadata"]
+    identity = (obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+    for attempt in range(_REREADS + 1):
+        live = client.get(*identity)
+        added = hand_additions(live, obj, field_manager) if live else None
+        if live is None or added is None:
+            return
+        patch = added.patch(live["metadata"]["resourceVersion"])
+        try:
+            client.patch(*identity, patch, patch_type="json", field_manager=field_manager)
+            return
+        except ApiError as error:  # 409: controllers write a Deployment's status at any time
+            if error.status != 409 or attempt == _REREADS:
+                raise
+
+
 def repair(client: KubeClient, differences: Iterable[Difference], *, field_manager: str) -> None:
     """Write exactly these objects. Deletions are left to the tool that owns them.
 
     :raises ApiError: when the server refuses one.
     """
-    for difference in differences:
+    wanted = list(differences)
+    take_out_additions(client, wanted, field_manager=field_manager)
+    for difference in wanted:
         if difference.action == "delete":
             raise ApiError(f"{difference.id} is to be deleted, not applied", subject=difference.id)
         client.apply(difference.desired, field_manager=field_manager, force=True)

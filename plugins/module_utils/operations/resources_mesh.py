@@ -73,7 +73,11 @@ def apply_mesh(
         findings.extend(before_write(plan, client, context, params))
 
     options = dataclasses.replace(
-        options_of(params), barrier=proof, before_write=check, validate_first=params["check"] != "off"
+        options_of(params),
+        barrier=proof,
+        before_write=check,
+        validate_first=params["check"] != "off",
+        whole=True,
     )
     held = _held_items(splits, live)
     result = apply_plan(client, desired, live, doomed, context=context, options=options, held=held)

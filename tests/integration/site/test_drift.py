@@ -47,29 +47,38 @@ def test_check_mode_on_a_finished_mesh_changes_nothing(client):
     assert named(run) == set()
 
 
-def alter_environment(client) -> str:
+def alter_environment(client) -> set[str]:
     containers = client.get(*ISTIOD)["spec"]["template"]["spec"]["containers"]
     names = [entry["name"] for entry in containers[0]["env"]]
     place = f"/spec/template/spec/containers/0/env/{names.index('PILOT_TRACE_SAMPLING')}/value"
     change = [{"op": "replace", "path": place, "value": "50"}]
     client.patch(*ISTIOD, change, patch_type="json", field_manager="kubectl-set")
-    return "Deployment istio-system/istiod"
+    return {"Deployment istio-system/istiod"}
 
 
-def alter_mesh_config(client) -> str:
+def add_variable_and_alter_mesh_config(client) -> set[str]:
+    containers = [{"name": "discovery", "env": [{"name": "PILOT_ENABLE_IP_AUTOALLOCATE", "value": "false"}]}]
+    change = {"spec": {"template": {"spec": {"containers": containers}}}}
+    client.patch(*ISTIOD, change, patch_type="strategic", field_manager="kubectl-set")
     text = client.get(*SETTINGS)["data"]["mesh"].replace("/dev/stdout", "/dev/null")
     client.patch(*SETTINGS, {"data": {"mesh": text}}, field_manager="kubectl-edit")
-    return "ConfigMap istio-system/istio"
+    return {"Deployment istio-system/istiod", "ConfigMap istio-system/istio"}
 
 
-@pytest.mark.parametrize("alter", [alter_environment, alter_mesh_config])
-def test_three_hand_edits_are_named_and_repaired(client, alter):
+ALTERED_TIMEOUT = {"op": "replace", "path": "/spec/http/0/timeout", "value": "99s"}
+ADDED_SCOPE = {"op": "add", "path": "/spec/exportTo", "value": ["*"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "alter"),
+    [(ALTERED_TIMEOUT, alter_environment), (ADDED_SCOPE, add_variable_and_alter_mesh_config)],
+)
+def test_three_hand_edits_are_named_and_repaired(client, change, alter):
     good = fingerprint(client)
-    change = [{"op": "replace", "path": "/spec/http/0/timeout", "value": "99s"}]
-    client.patch(*ROUTES, change, patch_type="json", field_manager=KUBECTL)
+    client.patch(*ROUTES, [change], patch_type="json", field_manager=KUBECTL)
     unlabel = {"metadata": {"labels": {"istio-injection": None}}}
     client.patch("v1", "Namespace", "ecommerce", None, unlabel, field_manager="kubectl-label")
-    expected = {"VirtualService ecommerce/frontend-routes", "Namespace ecommerce", alter(client)}
+    expected = {"VirtualService ecommerce/frontend-routes", "Namespace ecommerce", *alter(client)}
     altered = fingerprint(client)
     assert {entry.replace(" /", " ") for entry in difference(good, altered)} == expected
 
