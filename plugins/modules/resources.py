@@ -74,9 +74,9 @@ options:
       - Whether fields that another field manager owns are taken over. Otherwise the task fails and names the
         manager and the fields.
       - Without it, fields of objects that this field manager wrote are taken back from C(kubectl), C(oc), k9s
-        and Lens only, and RV(objects) names the tool. The Istio objects of a catalogue are declared as a whole,
-        so fields that such a tool added to them are removed, too. Labels, annotations and what a controller
-        wrote stay.
+        and Lens only, and RV(objects) names the tool.
+      - The Istio objects of a catalogue are declared as a whole, so fields that such a tool added to them are
+        removed, too. Labels, annotations and what a controller wrote stay.
     type: bool
     default: false
   field_manager:
