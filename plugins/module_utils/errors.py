@@ -11,6 +11,7 @@ contains key material, tokens or whole objects.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,3 +113,9 @@ class RefusedError(MeshError):
     def __init__(self, message: str, *, rule: str, **details: Any) -> None:
         super().__init__(message, rule=rule, **details)
         self.rule = rule
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """``, did you mean X`` for the most similar name, or nothing."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f", did you mean {near[0]}" if near else ""

@@ -43,6 +43,10 @@ options:
     type: list
     elements: raw
     default: []
+  addons:
+    description: The choice of add-ons; C(enabled), C(sources) and C(release_path) as in role C(addons).
+    type: dict
+    default: {}
   addons_namespace:
     description: Namespace of add-ons. By default that of the control plane.
     type: str

@@ -25,10 +25,11 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.errors import MeshError
+from ..module_utils.errors import MeshError, nearest
 from ..module_utils.kube.options import secrets_in
 from ..module_utils.operations.context import Context
 from ..module_utils.run_module import HANDOVER, constraints, defect, failure, pack, stop_signal
@@ -139,7 +140,8 @@ class BackendAction(ActionBase):
         )
         secrets = set(checked._no_log_values) | secrets_in(arguments.get("kubeconfig"))
         if checked.error_messages:
-            return dict(remove_values({"failed": True, "msg": "; ".join(checked.error_messages)}, secrets))
+            messages = self._refused(checked)
+            return dict(remove_values({"failed": True, "msg": "; ".join(messages)}, secrets))
         _forward(checked)
         with stop_signal() as stop:
             context = Context(
@@ -160,6 +162,20 @@ class BackendAction(ActionBase):
                 result = {"failed": True, "msg": defect(error)}
         result.setdefault("changed", False)
         return dict(remove_values(result, secrets))
+
+    def _refused(self, checked: Any) -> list[str]:
+        """Why the arguments are refused; an unknown one by the name under which it was written."""
+        known = sorted(self.backend.ARGUMENT_SPEC)
+        connection = self._variables.get("mesh_connection") or {}
+        messages = []
+        for error in checked.errors:
+            if not isinstance(error, UnsupportedError):
+                messages.append(str(error))
+                continue
+            for name in sorted(checked.unsupported_parameters):
+                where = f"mesh_connection.{name}" if name in connection else name
+                messages.append(f"{where}: is not a known option{nearest(str(name), known)}")
+        return messages
 
     def _point_at_source(self, result: dict[str, Any]) -> None:
         """Fail with the file and line in which the first refused variable is written.

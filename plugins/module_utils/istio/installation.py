@@ -162,7 +162,8 @@ def read_installation(raw: Mapping[str, Any]) -> Installation:
                 Problem(where, f"{name!r} is not a DNS label (lower case, digits, dashes)", "dns-label")
             )
     version = str(raw.get("version") or "")
-    operator_spec = raw.get("operator_spec") or {}
+    values = _mapping(raw, "values", "istio_values", problems)
+    operator_spec = _mapping(raw, "operator_spec", "istio_operator_spec", problems)
     if operator_spec and method == "helm":
         problems.append(
             Problem("istio_operator_spec", "has no meaning for Helm; use istio_values", "istio-operator-spec")
@@ -181,10 +182,19 @@ def read_installation(raw: Mapping[str, Any]) -> Installation:
         default_revision=str(raw.get("default_revision") or revision or "default"),
         namespace=namespace,
         mesh_config=mesh_config,
-        values=dict(raw.get("values") or {}),
-        operator_spec=dict(operator_spec),
+        values=values,
+        operator_spec=operator_spec,
         gateways=gateways,
     )
+
+
+def _mapping(raw: Mapping[str, Any], key: str, where: str, problems: list[Problem]) -> dict[str, Any]:
+    """A copy of the mapping under ``key``; empty when there is none or something else."""
+    value = raw.get(key) or {}
+    if isinstance(value, Mapping):
+        return dict(value)
+    problems.append(Problem(where, "is not a mapping", "type"))
+    return {}
 
 
 def provider_names(installation: Installation) -> tuple[str, ...]:
@@ -297,6 +307,10 @@ def _gateway(item: Any, where: str, namespace: str, method: str, problems: list[
             )
         )
     replicas = _whole(item, "replicas", 0, where, problems)
+    fields = {
+        key: _mapping(item, key, f"{where}.{key}", problems)
+        for key in ("labels", "resources", "service_annotations", "values")
+    }
     return Gateway(
         name=name,
         namespace=str(item.get("namespace") or namespace),
@@ -304,7 +318,7 @@ def _gateway(item: Any, where: str, namespace: str, method: str, problems: list[
         labels={
             "app": name,
             "istio": name.removeprefix("istio-"),
-            **{str(key): str(value) for key, value in dict(item.get("labels") or {}).items()},
+            **{str(key): str(value) for key, value in fields["labels"].items()},
         },
         egress=egress,
         service_type=service_type,
@@ -312,9 +326,9 @@ def _gateway(item: Any, where: str, namespace: str, method: str, problems: list[
         replicas=replicas,
         min_replicas=_whole(item, "min_replicas", 1, where, problems),
         max_replicas=_whole(item, "max_replicas", 5, where, problems),
-        resources=dict(item.get("resources") or {}),
-        service_annotations=dict(item.get("service_annotations") or {}),
-        values=dict(item.get("values") or {}),
+        resources=fields["resources"],
+        service_annotations=fields["service_annotations"],
+        values=fields["values"],
     )
 
 

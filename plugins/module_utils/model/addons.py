@@ -9,11 +9,15 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..errors import Problem, nearest
+
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF = "servicemesh-addons"
 MANAGED_BY = "servicemesh.istio"
 ADDON_LABEL = "servicemesh.istio/addon"
+# samples/addons of the Istio release.
+RELEASE_ADDONS = ("grafana", "jaeger", "kiali", "loki", "prometheus")
 # Everything that add-ons of the Istio release, and those of the lab, consist of.
 KINDS = (
     ("v1", "ConfigMap"),
@@ -31,6 +35,35 @@ KINDS = (
 )
 CLUSTER_KINDS = frozenset(("ClusterRole", "ClusterRoleBinding"))
 WORKLOADS = frozenset(("DaemonSet", "Deployment", "StatefulSet"))
+
+
+def check_addons(settings: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the choice of add-ons.
+
+    :param settings: ``enabled`` (names), ``sources`` (name to ``{path}`` or ``{url, checksum}``), and
+        ``release_path``, an unpacked release that may hold add-ons of other names.
+    """
+    enabled, sources = settings.get("enabled") or [], settings.get("sources") or {}
+    problems = []
+    if not isinstance(enabled, list):
+        problems.append(Problem("addons_enabled", "is not a list", "type"))
+    if not isinstance(sources, Mapping):
+        problems.append(Problem("addons_sources", "is not a mapping", "type"))
+    if problems:
+        return problems
+    for index, name in enumerate(enabled):
+        known = sorted({*sources, *RELEASE_ADDONS})
+        if name not in known and not settings.get("release_path"):
+            message = f"no add-on is called {name!r}{nearest(str(name), known)} (known: {', '.join(known)})"
+            problems.append(Problem(f"addons_enabled[{index}]", message, "unknown-addon"))
+    for name, source in sources.items():
+        kinds = [key for key in ("path", "url") if isinstance(source, Mapping) and source.get(key)]
+        if len(kinds) != 1:
+            problems.append(Problem(f"addons_sources.{name}", "needs a path or a url", "addon-source"))
+        elif kinds == ["url"] and not source.get("checksum"):
+            message = "a url needs its checksum (sha256:...): what it holds may change"
+            problems.append(Problem(f"addons_sources.{name}.checksum", message, "addon-source"))
+    return problems
 
 
 def prepared(

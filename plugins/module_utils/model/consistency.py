@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from ..errors import nearest
 from .mesh import Catalogue, Gateway, Server, all_callers
 from .reader import Problems
 from .safety import check_service
@@ -86,12 +86,6 @@ def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
             problems.add(
                 plain[port].where, f"port {port} serves HTTPS for {secure[port]} as well", "port-clash"
             )
-
-
-def nearest(name: str, names: Sequence[str]) -> str:
-    """``, did you mean X`` or nothing."""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f", did you mean {near[0]}" if near else ""
 
 
 def _check_caller_name(caller: Caller, catalogue: Catalogue, problems: Problems) -> None:

@@ -10,13 +10,12 @@ stand-in, so that the rest of the catalogue is still checked and the user sees a
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import InputError, Problem
+from ..errors import InputError, Problem, nearest
 from .values import DURATION, Check, label_key_fault, label_value_fault
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
@@ -295,6 +294,4 @@ class Reader:
         for key in self._raw:
             if key in self._known:
                 continue
-            near = difflib.get_close_matches(key, sorted(self._known), n=1, cutoff=0.6)
-            hint = f", did you mean {near[0]}" if near else ""
-            self.fault(key, f"is not a known key{hint}", "unknown-key")
+            self.fault(key, f"is not a known key{nearest(key, sorted(self._known))}", "unknown-key")

@@ -21,6 +21,7 @@ from ..istio.installation import Installation, provider_names, read_installation
 from ..kube.access import AccessNeed, missing_rights
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..model.addons import check_addons
 from ..model.catalogue import ROLE_SETTINGS, parse_catalogue
 from ..model.mesh import Catalogue
 from ..model.versions import check_istio_version, check_kubernetes_version, support_table
@@ -48,6 +49,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "istio": {"type": "dict", "default": {}},
     "catalogue": {"type": "dict", "default": {}},
     "injection_namespaces": {"type": "list", "elements": "raw", "default": []},
+    "addons": {"type": "dict", "default": {}},
     "addons_namespace": {"type": "str", "default": ""},
     "certificates_namespace": {"type": "str", "default": "servicemesh-system"},
     "istio_versions": {"type": "dict", "default": {}},
@@ -93,7 +95,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         places = _places(params, installation, catalogue)
         needs = access_needs(parts, installation.method, places)
         _check_rights(client, needs)
-        warnings += _double_labels(client, params) if "injection" in parts else []
+        if "injection" in parts:
+            warnings += check_namespaces(client, params, installation, check_mode=context.check_mode)
     for warning in warnings:
         context.warn(warning)
     return {
@@ -132,6 +135,7 @@ def check_inputs(
             if params.get(option)
         ]
     _collect(problems, lambda: parse_requests(params.get("injection_namespaces") or ()))
+    problems += check_addons(params.get("addons") or {})
     catalogue = None
     raw = dict(params.get("catalogue") or {})
     if any(key not in ROLE_SETTINGS and key != "istio_gateways" for key in raw):
@@ -245,14 +249,30 @@ def _check_rights(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
         )
 
 
-def _double_labels(client: KubeClient, params: Mapping[str, Any]) -> list[str]:
-    wanted = [request.name for request in parse_requests(params.get("injection_namespaces") or ())]
-    found = []
-    lives = client.in_parallel(lambda name: client.get("v1", "Namespace", name), wanted)
-    for name, live in zip(wanted, lives, strict=True):
-        labels = ((live or {}).get("metadata") or {}).get("labels") or {}
+def check_namespaces(
+    client: KubeClient, params: Mapping[str, Any], installation: Installation, *, check_mode: bool
+) -> list[str]:
+    """Warnings about namespaces that are to be injected.
+
+    :raises InputError: one does not exist and nothing before the injection will make it. In check mode that
+        is a warning: whoever makes it may do so before the real run.
+    """
+    requests = parse_requests(params.get("injection_namespaces") or ())
+    lives = client.in_parallel(lambda request: client.get("v1", "Namespace", request.name), requests)
+    warnings: list[str] = []
+    missing: list[Problem] = []
+    for index, (request, live) in enumerate(zip(requests, lives, strict=True)):
+        if live is None:
+            made = request.create or request.mode == "keep" or request.name in installation.namespaces
+            if not made:
+                message = f"namespace {request.name} does not exist; create it, or set create for it"
+                missing.append(Problem(f"injection_namespaces[{index}]", message, "namespace-missing"))
+            continue
+        labels = (live.get("metadata") or {}).get("labels") or {}
         if "istio-injection" in labels and "istio.io/rev" in labels:
-            found.append(
-                f"namespace {name} carries both istio-injection and istio.io/rev; the first one wins"
+            warnings.append(
+                f"namespace {request.name} carries both istio-injection and istio.io/rev; the first one wins"
             )
-    return found
+    if missing and not check_mode:
+        raise InputError(missing)
+    return [*warnings, *(f"{problem.where}: {problem.message}" for problem in missing)]

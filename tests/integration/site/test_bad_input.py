@@ -79,6 +79,22 @@ BAD: dict[str, tuple[Callable[[str], dict[str, Any]], tuple[str, ...]]] = {
         lambda _: edited(lambda raw: service(raw, "user-service").update(timout="5s")),
         ("mesh_services[3].timout of user-service", "did you mean timeout"),
     ),
+    "unknown add-on": (
+        lambda _: {"addons_enabled": ["promethius"]},
+        ("addons_enabled[0]: no add-on is called 'promethius', did you mean prometheus",),
+    ),
+    "a namespace that is not there": (
+        lambda _: {"injection_namespaces": ["nowhere"]},
+        ("injection_namespaces[0]: namespace nowhere does not exist",),
+    ),
+    "unknown option of the connection": (
+        lambda _: {"mesh_connection": {"kubeconfg": "/nonexistent"}},
+        ("mesh_connection.kubeconfg: is not a known option, did you mean kubeconfig",),
+    ),
+    "values that are no mapping": (
+        lambda _: {"istio_values": "x"},
+        ("istio_values: is not a mapping",),
+    ),
     "unknown variable": (
         lambda _: {"mesh_servces": []},
         ("mesh_servces: is not a known key, did you mean mesh_services",),
@@ -100,6 +116,16 @@ def test_bad_input_is_one_line_and_no_write(name, client, admin):
     assert len(run.errors[0]) < 800
     assert "Traceback" not in run.output
     assert "s3cret-token" not in run.output
+    assert difference(before, fingerprint(client)) == set()
+
+
+def test_bad_variable_of_a_later_role_is_found_before_the_first_write(client):
+    """Ansible's own check of a role's arguments comes with the role, which for verify is the end."""
+    before = fingerprint(client)
+    run = playbook("playbooks/site.yml", extra={"verify_checks": ["mtlss"]})
+    assert run.code == 2
+    assert "value of verify_checks must be one or more of" in run.output
+    assert "Traceback" not in run.output
     assert difference(before, fingerprint(client)) == set()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import (
     all_images,
+    check_addons,
     prepared,
     remapped,
 )
@@ -59,3 +61,31 @@ def test_objects_are_labelled_and_placed_and_the_input_is_left_alone() -> None:
     assert "namespace" not in second["metadata"] and third["metadata"]["namespace"] == "own"
     assert all_images([first]) == ["busybox", "m/grafana/grafana:12.0.1"]
     assert before == DEPLOYMENT
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, []),
+        ({"enabled": ["prometheus", "own"], "sources": {"own": {"path": "x"}}}, []),
+        ({"enabled": ["anything"], "release_path": "/istio"}, []),
+        ({"enabled": "prometheus"}, ["addons_enabled: is not a list"]),
+        ({"sources": ["a"]}, ["addons_sources: is not a mapping"]),
+        (
+            {"enabled": ["kialli"]},
+            [
+                "addons_enabled[0]: no add-on is called 'kialli', did you mean kiali "
+                "(known: grafana, jaeger, kiali, loki, prometheus)"
+            ],
+        ),
+        ({"sources": {"a": {}}}, ["addons_sources.a: needs a path or a url"]),
+        ({"sources": {"a": {"path": "x", "url": "y"}}}, ["addons_sources.a: needs a path or a url"]),
+        (
+            {"sources": {"a": {"url": "https://example.com/main/a.yaml"}}},
+            ["addons_sources.a.checksum: a url needs its checksum (sha256:...): what it holds may change"],
+        ),
+    ],
+)
+def test_the_choice_of_addons_is_checked(settings: dict[str, Any], expected: list[str]) -> None:
+    found = check_addons(settings)
+    assert [f"{problem.where}: {problem.message}" for problem in found] == expected

@@ -15,7 +15,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.contr
     tool_environment,
     tool_kubeconfig,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import check_inputs
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import (
+    check_inputs,
+    check_namespaces,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight_rights import (
     PARTS,
     RIGHTS,
@@ -160,3 +163,44 @@ def test_a_context_of_an_inline_kubeconfig_is_chosen() -> None:
     assert user["as"] == "bob" and user["token"] == "t" and Path(user["client-key"]).is_absolute()
     with pytest.raises(InputError, match="has no context three"):
         tool_kubeconfig(ConnectionOptions(kubeconfig=content, context="three"))
+
+
+@pytest.mark.parametrize(
+    ("istio", "where"),
+    [
+        ({"values": "x"}, "istio_values"),
+        ({"operator_spec": ["x"]}, "istio_operator_spec"),
+        ({"gateways": [{"name": "a", "labels": "x"}]}, "istio_gateways[0].labels"),
+        ({"gateways": [{"name": "a", "values": [1]}]}, "istio_gateways[0].values"),
+    ],
+)
+def test_what_must_be_a_mapping_and_is_not(istio: dict[str, Any], where: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_inputs(params(istio=istio), [], today=TODAY)
+    assert [(problem.where, problem.rule) for problem in caught.value.problems] == [(where, "type")]
+
+
+class Namespaces:
+    """A cluster that has these namespaces."""
+
+    def __init__(self, **labels: dict[str, str]) -> None:
+        self.labels = labels
+
+    def get(self, _api: str, _kind: str, name: str) -> dict[str, Any] | None:
+        return {"metadata": {"labels": self.labels[name]}} if name in self.labels else None
+
+    def in_parallel(self, function: Any, items: Any) -> list[Any]:
+        return [function(item) for item in items]
+
+
+def test_a_missing_namespace_stops_a_real_run_and_warns_in_check_mode() -> None:
+    both = {"istio-injection": "enabled", "istio.io/rev": "x"}
+    cluster = Namespaces(shop=both)
+    wanted = params(injection_namespaces=["shop", "gone", {"name": "new", "create": True}, "istio-system"])
+    installation, _unused = check_inputs(wanted, [], today=TODAY)
+    with pytest.raises(InputError, match="namespace gone does not exist"):
+        check_namespaces(cluster, wanted, installation, check_mode=False)
+    warnings = check_namespaces(cluster, wanted, installation, check_mode=True)
+    assert len(warnings) == 2
+    assert "both istio-injection and istio.io/rev" in warnings[0]
+    assert "injection_namespaces[1]: namespace gone does not exist" in warnings[1]
