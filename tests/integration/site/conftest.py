@@ -15,6 +15,13 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "collections"), str(Path(__file__).parent)]
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import API_VERSIONS
+
+
+@pytest.fixture(scope="session")
+def kinds() -> list[str]:
+    """The kinds that a catalogue can own, release records included."""
+    return list(API_VERSIONS)
 
 
 @pytest.fixture(scope="session")
