@@ -183,7 +183,10 @@ class BackendAction(ActionBase):
         :raises AnsibleActionFail: with the same result, so that only the screen shows more.
         """
         problems = result.get("problems")
+        # Findings about the cluster are sentences; only those about the input say where it is written.
         if not result.get("failed") or not isinstance(problems, list) or not problems:
+            return
+        if not isinstance(problems[0], Mapping):
             return
         value = value_at(self._variables, str(problems[0].get("where") or ""))
         if value is not None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from .owners import HAND_TOOLS
 
-Path = tuple[str | int, ...]
+Path = tuple["str | int", ...]
 # Labels and annotations are everybody's (also those of a pod template: `rollout restart` writes there), the
 # status is the controllers'.
 _NOT_DECLARED = frozenset({"f:metadata", "f:status"})

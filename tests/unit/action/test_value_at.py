@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import value_at
+from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import (
+    BackendAction,
+    value_at,
+)
 
 VARIABLES = {
     "istio_version": "9.9.9",
@@ -29,3 +32,10 @@ VARIABLES = {
 )
 def test_value_at(path: str, expected: object) -> None:
     assert value_at(VARIABLES, path) == expected
+
+
+def test_findings_about_the_cluster_are_sentences_without_a_place() -> None:
+    """A refused rollout lists sentences: its own message is what a person must read."""
+    action = BackendAction.__new__(BackendAction)
+    action._variables = VARIABLES
+    action._point_at_source({"failed": True, "msg": "refused", "problems": ["metrics: no series"]})

@@ -37,8 +37,8 @@ DESIRED = {"metadata": {"name": "a"}, "spec": {"mtls": {"mode": "STRICT"}}}
 PORTS = {"f:spec": {"f:portLevelMtls": {".": {}, "f:8080": {".": {}, "f:mode": {}}}}}
 
 
-def paths(live: dict[str, Any], desired: dict[str, Any] = DESIRED) -> list[tuple[Any, ...]]:
-    found = hand_additions(live, desired, OURS)
+def paths(live: dict[str, Any], desired: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    found = hand_additions(live, desired or DESIRED, OURS)
     return list(found.paths) if found else []
 
 
