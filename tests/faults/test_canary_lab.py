@@ -22,14 +22,6 @@ from canary_lab import ENVIRONMENT, NAMESPACE, SERVICE, SWITCHED, Lab, kill
 from fake_prometheus import fake_prometheus
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    found = Lab(tmp_path_factory.mktemp("canary"))
-    found.healthy()
-    yield found
-    found.healthy()
-
-
 def shown(name: str, **figures: object) -> None:
     print(f"\n{name}: {json.dumps(figures, default=str)}")
 
