@@ -18,6 +18,7 @@ from .environments import main_environment
 from .interpreters import find_main
 from .needs import check_clone, check_for_lab
 from .paths import ROOT
+from .processes import end_with_parent
 from .screen import SetupError
 
 
@@ -49,6 +50,10 @@ def main(arguments: Sequence[str]) -> int:
     if command is None:
         sys.stderr.write(f"python3 -m tools {'|'.join(COMMANDS)}\n")
         return 2
+    if os.environ.get("MAKELEVEL"):
+        # Nobody reads the output of a killed make: Ansible would wait for its own broken pipe for ever, and
+        # the next make for Ansible. The kernel keeps this wish through execve.
+        end_with_parent()()
     try:
         if command.lab:
             check_for_lab(name)

@@ -36,6 +36,12 @@ def integration(cluster: str) -> int:
         lab.down(beside)
 
 
+def rollouts(cluster: str) -> int:
+    """A fair sample of tests/faults: a healthy and a sick version, and a killed controller."""
+    environment = {"CANARY_LAB": cluster, "LAB_CLUSTER": cluster}
+    return pytest(Path(sys.executable), "rollouts", "tests/faults", "-m", "sample", environment=environment)
+
+
 def lab_suite() -> int:
     """The suite of the lab itself."""
     return pytest(Path(sys.executable), "integration-lab", OWN_CLUSTER)

@@ -44,11 +44,19 @@ CANARY = (
     rights.Right("", "services/proxy", ("get",)),
     rights.Right("", "services", ("get", "list")),
     rights.Right("", "namespaces", ("get",)),
+    rights.Right("batch", "jobs", ("get", "create", "delete")),
+    rights.Right("", "serviceaccounts", ("get",)),
+)
+# Those of the Job of `canary_deadman: job`, which runs under an account of the service's namespace.
+DEADMAN = (
+    rights.Right("coordination.k8s.io", "leases", ("get", "update")),
+    rights.Right("networking.istio.io", "virtualservices", ("get", "patch")),
 )
 ABOUT = {
     "site": "What playbooks/site.yml needs, with istioctl or Helm. Narrower: one file per part, below.",
     "canary": "What playbooks/canary*.yml need. Narrower: bind the ClusterRole in the namespaces of the "
     "service, its callers and the gateways.",
+    "deadman": "What the Job of `canary_deadman: job` needs: bind it to the account of the Job.",
 }
 
 
@@ -130,6 +138,8 @@ def files() -> dict[str, str]:
         head = HEAD.format(name=name, about=ABOUT[name])
         body = _text(documents(name, needed))
         found[f"{name}.yaml"] = head + body
+    role = documents("deadman", list(DEADMAN))[:1]  # bound by hand: the account is one per namespace
+    found["deadman.yaml"] = HEAD.format(name="deadman", about=ABOUT["deadman"]) + _text(role)
     parts = {part: list(rights.RIGHTS[part]) for part in rights.PARTS}
     for name, needed in parts.items():
         head = HEAD.format(name=f"parts/{name}", about=f"What playbooks/{name}.yml alone needs.")

@@ -99,6 +99,7 @@ def stages(cluster: str) -> Iterable[Stage]:
     yield Stage("demo on a fresh cluster", partial(finished_mesh, cluster))
     yield Stage("artefact: servicemesh.istio.site --check --diff", partial(artefact.site_check, cluster))
     yield Stage("integration, on the finished mesh", partial(integration.integration, cluster))
+    yield Stage("rollouts, a sample", partial(integration.rollouts, cluster))
     for name in scenarios.scenarios():
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
     yield Stage("nothing is left", partial(removed, cluster))

@@ -308,6 +308,35 @@ options:
           - Scale the old version to 0 after the promotion, and the canary back after a rollback.
         type: bool
         default: false
+  deadman:
+    description:
+      - With V(job) a Job in the service's namespace gives the routes back when the runner's lease has stood
+        still for O(lease) seconds, so that a dead runner needs no schedule. It is made before the first share
+        moves and removed at the end.
+    type: str
+    choices: [none, job]
+    default: none
+  deadman_job:
+    description:
+      - The Job of O(deadman=job).
+    type: dict
+    suboptions:
+      image:
+        description:
+          - Any image with C(python3), 3.11 or newer.
+        type: str
+        default: docker.io/library/python:3.13-slim
+      service_account:
+        description:
+          - An account of the service's namespace with the rights in C(docs/rbac/deadman.yaml).
+        type: str
+        default: servicemesh-deadman
+      image_pull_secrets:
+        description:
+          - Names of Secrets in the service's namespace.
+        type: list
+        elements: str
+        default: []
   evidence:
     description:
       - Directory for the evidence, one JSON and one HTML file per run, where the task runs.

@@ -1,7 +1,7 @@
 """Rollouts on the lab: sick versions, dead Prometheus, killed controllers, two runners.
 
 Run on purpose, never with the unit tests: ``CANARY_LAB=t python -m pytest -s tests/faults``.
-With ``-m sample`` only two short rollouts, about two minutes.
+With ``-m sample`` only two short rollouts and one killed controller, about three minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canary_lab import ENVIRONMENT, NAMESPACE, SERVICE, SWITCHED, Lab, kill
+from canary_lab import ENVIRONMENT, NAMESPACE, ROOT, SERVICE, SWITCHED, Lab, kill
 from fake_prometheus import fake_prometheus
 
 
@@ -277,7 +277,7 @@ KILLS: dict[str, Callable[[Journal], bool]] = {
     [
         ("begin", "canary_resume"),
         ("weights 1", "canary"),
-        ("watch 2", "canary_resume"),
+        pytest.param("watch 2", "canary_resume", marks=pytest.mark.sample),
         ("proved 3", "canary"),
         ("promoting", "canary_resume"),
         ("record", "canary"),
@@ -317,6 +317,58 @@ def test_killed_controller(lab: Lab, moment: str, heir: str) -> None:
         shares=shares,
         sent=load["sent"],
     )
+
+
+ACCOUNT = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: ServiceAccount
+  metadata: &place {name: servicemesh-deadman, namespace: ecommerce}
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: *place
+  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: servicemesh-deadman}
+  subjects: [{kind: ServiceAccount, name: servicemesh-deadman, namespace: ecommerce}]
+"""
+
+
+def test_killed_controller_with_a_deadman_needs_no_schedule(lab: Lab) -> None:
+    """The cluster itself gives the routes back; a later run closes the books."""
+    lab.healthy()
+    lab.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=ACCOUNT)
+    image = lab.get("deployment", f"{SERVICE}-v1")["spec"]["template"]["spec"]["containers"][0]["image"]
+    guarded = {"canary_deadman": "job", "canary_deadman_job": {"image": image}, "canary_lease": 12}
+    with lab.load() as load:
+        code, output = lab.play("canary", **guarded)
+        assert code != 0
+        assert "deadman: ServiceAccount ecommerce/servicemesh-deadman does not exist" in output
+        lab.kubectl("apply", "-f", str(ROOT / "docs" / "rbac" / "deadman.yaml"))
+        lab.kubectl("apply", "-f", "-", stdin=ACCOUNT)
+        earlier = lab.journal().get("run")
+        with lab.shares_seen() as shares:
+            process = lab.start("canary", **guarded)
+            lab.await_journal(lambda state: state.get("run") != earlier and KILLS["watch 2"](state))
+            kill(process, workers=True)
+            died = time.time()
+            while lab.split() != {"v1": 100}:
+                assert time.time() - died < 40, "the split stays"
+                time.sleep(0.2)
+            seconds = time.time() - died
+            assert lab.journal()["state"] == "running", "the Job leaves the books to the next runner"
+            code, output = lab.play("canary_resume", canary_lease=12)
+            assert code == 0, output[-3000:]
+            assert lab.journal()["outcome"] == "rolled_back"
+            # The same with a runner that lives: promoted, and the Job is gone.
+            code, output = lab.play("canary", **guarded, **SHORT)
+            assert code == 0, output[-3000:]
+    assert seconds < 12 + 8
+    assert shares == [0, 10, 25, 0, 10, 50, 100]
+    jobs = json.loads(lab.kubectl("get", "jobs", "-n", NAMESPACE, "-o", "json"))["items"]
+    assert [job["status"].get("succeeded") for job in jobs] == [1], "only the first is left, for its log"
+    assert load["failed"] == 0, load["fails"]
+    shown("deadman", seconds_to_stable=round(seconds, 1), lease=12, sent=load["sent"])
 
 
 def test_killed_process_group_leaves_an_orphan_that_withdraws(lab: Lab) -> None:
@@ -420,7 +472,7 @@ def test_check_mode_writes_nothing(lab: Lab) -> None:
     assert "plan: phase 5/weight 100 %" in process.stdout
     for phase in ("1/weight 10 %", "2/weight 25 %", "3/weight 50 %", "4/weight 75 %", "5/weight 100 %"):
         assert f"+++ after: {SERVICE}-routes: phase {phase}" in process.stdout
-    assert '+                        "weight": 10' in process.stdout
+    assert re.search(r'^\+ +"weight": 10$', process.stdout, re.MULTILINE)
     assert lab.get("virtualservice", f"{SERVICE}-routes")["metadata"]["resourceVersion"] == before
     assert lab.get("configmap", f"servicemesh-canary-{SERVICE}")["metadata"]["resourceVersion"] == journal
 

@@ -10,12 +10,13 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, MeshError, Problem, RefusedError
+from ..errors import ApiError, InputError, MeshError, Problem, RefusedError
 from ..kube.client import connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.catalogue import parse_catalogue
 from . import canary_machine as machine
 from .canary_actions import pause, promote, resume_all, roll_back
+from .canary_deadman import LATE
 from .canary_kit import Kit, settings_from
 from .canary_preflight import Preflight, check, current_stable
 from .canary_result import diffs_of, report, summary
@@ -128,9 +129,19 @@ def _continue(kit: Kit, state: Mapping[str, Any]) -> dict[str, Any]:
     return report(kit, run_)
 
 
+def _cluster_id(kit: Kit) -> str:
+    """The UID that stands for a cluster; empty for a user whose rights end at the service's namespaces."""
+    try:
+        found = kit.client.get("v1", "Namespace", "kube-system") or {}
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ""
+    return str((found.get("metadata") or {}).get("uid", ""))
+
+
 def meter_notes(kit: Kit, meter: Any, found: Preflight) -> dict[str, Any]:
     """Facts for the journal of a new run."""
-    cluster = kit.client.get("v1", "Namespace", "kube-system") or {}
     inputs = {
         key: value
         for key, value in kit.params.items()
@@ -139,7 +150,7 @@ def meter_notes(kit: Kit, meter: Any, found: Preflight) -> dict[str, Any]:
     return {
         "run": uuid.uuid4().hex[:12],
         "by": kit.params.get("by") or "",
-        "cluster": (cluster.get("metadata") or {}).get("uid", ""),
+        "cluster": _cluster_id(kit),
         "inputs": inputs,
         "gates": [dataclasses.asdict(gate) for gate in kit.wishes.gates],
         "queries": [dataclasses.asdict(query) for query in kit.wishes.queries],
@@ -164,7 +175,9 @@ def announce(kit: Kit, found: Preflight, stable: str, source: str) -> None:
             f"plan: {plan.expected_seconds:.0f} s at {plan.requests_per_second:.1f} requests/s;"
             f" promotion needs about {plan.evidence_requests} canary requests as evidence"
         )
-    orphaned = params["lease"] + params["resume_period"]
-    say(f"plan: if this runner dies, the split stays for at most {orphaned:.0f} s (lease + resume period)")
+    orphaned, why = params["lease"] + params["resume_period"], "lease + resume period"
+    if params["deadman"] == "job":
+        orphaned, why = params["lease"] + LATE, "lease, then a Job in the cluster gives the routes back"
+    say(f"plan: if this runner dies, the split stays for at most {orphaned:.0f} s ({why})")
     for warning in found.warnings:
         say(f"warning: {warning}")

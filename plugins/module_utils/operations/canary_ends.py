@@ -21,6 +21,7 @@ def promote(run: Run) -> None:
     shape = run.canary_shape() if whole else dataclasses.replace(run.canary_shape(), weights=final)
     if not run.arms.read()[run.settings.canary].ready:
         raise RollbackNeeded("no ready endpoint of the new version at promotion")
+    run.disarm()
     run.save(
         "promotion: intent",
         state="promoting",
@@ -80,6 +81,7 @@ def roll_back(run: Run, reason: str) -> None:
 
 def hold_on(run: Run, reason: str) -> None:
     """The stable version is sick: keep users on the version that works, and say so loudly."""
+    run.disarm()
     arms = run.arms.read()
     shape = run.canary_shape()
     if not arms[run.settings.canary].ready or arms[run.settings.stable].ready:

@@ -21,6 +21,7 @@ from ..model.phases import Phase, Plan
 from ..model.routes import routes_name, routes_object
 from ..model.services import Condition, Mirror, Service, StringMatch, Variant
 from .canary_arms import Arms, is_ready
+from .canary_deadman import Deadman
 from .canary_journal import Journal
 from .canary_lease import Lease
 from .canary_measure import Meter
@@ -213,6 +214,9 @@ class Kit:
         )
         if self.params["low_traffic"] == "synthetic":
             run.synthetic = self.synthetic
+        if self.params["deadman"] == "job":
+            own = isinstance(routes, OwnRoutes)
+            run.deadman = Deadman(run, self.client, self.params["deadman_job"], own=own)
         scale = self.params.get("scale")
         if scale:
             workloads = {name: version.workload for name, version in self.service.versions.items()}

@@ -97,6 +97,7 @@ def _ended(run: Run, act: Callable[[], None]) -> dict[str, Any]:
         _after_outage(run, error)
     with contextlib.suppress(ApiError):  # the end is written already; an unreleased Lease runs out by itself
         run.lease.release()
+        run.disarm()
     return run.journal.state
 
 
@@ -151,6 +152,8 @@ def _decided(run: Run, error: ApiError) -> None:
 
 
 def _phases(run: Run) -> None:
+    if run.deadman:
+        run.deadman.arm()
     if run.scaler:
         run.scaler.up()
     if not run.journal.state.get("templates"):  # there was no pod when the run began

@@ -43,6 +43,7 @@ def check(kit: Kit, *, stable: str, canary: str, meter: Meter) -> Preflight:
     found.problems += _rights(kit)
     found.problems += _objects(kit, stable, canary)
     found.problems += _endpoints(kit, stable, canary)
+    found.problems += _deadman(kit)
     try:
         found.baseline = meter.baseline(kit.params["baseline"])
     except (MetricsError, LabelError) as error:
@@ -91,6 +92,9 @@ def rights_needed(kit: Kit) -> list[AccessNeed]:
     if kit.params.get("scale"):
         needs.append(AccessNeed("get", "apps", "deployments", namespace))
         needs.append(AccessNeed("patch", "apps", "deployments", namespace, subresource="scale"))
+    if kit.params["deadman"] == "job":
+        needs += [AccessNeed(verb, "batch", "jobs", namespace) for verb in ("get", "create", "delete")]
+        needs.append(AccessNeed("get", "", "serviceaccounts", namespace))
     prometheus = kit.wishes.prometheus
     if prometheus and prometheus.service:
         needs.append(AccessNeed("get", "", "services", prometheus.namespace, subresource="proxy"))
@@ -164,6 +168,16 @@ def _endpoints(kit: Kit, stable: str, canary: str) -> list[str]:
     scaled = (kit.params.get("scale") or {}).get("up")
     needed = [stable] if scaled else [stable, canary]
     return [f"no ready endpoint: {arms[name].describe()}" for name in needed if not arms[name].ready]
+
+
+def _deadman(kit: Kit) -> list[str]:
+    """The account of the Job, without which its pod is never made."""
+    namespace, name = kit.service.namespace, kit.params["deadman_job"]["service_account"]
+    if kit.params["deadman"] != "job" or kit.client.get("v1", "ServiceAccount", name, namespace):
+        return []
+    return [
+        f"deadman: ServiceAccount {namespace}/{name} does not exist (docs/rbac/deadman.yaml says its rights)"
+    ]
 
 
 def _gates_on_stable(

@@ -102,6 +102,16 @@ class Scaler(Protocol):
         """After the end."""
 
 
+class Watchman(Protocol):
+    """Optional: what ends the split when this runner dies."""
+
+    def arm(self) -> None:
+        """Before the first share of the traffic moves."""
+
+    def disarm(self) -> None:
+        """Once the run has ended, or what it decided must not be undone."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """How a rollout decides. Times in seconds.
@@ -152,6 +162,7 @@ class Run:
     say: Callable[[str], None]
     stop: Callable[[], bool]
     scaler: Scaler | None = None
+    deadman: Watchman | None = None
     synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
     changed: bool = False
@@ -186,6 +197,11 @@ class Run:
             changes.pop("weights", None)
             changes["timeline"] = [*self.journal.state.get("timeline", []), line][-KEPT_EVENTS:]
         self.journal.save(self.fence, **changes)
+
+    def disarm(self) -> None:
+        """Nobody gives the routes back from now on but the journal's next runner."""
+        if self.deadman:
+            self.deadman.disarm()
 
     def keep(self) -> None:
         """Renews the Lease when due. Waits call it often. Raises nothing but loss of the Lease."""

@@ -79,6 +79,16 @@ CANARY_SPEC: dict[str, Any] = {
         "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str"}},
     },
     "scale": {"type": "dict", "options": {"up": {"type": "int"}, "down": {"type": "bool", "default": False}}},
+    "deadman": {"type": "str", "choices": ["none", "job"], "default": "none"},
+    "deadman_job": {
+        "type": "dict",
+        "apply_defaults": True,
+        "options": {
+            "image": {"type": "str", "default": "docker.io/library/python:3.13-slim"},
+            "service_account": {"type": "str", "default": "servicemesh-deadman"},
+            "image_pull_secrets": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "evidence": {"type": "path"},
     "by": {"type": "str"},
 }

@@ -1,0 +1,296 @@
+"""The Job that gives the routes back: what it is made of, and what its program does at the worst moments."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_machine as machine
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import deadman_script as script
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_deadman import Deadman
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_objects import fence_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_ports import FencedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_run import Run
+from canary_fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch, json_patch
+from test_machine import NOTES
+
+WISH = {"image": "python", "service_account": "deadman", "image_pull_secrets": []}
+
+
+class Jobs(FakeCluster):
+    """With Jobs that get ready at once."""
+
+    def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        ready = {"status": {"ready": 1}} if obj["kind"] == "Job" else {}
+        return super().create({**obj, **ready}, dry_run=dry_run)
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+        return self.objects.pop((kind, namespace or "", name), None) is not None
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        return [obj for key, obj in self.objects.items() if key[0] == "Job"]
+
+
+class Server:
+    """The API server as the Job's pod sees it."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.broken: list[str] = []  # what happens to the next requests: "", "request" or "answer" is lost
+        self.forbidden: set[str] = set()
+        self.asked: list[str] = []
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, content_type: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        self.asked.append(method)
+        fault = self.broken.pop(0) if self.broken else ""
+        if fault == "request":
+            raise OSError("connection refused")
+        answer = self.answer(method, path, body, content_type)
+        if fault == "answer":
+            raise OSError("connection reset")
+        return answer
+
+    def answer(self, method: str, path: str, body: Any, content_type: str) -> tuple[int, dict[str, Any]]:
+        place, _sep, query = path.partition("?")
+        kind = "Lease" if "/leases/" in place else "VirtualService"
+        if method in self.forbidden:
+            return 403, {}
+        live = self.shop.cluster.get("", kind, place.rpartition("/")[2], NAMESPACE)
+        if live is None:
+            return 404, {}
+        if method == "GET" or "dryRun=All" in query:
+            return 200, live
+        try:
+            if method == "PUT":
+                return 200, self.shop.cluster.replace(body)
+            if "apply" in content_type:
+                return 200, self.shop.cluster.apply(body)
+            for operation in body:
+                json_patch(live, operation)
+            return 200, self.shop.cluster.put(live)
+        except ApiError as error:
+            return error.status, {}
+
+
+def shop_with_jobs() -> Shop:
+    shop = Shop()
+    jobs = Jobs()
+    jobs.objects, jobs.version = shop.cluster.objects, shop.cluster.version
+    shop.cluster = jobs
+    return shop
+
+
+def guarded(shop: Shop, switch: Switch | None = None, **options: Any) -> Run:
+    client = switch or Switch(shop.cluster)
+    run = shop.run(client, **options)
+    run.deadman = Deadman(run, client, WISH, own=True)
+    return run
+
+
+def begun(run: Run) -> None:
+    run.lease.acquire()
+    run.journal.read()
+    machine.begin(run, NOTES)
+
+
+def dead_at_half(shop: Shop) -> Run:
+    """A runner that has died with half of the traffic at the canary."""
+
+    def die() -> None:
+        if shop.share() == 50:
+            raise Killed
+
+    run = guarded(shop, Switch(shop.cluster, after_call=die))
+    begun(run)
+    with pytest.raises(Killed):
+        machine.drive(run)
+    return run
+
+
+def play(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server | None = None
+) -> tuple[str, Server]:
+    """Runs the program of the one Job."""
+    (job,) = shop.cluster.jobs
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    monkeypatch.setenv("DEADMAN", container["env"][0]["value"])
+    monkeypatch.setattr(script, "ARMED", str(tmp_path / "armed"))
+    server = server or Server(shop)
+    return script.main(server, shop.clock.monotonic, shop.clock.sleep), server
+
+
+def test_the_job_is_there_while_weights_move_and_gone_at_the_end() -> None:
+    shop = shop_with_jobs()
+    watched: dict[int, int] = {}
+    switch = Switch(shop.cluster, after_call=lambda: watched.update({shop.share(): len(shop.cluster.jobs)}))
+    run = guarded(shop, switch)
+    begun(run)
+    assert machine.drive(run)["outcome"] == "promoted"
+    assert watched[10] == watched[50] == 1
+    assert shop.cluster.jobs == []
+
+
+def test_a_job_that_does_not_get_ready_withdraws_before_any_weight() -> None:
+    shop = shop_with_jobs()
+    shop.cluster.create = super(Jobs, shop.cluster).create  # nothing runs it
+    run = guarded(shop)
+    begun(run)
+    state = machine.drive(run)
+    assert state["outcome"] == "rolled_back"
+    assert "is not ready after 20 s" in state["reason"]
+    assert shop.share() == 0
+    assert shop.cluster.jobs == []
+
+
+def test_a_dead_runner_s_routes_are_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shop = shop_with_jobs()
+    run = dead_at_half(shop)
+    died = shop.clock.now()
+    said, _server = play(shop, monkeypatch, tmp_path)
+    assert "the runner is dead" in said
+    assert shop.share() == 0
+    assert 30 <= shop.clock.now() - died <= 40
+    assert fence_of(shop.routes) == run.fence + 1
+    assert shop.lease()["holderIdentity"] == ""
+    with pytest.raises(FencedError):
+        run.lease.renew()
+    with pytest.raises(FencedError):
+        run.routes.write(run.canary_shape(), run.fence)
+    successor = shop.run(identity="runner-2")
+    successor.lease.acquire()
+    successor.journal.read()
+    machine.take_over(successor)
+    assert machine.withdraw(successor, "its runner died")["outcome"] == "rolled_back"
+    assert shop.record()["stable"] == "v1"
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+@pytest.mark.parametrize("position", range(14))
+def test_a_lost_request_or_answer_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost: str, position: int
+) -> None:
+    shop = shop_with_jobs()
+    dead_at_half(shop)
+    rehearsal, looks = 4, 15  # requests before the Lease has stood still
+    server = Server(shop)
+    server.broken = [""] * (rehearsal + looks + position) + [lost]
+    said, _server = play(shop, monkeypatch, tmp_path, server)
+    assert "the runner is dead" in said
+    assert shop.share() == 0
+    assert shop.lease()["holderIdentity"] == ""
+
+
+def test_a_runner_that_lives_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shop = shop_with_jobs()
+    run = guarded(shop)
+    begun(run)
+    assert run.deadman
+    run.deadman.arm()
+    for turn in range(20):
+        shop.clock.at(10.0 * (turn + 1), run.lease.renew)
+    shop.clock.at(205, run.lease.release)
+    began = shop.clock.now()
+    said, server = play(shop, monkeypatch, tmp_path)
+    assert said == "the rollout has ended"
+    assert shop.clock.now() - began >= 200
+    assert set(server.asked[4:]) == {"GET"}
+
+
+def test_a_successor_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shop = shop_with_jobs()
+    dead_at_half(shop)
+    shop.clock.at(20, lambda: shop.run(identity="runner-2").lease.acquire(steal=True) and None)
+    said, _server = play(shop, monkeypatch, tmp_path)
+    assert said == "another runner has taken over"
+    assert shop.share() == 50
+
+
+def test_who_cannot_see_the_lease_does_not_act(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shop = shop_with_jobs()
+    dead_at_half(shop)
+    server = Server(shop)
+    server.broken = [""] * 10 + ["request"] * 40
+    began = shop.clock.now()
+    play(shop, monkeypatch, tmp_path, server)
+    assert shop.clock.now() - began >= 80 + 30
+
+
+@pytest.mark.parametrize(
+    ("verb", "sentence"),
+    [
+        ("PUT", "the Lease cannot be written: status 403"),
+        ("PATCH", "the routes cannot be written: status 403"),
+    ],
+)
+def test_missing_rights_are_seen_before_the_first_weight(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str, sentence: str
+) -> None:
+    shop = shop_with_jobs()
+    dead_at_half(shop)
+    server = Server(shop)
+    server.forbidden = {verb}
+    with pytest.raises(SystemExit, match=sentence):
+        play(shop, monkeypatch, tmp_path, server)
+    assert not (tmp_path / "armed").exists()
+
+
+def test_only_destinations_of_a_foreign_object_change() -> None:
+    task = {
+        "fence": 3,
+        "annotation": "servicemesh.istio/fence",
+        "write": {"routes": [[{"destination": {"host": "a"}}], None, [{"destination": {"host": "c"}}]]},
+    }
+    live = {
+        "metadata": {"resourceVersion": "9", "annotations": {"team": "own"}},
+        "spec": {
+            "http": [
+                {"route": [{"destination": {"host": "a"}}, {"destination": {"host": "b"}}], "timeout": "1s"},
+                {"redirect": {"uri": "/"}},
+                {"route": [{"destination": {"host": "c"}}]},
+            ]
+        },
+    }
+    test, fence, *routes = script.given_back(live, task)
+    assert test == {"op": "test", "path": "/metadata/resourceVersion", "value": "9"}
+    assert fence["value"] == {"team": "own", "servicemesh.istio/fence": "4"}
+    assert routes == [
+        {"op": "replace", "path": "/spec/http/0/route", "value": [{"destination": {"host": "a"}}]}
+    ]
+
+
+def test_the_job_carries_the_whole_program() -> None:
+    shop = shop_with_jobs()
+    run = guarded(shop)
+    begun(run)
+    assert isinstance(run.deadman, Deadman)
+    pod = run.deadman.job()["spec"]["template"]
+    container = pod["spec"]["containers"][0]
+    assert container["command"][:3] == ["python3", "-u", "-c"]
+    compile(container["command"][3], "deadman", "exec")
+    assert container["command"][3].rstrip().endswith("print(main(), flush=True)")
+    assert json.loads(container["env"][0]["value"])["holder"] == "runner-1"
+    assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_the_program_s_text_is_found_in_a_zip_too(tmp_path: Path) -> None:
+    """Ansible sends modules as zip files."""
+    with zipfile.ZipFile(tmp_path / "payload.zip", "w") as payload:
+        payload.writestr("deadman_script.py", Path(str(script.__file__)).read_text())
+    code = "import inspect, deadman_script; print(inspect.getsource(deadman_script))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(tmp_path / "payload.zip")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "def give_back" in done.stdout
