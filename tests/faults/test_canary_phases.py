@@ -142,6 +142,7 @@ def test_only_the_weights_move_in_a_virtualservice_of_the_teams_own(lab: Lab) ->
     name = f"{SERVICE}-routes"
     spec = copy.deepcopy(lab.get("virtualservice", name)["spec"])
     first = copy.deepcopy(spec["http"][0])
+    first["name"] = "own"
     first["match"] = [{"headers": {"x-own": {"exact": "1"}}, "uri": {"prefix": "/api/products"}}]
     first["headers"] = {"response": {"set": {"x-team": "own"}}}
     first["fault"] = {"delay": {"fixedDelay": "0.010s", "percentage": {"value": 5}}}

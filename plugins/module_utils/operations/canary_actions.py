@@ -15,6 +15,7 @@ from . import canary_machine as machine
 from .canary_kit import Kit, settings_from
 from .canary_ports import FencedError
 from .canary_result import report, summary
+from .canary_scale import bring_back
 from .canary_settings import read_wishes
 from .canary_tools import BlindMeter
 
@@ -49,20 +50,28 @@ def roll_back(kit: Kit) -> dict[str, Any]:
         return summary(kit, outcome="unchanged", reason=f"{record.stable} was rolled back to already")
     if kit.context.check_mode:
         return _would(kit, f"would go back from {record.stable} to {record.previous}")
-    return _undo(kit, stable=record.previous, canary=record.stable)
+    same = (state.get("stable"), state.get("canary")) == (record.previous, record.stable)
+    return _undo(kit, state if same else {}, stable=record.previous, canary=record.stable)
 
 
-def _undo(kit: Kit, *, stable: str, canary: str) -> dict[str, Any]:
-    """Rollback after a promotion: the promoted version is the canary of a run that only rolls back."""
+def _undo(kit: Kit, promoted: Mapping[str, Any], *, stable: str, canary: str) -> dict[str, Any]:
+    """Rollback after a promotion: the promoted version is the canary of a run that only rolls back.
+
+    :param promoted: journal of the promotion, as far as it is still known: what it scaled down, and a foreign
+        object's routes before it.
+    """
+    kept = {key: promoted[key] for key in ("scaled_down", "original") if promoted.get(key)}
     settings = settings_from(kit, stable=stable, canary=canary)
-    run = kit.run(plan_phases(stable=stable, canary=canary, steps=[100]), settings, BlindMeter())
+    plan = plan_phases(stable=stable, canary=canary, steps=[100])
+    run = kit.run(plan, settings, BlindMeter(), image=kept.get("original"))
     arm = run.arms.read()[stable]
-    if not arm.ready:
+    if not arm.ready and "scaled_down" not in kept:
         raise RefusedError(f"nothing was written: no ready endpoint: {arm.describe()}", rule="endpoints")
     run.lease.acquire()
-    machine.begin(
-        run, {"run": uuid.uuid4().hex[:12], "kind": "undo", "by": _by(kit), "windows": [], "proofs": []}
-    )
+    notes = {"run": uuid.uuid4().hex[:12], "kind": "undo", "by": _by(kit), "windows": [], "proofs": []}
+    machine.begin(run, {**notes, **kept})
+    if not arm.ready:
+        bring_back(run, kit.client, kept["scaled_down"])
     machine.withdraw(run, f"asked for by {_by(kit)} after the promotion of {canary}")
     return report(kit, run, well=("rolled_back",))
 

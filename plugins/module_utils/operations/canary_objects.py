@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ApiError, ConflictError, MeshError, RefusedError
@@ -65,9 +65,15 @@ class OwnRoutes:
         return self._render(shape)
 
     def write(self, shape: Shape, fence: int) -> bool:
-        """Makes the routes do what the shape says. :returns: whether anything was written."""
+        """Makes the routes do what the shape says. :returns: whether anything was written.
+
+        Routes that somebody deleted in mid-run are made again: without them every version gets requests.
+        """
         desired = self._render(shape)
         check_sums(desired)
+        if self.read() is None:
+            self._client.apply(_fenced(desired, fence))
+            return True
         return self._put(lambda _live: desired, fence)
 
     def image(self) -> list[Any] | None:
@@ -80,6 +86,8 @@ class OwnRoutes:
     def stamp(self, fence: int) -> None:
         """Marks the live object with a newer fence and changes nothing else: from now on writes of an older
         runner fail."""
+        if self.read() is None:
+            return
         self._put(
             lambda live: {**self._render(Shape({}, kind="stamp")), "spec": copy.deepcopy(live["spec"])}, fence
         )
@@ -97,9 +105,8 @@ class OwnRoutes:
             if live.get("spec") == desired["spec"] and fence_of(live) == fence:
                 return False
             metadata = {**desired["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
-            metadata["annotations"] = {**(metadata.get("annotations") or {}), FENCE_ANNOTATION: str(fence)}
             try:
-                self._client.apply({**desired, "metadata": metadata})
+                self._client.apply(_fenced({**desired, "metadata": metadata}, fence))
             except ApiError as error:
                 if _is_stale(error):
                     continue
@@ -139,7 +146,9 @@ class ForeignRoutes:
         return self._with(live, shape)
 
     def write(self, shape: Shape, fence: int) -> bool:
-        """Makes the split routes of the object follow the shape."""
+        """Makes the split routes of the object follow the shape. To give back nothing, none are needed."""
+        if not shape.weights.get(self._split.canary) and self.read() is None:
+            return False
         return self._put(lambda live: self._with(live, shape), fence)
 
     def restore(self, image: list[Any] | None) -> None:
@@ -148,6 +157,8 @@ class ForeignRoutes:
 
     def stamp(self, fence: int) -> None:
         """Marks the object with a newer fence."""
+        if self.read() is None:
+            return
         self._put(lambda live: live, fence)
 
     def _with(self, live: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
@@ -161,7 +172,8 @@ class ForeignRoutes:
         routes = base["spec"].get("http") or []
         if self.original is not None and len(self.original) == len(routes):
             for route, destinations in zip(routes, self.original, strict=True):
-                if destinations is not None:
+                # a route whose owner sends it elsewhere meanwhile is another route
+                if destinations is not None and _hosts(destinations) == _hosts(route.get("route") or []):
                     route["route"] = copy.deepcopy(destinations)
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
@@ -210,6 +222,10 @@ class ForeignRoutes:
                 raise
             return True
         raise MeshError(f"VirtualService {self.namespace}/{self.name} changes faster than it can be written")
+
+
+def _hosts(destinations: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {str((item.get("destination") or {}).get("host")) for item in destinations}
 
 
 def split_patch_guard(live: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -265,6 +281,12 @@ class Records:
                 continue
             return True
         raise MeshError(f"the release record of {self._service} changes faster than it can be written")
+
+
+def _fenced(obj: Mapping[str, Any], fence: int) -> dict[str, Any]:
+    metadata = dict(obj["metadata"])
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), FENCE_ANNOTATION: str(fence)}
+    return {**obj, "metadata": metadata}
 
 
 def check_sums(virtual_service: Mapping[str, Any]) -> None:

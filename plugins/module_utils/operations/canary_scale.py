@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .canary_ports import Objects
@@ -68,14 +69,35 @@ class WorkloadScaler:
     def down(self, *, promoted: bool) -> None:
         """After the end and its proof nobody calls the version that lost: scale it down, or back."""
         if promoted and self._down:
-            self._scale(self._stable, 0)
+            live = self._client.get(APPS, "Deployment", self._stable, self._namespace) or {}
+            count = int((live.get("spec") or {}).get("replicas") or 0)
+            if count:  # kept, because a later rollback has to bring them back
+                self._run.save(scaled_down={"workload": self._stable, "replicas": count})
+                self._scale(self._stable, 0)
         before: Any = self._run.journal.state.get("replicas_before")
         if not promoted and before is not None:
             self._scale(self._canary, int(before))
 
     def _scale(self, name: str, replicas: int) -> None:
-        self._client.patch(
-            APPS, "Deployment", name, self._namespace, {"spec": {"replicas": replicas}}, subresource="scale"
-        )
-        self._run.changed = True
-        self._run.say(f"Deployment {name} scaled to {replicas}")
+        scale(self._run, self._client, self._namespace, name, replicas)
+
+
+def bring_back(run: Run, client: Objects, scaled_down: Mapping[str, Any]) -> None:
+    """Scale up again what a promotion scaled down, and wait until the stable version has a ready endpoint.
+
+    Returns also when it has none in time: whoever goes on looks at the endpoints itself.
+
+    :param scaled_down: ``workload`` and ``replicas``, from the promotion's journal.
+    """
+    scale(run, client, run.settings.namespace, str(scaled_down["workload"]), int(scaled_down["replicas"]))
+    deadline = run.clock.monotonic() + run.settings.ready_timeout
+    while not run.arms.read()[run.settings.stable].ready and run.clock.monotonic() < deadline:
+        run.keep()
+        run.clock.sleep(1.0)
+
+
+def scale(run: Run, client: Objects, namespace: str, name: str, replicas: int) -> None:
+    """Set the replicas of a Deployment."""
+    client.patch(APPS, "Deployment", name, namespace, {"spec": {"replicas": replicas}}, subresource="scale")
+    run.changed = True
+    run.say(f"Deployment {name} scaled to {replicas}")

@@ -312,3 +312,18 @@ def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_want
     assert start(shop.run())["outcome"] == "promoted"
     assert shop.routes["spec"]["http"][0]["name"] == "split"
     assert shop.cluster.get("x", "VirtualService", f"{SERVICE}-routes", NAMESPACE)
+
+
+def test_routes_that_were_deleted_in_mid_run_do_not_lock_the_rollout() -> None:
+    """Role mesh leaves the routes of a rollout alone, so the rollout must be able to make them again."""
+    shop = Shop()
+    run = shop.run(approvals=frozenset({2}))
+    assert start(run)["state"] == "awaiting_approval"
+    del shop.cluster.objects[("VirtualService", NAMESPACE, f"{SERVICE}-routes")]
+    successor = shop.run(identity="runner-2")
+    successor.lease.acquire()
+    successor.journal.read()
+    machine.take_over(successor)
+    assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    assert shop.share() == 0
+    assert shop.record()["stable"] == "v1"

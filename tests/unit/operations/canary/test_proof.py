@@ -252,3 +252,36 @@ def test_weights_that_do_not_sum_are_refused() -> None:
     bad = {"metadata": {"name": "x"}, "spec": {"http": [{"route": [{"weight": 50}, {"weight": 40}]}]}}
     with pytest.raises(RefusedError, match="do not sum to 100"):
         check_sums(bad)
+
+
+def test_a_rollback_after_the_promotion_gives_a_foreign_object_back_byte_for_byte() -> None:
+    """A route with a match looks pinned to the version once the promotion has taken its other part away."""
+    shop, before = foreign_shop()
+    before["spec"]["http"][0]["route"] = [{"destination": {"host": SERVICE, "subset": "v1"}, "weight": 100}]
+    before = shop.cluster.put(before)
+    run = foreign_run(shop)
+    image = run.routes.original
+    assert drive(run)["outcome"] == "promoted"
+    undo = foreign_run(shop)
+    undo.routes.original = image
+    undo.lease.acquire()
+    undo.journal.read()
+    machine.begin(undo, {**NOTES, "run": "run-2", "kind": "undo"})
+    assert machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
+    after = shop.cluster.peek("VirtualService", "theirs")
+    assert after
+    assert after["spec"] == before["spec"]
+
+
+def test_a_route_that_its_owner_sent_elsewhere_in_mid_run_is_left_alone() -> None:
+    shop, _theirs = foreign_shop()
+    shop.sick = 0.4
+    run = foreign_run(shop)
+    live = shop.cluster.peek("VirtualService", "theirs")
+    assert live
+    live["spec"]["http"][0]["route"] = [{"destination": {"host": "new"}}]
+    shop.cluster.put(live)
+    assert drive(run)["outcome"] == "rolled_back"
+    after = shop.cluster.peek("VirtualService", "theirs")
+    assert after
+    assert after["spec"]["http"][0]["route"] == [{"destination": {"host": "new"}}]
