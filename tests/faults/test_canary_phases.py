@@ -104,9 +104,9 @@ def test_two_runners_at_once_fifty_times(lab: Lab) -> None:
     """One acts, one is refused; the direction changes from turn to turn, so no turn needs a reset."""
     lab.healthy()
     quick = {
-        "canary_steps": [50],
+        "canary_steps": [50, 100],
         "canary_duration": 1,
-        "canary_baseline": 5,
+        "canary_baseline": 8,
         "canary_min_requests": 5,
         "canary_mode": "fixed",
     }

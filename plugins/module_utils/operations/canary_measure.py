@@ -138,11 +138,7 @@ class Meter:
         shares = {"errors": stable.bad / stable.total if stable.total else 0.0}
         p99 = None
         if self.wants_latency:
-            mine = {
-                labels: value
-                for labels, value in moved["latency"].items()
-                if self._arms.of(labels) == "stable"
-            }
+            mine = self._stable_only(moved["latency"])
             buckets = _by_bound(mine)
             p99 = quantile(buckets, 0.99)
             self.bound = self._choose_bound(mine, quantile(buckets, 0.95))
@@ -215,13 +211,15 @@ class Meter:
         increments = {name: self._ledgers[name].increments(samples) for name, samples in newest.items()}
         requests = count_requests({**increments["server"], **increments["client"]}, self._arms)
         if self.wants_latency and not self.bound:
-            self.bound = self._choose_bound(dict.fromkeys(increments["latency"], 0.0), None)
+            # there was no request to read it from before the run
+            mine = self._stable_only(increments["latency"])
+            self.bound = self._choose_bound(increments["latency"], quantile(_by_bound(mine), 0.95))
         # only now, when every answer turned out to be usable
         for name, samples in newest.items():
             self._ledgers[name].commit(samples)
         for key, pair in requests.items():
             self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
-        if not self.wants_latency:
+        if not self.bound:  # no latency is asked for, or nothing says yet what is slow
             return
         for arm, pair in count_slow(increments["latency"], self._arms, self.bound).items():
             key = f"latency/{arm}"
@@ -230,6 +228,9 @@ class Meter:
             found = self._buckets.setdefault(self._arms.of(labels), {})
             text = label_of(labels, "le")
             found[text] = found.get(text, 0.0) + growth
+
+    def _stable_only(self, series: Mapping[Labels, float]) -> dict[Labels, float]:
+        return {labels: value for labels, value in series.items() if self._arms.of(labels) == "stable"}
 
     def _counts(self, now: float) -> dict[str, list[int]]:
         """Per gate the growth of the run's sums. Sums first, then the larger of both reporters: a failure

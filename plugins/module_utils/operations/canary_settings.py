@@ -146,6 +146,12 @@ def read_wishes(params: Mapping[str, Any], service_name: str, catalogue: Catalog
         "ready_timeout",
     ):
         reader.seconds(name, params[name])
+    if params["baseline"] < 4 * params["scrape_interval"]:
+        reader.problem(
+            "baseline",
+            f"is {params['baseline']:g} s, less than four scrapes of {params['scrape_interval']:g} s",
+            "baseline",
+        )
     if params["low_traffic"] == "synthetic":
         fields = {"namespace", "selector", "container", "command"}
         wish = reader.mapping("synthetic", params.get("synthetic"), fields)

@@ -245,6 +245,21 @@ def test_without_a_limit_the_bound_comes_from_stable() -> None:
     assert bench.meter.baseline(60).bound == "25"
 
 
+def test_without_a_limit_and_without_earlier_requests_nothing_is_slow_until_stable_says_what_is() -> None:
+    bench = Bench(gates=GATES)
+    bench.prometheus.latency(0.0, "stable", "5")
+    assert bench.meter.baseline(60).bound == ""
+    bench.meter.start()
+    for le, count in (("5", 0.0), ("10", 20.0), ("25", 20.0), ("+Inf", 20.0)):
+        bench.prometheus.latency(count, "canary", le)
+    assert bench.look().counts["latency"] == [0, 0, 0, 0]
+    for arm, fast in (("stable", 100.0), ("canary", 10.0)):
+        for le, count in (("5", fast), ("10", 100.0), ("25", 100.0), ("+Inf", 100.0)):
+            bench.prometheus.latency(count, arm, le)
+    assert bench.look().counts["latency"] == [100, 0, 100, 0]
+    assert bench.meter.bound == "10"
+
+
 def test_a_limit_below_every_bucket_cannot_be_measured() -> None:
     bench = Bench(gates=GATES, max_ms=1.0)
     bench.prometheus.latency(10.0, "stable", "5")
