@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ..model.release import FENCE_ANNOTATION, journal_name, owner_labels
 from . import deadman_script
@@ -26,22 +26,6 @@ KEPT = 600  # seconds in which the log of a Job that has ended can still be read
 LATE = 5.0  # seconds between two looks of the Job, and its writes
 
 
-class DeletingObjects(Objects, Protocol):
-    """A Job is the only thing that a rollout ever deletes."""
-
-    def delete(
-        self,
-        api_version: str,
-        kind: str,
-        name: str,
-        namespace: str | None = None,
-        *,
-        uid: str | None = None,
-        dry_run: bool = False,
-    ) -> bool:
-        """Delete with its dependents; ``False`` when it was gone already."""
-
-
 class Deadman:
     """The Job of one runner's hold on one rollout.
 
@@ -49,7 +33,7 @@ class Deadman:
         ``image_pull_secrets``. :param own: whether the routes are computed from the catalogue.
     """
 
-    def __init__(self, run: Run, client: DeletingObjects, wish: Mapping[str, Any], *, own: bool) -> None:
+    def __init__(self, run: Run, client: Objects, wish: Mapping[str, Any], *, own: bool) -> None:
         self._run = run
         self._client = client
         self._wish = wish

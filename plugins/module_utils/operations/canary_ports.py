@@ -75,6 +75,9 @@ class Objects(Protocol):
     ) -> dict[str, Any]:
         """Merge or JSON patch."""
 
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+        """Delete with its dependents; ``False`` when it was gone already."""
+
 
 class Clock(Protocol):
     """Time, so that tests need none."""

@@ -42,6 +42,15 @@ def scaled(shop: Shop, run: Run) -> Run:
     return run
 
 
+def undone(shop: Shop) -> Run:
+    """The run of a rollback after the promotion, begun."""
+    run = shop.run(identity="runner-2", steps=[100])
+    run.lease.acquire()
+    run.journal.read()
+    machine.begin(run, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
+    return run
+
+
 def test_a_promotion_keeps_what_it_scaled_down() -> None:
     shop = shop_with_deployments()
     state = start(scaled(shop, shop.run()))
@@ -62,10 +71,7 @@ def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
         shop.pods["v1"] = 3
         shop.set_pods()
 
-    undo = shop.run(identity="runner-2", steps=[100])
-    undo.lease.acquire()
-    undo.journal.read()
-    machine.begin(undo, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
+    undo = undone(shop)
     shop.clock.at(7, ready)
     bring_back(undo, shop.cluster, kept)
     assert replicas(shop, "v1") == 3
@@ -78,10 +84,7 @@ def test_a_rollback_into_a_version_that_does_not_come_back_holds_on() -> None:
     start(scaled(shop, shop.run()))
     shop.pods["v1"] = 0
     shop.set_pods()
-    undo = shop.run(identity="runner-2", steps=[100])
-    undo.lease.acquire()
-    undo.journal.read()
-    machine.begin(undo, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
+    undo = undone(shop)
     bring_back(undo, shop.cluster, {"workload": "product-v1", "replicas": 3})
     assert machine.withdraw(undo, "asked for")["outcome"] == "held_on_canary"
     assert shop.share() == 100
