@@ -104,12 +104,14 @@ def plan_phases(
     dark: Any = None,
     mirror: Any = None,
     testers: Any = None,
+    prefix: str = "",
 ) -> Plan:
     """Computes and checks a rollout plan.
 
     :param stable: version that serves now. :param canary: version that shall serve.
     :param steps: shares in percent, ascending, such as ``[10, 25, 50, 75, 100]``; an item may be a mapping
         ``{weight, duration, min_requests}``. Default `DEFAULT_STEPS` unless ``step_weight`` is given.
+    :param prefix: what the names of the arguments begin with where the user wrote them, such as ``canary_``.
     :param step_weight: size of equal steps up to 100, instead of ``steps``.
     :param duration: seconds, or ``30s``/``5m``/``1h``, per phase; a list gives one per step.
     :param min_requests: canary requests that each phase needs; a list gives one per step.
@@ -121,7 +123,7 @@ def plan_phases(
     :param testers: ``{duration, min_requests}`` of a phase in which only requests with a header are served.
     :raises InputError: with every problem found.
     """
-    read = Reader()
+    read = Reader(prefix)
     stable_name = read.name("stable", stable)
     canary_name = read.name("canary", canary)
     if stable_name and stable_name == canary_name:

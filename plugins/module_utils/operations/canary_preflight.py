@@ -71,6 +71,7 @@ def _plan(kit: Kit, stable: str, canary: str, rate: float | None, evidence: int)
         dark=params.get("dark"),
         mirror=params.get("mirror"),
         testers=params.get("testers"),
+        prefix="canary_",
     )
 
 
