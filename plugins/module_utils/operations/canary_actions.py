@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RefusedError, WaitTimeout
 from ..model.phases import plan_phases
+from ..model.release import ReleaseRecord
 from . import canary_machine as machine
 from .canary_kit import Kit, settings_from
 from .canary_ports import FencedError
@@ -29,7 +30,10 @@ END_WITHIN = 180.0
 
 
 def roll_back(kit: Kit) -> dict[str, Any]:
-    """All requests to the stable version; after a promotion, to the version before it."""
+    """All requests to the stable version; after a promotion, to the version before it.
+
+    A run that ended with a split, or held on its canary, left a share beside the stable version: it goes back.
+    """
     state = kit.journal.read()
     if kit.journal.active or kit.journal.waiting:
         if kit.context.check_mode:
@@ -43,15 +47,29 @@ def roll_back(kit: Kit) -> dict[str, Any]:
         machine.withdraw(run, f"asked for by {_by(kit)}")
         return report(kit, run, well=("rolled_back",))
     record = kit.records.read()
+    aside = _aside(record)
+    if record is not None and aside:
+        return _back(kit, state, stable=record.stable, canary=aside)
     if record is None or not record.previous:
         reason = "no rollout is running, and no version came before the stable one"
         return summary(kit, outcome="unchanged", reason=reason)
     if state.get("outcome") == "rolled_back" and state.get("kind") == "undo":
         return summary(kit, outcome="unchanged", reason=f"{record.stable} was rolled back to already")
+    return _back(kit, state, stable=record.previous, canary=record.stable)
+
+
+def _aside(record: ReleaseRecord | None) -> str:
+    """The version that the last run left a share, beside the stable one; empty for none."""
+    if record is None:
+        return ""
+    return next((name for name, weight in record.weights.items() if weight and name != record.stable), "")
+
+
+def _back(kit: Kit, state: Mapping[str, Any], *, stable: str, canary: str) -> dict[str, Any]:
     if kit.context.check_mode:
-        return _would(kit, f"would go back from {record.stable} to {record.previous}")
-    same = (state.get("stable"), state.get("canary")) == (record.previous, record.stable)
-    return _undo(kit, state if same else {}, stable=record.previous, canary=record.stable)
+        return _would(kit, f"would go back from {canary} to {stable}")
+    same = (state.get("stable"), state.get("canary")) == (stable, canary)
+    return _undo(kit, state if same else {}, stable=stable, canary=canary)
 
 
 def _undo(kit: Kit, promoted: Mapping[str, Any], *, stable: str, canary: str) -> dict[str, Any]:
@@ -72,7 +90,7 @@ def _undo(kit: Kit, promoted: Mapping[str, Any], *, stable: str, canary: str) ->
     machine.begin(run, {**notes, **kept})
     if not arm.ready:
         bring_back(run, kit.client, kept["scaled_down"])
-    machine.withdraw(run, f"asked for by {_by(kit)} after the promotion of {canary}")
+    machine.withdraw(run, f"asked for by {_by(kit)} after the end of {canary}'s rollout")
     return report(kit, run, well=("rolled_back",))
 
 

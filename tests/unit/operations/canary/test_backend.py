@@ -200,6 +200,31 @@ def test_approval_pause_and_promotion(world: World) -> None:
     assert world(action="promote", approvals=[2])["outcome"] == "promoted"
 
 
+def test_rollback_after_a_run_that_ended_with_a_split(world: World) -> None:
+    assert world(steps=[10, 50], promote=False)["outcome"] == "split"
+    assert world.shop.share() == 50
+    assert world(action="rollback", check=True)["reason"] == "would go back from v2 to v1"
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    assert world.shop.share() == 0
+    assert world.shop.record()["weights"] == {"v1": 100}
+    assert not world(action="rollback")["changed"]
+
+
+def test_rollback_once_the_stable_version_is_back_after_a_run_that_held_on(world: World) -> None:
+    def stable_dies() -> None:
+        world.shop.pods["v1"] = 0
+        world.shop.set_pods()
+
+    world.shop.clock.at(17, stable_dies)
+    with pytest.raises(MeshError, match="held_on_canary"):
+        world()
+    assert world.shop.share() > 0
+    world.shop.pods["v1"] = 1
+    world.shop.set_pods()
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    assert world.shop.share() == 0
+
+
 def test_rollback_of_a_waiting_run(world: World) -> None:
     world(approvals=[2])
     assert world(action="rollback")["outcome"] == "rolled_back"
