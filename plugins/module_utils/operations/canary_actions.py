@@ -32,7 +32,7 @@ END_WITHIN = 180.0
 def roll_back(kit: Kit) -> dict[str, Any]:
     """All requests to the stable version; after a promotion, to the version before it.
 
-    A run that ended with a split, or held on its canary, left a share beside the stable version: it goes back.
+    What a run left beside the stable version when it ended with a split or held on its canary goes back too.
     """
     state = kit.journal.read()
     if kit.journal.active or kit.journal.waiting:
