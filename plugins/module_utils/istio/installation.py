@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError, Problem
+from .mesh_config import read_mesh_config
 
 METHODS = ("istioctl", "helm")
 ISTIOCTL_PROFILES = (
@@ -169,7 +170,9 @@ def read_installation(raw: Mapping[str, Any]) -> Installation:
             Problem("istio_operator_spec", "has no meaning for Helm; use istio_values", "istio-operator-spec")
         )
     gateways = read_gateways(raw.get("gateways") or (), namespace=namespace, method=method, problems=problems)
-    mesh_config = _mesh_config(raw.get("mesh_config") or {}, raw.get("extension_providers") or (), problems)
+    mesh_config = read_mesh_config(
+        raw.get("mesh_config") or {}, raw.get("extension_providers") or (), problems
+    )
     if problems:
         raise InputError(problems)
     return Installation(
@@ -205,39 +208,6 @@ def provider_names(installation: Installation) -> tuple[str, ...]:
     if installation.profile == "demo":
         configured.append("jaeger")  # manifests/helm-profiles/demo.yaml
     return tuple(dict.fromkeys((*configured, *BUILT_IN_PROVIDERS)))
-
-
-def _mesh_config(config: Any, providers: Any, problems: list[Problem]) -> dict[str, Any]:
-    if not isinstance(config, Mapping):
-        problems.append(Problem("istio_mesh_config", "is not a mapping", "type"))
-        return {}
-    merged = copy.deepcopy(dict(config))
-    listed: list[Any] = []
-    for where, source in (
-        ("istio_mesh_config.extensionProviders", merged.get("extensionProviders") or ()),
-        ("mesh_extension_providers", providers),
-    ):
-        if not isinstance(source, Sequence) or isinstance(source, str):
-            problems.append(Problem(where, "is not a list", "type"))
-            continue
-        for index, provider in enumerate(source):
-            if (
-                not isinstance(provider, Mapping)
-                or not isinstance(provider.get("name"), str)
-                or not provider["name"]
-            ):
-                problems.append(Problem(f"{where}[{index}]", "has no name", "extension-provider"))
-            elif provider["name"] in {other["name"] for other in listed}:
-                problems.append(
-                    Problem(
-                        f"{where}[{index}].name", f"{provider['name']!r} is given twice", "extension-provider"
-                    )
-                )
-            else:
-                listed.append(copy.deepcopy(dict(provider)))
-    if listed:
-        merged["extensionProviders"] = listed
-    return merged
 
 
 def read_gateways(

@@ -95,6 +95,10 @@ BAD: dict[str, tuple[Callable[[str], dict[str, Any]], tuple[str, ...]]] = {
         lambda _: {"istio_values": "x"},
         ("istio_values: is not a mapping",),
     ),
+    "unknown key of MeshConfig": (
+        lambda _: {"istio_mesh_config": {"accesLogFile": "/dev/stdout"}},
+        ("istio_mesh_config.accesLogFile: Istio does not know this key, did you mean accessLogFile",),
+    ),
     "unknown variable": (
         lambda _: {"mesh_servces": []},
         ("mesh_servces: is not a known key, did you mean mesh_services",),
