@@ -86,7 +86,7 @@ CANARY_SPEC: dict[str, Any] = {
         "options": {
             "image": {"type": "str", "default": "docker.io/library/python:3.13-slim"},
             "service_account": {"type": "str", "default": "servicemesh-deadman"},
-            "image_pull_secrets": {"type": "list", "elements": "str", "default": []},
+            "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
         },
     },
     "evidence": {"type": "path"},

@@ -178,7 +178,7 @@ def give_back(ask: Ask, task: Mapping[str, Any], sleep: Callable[[float], None])
             status, _none = attempted(ask, "PATCH", path, body, content_type=write["content_type"])
             if status == 200:
                 return "the runner is dead: the routes are as they were before the rollout"
-        print(f"the routes could not be written: status {status}", flush=True)
+        sys.stdout.write(f"the routes could not be written: status {status}\n")
         sleep(PAUSE)
 
 
@@ -204,7 +204,7 @@ def main(
     task = json.loads(os.environ["DEADMAN"])
     trouble = rehearse(ask, task)
     if trouble:
-        sys.exit(f"this Job could not help: {trouble}")
+        raise SystemExit(f"this Job could not help: {trouble}")
     pathlib.Path(ARMED).touch()
     while True:
         lease = watch(ask, task, clock, sleep)
@@ -219,4 +219,4 @@ def main(
 
 
 if __name__ == "__main__":
-    print(main(), flush=True)
+    sys.stdout.write(main() + "\n")

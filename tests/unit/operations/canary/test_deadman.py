@@ -276,7 +276,7 @@ def test_the_job_carries_the_whole_program() -> None:
     container = pod["spec"]["containers"][0]
     assert container["command"][:3] == ["python3", "-u", "-c"]
     compile(container["command"][3], "deadman", "exec")
-    assert container["command"][3].rstrip().endswith("print(main(), flush=True)")
+    assert container["command"][3].rstrip().endswith('sys.stdout.write(main() + "\\n")')
     assert json.loads(container["env"][0]["value"])["holder"] == "runner-1"
     assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
 
