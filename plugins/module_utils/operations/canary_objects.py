@@ -71,9 +71,6 @@ class OwnRoutes:
         """
         desired = self._render(shape)
         check_sums(desired)
-        if self.read() is None:
-            self._client.apply(_fenced(desired, fence))
-            return True
         return self._put(lambda _live: desired, fence)
 
     def image(self) -> list[Any] | None:
@@ -86,25 +83,25 @@ class OwnRoutes:
     def stamp(self, fence: int) -> None:
         """Marks the live object with a newer fence and changes nothing else: from now on writes of an older
         runner fail."""
-        if self.read() is None:
-            return
-        self._put(
-            lambda live: {**self._render(Shape({}, kind="stamp")), "spec": copy.deepcopy(live["spec"])}, fence
-        )
 
-    def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int) -> bool:
+        def same(live: dict[str, Any] | None) -> dict[str, Any] | None:
+            ours = self._render(Shape({}, kind="stamp"))
+            return {**ours, "spec": copy.deepcopy(live["spec"])} if live else None
+
+        self._put(same, fence)
+
+    def _put(self, body: Callable[[dict[str, Any] | None], dict[str, Any] | None], fence: int) -> bool:
+        """Writes what ``body`` makes of the live object, which may be absent; None is to write nothing."""
         for _turn in range(ATTEMPTS):
             live = self.read()
-            if live is None:
-                raise RefusedError(
-                    f"VirtualService {self.namespace}/{self.name} does not exist: apply the mesh first",
-                    rule="no-routes",
-                )
-            refuse_newer_fence(live, fence)
+            if live:
+                refuse_newer_fence(live, fence)
             desired = body(live)
-            if live.get("spec") == desired["spec"] and fence_of(live) == fence:
+            if desired is None or (live and live["spec"] == desired["spec"] and fence_of(live) == fence):
                 return False
-            metadata = {**desired["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
+            metadata = dict(desired["metadata"])
+            if live:
+                metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
             try:
                 self._client.apply(_fenced({**desired, "metadata": metadata}, fence))
             except ApiError as error:
@@ -147,9 +144,9 @@ class ForeignRoutes:
 
     def write(self, shape: Shape, fence: int) -> bool:
         """Makes the split routes of the object follow the shape. To give back nothing, none are needed."""
-        if not shape.weights.get(self._split.canary) and self.read() is None:
-            return False
-        return self._put(lambda live: self._with(live, shape), fence)
+        return self._put(
+            lambda live: self._with(live, shape), fence, needed=bool(shape.weights.get(self._split.canary))
+        )
 
     def restore(self, image: list[Any] | None) -> None:
         """The route lists before the run, from its journal."""
@@ -157,9 +154,7 @@ class ForeignRoutes:
 
     def stamp(self, fence: int) -> None:
         """Marks the object with a newer fence."""
-        if self.read() is None:
-            return
-        self._put(lambda live: live, fence)
+        self._put(lambda live: live, fence, needed=False)
 
     def _with(self, live: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
         if shape.kind in ("mirror", "testers"):
@@ -183,9 +178,11 @@ class ForeignRoutes:
         live = self.read() or {"spec": {}}
         return [route.get("route") for route in live["spec"].get("http") or []]
 
-    def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int) -> bool:
+    def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
         for _turn in range(ATTEMPTS):
             live = self.read()
+            if live is None and not needed:
+                return False
             if live is None:
                 raise RefusedError(
                     f"VirtualService {self.namespace}/{self.name} does not exist", rule="no-routes"
