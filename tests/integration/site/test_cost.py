@@ -9,11 +9,11 @@ from runs import playbook
 
 
 def test_a_mesh_without_changes_costs_one_list_per_kind(admin, kinds, tmp_path):
+    # Without the proxy, which cannot carry the exec by which changes are proved.
+    settled = playbook("playbooks/mesh.yml")
+    assert settled.code == 0, settled.output
     with FaultProxy(admin, tmp_path) as proxy:
         through = {"mesh_connection": {"host": proxy.url, "api_key": "none"}}
-        settled = playbook("playbooks/mesh.yml", extra=through)
-        assert settled.code == 0, settled.output
-        proxy.reset()
         began = time.monotonic()
         again = playbook("playbooks/mesh.yml", extra=through)
         seconds = time.monotonic() - began
