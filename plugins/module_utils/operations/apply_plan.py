@@ -206,14 +206,16 @@ def apply_item(
 
 
 def changed_by_hand(before: Mapping[str, Any] | None, error: ConflictError, field_manager: str) -> bool:
-    """Whether the object is ours, and everybody who is in the way is a person's tool."""
+    """Whether the object is ours, and everybody who is in the way is a person's tool, or ourselves by another
+    operation than server-side apply."""
     entries = ((before or {}).get("metadata") or {}).get("managedFields") or ()
     ours = any(
         entry.get("manager") == field_manager and entry.get("operation") == "Apply" for entry in entries
     )
     managers = error.manager.split(", ")
     return ours and all(
-        any(fnmatch.fnmatchcase(manager.lower(), tool) for tool in HAND_TOOLS) for manager in managers
+        manager == field_manager or any(fnmatch.fnmatchcase(manager.lower(), tool) for tool in HAND_TOOLS)
+        for manager in managers
     )
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from ..errors import ApiError, ConflictError, MeshError, RefusedError
 from ..istio.splits import Split, gitops_owner, split_patch
+from ..kube.client import FIELD_MANAGER
 from ..model.release import FENCE_ANNOTATION, ReleaseRecord, read_record, release_name, release_object
+from .apply_plan import changed_by_hand
 from .canary_ports import FencedError, Objects
 
 ISTIO_API = "networking.istio.io/v1"
@@ -91,7 +93,12 @@ class OwnRoutes:
         self._put(same, fence)
 
     def _put(self, body: Callable[[dict[str, Any] | None], dict[str, Any] | None], fence: int) -> bool:
-        """Writes what ``body`` makes of the live object, which may be absent; None is to write nothing."""
+        """Writes what ``body`` makes of the live object, which may be absent; None is to write nothing.
+
+        What a person changed in mid-run is taken back, as role mesh does it: nobody's edit may keep a sick
+        version's share.
+        """
+        force = False
         for _turn in range(ATTEMPTS):
             live = self.read()
             if live:
@@ -103,9 +110,11 @@ class OwnRoutes:
             if live:
                 metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
             try:
-                self._client.apply(_fenced({**desired, "metadata": metadata}, fence))
+                self._client.apply(_fenced({**desired, "metadata": metadata}, fence), force=force)
             except ApiError as error:
-                if _is_stale(error):
+                by_hand = isinstance(error, ConflictError) and changed_by_hand(live, error, FIELD_MANAGER)
+                if _is_stale(error) or (by_hand and not force):
+                    force = force or by_hand
                     continue
                 raise
             return True

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.evidence import (
     evidence_of,
     recompute,
@@ -327,3 +327,36 @@ def test_routes_that_were_deleted_in_mid_run_do_not_lock_the_rollout() -> None:
     assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
     assert shop.share() == 0
     assert shop.record()["stable"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("manager", "ends"), [("kubectl-edit", True), ("servicemesh.istio", True), ("flux", False)]
+)
+def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
+    manager: str, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    run = shop.run(approvals=frozenset({2}))
+    assert start(run)["state"] == "awaiting_approval"
+    assert shop.share() == 10
+    ours = [{"manager": "servicemesh.istio", "operation": "Apply"}]
+    shop.routes["metadata"]["managedFields"] = ours
+    plain = shop.cluster.apply
+
+    def apply(obj: dict[str, Any], *, force: bool = False, **more: Any) -> dict[str, Any]:
+        if not force:
+            raise ConflictError("conflict", manager=manager, fields=[".spec.http"])
+        return plain({**obj, "metadata": {**obj["metadata"], "managedFields": ours}}, **more)
+
+    monkeypatch.setattr(shop.cluster, "apply", apply)
+    successor = shop.run(identity="runner-2")
+    successor.lease.acquire()
+    successor.journal.read()
+    if not ends:
+        with pytest.raises(ConflictError):
+            machine.take_over(successor)
+        assert shop.share() == 10
+        return
+    machine.take_over(successor)
+    assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    assert shop.share() == 0
