@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, Problem
-from .installation import Gateway, Installation, deep_merge
+from .gateways import Gateway
+from .installation import Installation, deep_merge
 
 BASE_RELEASE = "istio-base"
 # Marks the gateways of this collection, so that one taken off the list is found and removed.

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError, Problem
+from .gateways import DNS_LABEL, Gateway, read_gateways
 from .mesh_config import read_mesh_config
 
 METHODS = ("istioctl", "helm")
@@ -34,58 +34,8 @@ ISTIOCTL_PROFILES = (
 )
 # manifests/helm-profiles: the charts know fewer names, and `default` and `minimal` mean "no profile" there.
 HELM_PROFILES = ("ambient", "default", "demo", "minimal", "preview", "remote", "stable")
-SERVICE_TYPES = ("ClusterIP", "LoadBalancer", "NodePort")
 # Providers that istiod knows without configuration: pkg/config/mesh/mesh.go DefaultMeshConfig.
 BUILT_IN_PROVIDERS = ("prometheus", "stackdriver", "envoy")
-DEFAULT_PORTS = (
-    {"name": "status-port", "port": 15021},
-    {"name": "http2", "port": 80},
-    {"name": "https", "port": 443},
-)
-
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-_GATEWAY_KEYS = frozenset(
-    (
-        "name", "namespace", "service_account", "labels", "egress", "service_type", "ports", "replicas",
-        "min_replicas", "max_replicas", "resources", "service_annotations", "values",
-    )
-)  # fmt: skip
-_PORT_KEYS = frozenset(("name", "port", "target_port", "protocol", "node_port"))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Port:
-    """One port of a gateway's Service. ``target_port`` 0 means: the method's own default."""
-
-    name: str
-    port: int
-    target_port: int = 0
-    protocol: str = "TCP"
-    node_port: int = 0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gateway:
-    """One gateway workload: Deployment, Service and ServiceAccount.
-
-    :param replicas: fixed number of pods; 0 leaves it to the autoscaler between ``min_replicas`` and
-        ``max_replicas``.
-    :param values: values of the ``gateway`` chart, or the ``k8s`` section of the istioctl component.
-    """
-
-    name: str
-    namespace: str
-    service_account: str
-    labels: Mapping[str, str]
-    egress: bool
-    service_type: str
-    ports: tuple[Port, ...]
-    replicas: int
-    min_replicas: int
-    max_replicas: int
-    resources: Mapping[str, Any]
-    service_annotations: Mapping[str, str]
-    values: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,7 +108,7 @@ def read_installation(raw: Mapping[str, Any]) -> Installation:
             )
         )
     for where, name in (("istio_revision", revision), ("istio_namespace", namespace)):
-        if name and not _DNS_LABEL.fullmatch(name):
+        if name and not DNS_LABEL.fullmatch(name):
             problems.append(
                 Problem(where, f"{name!r} is not a DNS label (lower case, digits, dashes)", "dns-label")
             )
@@ -208,127 +158,3 @@ def provider_names(installation: Installation) -> tuple[str, ...]:
     if installation.profile == "demo":
         configured.append("jaeger")  # manifests/helm-profiles/demo.yaml
     return tuple(dict.fromkeys((*configured, *BUILT_IN_PROVIDERS)))
-
-
-def read_gateways(
-    raw: Any, *, namespace: str, method: str, problems: list[Problem], where: str = "istio_gateways"
-) -> tuple[Gateway, ...]:
-    """The gateways of a list such as ``istio_gateways``; faults are added to ``problems``."""
-    if not isinstance(raw, Sequence) or isinstance(raw, str):
-        problems.append(Problem(where, "is not a list", "type"))
-        return ()
-    gateways: list[Gateway] = []
-    for index, item in enumerate(raw):
-        gateway = _gateway(item, f"{where}[{index}]", namespace, method, problems)
-        if gateway is None:
-            continue
-        if (gateway.namespace, gateway.name) in {(other.namespace, other.name) for other in gateways}:
-            problems.append(
-                Problem(
-                    f"{where}[{index}].name",
-                    f"{gateway.name!r} is given twice in {gateway.namespace}",
-                    "gateway",
-                )
-            )
-        gateways.append(gateway)
-    ingress = [gateway for gateway in gateways if not gateway.egress]
-    if method == "istioctl" and len({bool(gateway.replicas) for gateway in ingress}) > 1:
-        problems.append(
-            Problem(
-                where,
-                "istioctl gives all gateways one autoscaling switch: set replicas for all or none",
-                "gateway",
-            )
-        )
-    return tuple(gateways)
-
-
-def _gateway(item: Any, where: str, namespace: str, method: str, problems: list[Problem]) -> Gateway | None:
-    if not isinstance(item, Mapping):
-        problems.append(Problem(where, "is not a mapping", "type"))
-        return None
-    problems.extend(
-        Problem(f"{where}.{key}", f"unknown key (known: {', '.join(sorted(_GATEWAY_KEYS))})", "unknown-key")
-        for key in item
-        if key not in _GATEWAY_KEYS
-    )
-    name = str(item.get("name") or "")
-    if not _DNS_LABEL.fullmatch(name):
-        problems.append(Problem(f"{where}.name", f"{name!r} is not a DNS label", "dns-label"))
-        return None
-    egress = bool(item.get("egress"))
-    service_type = str(item.get("service_type") or ("ClusterIP" if egress else "LoadBalancer"))
-    if service_type not in SERVICE_TYPES:
-        problems.append(
-            Problem(
-                f"{where}.service_type",
-                f"{service_type!r} is not one of {', '.join(SERVICE_TYPES)}",
-                "service-type",
-            )
-        )
-    account = str(item.get("service_account") or f"{name}-service-account")
-    if method == "istioctl" and account != f"{name}-service-account":
-        # manifests/charts/gateways/istio-ingress/templates/serviceaccount.yaml has no other name.
-        problems.append(
-            Problem(
-                f"{where}.service_account",
-                f"istioctl always names it {name}-service-account; use Helm",
-                "service-account",
-            )
-        )
-    replicas = _whole(item, "replicas", 0, where, problems)
-    fields = {
-        key: _mapping(item, key, f"{where}.{key}", problems)
-        for key in ("labels", "resources", "service_annotations", "values")
-    }
-    return Gateway(
-        name=name,
-        namespace=str(item.get("namespace") or namespace),
-        service_account=account,
-        labels={
-            "app": name,
-            "istio": name.removeprefix("istio-"),
-            **{str(key): str(value) for key, value in fields["labels"].items()},
-        },
-        egress=egress,
-        service_type=service_type,
-        ports=_ports(item.get("ports") or DEFAULT_PORTS, f"{where}.ports", problems),
-        replicas=replicas,
-        min_replicas=_whole(item, "min_replicas", 1, where, problems),
-        max_replicas=_whole(item, "max_replicas", 5, where, problems),
-        resources=fields["resources"],
-        service_annotations=fields["service_annotations"],
-        values=fields["values"],
-    )
-
-
-def _ports(raw: Any, where: str, problems: list[Problem]) -> tuple[Port, ...]:
-    ports: list[Port] = []
-    for index, item in enumerate(raw if isinstance(raw, Sequence) else ()):
-        spot = f"{where}[{index}]"
-        if not isinstance(item, Mapping) or set(item) - _PORT_KEYS or not item.get("name"):
-            problems.append(
-                Problem(spot, f"needs name and port; known keys: {', '.join(sorted(_PORT_KEYS))}", "port")
-            )
-            continue
-        number = _whole(item, "port", 0, spot, problems)
-        if not 1 <= number <= 65535:
-            problems.append(Problem(f"{spot}.port", f"{number} is not between 1 and 65535", "port"))
-        ports.append(
-            Port(
-                name=str(item["name"]),
-                port=number,
-                target_port=_whole(item, "target_port", 0, spot, problems),
-                protocol=str(item.get("protocol") or "TCP"),
-                node_port=_whole(item, "node_port", 0, spot, problems),
-            )
-        )
-    return tuple(ports)
-
-
-def _whole(item: Mapping[str, Any], key: str, default: int, where: str, problems: list[Problem]) -> int:
-    value = item.get(key, default)
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)):
-        problems.append(Problem(f"{where}.{key}", f"{value!r} is not a whole number", "type"))
-        return default
-    return int(value)

@@ -12,7 +12,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .installation import Gateway, Installation, deep_merge
+from .gateways import Gateway
+from .installation import Installation, deep_merge
 
 FIELD_MANAGER = "istio-operator"
 COMPONENT_LABEL = "operator.istio.io/component"

@@ -62,10 +62,46 @@ def rules(**changes: Any) -> list[tuple[str, str]]:
             ("istio_gateways[0].ports[0].port", "port"),
         ),
         ({"gateways": [{"name": "a", "replicas": 1}, {"name": "b"}]}, ("istio_gateways", "gateway")),
+        ({"gateways": [{"name": "a", "namespace": "A"}]}, ("istio_gateways[0].namespace", "dns-label")),
+        ({"gateways": [{"name": "a", "egress": "no"}]}, ("istio_gateways[0].egress", "type")),
+        ({"gateways": [{"name": "a", "replicas": -1}]}, ("istio_gateways[0].replicas", "type")),
+        ({"gateways": [{"name": "a", "min_replicas": 6}]}, ("istio_gateways[0].min_replicas", "replicas")),
+        ({"gateways": [{"name": "a", "ports": 80}]}, ("istio_gateways[0].ports", "type")),
+        (
+            {"gateways": [{"name": "a", "ports": [{"name": "x", "port": 80}, {"name": "y", "port": 80}]}]},
+            ("istio_gateways[0].ports[1].port", "port"),
+        ),
+        (
+            {"gateways": [{"name": "a", "ports": [{"name": "x", "port": 80}, {"name": "x", "port": 81}]}]},
+            ("istio_gateways[0].ports[1].name", "port"),
+        ),
+        (
+            {"gateways": [{"name": "a", "ports": [{"name": "x", "port": 80, "protocol": "HTTP"}]}]},
+            ("istio_gateways[0].ports[0].protocol", "port"),
+        ),
+        (
+            {"gateways": [{"name": "a", "ports": [{"name": "x", "port": 80, "node_port": 70000}]}]},
+            ("istio_gateways[0].ports[0].node_port", "port"),
+        ),
+        ({"gateways": [{"name": "a", "resources": 5}]}, ("istio_gateways[0].resources", "type")),
+        (
+            {"gateways": [{"name": "a", "resources": {"request": {}}}]},
+            ("istio_gateways[0].resources.request", "unknown-key"),
+        ),
+        (
+            {"gateways": [{"name": "a", "resources": {"limits": {"memory": "128MB"}}}]},
+            ("istio_gateways[0].resources.limits.memory", "quantity"),
+        ),
     ],
 )
 def test_bad_settings_are_named(changes: dict[str, Any], wanted: tuple[str, str]) -> None:
     assert wanted in rules(**changes)
+
+
+@pytest.mark.parametrize("amount", [1, 0.5, "100m", "128Mi", "1.5Gi", "1e3", ".5"])
+def test_every_kubernetes_quantity_is_a_quantity(amount: Any) -> None:
+    gateway = {**GATEWAY, "resources": {"requests": {"cpu": amount}, "limits": {}}}
+    assert read_installation(settings(gateways=[gateway])).gateways[0].resources["requests"]["cpu"] == amount
 
 
 def test_a_provider_may_be_given_only_once_in_both_places() -> None:
