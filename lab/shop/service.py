@@ -227,22 +227,20 @@ class EchoServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-def start(server: socketserver.BaseServer) -> socketserver.BaseServer:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
 def main() -> None:
     ports = os.environ.get("PORTS") or os.environ.get("PORT", "3000")
-    servers = [start(Server(("", int(port)), Handler)) for port in ports.split(",")]
+    # Every port listens before the first answers: who sees the service ready may call all of them.
+    servers: list[socketserver.BaseServer] = [Server(("", int(port)), Handler) for port in ports.split(",")]
     if os.environ.get("TCP_PORT"):
-        servers.append(start(EchoServer(("", int(os.environ["TCP_PORT"])), Echo)))
+        servers.append(EchoServer(("", int(os.environ["TCP_PORT"])), Echo))
     if all(os.environ.get(name) for name in ("TLS_CERT", "TLS_KEY", "TLS_PORT")):
         server: ThreadingHTTPServer = Server(("", int(os.environ["TLS_PORT"])), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        servers.append(start(server))
+        servers.append(server)
+    for one in servers:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
     print(f"{SERVICE} {VERSION} listens on {ports}, calls {UPSTREAMS}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: STOPPING.set())
     STOPPING.wait()

@@ -24,7 +24,7 @@ from .apply_plan import Item
 from .mesh_check import before_write
 from .mesh_state import held_by, read_state
 from .propagation import CANNOT_TELL, FAIL, PASS, PropagationReport, prove
-from .resources import labelled, options_of, prunable_kinds, selector, summary, to_prune
+from .resources_owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
 
 if TYPE_CHECKING:
     from ..kube.client import KubeClient
