@@ -22,6 +22,7 @@ from .apply_input import with_scope
 from .apply_live import Live, read_live
 from .apply_plan import Item
 from .mesh_check import before_write
+from .mesh_neighbours import refuse_shared
 from .mesh_state import held_by, read_state
 from .propagation import CANNOT_TELL, FAIL, PASS, PropagationReport, prove
 from .resources_owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
@@ -70,6 +71,7 @@ def apply_mesh(
 
     def check(plan: Plan) -> None:
         _leave_held_routes(client, catalogue, plan)
+        refuse_shared(client, catalogue, plan)
         findings.extend(before_write(plan, client, context, params))
 
     options = dataclasses.replace(

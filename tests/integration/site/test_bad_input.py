@@ -144,3 +144,43 @@ def test_all_faults_are_told_at_once(client):
     assert run.code == 2
     assert "timout of user-service" in run.errors[0]
     assert "number of order-service" in run.errors[0]
+
+
+def second_mesh(host: str) -> dict[str, Any]:
+    """Another mesh, in a namespace of its own, on the same gateway."""
+    return {
+        "mesh_name": "books",
+        "mesh_namespace": "default",
+        "mesh_gateways": [
+            {
+                "name": "books",
+                "workload": "istio-ingressgateway",
+                "servers": [{"host": host, "certificate": "books"}],
+            }
+        ],
+        "mesh_services": [],
+        "mesh_external_services": [],
+    }
+
+
+@pytest.mark.parametrize("check", ["warn", "off"])
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (
+            second_mesh("api.example.com"),
+            "mesh_gateways[0].servers[0].host of books: host 'api.example.com' is already in mesh 'shop'",
+        ),
+        ({"mesh_name": "books"}, "of mesh 'books' would be taken from mesh 'shop'"),
+    ],
+    ids=["host", "objects"],
+)
+def test_two_meshes_share_no_host_and_no_object(client, extra, said, check):
+    before = fingerprint(client)
+    run = playbook("playbooks/mesh.yml", extra={**extra, "mesh_check": check})
+    assert run.code == 2, run.output
+    assert len(run.errors) == 1, run.output
+    assert said in run.errors[0]
+    assert difference(before, fingerprint(client)) == set()
+    run = playbook("playbooks/mesh.yml", "--check", extra={**second_mesh("books.example.com")})
+    assert run.code == 0, run.output
