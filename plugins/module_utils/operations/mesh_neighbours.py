@@ -97,12 +97,12 @@ def _hosts(catalogue: Catalogue, others: list[dict[str, Any]]) -> Iterator[Probl
         *((f"{service.where}.name", service.fqdn, service.name) for service in catalogue.services),
     ]
     for where, host, entry in wanted:
-        if obj := taken.get(host):
-            metadata = obj["metadata"]
+        if holder := taken.get(host):
+            metadata = holder["metadata"]
             yield Problem(
                 where,
-                f"host '{host}' is already in mesh '{_mesh_of(obj)}'"
-                f" ({obj['kind']} {metadata.get('namespace')}/{metadata['name']})",
+                f"host '{host}' is already in mesh '{_mesh_of(holder)}'"
+                f" ({holder['kind']} {metadata.get('namespace')}/{metadata['name']})",
                 _RULE,
                 entry,
             )
