@@ -23,7 +23,7 @@ def proxy_patches(catalogue: Catalogue) -> list[dict[str, Any]]:
     """One partial Deployment per workload of each service with ``proxy``: its pod template's annotations.
 
     They are merged into existing Deployments, never created, and carry no ownership labels: the workloads are
-    not part of the mesh's objects. A change rolls the Deployment.
+    not part of the mesh's objects. A change rolls the Deployment. ``None`` takes an annotation away.
     """
     return [
         {
@@ -38,10 +38,11 @@ def proxy_patches(catalogue: Catalogue) -> list[dict[str, Any]]:
     ]
 
 
-def proxy_annotations(proxy: ProxyResources) -> dict[str, str]:
-    """The annotations of a pod template."""
-    found = {name: getattr(proxy, field) for field, name in _ANNOTATIONS.items() if getattr(proxy, field)}
+def proxy_annotations(proxy: ProxyResources) -> dict[str, str | None]:
+    """The annotations of a pod template; a size that is not given is ``None``, the injector's own default."""
+    found: dict[str, str | None] = {name: getattr(proxy, field) for field, name in _ANNOTATIONS.items()}
     if proxy.concurrency is not None:
+        # It holds other settings of the proxy, too: without a concurrency of ours it is not ours to remove.
         found[_CONFIG] = f"concurrency: {proxy.concurrency}\n"
     return found
 

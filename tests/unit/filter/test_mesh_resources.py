@@ -56,6 +56,8 @@ def test_sidecar_sizes_go_to_the_pod_templates_of_every_version() -> None:
     ]
     assert patches[0]["spec"]["template"]["metadata"]["annotations"] == {
         "sidecar.istio.io/proxyCPU": "50m",
+        "sidecar.istio.io/proxyMemory": None,
+        "sidecar.istio.io/proxyCPULimit": None,
         "sidecar.istio.io/proxyMemoryLimit": "256Mi",
         "proxy.istio.io/config": "concurrency: 2\n",
     }
