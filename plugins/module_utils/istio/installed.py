@@ -17,7 +17,6 @@ VALIDATING = "ValidatingWebhookConfiguration"
 MUTATING = "MutatingWebhookConfiguration"
 WEBHOOK_API = "admissionregistration.k8s.io/v1"
 DEACTIVATED_LABEL = "istio.io/deactivated"
-VALIDATION_CONTROLLER_LABEL = "istio"
 
 
 def settled(rendered: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict[str, Any]:

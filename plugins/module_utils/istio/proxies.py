@@ -11,7 +11,6 @@ from typing import Any
 
 from .workloads import PROXY_CONTAINER, parse_pod
 
-CANONICAL_NAME = "service.istio.io/canonical-name"
 VARIANTS = ("-distroless", "-debug")
 """Suffixes of an image tag that say how an image is built, not which version it is."""
 

@@ -64,8 +64,3 @@ def _rule(edge: Edge) -> dict[str, Any]:
         "paths": list(edge.paths) or None,
     }
     return {"from": [{"source": {"principals": [edge.principal]}}], "to": [{"operation": operation}]}
-
-
-def rule_name(namespace: str, policy: str, index: int) -> str:
-    """The name of a rule in the proxy's RBAC filter (pilot/pkg/security/authz/builder, authz/model)."""
-    return f"ns[{namespace}]-policy[{policy}]-rule[{index}]"

@@ -85,3 +85,19 @@ def _inner_paths(exposure: Exposure) -> tuple[str, ...]:
     if exposure.exact:
         return (path,)
     return () if path == "/" else (path, f"{path}/*")
+
+
+def decide(edges: tuple[Edge, ...], principal: str, method: str, path: str, port: int) -> int | None:
+    """Index of the first edge that lets a request in, or ``None``: what the proxy's RBAC filter answers."""
+    for index, edge in enumerate(edges):
+        if edge.principal not in (ANY_PEER, principal) or port not in edge.ports:
+            continue
+        if (not edge.methods or method in edge.methods) and _path_allowed(edge.paths, path):
+            return index
+    return None
+
+
+def _path_allowed(paths: tuple[str, ...], path: str) -> bool:
+    return not paths or any(
+        path.startswith(item[:-1]) if item.endswith("*") else path == item for item in paths
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 Labels = frozenset[tuple[str, str]]
 
@@ -77,26 +77,7 @@ class Ledger:
             if before is None or sample.at >= before.at:
                 self._last[sample.labels] = sample
 
-    def advance(self, samples: Iterable[Sample]) -> dict[Labels, float]:
-        """`increments` and `commit` in one."""
-        listed = list(samples)
-        found = self.increments(listed)
-        self.commit(listed)
-        return found
-
 
 def label_of(labels: Labels, name: str) -> str:
     """A label's value, empty when absent."""
     return next((value for key, value in labels if key == name), "")
-
-
-def newest_per_target(
-    samples: Iterable[Sample], target_labels: Iterable[str]
-) -> Mapping[tuple[str, ...], float]:
-    """Time of the newest sample of each scraped target (pod), to tell fresh answers from stale ones."""
-    names = tuple(target_labels)
-    newest: dict[tuple[str, ...], float] = {}
-    for sample in samples:
-        target = tuple(sample.label(name) for name in names)
-        newest[target] = max(newest.get(target, 0.0), sample.at)
-    return newest

@@ -18,8 +18,7 @@ from ..istio.routes import VirtualHost, parse_cluster_name
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.catalogue import parse_catalogue
-from ..model.edges import service_edges
-from ..model.matrix import decide
+from ..model.edges import decide, service_edges
 from ..model.mesh import Catalogue
 from ..model.services import Port, Service
 from .verify_findings import FAIL, Finding, failed, passed, unknown, worst

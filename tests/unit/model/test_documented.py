@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.matrix import expected_calls
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.edges import decide, service_edges
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import mesh_resources
 
 from .catalogues import by_kind, service
@@ -73,8 +73,9 @@ def test_the_example_is_a_mesh_of_eight_services() -> None:
     assert len(objects) == 47
     assert len(by_kind(objects, "VirtualService")) == 17
     assert catalogue.mtls_mode == "STRICT"
-    denied = {call.service for call in expected_calls(catalogue) if not call.allowed}
-    assert denied == {item.key for item in catalogue.services}
+    stranger = "cluster.local/ns/ecommerce/sa/stranger"
+    for entry in catalogue.services:
+        assert decide(service_edges(catalogue, entry), stranger, "GET", "/", 3000) is None
 
 
 def test_the_lab_uses_the_example_itself() -> None:

@@ -13,8 +13,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.edges import service_edges
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.matrix import decide
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.edges import decide, service_edges
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import verify_mtls, verify_pods
 from verify_builders import item, pod
