@@ -16,7 +16,6 @@ from .apply_input import checked, with_scope
 from .apply_live import read_live
 from .apply_wait import check_conditions
 from .resources_files import Source, read_sources
-from .resources_mesh import apply_mesh
 from .resources_owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
 from .resources_parse import Document, parse_documents
 
@@ -81,6 +80,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         stop=context.stop,
     ) as client:
         if catalogue is not None:
+            # Loading the model takes a quarter of a second, which a list of plain objects need not pay.
+            from .resources_mesh import apply_mesh
+
             return apply_mesh(client, catalogue, objects, params, context)
         return _apply(client, objects, params, context)
 
