@@ -69,6 +69,19 @@ options:
     description: Whether a Kubernetes version outside the supported range is a warning instead of an error.
     type: bool
     default: false
+  variables:
+    description:
+      - Names of variables that begin like those of a role. One that is not in O(known_variables) but looks
+        like one of them is a warning.
+      - Ansible itself ignores a misspelt variable in silence.
+    type: list
+    elements: str
+    default: []
+  known_variables:
+    description: Names of the variables of all roles.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds that all questions to the API server may take once it has answered.
     type: int

@@ -28,6 +28,7 @@ from ..model.versions import check_istio_version, check_kubernetes_version, supp
 from .context import Context
 from .control_plane_options import INSTALLATION_SPEC, installation_options
 from .control_plane_tools import chart_references, find_installer
+from .preflight_names import misspelt
 from .preflight_rights import PARTS, Places, access_needs, describe_missing, shorten
 
 _T = TypeVar("_T")
@@ -55,6 +56,8 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "istio_versions": {"type": "dict", "default": {}},
     "allow_end_of_life": {"type": "bool", "default": True},
     "allow_untested_kubernetes": {"type": "bool", "default": False},
+    "variables": {"type": "list", "elements": "str", "default": []},
+    "known_variables": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 60},
 }
 
@@ -65,7 +68,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: ``versions``, ``tools``, ``rights`` (numbers), ``warnings``.
     :raises InputError: with every problem of the input. :raises ApiError: when the API cannot be reached.
     """
-    warnings: list[str] = []
+    warnings = misspelt(params.get("variables") or (), params.get("known_variables") or ())
     installation, catalogue = check_inputs(params, warnings, today=datetime.datetime.now(datetime.UTC).date())
     runner = Runner({**context.environment}, context.stop)
     options = _istio_options(params)
