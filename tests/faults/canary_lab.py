@@ -28,7 +28,6 @@ INVENTORY = ROOT / "inventories" / "lab"
 HOST = "api.example.com"
 PATIENCE = 25  # seconds of load before a rollout: the preflight's baseline
 SETTINGS: dict[str, Any] = {
-    "canary_prometheus": {"namespace": "istio-system", "service": "prometheus", "port": 9090},
     "canary_scrape_interval": 2,
     "canary_baseline": 20,
     "canary_duration": 10,

@@ -108,7 +108,13 @@ class Kit:
         wishes = self.wishes
         if wishes.prometheus is None:
             raise InputError(
-                [Problem("canary_prometheus", "is missing: give url, or namespace and service", "prometheus")]
+                [
+                    Problem(
+                        "canary_prometheus",
+                        "is missing, and addons_enabled has no prometheus: give url, or namespace and service",
+                        "prometheus",
+                    )
+                ]
             )
         workloads = {name: version.workload for name, version in self.service.versions.items()}
         values = {
