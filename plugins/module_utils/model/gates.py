@@ -38,6 +38,10 @@ class Judgement:
     reason: str
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """``gate: reason``."""
+        return f"{self.gate}: {self.reason}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for journal and evidence."""
         return {

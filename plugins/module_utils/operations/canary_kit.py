@@ -111,7 +111,7 @@ class Kit:
                 [
                     Problem(
                         "canary_prometheus",
-                        "is missing, and addons_enabled has no prometheus: give url, or namespace and service",
+                        "is missing, and addons_enabled has no prometheus: give url or namespace and service",
                         "prometheus",
                     )
                 ]

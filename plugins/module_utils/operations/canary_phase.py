@@ -50,7 +50,7 @@ def run_phase(run: Run, phase: Phase) -> None:
         seconds=seconds,
         api_calls={**run.journal.state.get("api_calls", {}), str(phase.number): calls},
     )
-    run.say(f"phase {phase.label()} passed after {seconds} s with {calls} API calls: {judgement.reason}")
+    run.say(f"phase {phase.label()} passed after {seconds} s with {calls} API calls: {judgement}")
 
 
 def write_and_prove(run: Run, shape: Shape, label: str) -> None:
@@ -167,12 +167,10 @@ def watch(run: Run, phase: Phase) -> Judgement:
         _tell(run, phase, judgement, elapsed)
         if judgement.verdict is Verdict.FAIL:
             _refuse_sick_stable(run, judgement)
-            raise RollbackNeeded(f"{judgement.gate}: {judgement.reason}")
+            raise RollbackNeeded(str(judgement))
         blind_since = (now if blind_since is None else blind_since) if _blind(judgement) else None
         if blind_since is not None and now - blind_since >= settings.unmeasurable:
-            raise RollbackNeeded(
-                f"nothing could be measured for {now - blind_since:.0f} s: {judgement.reason}"
-            )
+            raise RollbackNeeded(f"nothing could be measured for {now - blind_since:.0f} s: {judgement}")
         if judgement.verdict is Verdict.PASS and elapsed >= phase.duration:
             return judgement
         if elapsed >= deadline:
@@ -202,9 +200,9 @@ def _blind(judgement: Judgement) -> bool:
 def _at_deadline(run: Run, phase: Phase, judgement: Judgement, elapsed: float) -> Judgement:
     lacking = judgement.verdict is Verdict.NOT_ENOUGH_DATA
     if lacking and run.settings.low_traffic == "promote_with_warning":
-        run.warnings.append(f"phase {phase.label()} went on without enough data: {judgement.reason}")
+        run.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
         return judgement
-    raise RollbackNeeded(f"{judgement.verdict} after {elapsed:.0f} s: {judgement.gate}: {judgement.reason}")
+    raise RollbackNeeded(f"{judgement.verdict} after {elapsed:.0f} s: {judgement}")
 
 
 def _check_endpoints(run: Run, phase: Phase) -> None:
@@ -286,6 +284,6 @@ def _tell(run: Run, phase: Phase, judgement: Judgement, elapsed: float) -> None:
             total = sum(window["counts"].get("errors", [0, 0, 0, 0])[offset] for window in here)
             bad = sum(window["counts"].get("errors", [0, 0, 0, 0])[offset + 1] for window in here)
             p99 = (windows[-1].get("latency", {}).get(arm) or {}).get("p99")
-            slow = "" if p99 is None else f", p99 {p99:.0f} ms"
+            slow = "" if p99 is None or not total else f", p99 {p99:.0f} ms"
             parts.append(f"{arm} {bad}/{total} failed{slow}")
-    run.say(" | ".join([*parts, f"{judgement.verdict}: {judgement.reason}"]))
+    run.say(" | ".join([*parts, f"{judgement.verdict}: {judgement}"]))
