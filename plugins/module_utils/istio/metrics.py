@@ -188,9 +188,15 @@ class Prometheus:
             # Prometheus explains a bad query in a JSON body with status 400 or 422
             if error.code in (400, 422):
                 return _parse(error.read(65536))
-            raise MetricsError(f"Prometheus answered with status {error.code}") from error
+            raise MetricsError(f"Prometheus at {self._host} answered with status {error.code}") from error
         except (OSError, ValueError) as error:
-            raise MetricsError(f"Prometheus did not answer: {error}") from error
+            cause = getattr(error, "reason", None) or error
+            raise MetricsError(f"Prometheus at {self._host} did not answer: {cause}") from error
+
+    @property
+    def _host(self) -> str:
+        """Host and port of the URL, without what may stand before and behind them: it may be a secret."""
+        return urllib.parse.urlsplit(self._options.url).netloc.rpartition("@")[2]
 
 
 def _parse(body: str | bytes) -> Any:

@@ -183,5 +183,7 @@ def test_bad_answers_of_a_url(server: tuple[str, dict[str, Any]], status: int, b
 
 
 def test_nobody_listens() -> None:
-    with pytest.raises(MetricsError, match="did not answer"):
-        Prometheus(PrometheusOptions(url="http://127.0.0.1:1", timeout=1)).number("up")
+    """The message says where, and nothing of the URL that may be a secret."""
+    with pytest.raises(MetricsError) as caught:
+        Prometheus(PrometheusOptions(url="http://ops:s3cret@127.0.0.1:1/?key=s3cret", timeout=1)).number("up")
+    assert str(caught.value) == "Prometheus at 127.0.0.1:1 did not answer: [Errno 111] Connection refused"
