@@ -97,7 +97,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             for request, namespace in zip(requests, live, strict=True)
         ]
         injectors = read_injectors(client)
-        _refuse(decisions, injectors, context)
+        silent = _refuse(decisions, injectors, context)
         for decision, namespace in zip(decisions, live, strict=True):
             _write_labels(client, decision, namespace, context)
         work = Work(client, context, params, decisions, injectors, Plan((), ()))
@@ -106,7 +106,13 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         if params["restart"] and not context.check_mode:
             after = _restart(work)
         return build_result(
-            decisions, injectors, work.before, after, context=context, restart=params["restart"]
+            decisions,
+            injectors,
+            work.before,
+            after,
+            context=context,
+            restart=params["restart"],
+            silent=silent,
         )
 
 
@@ -121,8 +127,11 @@ def _labels_after(decision: LabelDecision) -> dict[str, str]:
     return dict(decision.after)
 
 
-def _refuse(decisions: Sequence[LabelDecision], injectors: Sequence[Injector], context: Context) -> None:
-    """What speaks against the first write. What an earlier role would cure only warns in check mode."""
+def _refuse(decisions: Sequence[LabelDecision], injectors: Sequence[Injector], context: Context) -> list[str]:
+    """What speaks against the first write. What an earlier role would cure only warns in check mode.
+
+    :returns: in check mode, what makes it impossible to tell which pods would be injected.
+    """
     refusals = [decision.refusal for decision in decisions if decision.refusal]
     if refusals:
         raise RefusedError("; ".join(refusals), rule="injection-label")
@@ -133,6 +142,7 @@ def _refuse(decisions: Sequence[LabelDecision], injectors: Sequence[Injector], c
     silent = [text for decision in decisions if (text := _silence(decision, injectors))]
     if silent:
         _refuse_or_warn("; ".join(silent), "no-injector", context)
+    return silent
 
 
 def _refuse_or_warn(message: str, rule: str, context: Context) -> None:

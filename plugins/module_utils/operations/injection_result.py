@@ -28,14 +28,18 @@ def build_result(
     *,
     context: Context,
     restart: bool,
+    silent: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What module ``injection`` returns.
 
+    :param silent: namespaces whose label no injector answers to yet, as sentences; in check mode only.
     :param before: the plan as it was found. :param after: the plan after the work; in check mode the same.
     """
     acting = [step for step in before.steps if step.batch and restart]
     relabelled = [decision for decision in decisions if decision.changed or _to_come(decision)]
-    status, reason = _status(injectors, before if context.check_mode else after, restart=restart)
+    status, reason = _status(
+        injectors, before if context.check_mode else after, restart=restart, silent=silent
+    )
     result: dict[str, Any] = {
         # A rollout that was under way anyway is waited for, not changed.
         "changed": bool(relabelled) or any(step.action != WAIT for step in acting),
@@ -61,9 +65,13 @@ def _to_come(decision: LabelDecision) -> bool:
     return decision.action == "missing" and decision.request.mode != "keep"
 
 
-def _status(injectors: Sequence[Injector], plan: Plan, *, restart: bool) -> tuple[str, str]:
+def _status(
+    injectors: Sequence[Injector], plan: Plan, *, restart: bool, silent: Sequence[str]
+) -> tuple[str, str]:
     if not injectors:
         return "cannot tell", "not installed: no injector in this cluster"
+    if silent:
+        return "cannot tell", f"not installed: {'; '.join(silent)}"
     if all(verdict.state == "leaving" for verdict in plan.verdicts):
         return "cannot tell", "the namespaces hold no pods"
     stale = plan.pods("stale")

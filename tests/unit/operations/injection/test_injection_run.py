@@ -194,6 +194,15 @@ def test_without_istio_nothing_is_labelled_but_check_mode_goes_on(cluster):
     assert any("Istio is not installed" in text for text in WARNINGS)
 
 
+def test_check_mode_cannot_tell_of_a_revision_that_comes_with_the_run(cluster):
+    put(cluster, web())
+    result = run(check_mode=True, namespaces=[{"name": "shop", "revision": "blue"}])
+    assert result["status"] == "cannot tell"
+    assert result["reason"].startswith(
+        "not installed: no injector answers to istio.io/rev=blue on namespace shop"
+    )
+
+
 def test_check_mode_on_a_bare_cluster_foresees_the_label(cluster):
     cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
     cluster.delete("Namespace", "shop")
