@@ -10,8 +10,8 @@ from .paths import COLLECTIONS, ROOT
 from .stages import command
 
 BIN = Path(sys.executable).parent
-# Run by `make campaign`: a rollout takes its time.
-CAMPAIGNS = ("canary",)
+# Run by `make campaign`: a rollout, and a whole mesh moved to another control plane, take their time.
+CAMPAIGNS = ("canary", "revision")
 
 
 def scenarios() -> list[str]:
