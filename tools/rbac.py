@@ -1,6 +1,6 @@
 """Writes docs/rbac from the rights that the code declares: ``python -m tools.rbac [--check]``.
 
-``operations/preflight_rights.py`` is the one table: preflight asks the API server for exactly these rights,
+``operations/preflight/rights.py`` is the one table: preflight asks the API server for exactly these rights,
 and the roles in docs/rbac grant exactly these. Secrets are granted per namespace; only istioctl's pruning
 needs to list them in all, in a role of its own (`...-istioctl`) that an installation with Helm can leave out.
 """
@@ -17,18 +17,16 @@ from .paths import COLLECTIONS, ROOT
 
 sys.path.insert(0, str(COLLECTIONS))
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import (
-    preflight_rights as rights,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import rights
 
 DIRECTORY = ROOT / "docs" / "rbac"
 GROUP = "servicemesh:operators"
 CONTROL_PLANE, AUTHORITY = "istio-system", "servicemesh-system"
-HEAD = """# Generated from the rights that the code declares (operations/preflight_rights.py),
+HEAD = """# Generated from the rights that the code declares (operations/preflight/rights.py),
 # written by `python -m tools.rbac`. Apply with: kubectl apply --server-side -f docs/rbac/{name}.yaml
 # {about}
 """
-# A rollout's own rights (operations/canary_preflight.py asks for them); one service's namespace at a time.
+# A rollout's own rights (operations/canary/preflight.py asks for them); one service's namespace at a time.
 CANARY = (
     rights.Right("networking.istio.io", "virtualservices", ("get", "list", "patch")),
     rights.Right("networking.istio.io", "destinationrules", ("get", "list", "patch")),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import canary
+from ..module_utils.operations.canary import backend as canary
 from ..plugin_utils.backend_action import BackendAction
 
 

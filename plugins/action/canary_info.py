@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import canary_info
+from ..module_utils.operations.canary import info as canary_info
 from ..plugin_utils.backend_action import BackendAction
 
 

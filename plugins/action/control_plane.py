@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import control_plane
+from ..module_utils.operations.control_plane import backend as control_plane
 from ..plugin_utils.backend_action import BackendAction
 
 

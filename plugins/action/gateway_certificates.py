@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import certificates
+from ..module_utils.operations.certificates import backend as certificates
 from ..plugin_utils.backend_action import BackendAction
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import injection
+from ..module_utils.operations.injection import backend as injection
 from ..plugin_utils.backend_action import BackendAction
 
 

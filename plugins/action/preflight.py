@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import preflight
+from ..module_utils.operations.preflight import backend as preflight
 from ..plugin_utils.backend_action import BackendAction
 
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleError
 
-from ..module_utils.operations import resources
-from ..module_utils.operations.resources_files import read_sources
+from ..module_utils.operations.resources import backend as resources
+from ..module_utils.operations.resources.files import read_sources
 from ..plugin_utils.backend_action import BackendAction
 
 

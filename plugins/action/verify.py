@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import verify
+from ..module_utils.operations.verify import backend as verify
 from ..plugin_utils.backend_action import BackendAction
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Their spec is ``module_utils/operations/control_plane_options.py``."""
+    """Their spec is ``module_utils/operations/control_plane/options.py``."""
 
     DOCUMENTATION = r"""
 options:

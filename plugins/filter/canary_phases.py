@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.phases import plan_phases
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import plan_phases
 
 
 def canary_phases(steps: Any = None, **options: Any) -> dict[str, Any]:

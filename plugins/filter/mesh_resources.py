@@ -11,9 +11,11 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.proxies import proxy_patches
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.proxy_annotations import (
+    proxy_patches,
+)
 
 
 def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]:

@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
+from .context import Context
 from .errors import MeshError
 from .kube.options import secrets_in
-from .operations.context import Context
 
 # What the action plugin hands over to the module on another host: file contents, and options whose values
 # must not show up in the logged invocation. One opaque string: masking it cannot mask anything else.

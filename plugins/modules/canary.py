@@ -436,7 +436,7 @@ services:
   type: dict
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

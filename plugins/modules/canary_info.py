@@ -77,7 +77,7 @@ active:
   elements: str
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_info
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

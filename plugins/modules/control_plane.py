@@ -74,7 +74,9 @@ releases:
   sample: [{id: istio-system/istiod, name: istiod, namespace: istio-system, chart: istiod, action: keep}]
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import control_plane
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import (
+    backend as control_plane,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

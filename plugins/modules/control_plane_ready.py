@@ -76,7 +76,9 @@ checks:
   elements: str
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import control_plane_ready
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import (
+    ready as control_plane_ready,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

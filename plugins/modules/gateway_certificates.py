@@ -201,7 +201,9 @@ certificates:
   elements: dict
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import certificates
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    backend as certificates,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

@@ -154,7 +154,9 @@ not_proved:
   elements: dict
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import injection
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
+    backend as injection,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

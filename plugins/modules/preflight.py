@@ -126,7 +126,9 @@ findings:
   elements: str
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import preflight
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import (
+    backend as preflight,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

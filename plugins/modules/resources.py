@@ -256,7 +256,9 @@ problems:
   sample: [{where: "mesh_services[3].retries", message: "...", rule: timeout-budget}]
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import resources
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
+    backend as resources,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

@@ -173,7 +173,7 @@ problems:
   elements: str
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import verify
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

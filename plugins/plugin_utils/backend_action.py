@@ -29,9 +29,9 @@ from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
 from ..module_utils.kube.options import secrets_in
-from ..module_utils.operations.context import Context
 from ..module_utils.run_module import HANDOVER, constraints, defect, failure, pack, stop_signal
 
 # Ansible loads an action plugin before it forks the worker that runs it: what is imported here is paid once

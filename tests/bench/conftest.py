@@ -11,17 +11,17 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-for place in (ROOT / "collections", ROOT / "tests" / "bench"):
-    sys.path.insert(0, str(place))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def definitions():
     """Istio's custom resource definitions, which a bare cluster lacks."""
+    from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply import apply_objects
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
+        apply_objects,
+    )
 
     assert os.environ.get("KUBECONFIG"), "set KUBECONFIG to a cluster on this machine, or run `make bench`"
     shown = subprocess.run(

@@ -46,7 +46,7 @@ class Bench:
     """The cluster, the files and everything that was measured."""
 
     def __init__(self, client, kubeconfig, directory):
-        from measure import Meter, api_server_pids
+        from .measure import Meter, api_server_pids
 
         self.client, self.kubeconfig, self.directory = client, kubeconfig, directory
         server = yaml.safe_load(Path(kubeconfig).read_text())["clusters"][0]["cluster"]["server"]
@@ -54,6 +54,7 @@ class Bench:
         assert pids, f"no kube-apiserver for {server} on this machine"
         self.environment = {
             **os.environ,
+            "PYTHONPATH": str(ROOT / "collections"),  # for engine.py
             "KUBECONFIG": kubeconfig,
             "K8S_AUTH_KUBECONFIG": kubeconfig,
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
@@ -72,7 +73,7 @@ class Bench:
         self.found: dict[tuple[str, int, str], list] = {}
 
     def files(self, size):
-        from mesh_objects import objects
+        from .mesh_objects import objects
 
         files = {}
         for name, changed in (
@@ -90,7 +91,7 @@ class Bench:
         return measured
 
     def reset(self):
-        from mesh_objects import KINDS, NAMESPACES
+        from .mesh_objects import KINDS, NAMESPACES
 
         def empty(entry):
             kind, api_version, namespace = entry

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from canary_lab import Lab
+from .canary_lab import Lab
 
 
 @pytest.fixture(scope="session")

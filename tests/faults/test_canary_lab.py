@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canary_lab import ENVIRONMENT, NAMESPACE, ROOT, SERVICE, SWITCHED, Lab, kill
-from fake_prometheus import fake_prometheus
+
+from .canary_lab import ENVIRONMENT, NAMESPACE, ROOT, SERVICE, SWITCHED, Lab, kill
+from .fake_prometheus import fake_prometheus
 
 
 def shown(name: str, **figures: object) -> None:

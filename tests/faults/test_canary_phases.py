@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any
 
-from canary_lab import NAMESPACE, SERVICE, Lab
+from .canary_lab import NAMESPACE, SERVICE, Lab
 
 QUICK: dict[str, Any] = {"canary_duration": 4, "canary_baseline": 10, "canary_steps": [50, 100]}
 ASK = """

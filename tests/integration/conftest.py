@@ -15,9 +15,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-for place in (ROOT / "collections", ROOT / "tests" / "faults"):
-    sys.path.insert(0, str(place))
-
 LAB_NAME = os.environ.get("LAB_API_CLUSTER", "k")
 
 
@@ -43,10 +40,12 @@ def api() -> str:
 
 
 def _install_definitions(kubeconfig: str, file: Path) -> None:
+    from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply import apply_objects
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
+        apply_objects,
+    )
 
     definitions = [
         document

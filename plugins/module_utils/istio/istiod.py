@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import ApiError
-from .proxies import image_version
-from .proxies_admin import Executor
+from .proxy.admin import Executor
+from .proxy.running import image_version
 from .syncz import SyncState, parse_syncz, union
 
 ISTIOD_SELECTOR = "app=istiod"

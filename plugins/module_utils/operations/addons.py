@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..context import Context
 from ..errors import InputError, Problem
-from ..istio.manifests import parse_manifests
+from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, PART_OF_LABEL, all_images, prepared
-from .apply import Wait, apply_objects
-from .context import Context
+from .apply.engine import Wait, apply_objects
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,

@@ -10,26 +10,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MeshError, Problem
-from ..istio.proxies import RunningProxy
-from ..istio.proxies_admin import admin_get
-from ..istio.proxies_endpoints import Endpoint, endpoints
-from ..istio.proxies_scope import sidecar_of
-from ..istio.routes import VirtualHost, parse_cluster_name
+from ..istio.proxy.admin import admin_get
+from ..istio.proxy.endpoints import Endpoint, endpoints
+from ..istio.proxy.routes import VirtualHost, parse_cluster_name
+from ..istio.proxy.running import RunningProxy
+from ..istio.proxy.sidecar_scope import sidecar_of
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..model.catalogue import parse_catalogue
-from ..model.edges import decide, service_edges
-from ..model.mesh import Catalogue
-from ..model.services import Port, Service
-from .verify_findings import FAIL, Finding, failed, passed, unknown, worst
-from .verify_inventory import Inventory, gather
-from .verify_mtls import Held, check_listeners
-from .verify_pods import check_pods, check_policies_held
-from .verify_policies import check_policies
-from .verify_read import Dump, read_proxies
+from ..model.catalogue.edges import decide, service_edges
+from ..model.catalogue.mesh import Catalogue
+from ..model.catalogue.parse import parse_catalogue
+from ..model.catalogue.services import Port, Service
+from .verify.checks.injection import check_pods, check_policies_held
+from .verify.checks.mtls import Held, check_listeners
+from .verify.checks.policies import check_policies
+from .verify.dumps import Dump, read_proxies
+from .verify.findings import FAIL, Finding, failed, passed, unknown, worst
+from .verify.inventory import Inventory, gather
 
 if TYPE_CHECKING:
-    from .context import Context
+    from ..context import Context
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,

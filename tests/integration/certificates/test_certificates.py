@@ -9,8 +9,10 @@ import ssl
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, RefusedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import certificates_proof
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates_issue import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    proof as certificates_proof,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     Lifetimes,
     new_authority,
 )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import uuid
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "collections"))
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import injection
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
+    backend as injection,
+)
 
 
 @pytest.fixture(scope="session")

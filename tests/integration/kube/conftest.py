@@ -17,7 +17,7 @@ def own_cache(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def proxy(api, tmp_path):
-    from kube_proxy import FaultProxy
+    from ...faults.kube_proxy import FaultProxy
 
     with FaultProxy(api, tmp_path) as running:
         yield running
@@ -37,8 +37,10 @@ def through(proxy):
 def run(api):
     """The backend of module resources with its defaults; ``context`` options by name."""
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations import resources
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+    from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
+        backend as resources,
+    )
 
     def call(check_mode=False, diff_mode=False, host=None, **params):
         connection = {"host": host, "api_key": "none"} if host else {"kubeconfig": api}

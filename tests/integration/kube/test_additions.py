@@ -5,23 +5,23 @@ from __future__ import annotations
 import copy
 import dataclasses
 import random
-import sys
-from pathlib import Path
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, ConflictError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.comparison import content
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.wait import wait_until
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply import Options, apply_plan
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply_live import read_live
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane_plan import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
+    Options,
+    apply_plan,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import read_live
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.drift import (
     compare,
     repair,
 )
 
-sys.path.insert(0, str(Path(__file__).parent))
-import objects
+from . import objects
 
 ADDED = {
     "PeerAuthentication": {"portLevelMtls": {"8080": {"mode": "DISABLE"}}},

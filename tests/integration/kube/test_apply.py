@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     ConflictError,
@@ -17,11 +16,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
     WaitTimeout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply import apply_objects
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import apply_objects
 
-sys.path.insert(0, str(Path(__file__).parent))
-import objects
+from . import objects
 
 
 def rule(space, name="one", subsets=("v1",), **metadata):

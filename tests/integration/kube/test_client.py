@@ -22,7 +22,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube import keyd
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed, missing_rights
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-from kube_proxy import STATUS, Fault
+
+from ...faults.kube_proxy import STATUS, Fault
 
 
 def config_map(space, name="one", **data):
@@ -134,17 +135,15 @@ def test_key_files_are_private_and_go_with_the_connection(api, tmp_path, monkeyp
 
 def test_keys_of_a_killed_run_are_swept_but_not_those_of_a_living_one(api, tmp_path):
     code = (
-        "import sys, time, os; sys.path.insert(0, sys.argv[1])\n"
+        "import sys, time\n"
         "from ansible_collections.servicemesh.istio.plugins.module_utils.kube import client, options\n"
-        "c = client.connect(options.ConnectionOptions.from_params({'kubeconfig': sys.argv[2]}, {}))\n"
+        "c = client.connect(options.ConnectionOptions.from_params({'kubeconfig': sys.argv[1]}, {}))\n"
         "c.server_version(); print('ready', flush=True); time.sleep(60)\n"
     )
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": ""}
     collections = str(Path(__file__).resolve().parents[3] / "collections")
+    environment = {**os.environ, "PYTHONPATH": collections, "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": ""}
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, collections, api], env=environment, stdout=subprocess.PIPE
-        )
+        subprocess.Popen([sys.executable, "-c", code, api], env=environment, stdout=subprocess.PIPE)
         for _unused in range(2)
     ]
     try:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import transport
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-from kube_proxy import DELAY, DROP_AFTER, DROP_BEFORE, GARBLE, HTML, STATUS, TRUNCATE, TWICE, Fault
 
-sys.path.insert(0, str(Path(__file__).parent))
-import objects
+from ...faults.kube_proxy import DELAY, DROP_AFTER, DROP_BEFORE, GARBLE, HTML, STATUS, TRUNCATE, TWICE, Fault
+from . import objects
 
 FAULTS = {
     "drop-before": {"action": DROP_BEFORE},

@@ -8,14 +8,11 @@ from __future__ import annotations
 import copy
 import os
 import random
-import sys
-from pathlib import Path
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, ConflictError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.ownership import proves_unchanged
 
-sys.path.insert(0, str(Path(__file__).parent))
-import objects
+from . import objects
 
 TRIALS = int(os.environ.get("KUBE_PROOF_TRIALS", "300"))
 SEED = int(os.environ.get("KUBE_PROOF_SEED", "1"))

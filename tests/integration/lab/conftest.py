@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(REPOSITORY))
 
 UP_TIMEOUT = 300  # seconds; a loaded machine is slow, a hanging start must still end the test
 

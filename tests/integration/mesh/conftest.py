@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests" / "unit" / "model")]
 # Imported here, with the path just set: pytest-ansible puts its own loader in between later.
-import ansible_collections.servicemesh.istio.plugins.module_utils.operations.context
-import ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources_mesh  # pylint: disable=unused-import
+import ansible_collections.servicemesh.istio.plugins.module_utils.context
+import ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.apply  # pylint: disable=unused-import
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import object_id
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import mesh_resources
-from catalogues import catalogues
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import object_id
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import mesh_resources
 from hypothesis import HealthCheck, Phase, given, settings
+
+from ...unit.support.catalogues import catalogues
 
 NOTICE = "EnvoyFilter exposes internal implementation details"
 SERVICE = {

@@ -20,9 +20,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import apply, resources
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply import engine as apply
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
+    backend as resources,
+)
 
 HERE = Path(__file__).parent
 LOAD = HERE / "load.py"

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "collections"), str(Path(__file__).parent)]
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import API_VERSIONS
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import API_VERSIONS
 
 
 @pytest.fixture(scope="session")

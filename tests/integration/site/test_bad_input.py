@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from runs import catalogue, playbook
-from written import difference, fingerprint
+
+from .runs import catalogue, playbook
+from .written import difference, fingerprint
 
 
 def edited(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from kube_proxy import FaultProxy
-from runs import playbook
+from ...faults.kube_proxy import FaultProxy
+from .runs import playbook
 
 
 def test_a_mesh_without_changes_costs_one_list_per_kind(admin, kinds, tmp_path):

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from runs import Run, playbook
-from written import difference, fingerprint
+
+from .runs import Run, playbook
+from .written import difference, fingerprint
 
 KUBECTL = "kubectl-patch"
 ROUTES = ("networking.istio.io/v1", "VirtualService", "frontend-routes", "ecommerce")

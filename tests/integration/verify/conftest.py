@@ -13,11 +13,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "collections"))
 # Imported here, with the path just set: pytest-ansible puts its own loader in between later.
 import ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue
 import ansible_collections.servicemesh.istio.plugins.module_utils.model.expectations
-import ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation
+import ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.prove
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 

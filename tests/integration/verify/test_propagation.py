@@ -6,9 +6,9 @@ import copy
 import time
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.expectations import expectations
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation import prove
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import expectations
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.prove import prove
 
 NETWORKING = "networking.istio.io/v1"
 

@@ -13,11 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 PROBES = "app.kubernetes.io/component=verify-probe"
 PROGRAM = """
-import json, os, sys
-sys.path.insert(0, sys.argv[1])
+import json, sys
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import verify
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(json.loads(sys.stdin.read()))
 result = verify.run(checked.validated_parameters, Context())
 print(json.dumps({"status": result["status"], "problems": result["problems"]}))
@@ -31,8 +30,11 @@ def start(kubeconfig, raw):
         "probe_image": "lab.local/service:1",
         "checks": ["plaintext"],
     }
-    command = [sys.executable, "-c", PROGRAM, str(ROOT / "collections")]
-    running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", PROGRAM]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
+    running = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     running.stdin.write(json.dumps(arguments))
     running.stdin.close()
     return running

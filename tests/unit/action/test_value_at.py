@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import (
-    BackendAction,
-    value_at,
-)
+from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import BackendAction, value_at
 
 VARIABLES = {
     "istio_version": "9.9.9",

@@ -11,26 +11,29 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     InputError,
     MeshError,
     RefusedError,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.release import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import (
-    canary,
-    canary_info,
-    canary_kit,
-    canary_preflight,
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    assembly as canary_kit,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_measure import Baseline
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.context import Context
-from canary_fakes import NAMESPACE, SERVICE, FakeMeter, FakeProver, Killed, Shop, Switch
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    preflight as canary_preflight,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Baseline
+
+from .fakes import NAMESPACE, SERVICE, FakeMeter, FakeProver, Killed, Shop, Switch
 
 CATALOGUE = {
     "mesh_name": "shop",

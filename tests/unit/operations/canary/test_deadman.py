@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_machine as machine
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import deadman_script as script
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_deadman import Deadman
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_objects import fence_of
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_ports import FencedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_run import Run
-from canary_fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch, json_patch
-from test_machine import NOTES
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    deadman_script as script,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    state_machine as machine,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.deadman import Deadman
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
+
+from .fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch, json_patch
+from .test_state_machine import NOTES
 
 WISH = {"image": "python", "service_account": "deadman", "image_pull_secrets": []}
 

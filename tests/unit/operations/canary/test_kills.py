@@ -15,14 +15,17 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_machine as machine
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_objects import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    state_machine as machine,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     Shape,
     fence_of,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_run import Run
-from canary_fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
-from test_machine import NOTES
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
+
+from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from .test_state_machine import NOTES
 
 LEGAL_SHARES = {0, 10, 50, 100}
 OWN = {

@@ -8,21 +8,24 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import canary_machine as machine
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_objects import (
-    ForeignRoutes,
-    Shape,
-    check_sums,
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    state_machine as machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_ports import FencedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary_proof import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import (
     ProxyProver,
     certificate_fault,
     expected_splits,
     held_splits,
 )
-from canary_fakes import NAMESPACE, SERVICE, FakeClock, Listing, Shop, Switch
-from test_machine import NOTES
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
+    ForeignRoutes,
+    Shape,
+    check_sums,
+)
+
+from .fakes import NAMESPACE, SERVICE, FakeClock, Listing, Shop, Switch
+from .test_state_machine import NOTES
 
 HOST = "product.shop.svc.cluster.local"
 

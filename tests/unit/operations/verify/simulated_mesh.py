@@ -12,11 +12,20 @@ from types import SimpleNamespace
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.edges import decide, service_edges
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.render import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import verify_mtls, verify_pods
-from verify_builders import item, pod
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import (
+    decide,
+    service_edges,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
+    injection as verify_pods,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
+    mtls as verify_mtls,
+)
+
+from .builders import item, pod
 
 RAW: dict[str, Any] = {
     "mesh_name": "shop",

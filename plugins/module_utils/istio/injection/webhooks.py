@@ -1,0 +1,273 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which injector a pod meets at its creation: Istio's webhook selectors and policy, evaluated offline.
+
+Nothing here knows the names of revisions or tags. The ``MutatingWebhookConfiguration`` objects of the cluster
+are the only truth, because tags, deactivated injectors and ``enableNamespacesByDefault`` exist nowhere else
+(Istio manifests/charts/istio-control/istio-discovery/templates/mutatingwebhook.yaml, revision-tags-mwc.yaml).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...errors import MeshError
+
+INJECT_KEY = "sidecar.istio.io/inject"
+REVISION_KEY = "istio.io/rev"
+TAG_KEY = "istio.io/tag"
+NAMESPACE_NAME_KEY = "kubernetes.io/metadata.name"
+WEBHOOK_SUFFIX = "sidecar-injector.istio.io"
+# Istio pkg/kube/inject/initializer.go, IgnoredNamespaces.
+SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
+# Istio pkg/kube/inject/inject.go, KnownImageTypes.
+KNOWN_VARIANTS = ("distroless", "debug")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Injector:
+    """One webhook that injects proxies.
+
+    :param configuration: name of its ``MutatingWebhookConfiguration``.
+    :param revision: revision whose istiod answers (``default`` for an installation without revision).
+    :param tag: the revision tag this webhook stands for, or ``""``.
+    :param service: ``(namespace, name)`` of the istiod Service it calls, or None for a URL.
+    :param trusted: whether the API server already has a CA bundle to call it with.
+    """
+
+    configuration: str
+    webhook: str
+    revision: str
+    tag: str
+    service: tuple[str, str] | None
+    trusted: bool
+    fails_closed: bool
+    namespace_selector: Mapping[str, Any]
+    object_selector: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InjectorSettings:
+    """What an injector gives: the parts of ConfigMap ``istio-sidecar-injector[-REVISION]`` that decide.
+
+    :param image: ``values.global.proxy.image``; with a slash it is a whole image reference.
+    :param variant: image type of meshConfig's default proxy configuration, else ``values.global.variant``.
+    """
+
+    enabled: bool
+    never: tuple[Mapping[str, Any], ...]
+    always: tuple[Mapping[str, Any], ...]
+    hub: str
+    tag: str
+    image: str
+    variant: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a pod would get if it were created now.
+
+    :param inject: whether it gets a proxy. :param why: the reason when it does not.
+    :param image: image of the proxy, or ``""`` when it cannot be predicted.
+    :param injectors: the webhooks it meets; more than one revision among them is a broken installation.
+    """
+
+    inject: bool
+    why: str = ""
+    revision: str = ""
+    image: str = ""
+    injectors: tuple[Injector, ...] = ()
+
+    @property
+    def conflict(self) -> str:
+        """The configurations that compete for the pod, or ``""``."""
+        if len({injector.revision for injector in self.injectors}) < 2:
+            return ""
+        return ", ".join(sorted({injector.configuration for injector in self.injectors}))
+
+
+def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Whether a Kubernetes LabelSelector selects ``labels``. An empty or missing selector selects everything.
+
+    Source: k8s.io/apimachinery pkg/apis/meta/v1/helpers.go, LabelSelectorAsSelector.
+    """
+    if not selector:
+        return True
+    wanted = selector.get("matchLabels") or {}
+    if any(labels.get(key) != value for key, value in wanted.items()):
+        return False
+    return all(_expression_holds(expression, labels) for expression in selector.get("matchExpressions") or ())
+
+
+def _expression_holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    key, operator = str(expression["key"]), str(expression["operator"])
+    values = expression.get("values") or ()
+    if operator == "In":
+        return labels.get(key) in values
+    if operator == "NotIn":
+        return labels.get(key) not in values
+    if operator == "Exists":
+        return key in labels
+    if operator == "DoesNotExist":
+        return key not in labels
+    raise MeshError(f"a webhook selector uses the unknown operator {operator!r} on {key}")
+
+
+def parse_injectors(configurations: Iterable[Mapping[str, Any]]) -> tuple[Injector, ...]:
+    """All injecting webhooks in ``configurations`` (MutatingWebhookConfiguration objects), sorted by name."""
+    found: list[Injector] = []
+    for configuration in configurations:
+        metadata = configuration["metadata"]
+        labels = metadata.get("labels") or {}
+        for webhook in configuration.get("webhooks") or ():
+            if not str(webhook.get("name", "")).endswith(WEBHOOK_SUFFIX) or not _is_asked_for_pods(webhook):
+                continue
+            client = webhook.get("clientConfig") or {}
+            service = client.get("service")
+            found.append(
+                Injector(
+                    configuration=metadata["name"],
+                    webhook=webhook["name"],
+                    revision=labels.get(REVISION_KEY, "default") or "default",
+                    tag=labels.get(TAG_KEY, ""),
+                    service=(service["namespace"], service["name"]) if service else None,
+                    # A URL may use a certificate that the API server trusts anyway.
+                    trusted=bool(client.get("caBundle")) or not service,
+                    fails_closed=webhook.get("failurePolicy", "Fail") == "Fail",
+                    namespace_selector=webhook.get("namespaceSelector") or {},
+                    object_selector=webhook.get("objectSelector") or {},
+                )
+            )
+    return tuple(sorted(found, key=lambda injector: (injector.configuration, injector.webhook)))
+
+
+def _is_asked_for_pods(webhook: Mapping[str, Any]) -> bool:
+    return any(
+        {"CREATE", "*"} & set(rule.get("operations") or ())
+        and {"pods", "*"} & set(rule.get("resources") or ())
+        for rule in webhook.get("rules") or ()
+    )
+
+
+def injectors_for(
+    injectors: Sequence[Injector],
+    namespace: str,
+    namespace_labels: Mapping[str, str],
+    pod_labels: Mapping[str, str],
+) -> list[Injector]:
+    """The webhooks that a pod with ``pod_labels`` meets in a namespace with ``namespace_labels``."""
+    labels = {NAMESPACE_NAME_KEY: namespace, **namespace_labels}
+    return [
+        injector
+        for injector in injectors
+        if matches(injector.namespace_selector, labels) and matches(injector.object_selector, pod_labels)
+    ]
+
+
+def parse_settings(
+    config_map: Mapping[str, Any], mesh_config: Mapping[str, Any] | None = None
+) -> InjectorSettings:
+    """Settings out of an injector ConfigMap.
+
+    :param config_map: the ConfigMap with ``data.config`` (YAML) and ``data.values`` (JSON).
+    :param mesh_config: the parsed ``data.mesh`` of ConfigMap ``istio[-REVISION]``: the default image type.
+    """
+    import yaml
+
+    data = config_map.get("data") or {}
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    config = yaml.load(data.get("config") or "{}", Loader=loader) or {}  # noqa: S506  # a safe loader, by name
+    values = json.loads(data.get("values") or "{}")
+    proxy_globals = values.get("global") or {}
+    default_image = ((mesh_config or {}).get("defaultConfig") or {}).get("image") or {}
+    return InjectorSettings(
+        enabled=config.get("policy", "enabled") == "enabled",
+        never=tuple(selector for selector in config.get("neverInjectSelector") or () if selector),
+        always=tuple(selector for selector in config.get("alwaysInjectSelector") or () if selector),
+        hub=str(proxy_globals.get("hub") or ""),
+        tag=str(proxy_globals.get("tag") or ""),
+        image=str((proxy_globals.get("proxy") or {}).get("image") or "proxyv2"),
+        variant=str(default_image.get("imageType") or proxy_globals.get("variant") or ""),
+    )
+
+
+def refusal(
+    settings: InjectorSettings | None,
+    namespace: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    host_network: bool,
+) -> str:
+    """Why istiod would leave this pod alone although its webhook was called; ``""`` when it injects.
+
+    Source: Istio pkg/kube/inject/inject.go, injectRequired.
+    """
+    if host_network:
+        return "hostNetwork: the redirection would change the node's network"
+    if namespace in SYSTEM_NAMESPACES:
+        return f"namespace {namespace} is never injected"
+    opted_by = "label" if INJECT_KEY in labels else "annotation"
+    opted = labels.get(INJECT_KEY, annotations.get(INJECT_KEY, ""))
+    if opted == "false":
+        return f"opted out by the {opted_by} {INJECT_KEY}=false"
+    if opted == "true" or settings is None:
+        return ""
+    if any(matches(selector, labels) for selector in settings.never):
+        return "a neverInjectSelector of the injector matches it"
+    if settings.enabled or any(matches(selector, labels) for selector in settings.always):
+        return ""
+    return "the injector's policy is disabled and the pod does not ask for a proxy"
+
+
+def proxy_image(settings: InjectorSettings, annotations: Mapping[str, str]) -> str:
+    """The image that the injector writes into a pod with ``annotations``.
+
+    Source: Istio files/injection-template.yaml (an override counts only with a slash in it) and
+    pkg/kube/inject/inject.go, proxyImageURL and updateImageTypeIfPresent.
+    """
+    override = annotations.get("sidecar.istio.io/proxyImage", settings.image)
+    if "/" in override:
+        return override
+    variant = annotations.get("sidecar.istio.io/proxyImageType", settings.variant)
+    return f"{settings.hub}/{settings.image}:{_tag_of(settings.tag, variant)}"
+
+
+def _tag_of(tag: str, variant: str) -> str:
+    if not variant:
+        return tag
+    for known in KNOWN_VARIANTS:
+        if tag.endswith(f"-{known}"):
+            tag = tag[: -len(known) - 1]
+            break
+    return tag if variant == "default" else f"{tag}-{variant}"
+
+
+def expectation(
+    injectors: Sequence[Injector],
+    settings: Mapping[str, InjectorSettings],
+    *,
+    namespace: str,
+    namespace_labels: Mapping[str, str],
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    host_network: bool,
+) -> Expectation:
+    """What a pod with these properties would get now.
+
+    :param settings: by revision; a revision that is missing here gets no image prediction.
+    """
+    asked = tuple(injectors_for(injectors, namespace, namespace_labels, labels))
+    if not asked:
+        why = refusal(None, namespace, labels, annotations, host_network)
+        return Expectation(inject=False, why=why or "no injector selects it")
+    revision = asked[0].revision
+    known = settings.get(revision)
+    why = refusal(known, namespace, labels, annotations, host_network)
+    if why:
+        return Expectation(inject=False, why=why, revision=revision, injectors=asked)
+    image = proxy_image(known, annotations) if known else ""
+    return Expectation(inject=True, revision=revision, image=image, injectors=asked)

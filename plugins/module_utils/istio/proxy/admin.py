@@ -1,0 +1,84 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a proxy holds, asked of its own admin interface.
+
+``pilot-agent request`` inside the proxy's container is the only way in that needs no port-forward and no
+shell: distroless images have none.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ...errors import ApiError
+from ..workloads import PROXY_CONTAINER
+from .running import RunningProxy
+
+LISTENERS = "dynamic_listeners"
+ROUTES = "dynamic_route_configs"
+CLUSTERS = "dynamic_active_clusters"
+
+
+class ExecResult(Protocol):
+    """What a command left behind."""
+
+    @property
+    def stdout(self) -> str: ...
+    @property
+    def stderr(self) -> str: ...
+    @property
+    def returncode(self) -> int: ...
+
+
+class Executor(Protocol):
+    """The part of the Kubernetes client that runs commands in containers."""
+
+    def exec(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = ...
+    ) -> ExecResult:
+        """Runs ``command``; a returncode other than 0 is no exception."""
+
+
+def admin_get(client: Executor, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
+    """GET of Envoy's admin interface, such as ``certs`` or ``stats?filter=...``.
+
+    :raises ApiError: no right to exec, the pod is gone, or the proxy does not answer.
+    """
+    command = ["pilot-agent", "request", "GET", path]
+    result = client.exec(proxy.namespace, proxy.pod, PROXY_CONTAINER, command, timeout=timeout)
+    if result.returncode != 0:
+        cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
+        raise ApiError(
+            f"the proxy of pod {proxy} did not answer: {cause[-1][:200]}",
+            reason="Exec",
+            subject=f"Pod {proxy}",
+        )
+    return result.stdout
+
+
+def config_dump(
+    client: Executor, proxy: RunningProxy, resource: str, name_regex: str = "", timeout: float = 15.0
+) -> list[dict[str, Any]]:
+    """The entries of one kind of configuration, in Envoy's JSON form.
+
+    :param resource: ``LISTENERS``, ``ROUTES`` or ``CLUSTERS``.
+    :param name_regex: RE2 expression that the whole name must match; empty for all.
+    :raises ApiError: as ``admin_get``; also an answer that is not a dump.
+    """
+    query = {"resource": resource, **({"name_regex": name_regex} if name_regex else {})}
+    text = admin_get(client, proxy, f"config_dump?{urllib.parse.urlencode(query)}", timeout)
+    if not text.strip():  # Envoy answers with nothing at all when the resource has no entry
+        return []
+    try:
+        configs = json.loads(text).get("configs", [])
+    except (ValueError, AttributeError) as error:
+        raise ApiError(
+            f"the proxy of pod {proxy} answered with something else than a configuration dump",
+            reason="Exec",
+            subject=f"Pod {proxy}",
+        ) from error
+    return [entry for entry in configs if isinstance(entry, dict)]

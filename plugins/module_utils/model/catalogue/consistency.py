@@ -1,0 +1,195 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules between the parts of a catalogue: names that must exist, things that must not clash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...errors import nearest
+from .mesh import Catalogue, Gateway, Server, all_callers
+from .reader import Problems
+from .safety import check_service
+from .services import Caller, Exposure, Service
+
+
+def check_consistency(catalogue: Catalogue, problems: Problems) -> None:
+    """Notes every fault that only shows when the whole catalogue is known."""
+    _check_duplicates(catalogue, problems)
+    _check_hosts(catalogue, problems)
+    for service in catalogue.services:
+        check_service(service, catalogue, problems)
+        _check_callers(service, catalogue, problems)
+        for exposure in service.exposed:
+            _check_exposure(exposure, catalogue, problems)
+    _check_exposure_clashes(catalogue, problems)
+    _check_external(catalogue, problems)
+
+
+def _twice(
+    entries: Iterable[tuple[object, str]], what: str, problems: Problems, rule: str = "duplicate"
+) -> None:
+    """``entries`` are (key, variable path); each key but the first of its kind is a fault."""
+    seen: dict[object, str] = {}
+    for key, where in entries:
+        if key in seen:
+            problems.add(where, f"{what} is already used by {seen[key]}", rule)
+        else:
+            seen[key] = where
+
+
+def _check_duplicates(catalogue: Catalogue, problems: Problems) -> None:
+    services = [service for service in catalogue.services if service.name]
+    first: dict[str, str] = {}
+    for service in services:
+        earlier = first.setdefault(service.key, service.where)
+        if earlier != service.where:
+            message = f"{service.key} is already defined by {earlier}"
+            problems.add(f"{service.where}.name", message, "duplicate")
+    _twice(
+        (
+            (f"{item.namespace}/{sorted(item.labels.items())}", f"{item.where}.labels")
+            for item in services
+            if item.labels
+        ),
+        "the selector of these pods",
+        problems,
+        "selector-clash",
+    )
+    gateways = ((item.name, f"{item.where}.name") for item in catalogue.gateways if item.name)
+    _twice(gateways, "the name", problems)
+    externals = (
+        (f"{item.namespace}/{item.name}", f"{item.where}.name") for item in catalogue.external_services
+    )
+    _twice(externals, "the name", problems)
+
+
+def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
+    """A host may be served once per gateway workload; Envoy would merge or drop the second silently."""
+    by_workload: dict[str, list[tuple[Gateway, Server]]] = {}
+    for gateway in catalogue.gateways:
+        workload = f"{gateway.workload_namespace} {sorted(gateway.selector.items())}"
+        by_workload.setdefault(workload, []).extend((gateway, server) for server in gateway.servers)
+    for servers in by_workload.values():
+        _twice(
+            ((item.host, f"{item.where}.host") for _unused, item in servers if item.host),
+            "the host",
+            problems,
+        )
+        secure = {item.port: item.where for _unused, item in servers if item.certificate}
+        plain = {item.port: item for _unused, item in servers if not item.certificate}
+        plain |= {
+            item.http_port: item for _unused, item in servers if item.certificate and item.https_redirect
+        }
+        for port in sorted(secure.keys() & plain.keys()):
+            problems.add(
+                plain[port].where, f"port {port} serves HTTPS for {secure[port]} as well", "port-clash"
+            )
+
+
+def _check_caller_name(caller: Caller, catalogue: Catalogue, problems: Problems) -> None:
+    if caller.service and not catalogue.service(caller.service, caller.namespace):
+        elsewhere = sorted(item.namespace for item in catalogue.services if item.name == caller.service)
+        hint = nearest(caller.service, [item.name for item in catalogue.services])
+        if elsewhere:
+            hint = f"; there is one in {', '.join(elsewhere)}"
+        message = f"no service {caller.service!r} in namespace {caller.namespace}{hint}"
+        problems.add(f"{caller.where}.service", message, "unknown-service")
+    if caller.gateway and not catalogue.gateway(caller.gateway):
+        hint = nearest(caller.gateway, [item.name for item in catalogue.gateways])
+        problems.add(f"{caller.where}.gateway", f"no gateway {caller.gateway!r}{hint}", "unknown-gateway")
+    if caller.principal:
+        domain = caller.principal.split("/")[0]
+        known = (catalogue.trust_domain, *catalogue.trust_domain_aliases)
+        if domain not in known:
+            message = f"the trust domain {domain!r} is not {' or '.join(known)}"
+            problems.add(f"{caller.where}.principal", message, "trust-domain")
+
+
+def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -> None:
+    for caller in all_callers(service):
+        _check_caller_name(caller, catalogue, problems)
+    edges = (
+        (
+            (
+                item.service,
+                item.namespace,
+                item.principal,
+                item.gateway,
+                item.methods,
+                item.paths,
+                item.ports,
+            ),
+            item.where,
+        )
+        for item in service.callers
+    )
+    _twice(edges, "the same edge", problems)
+    ports = {port.name: port for port in service.ports}
+    for caller in service.callers:
+        for name in caller.ports:
+            if name not in ports:
+                hint = nearest(name, list(ports))
+                problems.add(
+                    f"{caller.where}.ports", f"{service.name} has no port {name!r}{hint}", "unknown-port"
+                )
+        chosen = [ports[name] for name in caller.ports if name in ports] or list(ports.values())
+        if (caller.methods or caller.paths) and chosen and not any(port.is_http for port in chosen):
+            message = "methods and paths exist on HTTP ports only; on TCP the rule would never match"
+            problems.add(caller.where, message, "http-only")
+
+
+def _check_exposure(exposure: Exposure, catalogue: Catalogue, problems: Problems) -> None:
+    if not exposure.gateway or not exposure.host:
+        return
+    gateway = catalogue.gateway(exposure.gateway)
+    if gateway is None:
+        hint = nearest(exposure.gateway, [item.name for item in catalogue.gateways])
+        problems.add(f"{exposure.where}.gateway", f"no gateway {exposure.gateway!r}{hint}", "unknown-gateway")
+    elif not server_for(gateway, exposure.host):
+        hosts = ", ".join(server.host for server in gateway.servers)
+        problems.add(
+            f"{exposure.where}.host",
+            f"gateway {gateway.name} serves {hosts}, not {exposure.host}",
+            "unknown-host",
+        )
+
+
+def server_for(gateway: Gateway, host: str) -> Server | None:
+    """The server of a gateway that takes ``host``: the exact one, else a wildcard one."""
+    exact = next((server for server in gateway.servers if server.host == host), None)
+    wildcards = (
+        item for item in gateway.servers if item.host.startswith("*.") and host.endswith(item.host[1:])
+    )
+    return exact or max(wildcards, key=lambda item: len(item.host), default=None)
+
+
+def _check_exposure_clashes(catalogue: Catalogue, problems: Problems) -> None:
+    entries = (
+        ((item.gateway, item.host, item.path, item.exact), item.where)
+        for service in catalogue.services
+        for item in service.exposed
+        if item.host
+    )
+    _twice(entries, "this path of the host", problems)
+
+
+def _check_external(catalogue: Catalogue, problems: Problems) -> None:
+    hosts = [
+        (f"{external.namespace} {host}", f"{external.where}.hosts")
+        for external in catalogue.external_services
+        for host in external.hosts
+    ]
+    _twice(hosts, "the host", problems)
+    inside = f".svc.{catalogue.cluster_domain}"
+    for external in catalogue.external_services:
+        for host in external.hosts:
+            if host.endswith(inside):
+                problems.add(
+                    f"{external.where}.hosts", f"{host} is a service of the cluster", "external-host"
+                )
+        for caller in external.callers:
+            _check_caller_name(caller, catalogue, problems)
+        if external.via_egress_gateway and catalogue.egress_gateway is None:
+            problems.add(f"{external.where}.via", "needs mesh_egress_gateway", "egress-gateway")

@@ -1,0 +1,234 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads ``mesh_*`` variables into a :class:`~.mesh.Catalogue`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .consistency import check_consistency
+from .mesh import Catalogue, EgressGateway, MetricTags, RateLimitService, Telemetry
+from .reader import Problems, Reader
+from .readers.external import read_external_service
+from .readers.gateway import InstalledGateway, read_gateway, read_installed_gateways
+from .readers.service import Defaults, read_service
+from .values import DOMAIN, EGRESS_HOST, HOST, LABEL, SERVICE_ACCOUNT, TEXT
+
+MODES = ("STRICT", "PERMISSIVE", "DISABLE")
+OUTBOUND = ("REGISTRY_ONLY", "ALLOW_ANY")
+METRICS = (
+    "ALL_METRICS",
+    "REQUEST_COUNT",
+    "REQUEST_DURATION",
+    "REQUEST_SIZE",
+    "RESPONSE_SIZE",
+    "TCP_OPENED_CONNECTIONS",
+    "TCP_CLOSED_CONNECTIONS",
+    "TCP_SENT_BYTES",
+    "TCP_RECEIVED_BYTES",
+    "GRPC_REQUEST_MESSAGES",
+    "GRPC_RESPONSE_MESSAGES",
+)
+
+BOUNDED_EXPRESSIONS = frozenset(
+    {
+        "request.method",
+        "request.protocol",
+        "request.scheme",
+        "response.code",
+        "response.grpc_status",
+        "connection.mtls",
+        "destination.port",
+        "xds.cluster_name",
+        "xds.route_name",
+    }
+)
+"""Attributes with few values. A metric tag from a path, a user or an address would grow without bound."""
+
+CATALOGUE_KEYS = (
+    "mesh_name",
+    "mesh_namespace",
+    "mesh_root_namespace",
+    "mesh_mtls_mode",
+    "mesh_outbound",
+    "mesh_trust_domain",
+    "mesh_trust_domain_aliases",
+    "mesh_cluster_domain",
+    "mesh_default_deny",
+    "mesh_sidecar_hosts",
+    "mesh_gateways",
+    "mesh_services",
+    "mesh_external_services",
+    "mesh_egress_gateway",
+    "mesh_telemetry",
+    "mesh_rate_limit_service",
+    "istio_gateways",
+)
+"""The variables that describe a mesh, in the order of the documentation."""
+
+ROLE_SETTINGS = (
+    "mesh_check",
+    "mesh_connection",
+    "mesh_extension_providers",
+    "mesh_istioctl_path",
+    "mesh_prometheus",
+    "mesh_prune",
+    "mesh_releases",
+    "mesh_render_directory",
+    "mesh_repair_split",
+    "mesh_resource_paths",
+    "mesh_strict_guard",
+    "mesh_strict_guard_window",
+    "mesh_wait",
+    "mesh_wait_timeout",
+)
+"""Variables of role ``mesh`` that may stand in the same file and describe no object."""
+
+
+def parse_catalogue(raw: Mapping[str, Any]) -> Catalogue:
+    """Reads and checks a catalogue.
+
+    :param raw: the variables of ``CATALOGUE_KEYS``, plain YAML values; ``ROLE_SETTINGS`` are ignored.
+    :raises InputError: with every problem at once; ``where`` is the variable path.
+    """
+    problems = Problems()
+    catalogue = _read(Reader(raw, "", problems))
+    check_consistency(catalogue, problems)
+    problems.check(raw)
+    return catalogue
+
+
+def _read(reader: Reader) -> Catalogue:
+    for name in ROLE_SETTINGS:
+        reader.value(name)
+    namespace = reader.text("mesh_namespace", LABEL, default="default")
+    defaults = Defaults(
+        namespace=namespace,
+        trust_domain=reader.text("mesh_trust_domain", DOMAIN, default="cluster.local"),
+        cluster_domain=reader.text("mesh_cluster_domain", DOMAIN, default="cluster.local"),
+    )
+    installed = read_installed_gateways(reader)
+    catalogue = Catalogue(
+        name=reader.text("mesh_name", LABEL),
+        namespace=namespace,
+        root_namespace=reader.text("mesh_root_namespace", LABEL, default="istio-system"),
+        mtls_mode=reader.choice("mesh_mtls_mode", MODES, default="STRICT"),
+        outbound=reader.choice("mesh_outbound", OUTBOUND, default="REGISTRY_ONLY"),
+        trust_domain=defaults.trust_domain,
+        trust_domain_aliases=reader.texts("mesh_trust_domain_aliases", DOMAIN),
+        cluster_domain=defaults.cluster_domain,
+        default_deny=reader.boolean("mesh_default_deny", default=True),
+        sidecar_hosts=reader.texts("mesh_sidecar_hosts", EGRESS_HOST, default=("istio-system/*",)),
+        services=tuple(read_service(item, defaults) for item in reader.sections("mesh_services")),
+        gateways=tuple(read_gateway(item, defaults, installed) for item in reader.sections("mesh_gateways")),
+        external_services=tuple(
+            read_external_service(item, defaults) for item in reader.sections("mesh_external_services")
+        ),
+        egress_gateway=_egress_gateway(
+            _optional(reader, "mesh_egress_gateway"), defaults, installed, reader.problems
+        ),
+        telemetry=_telemetry(_optional(reader, "mesh_telemetry")),
+        rate_limit_service=_rate_limit_service(_optional(reader, "mesh_rate_limit_service")),
+    )
+    reader.finish()
+    return catalogue
+
+
+def _optional(reader: Reader, key: str) -> Reader | None:
+    """A section that may be absent or empty, as in a role's defaults."""
+    return None if reader.value(key) == {} else reader.section(key)
+
+
+def _egress_gateway(
+    reader: Reader | None,
+    defaults: Defaults,
+    installed: Mapping[str, InstalledGateway],
+    problems: Problems,
+) -> EgressGateway | None:
+    """``mesh_egress_gateway``; without it the one gateway of ``istio_gateways`` that is marked ``egress``."""
+    marked = [gateway for gateway in installed.values() if gateway.egress]
+    if reader is None:
+        if len(marked) != 1:
+            return None
+        reader = Reader({"workload": marked[0].name}, "mesh_egress_gateway", problems)
+    name = reader.maybe_text("workload", LABEL)
+    known = installed.get(name or "")
+    if name and known is None:
+        reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
+    namespace = reader.text("workload_namespace", LABEL, default=known.namespace if known else None)
+    account = reader.text(
+        "service_account", SERVICE_ACCOUNT, default=known.service_account if known else None
+    )
+    service = reader.text("service", LABEL, default=known.name if known else None)
+    selector = reader.labels("selector", default=known.labels if known else None)
+    if not selector and not reader.has("selector"):
+        reader.fault("selector", "is required", "required")
+    gateway = EgressGateway(
+        host=f"{service}.{namespace}.svc.{defaults.cluster_domain}",
+        port=reader.integer("port", 1, 65535, default=443),
+        workload_namespace=namespace,
+        service_account=account,
+        principal=defaults.principal(namespace, account),
+        selector=selector,
+    )
+    reader.finish()
+    return gateway
+
+
+def _telemetry(reader: Reader | None) -> Telemetry | None:
+    if reader is None:
+        return None
+    telemetry = Telemetry(
+        access_log=reader.choice("access_log", ("errors", "all", "none"))
+        if reader.has("access_log")
+        else None,
+        access_log_provider=reader.text("access_log_provider", TEXT, default="envoy"),
+        trace_sampling_percent=reader.maybe_number("trace_sampling_percent", 0, 100),
+        tracing_provider=reader.maybe_text("tracing_provider", TEXT),
+        metrics=_metrics(reader.section("metrics")),
+    )
+    reader.finish()
+    return telemetry
+
+
+def _metrics(reader: Reader | None) -> MetricTags | None:
+    if reader is None:
+        return None
+    added: dict[str, str] = {}
+    table = reader.section("add_tags")
+    for tag, expression in (table.raw() if table else {}).items():
+        if expression not in BOUNDED_EXPRESSIONS:
+            reader.fault(
+                "add_tags",
+                f"{tag} takes its value from {expression!r}, whose values may be unbounded; allowed are "
+                + ", ".join(sorted(BOUNDED_EXPRESSIONS)),
+                "metric-cardinality",
+            )
+        else:
+            added[tag] = str(expression)
+    metrics = MetricTags(
+        provider=reader.text("provider", TEXT, default="prometheus"),
+        remove=reader.texts("remove_tags", TEXT),
+        add=added,
+        disabled=reader.choices("disabled", METRICS),
+    )
+    if not (metrics.remove or metrics.add or metrics.disabled):
+        reader.fault("", "changes nothing: give remove_tags, add_tags or disabled", "empty")
+    reader.finish()
+    return metrics
+
+
+def _rate_limit_service(reader: Reader | None) -> RateLimitService | None:
+    if reader is None:
+        return None
+    service = RateLimitService(
+        host=reader.text("host", HOST),
+        port=reader.integer("port", 1, 65535, default=8081),
+        namespace=reader.text("namespace", LABEL),
+        timeout=reader.duration("timeout") or "100ms",
+        deny_on_failure=reader.boolean("deny_on_failure", default=False),
+    )
+    reader.finish()
+    return service

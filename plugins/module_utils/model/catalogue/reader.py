@@ -1,0 +1,297 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads one mapping of the catalogue: types, ranges, unknown keys. Collects every problem, raises none.
+
+A method that meets a bad value notes the problem under the exact variable path and returns a harmless
+stand-in, so that the rest of the catalogue is still checked and the user sees all faults in one run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import InputError, Problem, nearest
+from .values import DURATION, Check, label_key_fault, label_value_fault
+
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_ENTRY = re.compile(r"(\w+)\[(\d+)\]")
+
+
+class Problems:
+    """The faults found so far, in the order in which they were met."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, where: str, message: str, rule: str) -> None:
+        """Notes one fault; the same fault at the same place counts once."""
+        problem = Problem(where, message, rule)
+        if problem not in self._found:
+            self._found.append(problem)
+
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """Everything noted so far."""
+        return tuple(self._found)
+
+    def check(self, raw: Mapping[str, Any] | None = None) -> None:
+        """:raises InputError: with all problems, when there is one. ``raw`` tells the names of entries."""
+        if self._found:
+            raise InputError(
+                [
+                    dataclasses.replace(found, resource=_name_in(raw or {}, found.where))
+                    for found in self._found
+                ]
+            )
+
+
+def _name_in(raw: Mapping[str, Any], where: str) -> str:
+    """The name of the entry of a top-level list in which a path lies: nobody counts to mesh_services[17]."""
+    found = _ENTRY.match(where)
+    entries = raw.get(found[1]) if found else None
+    if found is None or not isinstance(entries, Sequence) or isinstance(entries, str):
+        return ""
+    index = int(found[2])
+    entry = entries[index] if index < len(entries) else None
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def kind_of(value: Any) -> str:
+    """The word a person uses for the type of a YAML value."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, Sequence) else type(value).__name__
+
+
+class Reader:
+    """One mapping of the catalogue.
+
+    :param raw: the mapping as it came out of YAML. :param where: its variable path.
+    :param problems: collects the faults.
+    """
+
+    def __init__(self, raw: Any, where: str, problems: Problems) -> None:
+        self.where = where
+        self.problems = problems
+        self._known: set[str] = set()
+        self._raw: dict[str, Any] = {}
+        if isinstance(raw, Mapping):
+            self._raw = {str(key): value for key, value in raw.items()}
+        else:
+            problems.add(where, f"is {kind_of(raw)}, not a mapping", "type")
+
+    def path(self, key: str) -> str:
+        """The variable path of ``key``."""
+        if not self.where:
+            return key
+        return f"{self.where}[{key}]" if key.isdigit() else f"{self.where}.{key}"
+
+    def fault(self, key: str, message: str, rule: str) -> None:
+        """Notes a problem with ``key`` (the mapping itself when ``key`` is empty)."""
+        self.problems.add(self.path(key) if key else self.where, message, rule)
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` is given and not null."""
+        self._known.add(key)
+        return self._raw.get(key) is not None
+
+    def value(self, key: str) -> Any:
+        """The raw value of ``key``, or ``None``."""
+        self._known.add(key)
+        return self._raw.get(key)
+
+    def _missing(self, key: str) -> None:
+        self.fault(key, "is required", "required")
+
+    # -- scalars ---------------------------------------------------------------------------------------
+
+    def maybe_text(self, key: str, check: Check | None = None) -> str | None:
+        """A string, or ``None`` when it is absent or bad."""
+        value = self.value(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.fault(key, f"is {kind_of(value)}, not a string", "type")
+            return None
+        fault = check.fault(value) if check else ""
+        if check and fault:
+            self.fault(key, fault, check.rule)
+            return None
+        return str(value)
+
+    def text(self, key: str, check: Check | None = None, *, default: str | None = None) -> str:
+        """A string; required when there is no default. ``""`` stands in for a bad one."""
+        if not self.has(key):
+            if default is None:
+                self._missing(key)
+            return default or ""
+        return self.maybe_text(key, check) or ""
+
+    def choice(self, key: str, options: Sequence[str], *, default: str | None = None) -> str:
+        """One of ``options``, exactly as spelled; required when there is no default."""
+        if not self.has(key) and default is not None:
+            return default
+        value = self.text(key)
+        if value and value not in options:
+            self.fault(key, f"is {value!r}, not one of {', '.join(options)}", "choice")
+        return value if value in options else options[0]
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self.value(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.fault(key, f"is {kind_of(value)}, not true or false", "type")
+            return default
+        return value
+
+    def maybe_integer(self, key: str, low: int, high: int) -> int | None:
+        """A whole number between ``low`` and ``high``, or ``None`` when it is absent or bad."""
+        value = self.value(key)
+        if isinstance(value, str) and _WHOLE.fullmatch(value):
+            value = int(value)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.fault(key, f"is {value!r}, not a whole number", "type")
+            return None
+        if not low <= value <= high:
+            self.fault(key, f"is {value}, not within {low} to {high}", "range")
+            return None
+        return value
+
+    def integer(self, key: str, low: int, high: int, *, default: int | None = None) -> int:
+        """A whole number; required when there is no default. ``low`` stands in for a bad one."""
+        if not self.has(key):
+            if default is None:
+                self._missing(key)
+            return low if default is None else default
+        value = self.maybe_integer(key, low, high)
+        return low if value is None else value
+
+    def maybe_number(self, key: str, low: float, high: float) -> float | None:
+        """A number between ``low`` and ``high``, or ``None`` when it is absent or bad."""
+        value = self.value(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.fault(key, f"is {value!r}, not a number", "type")
+            return None
+        if not math.isfinite(value) or not low <= value <= high:
+            self.fault(key, f"is {value}, not within {low:g} to {high:g}", "range")
+            return None
+        return float(value)
+
+    def number(self, key: str, low: float, high: float) -> float:
+        """A required number. ``low`` stands in for a bad one."""
+        if not self.has(key):
+            self._missing(key)
+            return low
+        value = self.maybe_number(key, low, high)
+        return low if value is None else value
+
+    def duration(self, key: str) -> str | None:
+        """A duration such as ``10s``, or ``None`` when it is absent or bad."""
+        return self.maybe_text(key, DURATION)
+
+    # -- collections -----------------------------------------------------------------------------------
+
+    def items(self, key: str) -> list[Any]:
+        """A list, empty when it is absent or bad."""
+        value = self.value(key)
+        if value is None:
+            return []
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            self.fault(key, f"is {kind_of(value)}, not a list", "type")
+            return []
+        return list(value)
+
+    def texts(self, key: str, check: Check | None = None, *, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """A list of distinct strings."""
+        if not self.has(key):
+            return tuple(default)
+        found: list[str] = []
+        for index, value in enumerate(self.items(key)):
+            where = f"{self.path(key)}[{index}]"
+            if not isinstance(value, str):
+                self.problems.add(where, f"is {kind_of(value)}, not a string", "type")
+            elif check and (fault := check.fault(value)):
+                self.problems.add(where, fault, check.rule)
+            elif value in found:
+                self.problems.add(where, f"{value!r} is listed twice", "duplicate")
+            else:
+                found.append(str(value))
+        return tuple(found)
+
+    def choices(self, key: str, options: Sequence[str], *, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """A list of distinct words out of ``options``."""
+        check = Check(
+            "choice",
+            lambda value: "" if value in options else f"{value!r} is not one of {', '.join(options)}",
+        )
+        return self.texts(key, check, default=default)
+
+    def section(self, key: str) -> Reader | None:
+        """A nested mapping, or ``None`` when it is absent."""
+        return Reader(self.value(key), self.path(key), self.problems) if self.has(key) else None
+
+    def sections(self, key: str) -> list[Reader]:
+        """A list of mappings."""
+        return [
+            Reader(item, f"{self.path(key)}[{index}]", self.problems)
+            for index, item in enumerate(self.items(key))
+        ]
+
+    def table(self, key: str) -> dict[str, Reader]:
+        """A mapping of names to mappings; a null entry counts as an empty one."""
+        outer = self.section(key)
+        if outer is None:
+            return {}
+        return {
+            name: Reader(value or {}, outer.path(name), self.problems) for name, value in outer.raw().items()
+        }
+
+    def labels(self, key: str, *, default: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Kubernetes labels, at least one: an empty selector would select everything."""
+        outer = self.section(key)
+        if outer is None:
+            return dict(default or {})
+        found: dict[str, str] = {}
+        for name, value in outer.raw().items():
+            fault = label_key_fault(name) or (
+                label_value_fault(value) if isinstance(value, str) else f"is {kind_of(value)}, not a string"
+            )
+            if fault:
+                outer.fault(name, fault, "label")
+            else:
+                found[name] = str(value)
+        if not outer.raw():
+            self.fault(key, "is empty, which would select every workload", "label")
+        return found
+
+    def raw(self) -> dict[str, Any]:
+        """The mapping itself; every key counts as read."""
+        self._known.update(self._raw)
+        return self._raw
+
+    def finish(self) -> None:
+        """Notes each key that nothing has read, with the nearest name that exists."""
+        for key in self._raw:
+            if key in self._known:
+                continue
+            self.fault(key, f"is not a known key{nearest(key, sorted(self._known))}", "unknown-key")

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads ``mesh_external_services``."""
+
+from __future__ import annotations
+
+from ..mesh import ExternalPort, ExternalService, OriginateTls
+from ..reader import Reader
+from ..values import ADDRESS, HOST, LABEL, TEXT, WILDCARD_HOST, is_address
+from .callers import read_callers
+from .service import Defaults
+from .traffic_policy import read_circuit_breaker, read_connection_pool
+
+PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP", "MONGO", "MYSQL", "REDIS")
+_HTTP = ("HTTP", "HTTP2", "GRPC")
+_STREAM = ("TCP", "MONGO", "MYSQL", "REDIS")
+
+
+def read_external_service(reader: Reader, defaults: Defaults) -> ExternalService:
+    """One entry of ``mesh_external_services``."""
+    hosts = reader.texts("hosts", WILDCARD_HOST)
+    wildcard = any(host.startswith("*") for host in hosts)
+    namespace = reader.text("namespace", LABEL, default=defaults.namespace)
+    external = ExternalService(
+        where=reader.where,
+        name=reader.text("name", LABEL),
+        namespace=namespace,
+        hosts=hosts,
+        ports=tuple(_port(item) for item in reader.sections("ports")),
+        resolution=reader.choice(
+            "resolution", ("DNS", "STATIC", "NONE"), default="NONE" if wildcard else "DNS"
+        ),
+        endpoints=reader.texts("endpoints", ADDRESS),
+        callers=read_callers(reader, namespace, with_requests=False),
+        via_egress_gateway=reader.choice("via", ("sidecar", "egress_gateway"), default="sidecar")
+        == "egress_gateway",
+        originate_tls=_originate(reader.section("originate_tls")),
+        timeout=reader.duration("timeout"),
+        circuit_breaker=read_circuit_breaker(reader.section("circuit_breaker")),
+        connection_pool=read_connection_pool(reader.section("connection_pool")),
+    )
+    _check(external, reader)
+    reader.finish()
+    return external
+
+
+def _port(reader: Reader) -> ExternalPort:
+    number = reader.integer("number", 1, 65535)
+    protocol = reader.choice("protocol", PROTOCOLS)
+    port = ExternalPort(
+        name=reader.text("name", LABEL, default=f"{protocol.lower()}-{number}"),
+        number=number,
+        protocol=protocol,
+        target_port=reader.maybe_integer("target_port", 1, 65535),
+    )
+    reader.finish()
+    return port
+
+
+def _originate(reader: Reader | None) -> OriginateTls | None:
+    if reader is None:
+        return None
+    tls = OriginateTls(
+        sni=reader.maybe_text("sni", HOST),
+        subject_alt_names=reader.texts("subject_alt_names", HOST),
+        ca_certificates=reader.text("ca_certificates", TEXT, default="system"),
+    )
+    reader.finish()
+    return tls
+
+
+def _check(external: ExternalService, reader: Reader) -> None:
+    """Rules of istiod's validator (pkg/config/validation/validation.go, ServiceEntry) and some of our own."""
+    for key, value in (("hosts", external.hosts), ("ports", external.ports), ("callers", external.callers)):
+        if not value:
+            reader.fault(key, "needs at least one entry", "required")
+    for field in ("name", "number"):
+        values = [getattr(port, field) for port in external.ports]
+        for value in sorted({value for value in values if values.count(value) > 1}, key=str):
+            reader.fault("ports", f"two ports have the {field} {value}", "duplicate")
+    _check_resolution(external, reader)
+    _check_http(external, reader)
+    if external.via_egress_gateway:
+        _check_egress(external, reader)
+
+
+def _wildcard(external: ExternalService) -> bool:
+    return any(host.startswith("*") for host in external.hosts)
+
+
+def _check_resolution(external: ExternalService, reader: Reader) -> None:
+    resolution, endpoints = external.resolution, external.endpoints
+    if resolution == "DNS" and _wildcard(external) and not endpoints:
+        message = "DNS cannot resolve a wildcard host without endpoints; use NONE"
+        reader.fault("resolution", message, "resolution")
+    if resolution == "NONE" and endpoints:
+        reader.fault("endpoints", "cannot be given with resolution NONE", "resolution")
+    if resolution == "STATIC" and not endpoints:
+        reader.fault("endpoints", "are required with resolution STATIC", "resolution")
+    if resolution == "STATIC" and not all(is_address(endpoint) for endpoint in endpoints):
+        reader.fault("endpoints", "must be addresses with resolution STATIC; use DNS for names", "resolution")
+    streams = any(port.protocol in _STREAM for port in external.ports)
+    if len(external.hosts) > 1 and resolution != "NONE" and streams:
+        message = "a plain TCP port carries no host name, so only one host can be told apart"
+        reader.fault("hosts", message, "tcp-host")
+
+
+def _check_http(external: ExternalService, reader: Reader) -> None:
+    if not any(port.protocol in _HTTP for port in external.ports):
+        for key in ("originate_tls", "timeout"):
+            if reader.has(key):
+                reader.fault(key, "needs a port of protocol HTTP, HTTP2 or GRPC", "http-only")
+    if (external.originate_tls or external.timeout) and _wildcard(external):
+        reader.fault("hosts", "a wildcard host cannot be routed or given its own TLS settings", "wildcard")
+
+
+def _check_egress(external: ExternalService, reader: Reader) -> None:
+    if len(external.ports) > 1:
+        reader.fault("ports", "an egress gateway tells hosts apart by name, so one port each", "egress-port")
+    if _wildcard(external):
+        reader.fault("via", "an egress gateway needs named hosts", "wildcard")
+    if any(port.protocol in _STREAM for port in external.ports):
+        message = "plain TCP ports cannot be told apart at an egress gateway; use TLS"
+        reader.fault("via", message, "egress-tcp")

@@ -1,0 +1,223 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads ``mesh_services``: identity, ports, versions, policies. Traffic settings are read by read_traffic."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..reader import Reader
+from ..services import PROTOCOLS, Exposure, Mtls, Port, ProxyResources, RateLimit, Scrape, Service, Version
+from ..values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT, seconds
+from .callers import METHODS, read_callers
+from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants
+from .traffic_policy import read_circuit_breaker, read_connection_pool, read_load_balancing
+
+MODES = ("STRICT", "PERMISSIVE", "DISABLE")
+GLOBAL_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
+"""The periods that the rate limit service knows, by seconds."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Defaults:
+    """What services, gateways and external services inherit from the mesh."""
+
+    namespace: str
+    trust_domain: str
+    cluster_domain: str
+
+    def principal(self, namespace: str, service_account: str) -> str:
+        """The SPIFFE identity without its scheme, as AuthorizationPolicies write it."""
+        return f"{self.trust_domain}/ns/{namespace}/sa/{service_account}"
+
+
+def read_service(reader: Reader, defaults: Defaults) -> Service:
+    """One entry of ``mesh_services``."""
+    name = reader.text("name", LABEL)
+    namespace = reader.text("namespace", LABEL, default=defaults.namespace)
+    account = reader.text("service_account", SERVICE_ACCOUNT, default=name)
+    versions = {key: _version(item, key, name) for key, item in reader.table("versions").items()}
+    service = Service(
+        where=reader.where,
+        name=name,
+        namespace=namespace,
+        fqdn=f"{name}.{namespace}.svc.{defaults.cluster_domain}",
+        service_account=account,
+        principal=defaults.principal(namespace, account),
+        labels=reader.labels("labels", default={"app": name}),
+        ports=_ports(reader),
+        versions=versions,
+        initial_version=_initial_version(reader, versions),
+        timeout=reader.duration("timeout"),
+        retries=read_retries(reader),
+        circuit_breaker=read_circuit_breaker(reader.section("circuit_breaker")),
+        connection_pool=read_connection_pool(reader.section("connection_pool")),
+        load_balancing=read_load_balancing(reader.section("load_balancing")),
+        callers=read_callers(reader, namespace),
+        exposed=tuple(_exposure(item) for item in reader.sections("exposed")),
+        mtls=_mtls(reader.section("mtls")),
+        open_paths=reader.texts("open_paths", PATH),
+        scrape=_scrape(reader.section("scrape"), namespace),
+        rate_limit=_rate_limit(reader.section("rate_limit")),
+        routes=read_routes(reader),
+        variants=read_variants(reader),
+        mirror=read_mirror(reader.section("mirror")),
+        fault=read_fault(reader.section("fault")),
+        cors=read_cors(reader.section("cors")),
+        proxy=_proxy(reader.section("proxy")),
+        sidecar_hosts=reader.texts("sidecar_hosts", EGRESS_HOST),
+    )
+    reader.finish()
+    return service
+
+
+def _ports(reader: Reader) -> tuple[Port, ...]:
+    ports = tuple(_port(item) for item in reader.sections("ports"))
+    if not ports:
+        reader.fault("ports", "needs at least one port", "required")
+    for field in ("name", "number"):
+        values = [getattr(port, field) for port in ports]
+        for value in sorted({value for value in values if values.count(value) > 1}, key=str):
+            reader.fault("ports", f"two ports have the {field} {value}", "duplicate")
+    return ports
+
+
+def _port(reader: Reader) -> Port:
+    number = reader.integer("number", 1, 65535)
+    protocol = reader.choice("protocol", PROTOCOLS)
+    port = Port(
+        name=reader.text("name", LABEL, default=protocol),
+        number=number,
+        target_port=reader.integer("target_port", 1, 65535, default=number),
+        protocol=protocol,
+    )
+    reader.finish()
+    return port
+
+
+def _version(reader: Reader, name: str, service: str) -> Version:
+    fault = LABEL.fault(name)
+    if fault:
+        reader.fault("", fault, LABEL.rule)
+    version = Version(
+        name=name,
+        labels=reader.labels("labels", default={"version": name}),
+        workload=reader.text("workload", LABEL, default=f"{service}-{name}"),
+    )
+    reader.finish()
+    return version
+
+
+def _initial_version(reader: Reader, versions: dict[str, Version]) -> str | None:
+    initial = reader.maybe_text("initial_version")
+    if initial is None:
+        if len(versions) > 1:
+            reader.fault("initial_version", "is required when there are several versions", "required")
+        return next(iter(versions), None)
+    if initial not in versions:
+        reader.fault("initial_version", f"{initial!r} is not one of the versions", "unknown-version")
+        return next(iter(versions), None)
+    return initial
+
+
+def _exposure(reader: Reader) -> Exposure:
+    exposure = Exposure(
+        where=reader.where,
+        gateway=reader.text("gateway", LABEL),
+        host=reader.text("host", HOST),
+        path=reader.text("path", PATH, default="/"),
+        exact=reader.choice("match", ("prefix", "exact"), default="prefix") == "exact",
+        rewrite=reader.maybe_text("rewrite", PATH),
+        methods=reader.choices("methods", METHODS),
+    )
+    for key in ("path", "rewrite"):
+        value = reader.value(key)
+        if isinstance(value, str) and len(value) > 1 and value.endswith("/"):
+            reader.fault(
+                key,
+                f"{value!r} ends in '/'; {value.rstrip('/')!r} covers it and everything below",
+                "path-boundary",
+            )
+    reader.finish()
+    return exposure
+
+
+def _mtls(reader: Reader | None) -> Mtls:
+    if reader is None:
+        return Mtls(None, {}, None)
+    mode = reader.choice("mode", MODES) if reader.has("mode") else None
+    ports: dict[int, str] = {}
+    section = reader.section("ports")
+    for key in section.raw() if section else ():
+        if not key.isdigit() or not 1 <= int(key) <= 65535:
+            reader.fault("ports", f"{key!r} is not a target port (1 to 65535)", "range")
+        elif section:
+            ports[int(key)] = section.choice(key, MODES)
+    mtls = Mtls(mode, ports, reader.maybe_text("reason", TEXT))
+    reader.finish()
+    return mtls
+
+
+def _scrape(reader: Reader | None, namespace: str) -> Scrape | None:
+    if reader is None:
+        return None
+    scrape = Scrape(
+        port=reader.integer("port", 1, 65535),
+        path=reader.text("path", PATH, default="/metrics"),
+        callers=read_callers(reader, namespace, with_requests=False),
+    )
+    if not scrape.callers:
+        reader.fault("callers", "needs at least one scraper", "required")
+    reader.finish()
+    return scrape
+
+
+def _rate_limit(reader: Reader | None) -> RateLimit | None:
+    if reader is None:
+        return None
+    requests = reader.integer("requests", 1, 1_000_000)
+    by = reader.section("by")
+    header = by.text("header", HEADER) if by else None
+    if by:
+        by.finish()
+    for key in ("max_keys", "anonymous_requests"):
+        if by is None and reader.has(key):
+            reader.fault(key, "needs by.header", "rate-limit-key")
+    scope = reader.choice("scope", ("local", "global"), default="local")
+    per = reader.duration("per")
+    if per is None and not reader.has("per"):
+        reader.fault("per", "is required", "required")
+    limit = RateLimit(
+        scope=scope,
+        at=reader.choice("at", ("service", "gateway"), default="service"),
+        requests=requests,
+        per=per or "60s",
+        header=header,
+        max_keys=reader.integer("max_keys", 1, 1_000_000, default=10_000),
+        anonymous_requests=reader.integer("anonymous_requests", 1, 1_000_000, default=requests),
+    )
+    if scope == "global" and seconds(limit.per) not in GLOBAL_UNITS:
+        reader.fault(
+            "per",
+            f"is {limit.per!r}; the rate limit service counts per 1s, 60s, 1h or 24h",
+            "rate-limit-unit",
+        )
+    if scope == "local" and seconds(limit.per) < 0.05:
+        reader.fault("per", f"is {limit.per!r}; Envoy refills no faster than every 50ms", "rate-limit-unit")
+    reader.finish()
+    return limit
+
+
+def _proxy(reader: Reader | None) -> ProxyResources | None:
+    if reader is None:
+        return None
+    proxy = ProxyResources(
+        cpu=reader.maybe_text("cpu", QUANTITY),
+        memory=reader.maybe_text("memory", QUANTITY),
+        cpu_limit=reader.maybe_text("cpu_limit", QUANTITY),
+        memory_limit=reader.maybe_text("memory_limit", QUANTITY),
+        concurrency=reader.maybe_integer("concurrency", 0, 64),
+    )
+    reader.finish()
+    return proxy

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Safety rules within one service: settings that Istio would accept and that would hurt in production."""
+
+from __future__ import annotations
+
+from .mesh import Catalogue, all_callers
+from .reader import Problems
+from .readers.traffic import SAFE_CONDITIONS
+from .services import Retries, Service
+from .values import seconds
+
+_STRENGTH = {"DISABLE": 0, "PERMISSIVE": 1, "STRICT": 2}
+
+
+def check_service(service: Service, catalogue: Catalogue, problems: Problems) -> None:
+    """Notes every unsafe setting of one service."""
+    _check_versions(service, problems)
+    _check_http_only(service, problems)
+    _check_retries(service, problems)
+    _check_routes(service, problems)
+    _check_mtls(service, catalogue, problems)
+    _check_rate_limit(service, catalogue, problems)
+    locality = service.load_balancing.locality if service.load_balancing else None
+    if locality and locality.get("enabled") and not service.circuit_breaker:
+        message = "locality failover works only with a circuit_breaker, which finds the sick endpoints"
+        if "failover" in locality or "failoverPriority" in locality:
+            problems.add(f"{service.where}.load_balancing.locality", message, "locality")
+
+
+def _check_versions(service: Service, problems: Problems) -> None:
+    where = f"{service.where}.versions"
+    seen_labels: dict[object, str] = {}
+    seen_workloads: dict[str, str] = {}
+    for name, version in service.versions.items():
+        labels = tuple(sorted(version.labels.items()))
+        if labels in seen_labels:
+            problems.add(f"{where}.{name}", f"has the labels of version {seen_labels[labels]}", "duplicate")
+        if version.workload in seen_workloads:
+            message = f"has the workload of version {seen_workloads[version.workload]}"
+            problems.add(f"{where}.{name}", message, "duplicate")
+        seen_labels.setdefault(labels, name)
+        seen_workloads.setdefault(version.workload, name)
+        for key, value in version.labels.items():
+            if service.labels.get(key, value) != value:
+                message = f"the label {key}={value} contradicts the service's own {key}={service.labels[key]}"
+                problems.add(f"{where}.{name}.labels", message, "empty-subset")
+    targets = [(f"variants[{index}].to", item.to) for index, item in enumerate(service.variants)]
+    targets += [(f"routes[{index}].to", item.to) for index, item in enumerate(service.routes) if item.to]
+    if service.mirror:
+        targets.append(("mirror.to", service.mirror.to))
+    for key, target in targets:
+        if target and target not in service.versions:
+            known = ", ".join(service.versions) or "none"
+            problems.add(
+                f"{service.where}.{key}", f"no version {target!r}; there is {known}", "unknown-version"
+            )
+
+
+def _check_http_only(service: Service, problems: Problems) -> None:
+    if not service.ports or service.http_port:
+        return
+    settings = {
+        "timeout": service.timeout,
+        "retries": service.retries,
+        "exposed": service.exposed,
+        "open_paths": service.open_paths,
+        "rate_limit": service.rate_limit,
+        "routes": service.routes,
+        "variants": service.variants,
+        "mirror": service.mirror,
+        "fault": service.fault,
+        "cors": service.cors,
+    }
+    for key, value in settings.items():
+        if value:
+            problems.add(f"{service.where}.{key}", "needs a port that speaks HTTP", "http-only")
+    hash_on = service.load_balancing.hash_on if service.load_balancing else None
+    if hash_on and "source_ip" not in hash_on:
+        problems.add(f"{service.where}.load_balancing.hash", "needs a port that speaks HTTP", "http-only")
+
+
+def _check_retries(service: Service, problems: Problems) -> None:
+    _check_budget(f"{service.where}.retries", service.retries, service.timeout, service, problems)
+    for index, route in enumerate(service.routes):
+        where = f"{service.where}.routes[{index}]"
+        timeout, retries = route.timeout or service.timeout, route.retries or service.retries
+        _check_budget(f"{where}.retries" if route.retries else where, retries, timeout, service, problems)
+
+
+def _check_budget(
+    where: str, retries: Retries | None, timeout: str | None, service: Service, problems: Problems
+) -> None:
+    if retries is None or not retries.attempts:
+        return
+    if timeout and retries.per_try_timeout:
+        tries = 1 + retries.attempts
+        needed = tries * seconds(retries.per_try_timeout)
+        if needed > seconds(timeout) + 1e-9:
+            budget = f"{needed:g}s, more than the timeout {timeout}"
+            message = f"{tries} tries of {retries.per_try_timeout} take {budget}"
+            problems.add(where, message, "timeout-budget")
+    port = service.http_port
+    risky = [item for item in retries.conditions if item not in SAFE_CONDITIONS]
+    if port and port.protocol.startswith("grpc") and risky and not retries.non_idempotent:
+        message = (
+            f"every gRPC call is a POST, so {', '.join(risky)} would never be retried; "
+            "set non_idempotent: true if the calls may run twice"
+        )
+        problems.add(where, message, "retry-idempotence")
+
+
+def _check_routes(service: Service, problems: Problems) -> None:
+    port = service.http_port
+    if service.mirror and port and port.protocol.startswith("grpc") and not service.mirror.writes:
+        message = (
+            "every gRPC call is a POST, so nothing would be mirrored; set writes: true if it may run twice"
+        )
+        problems.add(f"{service.where}.mirror", message, "mirror-writes")
+    conditions = [(f"routes[{index}]", item.when) for index, item in enumerate(service.routes)]
+    conditions += [(f"variants[{index}]", item.when) for index, item in enumerate(service.variants)]
+    for index, (key, when) in enumerate(conditions):
+        first = next(earlier for earlier, other in conditions[: index + 1] if other == when)
+        if first != key:
+            problems.add(
+                f"{service.where}.{key}.when", f"is the condition of {first}, which wins", "unreachable"
+            )
+    names = [route.name for route in service.routes]
+    for index, variant in enumerate(service.variants):
+        if variant.name in names:
+            problems.add(
+                f"{service.where}.variants[{index}].name", "is also the name of a route", "duplicate"
+            )
+    for index, route in enumerate(service.routes):
+        path = route.when.path
+        if path is None:
+            continue
+        where = f"{service.where}.routes[{index}].when.path"
+        for exposure in service.exposed:
+            # Routes are matched before the rewrite, so behind a rewriting gateway the path never matches.
+            if exposure.rewrite and exposure.rewrite != exposure.path:
+                message = f"cannot match behind {exposure.where}, which rewrites the path"
+                problems.add(where, message, "route-rewrite")
+            # A delegate's match must lie inside its root's, else istiod drops the route
+            # (pilot/pkg/model/virtualservice.go, stringMatchConflict).
+            elif (
+                exposure.path.startswith(path.rstrip("/") + "/")
+                and exposure.path != path
+                and not route.when.path_exact
+            ):
+                message = f"{path!r} is wider than {exposure.where}, which exposes {exposure.path!r} only"
+                problems.add(where, message, "route-nesting")
+
+
+def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> None:
+    mtls, mesh_mode = service.mtls, catalogue.mtls_mode
+    where = f"{service.where}.mtls"
+    known = {port.target_port for port in service.ports} | (
+        {service.scrape.port} if service.scrape else set()
+    )
+    for port in mtls.ports:
+        if port not in known:
+            message = f"{port} is not a target port of {service.name} ({', '.join(map(str, sorted(known)))})"
+            problems.add(f"{where}.ports", message, "unknown-port")
+    modes = [mtls.mode or mesh_mode, *mtls.ports.values()]
+    if min(_STRENGTH[mode] for mode in modes) < _STRENGTH[mesh_mode] and not mtls.reason:
+        problems.add(where, f"is weaker than the mesh's {mesh_mode} and needs a reason", "mtls-reason")
+    if mesh_mode == "DISABLE" and any(mode == "STRICT" for mode in modes):
+        # pilot BestEffortInferServiceMTLSMode: clients look at the namespace only and would send plaintext.
+        problems.add(
+            where,
+            "STRICT under mesh_mtls_mode DISABLE fails every call: clients send plaintext",
+            "mtls-clients",
+        )
+    plain = {
+        port.target_port for port in service.ports if _mode(service, port.target_port, mesh_mode) == "DISABLE"
+    }
+    if plain and all_callers(service):
+        ports = ", ".join(map(str, sorted(plain)))
+        message = f"port {ports} without mTLS shows no caller identity, so callers cannot be told apart"
+        problems.add(where, message, "identity-needs-mtls")
+
+
+def _mode(service: Service, port: int, mesh_mode: str) -> str:
+    return service.mtls.ports.get(port) or service.mtls.mode or mesh_mode
+
+
+def _check_rate_limit(service: Service, catalogue: Catalogue, problems: Problems) -> None:
+    limit = service.rate_limit
+    if limit is None:
+        return
+    if limit.scope == "global" and catalogue.rate_limit_service is None:
+        problems.add(
+            f"{service.where}.rate_limit.scope", "global needs mesh_rate_limit_service", "rate-limit-service"
+        )
+    if limit.at == "gateway" and not service.exposed:
+        problems.add(
+            f"{service.where}.rate_limit.at", "gateway needs an entry in exposed", "rate-limit-gateway"
+        )

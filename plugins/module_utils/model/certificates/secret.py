@@ -1,0 +1,191 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A credential's Secret: whose it is, what is wrong with it, and how it looks when it is right."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .credentials import ISSUE, Credential, renewal_due
+from .x509 import Facts, Fault, UnreadableError, check_pair, facts_of, issued_by, read_chain
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+MANAGER = "servicemesh.istio"
+TLS_TYPE = "kubernetes.io/tls"
+CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY = "tls.crt", "tls.key", "ca.crt"
+# istiod prefers these to tls.crt and tls.key (pilot/pkg/credentials/kube/secrets.go): with them in the
+# Secret, a new tls.crt would never be served.
+SHADOW_KEYS = ("cert", "key", "cacert")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a Secret needs.
+
+    :param action: ``create``, ``renew``, ``repair`` (foreign keys go, the pair stays), ``keep``, ``refuse``.
+    :param reasons: why; sentences without full stop. :param facts: of the leaf that is there now.
+    :param surplus: data keys to remove.
+    """
+
+    action: str
+    reasons: tuple[str, ...] = ()
+    facts: Facts | None = None
+    surplus: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the Secret is to be written."""
+        return self.action in ("create", "renew", "repair")
+
+
+def decode(secret: Mapping[str, Any], key: str) -> bytes:
+    """The bytes under ``data[key]``; empty when missing or not base64."""
+    try:
+        return base64.b64decode((secret.get("data") or {}).get(key) or "", validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def foreign_owner(secret: Mapping[str, Any], mesh: str) -> str:
+    """Why ``secret`` is not ours to write, or ``""``."""
+    metadata = secret.get("metadata") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    issuer = annotations.get("cert-manager.io/certificate-name")
+    if issuer or any(key.startswith("controller.cert-manager.io/") for key in labels):
+        return f"it belongs to cert-manager (Certificate {issuer or 'unknown'})"
+    owners = [f"{owner.get('kind')} {owner.get('name')}" for owner in metadata.get("ownerReferences") or ()]
+    if owners:
+        return f"it belongs to {', '.join(owners)}"
+    if labels.get(MANAGED_BY_LABEL) != MANAGER:
+        by = labels.get(MANAGED_BY_LABEL)
+        return f"it is managed by {by}" if by else "somebody else created it"
+    if labels.get(PART_OF_LABEL, mesh) != mesh:
+        return f"it belongs to the mesh {labels[PART_OF_LABEL]}"
+    return ""
+
+
+def assess(
+    credential: Credential,
+    secret: Mapping[str, Any] | None,
+    *,
+    mesh: str,
+    roots: Sequence[x509.Certificate],
+    now: datetime.datetime,
+    renew_at: float,
+    with_authority: bool = False,
+    wanted: tuple[bytes, bytes] | None = None,
+) -> Assessment:
+    """What ``secret`` (the live object, None when missing) needs to serve ``credential``.
+
+    :param roots: what the leaf must lead to; empty when nobody said.
+    :param with_authority: whether ``ca.crt`` beside the key is wanted.
+    :param wanted: for provided pairs, certificate and key that must be there.
+    """
+    if secret is None:
+        existing = credential.source not in (ISSUE, "provided")
+        return Assessment("refuse" if existing else "create", ("it does not exist",))
+    facts = leaf_facts(secret)
+    if credential.source == "existing":
+        faults = _faults(credential, secret, roots, now)
+        return Assessment("refuse" if faults else "keep", _sentences(faults), facts)
+    refusal = _write_block(secret, mesh)
+    if refusal:
+        return Assessment("refuse", (refusal,), facts)
+    faults = _faults(credential, secret, roots, now)
+    if wanted and wanted != (decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)):
+        return Assessment("renew", ("it differs from the provided certificate",), facts)
+    if faults:
+        return Assessment("renew", _sentences(faults), facts)
+    if facts and credential.source == ISSUE and renewal_due(facts.not_before, facts.not_after, now, renew_at):
+        return Assessment("renew", (f"it ends on {facts.not_after:%Y-%m-%d %H:%M} UTC",), facts)
+    unwanted = (*SHADOW_KEYS, *(() if with_authority else (AUTHORITY_KEY,)))
+    surplus = tuple(key for key in unwanted if key in (secret.get("data") or {}))
+    if surplus:
+        return Assessment("repair", (f"{', '.join(surplus)} must not lie beside the key",), facts, surplus)
+    return Assessment("keep", (), facts)
+
+
+def _write_block(secret: Mapping[str, Any], mesh: str) -> str:
+    foreign = foreign_owner(secret, mesh)
+    if foreign:
+        return f"{foreign}; name it under certificates_existing to use it as it is"
+    if secret.get("type") != TLS_TYPE:
+        return f"its type is {secret.get('type')}, which cannot be changed to {TLS_TYPE}: delete it first"
+    if secret.get("immutable"):
+        return "it is immutable: delete it first"
+    if "deletionTimestamp" in (secret.get("metadata") or {}):
+        return "it is being deleted"
+    return ""
+
+
+def _faults(
+    credential: Credential,
+    secret: Mapping[str, Any],
+    roots: Sequence[x509.Certificate],
+    now: datetime.datetime,
+) -> list[Fault]:
+    # As istiod reads it: the generic keys win, in a foreign Secret they are what is served.
+    pairs = [("cert", "key"), (CERTIFICATE_KEY, PRIVATE_KEY)]
+    certificate, key = next(
+        ((decode(secret, a), decode(secret, b)) for a, b in pairs if decode(secret, a) and decode(secret, b)),
+        (b"", b""),
+    )
+    if credential.source == ISSUE:
+        certificate, key = decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)
+    return check_pair(certificate, key, hosts=credential.hosts, roots=roots, now=now)
+
+
+def _sentences(faults: Sequence[Fault]) -> tuple[str, ...]:
+    return tuple(fault.message for fault in faults)
+
+
+def leaf_facts(secret: Mapping[str, Any]) -> Facts | None:
+    """Facts of the leaf in ``tls.crt``, or None when there is none that can be read."""
+    try:
+        return facts_of(read_chain(decode(secret, CERTIFICATE_KEY))[0])
+    except UnreadableError:
+        return None
+
+
+def issued_by_another(secret: Mapping[str, Any], issuer: x509.Certificate | None) -> bool:
+    """Whether the Secret holds a leaf of a CA other than ``issuer`` (None: of any CA)."""
+    try:
+        leaf = read_chain(decode(secret, CERTIFICATE_KEY))[0]
+    except UnreadableError:
+        return False
+    return issuer is None or not issued_by(leaf, issuer)
+
+
+def secret_object(
+    namespace: str,
+    name: str,
+    data: Mapping[str, bytes],
+    *,
+    mesh: str,
+    resource_version: str = "",
+) -> dict[str, Any]:
+    """The Secret to apply. ``resource_version`` makes the write conditional on the object that was judged."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "labels": {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: mesh},
+    }
+    if resource_version:
+        metadata["resourceVersion"] = resource_version
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": TLS_TYPE,
+        "metadata": metadata,
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+    }

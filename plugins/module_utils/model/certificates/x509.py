@@ -1,0 +1,305 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading and judging X.509 certificates and keys, without network, clock or cluster.
+
+Istio distributes expired and not yet valid certificates, and Envoy keeps the old pair when key and
+certificate do not match; neither tells the writer of the Secret. So everything that can be known before a
+write is checked here (RFC 5280, RFC 6125).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from .credentials import covers
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509 import verification
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    HAS_CRYPTOGRAPHY = True
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
+
+BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+CERTIFICATE = b"CERTIFICATE"
+SECRET_LIMIT = 1024 * 1024
+CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a certificate: a short stable ``rule``, a sentence without full stop."""
+
+    rule: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What may be told about a certificate: nothing here is secret."""
+
+    fingerprint: str
+    serial: str
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+    dns_names: tuple[str, ...]
+    subject: str
+    issuer: str
+
+    def as_result(self) -> dict[str, Any]:
+        """The facts as a module returns them."""
+        return {
+            "fingerprint_sha256": self.fingerprint,
+            "serial": self.serial,
+            "not_before": _iso(self.not_before),
+            "not_after": _iso(self.not_after),
+            "dns_names": list(self.dns_names),
+            "subject": self.subject,
+            "issuer": self.issuer,
+        }
+
+
+class UnreadableError(ValueError):
+    """PEM text that is not what it should be. The text of the error never quotes the input."""
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_chain(pem: bytes) -> list[x509.Certificate]:
+    """The certificates in ``pem``, leaf first.
+
+    :raises UnreadableError: when it is empty or holds anything else, such as a private key.
+    """
+    kinds = [match.group(1) for match in BLOCK.finditer(pem)]
+    if not kinds:
+        raise UnreadableError("holds no PEM certificate")
+    foreign = sorted({kind.decode() for kind in kinds if kind != CERTIFICATE})
+    if foreign:
+        raise UnreadableError(f"holds {', '.join(foreign)} beside certificates")
+    try:
+        return [x509.load_pem_x509_certificate(match.group(0)) for match in BLOCK.finditer(pem)]
+    except ValueError as error:
+        raise UnreadableError("holds a certificate that cannot be parsed") from error
+
+
+def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    """The private key in ``pem``: unencrypted, ECDSA P-256 or P-384, or RSA of at least 2048 bits.
+
+    :raises UnreadableError: otherwise.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except TypeError as error:
+        raise UnreadableError("is encrypted: a gateway cannot ask for a passphrase") from error
+    except ValueError as error:
+        raise UnreadableError("is not a PEM private key") from error
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in ("secp256r1", "secp384r1"):
+        return key
+    if (
+        isinstance(key, rsa.RSAPrivateKey)
+        and key.key_size >= 2048
+        and key.public_key().public_numbers().e >= 65537
+    ):
+        return key
+    raise UnreadableError("is neither ECDSA P-256/P-384 nor RSA of at least 2048 bits")
+
+
+def facts_of(certificate: x509.Certificate) -> Facts:
+    """The facts of ``certificate``."""
+    return Facts(
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        serial=f"{certificate.serial_number:x}",
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        dns_names=tuple(_dns_names(certificate)),
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+    )
+
+
+def _dns_names(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return list(extension.value.get_values_for_type(x509.DNSName))
+
+
+def same_key(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bool:
+    """Whether ``certificate`` is about the public half of ``key``."""
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)
+
+
+def check_pair(
+    chain_pem: bytes,
+    key_pem: bytes,
+    *,
+    hosts: Sequence[str],
+    roots: Sequence[x509.Certificate],
+    now: datetime.datetime,
+    min_left: datetime.timedelta = datetime.timedelta(0),
+) -> list[Fault]:
+    """Everything that is wrong with a serving pair; an empty list means: safe to serve.
+
+    :param chain_pem: leaf, then intermediates. :param key_pem: the leaf's private key.
+    :param hosts: names that the leaf must cover.
+    :param roots: trusted roots; empty: the end of the path is not judged.
+    :param now: aware time. :param min_left: the leaf must still be valid this much later.
+    """
+    if len(chain_pem) + len(key_pem) > SECRET_LIMIT:
+        return [Fault("size", "certificate and key are larger than a Secret may be (1 MiB)")]
+    try:
+        chain = read_chain(chain_pem)
+    except UnreadableError as error:
+        return [Fault("certificate", f"the certificate {error}")]
+    leaf, intermediates = chain[0], chain[1:]
+    faults: list[Fault] = []
+    try:
+        if not same_key(leaf, read_key(key_pem)):
+            faults.append(Fault("key-mismatch", "the private key does not belong to the certificate"))
+    except UnreadableError as error:
+        faults.append(Fault("key", f"the private key {error}"))
+    faults += _leaf_faults(leaf, hosts)
+    faults += _date_faults(chain, now, min_left)
+    faults += _path_faults(chain, roots)
+    # The last word has an implementation that is not ours.
+    if roots and hosts and not faults:
+        faults += _verified(leaf, intermediates, roots, hosts, now)
+    return faults
+
+
+def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
+    names = _dns_names(leaf)
+    missing = [host for host in hosts if not any(covers(name, host) for name in names)]
+    faults = []
+    if missing:
+        listed = ", ".join(names) or "none"
+        faults.append(
+            Fault("san", f"the certificate does not cover {', '.join(missing)} (its names: {listed})")
+        )
+    try:
+        extensions = leaf.extensions
+    except ValueError:
+        return [*faults, Fault("certificate", "the certificate has extensions that cannot be parsed")]
+    for extension in extensions:
+        if isinstance(extension.value, x509.BasicConstraints) and extension.value.ca:
+            faults.append(
+                Fault("is-ca", "the certificate is a CA: such a key must not lie in a gateway's Secret")
+            )
+        if (
+            isinstance(extension.value, x509.ExtendedKeyUsage)
+            and ExtendedKeyUsageOID.SERVER_AUTH not in extension.value
+        ):
+            faults.append(Fault("usage", "the certificate is not for server authentication"))
+    return faults
+
+
+def _date_faults(
+    chain: Sequence[x509.Certificate], now: datetime.datetime, min_left: datetime.timedelta
+) -> list[Fault]:
+    faults = []
+    for position, certificate in enumerate(chain):
+        what = "the certificate" if position == 0 else f"intermediate {position}"
+        if certificate.not_valid_after_utc <= now + min_left:
+            faults.append(
+                Fault("expired", f"{what} is valid until {_iso(certificate.not_valid_after_utc)} only")
+            )
+        if certificate.not_valid_before_utc > now - CLOCK_TOLERANCE:
+            begin = _iso(certificate.not_valid_before_utc)
+            faults.append(
+                Fault("future", f"{what} is valid from {begin} only, too late for clocks that run slow")
+            )
+    return faults
+
+
+def _path_faults(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> list[Fault]:
+    faults = []
+    for position, certificate in enumerate(chain):
+        algorithm = certificate.signature_hash_algorithm
+        if algorithm is not None and algorithm.name in ("sha1", "md5"):
+            faults.append(
+                Fault("hash", f"certificate {position} of the chain is signed with {algorithm.name}")
+            )
+        issuers = chain[position + 1 : position + 2] or roots
+        if issuers and not any(issued_by(certificate, issuer) for issuer in issuers):
+            follows = "the next one in the chain" if position + 1 < len(chain) else "the expected CA"
+            faults.append(Fault("path", f"certificate {position} of the chain is not issued by {follows}"))
+    return faults
+
+
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether ``issuer`` signed ``certificate`` (names and signature; not dates)."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _verified(
+    leaf: x509.Certificate,
+    intermediates: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    hosts: Sequence[str],
+    now: datetime.datetime,
+) -> list[Fault]:
+    store = verification.Store(list(roots))
+    for host in hosts:
+        name = x509.DNSName(host.replace("*.", "any.", 1))
+        verifier = verification.PolicyBuilder().store(store).time(now).build_server_verifier(name)
+        try:
+            verifier.verify(leaf, list(intermediates))
+        except verification.VerificationError as error:
+            return [Fault("path", f"a client would refuse the certificate for {host}: {error}")]
+    return []
+
+
+def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) -> list[Fault]:
+    """Everything that keeps a CA from issuing. ``chain_pem`` begins with the issuer, its parents follow."""
+    try:
+        chain, key = read_chain(chain_pem), read_key(key_pem)
+    except UnreadableError as error:
+        return [Fault("unreadable", f"its certificate or key {error}")]
+    issuer = chain[0]
+    faults = []
+    if not same_key(issuer, key):
+        faults.append(Fault("key-mismatch", "its private key does not belong to its certificate"))
+    try:
+        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        may_sign = issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except (x509.ExtensionNotFound, ValueError):
+        faults.append(Fault("not-a-ca", "its certificate lacks the extensions of a CA"))
+    else:
+        if not constraints.ca or not may_sign:
+            faults.append(Fault("not-a-ca", "its certificate may not sign certificates"))
+    for certificate in chain:
+        if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
+            ends = _iso(certificate.not_valid_after_utc)
+            faults.append(
+                Fault("expired", f"{certificate.subject.rfc4514_string()} is not valid now (until {ends})")
+            )
+    faults += [fault for fault in _path_faults(chain, []) if fault.rule in ("path", "hash")]
+    return faults
+
+
+def roots_of(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """The self-signed end of a CA's chain, or its last certificate: what clients must trust."""
+    return [certificate for certificate in chain if certificate.issuer == certificate.subject] or [chain[-1]]
+
+
+def to_pem(certificates: Sequence[x509.Certificate]) -> bytes:
+    """PEM text of ``certificates``, in order."""
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""AuthorizationPolicies: exactly one ALLOW per service, one rule per edge, and a default deny per namespace.
+
+The first ALLOW that selects a workload denies everything else to it, so callers, gateways, open paths and
+scrapers of a service stand in one object. Health probes of the kubelet need no rule: the injector rewrites
+them to the agent's port, which inbound policies do not cover.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..catalogue.edges import Edge, service_edges
+from ..catalogue.mesh import Catalogue
+from .base import Obj, build
+
+DEFAULT_DENY = "mesh-default-deny"
+
+
+def authorization_objects(catalogue: Catalogue) -> list[Obj]:
+    """The allow-list of every service, and what the default deny needs around it."""
+    objects = [
+        build(
+            "AuthorizationPolicy",
+            service.name,
+            service.namespace,
+            catalogue.name,
+            _allow(dict(service.labels), [_rule(edge) for edge in service_edges(catalogue, service)]),
+        )
+        for service in catalogue.services
+    ]
+    if catalogue.default_deny:
+        for namespace in catalogue.namespaces:
+            objects.append(build("AuthorizationPolicy", DEFAULT_DENY, namespace, catalogue.name, {}))
+        objects += _open_gateways(catalogue)
+    return objects
+
+
+def _open_gateways(catalogue: Catalogue) -> list[Obj]:
+    """A gateway inside a mesh namespace would fall under its default deny, and it must take everyone."""
+    return [
+        build(
+            "AuthorizationPolicy",
+            f"gateway-{gateway.name}",
+            gateway.workload_namespace,
+            catalogue.name,
+            _allow(dict(gateway.selector), [{}]),
+        )
+        for gateway in catalogue.gateways
+        if gateway.workload_namespace in catalogue.namespaces
+    ]
+
+
+def _allow(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"selector": {"matchLabels": labels}, "action": "ALLOW", "rules": rules or None}
+
+
+def _rule(edge: Edge) -> dict[str, Any]:
+    operation = {
+        "ports": [str(port) for port in edge.ports],
+        "methods": list(edge.methods) or None,
+        "paths": list(edge.paths) or None,
+    }
+    return {"from": [{"source": {"principals": [edge.principal]}}], "to": [{"operation": operation}]}

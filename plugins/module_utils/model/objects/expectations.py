@@ -1,0 +1,222 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the proxies must hold once a set of Istio objects has reached them, and which proxies that concerns.
+
+Computed from rendered objects, so that it can be asked for any step of a change: the union before a switch,
+the routes, the narrowed rest. Nothing here talks to a proxy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..catalogue.mesh import Catalogue
+from ..catalogue.services import Service
+from .base import Obj, object_id
+from .peer_authentications import port_mode
+from .virtual_service_delegates import SPLIT, routes_name
+from .virtual_service_roots import gateway_root_name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scope:
+    """The proxies that matter for an expectation.
+
+    :param clients_of: host whose callers' sidecars count, ``""`` for none. :param namespace: with
+        ``selector``, the pods that count themselves. :param gateways: whether they are gateway pods.
+    """
+
+    clients_of: str = ""
+    namespace: str = ""
+    selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    gateways: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expectation:
+    """One fact to find in each proxy of ``scope``.
+
+    ``check`` and its ``data``: ``route`` {host, port, weights: {subset: percent}, virtual_service},
+    ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` {policy, rules, words: what each rule names},
+    ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}.
+
+    :param subject: the object that asks for it, ``Kind namespace/name``.
+    """
+
+    subject: str
+    scope: Scope
+    check: str
+    data: Mapping[str, Any]
+
+
+def expectations(
+    catalogue: Catalogue, objects: Sequence[Obj], absent: Sequence[Obj] = ()
+) -> list[Expectation]:
+    """The facts that ``objects`` call for.
+
+    :param objects: objects as they stand after a step. :param absent: objects as they stood before it: what
+        of them ``objects`` no longer contains must be gone. An object of ``objects`` may be among them, then
+        only what it lost counts.
+    """
+    found: list[Expectation] = []
+    for obj in objects:
+        found += _RULES.get(obj["kind"], _nothing)(catalogue, obj)
+    kept = {object_id(obj): obj for obj in objects}
+    for old in absent:
+        found += _gone(catalogue, old, kept.get(object_id(old)))
+    return found
+
+
+def _nothing(_catalogue: Catalogue, _obj: Obj) -> list[Expectation]:
+    return []
+
+
+def _where(obj: Obj) -> tuple[str, str]:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _virtual_service(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+    """A delegate shows up under the name of each root that uses it."""
+    namespace, name = _where(obj)
+    service = catalogue.service(name.removesuffix(routes_name("")), namespace)
+    if service is None or service.http_port is None or name != routes_name(service.name):
+        return []
+    weights = _split(obj)
+    if weights is None:
+        return []
+    subject = object_id(obj)
+    data = {"host": service.fqdn, "port": service.http_port.number, "weights": weights}
+    found = [
+        Expectation(
+            subject,
+            Scope(clients_of=service.fqdn),
+            "route",
+            data | {"virtual_service": f"{namespace}/{service.name}"},
+        )
+    ]
+    for gateway, root in _roots(catalogue, service):
+        found.append(Expectation(subject, gateway, "route", data | {"virtual_service": root}))
+    return found
+
+
+def _roots(catalogue: Catalogue, service: Service) -> list[tuple[Scope, str]]:
+    found: dict[str, Scope] = {}
+    for exposure in service.exposed:
+        gateway = catalogue.gateway(exposure.gateway)
+        if gateway:
+            root = f"{gateway.namespace}/{gateway_root_name(gateway.name, exposure.host)}"
+            found[root] = Scope(
+                namespace=gateway.workload_namespace, selector=gateway.selector, gateways=True
+            )
+    return [(scope, root) for root, scope in found.items()]
+
+
+def _split(obj: Obj) -> dict[str, int] | None:
+    """The shares of the route ``split``, by subset; ``""`` stands for no subset."""
+    for route in obj["spec"].get("http", ()):
+        if route.get("name") == SPLIT:
+            shares = route.get("route", ())
+            return {
+                str(share["destination"].get("subset", "")): int(
+                    share.get("weight", 100 if len(shares) == 1 else 0)
+                )
+                for share in shares
+            }
+    return None
+
+
+def _subsets(obj: Obj | None) -> list[str]:
+    return [subset["name"] for subset in (obj or {"spec": {}})["spec"].get("subsets", ())]
+
+
+def _ports(catalogue: Catalogue, host: str) -> Iterable[int]:
+    name, namespace = [*host.split("."), ""][:2]
+    service = catalogue.service(name, namespace)
+    return (port.number for port in service.ports) if service and service.fqdn == host else ()
+
+
+def _destination_rule(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+    return _subset_facts(catalogue, obj, "subset", _subsets(obj))
+
+
+def _subset_facts(catalogue: Catalogue, obj: Obj, check: str, subsets: Iterable[str]) -> list[Expectation]:
+    host = obj["spec"]["host"]
+    return [
+        Expectation(
+            object_id(obj), Scope(clients_of=host), check, {"host": host, "port": port, "subset": subset}
+        )
+        for subset in subsets
+        for port in _ports(catalogue, host)
+    ]
+
+
+def _selected(obj: Obj) -> Scope:
+    selector = obj["spec"].get("selector", {}).get("matchLabels", {})
+    return Scope(namespace=obj["metadata"]["namespace"], selector=selector)
+
+
+def _authorization_policy(_catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+    namespace, name = _where(obj)
+    rules = obj["spec"].get("rules", ())
+    data = {
+        "policy": f"ns[{namespace}]-policy[{name}]",
+        "rules": len(rules),
+        "words": [_words(rule) for rule in rules],
+    }
+    return [Expectation(object_id(obj), _selected(obj), "rbac", data)]
+
+
+def _words(rule: Mapping[str, Any]) -> list[str]:
+    """What a rule is about: a narrowed rule keeps its name and changes one of these."""
+    found: set[str] = set()
+    for entry in rule.get("from", ()):
+        found.update(entry["source"].get("principals", ()))
+    for entry in rule.get("to", ()):
+        found.update(entry["operation"].get("methods", ()))
+        found.update(entry["operation"].get("paths", ()))
+    return sorted(found)
+
+
+def _peer_authentication(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+    """The modes of the workloads' ports, exceptions included: what counts is what their listeners do."""
+    namespace, name = _where(obj)
+    found: list[Expectation] = []
+    for service in catalogue.services:
+        if service.namespace == namespace and name in ("default", service.name):
+            modes = {str(port): port_mode(catalogue, service, port) for port in service.target_ports()}
+            scope = Scope(namespace=namespace, selector=service.labels)
+            found.append(Expectation(object_id(obj), scope, "mtls", modes))
+    return found
+
+
+_RULES = {
+    "VirtualService": _virtual_service,
+    "DestinationRule": _destination_rule,
+    "AuthorizationPolicy": _authorization_policy,
+    "PeerAuthentication": _peer_authentication,
+}
+
+
+def _gone(catalogue: Catalogue, old: Obj, new: Obj | None) -> list[Expectation]:
+    namespace, name = _where(old)
+    if old["kind"] == "DestinationRule":
+        kept = _subsets(new)
+        return _subset_facts(
+            catalogue, old, "no_subset", [item for item in _subsets(old) if item not in kept]
+        )
+    if new is not None:
+        return []
+    if old["kind"] == "AuthorizationPolicy":
+        data = {"policy": f"ns[{namespace}]-policy[{name}]", "rules": 0}
+        return [Expectation(object_id(old), _selected(old), "no_rbac", data)]
+    if old["kind"] == "VirtualService" and old["spec"].get("hosts"):
+        scope = Scope(clients_of=old["spec"]["hosts"][0])
+        return [
+            Expectation(
+                object_id(old), scope, "no_virtual_service", {"virtual_service": f"{namespace}/{name}"}
+            )
+        ]
+    return []

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Telemetry: what is logged, traced and measured in the namespaces of the mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..catalogue.mesh import Catalogue, MetricTags, Telemetry
+from .base import Obj, build, compact, plain_number
+
+NAME = "mesh-telemetry"
+
+
+def telemetry_objects(catalogue: Catalogue) -> list[Obj]:
+    """One Telemetry per namespace with services. The root namespace is shared, so it is left alone."""
+    telemetry = catalogue.telemetry
+    if telemetry is None:
+        return []
+    objects: list[Obj] = []
+    for namespace in catalogue.namespaces:
+        quiet = sorted(
+            {path for item in catalogue.services if item.namespace == namespace for path in item.open_paths}
+        )
+        spec = _spec(telemetry, quiet)
+        if spec:
+            objects.append(build("Telemetry", NAME, namespace, catalogue.name, spec))
+    return objects
+
+
+def _spec(telemetry: Telemetry, quiet: list[str]) -> dict[str, Any]:
+    tracing = {
+        "providers": [{"name": telemetry.tracing_provider}] if telemetry.tracing_provider else None,
+        "randomSamplingPercentage": (
+            None
+            if telemetry.trace_sampling_percent is None
+            else plain_number(telemetry.trace_sampling_percent)
+        ),
+    }
+    spec = {
+        "accessLogging": [_access_log(telemetry, quiet)] if telemetry.access_log else None,
+        "tracing": [tracing] if compact(tracing) else None,
+        "metrics": [_metrics(telemetry.metrics)] if telemetry.metrics else None,
+    }
+    return compact(spec)
+
+
+def _access_log(telemetry: Telemetry, quiet: list[str]) -> dict[str, Any]:
+    """``errors``: answers from 400 on and broken TCP connections. ``all``: everything but good answers on
+    open paths, which are the health checks."""
+    if telemetry.access_log == "none":
+        return {"disabled": True}
+    entry: dict[str, Any] = {"providers": [{"name": telemetry.access_log_provider}]}
+    failed = "has(response.code) ? response.code >= 400 : response.flags != 0"
+    if telemetry.access_log == "errors":
+        return entry | {"filter": {"expression": failed}}
+    if quiet:
+        paths = ", ".join(f"'{path}'" for path in (item.replace("'", "\\'") for item in quiet))
+        expression = f"!has(request.url_path) || !(request.url_path in [{paths}]) || response.code >= 400"
+        return entry | {"filter": {"expression": expression}}
+    return entry
+
+
+def _metrics(metrics: MetricTags) -> dict[str, Any]:
+    tags = {name: {"operation": "REMOVE"} for name in metrics.remove}
+    tags |= {name: {"operation": "UPSERT", "value": value} for name, value in metrics.add.items()}
+    overrides: list[dict[str, Any]] = []
+    if tags:
+        overrides.append({"match": {"metric": "ALL_METRICS"}, "tagOverrides": tags})
+    overrides += [{"match": {"metric": metric}, "disabled": True} for metric in metrics.disabled]
+    return {"providers": [{"name": metrics.provider}], "overrides": overrides}

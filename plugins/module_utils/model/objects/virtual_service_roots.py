@@ -1,0 +1,123 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Root VirtualServices: they match hosts and paths, rewrite, and delegate to ``<service>-routes``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..catalogue.mesh import Catalogue, Gateway
+from ..catalogue.services import Exposure, Port, Service
+from .base import Obj, build, slug
+from .virtual_service_delegates import routes_name, split_destinations
+
+
+def root_objects(catalogue: Catalogue, splits: Mapping[str, Mapping[str, int]]) -> list[Obj]:
+    """One root per service for callers in the mesh, and one per gateway and host.
+
+    :param splits: percentages by version, by ``namespace/name``; only TCP services need them here.
+    """
+    objects: list[Obj] = []
+    for service in catalogue.services:
+        spec = _mesh_root(service) if service.http_port else _stream_routes(service, splits[service.key])
+        if spec:
+            objects.append(build("VirtualService", service.name, service.namespace, catalogue.name, spec))
+    for (name, host), exposures in sorted(_exposures(catalogue).items()):
+        gateway = catalogue.gateway(name)
+        if gateway:
+            spec = _gateway_root(gateway, host, exposures)
+            root = gateway_root_name(gateway.name, host)
+            objects.append(build("VirtualService", root, gateway.namespace, catalogue.name, spec))
+    return objects
+
+
+def _exposures(catalogue: Catalogue) -> dict[tuple[str, str], list[tuple[Exposure, Service]]]:
+    """All exposures by gateway and host."""
+    found: dict[tuple[str, str], list[tuple[Exposure, Service]]] = {}
+    for service in catalogue.services:
+        for item in service.exposed:
+            found.setdefault((item.gateway, item.host), []).append((item, service))
+    return found
+
+
+def gateway_root_name(gateway: str, host: str) -> str:
+    """Name of the root of a gateway host."""
+    return f"{gateway}-{slug(host)}"
+
+
+def _delegate(service: Service) -> dict[str, str]:
+    return {"name": routes_name(service.name), "namespace": service.namespace}
+
+
+def _mesh_root(service: Service) -> dict[str, Any]:
+    http_ports = [port for port in service.ports if port.is_http]
+    routed, others = http_ports[0], http_ports[1:]
+    main = {
+        "name": service.name,
+        "match": [{"port": routed.number}] if others else None,
+        "delegate": _delegate(service),
+    }
+    return {
+        "hosts": [service.fqdn],
+        "gateways": ["mesh"],
+        "http": [main, *(_side_port(service, port) for port in others)],
+    }
+
+
+def _side_port(service: Service, port: Port) -> dict[str, Any]:
+    """A further HTTP port, such as one for metrics, goes to all versions alike."""
+    target = {"host": service.fqdn, "port": {"number": port.number}}
+    return {
+        "name": f"{service.name}-{port.name}",
+        "match": [{"port": port.number}],
+        "route": [{"destination": target}],
+        "retries": {"attempts": 2, "retryOn": "connect-failure,refused-stream"},
+    }
+
+
+def _stream_routes(service: Service, weights: Mapping[str, int]) -> dict[str, Any] | None:
+    """TCP and TLS ports of a service with versions. Delegates exist for HTTP only: a plain object."""
+    if not service.versions:
+        return None
+    tcp: list[dict[str, Any]] = []
+    tls: list[dict[str, Any]] = []
+    for port in service.ports:
+        shares = split_destinations(service, weights)
+        targets = [
+            share | {"destination": share["destination"] | {"port": {"number": port.number}}}
+            for share in shares
+        ]
+        if port.protocol == "tls":
+            tls.append({"match": [{"port": port.number, "sniHosts": [service.fqdn]}], "route": targets})
+        else:
+            tcp.append({"match": [{"port": port.number}], "route": targets})
+    return {"hosts": [service.fqdn], "gateways": ["mesh"], "tcp": tcp or None, "tls": tls or None}
+
+
+def _gateway_root(
+    gateway: Gateway, host: str, exposures: Sequence[tuple[Exposure, Service]]
+) -> dict[str, Any]:
+    # The first match wins in Envoy, so the longest path comes first, and exact before prefix.
+    ordered = sorted(exposures, key=lambda pair: (-len(pair[0].path), pair[0].path, not pair[0].exact))
+    http = [route for exposure, service in ordered for route in _exposed_routes(exposure, service)]
+    return {"hosts": [host], "gateways": [f"{gateway.namespace}/{gateway.name}"], "http": http}
+
+
+def _exposed_routes(exposure: Exposure, service: Service) -> list[dict[str, Any]]:
+    """``/x`` and everything below it, never ``/xy``. A rewrite needs one route for each of the two."""
+    base = {"name": service.name, "delegate": _delegate(service)}
+    path, rewrite = exposure.path, exposure.rewrite
+    if path == "/" and not exposure.exact:
+        entry = base | {"match": [{"uri": {"prefix": "/"}}]}
+        if rewrite and rewrite != "/":
+            entry["rewrite"] = {"uri": f"{rewrite}/"}
+        return [entry]
+    exact, below = {"uri": {"exact": path}}, {"uri": {"prefix": f"{path}/"}}
+    if rewrite is None or rewrite == path:
+        return [base | {"match": [exact] if exposure.exact else [exact, below]}]
+    routes = [base | {"match": [exact], "rewrite": {"uri": rewrite}}]
+    if not exposure.exact:
+        routes.append(base | {"match": [below], "rewrite": {"uri": rewrite.rstrip("/") + "/"}})
+    return routes

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Release records: which version gets which share. The catalogue only says how to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..catalogue.mesh import Catalogue
+from ..catalogue.reader import Problems
+from ..catalogue.services import Service
+
+Weights = Mapping[str, int]
+"""Percentages by version that add up to 100; empty for a service without versions."""
+
+
+def initial_weights(service: Service) -> dict[str, int]:
+    """Everything to ``initial_version``: the split while no release record exists."""
+    return {service.initial_version: 100} if service.initial_version else {}
+
+
+def split_weights(
+    catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | None, problems: Problems
+) -> dict[str, dict[str, int]]:
+    """The split of every service, by ``namespace/name``.
+
+    :param releases: release records (``data.record`` of ConfigMap ``servicemesh-release-<service>``, decoded)
+        by ``namespace/name``. Records of services that the catalogue does not have are not ours to judge.
+    """
+    records = releases or {}
+    return {
+        service.key: _weights(service, records.get(service.key), problems) for service in catalogue.services
+    }
+
+
+def _weights(service: Service, record: Mapping[str, Any] | None, problems: Problems) -> dict[str, int]:
+    if record is None or not service.versions:
+        return initial_weights(service)
+    where = f"releases[{service.key}]"
+    weights = record.get("weights") or ({record["stable"]: 100} if record.get("stable") else {})
+    if not isinstance(weights, Mapping) or not weights:
+        problems.add(where, "names neither weights nor a stable version", "release-record")
+        return initial_weights(service)
+    for version, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int) or not 0 <= weight <= 100:
+            problems.add(
+                f"{where}.weights.{version}", f"is {weight!r}, not a whole number from 0 to 100", "weights"
+            )
+            return initial_weights(service)
+        if weight and version not in service.versions:
+            known = ", ".join(service.versions)
+            message = (
+                f"traffic goes to version {version!r}, which {service.where}.versions lacks (it has {known})"
+            )
+            problems.add(f"{where}.weights", message, "unknown-version")
+            return initial_weights(service)
+    if sum(weights.values()) != 100:
+        problems.add(f"{where}.weights", f"add up to {sum(weights.values())}, not 100", "weights")
+        return initial_weights(service)
+    return {version: weights[version] for version in service.versions if weights.get(version)}

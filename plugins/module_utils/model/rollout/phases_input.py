@@ -1,0 +1,149 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the numbers of a rollout plan and collects every problem instead of stopping at the first.
+
+YAML makes surprising values (``yes`` is true, ``1e3`` is text, ``.inf`` is a float), so nothing is
+converted silently: a percentage is an integer, a duration is a number of seconds or text with a unit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ...errors import Problem
+
+MAX_SECONDS = 7 * 24 * 3600.0
+MAX_REQUESTS = 10**9
+_DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,3})?)(?P<unit>ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_Value = TypeVar("_Value")
+
+
+class Reader:
+    """Typed reading of untrusted values; ``problems`` holds what was wrong."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self.problems: list[Problem] = []
+
+    def problem(self, where: str, message: str, rule: str) -> None:
+        """Records one problem."""
+        self.problems.append(Problem(f"{self.prefix}{where}", message, rule))
+
+    @staticmethod
+    def shown(value: Any) -> str:
+        """A value in an error message: short, printable, on one line."""
+        text = ascii(value)
+        return text if len(text) <= 40 else f"{text[:37]}..."
+
+    def name(self, where: str, value: Any) -> str:
+        """A version name; an empty string when refused."""
+        if isinstance(value, str) and _LABEL.fullmatch(value):
+            return value
+        self.problem(where, f"is {self.shown(value)}, not a version name", "version-name")
+        return ""
+
+    def header(self, where: str, value: Any) -> str:
+        """A header name (RFC 9110 token); an empty string when refused."""
+        if isinstance(value, str) and _HEADER.fullmatch(value):
+            return value
+        self.problem(where, f"is {self.shown(value)}, not a header name", "header-name")
+        return ""
+
+    def weight(self, where: str, value: Any) -> int:
+        """A percentage from 1 to 100; 0 when refused."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.problem(where, f"is {self.shown(value)}, not a whole number of percent", "phases-weight")
+            return 0
+        if not 1 <= value <= 100:
+            self.problem(where, f"is {self.shown(value)}, not from 1 to 100", "phases-weight")
+            return 0
+        return value
+
+    def seconds(self, where: str, value: Any) -> float:
+        """A duration in seconds from above 0 to one week; 0 when refused."""
+        seconds = _as_seconds(value)
+        if seconds is None:
+            self.problem(
+                where, f"is {self.shown(value)}, not seconds or text such as 30s, 5m, 1h", "duration"
+            )
+            return 0.0
+        if not 0 < seconds <= MAX_SECONDS:
+            self.problem(where, f"is {self.shown(value)}, not above 0 and at most one week", "duration")
+            return 0.0
+        return seconds
+
+    def requests(self, where: str, value: Any) -> int:
+        """A number of requests, 0 or more."""
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_REQUESTS:
+            self.problem(where, f"is {self.shown(value)}, not a whole number of requests", "requests")
+            return 0
+        return value
+
+    def rate(self, where: str, value: Any) -> float:
+        """A finite rate of at least 0."""
+        number = self.number(where, value)
+        if number < 0:
+            self.problem(where, f"is {self.shown(value)}, below 0", "rate")
+            return 0.0
+        return number
+
+    def number(self, where: str, value: Any) -> float:
+        """A finite number; 0 when refused."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+            self.problem(where, f"is {self.shown(value)}, not a finite number", "number")
+            return 0.0
+        return float(value)
+
+    def share(self, where: str, value: Any) -> float:
+        """A probability strictly between 0 and 1, so that 5 (meant as percent) is refused."""
+        number = self.number(where, value)
+        if not 0 < number < 1:
+            self.problem(where, f"is {self.shown(value)}, not a share between 0 and 1 (0.01 is 1 %)", "share")
+            return 0.5
+        return number
+
+    def mapping(self, where: str, value: Any, fields: set[str]) -> Mapping[str, Any]:
+        """A mapping with known fields only."""
+        if not isinstance(value, Mapping):
+            self.problem(where, f"is {self.shown(value)}, not a mapping", "mapping")
+            return {}
+        for field in sorted(set(map(str, value)) - fields):
+            self.problem(f"{where}.{field}", "is not a known field", "unknown-field")
+        return value
+
+    def per_step(
+        self, where: str, value: Any, count: int, read: Callable[[str, Any], _Value]
+    ) -> list[_Value]:
+        """One value for all steps, or a list with one per step."""
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            single = read(where, value)
+            return [single for _turn in range(count)]
+        if count and len(value) != count:
+            self.problem(where, f"has {len(value)} items for {count} steps", "phases-length")
+        values = [read(f"{where}[{index}]", item) for index, item in enumerate(value[:count])]
+        return values + [read(where, 1) for _turn in range(count - len(values))]
+
+
+def _finite(value: float) -> bool:
+    # A YAML integer can be too large for a float; that is not a finite number either.
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _as_seconds(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value) if _finite(value) else None
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+        return float(match["number"]) * _UNITS[match["unit"]]
+    return None

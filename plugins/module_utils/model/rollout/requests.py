@@ -1,0 +1,143 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From raw series of Istio's standard metrics to requests per arm. Pure functions.
+
+An arm is a workload. Requests are counted at the server (``reporter=destination``) and at its clients
+(``reporter=source``): connection failures, timeouts and refused handshakes never reach the server's proxy.
+What both sides saw is counted once, so an arm has the larger of both counts. Failures that reached no known
+workload cannot be told apart by version: what exceeds their rate before the rollout is charged to the canary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from .counters import Labels, label_of
+
+# Envoy's response flags of requests that the client gave up (DC: downstream connection termination).
+CLIENT_FLAGS = ("DC", "DPE")
+# gRPC codes that mean the server failed (google.rpc.Code): UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
+# INTERNAL, UNAVAILABLE, DATA_LOSS.
+GRPC_FAILURES = ("2", "4", "12", "13", "14", "15")
+
+
+class LabelError(ValueError):
+    """The telemetry lacks a label that the gates need."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pair:
+    """Requests and bad requests."""
+
+    total: float = 0.0
+    bad: float = 0.0
+
+    def plus(self, total: float, bad: float) -> Pair:
+        """The sum."""
+        return Pair(self.total + total, self.bad + bad)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arms:
+    """Workload names of both arms, and their namespace."""
+
+    namespace: str
+    stable: str
+    canary: str
+
+    def of(self, labels: Labels) -> str:
+        """``stable``, ``canary``, ``unknown`` or an empty string for other workloads."""
+        workload = label_of(labels, "destination_workload")
+        if workload in ("", "unknown"):
+            return "unknown"
+        if label_of(labels, "destination_workload_namespace") != self.namespace:
+            return ""
+        return {self.stable: "stable", self.canary: "canary"}.get(workload, "")
+
+
+def is_bad(labels: Labels) -> bool:
+    """Whether a request with these labels failed by the server's or the mesh's fault.
+
+    :raises LabelError: no response code: nobody can tell.
+    """
+    code = label_of(labels, "response_code")
+    if not code.isdigit():
+        raise LabelError(f"series without a usable response_code ({code!r})")
+    if label_of(labels, "grpc_response_status") in GRPC_FAILURES:
+        return True
+    flags = label_of(labels, "response_flags")
+    if code == "0":  # no answer was sent: bad unless the client went away
+        return flags not in ("", "-", *CLIENT_FLAGS)
+    return code.startswith("5")
+
+
+def count_requests(increments: Mapping[Labels, float], arms: Arms) -> dict[str, Pair]:
+    """Requests by ``<reporter>/<arm>``, such as ``destination/canary`` and ``source/unknown``."""
+    counts: dict[str, Pair] = {}
+    for labels, value in increments.items():
+        arm = arms.of(labels)
+        reporter = label_of(labels, "reporter")
+        if not arm or reporter not in ("source", "destination", "waypoint"):
+            continue
+        side = "source" if reporter == "source" else "destination"
+        key = f"{side}/{arm}"
+        counts[key] = counts.get(key, Pair()).plus(value, value if is_bad(labels) else 0.0)
+    return counts
+
+
+def count_slow(increments: Mapping[Labels, float], arms: Arms, bound: str) -> dict[str, Pair]:
+    """Requests by arm at the server, bad = slower than the histogram bound (its ``le`` label as text)."""
+    total: dict[str, float] = {}
+    fast: dict[str, float] = {}
+    for labels, value in increments.items():
+        arm = arms.of(labels)
+        if arm not in ("stable", "canary"):
+            continue
+        le = label_of(labels, "le")
+        if le == "+Inf":
+            total[arm] = total.get(arm, 0.0) + value
+        elif le == bound:
+            fast[arm] = fast.get(arm, 0.0) + value
+    return {arm: Pair(count, max(0.0, count - fast.get(arm, 0.0))) for arm, count in total.items()}
+
+
+def merged(counts: Mapping[str, Pair], arm: str) -> Pair:
+    """Both reporters' view of one arm: the larger of each count."""
+    server, client = counts.get(f"destination/{arm}", Pair()), counts.get(f"source/{arm}", Pair())
+    return Pair(max(server.total, client.total), max(server.bad, client.bad))
+
+
+def bucket_bounds(series: Iterable[Labels]) -> list[tuple[float, str]]:
+    """Finite histogram bounds in milliseconds with their label text, ascending."""
+    bounds: dict[float, str] = {}
+    for labels in series:
+        text = label_of(labels, "le")
+        try:
+            value = float(text)
+        except ValueError:
+            continue
+        if value != float("inf"):
+            bounds[value] = text
+    return sorted(bounds.items())
+
+
+def quantile(buckets: Mapping[str, float], share: float) -> float | None:
+    """The quantile of a histogram by linear interpolation, as ``histogram_quantile`` does it.
+
+    :param buckets: cumulative counts by ``le`` text, ``+Inf`` included. :returns: ``None`` without requests.
+    """
+    ordered = sorted((float(text), count) for text, count in buckets.items())
+    if not ordered or ordered[-1][1] <= 0:
+        return None
+    rank = share * ordered[-1][1]
+    lower, below = 0.0, 0.0
+    for bound, count in ordered:
+        if count >= rank:
+            if bound == float("inf"):
+                return lower
+            inside = count - below
+            return lower + (bound - lower) * ((rank - below) / inside if inside else 1.0)
+        lower, below = bound, count
+    return lower

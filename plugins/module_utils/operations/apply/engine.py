@@ -1,0 +1,188 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one write path: check, LIST, prove, dry-run what differs, apply in steps, wait, report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, MeshError
+from ...kube.client import FIELD_MANAGER
+from .execute import Barrier, Execution, Held, with_progress
+from .input import checked, with_scope
+from .live import Kind, Live, read_live
+from .plan import DELETED, Ignore, Item, Plan, judge, missing_kinds, plan_objects, predict
+from .result import result_of
+from .steps import steps_of
+from .wait import Wait, wait_for_objects
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+
+__all__ = [
+    "Barrier",
+    "Held",
+    "Ignore",
+    "Live",
+    "Options",
+    "Plan",
+    "Wait",
+    "apply_objects",
+    "apply_plan",
+    "plan_objects",
+]
+
+BeforeWrite = Callable[[Plan], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """How to apply.
+
+    :param force: take over fields that other managers own. :param proof: ``fields`` or ``dry_run``.
+    :param namespace: for namespaced objects that name none.
+    :param barrier: called after the steps expand, switch and contract with what the proxies must hold.
+    :param before_write: called once with the plan, only when something would change, also in check mode.
+        An error from it ends the run before the first write; it may take items out by giving them the action
+        ``held by ...``.
+    :param validate_first: dry-run everything that differs before the first write, also in a real run.
+    :param whole: Istio objects are all that ``desired`` says; what a person added by hand is taken out again.
+    """
+
+    field_manager: str = FIELD_MANAGER
+    force: bool = False
+    proof: str = "fields"
+    namespace: str | None = None
+    barrier: Barrier | None = None
+    before_write: BeforeWrite | None = None
+    validate_first: bool = False
+    whole: bool = False
+    ignore: Ignore | None = None
+    wait: Wait | None = None
+
+
+def apply_objects(
+    client: KubeClient,
+    desired: Sequence[Mapping[str, Any]],
+    *,
+    context: Context,
+    field_manager: str = FIELD_MANAGER,
+    force: bool = False,
+    absent: Sequence[Mapping[str, Any]] = (),
+    barrier: Barrier | None = None,
+    wait: Wait | None = None,
+    proof: str = "fields",
+    namespace: str | None = None,
+) -> dict[str, Any]:
+    """Make ``desired`` exist and ``absent`` not; in check mode say what would be done.
+
+    :param absent: objects, of which only apiVersion, kind, name and namespace count.
+    :returns: ``changed``, ``counts``, ``objects`` (id, action), and ``diff`` in diff mode.
+    :raises InputError: bad objects, before any request. :raises ConflictError: fields of another manager.
+    """
+    options = Options(field_manager, force, proof, namespace, barrier, wait=wait)
+    objects, gone = checked(desired), checked(absent)
+    objects = with_scope(client, objects, namespace)
+    gone = with_scope(client, gone, namespace)
+    live = read_live(client, [*objects, *gone])
+    deletions = [found for found in map(live.get, gone) if found is not None]
+    return apply_plan(client, objects, live, deletions, context=context, options=options)
+
+
+def apply_plan(
+    client: KubeClient,
+    objects: Sequence[dict[str, Any]],
+    live: Live,
+    deletions: Iterable[Mapping[str, Any]],
+    *,
+    context: Context,
+    options: Options,
+    held: Sequence[Item] = (),
+) -> dict[str, Any]:
+    """The same for objects that are checked, against a live state that was read.
+
+    :param deletions: live objects that are to go. :param held: items that are reported and left alone.
+    """
+    items = judge(
+        objects, live, field_manager=options.field_manager, proof=options.proof, whole=options.whole
+    )
+    removed = [Item(dict(obj), dict(obj), action=DELETED) for obj in deletions]
+    items += removed
+    _refuse_missing_kinds(items, live, context)
+    if context.check_mode or options.proof == "dry_run" or options.validate_first:
+        predict(
+            client,
+            items,
+            live,
+            field_manager=options.field_manager,
+            force=options.force,
+            ignore=options.ignore,
+        )
+    if options.before_write and any(item.changes for item in items):
+        options.before_write(Plan(items, live))
+    if context.check_mode:
+        _dry_run_deletions(client, removed)
+    else:
+        _carry_out(client, items, live, context, options)
+    for text in client.warnings:
+        context.warn(text)
+    return result_of([*items, *held], diff_mode=context.diff_mode)
+
+
+def _refuse_missing_kinds(items: Sequence[Item], live: Live, context: Context) -> None:
+    missing = missing_kinds(items, live)
+    if missing and not context.check_mode:
+        raise ApiError(
+            f"the API server does not serve {', '.join(missing)}: install their definitions first",
+            status=404,
+            reason="NoKind",
+            subject=missing[0],
+        )
+
+
+def _dry_run_deletions(client: KubeClient, removed: Sequence[Item]) -> None:
+    def ask(item: Item) -> None:
+        metadata = item.desired["metadata"]
+        client.delete(
+            str(item.desired["apiVersion"]),
+            str(item.desired["kind"]),
+            str(metadata["name"]),
+            metadata.get("namespace"),
+            uid=metadata.get("uid"),
+            dry_run=True,
+        )
+
+    client.in_parallel(ask, removed)
+
+
+def _carry_out(
+    client: KubeClient, items: Sequence[Item], live: Live, context: Context, options: Options
+) -> None:
+    open_items = [item for item in items if item.changes]
+    for item in open_items:
+        item.after = None  # what a dry-run predicted is not what is there
+    execution = Execution(
+        client,
+        context=context,
+        field_manager=options.field_manager,
+        force=options.force,
+        barrier=options.barrier,
+        ignore=options.ignore,
+    )
+    try:
+        execution.run(steps_of(open_items, live.of_kind("AuthorizationPolicy")))
+        if options.wait:
+            kept = [item.desired for item in items if item.action != DELETED]
+            gone = [item.desired for item in items if item.action == DELETED]
+            wait_for_objects(client, kept, gone, options.wait, context)
+    except MeshError as error:
+        raise with_progress(error, open_items, execution.done) from error
+
+
+def owned_kinds(kinds: Mapping[str, str]) -> list[Kind]:
+    """(apiVersion, kind) pairs of a mapping kind -> apiVersion."""
+    return [(api_version, kind) for kind, api_version in kinds.items()]

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks the objects that are to be applied, all of them, before anything is asked or written."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, InputError, Problem
+from ...kube.objects import Key, key_of, object_id
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+# Names become part of request paths. The server checks the rest (RFC 1123) itself.
+_PATH_SAFE = re.compile(r"^(?!\.{1,2}$)[^/%?#\s\x00-\x1f]{1,253}$")
+_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+_API_VERSION = re.compile(r"^([a-z0-9.-]+/)?v[a-z0-9]+$")
+
+
+def checked(objects: Sequence[Any], places: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The objects in the form in which they are applied, or every problem at once.
+
+    ``stringData`` of a Secret becomes ``data``, as the server would do: else no proof could see it.
+
+    :param places: where each object comes from, such as ``mesh.yml:12``; by default its index.
+    :raises InputError: not an object, no kind or name, unsafe names, or one object twice.
+    """
+    problems: list[Problem] = []
+    result: list[dict[str, Any]] = []
+    seen: dict[Key, str] = {}
+    for index, obj in enumerate(objects):
+        where = places[index] if places else f"[{index}]"
+        found = list(_problems(obj, where))
+        problems += found
+        if found:
+            continue
+        key = key_of(obj)
+        if key in seen:
+            problems.append(Problem(where, f"{object_id(obj)} is also in {seen[key]}", "duplicate-object"))
+            continue
+        seen[key] = where
+        result.append(_normalised(obj))
+    if problems:
+        raise InputError(problems)
+    return result
+
+
+def _problems(obj: Any, where: str) -> Iterable[Problem]:
+    if not isinstance(obj, Mapping):
+        yield Problem(where, "is not a Kubernetes object", "object")
+        return
+    api_version, kind, metadata = obj.get("apiVersion"), obj.get("kind"), obj.get("metadata")
+    if not isinstance(api_version, str) or not _API_VERSION.match(api_version):
+        yield Problem(where, "has no valid apiVersion", "object")
+    if not isinstance(kind, str) or not kind.isalnum():
+        yield Problem(where, "has no valid kind", "object")
+    if not isinstance(metadata, Mapping):
+        yield Problem(where, "has no metadata", "object")
+        return
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if not isinstance(name, str) or not _PATH_SAFE.match(name):
+        reason = (
+            "generateName cannot be applied: give it a name"
+            if "generateName" in metadata
+            else "has no valid name"
+        )
+        yield Problem(where, reason, "object-name")
+    if namespace is not None and (not isinstance(namespace, str) or not _NAMESPACE.match(namespace)):
+        yield Problem(where, "has no valid namespace", "object-namespace")
+    for field in ("labels", "annotations"):
+        values = metadata.get(field)
+        if values is not None and not isinstance(values, Mapping):
+            yield Problem(where, f"metadata.{field} is not a mapping", "object")
+        for key, value in (values or {}).items() if isinstance(values, Mapping) else ():
+            if not isinstance(value, str):
+                yield Problem(
+                    where, f"metadata.{field}[{key}] is {value!r}, not text: put it in quotes", "object"
+                )
+
+
+def _normalised(obj: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(obj)
+    if obj["kind"] == "Secret" and isinstance(obj.get("stringData"), Mapping):
+        encoded = {
+            key: base64.b64encode(str(value).encode()).decode()
+            for key, value in result.pop("stringData").items()
+        }
+        result["data"] = {**(obj.get("data") or {}), **encoded}
+    if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1":
+        # The server sets this label when it creates a namespace, in our name; an apply without it would give
+        # it up again: a second run that changes something.
+        metadata = obj["metadata"]
+        labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+        result["metadata"] = {**metadata, "labels": labels}
+    return result
+
+
+def with_scope(
+    client: KubeClient, objects: Sequence[dict[str, Any]], namespace: str | None = None
+) -> list[dict[str, Any]]:
+    """The objects with the namespace they go to. Kinds that the server does not serve (yet) stay as they are.
+
+    :param namespace: for namespaced objects that name none.
+    :raises InputError: a namespaced object without a namespace, or a cluster-wide one with one.
+    """
+    problems: list[Problem] = []
+    result = []
+    scopes = {(str(obj["apiVersion"]), str(obj["kind"])): None for obj in objects}
+    namespaced = {kind: _is_namespaced(client, kind, objects) for kind in scopes}
+    for obj in objects:
+        scoped = namespaced[(str(obj["apiVersion"]), str(obj["kind"]))]
+        own = obj["metadata"].get("namespace")
+        if scoped and not own:
+            if not namespace:
+                problems.append(
+                    Problem(
+                        object_id(obj),
+                        "needs a namespace: none is given and none is guessed",
+                        "object-namespace",
+                    )
+                )
+            result.append({**obj, "metadata": {**obj["metadata"], "namespace": namespace}})
+        elif scoped is False and own:
+            problems.append(
+                Problem(object_id(obj), "is cluster-wide but names a namespace", "object-namespace")
+            )
+        else:
+            result.append(obj)
+    if problems:
+        raise InputError(problems)
+    return result
+
+
+def _is_namespaced(
+    client: KubeClient, kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]
+) -> bool | None:
+    try:
+        return client.resource(*kind).namespaced
+    except ApiError as error:
+        if error.reason != "NoKind":
+            raise
+    definition = definition_of(kind, objects)
+    return None if definition is None else definition["spec"].get("scope") == "Namespaced"
+
+
+def definition_of(kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The CustomResourceDefinition among ``objects`` that will define a kind (apiVersion, kind)."""
+    group, _unused, version = kind[0].rpartition("/")
+    for obj in objects:
+        spec = obj.get("spec") if obj.get("kind") == "CustomResourceDefinition" else None
+        if not isinstance(spec, Mapping) or spec.get("group") != group:
+            continue
+        versions = [entry.get("name") for entry in spec.get("versions") or ()]
+        if (spec.get("names") or {}).get("kind") == kind[1] and version in versions:
+            return obj
+    return None

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens to each object: judged from the live state, proved or asked, never guessed."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, ConflictError, MeshError
+from ...kube.additions import Additions, hand_additions
+from ...kube.client import FIELD_MANAGER
+from ...kube.comparison import content, ownership
+from ...kube.objects import object_id
+from ...kube.owners import HAND_TOOLS
+from ...kube.ownership import proves_unchanged
+from .input import checked, definition_of, with_scope
+from .live import Live, read_live
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+CREATED, UPDATED, ADOPTED, UNCHANGED, DELETED = "created", "updated", "adopted", "unchanged", "deleted"
+UNVALIDATED = "would create (not validated by the server)"
+_ISTIO_GROUPS = (
+    "networking.istio.io/",
+    "security.istio.io/",
+    "telemetry.istio.io/",
+    "extensions.istio.io/",
+)
+Ignore = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclasses.dataclass(slots=True)
+class Item:
+    """One object on its way: ``before`` is the live object, ``after`` what the server makes of it.
+
+    :param action: ``created``, ``updated``, ``adopted`` (only the ownership changes), ``unchanged``,
+        ``deleted``, ``held by <run>``, or ``would create (not validated by the server)``. Empty: not known.
+    :param taken_back_from: the person's tool that had changed our object by hand.
+    :param whole: ``desired`` is all that the object is to be: what a person added to it is taken out again.
+    """
+
+    desired: dict[str, Any]
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    action: str = ""
+    taken_back_from: str = ""
+    whole: bool = False
+
+    @property
+    def id(self) -> str:
+        """``Kind namespace/name``."""
+        return object_id(self.desired)
+
+    @property
+    def changes(self) -> bool:
+        """Whether something is, or would be, different afterwards."""
+        return self.action != UNCHANGED and not self.action.startswith("held by ")
+
+
+@dataclasses.dataclass(slots=True)
+class Plan:
+    """What an apply would do. ``live`` is the state it was judged from."""
+
+    items: list[Item]
+    live: Live
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything would change."""
+        return any(item.changes for item in self.items)
+
+
+def plan_objects(
+    client: KubeClient,
+    desired: Sequence[Mapping[str, Any]],
+    *,
+    field_manager: str = FIELD_MANAGER,
+    force: bool = False,
+    proof: str = "fields",
+    ignore: Ignore | None = None,
+    namespace: str | None = None,
+) -> Plan:
+    """Predict an apply without writing: LIST per kind, ownership proof, dry-run of what is not proved.
+
+    :param proof: ``fields`` trusts the ownership proof; ``dry_run`` asks the server about every object.
+    :param ignore: prunes what does not count from an object before it is compared (gets and returns a dict).
+    :raises ConflictError: another manager owns fields, and ``force`` is not set.
+    """
+    objects = with_scope(client, checked(desired), namespace)
+    live = read_live(client, objects)
+    items = judge(objects, live, field_manager=field_manager, proof=proof)
+    predict(client, items, live, field_manager=field_manager, force=force, ignore=ignore)
+    return Plan(items, live)
+
+
+def judge(
+    objects: Sequence[dict[str, Any]],
+    live: Live,
+    *,
+    field_manager: str,
+    proof: str = "fields",
+    whole: bool = False,
+) -> list[Item]:
+    """Items with action ``unchanged`` where that is proved, and no action where only the server can tell.
+
+    :param whole: see ``Item.whole``, for Istio's own kinds.
+    """
+    items = []
+    for obj in objects:
+        before = live.get(obj)
+        item = Item(obj, before, whole=whole and is_istio(obj))
+        if (
+            before is not None
+            and proof == "fields"
+            and proves_unchanged(before, obj, field_manager)
+            and additions_to(item, before, field_manager) is None
+        ):
+            item.action, item.after = UNCHANGED, before
+        items.append(item)
+    return items
+
+
+def is_istio(obj: Mapping[str, Any]) -> bool:
+    """Whether the object is of one of Istio's own kinds."""
+    return str(obj["apiVersion"]).startswith(_ISTIO_GROUPS)
+
+
+def additions_to(item: Item, state: Mapping[str, Any], field_manager: str) -> Additions | None:
+    """What a person added to this state of an object that we declare as a whole."""
+    return hand_additions(state, item.desired, field_manager) if item.whole else None
+
+
+def predict(
+    client: KubeClient,
+    items: Sequence[Item],
+    live: Live,
+    *,
+    field_manager: str,
+    force: bool,
+    ignore: Ignore | None = None,
+) -> None:
+    """Dry-run every item without an action, and set it. All conflicts are reported at once."""
+    new_namespaces = {
+        str(item.desired["metadata"]["name"])
+        for item in items
+        if item.desired["kind"] == "Namespace" and item.before is None
+    }
+    open_items = [item for item in items if not item.action]
+
+    def ask(item: Item) -> MeshError | None:
+        if _cannot_be_asked(item, live, new_namespaces):
+            item.action = UNVALIDATED
+            return None
+        try:
+            item.after, created = apply_item(
+                client, item, item.desired, field_manager=field_manager, force=force, dry_run=True
+            )
+        except ConflictError as error:
+            return error
+        except ApiError as error:
+            if item.before is None and error.status == 404 and "namespaces" in error.message:
+                item.action = UNVALIDATED
+                return None
+            if error.status in (400, 403, 422) or error.reason == "Invalid":
+                return error
+            raise
+        if item.before is None and not created:  # it exists, without the labels that were listed by
+            item.before = get_live(client, item.desired)
+        if added := additions_to(item, item.after, field_manager):
+            item.after = added.taken_out(item.after)
+            item.taken_back_from = item.taken_back_from or ", ".join(added.tools)
+        item.action = outcome(item.before, item.after, ignore)
+        return None
+
+    raise_all([error for error in client.in_parallel(ask, open_items) if error])
+
+
+def apply_item(
+    client: KubeClient,
+    item: Item,
+    body: Mapping[str, Any],
+    *,
+    field_manager: str,
+    force: bool,
+    dry_run: bool = False,
+) -> tuple[dict[str, Any], bool]:
+    """``client.apply_told``, which also repairs an object of ours that a person changed by hand.
+
+    What ``kubectl edit`` or the like took from us is drift, and repairing drift is what an apply is for.
+    Fields of any other manager, and objects that we never wrote, stay a conflict unless ``force`` is given.
+
+    :raises ConflictError: another manager owns the fields.
+    """
+    try:
+        return client.apply_told(body, field_manager=field_manager, force=force, dry_run=dry_run)
+    except ConflictError as error:
+        if not changed_by_hand(item.before, error, field_manager):
+            raise
+        item.taken_back_from = error.manager
+        return client.apply_told(body, field_manager=field_manager, force=True, dry_run=dry_run)
+
+
+def changed_by_hand(before: Mapping[str, Any] | None, error: ConflictError, field_manager: str) -> bool:
+    """Whether the object is ours, and everybody who is in the way is a person's tool, or ourselves by another
+    operation than server-side apply."""
+    entries = ((before or {}).get("metadata") or {}).get("managedFields") or ()
+    ours = any(
+        entry.get("manager") == field_manager and entry.get("operation") == "Apply" for entry in entries
+    )
+    managers = error.manager.split(", ")
+    return ours and all(
+        manager == field_manager or any(fnmatch.fnmatchcase(manager.lower(), tool) for tool in HAND_TOOLS)
+        for manager in managers
+    )
+
+
+def _cannot_be_asked(item: Item, live: Live, new_namespaces: set[str]) -> bool:
+    """Whether kind or namespace will only exist after the real run."""
+    if item.desired["metadata"].get("namespace") in new_namespaces:
+        return True
+    kind = (str(item.desired["apiVersion"]), str(item.desired["kind"]))
+    return kind in live.missing
+
+
+def get_live(client: KubeClient, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The live object with the identity of ``obj``."""
+    metadata = obj["metadata"]
+    return client.get(
+        str(obj["apiVersion"]), str(obj["kind"]), str(metadata["name"]), metadata.get("namespace")
+    )
+
+
+def outcome(before: Mapping[str, Any] | None, after: Mapping[str, Any], ignore: Ignore | None = None) -> str:
+    """The action that leads from one state to the other."""
+    if before is None:
+        return CREATED
+    prune = ignore or (lambda obj: obj)
+    if prune(content(before)) != prune(content(after)):
+        return UPDATED
+    if ignore is None and ownership(before) != ownership(after):
+        return ADOPTED
+    return UNCHANGED
+
+
+def raise_all(errors: Sequence[MeshError]) -> None:
+    """Raise the first error, with the others in its sentence: one run shows everything that is wrong."""
+    if not errors:
+        return
+    first = errors[0]
+    if len(errors) > 1:
+        others = "; ".join(error.message for error in errors[1:5])
+        more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+        first.message = f"{first.message}; {others}{more}"
+        first.args = (first.message,)
+        first.details["others"] = [error.message for error in errors[1:]]
+    raise first
+
+
+def missing_kinds(items: Sequence[Item], live: Live) -> list[str]:
+    """Kinds that neither the server serves nor a CustomResourceDefinition of this run defines."""
+    wanted = [item.desired for item in items]
+    kinds = {(str(item.desired["apiVersion"]), str(item.desired["kind"])) for item in items}
+    return sorted(
+        f"{kind} ({api_version})"
+        for api_version, kind in kinds & live.missing
+        if definition_of((api_version, kind), wanted) is None
+    )

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits until applied objects work, or deleted ones are gone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, MeshError, Problem
+from ...kube.objects import object_id
+from ...kube.wait import rollout_status, wait_until
+from .plan import get_live
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+
+_ROLLOUTS = ("Deployment", "StatefulSet", "DaemonSet")
+# Kinds whose readiness is a condition of their status.
+_CONDITIONS = {
+    "CustomResourceDefinition": "Established",
+    "APIService": "Available",
+    "Pod": "Ready",
+    "Job": "Complete",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wait:
+    """How long to wait, and for what beyond what a kind itself calls ready.
+
+    :param timeout: seconds for all objects together.
+    :param conditions: each ``{"jmespath": expression over the object, "equals": value}``.
+    """
+
+    timeout: float = 120.0
+    conditions: tuple[Mapping[str, Any], ...] = ()
+
+
+def check_conditions(conditions: Sequence[Mapping[str, Any]]) -> None:
+    """:raises InputError: an expression that JMESPath does not understand."""
+    problems = []
+    for index, condition in enumerate(conditions):
+        try:
+            _compiled(str(condition["jmespath"]))
+        except ValueError as error:
+            problems.append(Problem(f"wait_for[{index}].jmespath", str(error).splitlines()[0], "jmespath"))
+    if problems:
+        raise InputError(problems)
+
+
+def wait_for_objects(
+    client: KubeClient,
+    objects: Sequence[Mapping[str, Any]],
+    gone: Sequence[Mapping[str, Any]],
+    wait: Wait,
+    context: Context,
+) -> None:
+    """Wait until every object is ready and every deleted one is gone.
+
+    :raises WaitTimeout: naming the first object that is late and what was seen of it.
+    """
+    pending = [obj for obj in objects if wait.conditions or _has_readiness(obj)]
+    vanishing = list(gone)
+
+    def look() -> tuple[bool, str]:
+        nonlocal pending, vanishing
+        states = client.in_parallel(lambda obj: _state(get_live(client, obj), obj, wait.conditions), pending)
+        pending = [obj for obj, (done, _unused) in zip(pending, states, strict=True) if not done]
+        late = [seen for done, seen in states if not done]
+        there = client.in_parallel(lambda obj: get_live(client, obj), vanishing)
+        vanishing = [
+            obj
+            for obj, live in zip(vanishing, there, strict=True)
+            if live is not None and _is_same(live, obj)
+        ]
+        late += [f"{object_id(obj)} is still there" for obj in vanishing]
+        return not late, late[0] + (
+            f" (and {len(late) - 1} more)" if len(late) > 1 else ""
+        ) if late else "ready"
+
+    if pending or vanishing:
+        wait_until(
+            look,
+            awaited="the objects to be ready",
+            timeout=wait.timeout,
+            stop=context.stop,
+            progress=context.progress,
+        )
+
+
+def _is_same(live: Mapping[str, Any], deleted: Mapping[str, Any]) -> bool:
+    uid = deleted["metadata"].get("uid")
+    return uid is None or live["metadata"].get("uid") == uid
+
+
+def _has_readiness(obj: Mapping[str, Any]) -> bool:
+    return obj["kind"] in _ROLLOUTS or obj["kind"] in _CONDITIONS or obj["kind"] == "Namespace"
+
+
+def _state(
+    live: Mapping[str, Any] | None, obj: Mapping[str, Any], conditions: Sequence[Mapping[str, Any]]
+) -> tuple[bool, str]:
+    name = object_id(obj)
+    if live is None:
+        return False, f"{name}: not there yet"
+    status = live.get("status") or {}
+    observed = status.get("observedGeneration")
+    if observed is not None and int(observed) < int(live["metadata"].get("generation") or 0):
+        return False, f"{name}: its controller has not seen the change yet"
+    for condition in conditions:
+        value = _compiled(str(condition["jmespath"])).search(live)
+        if value != condition.get("equals"):
+            return False, f"{name}: {condition['jmespath']} is {value!r}, not {condition.get('equals')!r}"
+    if conditions:
+        return True, name
+    done, seen = _readiness(live, status)
+    return done, f"{name}: {seen}"
+
+
+def _readiness(live: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
+    kind = str(live["kind"])
+    if kind in _ROLLOUTS:
+        return rollout_status(dict(live))
+    if kind == "Namespace":
+        return status.get("phase") == "Active", f"phase {status.get('phase')}"
+    wanted = _CONDITIONS.get(kind)
+    if wanted is None:
+        return True, "there"
+    for entry in status.get("conditions") or ():
+        if entry.get("type") == wanted:
+            return entry.get("status") == "True", f"{wanted} is {entry.get('status')}"
+    return False, f"{wanted} is not reported yet"
+
+
+def _compiled(expression: str) -> Any:
+    try:
+        import jmespath  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MeshError(
+            "the Python package 'jmespath' is needed for wait_for where this task runs", missing="jmespath"
+        ) from error
+    try:
+        return jmespath.compile(expression)
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError(f"'{expression}' is not JMESPath: {error}") from error

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Optional: a Job in the cluster that gives the routes back when the runner dies.
+
+Without it a split stays until somebody runs ``canary_resume``. With it the cluster itself ends the split
+when the runner's Lease has stood still for its duration. The Job holds what it will write; its program
+is ``deadman_script``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ...model.rollout.record import FENCE_ANNOTATION, journal_name, owner_labels
+from . import deadman_script
+from .protocols import Objects
+from .routes import ISTIO_API
+from .run import RollbackNeeded, Run
+
+LABEL = "servicemesh.istio/deadman"
+KEPT = 600  # seconds in which the log of a Job that has ended can still be read
+LATE = 5.0  # seconds between two looks of the Job, and its writes
+
+
+class Deadman:
+    """The Job of one runner's hold on one rollout.
+
+    :param wish: option ``deadman``: ``image`` (anything with ``python3``), ``service_account``,
+        ``image_pull_secrets``. :param own: whether the routes are computed from the catalogue.
+    """
+
+    def __init__(self, run: Run, client: Objects, wish: Mapping[str, Any], *, own: bool) -> None:
+        self._run = run
+        self._client = client
+        self._wish = wish
+        self._own = own
+
+    @property
+    def name(self) -> str:
+        """One Job per run and fence: a successor has one of its own."""
+        return f"servicemesh-deadman-{self._run.journal.state.get('run')}-{self._run.fence}"
+
+    def arm(self) -> None:
+        """Start the Job and wait until it is ready: until then no share of the traffic may move.
+
+        :raises RollbackNeeded: it does not get ready in time.
+        """
+        run, namespace = self._run, self._run.settings.namespace
+        if self._client.get("batch/v1", "Job", self.name, namespace) is None:
+            self._client.create(self.job())
+        deadline = run.clock.monotonic() + run.settings.ready_timeout
+        while True:
+            live = self._client.get("batch/v1", "Job", self.name, namespace) or {}
+            if (live.get("status") or {}).get("ready"):
+                run.say(f"deadman: Job {self.name} watches this runner")
+                return
+            if run.clock.monotonic() >= deadline:
+                raise RollbackNeeded(
+                    f"Job {namespace}/{self.name} is not ready after {run.settings.ready_timeout:.0f} s:"
+                    f" look at its pod (image {self._wish['image']}, account {self._wish['service_account']})"
+                )
+            run.guard()
+            run.clock.sleep(1.0)
+
+    def disarm(self) -> None:
+        """The run has ended: nobody has to watch it. The Job would end by itself, too."""
+        self._client.delete("batch/v1", "Job", self.name, self._run.settings.namespace)
+
+    def job(self) -> dict[str, Any]:
+        """The Job as it is created."""
+        settings, wish = self._run.settings, self._wish
+        labels = {**owner_labels(settings.mesh), LABEL: str(self._run.journal.state.get("run"))}
+        pod: dict[str, Any] = {
+            "serviceAccountName": wish["service_account"],
+            "restartPolicy": "OnFailure",
+            "containers": [self._container()],
+            "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "terminationGracePeriodSeconds": 1,
+        }
+        if wish.get("image_pull_secrets"):
+            pod["imagePullSecrets"] = [{"name": name} for name in wish["image_pull_secrets"]]
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": self.name, "namespace": settings.namespace, "labels": labels},
+            "spec": {
+                "backoffLimit": 20,
+                "ttlSecondsAfterFinished": KEPT,
+                "template": {
+                    # it talks to the API server only, and must not wait for a proxy
+                    "metadata": {"labels": {**labels, "sidecar.istio.io/inject": "false"}},
+                    "spec": pod,
+                },
+            },
+        }
+
+    def _container(self) -> dict[str, Any]:
+        armed = f"import os, sys; sys.exit(not os.path.exists({deadman_script.ARMED!r}))"
+        return {
+            "name": "deadman",
+            "image": self._wish["image"],
+            "command": ["python3", "-u", "-c", inspect.getsource(deadman_script)],
+            "env": [{"name": "DEADMAN", "value": json.dumps(self.task(), sort_keys=True)}],
+            "readinessProbe": {"exec": {"command": ["python3", "-c", armed]}, "periodSeconds": 1},
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's
+        }
+
+    def task(self) -> dict[str, Any]:
+        """What the Job is told; see ``deadman_script``."""
+        run, settings = self._run, self._run.settings
+        leases = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
+        routes = f"/apis/{ISTIO_API}/namespaces/{run.routes.namespace}/virtualservices/{run.routes.name}"
+        image = run.routes.desired(run.stable_shape())
+        if self._own:
+            write: dict[str, Any] = {
+                # forced: a safety net that argues about ownership is none
+                "query": "fieldManager=servicemesh.istio&force=true",
+                "content_type": "application/apply-patch+yaml",
+                "object": image,
+            }
+        else:
+            write = {
+                "query": "fieldManager=servicemesh.istio-canary",
+                "content_type": "application/json-patch+json",
+                "routes": [route.get("route") for route in image["spec"].get("http") or []],
+            }
+        return {
+            "lease": f"{leases}/{journal_name(settings.service)}",
+            "routes": routes,
+            "holder": run.lease.identity,
+            "identity": f"deadman:{self.name}",
+            "fence": run.fence,
+            "seconds": run.lease.duration,
+            "annotation": FENCE_ANNOTATION,
+            "write": write,
+        }

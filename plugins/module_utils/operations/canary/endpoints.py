@@ -1,0 +1,106 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ready pods behind each version of a service, read from EndpointSlices and Pods."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from .protocols import Objects
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arm:
+    """The pods of one version.
+
+    :param ready: names of pods that the Service sends requests to. :param all: names of all pods.
+    :param templates: ``pod-template-hash`` of the pods that are not going away: two of them = a new revision.
+    """
+
+    version: str
+    ready: tuple[str, ...]
+    all: tuple[str, ...]
+    templates: tuple[str, ...]
+    troubles: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Short text for messages: ``v2 has 0 of 1 pods ready (CrashLoopBackOff)``."""
+        trouble = f" ({', '.join(self.troubles)})" if self.troubles else ""
+        return f"{self.version} has {len(self.ready)} of {len(self.all)} pods ready{trouble}"
+
+
+class Arms:
+    """Reads the arms of one service.
+
+    :param labels: version -> the labels of its pods. :param service: name of the Kubernetes Service.
+    """
+
+    def __init__(
+        self, client: Objects, *, service: str, namespace: str, labels: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._client = client
+        self._service = service
+        self._namespace = namespace
+        self._labels = labels
+
+    def read(self) -> dict[str, Arm]:
+        """Version -> arm, from two LISTs."""
+        slices = self._client.list(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            self._namespace,
+            label_selector=f"kubernetes.io/service-name={self._service}",
+        )
+        serving = {
+            (endpoint.get("targetRef") or {}).get("name")
+            for item in slices.items
+            for endpoint in item.get("endpoints") or []
+            if (endpoint.get("conditions") or {}).get("ready") is not False
+            and not (endpoint.get("conditions") or {}).get("terminating")
+        }
+        selectors = {version: dict(labels) for version, labels in self._labels.items()}
+        pods = self._client.list(
+            "v1", "Pod", self._namespace, label_selector=_common_selector(selectors)
+        ).items
+        return {version: _arm(version, labels, pods, serving) for version, labels in selectors.items()}
+
+
+def _common_selector(selectors: Mapping[str, Mapping[str, str]]) -> str:
+    """One selector that finds the pods of all versions: the keys they share."""
+    shared = set.intersection(*(set(labels) for labels in selectors.values()))
+    terms = []
+    for key in sorted(shared):
+        values = sorted({labels[key] for labels in selectors.values()})
+        terms.append(f"{key} in ({','.join(values)})")
+    return ",".join(terms)
+
+
+def _arm(
+    version: str, labels: Mapping[str, str], pods: list[dict[str, Any]], serving: set[str | None]
+) -> Arm:
+    mine = [pod for pod in pods if labels.items() <= (pod["metadata"].get("labels") or {}).items()]
+    alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
+    ready = [pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] in serving and is_ready(pod)]
+    hashes = {(pod["metadata"].get("labels") or {}).get("pod-template-hash", "") for pod in alive}
+    return Arm(
+        version=version,
+        ready=tuple(sorted(ready)),
+        all=tuple(sorted(pod["metadata"]["name"] for pod in alive)),
+        templates=tuple(sorted(hash_ for hash_ in hashes if hash_)),
+        troubles=tuple(sorted({reason for pod in alive for reason in _troubles(pod)})),
+    )
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the kubelet calls the pod ready."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+
+
+def _troubles(pod: Mapping[str, Any]) -> list[str]:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    waiting = [((status.get("state") or {}).get("waiting") or {}).get("reason") for status in statuses]
+    return [reason for reason in waiting if reason and reason != "ContainerCreating"]

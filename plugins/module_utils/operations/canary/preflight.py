@@ -1,0 +1,273 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can be known to go wrong before the first write of a rollout."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import ApiError, MeshError
+from ...istio.metrics import MetricsError
+from ...kube.access import AccessNeed, missing_rights
+from ...model.rollout import statistics
+from ...model.rollout.gates import Policy, ShareGate
+from ...model.rollout.phases import Plan, plan_phases
+from ...model.rollout.requests import LabelError
+from ...model.rollout.split import Split, is_host
+from .assembly import Kit
+from .endpoints import Arms
+from .metrics import Baseline, Meter
+from .routes import ISTIO_API
+
+
+@dataclasses.dataclass(slots=True)
+class Preflight:
+    """What was found. ``problems`` stop the rollout, ``warnings`` do not."""
+
+    plan: Plan
+    baseline: Baseline | None
+    problems: list[str] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+def check(kit: Kit, *, stable: str, canary: str, meter: Meter) -> Preflight:
+    """Runs all checks; each finding names its object. Writes nothing.
+
+    :raises InputError: the phases are not a plan.
+    """
+    wishes = kit.wishes
+    found = Preflight(plan=_plan(kit, stable, canary, None, 0), baseline=None)
+    found.problems += _rights(kit)
+    found.problems += _objects(kit, stable, canary)
+    found.problems += _endpoints(kit, stable, canary)
+    found.problems += _deadman(kit)
+    try:
+        found.baseline = meter.baseline(kit.params["baseline"])
+    except (MetricsError, LabelError) as error:
+        found.problems.append(f"metrics: {error}")
+        return found
+    need, problems = _gates_on_stable(wishes.gates, wishes.policy, found.baseline)
+    found.problems += problems
+    found.plan = _plan(kit, stable, canary, found.baseline.rate, need)
+    _traffic(kit, found)
+    return found
+
+
+def _plan(kit: Kit, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:
+    params = kit.params
+    return plan_phases(
+        stable=stable,
+        canary=canary,
+        steps=params.get("steps"),
+        step_weight=params.get("step_weight"),
+        duration=params["duration"],
+        min_requests=params["min_requests"],
+        requests_per_second=rate,
+        evidence_requests=evidence if params["mode"] == "sequential" else 0,
+        promote=params["promote"],
+        dark=params.get("dark"),
+        mirror=params.get("mirror"),
+        testers=params.get("testers"),
+        prefix="canary_",
+    )
+
+
+def rights_needed(kit: Kit) -> list[AccessNeed]:
+    """What a rollout calls, for access reviews and RBAC."""
+    namespace = kit.service.namespace
+    needs = [
+        AccessNeed(verb, "networking.istio.io", "virtualservices", namespace)
+        for verb in ("get", "list", "patch")
+    ]
+    needs.append(AccessNeed("get", "networking.istio.io", "destinationrules", namespace))
+    needs += [AccessNeed(verb, "", "configmaps", namespace) for verb in ("get", "create", "update", "patch")]
+    needs += [
+        AccessNeed(verb, "coordination.k8s.io", "leases", namespace) for verb in ("get", "create", "update")
+    ]
+    needs += [AccessNeed("list", "discovery.k8s.io", "endpointslices", namespace)]
+    needs += [AccessNeed("list", "", "pods", namespace)]
+    needs += [AccessNeed("create", "", "pods", namespace, subresource="exec")]
+    if kit.params.get("scale"):
+        needs.append(AccessNeed("get", "apps", "deployments", namespace))
+        needs.append(AccessNeed("patch", "apps", "deployments", namespace, subresource="scale"))
+    if kit.params["deadman"] == "job":
+        needs += [AccessNeed(verb, "batch", "jobs", namespace) for verb in ("get", "create", "delete")]
+        needs.append(AccessNeed("get", "", "serviceaccounts", namespace))
+    prometheus = kit.wishes.prometheus
+    if prometheus and prometheus.service:
+        needs.append(AccessNeed("get", "", "services", prometheus.namespace, subresource="proxy"))
+    return needs
+
+
+def _rights(kit: Kit) -> list[str]:
+    try:
+        return [f"missing right: {need}" for need in missing_rights(kit.client, rights_needed(kit))]
+    except ApiError as error:
+        return [f"rights: {error}"]
+
+
+def _objects(kit: Kit, stable: str, canary: str) -> list[str]:
+    problems: list[str] = []
+    service, domain = kit.service, kit.wishes.catalogue.cluster_domain
+    routes = kit.routes(stable, canary)
+    live = routes.read()
+    if live is None:
+        problems.append(
+            f"VirtualService {routes.namespace}/{routes.name} does not exist: apply the mesh first"
+        )
+    else:
+        share = Split(service.name, service.namespace, stable, canary, domain=domain).canary_share(live)
+        if share:
+            problems.append(
+                f"VirtualService {routes.name} already gives {canary} {share} percent, while {stable} is on"
+                " record as stable: repair the split or record it first"
+            )
+    rule = kit.client.get(ISTIO_API, "DestinationRule", service.name, service.namespace)
+    subsets = {
+        item["name"]: item.get("labels") or {}
+        for item in ((rule or {}).get("spec") or {}).get("subsets") or []
+    }
+    for version in (stable, canary):
+        wanted = dict(service.versions[version].labels)
+        if subsets.get(version) != wanted:
+            problems.append(
+                f"DestinationRule {service.namespace}/{service.name} has no subset {version} with labels"
+                f" {wanted}: apply the mesh first"
+            )
+    problems += _other_routes(kit, routes.name)
+    return problems
+
+
+def _other_routes(kit: Kit, own: str) -> list[str]:
+    """VirtualServices that send requests to the host past the split."""
+    service, domain = kit.service, kit.wishes.catalogue.cluster_domain
+    found = []
+    for item in kit.client.list(ISTIO_API, "VirtualService", service.namespace).items:
+        metadata = item["metadata"]
+        hosts = (item.get("spec") or {}).get("hosts") or []
+        names = any(
+            is_host(
+                host, service.name, service.namespace, object_namespace=metadata["namespace"], domain=domain
+            )
+            for host in hosts
+        )
+        delegates = any(route.get("delegate") for route in (item.get("spec") or {}).get("http") or [])
+        if names and not delegates and metadata["name"] != own:
+            found.append(
+                f"VirtualService {metadata['namespace']}/{metadata['name']} also routes {service.fqdn}:"
+                " only one of them counts"
+            )
+    return found
+
+
+def _endpoints(kit: Kit, stable: str, canary: str) -> list[str]:
+    labels = {name: {**kit.service.labels, **kit.service.versions[name].labels} for name in (stable, canary)}
+    arms = Arms(kit.client, service=kit.service.name, namespace=kit.service.namespace, labels=labels).read()
+    scaled = (kit.params.get("scale") or {}).get("up")
+    needed = [stable] if scaled else [stable, canary]
+    return [f"no ready endpoint: {arms[name].describe()}" for name in needed if not arms[name].ready]
+
+
+def _deadman(kit: Kit) -> list[str]:
+    """The account of the Job, without which its pod is never made."""
+    namespace, name = kit.service.namespace, kit.params["deadman_job"]["service_account"]
+    if kit.params["deadman"] != "job" or kit.client.get("v1", "ServiceAccount", name, namespace):
+        return []
+    return [
+        f"deadman: ServiceAccount {namespace}/{name} does not exist (docs/rbac/deadman.yaml says its rights)"
+    ]
+
+
+def _gates_on_stable(
+    gates: tuple[ShareGate, ...], policy: Policy, baseline: Baseline
+) -> tuple[int, list[str]]:
+    """Requests that the evidence needs, and the gates that the stable version itself would not pass."""
+    need, problems = 0, []
+    for gate in gates:
+        share = baseline.shares.get(gate.name, 0.0)
+        wanted = evidence_needed(gate, policy, share)
+        if wanted is None or (policy.mode == "fixed" and share > gate.limit):
+            problems.append(
+                f"gate {gate.name} does not pass on stable itself: {share:.2%} of its requests are bad,"
+                f" the gate accepts {gate.acceptable:.2%} and stops at {gate.limit:.2%}"
+            )
+        else:
+            need = max(need, wanted)
+    return need, problems
+
+
+def evidence_needed(gate: ShareGate, policy: Policy, share: float) -> int | None:
+    """Canary requests that a version as good as stable is expected to need; ``None`` = it never passes."""
+    requests = 10
+    if gate.absolute:
+        absolute = statistics.requests_for_health(
+            share, acceptable=gate.acceptable, limit=gate.limit, error=policy.beta
+        )
+        if absolute is None:
+            return None
+        requests = max(requests, round(absolute * gate.burst))
+    if not gate.compare:
+        return requests
+    effect, error = gate.limit - gate.acceptable, policy.beta / 4
+    while requests < 10_000_000:
+        counted = requests / gate.burst
+        if statistics.interval(share * counted, counted, error)[1] - share < effect:
+            return requests
+        requests = round(requests * 1.1) + 1
+    return None
+
+
+def _traffic(kit: Kit, found: Preflight) -> None:
+    plan, params = found.plan, kit.params
+    rate = plan.requests_per_second or 0.0
+    if rate <= 0:
+        message = f"no requests reached {kit.service.name} in the last {params['baseline']:.0f} s"
+        _by_policy(kit, found, message)
+        return
+    if plan.expected_seconds > params["deadline"]:
+        message = (
+            f"at {rate:.1f} requests/s the rollout takes {plan.expected_seconds:.0f} s,"
+            f" more than canary_deadline {params['deadline']:.0f} s"
+        )
+        _by_policy(kit, found, message)
+    for phase in plan.phases:
+        if phase.expected_seconds > params["phase_deadline"]:
+            _by_policy(
+                kit,
+                found,
+                f"phase {phase.label()} needs {phase.expected_seconds:.0f} s at {rate:.1f} requests/s,"
+                f" more than canary_phase_deadline {params['phase_deadline']:.0f} s",
+            )
+
+
+def _by_policy(kit: Kit, found: Preflight, message: str) -> None:
+    target = found.problems if kit.params["low_traffic"] == "hold" else found.warnings
+    target.append(message)
+
+
+def current_stable(kit: Kit, canary: str) -> tuple[str, str]:
+    """The stable version and where that is known from.
+
+    Record first; without one the live split is adopted; without a split the catalogue's initial version.
+
+    :raises MeshError: nothing says which version is stable.
+    """
+    record = kit.records.read()
+    if record is not None:
+        return record.stable, "release record"
+    service = kit.service
+    live: Mapping[str, Any] = kit.routes(service.initial_version or "", canary).read() or {}
+    for version in service.versions:
+        split = Split(
+            service.name, service.namespace, version, canary, domain=kit.wishes.catalogue.cluster_domain
+        )
+        if version != canary and live:
+            weights = split.splits(live)
+            if weights and max(entry.get(version, 0) for entry in weights) > 50:
+                return version, "live split (no release record yet)"
+    if service.initial_version:
+        return service.initial_version, "initial_version of the catalogue"
+    raise MeshError(f"nothing says which version of {service.name} is stable")

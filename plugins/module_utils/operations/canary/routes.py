@@ -1,0 +1,324 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The objects that a rollout writes: the service's routes and its release record.
+
+Each write reads the object, refuses if its fence is newer, and sends the object's resourceVersion, so that a
+runner that lost its Lease can never write over its successor.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError, ConflictError, MeshError, RefusedError
+from ...kube.client import FIELD_MANAGER
+from ...model.rollout.record import FENCE_ANNOTATION, ReleaseRecord, read_record, release_name, release_object
+from ...model.rollout.split import Split, gitops_owner, split_patch
+from ..apply.plan import changed_by_hand
+from .protocols import FencedError, Objects
+
+ISTIO_API = "networking.istio.io/v1"
+ATTEMPTS = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """What the routes shall do: the split, and the temporary routes of early phases.
+
+    :param weights: version -> percent. :param kind: ``weight``, ``mirror``, ``testers`` or ``dark``.
+    :param percent: copies in percent of a ``mirror`` phase.
+    """
+
+    weights: Mapping[str, int]
+    kind: str = "weight"
+    percent: int = 0
+
+
+def fence_of(obj: Mapping[str, Any] | None) -> int:
+    """The fence that an object bears, 0 for none."""
+    text = (((obj or {}).get("metadata") or {}).get("annotations") or {}).get(FENCE_ANNOTATION) or "0"
+    return int(text) if str(text).isdigit() else 0
+
+
+class OwnRoutes:
+    """The service's delegate VirtualService, written whole by server-side apply.
+
+    :param render: computes the whole object for a shape (from the catalogue).
+    """
+
+    def __init__(
+        self, client: Objects, name: str, namespace: str, render: Callable[[Shape], dict[str, Any]]
+    ) -> None:
+        self._client = client
+        self._render = render
+        self.name = name
+        self.namespace = namespace
+
+    def read(self) -> dict[str, Any] | None:
+        """The live object."""
+        return self._client.get(ISTIO_API, "VirtualService", self.name, self.namespace)
+
+    def desired(self, shape: Shape) -> dict[str, Any]:
+        """The object without resourceVersion and fence, for diffs."""
+        return self._render(shape)
+
+    def write(self, shape: Shape, fence: int) -> bool:
+        """Makes the routes do what the shape says. :returns: whether anything was written.
+
+        Routes that somebody deleted in mid-run are made again: without them every version gets requests.
+        """
+        desired = self._render(shape)
+        check_sums(desired)
+        return self._put(lambda _live: desired, fence)
+
+    def image(self) -> list[Any] | None:
+        """Nothing to keep: the catalogue renders the object at any time."""
+        return None
+
+    def restore(self, image: list[Any] | None) -> None:
+        """Nothing to restore."""
+
+    def stamp(self, fence: int) -> None:
+        """Marks the live object with a newer fence and changes nothing else: from now on writes of an older
+        runner fail."""
+
+        def same(live: dict[str, Any] | None) -> dict[str, Any] | None:
+            ours = self._render(Shape({}, kind="stamp"))
+            return {**ours, "spec": copy.deepcopy(live["spec"])} if live else None
+
+        self._put(same, fence)
+
+    def _put(self, body: Callable[[dict[str, Any] | None], dict[str, Any] | None], fence: int) -> bool:
+        """Writes what ``body`` makes of the live object, which may be absent; None is to write nothing.
+
+        What a person changed in mid-run is taken back, as role mesh does it: nobody's edit may keep a sick
+        version's share.
+        """
+        force = False
+        for _turn in range(ATTEMPTS):
+            live = self.read()
+            if live:
+                refuse_newer_fence(live, fence)
+            desired = body(live)
+            if desired is None or (live and live["spec"] == desired["spec"] and fence_of(live) == fence):
+                return False
+            metadata = dict(desired["metadata"])
+            if live:
+                metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+            try:
+                self._client.apply(_fenced({**desired, "metadata": metadata}, fence), force=force)
+            except ApiError as error:
+                by_hand = isinstance(error, ConflictError) and changed_by_hand(live, error, FIELD_MANAGER)
+                if _is_stale(error) or (by_hand and not force):
+                    force = force or by_hand
+                    continue
+                raise
+            return True
+        raise MeshError(f"VirtualService {self.namespace}/{self.name} changes faster than it can be written")
+
+
+class ForeignRoutes:
+    """A VirtualService of somebody else: only the weights of the split change, by JSON Patch with tests.
+
+    :param split: which of its destinations are meant. :param gitops: ``refuse`` when a controller would put
+        the object back, or ``ignore``.
+    """
+
+    def __init__(
+        self, client: Objects, name: str, namespace: str, split: Split, *, gitops: str = "refuse"
+    ) -> None:
+        self._client = client
+        self._split = split
+        self._gitops = gitops
+        self.original: list[Any] | None = None  # route lists before the run, from the journal
+        self.name = name
+        self.namespace = namespace
+
+    def read(self) -> dict[str, Any] | None:
+        """The live object."""
+        return self._client.get(ISTIO_API, "VirtualService", self.name, self.namespace)
+
+    def desired(self, shape: Shape) -> dict[str, Any]:
+        """The live object with the shape's split, for diffs."""
+        live = self.read()
+        if live is None:
+            raise RefusedError(
+                f"VirtualService {self.namespace}/{self.name} does not exist", rule="no-routes"
+            )
+        return self._with(live, shape)
+
+    def write(self, shape: Shape, fence: int) -> bool:
+        """Makes the split routes of the object follow the shape. To give back nothing, none are needed."""
+        return self._put(
+            lambda live: self._with(live, shape), fence, needed=bool(shape.weights.get(self._split.canary))
+        )
+
+    def restore(self, image: list[Any] | None) -> None:
+        """The route lists before the run, from its journal."""
+        self.original = image
+
+    def stamp(self, fence: int) -> None:
+        """Marks the object with a newer fence."""
+        self._put(lambda live: live, fence, needed=False)
+
+    def _with(self, live: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+        if shape.kind in ("mirror", "testers"):
+            raise RefusedError(
+                f"a {shape.kind} phase adds routes, and VirtualService {self.name} is not ours",
+                rule="foreign-routes",
+            )
+        share = shape.weights.get(self._split.canary, 0)
+        base = copy.deepcopy(dict(live))
+        routes = base["spec"].get("http") or []
+        if self.original is not None and len(self.original) == len(routes):
+            for route, destinations in zip(routes, self.original, strict=True):
+                # a route whose owner sends it elsewhere meanwhile is another route
+                if destinations is not None and _hosts(destinations) == _hosts(route.get("route") or []):
+                    route["route"] = copy.deepcopy(destinations)
+        # at the share it had before the run, the object is again what its owner wrote
+        return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
+
+    def image(self) -> list[Any] | None:
+        """The route lists as they are now, for the journal."""
+        live = self.read() or {"spec": {}}
+        return [route.get("route") for route in live["spec"].get("http") or []]
+
+    def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
+        for _turn in range(ATTEMPTS):
+            live = self.read()
+            if live is None and not needed:
+                return False
+            if live is None:
+                raise RefusedError(
+                    f"VirtualService {self.namespace}/{self.name} does not exist", rule="no-routes"
+                )
+            refuse_newer_fence(live, fence)
+            owner = gitops_owner(live)
+            if owner and self._gitops == "refuse":
+                raise RefusedError(
+                    f"VirtualService {self.name} is kept in sync by {owner}, which would undo the rollout",
+                    rule="gitops",
+                )
+            desired = body(live)
+            check_sums(desired)
+            patch = split_patch(live, desired)
+            if fence_of(live) != fence:
+                patch = patch or split_patch_guard(live)
+                patch.append(_fence_operation(live, fence))
+            if not patch:
+                return False
+            try:
+                self._client.patch(
+                    ISTIO_API,
+                    "VirtualService",
+                    self.name,
+                    self.namespace,
+                    patch,
+                    patch_type="json",
+                    field_manager="servicemesh.istio-canary",
+                )
+            except ApiError as error:
+                # a failed JSON Patch test is 422 Invalid at the API server, a lost race 409
+                if error.status in (409, 422) and self.read() != live:
+                    continue
+                raise
+            return True
+        raise MeshError(f"VirtualService {self.namespace}/{self.name} changes faster than it can be written")
+
+
+def _hosts(destinations: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {str((item.get("destination") or {}).get("host")) for item in destinations}
+
+
+def split_patch_guard(live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The test that a JSON Patch of this object begins with."""
+    return [{"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}]
+
+
+def _fence_operation(live: Mapping[str, Any], fence: int) -> dict[str, Any]:
+    if (live["metadata"].get("annotations")) is None:
+        return {"op": "add", "path": "/metadata/annotations", "value": {FENCE_ANNOTATION: str(fence)}}
+    key = FENCE_ANNOTATION.replace("~", "~0").replace("/", "~1")
+    return {"op": "add", "path": f"/metadata/annotations/{key}", "value": str(fence)}
+
+
+class Records:
+    """The release record of one service."""
+
+    def __init__(self, client: Objects, *, service: str, namespace: str, mesh: str) -> None:
+        self._client = client
+        self._service = service
+        self._namespace = namespace
+        self._mesh = mesh
+        self._live: dict[str, Any] | None = None
+
+    def read(self) -> ReleaseRecord | None:
+        """The record; ``None`` when there is none.
+
+        :raises RecordError: there is one that cannot be read.
+        """
+        self._live = self._client.get("v1", "ConfigMap", release_name(self._service), self._namespace)
+        return read_record(self._live)
+
+    def write(self, record: ReleaseRecord) -> bool:
+        """Writes the record unless it says so already. :raises FencedError: a newer run wrote it."""
+        for _turn in range(ATTEMPTS):
+            current = self.read()
+            if current and current.fence > record.fence:
+                raise FencedError(f"run {current.run} has written a newer release record")
+            if current == record:
+                return False
+            body = release_object(
+                record, service=self._service, namespace=self._namespace, mesh_name=self._mesh
+            )
+            try:
+                if self._live is None:
+                    self._client.create(body)
+                else:
+                    body["metadata"]["resourceVersion"] = self._live["metadata"]["resourceVersion"]
+                    self._client.replace(body)
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                continue
+            return True
+        raise MeshError(f"the release record of {self._service} changes faster than it can be written")
+
+
+def _fenced(obj: Mapping[str, Any], fence: int) -> dict[str, Any]:
+    metadata = dict(obj["metadata"])
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), FENCE_ANNOTATION: str(fence)}
+    return {**obj, "metadata": metadata}
+
+
+def check_sums(virtual_service: Mapping[str, Any]) -> None:
+    """Refuses an object with a route whose weights do not sum to 100. Istio itself would accept it."""
+    for index, route in enumerate((virtual_service.get("spec") or {}).get("http") or []):
+        destinations = route.get("route") or []
+        weights = [item.get("weight") for item in destinations]
+        if len(destinations) == 1 and weights[0] in (None, 100):
+            continue
+        if destinations and sum(weight or 0 for weight in weights) != 100:
+            raise RefusedError(
+                f"route {index} of VirtualService {virtual_service['metadata']['name']} would have weights"
+                f" {weights}, which do not sum to 100",
+                rule="weights-sum",
+            )
+
+
+def refuse_newer_fence(live: Mapping[str, Any], fence: int) -> None:
+    """:raises FencedError: the object bears a newer fence than the writer's."""
+    if fence_of(live) > fence:
+        name = live["metadata"]["name"]
+        raise FencedError(
+            f"{live['kind']} {name} bears fence {fence_of(live)}, this run has {fence}: it stops"
+        )
+
+
+def _is_stale(error: ApiError) -> bool:
+    """Whether a 409 says "the object has been modified", not "somebody else owns these fields"."""
+    return error.status == 409 and not (isinstance(error, ConflictError) and error.manager)

@@ -1,0 +1,232 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rollout works with: settings, tools, and the notes it keeps in the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ...errors import MeshError
+from ...model.rollout.gates import Policy, QueryGate, ShareGate
+from ...model.rollout.phases import Phase, Plan
+from ...model.rollout.record import ReleaseRecord
+from .endpoints import Arm
+from .journal import Journal
+from .lease import Lease
+from .metrics import Look
+from .protocols import Clock, FencedError, Prover, StoppedError, timestamp
+from .routes import Shape
+
+KEPT_EVENTS = 400
+
+
+class RollbackNeeded(MeshError):  # noqa: N818  # a turn of the run, not an error of the program
+    """The version must lose its traffic; the message is the reason."""
+
+
+class HoldNeeded(MeshError):  # noqa: N818
+    """The stable version is the sick one: traffic must not be rolled into it."""
+
+
+class PauseNeeded(MeshError):  # noqa: N818
+    """The run shall end where it is, to be continued."""
+
+
+class PromoteNow(MeshError):  # noqa: N818
+    """Somebody decided to skip the remaining phases."""
+
+
+class RestartNeeded(MeshError):  # noqa: N818
+    """The canary's pods are of a new revision: what was seen is about other code."""
+
+
+class Routes(Protocol):
+    """Own or foreign routes."""
+
+    name: str
+    namespace: str
+
+    def write(self, shape: Shape, fence: int) -> bool:
+        """Makes the routes do what the shape says."""
+
+    def stamp(self, fence: int) -> None:
+        """Marks them with a newer fence."""
+
+    def desired(self, shape: Shape) -> dict[str, Any]:
+        """The object for a shape."""
+
+    def image(self) -> list[Any] | None:
+        """What has to be kept to give a foreign object back byte for byte."""
+
+    def restore(self, image: list[Any] | None) -> None:
+        """The image of a journal."""
+
+
+class RecordStore(Protocol):
+    """The release record."""
+
+    def read(self) -> ReleaseRecord | None:
+        """The record."""
+
+    def write(self, record: ReleaseRecord) -> bool:
+        """Writes it."""
+
+
+class ArmReader(Protocol):
+    """Pods per version."""
+
+    def read(self) -> Mapping[str, Arm]:
+        """Version -> arm."""
+
+
+class Looker(Protocol):
+    """The metrics."""
+
+    def start(self) -> None:
+        """Counts from now on."""
+
+    def look(self, after: float) -> Look:
+        """Requests since the last look."""
+
+
+class Scaler(Protocol):
+    """Optional: replicas of both workloads."""
+
+    def up(self) -> None:
+        """Before the first phase."""
+
+    def down(self, *, promoted: bool) -> None:
+        """After the end."""
+
+
+class Watchman(Protocol):
+    """Optional: what ends the split when this runner dies."""
+
+    def arm(self) -> None:
+        """Before the first share of the traffic moves."""
+
+    def disarm(self) -> None:
+        """Once the run has ended, or what it decided must not be undone."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """How a rollout decides. Times in seconds.
+
+    :param approvals: numbers of the phases that wait for approval before they begin.
+    :param mtls: ``require``, ``report`` or ``off``. :param proof: ``require`` or ``report``: what a
+        "cannot tell" of the proxies does (a "fail" always rolls back).
+    :param low_traffic: at a phase's deadline without enough requests: ``hold`` (withdraw the version) or
+        ``promote_with_warning``.
+    :param unmeasurable: so long may metrics be missing before the version is withdrawn.
+    """
+
+    service: str
+    namespace: str
+    mesh: str
+    stable: str
+    canary: str
+    gates: tuple[ShareGate, ...]
+    queries: tuple[QueryGate, ...] = ()
+    policy: Policy = dataclasses.field(default_factory=Policy)
+    approvals: frozenset[int] = frozenset()
+    mtls: str = "report"
+    proof: str = "require"
+    low_traffic: str = "hold"
+    poll: float = 5.0
+    scrape_interval: float = 15.0
+    phase_deadline: float = 1800.0
+    unmeasurable: float = 300.0
+    ready_timeout: float = 120.0
+    promote: bool = True
+    on_stop: str = "rollback"
+
+
+@dataclasses.dataclass(slots=True)
+class Run:
+    """One runner's hands on one rollout."""
+
+    settings: Settings
+    plan: Plan
+    clock: Clock
+    lease: Lease
+    journal: Journal
+    routes: Routes
+    records: RecordStore
+    arms: ArmReader
+    meter: Looker
+    prover: Prover
+    say: Callable[[str], None]
+    stop: Callable[[], bool]
+    scaler: Scaler | None = None
+    deadman: Watchman | None = None
+    synthetic: Callable[[], str] | None = None
+    api_calls: Callable[[], int] = lambda: 0
+    changed: bool = False
+    watched: bool = False
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def fence(self) -> int:
+        """Fence of every write."""
+        return self.lease.fence
+
+    def shape(self, phase: Phase) -> Shape:
+        """What the routes do in a phase."""
+        return Shape(weights=dict(phase.weights), kind=phase.kind, percent=phase.canary)
+
+    def stable_shape(self) -> Shape:
+        """All requests to the stable version."""
+        return Shape({self.settings.stable: 100, self.settings.canary: 0})
+
+    def canary_shape(self) -> Shape:
+        """All requests to the new version."""
+        return Shape({self.settings.stable: 0, self.settings.canary: 100})
+
+    def save(self, event: str = "", **changes: Any) -> None:
+        """Writes the journal; ``event`` becomes a line of its timeline."""
+        if event:
+            line = {"at": timestamp(self.clock.now()), "event": event}
+            for key in ("phase", "weights", "seconds"):
+                if key in changes:
+                    line[key] = changes[key]
+            changes.pop("seconds", None)
+            changes.pop("weights", None)
+            changes["timeline"] = [*self.journal.state.get("timeline", []), line][-KEPT_EVENTS:]
+        self.journal.save(self.fence, **changes)
+
+    def disarm(self) -> None:
+        """Nobody gives the routes back from now on but the journal's next runner."""
+        if self.deadman:
+            self.deadman.disarm()
+
+    def keep(self) -> None:
+        """Renews the Lease when due. Waits call it often. Raises nothing but loss of the Lease."""
+        self.lease.keep()
+
+    def guard(self, *, requests: bool = True) -> None:
+        """Between two acts: still the holder, not told to stop, no request waiting.
+
+        :raises FencedError, StoppedError, RollbackNeeded, PauseNeeded, PromoteNow:
+        """
+        self.keep()
+        if self.stop():
+            raise StoppedError("the run was told to stop")
+        if not requests:
+            return
+        state = self.journal.read()
+        if int(state.get("fence") or 0) > self.fence:
+            raise FencedError(f"run {state.get('run')} has taken over; this run stops without another write")
+        request = self.journal.request()
+        action, by = request.get("action"), request.get("by", "somebody")
+        if action:
+            self.journal.drop_request(self.fence)
+        if action == "rollback":
+            raise RollbackNeeded(f"asked for by {by}")
+        if action == "pause":
+            raise PauseNeeded(f"asked for by {by}")
+        if action == "promote":
+            raise PromoteNow(f"asked for by {by}")

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What speaks against a certificates run, before its first write."""
+
+from __future__ import annotations
+
+from ...errors import RefusedError
+from ...model.certificates.credentials import ISSUE, renewal_due
+from .authority import readers_of
+from .job import Item, Job
+
+
+def refuse(job: Job) -> None:
+    """Raises when a Secret is not ours, a namespace is missing, or the CA would lie open.
+
+    :raises RefusedError: with all reasons of one kind.
+    """
+    refused = [item for item in job.items if item.assessment.action == "refuse" and not _too_early(job, item)]
+    if refused:
+        texts = [f"{item.credential}: {'; '.join(item.assessment.reasons)}" for item in refused]
+        raise RefusedError("; ".join(texts), rule="credential")
+    homeless = sorted({item.credential.namespace for item in job.items} & job.absent)
+    if homeless and not job.context.check_mode:
+        raise RefusedError(
+            f"these namespaces do not exist: {', '.join(homeless)}; install the gateway first",
+            rule="namespace-missing",
+        )
+    _refuse_an_open_authority(job)
+
+
+def _too_early(job: Job, item: Item) -> bool:
+    """In check mode, a Secret that should exist in a namespace that does not exist yet is no mistake."""
+    early = job.context.check_mode and item.credential.namespace in job.absent
+    if early:
+        job.context.warn(f"{item.credential}: namespace {item.credential.namespace} does not exist yet")
+    return early
+
+
+def _refuse_an_open_authority(job: Job) -> None:
+    if job.authority is None:
+        return
+    namespace = job.authority.namespace
+    exposed, asked = readers_of(job.client, namespace, [item.credential for item in job.items])
+    if exposed:
+        raise RefusedError(
+            f"the gateways' ServiceAccounts {', '.join(exposed)} may read Secrets in namespace {namespace}: "
+            f"the CA's key would be theirs",
+            rule="ca-exposed",
+        )
+    if not asked:
+        job.context.warn(
+            f"cannot tell whether a gateway may read Secrets in namespace {namespace}: "
+            "no right to create subjectaccessreviews"
+        )
+
+
+def warn(job: Job) -> None:
+    """Says what will need a person soon."""
+    lifetimes = job.wanted.lifetimes
+    if job.authority is not None:
+        ends = job.authority.authority.issuer.not_valid_after_utc
+        if ends - job.now < 2 * lifetimes.leaf:
+            job.context.warn(
+                f"the CA ends on {ends:%Y-%m-%d}: plan its replacement, new certificates end with it"
+            )
+    for item in job.items:
+        facts = item.assessment.facts
+        if item.credential.source == ISSUE or facts is None:
+            continue
+        if renewal_due(facts.not_before, facts.not_after, job.now, lifetimes.renew_at):
+            job.context.warn(
+                f"{item.credential} ends on {facts.not_after:%Y-%m-%d} and is not renewed from here"
+            )

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes keys and certificates, in memory only: a CA of its own, and leaves for gateway hosts."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+from ...model.certificates.credentials import Lifetimes
+from ...model.certificates.x509 import facts_of, read_chain, read_key, roots_of, to_pem
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    HAS_CRYPTOGRAPHY = True
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Pair:
+    """A certificate chain and its private key, as PEM. No ``repr``: a traceback must not show the key."""
+
+    chain: bytes
+    key: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Authority:
+    """A CA that can issue. ``chain`` begins with the issuing certificate."""
+
+    chain: tuple[x509.Certificate, ...]
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+    @property
+    def issuer(self) -> x509.Certificate:
+        """The certificate that signs."""
+        return self.chain[0]
+
+    @property
+    def roots(self) -> list[x509.Certificate]:
+        """The certificates that clients must trust."""
+        return roots_of(self.chain)
+
+    @property
+    def roots_pem(self) -> str:
+        """The same as PEM text; public."""
+        return to_pem(self.roots).decode()
+
+
+def load_authority(pair: Pair) -> Authority:
+    """The CA in ``pair``, which must have passed ``check_authority``."""
+    return Authority(tuple(read_chain(pair.chain)), read_key(pair.key))
+
+
+def new_authority(common_name: str, now: datetime.datetime, lifetimes: Lifetimes) -> Pair:
+    """A self-signed ECDSA P-256 CA that may sign leaves only (RFC 5280 4.2.1.9, path length 0)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    serial = x509.random_serial_number()
+    # Clients match issuers by name: two CAs of one mesh must not share theirs.
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "servicemesh.istio"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{common_name[:47]} {serial:040x}"[:64]),
+        ]
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        _builder(
+            name,
+            name,
+            key.public_key(),
+            serial=serial,
+            valid=(now - lifetimes.backdate, now + lifetimes.authority),
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    return Pair(to_pem([certificate]), _key_pem(key))
+
+
+def new_leaf(
+    authority: Authority, hosts: Sequence[str], now: datetime.datetime, lifetimes: Lifetimes
+) -> Pair:
+    """A server certificate for ``hosts`` with a new ECDSA P-256 key, signed by ``authority``.
+
+    It never outlives its issuer. The chain carries what a client needs to reach a root it trusts, hence not
+    the root itself.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    not_after = min(now + lifetimes.leaf, authority.issuer.not_valid_after_utc)
+    not_before = max(now - lifetimes.backdate, authority.issuer.not_valid_before_utc)
+    # The CN is for people; clients look at the SAN only (RFC 6125), and a CN ends at 64 characters.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])] if len(hosts[0]) <= 64 else [])
+    issuer_id = x509.SubjectKeyIdentifier.from_public_key(authority.issuer.public_key())
+    for extension in authority.issuer.extensions:
+        if isinstance(extension.value, x509.SubjectKeyIdentifier):
+            issuer_id = extension.value
+    certificate = (
+        _builder(
+            name,
+            authority.issuer.subject,
+            key.public_key(),
+            serial=x509.random_serial_number(),
+            valid=(not_before, not_after),
+        )
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=not list(name)
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False
+        )
+        .sign(authority.key, hashes.SHA256())
+    )
+    intermediates = [link for link in authority.chain if link.issuer != link.subject]
+    return Pair(to_pem([certificate, *intermediates]), _key_pem(key))
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    *,
+    serial: int,
+    valid: tuple[datetime.datetime, datetime.datetime],
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(serial)
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def fingerprint(pair: Pair) -> str:
+    """SHA-256 fingerprint of the leaf, as hex."""
+    return facts_of(read_chain(pair.chain)[0]).fingerprint

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one certificates run works on."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...model.certificates.credentials import Credential
+from ...model.certificates.secret import Assessment
+from .authority import AuthorityState
+from .input import Input
+from .issue import Pair, fingerprint
+from .proof import Proof
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from ...context import Context
+    from ...kube.client import KubeClient
+
+
+@dataclasses.dataclass(slots=True, repr=False)
+class Item:
+    """One credential on its way through a run.
+
+    :param roots: what its leaf must lead to; ``roots_pem`` is the same for a TLS client.
+    :param pair: what is written, None when nothing is.
+    """
+
+    credential: Credential
+    live: Mapping[str, Any] | None
+    assessment: Assessment
+    roots: Sequence[x509.Certificate]
+    roots_pem: str
+    pair: Pair | None = None
+    proof: Proof | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the leaf that must be served, or ``""`` while there is none."""
+        if self.pair is not None:
+            return fingerprint(self.pair)
+        return self.assessment.facts.fingerprint if self.assessment.facts else ""
+
+
+@dataclasses.dataclass(slots=True, repr=False)
+class Job:
+    """A run: the cluster, what is wanted, what was found.
+
+    :param absent: the namespaces among those concerned that do not exist.
+    :param authority: the CA, None when nothing is issued.
+    """
+
+    client: KubeClient
+    params: Mapping[str, Any]
+    context: Context
+    now: datetime.datetime
+    wanted: Input
+    authority: AuthorityState | None
+    items: Sequence[Item]
+    absent: frozenset[str]

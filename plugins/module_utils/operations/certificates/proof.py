@@ -1,0 +1,294 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Proves which certificate the gateways serve, by handshakes from here, or by what their proxies hold.
+
+An updated Secret proves nothing: istiod may not be allowed to read it, the proxy may refuse it, a Gateway may
+not name it. A TLS handshake with the right server name against every pod does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import hashlib
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, WaitTimeout
+from ...istio.injection.webhooks import matches
+from ...kube.wait import wait_until
+from ...model.certificates.credentials import Credential
+from ...model.certificates.x509 import UnreadableError, facts_of, read_chain
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+GATEWAY_API = "networking.istio.io/v1"
+PROXY_CONTAINER = "istio-proxy"
+CONNECT_SECONDS = 3.0
+# A new certificate is served within seconds; only then is a failing handshake worth a second opinion.
+GRACE_SECONDS = 15.0
+HANDSHAKE, PROXY_SECRET = "handshake", "proxy secret"
+# TLS modes in which a Gateway presents the certificate of its credentialName.
+SERVING_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One place where a certificate must be served: a gateway pod, its port, a server name."""
+
+    pod: str
+    address: str
+    port: int
+    server_name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proof:
+    """``pass``, ``fail`` or ``cannot tell`` about one credential.
+
+    :param method: ``handshake``, or ``proxy secret``: read in the pod, which is not reachable from here.
+    :param evidence: what was seen, as a sentence. :param pods: number of pods that were looked at.
+    """
+
+    status: str
+    method: str
+    evidence: str
+    pods: int = 0
+
+    def as_result(self) -> dict[str, Any]:
+        """The proof as a module returns it."""
+        return dataclasses.asdict(self)
+
+
+def endpoints_of(
+    credential: Credential,
+    gateways: Iterable[Mapping[str, Any]],
+    pods: Sequence[Mapping[str, Any]],
+    services: Sequence[Mapping[str, Any]],
+) -> list[Endpoint]:
+    """Where ``credential`` must be served.
+
+    :param gateways: Istio Gateway objects of the cluster.
+    :param pods: the pods of the credential's namespace. :param services: its Services.
+    """
+    found = set()
+    running = [pod for pod in pods if _serves(pod)]
+    for gateway in gateways:
+        spec = gateway.get("spec") or {}
+        selected = [pod for pod in running if _selects(spec, pod)]
+        for server in spec.get("servers") or ():
+            tls = server.get("tls") or {}
+            if tls.get("credentialName") != credential.name or tls.get("mode", "SIMPLE") not in SERVING_MODES:
+                continue
+            # A host may carry the namespace of its VirtualServices: ns/host.
+            names = [str(host).rpartition("/")[2] for host in server.get("hosts") or ()]
+            wanted = [name for name in names if name in credential.hosts] or list(credential.hosts)
+            for pod in selected:
+                port = _pod_port(int(server["port"]["number"]), pod, services)
+                found |= {
+                    Endpoint(
+                        pod["metadata"]["name"], pod["status"]["podIP"], port, name.replace("*.", "any.", 1)
+                    )
+                    for name in wanted
+                }
+    return sorted(found)
+
+
+def _serves(pod: Mapping[str, Any]) -> bool:
+    status = pod.get("status") or {}
+    return (
+        "deletionTimestamp" not in pod["metadata"]
+        and status.get("phase") == "Running"
+        and bool(status.get("podIP"))
+    )
+
+
+def _selects(spec: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    selector = spec.get("selector")
+    return bool(selector) and matches({"matchLabels": selector}, pod["metadata"].get("labels") or {})
+
+
+def _pod_port(number: int, pod: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> int:
+    """The port that the pod listens on for a Gateway's port: Istio goes through the Service's targetPort."""
+    labels = pod["metadata"].get("labels") or {}
+    for service in services:
+        spec = service.get("spec") or {}
+        if not spec.get("selector") or not matches({"matchLabels": spec["selector"]}, labels):
+            continue
+        for port in spec.get("ports") or ():
+            if port.get("port") == number:
+                return _resolved(port.get("targetPort", number), pod, number)
+    return number
+
+
+def _resolved(target: int | str, pod: Mapping[str, Any], fallback: int) -> int:
+    if isinstance(target, int):
+        return target
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("name") == target:
+                return int(port["containerPort"])
+    return fallback
+
+
+def served_fingerprint(endpoint: Endpoint, roots_pem: str) -> str:
+    """SHA-256 of the leaf that ``endpoint`` presents to a client that trusts only ``roots_pem``.
+
+    Without roots the client looks and trusts nothing: the fingerprint alone tells, and it tells more.
+
+    :raises OSError: when no connection comes about. :raises ssl.SSLError: when the handshake fails, which
+        includes a certificate that a client would refuse.
+    """
+    context = ssl.create_default_context(cadata=roots_pem or None)
+    if not roots_pem:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection((endpoint.address, endpoint.port), timeout=CONNECT_SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname=endpoint.server_name) as secure,
+    ):
+        presented = secure.getpeercert(binary_form=True)
+    return hashlib.sha256(presented or b"").hexdigest()
+
+
+def look(
+    client: KubeClient,
+    credential: Credential,
+    endpoints: Sequence[Endpoint],
+    *,
+    fingerprint: str,
+    roots_pem: str,
+) -> Proof:
+    """One look at all ``endpoints``. Pods that cannot be reached from here are asked from inside."""
+    seen = client.in_parallel(lambda endpoint: _handshake(endpoint, fingerprint, roots_pem), endpoints)
+    pods = {endpoint.pod for endpoint in endpoints}
+    wrong = [text for state, text in seen if state == "wrong"]
+    if wrong:
+        return Proof("fail", HANDSHAKE, wrong[0], len(pods))
+    far = sorted(
+        {endpoint.pod for endpoint, (state, _text) in zip(endpoints, seen, strict=True) if state == "far"}
+    )
+    if not far:
+        return Proof("pass", HANDSHAKE, f"{len(endpoints)} handshakes present {fingerprint[:16]}", len(pods))
+    return _ask_proxies(client, credential, far, fingerprint, len(pods))
+
+
+def _handshake(endpoint: Endpoint, fingerprint: str, roots_pem: str) -> tuple[str, str]:
+    where = f"pod {endpoint.pod}:{endpoint.port} for {endpoint.server_name}"
+    try:
+        served = served_fingerprint(endpoint, roots_pem)
+    except ssl.SSLCertVerificationError as error:
+        return "wrong", f"{where} presents a certificate that clients refuse: {error.verify_message}"
+    except (ConnectionRefusedError, ConnectionResetError, ssl.SSLError) as error:
+        return "wrong", f"{where} completes no handshake: {error.strerror or type(error).__name__}"
+    except OSError as error:
+        return "far", f"{where} is not reachable from here: {error}"
+    if served != fingerprint:
+        return "wrong", f"{where} presents {served[:16]}, expected {fingerprint[:16]}"
+    return "right", ""
+
+
+def _ask_proxies(
+    client: KubeClient, credential: Credential, pods: Sequence[str], fingerprint: str, total: int
+) -> Proof:
+    for pod in pods:
+        try:
+            held = _held_fingerprint(client, credential, pod)
+        except ApiError as error:
+            evidence = f"pod {pod} is not reachable from here, and its proxy cannot be asked: {error.message}"
+            return Proof("cannot tell", PROXY_SECRET, evidence, total)
+        if held != fingerprint:
+            text = f"holds {held[:16]}, expected {fingerprint[:16]}" if held else "does not hold it"
+            return Proof("fail", PROXY_SECRET, f"the proxy of pod {pod} {text}", total)
+    evidence = f"the proxies of {len(pods)} pods hold {fingerprint[:16]}"
+    return Proof("pass", PROXY_SECRET, evidence, total)
+
+
+def _held_fingerprint(client: KubeClient, credential: Credential, pod: str) -> str:
+    command = ["pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets"]
+    answer = client.exec(credential.namespace, pod, PROXY_CONTAINER, command)
+    return fingerprint_in_dump(answer.stdout, credential.name)
+
+
+def fingerprint_in_dump(dump: str, name: str) -> str:
+    """Fingerprint of the leaf that an Envoy secrets dump holds for credential ``name``; ``""`` when none.
+
+    Envoy redacts private keys in this dump, certificates are whole.
+    """
+    try:
+        configs = json.loads(dump).get("configs") or ()
+    except (ValueError, AttributeError):
+        return ""
+    for entry in configs:
+        # kubernetes://NAME, for gateways that name another namespace kubernetes://NAMESPACE/NAME
+        if str(entry.get("name", "")).removeprefix("kubernetes://").rpartition("/")[2] != name:
+            continue
+        inline = (
+            ((entry.get("secret") or {}).get("tls_certificate") or {}).get("certificate_chain") or {}
+        ).get("inline_bytes", "")
+        try:
+            return facts_of(read_chain(base64.b64decode(inline))[0]).fingerprint
+        except (UnreadableError, binascii.Error, ValueError):
+            return ""
+    return ""
+
+
+def settle(
+    client: KubeClient,
+    credential: Credential,
+    endpoints: Sequence[Endpoint],
+    seen: Proof,
+    *,
+    fingerprint: str,
+) -> Proof:
+    """A second opinion about failed handshakes: pod addresses may mean other machines where we are.
+
+    A proxy fetches a credential only for a listener that names it. One that holds the right certificate while
+    a handshake from here sees another leaves the question open; one that does not hold it settles it.
+    """
+    pods = sorted({endpoint.pod for endpoint in endpoints})
+    inside = _ask_proxies(client, credential, pods, fingerprint, len(pods))
+    if inside.status == "cannot tell":
+        return seen
+    if inside.status == "fail":
+        return inside
+    return Proof("cannot tell", HANDSHAKE, f"{inside.evidence}, but {seen.evidence}", len(pods))
+
+
+def prove(
+    client: KubeClient,
+    credential: Credential,
+    read_endpoints: Callable[[], Sequence[Endpoint]],
+    *,
+    fingerprint: str,
+    roots_pem: str,
+    timeout: float,
+    stop: Callable[[], bool] | None = None,
+) -> Proof:
+    """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look."""
+    seen = Proof("cannot tell", HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
+    patience = time.monotonic() + min(GRACE_SECONDS, timeout)
+
+    def check() -> tuple[bool, str]:
+        nonlocal seen
+        endpoints = read_endpoints()
+        if not endpoints:
+            return True, seen.evidence
+        seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=roots_pem)
+        if seen.status == "fail" and time.monotonic() >= patience:
+            seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)
+        return seen.status != "fail", seen.evidence
+
+    try:
+        wait_until(check, awaited=f"{credential} to be served", timeout=timeout, stop=stop)
+    except WaitTimeout:
+        return seen
+    return seen

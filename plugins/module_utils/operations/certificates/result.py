@@ -1,0 +1,149 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result of a certificates run: fingerprints, serials, dates and names. Never a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...model.certificates.x509 import Facts, facts_of, read_chain
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from .authority import AuthorityState
+    from .job import Item, Job
+
+ACTIONS = {
+    "create": "created",
+    "renew": "updated",
+    "repair": "updated",
+    "keep": "unchanged",
+    "refuse": "refused",
+}
+HIDDEN = "(hidden)"
+ORDER = ("fail", "cannot tell", "pass")
+
+
+def build_result(job: Job) -> dict[str, Any]:
+    """What module ``gateway_certificates`` returns."""
+    items, authority, context = job.items, job.authority, job.context
+    written = [item for item in items if item.pair is not None]
+    new_ca = authority is not None and authority.action == "create"
+    objects = [{"id": str(item.credential), "action": ACTIONS[item.assessment.action]} for item in written]
+    if authority is not None and new_ca:
+        objects.insert(0, {"id": str(authority), "action": "created"})
+        if authority.namespace in job.absent:
+            objects.insert(0, {"id": f"Namespace {authority.namespace}", "action": "created"})
+    status, reason = _verdict(items)
+    result: dict[str, Any] = {
+        "changed": bool(objects),
+        "status": status,
+        "reason": reason,
+        "counts": {
+            "credentials": len(items),
+            "created": sum(item.assessment.action == "create" for item in written),
+            "updated": sum(item.assessment.action in ("renew", "repair") for item in written),
+            "unchanged": len(items) - len(written),
+        },
+        "objects": objects,
+        "ca": _authority(authority, context),
+        "certificates": [_certificate(item, context) for item in items],
+    }
+    result["summary"] = _summary(result)
+    if context.diff_mode:
+        result["diff"] = [*_authority_diff(job), *(_diff(item, context) for item in written)]
+    return result
+
+
+def _summary(result: Mapping[str, Any]) -> list[str]:
+    """Lines for the person who watches: the verdict, then one per credential."""
+    counts = result["counts"]
+    verdict = (
+        f"{result['status']}: {counts['credentials']} credentials, {counts['created']} created, "
+        f"{counts['updated']} updated, {counts['unchanged']} unchanged"
+    )
+    return [
+        f"{verdict} - {result['reason']}" if result["reason"] else verdict,
+        *(
+            f"{entry['id']} {entry['action']}: {', '.join(entry['hosts'])}, "
+            f"until {entry.get('not_after', 'its end')}"
+            for entry in result["certificates"]
+        ),
+    ]
+
+
+def _verdict(items: Sequence[Item]) -> tuple[str, str]:
+    proofs = [(item, item.proof) for item in items if item.proof is not None]
+    for status in ORDER[:2]:
+        for item, proof in proofs:
+            if proof.status == status:
+                return status, f"{item.credential}: {proof.evidence}"
+    if len(proofs) < len(items):
+        return "cannot tell", "no proof was asked for"
+    return "pass", ""
+
+
+def _authority(authority: AuthorityState | None, context: Context) -> dict[str, Any]:
+    if authority is None:
+        return {}
+    if authority.action == "create" and context.check_mode:
+        # The CA of this check is thrown away: its certificate must not reach anybody's trust store.
+        return {"id": str(authority), "action": "created"}
+    return authority.as_result()
+
+
+def _certificate(item: Item, context: Context) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "id": str(item.credential),
+        "action": ACTIONS[item.assessment.action],
+        "reasons": list(item.assessment.reasons),
+        "hosts": list(item.credential.hosts),
+        "source": item.credential.source,
+    }
+    facts = _new_facts(item) if item.pair is not None and not context.check_mode else item.assessment.facts
+    if facts is not None:
+        result.update(facts.as_result())
+    if item.proof is not None:
+        result["proof"] = item.proof.as_result()
+    return result
+
+
+def _new_facts(item: Item) -> Facts | None:
+    return facts_of(read_chain(item.pair.chain)[0]) if item.pair is not None else None
+
+
+def _authority_diff(job: Job) -> list[dict[str, Any]]:
+    authority = job.authority
+    if authority is None or authority.action != "create":
+        return []
+    diffs: list[dict[str, Any]] = []
+    if authority.namespace in job.absent:
+        header = f"Namespace {authority.namespace}"
+        diffs.append(
+            {"before_header": header, "after_header": header, "before": {}, "after": {"action": "created"}}
+        )
+    header = str(authority)
+    after: dict[str, Any] = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}}
+    if not job.context.check_mode:
+        after["certificate"] = facts_of(authority.authority.issuer).as_result()
+    before = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}} if authority.resource_version else {}
+    return [*diffs, {"before_header": header, "after_header": header, "before": before, "after": after}]
+
+
+def _diff(item: Item, context: Context) -> dict[str, Any]:
+    header = str(item.credential)
+    before: Any = {}
+    if item.live is not None:
+        before = {"data": dict.fromkeys(sorted(item.live.get("data") or {}), HIDDEN)}
+        if item.assessment.facts is not None:
+            before["certificate"] = item.assessment.facts.as_result()
+    after: dict[str, Any] = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}}
+    facts = _new_facts(item)
+    if facts is not None and (not context.check_mode or item.assessment.action == "repair"):
+        after["certificate"] = facts.as_result()
+    else:
+        # In check mode the pair is thrown away, the next run makes another one.
+        after["certificate"] = {"dns_names": list(item.credential.hosts), "fingerprint_sha256": "(new)"}
+    return {"before_header": header, "after_header": header, "before": before, "after": after}

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a control plane to its described state, or says what would change.
+
+istioctl installs from here; with Helm the role runs ``kubernetes.core.helm`` for the releases that this
+operation names, and only drifted objects are repaired from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...context import Context
+from ...errors import RefusedError
+from ...istio.installation.commands import Runner
+from ...istio.installation.installed import images_of, installer_of
+from ...istio.installation.settings import Installation, read_installation
+from ...kube.client import KubeClient, connect
+from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...model.versions import parse_istio_version
+from . import helm as control_plane_helm
+from . import istioctl as control_plane_istioctl
+from .drift import HELM_MANAGER, Difference, repair, take_out_additions
+from .installer import find_installer
+from .kubeconfig import tool_environment
+from .options import INSTALLATION_SPEC, installation_options
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **CONNECTION_SPEC,
+    **INSTALLATION_SPEC,
+    "allow_version_skew": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 300},
+    "unlock_after": {"type": "int", "default": 30},
+}
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Plan, then install or repair unless in check mode.
+
+    :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``diff`` if asked.
+    """
+    settings = installation_options(params)
+    installation = read_installation(settings)
+    options = ConnectionOptions.from_params(params, context.environment)
+    with (
+        connect(options, stop=context.stop) as client,
+        tool_environment(options, context.environment) as environment,
+    ):
+        runner = Runner(environment, context.stop)
+        tool = find_installer(
+            installation,
+            runner,
+            istioctl_path=settings["istioctl_path"],
+            helm_binary=settings["helm_binary"],
+        )
+        _refuse_mixture(client, installation, skew=bool(params["allow_version_skew"]))
+        if installation.method == "helm":
+
+            def plan() -> control_plane_helm.HelmPlan:
+                return control_plane_helm.plan(
+                    client,
+                    installation,
+                    runner,
+                    tool,
+                    source=settings["chart_source"],
+                    cache=settings["chart_cache"],
+                )
+
+            return _settle_helm(client, plan, params, context)
+        differences = control_plane_istioctl.plan(client, installation, runner, tool)
+        if differences and not context.check_mode:
+            control_plane_istioctl.install(
+                client,
+                installation,
+                runner,
+                tool,
+                differences=differences,
+                timeout=int(params["timeout"]),
+                context=context,
+            )
+        return _result(differences, context, changed=bool(differences))
+
+
+def _settle_helm(
+    client: KubeClient,
+    plan: Callable[[], control_plane_helm.HelmPlan],
+    params: Mapping[str, Any],
+    context: Context,
+) -> dict[str, Any]:
+    planned = plan()
+    locked = planned.locked
+    if context.check_mode:
+        changed = bool(planned.differences or locked) or planned.pending
+        result = _result(planned.differences, context, changed=changed)
+        return {**result, "releases": [release.as_result() for release in planned.releases]}
+    if locked:
+        control_plane_helm.unlock(client, locked, grace=int(params["unlock_after"]), context=context)
+        planned = plan()  # the run that was waited for may have ended by itself
+    drift = planned.drift
+    # An upgrade merges three states and so keeps what a person added, too.
+    take_out_additions(client, planned.differences, field_manager=HELM_MANAGER)
+    if drift:
+        context.progress(f"repairs {len(drift)} drifted objects: {', '.join(item.id for item in drift[:5])}")
+        repair(client, drift, field_manager=HELM_MANAGER)
+    result = _result(drift, context, changed=bool(drift or locked))
+    return {**result, "releases": [release.as_result() for release in planned.releases]}
+
+
+def _result(differences: Sequence[Difference], context: Context, *, changed: bool) -> dict[str, Any]:
+    counts = dict.fromkeys(("create", "update", "delete"), 0)
+    for difference in differences:
+        counts[difference.action] += 1
+    result: dict[str, Any] = {
+        "changed": changed,
+        "counts": counts,
+        "objects": [difference.summary() for difference in differences],
+        "releases": [],
+    }
+    if context.diff_mode:
+        result["diff"] = [difference.diff() for difference in differences]
+    return result
+
+
+def _refuse_mixture(client: KubeClient, installation: Installation, *, skew: bool) -> None:
+    """Two installers must not share a control plane, and an in-place change moves one minor up at most.
+
+    Source of the second rule: istio.io, supported-releases and setup/upgrade/in-place.
+    """
+    live = client.get("apps/v1", "Deployment", installation.istiod, installation.namespace)
+    if live is None:
+        return
+    installer = installer_of(live)
+    if installer and installer != installation.method:
+        raise RefusedError(
+            f"{installation.istiod} in {installation.namespace} was installed by {installer}, "
+            f"istio_method is {installation.method}: two installers would undo each other's work",
+            rule="one-installer",
+        )
+    running = next((image.rpartition(":")[2] for image in images_of(live)), "")
+    now = parse_istio_version(running.partition("-")[0])
+    then = parse_istio_version(installation.version)
+    if skew or now is None or then is None or now[0] != then[0] or 0 <= then[1] - now[1] <= 1:
+        return
+    raise RefusedError(
+        f"{installation.istiod} runs {running}; a change in place to {installation.version} is not supported "
+        "(one minor up at a time, never down): install a new revision instead",
+        rule="version-skew",
+    )

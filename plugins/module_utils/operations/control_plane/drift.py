@@ -1,0 +1,174 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which objects of a control plane differ from their rendered manifest. Reads and dry-runs; writes nothing.
+
+Every object is sent as a forced server-side apply in dry-run mode, as the manager that installs it, and the
+answer is compared with the live object. So defaults, normalisation and list merging are the server's own, and
+an object counts as different exactly when installing it again would change it, or when a person added to it
+what no install would take out again. An ownership proof from
+``managedFields`` cannot decide this: istiod takes fields over with plain updates, and Helm 3 never applies.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError
+from ...istio.installation.installed import settled
+from ...istio.installation.manifests import object_id, yaml_text
+from ...kube.additions import Additions, hand_additions
+from ...kube.client import KubeClient
+
+HELM_MANAGER = "helm"
+_REREADS = 5
+_NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Difference:
+    """One object that an install would change.
+
+    :param action: ``create``, ``update`` or ``delete``.
+    :param before: the live object without server-side noise; empty for ``create``.
+    :param after: what it would become; empty for ``delete``.
+    :param desired: what to send to make it so; empty for ``delete``.
+    :param validated: whether the server has seen ``after``; a missing namespace or kind prevents that.
+    :param additions: what a person added by hand, which goes before anything else is written.
+    """
+
+    id: str
+    action: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    desired: Mapping[str, Any]
+    validated: bool = True
+    additions: Additions | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """The object as it appears under ``objects`` in a result."""
+        taken = {"taken_back_from": ", ".join(self.additions.tools)} if self.additions else {}
+        return {"id": self.id, "action": self.action, **taken}
+
+    def diff(self) -> dict[str, Any]:
+        """The object's part of ``diff`` in a result."""
+        return {
+            "before_header": self.id,
+            "after_header": self.id,
+            "before": yaml_text(self.before if self.action == "update" else _without_schemas(self.before)),
+            "after": yaml_text(self.after if self.action == "update" else _without_schemas(self.after)),
+        }
+
+
+def compare(
+    client: KubeClient, desired: Sequence[Mapping[str, Any]], *, field_manager: str
+) -> list[Difference]:
+    """The objects of ``desired`` that differ, in its order. Two requests per object, none that writes.
+
+    :raises ApiError: when the server refuses an object (a changed immutable field, say).
+    """
+    found = client.in_parallel(lambda obj: _compare_one(client, obj, field_manager), desired)
+    return [difference for difference in found if difference is not None]
+
+
+def _compare_one(client: KubeClient, obj: Mapping[str, Any], field_manager: str) -> Difference | None:
+    metadata = obj["metadata"]
+    for _unused in range(_REREADS + 1):
+        live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+        if live is None:
+            return Difference(object_id(obj), "create", {}, quiet(obj), obj, validated=False)
+        wanted = settled(obj, live)
+        answer = client.apply(wanted, field_manager=field_manager, force=True, dry_run=True)
+        added = hand_additions(answer, wanted, field_manager)
+        before, after = quiet(live), quiet(added.taken_out(answer) if added else answer)
+        if before == after:
+            return None
+        # Another version: a controller wrote between the two requests, and the difference may be its doing.
+        if answer["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion"):
+            break
+    return Difference(object_id(obj), "update", before, after, wanted, additions=added)
+
+
+def _without_schemas(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object for a diff that shows it whole: fifteen CRDs are 16,000 lines that nobody reads."""
+    if obj.get("kind") != "CustomResourceDefinition":
+        return obj
+    short = copy.deepcopy(dict(obj))
+    for version in short.get("spec", {}).get("versions") or ():
+        if "schema" in version:
+            version["schema"] = "(left out of the diff)"
+    return short
+
+
+def removal(live: Mapping[str, Any]) -> Difference:
+    """The difference of an object that would be deleted."""
+    return Difference(object_id(live), "delete", quiet(live), {}, {})
+
+
+def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Difference]:
+    """The namespaces that do not exist yet."""
+    wanted = list(names)
+    found = client.in_parallel(lambda name: client.get("v1", "Namespace", name), wanted)
+    return [
+        Difference(f"Namespace {name}", "create", {}, namespace(name), namespace(name), validated=False)
+        for name, live in zip(wanted, found, strict=True)
+        if live is None
+    ]
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """A Namespace object."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def quiet(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without status and the metadata that only the server writes."""
+    plain = copy.deepcopy(dict(obj))
+    plain.pop("status", None)
+    plain["metadata"] = {
+        key: value for key, value in (plain.get("metadata") or {}).items() if key not in _NOISE
+    }
+    return plain
+
+
+def take_out_additions(client: KubeClient, differences: Iterable[Difference], *, field_manager: str) -> None:
+    """Take out what people added by hand, and nothing else. Other managers' later additions stay.
+
+    :raises ApiError: when the server refuses a removal, or others never stop writing the object (409).
+    """
+    for difference in differences:
+        if difference.additions is not None:
+            _take_out(client, difference.desired, field_manager)
+
+
+def _take_out(client: KubeClient, obj: Mapping[str, Any], field_manager: str) -> None:
+    metadata = obj["metadata"]
+    identity = (obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+    for attempt in range(_REREADS + 1):
+        live = client.get(*identity)
+        added = hand_additions(live, obj, field_manager) if live else None
+        if live is None or added is None:
+            return
+        patch = added.patch(live["metadata"]["resourceVersion"])
+        try:
+            client.patch(*identity, patch, patch_type="json", field_manager=field_manager)
+            return
+        except ApiError as error:  # 409: controllers write a Deployment's status at any time
+            if error.status != 409 or attempt == _REREADS:
+                raise
+
+
+def repair(client: KubeClient, differences: Iterable[Difference], *, field_manager: str) -> None:
+    """Write exactly these objects. Deletions are left to the tool that owns them.
+
+    :raises ApiError: when the server refuses one.
+    """
+    wanted = list(differences)
+    take_out_additions(client, wanted, field_manager=field_manager)
+    for difference in wanted:
+        if difference.action == "delete":
+            raise ApiError(f"{difference.id} is to be deleted, not applied", subject=difference.id)
+        client.apply(difference.desired, field_manager=field_manager, force=True)

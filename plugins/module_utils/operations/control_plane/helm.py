@@ -1,0 +1,272 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans an installation with Helm: which releases to install, upgrade or remove, which objects to repair.
+
+``kubernetes.core.helm`` runs the releases; it compares values only. Objects that differ while the values are
+equal are repaired here by a server-side apply as ``helm``: an upgrade would leave drifted CRDs and custom
+resources as they are (helm pkg/kube/client.go patches those without looking at the live object), ``--force``
+would replace whole objects and reset what autoscalers own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...context import Context
+from ...errors import ApiError, RefusedError, WaitTimeout
+from ...istio.installation.commands import Runner, Tool
+from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
+from ...istio.installation.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
+from ...istio.installation.manifests import object_id, parse_manifests
+from ...istio.installation.settings import Installation
+from ...kube.client import KubeClient
+from ...kube.wait import wait_until
+from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removal
+from .installer import chart_references, chart_version, render_helm
+
+_KEEP_ANNOTATION = "helm.sh/resource-policy"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReleasePlan:
+    """One release and what has to happen to it.
+
+    :param action: ``install``, ``upgrade``, ``keep`` or ``remove``.
+    :param locked: the record of a helm run that never ended, which makes helm refuse everything.
+    """
+
+    name: str
+    namespace: str
+    chart: str
+    action: str
+    values: Mapping[str, Any]
+    reference: ChartReference
+    differences: tuple[Difference, ...]
+    locked: StoredRelease | None = None
+
+    def as_result(self) -> dict[str, Any]:
+        """What the role hands to ``kubernetes.core.helm``; values only where they are needed."""
+        return {
+            "id": f"{self.namespace}/{self.name}",
+            "name": self.name,
+            "namespace": self.namespace,
+            "chart": self.chart,
+            "action": self.action,
+            "chart_ref": self.reference.reference,
+            "values": dict(self.values) if self.action in ("install", "upgrade") else {},
+            # With --wait helm waits for a load balancer's address, which a gateway may never get.
+            "wait": self.chart != "gateway",
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HelmPlan:
+    """All releases in the order in which they are to be handled, removals last."""
+
+    namespaces: tuple[Difference, ...]
+    releases: tuple[ReleasePlan, ...]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Every object that would change, in order."""
+        return [*self.namespaces, *(item for release in self.releases for item in release.differences)]
+
+    @property
+    def drift(self) -> list[Difference]:
+        """The objects that differ although their release is as it should be."""
+        return [item for release in self.releases if release.action == "keep" for item in release.differences]
+
+    @property
+    def locked(self) -> list[StoredRelease]:
+        """Release records to be unlocked."""
+        return [release.locked for release in self.releases if release.locked is not None]
+
+    @property
+    def pending(self) -> bool:
+        """Whether helm has something to do."""
+        return any(release.action != "keep" for release in self.releases)
+
+
+def plan(
+    client: KubeClient,
+    installation: Installation,
+    runner: Runner,
+    tool: Tool,
+    *,
+    source: str,
+    cache: str,
+) -> HelmPlan:
+    """Compares releases with Helm's records, and rendered objects with live ones."""
+    releases = desired_releases(installation)
+    references = chart_references(
+        releases, runner, tool, source=source, version=installation.version, cache=cache
+    )
+    kubernetes = str(client.server_version().get("gitVersion", ""))
+    rendered = render_helm(releases, references, runner, tool, kubernetes=kubernetes)
+    stored = _stored(client, installation)
+    planned = [
+        _plan_release(client, release, references[release.chart], rendered[release.name], stored)
+        for release in releases
+    ]
+    planned += _removals(client, releases, stored)
+    return HelmPlan(tuple(missing_namespaces(client, installation.namespaces)), tuple(planned))
+
+
+def _stored(client: KubeClient, installation: Installation) -> dict[tuple[str, str], list[StoredRelease]]:
+    lists = client.in_parallel(
+        lambda namespace: (
+            client.list(
+                "v1",
+                "Secret",
+                namespace,
+                label_selector=OWNER_SELECTOR,
+                field_selector=f"type={SECRET_TYPE}",
+            ).items
+        ),
+        tuple(dict.fromkeys((*installation.namespaces, *_gateway_namespaces(client)))),
+    )
+    return stored_releases(secret for items in lists for secret in items)
+
+
+def _gateway_namespaces(client: KubeClient) -> list[str]:
+    """Where gateways of this collection run, also those whose namespace left the list.
+
+    Reading deployments everywhere is a smaller right than reading every namespace's Secrets. Without it only
+    the namespaces of the list are looked at.
+    """
+    try:
+        gateways = client.list("apps/v1", "Deployment", label_selector=f"{GATEWAY_MARK}=true").items
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
+    return sorted({str(gateway["metadata"]["namespace"]) for gateway in gateways})
+
+
+def _plan_release(
+    client: KubeClient,
+    release: Release,
+    reference: ChartReference,
+    rendered: Sequence[Mapping[str, Any]],
+    stored: Mapping[tuple[str, str], Sequence[StoredRelease]],
+) -> ReleasePlan:
+    records = stored.get((release.namespace, release.name), ())
+    locked = records[0] if records and records[0].pending else None
+    # A run that never ended changed no record that counts: helm itself goes back to the one before.
+    record = next((item for item in records if not item.pending), None)
+    action = _action(release, chart_version(reference), record)
+    differences = compare(client, rendered, field_manager=HELM_MANAGER)
+    if record is not None and action == "upgrade":
+        differences += _dropped(client, record, {object_id(obj) for obj in rendered})
+    return ReleasePlan(
+        release.name,
+        release.namespace,
+        release.chart,
+        action,
+        release.values,
+        reference,
+        tuple(differences),
+        locked,
+    )
+
+
+def _action(release: Release, version: str, record: StoredRelease | None) -> str:
+    if record is None or record.status == "uninstalled":
+        return "install"
+    if record.chart != release.chart:
+        raise RefusedError(
+            f"Helm release {release.namespace}/{release.name} is of chart {record.chart}, "
+            f"not {release.chart}; remove it or choose another name",
+            rule="foreign-release",
+        )
+    same = record.chart_version == version and record.values == release.values
+    return "keep" if same and record.status == "deployed" else "upgrade"
+
+
+def _dropped(client: KubeClient, record: StoredRelease, kept: set[str]) -> list[Difference]:
+    """Objects of the stored manifest that the new one no longer has; helm deletes them."""
+    gone = []
+    for obj in parse_manifests(record.manifest, about=f"the manifest of release {record.name}"):
+        annotations = obj["metadata"].get("annotations") or {}
+        if object_id(obj) in kept or annotations.get(_KEEP_ANNOTATION) == "keep":
+            continue
+        metadata = obj["metadata"]
+        live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+        if live is not None:
+            gone.append(removal(live))
+    return gone
+
+
+def _removals(
+    client: KubeClient,
+    releases: Iterable[Release],
+    stored: Mapping[tuple[str, str], Sequence[StoredRelease]],
+) -> list[ReleasePlan]:
+    """Gateways that this collection installed and that are no longer on the list."""
+    wanted = {(release.namespace, release.name) for release in releases}
+    return [
+        ReleasePlan(
+            record.name,
+            record.namespace,
+            record.chart,
+            "remove",
+            {},
+            ChartReference(""),
+            tuple(_dropped(client, record, set())),
+        )
+        for key, (record, *_older) in stored.items()
+        if key not in wanted
+        and record.chart == "gateway"
+        and record.status != "uninstalled"
+        and (record.values.get("labels") or {}).get(GATEWAY_MARK) == "true"
+    ]
+
+
+def unlock(client: KubeClient, records: Sequence[StoredRelease], *, grace: int, context: Context) -> None:
+    """Remove the records of helm runs that were killed, after making sure that none of them is still at work.
+
+    :param grace: seconds since helm's last write after which a run counts as dead.
+    :raises WaitTimeout: when helm keeps writing.
+    """
+    for record in records:
+        current = _wait_for_end(client, record, grace=grace, context=context)
+        if current is not None and current.pending:
+            client.delete("v1", "Secret", current.secret, current.namespace, uid=current.uid)
+            context.progress(f"removed the record of an unfinished helm run: release {record.name}")
+
+
+def _wait_for_end(
+    client: KubeClient, record: StoredRelease, *, grace: int, context: Context
+) -> StoredRelease | None:
+    latest: StoredRelease | None = record
+
+    def ended() -> tuple[bool, str]:
+        nonlocal latest
+        items = client.list(
+            "v1", "Secret", record.namespace, label_selector=f"{OWNER_SELECTOR},name={record.name}"
+        ).items
+        latest = next(iter(stored_releases(items).get((record.namespace, record.name), ())), None)
+        if latest is None or not latest.pending:
+            return True, "it has ended"
+        age = time.time() - latest.modified
+        return age >= grace, f"{latest.status} for {age:.0f} s"
+
+    try:
+        wait_until(
+            ended,
+            awaited=f"the helm run that holds release {record.namespace}/{record.name}",
+            timeout=grace * 2,
+            stop=context.stop,
+            progress=context.progress,
+        )
+    except WaitTimeout as error:
+        raise WaitTimeout(
+            f"another helm run is at work on release {record.namespace}/{record.name}",
+            awaited=error.details["awaited"],
+            last_seen=error.details["last_seen"],
+        ) from error
+    return latest

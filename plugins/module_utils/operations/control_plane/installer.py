@@ -1,0 +1,197 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds the installer's program, checks its version, and renders what it would install."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError, MeshError, Problem
+from ...istio.installation.commands import (
+    Runner,
+    Tool,
+    find_tool,
+    helm_version,
+    istioctl_version,
+    without_log_lines,
+)
+from ...istio.installation.helm_releases import ChartReference, Release, chart_reference
+from ...istio.installation.istioctl_operator import operator_document, with_owner_labels
+from ...istio.installation.manifests import load_yaml_documents, parse_manifests
+from ...istio.installation.settings import Installation
+
+# Helm 3 is the tested default; 3.17 is the oldest that can take over objects, 4 applies on the server's side.
+HELM_RANGE = ((3, 14), (5, 0))
+
+
+def find_installer(
+    installation: Installation, runner: Runner, *, istioctl_path: str, helm_binary: str
+) -> Tool:
+    """The program that this method needs, of the right version.
+
+    :raises InputError: when it is missing or of another version.
+    """
+    if installation.method == "istioctl":
+        path = find_tool(istioctl_path, where="istio_istioctl_path", environment=runner.environment)
+        tool = istioctl_version(runner, path)
+        if tool.version != installation.version:
+            message = f"{path} is istioctl {tool.version}, istio_version is {installation.version}"
+            raise InputError([Problem("istio_istioctl_path", message, "tool-version")])
+        return tool
+    path = find_tool(helm_binary, where="istio_helm_binary", environment=runner.environment)
+    tool = helm_version(runner, path)
+    numbers = tuple(int(part) for part in tool.version.split("-")[0].split("+")[0].split(".")[:2])
+    if not HELM_RANGE[0] <= numbers < HELM_RANGE[1]:
+        message = f"{path} is Helm {tool.version}; 3.14 or newer, below 5, is needed"
+        raise InputError([Problem("istio_helm_binary", message, "tool-version")])
+    return tool
+
+
+def render_istioctl(installation: Installation, runner: Runner, tool: Tool) -> list[dict[str, Any]]:
+    """Every object that ``istioctl install`` would apply, with the labels that it adds."""
+    text = runner.run(
+        [tool.path, "manifest", "generate", "-f", "-"],
+        stdin=json.dumps(operator_document(installation)),
+        about="render the control plane with istioctl",
+    )
+    rendered = parse_manifests(without_log_lines(text), about="the output of istioctl manifest generate")
+    return with_owner_labels(rendered, installation, tool.version)
+
+
+def chart_references(
+    releases: tuple[Release, ...],
+    runner: Runner,
+    tool: Tool,
+    *,
+    source: str,
+    version: str,
+    cache: str,
+) -> dict[str, ChartReference]:
+    """Chart name -> something on this machine that helm can read.
+
+    Charts of a repository are pulled once per version into ``cache``: a released chart never changes, and
+    every later command then works without the network.
+    """
+    charts = sorted({release.chart for release in releases})
+    references = {chart: chart_reference(source, chart, version) for chart in charts}
+    if not any(reference.version for reference in references.values()):
+        return references
+    # One directory per source: two repositories may hold different charts of one name and version.
+    directory = Path(cache).expanduser() / hashlib.sha256(source.encode()).hexdigest()[:16]
+    directory.mkdir(parents=True, exist_ok=True)
+    return {
+        chart: _pulled(reference, chart, version, directory, runner, tool)
+        for chart, reference in references.items()
+    }
+
+
+def _pulled(
+    reference: ChartReference, chart: str, version: str, directory: Path, runner: Runner, tool: Tool
+) -> ChartReference:
+    package = directory / f"{chart}-{version}.tgz"
+    if not package.is_file():
+        runner.run(
+            [tool.path, "pull", *reference.arguments, "--destination", str(directory)],
+            timeout=120,
+            about=f"fetch chart {chart} {version}",
+        )
+    return ChartReference(str(package))
+
+
+def chart_version(reference: ChartReference) -> str:
+    """The version that a chart on disk calls itself, which may differ from Istio's in a source checkout."""
+    path = Path(reference.reference)
+    text = (path / "Chart.yaml").read_text(encoding="utf-8") if path.is_dir() else _packaged_chart_file(path)
+    chart = load_yaml_documents(text, about=f"{path}/Chart.yaml")[0]
+    return str(chart.get("version", "")) if isinstance(chart, Mapping) else ""
+
+
+def _packaged_chart_file(package: Path) -> str:
+    try:
+        with tarfile.open(package) as archive:
+            for member in archive:
+                if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
+                    content = archive.extractfile(member)
+                    return content.read().decode() if content else ""
+    except (OSError, tarfile.TarError) as error:
+        raise MeshError(f"{package} is not a packaged chart; remove it to have it fetched again") from error
+    raise MeshError(f"{package} holds no Chart.yaml")
+
+
+def render_helm(
+    releases: tuple[Release, ...],
+    references: Mapping[str, ChartReference],
+    runner: Runner,
+    tool: Tool,
+    *,
+    kubernetes: str,
+) -> dict[str, list[dict[str, Any]]]:
+    """Release name -> its objects, as an upgrade would render them. Needs no cluster.
+
+    :param kubernetes: the cluster's version, which charts may ask for.
+    """
+
+    def render(release: Release) -> list[dict[str, Any]]:
+        text = runner.run(
+            [
+                tool.path,
+                "template",
+                release.name,
+                *references[release.chart].arguments,
+                "--namespace",
+                release.namespace,
+                "--kube-version",
+                kubernetes,
+                "--is-upgrade",
+                "--include-crds",
+                "--values",
+                "-",
+            ],
+            stdin=json.dumps(release.values),
+            about=f"render chart {release.chart} for release {release.name}",
+        )
+        objects = parse_manifests(text, about=f"the rendered chart {release.chart}")
+        for obj in objects:
+            _as_helm_writes(obj, release)
+        return objects
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return dict(zip((release.name for release in releases), pool.map(render, releases), strict=True))
+
+
+_CLUSTER_KINDS = frozenset(
+    (
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "Namespace",
+    )
+)
+
+
+def _as_helm_writes(obj: dict[str, Any], release: Release) -> None:
+    """Adds what helm adds between rendering and writing (helm pkg/action/validate.go setMetadataVisitor).
+
+    Without it, an object that was deleted by hand and put back here would not belong to its release any more.
+    """
+    metadata = obj["metadata"]
+    if obj["kind"] not in _CLUSTER_KINDS:
+        metadata.setdefault("namespace", release.namespace)
+    metadata.setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"
+    metadata.setdefault("annotations", {}).update(
+        {
+            "meta.helm.sh/release-name": release.name,
+            "meta.helm.sh/release-namespace": release.namespace,
+        }
+    )

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Proves that a control plane works: rolled out, CRDs established, webhooks armed, istiod answering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...context import Context
+from ...errors import ApiError, MeshError
+from ...istio.installation.installed import (
+    MUTATING,
+    VALIDATING,
+    WEBHOOK_API,
+    belongs_to_revision,
+    crd_trouble,
+    webhook_trouble,
+)
+from ...istio.installation.settings import Installation, read_installation
+from ...kube.client import KubeClient, connect
+from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.wait import rollout_status, wait_until
+from .options import INSTALLATION_SPEC, installation_options
+
+_CRD_API = "apiextensions.k8s.io/v1"
+_CRD_SELECTOR = "app.kubernetes.io/part-of=istio"
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **CONNECTION_SPEC,
+    **{name: INSTALLATION_SPEC[name] for name in ("method", "hub", "revision", "namespace", "gateways")},
+    "timeout": {"type": "int", "default": 300},
+}
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Waits until everything is proved; in check mode looks once and only reports.
+
+    :returns: ``status`` (``pass`` or ``cannot tell``), ``checks`` with an entry per thing that was looked at.
+    :raises WaitTimeout: naming what is late. :raises MeshError: when nothing is installed.
+    """
+    installation = read_installation(installation_options(params))
+    options = ConnectionOptions.from_params(params, context.environment)
+    with connect(options, stop=context.stop) as client:
+        if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:
+            if context.check_mode:
+                return {"changed": False, "status": "cannot tell", "reason": "not installed", "checks": []}
+            raise MeshError(f"Deployment {installation.namespace}/{installation.istiod} does not exist")
+        if context.check_mode:
+            late = trouble(client, installation)
+            status = "cannot tell" if late else "pass"
+            return {"changed": False, "status": status, "reason": "; ".join(late), "checks": late}
+        seen = wait_until(
+            lambda: _verdict(client, installation),
+            awaited=f"the control plane {installation.istiod}",
+            timeout=float(params["timeout"]),
+            stop=context.stop,
+            progress=context.progress,
+        )
+    return {"changed": False, "status": "pass", "reason": "", "checks": seen.split("; ")}
+
+
+def _verdict(client: KubeClient, installation: Installation) -> tuple[bool, str]:
+    late = trouble(client, installation)
+    if late:
+        return False, "; ".join(late)
+    gateways = len(installation.gateways)
+    return True, (
+        f"istiod and {gateways} gateways rolled out; CRDs established; webhooks fail closed; istiod answers"
+    )
+
+
+def trouble(client: KubeClient, installation: Installation) -> list[str]:
+    """Everything that is not ready yet, as sentences. istiod is asked only when the rest is well."""
+    late = _rollouts(client, installation) + _crds(client) + _webhooks(client, installation)
+    return late or _silent_istiods(client, installation)
+
+
+def _rollouts(client: KubeClient, installation: Installation) -> list[str]:
+    wanted = [
+        (installation.istiod, installation.namespace),
+        *((gateway.name, gateway.namespace) for gateway in installation.gateways),
+    ]
+    found = client.in_parallel(lambda item: client.get("apps/v1", "Deployment", item[0], item[1]), wanted)
+    late = []
+    for (name, namespace), deployment in zip(wanted, found, strict=True):
+        if deployment is None:
+            late.append(f"Deployment {namespace}/{name} does not exist")
+            continue
+        done, seen = rollout_status(deployment)
+        if not done:
+            late.append(f"{seen} ({namespace})")
+    return late
+
+
+def _crds(client: KubeClient) -> list[str]:
+    crds = client.list(_CRD_API, "CustomResourceDefinition", label_selector=_CRD_SELECTOR).items
+    if not crds:
+        return ["no CustomResourceDefinition of Istio exists"]
+    return [text for crd in crds if (text := crd_trouble(crd))]
+
+
+def _webhooks(client: KubeClient, installation: Installation) -> list[str]:
+    late = []
+    for kind in (VALIDATING, MUTATING):
+        items = [
+            item
+            for item in client.list(WEBHOOK_API, kind, label_selector="istio.io/rev").items
+            if belongs_to_revision(item, installation.revision)
+        ]
+        if not items:
+            late.append(f"no {kind} of revision {installation.revision or 'default'} exists")
+        late += [text for item in items if (text := webhook_trouble(item))]
+    return late
+
+
+def _silent_istiods(client: KubeClient, installation: Installation) -> list[str]:
+    """The istiod pods that do not answer ``/ready`` on their own port.
+
+    By exec, because a managed API server often reaches the kubelet only, not port 8080 of a pod.
+    """
+    pods = [
+        pod for pod in _istiod_pods(client, installation) if pod.get("status", {}).get("phase") == "Running"
+    ]
+    if not pods:
+        return [f"no pod of {installation.istiod} runs"]
+    answers = client.in_parallel(lambda pod: _ask(client, installation, pod["metadata"]["name"]), pods)
+    return [text for text in answers if text]
+
+
+def _istiod_pods(client: KubeClient, installation: Installation) -> Sequence[dict[str, Any]]:
+    selector = f"app=istiod,istio.io/rev={installation.revision or 'default'}"
+    return client.list("v1", "Pod", installation.namespace, label_selector=selector).items
+
+
+def _ask(client: KubeClient, installation: Installation, pod: str) -> str:
+    try:
+        answer = client.exec(
+            installation.namespace,
+            pod,
+            "discovery",
+            ["pilot-discovery", "request", "GET", "/ready"],
+            timeout=10,
+        )
+    except ApiError as error:
+        if error.status in (401, 403):
+            raise
+        return f"{pod} cannot be asked: {error.message}"
+    return "" if answer.returncode == 0 else f"{pod} does not answer /ready: {answer.stderr.strip()[:200]}"

@@ -1,0 +1,197 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``istioctl analyze`` says of the mesh as it would be, before the first write.
+
+The merged set (live objects, with what is to be written laid over them) is analysed offline: no rights beyond
+our own lists are needed, and only analyzers run whose input is complete. Objects that a run does not touch
+were there before and are not its findings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, MeshError, RefusedError
+from ...istio.installation.commands import Runner
+from ...kube.objects import key_of
+from ...model.objects.base import API_VERSIONS
+from .strict_guard import StrictGuard, prometheus_at
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+    from ..apply.plan import Plan
+
+ANALYZERS = (
+    "auth.AuthorizationPoliciesAnalyzer",
+    "deprecation.DeprecationAnalyzer",
+    "destinationrule.CaCertificateAnalyzer",
+    "destinationrule.SubsetSelectPodAnalyzer",
+    "envoyfilter.EnvoyPatchAnalyzer",
+    "gateway.ConflictingGatewayAnalyzer",
+    "gateway.IngressGatewayPortAnalyzer",
+    "serviceentry.Analyzer",
+    "sidecar.SelectorAnalyzer",
+    "telemetry.DefaultSelectorAnalyzer",
+    "telemetry.SelectorAnalyzer",
+    "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
+    "virtualservice.DestinationHostAnalyzer",
+    "virtualservice.DestinationRuleAnalyzer",
+    "virtualservice.GatewayAnalyzer",
+)
+"""Names that istioctl does not know are ignored by it. Schema validation is left to the server's dry-run."""
+
+_SURROUNDINGS = (("v1", "Namespace"), ("v1", "Service"), ("v1", "Pod"))
+_ISTIO = tuple((version, kind) for kind, version in API_VERSIONS.items() if ".istio.io/" in version)
+_LEVELS = ("Error", "Warning")
+PASS, FAIL, CANNOT_TELL, OFF = "pass", "fail", "cannot tell", "off"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One message of an analyzer. ``origin`` is an object id."""
+
+    code: str
+    level: str
+    origin: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.level} {self.code} {self.origin}: {self.message}"
+
+
+def before_write(
+    plan: Plan, client: KubeClient, context: Context, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Everything that is said about a change before its first write.
+
+    :param params: ``check``, ``istioctl``, ``strict_guard``, ``strict_guard_window``, ``prometheus``.
+    :returns: one mapping per check with ``check``, ``status`` (pass, fail, cannot tell, off), ``reason``,
+        ``findings``. :raises RefusedError: the mode of a check forbids the change.
+    """
+    guard = StrictGuard(
+        client,
+        context,
+        mode=str(params.get("strict_guard") or "refuse"),
+        window=str(params.get("strict_guard_window") or "1h"),
+        prometheus=prometheus_at(str(params.get("prometheus") or ""), client),
+    )
+    check = MeshCheck(
+        client, context, mode=str(params.get("check") or "off"), istioctl=str(params.get("istioctl") or "")
+    )
+    guard(plan)
+    check(plan)
+    return [guard.as_result(), check.as_result()]
+
+
+class MeshCheck:
+    """Called with the plan of a run that would change something; then ``status`` and ``findings`` tell.
+
+    :param mode: ``strict`` refuses on errors and when it cannot tell; ``warn`` warns; ``off`` does nothing.
+    :param istioctl: path of istioctl, ``""`` when there is none.
+    """
+
+    def __init__(self, client: KubeClient, context: Context, *, mode: str, istioctl: str) -> None:
+        self._client, self._context, self._mode, self._istioctl = client, context, mode, istioctl
+        self.status = OFF if mode == "off" else CANNOT_TELL
+        self.reason = "nothing would change"
+        self.findings: list[Finding] = []
+
+    def as_result(self) -> dict[str, Any]:
+        """The part of the module's result."""
+        findings = [str(item) for item in self.findings]
+        return {"check": "analyze", "status": self.status, "reason": self.reason, "findings": findings}
+
+    def __call__(self, plan: Plan) -> None:
+        """:raises RefusedError: in mode strict, for errors or without a verdict."""
+        if self._mode == "off":
+            return
+        try:
+            self.findings = self._analyse(plan)
+            bad = any(item.level == "Error" for item in self.findings)
+            self.status, self.reason = (FAIL if bad else PASS), ""
+        except MeshError as error:
+            self.status, self.reason = CANNOT_TELL, error.message
+        for finding in self.findings:
+            self._context.warn(f"istioctl analyze: {finding}")
+        if self.status == CANNOT_TELL:
+            self._context.warn(f"istioctl analyze: cannot tell: {self.reason}")
+        if self._mode == "strict" and self.status != PASS:
+            errors = [str(item) for item in self.findings if item.level == "Error"]
+            said = "; ".join(errors) or f"no verdict of istioctl analyze: {self.reason}"
+            raise RefusedError(f"refused before the first write: {said}", rule="mesh-check")
+
+    def _analyse(self, plan: Plan) -> list[Finding]:
+        if not self._istioctl:
+            raise MeshError("there is no istioctl (mesh_istioctl_path)")
+        changed = {item.id for item in plan.items if item.changes}
+        objects = self._merged(plan)
+        text = "\n---\n".join(json.dumps(obj) for obj in objects)
+        argv = [self._istioctl, "analyze", "--use-kube=false", "--all-namespaces", "-o", "json"]
+        argv += [part for name in ANALYZERS for part in ("--analyzer", name)] + ["-"]
+        runner = Runner(self._context.environment, self._context.stop)
+        return parse_findings(runner.run(argv, stdin=text, about="analyse the mesh as it would be"), changed)
+
+    def _merged(self, plan: Plan) -> list[Mapping[str, Any]]:
+        kinds = (*_SURROUNDINGS, *_ISTIO)
+        lists = self._client.in_parallel(lambda kind: self._list(plan, *kind), kinds)
+        merged = {key_of(obj): obj for found in lists for obj in found}
+        for item in plan.items:
+            merged.pop(key_of(item.desired), None)
+            if item.action != "deleted":
+                merged[key_of(item.desired)] = item.after or item.desired
+        return [_lean(obj) for obj in merged.values()]
+
+    def _list(self, plan: Plan, api_version: str, kind: str) -> list[dict[str, Any]]:
+        """All objects of a kind; without the right to that, those of the namespaces that the run touches."""
+        try:
+            return list(self._client.list(api_version, kind).items)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+        namespaces = _namespaces(plan)
+        if kind == "Namespace":
+            return [{"apiVersion": "v1", "kind": kind, "metadata": {"name": name}} for name in namespaces]
+        lists = self._client.in_parallel(
+            lambda name: self._client.list(api_version, kind, name).items, namespaces
+        )
+        return [obj for found in lists for obj in found]
+
+
+def _namespaces(plan: Plan) -> list[str]:
+    found = {str(item.desired["metadata"].get("namespace") or "") for item in plan.items}
+    return sorted(found - {""})
+
+
+def _lean(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what no analyzer reads and what is long: managed fields, and environments of containers."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    lean = {**obj, "metadata": metadata}
+    if obj["kind"] == "Pod":
+        lean["spec"] = {"serviceAccountName": (obj.get("spec") or {}).get("serviceAccountName", "default")}
+        lean.pop("status", None)
+    return lean
+
+
+def parse_findings(text: str, changed: Iterable[str]) -> list[Finding]:
+    """Errors and warnings about ``changed`` objects, out of the JSON of ``istioctl analyze``.
+
+    :raises MeshError: the output is no list of messages. (The exit code is 0 whatever is found.)
+    """
+    wanted = set(changed)
+    try:
+        messages: Sequence[Mapping[str, Any]] = json.loads(text or "[]") or []
+        found = [
+            Finding(str(item["code"]), str(item["level"]), str(item["origin"]), str(item["message"]))
+            for item in messages
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MeshError("istioctl analyze answered with something else than a list of messages") from error
+    return sorted(
+        {item for item in found if item.level in _LEVELS and item.origin in wanted},
+        key=lambda item: (_LEVELS.index(item.level), item.origin, item.code, item.message),
+    )

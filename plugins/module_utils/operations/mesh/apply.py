@@ -1,0 +1,197 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applies a mesh's catalogue: computed here, checked as a whole, proved in the proxies step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, Problem, RefusedError
+from ...kube.objects import object_id
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.parse import parse_catalogue
+from ...model.objects.expectations import expectations
+from ...model.objects.render import render
+from ...model.rollout.split_plan import SplitPlan, plan_splits, split_object_id
+from ..apply.engine import Held, Plan, apply_plan
+from ..apply.input import with_scope
+from ..apply.live import Live, read_live
+from ..apply.owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
+from ..apply.plan import Item
+from ..propagation.prove import CANNOT_TELL, FAIL, PASS, PropagationReport, prove
+from .analysis import before_write
+from .neighbours import refuse_shared
+from .release_state import held_by, read_state
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+
+
+def apply_mesh(
+    client: KubeClient,
+    raw: Mapping[str, Any],
+    extra: Sequence[dict[str, Any]],
+    params: Mapping[str, Any],
+    context: Context,
+) -> dict[str, Any]:
+    """Make the cluster hold the mesh.
+
+    :param raw: the ``mesh_*`` variables. :param extra: a team's own objects, checked for form.
+    :raises InputError: every problem of the catalogue at once, before any request.
+    """
+    catalogue = parse_catalogue(raw)
+    _check_name(catalogue, params)
+    own = labelled(
+        with_scope(client, list(extra), params.get("namespace") or catalogue.namespace), catalogue.name
+    )
+    draft = render(catalogue)
+    _check_overlap(draft, own)
+    wanted = [*draft, *own]
+    # Everything the mesh owns, by its label: one LIST per kind, release records included.
+    live = read_live(client, wanted, owned_kinds=prunable_kinds(wanted), selector=selector(catalogue.name))
+    splits = plan_splits(
+        catalogue,
+        read_state(client, catalogue, list(live.objects.values())),
+        repair=params["repair_split"],
+    )
+    objects = [obj for obj in render(catalogue, splits.releases) if object_id(obj) not in splits.keep]
+    desired = [*objects, *own]
+    doomed = (
+        to_prune(live, desired, catalogue.name, everything=params["prune_all"], keep=splits.keep)
+        if params["prune"]
+        else []
+    )
+    proof = _Proof(client, catalogue, params, context)
+    findings: list[dict[str, Any]] = []
+
+    def check(plan: Plan) -> None:
+        _leave_held_routes(client, catalogue, plan)
+        refuse_shared(client, catalogue, plan)
+        findings.extend(before_write(plan, client, context, params))
+
+    options = dataclasses.replace(
+        options_of(params),
+        barrier=proof,
+        before_write=check,
+        validate_first=params["check"] != "off",
+        whole=True,
+    )
+    held = _held_items(splits, live)
+    result = apply_plan(client, desired, live, doomed, context=context, options=options, held=held)
+    return _told(result, splits, findings, proof)
+
+
+def _check_name(catalogue: Catalogue, params: Mapping[str, Any]) -> None:
+    if params.get("mesh_name") and params["mesh_name"] != catalogue.name:
+        message = f"is '{params['mesh_name']}', but the catalogue's mesh_name is '{catalogue.name}'"
+        raise InputError([Problem("mesh_name", message, "mesh-name")])
+
+
+def _check_overlap(computed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> None:
+    """A team's file must not describe an object that the catalogue computes."""
+    names = {object_id(obj) for obj in computed}
+    problems = [
+        Problem(
+            object_id(obj), "is computed by the catalogue and also described by a file", "duplicate-object"
+        )
+        for obj in own
+        if object_id(obj) in names
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _held_items(splits: SplitPlan, live: Live) -> list[Item]:
+    """Routes that a running rollout owns: reported, neither written nor pruned."""
+    items = []
+    for obj in live.objects.values():
+        if object_id(obj) not in splits.keep:
+            continue
+        name = str(obj["metadata"]["name"]).removesuffix("-routes")
+        key = f"{obj['metadata'].get('namespace')}/{name}"
+        note = next(
+            (note for note in splits.notes if note.startswith(f"{key}: held by ")), "held by a rollout,"
+        )
+        items.append(Item(obj, obj, obj, action=f"held by {note.partition('held by ')[2].partition(',')[0]}"))
+    return items
+
+
+def _leave_held_routes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
+    """A last look, right before the write: a rollout that began meanwhile keeps its routes."""
+    routes = {split_object_id(service): service.key for service in catalogue.services}
+    about = {
+        routes[item.id]: item
+        for item in plan.items
+        if item.id in routes and item.changes and item.before is not None
+    }
+    for key, holder in (held_by(client, catalogue, list(about)) if about else {}).items():
+        about[key].action = f"held by {holder}"
+
+
+class _Proof:
+    """The barrier of a mesh: the proxies hold the step. Keeps what it proved for the result."""
+
+    def __init__(
+        self, client: KubeClient, catalogue: Catalogue, params: Mapping[str, Any], context: Context
+    ) -> None:
+        self._client, self._catalogue, self._params, self._context = client, catalogue, params, context
+        self.reports: list[tuple[str, PropagationReport]] = []
+
+    def __call__(self, held: Held) -> None:
+        if held.last and not self._params["wait"]:
+            return
+        facts = expectations(self._catalogue, held.objects, held.before)
+        if not facts:
+            return
+        report = prove(
+            self._client,
+            facts,
+            timeout=float(self._params["wait_timeout"]),
+            progress=self._context.progress,
+            max_proxies=self._params["max_proxies"],
+            root_namespace=self._catalogue.root_namespace,
+            since=time.monotonic(),
+            stop=self._context.stop,
+        )
+        self.reports.append((held.step, report))
+        self._context.progress(f"{held.step}: {report.headline()}")
+        if report.status == FAIL:
+            report.check()
+        if report.status == CANNOT_TELL and not held.last:
+            self._unproved(held, report)
+
+    def _unproved(self, held: Held, report: PropagationReport) -> None:
+        message = (
+            f"step {held.step} is written, but nothing proves that the proxies hold it: {report.headline()}"
+        )
+        if self._params["unproved"] == "refuse":
+            raise RefusedError(
+                f"{message}; the next step would risk running calls (option unproved: warn goes on)",
+                rule="unproved",
+                step=held.step,
+            )
+        self._context.warn(message)
+
+    def result(self) -> dict[str, Any] | None:
+        """The last report, with the seconds of all steps."""
+        if not self.reports:
+            return None
+        steps = {step: round(report.seconds, 2) for step, report in self.reports}
+        worst = max((report for _unused, report in self.reports), key=lambda report: report.status != PASS)
+        return {**worst.as_result(), "steps": steps}
+
+
+def _told(
+    result: dict[str, Any], splits: SplitPlan, findings: Sequence[dict[str, Any]], proof: _Proof
+) -> dict[str, Any]:
+    lines = [summary(result["counts"]), *splits.notes]
+    propagation = proof.result()
+    if propagation:
+        lines.append(str(propagation["headline"]))
+    told = {**result, "notes": list(splits.notes), "findings": list(findings), "summary": lines}
+    return {**told, "propagation": propagation} if propagation else told

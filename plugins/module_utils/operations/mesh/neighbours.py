@@ -1,0 +1,117 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other meshes on the same cluster: one host, and one object, belongs to one mesh.
+
+All meshes write with one field manager, so that the server sees no conflict when one takes an object of
+another. Each would take it back at its next run, and pruning would then remove what the other still needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, InputError, Problem
+from ...model.catalogue.mesh import Catalogue
+from ...model.objects.base import API_VERSIONS, MANAGED_BY_LABEL, MANAGER, PART_OF_LABEL
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+    from ..apply.plan import Plan
+
+_WITH_HOSTS = ("Gateway", "VirtualService")
+_RULE = "two-meshes"
+
+
+def refuse_shared(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
+    """To be called before the first write of a run that changes something.
+
+    :raises InputError: objects that another mesh owns, or hosts that it serves, by the catalogue's path.
+    """
+    others = _of_other_meshes(client, catalogue, plan)
+    problems = list(_objects(catalogue, plan, others)) or list(_hosts(catalogue, others))
+    if problems:
+        raise InputError(problems)
+
+
+def _mesh_of(obj: Mapping[str, Any] | None) -> str:
+    """The mesh that owns an object of ours; ``""`` for anything else."""
+    labels = ((obj or {}).get("metadata") or {}).get("labels") or {}
+    return str(labels.get(PART_OF_LABEL) or "") if labels.get(MANAGED_BY_LABEL) == MANAGER else ""
+
+
+def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> list[dict[str, Any]]:
+    selector = f"{MANAGED_BY_LABEL}={MANAGER},{PART_OF_LABEL}!={catalogue.name}"
+    namespaces = sorted({str(item.desired["metadata"].get("namespace") or "") for item in plan.items} - {""})
+
+    def read(kind: str) -> list[dict[str, Any]]:
+        version = API_VERSIONS[kind]
+        try:
+            return list(client.list(version, kind, label_selector=selector).items)
+        except ApiError as error:
+            if error.status == 404:  # not installed yet
+                return []
+            if error.status != 403:
+                raise
+        found = [client.list(version, kind, name, label_selector=selector).items for name in namespaces]
+        return [obj for items in found for obj in items]
+
+    lists = client.in_parallel(read, _WITH_HOSTS)
+    return [obj for found in lists for obj in found if _mesh_of(obj) not in {"", catalogue.name}]
+
+
+def _objects(catalogue: Catalogue, plan: Plan, others: list[dict[str, Any]]) -> Iterator[Problem]:
+    known = {_identity(obj): _mesh_of(obj) for obj in others}
+    shared: dict[str, list[str]] = {}
+    for item in plan.items:
+        owner = _mesh_of(item.before) or known.get(_identity(item.desired), "")
+        if item.changes and owner not in {"", catalogue.name}:
+            shared.setdefault(owner, []).append(item.id)
+    for owner, objects in sorted(shared.items()):
+        more = f" and {len(objects) - 3} more" if len(objects) > 3 else ""
+        yield Problem(
+            "mesh_name",
+            f"{', '.join(objects[:3])}{more} of mesh '{catalogue.name}' would be taken from mesh '{owner}';"
+            " docs/guides/mesh.md, Several meshes on one cluster, says what to do",
+            _RULE,
+        )
+
+
+def _identity(obj: Mapping[str, Any]) -> tuple[str, str, str]:
+    metadata = obj["metadata"]
+    return str(obj["kind"]), str(metadata.get("namespace") or ""), str(metadata["name"])
+
+
+def _hosts(catalogue: Catalogue, others: list[dict[str, Any]]) -> Iterator[Problem]:
+    taken: dict[str, dict[str, Any]] = {}
+    for obj in others:
+        for host in _hosts_of(obj):
+            taken.setdefault(host, obj)
+    wanted = [
+        *(
+            (f"{server.where}.host", server.host, item.name)
+            for item in catalogue.gateways
+            for server in item.servers
+        ),
+        *((f"{service.where}.name", service.fqdn, service.name) for service in catalogue.services),
+    ]
+    for where, host, entry in wanted:
+        if holder := taken.get(host):
+            metadata = holder["metadata"]
+            yield Problem(
+                where,
+                f"host '{host}' is already in mesh '{_mesh_of(holder)}'"
+                f" ({holder['kind']} {metadata.get('namespace')}/{metadata['name']})",
+                _RULE,
+                entry,
+            )
+
+
+def _hosts_of(obj: Mapping[str, Any]) -> Iterator[str]:
+    spec = obj.get("spec") or {}
+    lists = [spec.get("hosts") or ()] if obj["kind"] == "VirtualService" else []
+    lists += [server.get("hosts") or () for server in spec.get("servers") or ()]
+    for hosts in lists:
+        # A Gateway may name the namespace whose routes may use the host: `./api.example.com`.
+        yield from (str(host).rpartition("/")[2] for host in hosts)

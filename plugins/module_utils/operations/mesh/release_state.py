@@ -1,0 +1,132 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what the cluster knows about releases: records, running rollouts, live routes, ready versions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...kube.objects import Key, key_of
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import Service
+from ...model.rollout.record import journal_name, read_record, release_name
+from ...model.rollout.split_plan import LiveState, live_split, split_object_id
+from ..canary.journal import ACTIVE, WAITING, parse_journal
+from ..canary.protocols import seconds_of
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+_ISTIO = "networking.istio.io/v1"
+_LEASE = "coordination.k8s.io/v1"
+_CONFIG_MAP = ("v1", "ConfigMap")
+
+
+def read_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dict[str, Any]]) -> LiveState:
+    """The state that decides every service's split.
+
+    :param live: objects out of the lists that were read anyway. ConfigMaps of rollouts and VirtualServices of
+        the mesh carry its label, so they are among them.
+    :raises RecordError, JournalError: one is there but unreadable. Guessing would move traffic.
+
+    Only for services that were never routed, pods are asked for: where the first split goes, some must be.
+    """
+    find = {key_of(obj): obj for obj in live}.get
+    records: dict[str, Mapping[str, Any]] = {}
+    held: dict[str, str] = {}
+    routes: dict[str, dict[str, Any]] = {}
+    for service in catalogue.services:
+        record = find(("v1", "ConfigMap", service.namespace, release_name(service.name)))
+        parsed = read_record(record)
+        if parsed is not None:
+            weights = dict(parsed.weights) or {parsed.stable: 100}
+            records[service.key] = {"stable": parsed.stable, "weights": weights, "fence": parsed.fence}
+        run = _holder(find(_journal_key(service)), service)
+        if run:
+            held[service.key] = run
+        found = find(
+            (_ISTIO, "VirtualService", service.namespace, split_object_id(service).rpartition("/")[2])
+        )
+        if found is not None:
+            routes[service.key] = found
+    fresh = [
+        service
+        for service in catalogue.services
+        if len(service.versions) > 1
+        and service.key not in records
+        and not live_split(routes.get(service.key))
+    ]
+    return LiveState(records, held, routes, _ready_versions(client, fresh))
+
+
+def held_by(client: KubeClient, catalogue: Catalogue, services: Sequence[str]) -> dict[str, str]:
+    """Who holds these services at this moment, asked of the cluster again: for the last look before a write.
+
+    :param services: ``namespace/name``. :returns: the run or the Lease's holder, of those that are held.
+    """
+    wanted = [service for service in catalogue.services if service.key in services]
+
+    def ask(service: Service) -> str:
+        run = _holder(client.get(*_CONFIG_MAP, journal_name(service.name), service.namespace), service)
+        if run:
+            return run
+        lease = client.get(_LEASE, "Lease", journal_name(service.name), service.namespace)
+        return _lease_holder(lease)
+
+    holders = client.in_parallel(ask, wanted)
+    return {service.key: holder for service, holder in zip(wanted, holders, strict=True) if holder}
+
+
+def _journal_key(service: Service) -> Key:
+    return (*_CONFIG_MAP, service.namespace, journal_name(service.name))
+
+
+def _lease_holder(lease: Mapping[str, Any] | None) -> str:
+    """The holder of a Lease that is not over. An unreadable time counts as alive, the safe error."""
+    spec = (lease or {}).get("spec") or {}
+    holder = str(spec.get("holderIdentity") or "")
+    renewed = seconds_of(str(spec.get("renewTime") or ""))
+    if not holder or renewed is None:
+        return holder
+    return holder if time.time() - renewed < float(spec.get("leaseDurationSeconds") or 0) else ""
+
+
+def _holder(journal: Mapping[str, Any] | None, service: Service) -> str:
+    """The run that has begun and not ended, whether its runner lives or not; ``""`` for none."""
+    text = ((journal or {}).get("data") or {}).get("journal")
+    if not text:
+        return ""
+    state = parse_journal(text, journal_name(service.name))
+    return str(state.get("run") or "a rollout") if state.get("state") in (*ACTIVE, *WAITING) else ""
+
+
+def _ready_versions(client: KubeClient, services: list[Service]) -> dict[str, frozenset[str]]:
+    namespaces = sorted({service.namespace for service in services})
+    pods = dict(
+        zip(
+            namespaces,
+            client.in_parallel(lambda name: client.list("v1", "Pod", name).items, namespaces),
+            strict=True,
+        )
+    )
+    return {
+        service.key: frozenset(
+            name
+            for name, version in service.versions.items()
+            if any(_is_ready(pod, {**service.labels, **version.labels}) for pod in pods[service.namespace])
+        )
+        for service in services
+    }
+
+
+def _is_ready(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    metadata = pod.get("metadata") or {}
+    if metadata.get("deletionTimestamp"):
+        return False
+    own = metadata.get("labels") or {}
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+    return ready and all(own.get(key) == value for key, value in labels.items())

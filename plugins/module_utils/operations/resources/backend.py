@@ -1,0 +1,193 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backend of module ``resources``: makes objects exist as described, or not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, Problem
+from ...kube.client import FIELD_MANAGER, KubeClient, connect
+from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..apply.engine import apply_plan
+from ..apply.input import checked, with_scope
+from ..apply.live import read_live
+from ..apply.owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
+from ..apply.wait import check_conditions
+from .files import Source, read_sources
+from .parse import Document, parse_documents
+
+if TYPE_CHECKING:
+    from ...context import Context
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **CONNECTION_SPEC,
+    "catalogue": {"type": "raw"},
+    "catalogue_src": {"type": "list", "elements": "path"},
+    "definition": {"type": "raw", "aliases": ["resource_definition", "inline"]},
+    "src": {"type": "list", "elements": "path"},
+    "remote_src": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "namespace": {"type": "str"},
+    "mesh_name": {"type": "str"},
+    "prune": {"type": "bool", "default": False},
+    "prune_all": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+    "field_manager": {"type": "str", "default": FIELD_MANAGER},
+    "proof": {"type": "str", "choices": ["fields", "dry_run"], "default": "fields"},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 120},
+    "wait_for": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "jmespath": {"type": "str", "required": True},
+            "equals": {"type": "raw", "required": True},
+        },
+    },
+    "unproved": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
+    "max_proxies": {"type": "int", "default": 200},
+    "repair_split": {"type": "bool", "default": False},
+    "check": {"type": "str", "choices": ["strict", "warn", "off"], "default": "off"},
+    "istioctl": {"type": "path"},
+    "strict_guard": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
+    "strict_guard_window": {"type": "str", "default": "1h"},
+    "prometheus": {"type": "str"},
+    "threads": {"type": "int", "default": 24},
+    # Filled in by the action plugin for a module on another host, see run_module.
+    "_handover": {"type": "str", "no_log": True},
+}
+# Written by the server; in a manifest they are left-overs of `kubectl get -o yaml`.
+_SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink")
+FILE_OPTIONS = ("src", "catalogue_src")
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """See the module's documentation. :raises MeshError: one of the subclasses; nothing else."""
+    _check_options(params)
+    sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
+    definitions = [*_inline(params.get("definition"), "definition"), *_parsed(sources["src"])]
+    objects = checked(
+        [_stripped(obj) for obj, _unused in definitions], [where for _unused, where in definitions]
+    )
+    catalogue = _catalogue(params, sources["catalogue_src"])
+    with connect(
+        ConnectionOptions.from_params(params, context.environment),
+        threads=params["threads"],
+        stop=context.stop,
+    ) as client:
+        if catalogue is not None:
+            # Loading the model takes a quarter of a second, which a list of plain objects need not pay.
+            from ..mesh.apply import apply_mesh
+
+            return apply_mesh(client, catalogue, objects, params, context)
+        return _apply(client, objects, params, context)
+
+
+def _check_options(params: Mapping[str, Any]) -> None:
+    problems = []
+    if all(not params.get(name) for name in ("catalogue", "catalogue_src", "definition", "src")):
+        problems.append(Problem("definition", "give catalogue, catalogue_src, definition or src", "no-input"))
+    if params["state"] == "absent" and (params.get("catalogue") or params.get("catalogue_src")):
+        problems.append(Problem("state", "a catalogue cannot be absent: prune what it left", "state"))
+    if params["prune"] and params["state"] == "absent":
+        problems.append(Problem("prune", "is only possible with state present", "prune"))
+    catalogue = params.get("catalogue") or params.get("catalogue_src")
+    if params["prune"] and not params.get("mesh_name") and not catalogue:
+        problems.append(Problem("mesh_name", "is needed to prune: it says what belongs together", "prune"))
+    if problems:
+        raise InputError(problems)
+    check_conditions(params["wait_for"])
+
+
+def _sources(params: Mapping[str, Any], context: Context, option: str) -> list[Source]:
+    """File contents: sent along by the action plugin, else read where this runs (``remote_src``)."""
+    if option in context.files:
+        return list(context.files[option])
+    return read_sources(params.get(option) or [], option)
+
+
+def _parsed(sources: Sequence[Source]) -> list[Document]:
+    return [document for source in sources for document in parse_documents(source["text"], source["path"])]
+
+
+def _inline(definition: Any, option: str) -> list[Document]:
+    """A definition as a mapping, a list of them, or text with YAML documents."""
+    if definition is None:
+        return []
+    if isinstance(definition, str):
+        return parse_documents(definition, option)
+    if isinstance(definition, Mapping):
+        kind, items = str(definition.get("kind", "")), definition.get("items")
+        unfolded = items if kind.endswith("List") and isinstance(items, list) else [definition]
+        return [
+            (obj, option if unfolded == [definition] else f"{option}.items[{i}]")
+            for i, obj in enumerate(unfolded)
+        ]
+    if isinstance(definition, list):
+        return [
+            document
+            for index, item in enumerate(definition)
+            for document in _inline(item, f"{option}[{index}]")
+        ]
+    raise InputError(
+        [Problem(option, f"is {type(definition).__name__}, not an object, a list or text", "object")]
+    )
+
+
+def _stripped(obj: Any) -> Any:
+    if not isinstance(obj, Mapping):
+        return obj
+    metadata = obj.get("metadata")
+    kept = {key: value for key, value in obj.items() if key != "status"}
+    if isinstance(metadata, Mapping):
+        kept["metadata"] = {
+            key: value for key, value in metadata.items() if key not in _SERVER_METADATA and value is not None
+        }
+    return kept
+
+
+def _catalogue(params: Mapping[str, Any], sources: Sequence[Source]) -> dict[str, Any] | None:
+    """The catalogue: files first, in their order, then the inline one; each key in one place only."""
+    inline = params.get("catalogue")
+    parts = _parsed(sources) + ([(inline, "catalogue")] if inline else [])
+    if not parts:
+        return None
+    catalogue: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    problems = []
+    for part, where in parts:
+        if not isinstance(part, Mapping):
+            problems.append(Problem(where, "is not a mapping with mesh_* keys", "catalogue"))
+            continue
+        for key, value in part.items():
+            if key in origin:
+                problems.append(Problem(where, f"{key} is also in {origin[key]}", "catalogue"))
+            origin[key], catalogue[key] = where, value
+    if problems:
+        raise InputError(problems)
+    return catalogue
+
+
+def _apply(
+    client: KubeClient, objects: list[dict[str, Any]], params: Mapping[str, Any], context: Context
+) -> dict[str, Any]:
+    mesh = params.get("mesh_name")
+    desired = with_scope(client, labelled(objects, mesh) if mesh else objects, params.get("namespace"))
+    if params["state"] == "absent":
+        live = read_live(client, desired)
+        gone = [found for found in map(live.get, desired) if found is not None]
+        return _summed_up(apply_plan(client, [], live, gone, context=context, options=options_of(params)))
+    if not params["prune"]:
+        live = read_live(client, desired)
+        return _summed_up(apply_plan(client, desired, live, (), context=context, options=options_of(params)))
+    live = read_live(client, desired, owned_kinds=prunable_kinds(desired), selector=selector(str(mesh)))
+    doomed = to_prune(live, desired, str(mesh), everything=params["prune_all"])
+    return _summed_up(apply_plan(client, desired, live, doomed, context=context, options=options_of(params)))
+
+
+def _summed_up(result: dict[str, Any]) -> dict[str, Any]:
+    return {**result, "summary": [summary(result["counts"])]}

@@ -1,0 +1,289 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Proves that a mesh is what its catalogue says, from the proxies and from the outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import MeshError
+from ...istio.istiod import sync_table
+from ...istio.probe import Identity
+from ...istio.proxy.running import RunningProxy
+from ...kube.client import KubeClient, connect
+from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.parse import parse_catalogue
+from .checks.authorization import OUTSIDE, PLAINTEXT, Plan, PlannedCall, plan_calls
+from .checks.injection import DISCONNECTED, check_pods, check_policies_held, check_sync
+from .checks.mtls import Held, check_listeners
+from .checks.policies import check_policies
+from .checks.routes import check_proxy_routes, check_virtual_services
+from .dumps import Dumps, read_proxies
+from .findings import TITLES, Finding, Verdict, passed, unknown
+from .gateway_channels import GatewayCheck
+from .inventory import Inventory, gather
+from .probes import Probes
+from .report import check_path, write_report
+from .send_calls import send_calls
+
+if TYPE_CHECKING:
+    from ...context import Context
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **CONNECTION_SPEC,
+    "catalogue": {"type": "dict", "required": True},
+    "namespaces": {"type": "list", "elements": "str", "default": []},
+    "istio_namespace": {"type": "str", "default": "istio-system"},
+    "proxy_version": {"type": "str", "default": ""},
+    "checks": {"type": "list", "elements": "str", "choices": list(TITLES), "default": list(TITLES)},
+    "unmeshed_pods": {"type": "list", "elements": "str", "default": []},
+    "unsafe_methods": {"type": "bool", "default": False},
+    "probe_image": {"type": "str", "default": "docker.io/curlimages/curl:8.14.1"},
+    "probe_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "probe_start_timeout": {"type": "int", "default": 60},
+    "probe_lifetime": {"type": "int", "default": 180},
+    "call_timeout": {"type": "int", "default": 5},
+    "gateway_ca": {"type": "str", "default": ""},
+    "gateway_ca_secret": {
+        "type": "dict",
+        "no_log": False,
+        "options": {
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+        },
+    },
+    "gateway_addresses": {"type": "dict", "default": {}},
+    "max_proxies": {"type": "int", "default": 200},
+    "report_path": {"type": "str"},
+}
+PROBE_CHECKS = frozenset({"plaintext", "authorization"})
+PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "routes", "sync"})
+CHECK_MODE = "not asked in check mode: it takes probe pods"
+ROUNDS, PAUSE = 4, 1.0
+"""Proxies get a change within about a second; only what stays wrong for several looks is wrong."""
+RECONNECT, RECONNECT_PAUSE = 75.0, 4.0
+"""Seconds that proxies may take to find an istiod again after theirs was restarted: Envoy tries again after
+up to 30 s, and the first istiod it finds may be one that is just ending."""
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """See the module's documentation. Never fails because of a verdict: ``status`` tells it."""
+    catalogue = parse_catalogue(params["catalogue"])
+    if params["report_path"]:
+        check_path(params["report_path"])
+    with connect(ConnectionOptions.from_params(params, context.environment), stop=context.stop) as client:
+        verdict = Verification(client, catalogue, params, context).run()
+    for line in verdict.lines():
+        context.progress(line)
+    context.progress(f"verify: {verdict.headline()}")
+    if params["report_path"]:
+        write_report(params["report_path"], verdict, catalogue.name)
+    return {
+        "changed": False,
+        "status": verdict.status,
+        "headline": verdict.headline(),
+        "checks": verdict.checks(),
+        "findings": verdict.told(),
+        "problems": verdict.problems(),
+    }
+
+
+class Verification:
+    """One run over one cluster."""
+
+    def __init__(
+        self, client: KubeClient, catalogue: Catalogue, params: Mapping[str, Any], context: Context
+    ) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._params = params
+        self._context = context
+        self._checks = frozenset(params["checks"])
+        self._namespaces = tuple(dict.fromkeys((*catalogue.namespaces, *params["namespaces"])))
+        self._inventory = Inventory({}, [], {}, frozenset())
+
+    def run(self) -> Verdict:
+        """All checks that were asked for."""
+        self._read()
+        if not self._inventory.installed:
+            return Verdict((unknown("injection", "", "not installed"),))
+        plan = plan_calls(self._catalogue, self._accounts(), unsafe_methods=self._params["unsafe_methods"])
+        if self._context.check_mode or not self._checks & (PROBE_CHECKS | {"gateways"}):
+            return self._verdict([*self._from_proxies(), *self._gateways(None)[0], *self._without_probes()])
+        with self._probes() as probes:
+            swept = probes.sweep(self._namespaces)
+            if swept:
+                self._context.progress(f"verify: removed {swept} leftovers of probes of earlier runs")
+            identities = self._identities(plan)
+            self._context.progress(f"verify: starting {len(identities)} probes")
+            probes.start(identities)
+            findings = self._from_proxies()
+            probes.wait()
+            served, reached = self._gateways(probes)
+            findings += served
+            findings += self._calls(plan, probes)
+            findings += self._through_gateway(plan, reached)
+        return self._verdict([*findings, *plan.findings])
+
+    def _verdict(self, findings: Sequence[Finding]) -> Verdict:
+        unread = [unknown("policies", kind, why) for kind, why in self._inventory.unread.items()]
+        order = list(TITLES)
+        told = [item for item in (*findings, *unread) if item.check in self._checks]
+        return Verdict(tuple(sorted(told, key=lambda item: order.index(item.check))))
+
+    def _read(self) -> None:
+        gateways = [gateway.workload_namespace for gateway in self._catalogue.gateways]
+        self._inventory = gather(
+            self._client,
+            namespaces=(*self._namespaces, *gateways),
+            root_namespace=self._catalogue.root_namespace,
+            istio_namespace=self._params["istio_namespace"],
+        )
+
+    def _proxies(self) -> list[RunningProxy]:
+        """The sidecars of the mesh's namespaces, and the gateways of the catalogue."""
+        return [
+            proxy
+            for proxy in self._inventory.proxies()
+            if proxy.namespace in self._namespaces
+            or any(
+                proxy.namespace == gateway.workload_namespace and proxy.selected_by(gateway.selector)
+                for gateway in self._catalogue.gateways
+            )
+        ]
+
+    def _from_proxies(self) -> list[Finding]:
+        """Everything that needs no probe; looked at again while something is wrong that may just be late."""
+        if not self._checks & PROXY_CHECKS:
+            return []
+        began, look = time.monotonic(), 1
+        while True:
+            proxies = self._proxies()
+            self._context.progress(
+                f"verify: reading {min(len(proxies), self._params['max_proxies'])} proxies"
+            )
+            dumps = read_proxies(self._client, proxies, self._params["max_proxies"])
+            findings = self._judge_proxies(proxies, dumps)
+            away = sum(1 for item in findings if item.message == DISCONNECTED)
+            patient = away and time.monotonic() - began < RECONNECT
+            late = any(item.late for item in findings)
+            if not late or self._context.stop() or (look >= ROUNDS and not patient):
+                return findings
+            if look >= ROUNDS:
+                self._context.progress(f"verify: waiting for {away} proxies to find an istiod again")
+            time.sleep(PAUSE if look < ROUNDS else RECONNECT_PAUSE)
+            look += 1
+            self._read()
+
+    def _judge_proxies(self, proxies: Sequence[RunningProxy], dumps: Dumps) -> list[Finding]:
+        inventory, catalogue = self._inventory, self._catalogue
+        pods = [pod for namespace in self._namespaces for pod in inventory.of("Pod", namespace)]
+        findings = check_pods(
+            pods,
+            expected_version=self._params["proxy_version"],
+            istiods=inventory.istiods,
+            unmeshed=self._params["unmeshed_pods"],
+        ) or [unknown("injection", ", ".join(self._namespaces), "there are no pods")]
+        findings += self._sync(proxies, dumps)
+        held = Held(
+            proxies={str(proxy): proxy for proxy in proxies},
+            ports={name: dump.ports for name, dump in dumps.held.items()},
+            policies=inventory.of("PeerAuthentication"),
+        )
+        for service in catalogue.services:
+            findings += check_listeners(
+                catalogue, service, inventory.pods_of(service.namespace, service.name), held
+            )
+        findings += check_policies(catalogue, inventory.of("AuthorizationPolicy"))
+        findings += check_virtual_services(inventory, self._namespaces, catalogue.cluster_domain)
+        dangling: dict[tuple[str, str], Finding] = {}
+        for proxy in proxies:
+            dump = dumps.held.get(str(proxy))
+            if dump and dump.hosts is not None:
+                for finding in check_proxy_routes(proxy, dump.hosts, dump.clusters):
+                    dangling.setdefault((finding.subject, finding.message.partition(" has no ")[2]), finding)
+        return findings + list(dangling.values())
+
+    def _sync(self, proxies: Sequence[RunningProxy], dumps: Dumps) -> list[Finding]:
+        findings = []
+        try:
+            table = sync_table(self._client, self._inventory.istiods)
+        except MeshError as error:
+            findings.append(unknown("sync", "istiod", error.message, late=True))
+        else:
+            findings += check_sync(proxies, table, {name: dump.refused for name, dump in dumps.held.items()})
+        reasons: dict[str, list[str]] = {}
+        for name, reason in dumps.unread.items():
+            reasons.setdefault(reason.replace(name, "POD"), []).append(name)
+        findings += [
+            unknown(
+                "sync",
+                f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
+                reason,
+                late=True,
+            )
+            for reason, names in reasons.items()
+        ]
+        policies = self._inventory.of("AuthorizationPolicy")
+        for proxy in proxies:
+            dump = dumps.held.get(str(proxy))
+            if dump and not proxy.gateway:
+                findings += check_policies_held(proxy, dump.ports, policies, self._catalogue.root_namespace)
+        return findings
+
+    def _accounts(self) -> frozenset[Identity]:
+        """The identities of the mesh: those of its services, and ``default``, whom no catalogue lets in."""
+        known = {Identity(item.namespace, item.service_account) for item in self._catalogue.services}
+        return frozenset(known | {Identity(namespace, "default") for namespace in self._catalogue.namespaces})
+
+    def _probes(self) -> Probes:
+        params = self._params
+        return Probes(
+            self._client,
+            image=params["probe_image"],
+            lifetime=params["probe_lifetime"],
+            start_timeout=params["probe_start_timeout"],
+            warn=self._context.warn,
+            stop=self._context.stop,
+            pull_secrets=params["probe_pull_secrets"],
+        )
+
+    def _wanted(self, call: PlannedCall) -> bool:
+        return ("plaintext" if call.expect == PLAINTEXT else "authorization") in self._checks
+
+    def _identities(self, plan: Plan) -> list[Identity]:
+        outside = {self._outside()} if "gateways" in self._checks and self._catalogue.gateways else set()
+        return sorted({call.identity for call in plan.calls if self._wanted(call)} | outside)
+
+    def _outside(self) -> Identity:
+        return Identity(self._catalogue.namespace, OUTSIDE, meshed=False)
+
+    def _calls(self, plan: Plan, probes: Probes) -> list[Finding]:
+        calls = [call for call in plan.calls if self._wanted(call)]
+        return send_calls(self._client, probes, calls, self._params["call_timeout"], self._context.stop)
+
+    def _through_gateway(self, plan: Plan, reached: set[str]) -> list[Finding]:
+        """Services whose only callers are gateways: their allowed call was made through the gateway."""
+        return [
+            passed("authorization", key, "its only caller, the gateway, was let in")
+            if key in reached
+            else unknown(
+                "authorization", key, "no call through the gateway, its only caller, was answered by it"
+            )
+            for key in sorted(plan.through_gateway)
+        ]
+
+    def _without_probes(self) -> list[Finding]:
+        why = CHECK_MODE if self._context.check_mode else "no probes were asked for"
+        return [unknown(check, self._catalogue.name, why) for check in sorted(PROBE_CHECKS & self._checks)]
+
+    def _gateways(self, probes: Probes | None) -> tuple[list[Finding], set[str]]:
+        if "gateways" not in self._checks:
+            return [], set()
+        outside = self._outside()
+        check = GatewayCheck(self._client, self._catalogue, self._inventory, self._params, probes, outside)
+        return check.run()

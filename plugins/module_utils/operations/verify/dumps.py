@@ -1,0 +1,71 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the proxies that a verification looks at: what each holds, and what it refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from ...errors import MeshError
+from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, config_dump
+from ...istio.proxy.listeners import VIRTUAL_INBOUND, InboundPort, inbound_ports, rejected_updates
+from ...istio.proxy.routes import VirtualHost, cluster_names, virtual_hosts
+from ...istio.proxy.running import RunningProxy, sample
+from ...kube.client import KubeClient
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dump:
+    """What one proxy holds.
+
+    :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``; ``None``
+        for the second and further proxies of a workload, which hold the same.
+    :param refused: resources whose latest version it refused.
+    """
+
+    ports: Mapping[int, InboundPort]
+    hosts: tuple[VirtualHost, ...] | None
+    clusters: frozenset[str]
+    refused: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dumps:
+    """By ``namespace/pod``: what was read, and why the rest was not."""
+
+    held: Mapping[str, Dump]
+    unread: Mapping[str, str]
+
+
+def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int) -> Dumps:
+    """Reads at most ``limit`` of ``proxies``, in parallel; one that is silent does not stop the rest."""
+    chosen = sample(proxies, limit)
+    first_of: dict[tuple[str, str], str] = {}
+    for proxy in chosen:
+        first_of.setdefault((proxy.namespace, proxy.workload), proxy.pod)
+    results = client.in_parallel(
+        lambda proxy: _read(client, proxy, routes=first_of[(proxy.namespace, proxy.workload)] == proxy.pod),
+        chosen,
+    )
+    held = {
+        str(proxy): result for proxy, result in zip(chosen, results, strict=True) if isinstance(result, Dump)
+    }
+    unread = {
+        str(proxy): result for proxy, result in zip(chosen, results, strict=True) if isinstance(result, str)
+    }
+    return Dumps(held, unread)
+
+
+def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> Dump | str:
+    try:
+        listeners = config_dump(client, proxy, LISTENERS, "" if proxy.gateway else VIRTUAL_INBOUND)
+        hosts: tuple[VirtualHost, ...] | None = None
+        clusters: frozenset[str] = frozenset()
+        if routes:
+            hosts = tuple(virtual_hosts(config_dump(client, proxy, ROUTES)))
+            clusters = cluster_names(config_dump(client, proxy, CLUSTERS))
+    except MeshError as error:
+        return error.message
+    return Dump(inbound_ports(listeners), hosts, clusters, tuple(rejected_updates(listeners)))

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds the ways to each gateway and what its Secrets say, and runs the checks over them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError
+from ...istio.probe import Answer, HttpCall, Identity
+from ...istio.proxy.handshake import UnreachableError, leaf_fingerprint
+from ...kube.client import KubeClient
+from ...model.catalogue.mesh import Catalogue, Gateway
+from .checks.gateways import (
+    Channel,
+    DirectChannel,
+    GatewayFacts,
+    ProbeChannel,
+    addresses,
+    check_gateway,
+    planned_calls,
+)
+from .findings import Finding
+from .inventory import Inventory
+from .probes import Probes
+
+CERTIFICATES = ("tls.crt", "ca.crt")
+
+
+class GatewayCheck:
+    """The gateways of one catalogue.
+
+    :param probes: with a probe for ``outside``, for gateways that the controller does not reach, or ``None``.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        catalogue: Catalogue,
+        inventory: Inventory,
+        params: Mapping[str, Any],
+        probes: Probes | None,
+        outside: Identity,
+    ) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._inventory = inventory
+        self._params = params
+        self._probes = probes
+        self._outside = outside
+
+    def run(self) -> tuple[list[Finding], set[str]]:
+        """The findings, and the services that answered through a gateway."""
+        results = self._client.in_parallel(self._gateway, self._catalogue.gateways)
+        findings = [finding for found, _keys in results for finding in found]
+        return findings, {key for _found, keys in results for key in keys}
+
+    def _gateway(self, gateway: Gateway) -> tuple[list[Finding], set[str]]:
+        facts, ca_pem = self._certificates(gateway)
+        calls = planned_calls(self._catalogue, gateway, unsafe_methods=self._params["unsafe_methods"])
+        return check_gateway(gateway, calls, self._channels(gateway, ca_pem), facts)
+
+    def _channels(self, gateway: Gateway, ca_pem: str) -> list[Channel]:
+        given = self._params["gateway_addresses"].get(gateway.name) or []
+        namespace = gateway.workload_namespace
+        found = [str(item) for item in ([given] if isinstance(given, str) else given)] or addresses(
+            gateway, self._inventory.of("Pod", namespace), self._inventory.of("Service", namespace)
+        )
+        timeout = float(self._params["call_timeout"])
+        channels: list[Channel] = [DirectChannel(address, ca_pem, timeout) for address in found]
+        if self._probes is not None:
+            channels += [ProbeChannel(address, ca_pem, self._send) for address in found]
+        return channels
+
+    def _send(self, calls: Sequence[HttpCall], ca_pem: str) -> Sequence[Answer]:
+        if self._probes is None:
+            raise UnreachableError("there is no probe")
+        try:
+            return self._probes.send(self._outside, calls, self._params["call_timeout"], ca_pem)
+        except ApiError as error:
+            raise UnreachableError(error.message) from error
+
+    def _certificates(self, gateway: Gateway) -> tuple[GatewayFacts, str]:
+        """What the Secrets say: leaf fingerprints, and the issuer's certificates."""
+        leaves: dict[str, str | None] = {}
+        issuers = str(self._params["gateway_ca"])
+        for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
+            found = self._secret(gateway.workload_namespace, name)
+            leaves[name] = None if found is None else leaf_fingerprint(found.get("tls.crt", ""))
+            issuers = issuers or (found or {}).get("ca.crt", "")
+        secret = self._params["gateway_ca_secret"]
+        if secret and not self._params["gateway_ca"]:
+            issuers = (self._secret(secret["namespace"], secret["name"]) or {}).get("tls.crt", "") or issuers
+        return GatewayFacts(leaves, trusted=bool(issuers)), issuers
+
+    def _secret(self, namespace: str, name: str) -> dict[str, str] | None:
+        """The certificates of a Secret; empty when it may not be read, ``None`` when it does not exist.
+
+        The key beside them is dropped here and goes nowhere.
+        """
+        try:
+            found = self._client.get("v1", "Secret", name, namespace)
+        except ApiError as error:
+            if error.status in (401, 403):
+                return {}
+            raise
+        if found is None:
+            return None
+        data = found.get("data") or {}
+        return {
+            key: base64.b64decode(data[key]).decode("utf-8", "replace")
+            for key in CERTIFICATES
+            if data.get(key)
+        }

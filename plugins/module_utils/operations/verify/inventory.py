@@ -1,0 +1,131 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that a verification reads from the API server, read once and in parallel."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError
+from ...istio.istiod import ISTIOD_SELECTOR, Istiod, ready_istiods
+from ...istio.probe import is_probe
+from ...istio.proxy.running import RunningProxy, is_selected, running_proxies
+from ...kube.client import KubeClient
+
+NETWORKING, SECURITY = "networking.istio.io/v1", "security.istio.io/v1"
+KINDS = (
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    (NETWORKING, "VirtualService"),
+    (NETWORKING, "DestinationRule"),
+    (SECURITY, "PeerAuthentication"),
+    (SECURITY, "AuthorizationPolicy"),
+)
+
+
+Objects = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(slots=True)
+class Inventory:
+    """What the API server holds. Probe pods are left out.
+
+    :param objects: by kind. :param unread: kinds that could not be read, with the reason.
+    :param missing: kinds that the cluster does not know.
+    """
+
+    objects: dict[str, Objects]
+    istiods: list[Istiod]
+    unread: dict[str, str]
+    missing: frozenset[str]
+
+    def of(self, kind: str, namespace: str | None = None) -> Objects:
+        """The objects of one kind, of one namespace or of all that were read."""
+        return [
+            item
+            for item in self.objects.get(kind, [])
+            if namespace is None or item["metadata"].get("namespace") == namespace
+        ]
+
+    def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """One object, if it was there."""
+        return next((item for item in self.of(kind, namespace) if item["metadata"]["name"] == name), None)
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is an Istio at all."""
+        return bool(self.istiods) or "PeerAuthentication" not in self.missing
+
+    def proxies(self) -> list[RunningProxy]:
+        """The proxies that run."""
+        return running_proxies(self.of("Pod"))
+
+    def pods_of(self, namespace: str, service: str) -> Objects:
+        """The pods behind a Service that are not on their way out."""
+        found = self.find("Service", namespace, service)
+        selector = ((found or {}).get("spec") or {}).get("selector")
+        if not selector:
+            return []
+        return [
+            pod
+            for pod in self.of("Pod", namespace)
+            if is_selected(pod["metadata"].get("labels") or {}, selector)
+            and "deletionTimestamp" not in pod["metadata"]
+            and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        ]
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod's Ready condition holds."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+def labels_of(item: Mapping[str, Any]) -> Mapping[str, str]:
+    """The labels of an API object."""
+    return item["metadata"].get("labels") or {}
+
+
+def gather(
+    client: KubeClient, *, namespaces: Sequence[str], root_namespace: str, istio_namespace: str
+) -> Inventory:
+    """Reads the objects of ``KINDS`` in ``namespaces`` and the root namespace, and the istiod pods.
+
+    Namespace by namespace, because that is how far the documented rights reach. A kind that may not be read
+    is noted and does not stop the rest.
+
+    :raises ApiError: the API server does not answer, or pods may not be read.
+    """
+    wanted = [
+        (api_version, kind, namespace)
+        for namespace in dict.fromkeys((*namespaces, root_namespace))
+        for api_version, kind in KINDS
+    ]
+    results = client.in_parallel(lambda request: _read(client, *request), wanted)
+    inventory = Inventory({}, [], {}, frozenset())
+    missing: set[str] = set()
+    for (_version, kind, namespace), (items, problem, absent) in zip(wanted, results, strict=True):
+        inventory.objects.setdefault(kind, []).extend(
+            item for item in items if kind != "Pod" or not is_probe(labels_of(item))
+        )
+        if problem:
+            inventory.unread[kind] = f"{kind} of namespace {namespace}: {problem}"
+        if absent:
+            missing.add(kind)
+    inventory.missing = frozenset(missing)
+    istiods = client.list("v1", "Pod", istio_namespace, label_selector=ISTIOD_SELECTOR)
+    inventory.istiods = ready_istiods(istiods.items)
+    return inventory
+
+
+def _read(client: KubeClient, api_version: str, kind: str, namespace: str) -> tuple[Objects, str, bool]:
+    try:
+        answer = client.list(api_version, kind, namespace)
+    except ApiError as error:
+        if kind == "Pod" or error.status not in (401, 403):
+            raise
+        return [], error.message, False
+    return list(answer.items), "", bool(answer.missing)

@@ -1,0 +1,237 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts probe pods, sends calls through them, and always removes them again."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError, MeshError
+from ...istio import probe
+from ...istio.probe import Answer, HttpCall, Identity
+from ...istio.probe_runner import runner_alive, runner_id
+from ...kube.client import KubeClient
+
+POLL = 0.4
+PROBE_KINDS = (("networking.istio.io/v1", "Sidecar"), ("v1", "Pod"))
+
+
+class Probes:
+    """The probe pods of one run; a context manager, so that they go whatever happens.
+
+    :param lifetime: seconds after which a probe ends by itself.
+    :param start_timeout: seconds that a probe may take to become ready.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        image: str,
+        lifetime: int,
+        start_timeout: float,
+        warn: Callable[[str], None],
+        stop: Callable[[], bool] = lambda: False,
+        pull_secrets: Sequence[str] = (),
+    ) -> None:
+        self._client = client
+        self._image = image
+        self._lifetime = lifetime
+        self._start_timeout = start_timeout
+        self._warn = warn
+        self._stop = stop
+        self._pull_secrets = pull_secrets
+        self._run = secrets.token_hex(4)
+        self._runner = runner_id()
+        self._names: dict[Identity, str] = {}
+        self._namespaces: set[str] = set()
+        self.trouble: dict[Identity, str] = {}
+        """Why an identity has no probe that answers."""
+
+    def __enter__(self) -> Probes:
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.remove()
+
+    def sweep(self, namespaces: Sequence[str]) -> int:
+        """Removes what runs that are over left behind; returns how many objects."""
+        wanted = [(api, kind, namespace) for namespace in namespaces for api, kind in PROBE_KINDS]
+        lists = self._client.in_parallel(
+            lambda key: self._client.list(key[0], key[1], key[2], label_selector=probe.SELECTOR).items, wanted
+        )
+        left = [
+            (key, item["metadata"]["name"])
+            for key, items in zip(wanted, lists, strict=True)
+            for item in items
+            if self._is_left(item)
+        ]
+        self._client.in_parallel(lambda one: self._delete(*one), left)
+        return len(left)
+
+    def start(self, identities: Sequence[Identity]) -> None:
+        """Creates a probe per identity, all at once, and the Sidecars that open the mesh to them.
+
+        An identity that gets none (a quota, an admission rule, missing rights) is in ``trouble``.
+        """
+        for number, identity in enumerate(identities):
+            self._names[identity] = f"servicemesh-verify-{self._run}-{number}"
+            self._namespaces.add(identity.namespace)
+        created = self._client.in_parallel(self._create_pod, identities)
+        for namespace in sorted({item.namespace for item in identities if item.meshed}):
+            owners = [
+                pod
+                for identity, pod in zip(identities, created, strict=True)
+                if pod and identity.meshed and identity.namespace == namespace
+            ]
+            if owners:
+                self._create_sidecar(namespace, owners)
+
+    def wait(self) -> None:
+        """Waits until every probe is ready or known not to become so; never longer than ``start_timeout``."""
+        deadline = time.monotonic() + self._start_timeout
+        waiting = set(self._names) - set(self.trouble)
+        seen: dict[Identity, str] = {}
+        while waiting:
+            if self._stop():
+                raise MeshError("stopped while the probes were starting")
+            pods = self._own_pods()
+            for identity in sorted(waiting):
+                pod = pods.get((identity.namespace, self._names[identity]))
+                state = _state(pod)
+                seen[identity] = state
+                if state == "ready":
+                    waiting.discard(identity)
+                elif state.startswith("ended"):
+                    self.trouble[identity] = state
+                    waiting.discard(identity)
+            if waiting and time.monotonic() > deadline:
+                for identity in waiting:
+                    self.trouble[identity] = f"not ready after {self._start_timeout:.0f} s: {seen[identity]}"
+                return
+            if waiting:
+                time.sleep(POLL)
+
+    def send(
+        self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str = ""
+    ) -> list[Answer]:
+        """Sends ``calls`` at once as ``identity``; each may take ``limit`` seconds.
+
+        :raises ApiError: the probe does not run or its pod cannot be entered.
+        """
+        if identity in self.trouble or identity not in self._names:
+            raise ApiError(
+                f"the probe of {identity} does not run: {self.trouble.get(identity, 'not started')}"
+            )
+        mark = f"@@{secrets.token_hex(8)}@@"
+        command = probe.command(calls, mark, limit, ca_pem)
+        name = self._names[identity]
+        result = self._client.exec(identity.namespace, name, probe.CONTAINER, command, timeout=limit + 15.0)
+        answers = probe.parse_answers(result.stdout, mark, len(calls))
+        if all(answer.exit_code == 127 for answer in answers):
+            raise ApiError(f"image {self._image} has no curl: give verify_probe_image one that has")
+        return answers
+
+    def remove(self) -> None:
+        """Deletes the probes and their Sidecars. What cannot be deleted now ends by itself, and is named."""
+        targets = [("v1", "Pod", identity.namespace, name) for identity, name in self._names.items()]
+        targets += [
+            ("networking.istio.io/v1", "Sidecar", namespace, self._sidecar_name())
+            for namespace in sorted(self._namespaces)
+        ]
+        self._names = {}
+        self._namespaces = set()
+        for problem in self._client.in_parallel(self._remove, targets):
+            if problem:
+                self._warn(problem)
+
+    def _remove(self, target: tuple[str, str, str, str]) -> str:
+        api_version, kind, namespace, name = target
+        try:
+            self._client.delete(api_version, kind, name, namespace)
+        except ApiError as error:
+            if "Sidecar" in kind and error.reason == "NoKind":
+                return ""
+            return f"{kind} {namespace}/{name} could not be deleted: {error.message}"
+        return ""
+
+    def _create_pod(self, identity: Identity) -> dict[str, Any] | None:
+        manifest = probe.pod(
+            identity,
+            name=self._names[identity],
+            run=self._run,
+            runner=self._runner,
+            image=self._image,
+            lifetime=self._lifetime,
+            pull_secrets=self._pull_secrets,
+        )
+        try:
+            return self._client.create(manifest)
+        except ApiError as error:
+            self.trouble[identity] = f"its pod was refused: {error.message}"
+            return None
+
+    def _create_sidecar(self, namespace: str, owners: Sequence[Mapping[str, Any]]) -> None:
+        manifest = probe.sidecar(
+            namespace, name=self._sidecar_name(), run=self._run, runner=self._runner, owners=owners
+        )
+        try:
+            self._client.create(manifest)
+        except ApiError as error:
+            for identity in self._names:
+                if identity.meshed and identity.namespace == namespace:
+                    self.trouble[identity] = f"its Sidecar was refused: {error.message}"
+
+    def _sidecar_name(self) -> str:
+        return f"servicemesh-verify-{self._run}"
+
+    def _own_pods(self) -> dict[tuple[str, str], dict[str, Any]]:
+        selector = f"{probe.RUN_LABEL}={self._run}"
+        lists = self._client.in_parallel(
+            lambda namespace: self._client.list("v1", "Pod", namespace, label_selector=selector).items,
+            sorted(self._namespaces),
+        )
+        return {
+            (item["metadata"]["namespace"], item["metadata"]["name"]): item
+            for items in lists
+            for item in items
+        }
+
+    def _is_left(self, item: Mapping[str, Any]) -> bool:
+        metadata = item["metadata"]
+        runner = (metadata.get("annotations") or {}).get(probe.RUNNER_ANNOTATION, "")
+        return probe.is_leftover(
+            metadata,
+            (item.get("status") or {}).get("phase", ""),
+            lifetime=self._lifetime,
+            alive=runner_alive(runner),
+            now=time.time(),
+        )
+
+    def _delete(self, key: tuple[str, str, str], name: str) -> None:
+        self._client.delete(key[0], key[1], name, key[2])
+
+
+def _state(pod: Mapping[str, Any] | None) -> str:
+    """``ready``, ``ended: ...``, or what the pod waits for."""
+    if pod is None:
+        return "ended: its pod is gone"
+    status = pod.get("status") or {}
+    if status.get("phase") in ("Succeeded", "Failed"):
+        return f"ended: {status.get('reason') or status['phase']} {status.get('message') or ''}".strip()
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    if conditions.get("Ready", {}).get("status") == "True":
+        return "ready"
+    for field in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(field) or ():
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") not in (None, "PodInitializing"):
+                return f"{container['name']}: {waiting['reason']} {waiting.get('message', '')}".strip()
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return f"not scheduled: {scheduled.get('message', '')}"
+    return "starting"

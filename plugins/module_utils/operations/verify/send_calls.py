@@ -1,0 +1,75 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sends the planned calls through the probes, each identity its own, all identities at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from ...errors import MeshError
+from ...istio.probe import Answer, Identity
+from ...kube.client import KubeClient
+from .checks.authorization import PLAINTEXT, PlannedCall, is_conclusive, judge
+from .findings import Finding, unknown
+from .probes import Probes
+
+ROUNDS, PAUSE = 4, 1.0
+"""A probe's proxy may not know a host in its first second; a call without a verdict is made again."""
+
+
+def send_calls(
+    client: KubeClient,
+    probes: Probes,
+    calls: Iterable[PlannedCall],
+    limit: int,
+    stop: Callable[[], bool],
+) -> list[Finding]:
+    """The findings of all ``calls``.
+
+    :param limit: seconds that one call may take.
+    """
+    by_identity: dict[Identity, list[PlannedCall]] = {}
+    for call in calls:
+        by_identity.setdefault(call.identity, []).append(call)
+    results = client.in_parallel(
+        lambda item: _send(probes, item[0], item[1], limit, stop), list(by_identity.items())
+    )
+    return [finding for findings in results for finding in findings]
+
+
+def _send(
+    probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int, stop: Callable[[], bool]
+) -> list[Finding]:
+    if identity in probes.trouble:
+        return _not_made(identity, calls, probes.trouble[identity])
+    findings: dict[int, Finding] = {}
+    for look in range(ROUNDS):
+        left = [i for i in range(len(calls)) if i not in findings or not is_conclusive(findings[i])]
+        if not left or (look and stop()):
+            break
+        if look:
+            time.sleep(PAUSE)
+        for index, answer in zip(left, _ask(probes, identity, [calls[i] for i in left], limit), strict=True):
+            findings[index] = judge(calls[index], answer)
+    return [findings[index] for index in sorted(findings)]
+
+
+def _ask(probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int) -> list[Answer]:
+    try:
+        return probes.send(identity, [call.http() for call in calls], limit)
+    except MeshError as error:
+        return [Answer(0, {}, "", -1, error.message) for _call in calls]
+
+
+def _not_made(identity: Identity, calls: Sequence[PlannedCall], reason: str) -> list[Finding]:
+    """One finding per check instead of one per call: they all have one cause."""
+    numbers: dict[str, int] = {}
+    for call in calls:
+        check = "plaintext" if call.expect == PLAINTEXT else "authorization"
+        numbers[check] = numbers.get(check, 0) + 1
+    return [
+        unknown(check, str(identity), f"its probe does not run, {number} calls were not made: {reason}")
+        for check, number in numbers.items()
+    ]

@@ -1,0 +1,133 @@
+"""Which namespace label is set, which one goes, and when nothing may be done."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.labels import (
+    FIELD_MANAGER,
+    NamespaceRequest,
+    decide_labels,
+    parse_requests,
+)
+
+DEFAULT = NamespaceRequest("shop", "injection")
+CANARY = NamespaceRequest("shop", "revision", "canary")
+
+
+def namespace(labels, manager="kubectl-label", operation="Update"):
+    fields = {"f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}}}
+    return {
+        "metadata": {
+            "name": "shop",
+            "labels": {"team": "a", **labels},
+            "managedFields": [{"manager": manager, "operation": operation, "fieldsV1": fields}],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "labels", "action", "after"),
+    [
+        (DEFAULT, {"istio-injection": "enabled"}, "unchanged", {"istio-injection": "enabled"}),
+        (DEFAULT, {}, "label", {"istio-injection": "enabled"}),
+        (DEFAULT, {"istio-injection": "disabled"}, "label", {"istio-injection": "enabled"}),
+        (DEFAULT, {"istio.io/rev": "canary"}, "relabel", {"istio-injection": "enabled"}),
+        (
+            DEFAULT,
+            {"istio.io/rev": "x", "istio-injection": "enabled"},
+            "relabel",
+            {"istio-injection": "enabled"},
+        ),
+        (CANARY, {"istio.io/rev": "canary"}, "unchanged", {"istio.io/rev": "canary"}),
+        (CANARY, {"istio.io/rev": "old"}, "label", {"istio.io/rev": "canary"}),
+        (CANARY, {"istio-injection": "enabled"}, "relabel", {"istio.io/rev": "canary"}),
+        (NamespaceRequest("shop", "keep"), {"istio.io/rev": "x"}, "unchanged", {"istio.io/rev": "x"}),
+    ],
+)
+def test_one_label_and_never_both(request_, labels, action, after):
+    decision = decide_labels(request_, namespace(labels))
+    assert (decision.action, dict(decision.after), decision.refusal) == (action, after, "")
+
+
+@pytest.mark.parametrize(
+    ("manager", "operation", "refused"),
+    [
+        ("argocd-controller", "Apply", True),
+        ("argocd-application-controller", "Update", True),
+        ("kustomize-controller", "Apply", True),
+        ("helm", "Update", True),
+        ("platform-team", "Apply", True),
+        ("kubectl-label", "Update", False),
+        ("kubectl", "Apply", False),
+        ("OpenAPI-Generator", "Update", False),
+        (FIELD_MANAGER, "Apply", False),
+    ],
+)
+@pytest.mark.parametrize("labels", [{"istio.io/rev": "old"}, {"istio-injection": "disabled"}])
+def test_a_label_that_would_come_back_is_not_fought_over(labels, manager, operation, refused):
+    live = namespace(labels, manager, operation)
+    decision = decide_labels(DEFAULT, live)
+    assert bool(decision.refusal) is refused
+    assert decision.changed is not refused
+    if refused:
+        assert manager in decision.refusal
+        assert decide_labels(DEFAULT, live, replace_foreign=True).changed
+
+
+def test_what_is_removed_is_reported_with_its_writer():
+    decision = decide_labels(DEFAULT, namespace({"istio.io/rev": "old"}))
+    assert decision.notes == ("namespace shop: removes istio.io/rev=old, set by kubectl-label",)
+
+
+def test_a_foreign_owner_of_the_right_value_is_fine():
+    decision = decide_labels(DEFAULT, namespace({"istio-injection": "enabled"}, "argocd-controller", "Apply"))
+    assert (decision.action, decision.refusal) == ("unchanged", "")
+
+
+def test_an_ambient_namespace_is_refused_even_on_request():
+    live = namespace({"istio.io/dataplane-mode": "ambient"})
+    assert "ambient" in decide_labels(DEFAULT, live, replace_foreign=True).refusal
+
+
+def test_a_missing_namespace_is_created_on_request_only():
+    assert decide_labels(DEFAULT, None).action == "missing"
+    assert decide_labels(NamespaceRequest("shop", "injection", create=True), None).action == "create"
+
+
+def test_short_forms():
+    assert parse_requests(["a", {"name": "b", "revision": "r"}, {"name": "c", "mode": "keep"}]) == (
+        NamespaceRequest("a", "injection"),
+        NamespaceRequest("b", "revision", "r"),
+        NamespaceRequest("c", "keep"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "rule", "where"),
+    [
+        (
+            [{"name": "a", "mode": "injection", "revision": "r"}],
+            "one-label",
+            "injection_namespaces[0].revision",
+        ),
+        ([{"name": "a", "mode": "revision"}], "required", "injection_namespaces[0].revision"),
+        ([{"name": "a", "mode": "ambient"}], "choice", "injection_namespaces[0].mode"),
+        ([{"name": "a", "labels": {}}], "unknown-key", "injection_namespaces[0].labels"),
+        (["kube-system"], "system-namespace", "injection_namespaces[0].name"),
+        (["Shop"], "dns-label", "injection_namespaces[0].name"),
+        (["a", "a"], "unique", "injection_namespaces"),
+        ([7], "type", "injection_namespaces[0]"),
+        ([{"name": "a", "revision": "1.31"}], "dns-label", "injection_namespaces[0].revision"),
+    ],
+)
+def test_bad_input_names_its_place_and_rule(items, rule, where):
+    with pytest.raises(InputError) as error:
+        parse_requests(items)
+    assert [(problem.where, problem.rule) for problem in error.value.problems] == [(where, rule)]
+
+
+def test_all_problems_are_reported_at_once():
+    with pytest.raises(InputError) as error:
+        parse_requests(["Shop", {"name": "b", "mode": "revision"}, {"name": "c", "x": 1}])
+    assert len(error.value.problems) == 3

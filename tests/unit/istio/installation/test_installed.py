@@ -1,0 +1,205 @@
+"""What a comparison leaves out, what readiness asks for, what Helm remembers, what manifests say."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.commands import (
+    Runner,
+    first_error,
+    without_log_lines,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.helm_storage import (
+    stored_releases,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.installed import (
+    crd_trouble,
+    installer_of,
+    settled,
+    webhook_trouble,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.manifests import (
+    object_id,
+    parse_manifests,
+    yaml_text,
+)
+
+
+def webhooks(kind: str, **fields: Any) -> dict[str, Any]:
+    hook = {"name": "validation.istio.io", "clientConfig": {"service": {"name": "istiod"}}, **fields}
+    return {"kind": kind, "metadata": {"name": "istio"}, "webhooks": [hook]}
+
+
+VALIDATING = "ValidatingWebhookConfiguration"
+
+
+def test_what_istiod_writes_is_taken_from_the_live_object() -> None:
+    rendered = webhooks(VALIDATING, failurePolicy="Ignore")
+    live = webhooks(VALIDATING, failurePolicy="Fail", clientConfig={"caBundle": "Q0E=", "service": {}})
+    hook = settled(rendered, live)["webhooks"][0]
+    assert hook["failurePolicy"] == "Fail"
+    assert hook["clientConfig"] == {"caBundle": "Q0E=", "service": {"name": "istiod"}}
+    assert rendered["webhooks"][0]["failurePolicy"] == "Ignore"
+
+
+def test_the_other_direction_is_drift() -> None:
+    rendered = webhooks(VALIDATING, failurePolicy="Fail")
+    live = webhooks(VALIDATING, failurePolicy="Ignore")
+    assert settled(rendered, live)["webhooks"][0]["failurePolicy"] == "Fail"
+
+
+def test_an_injector_that_is_not_deactivated_keeps_its_selectors() -> None:
+    kind = "MutatingWebhookConfiguration"
+    rendered = webhooks(kind, namespaceSelector={"matchExpressions": [1]}, objectSelector={})
+    changed = webhooks(kind, namespaceSelector={"matchLabels": {"x": "y"}}, objectSelector={})
+    assert settled(rendered, changed)["webhooks"][0]["namespaceSelector"] == {"matchExpressions": [1]}
+    off = {"matchLabels": {"istio.io/deactivated": "never-match"}}
+    deactivated = webhooks(kind, namespaceSelector=off, objectSelector=off)
+    assert settled(rendered, deactivated)["webhooks"][0]["namespaceSelector"] == off
+
+
+def test_other_kinds_are_compared_whole() -> None:
+    rendered = {"kind": "ConfigMap", "metadata": {"name": "istio"}, "data": {"mesh": "a"}}
+    assert settled(rendered, {**rendered, "data": {"mesh": "b"}}) == rendered
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"failurePolicy": "Fail"}, "no CA bundle"),
+        ({"failurePolicy": "Ignore", "clientConfig": {"caBundle": "x"}}, "failurePolicy Ignore"),
+        ({"failurePolicy": "Fail", "clientConfig": {"caBundle": "x"}}, ""),
+    ],
+)
+def test_a_webhook_is_ready_when_it_fails_closed_and_has_a_ca(fields: dict[str, Any], word: str) -> None:
+    found = webhook_trouble(webhooks(VALIDATING, **fields))
+    assert (word in found) and bool(found) == bool(word)
+
+
+def test_only_established_crds_can_be_used() -> None:
+    conditions = [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]
+    assert crd_trouble({"metadata": {"name": "x"}, "status": {"conditions": conditions}}) == ""
+    conditions[1]["status"] = "False"
+    assert "x is not Established" in crd_trouble(
+        {"metadata": {"name": "x"}, "status": {"conditions": conditions}}
+    )
+    assert crd_trouble({"metadata": {"name": "x"}})
+
+
+def test_the_installer_leaves_its_mark() -> None:
+    assert installer_of({"metadata": {"annotations": {"meta.helm.sh/release-name": "istiod"}}}) == "helm"
+    assert installer_of({"metadata": {"labels": {"operator.istio.io/managed": "Reconcile"}}}) == "istioctl"
+    assert installer_of({"metadata": {}}) == ""
+
+
+def secret(revision: int, status: str, **record: Any) -> dict[str, Any]:
+    content = {
+        "name": "istiod",
+        "namespace": "istio-system",
+        "version": revision,
+        "info": {"status": status},
+        "chart": {"metadata": {"name": "istiod", "version": "1.31.0"}},
+        "config": {"a": 1},
+        **record,
+    }
+    packed = base64.b64encode(gzip.compress(json.dumps(content).encode()))
+    return {
+        "type": "helm.sh/release.v1",
+        "metadata": {"name": f"v{revision}", "namespace": "istio-system", "labels": {"modifiedAt": "5"}},
+        "data": {"release": base64.b64encode(packed).decode()},
+    }
+
+
+def test_helm_records_are_sorted_by_number_not_by_name() -> None:
+    records = stored_releases([secret(9, "superseded"), secret(10, "pending-upgrade"), secret(8, "deployed")])
+    found = records["istio-system", "istiod"]
+    assert [record.revision for record in found] == [10, 9, 8]
+    assert [record.pending for record in found] == [True, False, False]
+    assert found[0].values == {"a": 1} and found[0].modified == 5
+
+
+def test_a_record_without_values_has_none() -> None:
+    assert stored_releases([secret(1, "deployed", config=None)])["istio-system", "istiod"][0].values == {}
+
+
+def test_other_secrets_are_left_alone_and_garbage_is_named() -> None:
+    assert stored_releases([{"type": "Opaque", "metadata": {"name": "x"}}]) == {}
+    broken = {
+        "type": "helm.sh/release.v1",
+        "metadata": {"name": "x", "namespace": "n"},
+        "data": {"release": "AA=="},
+    }
+    with pytest.raises(MeshError, match="Secret n/x is not a Helm release record"):
+        stored_releases([broken])
+
+
+def test_manifests_lose_null_fields_and_keep_times_as_text() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: null}\ndata: {t: 2026-01-01}\n---\n"
+    assert parse_manifests(text, about="x") == [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"t": "2026-01-01"}}
+    ]
+
+
+def test_lists_are_unpacked() -> None:
+    text = "apiVersion: v1\nkind: List\nitems: [{kind: Pod, metadata: {name: p, namespace: n}}]"
+    assert [object_id(obj) for obj in parse_manifests(text, about="x")] == ["Pod n/p"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a: [", "not valid YAML"),
+        ("just text", "not a Kubernetes object"),
+        ("apiVersion: v1\nkind: Pod\n", "has no name"),
+    ],
+)
+def test_other_texts_are_refused_with_their_source(text: str, word: str) -> None:
+    with pytest.raises(MeshError, match=f"file.yml.*{word}"):
+        parse_manifests(text, about="file.yml")
+
+
+def test_a_diff_text_keeps_the_lines_of_long_texts() -> None:
+    assert "  mesh: |-\n    a: 1\n    b: 2" in yaml_text({"data": {"mesh": "a: 1 \nb: 2"}})
+    assert yaml_text({}) == ""
+
+
+def test_istioctls_log_lines_are_no_manifest() -> None:
+    log = "2026-11-23T02:25:34.636996Z\terror\twatch error in cluster : services is forbidden\n"
+    assert without_log_lines(f"{log}apiVersion: v1\n{log}kind: Pod\n") == "apiVersion: v1\nkind: Pod\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("usage\nError: unknown profile x\n", "unknown profile x"),
+        ("\x1b[31mboom\x1b[0m\n", "boom"),
+        ("", "it failed without a message"),
+    ],
+)
+def test_the_sentence_of_a_tool_is_found(text: str, wanted: str) -> None:
+    assert first_error(text) == wanted
+
+
+def test_commands_get_their_input_and_only_their_own_environment() -> None:
+    runner = Runner({"PATH": "/usr/bin:/bin", "GREETING": "hello"})
+    script = 'read line; echo "$GREETING $line ${HOME:-nothing}"'
+    assert runner.run(["sh", "-c", script], stdin="world\n") == "hello world nothing\n"
+
+
+def test_a_failing_command_is_one_sentence() -> None:
+    with pytest.raises(MeshError, match=r"^could not do it: bad thing$"):
+        Runner({"PATH": "/usr/bin:/bin"}).run(
+            ["sh", "-c", "echo 'Error: bad thing' >&2; exit 3"], about="do it"
+        )
+
+
+def test_a_command_ends_with_its_time_and_with_the_play() -> None:
+    with pytest.raises(MeshError, match="did not end within 0 s"):
+        Runner({"PATH": "/usr/bin:/bin"}).run(["sleep", "30"], timeout=0.1)
+    with pytest.raises(MeshError, match="the play was interrupted"):
+        Runner({"PATH": "/usr/bin:/bin"}, lambda: True).run(["sleep", "30"])

@@ -1,0 +1,74 @@
+"""Which sidecars are told about a host."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.sidecar_scope import (
+    imports_host,
+    sidecar_of,
+)
+
+PROXY = RunningProxy("shop", "web-1", {"app": "web"}, "web", False, "1.31.0", "", "ReplicaSet/web")
+HOST = "pay.bank.svc.cluster.local"
+
+
+def sidecar(
+    name: str, namespace: str, hosts: list[str] | None, app: str = "", born: str = "2026-01-01"
+) -> dict:
+    spec: dict = {"workloadSelector": {"labels": {"app": app}}} if app else {}
+    if hosts is not None:
+        spec["egress"] = [{"hosts": hosts}]
+    return {"metadata": {"name": name, "namespace": namespace, "creationTimestamp": born}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "known"),
+    [
+        (["./*"], False),
+        (["bank/*"], True),
+        (["*/*"], True),
+        ([f"bank/{HOST}"], True),
+        ([f"*/{HOST}"], True),
+        ([f"shop/{HOST}"], False),
+        (["bank/other.bank.svc.cluster.local"], False),
+        (["bank/*.svc.cluster.local"], True),
+        (["~/*"], False),
+    ],
+)
+def test_egress_hosts(hosts: list[str], known: bool) -> None:
+    assert imports_host(PROXY, [sidecar("s", "shop", hosts)], "istio-system", HOST, "bank") is known
+
+
+def test_without_a_sidecar_everything_is_known() -> None:
+    assert imports_host(PROXY, [sidecar("s", "other", ["./*"])], "istio-system", HOST, "bank")
+
+
+def test_dot_is_the_namespace_of_the_sidecar() -> None:
+    own = "cart.shop.svc.cluster.local"
+    assert imports_host(PROXY, [sidecar("s", "shop", ["./*"])], "istio-system", own, "shop")
+    assert imports_host(PROXY, [sidecar("s", "istio-system", ["./*"])], "istio-system", own, "shop")
+
+
+def test_gateways_have_no_sidecar() -> None:
+    gateway = dataclasses.replace(PROXY, gateway=True)
+    assert imports_host(gateway, [sidecar("s", "shop", ["./*"])], "istio-system", HOST, "bank")
+
+
+def test_workload_beats_namespace_beats_mesh_and_the_oldest_wins() -> None:
+    mesh = sidecar("mesh", "istio-system", [])
+    namespace = sidecar("namespace", "shop", [])
+    young = sidecar("a-young", "shop", [], app="web", born="2026-02-02")
+    old = sidecar("b-old", "shop", [], app="web", born="2026-01-01")
+    other = sidecar("other", "shop", [], app="api")
+    for given, name in (
+        ([mesh], "mesh"),
+        ([mesh, namespace], "namespace"),
+        ([mesh, namespace, other], "namespace"),
+        ([mesh, namespace, young, old], "b-old"),
+    ):
+        found = sidecar_of(PROXY, given, "istio-system")
+        assert found is not None
+        assert found["metadata"]["name"] == name

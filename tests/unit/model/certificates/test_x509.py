@@ -1,0 +1,340 @@
+"""Bad certificates are refused before they are written."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
+    Credential,
+    Lifetimes,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.secret import (
+    assess,
+    issued_by_another,
+    secret_object,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
+    UnreadableError,
+    check_authority,
+    check_pair,
+    facts_of,
+    issued_by,
+    read_chain,
+    read_key,
+    roots_of,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
+    fingerprint,
+    load_authority,
+    new_authority,
+    new_leaf,
+)
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from ...support import certificates as made
+
+NOW, DAY = made.NOW, made.DAY
+HOSTS = ("api.example.com",)
+BY_ROOT = ("root", made.ROOT_KEY)
+
+
+def leaf(**changes):
+    return made.certificate("leaf", made.LEAF_KEY, **{"issuer": BY_ROOT, "hosts": HOSTS, **changes})
+
+
+def rules(chain=None, key=None, *, hosts=HOSTS, roots=(made.ROOT,), **extra):
+    faults = check_pair(
+        chain if chain is not None else made.pem(made.LEAF),
+        key if key is not None else made.key_pem(made.LEAF_KEY),
+        hosts=hosts,
+        roots=roots,
+        now=NOW,
+        **extra,
+    )
+    return [fault.rule for fault in faults]
+
+
+def test_a_good_pair_has_no_faults():
+    assert rules() == []
+
+
+def test_intermediates_in_order_lead_to_the_root():
+    below = leaf(issuer=("middle", made.MIDDLE_KEY))
+    assert rules(made.pem(below, made.MIDDLE)) == []
+    assert rules(made.pem(below, made.MIDDLE, made.ROOT)) == []
+    assert rules(made.pem(below)) == ["path"]
+    assert rules(made.pem(below, made.MIDDLE), roots=()) == []
+    assert "path" in rules(made.pem(below, made.ROOT, made.MIDDLE))
+    assert "path" in rules(made.pem(made.MIDDLE, below))
+
+
+BAD = {
+    "no certificate at all": (b"nonsense", None, "certificate"),
+    "DER": (base64.b64decode(b"MAA="), None, "certificate"),
+    "broken base64": (made.pem(made.LEAF).replace(b"MI", b"!!", 1), None, "certificate"),
+    "a key in the chain": (made.pem(made.LEAF) + made.key_pem(made.LEAF_KEY), None, "certificate"),
+    "another key": (None, made.key_pem(made.OTHER_KEY), "key-mismatch"),
+    "an encrypted key": (None, made.key_pem(made.LEAF_KEY, b"secret"), "key"),
+    "a weak RSA key": (None, made.key_pem(made.RSA_1024), "key"),
+    "an unusual curve": (None, made.key_pem(made.ec_key(ec.SECP521R1())), "key"),
+    "Ed25519": (None, made.key_pem(ed25519.Ed25519PrivateKey.generate()), "key"),
+    "no key": (None, b"", "key"),
+    "expired": (made.pem(leaf(end=NOW - DAY / 24)), None, "expired"),
+    "not yet valid": (made.pem(leaf(begin=NOW + DAY)), None, "future"),
+    "valid for a minute": (made.pem(leaf(begin=NOW - DAY / 1440)), None, "future"),
+    "another name": (made.pem(leaf(hosts=("other.example.com",))), None, "san"),
+    "no name": (made.pem(leaf(hosts=())), None, "san"),
+    "a CA": (made.pem(leaf(ca=True)), None, "is-ca"),
+    "for clients": (made.pem(leaf(usage=ExtendedKeyUsageOID.CLIENT_AUTH)), None, "usage"),
+    "another CA": (made.pem(leaf(issuer=("other", made.OTHER_KEY))), None, "path"),
+    "a forged issuer name": (made.pem(leaf(issuer=("root", made.OTHER_KEY))), None, "path"),
+    "too large": (made.pem(made.LEAF) + b"#" * 1024 * 1024, None, "size"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_pair_is_named(case):
+    chain, key, rule = BAD[case]
+    assert rule in rules(chain, key)
+
+
+def test_an_expired_intermediate_is_named():
+    middle = made.certificate("middle", made.MIDDLE_KEY, issuer=BY_ROOT, ca=True, end=NOW - DAY / 24)
+    assert "expired" in rules(made.pem(leaf(issuer=("middle", made.MIDDLE_KEY)), middle))
+
+
+def test_the_minimum_of_life_left_counts():
+    assert rules(min_left=59 * DAY) == []
+    assert rules(min_left=60 * DAY) == ["expired"]
+
+
+def test_no_fault_quotes_the_key():
+    key = made.key_pem(made.LEAF_KEY, b"secret")
+    (fault,) = check_pair(made.pem(made.LEAF), key, hosts=HOSTS, roots=(), now=NOW)
+    assert not any(line in fault.message for line in key.decode().splitlines())
+
+
+def test_rsa_of_2048_bits_is_accepted():
+    key = rsa.generate_private_key(65537, 2048)
+    certificate = made.certificate("leaf", key, issuer=BY_ROOT, hosts=HOSTS)
+    assert rules(made.pem(certificate), made.key_pem(key)) == []
+
+
+def test_errors_about_keys_do_not_chain_into_secrets():
+    with pytest.raises(UnreadableError, match="encrypted"):
+        read_key(made.key_pem(made.LEAF_KEY, b"secret"))
+
+
+@pytest.mark.parametrize(
+    ("chain", "key", "expected"),
+    [
+        (made.pem(made.ROOT), made.key_pem(made.ROOT_KEY), []),
+        (made.pem(made.MIDDLE, made.ROOT), made.key_pem(made.MIDDLE_KEY), []),
+        (made.pem(made.ROOT), made.key_pem(made.OTHER_KEY), ["key-mismatch"]),
+        (made.pem(made.LEAF), made.key_pem(made.LEAF_KEY), ["not-a-ca"]),
+        (made.pem(made.MIDDLE, made.OTHER_ROOT), made.key_pem(made.MIDDLE_KEY), ["path"]),
+        (b"", b"", ["unreadable"]),
+    ],
+)
+def test_a_ca_must_be_able_to_issue(chain, key, expected):
+    assert [fault.rule for fault in check_authority(chain, key, NOW)] == expected
+
+
+def test_an_expired_ca_is_named():
+    assert [
+        f.rule for f in check_authority(made.pem(made.ROOT), made.key_pem(made.ROOT_KEY), NOW + 3651 * DAY)
+    ] == ["expired"]
+
+
+def test_our_own_ca_and_leaves_pass_every_check():
+    authority = load_authority(new_authority("shop gateway CA", NOW, Lifetimes()))
+    pair = new_leaf(authority, ("api.example.com", "*.shop.example.com"), NOW, Lifetimes())
+    assert (
+        rules(
+            pair.chain,
+            pair.key,
+            hosts=("api.example.com", "x.shop.example.com", "*.shop.example.com"),
+            roots=authority.roots,
+        )
+        == []
+    )
+    facts = facts_of(read_chain(pair.chain)[0])
+    assert facts.dns_names == ("api.example.com", "*.shop.example.com")
+    assert (facts.not_after - NOW) == 90 * DAY
+    assert facts.not_before < NOW
+    assert facts.fingerprint == fingerprint(pair)
+    assert len(read_chain(pair.chain)) == 1
+    assert "BEGIN PRIVATE KEY" not in repr(pair) + repr(authority)
+
+
+def test_two_cas_have_different_names_and_two_leaves_different_keys():
+    first, second = (load_authority(new_authority("x" * 70, NOW, Lifetimes())) for _number in range(2))
+    assert first.issuer.subject != second.issuer.subject
+    a, b = (new_leaf(first, HOSTS, NOW, Lifetimes()) for _number in range(2))
+    assert a.key != b.key
+    assert fingerprint(a) != fingerprint(b)
+
+
+def test_a_leaf_never_outlives_its_issuer():
+    authority = load_authority(new_authority("ca", NOW, Lifetimes(authority=30 * DAY)))
+    pair = new_leaf(authority, HOSTS, NOW, Lifetimes(leaf=90 * DAY))
+    assert facts_of(read_chain(pair.chain)[0]).not_after == NOW + 30 * DAY
+
+
+def test_a_host_longer_than_a_common_name_works():
+    host = "a" * 60 + ".example.com"
+    authority = load_authority(new_authority("ca", NOW, Lifetimes()))
+    pair = new_leaf(authority, (host,), NOW, Lifetimes())
+    assert rules(pair.chain, pair.key, hosts=(host,), roots=authority.roots) == []
+
+
+def test_an_intermediate_ca_sends_itself_along_but_not_the_root():
+    authority = load_authority(
+        type(new_authority("x", NOW, Lifetimes()))(
+            made.pem(made.MIDDLE, made.ROOT), made.key_pem(made.MIDDLE_KEY)
+        )
+    )
+    pair = new_leaf(authority, HOSTS, NOW, Lifetimes())
+    chain = read_chain(pair.chain)
+    assert [certificate.subject for certificate in chain[1:]] == [made.MIDDLE.subject]
+    assert authority.roots == [made.ROOT]
+    assert rules(pair.chain, pair.key, roots=authority.roots) == []
+
+
+def test_roots_of_a_chain_without_root_is_its_end():
+    assert roots_of([made.MIDDLE]) == [made.MIDDLE]
+    assert issued_by(made.MIDDLE, made.ROOT)
+    assert not issued_by(made.MIDDLE, made.OTHER_ROOT)
+
+
+CREDENTIAL = Credential("istio-system", "api", HOSTS)
+
+
+def secret(chain=None, key=None, **changes):
+    data = {
+        "tls.crt": chain if chain is not None else made.pem(made.LEAF),
+        "tls.key": key if key is not None else made.key_pem(made.LEAF_KEY),
+        **changes.pop("data", {}),
+    }
+    obj = secret_object("istio-system", "api", data, mesh="shop")
+    obj["metadata"].update(changes.pop("metadata", {}))
+    return {**obj, **changes}
+
+
+def assessed(live, credential=CREDENTIAL, **extra):
+    return assess(credential, live, mesh="shop", roots=(made.ROOT,), now=NOW, renew_at=1 / 3, **extra)
+
+
+def test_a_good_secret_is_kept():
+    found = assessed(secret())
+    assert (found.action, found.reasons) == ("keep", ())
+    assert found.facts.dns_names == HOSTS
+
+
+def test_a_missing_secret_is_created():
+    assert assessed(None).action == "create"
+    assert assessed(None, Credential("n", "c", HOSTS, source="existing")).action == "refuse"
+
+
+def test_a_certificate_near_its_end_is_renewed():
+    near = leaf(begin=NOW - 61 * DAY, end=NOW + 29 * DAY)
+    found = assessed(secret(made.pem(near)))
+    assert found.action == "renew"
+    assert "2026-12-22" in found.reasons[0]
+    assert assessed(secret(made.pem(leaf(begin=NOW - 59 * DAY, end=NOW + 31 * DAY)))).action == "keep"
+
+
+@pytest.mark.parametrize("case", [name for name in BAD if name not in ("too large",)])
+def test_a_bad_pair_in_our_secret_is_renewed(case):
+    chain, key, _rule = BAD[case]
+    found = assessed(secret(chain, key))
+    assert found.action == "renew"
+    assert found.reasons
+
+
+def test_a_new_host_renews():
+    credential = Credential("istio-system", "api", ("api.example.com", "new.example.com"))
+    found = assessed(secret(), credential)
+    assert found.action == "renew"
+    assert "new.example.com" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("live", "reason"),
+    [
+        (secret(metadata={"labels": {}}), "somebody else created it"),
+        (secret(metadata={"labels": {"app.kubernetes.io/managed-by": "Helm"}}), "managed by Helm"),
+        (
+            secret(metadata={"annotations": {"cert-manager.io/certificate-name": "api"}}),
+            "cert-manager (Certificate api)",
+        ),
+        (secret(metadata={"ownerReferences": [{"kind": "ExternalSecret", "name": "x"}]}), "ExternalSecret x"),
+        (
+            secret(
+                metadata={
+                    "labels": {
+                        "app.kubernetes.io/managed-by": "servicemesh.istio",
+                        "app.kubernetes.io/part-of": "b",
+                    }
+                }
+            ),
+            "the mesh b",
+        ),
+        (secret(type="Opaque"), "type is Opaque"),
+        (secret(immutable=True), "immutable"),
+        (
+            secret(metadata={"deletionTimestamp": "x", "labels": secret()["metadata"]["labels"]}),
+            "being deleted",
+        ),
+    ],
+)
+def test_what_is_not_ours_is_refused_even_when_it_is_bad(live, reason):
+    live["data"]["tls.key"] = ""
+    found = assessed(live)
+    assert found.action == "refuse"
+    assert reason in found.reasons[0]
+
+
+def test_foreign_secrets_named_as_existing_are_checked_and_never_written():
+    existing = Credential("istio-system", "api", HOSTS, source="existing")
+    foreign = secret(metadata={"labels": {}}, type="Opaque")
+    assert assessed(foreign, existing).action == "keep"
+    foreign["data"]["tls.key"] = ""
+    assert assessed(foreign, existing).action == "refuse"
+
+
+def test_existing_generic_keys_are_judged_as_istiod_reads_them():
+    existing = Credential("istio-system", "api", HOSTS, source="existing")
+    shadowed = secret(
+        metadata={"labels": {}},
+        data={"cert": made.pem(leaf(hosts=("other.example.com",))), "key": made.key_pem(made.LEAF_KEY)},
+    )
+    assert "does not cover" in assessed(shadowed, existing).reasons[0]
+
+
+@pytest.mark.parametrize("key", ["cert", "key", "cacert", "ca.crt"])
+def test_keys_that_shadow_or_widen_are_removed(key):
+    found = assessed(secret(data={key: b"x"}))
+    assert (found.action, found.surplus) == ("repair", (key,))
+
+
+def test_a_client_ca_beside_the_key_only_when_asked():
+    assert assessed(secret(data={"ca.crt": b"x"}), with_authority=True).action == "keep"
+
+
+def test_a_provided_pair_replaces_what_differs_and_is_not_renewed_by_us():
+    credential = Credential("istio-system", "api", HOSTS, source="provided")
+    pair = (made.pem(made.LEAF), made.key_pem(made.LEAF_KEY))
+    assert assessed(secret(), credential, wanted=pair).action == "keep"
+    assert assessed(secret(key=made.key_pem(made.OTHER_KEY)), credential, wanted=pair).action == "renew"
+    old = made.pem(leaf(begin=NOW - 80 * DAY, end=NOW + DAY))
+    assert assessed(secret(old), credential, wanted=(old, pair[1])).action == "keep"
+
+
+def test_leaves_of_a_lost_ca_are_recognised():
+    assert issued_by_another(secret(), None)
+    assert issued_by_another(secret(), made.OTHER_ROOT)
+    assert not issued_by_another(secret(), made.ROOT)
+    assert not issued_by_another(secret(b"nonsense"), None)

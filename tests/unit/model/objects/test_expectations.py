@@ -1,0 +1,77 @@
+"""What proxies must hold after a step, and which requests the allow-list lets in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import (
+    decide,
+    service_edges,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
+    Scope,
+    expectations,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+
+from ...support.catalogues import minimal
+
+API = "api.shop.svc.cluster.local"
+
+
+def mesh(**api: Any) -> Catalogue:
+    raw = minimal()
+    raw["mesh_services"][1] |= api
+    return parse_catalogue(raw)
+
+
+def facts(catalogue: Catalogue, check: str, **releases: Any) -> list[tuple[Scope, dict[str, Any]]]:
+    objects = render(catalogue, releases.get("releases"))
+    return [(item.scope, dict(item.data)) for item in expectations(catalogue, objects) if item.check == check]
+
+
+def test_the_split_is_expected_at_callers_and_at_the_gateway() -> None:
+    exposed = [{"gateway": "public", "host": "api.example.com", "path": "/api"}]
+    found = facts(mesh(exposed=exposed), "route", releases={"shop/api": {"weights": {"v1": 90, "v2": 10}}})
+    data = {"host": API, "port": 3000, "weights": {"v1": 90, "v2": 10}}
+    gateway = Scope(namespace="istio-system", selector={"istio": "ingressgateway"}, gateways=True)
+    mine = [item for item in found if item[1]["host"] == API]
+    assert mine == [
+        (Scope(clients_of=API), data | {"virtual_service": "shop/api"}),
+        (gateway, data | {"virtual_service": "shop/public-api-example-com"}),
+    ]
+
+
+def test_subsets_policies_and_modes_are_expected() -> None:
+    catalogue = mesh()
+    assert [data["subset"] for _unused, data in facts(catalogue, "subset")] == ["v1", "v2"]
+    rbac = {data["policy"]: (data["rules"], data["words"]) for _unused, data in facts(catalogue, "rbac")}
+    assert rbac["ns[shop]-policy[api]"] == (1, [["cluster.local/ns/shop/sa/web"]])
+    assert rbac["ns[shop]-policy[mesh-default-deny]"] == (0, [])
+    assert [data for _unused, data in facts(catalogue, "mtls")] == [{"3000": "STRICT"}, {"3000": "STRICT"}]
+
+
+def test_what_a_step_takes_away_is_expected_gone() -> None:
+    before = render(mesh())
+    after = mesh(versions={"v1": {}})
+    gone = [item for item in expectations(after, render(after), before) if item.check.startswith("no_")]
+    assert [(item.check, dict(item.data)) for item in gone] == [
+        ("no_subset", {"host": API, "port": 3000, "subset": "v2"})
+    ]
+    everything = {item.check for item in expectations(after, [], before)}
+    assert everything == {"no_subset", "no_rbac", "no_virtual_service"}
+
+
+def test_decisions_follow_method_path_and_port() -> None:
+    catalogue = mesh(callers=[{"service": "web", "methods": ["GET"], "paths": ["/a", "/a/*"]}])
+    api = catalogue.service("api")
+    assert api is not None
+    edges = service_edges(catalogue, api)
+    web = "cluster.local/ns/shop/sa/web"
+    assert decide(edges, web, "GET", "/a", 3000) == 0
+    assert decide(edges, web, "GET", "/a/b", 3000) == 0
+    for method, path, port in (("GET", "/ab", 3000), ("POST", "/a", 3000), ("GET", "/a", 9100)):
+        assert decide(edges, web, method, path, port) is None
+    assert decide(edges, "cluster.local/ns/shop/sa/other", "GET", "/a", 3000) is None

@@ -1,0 +1,145 @@
+"""Applying the catalogue never moves traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split_plan import (
+    LiveState,
+    live_split,
+    plan_splits,
+    split_object_id,
+)
+
+from ...support.catalogues import by_kind, minimal
+
+KEY = "shop/api"
+
+
+def mesh(**api: Any) -> Catalogue:
+    raw = minimal()
+    raw["mesh_services"][1] |= api
+    return parse_catalogue(raw)
+
+
+def routes(weights: dict[str, int], fence: int = 0) -> dict[str, Any]:
+    catalogue = mesh(versions={"v1": {}, "v2": {}, "v3": {}})
+    objects = render(catalogue, {KEY: {"weights": weights, "fence": fence}})
+    return by_kind(objects, "VirtualService")["shop/api-routes"]
+
+
+def plan(repair: bool = False, **live: Any) -> tuple[dict[str, int], list[str]]:
+    state = {name: {KEY: value} for name, value in live.items()}
+    result = plan_splits(mesh(), LiveState(**state), repair=repair)
+    return dict(result.releases[KEY]["weights"]), list(result.notes)
+
+
+def test_a_fresh_mesh_starts_at_the_initial_version() -> None:
+    assert plan() == ({"v1": 100}, [])
+    assert plan(ready=["v1", "v2"]) == ({"v1": 100}, [])
+    assert plan(ready=[]) == ({"v1": 100}, [])
+
+
+def test_refused_when_only_another_version_serves() -> None:
+    with pytest.raises(RefusedError, match="initial_version v1 has no ready pod while v2 has") as caught:
+        plan(ready=["v2"])
+    assert caught.value.rule == "no-endpoints"
+
+
+def test_record_and_live_agree() -> None:
+    record = {"stable": "v2", "weights": {"v1": 0, "v2": 100}}
+    assert plan(records=record, routes=routes({"v2": 100})) == ({"v2": 100}, [])
+    assert plan(records=record) == ({"v2": 100}, [])
+    assert plan(records={"stable": "v2"}) == ({"v2": 100}, [])
+
+
+def test_a_live_split_without_record_is_adopted() -> None:
+    weights, notes = plan(routes=routes({"v1": 60, "v2": 40}))
+    assert weights == {"v1": 60, "v2": 40}
+    assert notes == ["shop/api: adopted the live split v1 60 %, v2 40 %; there is no release record"]
+    assert plan(routes=routes({"v1": 100})) == ({"v1": 100}, [])
+    assert plan(routes=routes({"v2": 100}), ready=["v2"])[0] == {"v2": 100}
+
+
+def test_drift_is_reported_and_repaired_only_on_request() -> None:
+    live = {"records": {"weights": {"v1": 100}}, "routes": routes({"v1": 50, "v2": 50})}
+    weights, notes = plan(**live)
+    assert weights == {"v1": 50, "v2": 50}
+    drift = "shop/api: drift: live v1 50 %, v2 50 %, release record v1 100 %"
+    assert notes == [f"{drift}; mesh_repair_split: true restores the record"]
+    weights, notes = plan(repair=True, **live)
+    assert weights == {"v1": 100}
+    assert notes[0].startswith("shop/api: drift repaired")
+
+
+def test_a_running_rollout_keeps_its_routes() -> None:
+    catalogue = mesh()
+    live = LiveState(
+        held={KEY: "run-7"}, routes={KEY: routes({"v1": 90, "v2": 10})}, records={KEY: {"stable": "v1"}}
+    )
+    result = plan_splits(catalogue, live)
+    assert result.keep == frozenset({"VirtualService shop/api-routes"})
+    assert KEY not in result.releases
+    assert result.notes == ("shop/api: held by run-7, its routes are left alone",)
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        {"records": {"stable": "v3"}},
+        {"routes": routes({"v3": 100})},
+        {"held": "run-7", "routes": routes({"v1": 90, "v3": 10})},
+        {"records": {"stable": "v1"}, "routes": routes({"v1": 90, "v3": 10})},
+    ],
+)
+def test_a_version_in_use_cannot_leave_the_catalogue(live: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="v3") as caught:
+        plan_splits(mesh(), LiveState(**{name: {KEY: value} for name, value in live.items()}))
+    assert caught.value.rule == "unknown-version"
+
+
+def test_the_fence_never_falls() -> None:
+    live = LiveState(records={KEY: {"stable": "v1", "fence": 3}}, routes={KEY: routes({"v1": 100}, fence=5)})
+    assert plan_splits(mesh(), live).releases[KEY]["fence"] == 5
+
+
+def test_tcp_services_keep_their_split_in_the_plain_object() -> None:
+    ports = [{"name": "tcp", "number": 5432, "protocol": "tcp"}]
+    catalogue = mesh(ports=ports)
+    service = catalogue.services[1]
+    assert split_object_id(service) == "VirtualService shop/api"
+    obj = by_kind(render(catalogue, {KEY: {"weights": {"v1": 70, "v2": 30}}}), "VirtualService")["shop/api"]
+    assert live_split(obj) == {"v1": 70, "v2": 30}
+    state = LiveState(routes={KEY: obj})
+    assert plan_splits(catalogue, state).releases[KEY]["weights"] == {"v1": 70, "v2": 30}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, {}),
+        ({"http": [{"route": [{"destination": {"host": "x"}}]}]}, {}),
+        ({"http": [{"route": [{"destination": {"host": "x", "subset": "a"}}]}]}, {"a": 100}),
+        (
+            {
+                "http": [
+                    {"name": "beta", "route": [{"destination": {"subset": "b"}}]},
+                    {
+                        "route": [
+                            {"destination": {"subset": "a"}, "weight": 1},
+                            {"destination": {"subset": "b"}, "weight": 0},
+                        ]
+                    },
+                ]
+            },
+            {"a": 1},
+        ),
+    ],
+)
+def test_reading_foreign_routes(spec: dict[str, Any], expected: dict[str, int]) -> None:
+    assert live_split({"spec": spec}) == expected

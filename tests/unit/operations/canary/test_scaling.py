@@ -1,0 +1,93 @@
+"""Scaling around a rollout: what a promotion scaled down, a later rollback brings back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    state_machine as machine,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling import (
+    WorkloadScaler,
+    bring_back,
+)
+
+from .fakes import NAMESPACE, Shop
+from .test_state_machine import start
+
+
+def shop_with_deployments() -> Shop:
+    shop = Shop()
+    for version, replicas in (("v1", 3), ("v2", 1)):
+        meta = {"name": f"product-{version}", "namespace": NAMESPACE}
+        status = {"readyReplicas": 2}
+        shop.cluster.put(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": meta,
+                "spec": {"replicas": replicas},
+                "status": status,
+            }
+        )
+    return shop
+
+
+def replicas(shop: Shop, version: str) -> int:
+    found: Any = shop.cluster.peek("Deployment", f"product-{version}")
+    return int(found["spec"]["replicas"])
+
+
+def scaled(shop: Shop, run: Run) -> Run:
+    options: dict[str, Any] = {"stable": "product-v1", "canary": "product-v2", "replicas": 2, "down": True}
+    run.scaler = WorkloadScaler(run, shop.cluster, namespace=NAMESPACE, **options)
+    return run
+
+
+def undone(shop: Shop) -> Run:
+    """The run of a rollback after the promotion, begun."""
+    run = shop.run(identity="runner-2", steps=[100])
+    run.lease.acquire()
+    run.journal.read()
+    machine.begin(run, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
+    return run
+
+
+def test_a_promotion_keeps_what_it_scaled_down() -> None:
+    shop = shop_with_deployments()
+    state = start(scaled(shop, shop.run()))
+    assert state["outcome"] == "promoted"
+    assert (replicas(shop, "v1"), replicas(shop, "v2")) == (0, 2)
+    assert shop.journal()["scaled_down"] == {"workload": "product-v1", "replicas": 3}
+
+
+def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
+    shop = shop_with_deployments()
+    start(scaled(shop, shop.run()))
+    kept = shop.journal()["scaled_down"]
+    shop.pods["v1"] = 0
+    shop.set_pods()
+
+    def ready() -> None:
+        assert shop.share() == 100
+        shop.pods["v1"] = 3
+        shop.set_pods()
+
+    undo = undone(shop)
+    shop.clock.at(7, ready)
+    bring_back(undo, shop.cluster, kept)
+    assert replicas(shop, "v1") == 3
+    assert machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
+    assert shop.share() == 0
+
+
+def test_a_rollback_into_a_version_that_does_not_come_back_holds_on() -> None:
+    shop = shop_with_deployments()
+    start(scaled(shop, shop.run()))
+    shop.pods["v1"] = 0
+    shop.set_pods()
+    undo = undone(shop)
+    bring_back(undo, shop.cluster, {"workload": "product-v1", "replicas": 3})
+    assert machine.withdraw(undo, "asked for")["outcome"] == "held_on_canary"
+    assert shop.share() == 100

@@ -1,0 +1,365 @@
+"""The rollout's state machine against a faithful in-memory API server."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence import (
+    evidence_of,
+    recompute,
+    sha256_of,
+    totals,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    state_machine as machine,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import (
+    FencedError,
+    seconds_of,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
+
+from .fakes import NAMESPACE, SERVICE, Shop
+
+NOTES = {
+    "run": "run-1",
+    "cluster": "uid",
+    "gates": [{"name": "errors", "acceptable": 0.005, "limit": 0.05, "odds_ratio": 3.0, "compare": True}],
+    "policy": {"alpha": 0.01, "power": 0.95, "mode": "sequential"},
+}
+
+
+def start(run: Run, **notes: Any) -> dict[str, Any]:
+    run.lease.acquire()
+    run.journal.read()
+    machine.begin(run, {**NOTES, **notes})
+    return machine.drive(run)
+
+
+def proved_at(state: dict[str, Any]) -> float:
+    """When the last proxy held the last write."""
+    return seconds_of(state["proofs"][-1]["at"]) or math.inf
+
+
+def test_healthy_version_is_promoted() -> None:
+    shop = Shop()
+    state = start(shop.run())
+    assert (state["state"], state["outcome"]) == ("finished", "promoted")
+    assert shop.share() == 100
+    assert shop.record()["stable"] == "v2"
+    assert shop.record()["previous"] == "v1"
+    assert shop.record()["weights"] == {"v2": 100}
+    assert shop.lease()["holderIdentity"] == ""
+    assert [p["weights"]["v2"] for p in state["proofs"]] == [10, 50, 100, 100]
+
+
+@pytest.mark.parametrize("sick", [0.2, 0.5, 1.0])
+def test_sick_version_ends_at_stable(sick: float) -> None:
+    shop = Shop()
+    shop.sick = sick
+    state = start(shop.run())
+    assert state["outcome"] == "rolled_back"
+    assert "canary requests failed" in state["reason"]
+    assert shop.share() == 0
+    assert shop.record()["stable"] == "v1"
+    assert totals(evidence_of(state))["hurt_share"] <= 0.1 * sick + 0.001
+
+
+def test_requests_between_the_last_look_and_weight_0_count_as_hurt() -> None:
+    shop = Shop()
+    shop.sick = 0.5
+    state = start(shop.run())
+    evidence = evidence_of(state)
+    judged = sum(window["counts"]["errors"][0] for window in evidence["windows"])
+    late = evidence["after"]["counts"]["errors"]
+    assert totals(evidence)["canary_requests"] == judged + late[0]
+    assert [verdict.as_dict() for verdict in recompute(evidence)] == state["verdicts"]
+
+
+def test_version_that_breaks_at_half_of_the_traffic_is_withdrawn() -> None:
+    shop = Shop()
+    shop.sick, shop.sick_from = 0.2, 50
+    state = start(shop.run())
+    assert state["outcome"] == "rolled_back"
+    assert state["phase"] == 2
+
+
+def test_no_traffic_is_no_pass() -> None:
+    shop = Shop()
+    shop.rate = 0.0
+    state = start(shop.run())
+    assert state["outcome"] == "rolled_back"
+    assert "not enough data" in state["reason"]
+
+
+def test_low_traffic_may_go_on_with_a_warning_where_that_is_declared() -> None:
+    shop = Shop()
+    shop.rate = 1.0
+    run = shop.run(low_traffic="promote_with_warning")
+    assert start(run)["outcome"] == "promoted"
+    assert any("without enough data" in warning for warning in run.warnings)
+
+
+def test_short_blindness_is_not_a_failure() -> None:
+    shop = Shop()
+    shop.clock.at(6, lambda: setattr(shop, "blind", True))
+    shop.clock.at(56, lambda: setattr(shop, "blind", False))
+    assert start(shop.run())["outcome"] == "promoted"
+
+
+def test_long_blindness_withdraws_and_says_why() -> None:
+    shop = Shop()
+    shop.blind = True
+    state = start(shop.run())
+    assert state["outcome"] == "rolled_back"
+    assert "nothing could be measured" in state["reason"]
+
+
+def test_crash_loop_never_gets_traffic() -> None:
+    shop = Shop()
+    shop.pods["v2"] = 0
+    shop.set_pods()
+    before = shop.routes
+    state = start(shop.run())
+    assert "no ready endpoint: v2 has 0 of 1 pods ready" in state["reason"]
+    assert before["spec"] == shop.routes["spec"]
+
+
+def test_pods_that_die_in_mid_phase_lose_their_traffic_at_once() -> None:
+    shop = Shop()
+
+    def die() -> None:
+        shop.pods["v2"] = 0
+        shop.set_pods()
+
+    shop.clock.at(7, die)
+    began = shop.clock.now()
+    state = start(shop.run())
+    assert state["outcome"] == "rolled_back"
+    assert shop.share() == 0
+    assert proved_at(state) - began < 14
+
+
+def test_sick_stable_is_not_rolled_into() -> None:
+    shop = Shop()
+
+    def die() -> None:
+        shop.pods["v1"] = 0
+        shop.set_pods()
+
+    shop.clock.at(7, die)
+    state = start(shop.run())
+    assert state["outcome"] == "held_on_canary"
+    assert shop.share() == 100
+    assert shop.record()["weights"] == {"v2": 100}
+
+
+def test_failing_stable_is_not_rolled_into() -> None:
+    shop = Shop()
+    shop.stable_sick, shop.sick = 0.6, 0.3
+    state = start(shop.run())
+    assert state["outcome"] == "held_on_canary"
+    assert shop.share() == 10
+
+
+def test_new_revision_in_mid_run_starts_over_at_weight_0() -> None:
+    shop = Shop()
+    shares: list[int] = []
+
+    def deploy() -> None:
+        shop.template["v2"] = "ccc"
+        shop.set_pods()
+
+    shop.clock.at(17, deploy)
+    run = shop.run()
+    run.say = lambda line: shares.append(shop.share())
+    state = start(run)
+    assert state["outcome"] == "promoted"
+    assert state["restarts"] == 1
+    assert [p["weights"]["v2"] for p in state["proofs"]] == [10, 50, 0, 10, 50, 100, 100]
+    assert state["discarded"]
+
+
+def test_proxies_that_do_not_take_the_routes_end_the_run() -> None:
+    shop = Shop()
+    shop.proof = "fail"
+    state = start(shop.run())
+    assert state["outcome"] == "rolled_back"
+    assert "proxies do not hold" in state["reason"]
+
+
+@pytest.mark.parametrize(("setting", "outcome"), [("require", "rolled_back"), ("report", "promoted")])
+def test_cannot_tell_of_the_proxies_follows_the_policy(setting: str, outcome: str) -> None:
+    shop = Shop()
+    shop.proof = "cannot tell"
+    assert start(shop.run(proof=setting))["outcome"] == outcome
+
+
+def test_broken_mutual_tls_stops_the_run_where_it_is_required() -> None:
+    shop = Shop()
+    shop.mtls = "fail"
+    state = start(shop.run(mtls="require"))
+    assert "mutual TLS: fail: plaintext listener" in state["reason"]
+
+
+def test_manual_gate_ends_well_and_another_call_continues() -> None:
+    shop = Shop()
+    state = start(shop.run(approvals=frozenset({2})))
+    assert state["state"] == "awaiting_approval"
+    assert shop.share() == 10
+    assert shop.lease()["holderIdentity"] == ""
+    run = shop.run(identity="runner-2", approvals=frozenset({2}))
+    run.lease.acquire()
+    run.journal.read()
+    machine.take_over(run)
+    run.save(approved=2, state="running")
+    assert machine.drive(run)["outcome"] == "promoted"
+
+
+@pytest.mark.parametrize(("action", "share"), [("rollback", 0), ("promote", 100), ("pause", 10)])
+def test_requests_reach_a_live_runner_within_one_poll(action: str, share: int) -> None:
+    shop = Shop()
+    other = shop.run(identity="person")
+    asked: list[float] = []
+
+    def ask() -> None:
+        other.journal.read()
+        other.journal.ask(action, "ops")
+        asked.append(shop.clock.now())
+
+    shop.clock.at(6, ask)
+    state = start(shop.run())
+    assert shop.share() == share
+    assert (proved_at(state) if action == "rollback" else shop.clock.now()) - asked[0] <= 6
+    assert {"rollback": "rolled_back", "promote": "promoted", "pause": ""}[action] == state["outcome"]
+
+
+def test_a_second_runner_is_refused_and_told_who_holds_it() -> None:
+    shop = Shop()
+    first, second = shop.run(), shop.run(identity="runner-2")
+    first.lease.acquire()
+    with pytest.raises(RefusedError, match="held by runner-1"):
+        second.lease.acquire()
+
+
+def test_a_living_holder_with_a_slow_clock_is_not_robbed() -> None:
+    shop = Shop()
+    first, second = shop.run(), shop.run(identity="runner-2")
+    first.lease.acquire()
+    lease = shop.lease()
+    lease["renewTime"] = "1970-01-01T00:00:00.000000Z"  # the holder's clock is wrong, but it renews
+    shop.clock.at(10, first.lease.renew)
+    with pytest.raises(RefusedError, match="held by runner-1"):
+        second.lease.acquire()
+
+
+def test_an_orphan_that_wakes_up_late_cannot_write() -> None:
+    shop = Shop()
+    orphan = shop.run()
+    orphan.lease.acquire()
+    orphan.journal.read()
+    machine.begin(orphan, NOTES)
+    shop.clock.sleep(31)
+    heir = shop.run(identity="runner-2")
+    heir.lease.acquire()
+    heir.journal.read()
+    machine.take_over(heir)
+    before = len(shop.cluster.writes)
+    for write in (
+        lambda: orphan.routes.write(orphan.canary_shape(), orphan.fence),
+        lambda: orphan.save("late", step="late"),
+        orphan.lease.renew,
+        lambda: machine.drive(orphan),
+    ):
+        with pytest.raises(FencedError):
+            write()
+    assert len(shop.cluster.writes) == before
+
+
+def test_stop_signal_withdraws_the_version() -> None:
+    shop = Shop()
+    run = shop.run()
+    stopped = []
+    shop.clock.at(7, lambda: stopped.append(True))
+    run.stop = lambda: bool(stopped)
+    assert start(run)["outcome"] == "rolled_back"
+    assert shop.share() == 0
+
+
+def test_verdicts_are_recomputed_from_the_evidence() -> None:
+    shop = Shop()
+    shop.sick = 0.3
+    state = start(shop.run())
+    evidence = json.loads(json.dumps(evidence_of(state)))
+    assert [j.as_dict() for j in recompute(evidence)] == evidence["verdicts"]
+    assert sha256_of(evidence) == state["evidence_sha256"] == shop.record()["evidenceSha256"]
+    evidence["windows"][0]["counts"]["errors"][1] = 0
+    assert sha256_of(evidence) != state["evidence_sha256"]
+
+
+def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_wants() -> None:
+    """Somebody edits the routes in mid-run: the next phase writes the whole object again."""
+    shop = Shop()
+
+    def meddle() -> None:
+        live = shop.routes
+        shop.cluster.put(
+            {**live, "spec": {"http": [{"name": "meddled", "route": live["spec"]["http"][0]["route"]}]}}
+        )
+
+    shop.clock.at(6, meddle)
+    assert start(shop.run())["outcome"] == "promoted"
+    assert shop.routes["spec"]["http"][0]["name"] == "split"
+    assert shop.cluster.get("x", "VirtualService", f"{SERVICE}-routes", NAMESPACE)
+
+
+def test_routes_that_were_deleted_in_mid_run_do_not_lock_the_rollout() -> None:
+    """Role mesh leaves the routes of a rollout alone, so the rollout must be able to make them again."""
+    shop = Shop()
+    run = shop.run(approvals=frozenset({2}))
+    assert start(run)["state"] == "awaiting_approval"
+    del shop.cluster.objects[("VirtualService", NAMESPACE, f"{SERVICE}-routes")]
+    successor = shop.run(identity="runner-2")
+    successor.lease.acquire()
+    successor.journal.read()
+    machine.take_over(successor)
+    assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    assert shop.share() == 0
+    assert shop.record()["stable"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("manager", "ends"), [("kubectl-edit", True), ("servicemesh.istio", True), ("flux", False)]
+)
+def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
+    manager: str, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    run = shop.run(approvals=frozenset({2}))
+    assert start(run)["state"] == "awaiting_approval"
+    assert shop.share() == 10
+    ours = [{"manager": "servicemesh.istio", "operation": "Apply"}]
+    shop.routes["metadata"]["managedFields"] = ours
+    plain = shop.cluster.apply
+
+    def apply(obj: dict[str, Any], *, force: bool = False, **more: Any) -> dict[str, Any]:
+        if not force:
+            raise ConflictError("conflict", manager=manager, fields=[".spec.http"])
+        return plain({**obj, "metadata": {**obj["metadata"], "managedFields": ours}}, **more)
+
+    monkeypatch.setattr(shop.cluster, "apply", apply)
+    successor = shop.run(identity="runner-2")
+    successor.lease.acquire()
+    successor.journal.read()
+    if not ends:
+        with pytest.raises(ConflictError):
+            machine.take_over(successor)
+        assert shop.share() == 10
+        return
+    machine.take_over(successor)
+    assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    assert shop.share() == 0

@@ -1,0 +1,221 @@
+"""A certificates run against a server in memory: order, races, refusals, secrets."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    InputError,
+    MeshError,
+    RefusedError,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    backend as certificates,
+)
+
+from ...support.cluster import FakeCluster
+
+GATEWAYS = [
+    {
+        "workload_namespace": "istio-system",
+        "service_account": "gateway",
+        "servers": [{"host": "api.example.com", "certificate": "api"}],
+    }
+]
+WARNINGS: list[str] = []
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    fake = FakeCluster({"kind": "Namespace", "metadata": {"name": "istio-system"}})
+    monkeypatch.setattr(certificates, "connect", lambda *_args, **_more: fake)
+    WARNINGS.clear()
+    return fake
+
+
+def run(check_mode=False, **params):
+    arguments = {"mesh": "shop", "gateways": GATEWAYS, "timeout": 1, **params}
+    checked = ArgumentSpecValidator(certificates.ARGUMENT_SPEC).validate(arguments)
+    assert not checked.error_messages
+    context = Context(check_mode=check_mode, diff_mode=True, warn=WARNINGS.append, environment={})
+    return certificates.run(checked.validated_parameters, context)
+
+
+def key_of(secret):
+    return secret["data"]["tls.key"]
+
+
+def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
+    result = run()
+    assert cluster.writes == [
+        ("apply", "Namespace servicemesh-system"),
+        ("create", "Secret servicemesh-system/servicemesh-ca"),
+        ("apply", "Secret istio-system/api"),
+    ]
+    assert result["changed"]
+    before = list(cluster.writes)
+    assert run()["changed"] is False
+    assert cluster.writes == before
+
+
+def test_check_mode_writes_nothing_anywhere(cluster):
+    result = run(check_mode=True)
+    assert cluster.writes == []
+    assert ("apply", "Secret istio-system/api") in cluster.dry_runs
+    assert result["objects"] == run()["objects"]
+
+
+def test_check_mode_on_a_bare_cluster_foresees_everything(cluster):
+    cluster.delete("Namespace", "istio-system")
+    result = run(check_mode=True)
+    assert [entry["action"] for entry in result["objects"]] == ["created", "created", "created"]
+    assert result["status"] == "cannot tell"
+    with pytest.raises(RefusedError, match="do not exist: istio-system"):
+        run()
+    assert cluster.writes == []
+
+
+def test_killed_between_ca_and_leaf_the_next_run_keeps_the_ca(cluster):
+    run()
+    authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
+    cluster.delete("Secret", "api", "istio-system")
+    result = run()
+    assert [entry["id"] for entry in result["objects"]] == ["Secret istio-system/api"]
+    assert cluster.find("Secret", "servicemesh-ca", "servicemesh-system") == authority
+
+
+def test_two_runs_cannot_both_make_a_ca(cluster):
+    create = cluster.create
+
+    def lose_the_race(obj, **options):
+        if obj["kind"] == "Secret":
+            raise ApiError("already exists", status=409, reason="AlreadyExists")
+        return create(obj, **options)
+
+    cluster.create = lose_the_race
+    with pytest.raises(RefusedError, match="another run made a CA"):
+        run()
+    assert cluster.find("Secret", "api", "istio-system") is None
+
+
+def test_a_secret_that_changed_since_it_was_judged_is_not_overwritten(cluster):
+    run()
+    apply = cluster.apply
+
+    def meddle(obj, **options):
+        if obj["kind"] == "Secret":
+            cluster.put(cluster.find("Secret", "api", "istio-system"))
+        return apply(obj, **options)
+
+    cluster.apply = meddle
+    with pytest.raises(ApiError, match="changed meanwhile"):
+        run(gateways=[{**GATEWAYS[0], "servers": [{"host": "new.example.com", "certificate": "api"}]}])
+
+
+@pytest.mark.parametrize("minutes", [2, -2, 60 * 24])
+def test_a_wrong_clock_stops_the_run(cluster, minutes):
+    cluster.clock += datetime.timedelta(minutes=minutes)
+    with pytest.raises(RefusedError, match="certificates would be dated wrongly"):
+        run()
+    assert cluster.writes == []
+
+
+def test_a_broken_ca_is_named_and_not_replaced(cluster):
+    run()
+    authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
+    authority["data"]["tls.key"] = base64.b64encode(b"broken").decode()
+    with pytest.raises(RefusedError, match="is not a PEM private key"):
+        run()
+    result = run(replace_lost_ca=True)
+    assert [entry["action"] for entry in result["objects"]] == ["created", "updated"]
+
+
+def test_a_ca_of_ones_own_is_used_and_kept(cluster):
+    run()
+    mine = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
+    mine["metadata"].pop("labels")
+    assert run()["changed"] is False
+
+
+def test_without_the_right_to_ask_who_reads_secrets_it_warns(cluster):
+    cluster.forbidden.add("SubjectAccessReview")
+    run()
+    assert any("no right to create subjectaccessreviews" in text for text in WARNINGS)
+
+
+def test_a_gateway_that_may_read_the_ca_stops_the_run(cluster):
+    cluster.allowed_readers.add("system:serviceaccount:istio-system:gateway")
+    with pytest.raises(RefusedError, match="the CA's key would be theirs"):
+        run()
+    assert cluster.writes == []
+
+
+def test_gateways_that_may_not_be_listed_leave_it_open(cluster):
+    cluster.forbidden.add("Gateway")
+    result = run()
+    assert result["status"] == "cannot tell"
+    assert "cannot be looked at" in result["reason"]
+    with pytest.raises(MeshError, match="cannot tell: ") as error:
+        run(fail_on=["fail", "cannot tell"])
+    assert error.value.details["certificates"][0]["fingerprint_sha256"]
+
+
+BAD = [
+    ({"days": 0}, "certificates_days", "range"),
+    ({"days": 399}, "certificates_days", "range"),
+    ({"ca_days": 90}, "certificates_ca_days", "range"),
+    ({"renew_at": 1.0}, "certificates_renew_at", "range"),
+    ({"renew_at": 0.0}, "certificates_renew_at", "range"),
+    ({"ca_namespace": "istio-system"}, "certificates_ca_namespace", "ca-exposed"),
+    ({"existing": ["other"]}, "certificates_existing[0]", "unknown-credential"),
+    (
+        {"provided": [{"name": "x", "certificate": "a", "private_key": "b"}]},
+        "certificates_provided[0]",
+        "unknown-credential",
+    ),
+    (
+        {"provided": [{"name": "api", "certificate": "a", "private_key": "b"}], "existing": ["api"]},
+        "certificates_existing[0]",
+        "one-source",
+    ),
+    (
+        {"provided": [{"name": "api", "certificate": "a", "private_key": "b", "ca": "c"}]},
+        "certificates_provided[0].ca",
+        "certificate",
+    ),
+    (
+        {"provided": [{"name": "api", "certificate": "a", "private_key": "b"}]},
+        "certificates_provided[0]",
+        "certificate",
+    ),
+]
+
+
+@pytest.mark.parametrize(("params", "where", "rule"), BAD)
+def test_bad_input_is_refused_before_any_write(cluster, params, where, rule):
+    with pytest.raises(InputError) as error:
+        run(**params)
+    assert (where, rule) in [(problem.where, problem.rule) for problem in error.value.problems]
+    assert cluster.writes == []
+
+
+def test_no_result_and_no_error_carries_a_key(cluster):
+    texts = [json.dumps(run(check_mode=True)), json.dumps(run()), json.dumps(run())]
+    secrets = [
+        cluster.find("Secret", "api", "istio-system"),
+        cluster.find("Secret", "servicemesh-ca", "servicemesh-system"),
+    ]
+    lines = [
+        line for secret in secrets for line in base64.b64decode(key_of(secret)).decode().splitlines()[1:-1]
+    ]
+    assert lines
+    for text in texts:
+        assert not any(line in text for line in lines)
+        assert "PRIVATE KEY" not in text
+        assert not any(key_of(secret)[:40] in text for secret in secrets)

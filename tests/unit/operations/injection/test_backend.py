@@ -1,0 +1,350 @@
+"""Injection runs against a server in memory: what is written, in which order, and when nothing is."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    MeshError,
+    RefusedError,
+    WaitTimeout,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import wait
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
+    backend as injection,
+)
+
+from ...support import injection as given
+from ...support.cluster import FakeCluster
+
+NOW = "hub.example/proxyv2:1.31.0"
+OLD = "hub.example/proxyv2:1.30.0"
+VALUES = {"global": {"hub": "hub.example", "tag": "1.31.0", "proxy": {"image": "proxyv2"}}}
+WARNINGS: list[str] = []
+LINES: list[str] = []
+
+
+def istio():
+    configuration = given.webhook_configuration("istio-sidecar-injector", "default", ["default"], legacy=True)
+    metadata = {"name": "istio-sidecar-injector", "namespace": "istio-system"}
+    return [
+        {"kind": "MutatingWebhookConfiguration", **configuration},
+        {
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {"config": "policy: enabled", "values": json.dumps(VALUES)},
+        },
+        {
+            "kind": "EndpointSlice",
+            "metadata": {"name": "istiod-x", "namespace": "istio-system"},
+            "endpoints": [{"conditions": {"ready": True}}],
+        },
+    ]
+
+
+def namespace(labels=None):
+    return {"kind": "Namespace", "metadata": {"name": "shop", "labels": labels or {}}}
+
+
+def web(image="", **spec):
+    """A Deployment, its ReplicaSet and one pod."""
+    deployment = given.workload("Deployment", "web", replicas=1, **spec)
+    deployment["status"] = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1, "readyReplicas": 1}
+    owner = [{"kind": "Deployment", "name": "web", "controller": True}]
+    replica_set = {
+        "kind": "ReplicaSet",
+        "metadata": {"name": "web-abc", "namespace": "shop", "ownerReferences": owner},
+    }
+    return [deployment, replica_set, {"kind": "Pod", **given.pod(image=image)}]
+
+
+def inject_new_pods(image=NOW):
+    """ReplicaSet controller, kubelet and injector in one: a restarted workload has pods with ``image``."""
+
+    def react(cluster, obj):
+        if obj["kind"] == "Deployment":
+            cluster.delete("Pod", "web-1", "shop")
+            cluster.put({"kind": "Pod", **given.pod(image=image)})
+
+    return react
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    fake = FakeCluster(*istio(), namespace())
+    fake.on_patch = inject_new_pods()
+    monkeypatch.setattr(injection, "connect", lambda *_args, **_more: fake)
+    monkeypatch.setattr(wait, "_sleep", lambda *_args: None)
+    WARNINGS.clear()
+    LINES.clear()
+    return fake
+
+
+def run(check_mode=False, **params):
+    checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"], **params})
+    assert not checked.error_messages
+    context = Context(check_mode=check_mode, diff_mode=True, warn=WARNINGS.append, progress=LINES.append)
+    return injection.run(checked.validated_parameters, context)
+
+
+def put(cluster, objects):
+    for obj in objects:
+        cluster.put(obj)
+
+
+def test_label_then_restart_then_nothing(cluster):
+    put(cluster, web())
+    result = run()
+    assert cluster.writes == [("apply", "Namespace shop"), ("patch", "Deployment shop/web")]
+    assert (result["changed"], result["status"]) == (True, "pass")
+    annotations = cluster.find("Deployment", "web", "shop")["spec"]["template"]["metadata"]["annotations"]
+    assert list(annotations) == ["kubectl.kubernetes.io/restartedAt"]
+    again = run()
+    assert (again["changed"], again["diff"], len(cluster.writes)) == (False, [], 2)
+
+
+def test_check_mode_tells_the_same_and_writes_nothing(cluster):
+    put(cluster, web())
+    foreseen = run(check_mode=True)
+    assert cluster.writes == []
+    assert cluster.dry_runs == [("apply", "Namespace shop")]
+    done = run()
+    assert (foreseen["objects"], foreseen["plan"], foreseen["diff"]) == (
+        done["objects"],
+        done["plan"],
+        done["diff"],
+    )
+
+
+def test_both_labels_change_in_one_write(cluster):
+    put(cluster, [namespace({"istio.io/rev": "default"})])
+    run()
+    assert cluster.writes[0] == ("patch", "Namespace shop")
+    assert cluster.find("Namespace", "shop")["metadata"]["labels"] == {"istio-injection": "enabled"}
+    assert WARNINGS == ["namespace shop: removes istio.io/rev=default, set by an unknown writer"]
+
+
+def test_without_restart_everything_is_only_listed(cluster):
+    put(cluster, web())
+    result = run(restart=False)
+    assert cluster.writes == [("apply", "Namespace shop")]
+    assert result["status"] == "fail"
+    assert result["plan"][0]["action"] == "listed"
+    assert run(restart=False)["changed"] is False
+
+
+def test_an_injector_that_does_not_keep_its_word_stops_after_the_first_batch(cluster):
+    """Otherwise a wrong prediction would restart the mesh with every run until somebody notices."""
+    put(cluster, web(image=OLD))
+    second = given.workload("StatefulSet", "z", replicas=2)
+    cluster.put(second)
+    cluster.put({"kind": "Pod", **given.pod("z-0", image=OLD, owner=("StatefulSet", "z"))})
+    cluster.on_patch = inject_new_pods(OLD)
+    with pytest.raises(MeshError, match="still not what the injector's settings say: Deployment shop/web"):
+        run(batch=1)
+    assert cluster.writes == [("apply", "Namespace shop"), ("patch", "Deployment shop/web")]
+
+
+def test_an_interrupted_run_stops_between_two_restarts_and_the_next_completes_it(cluster):
+    put(cluster, web())
+    checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"]})
+    with pytest.raises(MeshError, match="interrupted between two restarts"):
+        injection.run(checked.validated_parameters, Context(stop=lambda: True))
+    assert cluster.writes == [("apply", "Namespace shop")]
+    assert run()["status"] == "pass"
+    assert cluster.writes[1:] == [("patch", "Deployment shop/web")]
+
+
+def test_no_pods_are_no_proof(cluster):
+    result = run()
+    assert (result["changed"], result["status"], result["reason"]) == (
+        True,
+        "cannot tell",
+        "the namespaces hold no pods",
+    )
+
+
+def test_no_restart_while_istiod_is_away(cluster):
+    put(cluster, web())
+    cluster.find("EndpointSlice", "istiod-x", "istio-system")["endpoints"][0]["conditions"]["ready"] = False
+    with pytest.raises(WaitTimeout, match="has no ready istiod"):
+        run(timeout=0)
+    assert not any(write[1].startswith("Deployment") for write in cluster.writes)
+
+
+def test_without_istio_nothing_is_labelled_but_check_mode_goes_on(cluster):
+    cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
+    put(cluster, web())
+    with pytest.raises(RefusedError, match="Istio is not installed"):
+        run()
+    assert cluster.writes == []
+    result = run(check_mode=True)
+    assert (result["status"], result["reason"]) == (
+        "cannot tell",
+        "not installed: no injector in this cluster",
+    )
+    assert result["changed"]
+    assert any("Istio is not installed" in text for text in WARNINGS)
+
+
+def test_check_mode_cannot_tell_of_a_revision_that_comes_with_the_run(cluster):
+    put(cluster, web())
+    result = run(check_mode=True, namespaces=[{"name": "shop", "revision": "blue"}])
+    assert result["status"] == "cannot tell"
+    assert result["reason"].startswith(
+        "not installed: no injector answers to istio.io/rev=blue on namespace shop"
+    )
+
+
+def test_check_mode_on_a_bare_cluster_foresees_the_label(cluster):
+    cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
+    cluster.delete("Namespace", "shop")
+    result = run(check_mode=True)
+    assert result["objects"] == [{"id": "Namespace shop", "action": "updated"}]
+    assert "not validated" in result["diff"][0]["after_header"]
+    with pytest.raises(RefusedError, match="do not exist: shop"):
+        run()
+
+
+def test_all_refusals_come_before_the_first_label(cluster):
+    fields = {"f:metadata": {"f:labels": {"f:istio.io/rev": {}}}}
+    taken = namespace({"istio.io/rev": "default"})
+    taken["metadata"]["name"] = "taken"
+    taken["metadata"]["managedFields"] = [
+        {"manager": "argocd-controller", "operation": "Apply", "fieldsV1": fields}
+    ]
+    cluster.put(taken)
+    with pytest.raises(RefusedError, match="argocd-controller"):
+        run(namespaces=["shop", "taken"])
+    assert cluster.writes == []
+
+
+NO_SURGE = {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+
+
+def crowded(cluster):
+    """Two replicas that a rollout would take one by one, and a budget that allows none right now."""
+    deployment, replica_set, pod = web(strategy=NO_SURGE)
+    deployment["spec"]["replicas"] = 2
+    deployment["status"] = dict.fromkeys(
+        ("replicas", "updatedReplicas", "availableReplicas", "readyReplicas"), 2
+    )
+    put(cluster, [deployment, replica_set, pod, {"kind": "Pod", **given.pod("web-2")}])
+    cluster.put({"kind": "PodDisruptionBudget", **given.budget(allowed=0, expected=2, floor=1)})
+
+
+def budget_opens_after(cluster, looks):
+    """The budget allows a disruption from this look on."""
+    get, seen = cluster.get, []
+
+    def count(api_version, kind, name, namespace=None):
+        if kind == "PodDisruptionBudget":
+            seen.append(name)
+            if len(seen) >= looks:
+                cluster.find(kind, name, namespace)["status"]["disruptionsAllowed"] = 1
+        return get(api_version, kind, name, namespace)
+
+    cluster.get = count
+
+
+def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
+    crowded(cluster)
+    budget_opens_after(cluster, 3)
+    refusals = iter([True, False])
+    bodies = []
+
+    def evict(_cluster, pod, body):
+        bodies.append(body)
+        if next(refusals, False):
+            raise ApiError("Cannot evict pod as it would violate the pod's disruption budget.", status=429)
+        cluster.delete("Pod", pod["metadata"]["name"], "shop")
+        cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
+
+    cluster.on_evict = evict
+    result = run(timeout=20)
+    assert result["status"] == "pass"
+    assert [step["action"] for step in result["plan"]] == ["evict"]
+    assert [body["deleteOptions"]["preconditions"]["uid"] for body in bodies] == ["uid-web-1"] * 2 + [
+        "uid-web-2"
+    ]
+    assert not any(write == ("patch", "Deployment shop/web") for write in cluster.writes)
+    assert any("PodDisruptionBudget web allows no disruption now" in line for line in LINES)
+
+
+def test_a_budget_that_never_gives_way_ends_the_wait(cluster):
+    crowded(cluster)
+    with pytest.raises(WaitTimeout, match="PodDisruptionBudget web allows no disruption now"):
+        run(timeout=0)
+    assert cluster.writes == [("apply", "Namespace shop")]
+
+
+def test_a_pod_that_is_gone_meanwhile_is_no_error(cluster):
+    crowded(cluster)
+    budget_opens_after(cluster, 1)
+
+    def evict(_cluster, pod, _body):
+        cluster.delete("Pod", pod["metadata"]["name"], "shop")
+        cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
+        raise ApiError("not found", status=404, reason="NotFound")
+
+    cluster.on_evict = evict
+    assert run(timeout=20)["status"] == "pass"
+
+
+def test_a_late_workload_is_named_with_what_its_pods_wait_for(cluster):
+    put(cluster, web())
+
+    def stuck(fake, obj):
+        if obj["kind"] != "Deployment":
+            return
+        obj["status"]["updatedReplicas"] = 0
+        sick = copy.deepcopy(given.pod("web-2", image=NOW))
+        waiting = {"name": "app", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+        sick["status"]["containerStatuses"] = [waiting]
+        fake.put({"kind": "Pod", **sick})
+
+    cluster.find("Deployment", "web", "shop")["spec"]["selector"] = {"matchLabels": {"app": "web"}}
+    cluster.on_patch = stuck
+    with pytest.raises(WaitTimeout, match="pod web-2: app: ImagePullBackOff"):
+        run(timeout=0)
+
+
+def test_gateway_namespaces_keep_their_labels_and_get_new_proxies(cluster):
+    put(cluster, [{"kind": "Namespace", "metadata": {"name": "edge", "labels": {}}}])
+    template = {
+        "metadata": {"labels": {"app": "web"}, "annotations": {"inject.istio.io/templates": "gateway"}}
+    }
+    gateway = given.workload("Deployment", "gw", replicas=1, template=template)
+    gateway["metadata"]["namespace"] = "edge"
+    gateway["status"] = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    optin = {"sidecar.istio.io/inject": "true"}
+
+    def pod(image):
+        return {
+            "kind": "Pod",
+            **given.pod(
+                "gw-1",
+                namespace="edge",
+                image=image,
+                native=False,
+                labels=optin,
+                owner=("ReplicaSet", "gw-a"),
+            ),
+        }
+
+    owner = [{"kind": "Deployment", "name": "gw", "controller": True}]
+    replica_set = {
+        "kind": "ReplicaSet",
+        "metadata": {"name": "gw-a", "namespace": "edge", "ownerReferences": owner},
+    }
+    put(cluster, [gateway, replica_set, pod(OLD)])
+    cluster.on_patch = lambda fake, obj: fake.put(pod(NOW)) if obj["kind"] == "Deployment" else None
+    result = run(gateway_namespaces=["edge"])
+    assert ("patch", "Deployment edge/gw") in cluster.writes
+    assert cluster.find("Namespace", "edge")["metadata"]["labels"] == {}
+    assert result["status"] == "pass"

@@ -1,0 +1,158 @@
+"""Reading records, rollouts, live routes and ready versions out of lists."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import key_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
+    ReleaseRecord,
+    release_object,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split_plan import LiveState
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.release_state import (
+    held_by,
+    read_state,
+)
+
+CATALOGUE = parse_catalogue(
+    {
+        "mesh_name": "shop",
+        "mesh_namespace": "shop",
+        "mesh_services": [
+            {
+                "name": "api",
+                "ports": [{"name": "http", "number": 3000, "protocol": "http"}],
+                "versions": {"v1": {}, "v2": {}},
+                "initial_version": "v1",
+            }
+        ],
+    }
+)
+
+
+class Cluster:
+    """Lists pods, and counts how often it is asked."""
+
+    def __init__(self, pods: list[dict[str, Any]], objects: Sequence[dict[str, Any]] = ()) -> None:
+        self.pods, self.asked = pods, 0
+        self.objects = {key_of(obj): obj for obj in objects}
+
+    def get(self, version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        return self.objects.get((version, kind, namespace, name))
+
+    def list(self, _version: str, kind: str, namespace: str) -> Any:
+        assert (kind, namespace) == ("Pod", "shop")
+        self.asked += 1
+        return SimpleNamespace(items=self.pods)
+
+    def in_parallel(self, function: Any, items: Any) -> list[Any]:
+        return [function(item) for item in items]
+
+
+def pod(version: str, *, ready: bool = True, **metadata: Any) -> dict[str, Any]:
+    labels = {"app": "api", "version": version}
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return {"metadata": {"labels": labels, **metadata}, "status": {"conditions": conditions}}
+
+
+def journal(state: str) -> dict[str, Any]:
+    text = json.dumps({"schema": 1, "state": state, "run": "run-7"})
+    metadata = {"name": "servicemesh-canary-api", "namespace": "shop"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"journal": text}}
+
+
+def routes(weights: dict[str, int]) -> dict[str, Any]:
+    objects = render(CATALOGUE, {"shop/api": {"weights": weights}})
+    return next(obj for obj in objects if obj["metadata"]["name"] == "api-routes")
+
+
+def state(*objects: dict[str, Any], pods: list[dict[str, Any]] | None = None) -> tuple[LiveState, Cluster]:
+    cluster = Cluster(pods or [], objects)
+    return read_state(cluster, CATALOGUE, objects), cluster  # type: ignore[arg-type]
+
+
+def test_a_service_that_was_never_routed_asks_who_is_ready() -> None:
+    live, cluster = state(
+        pods=[pod("v1", ready=False), pod("v2"), pod("v1", deletionTimestamp="2026-01-01T00:00:00Z")]
+    )
+    assert live == LiveState(ready={"shop/api": frozenset({"v2"})})
+    assert cluster.asked == 1
+
+
+def test_a_routed_service_costs_no_request() -> None:
+    live, cluster = state(routes({"v1": 80, "v2": 20}))
+    assert live.routes["shop/api"]["metadata"]["name"] == "api-routes"
+    assert cluster.asked == 0
+
+
+def test_records_are_read_with_their_fence() -> None:
+    record = ReleaseRecord(stable="v2", weights={"v2": 100}, fence=4)
+    obj = release_object(record, service="api", namespace="shop", mesh_name="shop")
+    live, cluster = state(obj)
+    assert live.records == {"shop/api": {"stable": "v2", "weights": {"v2": 100}, "fence": 4}}
+    assert cluster.asked == 0
+
+
+def test_an_unreadable_record_is_never_taken_for_none() -> None:
+    record = release_object(ReleaseRecord(stable="v2"), service="api", namespace="shop", mesh_name="shop")
+    record["data"] = {"record": "{"}
+    with pytest.raises(MeshError, match="servicemesh-release-api"):
+        state(record)
+    broken = journal("running")
+    broken["data"]["journal"] = "{"
+    with pytest.raises(MeshError, match="servicemesh-canary-api"):
+        state(broken)
+
+
+@pytest.mark.parametrize(
+    ("word", "held"),
+    [
+        ("running", True),
+        ("promoting", True),
+        ("rolling_back", True),
+        ("awaiting_approval", True),
+        ("paused", True),
+        ("succeeded", False),
+        ("failed", False),
+    ],
+)
+def test_runs_hold_until_they_end(word: str, held: bool) -> None:
+    live, _unused = state(journal(word), routes({"v1": 90, "v2": 10}))
+    assert live.held == ({"shop/api": "run-7"} if held else {})
+
+
+def lease(holder: str, age: float) -> dict[str, Any]:
+    renewed = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - age))
+    spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 30}
+    metadata = {"name": "servicemesh-canary-api", "namespace": "shop"}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("leased", "state_of_run", "holder"),
+    [
+        (None, "", None),
+        (("runner-1", 5), "", "runner-1"),
+        (("runner-1", 60), "", None),
+        (("", 5), "", None),
+        (("runner-1", 60), "running", "run-7"),
+        (("runner-1", 5), "succeeded", "runner-1"),
+    ],
+)
+def test_the_last_look_before_a_write(
+    leased: tuple[str, float] | None, state_of_run: str, holder: str | None
+) -> None:
+    objects = [lease(*leased)] if leased else []  # built here: its age counts from now
+    objects += [journal(state_of_run)] if state_of_run else []
+    cluster: Any = Cluster([], objects)
+    assert held_by(cluster, CATALOGUE, ["shop/api"]) == ({"shop/api": holder} if holder else {})
+    assert held_by(cluster, CATALOGUE, []) == {}

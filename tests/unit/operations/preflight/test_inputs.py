@@ -1,0 +1,206 @@
+"""Preflight's checks that need no cluster, the rights it asks for, and the kubeconfig of the tools."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.kubeconfig import (
+    tool_environment,
+    tool_kubeconfig,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.backend import (
+    check_inputs,
+    check_namespaces,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.rights import (
+    PARTS,
+    RIGHTS,
+    Places,
+    access_needs,
+    describe_missing,
+    shorten,
+)
+
+TODAY = datetime.date(2026, 11, 23)
+GATEWAYS = [{"name": "istio-ingressgateway"}]
+CATALOGUE = {
+    "mesh_name": "shop",
+    "mesh_namespace": "shop",
+    "istio_gateways": GATEWAYS,
+    "mesh_gateways": [
+        {"name": "public", "workload": "istio-ingressgateway", "servers": [{"host": "shop.example.com"}]}
+    ],
+    "mesh_services": [],
+}
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    istio = {"version": "1.31.0", "gateways": GATEWAYS, **changes.pop("istio", {})}
+    return {"parts": list(PARTS), "istio": istio, "catalogue": {}, "injection_namespaces": [], **changes}
+
+
+def rules(**changes: Any) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        check_inputs(params(**changes), [], today=TODAY)
+    return [problem.rule for problem in caught.value.problems]
+
+
+def test_good_input_passes() -> None:
+    installation, catalogue = check_inputs(params(catalogue=CATALOGUE), [], today=TODAY)
+    assert installation.version == "1.31.0" and catalogue is not None and catalogue.name == "shop"
+
+
+def test_problems_of_all_inputs_come_together() -> None:
+    found = rules(
+        istio={"version": "9.9.9"},
+        injection_namespaces=[{"name": "shop", "mode": "injection", "revision": "x"}],
+        catalogue={**CATALOGUE, "mesh_servces": []},
+    )
+    assert found == ["istio-version", "one-label", "unknown-key"]
+
+
+def test_an_unmaintained_minor_warns_or_fails() -> None:
+    warnings: list[str] = []
+    check_inputs(params(istio={"version": "1.28.10"}), warnings, today=TODAY)
+    assert len(warnings) == 1
+    assert rules(istio={"version": "1.28.10"}, allow_end_of_life=False) == ["end-of-life"]
+
+
+def test_a_gateway_that_nobody_installs_is_unknown() -> None:
+    elsewhere = [{"name": "istio-ingressgateway", "namespace": "edge"}]
+    assert rules(istio={"gateways": elsewhere}, catalogue=CATALOGUE) == ["unknown-gateway"]
+
+
+def test_a_provider_that_istiod_does_not_know_is_refused() -> None:
+    catalogue = {**CATALOGUE, "mesh_telemetry": {"tracing_provider": "zipkin"}}
+    assert rules(catalogue=catalogue) == ["extension-provider"]
+    known = {"extension_providers": [{"name": "zipkin", "zipkin": {"service": "z", "port": 9411}}]}
+    check_inputs(params(catalogue=catalogue, istio=known), [], today=TODAY)
+
+
+def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> None:
+    assert rules(istio={"method": "helm"}, client_cert="/x") == ["helm"]
+    check_inputs(params(client_cert="/x"), [], today=TODAY)
+
+
+def test_rights_are_asked_where_they_are_needed_and_once() -> None:
+    places = Places("istio-system", gateways=("istio-system",), services=("shop",), addons=("istio-system",))
+    needs = access_needs(PARTS, "istioctl", places)
+    assert len(needs) == len(set(needs))
+    assert (
+        AccessNeed(verb="create", group="", resource="pods", namespace="shop", subresource="eviction")
+        in needs
+    )
+    assert AccessNeed(verb="escalate", group="rbac.authorization.k8s.io", resource="clusterroles") in needs
+    helm_only = AccessNeed(verb="create", group="", resource="secrets", namespace="istio-system")
+    assert helm_only not in access_needs(["istio"], "istioctl", places)
+    assert helm_only in access_needs(["istio"], "helm", places)
+    assert set(RIGHTS) >= set(PARTS)
+
+
+def test_equal_missing_rights_are_one_phrase() -> None:
+    missing = [
+        AccessNeed(verb=verb, group=group, resource=resource, namespace=namespace)
+        for namespace, group, resource in (
+            ("shop", "apps", "deployments"),
+            ("shop", "", "pods"),
+            ("", "", "nodes"),
+        )
+        for verb in ("get", "list")
+    ]
+    assert describe_missing(missing) == [
+        "in shop: get, list on deployments.apps, pods",
+        "in the cluster: get, list on nodes",
+    ]
+
+
+def test_a_wall_of_missing_rights_is_shortened_and_says_so() -> None:
+    assert (
+        shorten(["in shop: get on pods", "in a: list on nodes"])
+        == "in shop: get on pods; in a: list on nodes"
+    )
+    many = shorten([f"in shop: get on kind-{number}" for number in range(100)])
+    assert many.startswith("in shop: get on kind-0; in shop: get on kind-1; ")
+    assert many.endswith("; and 83 more such lines under missing_rights")
+    assert shorten(["x" * 900, "y"]) == "x" * 900 + "; and 1 more such lines under missing_rights"
+
+
+def test_a_plain_kubeconfig_is_used_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("{}")
+    options = ConnectionOptions(kubeconfig=str(path))
+    with tool_environment(options, {"PATH": "/bin", "HELM_KUBETOKEN": "other"}) as environment:
+        assert environment == {"PATH": "/bin", "KUBECONFIG": str(path)}
+
+
+def test_everything_else_becomes_a_private_file_that_goes_away() -> None:
+    options = ConnectionOptions(host="https://api.example.com", api_key="s3cret", validate_certs=False)
+    with tool_environment(options, {}) as environment:
+        path = Path(environment["KUBECONFIG"])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert "s3cret" in path.read_text() and "s3cret" not in str(environment)
+    assert not path.parent.exists()
+
+
+def test_a_context_of_an_inline_kubeconfig_is_chosen() -> None:
+    content = {
+        "current-context": "one",
+        "clusters": [{"name": name, "cluster": {"server": f"https://{name}"}} for name in ("one", "two")],
+        "users": [{"name": "me", "user": {"token": "t", "client-key": "key.pem"}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "me"}} for name in ("one", "two")],
+    }
+    made = tool_kubeconfig(ConnectionOptions(kubeconfig=content, context="two", impersonate_user="bob"))
+    assert made["clusters"][0]["cluster"] == {"server": "https://two"}
+    user = made["users"][0]["user"]
+    assert user["as"] == "bob" and user["token"] == "t" and Path(user["client-key"]).is_absolute()
+    with pytest.raises(InputError, match="has no context three"):
+        tool_kubeconfig(ConnectionOptions(kubeconfig=content, context="three"))
+
+
+@pytest.mark.parametrize(
+    ("istio", "where"),
+    [
+        ({"values": "x"}, "istio_values"),
+        ({"operator_spec": ["x"]}, "istio_operator_spec"),
+        ({"gateways": [{"name": "a", "labels": "x"}]}, "istio_gateways[0].labels"),
+        ({"gateways": [{"name": "a", "values": [1]}]}, "istio_gateways[0].values"),
+    ],
+)
+def test_what_must_be_a_mapping_and_is_not(istio: dict[str, Any], where: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_inputs(params(istio=istio), [], today=TODAY)
+    assert [(problem.where, problem.rule) for problem in caught.value.problems] == [(where, "type")]
+
+
+class Namespaces:
+    """A cluster that has these namespaces."""
+
+    def __init__(self, **labels: dict[str, str]) -> None:
+        self.labels = labels
+
+    def get(self, _api: str, _kind: str, name: str) -> dict[str, Any] | None:
+        return {"metadata": {"labels": self.labels[name]}} if name in self.labels else None
+
+    def in_parallel(self, function: Any, items: Any) -> list[Any]:
+        return [function(item) for item in items]
+
+
+def test_a_missing_namespace_stops_a_real_run_and_warns_in_check_mode() -> None:
+    both = {"istio-injection": "enabled", "istio.io/rev": "x"}
+    cluster = Namespaces(shop=both)
+    wanted = params(injection_namespaces=["shop", "gone", {"name": "new", "create": True}, "istio-system"])
+    installation, _unused = check_inputs(wanted, [], today=TODAY)
+    with pytest.raises(InputError, match="namespace gone does not exist"):
+        check_namespaces(cluster, wanted, installation, check_mode=False)
+    warnings = check_namespaces(cluster, wanted, installation, check_mode=True)
+    assert len(warnings) == 2
+    assert "both istio-injection and istio.io/rev" in warnings[0]
+    assert "injection_namespaces[1]: namespace gone does not exist" in warnings[1]

@@ -1,0 +1,176 @@
+"""What module resources takes: files, definitions, catalogues, and what it refuses before any request."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import key_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.input import checked
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import Live
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
+    backend as resources,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources.files import read_sources
+
+
+def obj(name="a", kind="ConfigMap", **metadata):
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "n", **metadata}}
+
+
+def problems(call, *arguments, **named):
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **named)
+    return [(problem.where, problem.rule) for problem in caught.value.problems]
+
+
+class TestFiles:
+    def test_files_directories_and_globs_in_a_stable_order(self, tmp_path):
+        for name in ("b.yml", "a.yaml", "c.json", "ignored.txt", "sub/d.yml"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("{}")
+        names = [
+            source["path"].removeprefix(f"{tmp_path}/") for source in read_sources([str(tmp_path)], "src")
+        ]
+        assert names == ["a.yaml", "b.yml", "c.json", "sub/d.yml"]
+        found = read_sources([str(tmp_path / "*.y*ml"), str(tmp_path / "c.json")], "src")
+        assert [source["path"][-6:] for source in found] == ["a.yaml", "/b.yml", "c.json"]
+
+    def test_every_path_that_leads_nowhere_is_named(self, tmp_path):
+        (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
+        (tmp_path / "empty").mkdir()
+        paths = ["/nowhere", f"{tmp_path}/*.none", f"{tmp_path}/binary.yml", f"{tmp_path}/empty"]
+        assert problems(read_sources, paths, "src") == [(f"src[{n}]", "file") for n in range(4)]
+
+    def test_a_file_that_is_too_large_is_not_read(self, tmp_path):
+        (tmp_path / "large.yml").touch()
+        with (tmp_path / "large.yml").open("r+b") as file:
+            file.truncate(100 * 1024 * 1024)
+        assert problems(read_sources, [f"{tmp_path}/large.yml"], "src") == [("src[0]", "file")]
+
+    def test_a_byte_order_mark_is_no_content(self, tmp_path):
+        (tmp_path / "a.yml").write_bytes(b"\xef\xbb\xbfa: 1")
+        assert read_sources([str(tmp_path / "a.yml")], "src")[0]["text"] == "a: 1"
+
+    def test_a_kustomization_is_built(self, tmp_path, monkeypatch):
+        tool = tmp_path / "bin" / "kustomize"
+        tool.parent.mkdir()
+        tool.write_text('#!/bin/sh\n[ "$1" = build ] && echo "built: $2"\n')
+        tool.chmod(0o700)
+        base = tmp_path / "base"
+        base.mkdir()
+        (base / "kustomization.yaml").write_text("resources: []")
+        monkeypatch.setenv("PATH", f"{tool.parent}:/bin:/usr/bin")
+        assert read_sources([str(base)], "src")[0]["text"] == f"built: {base}\n"
+        tool.write_text("#!/bin/sh\necho 'no such resource' >&2; exit 1\n")
+        with pytest.raises(InputError, match="no such resource"):
+            read_sources([str(base)], "src")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(InputError, match="neither kustomize nor kubectl"):
+            read_sources([str(base)], "src")
+
+
+class TestObjects:
+    def test_every_problem_at_once(self):
+        bad = [
+            "text",
+            {"apiVersion": "v1", "kind": "X"},
+            obj(name="../../secrets/x"),
+            obj(name=".."),
+            {"apiVersion": "v1", "kind": "X", "metadata": {"generateName": "a-"}},
+            {"kind": "X", "metadata": {"name": "a"}},
+            obj(namespace="a/b"),
+            obj(labels={"a": True}),
+            obj("twice"),
+            obj("twice"),
+        ]
+        assert problems(checked, bad) == [
+            ("[0]", "object"),
+            ("[1]", "object"),
+            ("[2]", "object-name"),
+            ("[3]", "object-name"),
+            ("[4]", "object-name"),
+            ("[5]", "object"),
+            ("[6]", "object-namespace"),
+            ("[7]", "object"),
+            ("[9]", "duplicate-object"),
+        ]
+
+    def test_string_data_becomes_data_and_wins(self):
+        secret = {**obj(kind="Secret"), "data": {"a": "b2xk", "b": "eA=="}, "stringData": {"a": "new"}}
+        assert checked([secret])[0]["data"] == {"a": "bmV3", "b": "eA=="}
+        assert "stringData" in secret, "the caller's object stays as it is"
+
+    def test_a_namespace_keeps_the_label_that_the_server_sets(self):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}
+        assert checked([namespace])[0]["metadata"]["labels"] == {"kubernetes.io/metadata.name": "a"}
+
+
+def run(**params):
+    defaults = {name: spec.get("default") for name, spec in resources.ARGUMENT_SPEC.items()}
+    return resources.run({**defaults, "host": "http://127.0.0.1:1", "api_key": "x", **params}, Context())
+
+
+class TestRefusedBeforeAnyRequest:
+    """The host does not exist: reaching for it would be another error."""
+
+    def test_nothing_given(self):
+        assert problems(run) == [("definition", "no-input")]
+
+    def test_pruning_without_a_name(self):
+        assert problems(run, definition=obj(), prune=True) == [("mesh_name", "prune")]
+
+    def test_an_absent_catalogue(self):
+        assert problems(run, catalogue={"mesh_name": "a"}, state="absent") == [("state", "state")]
+
+    def test_broken_definitions(self):
+        assert problems(run, definition="a: 1\na: 2") == [("definition:2", "duplicate-key")]
+        assert problems(run, definition=[obj(), "a: [\n"]) == [("definition[1]:2", "yaml")]
+        assert problems(run, definition=7) == [("definition", "object")]
+
+    def test_a_key_of_the_catalogue_in_two_files(self, tmp_path):
+        for name in ("a.yml", "b.yml"):
+            (tmp_path / name).write_text("mesh_name: shop\n")
+        found = problems(run, catalogue_src=[f"{tmp_path}/a.yml", f"{tmp_path}/b.yml"])
+        assert found == [(f"{tmp_path}/b.yml:1", "catalogue")]
+
+    def test_every_problem_of_a_catalogue(self):
+        found = problems(run, catalogue={"mesh_name": "shop", "mesh_servces": [], "mesh_mtls_mode": "strict"})
+        assert len(found) == 2
+
+    def test_left_overs_of_kubectl_get_are_dropped(self):
+        left_over = {**obj(uid="1", resourceVersion="2", creationTimestamp=None), "status": {}}
+        assert resources._stripped(left_over) == obj()
+
+
+LABELS = {"app.kubernetes.io/managed-by": "servicemesh.istio", "app.kubernetes.io/part-of": "shop"}
+
+
+class TestPruning:
+    def live(self, *objects):
+        return Live({key_of(found): found for found in objects})
+
+    def prune(self, live, desired, **options):
+        doomed = resources.to_prune(
+            live, desired, "shop", everything=options.pop("everything", False), **options
+        )
+        return sorted(found["metadata"]["name"] for found in doomed)
+
+    def test_only_our_own_and_only_what_is_not_described(self):
+        live = self.live(
+            obj("kept", labels=LABELS),
+            obj("doomed", labels=LABELS),
+            obj("foreign"),
+            obj("other-mesh", labels={**LABELS, "app.kubernetes.io/part-of": "b"}),
+            obj("servicemesh-release-a", labels=LABELS),
+            obj("servicemesh-canary-a", labels=LABELS),
+            obj("owned", labels=LABELS, ownerReferences=[{}]),
+            obj("held", labels=LABELS),
+        )
+        assert self.prune(live, [obj("kept")], keep=frozenset({"ConfigMap n/held"})) == ["doomed"]
+
+    def test_everything_is_refused_unless_meant(self):
+        live = self.live(obj("one", labels=LABELS), obj("two", labels=LABELS))
+        with pytest.raises(RefusedError, match="would remove all 2 objects of mesh 'shop'"):
+            self.prune(live, [obj("new")])
+        assert self.prune(live, [obj("new")], everything=True) == ["one", "two"]

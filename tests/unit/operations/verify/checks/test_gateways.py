@@ -1,0 +1,351 @@
+"""Gateways: real handshakes with a local server, and the judgement of answers."""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy import handshake as certs
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
+    gateways as verify_gateways,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ..builders import GATEWAY, catalogue, item, pod, service
+
+UPSTREAM = {"x-envoy-upstream-service-time": "2"}
+PEM = serialization.Encoding.PEM
+
+
+class Authority:
+    """A CA for tests, and the leaves it signs."""
+
+    def __init__(self, name: str = "test ca") -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = self._build(self.name, self.key, "", ca=True)
+
+    def leaf(self, host: str, directory: Path, *, expired: bool = False) -> tuple[Path, str]:
+        """A file with key and certificate, and the certificate's PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._build(x509.Name([]), key, host, expired=expired)
+        chain = certificate.public_bytes(PEM).decode()
+        private = key.private_bytes(
+            PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+        path = directory / f"{host}-{expired}.pem"
+        path.write_text(chain + private)
+        return path, chain
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(PEM).decode()
+
+    def _build(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        host: str,
+        *,
+        ca: bool = False,
+        expired: bool = False,
+    ) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.UTC)
+        end = now - datetime.timedelta(hours=1) if expired else now + datetime.timedelta(days=1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=2))
+            .not_valid_after(end)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            # Python 3.13 verifies strictly (VERIFY_X509_STRICT) and wants both identifiers and the key usage.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False), critical=True
+            )
+        )
+        if host:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(host)]), critical=not subject
+            )
+        return builder.sign(self.key, hashes.SHA256())
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Says which host and path it was asked for."""
+
+    def do_GET(self) -> None:
+        body = f"{self.headers['Host']} {self.path}".encode()
+        self.send_response(200)
+        self.send_header("X-Envoy-Upstream-Service-Time", "1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_rest: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def serve(authority: Authority, tmp_path: Path) -> Iterator:
+    """A function that starts a TLS server with a leaf for a host and returns its port and certificate."""
+    servers = []
+
+    def start(host: str, **options: bool) -> tuple[int, str]:
+        path, chain = authority.leaf(host, tmp_path, **options)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_rest: None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server.server_port, chain
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_good_certificate_has_no_fault(serve, authority: Authority) -> None:
+    port, chain = serve("api.example.com")
+    served = certs.handshake("127.0.0.1", port, "api.example.com", ca_pem=authority.pem)
+    assert served.fault == ""
+    assert served.fingerprint == certs.leaf_fingerprint(chain)
+    assert served.not_after
+
+
+def test_a_certificate_for_another_host_is_told(serve, authority: Authority) -> None:
+    port, _rest = serve("other.example.com")
+    served = certs.handshake("127.0.0.1", port, "api.example.com", ca_pem=authority.pem)
+    assert "Hostname mismatch" in served.fault
+    assert not served.untrusted
+
+
+def test_an_expired_certificate_is_told(serve, authority: Authority) -> None:
+    port, chain = serve("api.example.com", expired=True)
+    served = certs.handshake("127.0.0.1", port, "api.example.com", ca_pem=authority.pem)
+    assert "expired" in served.fault
+    assert served.fingerprint == certs.leaf_fingerprint(chain)
+
+
+def test_an_unknown_issuer_is_a_thing_of_its_own(serve) -> None:
+    port, _rest = serve("api.example.com")
+    served = certs.handshake("127.0.0.1", port, "api.example.com", ca_pem=Authority("another ca").pem)
+    assert served.untrusted
+
+
+def test_a_server_without_tls_fails_the_handshake(serve) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        served = certs.handshake("127.0.0.1", server.server_port, "api.example.com")
+        server.shutdown()
+    assert served.fault.startswith("the handshake failed")
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with pytest.raises(certs.UnreachableError):
+        certs.handshake("127.0.0.1", 1, "api.example.com")
+    with pytest.raises(certs.UnreachableError):
+        certs.request("127.0.0.1", 1, "api.example.com", "GET", "/", tls=True)
+
+
+def test_a_request_names_the_host(serve, authority: Authority) -> None:
+    port, _rest = serve("api.example.com")
+    answer = certs.request("127.0.0.1", port, "api.example.com", "GET", "/x", tls=True, ca_pem=authority.pem)
+    assert (answer.status, answer.body) == (200, "api.example.com /x")
+
+
+def test_a_refused_certificate_is_no_answer(serve) -> None:
+    port, _rest = serve("api.example.com")
+    answer = certs.request("127.0.0.1", port, "api.example.com", "GET", "/", tls=True, ca_pem=Authority().pem)
+    assert answer.status == 0
+    assert "certificate" in answer.error.lower()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----"]
+)
+def test_no_certificate_has_no_fingerprint(text: str) -> None:
+    assert len(certs.leaf_fingerprint(text)) in (0, 64)
+    if "BEGIN" not in text:
+        assert certs.leaf_fingerprint(text) == ""
+
+
+MESH = catalogue(
+    service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}]),
+    service(
+        "pay", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/pay", "methods": ["POST"]}]
+    ),
+    mesh_gateways=[GATEWAY],
+)
+GATE = MESH.gateways[0]
+FACTS = verify_gateways.GatewayFacts({"api": "aa"}, trusted=True)
+
+
+def planned(*, unsafe: bool = False) -> list[verify_gateways.GatewayCall]:
+    return verify_gateways.planned_calls(MESH, GATE, unsafe_methods=unsafe)
+
+
+def test_calls_are_the_redirect_and_every_harmless_exposure() -> None:
+    assert [(call.kind, call.method, call.url) for call in planned()] == [
+        ("redirect", "GET", "http://api.example.com/"),
+        ("exposure", "GET", "https://api.example.com/"),
+    ]
+    assert [call.method for call in planned(unsafe=True)] == ["GET", "GET", "POST"]
+
+
+REDIRECT, EXPOSURE = planned()
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "verdict"),
+    [
+        (REDIRECT, Answer(301, {"location": "https://api.example.com/"}, "", 0), "pass"),
+        (REDIRECT, Answer(301, {"location": "http://api.example.com/"}, "", 0), "fail"),
+        (REDIRECT, Answer(301, {"location": "https://evil.example.com/"}, "", 0), "fail"),
+        (REDIRECT, Answer(200, UPSTREAM, "hello", 0), "fail"),
+        (REDIRECT, Answer(0, {}, "", -1, "reset"), "cannot tell"),
+        (EXPOSURE, Answer(200, UPSTREAM, "hello", 0), "pass"),
+        (EXPOSURE, Answer(404, UPSTREAM, "no such page", 0), "pass"),
+        (EXPOSURE, Answer(404, {}, "", 0), "fail"),
+        (EXPOSURE, Answer(503, {}, "", 0), "fail"),
+        (EXPOSURE, Answer(403, UPSTREAM, "RBAC: access denied", 0), "fail"),
+        (EXPOSURE, Answer(503, UPSTREAM, "no healthy upstream", 0), "cannot tell"),
+        (EXPOSURE, Answer(0, {}, "", -1, "reset"), "cannot tell"),
+    ],
+)
+def test_verdict_on_a_gateways_answer(
+    call: verify_gateways.GatewayCall, answer: Answer, verdict: str
+) -> None:
+    assert verify_gateways.judge_gateway_call(call, answer, "from here").verdict == verdict
+
+
+class Channel:
+    """A gateway that answers as it is told."""
+
+    name = "from a test"
+
+    def __init__(self, served: certs.Served | None, answers: Sequence[Answer] = ()) -> None:
+        self.served, self.answers = served, list(answers)
+        self.sent = 0
+
+    def handshake(self, server: object) -> certs.Served:
+        if self.served is None:
+            raise certs.UnreachableError("no route to host")
+        return self.served
+
+    def send(self, calls: Sequence[verify_gateways.GatewayCall]) -> list[Answer]:
+        self.sent += 1
+        return [self.answers.pop(0) for _rest in calls]
+
+
+GOOD = [Answer(301, {"location": "https://api.example.com/"}, "", 0), Answer(200, UPSTREAM, "hi", 0)]
+
+
+def check(*channels: Channel, facts: verify_gateways.GatewayFacts = FACTS) -> tuple[dict[str, str], set[str]]:
+    findings, reached = verify_gateways.check_gateway(GATE, planned(), channels, facts)
+    return {finding.message: finding.verdict for finding in findings}, reached
+
+
+def test_everything_good() -> None:
+    findings, reached = check(Channel(certs.Served("", fingerprint="aa"), GOOD))
+    assert set(findings.values()) == {"pass"}
+    assert reached == {"shop/web"}
+
+
+def test_a_missing_secret_fails_even_while_the_old_certificate_is_served() -> None:
+    facts = verify_gateways.GatewayFacts({"api": None}, trusted=True)
+    findings, _rest = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
+    assert findings["its certificate, Secret istio-system/api, does not exist"] == "fail"
+
+
+def test_another_certificate_than_the_stored_one_fails() -> None:
+    findings, _rest = check(Channel(certs.Served("", fingerprint="bb"), GOOD))
+    assert findings["serves certificate bb, Secret api holds aa"] == "fail"
+
+
+def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
+    served = certs.Served("unable to get local issuer certificate", untrusted=True)
+    for trusted, verdict in ((False, "cannot tell"), (True, "fail")):
+        findings, _rest = check(
+            Channel(served, GOOD), facts=verify_gateways.GatewayFacts({"api": ""}, trusted)
+        )
+        assert verdict in findings.values()
+
+
+def test_the_next_channel_is_taken_when_the_first_does_not_connect() -> None:
+    findings, reached = check(Channel(None), Channel(certs.Served("", fingerprint="aa"), GOOD))
+    assert set(findings.values()) == {"pass"}
+    assert reached == {"shop/web"}
+
+
+def test_no_way_in_proves_nothing() -> None:
+    for channels in ((Channel(None),), ()):
+        findings, reached = check(*channels)
+        assert set(findings.values()) == {"cannot tell"}
+        assert reached == set()
+
+
+def test_an_inconclusive_answer_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_gateways, "PAUSE", 0.0)
+    channel = Channel(certs.Served("", fingerprint="aa"), [GOOD[0], Answer(0, {}, "", -1, "reset"), GOOD[1]])
+    findings, _rest = check(channel)
+    assert set(findings.values()) == {"pass"}
+    assert channel.sent == 2
+
+
+def test_addresses_come_from_services_that_lead_to_the_gateways_pods() -> None:
+    labels = {"istio": "ingressgateway", "app": "gw"}
+    pods = [pod("gw-1", labels)]
+    ports = [{"port": 80}, {"port": 443}]
+    services = [
+        item(
+            "Service",
+            "gw",
+            {
+                "selector": {"app": "gw"},
+                "ports": ports,
+                "clusterIP": "10.0.0.1",
+                "externalIPs": ["192.0.2.9"],
+            },
+        )
+        | {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}]}}},
+        item("Service", "other", {"selector": {"app": "x"}, "ports": ports, "clusterIP": "10.0.0.2"}),
+        item(
+            "Service",
+            "metrics",
+            {"selector": {"app": "gw"}, "ports": [{"port": 15020}], "clusterIP": "10.0.0.3"},
+        ),
+        item("Service", "headless", {"selector": {"app": "gw"}, "ports": ports, "clusterIP": "None"}),
+        item("Service", "manual", {"ports": ports, "clusterIP": "10.0.0.4"}),
+    ]
+    found = verify_gateways.addresses(GATE, pods, services)
+    assert found == ["192.0.2.1", "lb.example.com", "192.0.2.9", "10.0.0.1"]
+    assert verify_gateways.addresses(GATE, [], services) == []
+
+
+def test_a_wildcard_host_is_tried_with_a_name_below_it() -> None:
+    assert verify_gateways.concrete_host("*.example.com") == "servicemesh-verify.example.com"
+    assert verify_gateways.concrete_host("api.example.com") == "api.example.com"

@@ -1,0 +1,220 @@
+"""Probes on a cluster in memory: what is created, waited for, and always removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio import probe
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
+    probes as verify_probes,
+)
+
+WEB, API = Identity("shop", "web"), Identity("shop", "api")
+OUTSIDE = Identity("shop", "outside", meshed=False)
+
+
+class Cluster:
+    """Pods become what ``phases`` says for their account; others are ready at once."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.status: dict[str, dict[str, Any]] = {}
+        self.refuse: dict[str, str] = {}
+        self.deletion_error = ""
+        self.output = ""
+        self.commands: list[list[str]] = []
+
+    def create(self, obj: dict[str, Any]) -> dict[str, Any]:
+        account = obj["spec"].get("serviceAccountName", "")
+        reason = self.refuse.get(account) or self.refuse.get(obj["kind"], "")
+        if reason:
+            raise ApiError(reason, status=403)
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        stored = {**obj, "status": self.status.get(account, ready)}
+        stored["metadata"] = {**obj["metadata"], "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        self.objects[obj["kind"], obj["metadata"]["name"]] = stored
+        return stored
+
+    def list(
+        self, api_version: str, kind: str, namespace: str | None = None, *, label_selector: str = ""
+    ) -> SimpleNamespace:
+        key, _sep, value = label_selector.partition("=")
+        items = [
+            item
+            for (found, _name), item in self.objects.items()
+            if found == kind and item["metadata"]["labels"].get(key) == value
+        ]
+        return SimpleNamespace(items=items)
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+        if self.deletion_error:
+            raise ApiError(self.deletion_error)
+        return self.objects.pop((kind, name), None) is not None
+
+    def exec(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = 30.0
+    ) -> SimpleNamespace:
+        self.commands.append(list(command))
+        return SimpleNamespace(stdout=self.output.replace("MARK", command[4]), stderr="", returncode=0)
+
+    def in_parallel(self, function: Any, items: Sequence[Any]) -> list[Any]:
+        return [function(item) for item in items]
+
+    @property
+    def kinds(self) -> list[str]:
+        return sorted(kind for kind, _name in self.objects)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def probes(cluster: Any, warnings: list[str] | None = None, **more: Any) -> verify_probes.Probes:
+    options = {
+        "image": "curl:1",
+        "lifetime": 90,
+        "start_timeout": 0.05,
+        "warn": (warnings if warnings is not None else []).append,
+    }
+    return verify_probes.Probes(cluster, **{**options, **more})
+
+
+def test_one_pod_per_identity_and_one_sidecar_per_namespace(cluster: Cluster) -> None:
+    with probes(cluster) as running:
+        running.start([WEB, API, OUTSIDE])
+        running.wait()
+        assert cluster.kinds == ["Pod", "Pod", "Pod", "Sidecar"]
+        sidecar = next(item for (kind, _name), item in cluster.objects.items() if kind == "Sidecar")
+        assert len(sidecar["metadata"]["ownerReferences"]) == 2
+        assert running.trouble == {}
+    assert cluster.kinds == []
+
+
+def test_probes_outside_need_no_sidecar(cluster: Cluster) -> None:
+    with probes(cluster) as running:
+        running.start([OUTSIDE])
+        assert cluster.kinds == ["Pod"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_they_are_removed_whatever_happens(cluster: Cluster, error: type[BaseException]) -> None:
+    with pytest.raises(error), probes(cluster) as running:
+        running.start([WEB])
+        raise error
+    assert cluster.kinds == []
+
+
+def test_a_refused_pod_is_trouble_of_one_identity(cluster: Cluster) -> None:
+    cluster.refuse = {"api": "exceeded quota: pods=10"}
+    with probes(cluster) as running:
+        running.start([WEB, API])
+        running.wait()
+        assert set(running.trouble) == {API}
+        assert "exceeded quota" in running.trouble[API]
+        with pytest.raises(ApiError, match="exceeded quota"):
+            running.send(API, [HttpCall("GET", "http://x/")], 1)
+
+
+def test_a_refused_sidecar_is_trouble_of_every_meshed_probe(cluster: Cluster) -> None:
+    cluster.refuse = {"Sidecar": "sidecars is forbidden"}
+    with probes(cluster) as running:
+        running.start([WEB, OUTSIDE])
+        running.wait()
+        assert set(running.trouble) == {WEB}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"phase": "Failed", "reason": "DeadlineExceeded"}, "DeadlineExceeded"),
+        ({"phase": "Pending"}, "not ready after 0 s: starting"),
+        (
+            {
+                "phase": "Pending",
+                "containerStatuses": [
+                    {
+                        "name": "probe",
+                        "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}},
+                    }
+                ],
+            },
+            "probe: ErrImagePull no such image",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}],
+            },
+            "not scheduled: 0/1 nodes",
+        ),
+    ],
+)
+def test_a_probe_that_does_not_start_is_told_and_bounded(
+    cluster: Cluster, status: dict[str, Any], words: str
+) -> None:
+    cluster.status = {"web": status}
+    with probes(cluster) as running:
+        running.start([WEB])
+        running.wait()
+        assert words in running.trouble[WEB]
+
+
+def test_a_stopped_run_removes_its_probes(cluster: Cluster) -> None:
+    cluster.status = {"web": {"phase": "Pending"}}
+    with (
+        pytest.raises(MeshError, match="stopped"),
+        probes(cluster, stop=lambda: True, start_timeout=60) as running,
+    ):
+        running.start([WEB])
+        running.wait()
+    assert cluster.kinds == []
+
+
+def test_leftovers_of_dead_runs_are_swept_and_others_stay(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_probes.time, "time", lambda: 1767225600.0 + 10)  # 10 s after they were created
+    with probes(cluster) as dead, probes(cluster) as alive, probes(cluster) as running:
+        dead.start([WEB])
+        alive.start([API])
+        for item in cluster.objects.values():
+            mine = item["metadata"]["labels"][probe.RUN_LABEL] == dead._run
+            item["metadata"]["annotations"][probe.RUNNER_ANNOTATION] = "dead" if mine else "alive"
+        monkeypatch.setattr(verify_probes, "runner_alive", {"dead": False, "alive": True}.get)
+        assert running.sweep(["shop"]) == 2
+        assert len(cluster.objects) == 2
+
+
+def test_what_cannot_be_removed_is_a_warning_and_not_an_error(cluster: Cluster) -> None:
+    warnings: list[str] = []
+    cluster.deletion_error = "forbidden"
+    with probes(cluster, warnings) as running:
+        running.start([OUTSIDE])
+    assert any("could not be deleted: forbidden" in warning for warning in warnings)
+
+
+def test_an_image_without_curl_is_one_clear_error(cluster: Cluster) -> None:
+    cluster.output = "MARK call 0\nsh: curl: not found\nMARK exit 127\n"
+    with probes(cluster) as running:
+        running.start([WEB])
+        running.wait()
+        with pytest.raises(ApiError, match="has no curl"):
+            running.send(WEB, [HttpCall("GET", "http://x/")], 1)
+
+
+def test_answers_come_back_in_order(cluster: Cluster) -> None:
+    first = "MARK call 0\nHTTP/1.1 200 OK\n\na\nMARK exit 0\n"
+    cluster.output = f"{first}MARK call 1\nHTTP/1.1 403 Forbidden\n\nb\nMARK exit 0\n"
+    with probes(cluster) as running:
+        running.start([WEB])
+        running.wait()
+        answers = running.send(WEB, [HttpCall("GET", "http://x/"), HttpCall("GET", "http://y/")], 1)
+        running.send(WEB, [HttpCall("GET", "http://x/"), HttpCall("GET", "http://y/")], 1)
+    assert [(answer.status, answer.body) for answer in answers] == [(200, "a"), (403, "b")]
+    assert cluster.commands[0][4] != cluster.commands[1][4]  # a new mark for every call
