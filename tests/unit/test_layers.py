@@ -1,11 +1,13 @@
 """Dependencies point one way; the imports are read, not trusted.
 
-playbooks -> roles -> plugins -> operations -> (model, istio, kube); istio -> kube. All use `errors.py`.
+playbooks -> roles -> plugins -> operations -> istio -> (model, kube), and inside a layer its packages along
+MAY_IMPORT_PACKAGE. All use the small modules that lie beside the layers: errors, labels, object_id, verdicts.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +18,62 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.servicemesh.istio"
 OURS = f"{PACKAGE}.plugins"
 
-# layer -> layers that it may import (itself always)
-MAY_IMPORT = {
+BASICS = {"errors", "labels", "object_id", "verdicts"}
+# layer -> layers that it may import (itself and BASICS always)
+MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "model": {"errors"},
-    "kube": {"errors"},
-    "istio": {"errors", "kube"},
-    "operations": {"errors", "model", "kube", "istio"},
-    "run": {"errors", "operations", "kube"},
-    "plugin_utils": {"errors", "operations", "kube", "run"},
+    "labels": set(),
+    "object_id": set(),
+    "verdicts": set(),
+    "model": set(),
+    "kube": set(),
+    "istio": {"kube", "model"},
+    "context": {"kube"},
+    "operations": {"context", "model", "kube", "istio"},
+    "run": {"context", "kube"},
+    "plugin_utils": {"context", "kube", "run"},
     "doc_fragments": set(),
-    "modules": {"errors", "operations", "run", "doc_fragments"},
-    "action": {"errors", "operations", "run", "plugin_utils"},
-    "filter": {"errors", "model", "plugin_utils"},
-    "lookup": {"errors", "model", "plugin_utils"},
-    "test": {"errors", "model", "plugin_utils"},
+    "modules": {"operations", "run", "doc_fragments"},
+    "action": {"operations", "run", "plugin_utils"},
+    "filter": {"model", "plugin_utils"},
 }
-PURE = {"errors", "model"}
+# layer -> its packages (or single files) -> those beside them that they may import. Each has to be named.
+MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
+    "model": {
+        "addons": set(),
+        "catalogue": set(),
+        "certificates": set(),
+        "objects": {"catalogue"},
+        "rollout": {"catalogue", "objects"},
+        "versions": set(),
+    },
+    "istio": {
+        "injection": {"workloads"},
+        "installation": set(),
+        "istiod": {"proxy", "syncz"},
+        "metrics": set(),
+        "probe": set(),
+        "probe_runner": {"probe"},
+        "proxy": {"probe", "workloads"},
+        "syncz": set(),
+        "workloads": set(),
+    },
+    "operations": {
+        "addons": {"apply"},
+        "apply": set(),
+        "canary": set(),
+        "certificates": set(),
+        "control_plane": set(),
+        "diagnose": {"verify"},
+        "injection": set(),
+        "mesh": {"apply", "propagation"},
+        "preflight": {"control_plane"},
+        "propagation": set(),
+        "resources": {"apply", "mesh"},
+        "verify": set(),
+    },
+}
+PURE = {*BASICS, "model"}
 NO_INPUT_OR_OUTPUT = {
     "ansible", "http", "kubernetes", "logging", "os", "random", "requests", "secrets", "select", "shutil",
     "socket", "subprocess", "tempfile", "threading", "time", "urllib.request", "urllib3",
@@ -47,15 +88,25 @@ def layer(parts: tuple[str, ...]) -> str:
     """The layer of a dotted path below plugins/: ('module_utils', 'kube', 'client') is in `kube`."""
     if parts[0] != "module_utils":
         return parts[0]
-    name = parts[1] if len(parts) > 1 else ""
+    name = parts[1].removesuffix(".py") if len(parts) > 1 else ""
     return name if name in MAY_IMPORT else "run"
 
 
-def imports(path: Path) -> set[str]:
-    """Absolute names of what a file imports, at its top, in functions and for type checks alike."""
+def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
+    """Absolute names of what a file imports, at its top, in functions and for type checks alike.
+
+    :param at_run_time: leave out what stands under ``if TYPE_CHECKING``.
+    """
     package = (OURS, *path.relative_to(PLUGINS).parts[:-1])
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if at_run_time:
+        tree.body = [
+            node
+            for node in tree.body
+            if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -78,13 +129,76 @@ def test_every_layer_has_files() -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PLUGINS)))
 def test_imports_point_down(path: Path) -> None:
-    allowed = {own_layer(path), *MAY_IMPORT[own_layer(path)]}
+    allowed = {own_layer(path), *MAY_IMPORT[own_layer(path)], *BASICS}
     for name in imports(path):
         if name.startswith(f"{OURS}."):
             target = layer(tuple(name.removeprefix(f"{OURS}.").split(".")))
             assert target in allowed, f"{own_layer(path)} must not import {target}: {name}"
         else:
             assert not name.startswith(PACKAGE), f"{name} is outside plugins"
+
+
+def package(parts: tuple[str, ...]) -> str:
+    """The room inside a layer: ('module_utils', 'model', 'rollout', 'gates') is `rollout`."""
+    return parts[2].removesuffix(".py") if len(parts) > 2 else ""
+
+
+def packages() -> Iterator[tuple[str, str]]:
+    """Every layer that is divided, with each package in it."""
+    for name in MAY_IMPORT_PACKAGE:
+        for found in sorted(
+            {package(path.relative_to(PLUGINS).parts) for path in sources() if own_layer(path) == name}
+        ):
+            yield name, found
+
+
+def test_every_package_is_named() -> None:
+    """A room that nobody has drawn a wall for would have none."""
+    assert {(layer, name) for layer, rooms in MAY_IMPORT_PACKAGE.items() for name in rooms} == set(packages())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sources() if own_layer(path) in MAY_IMPORT_PACKAGE],
+    ids=lambda path: str(path.relative_to(PLUGINS)),
+)
+def test_packages_keep_to_their_walls(path: Path) -> None:
+    inside = own_layer(path)
+    own = package(path.relative_to(PLUGINS).parts)
+    allowed = {own, *MAY_IMPORT_PACKAGE[inside][own]}
+    for name in imports(path):
+        parts = tuple(name.removeprefix(f"{OURS}.").split("."))
+        if name.startswith(f"{OURS}.") and layer(parts) == inside:
+            assert package(parts) in allowed, (
+                f"{inside}/{own} must not import {inside}/{package(parts)}: {name}"
+            )
+
+
+@pytest.mark.parametrize("rooms", MAY_IMPORT_PACKAGE.values(), ids=MAY_IMPORT_PACKAGE)
+def test_no_circle_of_packages_is_allowed(rooms: dict[str, set[str]]) -> None:
+    """The table itself must have a lowest room, again and again, until it is empty."""
+    open_rooms = dict(rooms)
+    while open_rooms:
+        lowest = [name for name, below in open_rooms.items() if not below & set(open_rooms)]
+        assert lowest, f"these import each other in a circle: {sorted(open_rooms)}"
+        for name in lowest:
+            del open_rooms[name]
+
+
+def test_no_circle_of_files() -> None:
+    """Inside a package, too, imports have a direction (those for type checks alone do not run)."""
+    files = {".".join((OURS, *path.relative_to(PLUGINS).with_suffix("").parts)): path for path in sources()}
+    needs = {}
+    for name, path in files.items():
+        used = {
+            found if found in files else found.rpartition(".")[0] for found in imports(path, at_run_time=True)
+        }
+        needs[name] = (used & set(files)) - {name}
+    while needs:
+        lowest = [name for name, below in needs.items() if not below & set(needs)]
+        assert lowest, f"these import each other in a circle: {sorted(needs)}"
+        for name in lowest:
+            del needs[name]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +215,7 @@ def test_the_model_is_pure(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in sources() if own_layer(path) in {"kube", "model"}],
+    [path for path in sources() if own_layer(path) in {*BASICS, "kube", "model"}],
     ids=lambda path: str(path.relative_to(PLUGINS)),
 )
 def test_only_upper_layers_know_of_ansible(path: Path) -> None:
@@ -124,6 +238,19 @@ def test_module_utils_can_be_shipped() -> None:
     for path in sources():
         if path.is_relative_to(PLUGINS / "module_utils"):
             assert "importlib.import_module" not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_every_init_is_empty() -> None:
+    """What an `__init__.py` imports travels in the payload of every module below it."""
+    assert [path for path in PLUGINS.rglob("__init__.py") if path.read_text()] == []
+
+
+def test_tests_import_their_helpers_relatively() -> None:
+    """pytest's `pythonpath` (pyproject.toml) finds the collection; a second way would be a second truth."""
+    spelled = "sys" + ".path"
+    assert [
+        path for path in (ROOT / "tests").rglob("*.py") if spelled in path.read_text(encoding="utf-8")
+    ] == []
 
 
 def test_playbooks_hold_plays_and_roles_only() -> None:

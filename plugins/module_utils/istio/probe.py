@@ -17,6 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..labels import COLLECTION, MANAGED_BY_LABEL
+
 COMPONENT_LABEL = "app.kubernetes.io/component"
 COMPONENT = "verify-probe"
 RUN_LABEL = "servicemesh.istio/probe"
@@ -115,7 +117,7 @@ def pod(
             "namespace": identity.namespace,
             "labels": {
                 COMPONENT_LABEL: COMPONENT,
-                "app.kubernetes.io/managed-by": "servicemesh.istio",
+                MANAGED_BY_LABEL: COLLECTION,
                 RUN_LABEL: run,
                 "sidecar.istio.io/inject": "true" if identity.meshed else "false",
             },
@@ -176,7 +178,7 @@ def sidecar(
             "namespace": namespace,
             "labels": {
                 COMPONENT_LABEL: COMPONENT,
-                "app.kubernetes.io/managed-by": "servicemesh.istio",
+                MANAGED_BY_LABEL: COLLECTION,
                 RUN_LABEL: run,
             },
             "annotations": {RUNNER_ANNOTATION: runner},

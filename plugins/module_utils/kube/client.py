@@ -16,15 +16,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ApiError, MeshError
+from ..labels import FIELD_MANAGER
+from ..object_id import object_id
 from .discovery import Discovery, Resource
 from .execution import ExecResult, execute
-from .objects import covers, is_untouched, object_id
+from .objects import covers, is_untouched
 from .transport import Response, Transport
 
 if TYPE_CHECKING:
     from .options import ConnectionOptions
 
-FIELD_MANAGER = "servicemesh.istio"
 PAGE = 500
 _PATCH_TYPES = {
     "merge": "application/merge-patch+json",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError
+from ..labels import COLLECTION
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -213,7 +214,7 @@ def _cache_file(transport: Transport) -> Path | None:
         [transport.host, transport.options.impersonate_user, list(transport.options.impersonate_groups)]
     ).encode()
     digest = hashlib.sha256(identity + authority).hexdigest()[:32]
-    return base / "servicemesh.istio" / f"discovery-{digest}.json"
+    return base / COLLECTION / f"discovery-{digest}.json"
 
 
 def _read_cache(path: Path | None) -> dict[str, Any]:

@@ -23,12 +23,6 @@ def key_of(obj: Mapping[str, Any]) -> Key:
     )
 
 
-def object_id(obj: Mapping[str, Any]) -> str:
-    """``Kind namespace/name``, or ``Kind name`` for cluster-scoped objects: how people read it."""
-    _unused, kind, namespace, name = key_of(obj)
-    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-
-
 def is_untouched(obj: Mapping[str, Any]) -> bool:
     """Whether every recorded write of an object happened in the second of its creation."""
     metadata = obj.get("metadata") or {}

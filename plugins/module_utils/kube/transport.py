@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from ..errors import ApiError
+from ..labels import COLLECTION
 from . import config
 from .failures import from_answer, is_untrusted, no_answer
 from .keydir import KeyDirectory
@@ -147,7 +148,7 @@ class Transport:
         """One request with retries. See ``KubeClient.request``."""
         url = self.host + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"Accept": accept, "User-Agent": "servicemesh.istio", "Accept-Encoding": "gzip"}
+        headers = {"Accept": accept, "User-Agent": COLLECTION, "Accept-Encoding": "gzip"}
         if payload is not None:
             headers["Content-Type"] = content_type
         headers.update(extra_headers or {})

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import Problem, nearest
+from ..labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 
-PART_OF_LABEL = "app.kubernetes.io/part-of"
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF = "servicemesh-addons"
-MANAGED_BY = "servicemesh.istio"
 ADDON_LABEL = "servicemesh.istio/addon"
 # samples/addons of the Istio release.
 RELEASE_ADDONS = ("grafana", "jaeger", "kiali", "loki", "prometheus")
@@ -83,7 +81,7 @@ def prepared(
         metadata["labels"] = {
             **(metadata.get("labels") or {}),
             PART_OF_LABEL: PART_OF,
-            MANAGED_BY_LABEL: MANAGED_BY,
+            MANAGED_BY_LABEL: COLLECTION,
             ADDON_LABEL: addon,
         }
         for container in _containers(obj):

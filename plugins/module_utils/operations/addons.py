@@ -14,7 +14,8 @@ from ..errors import InputError, Problem
 from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient, connect
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, PART_OF_LABEL, all_images, prepared
+from ..labels import PART_OF_LABEL
+from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
 from .apply.engine import Wait, apply_objects
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {

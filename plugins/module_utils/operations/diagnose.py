@@ -21,11 +21,13 @@ from ..model.catalogue.edges import decide, service_edges
 from ..model.catalogue.mesh import Catalogue
 from ..model.catalogue.parse import parse_catalogue
 from ..model.catalogue.services import Port, Service
-from .verify.checks.injection import check_pods, check_policies_held
+from ..verdicts import FAIL
+from .verify.checks.injection import check_pods
 from .verify.checks.mtls import Held, check_listeners
 from .verify.checks.policies import check_policies
+from .verify.checks.sync import check_policies_held
 from .verify.dumps import Dump, read_proxies
-from .verify.findings import FAIL, Finding, failed, passed, unknown, worst
+from .verify.findings import Finding, failed, passed, unknown, worst
 from .verify.inventory import Inventory, gather
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import object_id
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import mesh_resources
+from ansible_collections.servicemesh.istio.plugins.module_utils.object_id import object_id
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ...unit.support.catalogues import catalogues

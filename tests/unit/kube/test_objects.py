@@ -8,8 +8,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects imp
     covers,
     is_untouched,
     key_of,
-    object_id,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.object_id import object_id
 
 
 def test_identity():

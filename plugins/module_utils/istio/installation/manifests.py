@@ -92,11 +92,3 @@ def _text(dumper: Any, value: str) -> Any:
     if "\n" not in plain:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value)
     return dumper.represent_scalar("tag:yaml.org,2002:str", plain, style="|")
-
-
-def object_id(obj: Mapping[str, Any]) -> str:
-    """``Kind namespace/name``, or ``Kind name`` for cluster-scoped objects."""
-    metadata = obj.get("metadata") or {}
-    namespace = metadata.get("namespace")
-    name = metadata.get("name", "")
-    return f"{obj.get('kind', '')} {namespace}/{name}" if namespace else f"{obj.get('kind', '')} {name}"

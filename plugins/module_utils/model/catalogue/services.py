@@ -40,7 +40,7 @@ class Version:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Retries:
     """``conditions`` hold Envoy's retry_on words. Unless ``non_idempotent``, methods that are not idempotent
-    are retried only when the request cannot have reached the service (see ``routes.py``)."""
+    are retried only when the request cannot have reached the service (see ``virtual_service_delegates``)."""
 
     attempts: int
     per_try_timeout: str | None

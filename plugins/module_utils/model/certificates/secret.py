@@ -12,15 +12,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from .credentials import ISSUE, Credential, renewal_due
 from .x509 import Facts, Fault, UnreadableError, check_pair, facts_of, issued_by, read_chain
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-PART_OF_LABEL = "app.kubernetes.io/part-of"
-MANAGER = "servicemesh.istio"
 TLS_TYPE = "kubernetes.io/tls"
 CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY = "tls.crt", "tls.key", "ca.crt"
 # istiod prefers these to tls.crt and tls.key (pilot/pkg/credentials/kube/secrets.go): with them in the
@@ -66,7 +64,7 @@ def foreign_owner(secret: Mapping[str, Any], mesh: str) -> str:
     owners = [f"{owner.get('kind')} {owner.get('name')}" for owner in metadata.get("ownerReferences") or ()]
     if owners:
         return f"it belongs to {', '.join(owners)}"
-    if labels.get(MANAGED_BY_LABEL) != MANAGER:
+    if labels.get(MANAGED_BY_LABEL) != COLLECTION:
         by = labels.get(MANAGED_BY_LABEL)
         return f"it is managed by {by}" if by else "somebody else created it"
     if labels.get(PART_OF_LABEL, mesh) != mesh:
@@ -178,7 +176,7 @@ def secret_object(
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,
-        "labels": {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: mesh},
+        "labels": {MANAGED_BY_LABEL: COLLECTION, PART_OF_LABEL: mesh},
     }
     if resource_version:
         metadata["resourceVersion"] = resource_version

@@ -9,9 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-PART_OF_LABEL = "app.kubernetes.io/part-of"
-MANAGER = "servicemesh.istio"
+from ...labels import ownership_labels
 
 API_VERSIONS = {
     "ServiceEntry": "networking.istio.io/v1",
@@ -28,11 +26,6 @@ API_VERSIONS = {
 """The kinds that a catalogue renders to, in the order in which a reader meets them."""
 
 Obj = dict[str, Any]
-
-
-def ownership_labels(mesh_name: str) -> dict[str, str]:
-    """The labels by which a mesh finds, lists and prunes its own objects."""
-    return {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: mesh_name}
 
 
 def build(kind: str, name: str, namespace: str, mesh_name: str, spec: Mapping[str, Any]) -> Obj:
@@ -54,12 +47,6 @@ def _compact_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return compact(value)
     return [_compact_value(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def object_id(obj: Mapping[str, Any]) -> str:
-    """``Kind namespace/name``, as results and messages spell it."""
-    metadata = obj["metadata"]
-    return f"{obj['kind']} {metadata['namespace']}/{metadata['name']}"
 
 
 def slug(host: str) -> str:

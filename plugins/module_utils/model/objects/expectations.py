@@ -13,9 +13,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...object_id import object_id
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
-from .base import Obj, object_id
+from .base import Obj
 from .peer_authentications import port_mode
 from .virtual_service_delegates import SPLIT, routes_name
 from .virtual_service_roots import gateway_root_name

@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...labels import ownership_labels
 from ..catalogue.consistency import server_for
 from ..catalogue.mesh import Catalogue, Gateway, RateLimitService
 from ..catalogue.readers.service import GLOBAL_UNITS
 from ..catalogue.services import Exposure, RateLimit, Service
 from ..catalogue.values import proto_duration, seconds
-from .base import Obj, build, ownership_labels
+from .base import Obj, build
 from .virtual_service_delegates import http_routes
 
 PRIORITY = 10  # relative operations without a priority are reported by the analyzers (IST0151)

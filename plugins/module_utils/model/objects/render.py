@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...object_id import object_id
 from ..catalogue.mesh import Catalogue
 from ..catalogue.parse import parse_catalogue
 from ..catalogue.reader import Problems
 from .authorization_policies import authorization_objects
-from .base import API_VERSIONS, Obj, object_id
+from .base import API_VERSIONS, Obj
 from .destination_rules import destination_rule_objects
 from .egress import egress_objects
 from .gateways import gateway_objects

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The delegate VirtualService ``<service>-routes``: the only place where a service's traffic is decided.
 
-Roots (``roots.py``) match hosts and paths and hand over to it, so one write moves the split for every caller,
-sidecar and gateway alike. Its routes are, in order: the fault test, special routes, variants, the split.
+Roots (``virtual_service_roots``) match hosts and paths and hand over to it, so one write moves the split for
+every caller, sidecar and gateway alike. Its routes are, in order: the fault test, special routes, variants,
+the split.
 
 Retries and mirroring repeat a request. A method that changes something is repeated only when that is asked
 for, so one route becomes up to three, told apart by method (RFC 9110, section 9.2).
@@ -16,10 +17,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from ...labels import FENCE_ANNOTATION
 from ..catalogue.mesh import Catalogue
 from ..catalogue.readers.traffic import SAFE_CONDITIONS
 from ..catalogue.services import Condition, Cors, Fault, Mirror, Retries, Service
-from ..rollout.record import FENCE_ANNOTATION
 from .base import Obj, build, compact, plain_number
 
 SPLIT = "split"

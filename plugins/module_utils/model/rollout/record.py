@@ -16,11 +16,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import MeshError
+from ...labels import ownership_labels
 
 SCHEMA = 1
 RECORD_KEY = "record"
-MANAGED_BY = "servicemesh.istio"
-FENCE_ANNOTATION = "servicemesh.istio/fence"
 
 
 class RecordError(MeshError):
@@ -73,11 +72,6 @@ def journal_name(service: str) -> str:
     return f"servicemesh-canary-{service}"
 
 
-def owner_labels(mesh_name: str) -> dict[str, str]:
-    """Labels of every object that a rollout creates."""
-    return {"app.kubernetes.io/managed-by": MANAGED_BY, "app.kubernetes.io/part-of": mesh_name}
-
-
 def release_object(record: ReleaseRecord, *, service: str, namespace: str, mesh_name: str) -> dict[str, Any]:
     """The ConfigMap of a record."""
     return {
@@ -86,7 +80,7 @@ def release_object(record: ReleaseRecord, *, service: str, namespace: str, mesh_
         "metadata": {
             "name": release_name(service),
             "namespace": namespace,
-            "labels": owner_labels(mesh_name),
+            "labels": ownership_labels(mesh_name),
         },
         "data": {RECORD_KEY: record.as_json()},
     }

@@ -15,12 +15,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...errors import RefusedError
+from ...labels import FENCE_ANNOTATION
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from ..objects.base import Obj
 from ..objects.virtual_service_delegates import SPLIT, routes_name
 from ..objects.weights import initial_weights
-from .record import FENCE_ANNOTATION
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError
-from ...kube.client import FIELD_MANAGER
+from ...labels import FIELD_MANAGER
 from .execute import Barrier, Execution, Held, with_progress
 from .input import checked, with_scope
 from .live import Kind, Live, read_live

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, Problem
-from ...kube.objects import Key, key_of, object_id
+from ...kube.objects import Key, key_of
+from ...object_id import object_id
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient

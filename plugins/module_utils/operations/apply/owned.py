@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import RefusedError
-from ...model.objects.base import API_VERSIONS, ownership_labels
+from ...labels import ownership_labels
+from ...model.objects.base import API_VERSIONS
 from .engine import Options, Wait
 from .live import Live
 

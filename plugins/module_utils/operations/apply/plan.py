@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, ConflictError, MeshError
 from ...kube.additions import Additions, hand_additions
-from ...kube.client import FIELD_MANAGER
 from ...kube.comparison import content, ownership
-from ...kube.objects import object_id
-from ...kube.owners import HAND_TOOLS
+from ...kube.hand_edits import changed_by_hand
 from ...kube.ownership import proves_unchanged
+from ...labels import FIELD_MANAGER
+from ...object_id import object_id
 from .input import checked, definition_of, with_scope
 from .live import Live, read_live
 
@@ -203,20 +202,6 @@ def apply_item(
             raise
         item.taken_back_from = error.manager
         return client.apply_told(body, field_manager=field_manager, force=True, dry_run=dry_run)
-
-
-def changed_by_hand(before: Mapping[str, Any] | None, error: ConflictError, field_manager: str) -> bool:
-    """Whether the object is ours, and everybody who is in the way is a person's tool, or ourselves by another
-    operation than server-side apply."""
-    entries = ((before or {}).get("metadata") or {}).get("managedFields") or ()
-    ours = any(
-        entry.get("manager") == field_manager and entry.get("operation") == "Apply" for entry in entries
-    )
-    managers = error.manager.split(", ")
-    return ours and all(
-        manager == field_manager or any(fnmatch.fnmatchcase(manager.lower(), tool) for tool in HAND_TOOLS)
-        for manager in managers
-    )
 
 
 def _cannot_be_asked(item: Item, live: Live, new_namespaces: set[str]) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MeshError, Problem
-from ...kube.objects import object_id
 from ...kube.wait import rollout_status, wait_until
+from ...object_id import object_id
 from .plan import get_live
 
 if TYPE_CHECKING:

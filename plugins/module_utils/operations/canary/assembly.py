@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MeshError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
+from ...kube.clock import Clock, SystemClock
 from ...model.catalogue.services import Condition, Mirror, Service, StringMatch, Variant
 from ...model.objects.virtual_service_delegates import routes_name, routes_object
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
@@ -28,8 +29,8 @@ from .lease import Lease
 from .metrics import Meter
 from .options import Wishes
 from .proof import ProxyProver
-from .protocols import Clock, SystemClock
-from .routes import ForeignRoutes, OwnRoutes, Records, Shape
+from .records import Records
+from .routes import ForeignRoutes, OwnRoutes, Shape
 from .run import Run, Settings
 from .scaling import WorkloadScaler
 

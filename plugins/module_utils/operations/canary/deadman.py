@@ -15,7 +15,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...model.rollout.record import FENCE_ANNOTATION, journal_name, owner_labels
+from ...labels import FENCE_ANNOTATION
+from ...labels import ownership_labels as owner_labels
+from ...model.rollout.record import journal_name
 from . import deadman_script
 from .protocols import Objects
 from .routes import ISTIO_API

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...kube.client import connect
+from ...kube.clock import SystemClock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.virtual_service_delegates import routes_name
@@ -17,7 +18,6 @@ from ...model.rollout.record import read_record, release_name
 from ...model.rollout.split import Split
 from .journal import Journal
 from .lease import Lease
-from .protocols import SystemClock
 from .routes import ISTIO_API
 
 if TYPE_CHECKING:

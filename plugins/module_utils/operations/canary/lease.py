@@ -13,8 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ApiError, RefusedError
-from ...model.rollout.record import journal_name, owner_labels
-from .protocols import Clock, FencedError, Objects, seconds_of, timestamp
+from ...kube.clock import Clock, seconds_of, timestamp
+from ...labels import ownership_labels as owner_labels
+from ...model.rollout.record import journal_name
+from .protocols import FencedError, Objects
 
 API = "coordination.k8s.io/v1"
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ...istio.metrics import MetricsError, RawSeries
+from ...kube.clock import Clock
 from ...model.rollout.counters import Labels, Ledger, Sample, label_of
 from ...model.rollout.gates import QueryGate, ShareGate
 from ...model.rollout.requests import (
@@ -22,7 +23,6 @@ from ...model.rollout.requests import (
     merged,
     quantile,
 )
-from .protocols import Clock
 
 
 class Series(Protocol):

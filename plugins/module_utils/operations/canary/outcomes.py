@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from ...kube.clock import timestamp
 from ...model.rollout.evidence import evidence_of, sha256_of
 from ...model.rollout.record import ReleaseRecord
 from .phase import count_the_end, prove, write_and_prove
-from .protocols import timestamp
 from .run import RollbackNeeded, Run
 
 

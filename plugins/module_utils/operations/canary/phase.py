@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...kube.clock import timestamp
 from ...model.rollout import statistics
 from ...model.rollout.gates import Judgement, Verdict, harm_level, judge_query, judge_share, worst
 from ...model.rollout.phases import Phase
 from ...model.rollout.statistics import Counts
 from .metrics import Look
-from .protocols import Proof, timestamp
+from .protocols import Proof
 from .routes import Shape
 from .run import HoldNeeded, RestartNeeded, RollbackNeeded, Run
 

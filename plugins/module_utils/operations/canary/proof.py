@@ -15,7 +15,9 @@ from ...istio.proxy.admin import LISTENERS, ROUTES, admin_get, config_dump
 from ...istio.proxy.listeners import inbound_ports, serving_port
 from ...istio.proxy.routes import parse_cluster_name, virtual_hosts
 from ...istio.proxy.running import RunningProxy, running_proxies, sample
-from .protocols import Clock, Proof
+from ...kube.clock import Clock
+from ...verdicts import CANNOT_TELL
+from .protocols import Proof
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -110,17 +112,17 @@ class ProxyProver:
                     [proxy for proxy in asked if str(proxy) not in held], wanted
                 )
             except MeshError as error:
-                return Proof("cannot tell", self._clock.monotonic() - began, 0, str(error))
+                return Proof(CANNOT_TELL, self._clock.monotonic() - began, 0, str(error))
             held |= holders
             seconds = self._clock.monotonic() - began
             if denied:
-                return Proof("cannot tell", seconds, len(held), denied)
+                return Proof(CANNOT_TELL, seconds, len(held), denied)
             if not late and held:
                 note = "" if len(asked) < self._limit else f"a sample of {self._limit} proxies"
                 return Proof("pass", seconds, len(held), note)
             if seconds >= self._timeout:
                 if not late:
-                    return Proof("cannot tell", seconds, 0, f"no proxy routes to {self._host}")
+                    return Proof(CANNOT_TELL, seconds, 0, f"no proxy routes to {self._host}")
                 return Proof(
                     "fail", seconds, len(held), f"late after {seconds:.0f} s: {', '.join(sorted(late)[:10])}"
                 )
@@ -180,10 +182,10 @@ class ProxyProver:
             ]
             faults = [fault for fault in self._client.in_parallel(self._mtls_fault, mine) if fault]
         except MeshError as error:
-            return Proof("cannot tell", self._clock.monotonic() - began, 0, str(error))
+            return Proof(CANNOT_TELL, self._clock.monotonic() - began, 0, str(error))
         seconds = self._clock.monotonic() - began
         if not mine:
-            return Proof("cannot tell", seconds, 0, "no pod of these versions runs a proxy")
+            return Proof(CANNOT_TELL, seconds, 0, "no pod of these versions runs a proxy")
         if faults:
             return Proof("fail", seconds, len(mine), "; ".join(faults[:5]))
         return Proof("pass", seconds, len(mine))

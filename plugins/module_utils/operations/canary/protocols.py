@@ -9,12 +9,11 @@ The state machine knows nothing else, so that tests can kill it after every sing
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ...errors import MeshError
+from ...labels import FIELD_MANAGER
 
 
 class FencedError(MeshError):
@@ -48,7 +47,7 @@ class Objects(Protocol):
         self,
         obj: dict[str, Any],
         *,
-        field_manager: str = "servicemesh.istio",
+        field_manager: str = FIELD_MANAGER,
         force: bool = False,
         dry_run: bool = False,
     ) -> dict[str, Any]:
@@ -79,35 +78,6 @@ class Objects(Protocol):
         """Delete with its dependents; ``False`` when it was gone already."""
 
 
-class Clock(Protocol):
-    """Time, so that tests need none."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never jumps."""
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        time.sleep(seconds)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Proof:
     """What the proxies say about a write.
@@ -130,17 +100,3 @@ class Prover(Protocol):
 
     def mtls(self, versions: tuple[str, ...], keep: Callable[[], None]) -> Proof:
         """Whether every call to the versions' pods is mutual TLS, from listeners and served certificates."""
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 with microseconds, as the Lease API wants it."""
-    moment = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def seconds_of(text: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; ``None`` when it is none."""
-    try:
-        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except (ValueError, AttributeError):
-        return None

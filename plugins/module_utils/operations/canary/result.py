@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...kube.clock import seconds_of
 from ...model.rollout.evidence import evidence_of, sha256_of, totals
 from ...model.rollout.evidence_page import evidence_page
 from .assembly import Kit
-from .protocols import seconds_of
 from .run import Run
 
 WELL = ("promoted", "split", "awaiting_approval", "paused")

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, ConflictError, MeshError, RefusedError
-from ...kube.client import FIELD_MANAGER
-from ...model.rollout.record import FENCE_ANNOTATION, ReleaseRecord, read_record, release_name, release_object
+from ...kube.hand_edits import changed_by_hand
+from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
 from ...model.rollout.split import Split, gitops_owner, split_patch
-from ..apply.plan import changed_by_hand
 from .protocols import FencedError, Objects
 
 ISTIO_API = "networking.istio.io/v1"
@@ -244,49 +243,6 @@ def _fence_operation(live: Mapping[str, Any], fence: int) -> dict[str, Any]:
         return {"op": "add", "path": "/metadata/annotations", "value": {FENCE_ANNOTATION: str(fence)}}
     key = FENCE_ANNOTATION.replace("~", "~0").replace("/", "~1")
     return {"op": "add", "path": f"/metadata/annotations/{key}", "value": str(fence)}
-
-
-class Records:
-    """The release record of one service."""
-
-    def __init__(self, client: Objects, *, service: str, namespace: str, mesh: str) -> None:
-        self._client = client
-        self._service = service
-        self._namespace = namespace
-        self._mesh = mesh
-        self._live: dict[str, Any] | None = None
-
-    def read(self) -> ReleaseRecord | None:
-        """The record; ``None`` when there is none.
-
-        :raises RecordError: there is one that cannot be read.
-        """
-        self._live = self._client.get("v1", "ConfigMap", release_name(self._service), self._namespace)
-        return read_record(self._live)
-
-    def write(self, record: ReleaseRecord) -> bool:
-        """Writes the record unless it says so already. :raises FencedError: a newer run wrote it."""
-        for _turn in range(ATTEMPTS):
-            current = self.read()
-            if current and current.fence > record.fence:
-                raise FencedError(f"run {current.run} has written a newer release record")
-            if current == record:
-                return False
-            body = release_object(
-                record, service=self._service, namespace=self._namespace, mesh_name=self._mesh
-            )
-            try:
-                if self._live is None:
-                    self._client.create(body)
-                else:
-                    body["metadata"]["resourceVersion"] = self._live["metadata"]["resourceVersion"]
-                    self._client.replace(body)
-            except ApiError as error:
-                if error.status not in (404, 409):
-                    raise
-                continue
-            return True
-        raise MeshError(f"the release record of {self._service} changes faster than it can be written")
 
 
 def _fenced(obj: Mapping[str, Any], fence: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ...errors import MeshError
+from ...kube.clock import Clock, timestamp
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import Phase, Plan
 from ...model.rollout.record import ReleaseRecord
@@ -17,7 +18,7 @@ from .endpoints import Arm
 from .journal import Journal
 from .lease import Lease
 from .metrics import Look
-from .protocols import Clock, FencedError, Prover, StoppedError, timestamp
+from .protocols import FencedError, Prover, StoppedError
 from .routes import Shape
 
 KEPT_EVENTS = 400

@@ -15,9 +15,11 @@ from ...errors import ApiError, MeshError, RefusedError
 from ...kube.client import connect
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.owners import owners_of, steady_owners
+from ...labels import COLLECTION
 from ...model.certificates.credentials import ISSUE, Credential
-from ...model.certificates.secret import CERTIFICATE_KEY, MANAGER, assess
+from ...model.certificates.secret import CERTIFICATE_KEY, assess
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
+from ...verdicts import CANNOT_TELL
 from .authority import decide_authority
 from .guard import refuse, warn
 from .input import Input, read_input
@@ -166,7 +168,7 @@ def _item(job: Job, credential: Credential, live: Mapping[str, Any] | None) -> I
         wanted=(given.pair.chain, given.pair.key) if given else None,
     )
     if live is not None and assessment.writes:
-        steady = steady_owners(owners_of(live, ("data", CERTIFICATE_KEY)), MANAGER)
+        steady = steady_owners(owners_of(live, ("data", CERTIFICATE_KEY)), COLLECTION)
         if steady:
             reason = f"{', '.join(steady)} writes its {CERTIFICATE_KEY} and would put it back"
             assessment = dataclasses.replace(assessment, action="refuse", reasons=(reason,))
@@ -175,14 +177,14 @@ def _item(job: Job, credential: Credential, live: Mapping[str, Any] | None) -> I
 
 def _proof_of(job: Job, item: Item) -> Proof:
     if job.context.check_mode and item.pair is not None:
-        return Proof("cannot tell", "none", "it is not written in check mode")
+        return Proof(CANNOT_TELL, "none", "it is not written in check mode")
     if not item.fingerprint:
-        return Proof("cannot tell", "none", "there is no certificate yet")
+        return Proof(CANNOT_TELL, "none", "there is no certificate yet")
     expected: dict[str, Any] = {"fingerprint": item.fingerprint, "roots_pem": item.roots_pem}
     try:
         endpoints = _endpoints(job.client, item.credential)
         if not endpoints:
-            return Proof("cannot tell", "none", NOT_NAMED)
+            return Proof(CANNOT_TELL, "none", NOT_NAMED)
         if job.context.check_mode:
             seen = look(job.client, item.credential, endpoints, **expected)
             if seen.status != "fail":
@@ -199,7 +201,7 @@ def _proof_of(job: Job, item: Item) -> Proof:
     except ApiError as error:
         if error.status != 403:
             raise
-        return Proof("cannot tell", "none", f"the gateways cannot be looked at: {error.message}")
+        return Proof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
 
 
 def _endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:

@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 from collections.abc import Sequence
 
+from ...labels import COLLECTION
 from ...model.certificates.credentials import Lifetimes
 from ...model.certificates.x509 import facts_of, read_chain, read_key, roots_of, to_pem
 
@@ -66,7 +67,7 @@ def new_authority(common_name: str, now: datetime.datetime, lifetimes: Lifetimes
     # Clients match issuers by name: two CAs of one mesh must not share theirs.
     name = x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "servicemesh.istio"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, COLLECTION),
             x509.NameAttribute(NameOID.COMMON_NAME, f"{common_name[:47]} {serial:040x}"[:64]),
         ]
     )

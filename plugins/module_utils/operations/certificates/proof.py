@@ -25,6 +25,7 @@ from ...istio.injection.webhooks import matches
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import UnreadableError, facts_of, read_chain
+from ...verdicts import CANNOT_TELL
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -204,7 +205,7 @@ def _ask_proxies(
             held = _held_fingerprint(client, credential, pod)
         except ApiError as error:
             evidence = f"pod {pod} is not reachable from here, and its proxy cannot be asked: {error.message}"
-            return Proof("cannot tell", PROXY_SECRET, evidence, total)
+            return Proof(CANNOT_TELL, PROXY_SECRET, evidence, total)
         if held != fingerprint:
             text = f"holds {held[:16]}, expected {fingerprint[:16]}" if held else "does not hold it"
             return Proof("fail", PROXY_SECRET, f"the proxy of pod {pod} {text}", total)
@@ -256,11 +257,11 @@ def settle(
     """
     pods = sorted({endpoint.pod for endpoint in endpoints})
     inside = _ask_proxies(client, credential, pods, fingerprint, len(pods))
-    if inside.status == "cannot tell":
+    if inside.status == CANNOT_TELL:
         return seen
     if inside.status == "fail":
         return inside
-    return Proof("cannot tell", HANDSHAKE, f"{inside.evidence}, but {seen.evidence}", len(pods))
+    return Proof(CANNOT_TELL, HANDSHAKE, f"{inside.evidence}, but {seen.evidence}", len(pods))
 
 
 def prove(
@@ -274,7 +275,7 @@ def prove(
     stop: Callable[[], bool] | None = None,
 ) -> Proof:
     """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look."""
-    seen = Proof("cannot tell", HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
+    seen = Proof(CANNOT_TELL, HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
     patience = time.monotonic() + min(GRACE_SECONDS, timeout)
 
     def check() -> tuple[bool, str]:

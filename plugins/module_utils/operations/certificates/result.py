@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...model.certificates.x509 import Facts, facts_of, read_chain
+from ...verdicts import CANNOT_TELL
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -81,7 +82,7 @@ def _verdict(items: Sequence[Item]) -> tuple[str, str]:
             if proof.status == status:
                 return status, f"{item.credential}: {proof.evidence}"
     if len(proofs) < len(items):
-        return "cannot tell", "no proof was asked for"
+        return CANNOT_TELL, "no proof was asked for"
     return "pass", ""
 
 

@@ -8,15 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import MeshError
-from ...model.certificates.secret import (
-    AUTHORITY_KEY,
-    CERTIFICATE_KEY,
-    MANAGED_BY_LABEL,
-    MANAGER,
-    PRIVATE_KEY,
-    decode,
-    secret_object,
-)
+from ...labels import COLLECTION, MANAGED_BY_LABEL
+from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode, secret_object
 from ...model.certificates.x509 import check_pair
 from .authority import write_authority
 from .issue import Pair, new_leaf
@@ -71,7 +64,7 @@ def write(job: Job) -> None:
 
 
 def _namespace(name: str) -> dict[str, Any]:
-    metadata = {"name": name, "labels": {MANAGED_BY_LABEL: MANAGER}}
+    metadata = {"name": name, "labels": {MANAGED_BY_LABEL: COLLECTION}}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

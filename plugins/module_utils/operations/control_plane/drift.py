@@ -19,9 +19,10 @@ from typing import Any
 
 from ...errors import ApiError
 from ...istio.installation.installed import settled
-from ...istio.installation.manifests import object_id, yaml_text
+from ...istio.installation.manifests import yaml_text
 from ...kube.additions import Additions, hand_additions
 from ...kube.client import KubeClient
+from ...object_id import object_id
 
 HELM_MANAGER = "helm"
 _REREADS = 5

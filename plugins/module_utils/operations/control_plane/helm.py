@@ -21,10 +21,11 @@ from ...errors import ApiError, RefusedError, WaitTimeout
 from ...istio.installation.commands import Runner, Tool
 from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
 from ...istio.installation.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
-from ...istio.installation.manifests import object_id, parse_manifests
+from ...istio.installation.manifests import parse_manifests
 from ...istio.installation.settings import Installation
 from ...kube.client import KubeClient
 from ...kube.wait import wait_until
+from ...object_id import object_id
 from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removal
 from .installer import chart_references, chart_version, render_helm
 

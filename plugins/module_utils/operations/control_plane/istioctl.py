@@ -24,9 +24,10 @@ from ...istio.installation.istioctl_operator import (
     owner_labels,
     prune_selector,
 )
-from ...istio.installation.manifests import object_id, parse_manifests
+from ...istio.installation.manifests import parse_manifests
 from ...istio.installation.settings import Installation
 from ...kube.client import KubeClient
+from ...object_id import object_id
 from .drift import Difference, compare, missing_namespaces, namespace, removal, take_out_additions
 from .installer import render_istioctl
 

@@ -22,6 +22,7 @@ from ...istio.installation.settings import Installation, read_installation
 from ...kube.client import KubeClient, connect
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import rollout_status, wait_until
+from ...verdicts import CANNOT_TELL
 from .options import INSTALLATION_SPEC, installation_options
 
 _CRD_API = "apiextensions.k8s.io/v1"
@@ -45,11 +46,11 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     with connect(options, stop=context.stop) as client:
         if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:
             if context.check_mode:
-                return {"changed": False, "status": "cannot tell", "reason": "not installed", "checks": []}
+                return {"changed": False, "status": CANNOT_TELL, "reason": "not installed", "checks": []}
             raise MeshError(f"Deployment {installation.namespace}/{installation.istiod} does not exist")
         if context.check_mode:
             late = trouble(client, installation)
-            status = "cannot tell" if late else "pass"
+            status = CANNOT_TELL if late else "pass"
             return {"changed": False, "status": status, "reason": "; ".join(late), "checks": late}
         seen = wait_until(
             lambda: _verdict(client, installation),

@@ -14,6 +14,7 @@ from ...errors import ApiError, MeshError, WaitTimeout
 from ...istio.injection.plan import EVICT, ROLLOUT, Step
 from ...istio.workloads import Owner, Pod, parse_budget, parse_pod
 from ...kube.wait import rollout_status, wait_until
+from ...labels import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # The annotation of `kubectl rollout restart`, so that people and dashboards recognise what happened.
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-FIELD_MANAGER = "servicemesh.istio"
 API_OF = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1"}
 TOO_MANY_REQUESTS = 429
 

@@ -19,6 +19,7 @@ from ...errors import ApiError, MeshError, RefusedError
 from ...istio.installation.commands import Runner
 from ...kube.objects import key_of
 from ...model.objects.base import API_VERSIONS
+from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .strict_guard import StrictGuard, prometheus_at
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ ANALYZERS = (
 _SURROUNDINGS = (("v1", "Namespace"), ("v1", "Service"), ("v1", "Pod"))
 _ISTIO = tuple((version, kind) for kind, version in API_VERSIONS.items() if ".istio.io/" in version)
 _LEVELS = ("Error", "Warning")
-PASS, FAIL, CANNOT_TELL, OFF = "pass", "fail", "cannot tell", "off"
+OFF = "off"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,18 +11,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem, RefusedError
-from ...kube.objects import object_id
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.expectations import expectations
 from ...model.objects.render import render
 from ...model.rollout.split_plan import SplitPlan, plan_splits, split_object_id
+from ...object_id import object_id
+from ...verdicts import CANNOT_TELL, FAIL, PASS
 from ..apply.engine import Held, Plan, apply_plan
 from ..apply.input import with_scope
 from ..apply.live import Live, read_live
 from ..apply.owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
 from ..apply.plan import Item
-from ..propagation.prove import CANNOT_TELL, FAIL, PASS, PropagationReport, prove
+from ..propagation.prove import PropagationReport, prove
 from .analysis import before_write
 from .neighbours import refuse_shared
 from .release_state import held_by, read_state

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, Problem
+from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.catalogue.mesh import Catalogue
-from ...model.objects.base import API_VERSIONS, MANAGED_BY_LABEL, MANAGER, PART_OF_LABEL
+from ...model.objects.base import API_VERSIONS
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -38,11 +39,11 @@ def refuse_shared(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
 def _mesh_of(obj: Mapping[str, Any] | None) -> str:
     """The mesh that owns an object of ours; ``""`` for anything else."""
     labels = ((obj or {}).get("metadata") or {}).get("labels") or {}
-    return str(labels.get(PART_OF_LABEL) or "") if labels.get(MANAGED_BY_LABEL) == MANAGER else ""
+    return str(labels.get(PART_OF_LABEL) or "") if labels.get(MANAGED_BY_LABEL) == COLLECTION else ""
 
 
 def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> list[dict[str, Any]]:
-    selector = f"{MANAGED_BY_LABEL}={MANAGER},{PART_OF_LABEL}!={catalogue.name}"
+    selector = f"{MANAGED_BY_LABEL}={COLLECTION},{PART_OF_LABEL}!={catalogue.name}"
     namespaces = sorted({str(item.desired["metadata"].get("namespace") or "") for item in plan.items} - {""})
 
     def read(kind: str) -> list[dict[str, Any]]:

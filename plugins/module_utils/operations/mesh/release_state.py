@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...kube.clock import seconds_of
 from ...kube.objects import Key, key_of
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
+from ...model.rollout.journal import ACTIVE, WAITING, parse_journal
 from ...model.rollout.record import journal_name, read_record, release_name
 from ...model.rollout.split_plan import LiveState, live_split, split_object_id
-from ..canary.journal import ACTIVE, WAITING, parse_journal
-from ..canary.protocols import seconds_of
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient

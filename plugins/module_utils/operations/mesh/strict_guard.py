@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, MeshError, Problem, RefusedError
 from ...istio.metrics import Prometheus, PrometheusOptions
 from ...model.catalogue.values import seconds
+from ...verdicts import CANNOT_TELL
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -49,7 +50,7 @@ class StrictGuard:
     """Called with the plan of a run that would change something.
 
     :param mode: ``refuse`` or ``warn``. :param window: how far back callers count, such as ``1h``.
-    :param prometheus: ``None`` when there is none to ask; then the verdict is "cannot tell" and says so.
+    :param prometheus: ``None`` when there is none to ask; then the verdict is CANNOT_TELL and says so.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class StrictGuard:
         return sorted(set(found))
 
     def _cannot_tell(self, namespace: str, reason: str) -> None:
-        self.status, self.reason = "cannot tell", reason
+        self.status, self.reason = CANNOT_TELL, reason
         self._context.warn(f"before STRICT: cannot tell who calls {namespace} without mTLS: {reason}")
 
 

@@ -18,10 +18,10 @@ from ...istio.istiod import ISTIOD_SELECTOR, ready_istiods, sync_table
 from ...istio.proxy.running import RunningProxy, running_proxies, sample
 from ...kube.client import KubeClient
 from ...model.objects.expectations import Expectation
+from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .facts import missing, read_facts
 from .scope import Population, assign
 
-PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot tell"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.5
 REFRESH = 10.0
 """Seconds after which the population is read again: pods come and go while we wait."""

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
-from ...kube.client import FIELD_MANAGER, KubeClient, connect
+from ...kube.client import KubeClient, connect
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...labels import FIELD_MANAGER
 from ..apply.engine import apply_plan
 from ..apply.input import checked, with_scope
 from ..apply.live import read_live

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, MeshError, Problem
+from ...labels import COLLECTION
 
 # More nodes than any manifest has; a "billion laughs" of aliases exceeds it within milliseconds.
 MAX_NODES = 5_000_000
@@ -246,7 +247,7 @@ def _cache_file(text: str) -> Path | None:
     except RuntimeError:
         return None
     digest = hashlib.sha256(b"1:" + text.encode()).hexdigest()
-    return base / "servicemesh.istio" / f"parsed-{digest}.json"
+    return base / COLLECTION / f"parsed-{digest}.json"
 
 
 def _cached(text: str) -> list[tuple[Any, int]] | None:

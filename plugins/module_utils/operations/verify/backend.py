@@ -18,10 +18,11 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from .checks.authorization import OUTSIDE, PLAINTEXT, Plan, PlannedCall, plan_calls
-from .checks.injection import DISCONNECTED, check_pods, check_policies_held, check_sync
+from .checks.injection import check_pods
 from .checks.mtls import Held, check_listeners
 from .checks.policies import check_policies
 from .checks.routes import check_proxy_routes, check_virtual_services
+from .checks.sync import DISCONNECTED, check_policies_held, check_sync
 from .dumps import Dumps, read_proxies
 from .findings import TITLES, Finding, Verdict, passed, unknown
 from .gateway_channels import GatewayCheck

@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot tell"
+from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
+
 SPOKEN = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
 
 TITLES = {
@@ -77,10 +78,7 @@ def unknown(check: str, subject: str, message: str, *, late: bool = False) -> Fi
 
 def worst(findings: Iterable[Finding]) -> str:
     """The verdict on all of them: one fail fails; nothing at all proves nothing."""
-    verdicts = {finding.verdict for finding in findings}
-    if FAIL in verdicts:
-        return FAIL
-    return CANNOT_TELL if CANNOT_TELL in verdicts or not verdicts else PASS
+    return overall(finding.verdict for finding in findings)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from ...errors import InputError, MeshError, Problem
-from .findings import CANNOT_TELL, FAIL, Verdict, count
+from ...verdicts import CANNOT_TELL, FAIL
+from .findings import Verdict, count
 
 FORMATS = {".json": "json", ".xml": "junit"}
 

@@ -24,10 +24,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installati
     webhook_trouble,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.manifests import (
-    object_id,
     parse_manifests,
     yaml_text,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.object_id import object_id
 
 
 def webhooks(kind: str, **fields: Any) -> dict[str, Any]:

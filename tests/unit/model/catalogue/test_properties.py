@@ -13,12 +13,12 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
     service_edges,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import object_id
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import expectations
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import (
     mesh_resources,
     render,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.object_id import object_id
 from hypothesis import HealthCheck, given, settings
 
 from ...support.catalogues import by_kind, catalogues

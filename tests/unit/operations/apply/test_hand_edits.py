@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import (
-    Item,
-    apply_item,
-    changed_by_hand,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.hand_edits import changed_by_hand
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, apply_item
 
 OURS = {"manager": "servicemesh.istio", "operation": "Apply"}
 

@@ -17,9 +17,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.lease import Lease
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Look
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import Proof
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.records import Records
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     OwnRoutes,
-    Records,
     Shape,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run, Settings

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence import (
     evidence_of,
     recompute,
@@ -17,10 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ev
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine as machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import (
-    FencedError,
-    seconds_of,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
 
 from .fakes import NAMESPACE, SERVICE, Shop

@@ -19,11 +19,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    injection as verify_pods,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
     mtls as verify_mtls,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import sync
 
 from .builders import item, pod
 
@@ -163,7 +161,7 @@ class Mesh:
         names = {
             f"ns[shop]-policy[{policy['metadata']['name']}]-rule[0]": {}
             for policy in self.objects.get("AuthorizationPolicy", [])
-            if verify_pods.selects(policy, "shop", labels, "istio-system")
+            if sync.selects(policy, "shop", labels, "istio-system")
         }
         filters = [{"name": "envoy.filters.http.rbac", "typed_config": {"rules": {"policies": names}}}]
         http = [{"name": "hcm", "typed_config": {"http_filters": filters}}]

@@ -18,7 +18,8 @@ from ....model.catalogue.edges import ANY_PEER, Edge, service_edges
 from ....model.catalogue.mesh import Catalogue
 from ....model.catalogue.services import Port, Service
 from ....model.objects.peer_authentications import port_mode
-from ..findings import CANNOT_TELL, Finding, failed, passed, unknown
+from ....verdicts import CANNOT_TELL
+from ..findings import Finding, failed, passed, unknown
 
 ALLOWED, DENIED, PLAINTEXT = "allowed", "denied", "plaintext"
 OUTSIDE = "outside"

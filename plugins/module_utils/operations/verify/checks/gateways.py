@@ -18,7 +18,8 @@ from ....istio.probe import Answer, HttpCall
 from ....istio.proxy.handshake import Served, UnreachableError, handshake, request
 from ....model.catalogue.mesh import Catalogue, Gateway, Server
 from ....model.catalogue.services import Exposure, Service
-from ..findings import CANNOT_TELL, PASS, Finding, failed, passed, unknown
+from ....verdicts import CANNOT_TELL, PASS
+from ..findings import Finding, failed, passed, unknown
 from .authorization import SAFE_METHODS, UPSTREAM_HEADER, describe, from_service, is_denial
 
 CURL_BAD_CERTIFICATE, CURL_TLS = 60, 35

@@ -11,7 +11,7 @@ from typing import Any
 from ....model.catalogue.mesh import Catalogue
 from ....model.objects.authorization_policies import authorization_objects
 from ..findings import Finding, failed, passed
-from .injection import selects
+from .sync import selects
 
 ANYONE = ("*", "**")
 NAMED = 3

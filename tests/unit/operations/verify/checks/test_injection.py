@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.istiod import Istiod
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import InboundPort
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.syncz import SyncState
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    injection as verify_pods,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import injection
 
-from ..builders import item, pod
+from ..builders import pod
 
 ISTIODS = [Istiod("istio-system", "istiod-1", "default", "1.31.0")]
 PROXY = RunningProxy("shop", "web-1", {"app": "web"}, "web", False, "1.31.0", "", "ReplicaSet/web")
 
 
 def verdicts(*pods: dict, version: str = "", unmeshed: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    found = verify_pods.check_pods(pods, expected_version=version, istiods=ISTIODS, unmeshed=unmeshed)
+    found = injection.check_pods(pods, expected_version=version, istiods=ISTIODS, unmeshed=unmeshed)
     return [(finding.verdict, finding.message) for finding in found]
 
 
@@ -60,67 +55,3 @@ def test_finished_terminating_and_excepted_pods_are_left_out() -> None:
     leaving = pod("web-0", proxy=None, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
     assert verdicts(finished, leaving, pod("db-0", proxy=None), unmeshed=("shop/db-*",)) == []
     assert verdicts(pod("db-0", proxy=None), unmeshed=("other/*",))[0][0] == "fail"
-
-
-@pytest.mark.parametrize(
-    ("table", "refused", "verdict", "words"),
-    [
-        ({}, {}, "fail", "not connected"),
-        ({"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {})}, {}, "pass", "nothing outstanding"),
-        ({"web-1.shop": SyncState("web-1.shop", "1.31.0", ("Listener",), {})}, {}, "cannot tell", "Listener"),
-        (
-            {"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {"Listener": "bad"})},
-            {},
-            "fail",
-            "Listener: bad",
-        ),
-        (
-            {"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {})},
-            {"shop/web-1": ("x: y",)},
-            "fail",
-            "x: y",
-        ),
-    ],
-)
-def test_sync(table: dict, refused: dict, verdict: str, words: str) -> None:
-    (finding,) = verify_pods.check_sync([PROXY], table, refused)
-    assert finding.verdict == verdict
-    assert words in finding.message
-    assert finding.late is (verdict != "pass")
-
-
-def held(*names: str) -> dict[int, InboundPort]:
-    rules = frozenset(RbacPolicy("shop", name, 0, "ALLOW") for name in names)
-    return {3000: InboundPort(3000, True, False, rules)}
-
-
-def test_policies_that_select_the_pod_must_be_held_and_no_others() -> None:
-    live = [
-        item("AuthorizationPolicy", "web", {"selector": {"matchLabels": {"app": "web"}}, "rules": [{}]}),
-        item("AuthorizationPolicy", "all", {}),
-        item("AuthorizationPolicy", "api", {"selector": {"matchLabels": {"app": "api"}}}),
-    ]
-    assert verify_pods.check_policies_held(PROXY, held("web", "all"), live, "istio-system") == []
-    late = verify_pods.check_policies_held(PROXY, held("web", "gone"), live, "istio-system")
-    assert [finding.message for finding in late] == [
-        "its proxy does not hold AuthorizationPolicy shop/all",
-        "its proxy still holds AuthorizationPolicy shop/gone, which is gone",
-    ]
-    assert all(finding.late for finding in late)
-
-
-@pytest.mark.parametrize(
-    ("policy", "applies"),
-    [
-        (item("AuthorizationPolicy", "a", {}), True),
-        (item("AuthorizationPolicy", "a", {}, namespace="istio-system"), True),
-        (item("AuthorizationPolicy", "a", {}, namespace="other"), False),
-        (item("AuthorizationPolicy", "a", {"action": "DENY"}), False),
-        (item("AuthorizationPolicy", "a", {"action": "DENY", "rules": [{}]}), True),
-        (item("AuthorizationPolicy", "a", {"action": "AUDIT", "rules": [{}]}), False),
-        (item("AuthorizationPolicy", "a", {"targetRefs": [{"kind": "Service", "name": "web"}]}), False),
-        (item("AuthorizationPolicy", "a", {}, annotations={"istio.io/dry-run": "true"}), False),
-    ],
-)
-def test_which_policies_apply_to_a_sidecar(policy: dict, applies: bool) -> None:
-    assert verify_pods.selects(policy, "shop", {"app": "web"}, "istio-system") is applies

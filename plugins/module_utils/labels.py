@@ -1,0 +1,22 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the collection marks what it writes: its name, ownership labels, the fence of a rollout."""
+
+from __future__ import annotations
+
+COLLECTION = "servicemesh.istio"
+"""The collection's name: in labels, in ``managedFields``, in the user agent."""
+FIELD_MANAGER = COLLECTION
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+FENCE_ANNOTATION = "servicemesh.istio/fence"
+
+
+def ownership_labels(part_of: str) -> dict[str, str]:
+    """The labels by which a mesh (or another whole, such as the add-ons) finds, lists and prunes its objects.
+
+    :returns: label key -> value.
+    """
+    return {MANAGED_BY_LABEL: COLLECTION, PART_OF_LABEL: part_of}

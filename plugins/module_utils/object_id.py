@@ -1,0 +1,16 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How results and messages name an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def object_id(obj: Mapping[str, Any]) -> str:
+    """``Kind namespace/name``, or ``Kind name`` for cluster-scoped objects."""
+    metadata = obj.get("metadata") or {}
+    kind, namespace, name = obj.get("kind") or "", metadata.get("namespace"), metadata.get("name") or ""
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

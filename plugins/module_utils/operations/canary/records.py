@@ -1,0 +1,57 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The release record of a service in the cluster: read, and written under the fence of its run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ApiError, MeshError
+from ...model.rollout.record import ReleaseRecord, read_record, release_name, release_object
+from .protocols import FencedError, Objects
+
+ATTEMPTS = 8
+
+
+class Records:
+    """The release record of one service."""
+
+    def __init__(self, client: Objects, *, service: str, namespace: str, mesh: str) -> None:
+        self._client = client
+        self._service = service
+        self._namespace = namespace
+        self._mesh = mesh
+        self._live: dict[str, Any] | None = None
+
+    def read(self) -> ReleaseRecord | None:
+        """The record; ``None`` when there is none.
+
+        :raises RecordError: there is one that cannot be read.
+        """
+        self._live = self._client.get("v1", "ConfigMap", release_name(self._service), self._namespace)
+        return read_record(self._live)
+
+    def write(self, record: ReleaseRecord) -> bool:
+        """Writes the record unless it says so already. :raises FencedError: a newer run wrote it."""
+        for _turn in range(ATTEMPTS):
+            current = self.read()
+            if current and current.fence > record.fence:
+                raise FencedError(f"run {current.run} has written a newer release record")
+            if current == record:
+                return False
+            body = release_object(
+                record, service=self._service, namespace=self._namespace, mesh_name=self._mesh
+            )
+            try:
+                if self._live is None:
+                    self._client.create(body)
+                else:
+                    body["metadata"]["resourceVersion"] = self._live["metadata"]["resourceVersion"]
+                    self._client.replace(body)
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                continue
+            return True
+        raise MeshError(f"the release record of {self._service} changes faster than it can be written")
