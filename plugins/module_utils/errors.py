@@ -3,9 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one error hierarchy of the collection.
 
-Backends raise these; a module's ``main()`` and the action base catch ``MeshError`` once. ``str(error)`` is
-the sentence a user reads first; ``error.details`` is JSON-safe structure for the result. Neither ever
-contains key material, tokens or whole objects.
+::
+
+    MeshError
+    |-- InputError       the user's input is refused, with every problem, before any write
+    |-- RefusedError     the input is sound, a safety rule forbids what it asks for
+    |-- ApiError         the API server refused or failed a request
+    |   `-- ConflictError    another field manager owns the fields
+    |-- WaitTimeout      a bounded wait ended without success
+    `-- MalformedError   an object has not the shape that its API promises
+
+A capability derives its own (``FencedError`` of a rollout, ``JournalError``) from ``MeshError`` where only
+its own callers tell them apart. Backends raise these; a module's ``main()`` and the action base catch
+``MeshError`` once. ``str(error)`` is the sentence a user reads first; ``error.details`` is JSON-safe data
+for the result. Neither ever contains key material, tokens or whole objects.
 """
 
 from __future__ import annotations
@@ -113,6 +124,10 @@ class RefusedError(MeshError):
     def __init__(self, message: str, *, rule: str, **details: Any) -> None:
         super().__init__(message, rule=rule, **details)
         self.rule = rule
+
+
+class MalformedError(MeshError):
+    """An object has not the shape that its API promises: it is told, never read as an empty one."""
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
