@@ -42,9 +42,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     "model": {
         "addons": set(),
-        "catalogue": set(),
+        "catalogue": {"reading"},
         "certificates": set(),
-        "objects": {"catalogue"},
+        "objects": {"catalogue", "reading"},
+        "reading": set(),
         "rollout": {"catalogue", "objects"},
         "versions": set(),
     },

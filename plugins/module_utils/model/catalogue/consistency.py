@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...errors import nearest
+from ..reading.reader import Problems
 from .mesh import Catalogue, Gateway, Server, all_callers
-from .reader import Problems
 from .safety import check_service
 from .services import Caller, Exposure, Service
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..reading.reader import Problems, Reader
+from ..reading.values import DOMAIN, EGRESS_HOST, HOST, LABEL, SERVICE_ACCOUNT, TEXT
 from .consistency import check_consistency
 from .mesh import Catalogue, EgressGateway, MetricTags, RateLimitService, Telemetry
-from .reader import Problems, Reader
 from .readers.external import read_external_service
 from .readers.gateway import InstalledGateway, read_gateway, read_installed_gateways
 from .readers.service import Defaults, read_service
-from .values import DOMAIN, EGRESS_HOST, HOST, LABEL, SERVICE_ACCOUNT, TEXT
 
 MODES = ("STRICT", "PERMISSIVE", "DISABLE")
 OUTBOUND = ("REGISTRY_ONLY", "ALLOW_ANY")

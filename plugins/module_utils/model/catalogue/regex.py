@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from .values import Check
+from ..reading.values import Check
 
 _LONGEST = 1024
 _MOST_REPEATS = 1000

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+from ..reading.reader import Problems
+from ..reading.values import seconds
 from .mesh import Catalogue, all_callers
-from .reader import Problems
 from .readers.traffic import SAFE_CONDITIONS
 from .services import Retries, Service
-from .values import seconds
 
 _STRENGTH = {"DISABLE": 0, "PERMISSIVE": 1, "STRICT": 2}
 

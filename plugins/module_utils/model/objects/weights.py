@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalogue.mesh import Catalogue
-from ..catalogue.reader import Problems
 from ..catalogue.services import Service
+from ..reading.reader import Problems
 
 Weights = Mapping[str, int]
 """Percentages by version that add up to 100; empty for a service without versions."""

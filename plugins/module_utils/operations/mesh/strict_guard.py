@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MeshError, Problem, RefusedError
 from ...istio.metrics import Prometheus, PrometheusOptions
-from ...model.catalogue.values import seconds
+from ...model.reading.values import seconds
 from ...verdicts import CANNOT_TELL
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from ..reader import Reader
+from ...reading.reader import Reader
+from ...reading.values import LABEL, POLICY_PATH, PRINCIPAL
 from ..services import Caller
-from ..values import LABEL, POLICY_PATH, PRINCIPAL
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from ...reading.reader import Reader
+from ...reading.values import ADDRESS, HOST, LABEL, TEXT, WILDCARD_HOST, is_address
 from ..mesh import ExternalPort, ExternalService, OriginateTls
-from ..reader import Reader
-from ..values import ADDRESS, HOST, LABEL, TEXT, WILDCARD_HOST, is_address
 from .callers import read_callers
 from .service import Defaults
 from .traffic_policy import read_circuit_breaker, read_connection_pool

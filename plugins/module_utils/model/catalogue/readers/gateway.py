@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from ...reading.reader import Reader
+from ...reading.values import LABEL, SERVICE_ACCOUNT, WILDCARD_HOST
 from ..mesh import Gateway, Server
-from ..reader import Reader
-from ..values import LABEL, SERVICE_ACCOUNT, WILDCARD_HOST
 from .service import Defaults
 
 CIPHER_SUITES = (

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..reader import Reader
+from ...reading.reader import Reader
+from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT, seconds
 from ..services import PROTOCOLS, Exposure, Mtls, Port, ProxyResources, RateLimit, Scrape, Service, Version
-from ..values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT, seconds
 from .callers import METHODS, read_callers
 from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants
 from .traffic_policy import read_circuit_breaker, read_connection_pool, read_load_balancing

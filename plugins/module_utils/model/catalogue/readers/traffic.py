@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..reader import Reader, kind_of
+from ...reading.reader import Reader, kind_of
+from ...reading.values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check, seconds
 from ..regex import REGEX
 from ..services import Condition, Cors, Fault, Mirror, Retries, Route, StringMatch, Variant
-from ..values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check, seconds
 from .callers import METHODS
 
 SAFE_CONDITIONS = ("connect-failure", "refused-stream", "reset-before-request")

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from ..reader import Reader
+from ...reading.reader import Reader
+from ...reading.values import COOKIE, HEADER, PATH, TEXT
 from ..services import CircuitBreaker, ConnectionPool, LoadBalancing
-from ..values import COOKIE, HEADER, PATH, TEXT
 
 _MANY = 2**31 - 1
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads one mapping of the catalogue: types, ranges, unknown keys. Collects every problem, raises none.
+"""Reads one mapping of the user's input: types, ranges, unknown keys. Collects every problem, raises none.
 
 A method that meets a bad value notes the problem under the exact variable path and returns a harmless
-stand-in, so that the rest of the catalogue is still checked and the user sees all faults in one run.
+stand-in, so that the rest of the input is still checked and the user sees all faults in one run.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def kind_of(value: Any) -> str:
 
 
 class Reader:
-    """One mapping of the catalogue.
+    """One mapping of the input.
 
     :param raw: the mapping as it came out of YAML. :param where: its variable path.
     :param problems: collects the faults.
