@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .kube.client import KubeClient, connect
+from .kube.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from .kube.options import ConnectionOptions
 
 
 def _quiet(_unused: str) -> None:
@@ -16,6 +22,22 @@ def _quiet(_unused: str) -> None:
 
 def _never() -> bool:
     return False
+
+
+class Connect(Protocol):
+    """Makes a client; :func:`kube.client.connect` does it for a real API server."""
+
+    def __call__(
+        self,
+        options: ConnectionOptions,
+        /,
+        *,
+        threads: int,
+        deadline: float | None,
+        stop: Callable[[], bool] | None,
+        clock: Clock,
+    ) -> KubeClient:
+        """A client that is a context manager."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +49,8 @@ class Context:
     :param environment: the task's environment merged over the process's; never read ``os.environ`` instead.
     :param stop: true when the run was asked to end (signal) or its parent is gone; ask between writes.
     :param files: contents of controller-side ``src`` files by option name, read by the action plugin.
+    :param clock: time for every wait of the backend.
+    :param connect: makes the clients of :meth:`client`.
     """
 
     check_mode: bool = False
@@ -36,3 +60,24 @@ class Context:
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stop: Callable[[], bool] = _never
     files: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    clock: Clock = dataclasses.field(default_factory=SystemClock)
+    connect: Connect = connect
+
+    def client(
+        self,
+        options: ConnectionOptions,
+        *,
+        threads: int = 16,
+        deadline: float | None = None,
+        stoppable: bool = True,
+    ) -> KubeClient:
+        """A client for the API server of ``options``; a context manager. Sends nothing yet.
+
+        :param threads: requests in flight at most.
+        :param deadline: seconds from now after which nothing is retried any more.
+        :param stoppable: whether a stop of the run ends its requests; a backend that has to leave a safe
+            state behind asks :attr:`stop` itself.
+        :raises InputError: the connection options do not say clearly which cluster is meant.
+        """
+        stop = self.stop if stoppable else None
+        return self.connect(options, threads=threads, deadline=deadline, stop=stop, clock=self.clock)

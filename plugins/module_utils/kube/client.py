@@ -24,6 +24,7 @@ from .objects import covers, is_untouched
 from .transport import Response, Transport
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .options import ConnectionOptions
 
 PAGE = 500
@@ -437,15 +438,17 @@ def connect(
     threads: int = 16,
     deadline: float | None = None,
     stop: Callable[[], bool] | None = None,
+    clock: Clock | None = None,
 ) -> KubeClient:
     """A client; a context manager. Sends nothing yet.
 
     :param threads: requests in flight at most.
     :param deadline: seconds from now after which nothing is retried any more.
     :param stop: asked between requests and in pauses; true ends the work with an ApiError "Interrupted".
+    :param clock: for deadlines and pauses between attempts; the machine's by default.
     :raises InputError: the kubeconfig does not say clearly which cluster is meant.
     """
-    return KubeClient(Transport(options, threads=threads, deadline=deadline, stop=stop))
+    return KubeClient(Transport(options, threads=threads, deadline=deadline, stop=stop, clock=clock))
 
 
 def _write_query(dry_run: bool) -> dict[str, str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlparse
@@ -53,7 +52,7 @@ def execute(
     :raises ApiError: the pod or container does not exist, no rights, or the connection failed.
     :raises WaitTimeout: the command did not end in time (it may go on running in the container).
     """
-    end = time.monotonic() + timeout
+    end = transport.clock.monotonic() + timeout
     subject = f"exec in Pod {namespace}/{pod} ({container})"
     query = [("container", container), ("stdout", "true"), ("stderr", "true")]
     query += [("stdin", "true")] if stdin is not None else []
@@ -79,7 +78,7 @@ def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
                 url,
                 header=[f"{name}: {value}" for name, value in credential],
                 subprotocols=_PROTOCOLS,
-                timeout=max(1.0, min(10.0, end - time.monotonic())),
+                timeout=max(1.0, min(10.0, end - transport.clock.monotonic())),
                 suppress_origin=True,
                 redirect_limit=0,
                 **_proxy(transport.configuration, transport.host),
@@ -92,7 +91,7 @@ def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
             if failure.status not in (429, 500, 502, 503, 504) or attempt == _CONNECT_ATTEMPTS:
                 raise failure from error
         except (websocket.WebSocketException, OSError) as error:
-            if attempt == _CONNECT_ATTEMPTS or time.monotonic() > end:
+            if attempt == _CONNECT_ATTEMPTS or transport.clock.monotonic() > end:
                 raise no_answer(error, transport.host, subject) from error
         else:
             return socket
@@ -126,7 +125,7 @@ def _collect(
 
     parts: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: [], _STATUS: []}
     while True:
-        rest = end - time.monotonic()
+        rest = end - transport.clock.monotonic()
         if rest <= 0:
             awaited = f"the end of '{command[0]}' in {subject.removeprefix('exec in ')}"
             raise WaitTimeout(f"{awaited} did not come in time", awaited=awaited, last_seen="still running")

@@ -15,7 +15,6 @@ import json
 import random
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -23,6 +22,7 @@ from urllib.parse import urlencode
 from ..errors import ApiError
 from ..labels import COLLECTION
 from . import config
+from .clock import Clock, SystemClock
 from .failures import from_answer, is_untrusted, no_answer
 from .keydir import KeyDirectory
 
@@ -66,10 +66,12 @@ class Transport:
         threads: int,
         deadline: float | None,
         stop: Callable[[], bool] | None,
+        clock: Clock | None = None,
     ) -> None:
+        self.clock = clock or SystemClock()
         self.options = options
         self.threads = threads
-        self._end = time.monotonic() + deadline if deadline is not None else None
+        self._end = self.clock.monotonic() + deadline if deadline is not None else None
         self._stop = stop or (lambda: False)
         self._keys = KeyDirectory()
         self._auth = threading.Lock()
@@ -94,7 +96,7 @@ class Transport:
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, ``None`` without one."""
-        return None if self._end is None else self._end - time.monotonic()
+        return None if self._end is None else self._end - self.clock.monotonic()
 
     def _open(self) -> None:
         configuration = config.load(self.options, self._keys.path)
@@ -193,10 +195,10 @@ class Transport:
 
     def pause(self, seconds: float, subject: str = "") -> None:
         """Sleep, but notice within a quarter of a second that the run was stopped."""
-        end = time.monotonic() + seconds
-        while (rest := end - time.monotonic()) > 0:
+        end = self.clock.monotonic() + seconds
+        while (rest := end - self.clock.monotonic()) > 0:
             self._check_stop(subject)
-            time.sleep(min(0.25, rest))
+            self.clock.sleep(min(0.25, rest))
 
     @property
     def answered(self) -> bool:
@@ -210,7 +212,7 @@ class _Attempts:
     def __init__(self, transport: Transport, subject: str) -> None:
         self._transport = transport
         self._subject = subject
-        self._start = time.monotonic()
+        self._start = transport.clock.monotonic()
         self._count = 0
         self.doubtful = False
 
@@ -253,7 +255,7 @@ class _Attempts:
         self._next(_delay(self._count, None), failure, 5)
 
     def _next(self, delay: float, failure: ApiError, limit: int) -> None:
-        elapsed = time.monotonic() - self._start
+        elapsed = self._transport.clock.monotonic() - self._start
         rest = self._transport.remaining()
         too_late = elapsed + delay > RETRY_BUDGET or (rest is not None and delay >= rest)
         if self._count >= limit or too_late:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ApiError, WaitTimeout
+from .clock import Clock, SystemClock
 
 PROGRESS_EVERY = 10.0
+"""Seconds after which a line is repeated although nothing new is seen."""
+STOP_POLL = 0.25
+"""Seconds within which a stop is noticed."""
 
 
 def wait_until(
@@ -23,21 +26,28 @@ def wait_until(
     max_interval: float = 2.0,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
 ) -> str:
     """Call ``check`` until it is done; returns what was seen last.
 
     :param check: returns whether it is done, and what was seen, for people.
     :param timeout: seconds. ``check`` runs at least once, and once more at the very end.
+    :param interval: seconds between the first two looks; each pause is half as long again as the one before,
+        up to ``max_interval``.
+    :param stop: true ends the wait within a quarter of a second.
     :param progress: gets a line when what is seen changes, and every ten seconds.
+    :param clock: the machine's by default.
     :raises WaitTimeout: with ``awaited`` and what was seen last.
+    :raises ApiError: ``reason="Interrupted"`` after ``stop``.
     """
-    end = time.monotonic() + timeout
-    told, told_at, pause = "", time.monotonic(), interval
+    clock = clock or SystemClock()
+    begin = clock.monotonic()
+    end, told, told_at, pause = begin + timeout, "", begin, interval
     while True:
         done, seen = check()
         if done:
             return seen
-        now = time.monotonic()
+        now = clock.monotonic()
         if now >= end:
             raise WaitTimeout(
                 f"{awaited}: not there after {timeout:g} s; last seen: {seen}",
@@ -47,19 +57,19 @@ def wait_until(
         if progress and (seen != told or now - told_at >= PROGRESS_EVERY):
             progress(f"waiting for {awaited}: {seen}")
             told, told_at = seen, now
-        _sleep(min(pause, end - now), stop, awaited)
+        _sleep(min(pause, end - now), stop, awaited, clock)
         pause = min(max_interval, pause * 1.5)
 
 
-def _sleep(seconds: float, stop: Callable[[], bool] | None, awaited: str) -> None:
-    end = time.monotonic() + seconds
+def _sleep(seconds: float, stop: Callable[[], bool] | None, awaited: str, clock: Clock) -> None:
+    end = clock.monotonic() + seconds
     while True:
         if stop and stop():
             raise ApiError(f"interrupted while waiting for {awaited}", reason="Interrupted", subject=awaited)
-        rest = end - time.monotonic()
+        rest = end - clock.monotonic()
         if rest <= 0:
             return
-        time.sleep(min(0.25, rest))
+        clock.sleep(min(STOP_POLL, rest))
 
 
 def rollout_status(obj: Mapping[str, Any]) -> tuple[bool, str]:

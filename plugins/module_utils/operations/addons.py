@@ -12,7 +12,7 @@ from typing import Any
 from ..context import Context
 from ..errors import InputError, Problem
 from ..istio.installation.manifests import parse_manifests
-from ..kube.client import KubeClient, connect
+from ..kube.client import KubeClient
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..labels import PART_OF_LABEL
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
@@ -46,7 +46,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         params["addons"], namespace=str(params["namespace"]), images=dict(params["images"] or {})
     )
     options = ConnectionOptions.from_params(params, context.environment)
-    with connect(options, stop=context.stop) as client:
+    with context.client(options) as client:
         stale = _stale(client, objects, str(params["namespace"]))
         result = apply_objects(
             client, objects, context=context, absent=stale, wait=Wait(timeout=float(params["timeout"]))

@@ -15,7 +15,7 @@ from ..istio.proxy.endpoints import Endpoint, endpoints
 from ..istio.proxy.routes import VirtualHost, parse_cluster_name
 from ..istio.proxy.running import RunningProxy
 from ..istio.proxy.sidecar_scope import sidecar_of
-from ..kube.client import KubeClient, connect
+from ..kube.client import KubeClient
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..model.catalogue.edges import decide, service_edges
 from ..model.catalogue.mesh import Catalogue
@@ -49,7 +49,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     catalogue = parse_catalogue(params["catalogue"])
     source = _service(catalogue, params["source"], "source")
     destination = _service(catalogue, params["destination"], "destination")
-    with connect(ConnectionOptions.from_params(params, context.environment), stop=context.stop) as client:
+    with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
         steps = _follow(client, catalogue, source, destination, params)
     first = next((step for step in steps if step.verdict == FAIL), None)
     cause = f"{first.subject}: {first.message}" if first else ""

@@ -218,6 +218,7 @@ class Execution:
             timeout=_DEFINITION_TIMEOUT,
             interval=0.1,
             stop=self._context.stop,
+            clock=self._context.clock,
         )
 
 

@@ -89,6 +89,7 @@ def wait_for_objects(
             timeout=wait.timeout,
             stop=context.stop,
             progress=context.progress,
+            clock=context.clock,
         )
 
 

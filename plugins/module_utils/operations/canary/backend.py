@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, MeshError, Problem, RefusedError
-from ...kube.client import connect
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
 from . import state_machine as machine
@@ -38,7 +37,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """
     catalogue = parse_catalogue(params["catalogue"])
     options = ConnectionOptions.from_params(params, context.environment)
-    with connect(options, stop=None) as client:
+    with context.client(options, stoppable=False) as client:
         if params["action"] == "resume":
             return resume_all(client, params, catalogue, context)
         if not params.get("service"):

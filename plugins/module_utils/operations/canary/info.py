@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...kube.client import connect
 from ...kube.clock import SystemClock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
@@ -41,7 +40,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     catalogue = parse_catalogue(params["catalogue"])
     wanted = set(params["services"])
     services = [item for item in catalogue.services if item.versions and (not wanted or item.name in wanted)]
-    with connect(ConnectionOptions.from_params(params, context.environment), stop=context.stop) as client:
+    with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
         entries = client.in_parallel(lambda service: _entry(client, catalogue, service), services)
     return {"changed": False, "services": entries, "active": [e["service"] for e in entries if e["active"]]}
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError, RefusedError
-from ...kube.client import connect
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.owners import owners_of, steady_owners
 from ...labels import COLLECTION
@@ -76,7 +75,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         raise MeshError("gateway certificates need the Python package cryptography where the task runs")
     wanted = read_input(params)
     options = ConnectionOptions.from_params(params, context.environment)
-    with connect(options, stop=context.stop) as client:
+    with context.client(options) as client:
         now = server_time(client)
         wanted.check(now)
         job = _read(client, params, context, wanted, now)
@@ -196,6 +195,7 @@ def _proof_of(job: Job, item: Item) -> Proof:
             lambda: _endpoints(job.client, item.credential),
             timeout=job.params["timeout"],
             stop=job.context.stop,
+            clock=job.context.clock,
             **expected,
         )
     except ApiError as error:

@@ -16,12 +16,12 @@ import hashlib
 import json
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, WaitTimeout
 from ...istio.injection.webhooks import matches
+from ...kube.clock import Clock, SystemClock
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import UnreadableError, facts_of, read_chain
@@ -273,10 +273,12 @@ def prove(
     roots_pem: str,
     timeout: float,
     stop: Callable[[], bool] | None = None,
+    clock: Clock | None = None,
 ) -> Proof:
     """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look."""
     seen = Proof(CANNOT_TELL, HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
-    patience = time.monotonic() + min(GRACE_SECONDS, timeout)
+    clock = clock or SystemClock()
+    patience = clock.monotonic() + min(GRACE_SECONDS, timeout)
 
     def check() -> tuple[bool, str]:
         nonlocal seen
@@ -284,12 +286,12 @@ def prove(
         if not endpoints:
             return True, seen.evidence
         seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=roots_pem)
-        if seen.status == "fail" and time.monotonic() >= patience:
+        if seen.status == "fail" and clock.monotonic() >= patience:
             seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)
         return seen.status != "fail", seen.evidence
 
     try:
-        wait_until(check, awaited=f"{credential} to be served", timeout=timeout, stop=stop)
+        wait_until(check, awaited=f"{credential} to be served", timeout=timeout, stop=stop, clock=clock)
     except WaitTimeout:
         return seen
     return seen

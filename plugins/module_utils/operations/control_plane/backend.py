@@ -17,7 +17,7 @@ from ...errors import RefusedError
 from ...istio.installation.commands import Runner
 from ...istio.installation.installed import images_of, installer_of
 from ...istio.installation.settings import Installation, read_installation
-from ...kube.client import KubeClient, connect
+from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.versions import parse_istio_version
 from . import helm as control_plane_helm
@@ -45,7 +45,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     installation = read_installation(settings)
     options = ConnectionOptions.from_params(params, context.environment)
     with (
-        connect(options, stop=context.stop) as client,
+        context.client(options) as client,
         tool_environment(options, context.environment) as environment,
     ):
         runner = Runner(environment, context.stop)

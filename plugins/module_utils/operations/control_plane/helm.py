@@ -12,7 +12,6 @@ would replace whole objects and reset what autoscalers own.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -253,7 +252,7 @@ def _wait_for_end(
         latest = next(iter(stored_releases(items).get((record.namespace, record.name), ())), None)
         if latest is None or not latest.pending:
             return True, "it has ended"
-        age = time.time() - latest.modified
+        age = context.clock.now() - latest.modified
         return age >= grace, f"{latest.status} for {age:.0f} s"
 
     try:
@@ -263,6 +262,7 @@ def _wait_for_end(
             timeout=grace * 2,
             stop=context.stop,
             progress=context.progress,
+            clock=context.clock,
         )
     except WaitTimeout as error:
         raise WaitTimeout(

@@ -19,7 +19,7 @@ from ...istio.installation.installed import (
     webhook_trouble,
 )
 from ...istio.installation.settings import Installation, read_installation
-from ...kube.client import KubeClient, connect
+from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import rollout_status, wait_until
 from ...verdicts import CANNOT_TELL
@@ -43,7 +43,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """
     installation = read_installation(installation_options(params))
     options = ConnectionOptions.from_params(params, context.environment)
-    with connect(options, stop=context.stop) as client:
+    with context.client(options) as client:
         if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:
             if context.check_mode:
                 return {"changed": False, "status": CANNOT_TELL, "reason": "not installed", "checks": []}
@@ -58,6 +58,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             timeout=float(params["timeout"]),
             stop=context.stop,
             progress=context.progress,
+            clock=context.clock,
         )
     return {"changed": False, "status": "pass", "reason": "", "checks": seen.split("; ")}
 

@@ -20,7 +20,6 @@ from ...istio.injection.labels import (
 from ...istio.injection.plan import WAIT, Inventory, Plan, Step, plan
 from ...istio.injection.read import read_injectors, read_inventory, read_settings, unready_injectors
 from ...istio.injection.webhooks import Injector, injectors_for
-from ...kube.client import connect
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
 from .restart import Restarter
@@ -90,7 +89,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """
     requests = _requests(params)
     options = ConnectionOptions.from_params(params, context.environment)
-    with connect(options, stop=context.stop) as client:
+    with context.client(options) as client:
         live = client.in_parallel(lambda request: client.get("v1", "Namespace", request.name), requests)
         decisions = [
             decide_labels(request, namespace, replace_foreign=params["replace_foreign_labels"])
@@ -244,6 +243,7 @@ def _await_injectors(work: Work) -> None:
         timeout=min(120, work.params["timeout"]),
         stop=work.context.stop,
         progress=work.context.progress,
+        clock=work.context.clock,
     )
 
 
@@ -267,5 +267,6 @@ def _prove(work: Work, current: Plan) -> Plan:
         timeout=work.params["timeout"],
         stop=work.context.stop,
         progress=work.context.progress,
+        clock=work.context.clock,
     )
     return seen

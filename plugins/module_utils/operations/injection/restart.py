@@ -144,6 +144,7 @@ class Restarter:
                 timeout=self._timeout,
                 stop=self._context.stop,
                 progress=self._context.progress,
+                clock=self._context.clock,
             )
         except WaitTimeout as error:
             troubles = [trouble for owner in late() for trouble in self._troubles(owner)]

@@ -9,7 +9,6 @@ Pure checks come first and are reported together; the cluster is asked only when
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ from ...istio.installation.commands import Runner
 from ...istio.installation.helm_releases import desired_releases
 from ...istio.installation.settings import Installation, provider_names, read_installation
 from ...kube.access import AccessNeed, missing_rights
-from ...kube.client import KubeClient, connect
+from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.addons import check_addons
 from ...model.catalogue.mesh import Catalogue
@@ -90,10 +89,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             )
     connection = ConnectionOptions.from_params(params, context.environment)
     # A server that does not answer at once is not waited for; one that does may take its time later.
-    with connect(connection, deadline=time.monotonic() + REACH_SECONDS, stop=context.stop) as client:
+    with context.client(connection, deadline=REACH_SECONDS) as client:
         kubernetes = str(client.server_version().get("gitVersion", ""))
-    deadline = time.monotonic() + float(params["timeout"])
-    with connect(connection, deadline=deadline, stop=context.stop) as client:
+    with context.client(connection, deadline=float(params["timeout"])) as client:
         _check_cluster_version(params, installation, kubernetes, warnings)
         places = _places(params, installation, catalogue)
         needs = access_needs(parts, installation.method, places)

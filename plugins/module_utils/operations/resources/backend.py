@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
-from ...kube.client import KubeClient, connect
+from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...labels import FIELD_MANAGER
 from ..apply.engine import apply_plan
@@ -75,10 +75,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         [_stripped(obj) for obj, _unused in definitions], [where for _unused, where in definitions]
     )
     catalogue = _catalogue(params, sources["catalogue_src"])
-    with connect(
-        ConnectionOptions.from_params(params, context.environment),
-        threads=params["threads"],
-        stop=context.stop,
+    with context.client(
+        ConnectionOptions.from_params(params, context.environment), threads=params["threads"]
     ) as client:
         if catalogue is not None:
             # Loading the model takes a quarter of a second, which a list of plain objects need not pay.

@@ -13,7 +13,7 @@ from ...errors import MeshError
 from ...istio.istiod import sync_table
 from ...istio.probe import Identity
 from ...istio.proxy.running import RunningProxy
-from ...kube.client import KubeClient, connect
+from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
@@ -76,7 +76,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     catalogue = parse_catalogue(params["catalogue"])
     if params["report_path"]:
         check_path(params["report_path"])
-    with connect(ConnectionOptions.from_params(params, context.environment), stop=context.stop) as client:
+    with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
         verdict = Verification(client, catalogue, params, context).run()
     for line in verdict.lines():
         context.progress(line)

@@ -24,38 +24,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run, Settings
 
+from ...support.clock import FakeClock
+
 NAMESPACE, SERVICE = "shop", "product"
 API = "networking.istio.io/v1"
 
 
 class Killed(BaseException):
     """SIGKILL: no handler of the program under test may catch it."""
-
-
-class FakeClock:
-    """Time that passes only while somebody sleeps, with work that happens meanwhile."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000.0
-        self.events: list[tuple[float, Callable[[], None]]] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        end = self.time + max(seconds, 0.001)
-        for event in sorted(self.events, key=lambda item: item[0]):
-            if event[0] <= end:
-                self.events.remove(event)
-                self.time = max(self.time, event[0])
-                event[1]()
-        self.time = end
-
-    def at(self, seconds: float, act: Callable[[], None]) -> None:
-        self.events.append((self.time + seconds, act))
 
 
 @dataclasses.dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,7 @@ class World:
         self.lines: list[str] = []
         self.client: Any = Switch(shop.cluster)
         self.stopped: Callable[[], bool] = lambda: False
-
-        @contextlib.contextmanager
-        def connect(*_rest: Any, **_more: Any) -> Iterator[Any]:
-            yield self.client
-
-        for module in (canary, canary_info):
-            monkeypatch.setattr(module, "connect", connect)
+        self.connect: Any = lambda _options, **_more: contextlib.nullcontext(self.client)
         shop.cluster.in_parallel = _one_after_the_other  # type: ignore[attr-defined]
         monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_rest: [])
         monkeypatch.setattr(canary_kit, "SystemClock", lambda: shop.clock)
@@ -111,7 +105,13 @@ class World:
         given = {key: value for key, value in params.items() if value is not None}
         checked = ArgumentSpecValidator(canary.ARGUMENT_SPEC).validate(given)
         assert not checked.error_messages
-        context = Context(check_mode=check, diff_mode=check, progress=self.lines.append, stop=self.stopped)
+        context = Context(
+            check_mode=check,
+            diff_mode=check,
+            progress=self.lines.append,
+            stop=self.stopped,
+            connect=self.connect,
+        )
         return canary.run(checked.validated_parameters, context)
 
 
@@ -377,7 +377,8 @@ def test_bad_input_is_refused_without_a_write(world: World, changes: dict[str, A
 def test_info_tells_what_is_known(world: World) -> None:
     world(approvals=[2])
     result = canary_info.run(
-        {"kubeconfig": {}, "catalogue": copy.deepcopy(CATALOGUE), "services": []}, Context()
+        {"kubeconfig": {}, "catalogue": copy.deepcopy(CATALOGUE), "services": []},
+        Context(connect=world.connect),
     )
     (entry,) = result["services"]
     assert entry["stable"] == "v1"

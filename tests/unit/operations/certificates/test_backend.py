@@ -19,7 +19,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     backend as certificates,
 )
 
-from ...support.cluster import FakeCluster
+from ...support.cluster import FakeCluster, reaching
 
 GATEWAYS = [
     {
@@ -32,18 +32,17 @@ WARNINGS: list[str] = []
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster():
     fake = FakeCluster({"kind": "Namespace", "metadata": {"name": "istio-system"}})
-    monkeypatch.setattr(certificates, "connect", lambda *_args, **_more: fake)
     WARNINGS.clear()
     return fake
 
 
-def run(check_mode=False, **params):
+def run(cluster, check_mode=False, **params):
     arguments = {"mesh": "shop", "gateways": GATEWAYS, "timeout": 1, **params}
     checked = ArgumentSpecValidator(certificates.ARGUMENT_SPEC).validate(arguments)
     assert not checked.error_messages
-    context = Context(check_mode=check_mode, diff_mode=True, warn=WARNINGS.append, environment={})
+    context = Context(check_mode=check_mode, diff_mode=True, warn=WARNINGS.append, connect=reaching(cluster))
     return certificates.run(checked.validated_parameters, context)
 
 
@@ -52,7 +51,7 @@ def key_of(secret):
 
 
 def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
-    result = run()
+    result = run(cluster)
     assert cluster.writes == [
         ("apply", "Namespace servicemesh-system"),
         ("create", "Secret servicemesh-system/servicemesh-ca"),
@@ -60,32 +59,32 @@ def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
     ]
     assert result["changed"]
     before = list(cluster.writes)
-    assert run()["changed"] is False
+    assert run(cluster)["changed"] is False
     assert cluster.writes == before
 
 
 def test_check_mode_writes_nothing_anywhere(cluster):
-    result = run(check_mode=True)
+    result = run(cluster, check_mode=True)
     assert cluster.writes == []
     assert ("apply", "Secret istio-system/api") in cluster.dry_runs
-    assert result["objects"] == run()["objects"]
+    assert result["objects"] == run(cluster)["objects"]
 
 
 def test_check_mode_on_a_bare_cluster_foresees_everything(cluster):
     cluster.delete("Namespace", "istio-system")
-    result = run(check_mode=True)
+    result = run(cluster, check_mode=True)
     assert [entry["action"] for entry in result["objects"]] == ["created", "created", "created"]
     assert result["status"] == "cannot tell"
     with pytest.raises(RefusedError, match="do not exist: istio-system"):
-        run()
+        run(cluster)
     assert cluster.writes == []
 
 
 def test_killed_between_ca_and_leaf_the_next_run_keeps_the_ca(cluster):
-    run()
+    run(cluster)
     authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
     cluster.delete("Secret", "api", "istio-system")
-    result = run()
+    result = run(cluster)
     assert [entry["id"] for entry in result["objects"]] == ["Secret istio-system/api"]
     assert cluster.find("Secret", "servicemesh-ca", "servicemesh-system") == authority
 
@@ -100,12 +99,12 @@ def test_two_runs_cannot_both_make_a_ca(cluster):
 
     cluster.create = lose_the_race
     with pytest.raises(RefusedError, match="another run made a CA"):
-        run()
+        run(cluster)
     assert cluster.find("Secret", "api", "istio-system") is None
 
 
 def test_a_secret_that_changed_since_it_was_judged_is_not_overwritten(cluster):
-    run()
+    run(cluster)
     apply = cluster.apply
 
     def meddle(obj, **options):
@@ -115,54 +114,57 @@ def test_a_secret_that_changed_since_it_was_judged_is_not_overwritten(cluster):
 
     cluster.apply = meddle
     with pytest.raises(ApiError, match="changed meanwhile"):
-        run(gateways=[{**GATEWAYS[0], "servers": [{"host": "new.example.com", "certificate": "api"}]}])
+        run(
+            cluster,
+            gateways=[{**GATEWAYS[0], "servers": [{"host": "new.example.com", "certificate": "api"}]}],
+        )
 
 
 @pytest.mark.parametrize("minutes", [2, -2, 60 * 24])
 def test_a_wrong_clock_stops_the_run(cluster, minutes):
     cluster.clock += datetime.timedelta(minutes=minutes)
     with pytest.raises(RefusedError, match="certificates would be dated wrongly"):
-        run()
+        run(cluster)
     assert cluster.writes == []
 
 
 def test_a_broken_ca_is_named_and_not_replaced(cluster):
-    run()
+    run(cluster)
     authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
     authority["data"]["tls.key"] = base64.b64encode(b"broken").decode()
     with pytest.raises(RefusedError, match="is not a PEM private key"):
-        run()
-    result = run(replace_lost_ca=True)
+        run(cluster)
+    result = run(cluster, replace_lost_ca=True)
     assert [entry["action"] for entry in result["objects"]] == ["created", "updated"]
 
 
 def test_a_ca_of_ones_own_is_used_and_kept(cluster):
-    run()
+    run(cluster)
     mine = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
     mine["metadata"].pop("labels")
-    assert run()["changed"] is False
+    assert run(cluster)["changed"] is False
 
 
 def test_without_the_right_to_ask_who_reads_secrets_it_warns(cluster):
     cluster.forbidden.add("SubjectAccessReview")
-    run()
+    run(cluster)
     assert any("no right to create subjectaccessreviews" in text for text in WARNINGS)
 
 
 def test_a_gateway_that_may_read_the_ca_stops_the_run(cluster):
     cluster.allowed_readers.add("system:serviceaccount:istio-system:gateway")
     with pytest.raises(RefusedError, match="the CA's key would be theirs"):
-        run()
+        run(cluster)
     assert cluster.writes == []
 
 
 def test_gateways_that_may_not_be_listed_leave_it_open(cluster):
     cluster.forbidden.add("Gateway")
-    result = run()
+    result = run(cluster)
     assert result["status"] == "cannot tell"
     assert "cannot be looked at" in result["reason"]
     with pytest.raises(MeshError, match="cannot tell: ") as error:
-        run(fail_on=["fail", "cannot tell"])
+        run(cluster, fail_on=["fail", "cannot tell"])
     assert error.value.details["certificates"][0]["fingerprint_sha256"]
 
 
@@ -200,13 +202,13 @@ BAD = [
 @pytest.mark.parametrize(("params", "where", "rule"), BAD)
 def test_bad_input_is_refused_before_any_write(cluster, params, where, rule):
     with pytest.raises(InputError) as error:
-        run(**params)
+        run(cluster, **params)
     assert (where, rule) in [(problem.where, problem.rule) for problem in error.value.problems]
     assert cluster.writes == []
 
 
 def test_no_result_and_no_error_carries_a_key(cluster):
-    texts = [json.dumps(run(check_mode=True)), json.dumps(run()), json.dumps(run())]
+    texts = [json.dumps(run(cluster, check_mode=True)), json.dumps(run(cluster)), json.dumps(run(cluster))]
     secrets = [
         cluster.find("Secret", "api", "istio-system"),
         cluster.find("Secret", "servicemesh-ca", "servicemesh-system"),

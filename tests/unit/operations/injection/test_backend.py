@@ -14,13 +14,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
     WaitTimeout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube import wait
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
     backend as injection,
 )
 
 from ...support import injection as given
-from ...support.cluster import FakeCluster
+from ...support.clock import FakeClock
+from ...support.cluster import FakeCluster, reaching
 
 NOW = "hub.example/proxyv2:1.31.0"
 OLD = "hub.example/proxyv2:1.30.0"
@@ -75,20 +75,25 @@ def inject_new_pods(image=NOW):
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster():
     fake = FakeCluster(*istio(), namespace())
     fake.on_patch = inject_new_pods()
-    monkeypatch.setattr(injection, "connect", lambda *_args, **_more: fake)
-    monkeypatch.setattr(wait, "_sleep", lambda *_args: None)
     WARNINGS.clear()
     LINES.clear()
     return fake
 
 
-def run(check_mode=False, **params):
+def run(cluster, check_mode=False, **params):
     checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"], **params})
     assert not checked.error_messages
-    context = Context(check_mode=check_mode, diff_mode=True, warn=WARNINGS.append, progress=LINES.append)
+    context = Context(
+        check_mode=check_mode,
+        diff_mode=True,
+        warn=WARNINGS.append,
+        progress=LINES.append,
+        clock=FakeClock(),
+        connect=reaching(cluster),
+    )
     return injection.run(checked.validated_parameters, context)
 
 
@@ -99,21 +104,21 @@ def put(cluster, objects):
 
 def test_label_then_restart_then_nothing(cluster):
     put(cluster, web())
-    result = run()
+    result = run(cluster)
     assert cluster.writes == [("apply", "Namespace shop"), ("patch", "Deployment shop/web")]
     assert (result["changed"], result["status"]) == (True, "pass")
     annotations = cluster.find("Deployment", "web", "shop")["spec"]["template"]["metadata"]["annotations"]
     assert list(annotations) == ["kubectl.kubernetes.io/restartedAt"]
-    again = run()
+    again = run(cluster)
     assert (again["changed"], again["diff"], len(cluster.writes)) == (False, [], 2)
 
 
 def test_check_mode_tells_the_same_and_writes_nothing(cluster):
     put(cluster, web())
-    foreseen = run(check_mode=True)
+    foreseen = run(cluster, check_mode=True)
     assert cluster.writes == []
     assert cluster.dry_runs == [("apply", "Namespace shop")]
-    done = run()
+    done = run(cluster)
     assert (foreseen["objects"], foreseen["plan"], foreseen["diff"]) == (
         done["objects"],
         done["plan"],
@@ -123,7 +128,7 @@ def test_check_mode_tells_the_same_and_writes_nothing(cluster):
 
 def test_both_labels_change_in_one_write(cluster):
     put(cluster, [namespace({"istio.io/rev": "default"})])
-    run()
+    run(cluster)
     assert cluster.writes[0] == ("patch", "Namespace shop")
     assert cluster.find("Namespace", "shop")["metadata"]["labels"] == {"istio-injection": "enabled"}
     assert WARNINGS == ["namespace shop: removes istio.io/rev=default, set by an unknown writer"]
@@ -131,11 +136,11 @@ def test_both_labels_change_in_one_write(cluster):
 
 def test_without_restart_everything_is_only_listed(cluster):
     put(cluster, web())
-    result = run(restart=False)
+    result = run(cluster, restart=False)
     assert cluster.writes == [("apply", "Namespace shop")]
     assert result["status"] == "fail"
     assert result["plan"][0]["action"] == "listed"
-    assert run(restart=False)["changed"] is False
+    assert run(cluster, restart=False)["changed"] is False
 
 
 def test_an_injector_that_does_not_keep_its_word_stops_after_the_first_batch(cluster):
@@ -146,7 +151,7 @@ def test_an_injector_that_does_not_keep_its_word_stops_after_the_first_batch(clu
     cluster.put({"kind": "Pod", **given.pod("z-0", image=OLD, owner=("StatefulSet", "z"))})
     cluster.on_patch = inject_new_pods(OLD)
     with pytest.raises(MeshError, match="still not what the injector's settings say: Deployment shop/web"):
-        run(batch=1)
+        run(cluster, batch=1)
     assert cluster.writes == [("apply", "Namespace shop"), ("patch", "Deployment shop/web")]
 
 
@@ -154,14 +159,14 @@ def test_an_interrupted_run_stops_between_two_restarts_and_the_next_completes_it
     put(cluster, web())
     checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"]})
     with pytest.raises(MeshError, match="interrupted between two restarts"):
-        injection.run(checked.validated_parameters, Context(stop=lambda: True))
+        injection.run(checked.validated_parameters, Context(stop=lambda: True, connect=reaching(cluster)))
     assert cluster.writes == [("apply", "Namespace shop")]
-    assert run()["status"] == "pass"
+    assert run(cluster)["status"] == "pass"
     assert cluster.writes[1:] == [("patch", "Deployment shop/web")]
 
 
 def test_no_pods_are_no_proof(cluster):
-    result = run()
+    result = run(cluster)
     assert (result["changed"], result["status"], result["reason"]) == (
         True,
         "cannot tell",
@@ -173,7 +178,7 @@ def test_no_restart_while_istiod_is_away(cluster):
     put(cluster, web())
     cluster.find("EndpointSlice", "istiod-x", "istio-system")["endpoints"][0]["conditions"]["ready"] = False
     with pytest.raises(WaitTimeout, match="has no ready istiod"):
-        run(timeout=0)
+        run(cluster, timeout=0)
     assert not any(write[1].startswith("Deployment") for write in cluster.writes)
 
 
@@ -181,9 +186,9 @@ def test_without_istio_nothing_is_labelled_but_check_mode_goes_on(cluster):
     cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
     put(cluster, web())
     with pytest.raises(RefusedError, match="Istio is not installed"):
-        run()
+        run(cluster)
     assert cluster.writes == []
-    result = run(check_mode=True)
+    result = run(cluster, check_mode=True)
     assert (result["status"], result["reason"]) == (
         "cannot tell",
         "not installed: no injector in this cluster",
@@ -194,7 +199,7 @@ def test_without_istio_nothing_is_labelled_but_check_mode_goes_on(cluster):
 
 def test_check_mode_cannot_tell_of_a_revision_that_comes_with_the_run(cluster):
     put(cluster, web())
-    result = run(check_mode=True, namespaces=[{"name": "shop", "revision": "blue"}])
+    result = run(cluster, check_mode=True, namespaces=[{"name": "shop", "revision": "blue"}])
     assert result["status"] == "cannot tell"
     assert result["reason"].startswith(
         "not installed: no injector answers to istio.io/rev=blue on namespace shop"
@@ -204,11 +209,11 @@ def test_check_mode_cannot_tell_of_a_revision_that_comes_with_the_run(cluster):
 def test_check_mode_on_a_bare_cluster_foresees_the_label(cluster):
     cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
     cluster.delete("Namespace", "shop")
-    result = run(check_mode=True)
+    result = run(cluster, check_mode=True)
     assert result["objects"] == [{"id": "Namespace shop", "action": "updated"}]
     assert "not validated" in result["diff"][0]["after_header"]
     with pytest.raises(RefusedError, match="do not exist: shop"):
-        run()
+        run(cluster)
 
 
 def test_all_refusals_come_before_the_first_label(cluster):
@@ -220,7 +225,7 @@ def test_all_refusals_come_before_the_first_label(cluster):
     ]
     cluster.put(taken)
     with pytest.raises(RefusedError, match="argocd-controller"):
-        run(namespaces=["shop", "taken"])
+        run(cluster, namespaces=["shop", "taken"])
     assert cluster.writes == []
 
 
@@ -266,7 +271,7 @@ def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
         cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
 
     cluster.on_evict = evict
-    result = run(timeout=20)
+    result = run(cluster, timeout=20)
     assert result["status"] == "pass"
     assert [step["action"] for step in result["plan"]] == ["evict"]
     assert [body["deleteOptions"]["preconditions"]["uid"] for body in bodies] == ["uid-web-1"] * 2 + [
@@ -279,7 +284,7 @@ def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
 def test_a_budget_that_never_gives_way_ends_the_wait(cluster):
     crowded(cluster)
     with pytest.raises(WaitTimeout, match="PodDisruptionBudget web allows no disruption now"):
-        run(timeout=0)
+        run(cluster, timeout=0)
     assert cluster.writes == [("apply", "Namespace shop")]
 
 
@@ -293,7 +298,7 @@ def test_a_pod_that_is_gone_meanwhile_is_no_error(cluster):
         raise ApiError("not found", status=404, reason="NotFound")
 
     cluster.on_evict = evict
-    assert run(timeout=20)["status"] == "pass"
+    assert run(cluster, timeout=20)["status"] == "pass"
 
 
 def test_a_late_workload_is_named_with_what_its_pods_wait_for(cluster):
@@ -311,7 +316,7 @@ def test_a_late_workload_is_named_with_what_its_pods_wait_for(cluster):
     cluster.find("Deployment", "web", "shop")["spec"]["selector"] = {"matchLabels": {"app": "web"}}
     cluster.on_patch = stuck
     with pytest.raises(WaitTimeout, match="pod web-2: app: ImagePullBackOff"):
-        run(timeout=0)
+        run(cluster, timeout=0)
 
 
 def test_gateway_namespaces_keep_their_labels_and_get_new_proxies(cluster):
@@ -344,7 +349,7 @@ def test_gateway_namespaces_keep_their_labels_and_get_new_proxies(cluster):
     }
     put(cluster, [gateway, replica_set, pod(OLD)])
     cluster.on_patch = lambda fake, obj: fake.put(pod(NOW)) if obj["kind"] == "Deployment" else None
-    result = run(gateway_namespaces=["edge"])
+    result = run(cluster, gateway_namespaces=["edge"])
     assert ("patch", "Deployment edge/gw") in cluster.writes
     assert cluster.find("Namespace", "edge")["metadata"]["labels"] == {}
     assert result["status"] == "pass"

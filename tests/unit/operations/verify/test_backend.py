@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     send_calls as verify_call_run,
 )
 
+from ...support.cluster import reaching
 from .builders import item, pod
 from .simulated_mesh import RAW, Mesh
 
@@ -23,8 +24,6 @@ from .simulated_mesh import RAW, Mesh
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
     running = Mesh()
-    for backend in (verify, diagnose):
-        monkeypatch.setattr(backend, "connect", lambda *_args, **_options: running)
     for module in (verify, verify_call_run):
         monkeypatch.setattr(module, "PAUSE", 0.0)
     monkeypatch.setattr(verify, "RECONNECT_PAUSE", 0.0)
@@ -32,13 +31,15 @@ def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
 
 
 def run(
-    backend: Any, *, check_mode: bool = False, lines: list[str] | None = None, **params: Any
+    mesh: Mesh, backend: Any, *, check_mode: bool = False, lines: list[str] | None = None, **params: Any
 ) -> dict[str, Any]:
     checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(
         {"catalogue": RAW, "kubeconfig": "x", **params}
     )
     assert checked.error_messages == []
-    context = Context(check_mode=check_mode, progress=(lines if lines is not None else []).append)
+    context = Context(
+        check_mode=check_mode, progress=(lines if lines is not None else []).append, connect=reaching(mesh)
+    )
     return backend.run(checked.validated_parameters, context)
 
 
@@ -48,7 +49,7 @@ def statuses(result: dict[str, Any]) -> dict[str, str]:
 
 def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
     lines: list[str] = []
-    result = run(verify, lines=lines)
+    result = run(mesh, verify, lines=lines)
     assert result["problems"] == []
     assert (result["status"], result["changed"]) == ("pass", False)
     assert set(statuses(result).values()) == {"pass"}
@@ -66,7 +67,7 @@ def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
 
 def test_probes_are_gone_afterwards(mesh: Mesh) -> None:
     before = {kind: len(objects) for kind, objects in mesh.objects.items()}
-    run(verify)
+    run(mesh, verify)
     assert {kind: len(objects) for kind, objects in mesh.objects.items()} == before
     created = [write for write in mesh.writes if write.startswith("create")]
     assert sorted(set(mesh.writes)) == ["create Pod", "create Sidecar", "delete Pod", "delete Sidecar"]
@@ -74,7 +75,7 @@ def test_probes_are_gone_afterwards(mesh: Mesh) -> None:
 
 
 def test_check_mode_writes_nothing_and_says_what_it_did_not_ask(mesh: Mesh) -> None:
-    result = run(verify, check_mode=True)
+    result = run(mesh, verify, check_mode=True)
     assert mesh.writes == []
     assert result["status"] == "cannot tell"
     unasked = {check for check, status in statuses(result).items() if status == "cannot tell"}
@@ -85,13 +86,13 @@ def test_without_istio_there_is_nothing_to_prove(mesh: Mesh) -> None:
     mesh.objects.clear()
     mesh.missing = {"PeerAuthentication", "VirtualService", "DestinationRule", "AuthorizationPolicy"}
     for check_mode in (False, True):
-        result = run(verify, check_mode=check_mode)
+        result = run(mesh, verify, check_mode=check_mode)
         assert result["headline"] == "cannot tell: not installed"
         assert mesh.writes == []
 
 
 def test_only_the_checks_that_were_asked_for_are_told(mesh: Mesh) -> None:
-    assert set(statuses(run(verify, checks=["mtls", "policies"]))) == {"mtls", "policies"}
+    assert set(statuses(run(mesh, verify, checks=["mtls", "policies"]))) == {"mtls", "policies"}
     assert mesh.writes == []
 
 
@@ -124,7 +125,7 @@ def test_each_break_fails_with_its_reason_in_the_first_words(
     mesh: Mesh, broken: dict, check: str, words: str
 ) -> None:
     mesh.add(broken)
-    result = run(verify)
+    result = run(mesh, verify)
     assert result["status"] == "fail"
     assert statuses(result)[check] == "fail"
     assert result["headline"].startswith("fail: ")
@@ -134,14 +135,14 @@ def test_each_break_fails_with_its_reason_in_the_first_words(
 def test_proxies_may_take_a_while_to_find_an_istiod_again(mesh: Mesh) -> None:
     mesh.looks_without_istiod = 3 * verify.ROUNDS
     lines: list[str] = []
-    assert run(verify, lines=lines)["status"] == "pass"
+    assert run(mesh, verify, lines=lines)["status"] == "pass"
     assert any("to find an istiod again" in line for line in lines)
 
 
 def test_proxies_without_an_istiod_fail_in_the_end(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "RECONNECT", 0.0)
     mesh.looks_without_istiod = 1000
-    result = run(verify)
+    result = run(mesh, verify)
     assert statuses(result)["sync"] == "fail"
     assert "is not connected to any istiod" in result["headline"]
 
@@ -149,32 +150,32 @@ def test_proxies_without_an_istiod_fail_in_the_end(mesh: Mesh, monkeypatch: pyte
 def test_a_caller_who_gets_in_without_being_listed_fails(mesh: Mesh) -> None:
     served = (200, {"x-envoy-upstream-service-time": "1"}, "hello")
     mesh.answers = {(account, "pay", "/"): served for account in ("web", "default", "cart")}
-    result = run(verify)
+    result = run(mesh, verify)
     assert statuses(result)["authorization"] == "fail"
     assert any("shop/pay" in problem and "must be refused" in problem for problem in result["problems"])
 
 
 def test_a_listed_caller_who_is_refused_fails(mesh: Mesh) -> None:
     mesh.answers = {("web", "cart", "/"): (403, {}, "RBAC: access denied")}
-    result = run(verify)
+    result = run(mesh, verify)
     assert any("shop/web -> shop/cart" in problem for problem in result["problems"])
     assert statuses(result)["authorization"] == "fail"
 
 
 def test_plaintext_that_is_answered_fails(mesh: Mesh) -> None:
     mesh.answers = {("outside", "web", "/"): (200, {}, "hello")}
-    assert statuses(run(verify))["plaintext"] == "fail"
+    assert statuses(run(mesh, verify))["plaintext"] == "fail"
 
 
 def test_a_service_that_does_not_answer_proves_nothing(mesh: Mesh) -> None:
     mesh.answers = {(account, "cart", "/"): (503, {}, "") for account in ("web", "pay", "default")}
-    result = run(verify)
+    result = run(mesh, verify)
     assert (result["status"], statuses(result)["authorization"]) == ("cannot tell", "cannot tell")
 
 
 def test_without_the_right_to_exec_nothing_is_proved_about_proxies(mesh: Mesh) -> None:
     mesh.exec_error = ApiError("pods/exec is forbidden", status=403)
-    result = run(verify)
+    result = run(mesh, verify)
     assert result["status"] == "cannot tell"
     assert statuses(result)["mtls"] == statuses(result)["sync"] == "cannot tell"
     assert statuses(result)["authorization"] == "pass"
@@ -182,37 +183,37 @@ def test_without_the_right_to_exec_nothing_is_proved_about_proxies(mesh: Mesh) -
 
 def test_a_kind_that_may_not_be_read_is_told(mesh: Mesh) -> None:
     mesh.forbidden = {"AuthorizationPolicy"}
-    result = run(verify)
+    result = run(mesh, verify)
     assert statuses(result)["policies"] == "cannot tell"
 
 
 def test_pods_that_may_not_be_read_are_an_error(mesh: Mesh) -> None:
     mesh.forbidden = {"Pod"}
     with pytest.raises(ApiError, match="forbidden"):
-        run(verify)
+        run(mesh, verify)
 
 
 def test_a_bad_catalogue_is_refused_before_any_request(mesh: Mesh) -> None:
     mesh.forbidden = {"Pod"}
     with pytest.raises(InputError, match="mesh_sevices"):
-        run(verify, catalogue={**RAW, "mesh_sevices": []})
+        run(mesh, verify, catalogue={**RAW, "mesh_sevices": []})
 
 
 def test_the_report_is_written(mesh: Mesh, tmp_path: Path) -> None:
     path = tmp_path / "verify.json"
-    result = run(verify, report_path=str(path))
+    result = run(mesh, verify, report_path=str(path))
     assert json.loads(path.read_text())["status"] == result["status"] == "pass"
 
 
 def test_diagnose_finds_nothing_in_the_way_of_an_allowed_call(mesh: Mesh) -> None:
-    result = run(diagnose, source="web", destination="cart")
+    result = run(mesh, diagnose, source="web", destination="cart")
     assert (result["status"], result["cause"]) == ("pass", "")
     assert {"route", "endpoints", "mtls", "authorization"} <= {step["step"] for step in result["steps"]}
     assert mesh.writes == []
 
 
 def test_diagnose_names_the_refusal_and_what_is_allowed(mesh: Mesh) -> None:
-    result = run(diagnose, source="web", destination="pay", path="/x")
+    result = run(mesh, diagnose, source="web", destination="pay", path="/x")
     assert (
         "the catalogue refuses GET /x by cluster.local/ns/shop/sa/web with 403; it allows GET /health"
         in result["cause"]
@@ -222,7 +223,7 @@ def test_diagnose_names_the_refusal_and_what_is_allowed(mesh: Mesh) -> None:
 def test_diagnose_names_a_missing_subset(mesh: Mesh) -> None:
     for rule in mesh.named("VirtualService", "cart-routes")["spec"]["http"]:
         rule["route"][0]["destination"]["subset"] = "v9"
-    cause = run(diagnose, source="web", destination="cart")["cause"]
+    cause = run(mesh, diagnose, source="web", destination="cart")["cause"]
     assert "has no cluster outbound|80|v9|cart.shop.svc.cluster.local: requests get 503 NC" in cause
 
 
@@ -236,7 +237,9 @@ def test_diagnose_names_the_sidecar_that_hides_the_callee(mesh: Mesh) -> None:
             }
         }
     ]
-    assert "Sidecar shop/web does not import it" in run(diagnose, source="web", destination="pay")["cause"]
+    assert (
+        "Sidecar shop/web does not import it" in run(mesh, diagnose, source="web", destination="pay")["cause"]
+    )
 
 
 def test_diagnose_tells_who_was_thrown_out(mesh: Mesh) -> None:
@@ -254,16 +257,16 @@ def test_diagnose_tells_who_was_thrown_out(mesh: Mesh) -> None:
     mesh._endpoints = ejected
     assert (
         "it sends to none of 10.0.0.1:3000 (failed outlier check)"
-        in run(diagnose, source="web", destination="cart")["cause"]
+        in run(mesh, diagnose, source="web", destination="cart")["cause"]
     )
 
 
 def test_diagnose_knows_only_services_of_the_catalogue(mesh: Mesh) -> None:
     with pytest.raises(InputError, match="'nobody' is no service of the catalogue"):
-        run(diagnose, source="nobody", destination="cart")
+        run(mesh, diagnose, source="nobody", destination="cart")
 
 
 def test_diagnose_without_istio(mesh: Mesh) -> None:
     mesh.objects.clear()
     mesh.missing = {"PeerAuthentication"}
-    assert run(diagnose, source="web", destination="cart")["status"] == "cannot tell"
+    assert run(mesh, diagnose, source="web", destination="cart")["status"] == "cannot tell"
