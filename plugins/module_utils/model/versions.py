@@ -67,7 +67,7 @@ SUPPORT_TABLE: Mapping[Minor, Support] = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class VersionVerdict:
+class Compatibility:
     """What is to be said about one combination of versions: refusals and warnings, as sentences."""
 
     problems: tuple[Problem, ...]
@@ -150,7 +150,7 @@ def known_minors(table: Mapping[Minor, Support]) -> str:
 
 def check_istio_version(
     version: str, *, table: Mapping[Minor, Support], today: datetime.date, where: str = "istio_version"
-) -> VersionVerdict:
+) -> Compatibility:
     """Whether the version exists in the table and is still maintained."""
     numbers = parse_istio_version(version)
     if numbers is None:
@@ -165,10 +165,10 @@ def check_istio_version(
     if support.is_over(today):
         about = "about " if support.estimated else ""
         name = minor_text(support.minor)
-        return VersionVerdict(
+        return Compatibility(
             (), (f"Istio {name} has been out of support since {about}{support.end_of_life}",)
         )
-    return VersionVerdict((), ())
+    return Compatibility((), ())
 
 
 def check_kubernetes_version(
@@ -178,7 +178,7 @@ def check_kubernetes_version(
     table: Mapping[Minor, Support],
     allow_untested: bool,
     where: str = "istio_version",
-) -> VersionVerdict:
+) -> Compatibility:
     """Whether the cluster's Kubernetes is in the range that this Istio minor supports.
 
     :param allow_untested: makes an out-of-range cluster a warning.
@@ -186,23 +186,23 @@ def check_kubernetes_version(
     numbers = parse_istio_version(istio_version)
     support = table.get(numbers[:2]) if numbers else None
     if support is None:
-        return VersionVerdict((), ())
+        return Compatibility((), ())
     minor = parse_kubernetes_minor(kubernetes)
     if minor is None:
-        return VersionVerdict(
+        return Compatibility(
             (), (f"the API server reports the Kubernetes version {kubernetes!r}, which cannot be read",)
         )
     low, high = support.kubernetes
     if low <= minor <= high:
-        return VersionVerdict((), ())
+        return Compatibility((), ())
     message = (
         f"Istio {minor_text(support.minor)} supports Kubernetes {minor_text(low)} to {minor_text(high)}, "
         f"the cluster runs {kubernetes}"
     )
     if allow_untested:
-        return VersionVerdict((), (message,))
+        return Compatibility((), (message,))
     return _refused(where, message, "kubernetes-version")
 
 
-def _refused(where: str, message: str, rule: str) -> VersionVerdict:
-    return VersionVerdict((Problem(where, message, rule),), ())
+def _refused(where: str, message: str, rule: str) -> Compatibility:
+    return Compatibility((Problem(where, message, rule),), ())

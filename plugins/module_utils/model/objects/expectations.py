@@ -18,7 +18,7 @@ from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from .base import Obj
 from .peer_authentications import port_mode
-from .virtual_service_delegates import SPLIT, routes_name
+from .virtual_service_delegates import SPLIT, delegate_name
 from .virtual_service_roots import gateway_root_name
 
 
@@ -82,8 +82,8 @@ def _where(obj: Obj) -> tuple[str, str]:
 def _virtual_service(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     """A delegate shows up under the name of each root that uses it."""
     namespace, name = _where(obj)
-    service = catalogue.service(name.removesuffix(routes_name("")), namespace)
-    if service is None or service.http_port is None or name != routes_name(service.name):
+    service = catalogue.service(name.removesuffix(delegate_name("")), namespace)
+    if service is None or service.http_port is None or name != delegate_name(service.name):
         return []
     weights = _split(obj)
     if weights is None:

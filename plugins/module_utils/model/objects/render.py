@@ -22,9 +22,9 @@ from .rate_limits import rate_limit_objects
 from .service_entries import external_objects
 from .sidecars import sidecar_objects
 from .telemetries import telemetry_objects
-from .virtual_service_delegates import routes_object
+from .virtual_service_delegates import delegate_object
 from .virtual_service_roots import root_objects
-from .weights import split_weights
+from .weights import weights_by_service
 
 
 def mesh_resources(
@@ -41,10 +41,10 @@ def mesh_resources(
 def render(catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | None = None) -> list[Obj]:
     """The same for a catalogue that is parsed already."""
     problems = Problems()
-    splits = split_weights(catalogue, releases, problems)
+    weights = weights_by_service(catalogue, releases, problems)
     fences = {key: int(record.get("fence") or 0) for key, record in (releases or {}).items()}
     delegates = [
-        routes_object(catalogue, service, splits[service.key], fence=fences.get(service.key, 0))
+        delegate_object(catalogue, service, weights[service.key], fence=fences.get(service.key, 0))
         for service in catalogue.services
     ]
     objects = [
@@ -52,7 +52,7 @@ def render(catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | Non
         *gateway_objects(catalogue),
         *destination_rule_objects(catalogue),
         *(delegate for delegate in delegates if delegate),
-        *root_objects(catalogue, splits),
+        *root_objects(catalogue, weights),
         *peer_authentication_objects(catalogue),
         *authorization_objects(catalogue),
         *sidecar_objects(catalogue),

@@ -38,12 +38,12 @@ _METHOD_CLASSES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def routes_name(service: str) -> str:
+def delegate_name(service: str) -> str:
     """Name of the delegate of a service."""
     return f"{service}-routes"
 
 
-def routes_object(
+def delegate_object(
     catalogue: Catalogue, service: Service, weights: Mapping[str, int], *, fence: int = 0
 ) -> Obj | None:
     """The whole delegate for a split, or ``None`` for a service without an HTTP port.
@@ -56,10 +56,10 @@ def routes_object(
     if service.http_port is None:
         return None
     spec = {"http": http_routes(service, weights)}
-    routes = build("VirtualService", routes_name(service.name), service.namespace, catalogue.name, spec)
+    delegate = build("VirtualService", delegate_name(service.name), service.namespace, catalogue.name, spec)
     if fence > 0:
-        routes["metadata"]["annotations"] = {FENCE_ANNOTATION: str(fence)}
-    return routes
+        delegate["metadata"]["annotations"] = {FENCE_ANNOTATION: str(fence)}
+    return delegate
 
 
 def http_routes(service: Service, weights: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -11,17 +11,17 @@ from typing import Any
 from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.services import Exposure, Port, Service
 from .base import Obj, build, slug
-from .virtual_service_delegates import routes_name, split_destinations
+from .virtual_service_delegates import delegate_name, split_destinations
 
 
-def root_objects(catalogue: Catalogue, splits: Mapping[str, Mapping[str, int]]) -> list[Obj]:
+def root_objects(catalogue: Catalogue, weights: Mapping[str, Mapping[str, int]]) -> list[Obj]:
     """One root per service for callers in the mesh, and one per gateway and host.
 
-    :param splits: percentages by version, by ``namespace/name``; only TCP services need them here.
+    :param weights: percentages by version, by ``namespace/name``; only TCP services need them here.
     """
     objects: list[Obj] = []
     for service in catalogue.services:
-        spec = _mesh_root(service) if service.http_port else _stream_routes(service, splits[service.key])
+        spec = _mesh_root(service) if service.http_port else _stream_routes(service, weights[service.key])
         if spec:
             objects.append(build("VirtualService", service.name, service.namespace, catalogue.name, spec))
     for (name, host), exposures in sorted(_exposures(catalogue).items()):
@@ -48,7 +48,7 @@ def gateway_root_name(gateway: str, host: str) -> str:
 
 
 def _delegate(service: Service) -> dict[str, str]:
-    return {"name": routes_name(service.name), "namespace": service.namespace}
+    return {"name": delegate_name(service.name), "namespace": service.namespace}
 
 
 def _mesh_root(service: Service) -> dict[str, Any]:

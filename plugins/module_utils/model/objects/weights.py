@@ -21,7 +21,7 @@ def initial_weights(service: Service) -> dict[str, int]:
     return {service.initial_version: 100} if service.initial_version else {}
 
 
-def split_weights(
+def weights_by_service(
     catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | None, problems: Problems
 ) -> dict[str, dict[str, int]]:
     """The split of every service, by ``namespace/name``.

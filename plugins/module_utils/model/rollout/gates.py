@@ -16,15 +16,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ... import verdicts
 from . import statistics
 from .statistics import Counts
 
 
-class Verdict(enum.StrEnum):
-    """What a gate says. Only PASS opens it."""
+class GateVerdict(enum.StrEnum):
+    """What a gate says: the three verdicts, with "cannot tell" divided into what more traffic may cure and
+    what it cannot. Only PASS opens the gate."""
 
-    PASS = "pass"  # noqa: S105  # a verdict, no secret
-    FAIL = "fail"
+    PASS = verdicts.PASS
+    FAIL = verdicts.FAIL
     NOT_ENOUGH_DATA = "not enough data"
     CANNOT_MEASURE = "cannot measure"
 
@@ -34,7 +36,7 @@ class Judgement:
     """A verdict with its reason and the figures it rests on."""
 
     gate: str
-    verdict: Verdict
+    verdict: GateVerdict
     reason: str
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -142,23 +144,25 @@ def judge_share(
         figures["harm_evidence"] = round(harm / gate.burst, 3)
         if harm / gate.burst >= level:
             reason = _harm_reason(gate, figures, against="the acceptable share")
-            return Judgement(gate.name, Verdict.FAIL, reason, figures)
+            return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
     if gate.compare:
         relative = statistics.relative_harm(windows, phases=phases) / gate.burst
         figures["worse_than_stable_evidence"] = round(relative, 3)
         if relative >= level:
-            return Judgement(gate.name, Verdict.FAIL, _harm_reason(gate, figures, against="stable"), figures)
+            return Judgement(
+                gate.name, GateVerdict.FAIL, _harm_reason(gate, figures, against="stable"), figures
+            )
     if figures["phase_canary_total"] < minimum_requests:
         have = figures["phase_canary_total"]
         return Judgement(
             gate.name,
-            Verdict.NOT_ENOUGH_DATA,
+            GateVerdict.NOT_ENOUGH_DATA,
             f"{have} of {minimum_requests} requests in this phase",
             figures,
         )
     if promotion and (missing := _missing_evidence(gate, windows, policy, figures)):
-        return Judgement(gate.name, Verdict.NOT_ENOUGH_DATA, missing, figures)
-    return Judgement(gate.name, Verdict.PASS, _pass_reason(gate, figures), figures)
+        return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, missing, figures)
+    return Judgement(gate.name, GateVerdict.PASS, _pass_reason(gate, figures), figures)
 
 
 def _missing_evidence(
@@ -198,12 +202,12 @@ def _judge_fixed(gate: ShareGate, figures: dict[str, Any], minimum_requests: int
     total, share = figures["phase_canary_total"], figures["phase_canary_share"]
     if total == 0 or total < minimum_requests:
         reason = f"{total} of {max(1, minimum_requests)} requests in this phase"
-        return Judgement(gate.name, Verdict.NOT_ENOUGH_DATA, reason, figures)
+        return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, reason, figures)
     if share > gate.limit:
         return Judgement(
-            gate.name, Verdict.FAIL, _harm_reason(gate, figures, against="the fixed limit"), figures
+            gate.name, GateVerdict.FAIL, _harm_reason(gate, figures, against="the fixed limit"), figures
         )
-    return Judgement(gate.name, Verdict.PASS, _pass_reason(gate, figures), figures)
+    return Judgement(gate.name, GateVerdict.PASS, _pass_reason(gate, figures), figures)
 
 
 def _figures(gate: ShareGate, windows: Sequence[Counts], phase: int, policy: Policy) -> dict[str, Any]:
@@ -245,9 +249,11 @@ def judge_query(gate: QueryGate, values: Sequence[float | None]) -> Judgement:
     """
     figures: dict[str, Any] = {"values": list(values)[-5:], "minimum": gate.minimum, "maximum": gate.maximum}
     if not values:
-        return Judgement(gate.name, Verdict.NOT_ENOUGH_DATA, "not asked yet in this phase", figures)
+        return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, "not asked yet in this phase", figures)
     if values[-1] is None or not math.isfinite(values[-1]):
-        return Judgement(gate.name, Verdict.CANNOT_MEASURE, "the query gave no single finite number", figures)
+        return Judgement(
+            gate.name, GateVerdict.CANNOT_MEASURE, "the query gave no single finite number", figures
+        )
     run = 0
     for value in reversed(values):
         if value is None or _allowed(gate, value):
@@ -255,12 +261,12 @@ def judge_query(gate: QueryGate, values: Sequence[float | None]) -> Judgement:
         run += 1
     if run >= gate.failures:
         reason = f"{values[-1]:g} is outside {_range(gate)} for {run} looks"
-        return Judgement(gate.name, Verdict.FAIL, reason, figures)
+        return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
     if run:
         return Judgement(
-            gate.name, Verdict.NOT_ENOUGH_DATA, f"{values[-1]:g} is outside {_range(gate)} once", figures
+            gate.name, GateVerdict.NOT_ENOUGH_DATA, f"{values[-1]:g} is outside {_range(gate)} once", figures
         )
-    return Judgement(gate.name, Verdict.PASS, f"{values[-1]:g} is inside {_range(gate)}", figures)
+    return Judgement(gate.name, GateVerdict.PASS, f"{values[-1]:g} is inside {_range(gate)}", figures)
 
 
 def _allowed(gate: QueryGate, value: float) -> bool:
@@ -276,11 +282,11 @@ def _range(gate: QueryGate) -> str:
     return f"[{low}, {high}]"
 
 
-_ORDER = (Verdict.FAIL, Verdict.CANNOT_MEASURE, Verdict.NOT_ENOUGH_DATA, Verdict.PASS)
+_ORDER = (GateVerdict.FAIL, GateVerdict.CANNOT_MEASURE, GateVerdict.NOT_ENOUGH_DATA, GateVerdict.PASS)
 
 
 def worst(judgements: Sequence[Judgement]) -> Judgement:
     """The judgement that decides: a fail before anything unknown, and a pass only if all pass."""
     if not judgements:
-        return Judgement("gates", Verdict.CANNOT_MEASURE, "no gate was judged")
+        return Judgement("gates", GateVerdict.CANNOT_MEASURE, "no gate was judged")
     return min(judgements, key=lambda judgement: _ORDER.index(judgement.verdict))

@@ -19,7 +19,7 @@ from ...labels import FENCE_ANNOTATION
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from ..objects.base import Obj
-from ..objects.virtual_service_delegates import SPLIT, routes_name
+from ..objects.virtual_service_delegates import SPLIT, delegate_name
 from ..objects.weights import initial_weights
 
 
@@ -53,7 +53,7 @@ class SplitPlan:
 
 def split_object_id(service: Service) -> str:
     """The object that holds the split of a service: its delegate, or the plain object of a TCP service."""
-    name = routes_name(service.name) if service.http_port else service.name
+    name = delegate_name(service.name) if service.http_port else service.name
     return f"VirtualService {service.namespace}/{name}"
 
 

@@ -16,7 +16,7 @@ from ...errors import InputError, MeshError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
 from ...kube.clock import Clock, SystemClock
 from ...model.catalogue.services import Condition, Mirror, Service, StringMatch, Variant
-from ...model.objects.virtual_service_delegates import routes_name, routes_object
+from ...model.objects.virtual_service_delegates import delegate_name, delegate_object
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import Phase, Plan
 from ...model.rollout.requests import Arms as MetricArms
@@ -72,7 +72,7 @@ class Kit:
             where = foreign.get("namespace") or namespace
             return ForeignRoutes(self.client, foreign["name"], where, split, gitops=self.params["gitops"])
         render = self._renderer(stable, canary)
-        return OwnRoutes(self.client, routes_name(self.service.name), namespace, render)
+        return OwnRoutes(self.client, delegate_name(self.service.name), namespace, render)
 
     def _renderer(self, stable: str, canary: str) -> Callable[[Shape], dict[str, Any]]:
         catalogue, params = self.wishes.catalogue, self.params
@@ -88,7 +88,7 @@ class Kit:
                     service, variants=(*service.variants, Variant("sticky", canary, when))
                 )
             weights = {name: shape.weights[name] for name in service.versions if shape.weights.get(name)}
-            rendered = routes_object(catalogue, service, weights)
+            rendered = delegate_object(catalogue, service, weights)
             if rendered is None:
                 raise RefusedError(f"{service.name} has no HTTP port", rule="http")
             if sticky and live:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...kube.clock import SystemClock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
-from ...model.objects.virtual_service_delegates import routes_name
+from ...model.objects.virtual_service_delegates import delegate_name
 from ...model.rollout.evidence import evidence_of, totals
 from ...model.rollout.record import read_record, release_name
 from ...model.rollout.split import Split
@@ -52,7 +52,7 @@ def _entry(client: KubeClient, catalogue: Catalogue, service: Service) -> dict[s
     state = journal.read()
     lease = Lease(client, clock, identity="", duration=0, **names)
     record = read_record(client.get("v1", "ConfigMap", release_name(service.name), service.namespace))
-    live = client.get(ISTIO_API, "VirtualService", routes_name(service.name), service.namespace)
+    live = client.get(ISTIO_API, "VirtualService", delegate_name(service.name), service.namespace)
     split: dict[str, int] = {}
     if live is not None:
         reader = Split(service.name, service.namespace, "", "", domain=catalogue.cluster_domain)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...kube.clock import timestamp
 from ...model.rollout import statistics
-from ...model.rollout.gates import Judgement, Verdict, harm_level, judge_query, judge_share, worst
+from ...model.rollout.gates import GateVerdict, Judgement, harm_level, judge_query, judge_share, worst
 from ...model.rollout.phases import Phase
 from ...model.rollout.statistics import Counts
 from .metrics import Look
@@ -156,7 +156,7 @@ def watch(run: Run, phase: Phase) -> Judgement:
         next_look = now + settings.scrape_interval
         elapsed = now - started
         if phase.kind == "dark":
-            judgement = Judgement("dark", Verdict.PASS, "the pods stayed ready")
+            judgement = Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
         else:
             if run.synthetic and (trouble := run.synthetic()):
                 run.say(f"synthetic requests: {trouble}")
@@ -166,13 +166,13 @@ def watch(run: Run, phase: Phase) -> Judgement:
             settled = settled or look.settled
             judgement = _judge(run, phase, look, number, values)
         _tell(run, phase, judgement, elapsed)
-        if judgement.verdict is Verdict.FAIL:
+        if judgement.verdict is GateVerdict.FAIL:
             _refuse_sick_stable(run, judgement)
             raise RollbackNeeded(str(judgement))
         blind_since = (now if blind_since is None else blind_since) if _blind(judgement) else None
         if blind_since is not None and now - blind_since >= settings.unmeasurable:
             raise RollbackNeeded(f"nothing could be measured for {now - blind_since:.0f} s: {judgement}")
-        if judgement.verdict is Verdict.PASS and elapsed >= phase.duration:
+        if judgement.verdict is GateVerdict.PASS and elapsed >= phase.duration:
             return judgement
         if elapsed >= deadline:
             return _at_deadline(run, phase, judgement, elapsed)
@@ -195,11 +195,11 @@ def count_the_end(run: Run) -> None:
 
 
 def _blind(judgement: Judgement) -> bool:
-    return judgement.verdict is Verdict.CANNOT_MEASURE
+    return judgement.verdict is GateVerdict.CANNOT_MEASURE
 
 
 def _at_deadline(run: Run, phase: Phase, judgement: Judgement, elapsed: float) -> Judgement:
-    lacking = judgement.verdict is Verdict.NOT_ENOUGH_DATA
+    lacking = judgement.verdict is GateVerdict.NOT_ENOUGH_DATA
     if lacking and run.settings.low_traffic == "promote_with_warning":
         run.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
         return judgement
@@ -221,7 +221,7 @@ def _judge(
 ) -> Judgement:
     """Notes a look and judges all gates over the windows of the run."""
     if look.problem:
-        return Judgement("metrics", Verdict.CANNOT_MEASURE, look.problem)
+        return Judgement("metrics", GateVerdict.CANNOT_MEASURE, look.problem)
     windows = run.journal.state.get("windows", [])
     began = windows[-1]["end"] if windows else timestamp(look.at - run.settings.scrape_interval)
     window = {

@@ -53,7 +53,7 @@ OFF = "off"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
+class AnalyzerMessage:
     """One message of an analyzer. ``origin`` is an object id."""
 
     code: str
@@ -81,7 +81,7 @@ def before_write(
         window=str(params.get("strict_guard_window") or "1h"),
         prometheus=prometheus_at(str(params.get("prometheus") or ""), client),
     )
-    check = MeshCheck(
+    check = Analysis(
         client, context, mode=str(params.get("check") or "off"), istioctl=str(params.get("istioctl") or "")
     )
     guard(plan)
@@ -89,7 +89,7 @@ def before_write(
     return [guard.as_result(), check.as_result()]
 
 
-class MeshCheck:
+class Analysis:
     """Called with the plan of a run that would change something; then ``status`` and ``findings`` tell.
 
     :param mode: ``strict`` refuses on errors and when it cannot tell; ``warn`` warns; ``off`` does nothing.
@@ -100,7 +100,7 @@ class MeshCheck:
         self._client, self._context, self._mode, self._istioctl = client, context, mode, istioctl
         self.status = OFF if mode == "off" else CANNOT_TELL
         self.reason = "nothing would change"
-        self.findings: list[Finding] = []
+        self.findings: list[AnalyzerMessage] = []
 
     def as_result(self) -> dict[str, Any]:
         """The part of the module's result."""
@@ -126,7 +126,7 @@ class MeshCheck:
             said = "; ".join(errors) or f"no verdict of istioctl analyze: {self.reason}"
             raise RefusedError(f"refused before the first write: {said}", rule="mesh-check")
 
-    def _analyse(self, plan: Plan) -> list[Finding]:
+    def _analyse(self, plan: Plan) -> list[AnalyzerMessage]:
         if not self._istioctl:
             raise MeshError("there is no istioctl (mesh_istioctl_path)")
         changed = {item.id for item in plan.items if item.changes}
@@ -135,7 +135,7 @@ class MeshCheck:
         argv = [self._istioctl, "analyze", "--use-kube=false", "--all-namespaces", "-o", "json"]
         argv += [part for name in ANALYZERS for part in ("--analyzer", name)] + ["-"]
         runner = Runner(self._context.environment, self._context.stop)
-        return parse_findings(runner.run(argv, stdin=text, about="analyse the mesh as it would be"), changed)
+        return parse_messages(runner.run(argv, stdin=text, about="analyse the mesh as it would be"), changed)
 
     def _merged(self, plan: Plan) -> list[Mapping[str, Any]]:
         kinds = (*_SURROUNDINGS, *_ISTIO)
@@ -178,7 +178,7 @@ def _lean(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     return lean
 
 
-def parse_findings(text: str, changed: Iterable[str]) -> list[Finding]:
+def parse_messages(text: str, changed: Iterable[str]) -> list[AnalyzerMessage]:
     """Errors and warnings about ``changed`` objects, out of the JSON of ``istioctl analyze``.
 
     :raises MeshError: the output is no list of messages. (The exit code is 0 whatever is found.)
@@ -187,7 +187,7 @@ def parse_findings(text: str, changed: Iterable[str]) -> list[Finding]:
     try:
         messages: Sequence[Mapping[str, Any]] = json.loads(text or "[]") or []
         found = [
-            Finding(str(item["code"]), str(item["level"]), str(item["origin"]), str(item["message"]))
+            AnalyzerMessage(str(item["code"]), str(item["level"]), str(item["origin"]), str(item["message"]))
             for item in messages
         ]
     except (ValueError, KeyError, TypeError) as error:

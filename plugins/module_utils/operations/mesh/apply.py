@@ -26,7 +26,7 @@ from ..apply.plan import Item
 from ..propagation.prove import PropagationReport, prove
 from .analysis import before_write
 from .neighbours import refuse_shared
-from .release_state import held_by, read_state
+from .release_state import read_live_state, rollout_holders
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -57,34 +57,34 @@ def apply_mesh(
     live = read_live(client, wanted, owned_kinds=prunable_kinds(wanted), selector=selector(catalogue.name))
     splits = plan_splits(
         catalogue,
-        read_state(client, catalogue, list(live.objects.values())),
+        read_live_state(client, catalogue, list(live.objects.values())),
         repair=params["repair_split"],
     )
     objects = [obj for obj in render(catalogue, splits.releases) if object_id(obj) not in splits.keep]
     desired = [*objects, *own]
-    doomed = (
+    to_delete = (
         to_prune(live, desired, catalogue.name, everything=params["prune_all"], keep=splits.keep)
         if params["prune"]
         else []
     )
-    proof = _Proof(client, catalogue, params, context)
+    barrier = _PropagationBarrier(client, catalogue, params, context)
     findings: list[dict[str, Any]] = []
 
     def check(plan: Plan) -> None:
-        _leave_held_routes(client, catalogue, plan)
+        _leave_routes_of_rollouts(client, catalogue, plan)
         refuse_shared(client, catalogue, plan)
         findings.extend(before_write(plan, client, context, params))
 
     options = dataclasses.replace(
         options_of(params),
-        barrier=proof,
+        barrier=barrier,
         before_write=check,
         validate_first=params["check"] != "off",
         whole=True,
     )
-    held = _held_items(splits, live)
-    result = apply_plan(client, desired, live, doomed, context=context, options=options, held=held)
-    return _told(result, splits, findings, proof)
+    held = _items_of_rollouts(splits, live)
+    result = apply_plan(client, desired, live, to_delete, context=context, options=options, held=held)
+    return _result(result, splits, findings, barrier)
 
 
 def _check_name(catalogue: Catalogue, params: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ def _check_overlap(computed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[
         raise InputError(problems)
 
 
-def _held_items(splits: SplitPlan, live: Live) -> list[Item]:
+def _items_of_rollouts(splits: SplitPlan, live: Live) -> list[Item]:
     """Routes that a running rollout owns: reported, neither written nor pruned."""
     items = []
     for obj in live.objects.values():
@@ -122,7 +122,7 @@ def _held_items(splits: SplitPlan, live: Live) -> list[Item]:
     return items
 
 
-def _leave_held_routes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
+def _leave_routes_of_rollouts(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
     """A last look, right before the write: a rollout that began meanwhile keeps its routes."""
     routes = {split_object_id(service): service.key for service in catalogue.services}
     about = {
@@ -130,11 +130,11 @@ def _leave_held_routes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> 
         for item in plan.items
         if item.id in routes and item.changes and item.before is not None
     }
-    for key, holder in (held_by(client, catalogue, list(about)) if about else {}).items():
+    for key, holder in (rollout_holders(client, catalogue, list(about)) if about else {}).items():
         about[key].action = f"held by {holder}"
 
 
-class _Proof:
+class _PropagationBarrier:
     """The barrier of a mesh: the proxies hold the step. Keeps what it proved for the result."""
 
     def __init__(
@@ -187,12 +187,16 @@ class _Proof:
         return {**worst.as_result(), "steps": steps}
 
 
-def _told(
-    result: dict[str, Any], splits: SplitPlan, findings: Sequence[dict[str, Any]], proof: _Proof
+def _result(
+    applied: dict[str, Any],
+    splits: SplitPlan,
+    findings: Sequence[dict[str, Any]],
+    barrier: _PropagationBarrier,
 ) -> dict[str, Any]:
-    lines = [summary(result["counts"]), *splits.notes]
-    propagation = proof.result()
+    """What ``apply_plan`` tells, with the notes on splits, the checks before the write, and the proof."""
+    lines = [summary(applied["counts"]), *splits.notes]
+    propagation = barrier.result()
     if propagation:
         lines.append(str(propagation["headline"]))
-    told = {**result, "notes": list(splits.notes), "findings": list(findings), "summary": lines}
-    return {**told, "propagation": propagation} if propagation else told
+    result = {**applied, "notes": list(splits.notes), "findings": list(findings), "summary": lines}
+    return {**result, "propagation": propagation} if propagation else result

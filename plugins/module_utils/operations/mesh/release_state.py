@@ -25,7 +25,7 @@ _LEASE = "coordination.k8s.io/v1"
 _CONFIG_MAP = ("v1", "ConfigMap")
 
 
-def read_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dict[str, Any]]) -> LiveState:
+def read_live_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dict[str, Any]]) -> LiveState:
     """The state that decides every service's split.
 
     :param live: objects out of the lists that were read anyway. ConfigMaps of rollouts and VirtualServices of
@@ -62,7 +62,7 @@ def read_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dict[str
     return LiveState(records, held, routes, _ready_versions(client, fresh))
 
 
-def held_by(client: KubeClient, catalogue: Catalogue, services: Sequence[str]) -> dict[str, str]:
+def rollout_holders(client: KubeClient, catalogue: Catalogue, services: Sequence[str]) -> dict[str, str]:
     """Who holds these services at this moment, asked of the cluster again: for the last look before a write.
 
     :param services: ``namespace/name``. :returns: the run or the Lease's holder, of those that are held.

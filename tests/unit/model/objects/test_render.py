@@ -14,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.ba
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import mesh_resources
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.virtual_service_delegates import (
     cookie_regex,
-    routes_object,
+    delegate_object,
 )
 
 from ...support.catalogues import by_kind, minimal, service
@@ -205,7 +205,7 @@ def test_a_rollout_can_render_an_altered_service() -> None:
     api = catalogue.service("api")
     assert api is not None
     mirrored = dataclasses.replace(api, mirror=Mirror("v2", 25.0, writes=True))
-    routes = routes_object(catalogue, mirrored, {"v1": 100}, fence=3)
+    routes = delegate_object(catalogue, mirrored, {"v1": 100}, fence=3)
     assert routes is not None
     assert routes["spec"]["http"][0]["mirrorPercentage"] == {"value": 25}
     assert routes["metadata"]["annotations"] == {"servicemesh.istio/fence": "3"}

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.counters import Ledger, Sample
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
+    GateVerdict,
     Judgement,
     Policy,
     QueryGate,
     ShareGate,
-    Verdict,
     judge_query,
     judge_share,
     worst,
@@ -33,30 +33,32 @@ def judged(windows: list[Counts], **changes: object) -> Judgement:
 
 
 def test_no_requests_are_never_a_pass() -> None:
-    assert judged([]).verdict is Verdict.NOT_ENOUGH_DATA
-    assert judged([], minimum_requests=0, promotion=True).verdict is Verdict.NOT_ENOUGH_DATA
+    assert judged([]).verdict is GateVerdict.NOT_ENOUGH_DATA
+    assert judged([], minimum_requests=0, promotion=True).verdict is GateVerdict.NOT_ENOUGH_DATA
     assert (
         judged([Counts(1, 0, 0, 900, 0)], minimum_requests=0, promotion=True).verdict
-        is Verdict.NOT_ENOUGH_DATA
+        is GateVerdict.NOT_ENOUGH_DATA
     )
-    assert judged([], policy=Policy(mode="fixed"), minimum_requests=0).verdict is Verdict.NOT_ENOUGH_DATA
+    assert judged([], policy=Policy(mode="fixed"), minimum_requests=0).verdict is GateVerdict.NOT_ENOUGH_DATA
 
 
 def test_harm_acts_before_the_minimum_of_requests() -> None:
     verdict = judged([Counts(1, 8, 6, 72, 0)])
-    assert verdict.verdict is Verdict.FAIL
+    assert verdict.verdict is GateVerdict.FAIL
     assert "6 of 8 canary requests failed (stable 0 of 72)" in verdict.reason
 
 
 def test_promotion_needs_the_evidence_of_the_run() -> None:
     few = [Counts(4, 150, 0, 50, 0)]
-    assert judged(few).verdict is Verdict.PASS
-    assert judged(few, promotion=True).verdict is Verdict.NOT_ENOUGH_DATA
-    assert judged([Counts(4, 900, 0, 600, 0)], promotion=True).verdict is Verdict.PASS
+    assert judged(few).verdict is GateVerdict.PASS
+    assert judged(few, promotion=True).verdict is GateVerdict.NOT_ENOUGH_DATA
+    assert judged([Counts(4, 900, 0, 600, 0)], promotion=True).verdict is GateVerdict.PASS
 
 
 def test_requests_of_other_phases_do_not_fill_this_phase() -> None:
-    assert judged([Counts(1, 5000, 0, 45000, 0), Counts(2, 20, 0, 60, 0)]).verdict is Verdict.NOT_ENOUGH_DATA
+    assert (
+        judged([Counts(1, 5000, 0, 45000, 0), Counts(2, 20, 0, 60, 0)]).verdict is GateVerdict.NOT_ENOUGH_DATA
+    )
 
 
 def test_worse_than_stable_fails_though_below_the_absolute_limit() -> None:
@@ -65,14 +67,14 @@ def test_worse_than_stable_fails_though_below_the_absolute_limit() -> None:
     verdict = judge_share(
         gate, windows, policy=Policy(), gates=[gate], phases=2, phase=2, minimum_requests=1, promotion=False
     )
-    assert verdict.verdict is Verdict.FAIL
+    assert verdict.verdict is GateVerdict.FAIL
     assert "worse than stable" in verdict.reason
 
 
 def test_fixed_mode_compares_the_share_of_the_phase() -> None:
     fixed = Policy(mode="fixed")
-    assert judged([Counts(1, 200, 5, 0, 0)], policy=fixed).verdict is Verdict.FAIL
-    assert judged([Counts(1, 200, 4, 0, 0)], policy=fixed).verdict is Verdict.PASS
+    assert judged([Counts(1, 200, 5, 0, 0)], policy=fixed).verdict is GateVerdict.FAIL
+    assert judged([Counts(1, 200, 4, 0, 0)], policy=fixed).verdict is GateVerdict.PASS
 
 
 def test_alpha_is_shared_by_all_gates() -> None:
@@ -85,27 +87,27 @@ def test_alpha_is_shared_by_all_gates() -> None:
 @pytest.mark.parametrize(
     ("values", "verdict"),
     [
-        ([], Verdict.NOT_ENOUGH_DATA),
-        ([None], Verdict.CANNOT_MEASURE),
-        ([5.0, None], Verdict.CANNOT_MEASURE),
-        ([math.nan], Verdict.CANNOT_MEASURE),
-        ([math.inf], Verdict.CANNOT_MEASURE),
-        ([5.0], Verdict.PASS),
-        ([50.0], Verdict.NOT_ENOUGH_DATA),
-        ([50.0, 60.0], Verdict.FAIL),
-        ([50.0, 5.0], Verdict.PASS),
-        ([50.0, None, 50.0], Verdict.NOT_ENOUGH_DATA),
+        ([], GateVerdict.NOT_ENOUGH_DATA),
+        ([None], GateVerdict.CANNOT_MEASURE),
+        ([5.0, None], GateVerdict.CANNOT_MEASURE),
+        ([math.nan], GateVerdict.CANNOT_MEASURE),
+        ([math.inf], GateVerdict.CANNOT_MEASURE),
+        ([5.0], GateVerdict.PASS),
+        ([50.0], GateVerdict.NOT_ENOUGH_DATA),
+        ([50.0, 60.0], GateVerdict.FAIL),
+        ([50.0, 5.0], GateVerdict.PASS),
+        ([50.0, None, 50.0], GateVerdict.NOT_ENOUGH_DATA),
     ],
 )
-def test_query_gate(values: list[float | None], verdict: Verdict) -> None:
+def test_query_gate(values: list[float | None], verdict: GateVerdict) -> None:
     assert judge_query(QueryGate("queue", "q", maximum=10.0), values).verdict is verdict
 
 
 def test_the_worst_verdict_decides() -> None:
-    order = [Verdict.FAIL, Verdict.CANNOT_MEASURE, Verdict.NOT_ENOUGH_DATA, Verdict.PASS]
+    order = [GateVerdict.FAIL, GateVerdict.CANNOT_MEASURE, GateVerdict.NOT_ENOUGH_DATA, GateVerdict.PASS]
     for index, verdict in enumerate(order):
         assert worst([Judgement("g", v, "") for v in reversed(order[index:])]).verdict is verdict
-    assert worst([]).verdict is Verdict.CANNOT_MEASURE
+    assert worst([]).verdict is GateVerdict.CANNOT_MEASURE
 
 
 def sample(value: float, at: float = 0.0, **labels: str) -> Sample:
@@ -162,10 +164,10 @@ def test_a_burst_of_slow_requests_weighs_less_than_as_many_single_ones() -> None
     bursts = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False, burst=5.0)
     windows = [Counts(1, 60, 9, 540, 12)]
     options = {"policy": Policy(), "phases": 5, "phase": 1, "minimum_requests": 1, "promotion": False}
-    assert judge_share(single, windows, gates=[single], **options).verdict is Verdict.FAIL
-    assert judge_share(bursts, windows, gates=[bursts], **options).verdict is Verdict.PASS
+    assert judge_share(single, windows, gates=[single], **options).verdict is GateVerdict.FAIL
+    assert judge_share(bursts, windows, gates=[bursts], **options).verdict is GateVerdict.PASS
     lasting = windows * 8
-    assert judge_share(bursts, lasting, gates=[bursts], **options).verdict is Verdict.FAIL
+    assert judge_share(bursts, lasting, gates=[bursts], **options).verdict is GateVerdict.FAIL
 
 
 def test_a_slow_minute_of_both_arms_is_no_evidence_without_an_absolute_limit() -> None:
@@ -174,4 +176,4 @@ def test_a_slow_minute_of_both_arms_is_no_evidence_without_an_absolute_limit() -
     verdict = judge_share(
         gate, windows, policy=Policy(), gates=[gate], phases=5, phase=1, minimum_requests=1, promotion=False
     )
-    assert verdict.verdict is Verdict.PASS
+    assert verdict.verdict is GateVerdict.PASS

@@ -9,9 +9,9 @@ import random
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout import statistics
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
+    GateVerdict,
     Policy,
     ShareGate,
-    Verdict,
     judge_share,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.statistics import Counts
@@ -57,9 +57,9 @@ def rollout(
                 minimum_requests=20,
                 promotion=phase >= 4,
             ).verdict
-            if verdict is Verdict.FAIL:
+            if verdict is GateVerdict.FAIL:
                 return "stopped", hurt
-            if verdict is Verdict.PASS and look >= 3:
+            if verdict is GateVerdict.PASS and look >= 3:
                 break
             if look == patience:
                 return "no decision", hurt

@@ -20,9 +20,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics im
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import Live
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, Plan
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.analysis import (
-    MeshCheck,
+    Analysis,
     before_write,
-    parse_findings,
+    parse_messages,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.strict_guard import (
     StrictGuard,
@@ -74,10 +74,10 @@ def message(level: str, origin: str = "VirtualService shop/a") -> dict[str, str]
 
 def run(
     tmp_path: Path, answer: str, *, mode: str = "warn", code: int = 0, cluster: Cluster | None = None
-) -> MeshCheck:
+) -> Analysis:
     warnings: list[str] = []
     context = Context(warn=warnings.append, environment={"PATH": "/usr/bin:/bin"})
-    check = MeshCheck(cluster or Cluster(), context, mode=mode, istioctl=analyzer(tmp_path, answer, code))  # type: ignore[arg-type]
+    check = Analysis(cluster or Cluster(), context, mode=mode, istioctl=analyzer(tmp_path, answer, code))  # type: ignore[arg-type]
     check(plan(Item(obj("VirtualService"), action="created")))
     check.warnings = warnings  # type: ignore[attr-defined]
     return check
@@ -87,14 +87,14 @@ def test_only_errors_and_warnings_about_changed_objects_count() -> None:
     text = json.dumps(
         [message("Info"), message("Warning"), message("Error"), message("Error", "Gateway shop/other")]
     )
-    found = parse_findings(text, ["VirtualService shop/a"])
+    found = parse_messages(text, ["VirtualService shop/a"])
     assert [str(item) for item in found] == [
         "Error IST0101 VirtualService shop/a: not found",
         "Warning IST0101 VirtualService shop/a: not found",
     ]
-    assert parse_findings("", []) == []
+    assert parse_messages("", []) == []
     with pytest.raises(MeshError, match="list of messages"):
-        parse_findings("oops", [])
+        parse_messages("oops", [])
 
 
 def test_warn_reports_and_goes_on(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_strict_refuses_errors_and_silence_but_not_warnings(tmp_path: Path) -> N
 
 
 def test_without_istioctl_it_cannot_tell() -> None:
-    check = MeshCheck(Cluster(), Context(), mode="warn", istioctl="")  # type: ignore[arg-type]
+    check = Analysis(Cluster(), Context(), mode="warn", istioctl="")  # type: ignore[arg-type]
     check(plan(Item(obj("VirtualService"), action="created")))
     assert check.as_result() == {
         "check": "analyze",
@@ -130,7 +130,7 @@ def test_the_merged_set_is_what_will_be(tmp_path: Path) -> None:
         obj("Pod", spec={"containers": [{"env": ["SECRET"]}], "serviceAccountName": "api"}),
     )
     context = Context(environment={"PATH": "/usr/bin:/bin"})
-    check = MeshCheck(cluster, context, mode="warn", istioctl=analyzer(tmp_path, "[]"))  # type: ignore[arg-type]
+    check = Analysis(cluster, context, mode="warn", istioctl=analyzer(tmp_path, "[]"))  # type: ignore[arg-type]
     check(
         plan(
             Item(obj("VirtualService", spec={"hosts": ["new"]}), action="updated"),

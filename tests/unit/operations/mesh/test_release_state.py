@@ -19,8 +19,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split_plan import LiveState
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.release_state import (
-    held_by,
-    read_state,
+    read_live_state,
+    rollout_holders,
 )
 
 CATALOGUE = parse_catalogue(
@@ -77,7 +77,7 @@ def routes(weights: dict[str, int]) -> dict[str, Any]:
 
 def state(*objects: dict[str, Any], pods: list[dict[str, Any]] | None = None) -> tuple[LiveState, Cluster]:
     cluster = Cluster(pods or [], objects)
-    return read_state(cluster, CATALOGUE, objects), cluster  # type: ignore[arg-type]
+    return read_live_state(cluster, CATALOGUE, objects), cluster  # type: ignore[arg-type]
 
 
 def test_a_service_that_was_never_routed_asks_who_is_ready() -> None:
@@ -154,5 +154,5 @@ def test_the_last_look_before_a_write(
     objects = [lease(*leased)] if leased else []  # built here: its age counts from now
     objects += [journal(state_of_run)] if state_of_run else []
     cluster: Any = Cluster([], objects)
-    assert held_by(cluster, CATALOGUE, ["shop/api"]) == ({"shop/api": holder} if holder else {})
-    assert held_by(cluster, CATALOGUE, []) == {}
+    assert rollout_holders(cluster, CATALOGUE, ["shop/api"]) == ({"shop/api": holder} if holder else {})
+    assert rollout_holders(cluster, CATALOGUE, []) == {}
