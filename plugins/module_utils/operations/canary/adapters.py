@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .metrics import Look
-from .routes import ForeignRoutes, OwnRoutes, Shape
+from .metrics import Measurement
+from .routes import ForeignRoutes, OwnRoutes, TrafficState
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -46,43 +46,43 @@ class CountingClient:
         return counted
 
 
-class BlindMeter:
+class NoMetrics:
     """No metrics: enough to roll back, never enough to go on."""
 
     def start(self) -> None:
         """Nothing to count."""
 
-    def look(self, after: float) -> Look:
+    def measure(self, after: float) -> Measurement:
         """Nothing can be measured."""
-        return Look(after, {}, problem="no Prometheus is configured")
+        return Measurement(after, {}, problem="no Prometheus is configured")
 
 
 class RememberingRoutes:
-    """Routes that remember the last shape, so that the proof of an early phase knows its extra routes."""
+    """Remembers the last traffic state, so that the proof of an early phase knows its extra routes."""
 
-    def __init__(self, routes: OwnRoutes | ForeignRoutes, held: dict[str, Shape]) -> None:
+    def __init__(self, routes: OwnRoutes | ForeignRoutes, held: dict[str, TrafficState]) -> None:
         self._routes = routes
         self._held = held
         self.name = routes.name
         self.namespace = routes.namespace
 
-    def write(self, shape: Shape, fence: int) -> bool:
+    def write(self, traffic: TrafficState, fence: int) -> bool:
         """Writes and remembers."""
-        self._held["shape"] = shape
-        return self._routes.write(shape, fence)
+        self._held["state"] = traffic
+        return self._routes.write(traffic, fence)
 
-    def stamp(self, fence: int) -> None:
+    def claim(self, fence: int) -> None:
         """Marks with a newer fence."""
-        self._routes.stamp(fence)
+        self._routes.claim(fence)
 
-    def image(self) -> list[Any] | None:
+    def snapshot(self) -> list[Any] | None:
         """What a foreign object looks like before the run."""
-        return self._routes.image()
+        return self._routes.snapshot()
 
-    def restore(self, image: list[Any] | None) -> None:
+    def restore(self, snapshot: list[Any] | None) -> None:
         """Tells a foreign object what it looked like before the run."""
-        self._routes.restore(image)
+        self._routes.restore(snapshot)
 
-    def desired(self, shape: Shape) -> dict[str, Any]:
-        """The object for a shape."""
-        return self._routes.desired(shape)
+    def desired(self, traffic: TrafficState) -> dict[str, Any]:
+        """The object for a traffic state."""
+        return self._routes.desired(traffic)

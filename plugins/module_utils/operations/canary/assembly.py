@@ -21,17 +21,17 @@ from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import Phase, Plan
 from ...model.rollout.requests import Arms as MetricArms
 from ...model.rollout.split import Split, with_sticky_cookie
-from .adapters import BlindMeter, CountingClient, RememberingRoutes
-from .deadman import Deadman
-from .endpoints import Arms, is_ready
+from .adapters import CountingClient, NoMetrics, RememberingRoutes
+from .deadman import DeadmanJob
+from .endpoints import EndpointReader, is_ready
 from .journal import Journal
 from .lease import Lease
-from .metrics import Meter
+from .metrics import PrometheusSource
 from .options import Wishes
 from .proof import ProxyProver
 from .records import Records
-from .routes import ForeignRoutes, OwnRoutes, Shape
-from .run import Run, Settings
+from .rollout import Rollout, Settings
+from .routes import ForeignRoutes, OwnRoutes, TrafficState
 from .scaling import WorkloadScaler
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 
-class Kit:
+class RolloutBuilder:
     """Everything that is known about one service before a rollout of it."""
 
     def __init__(
@@ -74,20 +74,20 @@ class Kit:
         render = self._renderer(stable, canary)
         return OwnRoutes(self.client, delegate_name(self.service.name), namespace, render)
 
-    def _renderer(self, stable: str, canary: str) -> Callable[[Shape], dict[str, Any]]:
+    def _renderer(self, stable: str, canary: str) -> Callable[[TrafficState], dict[str, Any]]:
         catalogue, params = self.wishes.catalogue, self.params
         sticky = params.get("sticky") or {}
 
-        def render(shape: Shape) -> dict[str, Any]:
-            service = _with_early_phase(self.service, shape, canary, params)
-            live = shape.kind == "weight" and 0 < shape.weights.get(canary, 0) < 100
+        def render(traffic: TrafficState) -> dict[str, Any]:
+            service = _with_early_phase(self.service, traffic, canary, params)
+            live = traffic.kind == "weight" and 0 < traffic.weights.get(canary, 0) < 100
             if sticky and live:
                 cookie = str(sticky["cookie"])
                 when = Condition(headers={}, cookie=(cookie, canary), query={}, path=None, path_exact=False)
                 service = dataclasses.replace(
                     service, variants=(*service.variants, Variant("sticky", canary, when))
                 )
-            weights = {name: shape.weights[name] for name in service.versions if shape.weights.get(name)}
+            weights = {name: traffic.weights[name] for name in service.versions if traffic.weights.get(name)}
             rendered = delegate_object(catalogue, service, weights)
             if rendered is None:
                 raise RefusedError(f"{service.name} has no HTTP port", rule="http")
@@ -101,7 +101,7 @@ class Kit:
 
         return render
 
-    def meter(self, stable: str, canary: str, gates: tuple[ShareGate, ...]) -> Meter:
+    def metrics(self, stable: str, canary: str, gates: tuple[ShareGate, ...]) -> PrometheusSource:
         """Metrics of both arms.
 
         :raises InputError: no Prometheus is named.
@@ -129,7 +129,7 @@ class Kit:
         queries = tuple(
             dataclasses.replace(gate, query=fill_query(gate.query, values)) for gate in wishes.queries
         )
-        return Meter(
+        return PrometheusSource(
             Prometheus(wishes.prometheus, self.client),
             self.clock,
             service=self.service.name,
@@ -157,18 +157,20 @@ class Kit:
             return str(error)
         return "" if done.returncode == 0 else f"the command in pod {name} ended with {done.returncode}"
 
-    def journalled(self, state: Mapping[str, Any]) -> Run:
+    def journalled(self, state: Mapping[str, Any]) -> Rollout:
         """A runner for the plan of a journal. Without Prometheus it can withdraw, but never go on."""
         settings = settings_from(self, stable=state["stable"], canary=state["canary"], journal=state)
-        meter: Any = BlindMeter()
+        metrics: Any = NoMetrics()
         if self.wishes.prometheus is not None:
-            meter = self.meter(state["stable"], state["canary"], settings.gates)
+            metrics = self.metrics(state["stable"], state["canary"], settings.gates)
             baseline = state.get("baseline") or {}
-            meter.unknown_rate = float(baseline.get("unknown_rate") or 0.0)
-            meter.bound = str(baseline.get("bound") or "")
-        return self.run(plan_from(state["plan"]), settings, meter, image=state.get("original"))
+            metrics.unknown_rate = float(baseline.get("unknown_rate") or 0.0)
+            metrics.bound = str(baseline.get("bound") or "")
+        return self.rollout(plan_from(state["plan"]), settings, metrics, snapshot=state.get("original"))
 
-    def run(self, plan: Plan, settings: Settings, meter: Any, *, image: list[Any] | None = None) -> Run:
+    def rollout(
+        self, plan: Plan, settings: Settings, metrics: Any, *, snapshot: list[Any] | None = None
+    ) -> Rollout:
         """A runner for a plan."""
         routes = self.routes(settings.stable, settings.canary)
         catalogue = self.wishes.catalogue
@@ -178,15 +180,17 @@ class Kit:
         namespaces = sorted(
             {*catalogue.namespaces, *gateways, *(namespace for namespace, _account in callers)}
         )
-        held: dict[str, Shape] = {}
+        held: dict[str, TrafficState] = {}
         remembering = RememberingRoutes(routes, held)
-        remembering.restore(image)
+        remembering.restore(snapshot)
 
         def desired(weights: Mapping[str, int]) -> Mapping[str, Any]:
-            shape = held.get("shape")
-            return routes.desired(shape if shape and shape.weights == weights else Shape(dict(weights)))
+            traffic = held.get("state")
+            return routes.desired(
+                traffic if traffic and traffic.weights == weights else TrafficState(dict(weights))
+            )
 
-        run = Run(
+        rollout = Rollout(
             settings=settings,
             plan=plan,
             clock=self.clock,
@@ -194,13 +198,13 @@ class Kit:
             journal=self.journal,
             routes=remembering,
             records=self.records,
-            arms=Arms(
+            endpoints=EndpointReader(
                 self.client,
                 service=self.service.name,
                 namespace=self.service.namespace,
                 labels=_labels(self.service, settings),
             ),
-            meter=meter,
+            metrics=metrics,
             prover=ProxyProver(
                 self.client,
                 self.clock,
@@ -215,20 +219,20 @@ class Kit:
                 callers=callers,
                 namespaces=tuple(namespaces),
             ),
-            say=self.context.progress,
+            progress=self.context.progress,
             stop=self.context.stop,
             api_calls=lambda: int(self.client.calls),
         )
         if self.params["low_traffic"] == "synthetic":
-            run.synthetic = self.synthetic
+            rollout.synthetic = self.synthetic
         if self.params["deadman"] == "job":
             own = isinstance(routes, OwnRoutes)
-            run.deadman = Deadman(run, self.client, self.params["deadman_job"], own=own)
+            rollout.deadman = DeadmanJob(rollout, self.client, self.params["deadman_job"], own=own)
         scale = self.params.get("scale")
         if scale:
             workloads = {name: version.workload for name, version in self.service.versions.items()}
-            run.scaler = WorkloadScaler(
-                run,
+            rollout.scaler = WorkloadScaler(
+                rollout,
                 self.client,
                 namespace=self.service.namespace,
                 stable=workloads[settings.stable],
@@ -236,19 +240,21 @@ class Kit:
                 replicas=scale.get("up"),
                 down=bool(scale.get("down")),
             )
-        return run
+        return rollout
 
 
-def _with_early_phase(service: Service, shape: Shape, canary: str, params: Mapping[str, Any]) -> Service:
-    if shape.kind == "testers":
+def _with_early_phase(
+    service: Service, traffic: TrafficState, canary: str, params: Mapping[str, Any]
+) -> Service:
+    if traffic.kind == "testers":
         testers = params.get("testers") or {}
         header = str(testers["header"]).lower()
         match = StringMatch("exact", str(testers.get("value", "true")))
         when = Condition(headers={header: match}, cookie=None, query={}, path=None, path_exact=False)
         return dataclasses.replace(service, variants=(Variant("testers", canary, when), *service.variants))
-    if shape.kind == "mirror":
+    if traffic.kind == "mirror":
         return dataclasses.replace(
-            service, mirror=Mirror(to=canary, percent=float(shape.percent), writes=False)
+            service, mirror=Mirror(to=canary, percent=float(traffic.percent), writes=False)
         )
     return service
 
@@ -284,18 +290,18 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
 
 
 def settings_from(
-    kit: Kit, *, stable: str, canary: str, journal: Mapping[str, Any] | None = None
+    builder: RolloutBuilder, *, stable: str, canary: str, journal: Mapping[str, Any] | None = None
 ) -> Settings:
     """Settings from the parameters; of a journalled run, gates and policy are those it began with."""
-    params, wishes = kit.params, kit.wishes
+    params, wishes = builder.params, builder.wishes
     gates, policy, queries = wishes.gates, wishes.policy, wishes.queries
     if journal and journal.get("gates"):
         gates = tuple(ShareGate(**gate) for gate in journal["gates"])
         policy = Policy(**journal["policy"])
         queries = tuple(QueryGate(**query) for query in journal.get("queries", []))
     return Settings(
-        service=kit.service.name,
-        namespace=kit.service.namespace,
+        service=builder.service.name,
+        namespace=builder.service.namespace,
         mesh=wishes.catalogue.name,
         stable=stable,
         canary=canary,

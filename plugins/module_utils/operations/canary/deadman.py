@@ -20,23 +20,23 @@ from ...labels import ownership_labels as owner_labels
 from ...model.rollout.record import journal_name
 from . import deadman_script
 from .protocols import Objects
+from .rollout import RollbackNeeded, Rollout
 from .routes import ISTIO_API
-from .run import RollbackNeeded, Run
 
 LABEL = "servicemesh.istio/deadman"
 KEPT = 600  # seconds in which the log of a Job that has ended can still be read
 LATE = 5.0  # seconds between two looks of the Job, and its writes
 
 
-class Deadman:
+class DeadmanJob:
     """The Job of one runner's hold on one rollout.
 
     :param wish: option ``deadman``: ``image`` (anything with ``python3``), ``service_account``,
         ``image_pull_secrets``. :param own: whether the routes are computed from the catalogue.
     """
 
-    def __init__(self, run: Run, client: Objects, wish: Mapping[str, Any], *, own: bool) -> None:
-        self._run = run
+    def __init__(self, rollout: Rollout, client: Objects, wish: Mapping[str, Any], *, own: bool) -> None:
+        self._rollout = rollout
         self._client = client
         self._wish = wish
         self._own = own
@@ -44,38 +44,38 @@ class Deadman:
     @property
     def name(self) -> str:
         """One Job per run and fence: a successor has one of its own."""
-        return f"servicemesh-deadman-{self._run.journal.state.get('run')}-{self._run.fence}"
+        return f"servicemesh-deadman-{self._rollout.journal.state.get('run')}-{self._rollout.fence}"
 
     def arm(self) -> None:
         """Start the Job and wait until it is ready: until then no share of the traffic may move.
 
         :raises RollbackNeeded: it does not get ready in time.
         """
-        run, namespace = self._run, self._run.settings.namespace
+        rollout, namespace = self._rollout, self._rollout.settings.namespace
         if self._client.get("batch/v1", "Job", self.name, namespace) is None:
             self._client.create(self.job())
-        deadline = run.clock.monotonic() + run.settings.ready_timeout
+        deadline = rollout.clock.monotonic() + rollout.settings.ready_timeout
         while True:
             live = self._client.get("batch/v1", "Job", self.name, namespace) or {}
             if (live.get("status") or {}).get("ready"):
-                run.say(f"deadman: Job {self.name} watches this runner")
+                rollout.progress(f"deadman: Job {self.name} watches this runner")
                 return
-            if run.clock.monotonic() >= deadline:
+            if rollout.clock.monotonic() >= deadline:
                 raise RollbackNeeded(
-                    f"Job {namespace}/{self.name} is not ready after {run.settings.ready_timeout:.0f} s:"
+                    f"Job {namespace}/{self.name} is not ready after {rollout.settings.ready_timeout:.0f} s:"
                     f" look at its pod (image {self._wish['image']}, account {self._wish['service_account']})"
                 )
-            run.guard()
-            run.clock.sleep(1.0)
+            rollout.checkpoint()
+            rollout.clock.sleep(1.0)
 
     def disarm(self) -> None:
         """The run has ended: nobody has to watch it. The Job would end by itself, too."""
-        self._client.delete("batch/v1", "Job", self.name, self._run.settings.namespace)
+        self._client.delete("batch/v1", "Job", self.name, self._rollout.settings.namespace)
 
     def job(self) -> dict[str, Any]:
         """The Job as it is created."""
-        settings, wish = self._run.settings, self._wish
-        labels = {**owner_labels(settings.mesh), LABEL: str(self._run.journal.state.get("run"))}
+        settings, wish = self._rollout.settings, self._wish
+        labels = {**owner_labels(settings.mesh), LABEL: str(self._rollout.journal.state.get("run"))}
         pod: dict[str, Any] = {
             "serviceAccountName": wish["service_account"],
             "restartPolicy": "OnFailure",
@@ -124,10 +124,12 @@ class Deadman:
 
     def task(self) -> dict[str, Any]:
         """What the Job is told; see ``deadman_script``."""
-        run, settings = self._run, self._run.settings
+        rollout, settings = self._rollout, self._rollout.settings
         leases = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
-        routes = f"/apis/{ISTIO_API}/namespaces/{run.routes.namespace}/virtualservices/{run.routes.name}"
-        image = run.routes.desired(run.stable_shape())
+        routes = (
+            f"/apis/{ISTIO_API}/namespaces/{rollout.routes.namespace}/virtualservices/{rollout.routes.name}"
+        )
+        image = rollout.routes.desired(rollout.stable_state())
         if self._own:
             write: dict[str, Any] = {
                 # forced: a safety net that argues about ownership is none
@@ -144,10 +146,10 @@ class Deadman:
         return {
             "lease": f"{leases}/{journal_name(settings.service)}",
             "routes": routes,
-            "holder": run.lease.identity,
+            "holder": rollout.lease.identity,
             "identity": f"deadman:{self.name}",
-            "fence": run.fence,
-            "seconds": run.lease.duration,
+            "fence": rollout.fence,
+            "seconds": rollout.lease.duration,
             "annotation": FENCE_ANNOTATION,
             "write": write,
         }

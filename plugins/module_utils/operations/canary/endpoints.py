@@ -13,7 +13,7 @@ from .protocols import Objects
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Arm:
+class VersionEndpoints:
     """The pods of one version.
 
     :param ready: names of pods that the Service sends requests to. :param all: names of all pods.
@@ -32,7 +32,7 @@ class Arm:
         return f"{self.version} has {len(self.ready)} of {len(self.all)} pods ready{trouble}"
 
 
-class Arms:
+class EndpointReader:
     """Reads the arms of one service.
 
     :param labels: version -> the labels of its pods. :param service: name of the Kubernetes Service.
@@ -46,7 +46,7 @@ class Arms:
         self._namespace = namespace
         self._labels = labels
 
-    def read(self) -> dict[str, Arm]:
+    def read(self) -> dict[str, VersionEndpoints]:
         """Version -> arm, from two LISTs."""
         slices = self._client.list(
             "discovery.k8s.io/v1",
@@ -65,7 +65,9 @@ class Arms:
         pods = self._client.list(
             "v1", "Pod", self._namespace, label_selector=_common_selector(selectors)
         ).items
-        return {version: _arm(version, labels, pods, serving) for version, labels in selectors.items()}
+        return {
+            version: _endpoints_of(version, labels, pods, serving) for version, labels in selectors.items()
+        }
 
 
 def _common_selector(selectors: Mapping[str, Mapping[str, str]]) -> str:
@@ -78,14 +80,14 @@ def _common_selector(selectors: Mapping[str, Mapping[str, str]]) -> str:
     return ",".join(terms)
 
 
-def _arm(
+def _endpoints_of(
     version: str, labels: Mapping[str, str], pods: list[dict[str, Any]], serving: set[str | None]
-) -> Arm:
+) -> VersionEndpoints:
     mine = [pod for pod in pods if labels.items() <= (pod["metadata"].get("labels") or {}).items()]
     alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
     ready = [pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] in serving and is_ready(pod)]
     hashes = {(pod["metadata"].get("labels") or {}).get("pod-template-hash", "") for pod in alive}
-    return Arm(
+    return VersionEndpoints(
         version=version,
         ready=tuple(sorted(ready)),
         all=tuple(sorted(pod["metadata"]["name"] for pod in alive)),

@@ -86,7 +86,7 @@ class Lease:
             lease = self._watch_until_dead(lease)
         return self._take(lease)
 
-    def keep(self) -> None:
+    def renew_if_due(self) -> None:
         """Renews when a third of the duration has passed. Cheap: call it often.
 
         :raises FencedError: the Lease has gone to another runner.

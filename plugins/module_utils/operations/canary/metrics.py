@@ -36,7 +36,7 @@ class Series(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Look:
+class Measurement:
     """One look at the metrics.
 
     :param counts: gate -> [canary total, canary bad, stable total, stable bad] since the last look.
@@ -71,7 +71,7 @@ class Baseline:
     p99: float | None = None
 
 
-class Meter:
+class PrometheusSource:
     """Counts requests of both arms.
 
     :param scrape_interval: seconds between two scrapes of one proxy. :param max_ms: latency limit in
@@ -115,7 +115,7 @@ class Meter:
         }
         self._ledgers: dict[str, Ledger] = {}
         self._sums: dict[str, Pair] = {}
-        self._told: dict[str, Pair] = {}
+        self._reported: dict[str, Pair] = {}
         self._buckets: dict[str, dict[str, float]] = {}
         self._begun: float | None = None
 
@@ -158,10 +158,10 @@ class Meter:
             ledger = Ledger()
             ledger.start(_newest(series))
             self._ledgers[name] = ledger
-        self._sums, self._told, self._buckets = {}, {}, {}
+        self._sums, self._reported, self._buckets = {}, {}, {}
         self._begun = self._clock.now()
 
-    def look(self, after: float) -> Look:
+    def measure(self, after: float) -> Measurement:
         """Requests since the last look.
 
         :param after: seconds since the epoch; ``settled`` tells whether all live proxies were scraped later.
@@ -174,12 +174,14 @@ class Meter:
             newest = {name: _newest(series) for name, series in answers.items()}
             fresh = self._targets(newest)
             if not fresh:
-                return Look(now, {}, problem="Prometheus has no fresh sample of any proxy of this service")
+                return Measurement(
+                    now, {}, problem="Prometheus has no fresh sample of any proxy of this service"
+                )
             self._advance(newest)
             values = {gate.name: self._value(gate) for gate in self._queries}
         except (MetricsError, LabelError, ValueError) as error:
-            return Look(now, {}, problem=str(error))
-        return Look(
+            return Measurement(now, {}, problem=str(error))
+        return Measurement(
             at=now,
             counts=self._counts(now),
             settled=min(fresh) >= after,
@@ -255,10 +257,10 @@ class Meter:
         return counts
 
     def _growth(self, key: str, now: Pair) -> tuple[int, int]:
-        before = self._told.get(key, Pair())
+        before = self._reported.get(key, Pair())
         bad = max(0, round(now.bad) - round(before.bad))
         total = max(bad, round(now.total) - round(before.total))
-        self._told[key] = Pair(max(before.total, now.total), max(before.bad, now.bad))
+        self._reported[key] = Pair(max(before.total, now.total), max(before.bad, now.bad))
         return total, bad
 
     def _value(self, gate: QueryGate) -> float | None:

@@ -17,9 +17,9 @@ from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.phases import Plan, plan_phases
 from ...model.rollout.requests import LabelError
 from ...model.rollout.split import Split, is_host
-from .assembly import Kit
-from .endpoints import Arms
-from .metrics import Baseline, Meter
+from .assembly import RolloutBuilder
+from .endpoints import EndpointReader
+from .metrics import Baseline, PrometheusSource
 from .routes import ISTIO_API
 
 
@@ -33,31 +33,31 @@ class Preflight:
     warnings: list[str] = dataclasses.field(default_factory=list)
 
 
-def check(kit: Kit, *, stable: str, canary: str, meter: Meter) -> Preflight:
+def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: PrometheusSource) -> Preflight:
     """Runs all checks; each finding names its object. Writes nothing.
 
     :raises InputError: the phases are not a plan.
     """
-    wishes = kit.wishes
-    found = Preflight(plan=_plan(kit, stable, canary, None, 0), baseline=None)
-    found.problems += _rights(kit)
-    found.problems += _objects(kit, stable, canary)
-    found.problems += _endpoints(kit, stable, canary)
-    found.problems += _deadman(kit)
+    wishes = builder.wishes
+    found = Preflight(plan=_plan(builder, stable, canary, None, 0), baseline=None)
+    found.problems += _rights(builder)
+    found.problems += _objects(builder, stable, canary)
+    found.problems += _endpoints(builder, stable, canary)
+    found.problems += _deadman(builder)
     try:
-        found.baseline = meter.baseline(kit.params["baseline"])
+        found.baseline = metrics.baseline(builder.params["baseline"])
     except (MetricsError, LabelError) as error:
         found.problems.append(f"metrics: {error}")
         return found
     need, problems = _gates_on_stable(wishes.gates, wishes.policy, found.baseline)
     found.problems += problems
-    found.plan = _plan(kit, stable, canary, found.baseline.rate, need)
-    _traffic(kit, found)
+    found.plan = _plan(builder, stable, canary, found.baseline.rate, need)
+    _traffic(builder, found)
     return found
 
 
-def _plan(kit: Kit, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:
-    params = kit.params
+def _plan(builder: RolloutBuilder, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:
+    params = builder.params
     return plan_phases(
         stable=stable,
         canary=canary,
@@ -75,9 +75,9 @@ def _plan(kit: Kit, stable: str, canary: str, rate: float | None, evidence: int)
     )
 
 
-def rights_needed(kit: Kit) -> list[AccessNeed]:
+def rights_needed(builder: RolloutBuilder) -> list[AccessNeed]:
     """What a rollout calls, for access reviews and RBAC."""
-    namespace = kit.service.namespace
+    namespace = builder.service.namespace
     needs = [
         AccessNeed(verb, "networking.istio.io", "virtualservices", namespace)
         for verb in ("get", "list", "patch")
@@ -90,29 +90,29 @@ def rights_needed(kit: Kit) -> list[AccessNeed]:
     needs += [AccessNeed("list", "discovery.k8s.io", "endpointslices", namespace)]
     needs += [AccessNeed("list", "", "pods", namespace)]
     needs += [AccessNeed("create", "", "pods", namespace, subresource="exec")]
-    if kit.params.get("scale"):
+    if builder.params.get("scale"):
         needs.append(AccessNeed("get", "apps", "deployments", namespace))
         needs.append(AccessNeed("patch", "apps", "deployments", namespace, subresource="scale"))
-    if kit.params["deadman"] == "job":
+    if builder.params["deadman"] == "job":
         needs += [AccessNeed(verb, "batch", "jobs", namespace) for verb in ("get", "create", "delete")]
         needs.append(AccessNeed("get", "", "serviceaccounts", namespace))
-    prometheus = kit.wishes.prometheus
+    prometheus = builder.wishes.prometheus
     if prometheus and prometheus.service:
         needs.append(AccessNeed("get", "", "services", prometheus.namespace, subresource="proxy"))
     return needs
 
 
-def _rights(kit: Kit) -> list[str]:
+def _rights(builder: RolloutBuilder) -> list[str]:
     try:
-        return [f"missing right: {need}" for need in missing_rights(kit.client, rights_needed(kit))]
+        return [f"missing right: {need}" for need in missing_rights(builder.client, rights_needed(builder))]
     except ApiError as error:
         return [f"rights: {error}"]
 
 
-def _objects(kit: Kit, stable: str, canary: str) -> list[str]:
+def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
     problems: list[str] = []
-    service, domain = kit.service, kit.wishes.catalogue.cluster_domain
-    routes = kit.routes(stable, canary)
+    service, domain = builder.service, builder.wishes.catalogue.cluster_domain
+    routes = builder.routes(stable, canary)
     live = routes.read()
     if live is None:
         problems.append(
@@ -125,7 +125,7 @@ def _objects(kit: Kit, stable: str, canary: str) -> list[str]:
                 f"VirtualService {routes.name} already gives {canary} {share} percent, while {stable} is on"
                 " record as stable: repair the split or record it first"
             )
-    rule = kit.client.get(ISTIO_API, "DestinationRule", service.name, service.namespace)
+    rule = builder.client.get(ISTIO_API, "DestinationRule", service.name, service.namespace)
     subsets = {
         item["name"]: item.get("labels") or {}
         for item in ((rule or {}).get("spec") or {}).get("subsets") or []
@@ -137,15 +137,15 @@ def _objects(kit: Kit, stable: str, canary: str) -> list[str]:
                 f"DestinationRule {service.namespace}/{service.name} has no subset {version} with labels"
                 f" {wanted}: apply the mesh first"
             )
-    problems += _other_routes(kit, routes.name)
+    problems += _other_routes(builder, routes.name)
     return problems
 
 
-def _other_routes(kit: Kit, own: str) -> list[str]:
+def _other_routes(builder: RolloutBuilder, own: str) -> list[str]:
     """VirtualServices that send requests to the host past the split."""
-    service, domain = kit.service, kit.wishes.catalogue.cluster_domain
+    service, domain = builder.service, builder.wishes.catalogue.cluster_domain
     found = []
-    for item in kit.client.list(ISTIO_API, "VirtualService", service.namespace).items:
+    for item in builder.client.list(ISTIO_API, "VirtualService", service.namespace).items:
         metadata = item["metadata"]
         hosts = (item.get("spec") or {}).get("hosts") or []
         names = any(
@@ -163,18 +163,24 @@ def _other_routes(kit: Kit, own: str) -> list[str]:
     return found
 
 
-def _endpoints(kit: Kit, stable: str, canary: str) -> list[str]:
-    labels = {name: {**kit.service.labels, **kit.service.versions[name].labels} for name in (stable, canary)}
-    arms = Arms(kit.client, service=kit.service.name, namespace=kit.service.namespace, labels=labels).read()
-    scaled = (kit.params.get("scale") or {}).get("up")
+def _endpoints(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
+    labels = {
+        name: {**builder.service.labels, **builder.service.versions[name].labels} for name in (stable, canary)
+    }
+    endpoints = EndpointReader(
+        builder.client, service=builder.service.name, namespace=builder.service.namespace, labels=labels
+    ).read()
+    scaled = (builder.params.get("scale") or {}).get("up")
     needed = [stable] if scaled else [stable, canary]
-    return [f"no ready endpoint: {arms[name].describe()}" for name in needed if not arms[name].ready]
+    return [
+        f"no ready endpoint: {endpoints[name].describe()}" for name in needed if not endpoints[name].ready
+    ]
 
 
-def _deadman(kit: Kit) -> list[str]:
+def _deadman(builder: RolloutBuilder) -> list[str]:
     """The account of the Job, without which its pod is never made."""
-    namespace, name = kit.service.namespace, kit.params["deadman_job"]["service_account"]
-    if kit.params["deadman"] != "job" or kit.client.get("v1", "ServiceAccount", name, namespace):
+    namespace, name = builder.service.namespace, builder.params["deadman_job"]["service_account"]
+    if builder.params["deadman"] != "job" or builder.client.get("v1", "ServiceAccount", name, namespace):
         return []
     return [
         f"deadman: ServiceAccount {namespace}/{name} does not exist (docs/rbac/deadman.yaml says its rights)"
@@ -220,49 +226,49 @@ def evidence_needed(gate: ShareGate, policy: Policy, share: float) -> int | None
     return None
 
 
-def _traffic(kit: Kit, found: Preflight) -> None:
-    plan, params = found.plan, kit.params
+def _traffic(builder: RolloutBuilder, found: Preflight) -> None:
+    plan, params = found.plan, builder.params
     rate = plan.requests_per_second or 0.0
     if rate <= 0:
-        message = f"no requests reached {kit.service.name} in the last {params['baseline']:.0f} s"
-        _by_policy(kit, found, message)
+        message = f"no requests reached {builder.service.name} in the last {params['baseline']:.0f} s"
+        _by_policy(builder, found, message)
         return
     if plan.expected_seconds > params["deadline"]:
         message = (
             f"at {rate:.1f} requests/s the rollout takes {plan.expected_seconds:.0f} s,"
             f" more than canary_deadline {params['deadline']:.0f} s"
         )
-        _by_policy(kit, found, message)
+        _by_policy(builder, found, message)
     for phase in plan.phases:
         if phase.expected_seconds > params["phase_deadline"]:
             _by_policy(
-                kit,
+                builder,
                 found,
                 f"phase {phase.label()} needs {phase.expected_seconds:.0f} s at {rate:.1f} requests/s,"
                 f" more than canary_phase_deadline {params['phase_deadline']:.0f} s",
             )
 
 
-def _by_policy(kit: Kit, found: Preflight, message: str) -> None:
-    target = found.problems if kit.params["low_traffic"] == "hold" else found.warnings
+def _by_policy(builder: RolloutBuilder, found: Preflight, message: str) -> None:
+    target = found.problems if builder.params["low_traffic"] == "hold" else found.warnings
     target.append(message)
 
 
-def current_stable(kit: Kit, canary: str) -> tuple[str, str]:
+def current_stable(builder: RolloutBuilder, canary: str) -> tuple[str, str]:
     """The stable version and where that is known from.
 
     Record first; without one the live split is adopted; without a split the catalogue's initial version.
 
     :raises MeshError: nothing says which version is stable.
     """
-    record = kit.records.read()
+    record = builder.records.read()
     if record is not None:
         return record.stable, "release record"
-    service = kit.service
-    live: Mapping[str, Any] = kit.routes(service.initial_version or "", canary).read() or {}
+    service = builder.service
+    live: Mapping[str, Any] = builder.routes(service.initial_version or "", canary).read() or {}
     for version in service.versions:
         split = Split(
-            service.name, service.namespace, version, canary, domain=kit.wishes.catalogue.cluster_domain
+            service.name, service.namespace, version, canary, domain=builder.wishes.catalogue.cluster_domain
         )
         if version != canary and live:
             weights = split.splits(live)

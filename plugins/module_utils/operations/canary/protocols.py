@@ -95,8 +95,8 @@ class Proof:
 class Prover(Protocol):
     """Asks the calling proxies and gateways what they hold."""
 
-    def routes(self, weights: Mapping[str, int], keep: Callable[[], None]) -> Proof:
+    def routes(self, weights: Mapping[str, int], renew_if_due: Callable[[], None]) -> Proof:
         """Waits until every proxy that matters holds the split; calls ``keep`` while it waits."""
 
-    def mtls(self, versions: tuple[str, ...], keep: Callable[[], None]) -> Proof:
+    def mtls(self, versions: tuple[str, ...], renew_if_due: Callable[[], None]) -> Proof:
         """Whether every call to the versions' pods is mutual TLS, from listeners and served certificates."""

@@ -13,35 +13,35 @@ from typing import Any
 from ...kube.clock import seconds_of
 from ...model.rollout.evidence import evidence_of, sha256_of, totals
 from ...model.rollout.evidence_page import evidence_page
-from .assembly import Kit
-from .run import Run
+from .assembly import RolloutBuilder
+from .rollout import Rollout
 
 WELL = ("promoted", "split", "awaiting_approval", "paused")
 
 
-def summary(kit: Kit, *, outcome: str, reason: str) -> dict[str, Any]:
+def summary(builder: RolloutBuilder, *, outcome: str, reason: str) -> dict[str, Any]:
     """A result of a call that changed nothing."""
     return {
         "changed": False,
         "status": "pass",
-        "service": kit.service.key,
+        "service": builder.service.key,
         "outcome": outcome,
         "reason": reason,
-        "run": str(kit.journal.state.get("run") or ""),
+        "run": str(builder.journal.state.get("run") or ""),
         "warnings": [],
     }
 
 
-def report(kit: Kit, run: Run, *, well: tuple[str, ...] = WELL) -> dict[str, Any]:
+def report(builder: RolloutBuilder, rollout: Rollout, *, well: tuple[str, ...] = WELL) -> dict[str, Any]:
     """The result of a run that has ended, with its evidence written where the user asked."""
-    state = run.journal.state
+    state = rollout.journal.state
     outcome = str(state.get("outcome") or state.get("state"))
     cost = totals(evidence_of(state))
     proofs = state.get("proofs", [])
     result: dict[str, Any] = {
-        "changed": run.changed,
+        "changed": rollout.changed,
         "status": "pass" if outcome in well else "fail",
-        "service": kit.service.key,
+        "service": builder.service.key,
         "outcome": outcome,
         "reason": str(state.get("reason") or ""),
         "run": str(state.get("run") or ""),
@@ -53,20 +53,20 @@ def report(kit: Kit, run: Run, *, well: tuple[str, ...] = WELL) -> dict[str, Any
         "api_calls": state.get("api_calls", {}),
         "seconds": _seconds(state),
         "evidence_sha256": state.get("evidence_sha256", ""),
-        "warnings": run.warnings,
+        "warnings": rollout.warnings,
     }
     if outcome == "rolled_back" and proofs:
         result.update(_seconds_to_stable(state, str(proofs[-1]["at"])))
-    if kit.params.get("evidence"):
-        result["evidence"] = write_evidence(Path(str(kit.params["evidence"])), state)
+    if builder.params.get("evidence"):
+        result["evidence"] = write_evidence(Path(str(builder.params["evidence"])), state)
     hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
     slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
     share = f"hurt by the canary: {hurt}{slow}"
-    run.say(f"{outcome}: {result['reason']}; {share}{_told_times(result)}")
+    rollout.progress(f"{outcome}: {result['reason']}; {share}{_reported_times(result)}")
     return result
 
 
-def _told_times(result: Mapping[str, Any]) -> str:
+def _reported_times(result: Mapping[str, Any]) -> str:
     decided, seen = result.get("seconds_to_weight_0"), result.get("seconds_from_first_bad_window")
     if decided is None:
         return ""
@@ -125,14 +125,14 @@ def write_evidence(directory: Path, state: Mapping[str, Any]) -> list[str]:
     return paths
 
 
-def diffs_of(run: Run) -> list[dict[str, Any]]:
+def diffs_of(rollout: Rollout) -> list[dict[str, Any]]:
     """The exact change of the routes in each phase, and of the way back."""
-    routes = run.routes
-    before = routes.desired(run.stable_shape())["spec"]
-    steps = [(f"phase {phase.label()}", run.shape(phase)) for phase in run.plan.phases]
+    routes = rollout.routes
+    before = routes.desired(rollout.stable_state())["spec"]
+    steps = [(f"phase {phase.label()}", rollout.traffic(phase)) for phase in rollout.plan.phases]
     diffs = []
-    for label, shape in [*steps, ("rollback", run.stable_shape())]:
-        after = routes.desired(shape)["spec"]
+    for label, traffic in [*steps, ("rollback", rollout.stable_state())]:
+        after = routes.desired(traffic)["spec"]
         diffs.append(
             {
                 "before_header": f"VirtualService {routes.namespace}/{routes.name}",

@@ -25,7 +25,7 @@ ATTEMPTS = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shape:
+class TrafficState:
     """What the routes shall do: the split, and the temporary routes of early phases.
 
     :param weights: version -> percent. :param kind: ``weight``, ``mirror``, ``testers`` or ``dark``.
@@ -46,11 +46,11 @@ def fence_of(obj: Mapping[str, Any] | None) -> int:
 class OwnRoutes:
     """The service's delegate VirtualService, written whole by server-side apply.
 
-    :param render: computes the whole object for a shape (from the catalogue).
+    :param render: computes the whole object of a traffic state (from the catalogue).
     """
 
     def __init__(
-        self, client: Objects, name: str, namespace: str, render: Callable[[Shape], dict[str, Any]]
+        self, client: Objects, name: str, namespace: str, render: Callable[[TrafficState], dict[str, Any]]
     ) -> None:
         self._client = client
         self._render = render
@@ -61,32 +61,32 @@ class OwnRoutes:
         """The live object."""
         return self._client.get(ISTIO_API, "VirtualService", self.name, self.namespace)
 
-    def desired(self, shape: Shape) -> dict[str, Any]:
+    def desired(self, traffic: TrafficState) -> dict[str, Any]:
         """The object without resourceVersion and fence, for diffs."""
-        return self._render(shape)
+        return self._render(traffic)
 
-    def write(self, shape: Shape, fence: int) -> bool:
-        """Makes the routes do what the shape says. :returns: whether anything was written.
+    def write(self, traffic: TrafficState, fence: int) -> bool:
+        """Writes the routes of a traffic state. :returns: whether anything was written.
 
         Routes that somebody deleted in mid-run are made again: without them every version gets requests.
         """
-        desired = self._render(shape)
+        desired = self._render(traffic)
         check_sums(desired)
         return self._put(lambda _live: desired, fence)
 
-    def image(self) -> list[Any] | None:
+    def snapshot(self) -> list[Any] | None:
         """Nothing to keep: the catalogue renders the object at any time."""
         return None
 
-    def restore(self, image: list[Any] | None) -> None:
+    def restore(self, snapshot: list[Any] | None) -> None:
         """Nothing to restore."""
 
-    def stamp(self, fence: int) -> None:
+    def claim(self, fence: int) -> None:
         """Marks the live object with a newer fence and changes nothing else: from now on writes of an older
         runner fail."""
 
         def same(live: dict[str, Any] | None) -> dict[str, Any] | None:
-            ours = self._render(Shape({}, kind="stamp"))
+            ours = self._render(TrafficState({}, kind="claim"))
             return {**ours, "spec": copy.deepcopy(live["spec"])} if live else None
 
         self._put(same, fence)
@@ -141,36 +141,42 @@ class ForeignRoutes:
         """The live object."""
         return self._client.get(ISTIO_API, "VirtualService", self.name, self.namespace)
 
-    def desired(self, shape: Shape) -> dict[str, Any]:
-        """The live object with the shape's split, for diffs."""
+    def desired(self, traffic: TrafficState) -> dict[str, Any]:
+        """The live object with the split of a traffic state, for diffs."""
         live = self.read()
         if live is None:
             raise RefusedError(
                 f"VirtualService {self.namespace}/{self.name} does not exist", rule="no-routes"
             )
-        return self._with(live, shape)
+        return self._with(live, traffic)
 
-    def write(self, shape: Shape, fence: int) -> bool:
-        """Makes the split routes of the object follow the shape. To give back nothing, none are needed."""
+    def write(self, traffic: TrafficState, fence: int) -> bool:
+        """Writes the split of a traffic state. :returns: whether anything was written.
+
+        A rollback of an object that was deleted meanwhile has nothing to write.
+        :raises RefusedError: the canary shall get requests, and there is no such object.
+        """
         return self._put(
-            lambda live: self._with(live, shape), fence, needed=bool(shape.weights.get(self._split.canary))
+            lambda live: self._with(live, traffic),
+            fence,
+            needed=bool(traffic.weights.get(self._split.canary)),
         )
 
-    def restore(self, image: list[Any] | None) -> None:
+    def restore(self, snapshot: list[Any] | None) -> None:
         """The route lists before the run, from its journal."""
-        self.original = image
+        self.original = snapshot
 
-    def stamp(self, fence: int) -> None:
+    def claim(self, fence: int) -> None:
         """Marks the object with a newer fence."""
         self._put(lambda live: live, fence, needed=False)
 
-    def _with(self, live: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
-        if shape.kind in ("mirror", "testers"):
+    def _with(self, live: Mapping[str, Any], traffic: TrafficState) -> dict[str, Any]:
+        if traffic.kind in ("mirror", "testers"):
             raise RefusedError(
-                f"a {shape.kind} phase adds routes, and VirtualService {self.name} is not ours",
+                f"a {traffic.kind} phase adds routes, and VirtualService {self.name} is not ours",
                 rule="foreign-routes",
             )
-        share = shape.weights.get(self._split.canary, 0)
+        share = traffic.weights.get(self._split.canary, 0)
         base = copy.deepcopy(dict(live))
         routes = base["spec"].get("http") or []
         if self.original is not None and len(self.original) == len(routes):
@@ -181,7 +187,7 @@ class ForeignRoutes:
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 
-    def image(self) -> list[Any] | None:
+    def snapshot(self) -> list[Any] | None:
         """The route lists as they are now, for the journal."""
         live = self.read() or {"spec": {}}
         return [route.get("route") for route in live["spec"].get("http") or []]
@@ -206,7 +212,7 @@ class ForeignRoutes:
             check_sums(desired)
             patch = split_patch(live, desired)
             if fence_of(live) != fence:
-                patch = patch or split_patch_guard(live)
+                patch = patch or at_this_version(live)
                 patch.append(_fence_operation(live, fence))
             if not patch:
                 return False
@@ -233,7 +239,7 @@ def _hosts(destinations: Sequence[Mapping[str, Any]]) -> set[str]:
     return {str((item.get("destination") or {}).get("host")) for item in destinations}
 
 
-def split_patch_guard(live: Mapping[str, Any]) -> list[dict[str, Any]]:
+def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The test that a JSON Patch of this object begins with."""
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}]
 

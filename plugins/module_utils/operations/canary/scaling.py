@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .protocols import Objects
-from .run import RollbackNeeded, Run
+from .rollout import RollbackNeeded, Rollout
 
 APPS = "apps/v1"
 
@@ -23,7 +23,7 @@ class WorkloadScaler:
 
     def __init__(
         self,
-        run: Run,
+        rollout: Rollout,
         client: Objects,
         *,
         namespace: str,
@@ -32,7 +32,7 @@ class WorkloadScaler:
         replicas: int | None,
         down: bool,
     ) -> None:
-        self._run = run
+        self._rollout = rollout
         self._client = client
         self._namespace = namespace
         self._stable = stable
@@ -49,22 +49,22 @@ class WorkloadScaler:
             return
         live = self._client.get(APPS, "Deployment", self._canary, self._namespace) or {}
         before = int((live.get("spec") or {}).get("replicas") or 0)
-        if self._run.journal.state.get("replicas_before") is None:
-            self._run.save(replicas_before=before)
+        if self._rollout.journal.state.get("replicas_before") is None:
+            self._rollout.save(replicas_before=before)
         if before < self._replicas:
             self._scale(self._canary, self._replicas)
-        deadline = self._run.clock.monotonic() + self._run.settings.ready_timeout
+        deadline = self._rollout.clock.monotonic() + self._rollout.settings.ready_timeout
         while True:
             live = self._client.get(APPS, "Deployment", self._canary, self._namespace) or {}
             ready = int((live.get("status") or {}).get("readyReplicas") or 0)
             if ready >= max(before, self._replicas):
                 return
-            if self._run.clock.monotonic() >= deadline:
+            if self._rollout.clock.monotonic() >= deadline:
                 raise RollbackNeeded(
                     f"Deployment {self._canary} has {ready} of {self._replicas} replicas ready"
                 )
-            self._run.guard()
-            self._run.clock.sleep(min(2.0, self._run.settings.poll))
+            self._rollout.checkpoint()
+            self._rollout.clock.sleep(min(2.0, self._rollout.settings.poll))
 
     def down(self, *, promoted: bool) -> None:
         """After the end and its proof nobody calls the version that lost: scale it down, or back."""
@@ -72,32 +72,40 @@ class WorkloadScaler:
             live = self._client.get(APPS, "Deployment", self._stable, self._namespace) or {}
             count = int((live.get("spec") or {}).get("replicas") or 0)
             if count:  # kept, because a later rollback has to bring them back
-                self._run.save(scaled_down={"workload": self._stable, "replicas": count})
+                self._rollout.save(scaled_down={"workload": self._stable, "replicas": count})
                 self._scale(self._stable, 0)
-        before: Any = self._run.journal.state.get("replicas_before")
+        before: Any = self._rollout.journal.state.get("replicas_before")
         if not promoted and before is not None:
             self._scale(self._canary, int(before))
 
     def _scale(self, name: str, replicas: int) -> None:
-        scale(self._run, self._client, self._namespace, name, replicas)
+        scale(self._rollout, self._client, self._namespace, name, replicas)
 
 
-def bring_back(run: Run, client: Objects, scaled_down: Mapping[str, Any]) -> None:
+def bring_back(rollout: Rollout, client: Objects, scaled_down: Mapping[str, Any]) -> None:
     """Scale up again what a promotion scaled down, and wait until the stable version has a ready endpoint.
 
     Returns also when it has none in time: whoever goes on looks at the endpoints itself.
 
     :param scaled_down: ``workload`` and ``replicas``, from the promotion's journal.
     """
-    scale(run, client, run.settings.namespace, str(scaled_down["workload"]), int(scaled_down["replicas"]))
-    deadline = run.clock.monotonic() + run.settings.ready_timeout
-    while not run.arms.read()[run.settings.stable].ready and run.clock.monotonic() < deadline:
-        run.keep()
-        run.clock.sleep(1.0)
+    scale(
+        rollout,
+        client,
+        rollout.settings.namespace,
+        str(scaled_down["workload"]),
+        int(scaled_down["replicas"]),
+    )
+    deadline = rollout.clock.monotonic() + rollout.settings.ready_timeout
+    while (
+        not rollout.endpoints.read()[rollout.settings.stable].ready and rollout.clock.monotonic() < deadline
+    ):
+        rollout.renew_if_due()
+        rollout.clock.sleep(1.0)
 
 
-def scale(run: Run, client: Objects, namespace: str, name: str, replicas: int) -> None:
+def scale(rollout: Rollout, client: Objects, namespace: str, name: str, replicas: int) -> None:
     """Set the replicas of a Deployment."""
     client.patch(APPS, "Deployment", name, namespace, {"spec": {"replicas": replicas}}, subresource="scale")
-    run.changed = True
-    run.say(f"Deployment {name} scaled to {replicas}")
+    rollout.changed = True
+    rollout.progress(f"Deployment {name} scaled to {replicas}")

@@ -12,17 +12,22 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import Policy, ShareGate
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import plan_phases
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split import Split
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import Arms
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import (
+    EndpointReader,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.journal import Journal
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.lease import Lease
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Look
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Measurement
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import Proof
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.records import Records
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
+    Rollout,
+    Settings,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     OwnRoutes,
-    Shape,
+    TrafficState,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run, Settings
 
 from ...support.clock import FakeClock
 
@@ -240,19 +245,19 @@ class Shop:
         self.pods = {"v1": 1, "v2": 1}
         self.template = {"v1": "aaa", "v2": "bbb"}
         self.split = Split(SERVICE, NAMESPACE, "v1", "v2")
-        self.cluster.put(self.render(Shape({"v1": 100, "v2": 0})))
+        self.cluster.put(self.render(TrafficState({"v1": 100, "v2": 0})))
         self.set_pods()
 
-    def render(self, shape: Shape) -> dict[str, Any]:
+    def render(self, traffic: TrafficState) -> dict[str, Any]:
         host = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
-        parts = [(version, weight) for version, weight in sorted(shape.weights.items()) if weight]
+        parts = [(version, weight) for version, weight in sorted(traffic.weights.items()) if weight]
         route: list[dict[str, Any]] = [
             {"destination": {"host": host, "subset": version}, "weight": weight} for version, weight in parts
         ]
         if len(route) == 1:
             del route[0]["weight"]
         http: list[dict[str, Any]] = [{"name": "split", "route": route, "timeout": "10s"}]
-        if shape.kind == "testers":
+        if traffic.kind == "testers":
             pinned = {"destination": {"host": host, "subset": "v2"}}
             http.insert(
                 0, {"name": "testers", "match": [{"headers": {"x-t": {"exact": "1"}}}], "route": [pinned]}
@@ -316,14 +321,14 @@ class Shop:
         found = self.cluster.peek("Lease", f"servicemesh-canary-{SERVICE}")
         return found["spec"] if found else {}
 
-    def run(
+    def rollout(
         self,
         client: Any | None = None,
         *,
         identity: str = "runner-1",
         steps: list[int] | None = None,
         **changes: Any,
-    ) -> Run:
+    ) -> Rollout:
         """A runner on this shop; ``client`` may be a `Switch`."""
         client = client or Switch(self.cluster)
         plan = plan_phases(
@@ -345,7 +350,7 @@ class Shop:
         }
         options.update(changes)
         names: dict[str, Any] = {"service": SERVICE, "namespace": NAMESPACE, "mesh": "shop"}
-        return Run(
+        return Rollout(
             settings=Settings(**options),
             plan=plan,
             clock=self.clock,
@@ -353,20 +358,20 @@ class Shop:
             journal=Journal(client, self.clock, **names),
             routes=OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render),
             records=Records(client, **names),
-            arms=Arms(
+            endpoints=EndpointReader(
                 client,
                 service=SERVICE,
                 namespace=NAMESPACE,
                 labels={v: {"app": SERVICE, "version": v} for v in ("v1", "v2")},
             ),
-            meter=FakeMeter(self),
+            metrics=FakeMetrics(self),
             prover=FakeProver(self),
-            say=lambda line: None,
+            progress=lambda line: None,
             stop=lambda: False,
         )
 
 
-class FakeMeter:
+class FakeMetrics:
     """Counts what the live split would bring, deterministically."""
 
     def __init__(self, shop: Shop) -> None:
@@ -376,10 +381,10 @@ class FakeMeter:
     def start(self) -> None:
         self.last = self.shop.clock.now()
 
-    def look(self, after: float) -> Look:
+    def measure(self, after: float) -> Measurement:
         now = self.shop.clock.now()
         if self.shop.blind:
-            return Look(now, {}, problem="Prometheus did not answer")
+            return Measurement(now, {}, problem="Prometheus did not answer")
         share = self.shop.share()
         total = self.shop.rate * (now - self.last)
         self.last = now
@@ -387,7 +392,7 @@ class FakeMeter:
         sick = self.shop.sick if share >= self.shop.sick_from else 0.0
         stable = round(total) - canary
         counts = [canary, round(canary * sick), stable, round(stable * self.shop.stable_sick)]
-        return Look(now, {"errors": counts}, settled=True)
+        return Measurement(now, {"errors": counts}, settled=True)
 
 
 class FakeProver:
@@ -396,11 +401,11 @@ class FakeProver:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
 
-    def routes(self, weights: Mapping[str, int], keep: Callable[[], None]) -> Proof:
-        keep()
+    def routes(self, weights: Mapping[str, int], renew_if_due: Callable[[], None]) -> Proof:
+        renew_if_due()
         self.shop.clock.sleep(0.2)
         held = self.shop.share() == weights.get("v2", 0)
         return Proof(self.shop.proof if held else "fail", 0.2, 3)
 
-    def mtls(self, versions: tuple[str, ...], keep: Callable[[], None]) -> Proof:
+    def mtls(self, versions: tuple[str, ...], renew_if_due: Callable[[], None]) -> Proof:
         return Proof(self.shop.mtls, 0.1, 3, "plaintext listener")

@@ -24,7 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     release_object,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    assembly as canary_kit,
+    assembly,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
@@ -33,7 +33,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Baseline
 
-from .fakes import NAMESPACE, SERVICE, FakeMeter, FakeProver, Killed, Shop, Switch
+from .fakes import NAMESPACE, SERVICE, FakeMetrics, FakeProver, Killed, Shop, Switch
 
 CATALOGUE = {
     "mesh_name": "shop",
@@ -54,7 +54,7 @@ def _one_after_the_other(function: Any, items: Any, **_more: Any) -> list[Any]:
     return [function(item) for item in items]
 
 
-class Meter(FakeMeter):
+class FakePrometheusSource(FakeMetrics):
     """With a baseline and the attributes that the backend reads."""
 
     def __init__(self, shop: Shop) -> None:
@@ -79,9 +79,9 @@ class World:
         self.connect: Any = lambda _options, **_more: contextlib.nullcontext(self.client)
         shop.cluster.in_parallel = _one_after_the_other  # type: ignore[attr-defined]
         monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_rest: [])
-        monkeypatch.setattr(canary_kit, "SystemClock", lambda: shop.clock)
-        monkeypatch.setattr(canary_kit, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
-        monkeypatch.setattr(canary_kit.Kit, "meter", lambda *_rest: Meter(shop))
+        monkeypatch.setattr(assembly, "SystemClock", lambda: shop.clock)
+        monkeypatch.setattr(assembly, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
+        monkeypatch.setattr(assembly.RolloutBuilder, "metrics", lambda *_rest: FakePrometheusSource(shop))
         for obj in render(parse_catalogue(copy.deepcopy(CATALOGUE))):
             shop.cluster.put(obj)
 

@@ -15,12 +15,12 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     deadman_script as script,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    state_machine as machine,
+    state_machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.deadman import Deadman
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.deadman import DeadmanJob
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
 
 from .fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch, json_patch
 from .test_state_machine import NOTES
@@ -94,31 +94,31 @@ def shop_with_jobs() -> Shop:
     return shop
 
 
-def guarded(shop: Shop, switch: Switch | None = None, **options: Any) -> Run:
+def with_deadman(shop: Shop, switch: Switch | None = None, **options: Any) -> Rollout:
     client = switch or Switch(shop.cluster)
-    run = shop.run(client, **options)
-    run.deadman = Deadman(run, client, WISH, own=True)
-    return run
+    rollout = shop.rollout(client, **options)
+    rollout.deadman = DeadmanJob(rollout, client, WISH, own=True)
+    return rollout
 
 
-def begun(run: Run) -> None:
-    run.lease.acquire()
-    run.journal.read()
-    machine.begin(run, NOTES)
+def begun(rollout: Rollout) -> None:
+    rollout.lease.acquire()
+    rollout.journal.read()
+    state_machine.begin(rollout, NOTES)
 
 
-def dead_at_half(shop: Shop) -> Run:
+def dead_at_half(shop: Shop) -> Rollout:
     """A runner that has died with half of the traffic at the canary."""
 
     def die() -> None:
         if shop.share() == 50:
             raise Killed
 
-    run = guarded(shop, Switch(shop.cluster, after_call=die))
-    begun(run)
+    rollout = with_deadman(shop, Switch(shop.cluster, after_call=die))
+    begun(rollout)
     with pytest.raises(Killed):
-        machine.drive(run)
-    return run
+        state_machine.drive(rollout)
+    return rollout
 
 
 def play(
@@ -137,9 +137,9 @@ def test_the_job_is_there_while_weights_move_and_gone_at_the_end() -> None:
     shop = shop_with_jobs()
     watched: dict[int, int] = {}
     switch = Switch(shop.cluster, after_call=lambda: watched.update({shop.share(): len(shop.cluster.jobs)}))
-    run = guarded(shop, switch)
-    begun(run)
-    assert machine.drive(run)["outcome"] == "promoted"
+    rollout = with_deadman(shop, switch)
+    begun(rollout)
+    assert state_machine.drive(rollout)["outcome"] == "promoted"
     assert watched[10] == watched[50] == 1
     assert shop.cluster.jobs == []
 
@@ -147,9 +147,9 @@ def test_the_job_is_there_while_weights_move_and_gone_at_the_end() -> None:
 def test_a_job_that_does_not_get_ready_withdraws_before_any_weight() -> None:
     shop = shop_with_jobs()
     shop.cluster.create = super(Jobs, shop.cluster).create  # nothing runs it
-    run = guarded(shop)
-    begun(run)
-    state = machine.drive(run)
+    rollout = with_deadman(shop)
+    begun(rollout)
+    state = state_machine.drive(rollout)
     assert state["outcome"] == "rolled_back"
     assert "is not ready after 20 s" in state["reason"]
     assert shop.share() == 0
@@ -158,23 +158,23 @@ def test_a_job_that_does_not_get_ready_withdraws_before_any_weight() -> None:
 
 def test_a_dead_runner_s_routes_are_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shop = shop_with_jobs()
-    run = dead_at_half(shop)
+    rollout = dead_at_half(shop)
     died = shop.clock.now()
     said, _server = play(shop, monkeypatch, tmp_path)
     assert "the runner is dead" in said
     assert shop.share() == 0
     assert 30 <= shop.clock.now() - died <= 40
-    assert fence_of(shop.routes) == run.fence + 1
+    assert fence_of(shop.routes) == rollout.fence + 1
     assert shop.lease()["holderIdentity"] == ""
     with pytest.raises(FencedError):
-        run.lease.renew()
+        rollout.lease.renew()
     with pytest.raises(FencedError):
-        run.routes.write(run.canary_shape(), run.fence)
-    successor = shop.run(identity="runner-2")
+        rollout.routes.write(rollout.canary_state(), rollout.fence)
+    successor = shop.rollout(identity="runner-2")
     successor.lease.acquire()
     successor.journal.read()
-    machine.take_over(successor)
-    assert machine.withdraw(successor, "its runner died")["outcome"] == "rolled_back"
+    state_machine.take_over(successor)
+    assert state_machine.withdraw(successor, "its runner died")["outcome"] == "rolled_back"
     assert shop.record()["stable"] == "v1"
 
 
@@ -196,13 +196,13 @@ def test_a_lost_request_or_answer_changes_nothing(
 
 def test_a_runner_that_lives_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shop = shop_with_jobs()
-    run = guarded(shop)
-    begun(run)
-    assert run.deadman
-    run.deadman.arm()
+    rollout = with_deadman(shop)
+    begun(rollout)
+    assert rollout.deadman
+    rollout.deadman.arm()
     for turn in range(20):
-        shop.clock.at(10.0 * (turn + 1), run.lease.renew)
-    shop.clock.at(205, run.lease.release)
+        shop.clock.at(10.0 * (turn + 1), rollout.lease.renew)
+    shop.clock.at(205, rollout.lease.release)
     began = shop.clock.now()
     said, server = play(shop, monkeypatch, tmp_path)
     assert said == "the rollout has ended"
@@ -213,7 +213,7 @@ def test_a_runner_that_lives_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_successor_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shop = shop_with_jobs()
     dead_at_half(shop)
-    shop.clock.at(20, lambda: shop.run(identity="runner-2").lease.acquire(steal=True) and None)
+    shop.clock.at(20, lambda: shop.rollout(identity="runner-2").lease.acquire(steal=True) and None)
     said, _server = play(shop, monkeypatch, tmp_path)
     assert said == "another runner has taken over"
     assert shop.share() == 50
@@ -274,10 +274,10 @@ def test_only_destinations_of_a_foreign_object_change() -> None:
 
 def test_the_job_carries_the_whole_program() -> None:
     shop = shop_with_jobs()
-    run = guarded(shop)
-    begun(run)
-    assert isinstance(run.deadman, Deadman)
-    pod = run.deadman.job()["spec"]["template"]
+    rollout = with_deadman(shop)
+    begun(rollout)
+    assert isinstance(rollout.deadman, DeadmanJob)
+    pod = rollout.deadman.job()["spec"]["template"]
     container = pod["spec"]["containers"][0]
     assert container["command"][:3] == ["python3", "-u", "-c"]
     compile(container["command"][3], "deadman", "exec")

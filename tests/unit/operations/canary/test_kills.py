@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    state_machine as machine,
+    state_machine,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
-    Shape,
+    TrafficState,
     fence_of,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
 
 from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
 from .test_state_machine import NOTES
@@ -74,7 +74,7 @@ def check_invariants(shop: Shop, *, pods_died: bool = False) -> None:
             # a pod may die at any moment; what must never happen is that weight is put on it afterwards
             assert not weight or shop.pods[subset] or pods_died, "I2, I10"
     assert shop.share() in LEGAL_SHARES, "I3"
-    expected = shop.render(Shape({"v1": 100 - shop.share(), "v2": shop.share()}))
+    expected = shop.render(TrafficState({"v1": 100 - shop.share(), "v2": shop.share()}))
     assert shop.routes["spec"] == expected["spec"], "I3"
     fence = int(shop.lease().get("leaseTransitions", 0))
     assert fence_of(shop.routes) <= fence, "I5"
@@ -95,36 +95,36 @@ def check_invariants(shop: Shop, *, pods_died: bool = False) -> None:
     ), "I9"
 
 
-def first_run(run: Run) -> dict[str, Any]:
-    run.lease.acquire()
-    run.journal.read()
-    machine.begin(run, NOTES)
-    return machine.drive(run)
+def first_run(rollout: Rollout) -> dict[str, Any]:
+    rollout.lease.acquire()
+    rollout.journal.read()
+    state_machine.begin(rollout, NOTES)
+    return state_machine.drive(rollout)
 
 
 def next_run(shop: Shop, *, orphan: str) -> str:
     """What the next `canary` (continue) or `canary_resume` (withdraw an orphan) does. :returns: outcome."""
-    run = shop.run(identity="runner-2")
-    run.lease.acquire(observe=True)
-    run.journal.read()
-    if run.journal.active:
-        if orphan == "withdraw" and run.journal.state["state"] == "running":
-            machine.take_over(run)
-            return str(machine.withdraw(run, "its runner died")["outcome"])
-        machine.take_over(run)
-        return str(machine.drive(run)["outcome"])
-    if run.journal.state.get("state") == "finished":
-        run.lease.release()
-        return str(run.journal.state["outcome"])
-    machine.begin(run, {**NOTES, "run": "run-2"})
-    return str(machine.drive(run)["outcome"])
+    rollout = shop.rollout(identity="runner-2")
+    rollout.lease.acquire(observe=True)
+    rollout.journal.read()
+    if rollout.journal.active:
+        if orphan == "withdraw" and rollout.journal.state["state"] == "running":
+            state_machine.take_over(rollout)
+            return str(state_machine.withdraw(rollout, "its runner died")["outcome"])
+        state_machine.take_over(rollout)
+        return str(state_machine.drive(rollout)["outcome"])
+    if rollout.journal.state.get("state") == "finished":
+        rollout.lease.release()
+        return str(rollout.journal.state["outcome"])
+    state_machine.begin(rollout, {**NOTES, "run": "run-2"})
+    return str(state_machine.drive(rollout)["outcome"])
 
 
 def calls_of_a_full_run(prepare: Callable[[Shop], None]) -> int:
     shop = Shop()
     prepare(shop)
     switch = Switch(shop.cluster)
-    first_run(shop.run(switch))
+    first_run(shop.rollout(switch))
     return switch.calls
 
 
@@ -154,7 +154,7 @@ def test_every_kill_point(prepare: Callable[[Shop], None], ends: set[str], befor
 
         switch = Switch(shop.cluster, kill_at=kill_at, before=before, after_call=watch)
         with pytest.raises(Killed):
-            first_run(shop.run(switch))
+            first_run(shop.rollout(switch))
         check_invariants(shop, pods_died=died)
         shop.clock.sleep(31)  # the Lease runs out
         outcome = next_run(shop, orphan=orphan)
@@ -176,17 +176,17 @@ def test_the_successor_may_die_too(kill_second_at: int) -> None:
     shop = Shop()
     shop.sick, shop.sick_from = 0.3, 50
     with pytest.raises(Killed):
-        first_run(shop.run(Switch(shop.cluster, kill_at=30)))
+        first_run(shop.rollout(Switch(shop.cluster, kill_at=30)))
     shop.clock.sleep(31)
-    second = shop.run(
+    second = shop.rollout(
         Switch(shop.cluster, kill_at=kill_second_at, after_call=lambda: check_invariants(shop)),
         identity="runner-2",
     )
     try:
         second.lease.acquire(observe=True)
         second.journal.read()
-        machine.take_over(second)
-        machine.drive(second)
+        state_machine.take_over(second)
+        state_machine.drive(second)
     except Killed:
         pass
     shop.clock.sleep(31)
@@ -198,11 +198,11 @@ def test_two_runners_at_once_fifty_times() -> None:
     """Both start in every possible interleaving of their first calls: one acts, one is refused."""
     for turn in range(50):
         shop = Shop()
-        late = shop.run(identity="runner-2")
+        late = shop.rollout(identity="runner-2")
         refused: list[str] = []
 
         def try_second(  # pylint: disable=dangerous-default-value
-            late: Run = late, refused: list[str] = refused
+            late: Rollout = late, refused: list[str] = refused
         ) -> None:
             try:
                 late.lease.acquire()
@@ -220,9 +220,9 @@ def test_two_runners_at_once_fifty_times() -> None:
                 try_second()
 
         switch.after_call = interleave
-        run = shop.run(switch)
+        rollout = shop.rollout(switch)
         try:
-            outcome = first_run(run)["outcome"]
+            outcome = first_run(rollout)["outcome"]
         except RefusedError as error:  # the second one was faster
             assert "held by runner-2" in str(error)
             assert not refused
@@ -250,7 +250,7 @@ def test_every_api_fault(prepare: Callable[[Shop], None], fault: str) -> None:
         switch = Switch(shop.cluster, after_call=watch)
         switch.fail_at = {number: fault}
         try:
-            outcome = first_run(shop.run(switch))["outcome"]
+            outcome = first_run(shop.rollout(switch))["outcome"]
         except (ApiError, RefusedError):
             assert shop.share() in (0, 100), f"call {number}: a split is left that nobody watches"
             shop.clock.sleep(31)

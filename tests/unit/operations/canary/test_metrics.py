@@ -17,7 +17,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     is_bad,
     quantile,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Meter
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import (
+    PrometheusSource,
+)
 
 from .fakes import FakeClock
 
@@ -85,7 +87,7 @@ class Bench:
     def __init__(self, gates: tuple[ShareGate, ...] = GATES[:1], **options: Any) -> None:
         self.clock = FakeClock()
         self.prometheus = FakePrometheus(self.clock)
-        self.meter = Meter(
+        self.source = PrometheusSource(
             self.prometheus,
             self.clock,
             service="p",
@@ -97,11 +99,11 @@ class Bench:
 
     def start(self) -> None:
         self.prometheus.request(1000, "stable")
-        self.meter.start()
+        self.source.start()
 
-    def look(self, after: float = 0.0) -> Any:
+    def measure(self, after: float = 0.0) -> Any:
         self.clock.sleep(5)
-        return self.meter.look(after)
+        return self.source.measure(after)
 
 
 def test_both_arms_since_the_last_look() -> None:
@@ -109,8 +111,8 @@ def test_both_arms_since_the_last_look() -> None:
     bench.start()
     bench.prometheus.request(90, "stable")
     bench.prometheus.request(10, "canary")
-    assert bench.look().counts == {"errors": [10, 0, 90, 0]}
-    assert bench.look().counts == {"errors": [0, 0, 0, 0]}
+    assert bench.measure().counts == {"errors": [10, 0, 90, 0]}
+    assert bench.measure().counts == {"errors": [0, 0, 0, 0]}
 
 
 def test_the_first_errors_of_a_new_series_count() -> None:
@@ -118,7 +120,7 @@ def test_the_first_errors_of_a_new_series_count() -> None:
     bench.start()
     bench.prometheus.request(7, "canary")
     bench.prometheus.request(3, "canary", "503")
-    assert bench.look().counts["errors"][:2] == [10, 3]
+    assert bench.measure().counts["errors"][:2] == [10, 3]
 
 
 def test_one_request_seen_by_both_sides_counts_once_even_a_scrape_apart() -> None:
@@ -126,10 +128,10 @@ def test_one_request_seen_by_both_sides_counts_once_even_a_scrape_apart() -> Non
     bench.start()
     bench.prometheus.request(10, "canary")
     bench.prometheus.request(1, "canary", "500")
-    first = bench.look().counts["errors"]
+    first = bench.measure().counts["errors"]
     bench.prometheus.request(10, "canary", reporter="source", pod="caller")
     bench.prometheus.request(1, "canary", "500", reporter="source", pod="caller")
-    second = bench.look().counts["errors"]
+    second = bench.measure().counts["errors"]
     assert [a + b for a, b in zip(first, second, strict=True)][:2] == [11, 1]
 
 
@@ -139,15 +141,15 @@ def test_failures_that_only_clients_see_count() -> None:
     bench.prometheus.request(10, "canary")
     bench.prometheus.request(10, "canary", reporter="source", pod="caller")
     bench.prometheus.request(4, "canary", "503", reporter="source", response_flags="UF", pod="caller")
-    assert bench.look().counts["errors"][:2] == [14, 4]
+    assert bench.measure().counts["errors"][:2] == [14, 4]
 
 
 def test_failures_without_a_workload_are_charged_to_the_canary_beyond_their_old_rate() -> None:
     bench = Bench()
     bench.start()
-    bench.meter.unknown_rate = 1.0
+    bench.source.unknown_rate = 1.0
     bench.prometheus.request(25, "unknown", "503", reporter="source", response_flags="UH", pod="caller")
-    assert bench.look().counts["errors"] == [20, 20, 0, 0]
+    assert bench.measure().counts["errors"] == [20, 20, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -178,9 +180,9 @@ def test_telemetry_without_response_codes_measures_nothing(code: str) -> None:
     bench = Bench()
     bench.start()
     bench.prometheus.request(10, "canary", code)
-    look = bench.look()
-    assert "response_code" in look.problem
-    assert look.counts == {}
+    measured = bench.measure()
+    assert "response_code" in measured.problem
+    assert measured.counts == {}
 
 
 def test_an_unusable_answer_loses_no_count() -> None:
@@ -188,10 +190,10 @@ def test_an_unusable_answer_loses_no_count() -> None:
     bench.start()
     bench.prometheus.request(10, "canary")
     bench.prometheus.broken = "gone"
-    assert bench.look().problem == "gone"
+    assert bench.measure().problem == "gone"
     bench.prometheus.broken = ""
     bench.prometheus.request(5, "canary")
-    assert bench.look().counts["errors"][0] == 15
+    assert bench.measure().counts["errors"][0] == 15
 
 
 def test_a_stale_prometheus_measures_nothing() -> None:
@@ -199,14 +201,14 @@ def test_a_stale_prometheus_measures_nothing() -> None:
     bench.start()
     bench.prometheus.scraped = bench.clock.now()
     bench.clock.sleep(60)
-    assert "no fresh sample" in bench.look().problem
+    assert "no fresh sample" in bench.measure().problem
 
 
 def test_nan_measures_nothing() -> None:
     bench = Bench()
     bench.start()
     bench.prometheus.request(math.nan, "canary")
-    assert bench.look().problem
+    assert bench.measure().problem
 
 
 def test_a_window_settles_only_after_a_scrape_past_the_proof() -> None:
@@ -214,17 +216,17 @@ def test_a_window_settles_only_after_a_scrape_past_the_proof() -> None:
     bench.start()
     proof = bench.clock.now() + 2
     bench.prometheus.scraped = bench.clock.now() + 1
-    assert not bench.look(after=proof).settled
+    assert not bench.measure(after=proof).settled
     bench.prometheus.scraped = None
-    assert bench.look(after=proof).settled
+    assert bench.measure(after=proof).settled
 
 
 def test_an_unusable_own_query_is_none() -> None:
     bench = Bench(queries=(QueryGate("q", "x", maximum=1.0),))
     bench.start()
-    assert bench.look().values == {"q": 1.0}
+    assert bench.measure().values == {"q": 1.0}
     bench.prometheus.answer = None
-    assert bench.look().values == {"q": None}
+    assert bench.measure().values == {"q": None}
 
 
 def test_slow_requests_against_a_limit() -> None:
@@ -232,13 +234,13 @@ def test_slow_requests_against_a_limit() -> None:
     for le, count in (("100", 900.0), ("250", 950.0), ("500", 990.0), ("+Inf", 1000.0)):
         bench.prometheus.latency(count, "stable", le)
     bench.prometheus.request(1000, "stable")
-    baseline = bench.meter.baseline(60)
+    baseline = bench.source.baseline(60)
     assert baseline.bound == "250"
     assert baseline.shares["latency"] == pytest.approx(0.05)
-    bench.meter.start()
+    bench.source.start()
     for le, count in (("100", 0.0), ("250", 6.0), ("500", 10.0), ("+Inf", 10.0)):
         bench.prometheus.latency(count, "canary", le)
-    assert bench.look().counts["latency"][:2] == [10, 4]
+    assert bench.measure().counts["latency"][:2] == [10, 4]
 
 
 def test_without_a_limit_the_bound_comes_from_stable() -> None:
@@ -246,22 +248,22 @@ def test_without_a_limit_the_bound_comes_from_stable() -> None:
     for le, count in (("5", 900.0), ("10", 960.0), ("25", 1000.0), ("50", 1000.0), ("+Inf", 1000.0)):
         bench.prometheus.latency(count, "stable", le)
     bench.prometheus.request(1000, "stable")
-    assert bench.meter.baseline(60).bound == "25"
+    assert bench.source.baseline(60).bound == "25"
 
 
 def test_without_a_limit_and_without_earlier_requests_nothing_is_slow_until_stable_says_what_is() -> None:
     bench = Bench(gates=GATES)
     bench.prometheus.latency(0.0, "stable", "5")
-    assert bench.meter.baseline(60).bound == ""
-    bench.meter.start()
+    assert bench.source.baseline(60).bound == ""
+    bench.source.start()
     for le, count in (("5", 0.0), ("10", 20.0), ("25", 20.0), ("+Inf", 20.0)):
         bench.prometheus.latency(count, "canary", le)
-    assert bench.look().counts["latency"] == [0, 0, 0, 0]
+    assert bench.measure().counts["latency"] == [0, 0, 0, 0]
     for arm, fast in (("stable", 100.0), ("canary", 10.0)):
         for le, count in (("5", fast), ("10", 100.0), ("25", 100.0), ("+Inf", 100.0)):
             bench.prometheus.latency(count, arm, le)
-    assert bench.look().counts["latency"] == [100, 0, 100, 0]
-    assert bench.meter.bound == "10"
+    assert bench.measure().counts["latency"] == [100, 0, 100, 0]
+    assert bench.source.bound == "10"
 
 
 def test_a_limit_below_every_bucket_cannot_be_measured() -> None:
@@ -269,7 +271,7 @@ def test_a_limit_below_every_bucket_cannot_be_measured() -> None:
     bench.prometheus.latency(10.0, "stable", "5")
     bench.prometheus.latency(10.0, "stable", "+Inf")
     with pytest.raises(LabelError, match="no histogram bound"):
-        bench.meter.baseline(60)
+        bench.source.baseline(60)
 
 
 def test_quantile_as_prometheus_computes_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    state_machine as machine,
+    state_machine,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import (
     ProxyProver,
@@ -20,7 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     ForeignRoutes,
-    Shape,
+    TrafficState,
     check_sums,
 )
 
@@ -46,7 +46,7 @@ def dump(*routes: dict[str, int]) -> list[dict[str, Any]]:
 
 def test_held_equals_expected_only_for_the_same_split() -> None:
     shop = Shop()
-    wanted = expected_splits(shop.render(Shape({"v1": 90, "v2": 10})))
+    wanted = expected_splits(shop.render(TrafficState({"v1": 90, "v2": 10})))
     assert held_splits(dump({"v1": 90, "v2": 10}), HOST) == wanted
     assert held_splits(dump({"v1": 75, "v2": 25}), HOST) != wanted
     assert held_splits(dump({"v1": 90, "v2": 10}, {"v1": 75, "v2": 25}), HOST) != wanted
@@ -107,7 +107,7 @@ def prover(pods: Pods, **options: Any) -> ProxyProver:
     return ProxyProver(
         pods,
         FakeClock(),
-        desired=lambda weights: shop.render(Shape(dict(weights))),
+        desired=lambda weights: shop.render(TrafficState(dict(weights))),
         host=HOST,  # type: ignore[arg-type]
         namespace=NAMESPACE,
         ports=[3000],
@@ -197,19 +197,19 @@ def foreign_shop() -> tuple[Shop, dict[str, Any]]:
 
 
 def foreign_run(shop: Shop, **options: Any) -> Any:
-    run = shop.run()
+    rollout = shop.rollout()
     routes = ForeignRoutes(Switch(shop.cluster), "theirs", NAMESPACE, shop.split, **options)  # type: ignore[arg-type]
-    run.routes = routes
+    rollout.routes = routes
     shop.share = lambda: shop.split.canary_share(shop.cluster.peek("VirtualService", "theirs"))  # type: ignore[method-assign]
-    routes.original = routes.image()
-    return run
+    routes.original = routes.snapshot()
+    return rollout
 
 
-def drive(run: Any) -> dict[str, Any]:
-    run.lease.acquire()
-    run.journal.read()
-    machine.begin(run, NOTES)
-    return machine.drive(run)
+def drive(rollout: Any) -> dict[str, Any]:
+    rollout.lease.acquire()
+    rollout.journal.read()
+    state_machine.begin(rollout, NOTES)
+    return state_machine.drive(rollout)
 
 
 def test_a_foreign_virtual_service_is_given_back_byte_for_byte() -> None:
@@ -239,16 +239,16 @@ def test_a_gitops_controller_is_not_fought() -> None:
     assert live
     live["metadata"]["labels"]["argocd.argoproj.io/instance"] = "shop"
     with pytest.raises(RefusedError, match="argocd"):
-        foreign_run(shop).routes.write(Shape({"v1": 50, "v2": 50}), 1)
+        foreign_run(shop).routes.write(TrafficState({"v1": 50, "v2": 50}), 1)
     assert shop.cluster.peek("VirtualService", "theirs")["spec"] == before["spec"]  # type: ignore[index]
 
 
 def test_an_older_fence_cannot_write_a_foreign_object() -> None:
     shop, _theirs = foreign_shop()
     routes = foreign_run(shop).routes
-    routes.stamp(5)
+    routes.claim(5)
     with pytest.raises(FencedError):
-        routes.write(Shape({"v1": 50, "v2": 50}), 4)
+        routes.write(TrafficState({"v1": 50, "v2": 50}), 4)
 
 
 def test_weights_that_do_not_sum_are_refused() -> None:
@@ -262,15 +262,15 @@ def test_a_rollback_after_the_promotion_gives_a_foreign_object_back_byte_for_byt
     shop, before = foreign_shop()
     before["spec"]["http"][0]["route"] = [{"destination": {"host": SERVICE, "subset": "v1"}, "weight": 100}]
     before = shop.cluster.put(before)
-    run = foreign_run(shop)
-    image = run.routes.original
-    assert drive(run)["outcome"] == "promoted"
+    rollout = foreign_run(shop)
+    image = rollout.routes.original
+    assert drive(rollout)["outcome"] == "promoted"
     undo = foreign_run(shop)
     undo.routes.original = image
     undo.lease.acquire()
     undo.journal.read()
-    machine.begin(undo, {**NOTES, "run": "run-2", "kind": "undo"})
-    assert machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
+    state_machine.begin(undo, {**NOTES, "run": "run-2", "kind": "undo"})
+    assert state_machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"] == before["spec"]
@@ -279,12 +279,12 @@ def test_a_rollback_after_the_promotion_gives_a_foreign_object_back_byte_for_byt
 def test_a_route_that_its_owner_sent_elsewhere_in_mid_run_is_left_alone() -> None:
     shop, _theirs = foreign_shop()
     shop.sick = 0.4
-    run = foreign_run(shop)
+    rollout = foreign_run(shop)
     live = shop.cluster.peek("VirtualService", "theirs")
     assert live
     live["spec"]["http"][0]["route"] = [{"destination": {"host": "new"}}]
     shop.cluster.put(live)
-    assert drive(run)["outcome"] == "rolled_back"
+    assert drive(rollout)["outcome"] == "rolled_back"
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"]["http"][0]["route"] == [{"destination": {"host": "new"}}]

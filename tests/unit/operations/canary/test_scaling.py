@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    state_machine as machine,
+    state_machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling import (
     WorkloadScaler,
     bring_back,
@@ -39,24 +39,24 @@ def replicas(shop: Shop, version: str) -> int:
     return int(found["spec"]["replicas"])
 
 
-def scaled(shop: Shop, run: Run) -> Run:
+def scaled(shop: Shop, rollout: Rollout) -> Rollout:
     options: dict[str, Any] = {"stable": "product-v1", "canary": "product-v2", "replicas": 2, "down": True}
-    run.scaler = WorkloadScaler(run, shop.cluster, namespace=NAMESPACE, **options)
-    return run
+    rollout.scaler = WorkloadScaler(rollout, shop.cluster, namespace=NAMESPACE, **options)
+    return rollout
 
 
-def undone(shop: Shop) -> Run:
+def undone(shop: Shop) -> Rollout:
     """The run of a rollback after the promotion, begun."""
-    run = shop.run(identity="runner-2", steps=[100])
-    run.lease.acquire()
-    run.journal.read()
-    machine.begin(run, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
-    return run
+    rollout = shop.rollout(identity="runner-2", steps=[100])
+    rollout.lease.acquire()
+    rollout.journal.read()
+    state_machine.begin(rollout, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
+    return rollout
 
 
 def test_a_promotion_keeps_what_it_scaled_down() -> None:
     shop = shop_with_deployments()
-    state = start(scaled(shop, shop.run()))
+    state = start(scaled(shop, shop.rollout()))
     assert state["outcome"] == "promoted"
     assert (replicas(shop, "v1"), replicas(shop, "v2")) == (0, 2)
     assert shop.journal()["scaled_down"] == {"workload": "product-v1", "replicas": 3}
@@ -64,7 +64,7 @@ def test_a_promotion_keeps_what_it_scaled_down() -> None:
 
 def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
     shop = shop_with_deployments()
-    start(scaled(shop, shop.run()))
+    start(scaled(shop, shop.rollout()))
     kept = shop.journal()["scaled_down"]
     shop.pods["v1"] = 0
     shop.set_pods()
@@ -78,16 +78,16 @@ def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
     shop.clock.at(7, ready)
     bring_back(undo, shop.cluster, kept)
     assert replicas(shop, "v1") == 3
-    assert machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
+    assert state_machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
     assert shop.share() == 0
 
 
 def test_a_rollback_into_a_version_that_does_not_come_back_holds_on() -> None:
     shop = shop_with_deployments()
-    start(scaled(shop, shop.run()))
+    start(scaled(shop, shop.rollout()))
     shop.pods["v1"] = 0
     shop.set_pods()
     undo = undone(shop)
     bring_back(undo, shop.cluster, {"workload": "product-v1", "replicas": 3})
-    assert machine.withdraw(undo, "asked for")["outcome"] == "held_on_canary"
+    assert state_machine.withdraw(undo, "asked for")["outcome"] == "held_on_canary"
     assert shop.share() == 100

@@ -16,10 +16,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ev
     totals,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    state_machine as machine,
+    state_machine,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.run import Run
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
 from .fakes import NAMESPACE, SERVICE, Shop
 
@@ -31,11 +31,11 @@ NOTES = {
 }
 
 
-def start(run: Run, **notes: Any) -> dict[str, Any]:
-    run.lease.acquire()
-    run.journal.read()
-    machine.begin(run, {**NOTES, **notes})
-    return machine.drive(run)
+def start(rollout: Rollout, **notes: Any) -> dict[str, Any]:
+    rollout.lease.acquire()
+    rollout.journal.read()
+    state_machine.begin(rollout, {**NOTES, **notes})
+    return state_machine.drive(rollout)
 
 
 def proved_at(state: dict[str, Any]) -> float:
@@ -45,7 +45,7 @@ def proved_at(state: dict[str, Any]) -> float:
 
 def test_healthy_version_is_promoted() -> None:
     shop = Shop()
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert (state["state"], state["outcome"]) == ("finished", "promoted")
     assert shop.share() == 100
     assert shop.record()["stable"] == "v2"
@@ -59,7 +59,7 @@ def test_healthy_version_is_promoted() -> None:
 def test_sick_version_ends_at_stable(sick: float) -> None:
     shop = Shop()
     shop.sick = sick
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "rolled_back"
     assert "canary requests failed" in state["reason"]
     assert shop.share() == 0
@@ -70,7 +70,7 @@ def test_sick_version_ends_at_stable(sick: float) -> None:
 def test_requests_between_the_last_look_and_weight_0_count_as_hurt() -> None:
     shop = Shop()
     shop.sick = 0.5
-    state = start(shop.run())
+    state = start(shop.rollout())
     evidence = evidence_of(state)
     judged = sum(window["counts"]["errors"][0] for window in evidence["windows"])
     late = evidence["after"]["counts"]["errors"]
@@ -81,7 +81,7 @@ def test_requests_between_the_last_look_and_weight_0_count_as_hurt() -> None:
 def test_version_that_breaks_at_half_of_the_traffic_is_withdrawn() -> None:
     shop = Shop()
     shop.sick, shop.sick_from = 0.2, 50
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "rolled_back"
     assert state["phase"] == 2
 
@@ -89,7 +89,7 @@ def test_version_that_breaks_at_half_of_the_traffic_is_withdrawn() -> None:
 def test_no_traffic_is_no_pass() -> None:
     shop = Shop()
     shop.rate = 0.0
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "rolled_back"
     assert "not enough data" in state["reason"]
 
@@ -97,22 +97,22 @@ def test_no_traffic_is_no_pass() -> None:
 def test_low_traffic_may_go_on_with_a_warning_where_that_is_declared() -> None:
     shop = Shop()
     shop.rate = 1.0
-    run = shop.run(low_traffic="promote_with_warning")
-    assert start(run)["outcome"] == "promoted"
-    assert any("without enough data" in warning for warning in run.warnings)
+    rollout = shop.rollout(low_traffic="promote_with_warning")
+    assert start(rollout)["outcome"] == "promoted"
+    assert any("without enough data" in warning for warning in rollout.warnings)
 
 
 def test_short_blindness_is_not_a_failure() -> None:
     shop = Shop()
     shop.clock.at(6, lambda: setattr(shop, "blind", True))
     shop.clock.at(56, lambda: setattr(shop, "blind", False))
-    assert start(shop.run())["outcome"] == "promoted"
+    assert start(shop.rollout())["outcome"] == "promoted"
 
 
 def test_long_blindness_withdraws_and_says_why() -> None:
     shop = Shop()
     shop.blind = True
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "rolled_back"
     assert "nothing could be measured" in state["reason"]
 
@@ -122,7 +122,7 @@ def test_crash_loop_never_gets_traffic() -> None:
     shop.pods["v2"] = 0
     shop.set_pods()
     before = shop.routes
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert "no ready endpoint: v2 has 0 of 1 pods ready" in state["reason"]
     assert before["spec"] == shop.routes["spec"]
 
@@ -136,7 +136,7 @@ def test_pods_that_die_in_mid_phase_lose_their_traffic_at_once() -> None:
 
     shop.clock.at(7, die)
     began = shop.clock.now()
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "rolled_back"
     assert shop.share() == 0
     assert proved_at(state) - began < 14
@@ -150,7 +150,7 @@ def test_sick_stable_is_not_rolled_into() -> None:
         shop.set_pods()
 
     shop.clock.at(7, die)
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "held_on_canary"
     assert shop.share() == 100
     assert shop.record()["weights"] == {"v2": 100}
@@ -159,7 +159,7 @@ def test_sick_stable_is_not_rolled_into() -> None:
 def test_failing_stable_is_not_rolled_into() -> None:
     shop = Shop()
     shop.stable_sick, shop.sick = 0.6, 0.3
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "held_on_canary"
     assert shop.share() == 10
 
@@ -173,9 +173,9 @@ def test_new_revision_in_mid_run_starts_over_at_weight_0() -> None:
         shop.set_pods()
 
     shop.clock.at(17, deploy)
-    run = shop.run()
-    run.say = lambda line: shares.append(shop.share())
-    state = start(run)
+    rollout = shop.rollout()
+    rollout.progress = lambda line: shares.append(shop.share())
+    state = start(rollout)
     assert state["outcome"] == "promoted"
     assert state["restarts"] == 1
     assert [p["weights"]["v2"] for p in state["proofs"]] == [10, 50, 0, 10, 50, 100, 100]
@@ -185,7 +185,7 @@ def test_new_revision_in_mid_run_starts_over_at_weight_0() -> None:
 def test_proxies_that_do_not_take_the_routes_end_the_run() -> None:
     shop = Shop()
     shop.proof = "fail"
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert state["outcome"] == "rolled_back"
     assert "proxies do not hold" in state["reason"]
 
@@ -194,34 +194,34 @@ def test_proxies_that_do_not_take_the_routes_end_the_run() -> None:
 def test_cannot_tell_of_the_proxies_follows_the_policy(setting: str, outcome: str) -> None:
     shop = Shop()
     shop.proof = "cannot tell"
-    assert start(shop.run(proof=setting))["outcome"] == outcome
+    assert start(shop.rollout(proof=setting))["outcome"] == outcome
 
 
 def test_broken_mutual_tls_stops_the_run_where_it_is_required() -> None:
     shop = Shop()
     shop.mtls = "fail"
-    state = start(shop.run(mtls="require"))
+    state = start(shop.rollout(mtls="require"))
     assert "mutual TLS: fail: plaintext listener" in state["reason"]
 
 
 def test_manual_gate_ends_well_and_another_call_continues() -> None:
     shop = Shop()
-    state = start(shop.run(approvals=frozenset({2})))
+    state = start(shop.rollout(approvals=frozenset({2})))
     assert state["state"] == "awaiting_approval"
     assert shop.share() == 10
     assert shop.lease()["holderIdentity"] == ""
-    run = shop.run(identity="runner-2", approvals=frozenset({2}))
-    run.lease.acquire()
-    run.journal.read()
-    machine.take_over(run)
-    run.save(approved=2, state="running")
-    assert machine.drive(run)["outcome"] == "promoted"
+    rollout = shop.rollout(identity="runner-2", approvals=frozenset({2}))
+    rollout.lease.acquire()
+    rollout.journal.read()
+    state_machine.take_over(rollout)
+    rollout.save(approved=2, state="running")
+    assert state_machine.drive(rollout)["outcome"] == "promoted"
 
 
 @pytest.mark.parametrize(("action", "share"), [("rollback", 0), ("promote", 100), ("pause", 10)])
 def test_requests_reach_a_live_runner_within_one_poll(action: str, share: int) -> None:
     shop = Shop()
-    other = shop.run(identity="person")
+    other = shop.rollout(identity="person")
     asked: list[float] = []
 
     def ask() -> None:
@@ -230,7 +230,7 @@ def test_requests_reach_a_live_runner_within_one_poll(action: str, share: int) -
         asked.append(shop.clock.now())
 
     shop.clock.at(6, ask)
-    state = start(shop.run())
+    state = start(shop.rollout())
     assert shop.share() == share
     assert (proved_at(state) if action == "rollback" else shop.clock.now()) - asked[0] <= 6
     assert {"rollback": "rolled_back", "promote": "promoted", "pause": ""}[action] == state["outcome"]
@@ -238,7 +238,7 @@ def test_requests_reach_a_live_runner_within_one_poll(action: str, share: int) -
 
 def test_a_second_runner_is_refused_and_told_who_holds_it() -> None:
     shop = Shop()
-    first, second = shop.run(), shop.run(identity="runner-2")
+    first, second = shop.rollout(), shop.rollout(identity="runner-2")
     first.lease.acquire()
     with pytest.raises(RefusedError, match="held by runner-1"):
         second.lease.acquire()
@@ -246,7 +246,7 @@ def test_a_second_runner_is_refused_and_told_who_holds_it() -> None:
 
 def test_a_living_holder_with_a_slow_clock_is_not_robbed() -> None:
     shop = Shop()
-    first, second = shop.run(), shop.run(identity="runner-2")
+    first, second = shop.rollout(), shop.rollout(identity="runner-2")
     first.lease.acquire()
     lease = shop.lease()
     lease["renewTime"] = "1970-01-01T00:00:00.000000Z"  # the holder's clock is wrong, but it renews
@@ -257,21 +257,21 @@ def test_a_living_holder_with_a_slow_clock_is_not_robbed() -> None:
 
 def test_an_orphan_that_wakes_up_late_cannot_write() -> None:
     shop = Shop()
-    orphan = shop.run()
+    orphan = shop.rollout()
     orphan.lease.acquire()
     orphan.journal.read()
-    machine.begin(orphan, NOTES)
+    state_machine.begin(orphan, NOTES)
     shop.clock.sleep(31)
-    heir = shop.run(identity="runner-2")
+    heir = shop.rollout(identity="runner-2")
     heir.lease.acquire()
     heir.journal.read()
-    machine.take_over(heir)
+    state_machine.take_over(heir)
     before = len(shop.cluster.writes)
     for write in (
-        lambda: orphan.routes.write(orphan.canary_shape(), orphan.fence),
+        lambda: orphan.routes.write(orphan.canary_state(), orphan.fence),
         lambda: orphan.save("late", step="late"),
         orphan.lease.renew,
-        lambda: machine.drive(orphan),
+        lambda: state_machine.drive(orphan),
     ):
         with pytest.raises(FencedError):
             write()
@@ -280,18 +280,18 @@ def test_an_orphan_that_wakes_up_late_cannot_write() -> None:
 
 def test_stop_signal_withdraws_the_version() -> None:
     shop = Shop()
-    run = shop.run()
+    rollout = shop.rollout()
     stopped = []
     shop.clock.at(7, lambda: stopped.append(True))
-    run.stop = lambda: bool(stopped)
-    assert start(run)["outcome"] == "rolled_back"
+    rollout.stop = lambda: bool(stopped)
+    assert start(rollout)["outcome"] == "rolled_back"
     assert shop.share() == 0
 
 
 def test_verdicts_are_recomputed_from_the_evidence() -> None:
     shop = Shop()
     shop.sick = 0.3
-    state = start(shop.run())
+    state = start(shop.rollout())
     evidence = json.loads(json.dumps(evidence_of(state)))
     assert [j.as_dict() for j in recompute(evidence)] == evidence["verdicts"]
     assert sha256_of(evidence) == state["evidence_sha256"] == shop.record()["evidenceSha256"]
@@ -310,7 +310,7 @@ def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_want
         )
 
     shop.clock.at(6, meddle)
-    assert start(shop.run())["outcome"] == "promoted"
+    assert start(shop.rollout())["outcome"] == "promoted"
     assert shop.routes["spec"]["http"][0]["name"] == "split"
     assert shop.cluster.get("x", "VirtualService", f"{SERVICE}-routes", NAMESPACE)
 
@@ -318,14 +318,14 @@ def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_want
 def test_routes_that_were_deleted_in_mid_run_do_not_lock_the_rollout() -> None:
     """Role mesh leaves the routes of a rollout alone, so the rollout must be able to make them again."""
     shop = Shop()
-    run = shop.run(approvals=frozenset({2}))
-    assert start(run)["state"] == "awaiting_approval"
+    rollout = shop.rollout(approvals=frozenset({2}))
+    assert start(rollout)["state"] == "awaiting_approval"
     del shop.cluster.objects[("VirtualService", NAMESPACE, f"{SERVICE}-routes")]
-    successor = shop.run(identity="runner-2")
+    successor = shop.rollout(identity="runner-2")
     successor.lease.acquire()
     successor.journal.read()
-    machine.take_over(successor)
-    assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    state_machine.take_over(successor)
+    assert state_machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
     assert shop.share() == 0
     assert shop.record()["stable"] == "v1"
 
@@ -337,8 +337,8 @@ def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
     manager: str, ends: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop()
-    run = shop.run(approvals=frozenset({2}))
-    assert start(run)["state"] == "awaiting_approval"
+    rollout = shop.rollout(approvals=frozenset({2}))
+    assert start(rollout)["state"] == "awaiting_approval"
     assert shop.share() == 10
     ours = [{"manager": "servicemesh.istio", "operation": "Apply"}]
     shop.routes["metadata"]["managedFields"] = ours
@@ -350,14 +350,14 @@ def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
         return plain({**obj, "metadata": {**obj["metadata"], "managedFields": ours}}, **more)
 
     monkeypatch.setattr(shop.cluster, "apply", apply)
-    successor = shop.run(identity="runner-2")
+    successor = shop.rollout(identity="runner-2")
     successor.lease.acquire()
     successor.journal.read()
     if not ends:
         with pytest.raises(ConflictError):
-            machine.take_over(successor)
+            state_machine.take_over(successor)
         assert shop.share() == 10
         return
-    machine.take_over(successor)
-    assert machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    state_machine.take_over(successor)
+    assert state_machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
     assert shop.share() == 0

@@ -14,12 +14,12 @@ from ...kube.clock import Clock, timestamp
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import Phase, Plan
 from ...model.rollout.record import ReleaseRecord
-from .endpoints import Arm
+from .endpoints import VersionEndpoints
 from .journal import Journal
 from .lease import Lease
-from .metrics import Look
+from .metrics import Measurement
 from .protocols import FencedError, Prover, StoppedError
-from .routes import Shape
+from .routes import TrafficState
 
 KEPT_EVENTS = 400
 
@@ -50,20 +50,20 @@ class Routes(Protocol):
     name: str
     namespace: str
 
-    def write(self, shape: Shape, fence: int) -> bool:
-        """Makes the routes do what the shape says."""
+    def write(self, traffic: TrafficState, fence: int) -> bool:
+        """Writes the routes of a traffic state."""
 
-    def stamp(self, fence: int) -> None:
-        """Marks them with a newer fence."""
+    def claim(self, fence: int) -> None:
+        """Marks them with a newer fence, so that writes of an older runner fail."""
 
-    def desired(self, shape: Shape) -> dict[str, Any]:
-        """The object for a shape."""
+    def desired(self, traffic: TrafficState) -> dict[str, Any]:
+        """The object for a traffic state."""
 
-    def image(self) -> list[Any] | None:
-        """What has to be kept to give a foreign object back byte for byte."""
+    def snapshot(self) -> list[Any] | None:
+        """What is needed to restore a foreign object byte for byte; None when nothing is."""
 
-    def restore(self, image: list[Any] | None) -> None:
-        """The image of a journal."""
+    def restore(self, snapshot: list[Any] | None) -> None:
+        """Takes the snapshot of a journal."""
 
 
 class RecordStore(Protocol):
@@ -76,20 +76,20 @@ class RecordStore(Protocol):
         """Writes it."""
 
 
-class ArmReader(Protocol):
+class EndpointSource(Protocol):
     """Pods per version."""
 
-    def read(self) -> Mapping[str, Arm]:
+    def read(self) -> Mapping[str, VersionEndpoints]:
         """Version -> arm."""
 
 
-class Looker(Protocol):
+class MetricsSource(Protocol):
     """The metrics."""
 
     def start(self) -> None:
         """Counts from now on."""
 
-    def look(self, after: float) -> Look:
+    def measure(self, after: float) -> Measurement:
         """Requests since the last look."""
 
 
@@ -103,7 +103,7 @@ class Scaler(Protocol):
         """After the end."""
 
 
-class Watchman(Protocol):
+class DeadmanSwitch(Protocol):
     """Optional: what ends the split when this runner dies."""
 
     def arm(self) -> None:
@@ -147,8 +147,8 @@ class Settings:
 
 
 @dataclasses.dataclass(slots=True)
-class Run:
-    """One runner's hands on one rollout."""
+class Rollout:
+    """One rollout as its runner sees it: settings, plan, and what it reads and writes."""
 
     settings: Settings
     plan: Plan
@@ -157,13 +157,13 @@ class Run:
     journal: Journal
     routes: Routes
     records: RecordStore
-    arms: ArmReader
-    meter: Looker
+    endpoints: EndpointSource
+    metrics: MetricsSource
     prover: Prover
-    say: Callable[[str], None]
+    progress: Callable[[str], None]
     stop: Callable[[], bool]
     scaler: Scaler | None = None
-    deadman: Watchman | None = None
+    deadman: DeadmanSwitch | None = None
     synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
     changed: bool = False
@@ -175,17 +175,17 @@ class Run:
         """Fence of every write."""
         return self.lease.fence
 
-    def shape(self, phase: Phase) -> Shape:
+    def traffic(self, phase: Phase) -> TrafficState:
         """What the routes do in a phase."""
-        return Shape(weights=dict(phase.weights), kind=phase.kind, percent=phase.canary)
+        return TrafficState(weights=dict(phase.weights), kind=phase.kind, percent=phase.canary)
 
-    def stable_shape(self) -> Shape:
+    def stable_state(self) -> TrafficState:
         """All requests to the stable version."""
-        return Shape({self.settings.stable: 100, self.settings.canary: 0})
+        return TrafficState({self.settings.stable: 100, self.settings.canary: 0})
 
-    def canary_shape(self) -> Shape:
+    def canary_state(self) -> TrafficState:
         """All requests to the new version."""
-        return Shape({self.settings.stable: 0, self.settings.canary: 100})
+        return TrafficState({self.settings.stable: 0, self.settings.canary: 100})
 
     def save(self, event: str = "", **changes: Any) -> None:
         """Writes the journal; ``event`` becomes a line of its timeline."""
@@ -204,16 +204,16 @@ class Run:
         if self.deadman:
             self.deadman.disarm()
 
-    def keep(self) -> None:
+    def renew_if_due(self) -> None:
         """Renews the Lease when due. Waits call it often. Raises nothing but loss of the Lease."""
-        self.lease.keep()
+        self.lease.renew_if_due()
 
-    def guard(self, *, requests: bool = True) -> None:
+    def checkpoint(self, *, requests: bool = True) -> None:
         """Between two acts: still the holder, not told to stop, no request waiting.
 
         :raises FencedError, StoppedError, RollbackNeeded, PauseNeeded, PromoteNow:
         """
-        self.keep()
+        self.renew_if_due()
         if self.stop():
             raise StoppedError("the run was told to stop")
         if not requests:
