@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import ApiError
+from ..fields import labels_of, name_of, namespace_of
+from ..kube.pods import containers, takes_requests
 from .proxy.admin import Executor
 from .proxy.running import image_version
 from .syncz import SyncState, parse_syncz, union
@@ -44,24 +46,15 @@ def ready_istiods(pods: Iterable[Mapping[str, Any]]) -> list[Istiod]:
     """The istiod pods (selected by ``ISTIOD_SELECTOR``) that answer."""
     found = []
     for pod in pods:
-        metadata, status = pod["metadata"], pod.get("status") or {}
-        conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
-        if "deletionTimestamp" in metadata or conditions.get("Ready") != "True":
+        if not takes_requests(pod):
             continue
-        image = next(
-            (
-                str(container.get("image", ""))
-                for container in (pod.get("spec") or {}).get("containers") or ()
-                if container.get("name") == DISCOVERY_CONTAINER
-            ),
-            "",
-        )
+        images = [item.image for item in containers(pod) if item.name == DISCOVERY_CONTAINER]
         found.append(
             Istiod(
-                namespace=metadata.get("namespace", ""),
-                pod=metadata["name"],
-                revision=(metadata.get("labels") or {}).get("istio.io/rev", DEFAULT_REVISION),
-                version=image_version(image),
+                namespace=namespace_of(pod),
+                pod=name_of(pod),
+                revision=labels_of(pod).get("istio.io/rev", DEFAULT_REVISION),
+                version=image_version(images[0] if images else ""),
             )
         )
     return found

@@ -11,6 +11,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..fields import (
+    annotations_of,
+    field,
+    integer_at,
+    labels_of,
+    mapping_at,
+    mappings_at,
+    name_of,
+    namespace_of,
+    text_at,
+)
+from ..kube import pods
+
 PROXY_CONTAINER = "istio-proxy"
 STATUS_ANNOTATION = "sidecar.istio.io/status"
 REVISION_ANNOTATION = "istio.io/rev"
@@ -112,43 +125,33 @@ class Budget:
 
 def parse_pod(pod: Mapping[str, Any]) -> Pod:
     """A ``Pod`` out of the API's object."""
-    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-    controller = controller_of(metadata)
-    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
-    annotations = metadata.get("annotations") or {}
     return Pod(
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        labels=metadata.get("labels") or {},
-        annotations=annotations,
-        controller=controller,
-        phase=status.get("phase", "Pending"),
-        terminating="deletionTimestamp" in metadata,
-        host_network=bool(spec.get("hostNetwork")),
-        ready=conditions.get("Ready") == "True",
-        proxy=_parse_proxy(spec, status, annotations),
-        trouble=_trouble(status, conditions),
+        namespace=namespace_of(pod),
+        name=name_of(pod),
+        uid=text_at(pod, "metadata", "uid"),
+        labels=labels_of(pod),
+        annotations=annotations_of(pod),
+        controller=controller_of(mapping_at(pod, "metadata")),
+        phase=pods.phase_of(pod),
+        terminating=pods.is_terminating(pod),
+        host_network=field(pod, "spec", "hostNetwork") is True,
+        ready=pods.is_ready(pod),
+        proxy=_parse_proxy(pod),
+        trouble=pods.trouble(pod),
     )
 
 
-def _parse_proxy(
-    spec: Mapping[str, Any], status: Mapping[str, Any], annotations: Mapping[str, str]
-) -> Proxy | None:
-    for field, states in (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")):
-        for container in spec.get(field) or ():
-            if container.get("name") != PROXY_CONTAINER:
-                continue
-            state: Mapping[str, Any] = next(
-                (s for s in status.get(states) or () if s.get("name") == PROXY_CONTAINER), {}
-            )
-            injection = _injection_status(annotations)
+def _parse_proxy(pod: Mapping[str, Any]) -> Proxy | None:
+    annotations = annotations_of(pod)
+    injection = _injection_status(annotations)
+    for container in pods.containers(pod):
+        if container.name == PROXY_CONTAINER:
             return Proxy(
-                image=str(container.get("image", "")),
+                image=container.image,
                 injected=injection is not None,
-                native=field == "initContainers" and container.get("restartPolicy") == "Always",
-                ready=bool(state.get("ready")),
-                revision=str((injection or {}).get("revision") or annotations.get(REVISION_ANNOTATION, "")),
+                native=container.native_sidecar,
+                ready=container.ready,
+                revision=text_at(injection, "revision") or annotations.get(REVISION_ANNOTATION, ""),
             )
     return None
 
@@ -161,21 +164,9 @@ def _injection_status(annotations: Mapping[str, str]) -> dict[str, Any] | None:
     return status if isinstance(status, dict) else None
 
 
-def _trouble(status: Mapping[str, Any], conditions: Mapping[str, str]) -> str:
-    for states in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(states) or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") and waiting["reason"] != "PodInitializing":
-                return f"{container['name']}: {waiting['reason']}"
-    for entry in status.get("conditions") or ():
-        if entry["type"] == "PodScheduled" and entry["status"] != "True":
-            return f"not scheduled: {entry.get('message') or entry.get('reason') or 'no reason given'}"
-    return "" if conditions.get("Ready") == "True" else "not ready"
-
-
 def controller_of(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
     """``(kind, name)`` of the controlling owner reference, or None."""
-    for reference in metadata.get("ownerReferences") or ():
+    for reference in mappings_at(metadata, "ownerReferences"):
         if reference.get("controller"):
             return str(reference["kind"]), str(reference["name"])
     return None
@@ -183,39 +174,35 @@ def controller_of(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def parse_workload(workload: Mapping[str, Any], rolling: str = "") -> Workload:
     """A ``Workload`` out of a Deployment, StatefulSet, DaemonSet, Job, ReplicaSet or similar object."""
-    metadata, spec, status = workload["metadata"], workload.get("spec") or {}, workload.get("status") or {}
-    kind = str(workload["kind"])
-    template = spec.get("template") or {}
-    template_metadata, pod_spec = template.get("metadata") or {}, template.get("spec") or {}
+    kind = text_at(workload, "kind")
+    template = mapping_at(workload, "spec", "template")
     replicas = (
-        int(status.get("desiredNumberScheduled") or 0)
+        integer_at(workload, "status", "desiredNumberScheduled")
         if kind == "DaemonSet"
-        else int(spec.get("replicas", 1))
+        else integer_at(workload, "spec", "replicas", default=1)
     )
-    strategy, unavailable, surge = _strategy(kind, spec, replicas)
+    strategy, unavailable, surge = _strategy(kind, mapping_at(workload, "spec"), replicas)
     return Workload(
-        owner=Owner(kind, metadata.get("namespace", ""), metadata["name"]),
-        uid=metadata.get("uid", ""),
+        owner=Owner(kind, namespace_of(workload), name_of(workload)),
+        uid=text_at(workload, "metadata", "uid"),
         replicas=replicas,
-        labels=template_metadata.get("labels") or {},
-        annotations=template_metadata.get("annotations") or {},
-        host_network=bool(pod_spec.get("hostNetwork")),
+        labels=labels_of(template),
+        annotations=annotations_of(template),
+        host_network=field(template, "spec", "hostNetwork") is True,
         strategy=strategy,
         max_unavailable=unavailable,
         max_surge=surge,
-        partition=int(
-            (((spec.get("updateStrategy") or {}).get("rollingUpdate")) or {}).get("partition") or 0
-        ),
-        paused=bool(spec.get("paused")),
-        proxy_image=_prescribed_image(pod_spec),
+        partition=integer_at(workload, "spec", "updateStrategy", "rollingUpdate", "partition"),
+        paused=field(workload, "spec", "paused") is True,
+        proxy_image=_prescribed_image(template),
         rolling=rolling,
     )
 
 
-def _prescribed_image(pod_spec: Mapping[str, Any]) -> str:
-    for container in [*(pod_spec.get("containers") or ()), *(pod_spec.get("initContainers") or ())]:
-        if container.get("name") == PROXY_CONTAINER and container.get("image", AUTO_IMAGE) != AUTO_IMAGE:
-            return str(container["image"])
+def _prescribed_image(template: Mapping[str, Any]) -> str:
+    for container in pods.containers(template):
+        if container.name == PROXY_CONTAINER and container.image not in ("", AUTO_IMAGE):
+            return container.image
     return ""
 
 
@@ -226,22 +213,18 @@ def _strategy(kind: str, spec: Mapping[str, Any], replicas: int) -> tuple[str, i
     (MaxUnavailable, MaxSurge), pkg/controller/statefulset.
     """
     if kind == "Deployment":
-        strategy = spec.get("strategy") or {}
-        rolling = strategy.get("rollingUpdate") or {}
-        unavailable = resolve(rolling.get("maxUnavailable", "25%"), replicas, round_up=False)
-        surge = resolve(rolling.get("maxSurge", "25%"), replicas, round_up=True)
-        if not unavailable and not surge:
-            unavailable = 1
-        return str(strategy.get("type", "RollingUpdate")), min(unavailable, replicas), surge
-    if kind in ("StatefulSet", "DaemonSet"):
-        strategy = spec.get("updateStrategy") or {}
-        rolling = strategy.get("rollingUpdate") or {}
-        surge = resolve(rolling.get("maxSurge", 0), replicas, round_up=True)
-        unavailable = resolve(rolling.get("maxUnavailable", 1), replicas, round_up=True)
-        if not unavailable and not surge:
-            unavailable = 1
-        return str(strategy.get("type", "RollingUpdate")), min(unavailable, replicas), surge
-    return "", 0, 0
+        name = "strategy"
+        defaults: dict[str, int | str] = {"maxUnavailable": "25%", "maxSurge": "25%"}
+    elif kind in ("StatefulSet", "DaemonSet"):
+        name, defaults = "updateStrategy", {"maxUnavailable": 1, "maxSurge": 0}
+    else:
+        return "", 0, 0
+    rolling = {**defaults, **mapping_at(spec, name, "rollingUpdate")}
+    unavailable = resolve(rolling["maxUnavailable"], replicas, round_up=kind != "Deployment")
+    surge = resolve(rolling["maxSurge"], replicas, round_up=True)
+    if not unavailable and not surge:
+        unavailable = 1
+    return text_at(spec, name, "type") or "RollingUpdate", min(unavailable, replicas), surge
 
 
 def resolve(value: int | str, total: int, *, round_up: bool) -> int:
@@ -255,13 +238,13 @@ def resolve(value: int | str, total: int, *, round_up: bool) -> int:
 
 def parse_budget(budget: Mapping[str, Any]) -> Budget:
     """A ``Budget`` out of a PodDisruptionBudget. Its status counts only when it is about the current spec."""
-    metadata, status = budget["metadata"], budget.get("status") or {}
-    current = int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0)
-    expected, healthy_floor = int(status.get("expectedPods") or 0), int(status.get("desiredHealthy") or 0)
+    generation = integer_at(budget, "metadata", "generation")
+    current = integer_at(budget, "status", "observedGeneration") >= generation
+    expected = integer_at(budget, "status", "expectedPods")
     return Budget(
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
-        selector=(budget.get("spec") or {}).get("selector"),
-        allowed=int(status.get("disruptionsAllowed") or 0) if current else 0,
-        exhausted=current and expected > 0 and healthy_floor >= expected,
+        namespace=namespace_of(budget),
+        name=name_of(budget),
+        selector=field(budget, "spec", "selector"),
+        allowed=integer_at(budget, "status", "disruptionsAllowed") if current else 0,
+        exhausted=current and 0 < expected <= integer_at(budget, "status", "desiredHealthy"),
     )

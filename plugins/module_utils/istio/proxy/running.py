@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...fields import text_at
+from ...kube.pods import containers
 from ..workloads import PROXY_CONTAINER, parse_pod
 
 VARIANTS = ("-distroless", "-debug")
@@ -64,7 +66,7 @@ def running_proxies(pods: Iterable[Mapping[str, Any]]) -> list[RunningProxy]:
                 namespace=pod.namespace,
                 pod=pod.name,
                 labels=pod.labels,
-                service_account=str((raw.get("spec") or {}).get("serviceAccountName") or "default"),
+                service_account=text_at(raw, "spec", "serviceAccountName") or "default",
                 gateway="router" in _proxy_arguments(raw),
                 version=image_version(pod.proxy.image),
                 revision=pod.proxy.revision,
@@ -96,8 +98,4 @@ def image_version(image: str) -> str:
 
 
 def _proxy_arguments(pod: Mapping[str, Any]) -> Sequence[str]:
-    spec = pod.get("spec") or {}
-    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
-        if container.get("name") == PROXY_CONTAINER:
-            return [str(argument) for argument in container.get("args") or ()]
-    return ()
+    return next((item.arguments for item in containers(pod) if item.name == PROXY_CONTAINER), ())

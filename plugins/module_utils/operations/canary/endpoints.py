@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from ...fields import labels_of, name_of
+from ...kube.pods import faults, has_labels, is_terminating, takes_requests
 from .protocols import Objects
 
 
@@ -83,26 +85,7 @@ def _common_selector(selectors: Mapping[str, Mapping[str, str]]) -> str:
 def _endpoints_of(
     version: str, labels: Mapping[str, str], pods: list[dict[str, Any]], serving: set[str | None]
 ) -> VersionEndpoints:
-    mine = [pod for pod in pods if labels.items() <= (pod["metadata"].get("labels") or {}).items()]
-    alive = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
-    ready = [pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] in serving and is_ready(pod)]
-    hashes = {(pod["metadata"].get("labels") or {}).get("pod-template-hash", "") for pod in alive}
+    alive = [pod for pod in pods if has_labels(pod, labels) and not is_terminating(pod)]
+    ready = [name_of(pod) for pod in alive if name_of(pod) in serving and takes_requests(pod)]
+    hashes = {labels_of(pod).get("pod-template-hash", "") for pod in alive}
     return VersionEndpoints(
-        version=version,
-        ready=tuple(sorted(ready)),
-        all=tuple(sorted(pod["metadata"]["name"] for pod in alive)),
-        templates=tuple(sorted(hash_ for hash_ in hashes if hash_)),
-        troubles=tuple(sorted({reason for pod in alive for reason in _troubles(pod)})),
-    )
-
-
-def is_ready(pod: Mapping[str, Any]) -> bool:
-    """Whether the kubelet calls the pod ready."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
-
-
-def _troubles(pod: Mapping[str, Any]) -> list[str]:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    waiting = [((status.get("state") or {}).get("waiting") or {}).get("reason") for status in statuses]
-    return [reason for reason in waiting if reason and reason != "ContainerCreating"]

@@ -20,8 +20,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, WaitTimeout
+from ...fields import text_at
 from ...istio.injection.webhooks import matches
 from ...kube.clock import Clock, SystemClock
+from ...kube.pods import is_active, phase_of
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import UnreadableError, facts_of, read_chain
@@ -103,12 +105,7 @@ def endpoints_of(
 
 
 def _serves(pod: Mapping[str, Any]) -> bool:
-    status = pod.get("status") or {}
-    return (
-        "deletionTimestamp" not in pod["metadata"]
-        and status.get("phase") == "Running"
-        and bool(status.get("podIP"))
-    )
+    return is_active(pod) and phase_of(pod) == "Running" and bool(text_at(pod, "status", "podIP"))
 
 
 def _selects(spec: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:

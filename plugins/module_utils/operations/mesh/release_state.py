@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...kube.clock import seconds_of
 from ...kube.objects import Key, key_of
+from ...kube.pods import has_labels, takes_requests
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.rollout.journal import ACTIVE, WAITING, parse_journal
@@ -116,17 +117,10 @@ def _ready_versions(client: KubeClient, services: list[Service]) -> dict[str, fr
         service.key: frozenset(
             name
             for name, version in service.versions.items()
-            if any(_is_ready(pod, {**service.labels, **version.labels}) for pod in pods[service.namespace])
+            if any(
+                takes_requests(pod) and has_labels(pod, {**service.labels, **version.labels})
+                for pod in pods[service.namespace]
+            )
         )
         for service in services
     }
-
-
-def _is_ready(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    metadata = pod.get("metadata") or {}
-    if metadata.get("deletionTimestamp"):
-        return False
-    own = metadata.get("labels") or {}
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
-    return ready and all(own.get(key) == value for key, value in labels.items())

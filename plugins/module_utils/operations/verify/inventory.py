@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ApiError
+from ...fields import labels_of, mapping_at, name_of, namespace_of
 from ...istio.istiod import ISTIOD_SELECTOR, Istiod, ready_istiods
 from ...istio.probe import is_probe
-from ...istio.proxy.running import RunningProxy, is_selected, running_proxies
+from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.client import KubeClient
+from ...kube.pods import has_labels, is_active
 
 NETWORKING, SECURITY = "networking.istio.io/v1", "security.istio.io/v1"
 KINDS = (
@@ -47,12 +49,12 @@ class Inventory:
         return [
             item
             for item in self.objects.get(kind, [])
-            if namespace is None or item["metadata"].get("namespace") == namespace
+            if namespace is None or namespace_of(item) == namespace
         ]
 
     def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """One object, if it was there."""
-        return next((item for item in self.of(kind, namespace) if item["metadata"]["name"] == name), None)
+        return next((item for item in self.of(kind, namespace) if name_of(item) == name), None)
 
     @property
     def installed(self) -> bool:
@@ -66,27 +68,10 @@ class Inventory:
     def pods_of(self, namespace: str, service: str) -> Objects:
         """The pods behind a Service that are not on their way out."""
         found = self.find("Service", namespace, service)
-        selector = ((found or {}).get("spec") or {}).get("selector")
+        selector = mapping_at(found, "spec", "selector")
         if not selector:
             return []
-        return [
-            pod
-            for pod in self.of("Pod", namespace)
-            if is_selected(pod["metadata"].get("labels") or {}, selector)
-            and "deletionTimestamp" not in pod["metadata"]
-            and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-        ]
-
-
-def is_ready(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod's Ready condition holds."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
-
-
-def labels_of(item: Mapping[str, Any]) -> Mapping[str, str]:
-    """The labels of an API object."""
-    return item["metadata"].get("labels") or {}
+        return [pod for pod in self.of("Pod", namespace) if has_labels(pod, selector) and is_active(pod)]
 
 
 def gather(

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, MeshError
+from ...fields import annotations_of, mapping_at, text_at
 from ...istio import probe
 from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.probe_runner import runner_alive, runner_id
 from ...kube.client import KubeClient
+from ...kube.pods import is_ended, is_ready, phase_of, trouble
 
 POLL = 0.4
 PROBE_KINDS = (("networking.istio.io/v1", "Sidecar"), ("v1", "Pod"))
@@ -202,11 +204,10 @@ class Probes:
         }
 
     def _is_left(self, item: Mapping[str, Any]) -> bool:
-        metadata = item["metadata"]
-        runner = (metadata.get("annotations") or {}).get(probe.RUNNER_ANNOTATION, "")
+        runner = annotations_of(item).get(probe.RUNNER_ANNOTATION, "")
         return probe.is_leftover(
-            metadata,
-            (item.get("status") or {}).get("phase", ""),
+            mapping_at(item, "metadata"),
+            text_at(item, "status", "phase"),
             lifetime=self._lifetime,
             alive=runner_alive(runner),
             now=time.time(),
@@ -220,18 +221,7 @@ def _state(pod: Mapping[str, Any] | None) -> str:
     """``ready``, ``ended: ...``, or what the pod waits for."""
     if pod is None:
         return "ended: its pod is gone"
-    status = pod.get("status") or {}
-    if status.get("phase") in ("Succeeded", "Failed"):
-        return f"ended: {status.get('reason') or status['phase']} {status.get('message') or ''}".strip()
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    if conditions.get("Ready", {}).get("status") == "True":
-        return "ready"
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(field) or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") not in (None, "PodInitializing"):
-                return f"{container['name']}: {waiting['reason']} {waiting.get('message', '')}".strip()
-    scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False":
-        return f"not scheduled: {scheduled.get('message', '')}"
-    return "starting"
+    if is_ended(pod):
+        reason = text_at(pod, "status", "reason") or phase_of(pod)
+        return f"ended: {reason} {text_at(pod, 'status', 'message')}".strip()
+    return "ready" if is_ready(pod) else trouble(pod)

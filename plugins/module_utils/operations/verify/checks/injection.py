@@ -12,6 +12,7 @@ from typing import Any
 from ....istio.istiod import Istiod
 from ....istio.proxy.running import image_version
 from ....istio.workloads import Pod, parse_pod
+from ....kube.pods import is_active
 from ..findings import Finding, failed, passed, unknown
 
 OPT_OUT = "sidecar.istio.io/inject"
@@ -31,10 +32,8 @@ def check_pods(
     """
     versions = {istiod.revision: istiod.version for istiod in istiods}
     found = []
-    for pod in map(parse_pod, pods):
+    for pod in map(parse_pod, filter(is_active, pods)):
         subject = f"Pod {pod.namespace}/{pod.name}"
-        if pod.terminating or pod.phase in ("Succeeded", "Failed"):
-            continue
         if any(fnmatch.fnmatchcase(f"{pod.namespace}/{pod.name}", pattern) for pattern in unmeshed):
             continue
         found.append(_check_pod(pod, subject, expected_version, versions))

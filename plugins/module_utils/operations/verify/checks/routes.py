@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ....istio.proxy.routes import VirtualHost, dangling_routes, parse_cluster_name
-from ....istio.proxy.running import RunningProxy, is_selected
+from ....istio.proxy.running import RunningProxy
+from ....kube.pods import has_labels, takes_requests
 from ..findings import Finding, failed, passed
-from ..inventory import Inventory, is_ready, labels_of
+from ..inventory import Inventory
 
 
 def check_virtual_services(
@@ -102,8 +103,8 @@ def _missing_endpoints(
             yield f"sends to {host}, a Service that does not exist"
             continue
         labels = subsets.get(host, {}).get(subset or "", {})
-        pods = [pod for pod in inventory.pods_of(namespace, name) if is_selected(labels_of(pod), labels)]
-        if used and not any(is_ready(pod) for pod in pods):
+        pods = inventory.pods_of(namespace, name)
+        if used and not any(takes_requests(pod) and has_labels(pod, labels) for pod in pods):
             what = f"subset {subset} of {host}" if subset else host
             yield f"sends to {what}, which has no ready endpoint: requests get 503 UH"
 
