@@ -1,20 +1,11 @@
 """A client for a cluster with Istio: `KUBECONFIG=... pytest tests/integration/mesh`."""
 
-# ruff: noqa: E402, F401 - the path comes first
-
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-# Imported here, with the path just set: pytest-ansible puts its own loader in between later.
-import ansible_collections.servicemesh.istio.plugins.module_utils.context
-import ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.apply  # pylint: disable=unused-import
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 

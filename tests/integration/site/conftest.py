@@ -1,16 +1,11 @@
 """Whole playbooks on a finished mesh: `LAB_CLUSTER=NAME KUBECONFIG=... pytest tests/integration/site`."""
 
-# ruff: noqa: E402 - the path comes first
-
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import API_VERSIONS

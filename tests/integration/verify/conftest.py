@@ -1,25 +1,17 @@
 """A cluster with the finished mesh of `inventories/lab`: `KUBECONFIG=... pytest tests/integration/verify`."""
 
-# ruff: noqa: E402, F401 - the path comes first
-
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parents[3]
-# Imported here, with the path just set: pytest-ansible puts its own loader in between later.
-import ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue
-import ansible_collections.servicemesh.istio.plugins.module_utils.model.expectations
-import ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.prove
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 
+ROOT = Path(__file__).resolve().parents[3]
 VARIABLES = ROOT / "inventories" / "lab" / "group_vars" / "all"
 
 
