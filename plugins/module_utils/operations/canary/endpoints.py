@@ -89,3 +89,9 @@ def _endpoints_of(
     ready = [name_of(pod) for pod in alive if name_of(pod) in serving and takes_requests(pod)]
     hashes = {labels_of(pod).get("pod-template-hash", "") for pod in alive}
     return VersionEndpoints(
+        version=version,
+        ready=tuple(sorted(ready)),
+        all=tuple(sorted(map(name_of, alive))),
+        templates=tuple(sorted(hash_ for hash_ in hashes if hash_)),
+        troubles=tuple(sorted({reason for pod in alive for reason in faults(pod)})),
+    )
