@@ -147,7 +147,7 @@ options:
     choices: [refuse, warn]
     default: refuse
   strict_guard_window:
-    description: How far back O(strict_guard) looks, as a Prometheus duration.
+    description: How far back O(strict_guard) looks, such as V(1h30m); at most 30 days.
     type: str
     default: 1h
   prometheus:

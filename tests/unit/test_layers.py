@@ -46,7 +46,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "certificates": set(),
         "objects": {"catalogue", "reading"},
         "reading": set(),
-        "rollout": {"catalogue", "objects"},
+        "rollout": {"catalogue", "objects", "reading"},
         "versions": set(),
     },
     "istio": {

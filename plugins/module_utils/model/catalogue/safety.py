@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from ..reading.durations import seconds
 from ..reading.reader import Problems
-from ..reading.values import seconds
 from .mesh import Catalogue, all_callers
 from .readers.traffic import SAFE_CONDITIONS
 from .services import Retries, Service

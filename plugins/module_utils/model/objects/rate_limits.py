@@ -18,7 +18,7 @@ from ..catalogue.consistency import server_for
 from ..catalogue.mesh import Catalogue, Gateway, RateLimitService
 from ..catalogue.readers.service import GLOBAL_UNITS
 from ..catalogue.services import Exposure, RateLimit, Service
-from ..reading.values import proto_duration, seconds
+from ..reading.durations import proto_duration, seconds
 from .base import Obj, build
 from .virtual_service_delegates import http_routes
 

@@ -14,10 +14,9 @@ import dataclasses
 import re
 from collections.abc import Callable
 
+from .durations import duration_fault
+
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-_DURATION = re.compile(
-    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
-)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _LABEL_KEY = re.compile(
     r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
@@ -27,8 +26,7 @@ _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/-]*", re.ASCII)
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
 _QUANTITY = re.compile(r"\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
 
-LONGEST_SECONDS = 24 * 3600.0
-"""Durations above a day are taken for a mistake in the unit."""
+_LONGEST = 24 * 3600.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,31 +39,6 @@ class Check:
 
     rule: str
     fault: Callable[[str], str]
-
-
-def seconds(duration: str) -> float:
-    """A checked duration such as ``1m30s`` or ``250ms`` in seconds; -1 when it is not a duration."""
-    found = _DURATION.fullmatch(duration)
-    if not duration or found is None:
-        return -1.0
-    scales = (3600.0, 60.0, 1.0, 0.001)
-    return sum(float(part) * scale for part, scale in zip(found.groups(), scales, strict=True) if part)
-
-
-def proto_duration(duration: str) -> str:
-    """The same duration in protobuf's JSON form (``90s``), the only one that Envoy's own messages take."""
-    return f"{seconds(duration):.9f}".rstrip("0").rstrip(".") + "s"
-
-
-def _duration_fault(text: str) -> str:
-    length = seconds(text)
-    if length < 0:
-        return f"{text!r} is not a duration such as 500ms, 10s or 1m30s"
-    if length < 0.001:
-        return f"{text!r} is shorter than 1ms"
-    if length > LONGEST_SECONDS:
-        return f"{text!r} is longer than 24h"
-    return ""
 
 
 def _label_fault(text: str) -> str:
@@ -204,7 +177,7 @@ def _egress_host_fault(text: str) -> str:
     return _wildcard_host_fault(host)
 
 
-DURATION = Check("duration", _duration_fault)
+DURATION = Check("duration", lambda text: duration_fault(text, longest=_LONGEST))
 LABEL = Check("dns-label", _label_fault)
 HOST = Check("dns-name", host_fault)
 WILDCARD_HOST = Check("dns-name", _wildcard_host_fault)

@@ -15,11 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ...errors import Problem
+from ..reading.durations import parse_duration
 
 MAX_SECONDS = 7 * 24 * 3600.0
 MAX_REQUESTS = 10**9
-_DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,3})?)(?P<unit>ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _Value = TypeVar("_Value")
@@ -144,6 +143,4 @@ def _as_seconds(value: Any) -> float | None:
         return None
     if isinstance(value, int | float):
         return float(value) if _finite(value) else None
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return float(match["number"]) * _UNITS[match["unit"]]
-    return None
+    return parse_duration(value) if isinstance(value, str) else None

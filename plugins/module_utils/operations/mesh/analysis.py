@@ -16,16 +16,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError, RefusedError
+from ...fields import namespace_of, text_at
 from ...istio.installation.commands import Runner
 from ...kube.objects import key_of
 from ...model.objects.base import API_VERSIONS
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .strict_guard import StrictGuard, prometheus_at
+from .strict_guard import StrictGuard
 
 if TYPE_CHECKING:
     from ...context import Context
     from ...kube.client import KubeClient
     from ..apply.plan import Plan
+    from .options import MeshOptions
 
 ANALYZERS = (
     "auth.AuthorizationPoliciesAnalyzer",
@@ -66,27 +68,18 @@ class AnalyzerMessage:
 
 
 def before_write(
-    plan: Plan, client: KubeClient, context: Context, params: Mapping[str, Any]
+    plan: Plan, client: KubeClient, context: Context, options: MeshOptions
 ) -> list[dict[str, Any]]:
     """Everything that is said about a change before its first write.
 
-    :param params: ``check``, ``istioctl``, ``strict_guard``, ``strict_guard_window``, ``prometheus``.
     :returns: one mapping per check with ``check``, ``status`` (pass, fail, cannot tell, off), ``reason``,
         ``findings``. :raises RefusedError: the mode of a check forbids the change.
     """
-    guard = StrictGuard(
-        client,
-        context,
-        mode=str(params.get("strict_guard") or "refuse"),
-        window=str(params.get("strict_guard_window") or "1h"),
-        prometheus=prometheus_at(str(params.get("prometheus") or ""), client),
-    )
-    check = Analysis(
-        client, context, mode=str(params.get("check") or "off"), istioctl=str(params.get("istioctl") or "")
-    )
+    guard = StrictGuard(client, context, options)
+    analysis = Analysis(client, context, mode=options.check, istioctl=options.istioctl)
     guard(plan)
-    check(plan)
-    return [guard.as_result(), check.as_result()]
+    analysis(plan)
+    return [guard.as_result(), analysis.as_result()]
 
 
 class Analysis:
@@ -103,7 +96,7 @@ class Analysis:
         self.findings: list[AnalyzerMessage] = []
 
     def as_result(self) -> dict[str, Any]:
-        """The part of the module's result."""
+        """The part of the module's result. :returns: ``check``, ``status``, ``reason``, ``findings``."""
         findings = [str(item) for item in self.findings]
         return {"check": "analyze", "status": self.status, "reason": self.reason, "findings": findings}
 
@@ -164,8 +157,7 @@ class Analysis:
 
 
 def _namespaces(plan: Plan) -> list[str]:
-    found = {str(item.desired["metadata"].get("namespace") or "") for item in plan.items}
-    return sorted(found - {""})
+    return sorted({namespace_of(item.desired) for item in plan.items} - {""})
 
 
 def _lean(obj: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,7 +165,7 @@ def _lean(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
     lean = {**obj, "metadata": metadata}
     if obj["kind"] == "Pod":
-        lean["spec"] = {"serviceAccountName": (obj.get("spec") or {}).get("serviceAccountName", "default")}
+        lean["spec"] = {"serviceAccountName": text_at(obj, "spec", "serviceAccountName") or "default"}
         lean.pop("status", None)
     return lean
 
@@ -185,7 +177,7 @@ def parse_messages(text: str, changed: Iterable[str]) -> list[AnalyzerMessage]:
     """
     wanted = set(changed)
     try:
-        messages: Sequence[Mapping[str, Any]] = json.loads(text or "[]") or []
+        messages: Sequence[Mapping[str, Any]] = json.loads(text or "[]") or ()
         found = [
             AnalyzerMessage(str(item["code"]), str(item["level"]), str(item["origin"]), str(item["message"]))
             for item in messages

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,13 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.expectations import expectations
 from ...model.objects.render import render
-from ...model.rollout.split_plan import SplitPlan, plan_splits, split_object_id
+from ...model.rollout.split_plan import LiveState, SplitPlan, plan_splits, split_object_id
 from ...object_id import object_id
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from ..apply.engine import Held, Plan, apply_plan
 from ..apply.input import with_scope
 from ..apply.live import Live, read_live
-from ..apply.owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
+from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune
 from ..apply.plan import Item
 from ..propagation.prove import PropagationReport, prove
 from .analysis import before_write
@@ -31,65 +30,64 @@ from .release_state import read_live_state, rollout_holders
 if TYPE_CHECKING:
     from ...context import Context
     from ...kube.client import KubeClient
+    from .options import MeshOptions
 
 
 def apply_mesh(
     client: KubeClient,
     raw: Mapping[str, Any],
     extra: Sequence[dict[str, Any]],
-    params: Mapping[str, Any],
+    options: MeshOptions,
     context: Context,
 ) -> dict[str, Any]:
     """Make the cluster hold the mesh.
 
     :param raw: the ``mesh_*`` variables. :param extra: a team's own objects, checked for form.
+    :returns: what ``apply_plan`` returns, and ``notes``, ``findings`` (one mapping per check before the
+        write), ``summary`` (lines), ``propagation`` (the proof, when there was one).
     :raises InputError: every problem of the catalogue at once, before any request.
     """
     catalogue = parse_catalogue(raw)
-    _check_name(catalogue, params)
-    own = labelled(
-        with_scope(client, list(extra), params.get("namespace") or catalogue.namespace), catalogue.name
-    )
+    _check_name(catalogue, options)
+    namespace = options.apply.namespace or catalogue.namespace
+    own = labelled(with_scope(client, list(extra), namespace), catalogue.name)
     draft = render(catalogue)
     _check_overlap(draft, own)
     wanted = [*draft, *own]
     # Everything the mesh owns, by its label: one LIST per kind, release records included.
     live = read_live(client, wanted, owned_kinds=prunable_kinds(wanted), selector=selector(catalogue.name))
-    splits = plan_splits(
-        catalogue,
-        read_live_state(client, catalogue, list(live.objects.values())),
-        repair=params["repair_split"],
-    )
+    state = read_live_state(client, catalogue, list(live.objects.values()))
+    splits = plan_splits(catalogue, state, repair=options.repair_split)
     objects = [obj for obj in render(catalogue, splits.releases) if object_id(obj) not in splits.keep]
     desired = [*objects, *own]
     to_delete = (
-        to_prune(live, desired, catalogue.name, everything=params["prune_all"], keep=splits.keep)
-        if params["prune"]
+        to_prune(live, desired, catalogue.name, everything=options.prune_all, keep=splits.keep)
+        if options.prune
         else []
     )
-    barrier = _PropagationBarrier(client, catalogue, params, context)
+    barrier = _PropagationBarrier(client, catalogue, options, context)
     findings: list[dict[str, Any]] = []
 
     def check(plan: Plan) -> None:
-        _leave_routes_of_rollouts(client, catalogue, plan)
+        _leave_routes_of_rollouts(client, catalogue, plan, context)
         refuse_shared(client, catalogue, plan)
-        findings.extend(before_write(plan, client, context, params))
+        findings.extend(before_write(plan, client, context, options))
 
-    options = dataclasses.replace(
-        options_of(params),
+    write = dataclasses.replace(
+        options.apply,
         barrier=barrier,
         before_write=check,
-        validate_first=params["check"] != "off",
+        validate_first=options.check != "off",
         whole=True,
     )
-    held = _items_of_rollouts(splits, live)
-    result = apply_plan(client, desired, live, to_delete, context=context, options=options, held=held)
-    return _result(result, splits, findings, barrier)
+    held = _items_of_rollouts(catalogue, state, splits, live)
+    applied = apply_plan(client, desired, live, to_delete, context=context, options=write, held=held)
+    return _result(applied, splits, findings, barrier)
 
 
-def _check_name(catalogue: Catalogue, params: Mapping[str, Any]) -> None:
-    if params.get("mesh_name") and params["mesh_name"] != catalogue.name:
-        message = f"is '{params['mesh_name']}', but the catalogue's mesh_name is '{catalogue.name}'"
+def _check_name(catalogue: Catalogue, options: MeshOptions) -> None:
+    if options.mesh_name not in ("", catalogue.name):
+        message = f"is '{options.mesh_name}', but the catalogue's mesh_name is '{catalogue.name}'"
         raise InputError([Problem("mesh_name", message, "mesh-name")])
 
 
@@ -107,30 +105,27 @@ def _check_overlap(computed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[
         raise InputError(problems)
 
 
-def _items_of_rollouts(splits: SplitPlan, live: Live) -> list[Item]:
-    """Routes that a running rollout owns: reported, neither written nor pruned."""
-    items = []
-    for obj in live.objects.values():
-        if object_id(obj) not in splits.keep:
-            continue
-        name = str(obj["metadata"]["name"]).removesuffix("-routes")
-        key = f"{obj['metadata'].get('namespace')}/{name}"
-        note = next(
-            (note for note in splits.notes if note.startswith(f"{key}: held by ")), "held by a rollout,"
-        )
-        items.append(Item(obj, obj, obj, action=f"held by {note.partition('held by ')[2].partition(',')[0]}"))
-    return items
+def _items_of_rollouts(catalogue: Catalogue, state: LiveState, splits: SplitPlan, live: Live) -> list[Item]:
+    """Routes that a running rollout holds: reported, neither written nor pruned."""
+    holders = {split_object_id(service): state.held.get(service.key) for service in catalogue.services}
+    return [
+        Item(obj, obj, obj, action=f"held by {holders[object_id(obj)]}")
+        for obj in live.objects.values()
+        if object_id(obj) in splits.keep
+    ]
 
 
-def _leave_routes_of_rollouts(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
+def _leave_routes_of_rollouts(client: KubeClient, catalogue: Catalogue, plan: Plan, context: Context) -> None:
     """A last look, right before the write: a rollout that began meanwhile keeps its routes."""
-    routes = {split_object_id(service): service.key for service in catalogue.services}
+    services = {split_object_id(service): service.key for service in catalogue.services}
     about = {
-        routes[item.id]: item
+        services[item.id]: item
         for item in plan.items
-        if item.id in routes and item.changes and item.before is not None
+        if item.id in services and item.changes and item.before is not None
     }
-    for key, holder in (rollout_holders(client, catalogue, list(about)) if about else {}).items():
+    if not about:
+        return
+    for key, holder in rollout_holders(client, catalogue, list(about), now=context.clock.now()).items():
         about[key].action = f"held by {holder}"
 
 
@@ -138,13 +133,13 @@ class _PropagationBarrier:
     """The barrier of a mesh: the proxies hold the step. Keeps what it proved for the result."""
 
     def __init__(
-        self, client: KubeClient, catalogue: Catalogue, params: Mapping[str, Any], context: Context
+        self, client: KubeClient, catalogue: Catalogue, options: MeshOptions, context: Context
     ) -> None:
-        self._client, self._catalogue, self._params, self._context = client, catalogue, params, context
+        self._client, self._catalogue, self._options, self._context = client, catalogue, options, context
         self.reports: list[tuple[str, PropagationReport]] = []
 
     def __call__(self, held: Held) -> None:
-        if held.last and not self._params["wait"]:
+        if held.last and not self._options.wait:
             return
         facts = expectations(self._catalogue, held.objects, held.before)
         if not facts:
@@ -152,11 +147,11 @@ class _PropagationBarrier:
         report = prove(
             self._client,
             facts,
-            timeout=float(self._params["wait_timeout"]),
+            timeout=self._options.wait_timeout,
             progress=self._context.progress,
-            max_proxies=self._params["max_proxies"],
+            max_proxies=self._options.max_proxies,
             root_namespace=self._catalogue.root_namespace,
-            since=time.monotonic(),
+            since=self._context.clock.monotonic(),
             stop=self._context.stop,
         )
         self.reports.append((held.step, report))
@@ -170,7 +165,7 @@ class _PropagationBarrier:
         message = (
             f"step {held.step} is written, but nothing proves that the proxies hold it: {report.headline()}"
         )
-        if self._params["unproved"] == "refuse":
+        if self._options.unproved == "refuse":
             raise RefusedError(
                 f"{message}; the next step would risk running calls (option unproved: warn goes on)",
                 rule="unproved",

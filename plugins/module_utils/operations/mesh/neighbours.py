@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, Problem
+from ...fields import labels_of, list_at, mappings_at, namespace_of
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.catalogue.mesh import Catalogue
 from ...model.objects.base import API_VERSIONS
+from ...object_id import object_id
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -38,13 +40,13 @@ def refuse_shared(client: KubeClient, catalogue: Catalogue, plan: Plan) -> None:
 
 def _mesh_of(obj: Mapping[str, Any] | None) -> str:
     """The mesh that owns an object of ours; ``""`` for anything else."""
-    labels = ((obj or {}).get("metadata") or {}).get("labels") or {}
-    return str(labels.get(PART_OF_LABEL) or "") if labels.get(MANAGED_BY_LABEL) == COLLECTION else ""
+    labels = labels_of(obj)
+    return labels.get(PART_OF_LABEL, "") if labels.get(MANAGED_BY_LABEL) == COLLECTION else ""
 
 
 def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> list[dict[str, Any]]:
     selector = f"{MANAGED_BY_LABEL}={COLLECTION},{PART_OF_LABEL}!={catalogue.name}"
-    namespaces = sorted({str(item.desired["metadata"].get("namespace") or "") for item in plan.items} - {""})
+    namespaces = sorted({namespace_of(item.desired) for item in plan.items} - {""})
 
     def read(kind: str) -> list[dict[str, Any]]:
         version = API_VERSIONS[kind]
@@ -63,10 +65,10 @@ def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> li
 
 
 def _objects(catalogue: Catalogue, plan: Plan, others: list[dict[str, Any]]) -> Iterator[Problem]:
-    known = {_identity(obj): _mesh_of(obj) for obj in others}
+    known = {object_id(obj): _mesh_of(obj) for obj in others}
     shared: dict[str, list[str]] = {}
     for item in plan.items:
-        owner = _mesh_of(item.before) or known.get(_identity(item.desired), "")
+        owner = _mesh_of(item.before) or known.get(item.id, "")
         if item.changes and owner not in {"", catalogue.name}:
             shared.setdefault(owner, []).append(item.id)
     for owner, objects in sorted(shared.items()):
@@ -77,11 +79,6 @@ def _objects(catalogue: Catalogue, plan: Plan, others: list[dict[str, Any]]) -> 
             " docs/guides/mesh.md, Several meshes on one cluster, says what to do",
             _RULE,
         )
-
-
-def _identity(obj: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = obj["metadata"]
-    return str(obj["kind"]), str(metadata.get("namespace") or ""), str(metadata["name"])
 
 
 def _hosts(catalogue: Catalogue, others: list[dict[str, Any]]) -> Iterator[Problem]:
@@ -99,20 +96,17 @@ def _hosts(catalogue: Catalogue, others: list[dict[str, Any]]) -> Iterator[Probl
     ]
     for where, host, entry in wanted:
         if holder := taken.get(host):
-            metadata = holder["metadata"]
             yield Problem(
                 where,
-                f"host '{host}' is already in mesh '{_mesh_of(holder)}'"
-                f" ({holder['kind']} {metadata.get('namespace')}/{metadata['name']})",
+                f"host '{host}' is already in mesh '{_mesh_of(holder)}' ({object_id(holder)})",
                 _RULE,
                 entry,
             )
 
 
 def _hosts_of(obj: Mapping[str, Any]) -> Iterator[str]:
-    spec = obj.get("spec") or {}
-    lists = [spec.get("hosts") or ()] if obj["kind"] == "VirtualService" else []
-    lists += [server.get("hosts") or () for server in spec.get("servers") or ()]
+    lists = [list_at(obj, "spec", "hosts")] if obj["kind"] == "VirtualService" else []
+    lists += [list_at(server, "hosts") for server in mappings_at(obj, "spec", "servers")]
     for hosts in lists:
         # A Gateway may name the namespace whose routes may use the host: `./api.example.com`.
         yield from (str(host).rpartition("/")[2] for host in hosts)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...fields import integer_at, text_at
 from ...kube.clock import seconds_of
 from ...kube.objects import Key, key_of
 from ...kube.pods import has_labels, takes_requests
@@ -63,10 +63,13 @@ def read_live_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dic
     return LiveState(records, held, routes, _ready_versions(client, fresh))
 
 
-def rollout_holders(client: KubeClient, catalogue: Catalogue, services: Sequence[str]) -> dict[str, str]:
+def rollout_holders(
+    client: KubeClient, catalogue: Catalogue, services: Sequence[str], *, now: float
+) -> dict[str, str]:
     """Who holds these services at this moment, asked of the cluster again: for the last look before a write.
 
-    :param services: ``namespace/name``. :returns: the run or the Lease's holder, of those that are held.
+    :param services: ``namespace/name``. :param now: seconds since the epoch.
+    :returns: the run or the Lease's holder, of those that are held, by ``namespace/name``.
     """
     wanted = [service for service in catalogue.services if service.key in services]
 
@@ -75,7 +78,7 @@ def rollout_holders(client: KubeClient, catalogue: Catalogue, services: Sequence
         if run:
             return run
         lease = client.get(_LEASE, "Lease", journal_name(service.name), service.namespace)
-        return _lease_holder(lease)
+        return _lease_holder(lease, now)
 
     holders = client.in_parallel(ask, wanted)
     return {service.key: holder for service, holder in zip(wanted, holders, strict=True) if holder}
@@ -85,19 +88,18 @@ def _journal_key(service: Service) -> Key:
     return (*_CONFIG_MAP, service.namespace, journal_name(service.name))
 
 
-def _lease_holder(lease: Mapping[str, Any] | None) -> str:
+def _lease_holder(lease: Mapping[str, Any] | None, now: float) -> str:
     """The holder of a Lease that is not over. An unreadable time counts as alive, the safe error."""
-    spec = (lease or {}).get("spec") or {}
-    holder = str(spec.get("holderIdentity") or "")
-    renewed = seconds_of(str(spec.get("renewTime") or ""))
+    holder = text_at(lease, "spec", "holderIdentity")
+    renewed = seconds_of(text_at(lease, "spec", "renewTime"))
     if not holder or renewed is None:
         return holder
-    return holder if time.time() - renewed < float(spec.get("leaseDurationSeconds") or 0) else ""
+    return holder if now - renewed < integer_at(lease, "spec", "leaseDurationSeconds") else ""
 
 
 def _holder(journal: Mapping[str, Any] | None, service: Service) -> str:
     """The run that has begun and not ended, whether its runner lives or not; ``""`` for none."""
-    text = ((journal or {}).get("data") or {}).get("journal")
+    text = text_at(journal, "data", "journal")
     if not text:
         return ""
     state = parse_journal(text, journal_name(service.name))

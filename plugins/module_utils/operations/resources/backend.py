@@ -81,8 +81,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         if catalogue is not None:
             # Loading the model takes a quarter of a second, which a list of plain objects need not pay.
             from ..mesh.apply import apply_mesh
+            from ..mesh.options import MeshOptions
 
-            return apply_mesh(client, catalogue, objects, params, context)
+            return apply_mesh(client, catalogue, objects, MeshOptions.from_params(params), context)
         return _apply(client, objects, params, context)
 
 

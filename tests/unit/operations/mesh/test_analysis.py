@@ -12,11 +12,12 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
-    InputError,
     MeshError,
     RefusedError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import MetricsError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import SystemClock
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import Live
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, Plan
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.analysis import (
@@ -24,10 +25,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     before_write,
     parse_messages,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import (
+    MeshOptions,
+    prometheus_at,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.strict_guard import (
     StrictGuard,
     captured_scrapes,
-    prometheus_at,
+    grew,
     tightened_namespaces,
 )
 
@@ -182,39 +187,119 @@ def test_only_changes_towards_strict_are_looked_at(item: Item, expected: list[st
     assert tightened_namespaces([item]) == expected
 
 
-class Metrics:
-    def __init__(self, series: Any) -> None:
-        self.series, self.asked = series, []
+STAYS_STRICT = Item(policy("STRICT"), policy("STRICT"), action="unchanged")
+STAYS_OPEN = Item(policy("PERMISSIVE"), policy("PERMISSIVE"), action="unchanged")
+EXCEPTION = policy("PERMISSIVE", "api", p9100="PERMISSIVE")
 
-    def raw_series(self, selector: str, lookback: float) -> Any:
-        self.asked.append((selector, lookback))
+
+@pytest.mark.parametrize(
+    ("namespace", "item", "expected"),
+    [
+        # An exception that goes, or loses a port, leaves STRICT behind.
+        (STAYS_STRICT, Item(EXCEPTION, EXCEPTION, action="deleted"), ["shop"]),
+        (STAYS_STRICT, Item(policy("STRICT", "api", p80="DISABLE"), EXCEPTION, action="updated"), ["shop"]),
+        (STAYS_STRICT, Item(policy("UNSET", "api", p80="DISABLE"), EXCEPTION, action="updated"), ["shop"]),
+        (STAYS_OPEN, Item(EXCEPTION, EXCEPTION, action="deleted"), []),
+        # A new exception makes nothing stricter where all is STRICT already.
+        (STAYS_STRICT, Item(policy("STRICT", "api", p80="DISABLE"), None, action="created"), []),
+        (STAYS_OPEN, Item(policy("STRICT", "api", p80="DISABLE"), None, action="created"), ["shop"]),
+        (STAYS_OPEN, Item(policy("PERMISSIVE", "api", p80="STRICT"), EXCEPTION, action="updated"), ["shop"]),
+        (STAYS_STRICT, Item(policy("PERMISSIVE", "api", p80="STRICT"), None, action="created"), []),
+        (STAYS_STRICT, Item(EXCEPTION, EXCEPTION, action="held by run 1"), []),
+    ],
+)
+def test_exceptions_are_weighed_against_their_namespace(
+    namespace: Item, item: Item, expected: list[str]
+) -> None:
+    assert tightened_namespaces([namespace, item]) == expected
+
+
+NOW = 100_000.0
+HOUR = 3600.0
+
+
+class Metrics:
+    """Prometheus behind the API server: answers with series of requests, or fails."""
+
+    def __init__(self, series: Any) -> None:
+        self.series, self.queries = series, []
+
+    def service_proxy_get(self, _namespace: str, _service: str, _port: Any, _path: str, **more: Any) -> Any:
+        self.queries.append(more["query"]["query"])
         if isinstance(self.series, Exception):
             raise self.series
-        return self.series if "requests_total" in selector else []
+        series = self.series if "requests_total" in self.queries[-1] else []
+        result = [{"metric": dict(labels), "values": points} for labels, points in series]
+        return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+
+
+class Clock(SystemClock):
+    def now(self) -> float:
+        return NOW
 
 
 def guard(series: Any, mode: str = "refuse") -> tuple[StrictGuard, Metrics, list[str]]:
     metrics, warnings = Metrics(series), []
-    context = Context(warn=warnings.append)
-    made = StrictGuard(Cluster(), context, mode=mode, window="30m", prometheus=metrics)  # type: ignore[arg-type]
-    return made, metrics, warnings
+    cluster: Any = Cluster()
+    cluster.service_proxy_get = metrics.service_proxy_get
+    options = MeshOptions(
+        Options(),
+        strict_guard=mode,
+        strict_guard_window=HOUR,
+        prometheus=prometheus_at("istio-system/prometheus"),
+    )
+    return StrictGuard(cluster, Context(warn=warnings.append, clock=Clock()), options), metrics, warnings
 
 
 STRICTER = plan(Item(policy("STRICT"), None, action="created"))
-CALLER = (
-    frozenset({("destination_workload", "api-v1"), ("source_workload", "legacy")}),
-    [(1.0, 5.0), (2.0, 6.0)],
+LEGACY = (("destination_workload", "api-v1"), ("source_workload", "legacy"))
+CALLER = (LEGACY, [(NOW - 2000, 5.0), (NOW - 30, 6.0)])
+SILENT = ((("destination_workload", "api-v1"),), [(NOW - 3700, 5.0), (NOW - 10, 5.0)])
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(-4000, 5.0), (-30, 6.0)], True),
+        ([(-4000, 5.0), (-30, 5.0)], False),
+        ([(-4000, 5.0), (-3800, 6.0), (-30, 6.0)], False),  # before the window
+        ([(-4000, 5.0), (-3600, 6.0)], False),
+        ([(-4000, 5.0), (-3599, 6.0)], True),
+        ([(-3599, 1.0), (-30, 1.0)], True),  # one call, by a new series
+        ([(-3600, 1.0), (-30, 1.0)], False),
+        ([(-3599, 0.0), (-30, 0.0)], False),
+        ([(-30, 1.0)], True),
+        ([(-3700, 9.0)], False),
+        ([(-3700, 9.0), (-60, 0.0)], False),  # a restart, and no call since
+        ([(-3700, 9.0), (-60, 0.0), (-30, 2.0)], True),
+        ([(-3700, 9.0), (-60, 2.0)], True),
+    ],
 )
-SILENT = (frozenset({("destination_workload", "api-v1")}), [(1.0, 5.0), (2.0, 5.0)])
+def test_a_call_in_the_window_is_seen(points: list[tuple[float, float]], expected: bool) -> None:
+    assert grew([(NOW + at, value) for at, value in points], NOW - HOUR) is expected
 
 
 def test_recent_callers_without_certificate_stop_the_change() -> None:
     made, metrics, _unused = guard([CALLER, SILENT])
     with pytest.raises(RefusedError, match="legacy calls shop/api-v1 without mTLS") as caught:
         made(STRICTER)
+    assert str(caught.value) == (
+        "STRICT would cut off: legacy calls shop/api-v1 without mTLS (mesh_strict_guard: warn goes on)"
+    )
     assert caught.value.rule == "strict-guard"
-    assert metrics.asked[0][1] == 1800
-    assert 'destination_workload_namespace="shop"' in metrics.asked[0][0]
+    plaintext = (
+        '{reporter="destination",connection_security_policy="none",destination_workload_namespace="shop"}'
+    )
+    assert metrics.queries == [
+        f"istio_requests_total{plaintext}[3900s]",
+        f"istio_tcp_connections_opened_total{plaintext}[3900s]",
+    ]
+    assert made.as_result() == {
+        "check": "strict_guard",
+        "status": "fail",
+        "reason": "",
+        "findings": ["legacy calls shop/api-v1 without mTLS"],
+    }
 
 
 def test_old_callers_do_not() -> None:
@@ -229,11 +314,36 @@ def test_warn_lists_them_and_goes_on() -> None:
     assert (made.status, warnings) == ("fail", ["before STRICT: legacy calls shop/api-v1 without mTLS"])
 
 
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ({}, "somebody outside the mesh calls shop/? without mTLS"),
+        ({"source_workload": "unknown"}, "somebody outside the mesh calls shop/? without mTLS"),
+        ({"source_principal": "sa/x", "destination_workload": "db"}, "sa/x calls shop/db without mTLS"),
+        ({"source_principal": "unknown"}, "somebody outside the mesh calls shop/? without mTLS"),
+    ],
+)
+def test_callers_are_named_as_well_as_can_be(labels: dict[str, str], line: str) -> None:
+    made, _unused, _warnings = guard([(tuple(labels.items()), [(NOW - 1, 1.0)])], mode="warn")
+    made(STRICTER)
+    assert made.findings == [line]
+
+
 def test_no_metrics_is_not_taken_for_no_callers() -> None:
     made, _unused, warnings = guard(MetricsError("Prometheus did not answer"))
     made(STRICTER)
-    assert made.status == "cannot tell"
-    assert warnings == ["before STRICT: cannot tell who calls shop without mTLS: Prometheus did not answer"]
+    assert (made.status, made.findings) == ("cannot tell", [])
+    assert warnings == [f"before STRICT: cannot tell who calls shop without mTLS: {made.reason}"]
+    assert "Prometheus did not answer" in made.reason
+
+
+def test_without_a_prometheus_it_cannot_tell() -> None:
+    cluster: Any = Cluster()
+    made = StrictGuard(cluster, Context(), MeshOptions(Options()))
+    made(plan(Item(policy("PERMISSIVE"), None, action="created")))
+    assert made.status == "pass"
+    made(STRICTER)
+    assert (made.status, made.reason) == ("cannot tell", "no Prometheus is named (mesh_prometheus)")
 
 
 def pod(port: str, **annotations: str) -> dict[str, Any]:
@@ -247,35 +357,54 @@ def pod(port: str, **annotations: str) -> dict[str, Any]:
     return {"kind": "Pod", "metadata": metadata}
 
 
-def test_scrapes_of_captured_ports_are_named() -> None:
-    assert captured_scrapes([pod("9100")], [])[0].startswith("shop/api is scraped on port 9100")
-    assert captured_scrapes([pod("15020")], []) == []
-    assert (
-        captured_scrapes([pod("9100", **{"traffic.sidecar.istio.io/excludeInboundPorts": "9100"})], []) == []
-    )
-    exception = Item(policy("STRICT", "api", p9100="PERMISSIVE"), None, action="created")
-    assert captured_scrapes([pod("9100")], [exception]) == []
+SCRAPED = (
+    "shop/api is scraped on port 9100: merge its metrics into the sidecar's or give it "
+    "mtls.ports {9100: PERMISSIVE}"
+)
+NO_SIDECAR = pod("9100")
+del NO_SIDECAR["metadata"]["annotations"]["sidecar.istio.io/status"]
+NO_APP = pod("9100")
+NO_APP["metadata"]["labels"] = {"name": "api"}
 
 
-def test_prometheus_is_a_url_or_a_service() -> None:
-    client: Any = Cluster()
-    assert prometheus_at("", client) is None
-    assert prometheus_at("https://prometheus.example.com", client)
-    assert prometheus_at("istio-system/prometheus:9090", client)
-    with pytest.raises(InputError, match="NAMESPACE/SERVICE:PORT"):
-        prometheus_at("prometheus", client)
+@pytest.mark.parametrize(
+    ("scraped", "exceptions", "expected"),
+    [
+        (pod("9100"), [], [SCRAPED]),
+        (NO_APP, [], [SCRAPED.replace("shop/api", "shop/api-1")]),
+        (NO_SIDECAR, [], []),
+        (pod("15020"), [], []),
+        (pod("15021"), [], []),
+        (pod("15090"), [], []),
+        (pod("metrics"), [], []),
+        (pod(""), [], []),
+        (pod("9100", **{"prometheus.io/scrape": "false"}), [], []),
+        (pod("9100", **{"traffic.sidecar.istio.io/excludeInboundPorts": "80,9100"}), [], []),
+        (pod("9100", **{"traffic.sidecar.istio.io/excludeInboundPorts": "91000"}), [], [SCRAPED]),
+        (pod("9100"), [policy("STRICT", "api", p9100="PERMISSIVE")], []),
+        (pod("9100"), [policy("STRICT", "api", p9100="DISABLE")], []),
+        (pod("9100"), [policy("STRICT", "api", p9101="PERMISSIVE")], [SCRAPED]),
+        (pod("9100"), [policy("PERMISSIVE", "api", p9101="STRICT")], []),  # the whole workload
+        (pod("9100"), [policy("PERMISSIVE", "api", p9100="STRICT")], [SCRAPED]),
+        (pod("9100"), [policy("STRICT", "api", p9100="UNSET")], [SCRAPED]),  # inherits
+        (pod("9100"), [policy("PERMISSIVE")], [SCRAPED]),  # of the namespace, which turns STRICT
+        (NO_APP, [policy("STRICT", "api", p9100="PERMISSIVE")], [SCRAPED.replace("/api ", "/api-1 ")]),
+    ],
+)
+def test_scrapes_of_captured_ports_are_named(
+    scraped: dict[str, Any], exceptions: list[dict[str, Any]], expected: list[str]
+) -> None:
+    items = [Item(exception, None, action="created") for exception in exceptions]
+    assert captured_scrapes([scraped, scraped], items) == expected
+    gone = [Item(exception, exception, action="deleted") for exception in exceptions]
+    assert bool(captured_scrapes([scraped], gone)) is bool(captured_scrapes([scraped], []))
 
 
 def test_both_checks_answer_before_the_write(tmp_path: Path) -> None:
     warnings: list[str] = []
     context = Context(warn=warnings.append, environment={"PATH": "/usr/bin:/bin"})
-    params = {
-        "check": "warn",
-        "istioctl": analyzer(tmp_path, "[]"),
-        "strict_guard": "refuse",
-        "prometheus": "",
-    }
+    options = MeshOptions(Options(), check="warn", istioctl=analyzer(tmp_path, "[]"))
     client: Any = Cluster(pod("15020"))
-    guarded, analysed = before_write(STRICTER, client, context, params)
+    guarded, analysed = before_write(STRICTER, client, context, options)
     assert guarded["status"] == "cannot tell"
     assert analysed == {"check": "analyze", "status": "pass", "reason": "", "findings": []}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import key_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
@@ -130,8 +130,11 @@ def test_runs_hold_until_they_end(word: str, held: bool) -> None:
     assert live.held == ({"shop/api": "run-7"} if held else {})
 
 
-def lease(holder: str, age: float) -> dict[str, Any]:
-    renewed = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - age))
+NOW = 1_700_000_000.0
+
+
+def lease(holder: str, age: float | None) -> dict[str, Any]:
+    renewed = "long ago" if age is None else timestamp(NOW - age)
     spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 30}
     metadata = {"name": "servicemesh-canary-api", "namespace": "shop"}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
@@ -141,18 +144,21 @@ def lease(holder: str, age: float) -> dict[str, Any]:
     ("leased", "state_of_run", "holder"),
     [
         (None, "", None),
-        (("runner-1", 5), "", "runner-1"),
-        (("runner-1", 60), "", None),
-        (("", 5), "", None),
-        (("runner-1", 60), "running", "run-7"),
-        (("runner-1", 5), "succeeded", "runner-1"),
+        (lease("runner-1", 5), "", "runner-1"),
+        (lease("runner-1", 29), "", "runner-1"),
+        (lease("runner-1", 30), "", None),
+        (lease("runner-1", None), "", "runner-1"),  # cannot be read: the safe error
+        (lease("", 5), "", None),
+        (lease("runner-1", 60), "running", "run-7"),
+        (lease("runner-1", 5), "succeeded", "runner-1"),
     ],
 )
 def test_the_last_look_before_a_write(
-    leased: tuple[str, float] | None, state_of_run: str, holder: str | None
+    leased: dict[str, Any] | None, state_of_run: str, holder: str | None
 ) -> None:
-    objects = [lease(*leased)] if leased else []  # built here: its age counts from now
+    objects = [leased] if leased else []
     objects += [journal(state_of_run)] if state_of_run else []
     cluster: Any = Cluster([], objects)
-    assert rollout_holders(cluster, CATALOGUE, ["shop/api"]) == ({"shop/api": holder} if holder else {})
-    assert rollout_holders(cluster, CATALOGUE, []) == {}
+    expected = {"shop/api": holder} if holder else {}
+    assert rollout_holders(cluster, CATALOGUE, ["shop/api"], now=NOW) == expected
+    assert rollout_holders(cluster, CATALOGUE, [], now=NOW) == {}

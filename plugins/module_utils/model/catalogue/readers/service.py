@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from ...reading.durations import seconds
 from ...reading.reader import Reader
-from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT, seconds
+from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT
 from ..services import PROTOCOLS, Exposure, Mtls, Port, ProxyResources, RateLimit, Scrape, Service, Version
 from .callers import METHODS, read_callers
 from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...reading.durations import seconds
 from ...reading.reader import Reader, kind_of
-from ...reading.values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check, seconds
+from ...reading.values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check
 from ..regex import REGEX
 from ..services import Condition, Cors, Fault, Mirror, Retries, Route, StringMatch, Variant
 from .callers import METHODS

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Durations: the one notation that catalogues, rollouts and options share, ``1h30m`` or ``250ms``.
+
+The part of Go's ``time.ParseDuration`` that people write: units from large to small, none twice, no sign.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
+)
+_SCALES = tuple(Decimal(text) for text in ("3600", "60", "1", "0.001"))
+
+
+def parse_duration(text: str) -> float | None:
+    """A duration in seconds. :returns: ``None`` when the text is none."""
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        return None
+    parts = zip(found.groups(), _SCALES, strict=True)
+    return float(sum(Decimal(part) * scale for part, scale in parts if part))
+
+
+def seconds(duration: str) -> float:
+    """A duration that was checked before, in seconds. :raises ValueError: it is none."""
+    found = parse_duration(duration)
+    if found is None:
+        raise ValueError(f"{duration!r} is not a duration")
+    return found
+
+
+def proto_duration(duration: str) -> str:
+    """The same duration in protobuf's JSON form (``90s``), the only one that Envoy's own messages take."""
+    return f"{seconds(duration):.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def duration_fault(text: str, *, longest: float) -> str:
+    """What is wrong with a duration.
+
+    :param longest: seconds; more is taken for a mistake in the unit.
+    :returns: ``""`` for a good one, else half a sentence.
+    """
+    length = parse_duration(text)
+    if length is None:
+        return f"{text!r} is not a duration such as 500ms, 10s or 1m30s"
+    if length < 0.001:
+        return f"{text!r} is shorter than 1ms"
+    if length > longest:
+        return f"{text!r} is longer than {longest / 3600:g}h"
+    return ""

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of module ``resources`` that matter for a catalogue, as checked values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import InputError, Problem
+from ...istio.metrics import PrometheusOptions
+from ...model.reading.durations import duration_fault, seconds
+from ..apply.engine import Options
+from ..apply.owned import options_of
+
+LONGEST_WINDOW = 30 * 24 * 3600.0
+"""Prometheus keeps 15 days unless told otherwise; a longer window is a mistake in the unit."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MeshOptions:
+    """How a catalogue is applied.
+
+    :param apply: options of the write path.
+    :param mesh_name: what the catalogue's name has to be, ``""`` for any.
+    :param prune_all: pruning may remove everything. :param repair_split: see ``plan_splits``.
+    :param wait: prove the last step in the proxies too. :param wait_timeout: seconds for each proof.
+    :param unproved: ``refuse`` or ``warn``: what happens when nothing proves a step before the next one.
+    :param check: ``strict``, ``warn`` or ``off``, for ``istioctl analyze``; ``istioctl`` is its path.
+    :param strict_guard: ``refuse`` or ``warn``. :param strict_guard_window: seconds that it looks back.
+    :param prometheus: where it looks, ``None`` for nowhere.
+    """
+
+    apply: Options
+    mesh_name: str = ""
+    prune: bool = False
+    prune_all: bool = False
+    repair_split: bool = False
+    wait: bool = False
+    wait_timeout: float = 120.0
+    max_proxies: int = 200
+    unproved: str = "refuse"
+    check: str = "off"
+    istioctl: str = ""
+    strict_guard: str = "refuse"
+    strict_guard_window: float = 3600.0
+    prometheus: PrometheusOptions | None = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> MeshOptions:
+        """Reads the module's parameters.
+
+        :param params: as the argument spec of ``resources`` leaves them: every option is there.
+        :raises InputError: ``strict_guard_window`` or ``prometheus`` is not what it should be.
+        """
+        return cls(
+            apply=options_of(params),
+            mesh_name=params["mesh_name"] or "",
+            prune=params["prune"],
+            prune_all=params["prune_all"],
+            repair_split=params["repair_split"],
+            wait=params["wait"],
+            wait_timeout=float(params["wait_timeout"]),
+            max_proxies=params["max_proxies"],
+            unproved=params["unproved"],
+            check=params["check"],
+            istioctl=params["istioctl"] or "",
+            strict_guard=params["strict_guard"],
+            strict_guard_window=_window(params["strict_guard_window"]),
+            prometheus=prometheus_at(params["prometheus"] or ""),
+        )
+
+
+def _window(text: str) -> float:
+    fault = duration_fault(text, longest=LONGEST_WINDOW)
+    if fault:
+        raise InputError([Problem("mesh_strict_guard_window", fault, "duration")])
+    return seconds(text)
+
+
+def prometheus_at(text: str) -> PrometheusOptions | None:
+    """The Prometheus that an URL or ``NAMESPACE/SERVICE:PORT`` names; ``None`` for an empty text.
+
+    :raises InputError: neither of the two.
+    """
+    if not text:
+        return None
+    if "://" in text:
+        return PrometheusOptions.from_params({"url": text})
+    namespace, _unused, address = text.partition("/")
+    service, _unused, port = address.partition(":")
+    if not (namespace and service):
+        message = f"{text!r} is neither a URL nor NAMESPACE/SERVICE:PORT"
+        raise InputError([Problem("mesh_prometheus", message, "prometheus")])
+    return PrometheusOptions.from_params({"namespace": namespace, "service": service, "port": port or 9090})
