@@ -1,6 +1,6 @@
 """Writes docs/rbac from the rights that the code declares: ``python -m tools.rbac [--check]``.
 
-``operations/preflight/rights.py`` is the one table: preflight asks the API server for exactly these rights,
+``operations/rights/table.py`` is the one table: the preflights ask the API server for exactly these rights,
 and the roles in docs/rbac grant exactly these. Secrets are granted per namespace; only istioctl's pruning
 needs to list them in all, in a role of its own (`...-istioctl`) that an installation with Helm can leave out.
 """
@@ -8,7 +8,7 @@ needs to list them in all, in a role of its own (`...-istioctl`) that an install
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -17,39 +17,15 @@ from .paths import COLLECTIONS, ROOT
 
 sys.path.insert(0, str(COLLECTIONS))
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import rights
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 
 DIRECTORY = ROOT / "docs" / "rbac"
 GROUP = "servicemesh:operators"
 CONTROL_PLANE, AUTHORITY = "istio-system", "servicemesh-system"
-HEAD = """# Generated from the rights that the code declares (operations/preflight/rights.py),
+HEAD = """# Generated from the rights that the code declares (operations/rights/table.py),
 # written by `python -m tools.rbac`. Apply with: kubectl apply --server-side -f docs/rbac/{name}.yaml
 # {about}
 """
-# A rollout's own rights (operations/canary/preflight.py asks for them); one service's namespace at a time.
-CANARY = (
-    rights.Right("networking.istio.io", "virtualservices", ("get", "list", "patch")),
-    rights.Right("networking.istio.io", "destinationrules", ("get", "list", "patch")),
-    rights.Right("networking.istio.io", "sidecars", ("list",)),
-    rights.Right("security.istio.io", "peerauthentications", ("list",)),
-    rights.Right("", "configmaps", ("get", "list", "create", "update", "patch")),
-    rights.Right("coordination.k8s.io", "leases", ("get", "list", "create", "update", "patch")),
-    rights.Right("discovery.k8s.io", "endpointslices", ("list",)),
-    rights.Right("", "pods", ("get", "list")),
-    rights.Right("", "pods/exec", ("create", "get")),
-    rights.Right("apps", "deployments", ("get",)),
-    rights.Right("apps", "deployments/scale", ("get", "patch")),
-    rights.Right("", "services/proxy", ("get",)),
-    rights.Right("", "services", ("get", "list")),
-    rights.Right("", "namespaces", ("get",)),
-    rights.Right("batch", "jobs", ("get", "create", "delete")),
-    rights.Right("", "serviceaccounts", ("get",)),
-)
-# Those of the Job of `canary_deadman: job`, which runs under an account of the service's namespace.
-DEADMAN = (
-    rights.Right("coordination.k8s.io", "leases", ("get", "update")),
-    rights.Right("networking.istio.io", "virtualservices", ("get", "patch")),
-)
 ABOUT = {
     "site": "What playbooks/site.yml needs, with istioctl or Helm. Narrower: one file per part, below.",
     "canary": "What playbooks/canary*.yml need. Narrower: bind the ClusterRole in the namespaces of the "
@@ -58,7 +34,7 @@ ABOUT = {
 }
 
 
-def rules(needed: Iterable[rights.Right]) -> list[dict[str, Any]]:
+def rules(needed: Iterable[table.Right]) -> list[dict[str, Any]]:
     """RBAC rules: resources of one group that need the same verbs share a rule. Secrets are left out."""
     verbs: dict[tuple[str, str], set[str]] = {}
     for right in needed:
@@ -73,7 +49,7 @@ def rules(needed: Iterable[rights.Right]) -> list[dict[str, Any]]:
     ]
 
 
-def secret_verbs(needed: Iterable[rights.Right], place: str) -> list[str]:
+def secret_verbs(needed: Iterable[table.Right], place: str) -> list[str]:
     """The verbs on Secrets in one kind of place."""
     found = {v for r in needed if r.resource == "secrets" and place in r.places for v in r.verbs}
     return sorted(found)
@@ -94,15 +70,15 @@ def _bound(kind: str, name: str, namespace: str | None, needed: list[dict[str, A
     ]
 
 
-def documents(name: str, needed: list[rights.Right]) -> list[dict[str, Any]]:
+def documents(name: str, needed: Sequence[table.Right]) -> list[dict[str, Any]]:
     """One ClusterRole with its binding, and a Role per namespace whose Secrets are needed."""
     objects: list[dict[str, Any]] = []
     in_control_plane = sorted(
-        set(secret_verbs(needed, rights.CONTROL_PLANE)) | set(secret_verbs(needed, rights.GATEWAYS))
+        set(secret_verbs(needed, table.CONTROL_PLANE)) | set(secret_verbs(needed, table.GATEWAYS))
     )
     for namespace, verbs in (
         (CONTROL_PLANE, in_control_plane),
-        (AUTHORITY, secret_verbs(needed, rights.CA)),
+        (AUTHORITY, secret_verbs(needed, table.CA)),
     ):
         if not verbs:
             continue
@@ -111,7 +87,7 @@ def documents(name: str, needed: list[rights.Right]) -> list[dict[str, Any]]:
         rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}
         objects += _bound("Role", f"servicemesh-{name}-secrets", namespace, [rule])
     objects += _bound("ClusterRole", f"servicemesh-{name}", None, rules(needed))
-    everywhere = secret_verbs(needed, rights.CLUSTER)
+    everywhere = secret_verbs(needed, table.CLUSTER)
     if everywhere:
         # A role of its own, to be left out with Helm: only istioctl's pruning lists Secrets.
         rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": everywhere}
@@ -126,23 +102,17 @@ def _text(objects: list[dict[str, Any]]) -> str:
 
 
 def files() -> dict[str, str]:
-    """File name -> content."""
-    wanted = {
-        "site": [right for part in rights.PARTS for right in rights.RIGHTS[part]],
-        "canary": list(CANARY),
-    }
+    """The files of docs/rbac. :returns: file name -> content."""
     found = {}
-    for name, needed in wanted.items():
-        head = HEAD.format(name=name, about=ABOUT[name])
-        body = _text(documents(name, needed))
-        found[f"{name}.yaml"] = head + body
-    role = documents("deadman", list(DEADMAN))[:1]  # bound by hand: the account is one per namespace
+    parts = {f"parts/{part}": table.RIGHTS[part] for part in table.PARTS}
+    site = [right for needed in parts.values() for right in needed]
+    for name, needed in {"site": site, "canary": table.RIGHTS["canary"], **parts}.items():
+        short = name.removeprefix("parts/")
+        about = ABOUT.get(name, f"What playbooks/{short}.yml alone needs.")
+        found[f"{name}.yaml"] = HEAD.format(name=name, about=about) + _text(documents(short, needed))
+    # Bound by hand: the account is one per namespace.
+    role = documents("deadman", table.RIGHTS["deadman"])[:1]
     found["deadman.yaml"] = HEAD.format(name="deadman", about=ABOUT["deadman"]) + _text(role)
-    parts = {part: list(rights.RIGHTS[part]) for part in rights.PARTS}
-    for name, needed in parts.items():
-        head = HEAD.format(name=f"parts/{name}", about=f"What playbooks/{name}.yml alone needs.")
-        body = _text(documents(name, needed))
-        found[f"parts/{name}.yaml"] = head + body
     return found
 
 

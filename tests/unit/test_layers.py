@@ -63,15 +63,16 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     "operations": {
         "addons": {"apply"},
         "apply": set(),
-        "canary": set(),
+        "canary": {"rights"},
         "certificates": set(),
         "control_plane": set(),
         "diagnose": {"verify"},
         "injection": set(),
         "mesh": {"apply", "propagation"},
-        "preflight": {"control_plane"},
+        "preflight": {"control_plane", "rights"},
         "propagation": set(),
         "resources": {"apply", "mesh"},
+        "rights": set(),
         "verify": set(),
     },
 }

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ..fields import field
 
 if TYPE_CHECKING:
     from .client import KubeClient
 
-_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_API = "/apis/authorization.k8s.io/v1"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -36,19 +38,47 @@ class AccessNeed:
 
 
 def missing_rights(client: KubeClient, needed: Sequence[AccessNeed]) -> list[AccessNeed]:
-    """Those of ``needed`` that the caller does not have, in their order, each once."""
-    needs = list(dict.fromkeys(needed))
-    allowed = client.in_parallel(lambda need: _is_allowed(client, need), needs)
-    return [need for need, granted in zip(needs, allowed, strict=True) if not granted]
+    """Which of ``needed`` the caller does not have.
+
+    :returns: the missing ones in their order, each once.
+    """
+    return _missing(needed, client, f"{_API}/selfsubjectaccessreviews", "SelfSubjectAccessReview", {})
 
 
-def _is_allowed(client: KubeClient, need: AccessNeed) -> bool:
-    attributes = {name: value for name, value in dataclasses.asdict(need).items() if value}
-    attributes["group"] = need.group
-    review: dict[str, Any] = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
+def missing_rights_of(
+    client: KubeClient, needed: Sequence[AccessNeed], account: tuple[str, str]
+) -> list[AccessNeed]:
+    """Which rights a ServiceAccount does not have, all in one namespace.
+
+    :param needed: with one and the same ``namespace``, which is not empty.
+    :param account: its namespace and name. :returns: the missing ones in their order, each once.
+    :raises ApiError: with status 403 when the caller may not ask for others.
+    """
+    home, name = account
+    (namespace,) = {need.namespace for need in needed}
+    spec = {
+        "user": f"system:serviceaccount:{home}:{name}",
+        "groups": ["system:serviceaccounts", f"system:serviceaccounts:{home}", "system:authenticated"],
     }
-    answer = client.request("POST", _PATH, body=review, subject=f"access review: {need}").data
-    return bool((answer.get("status") or {}).get("allowed"))
+    path = f"{_API}/namespaces/{namespace}/localsubjectaccessreviews"
+    return _missing(needed, client, path, "LocalSubjectAccessReview", spec)
+
+
+def _missing(
+    needed: Sequence[AccessNeed], client: KubeClient, path: str, kind: str, subject: Mapping[str, Any]
+) -> list[AccessNeed]:
+    def allowed(need: AccessNeed) -> bool:
+        attributes = {name: value for name, value in dataclasses.asdict(need).items() if value}
+        attributes["group"] = need.group
+        review: dict[str, Any] = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"namespace": need.namespace} if subject else {},
+            "spec": {**subject, "resourceAttributes": attributes},
+        }
+        answer = client.request("POST", path, body=review, subject=f"access review: {need}").data
+        return field(answer, "status", "allowed") is True
+
+    needs = list(dict.fromkeys(needed))
+    answers = client.in_parallel(allowed, needs)
+    return [need for need, granted in zip(needs, answers, strict=True) if not granted]

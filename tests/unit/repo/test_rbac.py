@@ -26,7 +26,7 @@ def test_secrets_are_granted_in_namespaces_only() -> None:
 
 
 def test_every_declared_verb_is_granted() -> None:
-    for part, needed in rbac.rights.RIGHTS.items():
+    for part, needed in rbac.table.RIGHTS.items():
         rules = rbac.rules(needed)
         for right in needed:
             if right.resource == "secrets":

@@ -169,18 +169,25 @@ class RolloutBuilder:
             metrics.bound = str(baseline.get("bound") or "")
         return self.rollout(plan_from(state["plan"]), settings, metrics, snapshot=state.get("original"))
 
+    def _callers(self) -> frozenset[tuple[str, str]]:
+        """(namespace, service account) of the callers that the catalogue names."""
+        catalogue = self.wishes.catalogue
+        principals = {catalogue.principal_of(caller) for caller in self.service.callers}
+        return frozenset(_place(principal) for principal in principals if principal.count("/") == 4)
+
+    def calling_namespaces(self) -> list[str]:
+        """Where proxies may call the service. :returns: namespaces of the mesh, its gateways and callers."""
+        catalogue = self.wishes.catalogue
+        gateways = {gateway.workload_namespace for gateway in catalogue.gateways}
+        return sorted(
+            {*catalogue.namespaces, *gateways, *(namespace for namespace, _account in self._callers())}
+        )
+
     def rollout(
         self, plan: Plan, settings: Settings, metrics: Any, *, snapshot: list[Any] | None = None
     ) -> Rollout:
         """A runner for a plan."""
         routes = self.routes(settings.stable, settings.canary)
-        catalogue = self.wishes.catalogue
-        principals = {catalogue.principal_of(caller) for caller in self.service.callers}
-        callers = frozenset(_place(principal) for principal in principals if principal.count("/") == 4)
-        gateways = {gateway.workload_namespace for gateway in catalogue.gateways}
-        namespaces = sorted(
-            {*catalogue.namespaces, *gateways, *(namespace for namespace, _account in callers)}
-        )
         held: dict[str, TrafficState] = {}
         remembering = RememberingRoutes(routes, held)
         remembering.restore(snapshot)
@@ -217,8 +224,8 @@ class RolloutBuilder:
                 principal=self.service.principal,
                 timeout=self.params["proof_timeout"],
                 limit=self.params["proof_max_proxies"],
-                callers=callers,
-                namespaces=tuple(namespaces),
+                callers=self._callers(),
+                namespaces=tuple(self.calling_namespaces()),
             ),
             progress=self.context.progress,
             stop=self.context.stop,

@@ -11,12 +11,14 @@ from typing import Any
 
 from ...errors import ApiError, MeshError
 from ...istio.metrics import MetricsError
-from ...kube.access import AccessNeed, missing_rights
+from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.phases import Plan, plan_phases
 from ...model.rollout.requests import LabelError
 from ...model.rollout.split import Split, is_host
+from ..rights import table
+from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
 from .endpoints import EndpointReader
 from .metrics import Baseline, PrometheusSource
@@ -40,10 +42,10 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
     """
     wishes = builder.wishes
     found = Preflight(plan=_plan(builder, stable, canary, None, 0), baseline=None)
-    found.problems += _rights(builder)
+    _rights(builder, found)
     found.problems += _objects(builder, stable, canary)
     found.problems += _endpoints(builder, stable, canary)
-    found.problems += _deadman(builder)
+    _deadman(builder, found)
     try:
         found.baseline = metrics.baseline(builder.params["baseline"])
     except (MetricsError, LabelError) as error:
@@ -75,38 +77,46 @@ def _plan(builder: RolloutBuilder, stable: str, canary: str, rate: float | None,
     )
 
 
-def rights_needed(builder: RolloutBuilder) -> list[AccessNeed]:
-    """What a rollout calls, for access reviews and RBAC."""
-    namespace = builder.service.namespace
-    needs = [
-        AccessNeed(verb, "networking.istio.io", "virtualservices", namespace)
-        for verb in ("get", "list", "patch")
-    ]
-    needs.append(AccessNeed("get", "networking.istio.io", "destinationrules", namespace))
-    needs += [AccessNeed(verb, "", "configmaps", namespace) for verb in ("get", "create", "update", "patch")]
-    needs += [
-        AccessNeed(verb, "coordination.k8s.io", "leases", namespace) for verb in ("get", "create", "update")
-    ]
-    needs += [AccessNeed("list", "discovery.k8s.io", "endpointslices", namespace)]
-    needs += [AccessNeed("list", "", "pods", namespace)]
-    needs += [AccessNeed("create", "", "pods", namespace, subresource="exec")]
-    if builder.params.get("scale"):
-        needs.append(AccessNeed("get", "apps", "deployments", namespace))
-        needs.append(AccessNeed("patch", "apps", "deployments", namespace, subresource="scale"))
-    if builder.params["deadman"] == "job":
-        needs += [AccessNeed(verb, "batch", "jobs", namespace) for verb in ("get", "create", "delete")]
-        needs.append(AccessNeed("get", "", "serviceaccounts", namespace))
-    prometheus = builder.wishes.prometheus
-    if prometheus and prometheus.service:
-        needs.append(AccessNeed("get", "", "services", prometheus.namespace, subresource="proxy"))
-    return needs
+def rights_needed(builder: RolloutBuilder) -> dict[AccessNeed, str]:
+    """What a rollout with these parameters calls.
+
+    :returns: right -> what is lost without it; empty = it is necessary.
+    """
+    params, prometheus = builder.params, builder.wishes.prometheus
+    synthetic = params["low_traffic"] == "synthetic"
+    by_service = bool(prometheus and prometheus.service)
+    chosen = {
+        table.SCALE: params.get("scale"),
+        table.DEADMAN: params["deadman"] == "job",
+        table.SYNTHETIC_LOAD: synthetic,
+        table.METRICS_BY_SERVICE: by_service,
+    }
+    places = {
+        **_own_places(builder),
+        table.CALLERS: builder.calling_namespaces(),
+        table.SYNTHETIC: [(params.get("synthetic") or {}).get("namespace") or builder.service.namespace],
+        table.METRICS: [prometheus.namespace] if prometheus and by_service else [],
+    }
+    return access_needs(["canary"], places, [option for option, wanted in chosen.items() if wanted])
 
 
-def _rights(builder: RolloutBuilder) -> list[str]:
+def _own_places(builder: RolloutBuilder) -> Places:
+    foreign = builder.params.get("routes") or {}
+    return {
+        table.SERVICE: [builder.service.namespace],
+        table.ROUTES: [foreign.get("namespace") or builder.service.namespace],
+    }
+
+
+def _rights(builder: RolloutBuilder, found: Preflight) -> None:
+    needs = rights_needed(builder)
     try:
-        return [f"missing right: {need}" for need in missing_rights(builder.client, rights_needed(builder))]
+        missing = missing_rights(builder.client, list(needs))
     except ApiError as error:
-        return [f"rights: {error}"]
+        found.problems.append(f"rights: {error}")
+        return
+    found.problems += [f"missing right: {need}" for need in missing if not needs[need]]
+    found.warnings += losses(missing, needs)
 
 
 def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
@@ -177,13 +187,33 @@ def _endpoints(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
     ]
 
 
-def _deadman(builder: RolloutBuilder) -> list[str]:
-    """The account of the Job, without which its pod is never made."""
+def _deadman(builder: RolloutBuilder, found: Preflight) -> None:
+    """The account of the Job, without which its pod is never made, and its rights to give the routes back."""
     namespace, name = builder.service.namespace, builder.params["deadman_job"]["service_account"]
-    if builder.params["deadman"] != "job" or builder.client.get("v1", "ServiceAccount", name, namespace):
-        return []
-    return [
-        f"deadman: ServiceAccount {namespace}/{name} does not exist (docs/rbac/deadman.yaml says its rights)"
+    if builder.params["deadman"] != "job":
+        return
+    if builder.client.get("v1", "ServiceAccount", name, namespace) is None:
+        found.problems.append(
+            f"deadman: ServiceAccount {namespace}/{name} does not exist"
+            " (docs/rbac/deadman.yaml says its rights)"
+        )
+        return
+    needs = list(access_needs(["deadman"], _own_places(builder)))
+    try:
+        missing = [
+            need
+            for place in dict.fromkeys(need.namespace for need in needs)
+            for need in missing_rights_of(
+                builder.client, [need for need in needs if need.namespace == place], (namespace, name)
+            )
+        ]
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return  # the caller's own rights say so
+    found.problems += [
+        f"deadman: ServiceAccount {namespace}/{name} has no right to {need} (docs/rbac/deadman.yaml)"
+        for need in missing
     ]
 
 

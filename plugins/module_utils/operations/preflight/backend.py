@@ -9,7 +9,7 @@ Pure checks come first and are reported together; the cluster is asked only when
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ...context import Context
@@ -27,8 +27,9 @@ from ...model.catalogue.parse import ROLE_SETTINGS, parse_catalogue
 from ...model.versions import check_istio_version, check_kubernetes_version, support_table
 from ..control_plane.installer import chart_references, find_installer
 from ..control_plane.options import INSTALLATION_SPEC, installation_options
+from ..rights.needs import Places, access_needs, describe_missing, losses, shorten
+from ..rights.table import ADDONS, CA, CONTROL_PLANE, GATEWAYS, PARTS, SERVICES
 from .names import misspelt
-from .rights import PARTS, Places, access_needs, describe_missing, shorten
 
 _T = TypeVar("_T")
 REACH_SECONDS = 4.0
@@ -94,8 +95,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     with context.client(connection, deadline=float(params["timeout"])) as client:
         _check_cluster_version(params, installation, kubernetes, warnings)
         places = _places(params, installation, catalogue)
-        needs = access_needs(parts, installation.method, places)
-        _check_rights(client, needs)
+        needs = access_needs(parts, places, {installation.method})
+        warnings += _check_rights(client, needs)
         if "injection" in parts:
             warnings += check_namespaces(client, params, installation, check_mode=context.check_mode)
     for warning in warnings:
@@ -223,21 +224,23 @@ def _places(params: Mapping[str, Any], installation: Installation, catalogue: Ca
         services[request.name] = None
     if catalogue is not None:
         services.update(dict.fromkeys(catalogue.namespaces))
-    return Places(
-        control_plane=installation.namespace,
-        gateways=tuple(dict.fromkeys(gateway.namespace for gateway in installation.gateways)),
-        services=tuple(services),
-        addons=(params["addons_namespace"] or installation.namespace,),
-        authority=(params["certificates_namespace"],),
-    )
+    return {
+        CONTROL_PLANE: (installation.namespace,),
+        GATEWAYS: tuple(dict.fromkeys(gateway.namespace for gateway in installation.gateways)),
+        SERVICES: tuple(services),
+        ADDONS: (params["addons_namespace"] or installation.namespace,),
+        CA: (params["certificates_namespace"],),
+    }
 
 
-def _check_rights(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
+def _check_rights(client: KubeClient, needs: Mapping[AccessNeed, str]) -> list[str]:
+    """:returns: what the rights that are missing and not necessary cost."""
     # An administrator is one question instead of a hundred.
     everything = AccessNeed(verb="*", group="*", resource="*")
     if not needs or not missing_rights(client, [everything]):
-        return
-    missing = missing_rights(client, needs)
+        return []
+    absent = missing_rights(client, list(needs))
+    missing = [need for need in absent if not needs[need]]
     if missing:
         share = "none" if len(missing) == len(needs) else f"only {len(needs) - len(missing)}"
         phrases = describe_missing(missing)
@@ -248,6 +251,7 @@ def _check_rights(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
             reason="Forbidden",
             missing_rights=phrases,
         )
+    return losses(absent, needs)
 
 
 def check_namespaces(

@@ -29,6 +29,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     TrafficState,
 )
 
+from ...support.access import Reviews
 from ...support.clock import FakeClock
 
 NAMESPACE, SERVICE = "shop", "product"
@@ -51,6 +52,8 @@ class FakeCluster:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.version = 100
         self.writes: list[tuple[str, str]] = []
+        self.reviews = Reviews()
+        self.request = self.reviews.request
 
     # the store
     def put(self, obj: Mapping[str, Any]) -> dict[str, Any]:

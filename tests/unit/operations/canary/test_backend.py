@@ -13,6 +13,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
     InputError,
     MeshError,
     RefusedError,
@@ -28,11 +29,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    preflight as canary_preflight,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Baseline
 
+from ...support.access import granted_by
 from .fakes import NAMESPACE, SERVICE, FakeMetrics, FakeProver, Killed, Shop, Switch
 
 CATALOGUE = {
@@ -78,7 +77,6 @@ class World:
         self.stopped: Callable[[], bool] = lambda: False
         self.connect: Any = lambda _options, **_more: contextlib.nullcontext(self.client)
         shop.cluster.in_parallel = _one_after_the_other  # type: ignore[attr-defined]
-        monkeypatch.setattr(canary_preflight, "missing_rights", lambda *_rest: [])
         monkeypatch.setattr(assembly, "SystemClock", lambda: shop.clock)
         monkeypatch.setattr(assembly, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
         monkeypatch.setattr(assembly.RolloutBuilder, "metrics", lambda *_rest: FakePrometheusSource(shop))
@@ -338,9 +336,70 @@ def test_a_deadline_that_cannot_be_met_is_refused_first(world: World) -> None:
     refuse(world, "more than canary_deadline", deadline=600, phase_deadline=100000)
 
 
-def test_missing_rights_are_named_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canary_preflight, "missing_rights", lambda _client, needs: needs[:1])
+def test_missing_rights_are_named_first(world: World) -> None:
+    world.shop.cluster.reviews.allowed = lambda _user, access: access.resource != "virtualservices"
     refuse(world, "missing right: get virtualservices.networking.istio.io")
+
+
+EVERYTHING: dict[str, Any] = {
+    "scale": {"up": 1},
+    "deadman": "job",
+    "low_traffic": "synthetic",
+    "synthetic": {"selector": "app=web", "container": "web", "command": ["true"]},
+    "prometheus": {"namespace": NAMESPACE, "service": "p"},
+}
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:servicemesh-deadman"
+
+
+def with_account(world: World) -> World:
+    metadata = {"name": "servicemesh-deadman", "namespace": NAMESPACE}
+    world.shop.cluster.put({"kind": "ServiceAccount", "metadata": metadata})
+    return world
+
+
+@pytest.mark.parametrize(("user", "name"), [("", "canary.yaml"), (ACCOUNT, "deadman.yaml")])
+def test_what_is_asked_is_what_docs_rbac_grants(world: World, user: str, name: str) -> None:
+    """Verb by verb, for the caller and for the account of the deadman's Job."""
+    with_account(world)(check=True, **EVERYTHING)
+    asked = world.shop.cluster.reviews.asked_of(user)
+    assert {access._replace(namespace="") for access in asked} == granted_by(name)
+    assert {access.namespace for access in asked if access.resource != "namespaces"} == {NAMESPACE}
+
+
+def test_without_options_no_right_is_asked_for_that_only_they_need(world: World) -> None:
+    world(check=True, prometheus={"url": "http://127.0.0.1:9"})
+    resources = {access.resource for access in world.shop.cluster.reviews.asked_of("")}
+    reviews = "localsubjectaccessreviews"
+    assert not resources & {"deployments", "deployments/scale", "jobs", "serviceaccounts", reviews}
+    assert "services/proxy" not in resources
+    assert world.shop.cluster.reviews.asked_of(ACCOUNT) == set()
+
+
+def test_a_rollout_does_without_the_name_of_the_cluster(world: World) -> None:
+    world.shop.cluster.reviews.allowed = lambda _user, access: access.resource != "namespaces"
+    assert "evidence does not name the cluster: no right to get namespaces" in str(world(check=True))
+
+
+def test_an_account_that_cannot_give_the_routes_back_is_no_deadman(world: World) -> None:
+    world.shop.cluster.reviews.allowed = lambda user, access: not user or access.verb != "patch"
+    refuse(
+        with_account(world),
+        f"deadman: ServiceAccount {NAMESPACE}/servicemesh-deadman has no right to patch virtualservices",
+        deadman="job",
+    )
+
+
+def test_who_may_not_ask_for_the_account_is_warned_and_goes_on(world: World) -> None:
+    review = world.shop.cluster.reviews.request
+
+    def request(method: str, path: str, **more: Any) -> Any:
+        if path.endswith("/localsubjectaccessreviews"):
+            raise ApiError("forbidden", status=403, reason="Forbidden")
+        return review(method, path, **more)
+
+    world.shop.cluster.request = request
+    world.shop.cluster.reviews.allowed = lambda _user, access: "subjectaccess" not in access.resource
+    assert "nobody knows whether the account" in str(with_account(world)(check=True, deadman="job"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Preflight's checks that need no cluster, the rights it asks for, and the kubeconfig of the tools."""
+"""Preflight's checks that need no cluster, and the kubeconfig of the tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.kubeconfig import (
     tool_environment,
@@ -19,14 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.prefl
     check_inputs,
     check_namespaces,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.rights import (
-    PARTS,
-    RIGHTS,
-    Places,
-    access_needs,
-    describe_missing,
-    shorten,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import PARTS
 
 TODAY = datetime.date(2026, 11, 23)
 GATEWAYS = [{"name": "istio-ingressgateway"}]
@@ -88,48 +80,6 @@ def test_a_provider_that_istiod_does_not_know_is_refused() -> None:
 def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> None:
     assert rules(istio={"method": "helm"}, client_cert="/x") == ["helm"]
     check_inputs(params(client_cert="/x"), [], today=TODAY)
-
-
-def test_rights_are_asked_where_they_are_needed_and_once() -> None:
-    places = Places("istio-system", gateways=("istio-system",), services=("shop",), addons=("istio-system",))
-    needs = access_needs(PARTS, "istioctl", places)
-    assert len(needs) == len(set(needs))
-    assert (
-        AccessNeed(verb="create", group="", resource="pods", namespace="shop", subresource="eviction")
-        in needs
-    )
-    assert AccessNeed(verb="escalate", group="rbac.authorization.k8s.io", resource="clusterroles") in needs
-    helm_only = AccessNeed(verb="create", group="", resource="secrets", namespace="istio-system")
-    assert helm_only not in access_needs(["istio"], "istioctl", places)
-    assert helm_only in access_needs(["istio"], "helm", places)
-    assert set(RIGHTS) >= set(PARTS)
-
-
-def test_equal_missing_rights_are_one_phrase() -> None:
-    missing = [
-        AccessNeed(verb=verb, group=group, resource=resource, namespace=namespace)
-        for namespace, group, resource in (
-            ("shop", "apps", "deployments"),
-            ("shop", "", "pods"),
-            ("", "", "nodes"),
-        )
-        for verb in ("get", "list")
-    ]
-    assert describe_missing(missing) == [
-        "in shop: get, list on deployments.apps, pods",
-        "in the cluster: get, list on nodes",
-    ]
-
-
-def test_a_wall_of_missing_rights_is_shortened_and_says_so() -> None:
-    assert (
-        shorten(["in shop: get on pods", "in a: list on nodes"])
-        == "in shop: get on pods; in a: list on nodes"
-    )
-    many = shorten([f"in shop: get on kind-{number}" for number in range(100)])
-    assert many.startswith("in shop: get on kind-0; in shop: get on kind-1; ")
-    assert many.endswith("; and 83 more such lines under missing_rights")
-    assert shorten(["x" * 900, "y"]) == "x" * 900 + "; and 1 more such lines under missing_rights"
 
 
 def test_a_plain_kubeconfig_is_used_as_it_is(tmp_path: Path) -> None:

@@ -1,41 +1,55 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rights that each part of ``site.yml`` needs, as data: what preflight asks the API server about.
+"""The rights that everything here needs, as data: who asks the API server, and docs/rbac, read this table.
 
-``docs/rbac`` grants the same set. Verbs are those that the code calls; istioctl's and Helm's own are in
-``istio`` (operator/pkg/install, helm pkg/action and pkg/kube/wait.go).
+Verbs are those that the code calls; istioctl's and Helm's own are in ``istio`` (operator/pkg/install, helm
+pkg/action and pkg/kube/wait.go).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-
-from ...kube.access import AccessNeed
+from collections.abc import Mapping
 
 READ = ("get", "list")
 WRITE = ("get", "list", "create", "patch", "delete")
+# The parts of `site.yml`, in its order. The table has more: a rollout, and the Job that watches it.
 PARTS = ("istio", "injection", "addons", "certificates", "mesh", "verify")
 
-# Where a right is needed.
+# Where a right is needed. Whoever asks says which namespaces these are.
 CLUSTER = "cluster"
 CONTROL_PLANE = "control plane"
 GATEWAYS = "gateways"
 SERVICES = "services"
 ADDONS = "addons"
 CA = "certificate authority"
+SERVICE = "the service of a rollout"
+ROUTES = "its VirtualService"
+CALLERS = "its callers, and all gateways"
+SYNTHETIC = "the pod that sends synthetic requests"
+METRICS = "Prometheus"
+
+# Which option makes a right necessary.
+ISTIOCTL, HELM = "istioctl", "helm"
+SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "prometheus service"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Right:
-    """Verbs on one resource in one kind of place. ``resource`` may be ``pods/exec``."""
+    """Verbs on one resource in some kinds of places.
+
+    :param resource: plural, with its subresource: ``pods/exec``. :param places: CLUSTER, GATEWAYS, ...
+    :param when: options, one of which makes it necessary; empty = always.
+    :param optional: what is lost without it, as a sentence; empty = nothing works without it.
+    """
 
     group: str
     resource: str
     verbs: tuple[str, ...]
     places: tuple[str, ...] = (CLUSTER,)
-    methods: tuple[str, ...] = ("istioctl", "helm")
+    when: tuple[str, ...] = ()
+    optional: str = ""
 
 
 _INSTALLED = (CONTROL_PLANE, GATEWAYS)
@@ -81,12 +95,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("autoscaling", "horizontalpodautoscalers", WRITE, _INSTALLED),
         Right("networking.istio.io", "envoyfilters", WRITE, (CONTROL_PLANE,)),
         # istioctl lists what it prunes in all namespaces, Secrets included (operator/pkg/uninstall/prune.go).
-        *(Right(group, resource, ("list",), (CLUSTER,), ("istioctl",)) for group, resource in _PRUNED),
-        Right("", "secrets", (*WRITE, "update", "watch"), _INSTALLED, ("helm",)),
+        *(Right(group, resource, ("list",), (CLUSTER,), (ISTIOCTL,)) for group, resource in _PRUNED),
+        Right("", "secrets", (*WRITE, "update", "watch"), _INSTALLED, (HELM,)),
         # Finds gateways whose namespace left the list.
-        Right("apps", "deployments", ("list",), (CLUSTER,), ("helm",)),
-        Right("apps", "deployments", ("update", "watch"), _INSTALLED, ("helm",)),
-        Right("apps", "replicasets", ("watch",), _INSTALLED, ("helm",)),
+        Right("apps", "deployments", ("list",), (CLUSTER,), (HELM,)),
+        Right("apps", "deployments", ("update", "watch"), _INSTALLED, (HELM,)),
+        Right("apps", "replicasets", ("watch",), _INSTALLED, (HELM,)),
     ),
     "injection": (
         Right("", "namespaces", ("get", "list", "create", "patch")),
@@ -166,75 +180,39 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         Right("", "secrets", ("get",), (GATEWAYS,)),
     ),
+    # A rollout reads and writes what belongs to one service, and looks into the proxies that call it.
+    "canary": (
+        Right("networking.istio.io", "virtualservices", READ, (SERVICE,)),
+        Right("networking.istio.io", "virtualservices", ("get", "patch"), (ROUTES,)),
+        Right("networking.istio.io", "destinationrules", ("get",), (SERVICE,)),
+        # The journal and the release record.
+        Right("", "configmaps", ("get", "create", "update", "patch"), (SERVICE,)),
+        Right("coordination.k8s.io", "leases", ("get", "create", "update"), (SERVICE,)),
+        Right("discovery.k8s.io", "endpointslices", ("list",), (SERVICE,)),
+        Right("", "pods", ("list",), (SERVICE, CALLERS)),
+        # Exec is a GET that becomes a websocket: authorized as get, since Kubernetes 1.35 as create as well.
+        Right("", "pods/exec", ("create", "get"), (SERVICE, CALLERS)),
+        Right("apps", "deployments", ("get",), (SERVICE,), (SCALE,)),
+        Right("apps", "deployments/scale", ("patch",), (SERVICE,), (SCALE,)),
+        Right("", "pods", ("list",), (SYNTHETIC,), (SYNTHETIC_LOAD,)),
+        Right("", "pods/exec", ("create", "get"), (SYNTHETIC,), (SYNTHETIC_LOAD,)),
+        Right("", "services/proxy", ("get",), (METRICS,), (METRICS_BY_SERVICE,)),
+        Right("batch", "jobs", ("get", "create", "delete"), (SERVICE,), (DEADMAN,)),
+        Right("", "serviceaccounts", ("get",), (SERVICE,), (DEADMAN,)),
+        Right(
+            "authorization.k8s.io",
+            "localsubjectaccessreviews",
+            ("create",),
+            (SERVICE, ROUTES),
+            (DEADMAN,),
+            optional="nobody knows whether the account of the deadman's Job may give the routes back",
+        ),
+        # The UID of kube-system stands for the cluster.
+        Right("", "namespaces", ("get",), optional="the evidence does not name the cluster"),
+    ),
+    # The Job of `canary_deadman: job`, under an account of its own.
+    "deadman": (
+        Right("coordination.k8s.io", "leases", ("get", "update"), (SERVICE,)),
+        Right("networking.istio.io", "virtualservices", ("get", "patch"), (ROUTES,)),
+    ),
 }
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Places:
-    """The namespaces behind the kinds of places. An empty list means that nothing is needed there."""
-
-    control_plane: str
-    gateways: Sequence[str] = ()
-    services: Sequence[str] = ()
-    addons: Sequence[str] = ()
-    authority: Sequence[str] = ()
-
-    def namespaces(self, place: str) -> Sequence[str]:
-        """The namespaces of one kind of place; ``""`` is the whole cluster."""
-        return {
-            CLUSTER: ("",),
-            CONTROL_PLANE: (self.control_plane,),
-            GATEWAYS: self.gateways,
-            SERVICES: self.services,
-            ADDONS: self.addons,
-            CA: self.authority,
-        }[place]
-
-
-def access_needs(parts: Iterable[str], method: str, places: Places) -> list[AccessNeed]:
-    """Everything that these parts need, each once, in the order of the table."""
-    needs: dict[AccessNeed, None] = {}
-    for part in parts:
-        for right in RIGHTS[part]:
-            if method not in right.methods:
-                continue
-            resource, _slash, subresource = right.resource.partition("/")
-            for place in right.places:
-                for namespace in places.namespaces(place):
-                    for verb in right.verbs:
-                        need = AccessNeed(
-                            verb=verb,
-                            group=right.group,
-                            resource=resource,
-                            namespace=namespace,
-                            subresource=subresource,
-                        )
-                        needs[need] = None
-    return list(needs)
-
-
-def describe_missing(missing: Iterable[AccessNeed]) -> list[str]:
-    """All missing rights, a phrase for equal ones: ``in shop: get, list on pods, deployments.apps``."""
-    verbs: dict[tuple[str, str], list[str]] = {}
-    for need in missing:
-        resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
-        full = f"{resource}.{need.group}" if need.group else resource
-        verbs.setdefault((need.namespace, full), []).append(need.verb)
-    resources: dict[tuple[str, str], list[str]] = {}
-    for (namespace, resource), names in verbs.items():
-        resources.setdefault((namespace, ", ".join(names)), []).append(resource)
-    return [
-        f"in {namespace or 'the cluster'}: {names} on {', '.join(kinds)}"
-        for (namespace, names), kinds in resources.items()
-    ]
-
-
-def shorten(phrases: Sequence[str], limit: int = 400) -> str:
-    """The first phrases, as one of at most ``limit`` characters or one phrase, and how many were left out."""
-    shown = list(phrases[:1])
-    for phrase in phrases[1:]:
-        if sum(map(len, shown)) + len(phrase) > limit:
-            break
-        shown.append(phrase)
-    left = len(phrases) - len(shown)
-    return "; ".join(shown) + (f"; and {left} more such lines under missing_rights" if left else "")

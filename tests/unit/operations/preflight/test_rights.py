@@ -1,0 +1,130 @@
+"""The module's backend asks for exactly the rights that docs/rbac grants, and tells what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import backend
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import PARTS
+
+from ...support.access import RBAC, Access, Reviews, allows, granted_by
+
+HOME, SHOP, CA = "istio-system", "shop", "servicemesh-system"
+EVERYTHING = Access("*", "*", "*")
+METHODS = {"istioctl": "1.31.0", "helm": "3.17.0"}
+CATALOGUE = {
+    "mesh_name": "shop",
+    "mesh_namespace": SHOP,
+    "mesh_services": [{"name": "web", "ports": [{"name": "http", "number": 80, "protocol": "http"}]}],
+}
+
+
+class Server(Reviews):
+    """An API server on which nobody is administrator unless a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _user, access: access != EVERYTHING)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        pass
+
+    def server_version(self) -> dict[str, Any]:
+        return {"gitVersion": "v1.34.1"}
+
+    def get(self, _api_version: str, kind: str, name: str) -> dict[str, Any]:
+        return {"kind": kind, "metadata": {"name": name}}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def run(server: Server, tmp_path: Path, *parts: str, method: str = "istioctl") -> dict[str, Any]:
+    tools = {"istioctl": {"clientVersion": {"version": METHODS["istioctl"]}}, "helm": "v" + METHODS["helm"]}
+    for name, answer in tools.items():
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{text}'\n")
+        (tmp_path / name).chmod(0o755)
+    for chart in ("base", "istiod", "gateway"):
+        (tmp_path / f"{chart}-1.31.0.tgz").touch()
+    istio = {
+        "version": "1.31.0",
+        "method": method,
+        "gateways": [{"name": "istio-ingressgateway"}],
+        "istioctl_path": str(tmp_path / "istioctl"),
+        "helm_binary": str(tmp_path / "helm"),
+        "chart_source": str(tmp_path),
+    }
+    given = {"parts": list(parts), "istio": istio, "catalogue": copy.deepcopy(CATALOGUE), "kubeconfig": {}}
+    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
+    assert checked.error_messages == []
+    context = Context(
+        environment={"PATH": "/bin"}, connect=lambda _options, **_more: contextlib.nullcontext(server)
+    )
+    return backend.run(checked.validated_parameters, context)
+
+
+@pytest.mark.parametrize("name", ["site", *(f"parts/{part}" for part in PARTS)])
+def test_what_is_asked_is_what_docs_rbac_grants(name: str, server: Server, tmp_path: Path) -> None:
+    """With istioctl or Helm. Nothing is granted that nobody asks for, nor cluster-wide to Secrets."""
+    parts = PARTS if name == "site" else [name.removeprefix("parts/")]
+    for method in METHODS:
+        run(server, tmp_path, *parts, method=method)
+    asked = server.asked_of() - {EVERYTHING}
+    granted = granted_by(f"{name}.yaml")
+    assert {access for access in asked if not allows(granted, access)} == set()
+    places = {access.namespace for access in asked}
+    for access in granted:
+        # A ClusterRole is bound everywhere; what is granted in a namespace is asked in that one.
+        where = places if not access.namespace else {access.namespace}
+        assert {access._replace(namespace=place) for place in where} & asked, access
+
+
+def test_every_file_of_docs_rbac_is_compared() -> None:
+    """Those of a rollout in operations/canary/test_backend.py."""
+    files = {str(path.relative_to(RBAC)) for path in RBAC.rglob("*.yaml")}
+    assert files == {"site.yaml", "canary.yaml", "deadman.yaml", *(f"parts/{part}.yaml" for part in PARTS)}
+
+
+def test_rights_are_asked_in_the_namespaces_of_their_places(server: Server, tmp_path: Path) -> None:
+    run(server, tmp_path, *PARTS, method="helm")
+    asked = server.asked_of()
+    secrets = {access.namespace for access in asked if access.resource == "secrets"}
+    assert secrets == {HOME, CA}
+    assert Access("", "pods/eviction", "create", SHOP) in asked
+    assert Access("", "secrets", "list") not in asked
+
+
+def test_an_administrator_is_asked_once(server: Server, tmp_path: Path) -> None:
+    server.allowed = lambda _user, _access: True
+    result = run(server, tmp_path, "mesh")
+    assert server.asked_of() == {EVERYTHING}
+    assert result["rights"]["missing"] == 0
+    assert result["rights"]["needed"] > 1
+
+
+def test_missing_rights_are_one_error_with_all_of_them(server: Server, tmp_path: Path) -> None:
+    server.allowed = lambda _user, access: access.resource not in ("*", "leases")
+    with pytest.raises(ApiError) as caught:
+        run(server, tmp_path, "mesh")
+    assert (caught.value.status, caught.value.reason) == (403, "Forbidden")
+    assert caught.value.details["missing_rights"] == ["in shop: get, list on leases.coordination.k8s.io"]
+    assert caught.value.message.startswith("only ")
+
+
+def test_who_has_no_right_at_all_reads_that(server: Server, tmp_path: Path) -> None:
+    server.allowed = lambda _user, _access: False
+    with pytest.raises(ApiError, match=r"^none of \d+ needed rights are granted \(docs/rbac grants them\)"):
+        run(server, tmp_path, "mesh")

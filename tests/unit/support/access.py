@@ -1,0 +1,183 @@
+"""Authorization in memory: access reviews, what docs/rbac grants, and a client that may do no more.
+
+Grants are read from the files that an administrator applies, never from the table that they are made of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed
+
+RBAC = Path(__file__).resolve().parents[3] / "docs" / "rbac"
+REVIEWS = "/apis/authorization.k8s.io/v1/"
+
+
+class Access(NamedTuple):
+    """One verb on one resource. ``resource`` may be ``pods/exec``, no namespace is the whole cluster."""
+
+    group: str
+    resource: str
+    verb: str
+    namespace: str = ""
+
+
+def access_of(need: AccessNeed) -> Access:
+    resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
+    return Access(need.group, resource, need.verb, need.namespace)
+
+
+def granted_by(name: str) -> set[Access]:
+    """What a file of docs/rbac grants: cluster-wide by its ClusterRoles, in a namespace by its Roles."""
+    items = yaml.safe_load((RBAC / name).read_text(encoding="utf-8"))["items"]
+    return {
+        Access(group, resource, verb, item["metadata"].get("namespace", ""))
+        for item in items
+        if item["kind"] in ("Role", "ClusterRole")
+        for rule in item["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def allows(granted: Iterable[Access], wanted: Access) -> bool:
+    """Whether a request is allowed: where it is made, or in the whole cluster."""
+    return bool({wanted, wanted._replace(namespace="")} & set(granted))
+
+
+@dataclasses.dataclass
+class Answer:
+    data: Any
+    status: int = 200
+
+
+class Reviews:
+    """The access reviews of an API server. ``asked`` notes (user, access); the caller's user is ``""``."""
+
+    def __init__(self, allowed: Callable[[str, Access], bool] = lambda _user, _access: True) -> None:
+        self.allowed = allowed
+        self.asked: list[tuple[str, Access]] = []
+
+    def asked_of(self, user: str = "") -> set[Access]:
+        return {access for asked, access in self.asked if asked == user}
+
+    def request(self, method: str, path: str, *, body: Mapping[str, Any], **_more: Any) -> Answer:
+        assert method == "POST"
+        spec = body["spec"]
+        wanted = spec["resourceAttributes"]
+        resource = "/".join(wanted[part] for part in ("resource", "subresource") if wanted.get(part))
+        access = Access(wanted.get("group", ""), resource, wanted["verb"], wanted.get("namespace", ""))
+        if body["kind"] == "LocalSubjectAccessReview":
+            assert path == f"{REVIEWS}namespaces/{access.namespace}/localsubjectaccessreviews"
+            assert body["metadata"]["namespace"] == access.namespace
+            assert spec["groups"][0] == "system:serviceaccounts"
+        else:
+            assert (path, body["kind"]) == (f"{REVIEWS}selfsubjectaccessreviews", "SelfSubjectAccessReview")
+        user = spec.get("user", "")
+        self.asked.append((user, access))
+        return Answer({"status": {"allowed": self.allowed(user, access)}})
+
+    def in_parallel(self, function: Any, items: Sequence[Any], **_more: Any) -> list[Any]:
+        return [function(item) for item in items]
+
+
+def resource_of(kind: str) -> str:
+    """The plural of a kind, as Kubernetes and Istio build it."""
+    name = kind.lower()
+    return f"{name[:-1]}ies" if name.endswith("y") and name[-2] not in "aeo" else f"{name}s"
+
+
+class Restricted:
+    """A client whose user has some rights and no others. ``used`` and ``refused`` note what was asked for."""
+
+    def __init__(self, client: Any, allowed: Iterable[Access]) -> None:
+        self._client = client
+        self._allowed = set(allowed)
+        self.used: set[Access] = set()
+        self.refused: set[Access] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        accesses = getattr(self, f"_rights_of_{name}", None)
+        if accesses is None:
+            return method
+
+        def call(*args: Any, **options: Any) -> Any:
+            for access in accesses(*args, **options):
+                self.used.add(access)
+                if not allows(self._allowed, access):
+                    self.refused.add(access)
+                    raise ApiError(f"{access} is forbidden", status=403, reason="Forbidden")
+            return method(*args, **options)
+
+        return call
+
+    def __enter__(self) -> Restricted:
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        pass
+
+    @staticmethod
+    def _access(
+        api_version: str, kind: str, verb: str, namespace: str | None, subresource: str | None = ""
+    ) -> Access:
+        group = api_version.rpartition("/")[0]
+        resource = "/".join(part for part in (resource_of(kind), subresource) if part)
+        return Access(group, resource, verb, namespace or "")
+
+    def _of_object(self, obj: Mapping[str, Any], verb: str) -> Access:
+        return self._access(obj["apiVersion"], obj["kind"], verb, obj["metadata"].get("namespace"))
+
+    def _rights_of_get(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None
+    ) -> list[Access]:
+        return [self._access(api_version, kind, "get", namespace)]
+
+    def _rights_of_list(
+        self, api_version: str, kind: str, namespace: str | None = None, **_more: Any
+    ) -> list[Access]:
+        return [self._access(api_version, kind, "list", namespace)]
+
+    def _rights_of_create(self, obj: Mapping[str, Any], **_more: Any) -> list[Access]:
+        return [self._of_object(obj, "create")]
+
+    def _rights_of_replace(self, obj: Mapping[str, Any], **_more: Any) -> list[Access]:
+        return [self._of_object(obj, "update")]
+
+    def _rights_of_apply(self, obj: Mapping[str, Any], **_more: Any) -> list[Access]:
+        """A patch that makes the object is authorized as create, too (apiserver, handlers/patch.go)."""
+        metadata = obj["metadata"]
+        there = self._client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+        return [self._of_object(obj, verb) for verb in (("patch",) if there else ("patch", "create"))]
+
+    def _rights_of_patch(
+        self, api_version: str, kind: str, name: str, namespace: str | None, patch: Any, **more: Any
+    ) -> list[Access]:
+        return [self._access(api_version, kind, "patch", namespace, more.get("subresource"))]
+
+    def _rights_of_delete(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, **_more: Any
+    ) -> list[Access]:
+        return [self._access(api_version, kind, "delete", namespace)]
+
+    def _rights_of_create_subresource(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str,
+        subresource: str,
+        *_rest: Any,
+        **_more: Any,
+    ) -> list[Access]:
+        return [self._access(api_version, kind, "create", namespace, subresource)]
+
+    def _rights_of_exec(self, namespace: str, *_rest: Any, **_more: Any) -> list[Access]:
+        return [Access("", "pods/exec", verb, namespace) for verb in ("get", "create")]
