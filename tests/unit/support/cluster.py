@@ -1,123 +1,269 @@
-"""An API server in memory: just enough of it for backends that read, patch and apply."""
+"""One API server in memory, behind the interface of ``kube.client.KubeClient``.
+
+It keeps versions, refuses stale writes, applies server-side with field managers, selects, patches, and can be
+told to fail. What it does not do: schemas, admission, garbage collection, watches. Tests with special needs
+extend it and do not write another one. Its own behaviour is tested in ``test_cluster.py``.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
-import dataclasses
 import datetime
 import email.utils
 import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import ObjectList
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery import Resource
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.failures import from_answer
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Response
 
+from . import managed_fields
+from .access import Reviews
+from .faults import Call, Failure, failed, no_kind, status
+from .patches import PatchError, json_patch, merge_patch
+from .selectors import fields_match, labels_match
 
-@dataclasses.dataclass
-class Listed:
-    items: list[dict[str, Any]]
-    resource_version: str = "1"
-    missing: bool = False
-
-
-@dataclasses.dataclass
-class Answer:
-    headers: dict[str, str]
-    status: int = 200
-    data: Any = None
+Obj = dict[str, Any]
+Key = tuple[str, str, str]
+MANAGER = "servicemesh.istio"
+CLUSTER_SCOPED = frozenset(
+    {
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+        "SubjectAccessReview",
+        "SelfSubjectAccessReview",
+    }
+)
+# Groups whose built-in kinds take a PUT without resourceVersion; others answer 422.
+_UNCONDITIONAL = frozenset({"", "apps", "batch", "policy", "rbac.authorization.k8s.io", "discovery.k8s.io"})
 
 
 class FakeCluster:
-    """Objects by (kind, namespace, name). ``writes`` records what was really written, in order."""
+    """Objects by (kind, namespace, name).
 
-    def __init__(self, *objects: dict[str, Any]) -> None:
+    :ivar calls: every call, in order. :ivar writes: (verb, ``Kind namespace/name``) of what was really
+        written. :ivar dry_runs: the same for dry runs. :ivar forbidden: kinds that answer 403.
+    :ivar missing: kinds that the server does not serve. :ivar reviews: answers access reviews.
+    :ivar on_patch: called with cluster and object after a patch; ``on_evict`` with the body besides.
+    :ivar on_exec: answers a command: called with namespace, pod, container and command.
+    """
+
+    def __init__(self, *objects: Mapping[str, Any]) -> None:
         self._versions = itertools.count(1)
-        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._failures: list[Failure] = []
+        self.objects: dict[Key, Obj] = {}
+        self.calls: list[Call] = []
         self.writes: list[tuple[str, str]] = []
         self.dry_runs: list[tuple[str, str]] = []
         self.clock = datetime.datetime.now(datetime.UTC)
         self.forbidden: set[str] = set()
+        self.missing: set[str] = set()
         self.allowed_readers: set[str] = set()
-        self.on_patch: Any = None
-        self.on_evict: Any = None
+        self.reviews = Reviews()
+        self.on_patch: Callable[[Any, Obj], None] | None = None
+        self.on_evict: Callable[[Any, Obj, Any], None] | None = None
+        self.on_exec: Callable[[str, str, str, Sequence[str]], ExecResult | str] | None = None
+        self.warnings: list[str] = []
+        self.threads, self.host, self.stopped = 16, "https://api.example", False
         for obj in objects:
             self.put(obj)
 
     # What tests use.
-    def put(self, obj: dict[str, Any]) -> dict[str, Any]:
-        stored = copy.deepcopy(obj)
-        stored.setdefault("metadata", {})["resourceVersion"] = str(next(self._versions))
-        self.objects[self._key(stored)] = stored
+    def put(self, obj: Mapping[str, Any]) -> Obj:
+        """Store an object as it is; without ``managedFields`` its fields belong to nobody."""
+        stored = copy.deepcopy(dict(obj))
+        stored["metadata"] = {**stored.get("metadata", {}), "resourceVersion": str(next(self._versions))}
+        self.objects[self.key(stored)] = stored
         return stored
 
-    def find(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
+    def find(self, kind: str, name: str, namespace: str = "") -> Obj | None:
+        """The stored object itself."""
         return self.objects.get((kind, namespace, name))
 
+    def of_kind(self, kind: str) -> list[Obj]:
+        """All stored objects of a kind."""
+        return [obj for key, obj in sorted(self.objects.items()) if key[0] == kind]
+
+    def remove(self, kind: str, name: str, namespace: str = "") -> None:
+        """Take an object away behind everybody's back."""
+        del self.objects[kind, namespace, name]
+
+    def fail(
+        self,
+        verb: str = "*",
+        kind: str = "*",
+        how: int | str = "lost request",
+        *,
+        times: int = 1,
+        when: Callable[[Call], bool] = lambda _call: True,
+    ) -> None:
+        """Let the next ``times`` calls fail: with a status, or as ``lost request`` or ``lost answer``."""
+        self._failures.append(Failure(verb, kind, how, times, when))
+
     @staticmethod
-    def _key(obj: dict[str, Any]) -> tuple[str, str, str]:
-        return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+    def key(obj: Mapping[str, Any]) -> Key:
+        return obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
 
-    def _guard(self, kind: str) -> None:
+    @contextlib.contextmanager
+    def _call(self, verb: str, kind: str = "", namespace: str | None = None, **more: Any) -> Iterator[None]:
+        call = Call(verb, kind, namespace, **more)
+        self.calls.append(call)
+        failure = next((one for one in self._failures if one.concerns(call)), None)
+        if failure is not None:
+            failure.times -= 1
+            if failure.how != "lost answer":
+                raise failed(failure.how, call)
         if kind in self.forbidden:
-            raise ApiError(f"{kind} is forbidden", status=403, reason="Forbidden")
+            raise from_answer(403, status("Forbidden", f"{kind} is forbidden"), f"{verb} {kind}")
+        if kind in self.missing and verb not in ("get", "list"):
+            raise no_kind(kind)
+        yield
+        if failure is not None:
+            raise failed(failure.how, call)
 
-    # What backends use.
+    # The client: connection.
     def __enter__(self) -> FakeCluster:
         return self
 
     def __exit__(self, *_rest: object) -> None:
-        pass
+        self.close()
 
-    def request(self, method: str, path: str, **_more: Any) -> Answer:
-        return Answer({"Date": email.utils.format_datetime(self.clock, usegmt=True)})
+    def close(self) -> None:
+        """Nothing is open."""
 
-    def get(
-        self, api_version: str, kind: str, name: str, namespace: str | None = None
-    ) -> dict[str, Any] | None:
-        self._guard(kind)
-        return copy.deepcopy(self.objects.get((kind, namespace or "", name)))
+    def pause(self, seconds: float) -> None:
+        """Nobody waits."""
 
-    def list(self, api_version: str, kind: str, namespace: str | None = None, **_more: Any) -> Listed:
-        self._guard(kind)
-        found = [
-            o for (k, n, _name), o in sorted(self.objects.items()) if k == kind and namespace in (None, n)
-        ]
-        return Listed(copy.deepcopy(found))
+    def in_parallel(self, function: Any, items: Iterable[Any], *, threads: int | None = None) -> list[Any]:
+        return [function(item) for item in list(items)]
 
-    def in_parallel(self, function: Any, items: Any, **_more: Any) -> Any:
-        return [function(item) for item in items]
+    def server_version(self) -> Obj:
+        return {"gitVersion": "v1.36.0"}
 
-    def _write(self, verb: str, obj: dict[str, Any], dry_run: bool) -> dict[str, Any]:
-        kind, namespace, name = self._key(obj)
-        label = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        if namespace and ("Namespace", "", namespace) not in self.objects:
-            raise ApiError(f"namespaces {namespace} not found", status=404, reason="NotFound")
-        live = self.objects.get((kind, namespace, name))
-        wanted = obj["metadata"].get("resourceVersion")
-        if wanted and (live is None or live["metadata"]["resourceVersion"] != wanted):
-            raise ApiError(f"{label} was changed meanwhile", status=409, reason="Conflict")
-        (self.dry_runs if dry_run else self.writes).append((verb, label))
-        return copy.deepcopy(obj) if dry_run else copy.deepcopy(self.put(obj))
+    def request(self, method: str, path: str, *, body: Any = None, **_more: Any) -> Any:
+        """``/version`` with the server's time, and access reviews."""
+        with self._call("request", name=path):
+            headers = {"Date": email.utils.format_datetime(self.clock, usegmt=True)}
+            if path == "/version":
+                return Response(200, headers, self.server_version(), [])
+            if path.endswith("accessreviews"):
+                return self.reviews.request(method, path, body=body)
+            raise from_answer(404, None, path)
 
+    def resource(self, api_version: str, kind: str) -> Resource:
+        if kind in self.missing:
+            raise no_kind(kind)
+        return Resource(api_version, kind, kind.lower() + "s", kind not in CLUSTER_SCOPED)
+
+    def refresh_discovery(self) -> None:
+        self.calls.append(Call("refresh_discovery"))
+
+    # The client: reading.
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Obj | None:
+        with self._call("get", kind, namespace, name=name):
+            found = self.objects.get((kind, namespace or "", name))
+            return copy.deepcopy(found) if found and _same_group(found, api_version) else None
+
+    def list(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> ObjectList:
+        with self._call("list", kind, namespace, selector=label_selector or ""):
+            if kind in self.missing:
+                return ObjectList([], missing=True)
+            items = [
+                {"apiVersion": api_version, **copy.deepcopy(obj)}
+                for obj in self.of_kind(kind)
+                if namespace in (None, "", obj["metadata"].get("namespace"))
+                and _same_group(obj, api_version)
+                and labels_match(obj["metadata"].get("labels") or {}, label_selector)
+                and fields_match(obj, field_selector)
+            ]
+            return ObjectList(items, resource_version=str(next(self._versions)))
+
+    # The client: writing.
     def apply(
         self,
-        obj: dict[str, Any],
+        obj: Mapping[str, Any],
         *,
-        field_manager: str = "servicemesh.istio",
+        field_manager: str = MANAGER,
         force: bool = False,
         dry_run: bool = False,
-    ) -> dict[str, Any]:
-        self._guard(obj["kind"])
-        live = self.objects.get(self._key(obj), {})
-        return self._write("apply", _merged(live, obj), dry_run)
+    ) -> Obj:
+        return self.apply_told(obj, field_manager=field_manager, force=force, dry_run=dry_run)[0]
 
-    def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        self._guard(obj["kind"])
+    def apply_told(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        field_manager: str = MANAGER,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[Obj, bool]:
+        """Server-side apply, and whether the object was created."""
+        kind, namespace, name = self.key(obj)
+        with self._call("apply", kind, namespace, name=name, dry_run=dry_run):
+            wanted = _converted(obj)
+            live = self.objects.get((kind, namespace, name))
+            self._check_version(live, wanted)
+            wanted["metadata"].pop("resourceVersion", None)
+            owners = managed_fields.read_owners(live or {})
+            causes = managed_fields.conflicts(live or {}, wanted, owners, field_manager)
+            if causes and not force:
+                details = {"causes": causes}
+                raise from_answer(
+                    409, {**status("Conflict", "Apply failed"), "details": details}, _subject(obj)
+                )
+            base = live or {key: obj[key] for key in ("apiVersion", "kind") if key in obj}
+            result, owners = managed_fields.applied(base, wanted, owners, field_manager)
+            return self._settle("apply", live, result, owners, dry_run), live is None
+
+    def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Obj:
         if obj["kind"] == "SubjectAccessReview":
-            return {"status": {"allowed": obj["spec"]["user"] in self.allowed_readers}}
-        if self._key(obj) in self.objects:
-            raise ApiError("already exists", status=409, reason="AlreadyExists")
-        return self._write("create", obj, dry_run)
+            with self._call("create", obj["kind"]):
+                return {**obj, "status": {"allowed": obj["spec"]["user"] in self.allowed_readers}}
+        kind, namespace, name = self.key(obj)
+        with self._call("create", kind, namespace, name=name, dry_run=dry_run):
+            if obj["metadata"].get("resourceVersion"):
+                message = "resourceVersion should not be set on objects to be created"
+                raise from_answer(400, status("BadRequest", message), _subject(obj))
+            if (kind, namespace, name) in self.objects:
+                message = f"{kind} {name} already exists"
+                raise from_answer(409, status("AlreadyExists", message), _subject(obj))
+            return self._written("create", None, _converted(obj), MANAGER, dry_run)
+
+    def replace(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Obj:
+        kind, namespace, name = self.key(obj)
+        with self._call("replace", kind, namespace, name=name, dry_run=dry_run):
+            live = self._existing(kind, namespace, name)
+            if not obj["metadata"].get("resourceVersion") and _group(obj) not in _UNCONDITIONAL:
+                message = "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+                raise from_answer(422, status("Invalid", message), _subject(obj))
+            self._check_version(live, obj)
+            kept = {
+                key: live["metadata"][key]
+                for key in ("uid", "creationTimestamp", "generation", "managedFields")
+                if key in live["metadata"]
+            }
+            body = _converted(obj)
+            body["metadata"] = {**body["metadata"], **kept}
+            return self._written("replace", live, body, MANAGER, dry_run)
 
     def patch(
         self,
@@ -127,47 +273,176 @@ class FakeCluster:
         namespace: str | None,
         patch: Any,
         *,
+        patch_type: str = "merge",
+        subresource: str | None = None,
         dry_run: bool = False,
-        **_more: Any,
-    ) -> dict[str, Any]:
-        self._guard(kind)
-        live = self.objects[kind, namespace or "", name]
-        written = self._write("patch", _merged(live, patch), dry_run)
+        field_manager: str | None = None,
+    ) -> Obj:
+        with self._call("patch", kind, namespace, name=name, dry_run=dry_run):
+            live = self._existing(kind, namespace, name)
+            try:
+                body = json_patch(live, patch) if patch_type == "json" else merge_patch(live, patch)
+            except PatchError as error:
+                raise from_answer(422, status("Invalid", str(error)), _subject(live)) from error
+            self._check_version(live, body)
+            written = self._written("patch", live, body, field_manager or MANAGER, dry_run)
         if self.on_patch is not None and not dry_run:
             self.on_patch(self, self.objects[kind, namespace or "", name])
         return written
+
+    def delete(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        dry_run: bool = False,
+    ) -> bool:
+        with self._call("delete", kind, namespace, name=name, dry_run=dry_run):
+            live = self.objects.get((kind, namespace or "", name))
+            if live is None or (uid and live["metadata"].get("uid", uid) != uid):
+                return False
+            self._log("delete", live, dry_run)
+            if dry_run:
+                return True
+            if live["metadata"].get("finalizers"):
+                live["metadata"]["deletionTimestamp"] = self.time
+                live["metadata"]["resourceVersion"] = str(next(self._versions))
+            else:
+                del self.objects[self.key(live)]
+            return True
 
     def create_subresource(
         self,
         api_version: str,
         kind: str,
         name: str,
-        namespace: str,
+        namespace: str | None,
         subresource: str,
-        body: Any,
-        **_more: Any,
-    ) -> dict[str, Any]:
-        self.writes.append((subresource, f"{kind} {namespace}/{name}"))
-        self.on_evict(self, self.objects[kind, namespace, name], body)
-        return {}
+        body: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+    ) -> Obj:
+        """An eviction takes the pod away, unless ``on_evict`` knows better."""
+        with self._call(subresource, kind, namespace, name=name, dry_run=dry_run):
+            live = self._existing(kind, namespace, name)
+            self._log(subresource, live, dry_run)
+            if subresource == "eviction" and not dry_run:
+                if self.on_evict is not None:
+                    self.on_evict(self, live, body)
+                else:
+                    del self.objects[self.key(live)]
+            return {}
 
-    def delete(self, kind: str, name: str, namespace: str = "") -> None:
-        del self.objects[kind, namespace, name]
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: str | bytes | None = None,
+    ) -> ExecResult:
+        """What ``on_exec`` answers; text counts as the output of a command that went well."""
+        with self._call("exec", "Pod", namespace, name=pod):
+            self._existing("Pod", namespace, pod)
+            assert self.on_exec is not None, f"nobody answers {command} in {pod}"
+            answer = self.on_exec(namespace, pod, container, command)
+            return ExecResult(answer, "", 0) if isinstance(answer, str) else answer
 
+    # The store.
+    @property
+    def time(self) -> str:
+        return self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")
 
-def _merged(live: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = copy.deepcopy(live) if isinstance(live, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merged(result.get(key), value)
-    return result
+    def _existing(self, kind: str, namespace: str | None, name: str) -> Obj:
+        live = self.objects.get((kind, namespace or "", name))
+        if live is None:
+            subject = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+            raise from_answer(404, status("NotFound", f"{kind} {name} not found"), subject)
+        return live
+
+    def _check_version(self, live: Obj | None, obj: Mapping[str, Any]) -> None:
+        wanted = obj["metadata"].get("resourceVersion")
+        if wanted and (live is None or live["metadata"]["resourceVersion"] != wanted):
+            message = "the object has been modified; please apply your changes to the latest version"
+            raise from_answer(409, status("Conflict", message), f"{_subject(obj)} was changed meanwhile")
+
+    def _written(self, verb: str, live: Obj | None, body: Obj, manager: str, dry_run: bool) -> Obj:
+        owners = managed_fields.updated(live or {}, body, managed_fields.read_owners(live or {}), manager)
+        return self._settle(verb, live, body, owners, dry_run)
+
+    def _settle(
+        self, verb: str, live: Obj | None, body: Obj, owners: managed_fields.Owners, dry_run: bool
+    ) -> Obj:
+        """Store a write that changes something; the server's own fields follow."""
+        namespace = body["metadata"].get("namespace")
+        if namespace and ("Namespace", "", namespace) not in self.objects:
+            raise from_answer(404, status("NotFound", f'namespaces "{namespace}" not found'), _subject(body))
+        metadata = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+        if live is None:
+            metadata |= {
+                "uid": f"uid-{next(self._versions)}",
+                "creationTimestamp": self.time,
+                "generation": 1,
+            }
+        elif _specification(live) != _specification(body) and "generation" in metadata:
+            metadata["generation"] += 1
+        known = managed_fields.read_owners(live or {})
+        if live is None or owners != known:
+            metadata["managedFields"] = managed_fields.write_owners(
+                owners, body.get("apiVersion", "v1"), self.time
+            )
+        result = {**copy.deepcopy(body), "metadata": copy.deepcopy(metadata)}
+        self._log(verb, result, dry_run)
+        if dry_run:
+            result["metadata"]["resourceVersion"] = (live or {"metadata": {}})["metadata"].get(
+                "resourceVersion", ""
+            )
+            return result
+        if live is not None and _without_version(live) == result:
+            return copy.deepcopy(live)
+        return copy.deepcopy(self.put(result))
+
+    def _log(self, verb: str, obj: Mapping[str, Any], dry_run: bool) -> None:
+        (self.dry_runs if dry_run else self.writes).append((verb, _subject(obj)))
 
 
 def reaching(cluster: Any) -> Any:
     """``connect`` of a Context: every client is ``cluster``."""
     return lambda _options, **_more: contextlib.nullcontext(cluster)
+
+
+def _subject(obj: Mapping[str, Any]) -> str:
+    kind, namespace, name = FakeCluster.key(obj)
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def _group(obj: Mapping[str, Any]) -> str:
+    return str(obj.get("apiVersion", "v1")).rpartition("/")[0]
+
+
+def _same_group(obj: Mapping[str, Any], api_version: str) -> bool:
+    return "apiVersion" not in obj or not api_version or _group(obj) == api_version.rpartition("/")[0]
+
+
+def _specification(obj: Mapping[str, Any]) -> Obj:
+    return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+
+
+def _without_version(obj: Mapping[str, Any]) -> Obj:
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return {**obj, "metadata": metadata}
+
+
+def _converted(obj: Mapping[str, Any]) -> Obj:
+    """``stringData`` of a Secret is write-only: the server keeps it as ``data``."""
+    result = copy.deepcopy(dict(obj))
+    if result["kind"] == "Secret" and "stringData" in result:
+        plain = result.pop("stringData")
+        coded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+        result["data"] = {**result.get("data", {}), **coded}
+    return result

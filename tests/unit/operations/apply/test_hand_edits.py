@@ -9,6 +9,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Co
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.hand_edits import changed_by_hand
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, apply_item
 
+from ...support.cluster import FakeCluster
+
 OURS = {"manager": "servicemesh.istio", "operation": "Apply"}
 
 
@@ -39,33 +41,41 @@ def test_only_a_persons_edit_of_our_object_is_drift(
     assert changed_by_hand(before, conflict(managers), "servicemesh.istio") is expected
 
 
-class Server:
-    """Refuses the first apply without force."""
+WANTED = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "a", "namespace": "shop", "labels": {"app": "a"}},
+    "spec": {"http": ["ours"]},
+}
 
-    def __init__(self, manager: str) -> None:
-        self.manager = manager
-        self.forced: list[bool] = []
 
-    def apply_told(self, body: dict[str, Any], **options: Any) -> tuple[dict[str, Any], bool]:
-        self.forced.append(options["force"])
-        if not options["force"]:
-            raise conflict(self.manager)
-        return body, False
+def edited_by(manager: str) -> FakeCluster:
+    """Our object, whose routes another manager has changed since."""
+    cluster = FakeCluster({"kind": "Namespace", "metadata": {"name": "shop"}})
+    cluster.apply(WANTED)
+    cluster.patch("", "VirtualService", "a", "shop", {"spec": {"http": ["theirs"]}}, field_manager=manager)
+    return cluster
+
+
+def item_of(cluster: FakeCluster) -> Item:
+    return Item(WANTED, cluster.get("", "VirtualService", "a", "shop"))
 
 
 def test_an_edit_by_hand_is_taken_back_and_told() -> None:
-    item, server = Item({"kind": "VirtualService"}, live(OURS)), Server("kubectl-edit")
+    cluster = edited_by("kubectl-edit")
+    item = item_of(cluster)
     after, created = apply_item(
-        server, item, item.desired, field_manager="servicemesh.istio", force=False, dry_run=True
+        cluster, item, item.desired, field_manager="servicemesh.istio", force=False, dry_run=True
     )
-    assert (after, created) == (item.desired, False)
-    assert server.forced == [False, True]
+    assert (after["spec"], created) == ({"http": ["ours"]}, False)
+    assert cluster.dry_runs == [("apply", "VirtualService shop/a")]
     assert item.taken_back_from == "kubectl-edit"
 
 
 def test_a_controllers_field_stays_a_conflict() -> None:
-    item, server = Item({"kind": "VirtualService"}, live(OURS)), Server("flagger")
-    with pytest.raises(ConflictError):
-        apply_item(server, item, item.desired, field_manager="servicemesh.istio", force=False)
-    assert server.forced == [False]
+    cluster = edited_by("flagger")
+    item = item_of(cluster)
+    with pytest.raises(ConflictError, match=r"'flagger' \(\.spec\.http\)"):
+        apply_item(cluster, item, item.desired, field_manager="servicemesh.istio", force=False)
+    assert cluster.find("VirtualService", "a", "shop")["spec"] == {"http": ["theirs"]}
     assert item.taken_back_from == ""

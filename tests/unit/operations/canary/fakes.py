@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     TrafficState,
 )
 
-from ...support.access import Reviews
+from ...support import cluster
 from ...support.clock import FakeClock
 
 NAMESPACE, SERVICE = "shop", "product"
@@ -40,154 +38,22 @@ class Killed(BaseException):
     """SIGKILL: no handler of the program under test may catch it."""
 
 
-@dataclasses.dataclass
-class Listing:
-    items: list[dict[str, Any]]
-
-
-class FakeCluster:
-    """Objects with resourceVersions, optimistic locking, server-side apply of whole objects, JSON Patch."""
+class FakeCluster(cluster.FakeCluster):
+    """With the namespace of the shop. ``writes`` are (kind, name), those of controllers included."""
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self.version = 100
-        self.writes: list[tuple[str, str]] = []
-        self.reviews = Reviews()
-        self.request = self.reviews.request
+        super().__init__({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        self.writes.clear()
 
-    # the store
     def put(self, obj: Mapping[str, Any]) -> dict[str, Any]:
-        self.version += 1
-        stored = copy.deepcopy(dict(obj))
-        stored["metadata"] = {**stored["metadata"], "resourceVersion": str(self.version)}
-        self.objects[self.key(stored)] = stored
-        self.writes.append((stored["kind"], stored["metadata"]["name"]))
-        return copy.deepcopy(stored)
+        self.writes.append((obj["kind"], obj["metadata"]["name"]))
+        return super().put(obj)
 
-    @staticmethod
-    def key(obj: Mapping[str, Any]) -> tuple[str, str, str]:
-        return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+    def _log(self, verb: str, obj: Mapping[str, Any], dry_run: bool) -> None:
+        """A write is logged when it is stored."""
 
     def peek(self, kind: str, name: str) -> dict[str, Any] | None:
-        return self.objects.get((kind, NAMESPACE, name))
-
-    # the client
-    def get(
-        self, api_version: str, kind: str, name: str, namespace: str | None = None
-    ) -> dict[str, Any] | None:
-        return copy.deepcopy(self.objects.get((kind, namespace or "", name)))
-
-    def list(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str | None = None,
-        *,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> Listing:
-        found = [
-            copy.deepcopy(obj)
-            for key, obj in self.objects.items()
-            if key[0] == kind
-            and key[1] == namespace
-            and matches(obj["metadata"].get("labels") or {}, label_selector)
-        ]
-        return Listing(found)
-
-    def apply(
-        self, obj: dict[str, Any], *, field_manager: str = "m", force: bool = False, dry_run: bool = False
-    ) -> dict[str, Any]:
-        live = self.objects.get(self.key(obj))
-        wanted = obj["metadata"].get("resourceVersion")
-        if live is None and wanted:
-            raise ApiError("gone", status=409, reason="Conflict")
-        if live is not None and wanted and wanted != live["metadata"]["resourceVersion"]:
-            raise ApiError("modified", status=409, reason="Conflict")
-        if live is not None and same(live, obj):
-            return copy.deepcopy(live)
-        return self.put(obj)
-
-    def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        if self.key(obj) in self.objects:
-            raise ApiError("exists", status=409, reason="AlreadyExists")
-        return self.put(obj)
-
-    def replace(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        live = self.objects.get(self.key(obj))
-        if live is None:
-            raise ApiError("not found", status=404, reason="NotFound")
-        if obj["metadata"].get("resourceVersion") != live["metadata"]["resourceVersion"]:
-            raise ApiError("modified", status=409, reason="Conflict")
-        return copy.deepcopy(live) if same(live, obj) else self.put(obj)
-
-    def patch(
-        self,
-        api_version: str,
-        kind: str,
-        name: str,
-        namespace: str | None,
-        patch: Any,
-        *,
-        patch_type: str = "merge",
-        subresource: str | None = None,
-        dry_run: bool = False,
-        field_manager: str | None = None,
-    ) -> dict[str, Any]:
-        live = self.objects.get((kind, namespace or "", name))
-        if live is None:
-            raise ApiError("not found", status=404, reason="NotFound")
-        body = copy.deepcopy(live)
-        if patch_type == "merge":
-            merge(body, patch)
-        else:
-            for operation in patch:
-                json_patch(body, operation)
-        return self.put(body)
-
-
-def same(live: Mapping[str, Any], obj: Mapping[str, Any]) -> bool:
-    left, right = copy.deepcopy(dict(live)), copy.deepcopy(dict(obj))
-    left["metadata"].pop("resourceVersion", None)
-    right["metadata"].pop("resourceVersion", None)
-    return left == right
-
-
-def matches(labels: Mapping[str, str], selector: str | None) -> bool:
-    for term in (selector or "").split("),"):
-        if not term:
-            continue
-        if " in (" in term:
-            key, _sep, values = term.rstrip(")").partition(" in (")
-            if labels.get(key) not in values.split(","):
-                return False
-        else:
-            key, _sep, value = term.partition("=")
-            if labels.get(key) != value:
-                return False
-    return True
-
-
-def merge(target: dict[str, Any], patch: Mapping[str, Any]) -> None:
-    for key, value in patch.items():
-        if value is None:
-            target.pop(key, None)
-        elif isinstance(value, Mapping):
-            merge(target.setdefault(key, {}), value)
-        else:
-            target[key] = value
-
-
-def json_patch(body: Any, operation: Mapping[str, Any]) -> None:
-    *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-    for part in path:
-        body = body[int(part)] if isinstance(body, list) else body[part]
-    index: Any = int(last) if isinstance(body, list) else last
-    if operation["op"] == "test":
-        if body[index] != operation["value"]:
-            raise ApiError("test failed", status=422, reason="Invalid")
-    else:
-        body[index] = copy.deepcopy(operation["value"])
+        return self.find(kind, name, NAMESPACE)
 
 
 class Switch:

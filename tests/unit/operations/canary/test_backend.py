@@ -49,10 +49,6 @@ CATALOGUE = {
 }
 
 
-def _one_after_the_other(function: Any, items: Any, **_more: Any) -> list[Any]:
-    return [function(item) for item in items]
-
-
 class FakePrometheusSource(FakeMetrics):
     """With a baseline and the attributes that the backend reads."""
 
@@ -76,7 +72,6 @@ class World:
         self.client: Any = Switch(shop.cluster)
         self.stopped: Callable[[], bool] = lambda: False
         self.connect: Any = lambda _options, **_more: contextlib.nullcontext(self.client)
-        shop.cluster.in_parallel = _one_after_the_other  # type: ignore[attr-defined]
         monkeypatch.setattr(assembly, "SystemClock", lambda: shop.clock)
         monkeypatch.setattr(assembly, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
         monkeypatch.setattr(assembly.RolloutBuilder, "metrics", lambda *_rest: FakePrometheusSource(shop))

@@ -22,7 +22,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
-from .fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch, json_patch
+from ...support.patches import PatchError, json_patch
+from .fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch
 from .test_state_machine import NOTES
 
 WISH = {"image": "python", "service_account": "deadman", "image_pull_secrets": []}
@@ -34,9 +35,6 @@ class Jobs(FakeCluster):
     def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         ready = {"status": {"ready": 1}} if obj["kind"] == "Job" else {}
         return super().create({**obj, **ready}, dry_run=dry_run)
-
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
-        return self.objects.pop((kind, namespace or "", name), None) is not None
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -79,9 +77,9 @@ class Server:
                 return 200, self.shop.cluster.replace(body)
             if "apply" in content_type:
                 return 200, self.shop.cluster.apply(body)
-            for operation in body:
-                json_patch(live, operation)
-            return 200, self.shop.cluster.put(live)
+            return 200, self.shop.cluster.put(json_patch(live, body))
+        except PatchError:
+            return 422, {}
         except ApiError as error:
             return error.status, {}
 
@@ -89,7 +87,7 @@ class Server:
 def shop_with_jobs() -> Shop:
     shop = Shop()
     jobs = Jobs()
-    jobs.objects, jobs.version = shop.cluster.objects, shop.cluster.version
+    jobs.objects = shop.cluster.objects
     shop.cluster = jobs
     return shop
 

@@ -24,7 +24,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     check_sums,
 )
 
-from .fakes import NAMESPACE, SERVICE, FakeClock, Listing, Shop, Switch
+from ...support.cluster import FakeCluster
+from .fakes import NAMESPACE, SERVICE, FakeClock, Shop, Switch
 from .test_state_machine import NOTES
 
 HOST = "product.shop.svc.cluster.local"
@@ -53,38 +54,30 @@ def test_held_equals_expected_only_for_the_same_split() -> None:
     assert held_splits(dump({"v1": 90, "v2": 10}), "other.shop.svc.cluster.local") == frozenset()
 
 
-class Pods:
+class Pods(FakeCluster):
     """A cluster whose proxies answer what the test says."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
+        super().__init__(*[pod(name) for name in answers])
         self.answers = answers
         self.asked = 0
+        self.on_exec = self._answer
 
-    def list(self, *_rest: Any, **_more: Any) -> Listing:
-        return Listing([pod(name) for name in self.answers])
-
-    def in_parallel(self, function: Any, items: Any, **_rest: Any) -> list[Any]:
-        return [function(item) for item in items]
-
-    def exec(self, namespace: str, name: str, container: str, command: Any, **_rest: Any) -> Any:
+    def _answer(self, _namespace: str, name: str, _container: str, _command: Any) -> str:
         self.asked += 1
         answer = self.answers[name]
         answer = answer.pop(0) if isinstance(answer, list) and len(answer) > 1 else answer
         answer = answer[0] if isinstance(answer, list) else answer
         if isinstance(answer, Exception):
             raise answer
-
-        class Result:
-            stdout = json.dumps({"configs": answer["dump"]}) if answer["dump"] else ""
-            stderr = ""
-            returncode = 0
-
-        return Result()
+        return json.dumps({"configs": answer["dump"]}) if answer["dump"] else ""
 
 
 def pod(name: str) -> dict[str, Any]:
     proxy = {"name": "istio-proxy", "image": "proxyv2:1.31.0", "args": ["proxy", "sidecar"]}
     return {
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {
             "name": name,
             "namespace": NAMESPACE,

@@ -312,7 +312,7 @@ def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_want
     shop.clock.at(6, meddle)
     assert start(shop.rollout())["outcome"] == "promoted"
     assert shop.routes["spec"]["http"][0]["name"] == "split"
-    assert shop.cluster.get("x", "VirtualService", f"{SERVICE}-routes", NAMESPACE)
+    assert shop.cluster.peek("VirtualService", f"{SERVICE}-routes")
 
 
 def test_routes_that_were_deleted_in_mid_run_do_not_lock_the_rollout() -> None:

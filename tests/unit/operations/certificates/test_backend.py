@@ -71,7 +71,7 @@ def test_check_mode_writes_nothing_anywhere(cluster):
 
 
 def test_check_mode_on_a_bare_cluster_foresees_everything(cluster):
-    cluster.delete("Namespace", "istio-system")
+    cluster.remove("Namespace", "istio-system")
     result = run(cluster, check_mode=True)
     assert [entry["action"] for entry in result["objects"]] == ["created", "created", "created"]
     assert result["status"] == "cannot tell"
@@ -83,7 +83,7 @@ def test_check_mode_on_a_bare_cluster_foresees_everything(cluster):
 def test_killed_between_ca_and_leaf_the_next_run_keeps_the_ca(cluster):
     run(cluster)
     authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
-    cluster.delete("Secret", "api", "istio-system")
+    cluster.remove("Secret", "api", "istio-system")
     result = run(cluster)
     assert [entry["id"] for entry in result["objects"]] == ["Secret istio-system/api"]
     assert cluster.find("Secret", "servicemesh-ca", "servicemesh-system") == authority

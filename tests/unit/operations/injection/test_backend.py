@@ -41,7 +41,11 @@ def istio():
         },
         {
             "kind": "EndpointSlice",
-            "metadata": {"name": "istiod-x", "namespace": "istio-system"},
+            "metadata": {
+                "name": "istiod-x",
+                "namespace": "istio-system",
+                "labels": {"kubernetes.io/service-name": "istiod"},
+            },
             "endpoints": [{"conditions": {"ready": True}}],
         },
     ]
@@ -68,7 +72,7 @@ def inject_new_pods(image=NOW):
 
     def react(cluster, obj):
         if obj["kind"] == "Deployment":
-            cluster.delete("Pod", "web-1", "shop")
+            cluster.remove("Pod", "web-1", "shop")
             cluster.put({"kind": "Pod", **given.pod(image=image)})
 
     return react
@@ -183,7 +187,7 @@ def test_no_restart_while_istiod_is_away(cluster):
 
 
 def test_without_istio_nothing_is_labelled_but_check_mode_goes_on(cluster):
-    cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
+    cluster.remove("MutatingWebhookConfiguration", "istio-sidecar-injector")
     put(cluster, web())
     with pytest.raises(RefusedError, match="Istio is not installed"):
         run(cluster)
@@ -207,8 +211,8 @@ def test_check_mode_cannot_tell_of_a_revision_that_comes_with_the_run(cluster):
 
 
 def test_check_mode_on_a_bare_cluster_foresees_the_label(cluster):
-    cluster.delete("MutatingWebhookConfiguration", "istio-sidecar-injector")
-    cluster.delete("Namespace", "shop")
+    cluster.remove("MutatingWebhookConfiguration", "istio-sidecar-injector")
+    cluster.remove("Namespace", "shop")
     result = run(cluster, check_mode=True)
     assert result["objects"] == [{"id": "Namespace shop", "action": "updated"}]
     assert "not validated" in result["diff"][0]["after_header"]
@@ -267,7 +271,7 @@ def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
         bodies.append(body)
         if next(refusals, False):
             raise ApiError("Cannot evict pod as it would violate the pod's disruption budget.", status=429)
-        cluster.delete("Pod", pod["metadata"]["name"], "shop")
+        cluster.remove("Pod", pod["metadata"]["name"], "shop")
         cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
 
     cluster.on_evict = evict
@@ -293,7 +297,7 @@ def test_a_pod_that_is_gone_meanwhile_is_no_error(cluster):
     budget_opens_after(cluster, 1)
 
     def evict(_cluster, pod, _body):
-        cluster.delete("Pod", pod["metadata"]["name"], "shop")
+        cluster.remove("Pod", pod["metadata"]["name"], "shop")
         cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
         raise ApiError("not found", status=404, reason="NotFound")
 

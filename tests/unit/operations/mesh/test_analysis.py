@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
-    ApiError,
     MeshError,
     RefusedError,
 )
@@ -36,23 +34,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     tightened_namespaces,
 )
 
+from ...support.cluster import FakeCluster
 
-class Cluster:
-    """Lists what it is given by kind; forbids cluster-wide lists on request."""
 
-    def __init__(self, *objects: dict[str, Any], only_namespaces: bool = False) -> None:
-        self.objects, self.only_namespaces = objects, only_namespaces
-
-    def list(self, _version: str, kind: str, namespace: str | None = None) -> Any:
-        if self.only_namespaces and namespace is None:
-            raise ApiError("forbidden", status=403, reason="Forbidden")
-        found = [obj for obj in self.objects if obj["kind"] == kind]
-        return SimpleNamespace(
-            items=[obj for obj in found if namespace in (None, obj["metadata"].get("namespace"))]
-        )
-
-    def in_parallel(self, function: Any, items: Any) -> list[Any]:
-        return [function(item) for item in items]
+def cluster_with(*objects: dict[str, Any], only_namespaces: bool = False) -> FakeCluster:
+    """Forbids cluster-wide lists on request."""
+    cluster = FakeCluster(*objects)
+    if only_namespaces:
+        cluster.fail("list", how=403, times=99, when=lambda call: call.namespace is None)
+    return cluster
 
 
 def obj(kind: str, name: str = "a", **more: Any) -> dict[str, Any]:
@@ -78,11 +68,11 @@ def message(level: str, origin: str = "VirtualService shop/a") -> dict[str, str]
 
 
 def run(
-    tmp_path: Path, answer: str, *, mode: str = "warn", code: int = 0, cluster: Cluster | None = None
+    tmp_path: Path, answer: str, *, mode: str = "warn", code: int = 0, cluster: FakeCluster | None = None
 ) -> Analysis:
     warnings: list[str] = []
     context = Context(warn=warnings.append, environment={"PATH": "/usr/bin:/bin"})
-    check = Analysis(cluster or Cluster(), context, mode=mode, istioctl=analyzer(tmp_path, answer, code))  # type: ignore[arg-type]
+    check = Analysis(cluster or cluster_with(), context, mode=mode, istioctl=analyzer(tmp_path, answer, code))  # type: ignore[arg-type]
     check(plan(Item(obj("VirtualService"), action="created")))
     check.warnings = warnings  # type: ignore[attr-defined]
     return check
@@ -117,7 +107,7 @@ def test_strict_refuses_errors_and_silence_but_not_warnings(tmp_path: Path) -> N
 
 
 def test_without_istioctl_it_cannot_tell() -> None:
-    check = Analysis(Cluster(), Context(), mode="warn", istioctl="")  # type: ignore[arg-type]
+    check = Analysis(cluster_with(), Context(), mode="warn", istioctl="")  # type: ignore[arg-type]
     check(plan(Item(obj("VirtualService"), action="created")))
     assert check.as_result() == {
         "check": "analyze",
@@ -128,7 +118,7 @@ def test_without_istioctl_it_cannot_tell() -> None:
 
 
 def test_the_merged_set_is_what_will_be(tmp_path: Path) -> None:
-    cluster = Cluster(
+    cluster = cluster_with(
         obj("VirtualService", spec={"hosts": ["old"]}),
         obj("VirtualService", "gone"),
         obj("VirtualService", "other"),
@@ -153,7 +143,7 @@ def test_the_merged_set_is_what_will_be(tmp_path: Path) -> None:
 
 
 def test_rights_in_namespaces_are_enough(tmp_path: Path) -> None:
-    cluster = Cluster(obj("VirtualService", "other"), only_namespaces=True)
+    cluster = cluster_with(obj("VirtualService", "other"), only_namespaces=True)
     run(tmp_path, "[]", cluster=cluster)
     kinds = [json.loads(part)["kind"] for part in (tmp_path / "input").read_text().split("\n---\n")]
     assert sorted(kinds) == ["Namespace", "VirtualService", "VirtualService"]
@@ -240,7 +230,7 @@ class Clock(SystemClock):
 
 def guard(series: Any, mode: str = "refuse") -> tuple[StrictGuard, Metrics, list[str]]:
     metrics, warnings = Metrics(series), []
-    cluster: Any = Cluster()
+    cluster: Any = cluster_with()
     cluster.service_proxy_get = metrics.service_proxy_get
     options = MeshOptions(
         Options(),
@@ -338,7 +328,7 @@ def test_no_metrics_is_not_taken_for_no_callers() -> None:
 
 
 def test_without_a_prometheus_it_cannot_tell() -> None:
-    cluster: Any = Cluster()
+    cluster: Any = cluster_with()
     made = StrictGuard(cluster, Context(), MeshOptions(Options()))
     made(plan(Item(policy("PERMISSIVE"), None, action="created")))
     assert made.status == "pass"
@@ -404,7 +394,7 @@ def test_both_checks_answer_before_the_write(tmp_path: Path) -> None:
     warnings: list[str] = []
     context = Context(warn=warnings.append, environment={"PATH": "/usr/bin:/bin"})
     options = MeshOptions(Options(), check="warn", istioctl=analyzer(tmp_path, "[]"))
-    client: Any = Cluster(pod("15020"))
+    client: Any = cluster_with(pod("15020"))
     guarded, analysed = before_write(STRICTER, client, context, options)
     assert guarded["status"] == "cannot tell"
     assert analysed == {"check": "analyze", "status": "pass", "reason": "", "findings": []}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError, Problem
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, Problem
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import build
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
@@ -16,28 +15,17 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     refuse_shared,
 )
 
+from ...support.cluster import FakeCluster
+
 SELECTOR = "app.kubernetes.io/managed-by=servicemesh.istio,app.kubernetes.io/part-of!=shop"
 
 
-class Cluster:
-    """Lists what it is given by kind; the test does what the label selector does."""
-
-    def __init__(self, *objects: dict[str, Any], status: int = 0) -> None:
-        self.objects, self.status = objects, status
-        self.asked: list[str | None] = []
-
-    def list(self, _version: str, kind: str, namespace: str | None = None, *, label_selector: str) -> Any:
-        assert label_selector == SELECTOR
-        self.asked.append(namespace)
-        if self.status and namespace is None:
-            raise ApiError("no", status=self.status)
-        found = [obj for obj in self.objects if obj["kind"] == kind]
-        return SimpleNamespace(
-            items=[obj for obj in found if namespace in (None, obj["metadata"]["namespace"])]
-        )
-
-    def in_parallel(self, function: Any, items: Any) -> list[Any]:
-        return [function(item) for item in items]
+def cluster_with(*objects: dict[str, Any], status: int = 0) -> FakeCluster:
+    """A cluster that answers lists of all namespaces with ``status``."""
+    cluster = FakeCluster(*objects)
+    if status:
+        cluster.fail("list", how=status, times=99, when=lambda call: call.namespace is None)
+    return cluster
 
 
 CATALOGUE = parse_catalogue(
@@ -73,7 +61,7 @@ def plan(*before: dict[str, Any]) -> Plan:
     return Plan(items, Live())
 
 
-def problems(cluster: Cluster, *before: dict[str, Any]) -> tuple[Problem, ...]:
+def problems(cluster: FakeCluster, *before: dict[str, Any]) -> tuple[Problem, ...]:
     with pytest.raises(InputError) as caught:
         refuse_shared(cluster, CATALOGUE, plan(*before))
     return caught.value.problems
@@ -83,7 +71,7 @@ def test_a_host_of_a_gateway_is_served_by_one_mesh() -> None:
     other = build(
         "Gateway", "edge", "books", "books", {"servers": [{"hosts": ["./api.example.com", "b.example.com"]}]}
     )
-    (found,) = problems(Cluster(other))
+    (found,) = problems(cluster_with(other))
     assert (found.where, found.rule) == ("mesh_gateways[0].servers[0].host", "two-meshes")
     assert found.message == "host 'api.example.com' is already in mesh 'books' (Gateway books/edge)"
 
@@ -92,14 +80,14 @@ def test_a_services_host_is_routed_by_one_mesh() -> None:
     other = build(
         "VirtualService", "front", "books", "books", {"hosts": ["frontend.ecommerce.svc.cluster.local"]}
     )
-    (found,) = problems(Cluster(other))
+    (found,) = problems(cluster_with(other))
     assert found.where == "mesh_services[0].name"
     assert "already in mesh 'books' (VirtualService books/front)" in found.message
 
 
 def test_an_object_is_not_taken_from_another_mesh() -> None:
     taken = build("PeerAuthentication", "default", "ecommerce", "books", {})
-    (found,) = problems(Cluster(), taken)
+    (found,) = problems(cluster_with(), taken)
     assert found.where == "mesh_name"
     assert (
         "PeerAuthentication ecommerce/default of mesh 'shop' would be taken from mesh 'books'"
@@ -111,7 +99,7 @@ def test_objects_that_nobody_looked_at_are_found_by_the_list() -> None:
     """Without a dry-run before the first write nobody has seen the live objects of the other mesh."""
     route = next(obj for obj in render(CATALOGUE) if obj["kind"] == "VirtualService")
     theirs = build("VirtualService", route["metadata"]["name"], "ecommerce", "books", {})
-    (found,) = problems(Cluster(theirs))
+    (found,) = problems(cluster_with(theirs))
     assert f"VirtualService ecommerce/{route['metadata']['name']} of mesh" in found.message
 
 
@@ -120,7 +108,7 @@ def test_many_objects_are_one_sentence() -> None:
         {**obj, "metadata": {**obj["metadata"], "labels": {**obj["metadata"]["labels"], **_PART_OF_BOOKS}}}
         for obj in render(CATALOGUE)
     ]
-    (found,) = problems(Cluster(), *taken)
+    (found,) = problems(cluster_with(), *taken)
     assert f" and {len(taken) - 3} more of mesh" in found.message
 
 
@@ -130,16 +118,17 @@ _PART_OF_BOOKS = {"app.kubernetes.io/part-of": "books"}
 def test_other_hosts_and_objects_of_nobody_are_no_obstacle() -> None:
     other = build("VirtualService", "front", "books", "books", {"hosts": ["books.example.com"]})
     manual = {"kind": "VirtualService", "metadata": {"name": "hand", "namespace": "ecommerce"}, "spec": {}}
-    refuse_shared(Cluster(other), CATALOGUE, plan(manual))
+    refuse_shared(cluster_with(other), CATALOGUE, plan(manual))
 
 
 def test_with_narrow_rights_the_namespaces_of_the_run_are_asked() -> None:
     other = build("VirtualService", "x", "ecommerce", "books", {"hosts": ["api.example.com"]})
-    cluster = Cluster(other, status=403)
+    cluster = cluster_with(other, status=403)
     (found,) = problems(cluster)
     assert "already in mesh 'books'" in found.message
-    assert "ecommerce" in cluster.asked
+    assert "ecommerce" in [call.namespace for call in cluster.calls]
+    assert {call.selector for call in cluster.calls} == {SELECTOR}
 
 
 def test_before_istio_is_installed_there_is_no_other_mesh() -> None:
-    refuse_shared(Cluster(status=404), CATALOGUE, plan())
+    refuse_shared(cluster_with(status=404), CATALOGUE, plan())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import key_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
@@ -22,6 +20,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     read_live_state,
     rollout_holders,
 )
+
+from ...support.cluster import FakeCluster
 
 CATALOGUE = parse_catalogue(
     {
@@ -39,29 +39,20 @@ CATALOGUE = parse_catalogue(
 )
 
 
-class Cluster:
-    """Lists pods, and counts how often it is asked."""
-
-    def __init__(self, pods: list[dict[str, Any]], objects: Sequence[dict[str, Any]] = ()) -> None:
-        self.pods, self.asked = pods, 0
-        self.objects = {key_of(obj): obj for obj in objects}
-
-    def get(self, version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-        return self.objects.get((version, kind, namespace, name))
-
-    def list(self, _version: str, kind: str, namespace: str) -> Any:
-        assert (kind, namespace) == ("Pod", "shop")
-        self.asked += 1
-        return SimpleNamespace(items=self.pods)
-
-    def in_parallel(self, function: Any, items: Any) -> list[Any]:
-        return [function(item) for item in items]
+NUMBERS = itertools.count()
 
 
 def pod(version: str, *, ready: bool = True, **metadata: Any) -> dict[str, Any]:
     labels = {"app": "api", "version": version}
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
-    return {"metadata": {"labels": labels, **metadata}, "status": {"conditions": conditions}}
+    name = f"api-{version}-{next(NUMBERS)}"
+    metadata = {"name": name, "namespace": "shop", "labels": labels, **metadata}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "status": {"conditions": conditions},
+    }
 
 
 def journal(state: str) -> dict[str, Any]:
@@ -75,9 +66,15 @@ def routes(weights: dict[str, int]) -> dict[str, Any]:
     return next(obj for obj in objects if obj["metadata"]["name"] == "api-routes")
 
 
-def state(*objects: dict[str, Any], pods: list[dict[str, Any]] | None = None) -> tuple[LiveState, Cluster]:
-    cluster = Cluster(pods or [], objects)
+def state(
+    *objects: dict[str, Any], pods: list[dict[str, Any]] | None = None
+) -> tuple[LiveState, FakeCluster]:
+    cluster = FakeCluster(*(pods or []), *objects)
     return read_live_state(cluster, CATALOGUE, objects), cluster  # type: ignore[arg-type]
+
+
+def lists(cluster: FakeCluster) -> list[str]:
+    return [call.kind for call in cluster.calls if call.verb == "list"]
 
 
 def test_a_service_that_was_never_routed_asks_who_is_ready() -> None:
@@ -85,13 +82,13 @@ def test_a_service_that_was_never_routed_asks_who_is_ready() -> None:
         pods=[pod("v1", ready=False), pod("v2"), pod("v1", deletionTimestamp="2026-01-01T00:00:00Z")]
     )
     assert live == LiveState(ready={"shop/api": frozenset({"v2"})})
-    assert cluster.asked == 1
+    assert lists(cluster) == ["Pod"]
 
 
 def test_a_routed_service_costs_no_request() -> None:
     live, cluster = state(routes({"v1": 80, "v2": 20}))
     assert live.routes["shop/api"]["metadata"]["name"] == "api-routes"
-    assert cluster.asked == 0
+    assert lists(cluster) == []
 
 
 def test_records_are_read_with_their_fence() -> None:
@@ -99,7 +96,7 @@ def test_records_are_read_with_their_fence() -> None:
     obj = release_object(record, service="api", namespace="shop", mesh_name="shop")
     live, cluster = state(obj)
     assert live.records == {"shop/api": {"stable": "v2", "weights": {"v2": 100}, "fence": 4}}
-    assert cluster.asked == 0
+    assert lists(cluster) == []
 
 
 def test_an_unreadable_record_is_never_taken_for_none() -> None:
@@ -158,7 +155,7 @@ def test_the_last_look_before_a_write(
 ) -> None:
     objects = [leased] if leased else []
     objects += [journal(state_of_run)] if state_of_run else []
-    cluster: Any = Cluster([], objects)
+    cluster: Any = FakeCluster(*objects)
     expected = {"shop/api": holder} if holder else {}
     assert rollout_holders(cluster, CATALOGUE, ["shop/api"], now=NOW) == expected
     assert rollout_holders(cluster, CATALOGUE, [], now=NOW) == {}

@@ -20,6 +20,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.prefl
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import PARTS
 
+from ...support.cluster import FakeCluster
+
 TODAY = datetime.date(2026, 11, 23)
 GATEWAYS = [{"name": "istio-ingressgateway"}]
 CATALOGUE = {
@@ -130,22 +132,9 @@ def test_what_must_be_a_mapping_and_is_not(istio: dict[str, Any], where: str) ->
     assert [(problem.where, problem.rule) for problem in caught.value.problems] == [(where, "type")]
 
 
-class Namespaces:
-    """A cluster that has these namespaces."""
-
-    def __init__(self, **labels: dict[str, str]) -> None:
-        self.labels = labels
-
-    def get(self, _api: str, _kind: str, name: str) -> dict[str, Any] | None:
-        return {"metadata": {"labels": self.labels[name]}} if name in self.labels else None
-
-    def in_parallel(self, function: Any, items: Any) -> list[Any]:
-        return [function(item) for item in items]
-
-
 def test_a_missing_namespace_stops_a_real_run_and_warns_in_check_mode() -> None:
     both = {"istio-injection": "enabled", "istio.io/rev": "x"}
-    cluster = Namespaces(shop=both)
+    cluster = FakeCluster({"kind": "Namespace", "metadata": {"name": "shop", "labels": both}})
     wanted = params(injection_namespaces=["shop", "gone", {"name": "new", "create": True}, "istio-system"])
     installation, _unused = check_inputs(wanted, [], today=TODAY)
     with pytest.raises(InputError, match="namespace gone does not exist"):

@@ -8,7 +8,6 @@ import re
 import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +26,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
     Facts,
     missing,
 )
+
+from ...support.cluster import FakeCluster
 
 FIXTURES = Path(__file__).parents[2] / "istio" / "fixtures"
 HOST = "web.shop.svc.cluster.local"
@@ -110,11 +111,12 @@ def test_a_fact_is_held_or_what_lacks_is_told(
 
 def proxy_pod(name: str, app: str, namespace: str = "shop", *, gateway: bool = False) -> dict[str, Any]:
     pod = copy.deepcopy(json.loads((FIXTURES / "pods.json").read_text())[1 if gateway else 0])
+    pod.update(apiVersion="v1", kind="Pod")
     pod["metadata"].update(name=name, namespace=namespace, labels={"app": app})
     return pod
 
 
-class Cluster:
+class Cluster(FakeCluster):
     """Proxies that answer with clusters; ``holds`` says which, per pod and per question."""
 
     def __init__(
@@ -123,50 +125,29 @@ class Cluster:
         holds: Callable[[str, int], Sequence[str]],
         sidecars: Sequence[dict[str, Any]] = (),
     ) -> None:
-        self.pods, self.holds, self.sidecars = list(pods), holds, list(sidecars)
+        super().__init__(ISTIOD, *pods, *sidecars)
+        self.holds = holds
         self.asked: dict[str, int] = {}
         self.connected: list[str] = []
-        self.lists = 0
+        self.on_exec = self._answer
 
-    def list(
-        self, api_version: str, kind: str, namespace: str | None = None, **selectors: str
-    ) -> SimpleNamespace:
-        self.lists += 1
-        if selectors:
-            return SimpleNamespace(items=[self._istiod()])
-        items = {"Pod": self.pods, "Sidecar": self.sidecars}[kind]
-        wanted = [item for item in items if namespace in (None, item["metadata"]["namespace"])]
-        return SimpleNamespace(items=wanted)
-
-    def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = 30.0
-    ) -> SimpleNamespace:
+    def _answer(self, _namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
         if container == "discovery":
-            return SimpleNamespace(
-                stdout=json.dumps([{"proxy": name} for name in self.connected]), stderr="", returncode=0
-            )
+            return json.dumps([{"proxy": name} for name in self.connected])
         self.asked[pod] = self.asked.get(pod, 0) + 1
         query = urllib.parse.parse_qs(command[-1].partition("?")[2])
         expression = re.compile(query["name_regex"][0])
         names = [name for name in self.holds(pod, self.asked[pod]) if expression.fullmatch(name)]
-        return SimpleNamespace(
-            stdout=json.dumps({"configs": [{"cluster": {"name": name}} for name in names]}),
-            stderr="",
-            returncode=0,
-        )
-
-    def in_parallel(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        return [function(item) for item in items]
-
-    @staticmethod
-    def _istiod() -> dict[str, Any]:
-        return {
-            "metadata": {"name": "istiod-1", "namespace": "istio-system"},
-            "spec": {"containers": [{"name": "discovery", "image": "pilot:1"}]},
-            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-        }
+        return json.dumps({"configs": [{"cluster": {"name": name}} for name in names]})
 
 
+ISTIOD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "istiod-1", "namespace": "istio-system", "labels": {"app": "istiod"}},
+    "spec": {"containers": [{"name": "discovery", "image": "pilot:1"}]},
+    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+}
 SUBSET = Expectation(
     "DestinationRule shop/web", Scope(clients_of=HOST), "subset", {"host": HOST, "port": 80, "subset": "v1"}
 )
@@ -220,12 +201,14 @@ def test_an_absentee_is_told_apart_by_istiods_own_table() -> None:
     assert report.laggards[0].missing[0] == "is not connected to any istiod"
 
 
-def test_who_cannot_be_read_is_neither_proved_nor_late() -> None:
-    class Forbidden(Cluster):
-        def exec(self, namespace: str, pod: str, *args: Any, **more: Any) -> SimpleNamespace:
-            raise ApiError("pods/exec is forbidden", status=403)
+def refuse(*_command: Any) -> str:
+    raise ApiError("pods/exec is forbidden", status=403)
 
-    report = prove(Forbidden([proxy_pod("a", "a")], lambda pod, time: [V1]), timeout=0.05)
+
+def test_who_cannot_be_read_is_neither_proved_nor_late() -> None:
+    cluster = Cluster([proxy_pod("a", "a")], lambda pod, time: [V1])
+    cluster.on_exec = refuse
+    report = prove(cluster, timeout=0.05)
     assert (report.status, report.proved) == ("cannot tell", 0)
     assert report.unreadable[0].missing == ("pods/exec is forbidden",)
     with pytest.raises(ApiError, match="cannot be read"):
@@ -234,6 +217,8 @@ def test_who_cannot_be_read_is_neither_proved_nor_late() -> None:
 
 def test_only_sidecars_that_import_the_host_matter() -> None:
     blind = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
         "metadata": {"name": "blind", "namespace": "shop"},
         "spec": {"workloadSelector": {"labels": {"app": "b"}}, "egress": [{"hosts": ["istio-system/*"]}]},
     }
@@ -267,7 +252,7 @@ def test_a_pod_that_goes_away_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
     def holds(pod: str, time: int) -> list[str]:
         if pod == "b" and time == 2:
-            cluster.pods = pods[:1]
+            cluster.objects.pop(("Pod", "shop", "b"))
         return [V1] if pod == "a" else []
 
     cluster = Cluster(pods, holds)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Callable, Sequence
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
@@ -23,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import sync
 
+from ...support.cluster import FakeCluster
 from .builders import item, pod
 
 RAW: dict[str, Any] = {
@@ -43,95 +43,43 @@ RAW: dict[str, Any] = {
 }
 
 
-class Mesh:
+class Mesh(FakeCluster):
     """The client of a cluster with the mesh of ``RAW``.
 
-    :ivar objects: what the API server holds, by kind. :ivar exec_error: raised by every exec into a proxy.
+    :ivar exec_error: raised by every exec into a proxy.
     :ivar answers: by (account or ``outside``, service, path) a dishonest answer (status, headers, body).
     """
 
     def __init__(self) -> None:
+        super().__init__({"kind": "Namespace", "metadata": {"name": "shop"}})
         self.catalogue = parse_catalogue(RAW)
-        self.objects: dict[str, list[dict[str, Any]]] = {}
         for obj in render(self.catalogue):
-            self.objects.setdefault(obj["kind"], []).append(obj)
+            self.put(obj)
         for service in self.catalogue.services:
             labels = {**service.labels, "version": "v1"}
-            running = pod(f"{service.name}-1", labels, spec={"serviceAccountName": service.service_account})
-            self.objects.setdefault("Pod", []).append(running)
+            self.put(pod(f"{service.name}-1", labels, spec={"serviceAccountName": service.service_account}))
             ports = [{"name": "http", "port": 80, "targetPort": 3000}]
-            self.objects.setdefault("Service", []).append(
-                item("Service", service.name, {"selector": dict(service.labels), "ports": ports})
-            )
-        self.objects["Pod"].append(self._istiod())
-        self.forbidden: set[str] = set()
-        self.missing: set[str] = set()
+            self.put(item("Service", service.name, {"selector": dict(service.labels), "ports": ports}))
+        self.put(self._istiod())
         self.exec_error: ApiError | None = None
         self.looks_without_istiod = 0
         self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}
-        self.writes: list[str] = []
-        self.warnings: list[str] = []
-
-    def __enter__(self) -> Mesh:
-        return self
-
-    def __exit__(self, *_rest: object) -> None:
-        """Nothing to close."""
+        self.on_exec = self._run
 
     def named(self, kind: str, name: str) -> dict[str, Any]:
-        return next(one for one in self.objects[kind] if one["metadata"]["name"] == name)
+        return next(one for one in self.of_kind(kind) if one["metadata"]["name"] == name)
 
-    def add(self, obj: dict[str, Any]) -> None:
-        self.objects.setdefault(obj["kind"], []).append(obj)
-
-    # The client.
-    def list(
-        self, api_version: str, kind: str, namespace: str | None = None, *, label_selector: str = ""
-    ) -> SimpleNamespace:
-        if kind in self.forbidden:
-            raise ApiError(f"{kind} is forbidden", status=403)
-        if kind in self.missing:
-            return SimpleNamespace(items=[], missing=True)
-        key, _sep, value = label_selector.partition("=")
-        found = [
-            one
-            for one in self.objects.get(kind, [])
-            if namespace in (None, one["metadata"]["namespace"])
-            and (not key or (one["metadata"].get("labels") or {}).get(key) == value)
-        ]
-        return SimpleNamespace(items=found, missing=False)
-
-    def get(
-        self, api_version: str, kind: str, name: str, namespace: str | None = None
-    ) -> dict[str, Any] | None:
-        return next((one for one in self.objects.get(kind, []) if one["metadata"]["name"] == name), None)
-
-    def create(self, obj: dict[str, Any]) -> dict[str, Any]:
-        self.writes.append(f"create {obj['kind']}")
+    def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Pods are ready at once."""
         ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-        stored = {**obj, "status": ready}
-        stored["metadata"] = {**obj["metadata"], "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
-        self.add(stored)
-        return stored
+        return super().create({**obj, "status": ready}, dry_run=dry_run)
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
-        self.writes.append(f"delete {kind}")
-        self.objects[kind] = [one for one in self.objects[kind] if one["metadata"]["name"] != name]
-        return True
-
-    def in_parallel(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        return [function(one) for one in items]
-
-    def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = 30.0
-    ) -> SimpleNamespace:
+    def _run(self, _namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
         if container == "probe":
-            return SimpleNamespace(stdout=self._probe(pod, command), stderr="", returncode=0)
+            return self._probe(pod, command)
         if self.exec_error:
             raise self.exec_error
-        return SimpleNamespace(
-            stdout=json.dumps(self._ask(pod, container, command[-1])), stderr="", returncode=0
-        )
+        return json.dumps(self._ask(pod, container, command[-1]))
 
     def _ask(self, pod: str, container: str, path: str) -> Any:
         if container == "discovery":
@@ -147,12 +95,12 @@ class Mesh:
         }
 
     def _running(self) -> list[dict[str, Any]]:
-        return [one for one in self.objects["Pod"] if one["metadata"]["namespace"] == "shop"]
+        return [one for one in self.of_kind("Pod") if one["metadata"]["namespace"] == "shop"]
 
     def _listeners(self, pod: str) -> list[dict[str, Any]]:
         labels = self.named("Pod", pod)["metadata"]["labels"]
         mode, _decided = verify_mtls.effective_mode(
-            self.objects.get("PeerAuthentication", []),
+            self.of_kind("PeerAuthentication"),
             root_namespace="istio-system",
             namespace="shop",
             labels=labels,
@@ -160,7 +108,7 @@ class Mesh:
         )
         names = {
             f"ns[shop]-policy[{policy['metadata']['name']}]-rule[0]": {}
-            for policy in self.objects.get("AuthorizationPolicy", [])
+            for policy in self.of_kind("AuthorizationPolicy")
             if sync.selects(policy, "shop", labels, "istio-system")
         }
         filters = [{"name": "envoy.filters.http.rbac", "typed_config": {"rules": {"policies": names}}}]

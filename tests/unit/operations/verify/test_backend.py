@@ -66,11 +66,12 @@ def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
 
 
 def test_probes_are_gone_afterwards(mesh: Mesh) -> None:
-    before = {kind: len(objects) for kind, objects in mesh.objects.items()}
+    before = set(mesh.objects)
     run(mesh, verify)
-    assert {kind: len(objects) for kind, objects in mesh.objects.items()} == before
-    created = [write for write in mesh.writes if write.startswith("create")]
-    assert sorted(set(mesh.writes)) == ["create Pod", "create Sidecar", "delete Pod", "delete Sidecar"]
+    assert set(mesh.objects) == before
+    created = [subject for verb, subject in mesh.writes if verb == "create"]
+    done = {(verb, subject.partition(" ")[0]) for verb, subject in mesh.writes}
+    assert done == {(verb, kind) for verb in ("create", "delete") for kind in ("Pod", "Sidecar")}
     assert len(created) <= 5
 
 
@@ -124,7 +125,7 @@ BROKEN = item(
 def test_each_break_fails_with_its_reason_in_the_first_words(
     mesh: Mesh, broken: dict, check: str, words: str
 ) -> None:
-    mesh.add(broken)
+    mesh.put(broken)
     result = run(mesh, verify)
     assert result["status"] == "fail"
     assert statuses(result)[check] == "fail"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import SimpleNamespace
+import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,60 +14,45 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     probes as verify_probes,
 )
 
+from ...support.cluster import FakeCluster
+
+SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 WEB, API = Identity("shop", "web"), Identity("shop", "api")
 OUTSIDE = Identity("shop", "outside", meshed=False)
 
 
-class Cluster:
-    """Pods become what ``phases`` says for their account; others are ready at once."""
+class Cluster(FakeCluster):
+    """Pods become what ``status`` says for their account; others are ready at once."""
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        super().__init__(SHOP)
         self.status: dict[str, dict[str, Any]] = {}
         self.refuse: dict[str, str] = {}
-        self.deletion_error = ""
         self.output = ""
         self.commands: list[list[str]] = []
+        self.clock = CREATED
+        self.on_exec = self._answer
 
-    def create(self, obj: dict[str, Any]) -> dict[str, Any]:
+    def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         account = obj["spec"].get("serviceAccountName", "")
         reason = self.refuse.get(account) or self.refuse.get(obj["kind"], "")
         if reason:
             raise ApiError(reason, status=403)
         ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-        stored = {**obj, "status": self.status.get(account, ready)}
-        stored["metadata"] = {**obj["metadata"], "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
-        self.objects[obj["kind"], obj["metadata"]["name"]] = stored
-        return stored
+        return super().create({**obj, "status": self.status.get(account, ready)}, dry_run=dry_run)
 
-    def list(
-        self, api_version: str, kind: str, namespace: str | None = None, *, label_selector: str = ""
-    ) -> SimpleNamespace:
-        key, _sep, value = label_selector.partition("=")
-        items = [
-            item
-            for (found, _name), item in self.objects.items()
-            if found == kind and item["metadata"]["labels"].get(key) == value
-        ]
-        return SimpleNamespace(items=items)
-
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
-        if self.deletion_error:
-            raise ApiError(self.deletion_error)
-        return self.objects.pop((kind, name), None) is not None
-
-    def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = 30.0
-    ) -> SimpleNamespace:
+    def _answer(self, _namespace: str, _pod: str, _container: str, command: Sequence[str]) -> str:
         self.commands.append(list(command))
-        return SimpleNamespace(stdout=self.output.replace("MARK", command[4]), stderr="", returncode=0)
+        return self.output.replace("MARK", command[4])
 
-    def in_parallel(self, function: Any, items: Sequence[Any]) -> list[Any]:
-        return [function(item) for item in items]
+    @property
+    def made(self) -> list[dict[str, Any]]:
+        return [obj for key, obj in sorted(self.objects.items()) if key[0] != "Namespace"]
 
     @property
     def kinds(self) -> list[str]:
-        return sorted(kind for kind, _name in self.objects)
+        return [obj["kind"] for obj in self.made]
 
 
 @pytest.fixture
@@ -90,7 +75,7 @@ def test_one_pod_per_identity_and_one_sidecar_per_namespace(cluster: Cluster) ->
         running.start([WEB, API, OUTSIDE])
         running.wait()
         assert cluster.kinds == ["Pod", "Pod", "Pod", "Sidecar"]
-        sidecar = next(item for (kind, _name), item in cluster.objects.items() if kind == "Sidecar")
+        (sidecar,) = cluster.of_kind("Sidecar")
         assert len(sidecar["metadata"]["ownerReferences"]) == 2
         assert running.trouble == {}
     assert cluster.kinds == []
@@ -179,24 +164,26 @@ def test_a_stopped_run_removes_its_probes(cluster: Cluster) -> None:
 def test_leftovers_of_dead_runs_are_swept_and_others_stay(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify_probes.time, "time", lambda: 1767225600.0 + 10)  # 10 s after they were created
+    monkeypatch.setattr(
+        verify_probes.time, "time", lambda: CREATED.timestamp() + 10
+    )  # 10 s after they were created
     with probes(cluster) as dead, probes(cluster) as alive, probes(cluster) as running:
         dead.start([WEB])
         alive.start([API])
-        for item in cluster.objects.values():
+        for item in cluster.made:
             mine = item["metadata"]["labels"][probe.RUN_LABEL] == dead._run
             item["metadata"]["annotations"][probe.RUNNER_ANNOTATION] = "dead" if mine else "alive"
         monkeypatch.setattr(verify_probes, "runner_alive", {"dead": False, "alive": True}.get)
         assert running.sweep(["shop"]) == 2
-        assert len(cluster.objects) == 2
+        assert len(cluster.made) == 2
 
 
 def test_what_cannot_be_removed_is_a_warning_and_not_an_error(cluster: Cluster) -> None:
     warnings: list[str] = []
-    cluster.deletion_error = "forbidden"
+    cluster.fail("delete", how=403, times=9)
     with probes(cluster, warnings) as running:
         running.start([OUTSIDE])
-    assert any("could not be deleted: forbidden" in warning for warning in warnings)
+    assert any("could not be deleted: delete Pod: forbidden" in warning for warning in warnings)
 
 
 def test_an_image_without_curl_is_one_clear_error(cluster: Cluster) -> None:
