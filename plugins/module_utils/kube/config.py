@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..documents.read import read_document
 from ..errors import ApiError, InputError, MeshError, Problem
 
 if TYPE_CHECKING:
@@ -104,15 +105,9 @@ def _read_kubeconfig(options: ConnectionOptions) -> tuple[str, Any]:
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
-    import yaml
-
     where = f"kubeconfig {path}"
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
-        raise InputError([Problem(where, f"is not YAML{line}", "kubeconfig")]) from error
+        content = read_document(path.read_text(encoding="utf-8"), where)
     except (UnicodeDecodeError, OSError) as error:
         cause = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError([Problem(where, f"cannot be read: {cause}", "kubeconfig")]) from error

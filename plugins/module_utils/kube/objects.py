@@ -23,6 +23,22 @@ def key_of(obj: Mapping[str, Any]) -> Key:
     )
 
 
+def unfolded(document: Any) -> list[Any]:
+    """What a document of a manifest describes: the items of a list or of a ``kind: List``, else itself.
+
+    :returns: the parts, unchecked: they may be anything.
+    """
+    if isinstance(document, list):
+        return document
+    if (
+        isinstance(document, Mapping)
+        and str(document.get("kind", "")).endswith("List")
+        and isinstance(document.get("items"), list)
+    ):
+        return list(document["items"])
+    return [document]
+
+
 def is_untouched(obj: Mapping[str, Any]) -> bool:
     """Whether every recorded write of an object happened in the second of its creation."""
     metadata = obj.get("metadata") or {}

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from ..documents.json_text import json_text
 from ..errors import ApiError
 from ..labels import COLLECTION
 from . import config
@@ -149,7 +150,7 @@ class Transport:
     ) -> Response:
         """One request with retries. See ``KubeClient.request``."""
         url = self.host + path + (f"?{urlencode(query, doseq=True)}" if query else "")
-        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        payload = None if body is None else json_text(body, separators=(",", ":")).encode()
         headers = {"Accept": accept, "User-Agent": COLLECTION, "Accept-Encoding": "gzip"}
         if payload is not None:
             headers["Content-Type"] = content_type

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...kube.wait import rollout_status
 from ..workloads import Workload, controller_of, parse_budget, parse_pod, parse_workload
 from .plan import ROLLING_KINDS, Inventory
-from .webhooks import Injector, InjectorSettings, parse_injectors, parse_settings
+from .webhooks import Injector, InjectorSettings, parse_injectors, parse_settings, stored_yaml
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -52,21 +52,14 @@ def read_settings(
     for index, revision in enumerate(names):
         injector_map, mesh_map = found[2 * index], found[2 * index + 1]
         if injector_map is not None:
-            settings[revision] = parse_settings(injector_map, _mesh_config(mesh_map))
+            settings[revision] = parse_settings(
+                injector_map, stored_yaml(mesh_map, "mesh") if mesh_map else {}
+            )
     return settings
 
 
 def _suffix(revision: str) -> str:
     return "" if revision == "default" else f"-{revision}"
-
-
-def _mesh_config(config_map: Mapping[str, Any] | None) -> dict[str, Any]:
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = ((config_map or {}).get("data") or {}).get("mesh") or "{}"
-    parsed = yaml.load(text, Loader=loader)  # noqa: S506  # a safe loader, by name
-    return parsed if isinstance(parsed, dict) else {}
 
 
 def read_inventory(client: KubeClient, namespace: str, labels: Mapping[str, str], *, keep: bool) -> Inventory:

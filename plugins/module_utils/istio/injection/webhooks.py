@@ -15,7 +15,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...errors import MeshError
+from ...documents.read import read_document
+from ...errors import InputError, MalformedError, MeshError
+from ...fields import text_at
+from ...object_id import object_id
 
 INJECT_KEY = "sidecar.istio.io/inject"
 REVISION_KEY = "istio.io/rev"
@@ -176,11 +179,8 @@ def parse_settings(
     :param config_map: the ConfigMap with ``data.config`` (YAML) and ``data.values`` (JSON).
     :param mesh_config: the parsed ``data.mesh`` of ConfigMap ``istio[-REVISION]``: the default image type.
     """
-    import yaml
-
     data = config_map.get("data") or {}
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    config = yaml.load(data.get("config") or "{}", Loader=loader) or {}  # noqa: S506  # a safe loader, by name
+    config = stored_yaml(config_map, "config")
     values = json.loads(data.get("values") or "{}")
     proxy_globals = values.get("global") or {}
     default_image = ((mesh_config or {}).get("defaultConfig") or {}).get("image") or {}
@@ -193,6 +193,21 @@ def parse_settings(
         image=str((proxy_globals.get("proxy") or {}).get("image") or "proxyv2"),
         variant=str(default_image.get("imageType") or proxy_globals.get("variant") or ""),
     )
+
+
+def stored_yaml(config_map: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The YAML under ``data.KEY`` of a ConfigMap. :returns: ``{}`` when there is none.
+
+    :raises MalformedError: it is not YAML, or no mapping.
+    """
+    about = f"{object_id(config_map)} data.{key}"
+    try:
+        content = read_document(text_at(config_map, "data", key), about)
+    except InputError as error:
+        raise MalformedError(error.message) from error
+    if content is not None and not isinstance(content, Mapping):
+        raise MalformedError(f"{about}: is no mapping")
+    return content or {}
 
 
 def refusal(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...documents.json_text import json_text
 from ...errors import InputError, MeshError, Problem
 
 _POLL = 0.2
@@ -153,7 +154,7 @@ def kubeconfig_file(content: Mapping[str, Any]) -> Iterator[str]:
     try:
         path = directory / "kubeconfig"
         path.touch(mode=0o600)
-        path.write_text(json.dumps(content), encoding="utf-8")
+        path.write_text(json_text(content), encoding="utf-8")
         yield str(path)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...documents.json_text import json_text
+from ...documents.read import read_document
 from ...errors import InputError, MeshError, Problem
 from ...istio.installation.commands import (
     Runner,
@@ -24,7 +25,7 @@ from ...istio.installation.commands import (
 )
 from ...istio.installation.helm_releases import ChartReference, Release, chart_reference
 from ...istio.installation.istioctl_operator import operator_document, with_owner_labels
-from ...istio.installation.manifests import load_yaml_documents, parse_manifests
+from ...istio.installation.manifests import parse_manifests
 from ...istio.installation.settings import Installation
 
 # Helm 3 is the tested default; 3.17 is the oldest that can take over objects, 4 applies on the server's side.
@@ -58,7 +59,7 @@ def render_istioctl(installation: Installation, runner: Runner, tool: Tool) -> l
     """Every object that ``istioctl install`` would apply, with the labels that it adds."""
     text = runner.run(
         [tool.path, "manifest", "generate", "-f", "-"],
-        stdin=json.dumps(operator_document(installation)),
+        stdin=json_text(operator_document(installation)),
         about="render the control plane with istioctl",
     )
     rendered = parse_manifests(without_log_lines(text), about="the output of istioctl manifest generate")
@@ -109,7 +110,7 @@ def chart_version(reference: ChartReference) -> str:
     """The version that a chart on disk calls itself, which may differ from Istio's in a source checkout."""
     path = Path(reference.reference)
     text = (path / "Chart.yaml").read_text(encoding="utf-8") if path.is_dir() else _packaged_chart_file(path)
-    chart = load_yaml_documents(text, about=f"{path}/Chart.yaml")[0]
+    chart = read_document(text, f"{path}/Chart.yaml")
     return str(chart.get("version", "")) if isinstance(chart, Mapping) else ""
 
 
@@ -154,7 +155,7 @@ def render_helm(
                 "--values",
                 "-",
             ],
-            stdin=json.dumps(release.values),
+            stdin=json_text(release.values),
             about=f"render chart {release.chart} for release {release.name}",
         )
         objects = parse_manifests(text, about=f"the rendered chart {release.chart}")

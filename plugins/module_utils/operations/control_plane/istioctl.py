@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ...context import Context
+from ...documents.json_text import json_text
 from ...errors import MeshError
 from ...istio.installation.commands import Runner, Tool, without_log_lines
 from ...istio.installation.istioctl_operator import (
@@ -69,7 +69,7 @@ def install(
     take_out_additions(client, differences, field_manager=FIELD_MANAGER)
     runner.run(
         [tool.path, "install", "--skip-confirmation", "--readiness-timeout", f"{timeout}s", "-f", "-"],
-        stdin=json.dumps(operator_document(installation)),
+        stdin=json_text(operator_document(installation)),
         # istioctl waits for up to three components one after the other.
         timeout=timeout * 3 + 60,
         about="install the control plane with istioctl",

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...documents.read import read_document
 from ...errors import InputError, Problem
 from ...istio.installation.commands import kubeconfig_file
-from ...istio.installation.manifests import load_yaml_documents
 from ...kube.options import ConnectionOptions
 
 _NAME = "servicemesh-istio"
@@ -136,9 +136,9 @@ def _contents(options: ConnectionOptions) -> Iterator[tuple[str, Mapping[str, An
     for part in str(options.kubeconfig or options.default_kubeconfig).split(":"):
         path = Path(part).expanduser()
         if part and path.is_file():
-            documents = load_yaml_documents(path.read_text(encoding="utf-8"), about=f"kubeconfig {path}")
-            if documents and isinstance(documents[0], Mapping):
-                yield f"kubeconfig {path}", documents[0], path.parent
+            content = read_document(path.read_text(encoding="utf-8"), f"kubeconfig {path}")
+            if isinstance(content, Mapping):
+                yield f"kubeconfig {path}", content, path.parent
 
 
 def _entry(content: Mapping[str, Any], section: str, key: str, name: Any) -> dict[str, Any] | None:

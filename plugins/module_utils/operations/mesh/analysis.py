@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...documents.json_text import json_text
 from ...errors import ApiError, MeshError, RefusedError
 from ...fields import namespace_of, text_at
 from ...istio.installation.commands import Runner
@@ -124,7 +125,7 @@ class Analysis:
             raise MeshError("there is no istioctl (mesh_istioctl_path)")
         changed = {item.id for item in plan.items if item.changes}
         objects = self._merged(plan)
-        text = "\n---\n".join(json.dumps(obj) for obj in objects)
+        text = "\n---\n".join(map(json_text, objects))
         argv = [self._istioctl, "analyze", "--use-kube=false", "--all-namespaces", "-o", "json"]
         argv += [part for name in ANALYZERS for part in ("--analyzer", name)] + ["-"]
         runner = Runner(self._context.environment, self._context.stop)

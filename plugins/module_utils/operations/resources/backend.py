@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
@@ -17,8 +17,8 @@ from ..apply.input import checked, with_scope
 from ..apply.live import read_live
 from ..apply.owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
 from ..apply.wait import check_conditions
+from .definitions import from_sources, in_one_catalogue, inline, stripped
 from .files import Source, read_sources
-from .parse import Document, parse_documents
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -61,8 +61,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     # Filled in by the action plugin for a module on another host, see run_module.
     "_handover": {"type": "str", "no_log": True},
 }
-# Written by the server; in a manifest they are left-overs of `kubectl get -o yaml`.
-_SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink")
 FILE_OPTIONS = ("src", "catalogue_src")
 
 
@@ -70,11 +68,11 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """See the module's documentation. :raises MeshError: one of the subclasses; nothing else."""
     _check_options(params)
     sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
-    definitions = [*_inline(params.get("definition"), "definition"), *_parsed(sources["src"])]
+    definitions = [*inline(params.get("definition"), "definition"), *from_sources(sources["src"])]
     objects = checked(
-        [_stripped(obj) for obj, _unused in definitions], [where for _unused, where in definitions]
+        [stripped(obj) for obj, _unused in definitions], [where for _unused, where in definitions]
     )
-    catalogue = _catalogue(params, sources["catalogue_src"])
+    catalogue = in_one_catalogue(sources["catalogue_src"], params.get("catalogue"))
     with context.client(
         ConnectionOptions.from_params(params, context.environment), threads=params["threads"]
     ) as client:
@@ -108,68 +106,6 @@ def _sources(params: Mapping[str, Any], context: Context, option: str) -> list[S
     if option in context.files:
         return list(context.files[option])
     return read_sources(params.get(option) or [], option)
-
-
-def _parsed(sources: Sequence[Source]) -> list[Document]:
-    return [document for source in sources for document in parse_documents(source["text"], source["path"])]
-
-
-def _inline(definition: Any, option: str) -> list[Document]:
-    """A definition as a mapping, a list of them, or text with YAML documents."""
-    if definition is None:
-        return []
-    if isinstance(definition, str):
-        return parse_documents(definition, option)
-    if isinstance(definition, Mapping):
-        kind, items = str(definition.get("kind", "")), definition.get("items")
-        unfolded = items if kind.endswith("List") and isinstance(items, list) else [definition]
-        return [
-            (obj, option if unfolded == [definition] else f"{option}.items[{i}]")
-            for i, obj in enumerate(unfolded)
-        ]
-    if isinstance(definition, list):
-        return [
-            document
-            for index, item in enumerate(definition)
-            for document in _inline(item, f"{option}[{index}]")
-        ]
-    raise InputError(
-        [Problem(option, f"is {type(definition).__name__}, not an object, a list or text", "object")]
-    )
-
-
-def _stripped(obj: Any) -> Any:
-    if not isinstance(obj, Mapping):
-        return obj
-    metadata = obj.get("metadata")
-    kept = {key: value for key, value in obj.items() if key != "status"}
-    if isinstance(metadata, Mapping):
-        kept["metadata"] = {
-            key: value for key, value in metadata.items() if key not in _SERVER_METADATA and value is not None
-        }
-    return kept
-
-
-def _catalogue(params: Mapping[str, Any], sources: Sequence[Source]) -> dict[str, Any] | None:
-    """The catalogue: files first, in their order, then the inline one; each key in one place only."""
-    inline = params.get("catalogue")
-    parts = _parsed(sources) + ([(inline, "catalogue")] if inline else [])
-    if not parts:
-        return None
-    catalogue: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    problems = []
-    for part, where in parts:
-        if not isinstance(part, Mapping):
-            problems.append(Problem(where, "is not a mapping with mesh_* keys", "catalogue"))
-            continue
-        for key, value in part.items():
-            if key in origin:
-                problems.append(Problem(where, f"{key} is also in {origin[key]}", "catalogue"))
-            origin[key], catalogue[key] = where, value
-    if problems:
-        raise InputError(problems)
-    return catalogue
 
 
 def _apply(

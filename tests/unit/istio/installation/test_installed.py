@@ -146,8 +146,11 @@ def test_manifests_lose_null_fields_and_keep_times_as_text() -> None:
 
 
 def test_lists_are_unpacked() -> None:
-    text = "apiVersion: v1\nkind: List\nitems: [{kind: Pod, metadata: {name: p, namespace: n}}]"
-    assert [object_id(obj) for obj in parse_manifests(text, about="x")] == ["Pod n/p"]
+    for kind in ("List", "PodList"):
+        text = f"apiVersion: v1\nkind: {kind}\nitems: [{{apiVersion: v1, kind: Pod, metadata: {{name: p}}}}]"
+        assert [object_id(obj) for obj in parse_manifests(text, about="x")] == ["Pod p"]
+    with pytest.raises(MeshError, match="x:2: a document is not a Kubernetes object"):
+        parse_manifests("---\nkind: List\nitems: [{kind: Pod, metadata: {name: p}}]", about="x")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
     backend as resources,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources.definitions import (
+    stripped,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources.files import read_sources
 
 
@@ -140,7 +143,7 @@ class TestRefusedBeforeAnyRequest:
 
     def test_left_overs_of_kubectl_get_are_dropped(self):
         left_over = {**obj(uid="1", resourceVersion="2", creationTimestamp=None), "status": {}}
-        assert resources._stripped(left_over) == obj()
+        assert stripped(left_over) == obj()
 
 
 LABELS = {"app.kubernetes.io/managed-by": "servicemesh.istio", "app.kubernetes.io/part-of": "shop"}
