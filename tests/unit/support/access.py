@@ -98,7 +98,7 @@ class Restricted:
 
     def __init__(self, client: Any, allowed: Iterable[Access]) -> None:
         self._client = client
-        self._allowed = set(allowed)
+        self.allowed = set(allowed)
         self.used: set[Access] = set()
         self.refused: set[Access] = set()
 
@@ -111,7 +111,7 @@ class Restricted:
         def call(*args: Any, **options: Any) -> Any:
             for access in accesses(*args, **options):
                 self.used.add(access)
-                if not allows(self._allowed, access):
+                if not allows(self.allowed, access):
                     self.refused.add(access)
                     raise ApiError(f"{access} is forbidden", status=403, reason="Forbidden")
             return method(*args, **options)
@@ -181,3 +181,10 @@ class Restricted:
 
     def _rights_of_exec(self, namespace: str, *_rest: Any, **_more: Any) -> list[Access]:
         return [Access("", "pods/exec", verb, namespace) for verb in ("get", "create")]
+
+    def _rights_of_request(self, method: str, path: str, **_more: Any) -> list[Access]:
+        """Everybody may ask for the version and about himself (ClusterRole system:basic-user)."""
+        if not path.endswith("/localsubjectaccessreviews"):
+            return []
+        namespace = path.removeprefix(f"{REVIEWS}namespaces/").partition("/")[0]
+        return [Access("authorization.k8s.io", "localsubjectaccessreviews", "create", namespace)]

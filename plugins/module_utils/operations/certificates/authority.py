@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, RefusedError
+from ...kube.access import AccessNeed, missing_rights_of
 from ...model.certificates.credentials import ISSUE, Credential, Lifetimes
 from ...model.certificates.secret import (
     CERTIFICATE_KEY,
@@ -144,31 +145,20 @@ def write_authority(client: KubeClient, state: AuthorityState, *, mesh: str, dry
 def readers_of(
     client: KubeClient, namespace: str, credentials: Sequence[Credential]
 ) -> tuple[list[str], bool]:
-    """The gateways' ServiceAccounts that may read Secrets in ``namespace``, and whether we could ask."""
+    """Which gateways may read the Secrets of ``namespace``.
+
+    :returns: their ServiceAccounts as ``namespace/name``, and whether we were allowed to ask.
+    """
     accounts = sorted({(c.namespace, account) for c in credentials for account in c.service_accounts})
-    exposed = []
-    for home, account in accounts:
-        for verb in ("get", "list"):
-            try:
-                if _may_read(client, namespace, home, account, verb):
-                    exposed.append(f"{home}/{account}")
-                    break
-            except ApiError as error:
-                if error.status != 403:
-                    raise
-                return [], False
+    reading = [AccessNeed(verb, "", "secrets", namespace) for verb in ("get", "list")]
+    try:
+        exposed = [
+            f"{home}/{account}"
+            for home, account in accounts
+            if len(missing_rights_of(client, reading, (home, account))) < len(reading)
+        ]
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return [], False
     return exposed, True
-
-
-def _may_read(client: KubeClient, namespace: str, home: str, account: str, verb: str) -> bool:
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "metadata": {},
-        "spec": {
-            "user": f"system:serviceaccount:{home}:{account}",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{home}", "system:authenticated"],
-            "resourceAttributes": {"namespace": namespace, "verb": verb, "resource": "secrets"},
-        },
-    }
-    return bool((client.create(review).get("status") or {}).get("allowed"))

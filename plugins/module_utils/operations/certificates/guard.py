@@ -51,7 +51,7 @@ def _refuse_an_open_authority(job: Job) -> None:
     if not asked:
         job.context.warn(
             f"cannot tell whether a gateway may read Secrets in namespace {namespace}: "
-            "no right to create subjectaccessreviews"
+            "no right to create localsubjectaccessreviews there"
         )
 
 

@@ -28,7 +28,7 @@ from ...model.versions import check_istio_version, check_kubernetes_version, sup
 from ..control_plane.installer import chart_references, find_installer
 from ..control_plane.options import INSTALLATION_SPEC, installation_options
 from ..rights.needs import Places, access_needs, describe_missing, losses, shorten
-from ..rights.table import ADDONS, CA, CONTROL_PLANE, GATEWAYS, PARTS, SERVICES
+from ..rights.table import ADDONS, CA, CONTROL_PLANE, GATEWAYS, PARTS, RATE_LIMITS, SERVICES, SIDECAR_SIZES
 from .names import misspelt
 
 _T = TypeVar("_T")
@@ -95,7 +95,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     with context.client(connection, deadline=float(params["timeout"])) as client:
         _check_cluster_version(params, installation, kubernetes, warnings)
         places = _places(params, installation, catalogue)
-        needs = access_needs(parts, places, {installation.method})
+        needs = access_needs(parts, places, _rights_options(installation, catalogue))
         warnings += _check_rights(client, needs)
         if "injection" in parts:
             warnings += check_namespaces(client, params, installation, check_mode=context.check_mode)
@@ -218,18 +218,26 @@ def _check_cluster_version(
     warnings += verdict.warnings
 
 
+def _rights_options(installation: Installation, catalogue: Catalogue | None) -> set[str]:
+    """What of this input needs rights of its own."""
+    sized = catalogue is not None and any(service.proxy for service in catalogue.services)
+    return {installation.method, *([SIDECAR_SIZES] if sized else [])}
+
+
 def _places(params: Mapping[str, Any], installation: Installation, catalogue: Catalogue | None) -> Places:
     services: dict[str, None] = {}
     for request in parse_requests(params.get("injection_namespaces") or ()):
         services[request.name] = None
     if catalogue is not None:
         services.update(dict.fromkeys(catalogue.namespaces))
+    limits = catalogue.rate_limit_service if catalogue is not None else None
     return {
         CONTROL_PLANE: (installation.namespace,),
         GATEWAYS: tuple(dict.fromkeys(gateway.namespace for gateway in installation.gateways)),
         SERVICES: tuple(services),
         ADDONS: (params["addons_namespace"] or installation.namespace,),
         CA: (params["certificates_namespace"],),
+        RATE_LIMITS: (limits.namespace,) if limits else (),
     }
 
 
@@ -242,10 +250,11 @@ def _check_rights(client: KubeClient, needs: Mapping[AccessNeed, str]) -> list[s
     absent = missing_rights(client, list(needs))
     missing = [need for need in absent if not needs[need]]
     if missing:
-        share = "none" if len(missing) == len(needs) else f"only {len(needs) - len(missing)}"
+        necessary = [need for need in needs if not needs[need]]
+        share = "none" if missing == necessary else f"only {len(necessary) - len(missing)}"
         phrases = describe_missing(missing)
         raise ApiError(
-            f"{share} of {len(needs)} needed rights are granted (docs/rbac grants them); missing "
+            f"{share} of {len(necessary)} needed rights are granted (docs/rbac grants them); missing "
             f"{shorten(phrases)}",
             status=403,
             reason="Forbidden",

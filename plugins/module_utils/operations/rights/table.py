@@ -23,6 +23,7 @@ CONTROL_PLANE = "control plane"
 GATEWAYS = "gateways"
 SERVICES = "services"
 ADDONS = "addons"
+RATE_LIMITS = "the shared rate limit service"
 CA = "certificate authority"
 SERVICE = "the service of a rollout"
 ROUTES = "its VirtualService"
@@ -32,6 +33,7 @@ METRICS = "Prometheus"
 
 # Which option makes a right necessary.
 ISTIOCTL, HELM = "istioctl", "helm"
+SIDECAR_SIZES = "proxy of a service"
 SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "prometheus service"
 
 
@@ -72,6 +74,21 @@ _PRUNED = (
     ("networking.istio.io", "envoyfilters"),
 )
 
+# What a catalogue is rendered to (model/objects/base.py, API_VERSIONS), but for ConfigMaps.
+_MESH = (CONTROL_PLANE, GATEWAYS, SERVICES)
+_KEPT = ("get", "create", "patch", "delete")
+_CATALOGUE = (
+    ("networking.istio.io", "destinationrules"),
+    ("networking.istio.io", "envoyfilters"),
+    ("networking.istio.io", "gateways"),
+    ("networking.istio.io", "serviceentries"),
+    ("networking.istio.io", "sidecars"),
+    ("networking.istio.io", "virtualservices"),
+    ("security.istio.io", "authorizationpolicies"),
+    ("security.istio.io", "peerauthentications"),
+    ("telemetry.istio.io", "telemetries"),
+)
+
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "istio": (
         Right("", "namespaces", ("get", "list", "create", "patch")),
@@ -103,8 +120,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("apps", "replicasets", ("watch",), _INSTALLED, (HELM,)),
     ),
     "injection": (
-        Right("", "namespaces", ("get", "list", "create", "patch")),
-        Right(_WEBHOOKS, "mutatingwebhookconfigurations", READ),
+        Right("", "namespaces", ("get", "create", "patch")),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list",)),
         Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
         Right("discovery.k8s.io", "endpointslices", ("list",), (CONTROL_PLANE,)),
         Right("", "pods", READ, _WORKLOADS),
@@ -134,50 +151,54 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "namespaces", ("get", "create", "patch")),
         Right("networking.istio.io", "gateways", ("list",)),
         # To see that nobody else's gateway may read the CA.
-        Right("authorization.k8s.io", "subjectaccessreviews", ("create",)),
+        Right(
+            "authorization.k8s.io",
+            "localsubjectaccessreviews",
+            ("create",),
+            (CA,),
+            optional="nobody knows which gateways can read the key of the CA",
+        ),
         Right("", "secrets", ("get", "create", "patch"), (GATEWAYS,)),
         Right("", "secrets", ("get", "create"), (CA,)),
         Right("", "pods", ("list",), (GATEWAYS,)),
         Right("", "services", ("list",), (GATEWAYS,)),
     ),
     "mesh": (
+        # What left the catalogue is found by its label, wherever it lies; every proxy has to hold a change.
+        *(Right(group, resource, ("list",)) for group, resource in _CATALOGUE),
+        Right("", "configmaps", ("list",)),
+        Right("", "pods", ("list",)),
+        Right("", "pods/exec", ("create", "get")),
+        *(Right(group, resource, _KEPT, _MESH) for group, resource in _CATALOGUE),
         *(
-            Right("networking.istio.io", resource, WRITE, (CONTROL_PLANE, GATEWAYS, SERVICES))
-            for resource in (
-                "destinationrules",
-                "envoyfilters",
-                "gateways",
-                "serviceentries",
-                "sidecars",
-                "virtualservices",
-            )
+            Right(group, resource, WRITE, _MESH, optional=f"files of a team cannot hold {resource}")
+            for group, resource in (("security.istio.io", "requestauthentications"),)
         ),
+        # Release records, and the journals and Leases of rollouts.
+        Right("", "configmaps", ("get",), (SERVICES,)),
+        Right("coordination.k8s.io", "leases", ("get",), (SERVICES,)),
+        Right("", "configmaps", _KEPT, (RATE_LIMITS,)),
+        Right("apps", "deployments", ("get", "patch"), (SERVICES,), (SIDECAR_SIZES,)),
         *(
-            Right("security.istio.io", resource, WRITE, (CONTROL_PLANE, GATEWAYS, SERVICES))
-            for resource in ("authorizationpolicies", "peerauthentications", "requestauthentications")
+            Right("", resource, ("list",), optional="istioctl analyze does not see other namespaces")
+            for resource in ("namespaces", "services")
         ),
-        Right("telemetry.istio.io", "telemetries", WRITE, (CONTROL_PLANE, GATEWAYS, SERVICES)),
-        Right("", "configmaps", READ, (SERVICES,)),
-        Right("coordination.k8s.io", "leases", READ, (SERVICES,)),
-        Right("", "pods", READ, (SERVICES, GATEWAYS)),
-        Right("", "pods/exec", ("create", "get"), (SERVICES, GATEWAYS)),
     ),
     "verify": (
-        Right("", "namespaces", READ),
-        Right("", "pods", ("get", "list"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
         Right("", "pods", ("create", "delete"), (SERVICES,)),
         Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
-        Right("", "services", READ, (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "services", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
         *(
             Right("networking.istio.io", resource, ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES))
-            for resource in ("destinationrules", "gateways", "sidecars", "virtualservices")
+            for resource in ("destinationrules", "virtualservices")
         ),
-        # A probe gets a Sidecar of its own that hides nothing, so that it is the server that refuses.
-        Right("networking.istio.io", "sidecars", ("create", "delete"), (SERVICES,)),
         *(
             Right("security.istio.io", resource, ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES))
             for resource in ("authorizationpolicies", "peerauthentications")
         ),
+        # A probe gets a Sidecar of its own that hides nothing, so that it is the server that refuses.
+        Right("networking.istio.io", "sidecars", ("list", "create", "delete"), (SERVICES,)),
         Right("", "secrets", ("get",), (GATEWAYS,)),
     ),
     # A rollout reads and writes what belongs to one service, and looks into the proxies that call it.

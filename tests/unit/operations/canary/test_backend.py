@@ -31,7 +31,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Baseline
 
-from ...support.access import granted_by
+from ...support.access import Restricted, granted_by
 from .fakes import NAMESPACE, SERVICE, FakeMetrics, FakeProver, Killed, Shop, Switch
 
 CATALOGUE = {
@@ -349,6 +349,7 @@ ACCOUNT = f"system:serviceaccount:{NAMESPACE}:servicemesh-deadman"
 def with_account(world: World) -> World:
     metadata = {"name": "servicemesh-deadman", "namespace": NAMESPACE}
     world.shop.cluster.put({"kind": "ServiceAccount", "metadata": metadata})
+    world.shop.cluster.allowed_readers.add(ACCOUNT)
     return world
 
 
@@ -359,6 +360,21 @@ def test_what_is_asked_is_what_docs_rbac_grants(world: World, user: str, name: s
     asked = world.shop.cluster.reviews.asked_of(user)
     assert {access._replace(namespace="") for access in asked} == granted_by(name)
     assert {access.namespace for access in asked if access.resource != "namespaces"} == {NAMESPACE}
+
+
+def test_a_rollout_needs_no_right_that_the_table_does_not_name(world: World) -> None:
+    """But for the proxies and Prometheus, which are not asked here."""
+    world.client = Restricted(world.client, granted_by("canary.yaml"))
+    assert with_account(world)(deadman="none")["outcome"] == "promoted"
+    assert world.client.refused == set()
+    world(action="rollback", version=None)
+    assert world.client.refused == set()
+    assert {access.resource for access in granted_by("canary.yaml")} - {
+        access.resource for access in world.client.used
+    } == {
+        *("pods/exec", "services/proxy", "deployments", "deployments/scale"),
+        *("jobs", "serviceaccounts", "localsubjectaccessreviews"),
+    }
 
 
 def test_without_options_no_right_is_asked_for_that_only_they_need(world: World) -> None:

@@ -18,7 +18,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     backend as certificates,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import CA
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import (
+    GATEWAYS as GATEWAYS_PLACE,
+)
 
+from ...support.access import Restricted, access_of
 from ...support.cluster import FakeCluster, reaching
 
 GATEWAYS = [
@@ -61,6 +67,16 @@ def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
     before = list(cluster.writes)
     assert run(cluster)["changed"] is False
     assert cluster.writes == before
+
+
+def test_a_run_needs_exactly_the_rights_of_the_table(cluster):
+    """The user may do what docs/rbac grants in these namespaces, and all of it is used by two runs."""
+    places = {GATEWAYS_PLACE: ["istio-system"], CA: ["servicemesh-system"]}
+    needed = {access_of(need) for need in access_needs(["certificates"], places)}
+    operator = Restricted(cluster, needed)
+    assert run(operator)["changed"]
+    assert not run(operator)["changed"]
+    assert (operator.refused, needed - operator.used) == (set(), set())
 
 
 def test_check_mode_writes_nothing_anywhere(cluster):
@@ -146,9 +162,9 @@ def test_a_ca_of_ones_own_is_used_and_kept(cluster):
 
 
 def test_without_the_right_to_ask_who_reads_secrets_it_warns(cluster):
-    cluster.forbidden.add("SubjectAccessReview")
+    cluster.forbidden.add("LocalSubjectAccessReview")
     run(cluster)
-    assert any("no right to create subjectaccessreviews" in text for text in WARNINGS)
+    assert any("no right to create localsubjectaccessreviews" in text for text in WARNINGS)
 
 
 def test_a_gateway_that_may_read_the_ca_stops_the_run(cluster):

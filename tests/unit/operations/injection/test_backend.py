@@ -17,8 +17,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
     backend as injection,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 
 from ...support import injection as given
+from ...support.access import Restricted, access_of
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -290,6 +293,33 @@ def test_a_budget_that_never_gives_way_ends_the_wait(cluster):
     with pytest.raises(WaitTimeout, match="PodDisruptionBudget web allows no disruption now"):
         run(cluster, timeout=0)
     assert cluster.writes == [("apply", "Namespace shop")]
+
+
+def operator_of(cluster):
+    """The client of a user who has the rights of the table in these namespaces, and no others."""
+    places = {table.CONTROL_PLANE: ["istio-system"], table.GATEWAYS: [], table.SERVICES: ["shop"]}
+    return Restricted(cluster, {access_of(need) for need in access_needs(["injection"], places)})
+
+
+def test_rollouts_need_no_right_that_the_table_does_not_name(cluster):
+    put(cluster, web())
+    operator = operator_of(cluster)
+    assert run(operator)["status"] == "pass"
+    assert operator.refused == set()
+
+
+def test_evictions_need_no_right_that_the_table_does_not_name(cluster):
+    crowded(cluster)
+    budget_opens_after(cluster, 1)
+
+    def evict(_cluster, pod, _body):
+        cluster.remove("Pod", pod["metadata"]["name"], "shop")
+        cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
+
+    cluster.on_evict = evict
+    operator = operator_of(cluster)
+    assert run(operator, timeout=20)["status"] == "pass"
+    assert operator.refused == set()
 
 
 def test_a_pod_that_is_gone_meanwhile_is_no_error(cluster):

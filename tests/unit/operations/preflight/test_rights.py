@@ -23,7 +23,15 @@ METHODS = {"istioctl": "1.31.0", "helm": "3.17.0"}
 CATALOGUE = {
     "mesh_name": "shop",
     "mesh_namespace": SHOP,
-    "mesh_services": [{"name": "web", "ports": [{"name": "http", "number": 80, "protocol": "http"}]}],
+    "mesh_rate_limit_service": {"host": "limits.shop.svc.cluster.local", "port": 8081, "namespace": SHOP},
+    "mesh_services": [
+        {
+            "name": "web",
+            "ports": [{"name": "http", "number": 80, "protocol": "http"}],
+            "versions": {"v1": {"workload": "web"}},
+            "proxy": {"cpu": "10m"},
+        }
+    ],
 }
 
 
@@ -120,7 +128,7 @@ def test_missing_rights_are_one_error_with_all_of_them(server: Server, tmp_path:
     with pytest.raises(ApiError) as caught:
         run(server, tmp_path, "mesh")
     assert (caught.value.status, caught.value.reason) == (403, "Forbidden")
-    assert caught.value.details["missing_rights"] == ["in shop: get, list on leases.coordination.k8s.io"]
+    assert caught.value.details["missing_rights"] == ["in shop: get on leases.coordination.k8s.io"]
     assert caught.value.message.startswith("only ")
 
 

@@ -11,11 +11,14 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import diagnose
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
     send_calls as verify_call_run,
 )
 
+from ...support.access import Restricted, access_of
 from ...support.cluster import reaching
 from .builders import item, pod
 from .simulated_mesh import RAW, Mesh
@@ -45,6 +48,16 @@ def run(
 
 def statuses(result: dict[str, Any]) -> dict[str, str]:
     return {record["check"]: record["status"] for record in result["checks"]}
+
+
+def test_a_run_needs_no_right_that_the_table_does_not_name(mesh: Mesh) -> None:
+    places = {table.CONTROL_PLANE: ["istio-system"], table.GATEWAYS: ["edge"], table.SERVICES: ["shop"]}
+    operator = Restricted(mesh, {access_of(need) for need in access_needs(["verify"], places)})
+    result = run(operator, verify)  # type: ignore[arg-type]
+    assert (result["status"], operator.refused) == ("pass", set())
+    # The rest: certificates of gateways, which this mesh has none of.
+    asked_at_home = {access for access in operator.allowed - operator.used if access.namespace == "shop"}
+    assert asked_at_home == set()
 
 
 def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
