@@ -157,6 +157,8 @@ class Restricted:
         there = self._client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
         return [self._of_object(obj, verb) for verb in (("patch",) if there else ("patch", "create"))]
 
+    _rights_of_apply_told = _rights_of_apply
+
     def _rights_of_patch(
         self, api_version: str, kind: str, name: str, namespace: str | None, patch: Any, **more: Any
     ) -> list[Access]:
