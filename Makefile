@@ -2,7 +2,7 @@
 PYTHON3 ?= python3
 TOOLS = @$(PYTHON3) -m tools
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench campaign lab lab-down prepare clean
+.PHONY: help demo test lint unit mutants bench campaign lab lab-down prepare clean
 .NOTPARALLEL:
 
 help: ## Show this help
@@ -20,6 +20,9 @@ lint: ## Ruff, mypy, yamllint, ansible-lint, changelog and documentation, offlin
 
 unit: ## The unit tests only
 	$(TOOLS) unit
+
+mutants: ## Change the code in single places and see whether a unit test notices (ARGS="--package kube")
+	$(TOOLS) mutants $(ARGS)
 
 bench: ## Measure speed against the bounds that the design promises (root)
 	$(TOOLS) bench

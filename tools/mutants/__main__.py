@@ -1,0 +1,272 @@
+"""``make mutants``: changes the code in single places and asks whether a unit test notices.
+
+A sample of 200 by default. ``make mutants ARGS="--package model/catalogue --sample 60 --seed 3"``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..paths import ROOT
+from ..processes import one_at_a_time
+from ..screen import SetupError, duration, say
+from . import equivalents, report, sample
+from .coverage_map import CoverageMap, Recorded
+from .imports import Imports
+from .operators import Mutant, is_change, mutants_of
+from .pool import Pool, Worker
+from .report import Verdict
+from .trees import synchronise
+from .types_check import TypesCheck
+
+CACHE = ROOT / ".cache" / "mutants"
+LIST = ROOT / "tests" / "mutants-equivalent.txt"
+REQUIRED = (
+    "model", "istio", "kube", "operations/canary", "operations/certificates", "operations/mesh",
+    "operations/preflight", "operations/propagation", "operations/verify",
+)  # fmt: skip
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument(
+        "--package", action="append", help="only this package, such as model/catalogue or kube"
+    )
+    parser.add_argument("--sample", type=int, default=200, help="how many mutants (200)")
+    parser.add_argument("--seed", default="1", help="draws another sample (1)")
+    parser.add_argument("--all", action="store_true", help="every mutant there is")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (one for each core)")
+    parser.add_argument("--threshold", type=float, default=90.0, help="percent that must be noticed (90)")
+    parser.add_argument(
+        "--require", action="append", help=f"packages that the threshold holds for ({', '.join(REQUIRED)})"
+    )
+    return parser.parse_args(given)
+
+
+class Run:
+    """One run of the mutation tests."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.imports = Imports()
+        self.map = CoverageMap(self.imports)
+        self.code: dict[str, str] = {}
+        self.failing: list[str] = []
+        self._lock = threading.Lock()
+        self._told = 0.0
+
+    def mutants(self) -> list[Mutant]:
+        """What is tried: the sample of the chosen packages. :raises SetupError: when there is none."""
+        found: list[Mutant] = []
+        for name in sorted(self.imports.files):
+            if name.startswith(sample.MODULE_UTILS) and (
+                not self.options.package or sample.belongs(sample.package_of(name), self.options.package)
+            ):
+                self.code[name] = (ROOT / name).read_text(encoding="utf-8")
+                found += self._known(name)
+        if not found:
+            raise SetupError(f"no package is called {', '.join(self.options.package)}")
+        harmless = equivalents.read(LIST)
+        for block in equivalents.left_over(harmless, found):
+            raise SetupError(
+                f"{LIST.name}: nothing fits any more: {block.path}: {block.source}: {block.change}"
+            )
+        found = [mutant for mutant in found if not any(block.describes(mutant) for block in harmless)]
+        packages = sample.by_package(found)
+        sizes = {name: len(mutants) for name, mutants in packages.items()}
+        quotas = sample.quotas(sizes, len(found) if self.options.all else self.options.sample)
+        return [
+            mutant for name, mutants in packages.items() for mutant in self._some(name, mutants, quotas[name])
+        ]
+
+    def _known(self, name: str) -> list[Mutant]:
+        """The mutants of one file, read from the cache while file and operators are the same."""
+        own = ("tools/mutants/operators.py", "requirements/mutants.txt", name)
+        key = " ".join(self.imports.digests[part] for part in own)
+        stored = CACHE / "found" / f"{name.replace('/', '.')}.json"
+        try:
+            known = json.loads(stored.read_text())
+        except (OSError, ValueError):
+            known = {}
+        if known.get("key") == key:
+            return [Mutant(**{**entry, "lines": tuple(entry["lines"])}) for entry in known["mutants"]]
+        found = mutants_of(name, self.code[name])
+        _write(stored, {"key": key, "mutants": [asdict(mutant) for mutant in found]})
+        return found
+
+    def _some(self, package: str, mutants: Sequence[Mutant], wanted: int) -> list[Mutant]:
+        taken: list[Mutant] = []
+        for mutant in sample.drawn(mutants, f"{self.options.seed} {package}"):
+            if len(taken) == wanted:
+                break
+            if is_change(mutant, self.code[mutant.path]):
+                taken.append(mutant)
+        return taken
+
+    def record(self, pool: Pool, paths: set[str]) -> None:
+        """Learn what each test file that imports these paths runs; what is known is read from the cache."""
+        missing: list[tuple[str, Path]] = []
+        done = 0
+        records = CACHE / "records"
+        for file in sorted(self.imports.files):
+            if not (file.startswith("tests/unit/") and file.rpartition("/")[2].startswith("test_")):
+                continue
+            if self.imports.needed_by(file) & paths:
+                stored = records / f"{file.replace('/', '.')}.{self.imports.key(file)}.json"
+                if stored.exists():
+                    self._learn(file, json.loads(stored.read_text()))
+                else:
+                    missing.append((file, stored))
+        if missing:
+            say(f"==> which lines the tests of {len(missing)} files run")
+
+        def one(file: str, stored: Path, worker: Worker) -> None:
+            nonlocal done
+            answer = worker.ask({"file": file, "cpu": 600, "wall": 1200})
+            if "ended" in answer:
+                answer = {"tests": {}, "costs": {}, "failed": [file]}
+            with self._lock:
+                done += 1
+                self._learn(file, answer)
+                self._progress(f"{done}/{len(missing)} files")
+            if not answer["failed"]:
+                for old in records.glob(f"{file.replace('/', '.')}.*.json"):
+                    old.unlink(missing_ok=True)
+                _write(stored, answer)
+
+        pool.run(partial(one, file, stored) for file, stored in missing)
+
+    def _learn(self, file: str, answer: dict[str, Any]) -> None:
+        self.map.add(file, Recorded(answer["tests"], answer["costs"], answer["failed"]))
+        self.failing += answer["failed"]
+
+    def judge(self, pool: Pool, mutants: Sequence[Mutant]) -> list[Verdict]:
+        """Try every mutant."""
+        verdicts: list[Verdict] = []
+
+        def one(mutant: Mutant, worker: Worker) -> None:
+            verdict = self._verdict(mutant, worker)
+            with self._lock:
+                verdicts.append(verdict)
+                noticed = sum(bool(found.noticed_by) for found in verdicts)
+                self._progress(f"{len(verdicts)}/{len(mutants)} tried, {noticed} noticed")
+
+        pool.run(partial(one, mutant) for mutant in mutants)
+        return verdicts
+
+    def _verdict(self, mutant: Mutant, worker: Worker) -> Verdict:
+        tests = self.map.tests_of(mutant)
+        if not tests:
+            return Verdict(mutant, "", report.NOT_RUN)
+        code = mutant.apply(self.code[mutant.path])
+        for batch in self.map.batches(tests):
+            usual = self.map.cost(batch) + 0.5 * len({test.partition("::")[0] for test in batch})
+            answer = worker.ask(
+                {
+                    "path": mutant.path,
+                    "code": code,
+                    "tests": batch,
+                    # the processor's seconds do not depend on what else runs here; the clock's do
+                    "cpu": 5 + 4 * usual,
+                    "wall": 30 + 12 * usual,
+                }
+            )
+            noticed = answer.get("noticed_by") or answer.get("ended", "")
+            if noticed:
+                return Verdict(mutant, noticed)
+        return Verdict(mutant, "", f"{len(tests)} tests run it")
+
+    def check_types(self, verdicts: Sequence[Verdict], trees: Sequence[Path]) -> list[Verdict]:
+        """Mark the survivors that the type check finds."""
+        survivors = [verdict for verdict in verdicts if not verdict.noticed_by]
+        if not survivors:
+            return list(verdicts)
+        say(f"==> types of {len(survivors)} survivors")
+        check = TypesCheck(trees[0], CACHE / "mypy")
+        found = []
+        for verdict in verdicts:
+            mutant = verdict.mutant
+            untyped = not verdict.noticed_by and check.finds(mutant, self.code[mutant.path])
+            found.append(Verdict(mutant, verdict.noticed_by, verdict.why, untyped))
+        return found
+
+    def _progress(self, text: str) -> None:
+        if time.monotonic() - self._told > 10:
+            self._told = time.monotonic()
+            say(f"    {text}")
+
+
+def _write(path: Path, content: object) -> None:
+    """Whole or not at all: whoever is killed leaves no half of it."""
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Everything, in order. :returns: the exit code."""
+    steps = _Steps()
+    work = Run(options)
+    mutants = work.mutants()
+    trees = [CACHE / f"tree-{number}" for number in range(options.jobs)]
+    for tree in trees:
+        synchronise(tree)
+    steps.done(f"{len(mutants)} mutants drawn, {len(trees)} copies of the tree")
+    with tempfile.TemporaryDirectory(prefix="mutants-") as temporary, Pool(trees, Path(temporary)) as pool:
+        paths = {mutant.path for mutant in mutants}
+        work.record(pool, paths)
+        steps.done("tests known")
+        verdicts = work.judge(pool, mutants)
+        steps.done("mutants tried")
+    verdicts = work.check_types(verdicts, trees)
+    steps.done("types checked")
+    required = options.require or REQUIRED
+    for line in report.lines(verdicts, required, options.threshold):
+        say(line)
+    for test in sorted(work.failing):
+        say(f"left out, it fails or is skipped without any change: {test}")
+    few = report.below(report.counts(verdicts), required, options.threshold)
+    return 1 if few or work.failing else 0
+
+
+class _Steps:
+    """Says how long each step took."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def done(self, what: str) -> None:
+        now = time.monotonic()
+        say(f"    {what}: {duration(now - self._last)}")
+        self._last = now
+
+
+def main(given: Sequence[str]) -> int:
+    """Run under the clone's lock. The first word is the make target."""
+    options = arguments(given[1:])
+    CACHE.mkdir(parents=True, exist_ok=True)
+    try:
+        with one_at_a_time(CACHE / "lock", "mutants of this clone"):
+            return run(options)
+    except SetupError as problem:
+        say(str(problem))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

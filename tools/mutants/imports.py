@@ -1,0 +1,84 @@
+"""Who imports whom, read from the sources of the working tree: plugins, tests, lab and tools."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from ..paths import ROOT
+from ..tree import repository_files
+
+_COLLECTION = ("ansible_collections", "servicemesh", "istio")
+
+
+class Imports:
+    """The Python files of a tree and what they import of each other. Paths are relative to the root."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        names = repository_files()
+        self.digests = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
+        self.files = {name for name in names if name.endswith(".py")}
+        self._root = root
+        self._closures: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def direct(self) -> Mapping[str, frozenset[str]]:
+        """File -> the files that it names in an import."""
+        return {name: frozenset(self._imports(name)) for name in self.files}
+
+    @cached_property
+    def importers(self) -> Mapping[str, frozenset[str]]:
+        """File -> the files that name it in an import."""
+        found: dict[str, set[str]] = {name: set() for name in self.files}
+        for name, targets in self.direct.items():
+            for target in targets:
+                found[target].add(name)
+        return {name: frozenset(names) for name, names in found.items()}
+
+    def needed_by(self, name: str) -> frozenset[str]:
+        """The file and all that it imports, however far away."""
+        if name not in self._closures:
+            seen = {name}
+            open_names = [name]
+            while open_names:
+                for target in self.direct[open_names.pop()] - seen:
+                    seen.add(target)
+                    open_names.append(target)
+            self._closures[name] = frozenset(seen)
+        return self._closures[name]
+
+    def key(self, test_file: str) -> str:
+        """Changes whenever something changes that decides what the tests of this file run."""
+        beside = PurePosixPath(test_file).parent
+        data = {
+            name
+            for name in self.digests
+            if name.startswith(("requirements/", f"{beside}/")) and not name.endswith(".py")
+        }
+        shared = {name for name in self.files if name.endswith("conftest.py")}
+        names = sorted({*self.needed_by(test_file), *data, *shared, "tools/mutants/worker.py"})
+        text = "\n".join(f"{name} {self.digests[name]}" for name in names)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def _imports(self, name: str) -> Iterator[str]:
+        package = PurePosixPath(name).parent.parts
+        for node in ast.walk(ast.parse((self._root / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield from self._file(tuple(alias.name.split(".")))
+            elif isinstance(node, ast.ImportFrom):
+                head = package[: len(package) - node.level + 1] if node.level else ()
+                base = (*head, *(node.module.split(".") if node.module else ()))
+                yield from self._file(base)
+                for alias in node.names:
+                    yield from self._file((*base, alias.name))
+
+    def _file(self, parts: tuple[str, ...]) -> Iterator[str]:
+        if parts[:3] == _COLLECTION:
+            parts = parts[3:]
+        if parts:
+            path = "/".join(parts)
+            yield from (name for name in (f"{path}.py", f"{path}/__init__.py") if name in self.files)

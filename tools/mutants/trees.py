@@ -1,0 +1,72 @@
+"""Copies of the working tree, one for each worker: a mutant is never written into the clone."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import py_compile
+import shutil
+from pathlib import Path
+
+from ..paths import COLLECTIONS, ROOT
+from ..tree import repository_files
+
+_OWN_LINK = Path("collections/ansible_collections/servicemesh/istio")
+
+
+def synchronise(target: Path) -> None:
+    """Make `target` the working tree as it is now; whatever a killed run left in it is put right.
+
+    Bytecode lies beside each source and is bound to its content, not to its time.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = set(repository_files())
+    for name in sorted(wanted):
+        copy = target / name
+        content = (ROOT / name).read_bytes()
+        if copy.is_file() and not copy.is_symlink() and copy.read_bytes() == content:
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy)
+    _remove_others(target, wanted)
+    for name in sorted(wanted):
+        if name.endswith(".py"):
+            _compile(target / name)
+    _link_collections(target)
+
+
+def _remove_others(target: Path, wanted: set[str]) -> None:
+    for directory, names, files in os.walk(target):
+        here = Path(directory)
+        if here == target:
+            names[:] = [name for name in names if name != "collections"]
+        names[:] = [name for name in names if name != "__pycache__"]
+        for name in files:
+            if str((here / name).relative_to(target)) not in wanted:
+                (here / name).unlink()
+    for cache in target.rglob("__pycache__"):
+        for file in cache.iterdir():
+            # pytest's own (`-pytest-`) go by time and size, which a copied test file keeps
+            if not (cache.parent / f"{file.name.partition('.')[0]}.py").exists():
+                file.unlink()
+
+
+def _compile(source: Path) -> None:
+    compiled = Path(importlib.util.cache_from_source(str(source)))
+    if compiled.exists() and compiled.stat().st_mtime_ns >= source.stat().st_ctime_ns:
+        return
+    py_compile.compile(
+        str(source), cfile=str(compiled), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+    )
+
+
+def _link_collections(target: Path) -> None:
+    """The collection under its full name, and the ones that it uses, as in the clone."""
+    own = target / _OWN_LINK
+    own.parent.mkdir(parents=True, exist_ok=True)
+    if not own.is_symlink():
+        own.symlink_to("../../..")
+    for namespace in sorted((COLLECTIONS / "ansible_collections").iterdir()):
+        link = target / "collections" / "ansible_collections" / namespace.name
+        if namespace.name != "servicemesh" and not link.is_symlink():
+            link.symlink_to(namespace)
