@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ...errors import nearest
 from ..reading.reader import Problems
@@ -44,14 +44,14 @@ def _check_duplicates(catalogue: Catalogue, problems: Problems) -> None:
     first: dict[str, str] = {}
     for service in services:
         earlier = first.setdefault(service.key, service.where)
-        if earlier != service.where:
+        if earlier != service.where and not problems.within(f"{service.where}.namespace"):
             message = f"{service.key} is already defined by {earlier}"
             problems.add(f"{service.where}.name", message, "duplicate")
     _twice(
         (
             (f"{item.namespace}/{sorted(item.labels.items())}", f"{item.where}.labels")
             for item in services
-            if item.labels
+            if item.labels and not problems.within(f"{item.where}.labels", f"{item.where}.name")
         ),
         "the selector of these pods",
         problems,
@@ -60,28 +60,25 @@ def _check_duplicates(catalogue: Catalogue, problems: Problems) -> None:
     gateways = ((item.name, f"{item.where}.name") for item in catalogue.gateways if item.name)
     _twice(gateways, "the name", problems)
     externals = (
-        (f"{item.namespace}/{item.name}", f"{item.where}.name") for item in catalogue.external_services
+        (f"{item.namespace}/{item.name}", f"{item.where}.name")
+        for item in catalogue.external_services
+        if item.name and not problems.within(f"{item.where}.namespace")
     )
     _twice(externals, "the name", problems)
 
 
 def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
     """A host may be served once per gateway workload; Envoy would merge or drop the second silently."""
-    by_workload: dict[str, list[tuple[Gateway, Server]]] = {}
+    by_workload: dict[str, list[Server]] = {}
     for gateway in catalogue.gateways:
         workload = f"{gateway.workload_namespace} {sorted(gateway.selector.items())}"
-        by_workload.setdefault(workload, []).extend((gateway, server) for server in gateway.servers)
+        sound = [server for server in gateway.servers if not problems.within(server.where)]
+        by_workload.setdefault(workload, []).extend(sound)
     for servers in by_workload.values():
-        _twice(
-            ((item.host, f"{item.where}.host") for _unused, item in servers if item.host),
-            "the host",
-            problems,
-        )
-        secure = {item.port: item.where for _unused, item in servers if item.certificate}
-        plain = {item.port: item for _unused, item in servers if not item.certificate}
-        plain |= {
-            item.http_port: item for _unused, item in servers if item.certificate and item.https_redirect
-        }
+        _twice(((item.host, f"{item.where}.host") for item in servers), "the host", problems)
+        secure = {item.port: item.where for item in servers if item.certificate}
+        plain = {item.port: item for item in servers if not item.certificate}
+        plain |= {item.http_port: item for item in servers if item.certificate and item.https_redirect}
         for port in sorted(secure.keys() & plain.keys()):
             problems.add(
                 plain[port].where, f"port {port} serves HTTPS for {secure[port]} as well", "port-clash"
@@ -89,22 +86,36 @@ def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
 
 
 def _check_caller_name(caller: Caller, catalogue: Catalogue, problems: Problems) -> None:
-    if caller.service and not catalogue.service(caller.service, caller.namespace):
+    if (
+        caller.service
+        and not catalogue.service(caller.service, caller.namespace)
+        and _all_named("mesh_services", catalogue.services, problems)
+    ):
         elsewhere = sorted(item.namespace for item in catalogue.services if item.name == caller.service)
         hint = nearest(caller.service, [item.name for item in catalogue.services])
         if elsewhere:
             hint = f"; there is one in {', '.join(elsewhere)}"
         message = f"no service {caller.service!r} in namespace {caller.namespace}{hint}"
         problems.add(f"{caller.where}.service", message, "unknown-service")
-    if caller.gateway and not catalogue.gateway(caller.gateway):
-        hint = nearest(caller.gateway, [item.name for item in catalogue.gateways])
-        problems.add(f"{caller.where}.gateway", f"no gateway {caller.gateway!r}{hint}", "unknown-gateway")
-    if caller.principal:
+    if caller.gateway:
+        _check_gateway_name(caller.gateway, f"{caller.where}.gateway", catalogue, problems)
+    if caller.principal and not problems.within("mesh_trust_domain", "mesh_trust_domain_aliases"):
         domain = caller.principal.split("/")[0]
         known = (catalogue.trust_domain, *catalogue.trust_domain_aliases)
         if domain not in known:
             message = f"the trust domain {domain!r} is not {' or '.join(known)}"
             problems.add(f"{caller.where}.principal", message, "trust-domain")
+
+
+def _check_gateway_name(name: str, where: str, catalogue: Catalogue, problems: Problems) -> None:
+    if not catalogue.gateway(name) and _all_named("mesh_gateways", catalogue.gateways, problems):
+        hint = nearest(name, [item.name for item in catalogue.gateways])
+        problems.add(where, f"no gateway {name!r}{hint}", "unknown-gateway")
+
+
+def _all_named(variable: str, entries: Sequence[Service] | Sequence[Gateway], problems: Problems) -> bool:
+    """Whether the names of a list are known. What is missing may be the entry whose name was refused."""
+    return not problems.at(variable) and all(item.name for item in entries)
 
 
 def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -> None:
@@ -124,8 +135,11 @@ def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -
             item.where,
         )
         for item in service.callers
+        if not problems.within(item.where)
     )
     _twice(edges, "the same edge", problems)
+    if problems.within(f"{service.where}.ports"):
+        return
     ports = {port.name: port for port in service.ports}
     for caller in service.callers:
         for name in caller.ports:
@@ -145,9 +159,8 @@ def _check_exposure(exposure: Exposure, catalogue: Catalogue, problems: Problems
         return
     gateway = catalogue.gateway(exposure.gateway)
     if gateway is None:
-        hint = nearest(exposure.gateway, [item.name for item in catalogue.gateways])
-        problems.add(f"{exposure.where}.gateway", f"no gateway {exposure.gateway!r}{hint}", "unknown-gateway")
-    elif not server_for(gateway, exposure.host):
+        _check_gateway_name(exposure.gateway, f"{exposure.where}.gateway", catalogue, problems)
+    elif not server_for(gateway, exposure.host) and not problems.within(f"{gateway.where}.servers"):
         hosts = ", ".join(server.host for server in gateway.servers)
         problems.add(
             f"{exposure.where}.host",
@@ -170,7 +183,7 @@ def _check_exposure_clashes(catalogue: Catalogue, problems: Problems) -> None:
         ((item.gateway, item.host, item.path, item.exact), item.where)
         for service in catalogue.services
         for item in service.exposed
-        if item.host
+        if not problems.within(item.where)
     )
     _twice(entries, "this path of the host", problems)
 
@@ -191,5 +204,6 @@ def _check_external(catalogue: Catalogue, problems: Problems) -> None:
                 )
         for caller in external.callers:
             _check_caller_name(caller, catalogue, problems)
-        if external.via_egress_gateway and catalogue.egress_gateway is None:
+        missing = catalogue.egress_gateway is None and not problems.within("mesh_egress_gateway")
+        if external.via_egress_gateway and missing:
             problems.add(f"{external.where}.via", "needs mesh_egress_gateway", "egress-gateway")

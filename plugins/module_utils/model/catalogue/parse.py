@@ -157,6 +157,7 @@ def _egress_gateway(
     known = installed.get(name or "")
     if name and known is None:
         reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
+        return None
     namespace = reader.text("workload_namespace", LABEL, default=known.namespace if known else None)
     account = reader.text(
         "service_account", SERVICE_ACCOUNT, default=known.service_account if known else None
@@ -199,7 +200,7 @@ def _metrics(reader: Reader | None) -> MetricTags | None:
     added: dict[str, str] = {}
     table = reader.section("add_tags")
     for tag, expression in (table.raw() if table else {}).items():
-        if expression not in BOUNDED_EXPRESSIONS:
+        if not isinstance(expression, str) or expression not in BOUNDED_EXPRESSIONS:
             reader.fault(
                 "add_tags",
                 f"{tag} takes its value from {expression!r}, whose values may be unbounded; allowed are "
@@ -207,16 +208,16 @@ def _metrics(reader: Reader | None) -> MetricTags | None:
                 "metric-cardinality",
             )
         else:
-            added[tag] = str(expression)
+            added[tag] = expression
     metrics = MetricTags(
         provider=reader.text("provider", TEXT, default="prometheus"),
         remove=reader.texts("remove_tags", TEXT),
         add=added,
         disabled=reader.choices("disabled", METRICS),
     )
-    if not (metrics.remove or metrics.add or metrics.disabled):
-        reader.fault("", "changes nothing: give remove_tags, add_tags or disabled", "empty")
     reader.finish()
+    if not (metrics.remove or metrics.add or metrics.disabled) and reader.sound():
+        reader.fault("", "changes nothing: give remove_tags, add_tags or disabled", "empty")
     return metrics
 
 

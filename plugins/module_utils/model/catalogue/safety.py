@@ -35,6 +35,8 @@ def _check_versions(service: Service, problems: Problems) -> None:
     seen_workloads: dict[str, str] = {}
     for name, version in service.versions.items():
         labels = tuple(sorted(version.labels.items()))
+        if problems.within(f"{where}.{name}"):
+            continue
         if labels in seen_labels:
             problems.add(f"{where}.{name}", f"has the labels of version {seen_labels[labels]}", "duplicate")
         if version.workload in seen_workloads:
@@ -50,6 +52,8 @@ def _check_versions(service: Service, problems: Problems) -> None:
     targets += [(f"routes[{index}].to", item.to) for index, item in enumerate(service.routes) if item.to]
     if service.mirror:
         targets.append(("mirror.to", service.mirror.to))
+    if problems.at(where, *(f"{where}.{name}" for name in service.versions)):
+        return
     for key, target in targets:
         if target and target not in service.versions:
             known = ", ".join(service.versions) or "none"
@@ -59,7 +63,7 @@ def _check_versions(service: Service, problems: Problems) -> None:
 
 
 def _check_http_only(service: Service, problems: Problems) -> None:
-    if not service.ports or service.http_port:
+    if not service.ports or service.http_port or problems.within(f"{service.where}.ports"):
         return
     settings = {
         "timeout": service.timeout,
@@ -122,13 +126,13 @@ def _check_routes(service: Service, problems: Problems) -> None:
     conditions += [(f"variants[{index}]", item.when) for index, item in enumerate(service.variants)]
     for index, (key, when) in enumerate(conditions):
         first = next(earlier for earlier, other in conditions[: index + 1] if other == when)
-        if first != key:
+        if first != key and not problems.within(*(f"{service.where}.{item}.when" for item in (first, key))):
             problems.add(
                 f"{service.where}.{key}.when", f"is the condition of {first}, which wins", "unreachable"
             )
     names = [route.name for route in service.routes]
     for index, variant in enumerate(service.variants):
-        if variant.name in names:
+        if variant.name and variant.name in names:
             problems.add(
                 f"{service.where}.variants[{index}].name", "is also the name of a route", "duplicate"
             )
@@ -159,10 +163,13 @@ def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> N
     known = {port.target_port for port in service.ports} | (
         {service.scrape.port} if service.scrape else set()
     )
+    ports_known = not problems.within(f"{service.where}.ports", f"{service.where}.scrape.port")
     for port in mtls.ports:
-        if port not in known:
+        if port not in known and ports_known:
             message = f"{port} is not a target port of {service.name} ({', '.join(map(str, sorted(known)))})"
             problems.add(f"{where}.ports", message, "unknown-port")
+    if problems.within("mesh_mtls_mode", where):
+        return
     modes = [mtls.mode or mesh_mode, *mtls.ports.values()]
     if min(_STRENGTH[mode] for mode in modes) < _STRENGTH[mesh_mode] and not mtls.reason:
         problems.add(where, f"is weaker than the mesh's {mesh_mode} and needs a reason", "mtls-reason")
@@ -174,16 +181,12 @@ def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> N
             "mtls-clients",
         )
     plain = {
-        port.target_port for port in service.ports if _mode(service, port.target_port, mesh_mode) == "DISABLE"
+        port.target_port for port in service.ports if mtls.mode_of(port.target_port, mesh_mode) == "DISABLE"
     }
-    if plain and all_callers(service):
+    if plain and ports_known and all_callers(service):
         ports = ", ".join(map(str, sorted(plain)))
         message = f"port {ports} without mTLS shows no caller identity, so callers cannot be told apart"
         problems.add(where, message, "identity-needs-mtls")
-
-
-def _mode(service: Service, port: int, mesh_mode: str) -> str:
-    return service.mtls.ports.get(port) or service.mtls.mode or mesh_mode
 
 
 def _check_rate_limit(service: Service, catalogue: Catalogue, problems: Problems) -> None:
@@ -194,7 +197,7 @@ def _check_rate_limit(service: Service, catalogue: Catalogue, problems: Problems
         problems.add(
             f"{service.where}.rate_limit.scope", "global needs mesh_rate_limit_service", "rate-limit-service"
         )
-    if limit.at == "gateway" and not service.exposed:
+    if limit.at == "gateway" and not service.exposed and not problems.within(f"{service.where}.exposed"):
         problems.add(
             f"{service.where}.rate_limit.at", "gateway needs an entry in exposed", "rate-limit-gateway"
         )

@@ -108,6 +108,11 @@ class Condition:
     path: str | None
     path_exact: bool
 
+    @property
+    def matches_all(self) -> bool:
+        """Whether it has no parts at all."""
+        return not (self.headers or self.cookie or self.query or self.path)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Variant:
@@ -205,6 +210,10 @@ class Mtls:
     mode: str | None
     ports: Mapping[int, str]
     reason: str | None
+
+    def mode_of(self, target_port: int, mesh_mode: str) -> str:
+        """The mode that holds for a port of the workload: STRICT, PERMISSIVE or DISABLE."""
+        return self.ports.get(target_port) or self.mode or mesh_mode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def is_exception(catalogue: Catalogue, service: Service) -> bool:
 
 def port_mode(catalogue: Catalogue, service: Service, target_port: int) -> str:
     """The mode that holds for a port of the workload: STRICT, PERMISSIVE or DISABLE."""
-    return service.mtls.ports.get(target_port) or service.mtls.mode or catalogue.mtls_mode
+    return service.mtls.mode_of(target_port, catalogue.mtls_mode)
 
 
 def _exception(catalogue: Catalogue, service: Service) -> Obj:

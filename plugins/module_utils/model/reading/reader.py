@@ -39,6 +39,15 @@ class Problems:
         """Everything noted so far."""
         return tuple(self._found)
 
+    def within(self, *paths: str) -> bool:
+        """Whether a fault lies at one of ``paths`` or below it: what is read there is a stand-in."""
+        below = tuple(path + mark for path in paths for mark in ".[")
+        return any(problem.where in paths or problem.where.startswith(below) for problem in self._found)
+
+    def at(self, *paths: str) -> bool:
+        """Whether a fault lies exactly at one of ``paths``."""
+        return any(problem.where in paths for problem in self._found)
+
     def check(self, raw: Mapping[str, Any] | None = None) -> None:
         """:raises InputError: with all problems, when there is one. ``raw`` tells the names of entries."""
         if self._found:
@@ -93,6 +102,9 @@ class Reader:
             self._raw = {str(key): value for key, value in raw.items()}
         else:
             problems.add(where, f"is {kind_of(raw)}, not a mapping", "type")
+            # What it lacks follows from that: noted where nobody looks.
+            self.problems = Problems()
+            self.problems.add(where, "is no mapping", "type")
 
     def path(self, key: str) -> str:
         """The variable path of ``key``."""
@@ -103,6 +115,14 @@ class Reader:
     def fault(self, key: str, message: str, rule: str) -> None:
         """Notes a problem with ``key`` (the mapping itself when ``key`` is empty)."""
         self.problems.add(self.path(key) if key else self.where, message, rule)
+
+    def sound(self, *keys: str) -> bool:
+        """Whether nothing below ``keys`` was refused; without any, nothing in the whole mapping.
+
+        A rule about several values asks first: a fault of one of them would come out as a second one.
+        """
+        paths = [self.path(key) for key in keys] or [self.where]
+        return not self.problems.within(*paths)
 
     def has(self, key: str) -> bool:
         """Whether ``key`` is given and not null."""
@@ -263,7 +283,8 @@ class Reader:
         if outer is None:
             return {}
         return {
-            name: Reader(value or {}, outer.path(name), self.problems) for name, value in outer.raw().items()
+            name: Reader({} if value is None else value, outer.path(name), self.problems)
+            for name, value in outer.raw().items()
         }
 
     def labels(self, key: str, *, default: Mapping[str, str] | None = None) -> dict[str, str]:

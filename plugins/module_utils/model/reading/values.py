@@ -71,8 +71,8 @@ def is_address(text: str) -> bool:
 def _wildcard_host_fault(text: str) -> str:
     if not text.startswith("*."):
         return host_fault(text)
-    rest = text[2:]
-    return host_fault(rest) or ("" if rest.count(".") >= 1 else f"{text!r} covers a whole top-level domain")
+    domain = text[2:]
+    return host_fault(domain) if "." in domain else f"{text!r} covers a whole top-level domain"
 
 
 def _path_fault(text: str) -> str:

@@ -32,8 +32,6 @@ def read_callers(reader: Reader, namespace: str, *, with_requests: bool = True) 
 def _caller(reader: Reader, namespace: str, with_requests: bool) -> Caller | None:
     kinds = ("service", "principal", "gateway") if with_requests else ("service", "principal")
     given = [kind for kind in kinds if reader.has(kind)]
-    if len(given) != 1:
-        reader.fault("", f"needs exactly one of {', '.join(kinds)}", "caller-kind")
     if reader.has("namespace") and "service" not in given:
         reader.fault("namespace", "goes with service only", "caller-kind")
     caller = Caller(
@@ -47,5 +45,7 @@ def _caller(reader: Reader, namespace: str, with_requests: bool) -> Caller | Non
         ports=reader.texts("ports", LABEL) if with_requests else (),
     )
     reader.finish()
+    if len(given) != 1 and reader.sound():
+        reader.fault("", f"needs exactly one of {', '.join(kinds)}", "caller-kind")
     usable = len(given) == 1 and (caller.service or caller.principal or caller.gateway)
     return caller if usable else None

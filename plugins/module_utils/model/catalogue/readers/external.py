@@ -9,6 +9,7 @@ from ...reading.reader import Reader
 from ...reading.values import ADDRESS, HOST, LABEL, TEXT, WILDCARD_HOST, is_address
 from ..mesh import ExternalPort, ExternalService, OriginateTls
 from .callers import read_callers
+from .ports import check_distinct_ports
 from .service import Defaults
 from .traffic_policy import read_circuit_breaker, read_connection_pool
 
@@ -73,12 +74,11 @@ def _originate(reader: Reader | None) -> OriginateTls | None:
 def _check(external: ExternalService, reader: Reader) -> None:
     """Rules of istiod's validator (pkg/config/validation/validation.go, ServiceEntry) and some of our own."""
     for key, value in (("hosts", external.hosts), ("ports", external.ports), ("callers", external.callers)):
-        if not value:
+        if not value and reader.sound(key):
             reader.fault(key, "needs at least one entry", "required")
-    for field in ("name", "number"):
-        values = [getattr(port, field) for port in external.ports]
-        for value in sorted({value for value in values if values.count(value) > 1}, key=str):
-            reader.fault("ports", f"two ports have the {field} {value}", "duplicate")
+    check_distinct_ports(reader, external.ports)
+    if not reader.sound("hosts", "ports", "resolution", "endpoints"):
+        return
     _check_resolution(external, reader)
     _check_http(external, reader)
     if external.via_egress_gateway:

@@ -12,6 +12,7 @@ from ...reading.reader import Reader
 from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT
 from ..services import PROTOCOLS, Exposure, Mtls, Port, ProxyResources, RateLimit, Scrape, Service, Version
 from .callers import METHODS, read_callers
+from .ports import check_distinct_ports
 from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants
 from .traffic_policy import read_circuit_breaker, read_connection_pool, read_load_balancing
 
@@ -75,12 +76,9 @@ def read_service(reader: Reader, defaults: Defaults) -> Service:
 
 def _ports(reader: Reader) -> tuple[Port, ...]:
     ports = tuple(_port(item) for item in reader.sections("ports"))
-    if not ports:
+    if not ports and reader.sound("ports"):
         reader.fault("ports", "needs at least one port", "required")
-    for field in ("name", "number"):
-        values = [getattr(port, field) for port in ports]
-        for value in sorted({value for value in values if values.count(value) > 1}, key=str):
-            reader.fault("ports", f"two ports have the {field} {value}", "duplicate")
+    check_distinct_ports(reader, ports)
     return ports
 
 
@@ -113,11 +111,12 @@ def _version(reader: Reader, name: str, service: str) -> Version:
 def _initial_version(reader: Reader, versions: dict[str, Version]) -> str | None:
     initial = reader.maybe_text("initial_version")
     if initial is None:
-        if len(versions) > 1:
+        if len(versions) > 1 and not reader.has("initial_version"):
             reader.fault("initial_version", "is required when there are several versions", "required")
         return next(iter(versions), None)
     if initial not in versions:
-        reader.fault("initial_version", f"{initial!r} is not one of the versions", "unknown-version")
+        if reader.sound("versions"):
+            reader.fault("initial_version", f"{initial!r} is not one of the versions", "unknown-version")
         return next(iter(versions), None)
     return initial
 
@@ -134,7 +133,7 @@ def _exposure(reader: Reader) -> Exposure:
     )
     for key in ("path", "rewrite"):
         value = reader.value(key)
-        if isinstance(value, str) and len(value) > 1 and value.endswith("/"):
+        if reader.sound(key) and value is not None and len(value) > 1 and value.endswith("/"):
             reader.fault(
                 key,
                 f"{value!r} ends in '/'; {value.rstrip('/')!r} covers it and everything below",
@@ -168,7 +167,7 @@ def _scrape(reader: Reader | None, namespace: str) -> Scrape | None:
         path=reader.text("path", PATH, default="/metrics"),
         callers=read_callers(reader, namespace, with_requests=False),
     )
-    if not scrape.callers:
+    if not scrape.callers and reader.sound("callers"):
         reader.fault("callers", "needs at least one scraper", "required")
     reader.finish()
     return scrape

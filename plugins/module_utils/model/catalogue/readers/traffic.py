@@ -52,11 +52,12 @@ def read_retries(reader: Reader) -> Retries | None:
         conditions=section.texts("on", _CONDITION, default=SAFE_CONDITIONS[:2]),
         non_idempotent=section.boolean("non_idempotent", default=False),
     )
-    if retries.attempts == 0 and (section.has("on") or retries.per_try_timeout):
-        section.fault("attempts", "is 0, so 'on' and per_try_timeout have no effect", "retry-attempts")
-    if not retries.conditions and retries.attempts:
-        section.fault("on", "is empty, so nothing would be retried", "retry-conditions")
     section.finish()
+    idle = section.has("on") or retries.per_try_timeout
+    if retries.attempts == 0 and idle and section.sound("attempts"):
+        section.fault("attempts", "is 0, so 'on' and per_try_timeout have no effect", "retry-attempts")
+    if not retries.conditions and retries.attempts and section.sound("on"):
+        section.fault("on", "is empty, so nothing would be retried", "retry-conditions")
     return retries
 
 
@@ -90,9 +91,9 @@ def read_routes(reader: Reader) -> tuple[Route, ...]:
             timeout=item.duration("timeout"),
             retries=read_retries(item),
         )
-        if route.to is None and route.timeout is None and route.retries is None:
-            item.fault("", "changes nothing: give to, timeout or retries", "empty")
         item.finish()
+        if route.to is None and route.timeout is None and route.retries is None and item.sound():
+            item.fault("", "changes nothing: give to, timeout or retries", "empty")
         found.append(route)
     _distinct(reader, "routes", [route.name for route in found])
     return tuple(found)
@@ -115,13 +116,12 @@ def _condition(reader: Reader, *, paths: bool) -> Condition:
         path=section.maybe_text("path", PATH) if paths else None,
         path_exact=paths and section.choice("match", ("prefix", "exact"), default="prefix") == "exact",
     )
-    if "cookie" in {name.lower() for name in condition.headers}:
-        section.fault("header", "a cookie is matched by 'cookie', not as a header", "cookie")
-    if not (section.has("header") or section.has("cookie") or section.has("query") or section.has("path")):
-        section.fault(
-            "", "needs a header, a cookie, a query parameter" + (" or a path" if paths else ""), "empty"
-        )
     section.finish()
+    if "cookie" in condition.headers:
+        section.fault("header", "a cookie is matched by 'cookie', not as a header", "cookie")
+    if condition.matches_all and section.sound():
+        parts = ("header", "cookie", "query", "path") if paths else ("header", "cookie", "query")
+        section.fault("", f"needs one of {', '.join(parts)}: it would match every request", "empty")
     return condition
 
 
@@ -151,7 +151,8 @@ def string_match(value: Any, where: str, reader: Reader) -> StringMatch | None:
     given = [kind for kind in _KINDS if section.has(kind)]
     section.finish()
     if len(given) != 1:
-        section.fault("", f"needs exactly one of {', '.join(_KINDS)}", "string-match")
+        if section.sound():
+            section.fault("", f"needs exactly one of {', '.join(_KINDS)}", "string-match")
         return None
     text = section.text(given[0], REGEX if given[0] == "regex" else TEXT)
     return StringMatch(given[0], text) if text else None
@@ -162,6 +163,8 @@ def _cookie(reader: Reader) -> tuple[str, str] | None:
     if table is None:
         return None
     entries = list(table.raw().items())
+    if not table.sound():
+        return None
     if len(entries) != 1:
         reader.fault(
             "cookie", "takes one cookie: a request's cookies share one header, matched once", "cookie"
@@ -229,7 +232,7 @@ def read_cors(reader: Reader | None) -> Cors | None:
         max_age=reader.duration("max_age"),
         credentials=reader.boolean("credentials", default=False) if reader.has("credentials") else None,
     )
-    if not reader.items("origins"):
+    if not cors.origins and reader.sound("origins"):
         reader.fault("origins", "needs at least one origin", "required")
     if cors.max_age and seconds(cors.max_age) % 1:
         reader.fault("max_age", f"{cors.max_age!r} is not a whole number of seconds", "duration")

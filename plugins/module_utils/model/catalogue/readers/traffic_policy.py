@@ -10,6 +10,7 @@ from ...reading.values import COOKIE, HEADER, PATH, TEXT
 from ..services import CircuitBreaker, ConnectionPool, LoadBalancing
 
 _MANY = 2**31 - 1
+_NO_LIMITS = ConnectionPool(None, None, None, None, None, None, None, None, None)
 
 
 def read_circuit_breaker(reader: Reader | None) -> CircuitBreaker | None:
@@ -28,7 +29,8 @@ def read_circuit_breaker(reader: Reader | None) -> CircuitBreaker | None:
         min_health_percent=reader.maybe_integer("min_health_percent", 0, 100),
     )
     triggers = ("consecutive_5xx", "consecutive_gateway_errors", "consecutive_local_origin_failures")
-    if not any(reader.has(key) for key in triggers):
+    reader.finish()
+    if not any(reader.has(key) for key in triggers) and reader.sound():
         reader.fault("", f"needs one of {', '.join(triggers)}", "circuit-breaker-trigger")
     both = breaker.consecutive_5xx, breaker.consecutive_gateway_errors
     if both[0] is not None and both[1] is not None and both[1] >= both[0]:
@@ -37,7 +39,6 @@ def read_circuit_breaker(reader: Reader | None) -> CircuitBreaker | None:
             f"{both[1]} has no effect beside consecutive_5xx {both[0]}, which counts gateway errors as well",
             "circuit-breaker-trigger",
         )
-    reader.finish()
     return breaker
 
 
@@ -56,7 +57,8 @@ def read_connection_pool(reader: Reader | None) -> ConnectionPool | None:
         max_retries=reader.maybe_integer("max_retries", 1, _MANY),
         idle_timeout=reader.duration("idle_timeout"),
     )
-    if not reader.raw():
+    reader.finish()
+    if pool == _NO_LIMITS and reader.sound():
         reader.fault("", "is empty", "empty")
     return pool
 
@@ -70,7 +72,10 @@ def _keepalive(reader: Reader | None) -> dict[str, str | int] | None:
         "probes": reader.maybe_integer("probes", 1, 100),
     }
     reader.finish()
-    return {key: value for key, value in values.items() if value is not None}
+    found = {key: value for key, value in values.items() if value is not None}
+    if not found and reader.sound():
+        reader.fault("", "is empty", "empty")
+    return found
 
 
 def read_load_balancing(reader: Reader | None) -> LoadBalancing | None:
@@ -92,9 +97,9 @@ def read_load_balancing(reader: Reader | None) -> LoadBalancing | None:
         reader.fault("warmup", "works with LEAST_REQUEST and ROUND_ROBIN only", "load-balancing")
     if balancing.warmup and balancing.hash_on:
         reader.fault("warmup", "has no effect with a consistent hash", "load-balancing")
-    if not any(reader.has(key) for key in ("policy", "hash", "locality", "warmup")):
-        reader.fault("", "is empty", "empty")
     reader.finish()
+    if balancing == LoadBalancing(None, None, None, None) and reader.sound():
+        reader.fault("", "is empty", "empty")
     return balancing
 
 
@@ -103,19 +108,21 @@ def _hash(reader: Reader | None) -> dict[str, str] | None:
         return None
     kinds = ("header", "cookie", "query", "source_ip")
     given = [kind for kind in kinds if reader.has(kind)]
-    if len(given) != 1:
-        reader.fault("", f"needs exactly one of {', '.join(kinds)}", "load-balancing")
     found: dict[str, str | None] = {
         "header": reader.maybe_text("header", HEADER),
         "cookie": reader.maybe_text("cookie", COOKIE),
         "query": reader.maybe_text("query", TEXT),
-        "source_ip": "true" if reader.boolean("source_ip", default=False) else None,
+        "source_ip": "true" if reader.boolean("source_ip", default=True) and "source_ip" in given else None,
         "cookie_ttl": reader.duration("cookie_ttl"),
         "cookie_path": reader.maybe_text("cookie_path", PATH),
     }
+    reader.finish()
+    if len(given) != 1 and reader.sound():
+        reader.fault("", f"needs exactly one of {', '.join(kinds)}", "load-balancing")
+    if given == ["source_ip"] and not found["source_ip"]:
+        reader.fault("source_ip", "is false, so there is nothing to hash on", "load-balancing")
     if "cookie" not in given and (found["cookie_ttl"] or found["cookie_path"]):
         reader.fault("", "cookie_ttl and cookie_path need cookie", "load-balancing")
-    reader.finish()
     return {key: value for key, value in found.items() if value}
 
 
@@ -128,32 +135,28 @@ def _locality(reader: Reader | None) -> dict[str, object] | None:
     if len(given) > 1:
         reader.fault("", f"takes one of {', '.join(kinds)}", "locality")
     found: dict[str, object] = {"enabled": reader.boolean("enabled", default=True)}
-    failover = [_failover(item) for item in reader.sections("failover")]
-    distribute = [_distribute(item) for item in reader.sections("distribute")]
-    priority = reader.texts("failover_priority", TEXT)
-    for name, key in (("failover", "from"), ("distribute", "from")):
-        rows = failover if name == "failover" else distribute
-        origins = [row[key] for row in rows]
-        for origin in sorted({str(item) for item in origins if origins.count(item) > 1}):
+    rows = {
+        "failover": [_failover(item) for item in reader.sections("failover")],
+        "distribute": [_distribute(item) for item in reader.sections("distribute")],
+    }
+    for name, entries in rows.items():
+        origins = [str(entry["from"]) for entry in entries]
+        for origin in sorted({item for item in origins if item and origins.count(item) > 1}):
             reader.fault(name, f"has two entries from {origin!r}", "duplicate")
-    if failover:
-        found["failover"] = failover
-    if distribute:
-        found["distribute"] = distribute
-    if priority:
-        found["failoverPriority"] = list(priority)
+    priority = list(reader.texts("failover_priority", TEXT))
     reader.finish()
-    return found
+    given_rows = {**rows, "failoverPriority": priority}
+    return found | {name: entries for name, entries in given_rows.items() if entries}
 
 
 def _failover(reader: Reader) -> dict[str, object]:
-    row: dict[str, object] = {"from": reader.text("from", TEXT), "to": reader.text("to", TEXT)}
-    if row["from"] == row["to"]:
-        reader.fault("to", "is the region it comes from", "locality")
-    if "/" in str(row["from"]) + str(row["to"]) or "*" in str(row["from"]) + str(row["to"]):
-        reader.fault("", "failover is between regions, without zones and wildcards", "locality")
+    origin, target = reader.text("from", TEXT), reader.text("to", TEXT)
     reader.finish()
-    return row
+    if origin == target and reader.sound("from", "to"):
+        reader.fault("to", "is the region it comes from", "locality")
+    if any(mark in region for mark in "/*" for region in (origin, target)):
+        reader.fault("", "failover is between regions, without zones and wildcards", "locality")
+    return {"from": origin, "to": target}
 
 
 def _distribute(reader: Reader) -> dict[str, object]:
@@ -164,7 +167,7 @@ def _distribute(reader: Reader) -> dict[str, object]:
         reader.fault("to", "is required", "required")
     else:
         weights = {place: table.integer(place, 1, 100) for place in table.raw()}
-        if sum(weights.values()) != 100:
+        if sum(weights.values()) != 100 and table.sound():
             reader.fault("to", f"the weights add up to {sum(weights.values())}, not 100", "weights")
     reader.finish()
     return {"from": origin, "to": weights}
