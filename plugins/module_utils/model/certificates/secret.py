@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...fields import annotations_of, labels_of, mapping_at, mappings_at, text_at
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from .credentials import ISSUE, Credential, renewal_due
 from .x509 import Facts, Fault, UnreadableError, check_pair, facts_of, issued_by, read_chain
@@ -49,19 +49,19 @@ class Assessment:
 def decode(secret: Mapping[str, Any], key: str) -> bytes:
     """The bytes under ``data[key]``; empty when missing or not base64."""
     try:
-        return base64.b64decode((secret.get("data") or {}).get(key) or "", validate=True)
-    except (binascii.Error, ValueError):
+        return base64.b64decode(text_at(secret, "data", key), validate=True)
+    except ValueError:
         return b""
 
 
 def foreign_owner(secret: Mapping[str, Any], mesh: str) -> str:
     """Why ``secret`` is not ours to write, or ``""``."""
-    metadata = secret.get("metadata") or {}
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    issuer = annotations.get("cert-manager.io/certificate-name")
+    labels = labels_of(secret)
+    issuer = annotations_of(secret).get("cert-manager.io/certificate-name")
     if issuer or any(key.startswith("controller.cert-manager.io/") for key in labels):
         return f"it belongs to cert-manager (Certificate {issuer or 'unknown'})"
-    owners = [f"{owner.get('kind')} {owner.get('name')}" for owner in metadata.get("ownerReferences") or ()]
+    references = mappings_at(secret, "metadata", "ownerReferences")
+    owners = [f"{owner.get('kind')} {owner.get('name')}" for owner in references]
     if owners:
         return f"it belongs to {', '.join(owners)}"
     if labels.get(MANAGED_BY_LABEL) != COLLECTION:
@@ -107,7 +107,7 @@ def assess(
     if facts and credential.source == ISSUE and renewal_due(facts.not_before, facts.not_after, now, renew_at):
         return Assessment("renew", (f"it ends on {facts.not_after:%Y-%m-%d %H:%M} UTC",), facts)
     unwanted = (*SHADOW_KEYS, *(() if with_authority else (AUTHORITY_KEY,)))
-    surplus = tuple(key for key in unwanted if key in (secret.get("data") or {}))
+    surplus = tuple(key for key in unwanted if key in mapping_at(secret, "data"))
     if surplus:
         return Assessment("repair", (f"{', '.join(surplus)} must not lie beside the key",), facts, surplus)
     return Assessment("keep", (), facts)
@@ -121,7 +121,7 @@ def _write_block(secret: Mapping[str, Any], mesh: str) -> str:
         return f"its type is {secret.get('type')}, which cannot be changed to {TLS_TYPE}: delete it first"
     if secret.get("immutable"):
         return "it is immutable: delete it first"
-    if "deletionTimestamp" in (secret.get("metadata") or {}):
+    if text_at(secret, "metadata", "deletionTimestamp"):
         return "it is being deleted"
     return ""
 

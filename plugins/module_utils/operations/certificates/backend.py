@@ -20,16 +20,17 @@ from ...model.certificates.secret import CERTIFICATE_KEY, assess
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...verdicts import CANNOT_TELL
 from .authority import decide_authority
-from .guard import refuse, warn
-from .input import Input, read_input
-from .job import Item, Job
-from .proof import GATEWAY_API, Endpoint, Proof, endpoints_of, look, prove, settle
+from .options import CertificateOptions, read_options
+from .preflight import refuse, warn
+from .proof import GATEWAY_API, Endpoint, ServingProof, endpoints_of, look, prove, settle
+from .renewal import ManagedCredential, Renewal
 from .result import build_result
 from .write import issue, write
 
 if TYPE_CHECKING:
     from ...context import Context
     from ...kube.client import KubeClient
+    from ...kube.clock import Clock
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
@@ -73,32 +74,32 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """
     if not HAS_CRYPTOGRAPHY:
         raise MeshError("gateway certificates need the Python package cryptography where the task runs")
-    wanted = read_input(params)
-    options = ConnectionOptions.from_params(params, context.environment)
-    with context.client(options) as client:
-        now = server_time(client)
-        wanted.check(now)
-        job = _read(client, params, context, wanted, now)
-        refuse(job)
-        warn(job)
-        issue(job)
-        write(job)
-        if params["prove"]:
-            for item in job.items:
-                item.proof = _proof_of(job, item)
-        result = build_result(job)
-    if result["status"] in params["fail_on"]:
+    options = read_options(params)
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with context.client(connection) as client:
+        now = server_time(client, context.clock)
+        options.check(now)
+        renewal = _read(client, options, context, now)
+        refuse(renewal)
+        warn(renewal)
+        issue(renewal)
+        write(renewal)
+        if options.prove:
+            for item in renewal.items:
+                item.proof = _proof_of(renewal, item)
+        result = build_result(renewal)
+    if result["status"] in options.fail_on:
         raise MeshError(f"{result['status']}: {result['reason']}", **result)
     return result
 
 
-def server_time(client: KubeClient) -> datetime.datetime:
+def server_time(client: KubeClient, clock: Clock) -> datetime.datetime:
     """The time now, once the API server agrees. A certificate dated by a wrong clock is a later outage.
 
     :raises RefusedError: when this machine's clock and the server's differ by more than a minute.
     """
     headers = {str(key).lower(): value for key, value in client.request("GET", "/version").headers.items()}
-    local = datetime.datetime.now(datetime.UTC)
+    local = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC)
     try:
         server = email.utils.parsedate_to_datetime(headers["date"])
     except (KeyError, ValueError):
@@ -113,36 +114,26 @@ def server_time(client: KubeClient) -> datetime.datetime:
 
 
 def _read(
-    client: KubeClient, params: Mapping[str, Any], context: Context, wanted: Input, now: datetime.datetime
-) -> Job:
-    credentials = wanted.credentials
-    home = (params["ca_namespace"], params["ca_secret"])
-    names = [home, *((credential.namespace, credential.name) for credential in credentials)]
+    client: KubeClient, options: CertificateOptions, context: Context, now: datetime.datetime
+) -> Renewal:
+    names = [options.authority_home, *((found.namespace, found.name) for found in options.credentials)]
     ca_secret, *secrets = client.in_parallel(lambda key: client.get("v1", "Secret", key[1], key[0]), names)
-    pairs = list(zip(credentials, secrets, strict=True))
+    pairs = list(zip(options.credentials, secrets, strict=True))
     authority = None
-    if any(credential.source == ISSUE for credential in credentials):
+    if any(credential.source == ISSUE for credential in options.credentials):
         authority = decide_authority(
             ca_secret,
             pairs,
-            home=home,
-            mesh=params["mesh"],
+            home=options.authority_home,
+            mesh=options.mesh,
             now=now,
-            lifetimes=wanted.lifetimes,
-            replace_lost=params["replace_lost_ca"],
+            lifetimes=options.lifetimes,
+            replace_lost=options.replace_lost_authority,
         )
-    job = Job(
-        client,
-        params,
-        context,
-        now,
-        wanted,
-        authority,
-        [],
-        _absent(client, [namespace for namespace, _name in names]),
-    )
-    job.items = [_item(job, credential, live) for credential, live in pairs]
-    return job
+    absent = _absent(client, [namespace for namespace, _name in names])
+    renewal = Renewal(client, options, context, now, authority, absent)
+    renewal.items += [_item(renewal, credential, live) for credential, live in pairs]
+    return renewal
 
 
 def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
@@ -151,19 +142,19 @@ def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
     return frozenset(name for name, namespace in zip(unique, found, strict=True) if namespace is None)
 
 
-def _item(job: Job, credential: Credential, live: Mapping[str, Any] | None) -> Item:
-    given = job.wanted.provided.get(credential)
+def _item(renewal: Renewal, credential: Credential, live: Mapping[str, Any] | None) -> ManagedCredential:
+    given = renewal.options.provided.get(credential)
     roots, roots_pem = (given.roots, given.roots_pem) if given else ((), "")
-    if credential.source == ISSUE and job.authority is not None:
-        roots, roots_pem = tuple(job.authority.authority.roots), job.authority.authority.roots_pem
+    if credential.source == ISSUE and renewal.authority is not None:
+        roots, roots_pem = tuple(renewal.authority.authority.roots), renewal.authority.authority.roots_pem
     assessment = assess(
         credential,
         live,
-        mesh=job.params["mesh"],
+        mesh=renewal.options.mesh,
         roots=roots,
-        now=job.now,
-        renew_at=job.params["renew_at"],
-        with_authority=job.params["authority_beside_key"],
+        now=renewal.now,
+        renew_at=renewal.options.lifetimes.renew_at,
+        with_authority=renewal.options.authority_beside_key,
         wanted=(given.pair.chain, given.pair.key) if given else None,
     )
     if live is not None and assessment.writes:
@@ -171,37 +162,37 @@ def _item(job: Job, credential: Credential, live: Mapping[str, Any] | None) -> I
         if steady:
             reason = f"{', '.join(steady)} writes its {CERTIFICATE_KEY} and would put it back"
             assessment = dataclasses.replace(assessment, action="refuse", reasons=(reason,))
-    return Item(credential, live, assessment, roots, roots_pem)
+    return ManagedCredential(credential, live, assessment, roots, roots_pem)
 
 
-def _proof_of(job: Job, item: Item) -> Proof:
-    if job.context.check_mode and item.pair is not None:
-        return Proof(CANNOT_TELL, "none", "it is not written in check mode")
+def _proof_of(renewal: Renewal, item: ManagedCredential) -> ServingProof:
+    if renewal.context.check_mode and item.pair is not None:
+        return ServingProof(CANNOT_TELL, "none", "it is not written in check mode")
     if not item.fingerprint:
-        return Proof(CANNOT_TELL, "none", "there is no certificate yet")
+        return ServingProof(CANNOT_TELL, "none", "there is no certificate yet")
     expected: dict[str, Any] = {"fingerprint": item.fingerprint, "roots_pem": item.roots_pem}
     try:
-        endpoints = _endpoints(job.client, item.credential)
+        endpoints = _endpoints(renewal.client, item.credential)
         if not endpoints:
-            return Proof(CANNOT_TELL, "none", NOT_NAMED)
-        if job.context.check_mode:
-            seen = look(job.client, item.credential, endpoints, **expected)
+            return ServingProof(CANNOT_TELL, "none", NOT_NAMED)
+        if renewal.context.check_mode:
+            seen = look(renewal.client, item.credential, endpoints, **expected)
             if seen.status != "fail":
                 return seen
-            return settle(job.client, item.credential, endpoints, seen, fingerprint=item.fingerprint)
+            return settle(renewal.client, item.credential, endpoints, seen, fingerprint=item.fingerprint)
         return prove(
-            job.client,
+            renewal.client,
             item.credential,
-            lambda: _endpoints(job.client, item.credential),
-            timeout=job.params["timeout"],
-            stop=job.context.stop,
-            clock=job.context.clock,
+            lambda: _endpoints(renewal.client, item.credential),
+            timeout=renewal.options.timeout,
+            stop=renewal.context.stop,
+            clock=renewal.context.clock,
             **expected,
         )
     except ApiError as error:
         if error.status != 403:
             raise
-        return Proof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
+        return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
 
 
 def _endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:

@@ -10,7 +10,6 @@ not name it. A TLS handshake with the right server name against every pod does.
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import hashlib
 import json
@@ -19,14 +18,13 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, WaitTimeout
-from ...fields import text_at
-from ...istio.injection.webhooks import matches
+from ...errors import ApiError, MalformedError, WaitTimeout
+from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
 from ...kube.clock import Clock, SystemClock
-from ...kube.pods import is_active, phase_of
+from ...kube.pods import has_labels, is_active, phase_of
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
-from ...model.certificates.x509 import UnreadableError, facts_of, read_chain
+from ...model.certificates.x509 import facts_of, read_chain
 from ...verdicts import CANNOT_TELL
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class Endpoint:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Proof:
+class ServingProof:
     """``pass``, ``fail`` or ``cannot tell`` about one credential.
 
     :param method: ``handshake``, or ``proxy secret``: read in the pod, which is not reachable from here.
@@ -84,22 +82,19 @@ def endpoints_of(
     found = set()
     running = [pod for pod in pods if _serves(pod)]
     for gateway in gateways:
-        spec = gateway.get("spec") or {}
-        selected = [pod for pod in running if _selects(spec, pod)]
-        for server in spec.get("servers") or ():
-            tls = server.get("tls") or {}
-            if tls.get("credentialName") != credential.name or tls.get("mode", "SIMPLE") not in SERVING_MODES:
+        selected = [pod for pod in running if _selects(gateway, pod)]
+        for server in mappings_at(gateway, "spec", "servers"):
+            mode = text_at(server, "tls", "mode") or "SIMPLE"
+            if text_at(server, "tls", "credentialName") != credential.name or mode not in SERVING_MODES:
                 continue
             # A host may carry the namespace of its VirtualServices: ns/host.
-            names = [str(host).rpartition("/")[2] for host in server.get("hosts") or ()]
+            names = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
             wanted = [name for name in names if name in credential.hosts] or list(credential.hosts)
             for pod in selected:
-                port = _pod_port(int(server["port"]["number"]), pod, services)
+                port = _pod_port(integer_at(server, "port", "number"), pod, services)
+                address = text_at(pod, "status", "podIP")
                 found |= {
-                    Endpoint(
-                        pod["metadata"]["name"], pod["status"]["podIP"], port, name.replace("*.", "any.", 1)
-                    )
-                    for name in wanted
+                    Endpoint(name_of(pod), address, port, name.replace("*.", "any.", 1)) for name in wanted
                 }
     return sorted(found)
 
@@ -108,19 +103,18 @@ def _serves(pod: Mapping[str, Any]) -> bool:
     return is_active(pod) and phase_of(pod) == "Running" and bool(text_at(pod, "status", "podIP"))
 
 
-def _selects(spec: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
-    selector = spec.get("selector")
-    return bool(selector) and matches({"matchLabels": selector}, pod["metadata"].get("labels") or {})
+def _selects(obj: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Whether the selector of a Gateway or Service selects the pod; an empty one selects none here."""
+    selector = mapping_at(obj, "spec", "selector")
+    return bool(selector) and has_labels(pod, selector)
 
 
 def _pod_port(number: int, pod: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> int:
     """The port that the pod listens on for a Gateway's port: Istio goes through the Service's targetPort."""
-    labels = pod["metadata"].get("labels") or {}
     for service in services:
-        spec = service.get("spec") or {}
-        if not spec.get("selector") or not matches({"matchLabels": spec["selector"]}, labels):
+        if not _selects(service, pod):
             continue
-        for port in spec.get("ports") or ():
+        for port in mappings_at(service, "spec", "ports"):
             if port.get("port") == number:
                 return _resolved(port.get("targetPort", number), pod, number)
     return number
@@ -129,10 +123,10 @@ def _pod_port(number: int, pod: Mapping[str, Any], services: Sequence[Mapping[st
 def _resolved(target: int | str, pod: Mapping[str, Any], fallback: int) -> int:
     if isinstance(target, int):
         return target
-    for container in (pod.get("spec") or {}).get("containers") or ():
-        for port in container.get("ports") or ():
+    for container in mappings_at(pod, "spec", "containers"):
+        for port in mappings_at(container, "ports"):
             if port.get("name") == target:
-                return int(port["containerPort"])
+                return integer_at(port, "containerPort")
     return fallback
 
 
@@ -164,18 +158,19 @@ def look(
     *,
     fingerprint: str,
     roots_pem: str,
-) -> Proof:
+) -> ServingProof:
     """One look at all ``endpoints``. Pods that cannot be reached from here are asked from inside."""
     seen = client.in_parallel(lambda endpoint: _handshake(endpoint, fingerprint, roots_pem), endpoints)
     pods = {endpoint.pod for endpoint in endpoints}
     wrong = [text for state, text in seen if state == "wrong"]
     if wrong:
-        return Proof("fail", HANDSHAKE, wrong[0], len(pods))
+        return ServingProof("fail", HANDSHAKE, wrong[0], len(pods))
     far = sorted(
         {endpoint.pod for endpoint, (state, _text) in zip(endpoints, seen, strict=True) if state == "far"}
     )
     if not far:
-        return Proof("pass", HANDSHAKE, f"{len(endpoints)} handshakes present {fingerprint[:16]}", len(pods))
+        evidence = f"{len(endpoints)} handshakes present {fingerprint[:16]}"
+        return ServingProof("pass", HANDSHAKE, evidence, len(pods))
     return _ask_proxies(client, credential, far, fingerprint, len(pods))
 
 
@@ -196,18 +191,18 @@ def _handshake(endpoint: Endpoint, fingerprint: str, roots_pem: str) -> tuple[st
 
 def _ask_proxies(
     client: KubeClient, credential: Credential, pods: Sequence[str], fingerprint: str, total: int
-) -> Proof:
+) -> ServingProof:
     for pod in pods:
         try:
             held = _held_fingerprint(client, credential, pod)
         except ApiError as error:
             evidence = f"pod {pod} is not reachable from here, and its proxy cannot be asked: {error.message}"
-            return Proof(CANNOT_TELL, PROXY_SECRET, evidence, total)
+            return ServingProof(CANNOT_TELL, PROXY_SECRET, evidence, total)
         if held != fingerprint:
             text = f"holds {held[:16]}, expected {fingerprint[:16]}" if held else "does not hold it"
-            return Proof("fail", PROXY_SECRET, f"the proxy of pod {pod} {text}", total)
+            return ServingProof("fail", PROXY_SECRET, f"the proxy of pod {pod} {text}", total)
     evidence = f"the proxies of {len(pods)} pods hold {fingerprint[:16]}"
-    return Proof("pass", PROXY_SECRET, evidence, total)
+    return ServingProof("pass", PROXY_SECRET, evidence, total)
 
 
 def _held_fingerprint(client: KubeClient, credential: Credential, pod: str) -> str:
@@ -222,20 +217,14 @@ def fingerprint_in_dump(dump: str, name: str) -> str:
     Envoy redacts private keys in this dump, certificates are whole.
     """
     try:
-        configs = json.loads(dump).get("configs") or ()
-    except (ValueError, AttributeError):
+        for entry in mappings_at(json.loads(dump), "configs"):
+            # kubernetes://NAME, for gateways that name another namespace kubernetes://NAMESPACE/NAME
+            if text_at(entry, "name").removeprefix("kubernetes://").rpartition("/")[2] != name:
+                continue
+            chain = text_at(entry, "secret", "tls_certificate", "certificate_chain", "inline_bytes")
+            return facts_of(read_chain(base64.b64decode(chain))[0]).fingerprint
+    except (MalformedError, ValueError):  # no JSON, no base64, no certificate, or of another shape
         return ""
-    for entry in configs:
-        # kubernetes://NAME, for gateways that name another namespace kubernetes://NAMESPACE/NAME
-        if str(entry.get("name", "")).removeprefix("kubernetes://").rpartition("/")[2] != name:
-            continue
-        inline = (
-            ((entry.get("secret") or {}).get("tls_certificate") or {}).get("certificate_chain") or {}
-        ).get("inline_bytes", "")
-        try:
-            return facts_of(read_chain(base64.b64decode(inline))[0]).fingerprint
-        except (UnreadableError, binascii.Error, ValueError):
-            return ""
     return ""
 
 
@@ -243,10 +232,10 @@ def settle(
     client: KubeClient,
     credential: Credential,
     endpoints: Sequence[Endpoint],
-    seen: Proof,
+    seen: ServingProof,
     *,
     fingerprint: str,
-) -> Proof:
+) -> ServingProof:
     """A second opinion about failed handshakes: pod addresses may mean other machines where we are.
 
     A proxy fetches a credential only for a listener that names it. One that holds the right certificate while
@@ -258,7 +247,7 @@ def settle(
         return seen
     if inside.status == "fail":
         return inside
-    return Proof(CANNOT_TELL, HANDSHAKE, f"{inside.evidence}, but {seen.evidence}", len(pods))
+    return ServingProof(CANNOT_TELL, HANDSHAKE, f"{inside.evidence}, but {seen.evidence}", len(pods))
 
 
 def prove(
@@ -271,9 +260,9 @@ def prove(
     timeout: float,
     stop: Callable[[], bool] | None = None,
     clock: Clock | None = None,
-) -> Proof:
+) -> ServingProof:
     """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look."""
-    seen = Proof(CANNOT_TELL, HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
+    seen = ServingProof(CANNOT_TELL, HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
     clock = clock or SystemClock()
     patience = clock.monotonic() + min(GRACE_SECONDS, timeout)
 

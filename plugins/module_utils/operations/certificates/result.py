@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...fields import mapping_at
 from ...model.certificates.x509 import Facts, facts_of, read_chain
 from ...verdicts import CANNOT_TELL
 
 if TYPE_CHECKING:
     from ...context import Context
     from .authority import AuthorityState
-    from .job import Item, Job
+    from .renewal import ManagedCredential, Renewal
 
 ACTIONS = {
     "create": "created",
@@ -27,15 +28,15 @@ HIDDEN = "(hidden)"
 ORDER = ("fail", "cannot tell", "pass")
 
 
-def build_result(job: Job) -> dict[str, Any]:
+def build_result(renewal: Renewal) -> dict[str, Any]:
     """What module ``gateway_certificates`` returns."""
-    items, authority, context = job.items, job.authority, job.context
+    items, authority, context = renewal.items, renewal.authority, renewal.context
     written = [item for item in items if item.pair is not None]
     new_ca = authority is not None and authority.action == "create"
     objects = [{"id": str(item.credential), "action": ACTIONS[item.assessment.action]} for item in written]
     if authority is not None and new_ca:
         objects.insert(0, {"id": str(authority), "action": "created"})
-        if authority.namespace in job.absent:
+        if authority.namespace in renewal.absent:
             objects.insert(0, {"id": f"Namespace {authority.namespace}", "action": "created"})
     status, reason = _verdict(items)
     result: dict[str, Any] = {
@@ -54,7 +55,7 @@ def build_result(job: Job) -> dict[str, Any]:
     }
     result["summary"] = _summary(result)
     if context.diff_mode:
-        result["diff"] = [*_authority_diff(job), *(_diff(item, context) for item in written)]
+        result["diff"] = [*_authority_diff(renewal), *(_diff(item, context) for item in written)]
     return result
 
 
@@ -75,7 +76,7 @@ def _summary(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _verdict(items: Sequence[Item]) -> tuple[str, str]:
+def _verdict(items: Sequence[ManagedCredential]) -> tuple[str, str]:
     proofs = [(item, item.proof) for item in items if item.proof is not None]
     for status in ORDER[:2]:
         for item, proof in proofs:
@@ -95,7 +96,7 @@ def _authority(authority: AuthorityState | None, context: Context) -> dict[str, 
     return authority.as_result()
 
 
-def _certificate(item: Item, context: Context) -> dict[str, Any]:
+def _certificate(item: ManagedCredential, context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "id": str(item.credential),
         "action": ACTIONS[item.assessment.action],
@@ -111,33 +112,33 @@ def _certificate(item: Item, context: Context) -> dict[str, Any]:
     return result
 
 
-def _new_facts(item: Item) -> Facts | None:
+def _new_facts(item: ManagedCredential) -> Facts | None:
     return facts_of(read_chain(item.pair.chain)[0]) if item.pair is not None else None
 
 
-def _authority_diff(job: Job) -> list[dict[str, Any]]:
-    authority = job.authority
+def _authority_diff(renewal: Renewal) -> list[dict[str, Any]]:
+    authority = renewal.authority
     if authority is None or authority.action != "create":
         return []
     diffs: list[dict[str, Any]] = []
-    if authority.namespace in job.absent:
+    if authority.namespace in renewal.absent:
         header = f"Namespace {authority.namespace}"
         diffs.append(
             {"before_header": header, "after_header": header, "before": {}, "after": {"action": "created"}}
         )
     header = str(authority)
     after: dict[str, Any] = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}}
-    if not job.context.check_mode:
+    if not renewal.context.check_mode:
         after["certificate"] = facts_of(authority.authority.issuer).as_result()
     before = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}} if authority.resource_version else {}
     return [*diffs, {"before_header": header, "after_header": header, "before": before, "after": after}]
 
 
-def _diff(item: Item, context: Context) -> dict[str, Any]:
+def _diff(item: ManagedCredential, context: Context) -> dict[str, Any]:
     header = str(item.credential)
     before: Any = {}
     if item.live is not None:
-        before = {"data": dict.fromkeys(sorted(item.live.get("data") or {}), HIDDEN)}
+        before = {"data": dict.fromkeys(sorted(mapping_at(item.live, "data")), HIDDEN)}
         if item.assessment.facts is not None:
             before["certificate"] = item.assessment.facts.as_result()
     after: dict[str, Any] = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}}

@@ -210,7 +210,7 @@ def test_pods_out_of_reach_are_asked_from_inside(unreachable, client, status, ev
 
 def test_a_failed_handshake_is_settled_inside():
     endpoint = proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
-    seen = proof.Proof("fail", "handshake", "it presents something else", 1)
+    seen = proof.ServingProof("fail", "handshake", "it presents something else", 1)
     cases = [
         (Proxies(PAIR), "cannot tell"),
         (Proxies(), "fail"),

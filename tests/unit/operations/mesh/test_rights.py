@@ -1,4 +1,4 @@
-"""A mesh is applied by a user who has the rights of the table in the namespaces of the mesh, and no others."""
+"""A user who has the rights of the table in the namespaces of the mesh, and no others, applies it."""
 
 from __future__ import annotations
 

@@ -8,40 +8,42 @@ from __future__ import annotations
 from ...errors import RefusedError
 from ...model.certificates.credentials import ISSUE, renewal_due
 from .authority import readers_of
-from .job import Item, Job
+from .renewal import ManagedCredential, Renewal
 
 
-def refuse(job: Job) -> None:
+def refuse(renewal: Renewal) -> None:
     """Raises when a Secret is not ours, a namespace is missing, or the CA would lie open.
 
     :raises RefusedError: with all reasons of one kind.
     """
-    refused = [item for item in job.items if item.assessment.action == "refuse" and not _too_early(job, item)]
+    refused = [
+        item for item in renewal.items if item.assessment.action == "refuse" and not _too_early(renewal, item)
+    ]
     if refused:
         texts = [f"{item.credential}: {'; '.join(item.assessment.reasons)}" for item in refused]
         raise RefusedError("; ".join(texts), rule="credential")
-    homeless = sorted({item.credential.namespace for item in job.items} & job.absent)
-    if homeless and not job.context.check_mode:
+    homeless = sorted({item.credential.namespace for item in renewal.items} & renewal.absent)
+    if homeless and not renewal.context.check_mode:
         raise RefusedError(
             f"these namespaces do not exist: {', '.join(homeless)}; install the gateway first",
             rule="namespace-missing",
         )
-    _refuse_an_open_authority(job)
+    _refuse_an_open_authority(renewal)
 
 
-def _too_early(job: Job, item: Item) -> bool:
+def _too_early(renewal: Renewal, item: ManagedCredential) -> bool:
     """In check mode, a Secret that should exist in a namespace that does not exist yet is no mistake."""
-    early = job.context.check_mode and item.credential.namespace in job.absent
+    early = renewal.context.check_mode and item.credential.namespace in renewal.absent
     if early:
-        job.context.warn(f"{item.credential}: namespace {item.credential.namespace} does not exist yet")
+        renewal.context.warn(f"{item.credential}: namespace {item.credential.namespace} does not exist yet")
     return early
 
 
-def _refuse_an_open_authority(job: Job) -> None:
-    if job.authority is None:
+def _refuse_an_open_authority(renewal: Renewal) -> None:
+    if renewal.authority is None:
         return
-    namespace = job.authority.namespace
-    exposed, asked = readers_of(job.client, namespace, [item.credential for item in job.items])
+    namespace = renewal.authority.namespace
+    exposed, asked = readers_of(renewal.client, namespace, [item.credential for item in renewal.items])
     if exposed:
         raise RefusedError(
             f"the gateways' ServiceAccounts {', '.join(exposed)} may read Secrets in namespace {namespace}: "
@@ -49,26 +51,26 @@ def _refuse_an_open_authority(job: Job) -> None:
             rule="ca-exposed",
         )
     if not asked:
-        job.context.warn(
+        renewal.context.warn(
             f"cannot tell whether a gateway may read Secrets in namespace {namespace}: "
             "no right to create localsubjectaccessreviews there"
         )
 
 
-def warn(job: Job) -> None:
+def warn(renewal: Renewal) -> None:
     """Says what will need a person soon."""
-    lifetimes = job.wanted.lifetimes
-    if job.authority is not None:
-        ends = job.authority.authority.issuer.not_valid_after_utc
-        if ends - job.now < 2 * lifetimes.leaf:
-            job.context.warn(
+    lifetimes = renewal.options.lifetimes
+    if renewal.authority is not None:
+        ends = renewal.authority.authority.issuer.not_valid_after_utc
+        if ends - renewal.now < 2 * lifetimes.leaf:
+            renewal.context.warn(
                 f"the CA ends on {ends:%Y-%m-%d}: plan its replacement, new certificates end with it"
             )
-    for item in job.items:
+    for item in renewal.items:
         facts = item.assessment.facts
         if item.credential.source == ISSUE or facts is None:
             continue
-        if renewal_due(facts.not_before, facts.not_after, job.now, lifetimes.renew_at):
-            job.context.warn(
+        if renewal_due(facts.not_before, facts.not_after, renewal.now, lifetimes.renew_at):
+            renewal.context.warn(
                 f"{item.credential} ends on {facts.not_after:%Y-%m-%d} and is not renewed from here"
             )

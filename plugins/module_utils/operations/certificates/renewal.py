@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ...model.certificates.credentials import Credential
 from ...model.certificates.secret import Assessment
 from .authority import AuthorityState
-from .input import Input
 from .issue import Pair, fingerprint
-from .proof import Proof
+from .options import CertificateOptions
+from .proof import ServingProof
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(slots=True, repr=False)
-class Item:
+class ManagedCredential:
     """One credential on its way through a run.
 
     :param roots: what its leaf must lead to; ``roots_pem`` is the same for a TLS client.
@@ -38,7 +38,7 @@ class Item:
     roots: Sequence[x509.Certificate]
     roots_pem: str
     pair: Pair | None = None
-    proof: Proof | None = None
+    proof: ServingProof | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -49,7 +49,7 @@ class Item:
 
 
 @dataclasses.dataclass(slots=True, repr=False)
-class Job:
+class Renewal:
     """A run: the cluster, what is wanted, what was found.
 
     :param absent: the namespaces among those concerned that do not exist.
@@ -57,10 +57,9 @@ class Job:
     """
 
     client: KubeClient
-    params: Mapping[str, Any]
+    options: CertificateOptions
     context: Context
     now: datetime.datetime
-    wanted: Input
     authority: AuthorityState | None
-    items: Sequence[Item]
     absent: frozenset[str]
+    items: list[ManagedCredential] = dataclasses.field(default_factory=list)

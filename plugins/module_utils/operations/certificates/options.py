@@ -1,0 +1,173 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of a certificates run, as far as they can be checked without a cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, Problem
+from ...model.certificates.credentials import EXISTING, LABEL, PROVIDED, Credential, Lifetimes, credentials_of
+from ...model.certificates.x509 import UnreadableError, check_pair, read_chain
+from .issue import Pair
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Provided:
+    """A pair that the user brings. ``roots`` are what its path must end in; empty when none were given."""
+
+    where: str
+    pair: Pair
+    roots: tuple[x509.Certificate, ...] = ()
+    roots_pem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class CertificateOptions:
+    """What a run shall achieve, and how.
+
+    :param authority_home: namespace and name of the CA's Secret.
+    :param authority_beside_key: whether ``ca.crt`` is written beside each key.
+    :param timeout: seconds that a written certificate may take until it is served.
+    :param fail_on: verdicts that make the run fail.
+    """
+
+    mesh: str
+    credentials: tuple[Credential, ...]
+    provided: Mapping[Credential, Provided]
+    lifetimes: Lifetimes
+    authority_home: tuple[str, str]
+    replace_lost_authority: bool
+    authority_beside_key: bool
+    prove: bool
+    timeout: float
+    fail_on: frozenset[str]
+
+    def check(self, now: datetime.datetime) -> None:
+        """Judges the provided pairs.
+
+        :raises InputError: with everything that is wrong with any of them.
+        """
+        problems = [
+            Problem(given.where, fault.message, fault.rule)
+            for credential, given in self.provided.items()
+            for fault in check_pair(
+                given.pair.chain, given.pair.key, hosts=credential.hosts, roots=given.roots, now=now
+            )
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+def read_options(params: Mapping[str, Any]) -> CertificateOptions:
+    """The options out of the module's parameters.
+
+    :raises InputError: with every problem.
+    """
+    credentials = list(credentials_of(params["gateways"], params["installed_gateways"]))
+    problems = [*_number_problems(params), *_home_problems(params, credentials)]
+    provided = _provide(credentials, params["provided"], problems)
+    _mark_existing(credentials, params["existing"], problems)
+    if problems:
+        raise InputError(problems)
+    return CertificateOptions(
+        mesh=params["mesh"],
+        credentials=tuple(credentials),
+        provided=provided,
+        lifetimes=_lifetimes(params),
+        authority_home=(params["ca_namespace"], params["ca_secret"]),
+        replace_lost_authority=params["replace_lost_ca"],
+        authority_beside_key=params["authority_beside_key"],
+        prove=params["prove"],
+        timeout=float(params["timeout"]),
+        fail_on=frozenset(params["fail_on"]),
+    )
+
+
+def _number_problems(params: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    if not 1 <= params["days"] <= 398:
+        # CA/Browser Forum baseline 6.3.2: clients refuse longer-lived server certificates.
+        problems.append(Problem("certificates_days", f"is {params['days']}, not 1 to 398", "range"))
+    if not params["days"] < params["ca_days"] <= 7300:
+        problems.append(
+            Problem("certificates_ca_days", "must be more than certificates_days and at most 7300", "range")
+        )
+    if not 0 < params["renew_at"] < 1:
+        problems.append(
+            Problem("certificates_renew_at", f"is {params['renew_at']}, not between 0 and 1", "range")
+        )
+    return problems
+
+
+def _home_problems(params: Mapping[str, Any], credentials: Sequence[Credential]) -> list[Problem]:
+    home, where = params["ca_namespace"], "certificates_ca_namespace"
+    problems = []
+    if not LABEL.fullmatch(home):
+        problems.append(Problem(where, "is not a namespace name", "dns-label"))
+    crowded = [str(credential) for credential in credentials if credential.namespace == home]
+    if crowded:
+        message = f"is also home of {', '.join(crowded)}: a gateway may list all Secrets of its namespace"
+        problems.append(Problem(where, message, "ca-exposed"))
+    return problems
+
+
+def _provide(
+    credentials: list[Credential], entries: Sequence[Mapping[str, Any]], problems: list[Problem]
+) -> dict[Credential, Provided]:
+    """Marks the credentials whose pair is given. :returns: those with their pairs."""
+    provided: dict[Credential, Provided] = {}
+    for index, entry in enumerate(entries):
+        place = f"certificates_provided[{index}]"
+        position = _position(credentials, entry["name"], entry.get("namespace") or "")
+        if position is None:
+            message = f"no gateway names the credential {entry['name']}"
+            problems.append(Problem(place, message, "unknown-credential"))
+            continue
+        credential = credentials[position] = dataclasses.replace(credentials[position], source=PROVIDED)
+        try:
+            provided[credential] = _provided(entry, place)
+        except UnreadableError as error:
+            problems.append(Problem(f"{place}.ca", str(error), "certificate"))
+    return provided
+
+
+def _mark_existing(credentials: list[Credential], names: Sequence[str], problems: list[Problem]) -> None:
+    """Marks the credentials that somebody else writes, named as ``name`` or ``namespace/name``."""
+    for index, text in enumerate(names):
+        namespace, _slash, name = text.rpartition("/")
+        position = _position(credentials, name, namespace)
+        place = f"certificates_existing[{index}]"
+        if position is None:
+            problems.append(Problem(place, f"no gateway names the credential {text}", "unknown-credential"))
+        elif credentials[position].source == PROVIDED:
+            problems.append(Problem(place, f"{text} is also provided", "one-source"))
+        else:
+            credentials[position] = dataclasses.replace(credentials[position], source=EXISTING)
+
+
+def _position(credentials: Sequence[Credential], name: str, namespace: str) -> int | None:
+    for position, credential in enumerate(credentials):
+        if credential.name == name and namespace in ("", credential.namespace):
+            return position
+    return None
+
+
+def _provided(entry: Mapping[str, Any], place: str) -> Provided:
+    pair = Pair(entry["certificate"].encode(), entry["private_key"].encode())
+    authority = entry.get("ca") or ""
+    return Provided(place, pair, tuple(read_chain(authority.encode())) if authority else (), authority)
+
+
+def _lifetimes(params: Mapping[str, Any]) -> Lifetimes:
+    day = datetime.timedelta(days=1)
+    return Lifetimes(
+        leaf=params["days"] * day, authority=params["ca_days"] * day, renew_at=params["renew_at"]
+    )
