@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from ..screen import SetupError, duration, say
 from . import equivalents, report, sample
 from .coverage_map import CoverageMap, Recorded
 from .imports import Imports
+from .known import Known
 from .operators import Mutant, is_change, mutants_of
 from .pool import Pool, Worker
 from .report import Verdict
 from .trees import synchronise
-from .types_check import TypesCheck
+from .types_check import refused as refused_by_types
 
 CACHE = ROOT / ".cache" / "mutants"
 LIST = ROOT / "tests" / "mutants-equivalent.txt"
@@ -64,6 +65,7 @@ class Run:
         self.map = CoverageMap(self.imports)
         self.code: dict[str, str] = {}
         self.failing: list[str] = []
+        self._known_verdicts = Known(CACHE / "verdicts.json", self.imports)
         self._lock = threading.Lock()
         self._told = 0.0
 
@@ -72,7 +74,7 @@ class Run:
         found: list[Mutant] = []
         for name in sorted(self.imports.files):
             if name.startswith(sample.MODULE_UTILS) and (
-                not self.options.package or sample.belongs(sample.package_of(name), self.options.package)
+                not self.options.package or sample.lies_in(name, self.options.package)
             ):
                 self.code[name] = (ROOT / name).read_text(encoding="utf-8")
                 found += self._known(name)
@@ -134,7 +136,7 @@ class Run:
 
         def one(file: str, stored: Path, worker: Worker) -> None:
             nonlocal done
-            answer = worker.ask({"file": file, "cpu": 600, "wall": 1200})
+            answer = worker.ask({"file": file, "limit": 600})
             if "ended" in answer:
                 answer = {"tests": {}, "costs": {}, "failed": [file]}
             with self._lock:
@@ -158,12 +160,25 @@ class Run:
 
         def one(mutant: Mutant, worker: Worker) -> None:
             verdict = self._verdict(mutant, worker)
+            self._known_verdicts.keep(verdict, self.map.tests_of(mutant))
             with self._lock:
                 verdicts.append(verdict)
                 noticed = sum(bool(found.noticed_by) for found in verdicts)
                 self._progress(f"{len(verdicts)}/{len(mutants)} tried, {noticed} noticed")
 
-        pool.run(partial(one, mutant) for mutant in mutants)
+        open_mutants = []
+        for mutant in mutants:
+            known = self._known_verdicts.find(mutant, self.map.tests_of(mutant))
+            if known:
+                verdicts.append(known)
+            else:
+                open_mutants.append(mutant)
+        if verdicts:
+            say(f"    {len(verdicts)} known from earlier runs with the same code and tests")
+        try:
+            pool.run(partial(one, mutant) for mutant in open_mutants)
+        finally:
+            self._known_verdicts.save()
         return verdicts
 
     def _verdict(self, mutant: Mutant, worker: Worker) -> Verdict:
@@ -177,10 +192,8 @@ class Run:
                 {
                     "path": mutant.path,
                     "code": code,
-                    "tests": batch,
-                    # the processor's seconds do not depend on what else runs here; the clock's do
-                    "cpu": 5 + 4 * usual,
-                    "wall": 30 + 12 * usual,
+                    "tests": {test: self.map.costs[test] for test in batch},
+                    "limit": 5 + 4 * usual,
                 }
             )
             noticed = answer.get("noticed_by") or answer.get("ended", "")
@@ -190,17 +203,20 @@ class Run:
 
     def check_types(self, verdicts: Sequence[Verdict], trees: Sequence[Path]) -> list[Verdict]:
         """Mark the survivors that the type check finds."""
-        survivors = [verdict for verdict in verdicts if not verdict.noticed_by]
-        if not survivors:
-            return list(verdicts)
-        say(f"==> types of {len(survivors)} survivors")
-        check = TypesCheck(trees[0], CACHE / "mypy")
-        found = []
-        for verdict in verdicts:
-            mutant = verdict.mutant
-            untyped = not verdict.noticed_by and check.finds(mutant, self.code[mutant.path])
-            found.append(Verdict(mutant, verdict.noticed_by, verdict.why, untyped))
-        return found
+        survivors = [verdict.mutant for verdict in verdicts if not verdict.noticed_by]
+        unknown = [mutant for mutant in survivors if self._known_verdicts.types(mutant) is None]
+        if unknown:
+            say(f"==> types of {len(unknown)} survivors")
+            refused = refused_by_types(unknown, self.code, trees, CACHE)
+            for mutant in unknown:
+                self._known_verdicts.keep_types(mutant, mutant in refused)
+            self._known_verdicts.save()
+        return [
+            replace(
+                verdict, untyped=not verdict.noticed_by and bool(self._known_verdicts.types(verdict.mutant))
+            )
+            for verdict in verdicts
+        ]
 
     def _progress(self, text: str) -> None:
         if time.monotonic() - self._told > 10:

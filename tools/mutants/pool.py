@@ -42,6 +42,8 @@ class Worker:
         self._tasks.write(json.dumps(task) + "\n")
         self._tasks.flush()
         answer: Answer = json.loads(self._line())
+        if "trouble" in answer:
+            raise SetupError(f"the tests could not be run: {answer['trouble']}")
         return answer
 
     def close(self) -> None:

@@ -25,6 +25,12 @@ def belongs(package: str, names: Sequence[str]) -> bool:
     return any(package == name or package.startswith(f"{name}/") for name in names)
 
 
+def lies_in(path: str, names: Sequence[str]) -> bool:
+    """Whether a file is one of `names`, or below one: ``model/catalogue``, ``kube/wait``."""
+    inside = path.removeprefix(MODULE_UTILS).removesuffix(".py")
+    return belongs(inside, names)
+
+
 def by_package(mutants: Sequence[Mutant]) -> dict[str, list[Mutant]]:
     """Package -> its mutants, in the given order; packages by name."""
     found: dict[str, list[Mutant]] = {}

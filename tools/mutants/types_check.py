@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..paths import ROOT
@@ -14,7 +16,29 @@ from .operators import Mutant
 _PACKAGE = "ansible_collections.servicemesh.istio.plugins"
 
 
-class TypesCheck:
+def refused(
+    mutants: Sequence[Mutant], code: Mapping[str, str], trees: Sequence[Path], cache: Path
+) -> set[Mutant]:
+    """The mutants that mypy finds. One process in each tree; `cache`: a directory for what it remembers."""
+    waiting = list(mutants)
+    found: set[Mutant] = set()
+
+    def work(number: int) -> None:
+        check = _TypesCheck(trees[number], cache / f"mypy-{number}")
+        while waiting:
+            mutant = waiting.pop()
+            if check.finds(mutant, code[mutant.path]):
+                found.add(mutant)
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(len(trees))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+class _TypesCheck:
     """mypy in one copy of the tree, with a cache of its own."""
 
     def __init__(self, tree: Path, cache: Path) -> None:

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,11 +90,28 @@ class Recorder:
 
 
 class Chosen:
-    """A pytest plugin: only these tests, in this order; remembers the first that fails."""
+    """A pytest plugin: only these tests, in this order; remembers the first that fails.
 
-    def __init__(self, tests: Sequence[str]) -> None:
+    `tests`: test -> the CPU seconds that it takes without a change. One that takes much longer is ended by
+    the kernel, and the process with it: the processor's time counts, which does not depend on what else runs
+    here, and the clock's only for a test that waits for ever.
+    """
+
+    def __init__(self, tests: Mapping[str, float]) -> None:
         self._order = {test: number for number, test in enumerate(tests)}
+        self._costs = tests
         self.noticed_by = ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        cost = self._costs[item.nodeid]
+        signal.setitimer(signal.ITIMER_PROF, 2 + 5 * cost)
+        signal.setitimer(signal.ITIMER_REAL, 20 + 30 * cost)
+        try:
+            return (yield)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted(
@@ -121,6 +138,8 @@ def judge(_root: Path, task: Mapping[str, Any]) -> dict[str, Any]:
     chosen = Chosen(task["tests"])
     files = list(dict.fromkeys(test.partition("::")[0] for test in task["tests"]))
     code = int(pytest.main([*_PYTEST, "-x", *files], plugins=[chosen]))
+    if code in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not chosen.noticed_by:
+        return {"trouble": f"pytest ended with {code}"}
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return {"noticed_by": ""}
     return {"noticed_by": chosen.noticed_by or "the import of the tests"}
@@ -129,9 +148,10 @@ def judge(_root: Path, task: Mapping[str, Any]) -> dict[str, Any]:
 def in_fork(
     work: Callable[[Path, Mapping[str, Any]], dict[str, Any]], root: Path, task: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Do the work in a fork, within `task["cpu"]` seconds of the processor and `task["wall"]` of the clock.
+    """Do the work in a fork, within `task["limit"]` CPU seconds and 20 times as many of the clock.
 
-    :returns: what it returned; ``{"ended": why}`` when it came to no end of its own.
+    :returns: what it returned; ``{"ended": why}`` when it came to no end of its own; ``{"trouble": why}``
+        when it could not be done at all, which says nothing about a mutant.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -140,7 +160,7 @@ def in_fork(
         _child(work, root, task, writer)
     os.close(writer)
     with os.fdopen(reader, "rb", buffering=0) as stream:
-        text, late = _read(stream, time.monotonic() + float(task["wall"]))
+        text, late = _read(stream, time.monotonic() + 20 * float(task["limit"]))
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
@@ -176,18 +196,17 @@ def _child(
     try:
         os.setpgid(0, 0)
         end_with_parent()()
-        limit = int(float(task["cpu"])) + 1
+        limit = int(float(task["limit"])) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         silent = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silent, descriptor)
-        answer = json.dumps(work(root, task)) + "\n"
-        with os.fdopen(writer, "wb") as stream:
-            stream.write(answer.encode())
+        text = json.dumps(work(root, task)).encode() + b"\n"
+        while text:
+            text = text[os.write(writer, text) :]
         code = 0
-    except BaseException:  # a mutant may raise anything; the fork must not return
-        with contextlib.suppress(OSError):
-            (root / ".worker-trouble").write_text(traceback.format_exc())
+    except BaseException:  # whatever it is, the fork must not return
+        os.write(writer, json.dumps({"trouble": traceback.format_exc()}).encode() + b"\n")
     finally:
         os._exit(code)
 
