@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...fields import labels_of
 from ...kube.owners import owners_of, steady_owners
 from .webhooks import SYSTEM_NAMESPACES
 
@@ -148,7 +149,7 @@ def decide_labels(
     if live is None:
         action = "create" if request.create else "missing"
         return LabelDecision(request, action, {}, request.wanted)
-    labels = dict((live.get("metadata") or {}).get("labels") or {})
+    labels = dict(labels_of(live))
     before = {key: labels[key] for key in (INJECTION_LABEL, REVISION_LABEL) if key in labels}
     if request.mode == "keep":
         return LabelDecision(request, "unchanged", before, before)

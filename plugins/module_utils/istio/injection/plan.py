@@ -15,14 +15,14 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..workloads import Budget, Owner, Pod, Workload
-from .webhooks import Expectation, Injector, InjectorSettings, expectation, matches
+from .webhooks import ExpectedProxy, Injector, InjectorSettings, expected_proxy, matches
 
 ROLLOUT, EVICT, WAIT, LISTED = "rollout", "evict", "wait", "listed"
 ROLLING_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Inventory:
+class NamespaceState:
     """What one namespace holds.
 
     :param labels: labels of the namespace as they will be when pods are created.
@@ -50,7 +50,7 @@ class PodVerdict:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Step:
+class Restart:
     """What happens to one workload.
 
     :param why: what is wrong with its pods. :param how: why this action, or why it is only listed.
@@ -70,20 +70,20 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
+class RestartPlan:
     """All steps in order, and the verdict on every pod."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Restart, ...]
     verdicts: tuple[PodVerdict, ...]
 
     @property
-    def batches(self) -> list[list[Step]]:
+    def batches(self) -> list[list[Restart]]:
         """The steps that act, by batch."""
         numbers = sorted({step.batch for step in self.steps if step.batch})
         return [[step for step in self.steps if step.batch == number] for number in numbers]
 
     @property
-    def listed(self) -> list[Step]:
+    def listed(self) -> list[Restart]:
         """Workloads that carry the wrong proxy and are left alone."""
         return [step for step in self.steps if step.action == LISTED]
 
@@ -92,14 +92,14 @@ class Plan:
         return [verdict for verdict in self.verdicts if verdict.state == state]
 
 
-def plan(
-    inventories: Iterable[Inventory],
+def plan_restarts(
+    namespaces: Iterable[NamespaceState],
     injectors: Sequence[Injector],
     settings: Mapping[str, InjectorSettings],
     *,
     batch: int,
     anyway: Sequence[str] = (),
-) -> Plan:
+) -> RestartPlan:
     """The plan for all namespaces.
 
     :param settings: injector settings by revision.
@@ -108,16 +108,16 @@ def plan(
         only be listed.
     """
     verdicts: list[PodVerdict] = []
-    steps: list[Step] = []
-    for inventory in inventories:
-        judged = [judge(pod, inventory, injectors, settings) for pod in inventory.pods]
-        relevant = [verdict for verdict in judged if not (inventory.keep and _is_foreign(verdict))]
+    steps: list[Restart] = []
+    for home in namespaces:
+        judged = [judge(pod, home, injectors, settings) for pod in home.pods]
+        relevant = [verdict for verdict in judged if not (home.keep and _is_foreign(verdict))]
         verdicts += relevant
         for owner in sorted({verdict.owner for verdict in relevant}):
             of_owner = [verdict for verdict in relevant if verdict.owner == owner]
             if any(verdict.state == "stale" for verdict in of_owner):
-                steps.append(decide(owner, of_owner, inventory, anyway))
-    return Plan(steps=tuple(_in_batches(steps, batch)), verdicts=tuple(verdicts))
+                steps.append(decide(owner, of_owner, home, anyway))
+    return RestartPlan(steps=tuple(_in_batches(steps, batch)), verdicts=tuple(verdicts))
 
 
 def _is_foreign(verdict: PodVerdict) -> bool:
@@ -125,19 +125,22 @@ def _is_foreign(verdict: PodVerdict) -> bool:
 
 
 def judge(
-    pod: Pod, inventory: Inventory, injectors: Sequence[Injector], settings: Mapping[str, InjectorSettings]
+    pod: Pod,
+    home: NamespaceState,
+    injectors: Sequence[Injector],
+    settings: Mapping[str, InjectorSettings],
 ) -> PodVerdict:
     """Whether ``pod`` carries what the injector would give it now."""
-    owner = owner_of(pod, inventory)
+    owner = owner_of(pod, home)
     if pod.phase in ("Succeeded", "Failed"):
         return PodVerdict(pod, owner, "skipped", f"finished ({pod.phase})")
     if pod.terminating:
         return PodVerdict(pod, owner, "leaving", "terminating")
-    expected = expectation(
+    expected = expected_proxy(
         injectors,
         settings,
-        namespace=inventory.namespace,
-        namespace_labels=inventory.labels,
+        namespace=home.namespace,
+        namespace_labels=home.labels,
         labels=pod.labels,
         annotations=pod.annotations,
         host_network=pod.host_network,
@@ -146,12 +149,12 @@ def judge(
         left_over = pod.proxy is not None and pod.proxy.injected
         reason = f"carries a proxy although it would get none: {expected.why}" if left_over else expected.why
         return PodVerdict(pod, owner, "skipped", reason)
-    workload = inventory.workloads.get((owner.kind, owner.name))
+    workload = home.workloads.get((owner.kind, owner.name))
     reason = _fault(pod, expected, workload)
     return PodVerdict(pod, owner, "stale" if reason else "ok", reason)
 
 
-def _fault(pod: Pod, expected: Expectation, workload: Workload | None) -> str:
+def _fault(pod: Pod, expected: ExpectedProxy, workload: Workload | None) -> str:
     proxy = pod.proxy
     if proxy is None:
         return "not injected"
@@ -165,26 +168,28 @@ def _fault(pod: Pod, expected: Expectation, workload: Workload | None) -> str:
     return ""
 
 
-def owner_of(pod: Pod, inventory: Inventory) -> Owner:
+def owner_of(pod: Pod, home: NamespaceState) -> Owner:
     """The workload a person knows: the Deployment, not its ReplicaSet; the pod itself when it has none."""
     if pod.controller is None:
         return Owner("Pod", pod.namespace, pod.name)
     kind, name = pod.controller
-    while (kind, name) in inventory.parents:
-        kind, name = inventory.parents[kind, name]
+    while (kind, name) in home.parents:
+        kind, name = home.parents[kind, name]
     return Owner(kind, pod.namespace, name)
 
 
-def decide(owner: Owner, verdicts: Sequence[PodVerdict], inventory: Inventory, anyway: Sequence[str]) -> Step:
+def decide(
+    owner: Owner, verdicts: Sequence[PodVerdict], home: NamespaceState, anyway: Sequence[str]
+) -> Restart:
     """How the workload ``owner`` may be restarted; ``verdicts`` are those of its pods, one of them stale."""
     stale = tuple(verdict.pod for verdict in verdicts if verdict.state == "stale")
     healthy = any(verdict.state == "ok" for verdict in verdicts)
     why = "; ".join(sorted({verdict.reason for verdict in verdicts if verdict.state == "stale"}))
-    workload = inventory.workloads.get((owner.kind, owner.name))
-    budgets = [budget for budget in inventory.budgets if _covers(budget, stale)]
+    workload = home.workloads.get((owner.kind, owner.name))
+    budgets = [budget for budget in home.budgets if _covers(budget, stale)]
     forced = any(fnmatch.fnmatchcase(str(owner), pattern) for pattern in anyway)
     action, how, takes = _choose(owner, workload, budgets, healthy=healthy, forced=forced)
-    return Step(
+    return Restart(
         owner=owner,
         action=action,
         why=why,
@@ -273,10 +278,10 @@ def _eviction_block(budgets: Sequence[Budget]) -> str:
     return ""
 
 
-def _in_batches(steps: Sequence[Step], size: int) -> list[Step]:
+def _in_batches(steps: Sequence[Restart], size: int) -> list[Restart]:
     """Numbers the steps. Workloads that share a budget never go together; gateways go last, one at a time."""
     placed = [step for step in steps if step.action == LISTED]
-    batches: list[list[Step]] = []
+    batches: list[list[Restart]] = []
     for step in sorted(
         (step for step in steps if step.action != LISTED and not step.gateway), key=lambda step: step.owner
     ):
@@ -293,7 +298,7 @@ def _in_batches(steps: Sequence[Step], size: int) -> list[Step]:
     return sorted(placed, key=lambda step: (step.batch or len(batches) + 1, step.owner))
 
 
-def _clash(step: Step, others: Sequence[Step]) -> bool:
+def _clash(step: Restart, others: Sequence[Restart]) -> bool:
     return bool(step.takes) and any(
         other.takes
         and other.owner.namespace == step.owner.namespace

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...fields import mapping_at, mappings_at
 from ...kube.wait import rollout_status
 from ..workloads import Workload, controller_of, parse_budget, parse_pod, parse_workload
-from .plan import ROLLING_KINDS, Inventory
+from .plan import ROLLING_KINDS, NamespaceState
 from .webhooks import Injector, InjectorSettings, parse_injectors, parse_settings, stored_yaml
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def _suffix(revision: str) -> str:
     return "" if revision == "default" else f"-{revision}"
 
 
-def read_inventory(client: KubeClient, namespace: str, labels: Mapping[str, str], *, keep: bool) -> Inventory:
+def read_namespace(
+    client: KubeClient, namespace: str, labels: Mapping[str, str], *, keep: bool
+) -> NamespaceState:
     """One namespace; ``labels`` are those it will have when pods are created."""
     lists = client.in_parallel(lambda kind: client.list(*kind, namespace).items, READ_KINDS)
     pods, deployments, stateful_sets, daemon_sets, replica_sets, jobs, budgets = lists
@@ -71,7 +74,7 @@ def read_inventory(client: KubeClient, namespace: str, labels: Mapping[str, str]
         controller = controller_of(child["metadata"])
         if controller:
             parents[child["kind"], child["metadata"]["name"]] = controller
-    return Inventory(
+    return NamespaceState(
         namespace=namespace,
         labels=labels,
         pods=[parse_pod(pod) for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))],
@@ -109,7 +112,7 @@ def _has_ready_endpoint(client: KubeClient, namespace: str, service: str) -> boo
         label_selector=f"kubernetes.io/service-name={service}",
     )
     return any(
-        (endpoint.get("conditions") or {}).get("ready", True)
+        mapping_at(endpoint, "conditions").get("ready", True)
         for entry in slices.items
-        for endpoint in entry.get("endpoints") or ()
+        for endpoint in mappings_at(entry, "endpoints")
     )

@@ -11,13 +11,12 @@ are the only truth, because tags, deactivated injectors and ``enableNamespacesBy
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...documents.read import read_document
 from ...errors import InputError, MalformedError, MeshError
-from ...fields import text_at
+from ...fields import field, labels_of, list_at, mapping_at, mappings_at, name_of, text_at
 from ...object_id import object_id
 
 INJECT_KEY = "sidecar.istio.io/inject"
@@ -48,7 +47,6 @@ class Injector:
     tag: str
     service: tuple[str, str] | None
     trusted: bool
-    fails_closed: bool
     namespace_selector: Mapping[str, Any]
     object_selector: Mapping[str, Any]
 
@@ -71,7 +69,7 @@ class InjectorSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Expectation:
+class ExpectedProxy:
     """What a pod would get if it were created now.
 
     :param inject: whether it gets a proxy. :param why: the reason when it does not.
@@ -100,15 +98,17 @@ def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
     """
     if not selector:
         return True
-    wanted = selector.get("matchLabels") or {}
+    wanted = mapping_at(selector, "matchLabels")
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
-    return all(_expression_holds(expression, labels) for expression in selector.get("matchExpressions") or ())
+    return all(
+        _expression_holds(expression, labels) for expression in mappings_at(selector, "matchExpressions")
+    )
 
 
 def _expression_holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, operator = str(expression["key"]), str(expression["operator"])
-    values = expression.get("values") or ()
+    key, operator = text_at(expression, "key"), text_at(expression, "operator")
+    values = list_at(expression, "values")
     if operator == "In":
         return labels.get(key) in values
     if operator == "NotIn":
@@ -124,25 +124,22 @@ def parse_injectors(configurations: Iterable[Mapping[str, Any]]) -> tuple[Inject
     """All injecting webhooks in ``configurations`` (MutatingWebhookConfiguration objects), sorted by name."""
     found: list[Injector] = []
     for configuration in configurations:
-        metadata = configuration["metadata"]
-        labels = metadata.get("labels") or {}
-        for webhook in configuration.get("webhooks") or ():
-            if not str(webhook.get("name", "")).endswith(WEBHOOK_SUFFIX) or not _is_asked_for_pods(webhook):
+        labels = labels_of(configuration)
+        for webhook in mappings_at(configuration, "webhooks"):
+            if not text_at(webhook, "name").endswith(WEBHOOK_SUFFIX) or not _is_asked_for_pods(webhook):
                 continue
-            client = webhook.get("clientConfig") or {}
-            service = client.get("service")
+            service = mapping_at(webhook, "clientConfig", "service")
             found.append(
                 Injector(
-                    configuration=metadata["name"],
-                    webhook=webhook["name"],
-                    revision=labels.get(REVISION_KEY, "default") or "default",
+                    configuration=name_of(configuration),
+                    webhook=text_at(webhook, "name"),
+                    revision=labels.get(REVISION_KEY) or "default",
                     tag=labels.get(TAG_KEY, ""),
-                    service=(service["namespace"], service["name"]) if service else None,
+                    service=(text_at(service, "namespace"), text_at(service, "name")) if service else None,
                     # A URL may use a certificate that the API server trusts anyway.
-                    trusted=bool(client.get("caBundle")) or not service,
-                    fails_closed=webhook.get("failurePolicy", "Fail") == "Fail",
-                    namespace_selector=webhook.get("namespaceSelector") or {},
-                    object_selector=webhook.get("objectSelector") or {},
+                    trusted=bool(text_at(webhook, "clientConfig", "caBundle")) or not service,
+                    namespace_selector=mapping_at(webhook, "namespaceSelector"),
+                    object_selector=mapping_at(webhook, "objectSelector"),
                 )
             )
     return tuple(sorted(found, key=lambda injector: (injector.configuration, injector.webhook)))
@@ -150,9 +147,8 @@ def parse_injectors(configurations: Iterable[Mapping[str, Any]]) -> tuple[Inject
 
 def _is_asked_for_pods(webhook: Mapping[str, Any]) -> bool:
     return any(
-        {"CREATE", "*"} & set(rule.get("operations") or ())
-        and {"pods", "*"} & set(rule.get("resources") or ())
-        for rule in webhook.get("rules") or ()
+        {"CREATE", "*"} & set(list_at(rule, "operations")) and {"pods", "*"} & set(list_at(rule, "resources"))
+        for rule in mappings_at(webhook, "rules")
     )
 
 
@@ -179,19 +175,17 @@ def parse_settings(
     :param config_map: the ConfigMap with ``data.config`` (YAML) and ``data.values`` (JSON).
     :param mesh_config: the parsed ``data.mesh`` of ConfigMap ``istio[-REVISION]``: the default image type.
     """
-    data = config_map.get("data") or {}
-    config = stored_yaml(config_map, "config")
-    values = json.loads(data.get("values") or "{}")
-    proxy_globals = values.get("global") or {}
-    default_image = ((mesh_config or {}).get("defaultConfig") or {}).get("image") or {}
+    config, values = stored_yaml(config_map, "config"), stored_yaml(config_map, "values")
+    image_type = text_at(mesh_config, "defaultConfig", "image", "imageType")
     return InjectorSettings(
-        enabled=config.get("policy", "enabled") == "enabled",
-        never=tuple(selector for selector in config.get("neverInjectSelector") or () if selector),
-        always=tuple(selector for selector in config.get("alwaysInjectSelector") or () if selector),
-        hub=str(proxy_globals.get("hub") or ""),
-        tag=str(proxy_globals.get("tag") or ""),
-        image=str((proxy_globals.get("proxy") or {}).get("image") or "proxyv2"),
-        variant=str(default_image.get("imageType") or proxy_globals.get("variant") or ""),
+        enabled=(text_at(config, "policy") or "enabled") == "enabled",
+        never=tuple(selector for selector in mappings_at(config, "neverInjectSelector") if selector),
+        always=tuple(selector for selector in mappings_at(config, "alwaysInjectSelector") if selector),
+        hub=text_at(values, "global", "hub"),
+        # Helm takes `1.31` for a number.
+        tag=str(field(values, "global", "tag") or ""),
+        image=text_at(values, "global", "proxy", "image") or "proxyv2",
+        variant=image_type or text_at(values, "global", "variant"),
     )
 
 
@@ -261,7 +255,7 @@ def _tag_of(tag: str, variant: str) -> str:
     return tag if variant == "default" else f"{tag}-{variant}"
 
 
-def expectation(
+def expected_proxy(
     injectors: Sequence[Injector],
     settings: Mapping[str, InjectorSettings],
     *,
@@ -270,7 +264,7 @@ def expectation(
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
     host_network: bool,
-) -> Expectation:
+) -> ExpectedProxy:
     """What a pod with these properties would get now.
 
     :param settings: by revision; a revision that is missing here gets no image prediction.
@@ -278,11 +272,11 @@ def expectation(
     asked = tuple(injectors_for(injectors, namespace, namespace_labels, labels))
     if not asked:
         why = refusal(None, namespace, labels, annotations, host_network)
-        return Expectation(inject=False, why=why or "no injector selects it")
+        return ExpectedProxy(inject=False, why=why or "no injector selects it")
     revision = asked[0].revision
     known = settings.get(revision)
     why = refusal(known, namespace, labels, annotations, host_network)
     if why:
-        return Expectation(inject=False, why=why, revision=revision, injectors=asked)
+        return ExpectedProxy(inject=False, why=why, revision=revision, injectors=asked)
     image = proxy_image(known, annotations) if known else ""
-    return Expectation(inject=True, revision=revision, image=image, injectors=asked)
+    return ExpectedProxy(inject=True, revision=revision, image=image, injectors=asked)

@@ -10,18 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MeshError, RefusedError
-from ...istio.injection.labels import (
-    FIELD_MANAGER,
-    LabelDecision,
-    NamespaceRequest,
-    decide_labels,
-    parse_requests,
-)
-from ...istio.injection.plan import WAIT, Inventory, Plan, Step, plan
-from ...istio.injection.read import read_injectors, read_inventory, read_settings, unready_injectors
+from ...istio.injection.labels import FIELD_MANAGER, LabelDecision, decide_labels
+from ...istio.injection.plan import WAIT, NamespaceState, Restart, RestartPlan, plan_restarts
+from ...istio.injection.read import read_injectors, read_namespace, read_settings, unready_injectors
 from ...istio.injection.webhooks import Injector, injectors_for
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
+from .options import InjectionOptions, read_options
 from .restart import Restarter
 from .result import build_result
 
@@ -45,20 +40,20 @@ ROUNDS = 3
 
 
 @dataclasses.dataclass(slots=True)
-class Work:
+class InjectionRun:
     """One run. ``before`` is the first plan: what check mode shows and what the result tells."""
 
     client: KubeClient
     context: Context
-    params: Mapping[str, Any]
+    options: InjectionOptions
     decisions: Sequence[LabelDecision]
     injectors: Sequence[Injector]
-    before: Plan
+    before: RestartPlan
 
-    def inventories(self) -> list[Inventory]:
+    def namespaces(self) -> list[NamespaceState]:
         """The namespaces that exist, with the labels they will have when pods are created."""
         return [
-            read_inventory(
+            read_namespace(
                 self.client,
                 decision.request.name,
                 _labels_after(decision),
@@ -68,15 +63,15 @@ class Work:
             if decision.action not in ("create", "missing")
         ]
 
-    def plan(self) -> Plan:
+    def plan(self) -> RestartPlan:
         """The plan for the cluster as it is now."""
-        settings = read_settings(self.client, self.injectors, self.params["istio_namespace"])
-        return plan(
-            self.inventories(),
+        settings = read_settings(self.client, self.injectors, self.options.istio_namespace)
+        return plan_restarts(
+            self.namespaces(),
             self.injectors,
             settings,
-            batch=self.params["batch"],
-            anyway=self.params["restart_anyway"],
+            batch=self.options.batch,
+            anyway=self.options.restart_anyway,
         )
 
 
@@ -87,22 +82,24 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :raises RefusedError: when a label would be fought over, or no injector would answer.
     :raises WaitTimeout: when restarted workloads or proxies do not become ready in time.
     """
-    requests = _requests(params)
-    options = ConnectionOptions.from_params(params, context.environment)
-    with context.client(options) as client:
-        live = client.in_parallel(lambda request: client.get("v1", "Namespace", request.name), requests)
+    options = read_options(params)
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with context.client(connection) as client:
+        live = client.in_parallel(
+            lambda request: client.get("v1", "Namespace", request.name), options.requests
+        )
         decisions = [
-            decide_labels(request, namespace, replace_foreign=params["replace_foreign_labels"])
-            for request, namespace in zip(requests, live, strict=True)
+            decide_labels(request, namespace, replace_foreign=options.replace_foreign_labels)
+            for request, namespace in zip(options.requests, live, strict=True)
         ]
         injectors = read_injectors(client)
         silent = _refuse(decisions, injectors, context)
         for decision, namespace in zip(decisions, live, strict=True):
             _write_labels(client, decision, namespace, context)
-        work = Work(client, context, params, decisions, injectors, Plan((), ()))
+        work = InjectionRun(client, context, options, decisions, injectors, RestartPlan((), ()))
         work.before = work.plan()
         after = work.before
-        if params["restart"] and not context.check_mode:
+        if options.restart and not context.check_mode:
             after = _restart(work)
         return build_result(
             decisions,
@@ -110,16 +107,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             work.before,
             after,
             context=context,
-            restart=params["restart"],
+            restart=options.restart,
             silent=silent,
         )
-
-
-def _requests(params: Mapping[str, Any]) -> tuple[NamespaceRequest, ...]:
-    requests = parse_requests(params["namespaces"])
-    named = {request.name for request in requests}
-    gateways = [name for name in dict.fromkeys(params["gateway_namespaces"]) if name not in named]
-    return (*requests, *(NamespaceRequest(name, "keep") for name in gateways))
 
 
 def _labels_after(decision: LabelDecision) -> dict[str, str]:
@@ -190,9 +180,9 @@ def _write_labels(
     client.apply(namespace, field_manager=FIELD_MANAGER, force=True, dry_run=dry_run)
 
 
-def _restart(work: Work) -> Plan:
+def _restart(work: InjectionRun) -> RestartPlan:
     """Executes plans until nothing is left to do, then proves every pod."""
-    restarter = Restarter(work.client, work.context, timeout=work.params["timeout"])
+    restarter = Restarter(work.client, work.context, timeout=work.options.timeout)
     current = work.before
     for _round in range(ROUNDS):
         batches = current.batches
@@ -208,7 +198,7 @@ def _restart(work: Work) -> Plan:
     return _prove(work, current)
 
 
-def _stop_if_in_vain(batch: Sequence[Step], after: Plan) -> None:
+def _stop_if_in_vain(batch: Sequence[Restart], after: RestartPlan) -> None:
     """A restart that changes nothing means that the planner misjudges this injector: it must not go on.
 
     Without this, every run would restart the whole mesh until somebody notices.
@@ -225,7 +215,7 @@ def _stop_if_in_vain(batch: Sequence[Step], after: Plan) -> None:
         )
 
 
-def _await_injectors(work: Work) -> None:
+def _await_injectors(work: InjectionRun) -> None:
     """Pods that are created while istiod is away are refused, or start without proxy."""
     asked = [
         injector
@@ -240,14 +230,14 @@ def _await_injectors(work: Work) -> None:
     wait_until(
         check,
         awaited="the injector",
-        timeout=min(120, work.params["timeout"]),
+        timeout=min(120, work.options.timeout),
         stop=work.context.stop,
         progress=work.context.progress,
         clock=work.context.clock,
     )
 
 
-def _prove(work: Work, current: Plan) -> Plan:
+def _prove(work: InjectionRun, current: RestartPlan) -> RestartPlan:
     """Waits until the proxy of every injected pod is ready; returns the plan that was seen last."""
     seen = current
 
@@ -264,7 +254,7 @@ def _prove(work: Work, current: Plan) -> Plan:
     wait_until(
         check,
         awaited="ready proxies in all injected pods",
-        timeout=work.params["timeout"],
+        timeout=work.options.timeout,
         stop=work.context.stop,
         progress=work.context.progress,
         clock=work.context.clock,

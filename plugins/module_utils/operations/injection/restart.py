@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError, WaitTimeout
-from ...istio.injection.plan import EVICT, ROLLOUT, Step
+from ...fields import integer_at, mapping_at
+from ...istio.injection.plan import EVICT, ROLLOUT, Restart
 from ...istio.workloads import Owner, Pod, parse_budget, parse_pod
 from ...kube.wait import rollout_status, wait_until
 from ...labels import FIELD_MANAGER
@@ -37,7 +38,7 @@ class Restarter:
         self._context = context
         self._timeout = timeout
 
-    def run_batch(self, steps: Sequence[Step]) -> None:
+    def run_batch(self, steps: Sequence[Restart]) -> None:
         """Restarts the workloads of one batch and waits until all are whole again.
 
         :raises WaitTimeout: naming the workload that is late and what its pods wait for.
@@ -45,24 +46,25 @@ class Restarter:
         rollouts = [step for step in steps if step.action != EVICT]
         for step in rollouts:
             if step.action == ROLLOUT:
-                self._say(f"{step.owner}: restarting, {step.why}")
+                self._report(f"{step.owner}: restarting, {step.why}")
                 self._patch_template(step.owner)
         for step in steps:
             if step.action == EVICT:
                 self._evict_all(step)
         self._await_all([step.owner for step in rollouts])
 
-    def _say(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         self._context.progress(line)
 
-    def _go_on(self) -> None:
+    def _stop_if_asked(self) -> None:
         if self._context.stop():
             raise MeshError("interrupted between two restarts; the next run completes them")
 
     def _patch_template(self, owner: Owner) -> None:
-        self._go_on()
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        patch = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
+        self._stop_if_asked()
+        now = datetime.datetime.fromtimestamp(self._context.clock.now(), datetime.UTC)
+        annotations = {RESTARTED_AT: f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+        patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
         self._client.patch(
             API_OF[owner.kind], owner.kind, owner.name, owner.namespace, patch, field_manager=FIELD_MANAGER
         )
@@ -76,7 +78,7 @@ class Restarter:
                 done, status = self._rolled_out(owner)
                 if done:
                     late.remove(owner)
-                    self._say(f"{owner}: done")
+                    self._report(f"{owner}: done")
                 elif not seen:
                     seen = f"{owner}: {status}"
             return not late, seen
@@ -90,11 +92,11 @@ class Restarter:
             return True, "deleted meanwhile"
         return rollout_status(live)
 
-    def _evict_all(self, step: Step) -> None:
+    def _evict_all(self, step: Restart) -> None:
         for number, pod in enumerate(step.pods, start=1):
-            self._go_on()
+            self._stop_if_asked()
             name = f"Pod {pod.namespace}/{pod.name}"
-            self._say(f"{step.owner}: evicting pod {pod.name} ({number} of {len(step.pods)}), {step.why}")
+            self._report(f"{step.owner}: evicting pod {pod.name} ({number} of {len(step.pods)}), {step.why}")
             self._wait(partial(self._evict, pod, step.budgets), f"the eviction of {name}", list)
             replaced = partial(self._replaced, step.owner, pod)
             self._wait(replaced, f"the replacement of {name}", partial(list, [step.owner]))
@@ -161,7 +163,7 @@ class Restarter:
         return [f"pod {pod.name}: {pod.trouble}" for pod in pods if pod.trouble and not pod.terminating]
 
     def _pods_of(self, workload: dict[str, Any]) -> list[Pod]:
-        labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+        labels = mapping_at(workload, "spec", "selector", "matchLabels")
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         namespace = workload["metadata"]["namespace"]
         found = self._client.list("v1", "Pod", namespace, label_selector=selector).items if selector else []
@@ -178,8 +180,8 @@ def _all_ready(workload: dict[str, Any], pods: Sequence[Pod]) -> tuple[bool, str
     The pods are counted: right after an eviction the workload's status still tells of the pod that is gone.
     """
     if workload["kind"] == "DaemonSet":
-        wanted = int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
+        wanted = integer_at(workload, "status", "desiredNumberScheduled")
     else:
-        wanted = int((workload.get("spec") or {}).get("replicas", 1))
+        wanted = integer_at(workload, "spec", "replicas", default=1)
     ready = sum(1 for pod in pods if pod.ready and not pod.terminating)
     return ready >= wanted, f"{ready} of {wanted} pods ready"

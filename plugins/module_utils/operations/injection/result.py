@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...istio.injection.labels import LabelDecision
-from ...istio.injection.plan import WAIT, Plan, PodVerdict, Step
+from ...istio.injection.plan import WAIT, PodVerdict, Restart, RestartPlan
 from ...istio.injection.webhooks import Injector
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ RESTART_ACTIONS = {"rollout": "restarted", "evict": "evicted", "wait": "waited",
 def build_result(
     decisions: Sequence[LabelDecision],
     injectors: Sequence[Injector],
-    before: Plan,
-    after: Plan,
+    before: RestartPlan,
+    after: RestartPlan,
     *,
     context: Context,
     restart: bool,
@@ -66,7 +66,7 @@ def _to_come(decision: LabelDecision) -> bool:
 
 
 def _status(
-    injectors: Sequence[Injector], plan: Plan, *, restart: bool, silent: Sequence[str]
+    injectors: Sequence[Injector], plan: RestartPlan, *, restart: bool, silent: Sequence[str]
 ) -> tuple[str, str]:
     if not injectors:
         return "cannot tell", "not installed: no injector in this cluster"
@@ -85,7 +85,7 @@ def _status(
 
 
 def _counts(
-    decisions: Sequence[LabelDecision], before: Plan, after: Plan, acting: Sequence[Step]
+    decisions: Sequence[LabelDecision], before: RestartPlan, after: RestartPlan, acting: Sequence[Restart]
 ) -> dict[str, int]:
     proved = [verdict.pod for verdict in after.pods("ok")]
     return {
@@ -121,7 +121,7 @@ def _summary(result: Mapping[str, Any], *, check_mode: bool) -> list[str]:
     ]
 
 
-def _step(step: Step, *, restart: bool) -> dict[str, Any]:
+def _step(step: Restart, *, restart: bool) -> dict[str, Any]:
     return {
         "id": str(step.owner),
         "action": step.action if restart else "listed",
@@ -151,7 +151,7 @@ def _label_diff(decision: LabelDecision) -> dict[str, Any]:
     }
 
 
-def _step_diff(step: Step) -> dict[str, Any]:
+def _step_diff(step: Restart) -> dict[str, Any]:
     before = {pod.name: step.why for pod in step.pods}
     return {
         "before_header": str(step.owner),

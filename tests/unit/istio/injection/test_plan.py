@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import Inventory, plan
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import (
+    NamespaceState,
+    plan_restarts,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.webhooks import (
     InjectorSettings,
     parse_injectors,
@@ -28,7 +31,7 @@ ENABLED = {"istio-injection": "enabled"}
 
 def planned(pods, workloads=(), budgets=(), *, labels=None, anyway=(), batch=5, keep=False, rolling=""):
     labels = ENABLED if labels is None else labels
-    inventory = Inventory(
+    home = NamespaceState(
         namespace="shop",
         labels=labels,
         pods=[parse_pod(pod) for pod in pods],
@@ -40,7 +43,7 @@ def planned(pods, workloads=(), budgets=(), *, labels=None, anyway=(), batch=5, 
         budgets=[parse_budget(budget) for budget in budgets],
         keep=keep,
     )
-    return plan([inventory], INJECTORS, SETTINGS, batch=batch, anyway=anyway)
+    return plan_restarts([home], INJECTORS, SETTINGS, batch=batch, anyway=anyway)
 
 
 @pytest.mark.parametrize(

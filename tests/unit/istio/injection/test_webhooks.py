@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.webhooks import (
     InjectorSettings,
-    expectation,
+    expected_proxy,
     matches,
     parse_injectors,
     parse_settings,
@@ -34,7 +34,7 @@ def expected(
     host_network=False,
     injectors=INJECTORS,
 ):
-    return expectation(
+    return expected_proxy(
         injectors,
         {"default": SETTINGS, "canary": SETTINGS},
         namespace=namespace,

@@ -10,6 +10,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
+    InputError,
     MeshError,
     RefusedError,
     WaitTimeout,
@@ -293,6 +294,12 @@ def test_a_budget_that_never_gives_way_ends_the_wait(cluster):
     with pytest.raises(WaitTimeout, match="PodDisruptionBudget web allows no disruption now"):
         run(cluster, timeout=0)
     assert cluster.writes == [("apply", "Namespace shop")]
+
+
+def test_an_empty_batch_is_refused(cluster):
+    with pytest.raises(InputError, match="injection_batch: is 0, not at least 1"):
+        run(cluster, batch=0)
+    assert cluster.calls == []
 
 
 def operator_of(cluster):
