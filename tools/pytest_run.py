@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,14 +11,20 @@ from .processes import run
 from .stages import StageError
 
 
-def pytest(python: Path, label: str, *arguments: str, environment: Mapping[str, str] | None = None) -> int:
-    """Run pytest with an environment's python; returns how many tests passed."""
+def pytest(
+    python: Path,
+    label: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    by: Sequence[str] = ("-m",),
+) -> int:
+    """Run pytest with an environment's python; returns how many tests passed. `by`: what runs the program."""
     file = BUILD / "junit" / f"{label}.xml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     command: list[str | Path] = [
         python,
-        "-m",
+        *by,
         "pytest",
         "-p",
         "no:cacheprovider",

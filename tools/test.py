@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab.places import state_root
 
-from . import artefact, demo, integration, lab, lint, sanity, scenarios
+from . import artefact, demo, integration, lab, lint, sanity, scenarios, unit
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .paths import BUILD
@@ -39,9 +39,7 @@ def leftovers(cluster: str) -> int:
 
 def unit_stages() -> Iterator[Stage]:
     """Units on every supported Python with the newest ansible-core; older ones with the first Python."""
-    yield Stage(
-        f"units: ansible-core {CORES[0]}, {label()}", partial(pytest, MAIN, "unit-main", "tests/unit")
-    )
+    yield Stage(f"units: ansible-core {CORES[0]}, {label()}", unit.measured_units)
     found = find_all()
     pairs = [(CORES[0], python) for python in SUPPORTED] + [(core, SUPPORTED[0]) for core in CORES[1:]]
     for core, (major, minor) in pairs:

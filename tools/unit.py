@@ -1,19 +1,33 @@
-"""``make unit``: the unit tests in the main environment, without anything else."""
+"""``make unit``: the unit tests in the main environment, and which lines of the collection they run."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from . import line_coverage
 from .pytest_run import pytest
+from .screen import say
 from .stages import Stage, report, run_stages
 
 
-def main() -> int:
-    """Run them once."""
-    return report(
-        run_stages([Stage("unit tests", lambda: pytest(Path(sys.executable), "unit", "tests/unit"))])
+def measured_units() -> int:
+    """Run them once, and print the table."""
+    passed = pytest(
+        Path(sys.executable),
+        "unit-main",
+        "tests/unit",
+        environment=line_coverage.ENVIRONMENT,
+        by=line_coverage.command(),
     )
+    for line in line_coverage.table(line_coverage.measured()):
+        say(line)
+    return passed
+
+
+def main() -> int:
+    """Run them."""
+    return report(run_stages([Stage("unit tests", measured_units)]))
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ from .known import Known
 from .operators import Mutant, is_change, mutants_of
 from .pool import Pool, Worker
 from .report import Verdict
-from .trees import synchronise
+from .trees import make
 from .types_check import refused as refused_by_types
 
 CACHE = ROOT / ".cache" / "mutants"
-LIST = ROOT / "tests" / "mutants-equivalent.txt"
+LIST = Path("tests") / "mutants-equivalent.txt"
 REQUIRED = (
     "model", "istio", "kube", "operations/canary", "operations/certificates", "operations/mesh",
     "operations/preflight", "operations/propagation", "operations/verify",
@@ -59,9 +59,10 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 class Run:
     """One run of the mutation tests."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, trees: Sequence[Path]) -> None:
         self.options = options
-        self.imports = Imports()
+        self._tree = trees[0]
+        self.imports = Imports(self._tree, make(trees))
         self.map = CoverageMap(self.imports)
         self.code: dict[str, str] = {}
         self.failing: list[str] = []
@@ -76,11 +77,11 @@ class Run:
             if name.startswith(sample.MODULE_UTILS) and (
                 not self.options.package or sample.lies_in(name, self.options.package)
             ):
-                self.code[name] = (ROOT / name).read_text(encoding="utf-8")
+                self.code[name] = (self._tree / name).read_text(encoding="utf-8")
                 found += self._known(name)
         if not found:
             raise SetupError(f"no package is called {', '.join(self.options.package)}")
-        harmless = equivalents.read(LIST)
+        harmless = equivalents.read(self._tree / LIST)
         for block in equivalents.left_over(harmless, found):
             raise SetupError(
                 f"{LIST.name}: nothing fits any more: {block.path}: {block.source}: {block.change}"
@@ -235,11 +236,9 @@ def _write(path: Path, content: object) -> None:
 def run(options: argparse.Namespace) -> int:
     """Everything, in order. :returns: the exit code."""
     steps = _Steps()
-    work = Run(options)
-    mutants = work.mutants()
     trees = [CACHE / f"tree-{number}" for number in range(options.jobs)]
-    for tree in trees:
-        synchronise(tree)
+    work = Run(options, trees)
+    mutants = work.mutants()
     steps.done(f"{len(mutants)} mutants drawn, {len(trees)} copies of the tree")
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary, Pool(trees, Path(temporary)) as pool:
         paths = {mutant.path for mutant in mutants}

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-
-from ..paths import ROOT
-from ..tree import repository_files
 
 _COLLECTION = ("ansible_collections", "servicemesh", "istio")
 
@@ -17,17 +14,13 @@ _COLLECTION = ("ansible_collections", "servicemesh", "istio")
 class Imports:
     """The Python files of a tree and what they import of each other. Paths are relative to the root."""
 
-    def __init__(self, root: Path = ROOT) -> None:
-        names = repository_files()
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
         self.digests = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
         self.files = {name for name in names if name.endswith(".py")}
         self._root = root
         self._closures: dict[str, frozenset[str]] = {}
-
-    @cached_property
-    def direct(self) -> Mapping[str, frozenset[str]]:
-        """File -> the files that it names in an import."""
-        return {name: frozenset(self._imports(name)) for name in self.files}
+        # Read now: the tree will hold mutants later. File -> the files that it names in an import.
+        self.direct = {name: frozenset(self._imports(name)) for name in self.files}
 
     @cached_property
     def importers(self) -> Mapping[str, frozenset[str]]:

@@ -6,6 +6,8 @@ import importlib.util
 import os
 import py_compile
 import shutil
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from ..paths import COLLECTIONS, ROOT
@@ -14,20 +16,30 @@ from ..tree import repository_files
 _OWN_LINK = Path("collections/ansible_collections/servicemesh/istio")
 
 
-def synchronise(target: Path) -> None:
-    """Make `target` the working tree as it is now; whatever a killed run left in it is put right.
+def make(trees: Sequence[Path]) -> list[str]:
+    """Make every tree the working tree as it is now. :returns: the names of its files.
+
+    The clone is read once: it may change while the mutants are tried.
+    """
+    names = repository_files()
+    for source, target in pairwise([ROOT, *trees]):
+        _synchronise(source, target, set(names))
+    return names
+
+
+def _synchronise(source: Path, target: Path, wanted: set[str]) -> None:
+    """Put right whatever a killed run left in the target.
 
     Bytecode lies beside each source and is bound to its content, not to its time.
     """
     target.mkdir(parents=True, exist_ok=True)
-    wanted = set(repository_files())
     for name in sorted(wanted):
         copy = target / name
-        content = (ROOT / name).read_bytes()
+        content = (source / name).read_bytes()
         if copy.is_file() and not copy.is_symlink() and copy.read_bytes() == content:
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy)
+        shutil.copy2(source / name, copy)
     _remove_others(target, wanted)
     for name in sorted(wanted):
         if name.endswith(".py"):
