@@ -1,66 +1,360 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of a rollout as data: what a run has done, is doing, and is asked to do."""
+"""The journal of a rollout as data: what a run has done, is doing, and is asked to do.
+
+The one definition of its fields and states. Everybody who looks at a journal (the run itself, its successor,
+``canary_info``, role ``mesh``) reads it with :func:`parse_journal`, which refuses a journal that it does not
+understand as a whole: nobody may guess what a dead run was doing.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from ...errors import MeshError
+from .gates import Judgement, Policy, QueryGate, ShareGate
+from .measurement import Baseline
+from .phases import Plan, TrafficState
+from .typed_json import SchemaError, decode, encode, encode_fields
 
 SCHEMA = 1
-
-ACTIVE = ("running", "promoting", "rolling_back", "holding")
-
-WAITING = ("awaiting_approval", "paused")
-
 MAX_BYTES = 900_000  # etcd refuses 1.5 MiB, and a ConfigMap's data may have 1 MiB
+KEPT_EVENTS = 400
+KEPT_PROOFS = 200
+KEPT_DISCARDED = 200
+FEWEST_WINDOWS = 20  # are never added up: they are the evidence
 
 
 class JournalError(MeshError):
     """A journal that cannot be read: nobody may guess what a dead run was doing."""
 
 
-def parse_journal(text: str, name: str = "journal") -> dict[str, Any]:
-    """The state of a journal's JSON.
+class State(enum.StrEnum):
+    """Where a run is. Each is in the journal before its writes happen, and has one next action."""
 
-    :raises JournalError: no JSON object, or of a schema that this version does not know.
+    RUNNING = "running"  # go on, or withdraw
+    PROMOTING = "promoting"  # finish the promotion
+    ROLLING_BACK = "rolling_back"  # finish the rollback
+    HOLDING = "holding"  # finish keeping the requests away from a sick stable version
+    AWAITING_APPROVAL = "awaiting_approval"  # go on when somebody approves
+    PAUSED = "paused"  # go on when somebody asks for it
+    FINISHED = "finished"  # nothing
+
+    @property
+    def active(self) -> bool:
+        """Whether a run has begun and not ended (its runner may be dead)."""
+        return self in _ACTIVE
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the run ended well in a state that another call continues."""
+        return self in _WAITING
+
+    @property
+    def open(self) -> bool:
+        """Whether the run still decides the service's split: it is active or waits."""
+        return self.active or self.waiting
+
+
+_ACTIVE = frozenset({State.RUNNING, State.PROMOTING, State.ROLLING_BACK, State.HOLDING})
+_WAITING = frozenset({State.AWAITING_APPROVAL, State.PAUSED})
+
+
+class Outcome(enum.StrEnum):
+    """How a run ended."""
+
+    NONE = ""  # it has not
+    PROMOTED = "promoted"
+    SPLIT = "split"
+    ROLLED_BACK = "rolled_back"
+    HELD_ON_CANARY = "held_on_canary"
+
+
+class Step(enum.StrEnum):
+    """The last thing that a run did, for people who look at it."""
+
+    BEGIN = "begin"
+    WEIGHTS = "weights"
+    PROVED = "proved"
+    WATCH = "watch"
+    PASSED = "passed"
+    RESTART = "restart"
+    APPROVAL = "approval"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    RECORD = "record"
+    LEFT = "left"
+    DONE = "done"
+
+
+class Kind(enum.StrEnum):
+    """What a run is for."""
+
+    ROLLOUT = "rollout"
+    UNDO = "undo"  # the rollback of a run that has ended
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Window:
+    """One measured span of time.
+
+    :param phase: number of the phase that the requests belong to. :param begin, end: RFC 3339.
+    :param weight: the canary's percent of all requests.
+    :param counts: gate -> (canary total, canary bad, stable total, stable bad).
+    :param latency: arm -> quantile -> milliseconds.
+    """
+
+    phase: int
+    begin: str
+    end: str
+    weight: int
+    counts: Mapping[str, tuple[int, int, int, int]]
+    latency: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class After:
+    """Requests between the last look and weight 0 of a withdrawn version."""
+
+    end: str
+    counts: Mapping[str, tuple[int, int, int, int]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProofNote:
+    """What the proxies said about one write. ``status`` is a verdict, ``seconds`` from write to proof."""
+
+    at: str
+    weights: Mapping[str, int]
+    status: str
+    seconds: float
+    proxies: int
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the timeline."""
+
+    at: str
+    event: str
+    phase: int = 0
+    weights: Mapping[str, int] | None = None
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ScaledDown:
+    """A Deployment that a promotion scaled to 0, and the replicas that it had."""
+
+    workload: str
+    replicas: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What is known of a run when it begins, and does not change.
+
+    :param run: id. :param by: who asked for it. :param cluster: UID of the cluster, empty when not known.
+    :param inputs: the parameters that made the plan. :param selectors: metric -> PromQL selector.
+    :param diffs: the exact change of the routes per phase, as Ansible shows it.
+    :param original: route lists of a foreign VirtualService before the run.
+    :param scaled_down: of the promotion that an undo takes back.
+    """
+
+    run: str
+    kind: Kind = Kind.ROLLOUT
+    by: str = ""
+    cluster: str = ""
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    gates: tuple[ShareGate, ...] = ()
+    queries: tuple[QueryGate, ...] = ()
+    policy: Policy | None = None
+    selectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    baseline: Baseline | None = None
+    diffs: tuple[Mapping[str, Any], ...] = ()
+    original: tuple[Any, ...] | None = None
+    scaled_down: ScaledDown | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Journal(RunFacts):
+    """One run: its facts, and where it stands.
+
+    :param fence: of the runner that wrote last. :param at: when. :param runner: its identity.
+    :param phase: number of the phase that the run is in, 0 before the first. :param passed: of the last phase
+        that passed. :param approved: of the last phase that somebody approved.
+    :param outcome: how the run ended, and ``reason`` why, or why it waits.
+    :param templates: ``pod-template-hash`` of the canary's pods: others are another revision.
+    :param discarded: windows about an earlier revision, which cost users and prove nothing.
+    :param verdicts: of the last look, in phase ``judged``. :param values: query gate -> its values.
+    :param api_calls: phase number -> calls to the API server.
+    :param replicas_before: of the canary, before the run scaled it up.
+    :param intent: what the routes shall do next. :param rollback_began: RFC 3339.
+    :param previous_run: id of the run before this one.
+    """
+
+    runner: str
+    service: str
+    namespace: str
+    stable: str
+    canary: str
+    plan: Plan
+    state: State
+    step: Step
+    phase: int
+    passed: int
+    outcome: Outcome
+    reason: str
+    fence: int = 0
+    at: str = ""
+    previous_run: str = ""
+    templates: tuple[str, ...] = ()
+    approved: int = 0
+    restarts: int = 0
+    intent: TrafficState | None = None
+    windows: tuple[Window, ...] = ()
+    discarded: tuple[Window, ...] = ()
+    after: After | None = None
+    verdicts: tuple[Judgement, ...] = ()
+    values: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
+    judged: int | None = None
+    proofs: tuple[ProofNote, ...] = ()
+    timeline: tuple[Event, ...] = ()
+    api_calls: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    replicas_before: int | None = None
+    rollback_began: str = ""
+    evidence_sha256: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The journal as JSON data. :returns: field -> value, with ``schema``."""
+        return {"schema": SCHEMA, **encode_fields(self)}
+
+    def as_json(self) -> str:
+        """The text that the ConfigMap holds, within its size.
+
+        Neighbouring windows of one phase are added up where it would be too long, which keeps every count and
+        only makes the strata of the tests coarser.
+        """
+        journal = self
+        while True:
+            text = json.dumps(journal.as_dict(), separators=(",", ":"))
+            if len(text) <= MAX_BYTES:
+                return text
+            windows = halved(journal.windows)
+            if len(windows) == len(journal.windows) or len(journal.windows) <= FEWEST_WINDOWS:
+                return text
+            journal = dataclasses.replace(journal, windows=windows)
+
+
+def begun(
+    facts: RunFacts, *, runner: str, service: str, namespace: str, plan: Plan, templates: tuple[str, ...]
+) -> Journal:
+    """The journal of a run that begins."""
+    return Journal(
+        runner=runner,
+        service=service,
+        namespace=namespace,
+        stable=plan.stable,
+        canary=plan.canary,
+        plan=plan,
+        state=State.RUNNING,
+        step=Step.BEGIN,
+        phase=0,
+        passed=0,
+        outcome=Outcome.NONE,
+        reason="",
+        templates=templates,
+        **{field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)},
+    )
+
+
+def parse_journal(text: str, name: str) -> Journal:
+    """The journal that a ConfigMap holds.
+
+    :param name: of the ConfigMap, for messages.
+    :raises JournalError: it is no JSON object, of a schema that this version does not know, or a field is
+        missing or of another type; the message names the field.
     """
     try:
-        state = json.loads(text)
+        data = json.loads(text)
     except ValueError as error:
         raise JournalError(f"ConfigMap {name} holds no readable journal: {error}") from error
-    if not isinstance(state, dict) or state.get("schema") != SCHEMA:
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA or isinstance(schema, bool):
         raise JournalError(f"ConfigMap {name} holds a journal of an unknown schema")
-    return state
+    try:
+        journal: Journal = decode(Journal, data)
+    except SchemaError as error:
+        raise JournalError(f"ConfigMap {name} holds a journal that cannot be read: {error}") from error
+    return journal
 
 
-def shortened(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state within a ConfigMap's size: neighbouring windows of one phase are added up, which keeps every
-    count and only makes the strata of the tests coarser."""
-    short = dict(state)
-    while len(json.dumps(short)) > MAX_BYTES and len(short.get("windows") or []) > 20:
-        merged: list[dict[str, Any]] = []
-        for window in short["windows"]:
-            last = merged[-1] if merged else None
-            if last and last["phase"] == window["phase"] and not last.get("full"):
-                merged[-1] = {**_added(last, window), "full": True}
-            else:
-                merged.append(window)
-        if len(merged) == len(short["windows"]):
-            break
-        short["windows"] = [{k: v for k, v in window.items() if k != "full"} for window in merged]
-    return short
+class Action(enum.StrEnum):
+    """What somebody may ask of a live runner."""
+
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    PAUSE = "pause"
 
 
-def _added(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {
-        gate: [
-            a + b for a, b in zip(left["counts"][gate], right["counts"].get(gate, [0, 0, 0, 0]), strict=True)
-        ]
-        for gate in left["counts"]
-    }
-    return {**left, "end": right["end"], "counts": counts}
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asks of a live runner. :param run: id of the run that is meant. :param at: RFC 3339."""
+
+    action: Action
+    by: str
+    at: str
+    run: str
+
+    def as_json(self) -> str:
+        """The text under the key ``request``."""
+        return json.dumps(encode(self), separators=(",", ":"))
+
+
+def parse_request(text: str, run: str) -> Request | None:
+    """The request for a run.
+
+    :returns: None for another run's, and for what nobody can understand: anybody may write one, and none may
+        stop a run.
+    """
+    try:
+        request: Request = decode(Request, json.loads(text))
+    except ValueError:
+        return None
+    return request if request.run == run else None
+
+
+def halved(windows: tuple[Window, ...]) -> tuple[Window, ...]:
+    """Pairs of neighbouring windows of one phase, added up. :returns: as many requests in fewer windows."""
+    merged: list[Window] = []
+    full = False  # the last one is a pair already
+    for window in windows:
+        last = merged[-1] if merged else None
+        if last and not full and last.phase == window.phase:
+            merged[-1] = _added(last, window)
+            full = True
+        else:
+            merged.append(window)
+            full = False
+    return tuple(merged)
+
+
+def _added(left: Window, right: Window) -> Window:
+    gates = (*left.counts, *right.counts)
+    counts = {gate: _sum(left.counts.get(gate), right.counts.get(gate)) for gate in gates}
+    return dataclasses.replace(left, end=right.end, counts=counts)
+
+
+def _sum(
+    left: tuple[int, int, int, int] | None, right: tuple[int, int, int, int] | None
+) -> tuple[int, int, int, int]:
+    nothing = (0, 0, 0, 0)
+    a, b = left or nothing, right or nothing
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])

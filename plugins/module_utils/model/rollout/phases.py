@@ -17,11 +17,25 @@ from typing import Any
 
 from ...errors import InputError
 from .phases_input import Reader
+from .typed_json import encode
 
 DEFAULT_STEPS = (10, 25, 50, 75, 100)
 DEFAULT_DURATION = 60.0
 DEFAULT_REQUESTS = 100
 MAX_PHASES = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrafficState:
+    """What the routes shall do: the split, and the temporary routes of early phases.
+
+    :param weights: version -> percent. :param kind: ``weight``, ``mirror``, ``testers`` or ``dark``.
+    :param percent: copies in percent of a ``mirror`` phase.
+    """
+
+    weights: Mapping[str, int]
+    kind: str = "weight"
+    percent: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,6 +62,11 @@ class Phase:
     def label(self) -> str:
         """Short name for progress lines: ``2/weight 25 %``."""
         return f"{self.number}/{self.kind} {self.canary} %"
+
+    @property
+    def traffic(self) -> TrafficState:
+        """What the routes do in this phase."""
+        return TrafficState(weights=dict(self.weights), kind=self.kind, percent=self.canary)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,11 +96,11 @@ class Plan:
         return sum(phase.expected_seconds for phase in self.phases)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as plain JSON data."""
+        """The plan as JSON data. :returns: its fields, and ``minimum_seconds`` and ``expected_seconds``."""
         return {
             "stable": self.stable,
             "canary": self.canary,
-            "phases": [dataclasses.asdict(phase) for phase in self.phases],
+            "phases": [encode(phase) for phase in self.phases],
             "evidence_phase": self.evidence_phase,
             "evidence_requests": self.evidence_requests,
             "requests_per_second": self.requests_per_second,

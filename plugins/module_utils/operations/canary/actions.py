@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RefusedError, WaitTimeout
+from ...fields import text_at
+from ...model.rollout.journal import Action, Journal, Kind, Outcome, RunFacts, State
 from ...model.rollout.phases import plan_phases
 from ...model.rollout.record import ReleaseRecord
 from . import state_machine
 from .adapters import NoMetrics
-from .assembly import RolloutBuilder, settings_from
+from .assembly import RolloutBuilder, new_run, settings_from
 from .options import read_wishes
 from .protocols import FencedError
 from .result import report, summary
@@ -34,28 +36,28 @@ def roll_back(builder: RolloutBuilder) -> dict[str, Any]:
 
     What a run left beside the stable version when it ended with a split or held on its canary goes back too.
     """
-    state = builder.journal.read()
-    if builder.journal.active or builder.journal.waiting:
+    journal = builder.store.read()
+    if journal and journal.state.open:
         if builder.context.check_mode:
-            return _would(builder, f"would roll run {state['run']} back to {state['stable']}")
-        if builder.journal.active and _asked(builder, "rollback", state):
-            return _await_end(builder, state)
-        rollout = builder.journalled(state)
+            return _would(builder, f"would roll run {journal.run} back to {journal.stable}")
+        if journal.state.active and _asked(builder, Action.ROLLBACK, journal):
+            return _await_end(builder, journal)
+        rollout = builder.journalled(journal)
         rollout.lease.acquire(steal=True)
-        rollout.journal.read()
+        rollout.store.refresh()
         state_machine.take_over(rollout)
         state_machine.withdraw(rollout, f"asked for by {_by(builder)}")
-        return report(builder, rollout, well=("rolled_back",))
+        return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
     record = builder.records.read()
     aside = _aside(record)
     if record is not None and aside:
-        return _back(builder, state, stable=record.stable, canary=aside)
+        return _back(builder, journal, stable=record.stable, canary=aside)
     if record is None or not record.previous:
         reason = "no rollout is running, and no version came before the stable one"
         return summary(builder, outcome="unchanged", reason=reason)
-    if state.get("outcome") == "rolled_back" and state.get("kind") == "undo":
+    if journal and journal.outcome is Outcome.ROLLED_BACK and journal.kind is Kind.UNDO:
         return summary(builder, outcome="unchanged", reason=f"{record.stable} was rolled back to already")
-    return _back(builder, state, stable=record.previous, canary=record.stable)
+    return _back(builder, journal, stable=record.previous, canary=record.stable)
 
 
 def _aside(record: ReleaseRecord | None) -> str:
@@ -65,72 +67,72 @@ def _aside(record: ReleaseRecord | None) -> str:
     return next((name for name, weight in record.weights.items() if weight and name != record.stable), "")
 
 
-def _back(builder: RolloutBuilder, state: Mapping[str, Any], *, stable: str, canary: str) -> dict[str, Any]:
+def _back(builder: RolloutBuilder, journal: Journal | None, *, stable: str, canary: str) -> dict[str, Any]:
     if builder.context.check_mode:
         return _would(builder, f"would go back from {canary} to {stable}")
-    same = (state.get("stable"), state.get("canary")) == (stable, canary)
-    return _undo(builder, state if same else {}, stable=stable, canary=canary)
+    same = journal is not None and (journal.stable, journal.canary) == (stable, canary)
+    return _undo(builder, journal if same else None, stable=stable, canary=canary)
 
 
-def _undo(
-    builder: RolloutBuilder, promoted: Mapping[str, Any], *, stable: str, canary: str
-) -> dict[str, Any]:
+def _undo(builder: RolloutBuilder, promoted: Journal | None, *, stable: str, canary: str) -> dict[str, Any]:
     """Rollback after a promotion: the promoted version is the canary of a run that only rolls back.
 
     :param promoted: journal of the promotion, as far as it is still known: what it scaled down, and a foreign
         object's routes before it.
     """
-    kept = {key: promoted[key] for key in ("scaled_down", "original") if promoted.get(key)}
+    facts = RunFacts(
+        run=new_run(),
+        kind=Kind.UNDO,
+        by=_by(builder),
+        scaled_down=promoted.scaled_down if promoted else None,
+        original=promoted.original if promoted else None,
+    )
     settings = settings_from(builder, stable=stable, canary=canary)
     plan = plan_phases(stable=stable, canary=canary, steps=[100])
-    rollout = builder.rollout(plan, settings, NoMetrics(), snapshot=kept.get("original"))
-    arm = rollout.endpoints.read()[stable]
-    if not arm.ready and "scaled_down" not in kept:
-        raise RefusedError(f"nothing was written: no ready endpoint: {arm.describe()}", rule="endpoints")
+    rollout = builder.rollout(plan, settings, NoMetrics(), snapshot=facts.original)
+    target = rollout.endpoints.read()[stable]
+    if not target.ready and facts.scaled_down is None:
+        raise RefusedError(f"nothing was written: no ready endpoint: {target.describe()}", rule="endpoints")
     rollout.lease.acquire()
-    notes = {"run": uuid.uuid4().hex[:12], "kind": "undo", "by": _by(builder), "windows": [], "proofs": []}
-    state_machine.begin(rollout, {**notes, **kept})
-    if not arm.ready:
-        bring_back(rollout, builder.client, kept["scaled_down"])
+    state_machine.begin(rollout, facts)
+    if not target.ready and facts.scaled_down is not None:
+        bring_back(rollout, builder.client, facts.scaled_down)
     state_machine.withdraw(rollout, f"asked for by {_by(builder)} after the end of {canary}'s rollout")
-    return report(builder, rollout, well=("rolled_back",))
+    return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
 
 
 def promote(builder: RolloutBuilder) -> dict[str, Any]:
     """Approves a waiting run (and carries it on), or tells a live runner to skip the remaining phases."""
-    state = builder.journal.read()
-    if not builder.journal.active and not builder.journal.waiting:
+    journal = builder.store.read()
+    if journal is None or not journal.state.open:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
     if builder.context.check_mode:
-        return _would(builder, f"would carry on run {state['run']}")
-    if builder.journal.active and _asked(builder, "promote", state):
-        return _await_end(builder, state)
-    rollout = builder.journalled(state)
+        return _would(builder, f"would carry on run {journal.run}")
+    if journal.state.active and _asked(builder, Action.PROMOTE, journal):
+        return _await_end(builder, journal)
+    rollout = builder.journalled(journal)
     rollout.lease.acquire(observe=True)
-    state = rollout.journal.read()
+    rollout.store.refresh()
     state_machine.take_over(rollout)
-    if state.get("state") in ("awaiting_approval", "paused"):
-        approved = int(state.get("phase") or 0)
-        rollout.save(
-            f"approved by {_by(builder)}",
-            state="running",
-            approved=max(approved, int(state.get("approved") or 0)),
-        )
+    journal = rollout.journal
+    if journal.state.waiting:
+        approved = max(journal.phase, journal.approved)
+        rollout.save(replace(journal, state=State.RUNNING, approved=approved), f"approved by {_by(builder)}")
     state_machine.drive(rollout)
     return report(builder, rollout)
 
 
 def pause(builder: RolloutBuilder) -> dict[str, Any]:
     """Tells a live runner to end where it is."""
-    state = builder.journal.read()
-    if not builder.journal.active:
+    journal = builder.store.read()
+    if journal is None or not journal.state.active:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
     if builder.context.check_mode:
-        return _would(builder, f"would pause run {state['run']}")
-    if _asked(builder, "pause", state):
-        return _await_end(builder, state)
+        return _would(builder, f"would pause run {journal.run}")
+    if _asked(builder, Action.PAUSE, journal):
+        return _await_end(builder, journal)
     raise RefusedError(
-        f"the runner of {state['run']} does not answer: resume or roll back the rollout", rule="no-runner"
+        f"the runner of {journal.run} does not answer: resume or roll back the rollout", rule="no-runner"
     )
 
 
@@ -148,7 +150,7 @@ def resume_all(
         found = _resume(builder)
         if found is not None:
             results[service.key] = found
-    failed = [key for key, result in results.items() if result["outcome"] == "held_on_canary"]
+    failed = [key for key, result in results.items() if result["outcome"] == Outcome.HELD_ON_CANARY]
     return {
         "changed": any(result["changed"] for result in results.values()),
         "status": "fail" if failed else "pass",
@@ -158,64 +160,70 @@ def resume_all(
 
 
 def _resume(builder: RolloutBuilder) -> dict[str, Any] | None:
-    state = builder.journal.read()
+    journal = builder.store.read()
+    active = journal if journal and journal.state.active else None
     lease = builder.lease.read()
-    held = str(((lease or {}).get("spec") or {}).get("holderIdentity") or "")
-    if not builder.journal.active and not held:
+    held = text_at(lease, "spec", "holderIdentity")
+    if active is None and not held:
         return None
     if builder.lease.holder(lease):
         return summary(builder, outcome="held", reason=f"held by {held}")
     if builder.context.check_mode:
-        return _would(builder, f"would clean up after run {state.get('run')}")
-    if not builder.journal.active:
-        try:
-            builder.lease.acquire()
-        except RefusedError as refused:
-            return summary(builder, outcome="held", reason=str(refused))
-        builder.lease.release()
-        return {**summary(builder, outcome="released", reason=f"{held} died after its end"), "changed": True}
-    rollout = builder.journalled(state)
+        return _would(builder, f"would clean up after run {journal.run if journal else ''}")
     try:
-        rollout.lease.acquire()
-        state = rollout.journal.read()
-        state_machine.take_over(rollout)
-        if state["state"] == "running" and builder.params["orphans"] == "rollback":
-            state_machine.withdraw(rollout, f"its runner {state.get('runner')} died")
-        else:
-            state_machine.drive(rollout)
+        return _released(builder, held) if active is None else _cleaned_up(builder, active)
     except (RefusedError, FencedError) as refused:
         return summary(builder, outcome="held", reason=str(refused))
-    return report(builder, rollout, well=("rolled_back", "promoted", "split"))
 
 
-def _asked(builder: RolloutBuilder, action: str, state: Mapping[str, Any]) -> bool:
+def _released(builder: RolloutBuilder, held: str) -> dict[str, Any]:
+    """The Lease of a runner that died after the end of its run."""
+    builder.lease.acquire()
+    builder.lease.release()
+    return {**summary(builder, outcome="released", reason=f"{held} died after its end"), "changed": True}
+
+
+def _cleaned_up(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
+    """The run of a dead runner."""
+    rollout = builder.journalled(journal)
+    rollout.lease.acquire()
+    died = rollout.store.refresh().runner
+    state_machine.take_over(rollout)
+    if builder.params["orphans"] == "rollback":
+        state_machine.clean_up(rollout, f"its runner {died} died")
+    else:
+        state_machine.drive(rollout)
+    return report(builder, rollout, well=(Outcome.ROLLED_BACK, Outcome.PROMOTED, Outcome.SPLIT))
+
+
+def _asked(builder: RolloutBuilder, action: Action, journal: Journal) -> bool:
     """Leaves the request in the journal. :returns: whether a live runner took it within two polls."""
     if not builder.lease.holder(builder.lease.read()):
         return False
-    builder.journal.ask(action, _by(builder))
-    builder.context.progress(f"asked the runner {state.get('runner')} to {action}")
+    builder.store.ask(action, _by(builder))
+    builder.context.progress(f"asked the runner {journal.runner} to {action}")
     deadline = builder.clock.monotonic() + ANSWER_WITHIN
     while builder.clock.monotonic() < deadline:
         builder.clock.sleep(1.0)
-        state = builder.journal.read()
-        if not builder.journal.request() or not builder.journal.active:
+        builder.store.read()
+        if not builder.store.request() or not builder.store.active:
             return True
     return False
 
 
-def _await_end(builder: RolloutBuilder, before: Mapping[str, Any]) -> dict[str, Any]:
+def _await_end(builder: RolloutBuilder, before: Journal) -> dict[str, Any]:
     """Waits until the runner that took the request has ended."""
     deadline = builder.clock.monotonic() + END_WITHIN
     while builder.clock.monotonic() < deadline:
-        state = builder.journal.read()
-        if not builder.journal.active:
-            outcome = str(state.get("outcome") or state.get("state"))
-            return {**summary(builder, outcome=outcome, reason=str(state.get("reason"))), "changed": True}
+        journal = builder.store.refresh()
+        if not journal.state.active:
+            outcome = str(journal.outcome or journal.state)
+            return {**summary(builder, outcome=outcome, reason=journal.reason), "changed": True}
         builder.clock.sleep(2.0)
     raise WaitTimeout(
-        f"run {before.get('run')} took the request but has not ended after {END_WITHIN:.0f} s",
+        f"run {before.run} took the request but has not ended after {END_WITHIN:.0f} s",
         awaited="the end of the run",
-        last_seen=str(builder.journal.state.get("step")),
+        last_seen=builder.store.current.step.value,
     )
 
 

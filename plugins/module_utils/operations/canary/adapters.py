@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .metrics import Measurement
-from .routes import ForeignRoutes, OwnRoutes, TrafficState
+from ...model.rollout.measurement import Measurement
+from ...model.rollout.phases import TrafficState
+from .routes import ForeignRoutes, OwnRoutes
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -75,11 +77,11 @@ class RememberingRoutes:
         """Marks with a newer fence."""
         self._routes.claim(fence)
 
-    def snapshot(self) -> list[Any] | None:
+    def snapshot(self) -> tuple[Any, ...] | None:
         """What a foreign object looks like before the run."""
         return self._routes.snapshot()
 
-    def restore(self, snapshot: list[Any] | None) -> None:
+    def restore(self, snapshot: Sequence[Any] | None) -> None:
         """Tells a foreign object what it looked like before the run."""
         self._routes.restore(snapshot)
 

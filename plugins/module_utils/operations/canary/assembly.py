@@ -9,7 +9,7 @@ import dataclasses
 import os
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MeshError, Problem, RefusedError
@@ -18,21 +18,22 @@ from ...kube.clock import Clock, SystemClock
 from ...kube.pods import takes_requests
 from ...model.catalogue.services import Condition, Mirror, Service, StringMatch, Variant
 from ...model.objects.virtual_service_delegates import delegate_name, delegate_object
-from ...model.rollout.gates import Policy, QueryGate, ShareGate
-from ...model.rollout.phases import Phase, Plan
+from ...model.rollout.gates import ShareGate
+from ...model.rollout.journal import Journal
+from ...model.rollout.phases import Plan, TrafficState
 from ...model.rollout.requests import Arms as MetricArms
 from ...model.rollout.split import Split, with_sticky_cookie
 from .adapters import CountingClient, NoMetrics, RememberingRoutes
 from .deadman import DeadmanJob
 from .endpoints import EndpointReader
-from .journal import Journal
+from .journal import JournalStore
 from .lease import Lease
 from .metrics import PrometheusSource
 from .options import Wishes
 from .proof import ProxyProver
 from .records import Records
 from .rollout import Rollout, Settings
-from .routes import ForeignRoutes, OwnRoutes, TrafficState
+from .routes import ForeignRoutes, OwnRoutes
 from .scaling import WorkloadScaler
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class RolloutBuilder:
             "mesh": wishes.catalogue.name,
         }
         self.records = Records(self.client, **self.names)
-        self.journal = Journal(self.client, self.clock, **self.names)
+        self.store = JournalStore(self.client, self.clock, **self.names)
         self.lease = Lease(
             self.client, self.clock, identity=new_identity(), duration=int(params["lease"]), **self.names
         )
@@ -158,16 +159,16 @@ class RolloutBuilder:
             return str(error)
         return "" if done.returncode == 0 else f"the command in pod {name} ended with {done.returncode}"
 
-    def journalled(self, state: Mapping[str, Any]) -> Rollout:
+    def journalled(self, journal: Journal) -> Rollout:
         """A runner for the plan of a journal. Without Prometheus it can withdraw, but never go on."""
-        settings = settings_from(self, stable=state["stable"], canary=state["canary"], journal=state)
+        settings = settings_from(self, stable=journal.stable, canary=journal.canary, journal=journal)
         metrics: Any = NoMetrics()
         if self.wishes.prometheus is not None:
-            metrics = self.metrics(state["stable"], state["canary"], settings.gates)
-            baseline = state.get("baseline") or {}
-            metrics.unknown_rate = float(baseline.get("unknown_rate") or 0.0)
-            metrics.bound = str(baseline.get("bound") or "")
-        return self.rollout(plan_from(state["plan"]), settings, metrics, snapshot=state.get("original"))
+            metrics = self.metrics(journal.stable, journal.canary, settings.gates)
+            if journal.baseline:
+                metrics.unknown_rate = journal.baseline.unknown_rate
+                metrics.bound = journal.baseline.bound
+        return self.rollout(journal.plan, settings, metrics, snapshot=journal.original)
 
     def _callers(self) -> frozenset[tuple[str, str]]:
         """(namespace, service account) of the callers that the catalogue names."""
@@ -184,7 +185,7 @@ class RolloutBuilder:
         )
 
     def rollout(
-        self, plan: Plan, settings: Settings, metrics: Any, *, snapshot: list[Any] | None = None
+        self, plan: Plan, settings: Settings, metrics: Any, *, snapshot: Sequence[Any] | None = None
     ) -> Rollout:
         """A runner for a plan."""
         routes = self.routes(settings.stable, settings.canary)
@@ -203,7 +204,7 @@ class RolloutBuilder:
             plan=plan,
             clock=self.clock,
             lease=self.lease,
-            journal=self.journal,
+            store=self.store,
             routes=remembering,
             records=self.records,
             endpoints=EndpointReader(
@@ -280,33 +281,24 @@ def _place(principal: str) -> tuple[str, str]:
     return namespace, account
 
 
+def new_run() -> str:
+    """Id of a new run."""
+    return uuid.uuid4().hex[:12]
+
+
 def new_identity() -> str:
     """Names this runner: host, process, and a nonce, so that a later process is never mistaken for it."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
-def plan_from(data: Mapping[str, Any]) -> Plan:
-    """A plan from its JSON in a journal."""
-    return Plan(
-        stable=data["stable"],
-        canary=data["canary"],
-        phases=tuple(Phase(**phase) for phase in data["phases"]),
-        evidence_phase=data["evidence_phase"],
-        evidence_requests=data["evidence_requests"],
-        requests_per_second=data["requests_per_second"],
-    )
-
-
 def settings_from(
-    builder: RolloutBuilder, *, stable: str, canary: str, journal: Mapping[str, Any] | None = None
+    builder: RolloutBuilder, *, stable: str, canary: str, journal: Journal | None = None
 ) -> Settings:
     """Settings from the parameters; of a journalled run, gates and policy are those it began with."""
     params, wishes = builder.params, builder.wishes
     gates, policy, queries = wishes.gates, wishes.policy, wishes.queries
-    if journal and journal.get("gates"):
-        gates = tuple(ShareGate(**gate) for gate in journal["gates"])
-        policy = Policy(**journal["policy"])
-        queries = tuple(QueryGate(**query) for query in journal.get("queries", []))
+    if journal and journal.policy:
+        gates, policy, queries = journal.gates, journal.policy, journal.queries
     return Settings(
         service=builder.service.name,
         namespace=builder.service.namespace,

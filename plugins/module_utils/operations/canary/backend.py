@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, MeshError, Problem, RefusedError
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
+from ...model.rollout.journal import Journal, RunFacts, State
 from . import state_machine
 from .actions import pause, promote, resume_all, roll_back
-from .assembly import RolloutBuilder, settings_from
+from .assembly import RolloutBuilder, new_run, settings_from
 from .deadman import LATE
+from .metrics import PrometheusSource
 from .options import CANARY_SPEC, read_wishes
 from .preflight import Preflight, check, current_stable
 from .result import diffs_of, report, summary
@@ -56,12 +57,12 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 def _run(builder: RolloutBuilder) -> dict[str, Any]:
     """Starts, continues or finds nothing to do."""
     canary = builder.wishes.canary
-    state = builder.journal.read()
+    journal = builder.store.read()
     stable, source = current_stable(builder, canary)
-    if stable == canary and not builder.journal.active and not builder.journal.waiting:
+    if journal and journal.state.open:
+        return _continue(builder, journal)
+    if stable == canary:
         return summary(builder, outcome="unchanged", reason=f"{canary} is already stable ({source})")
-    if builder.journal.active or builder.journal.waiting:
-        return _continue(builder, state)
     metrics = builder.metrics(stable, canary, builder.wishes.gates)
     found = check(builder, stable=stable, canary=canary, metrics=metrics)
     announce(builder, found, stable, source)
@@ -83,48 +84,44 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
             "diff": diffs if builder.context.diff_mode else [],
             "warnings": found.warnings,
         }
-    return start(builder, rollout, found, first_notes(builder, metrics, found), diffs)
+    return start(builder, rollout, found, facts_of(builder, metrics, found, diffs))
 
 
-def start(
-    builder: RolloutBuilder, rollout: Rollout, found: Preflight, notes: dict[str, Any], diffs: list[Any]
-) -> dict[str, Any]:
+def start(builder: RolloutBuilder, rollout: Rollout, found: Preflight, facts: RunFacts) -> dict[str, Any]:
     """Takes the Lease and runs a new rollout to its end."""
     rollout.lease.acquire()
     rollout.warnings += found.warnings
-    if rollout.journal.read() and rollout.journal.active:
+    rollout.store.read()
+    if rollout.store.active:
         rollout.lease.release()
         raise RefusedError("another rollout of this service has begun meanwhile", rule="held")
     snapshot = rollout.routes.snapshot()
-    if snapshot is not None:
-        notes["original"] = snapshot
-        rollout.routes.restore(snapshot)
-    state_machine.begin(rollout, {**notes, "diffs": diffs})
+    rollout.routes.restore(snapshot)
+    state_machine.begin(rollout, dataclasses.replace(facts, original=snapshot))
     state_machine.drive(rollout)
     return report(builder, rollout)
 
 
-def _continue(builder: RolloutBuilder, state: Mapping[str, Any]) -> dict[str, Any]:
+def _continue(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
     """A journal that has not ended: the same rollout goes on, another one is in the way."""
-    canary = builder.wishes.canary
-    if state["canary"] != canary:
+    if journal.canary != builder.wishes.canary:
         raise RefusedError(
-            f"the rollout of {state['canary']} ({state['state']}, run {state['run']}) has not ended:"
+            f"the rollout of {journal.canary} ({journal.state}, run {journal.run}) has not ended:"
             " roll it back, promote it or resume it first",
             rule="unfinished",
         )
-    if state["state"] == "awaiting_approval":
-        return summary(builder, outcome="awaiting_approval", reason=str(state.get("reason")))
+    if journal.state is State.AWAITING_APPROVAL:
+        return summary(builder, outcome=journal.state.value, reason=journal.reason)
     if builder.context.check_mode:
         return {
-            **summary(builder, outcome="planned", reason=f"would continue run {state['run']}"),
+            **summary(builder, outcome="planned", reason=f"would continue run {journal.run}"),
             "changed": True,
         }
-    rollout = builder.journalled(state)
+    rollout = builder.journalled(journal)
     rollout.lease.acquire()
-    rollout.journal.read()
-    if state["state"] == "paused":
-        rollout.save("continued", state="running")
+    journal = rollout.store.refresh()
+    if journal.state is State.PAUSED:
+        rollout.save(dataclasses.replace(journal, state=State.RUNNING), "continued")
     state_machine.take_over(rollout)
     state_machine.drive(rollout)
     return report(builder, rollout)
@@ -141,26 +138,27 @@ def _cluster_id(builder: RolloutBuilder) -> str:
     return str((found.get("metadata") or {}).get("uid", ""))
 
 
-def first_notes(builder: RolloutBuilder, metrics: Any, found: Preflight) -> dict[str, Any]:
-    """Facts for the journal of a new run."""
+def facts_of(
+    builder: RolloutBuilder, metrics: PrometheusSource, found: Preflight, diffs: list[dict[str, Any]]
+) -> RunFacts:
+    """What the journal of a new run begins with."""
     inputs = {
         key: value
         for key, value in builder.params.items()
         if key in ("steps", "step_weight", "duration", "min_requests", "deadline", "low_traffic", "approvals")
     }
-    return {
-        "run": uuid.uuid4().hex[:12],
-        "by": builder.params.get("by") or "",
-        "cluster": _cluster_id(builder),
-        "inputs": inputs,
-        "gates": [dataclasses.asdict(gate) for gate in builder.wishes.gates],
-        "queries": [dataclasses.asdict(query) for query in builder.wishes.queries],
-        "policy": dataclasses.asdict(builder.wishes.policy),
-        "selectors": dict(metrics.selectors),
-        "baseline": dataclasses.asdict(found.baseline) if found.baseline else None,
-        "windows": [],
-        "proofs": [],
-    }
+    return RunFacts(
+        run=new_run(),
+        by=builder.params.get("by") or "",
+        cluster=_cluster_id(builder),
+        inputs=inputs,
+        gates=builder.wishes.gates,
+        queries=builder.wishes.queries,
+        policy=builder.wishes.policy,
+        selectors=metrics.selectors,
+        baseline=found.baseline,
+        diffs=tuple(diffs),
+    )
 
 
 def announce(builder: RolloutBuilder, found: Preflight, stable: str, source: str) -> None:

@@ -44,7 +44,7 @@ class DeadmanJob:
     @property
     def name(self) -> str:
         """One Job per run and fence: a successor has one of its own."""
-        return f"servicemesh-deadman-{self._rollout.journal.state.get('run')}-{self._rollout.fence}"
+        return f"servicemesh-deadman-{self._rollout.journal.run}-{self._rollout.fence}"
 
     def arm(self) -> None:
         """Start the Job and wait until it is ready: until then no share of the traffic may move.
@@ -75,7 +75,7 @@ class DeadmanJob:
     def job(self) -> dict[str, Any]:
         """The Job as it is created."""
         settings, wish = self._rollout.settings, self._wish
-        labels = {**owner_labels(settings.mesh), LABEL: str(self._rollout.journal.state.get("run"))}
+        labels = {**owner_labels(settings.mesh), LABEL: self._rollout.journal.run}
         pod: dict[str, Any] = {
             "serviceAccountName": wish["service_account"],
             "restartPolicy": "OnFailure",
@@ -129,7 +129,7 @@ class DeadmanJob:
         routes = (
             f"/apis/{ISTIO_API}/namespaces/{rollout.routes.namespace}/virtualservices/{rollout.routes.name}"
         )
-        image = rollout.routes.desired(rollout.stable_state())
+        image = rollout.routes.desired(rollout.stable_traffic())
         if self._own:
             write: dict[str, Any] = {
                 # forced: a safety net that argues about ownership is none

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...kube.clock import SystemClock
+from ...kube.clock import Clock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.virtual_service_delegates import delegate_name
 from ...model.rollout.evidence import evidence_of, totals
+from ...model.rollout.journal import Journal
 from ...model.rollout.record import read_record, release_name
 from ...model.rollout.split import Split
-from .journal import Journal
+from .journal import JournalStore
 from .lease import Lease
 from .routes import ISTIO_API
 
@@ -41,15 +42,16 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     wanted = set(params["services"])
     services = [item for item in catalogue.services if item.versions and (not wanted or item.name in wanted)]
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        entries = client.in_parallel(lambda service: _entry(client, catalogue, service), services)
+        entries = client.in_parallel(
+            lambda service: _entry(client, context.clock, catalogue, service), services
+        )
     return {"changed": False, "services": entries, "active": [e["service"] for e in entries if e["active"]]}
 
 
-def _entry(client: KubeClient, catalogue: Catalogue, service: Service) -> dict[str, Any]:
+def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Service) -> dict[str, Any]:
     names: dict[str, Any] = {"service": service.name, "namespace": service.namespace, "mesh": catalogue.name}
-    clock = SystemClock()
-    journal = Journal(client, clock, **names)
-    state = journal.read()
+    store = JournalStore(client, clock, **names)
+    journal = store.read()
     lease = Lease(client, clock, identity="", duration=0, **names)
     record = read_record(client.get("v1", "ConfigMap", release_name(service.name), service.namespace))
     live = client.get(ISTIO_API, "VirtualService", delegate_name(service.name), service.namespace)
@@ -63,14 +65,21 @@ def _entry(client: KubeClient, catalogue: Catalogue, service: Service) -> dict[s
         "recorded": record is not None,
         "previous": record.previous if record else "",
         "split": split,
-        "active": journal.active,
-        "state": state.get("state", "none"),
-        "outcome": state.get("outcome", ""),
-        "reason": state.get("reason", ""),
-        "canary": state.get("canary", ""),
-        "phase": state.get("phase", 0),
-        "run": state.get("run", ""),
+        "active": store.active,
         "held_by": lease.holder(lease.read()),
-        "counts": totals(evidence_of(state)),
-        "plan": state.get("plan", {}),
+        **_newest_run(journal),
+    }
+
+
+def _newest_run(journal: Journal | None) -> dict[str, Any]:
+    """What the journal says. :returns: the same fields when there was no rollout yet."""
+    return {
+        "state": journal.state.value if journal else "none",
+        "outcome": journal.outcome.value if journal else "",
+        "reason": journal.reason if journal else "",
+        "canary": journal.canary if journal else "",
+        "phase": journal.phase if journal else 0,
+        "run": journal.run if journal else "",
+        "counts": totals(evidence_of(journal.as_dict()) if journal else {}),
+        "plan": journal.plan.as_dict() if journal else {},
     }

@@ -1,34 +1,34 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of a rollout: intent before each write, result after it, requests from outside.
+"""The journal of a rollout in the cluster: intent before each write, result after it, requests from outside.
 
 ConfigMap ``servicemesh-canary-<service>``: key ``journal`` is written by the run that holds the Lease, key
-``request`` by anybody who wants a rollback, a promotion or a pause. Both are JSON.
+``request`` by anybody who wants a rollback, a promotion or a pause. Both are JSON; see
+`model.rollout.journal`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from ...errors import ApiError, MeshError
+from ...fields import mapping_at, text_at
 from ...kube.clock import Clock, timestamp
-from ...labels import ownership_labels as owner_labels
-from ...model.rollout.journal import (
-    ACTIVE,
-    SCHEMA,
-    WAITING,
-    parse_journal,
-    shortened,
-)
+from ...labels import ownership_labels
+from ...model.rollout.journal import Action, Journal, JournalError, Request, parse_journal, parse_request
 from ...model.rollout.record import journal_name
 from .protocols import FencedError, Objects
 
+ATTEMPTS = 8
 
-class Journal:
-    """State of the newest rollout of one service. ``state`` is the parsed JSON, empty when there is none."""
+
+class JournalStore:
+    """Journal of the newest rollout of one service.
+
+    ``known`` is the journal as last read or written; None when there is none.
+    """
 
     def __init__(self, client: Objects, clock: Clock, *, service: str, namespace: str, mesh: str) -> None:
         self._client = client
@@ -37,43 +37,59 @@ class Journal:
         self._namespace = namespace
         self._mesh = mesh
         self._object: dict[str, Any] | None = None
-        self.state: dict[str, Any] = {}
+        self._parsed: tuple[str, Journal] | None = None
+        self.known: Journal | None = None
 
-    def read(self) -> dict[str, Any]:
-        """Reads the journal again and returns its state.
+    def read(self) -> Journal | None:
+        """Reads the journal again. :returns: it, or None when there is none.
 
         :raises JournalError: it is there but not readable.
         """
         self._object = self._client.get("v1", "ConfigMap", self._name, self._namespace)
-        text = ((self._object or {}).get("data") or {}).get("journal")
-        self.state = parse_journal(text, self._name) if text else {}
-        return self.state
+        self.known = self._in_cluster()
+        return self.known
+
+    def refresh(self) -> Journal:
+        """Reads the journal of a run that has begun.
+
+        One that somebody deleted is still what its runner knows, and whole again with the next write.
+        :raises JournalError: it is there but not readable.
+        """
+        last = self.known
+        if self.read() is None:
+            self.known = last
+        return self.current
+
+    @property
+    def current(self) -> Journal:
+        """The journal of a run that has begun.
+
+        :raises JournalError: there is none.
+        """
+        if self.known is None:
+            raise JournalError(f"ConfigMap {self._name} holds no journal")
+        return self.known
 
     @property
     def active(self) -> bool:
         """Whether a run has begun and not ended (its runner may be dead)."""
-        return self.state.get("state") in ACTIVE
+        return self.known is not None and self.known.state.active
 
     @property
     def waiting(self) -> bool:
         """Whether the run ended well in a state that another call continues."""
-        return self.state.get("state") in WAITING
+        return self.known is not None and self.known.state.waiting
 
-    def save(self, fence: int, **changes: Any) -> None:
-        """Merges changes into the state and writes it.
+    def save(self, fence: int, journal: Journal) -> None:
+        """Writes a journal, with the writer's fence and the time.
 
-        :param fence: fence of the writer. :raises FencedError: the journal bears a newer fence.
+        :param fence: of the writer. :raises FencedError: the journal in the cluster bears a newer one.
         """
-        state = {
-            **self.state,
-            **changes,
-            "schema": SCHEMA,
-            "fence": fence,
-            "at": timestamp(self._clock.now()),
-        }
-        for _turn in range(8):
-            self._check_fence(fence)
-            body = self._body(state)
+        journal = dataclasses.replace(journal, fence=fence, at=timestamp(self._clock.now()))
+        text = journal.as_json()
+        for _turn in range(ATTEMPTS):
+            self._refuse_newer_fence(fence)
+            body = self._body(text)
             try:
                 written = self._client.replace(body) if self._object else self._client.create(body)
             except ApiError as error:
@@ -82,65 +98,56 @@ class Journal:
                 self.read()  # a request arrived, or another runner took over: the fence tells which
                 continue
             self._object = written
-            self.state = state
+            self._parsed = (text, journal)
+            self.known = journal
             return
         raise MeshError(f"ConfigMap {self._namespace}/{self._name} changes faster than it can be written")
 
-    def request(self) -> dict[str, Any]:
-        """The request that waits in the journal as last read or written; empty for none."""
-        text = ((self._object or {}).get("data") or {}).get("request")
-        if not text:
-            return {}
-        try:
-            request = json.loads(text)
-        except ValueError:
-            return {}
-        return request if isinstance(request, dict) and request.get("run") == self.state.get("run") else {}
+    def request(self) -> Request | None:
+        """The request that waits for this run in the journal as last read or written."""
+        text = text_at(self._object, "data", "request")
+        return parse_request(text, self.known.run) if text and self.known else None
 
-    def ask(self, action: str, by: str) -> None:
-        """Leaves a request for the runner. Needs no Lease.
-
-        :param action: ``rollback``, ``promote`` or ``pause``.
-        """
-        request = {
-            "action": action,
-            "by": by,
-            "at": timestamp(self._clock.now()),
-            "run": self.state.get("run"),
-        }
-        self._client.patch(
-            "v1",
-            "ConfigMap",
-            self._name,
-            self._namespace,
-            {"data": {"request": json.dumps(request, separators=(",", ":"))}},
-        )
+    def ask(self, action: Action, by: str) -> None:
+        """Leaves a request for the runner. Needs no Lease."""
+        at = timestamp(self._clock.now())
+        request = Request(action, by, at, self.current.run)
+        patch = {"data": {"request": request.as_json()}}
+        self._client.patch("v1", "ConfigMap", self._name, self._namespace, patch)
 
     def drop_request(self, fence: int) -> None:
-        """Removes the request after it was taken into the state."""
-        if self._object and "request" in (self._object.get("data") or {}):
-            self._object = {
-                **self._object,
-                "data": {k: v for k, v in self._object["data"].items() if k != "request"},
-            }
-        self.save(fence)
+        """Removes the request, once the runner has taken it."""
+        if self._object is not None:
+            data = mapping_at(self._object, "data")
+            kept = {key: value for key, value in data.items() if key != "request"}
+            self._object = {**self._object, "data": kept}
+        self.save(fence, self.current)
 
-    def _check_fence(self, fence: int) -> None:
-        text = ((self._object or {}).get("data") or {}).get("journal")
-        current = parse_journal(text, self._name) if text else {}
-        if int(current.get("fence") or 0) > fence:
-            raise FencedError(
-                f"run {current.get('run')} has taken over; this run stops without another write"
-            )
+    def _in_cluster(self) -> Journal | None:
+        text = text_at(self._object, "data", "journal")
+        if not text:
+            return None
+        if self._parsed is None or self._parsed[0] != text:
+            self._parsed = (text, parse_journal(text, self._name))
+        return self._parsed[1]
 
-    def _body(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def _refuse_newer_fence(self, fence: int) -> None:
+        there = self._in_cluster()
+        if there is not None and there.fence > fence:
+            raise taken_over(there)
+
+    def _body(self, text: str) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "name": self._name,
             "namespace": self._namespace,
-            "labels": owner_labels(self._mesh),
+            "labels": ownership_labels(self._mesh),
         }
-        data = dict((self._object or {}).get("data") or {})
         if self._object:
             metadata["resourceVersion"] = self._object["metadata"]["resourceVersion"]
-        data["journal"] = json.dumps(shortened(state), separators=(",", ":"))
+        data = {**mapping_at(self._object, "data"), "journal": text}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def taken_over(journal: Journal) -> FencedError:
+    """The error of a runner that sees another one's journal."""
+    return FencedError(f"run {journal.run} has taken over; this run stops without another write")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from ...istio.metrics import MetricsError, RawSeries
 from ...kube.clock import Clock
 from ...model.rollout.counters import Labels, Ledger, Sample, label_of
 from ...model.rollout.gates import QueryGate, ShareGate
+from ...model.rollout.measurement import Baseline, Measurement
 from ...model.rollout.requests import (
     Arms,
     LabelError,
@@ -33,42 +33,6 @@ class Series(Protocol):
 
     def number(self, query: str) -> float | None:
         """One number."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Measurement:
-    """One look at the metrics.
-
-    :param counts: gate -> [canary total, canary bad, stable total, stable bad] since the last look.
-    :param settled: every live proxy was scraped after the moment that the caller named.
-    :param problem: why nothing can be measured; then ``counts`` is empty.
-    :param values: query gate -> number, ``None`` where nothing usable was answered.
-    :param latency: arm -> quantile -> milliseconds since the start of the run, for reports.
-    """
-
-    at: float
-    counts: Mapping[str, list[int]]
-    settled: bool = False
-    problem: str = ""
-    values: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
-    latency: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Baseline:
-    """The service before the rollout.
-
-    :param rate: requests per second. :param shares: gate -> bad share of stable. :param requests: observed.
-    :param unknown_rate: failures per second that reached no known workload.
-    :param bound: text of the latency bound (``le`` label) that the latency gate uses.
-    """
-
-    rate: float
-    requests: float
-    shares: Mapping[str, float]
-    unknown_rate: float
-    bound: str
-    p99: float | None = None
 
 
 class PrometheusSource:

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from ...kube.clock import timestamp
 from ...model.rollout import statistics
 from ...model.rollout.gates import GateVerdict, Judgement, harm_level, judge_query, judge_share, worst
-from ...model.rollout.phases import Phase
+from ...model.rollout.journal import KEPT_PROOFS, After, ProofNote, State, Step, Window
+from ...model.rollout.measurement import Measurement
+from ...model.rollout.phases import Phase, TrafficState
 from ...model.rollout.statistics import Counts
-from .metrics import Measurement
+from .endpoints import VersionEndpoints
 from .protocols import Proof
 from .rollout import HoldNeeded, RestartNeeded, RollbackNeeded, Rollout
-from .routes import TrafficState
 
 LAST_LOOK = 15.0  # seconds at most that a run stays to count what its rollback came too late for
 
@@ -27,30 +28,26 @@ def run_phase(rollout: Rollout, phase: Phase) -> None:
     :raises RollbackNeeded, HoldNeeded, RestartNeeded, PauseNeeded, PromoteNow, FencedError, StoppedError:
     """
     rollout.checkpoint()
-    traffic = rollout.traffic(phase)
-    calls, begun = rollout.api_calls(), rollout.clock.monotonic()
-    rollout.save(
-        f"phase {phase.label()}: intent",
-        state="running",
-        step="weights",
-        phase=phase.number,
-        intent={"weights": dict(traffic.weights), "kind": traffic.kind, "percent": traffic.percent},
-        weights=dict(traffic.weights),
+    traffic = phase.traffic
+    calls, started = rollout.api_calls(), rollout.clock.monotonic()
+    intent = replace(
+        rollout.journal, state=State.RUNNING, step=Step.WEIGHTS, phase=phase.number, intent=traffic
     )
+    rollout.save(intent, f"phase {phase.label()}: intent", weights=traffic.weights)
     await_ready(rollout, phase)
     write_and_prove(rollout, traffic, phase.label())
-    rollout.save(step="watch")
+    rollout.save(replace(rollout.journal, step=Step.WATCH))
     judgement = watch(rollout, phase)
-    seconds = round(rollout.clock.monotonic() - begun, 1)
+    seconds = round(rollout.clock.monotonic() - started, 1)
     calls = rollout.api_calls() - calls
-    rollout.save(
-        f"phase {phase.label()}: {judgement.verdict}",
-        step="passed",
+    passed = replace(
+        rollout.journal,
+        step=Step.PASSED,
         passed=phase.number,
         phase=phase.number,
-        seconds=seconds,
-        api_calls={**rollout.journal.state.get("api_calls", {}), str(phase.number): calls},
+        api_calls={**rollout.journal.api_calls, str(phase.number): calls},
     )
+    rollout.save(passed, f"phase {phase.label()}: {judgement.verdict}", seconds=seconds)
     rollout.progress(f"phase {phase.label()} passed after {seconds} s with {calls} API calls: {judgement}")
 
 
@@ -75,16 +72,17 @@ def write_and_prove(rollout: Rollout, traffic: TrafficState, label: str) -> None
 def prove(rollout: Rollout, traffic: TrafficState, label: str) -> Proof:
     """Waits until the proxies that matter hold the routes, and notes what they said."""
     proof = rollout.prover.routes(traffic.weights, rollout.renew_if_due)
-    note = {
-        "at": timestamp(rollout.clock.now()),
-        "weights": dict(traffic.weights),
-        "status": proof.status,
-        "seconds": round(proof.seconds, 3),
-        "proxies": proof.proxies,
-        "detail": proof.detail,
-    }
-    proofs = [*rollout.journal.state.get("proofs", []), note][-200:]
-    rollout.save(f"{label}: routes {proof.status} at {proof.proxies} proxies", proofs=proofs, step="proved")
+    note = ProofNote(
+        at=timestamp(rollout.clock.now()),
+        weights=dict(traffic.weights),
+        status=proof.status,
+        seconds=round(proof.seconds, 3),
+        proxies=proof.proxies,
+        detail=proof.detail,
+    )
+    proofs = (*rollout.journal.proofs, note)[-KEPT_PROOFS:]
+    proved = replace(rollout.journal, proofs=proofs, step=Step.PROVED)
+    rollout.save(proved, f"{label}: routes {proof.status} at {proof.proxies} proxies")
     reported = f"{label}: {proof.proxies} proxies hold it after {proof.seconds:.2f} s ({proof.status})"
     rollout.progress(f"{reported} {proof.detail}".rstrip())
     return proof
@@ -124,12 +122,12 @@ def await_ready(rollout: Rollout, phase: Phase) -> None:
         rollout.clock.sleep(min(2.0, rollout.settings.poll))
 
 
-def check_revision(rollout: Rollout, endpoints: Mapping[str, Any]) -> None:
+def check_revision(rollout: Rollout, endpoints: Mapping[str, VersionEndpoints]) -> None:
     """:raises RestartNeeded: the canary's pods are no longer those that the run began with."""
-    templates = list(endpoints[rollout.settings.canary].templates)
-    known = rollout.journal.state.get("templates")
+    templates = endpoints[rollout.settings.canary].templates
+    known = rollout.journal.templates
     if known and set(templates) - set(known):
-        raise RestartNeeded("new pods of another revision of the canary appeared", templates=templates)
+        raise RestartNeeded("new pods of another revision of the canary appeared", templates)
 
 
 def watch(rollout: Rollout, phase: Phase) -> Judgement:
@@ -167,7 +165,10 @@ def watch(rollout: Rollout, phase: Phase) -> Judgement:
             judgement = _judge(rollout, phase, measured, number, values)
         _report(rollout, phase, judgement, elapsed)
         if judgement.verdict is GateVerdict.FAIL:
-            _refuse_sick_stable(rollout, judgement)
+            if stable_is_worse(rollout):
+                raise HoldNeeded(
+                    f"stable is worse than the canary, so nothing is rolled into it: {judgement.reason}"
+                )
             raise RollbackNeeded(str(judgement))
         blind_since = (now if blind_since is None else blind_since) if _is_blind(judgement) else None
         if blind_since is not None and now - blind_since >= settings.unmeasurable:
@@ -191,9 +192,8 @@ def count_the_end(rollout: Rollout) -> None:
         rollout.clock.sleep(min(rollout.settings.poll, left))
     measured = rollout.metrics.measure(rollout.clock.now())
     if not measured.problem:
-        rollout.save(
-            after={"end": timestamp(measured.at), "counts": {g: list(c) for g, c in measured.counts.items()}}
-        )
+        after = After(timestamp(measured.at), _by_gate(measured))
+        rollout.save(replace(rollout.journal, after=after))
 
 
 def _is_blind(judgement: Judgement) -> bool:
@@ -224,26 +224,35 @@ def _judge(
     """Notes a look and judges all gates over the windows of the run."""
     if measured.problem:
         return Judgement("metrics", GateVerdict.CANNOT_MEASURE, measured.problem)
-    windows = rollout.journal.state.get("windows", [])
-    began = windows[-1]["end"] if windows else timestamp(measured.at - rollout.settings.scrape_interval)
-    window = {
-        "phase": number,
-        "begin": began,
-        "end": timestamp(measured.at),
-        "weight": phase.canary if phase.kind == "weight" else 0,
-        "counts": {gate: list(counts) for gate, counts in measured.counts.items()},
-        "latency": {arm: dict(found) for arm, found in measured.latency.items()},
-    }
+    windows = rollout.journal.windows
+    window = Window(
+        phase=number,
+        begin=windows[-1].end if windows else timestamp(measured.at - rollout.settings.scrape_interval),
+        end=timestamp(measured.at),
+        weight=phase.canary if phase.kind == "weight" else 0,
+        counts=_by_gate(measured),
+        latency=measured.latency,
+    )
     for name, value in measured.values.items():
         values[name].append(value)
     judgements = judge_windows(rollout, phase, [*windows, window])
     judgements += [judge_query(gate, values[gate.name]) for gate in rollout.settings.queries]
-    verdicts = [judgement.as_dict() for judgement in judgements]
-    rollout.save(windows=[*windows, window], verdicts=verdicts, values={**values}, judged=phase.number)
+    judged = replace(
+        rollout.journal,
+        windows=(*windows, window),
+        verdicts=tuple(judgements),
+        values={name: tuple(found) for name, found in values.items()},
+        judged=phase.number,
+    )
+    rollout.save(judged)
     return worst(judgements)
 
 
-def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Mapping[str, Any]]) -> list[Judgement]:
+def _by_gate(measured: Measurement) -> dict[str, tuple[int, int, int, int]]:
+    return {gate: (counts[0], counts[1], counts[2], counts[3]) for gate, counts in measured.counts.items()}
+
+
+def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Window]) -> list[Judgement]:
     """All share gates over the windows of a run: the same function that recomputes verdicts from evidence."""
     settings = rollout.settings
     early = phase.kind != "weight"
@@ -262,31 +271,29 @@ def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Mapping[str,
     ]
 
 
-def counts_of(windows: Sequence[Mapping[str, Any]], gate: str) -> list[Counts]:
+def counts_of(windows: Sequence[Window], gate: str) -> list[Counts]:
     """The windows of one gate as counts."""
-    return [
-        Counts(window["phase"], *window["counts"][gate]) for window in windows if gate in window["counts"]
-    ]
+    return [Counts(window.phase, *window.counts[gate]) for window in windows if gate in window.counts]
 
 
-def _refuse_sick_stable(rollout: Rollout, judgement: Judgement) -> None:
-    """Whether the stable version is the worse one: then rolling back would hurt more people."""
-    windows = counts_of(rollout.journal.state.get("windows", []), "errors")
+def stable_is_worse(rollout: Rollout) -> bool:
+    """Whether the windows of the run say that the stable version is the worse one: then a rollback would hurt
+    more people."""
+    windows = counts_of(rollout.journal.windows, "errors")
     swapped = [Counts(w.phase, w.stable_total, w.stable_bad, w.canary_total, w.canary_bad) for w in windows]
     level = harm_level(rollout.settings.policy, rollout.settings.gates)
-    if swapped and statistics.relative_harm(swapped, phases=len(rollout.plan.phases)) >= level:
-        raise HoldNeeded(f"stable is worse than the canary, so nothing is rolled into it: {judgement.reason}")
+    return bool(swapped) and statistics.relative_harm(swapped, phases=len(rollout.plan.phases)) >= level
 
 
 def _report(rollout: Rollout, phase: Phase, judgement: Judgement, elapsed: float) -> None:
-    windows = rollout.journal.state.get("windows", [])
     parts = [f"phase {phase.label()}", f"{elapsed:.0f}/{phase.duration:.0f} s"]
+    windows = rollout.journal.windows
     if windows:
-        here = [window for window in windows if window["phase"] == phase.number]
-        for arm, offset in (("canary", 0), ("stable", 2)):
-            total = sum(window["counts"].get("errors", [0, 0, 0, 0])[offset] for window in here)
-            bad = sum(window["counts"].get("errors", [0, 0, 0, 0])[offset + 1] for window in here)
-            p99 = (windows[-1].get("latency", {}).get(arm) or {}).get("p99")
+        here = counts_of([window for window in windows if window.phase == phase.number], "errors")
+        canary = (sum(found.canary_bad for found in here), sum(found.canary_total for found in here))
+        stable = (sum(found.stable_bad for found in here), sum(found.stable_total for found in here))
+        for arm, (bad, total) in (("canary", canary), ("stable", stable)):
+            p99 = windows[-1].latency.get(arm, {}).get("p99")
             slow = "" if p99 is None or not total else f", p99 {p99:.0f} ms"
             parts.append(f"{arm} {bad}/{total} failed{slow}")
     rollout.progress(" | ".join([*parts, f"{judgement.verdict}: {judgement}"]))

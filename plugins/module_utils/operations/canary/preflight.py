@@ -14,6 +14,7 @@ from ...istio.metrics import MetricsError
 from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import Policy, ShareGate
+from ...model.rollout.measurement import Baseline
 from ...model.rollout.phases import Plan, plan_phases
 from ...model.rollout.requests import LabelError
 from ...model.rollout.split import Split, is_host
@@ -21,7 +22,7 @@ from ..rights import table
 from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
 from .endpoints import EndpointReader
-from .metrics import Baseline, PrometheusSource
+from .metrics import PrometheusSource
 from .routes import ISTIO_API
 
 

@@ -13,52 +13,61 @@ from typing import Any
 from ...kube.clock import seconds_of
 from ...model.rollout.evidence import evidence_of, sha256_of, totals
 from ...model.rollout.evidence_page import evidence_page
+from ...model.rollout.journal import Journal, Outcome, State
+from ...verdicts import FAIL, PASS
 from .assembly import RolloutBuilder
 from .rollout import Rollout
 
-WELL = ("promoted", "split", "awaiting_approval", "paused")
+WELL: tuple[Outcome | State, ...] = (
+    Outcome.PROMOTED,
+    Outcome.SPLIT,
+    State.AWAITING_APPROVAL,
+    State.PAUSED,
+)
 
 
 def summary(builder: RolloutBuilder, *, outcome: str, reason: str) -> dict[str, Any]:
     """A result of a call that changed nothing."""
     return {
         "changed": False,
-        "status": "pass",
+        "status": PASS,
         "service": builder.service.key,
         "outcome": outcome,
         "reason": reason,
-        "run": str(builder.journal.state.get("run") or ""),
+        "run": builder.store.known.run if builder.store.known else "",
         "warnings": [],
     }
 
 
-def report(builder: RolloutBuilder, rollout: Rollout, *, well: tuple[str, ...] = WELL) -> dict[str, Any]:
+def report(
+    builder: RolloutBuilder, rollout: Rollout, *, well: tuple[Outcome | State, ...] = WELL
+) -> dict[str, Any]:
     """The result of a run that has ended, with its evidence written where the user asked."""
-    state = rollout.journal.state
-    outcome = str(state.get("outcome") or state.get("state"))
-    cost = totals(evidence_of(state))
-    proofs = state.get("proofs", [])
+    journal = rollout.journal
+    outcome = journal.outcome or journal.state
+    evidence = evidence_of(journal.as_dict())
+    cost = totals(evidence)
     result: dict[str, Any] = {
         "changed": rollout.changed,
-        "status": "pass" if outcome in well else "fail",
+        "status": PASS if outcome in well else FAIL,
         "service": builder.service.key,
-        "outcome": outcome,
-        "reason": str(state.get("reason") or ""),
-        "run": str(state.get("run") or ""),
-        "stable": state.get("stable"),
-        "canary": state.get("canary"),
+        "outcome": outcome.value,
+        "reason": journal.reason,
+        "run": journal.run,
+        "stable": journal.stable,
+        "canary": journal.canary,
         "counts": cost,
-        "propagation_seconds": [proof["seconds"] for proof in proofs],
-        "proxies": max((proof["proxies"] for proof in proofs), default=0),
-        "api_calls": state.get("api_calls", {}),
-        "seconds": _seconds(state),
-        "evidence_sha256": state.get("evidence_sha256", ""),
+        "propagation_seconds": [proof.seconds for proof in journal.proofs],
+        "proxies": max((proof.proxies for proof in journal.proofs), default=0),
+        "api_calls": dict(journal.api_calls),
+        "seconds": _seconds(journal),
+        "evidence_sha256": journal.evidence_sha256,
         "warnings": rollout.warnings,
     }
-    if outcome == "rolled_back" and proofs:
-        result.update(_seconds_to_stable(state, str(proofs[-1]["at"])))
+    if outcome is Outcome.ROLLED_BACK and journal.proofs:
+        result.update(_seconds_to_stable(journal, journal.proofs[-1].at))
     if builder.params.get("evidence"):
-        result["evidence"] = write_evidence(Path(str(builder.params["evidence"])), state)
+        result["evidence"] = write_evidence(Path(str(builder.params["evidence"])), journal)
     hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
     slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
     share = f"hurt by the canary: {hurt}{slow}"
@@ -74,17 +83,16 @@ def _reported_times(result: Mapping[str, Any]) -> str:
     return f"; weight 0 at the last proxy {decided} s after the decision{since}"
 
 
-def _seconds_to_stable(state: Mapping[str, Any], proved: str) -> dict[str, float | None]:
+def _seconds_to_stable(journal: Journal, proved: str) -> dict[str, float | None]:
     """How long a withdrawn version kept requests: since the decision, and since the begin of the first window
-    in which a gate saw one of its requests fail."""
-    bad = [
-        window["begin"]
-        for window in state.get("windows", [])
-        if any(counts[1] for counts in window["counts"].values())
-    ]
-    began = {"seconds_to_weight_0": str(state.get("rollback_began"))}
+    in which a gate saw one of its requests fail.
+
+    :returns: name of the result -> seconds, None where a time cannot be read.
+    """
+    began = {"seconds_to_weight_0": journal.rollback_began}
+    bad = [window.begin for window in journal.windows if any(counts[1] for counts in window.counts.values())]
     if bad:
-        began["seconds_from_first_bad_window"] = str(bad[0])
+        began["seconds_from_first_bad_window"] = bad[0]
     end = seconds_of(proved)
     found: dict[str, float | None] = {}
     for name, text in began.items():
@@ -93,27 +101,27 @@ def _seconds_to_stable(state: Mapping[str, Any], proved: str) -> dict[str, float
     return found
 
 
-def _seconds(state: Mapping[str, Any]) -> float:
-    timeline = state.get("timeline") or []
-    times = [seconds_of(str(line["at"])) for line in timeline]
+def _seconds(journal: Journal) -> float:
+    times = [seconds_of(line.at) for line in journal.timeline]
     known = [time for time in times if time is not None]
     return round(max(known) - min(known), 1) if known else 0.0
 
 
-def write_evidence(directory: Path, state: Mapping[str, Any]) -> list[str]:
+def write_evidence(directory: Path, journal: Journal) -> list[str]:
     """Writes ``<service>-<run>.json`` and ``.html``. :returns: their paths."""
     directory.mkdir(parents=True, exist_ok=True)
+    state = journal.as_dict()
     evidence = evidence_of(state)
     whole = {
         "evidence": evidence,
         "sha256": sha256_of(evidence),
-        "outcome": state.get("outcome") or state.get("state"),
-        "reason": state.get("reason"),
-        "timeline": state.get("timeline", []),
-        "api_calls": state.get("api_calls", {}),
+        "outcome": (journal.outcome or journal.state).value,
+        "reason": journal.reason,
+        "timeline": state["timeline"],
+        "api_calls": state["api_calls"],
         "totals": totals(evidence),
     }
-    stem = f"{state.get('service')}-{state.get('run')}"
+    stem = f"{journal.service}-{journal.run}"
     paths = []
     for suffix, text in (
         (".json", json.dumps(whole, indent=1, sort_keys=True)),
@@ -128,10 +136,10 @@ def write_evidence(directory: Path, state: Mapping[str, Any]) -> list[str]:
 def diffs_of(rollout: Rollout) -> list[dict[str, Any]]:
     """The exact change of the routes in each phase, and of the way back."""
     routes = rollout.routes
-    before = routes.desired(rollout.stable_state())["spec"]
-    steps = [(f"phase {phase.label()}", rollout.traffic(phase)) for phase in rollout.plan.phases]
+    before = routes.desired(rollout.stable_traffic())["spec"]
+    steps = [(f"phase {phase.label()}", phase.traffic) for phase in rollout.plan.phases]
     diffs = []
-    for label, traffic in [*steps, ("rollback", rollout.stable_state())]:
+    for label, traffic in [*steps, ("rollback", rollout.stable_traffic())]:
         after = routes.desired(traffic)["spec"]
         diffs.append(
             {

@@ -6,22 +6,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...errors import MeshError
 from ...kube.clock import Clock, timestamp
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
-from ...model.rollout.phases import Phase, Plan
+from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Journal
+from ...model.rollout.measurement import Measurement
+from ...model.rollout.phases import Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
 from .endpoints import VersionEndpoints
-from .journal import Journal
+from .journal import JournalStore, taken_over
 from .lease import Lease
-from .metrics import Measurement
-from .protocols import FencedError, Prover, StoppedError
-from .routes import TrafficState
-
-KEPT_EVENTS = 400
+from .protocols import Prover, StoppedError
 
 
 class RollbackNeeded(MeshError):  # noqa: N818  # a turn of the run, not an error of the program
@@ -41,7 +39,14 @@ class PromoteNow(MeshError):  # noqa: N818
 
 
 class RestartNeeded(MeshError):  # noqa: N818
-    """The canary's pods are of a new revision: what was seen is about other code."""
+    """The canary's pods are of a new revision: what was seen is about other code.
+
+    :param templates: ``pod-template-hash`` of all its pods now.
+    """
+
+    def __init__(self, message: str, templates: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.templates = templates
 
 
 class Routes(Protocol):
@@ -59,10 +64,10 @@ class Routes(Protocol):
     def desired(self, traffic: TrafficState) -> dict[str, Any]:
         """The object for a traffic state."""
 
-    def snapshot(self) -> list[Any] | None:
+    def snapshot(self) -> tuple[Any, ...] | None:
         """What is needed to restore a foreign object byte for byte; None when nothing is."""
 
-    def restore(self, snapshot: list[Any] | None) -> None:
+    def restore(self, snapshot: Sequence[Any] | None) -> None:
         """Takes the snapshot of a journal."""
 
 
@@ -154,7 +159,7 @@ class Rollout:
     plan: Plan
     clock: Clock
     lease: Lease
-    journal: Journal
+    store: JournalStore
     routes: Routes
     records: RecordStore
     endpoints: EndpointSource
@@ -175,29 +180,38 @@ class Rollout:
         """Fence of every write."""
         return self.lease.fence
 
-    def traffic(self, phase: Phase) -> TrafficState:
-        """What the routes do in a phase."""
-        return TrafficState(weights=dict(phase.weights), kind=phase.kind, percent=phase.canary)
+    @property
+    def journal(self) -> Journal:
+        """The journal as this runner knows it.
 
-    def stable_state(self) -> TrafficState:
+        :raises JournalError: the run has not begun.
+        """
+        return self.store.current
+
+    def stable_traffic(self) -> TrafficState:
         """All requests to the stable version."""
         return TrafficState({self.settings.stable: 100, self.settings.canary: 0})
 
-    def canary_state(self) -> TrafficState:
+    def canary_traffic(self) -> TrafficState:
         """All requests to the new version."""
         return TrafficState({self.settings.stable: 0, self.settings.canary: 100})
 
-    def save(self, event: str = "", **changes: Any) -> None:
-        """Writes the journal; ``event`` becomes a line of its timeline."""
+    def save(
+        self,
+        journal: Journal,
+        event: str = "",
+        *,
+        weights: Mapping[str, int] | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Writes the journal.
+
+        :param event: becomes a line of its timeline, with ``weights`` and ``seconds``.
+        """
         if event:
-            line = {"at": timestamp(self.clock.now()), "event": event}
-            for key in ("phase", "weights", "seconds"):
-                if key in changes:
-                    line[key] = changes[key]
-            changes.pop("seconds", None)
-            changes.pop("weights", None)
-            changes["timeline"] = [*self.journal.state.get("timeline", []), line][-KEPT_EVENTS:]
-        self.journal.save(self.fence, **changes)
+            line = Event(timestamp(self.clock.now()), event, journal.phase, weights, seconds)
+            journal = dataclasses.replace(journal, timeline=(*journal.timeline, line)[-KEPT_EVENTS:])
+        self.store.save(self.fence, journal)
 
     def disarm(self) -> None:
         """Nobody gives the routes back from now on but the journal's next runner."""
@@ -218,16 +232,18 @@ class Rollout:
             raise StoppedError("the run was told to stop")
         if not requests:
             return
-        state = self.journal.read()
-        if int(state.get("fence") or 0) > self.fence:
-            raise FencedError(f"run {state.get('run')} has taken over; this run stops without another write")
-        request = self.journal.request()
-        action, by = request.get("action"), request.get("by", "somebody")
-        if action:
-            self.journal.drop_request(self.fence)
-        if action == "rollback":
-            raise RollbackNeeded(f"asked for by {by}")
-        if action == "pause":
-            raise PauseNeeded(f"asked for by {by}")
-        if action == "promote":
-            raise PromoteNow(f"asked for by {by}")
+        journal = self.store.refresh()
+        if journal.fence > self.fence:
+            raise taken_over(journal)
+        request = self.store.request()
+        if request is None:
+            return
+        self.store.drop_request(self.fence)
+        raise _TURNS[request.action](f"asked for by {request.by or 'somebody'}")
+
+
+_TURNS: Mapping[Action, type[MeshError]] = {
+    Action.ROLLBACK: RollbackNeeded,
+    Action.PROMOTE: PromoteNow,
+    Action.PAUSE: PauseNeeded,
+}

@@ -10,31 +10,18 @@ runner that lost its Lease can never write over its successor.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, ConflictError, MeshError, RefusedError
 from ...kube.hand_edits import changed_by_hand
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
+from ...model.rollout.phases import TrafficState
 from ...model.rollout.split import Split, gitops_owner, split_patch
 from .protocols import FencedError, Objects
 
 ISTIO_API = "networking.istio.io/v1"
 ATTEMPTS = 8
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class TrafficState:
-    """What the routes shall do: the split, and the temporary routes of early phases.
-
-    :param weights: version -> percent. :param kind: ``weight``, ``mirror``, ``testers`` or ``dark``.
-    :param percent: copies in percent of a ``mirror`` phase.
-    """
-
-    weights: Mapping[str, int]
-    kind: str = "weight"
-    percent: int = 0
 
 
 def fence_of(obj: Mapping[str, Any] | None) -> int:
@@ -74,11 +61,11 @@ class OwnRoutes:
         check_sums(desired)
         return self._put(lambda _live: desired, fence)
 
-    def snapshot(self) -> list[Any] | None:
+    def snapshot(self) -> tuple[Any, ...] | None:
         """Nothing to keep: the catalogue renders the object at any time."""
         return None
 
-    def restore(self, snapshot: list[Any] | None) -> None:
+    def restore(self, snapshot: Sequence[Any] | None) -> None:
         """Nothing to restore."""
 
     def claim(self, fence: int) -> None:
@@ -133,7 +120,7 @@ class ForeignRoutes:
         self._client = client
         self._split = split
         self._gitops = gitops
-        self.original: list[Any] | None = None  # route lists before the run, from the journal
+        self.original: Sequence[Any] | None = None  # route lists before the run, from the journal
         self.name = name
         self.namespace = namespace
 
@@ -162,7 +149,7 @@ class ForeignRoutes:
             needed=bool(traffic.weights.get(self._split.canary)),
         )
 
-    def restore(self, snapshot: list[Any] | None) -> None:
+    def restore(self, snapshot: Sequence[Any] | None) -> None:
         """The route lists before the run, from its journal."""
         self.original = snapshot
 
@@ -187,10 +174,10 @@ class ForeignRoutes:
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 
-    def snapshot(self) -> list[Any] | None:
+    def snapshot(self) -> tuple[Any, ...] | None:
         """The route lists as they are now, for the journal."""
         live = self.read() or {"spec": {}}
-        return [route.get("route") for route in live["spec"].get("http") or []]
+        return tuple(route.get("route") for route in live["spec"].get("http") or [])
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
         for _turn in range(ATTEMPTS):

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
+from ...model.rollout.journal import ScaledDown
 from .protocols import Objects
 from .rollout import RollbackNeeded, Rollout
 
@@ -49,8 +49,8 @@ class WorkloadScaler:
             return
         live = self._client.get(APPS, "Deployment", self._canary, self._namespace) or {}
         before = int((live.get("spec") or {}).get("replicas") or 0)
-        if self._rollout.journal.state.get("replicas_before") is None:
-            self._rollout.save(replicas_before=before)
+        if self._rollout.journal.replicas_before is None:
+            self._rollout.save(replace(self._rollout.journal, replicas_before=before))
         if before < self._replicas:
             self._scale(self._canary, self._replicas)
         deadline = self._rollout.clock.monotonic() + self._rollout.settings.ready_timeout
@@ -72,29 +72,30 @@ class WorkloadScaler:
             live = self._client.get(APPS, "Deployment", self._stable, self._namespace) or {}
             count = int((live.get("spec") or {}).get("replicas") or 0)
             if count:  # kept, because a later rollback has to bring them back
-                self._rollout.save(scaled_down={"workload": self._stable, "replicas": count})
+                kept = ScaledDown(self._stable, count)
+                self._rollout.save(replace(self._rollout.journal, scaled_down=kept))
                 self._scale(self._stable, 0)
-        before: Any = self._rollout.journal.state.get("replicas_before")
+        before = self._rollout.journal.replicas_before
         if not promoted and before is not None:
-            self._scale(self._canary, int(before))
+            self._scale(self._canary, before)
 
     def _scale(self, name: str, replicas: int) -> None:
         scale(self._rollout, self._client, self._namespace, name, replicas)
 
 
-def bring_back(rollout: Rollout, client: Objects, scaled_down: Mapping[str, Any]) -> None:
+def bring_back(rollout: Rollout, client: Objects, scaled_down: ScaledDown) -> None:
     """Scale up again what a promotion scaled down, and wait until the stable version has a ready endpoint.
 
     Returns also when it has none in time: whoever goes on looks at the endpoints itself.
 
-    :param scaled_down: ``workload`` and ``replicas``, from the promotion's journal.
+    :param scaled_down: from the promotion's journal.
     """
     scale(
         rollout,
         client,
         rollout.settings.namespace,
-        str(scaled_down["workload"]),
-        int(scaled_down["replicas"]),
+        scaled_down.workload,
+        scaled_down.replicas,
     )
     deadline = rollout.clock.monotonic() + rollout.settings.ready_timeout
     while (

@@ -14,7 +14,7 @@ from ...kube.objects import Key, key_of
 from ...kube.pods import has_labels, takes_requests
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
-from ...model.rollout.journal import ACTIVE, WAITING, parse_journal
+from ...model.rollout.journal import parse_journal
 from ...model.rollout.record import journal_name, read_record, release_name
 from ...model.rollout.split_plan import LiveState, live_split, split_object_id
 
@@ -102,8 +102,8 @@ def _holder(journal: Mapping[str, Any] | None, service: Service) -> str:
     text = text_at(journal, "data", "journal")
     if not text:
         return ""
-    state = parse_journal(text, journal_name(service.name))
-    return str(state.get("run") or "a rollout") if state.get("state") in (*ACTIVE, *WAITING) else ""
+    run = parse_journal(text, journal_name(service.name))
+    return run.run if run.state.open else ""
 
 
 def _ready_versions(client: KubeClient, services: list[Service]) -> dict[str, frozenset[str]]:

@@ -8,30 +8,41 @@ from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import Policy, ShareGate
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import plan_phases
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import RunFacts
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import (
+    TrafficState,
+    plan_phases,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split import Split
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import (
     EndpointReader,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.journal import Journal
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.journal import (
+    JournalStore,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.lease import Lease
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Measurement
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import Proof
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.records import Records
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
     Rollout,
     Settings,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
-    OwnRoutes,
-    TrafficState,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import OwnRoutes
 
 from ...support import cluster
 from ...support.clock import FakeClock
 
 NAMESPACE, SERVICE = "shop", "product"
 API = "networking.istio.io/v1"
+
+
+FACTS = RunFacts(
+    run="run-1",
+    cluster="uid",
+    gates=(ShareGate("errors", acceptable=0.005, limit=0.05),),
+    policy=Policy(alpha=0.01, power=0.95),
+)
 
 
 class Killed(BaseException):
@@ -224,7 +235,7 @@ class Shop:
             plan=plan,
             clock=self.clock,
             lease=Lease(client, self.clock, identity=identity, duration=30, **names),
-            journal=Journal(client, self.clock, **names),
+            store=JournalStore(client, self.clock, **names),
             routes=OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render),
             records=Records(client, **names),
             endpoints=EndpointReader(

@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Baseline
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
@@ -29,7 +30,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.metrics import Baseline
 
 from ...support.access import Restricted, granted_by
 from .fakes import NAMESPACE, SERVICE, FakeMetrics, FakeProver, Killed, Shop, Switch

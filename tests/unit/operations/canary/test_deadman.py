@@ -23,8 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
 from ...support.patches import PatchError, json_patch
-from .fakes import NAMESPACE, FakeCluster, Killed, Shop, Switch
-from .test_state_machine import NOTES
+from .fakes import FACTS, NAMESPACE, FakeCluster, Killed, Shop, Switch
 
 WISH = {"image": "python", "service_account": "deadman", "image_pull_secrets": []}
 
@@ -101,8 +100,8 @@ def with_deadman(shop: Shop, switch: Switch | None = None, **options: Any) -> Ro
 
 def begun(rollout: Rollout) -> None:
     rollout.lease.acquire()
-    rollout.journal.read()
-    state_machine.begin(rollout, NOTES)
+    rollout.store.read()
+    state_machine.begin(rollout, FACTS)
 
 
 def dead_at_half(shop: Shop) -> Rollout:
@@ -137,7 +136,7 @@ def test_the_job_is_there_while_weights_move_and_gone_at_the_end() -> None:
     switch = Switch(shop.cluster, after_call=lambda: watched.update({shop.share(): len(shop.cluster.jobs)}))
     rollout = with_deadman(shop, switch)
     begun(rollout)
-    assert state_machine.drive(rollout)["outcome"] == "promoted"
+    assert state_machine.drive(rollout).outcome == "promoted"
     assert watched[10] == watched[50] == 1
     assert shop.cluster.jobs == []
 
@@ -148,8 +147,8 @@ def test_a_job_that_does_not_get_ready_withdraws_before_any_weight() -> None:
     rollout = with_deadman(shop)
     begun(rollout)
     state = state_machine.drive(rollout)
-    assert state["outcome"] == "rolled_back"
-    assert "is not ready after 20 s" in state["reason"]
+    assert state.outcome == "rolled_back"
+    assert "is not ready after 20 s" in state.reason
     assert shop.share() == 0
     assert shop.cluster.jobs == []
 
@@ -167,12 +166,12 @@ def test_a_dead_runner_s_routes_are_given_back(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(FencedError):
         rollout.lease.renew()
     with pytest.raises(FencedError):
-        rollout.routes.write(rollout.canary_state(), rollout.fence)
+        rollout.routes.write(rollout.canary_traffic(), rollout.fence)
     successor = shop.rollout(identity="runner-2")
     successor.lease.acquire()
-    successor.journal.read()
+    successor.store.read()
     state_machine.take_over(successor)
-    assert state_machine.withdraw(successor, "its runner died")["outcome"] == "rolled_back"
+    assert state_machine.withdraw(successor, "its runner died").outcome == "rolled_back"
     assert shop.record()["stable"] == "v1"
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal, Kind
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
@@ -20,13 +23,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     ForeignRoutes,
-    TrafficState,
     check_sums,
 )
 
 from ...support.cluster import FakeCluster
-from .fakes import NAMESPACE, SERVICE, FakeClock, Shop, Switch
-from .test_state_machine import NOTES
+from .fakes import FACTS, NAMESPACE, SERVICE, FakeClock, Shop, Switch
 
 HOST = "product.shop.svc.cluster.local"
 
@@ -198,17 +199,17 @@ def foreign_run(shop: Shop, **options: Any) -> Any:
     return rollout
 
 
-def drive(rollout: Any) -> dict[str, Any]:
+def drive(rollout: Any) -> Journal:
     rollout.lease.acquire()
-    rollout.journal.read()
-    state_machine.begin(rollout, NOTES)
+    rollout.store.read()
+    state_machine.begin(rollout, FACTS)
     return state_machine.drive(rollout)
 
 
 def test_a_foreign_virtual_service_is_given_back_byte_for_byte() -> None:
     shop, before = foreign_shop()
     shop.sick = 0.4
-    assert drive(foreign_run(shop))["outcome"] == "rolled_back"
+    assert drive(foreign_run(shop)).outcome == "rolled_back"
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"] == before["spec"]
@@ -217,7 +218,7 @@ def test_a_foreign_virtual_service_is_given_back_byte_for_byte() -> None:
 
 def test_a_foreign_virtual_service_is_promoted_and_keeps_everything_else() -> None:
     shop, before = foreign_shop()
-    assert drive(foreign_run(shop))["outcome"] == "promoted"
+    assert drive(foreign_run(shop)).outcome == "promoted"
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"]["http"][0] == before["spec"]["http"][0]
@@ -257,13 +258,13 @@ def test_a_rollback_after_the_promotion_gives_a_foreign_object_back_byte_for_byt
     before = shop.cluster.put(before)
     rollout = foreign_run(shop)
     image = rollout.routes.original
-    assert drive(rollout)["outcome"] == "promoted"
+    assert drive(rollout).outcome == "promoted"
     undo = foreign_run(shop)
     undo.routes.original = image
     undo.lease.acquire()
-    undo.journal.read()
-    state_machine.begin(undo, {**NOTES, "run": "run-2", "kind": "undo"})
-    assert state_machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
+    undo.store.read()
+    state_machine.begin(undo, replace(FACTS, run="run-2", kind=Kind.UNDO))
+    assert state_machine.withdraw(undo, "asked for").outcome == "rolled_back"
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"] == before["spec"]
@@ -277,7 +278,7 @@ def test_a_route_that_its_owner_sent_elsewhere_in_mid_run_is_left_alone() -> Non
     assert live
     live["spec"]["http"][0]["route"] = [{"destination": {"host": "new"}}]
     shop.cluster.put(live)
-    assert drive(rollout)["outcome"] == "rolled_back"
+    assert drive(rollout).outcome == "rolled_back"
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"]["http"][0]["route"] == [{"destination": {"host": "new"}}]

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Kind,
+    RunFacts,
+    ScaledDown,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
@@ -49,15 +54,15 @@ def undone(shop: Shop) -> Rollout:
     """The run of a rollback after the promotion, begun."""
     rollout = shop.rollout(identity="runner-2", steps=[100])
     rollout.lease.acquire()
-    rollout.journal.read()
-    state_machine.begin(rollout, {"run": "run-2", "kind": "undo", "windows": [], "proofs": []})
+    rollout.store.read()
+    state_machine.begin(rollout, RunFacts(run="run-2", kind=Kind.UNDO))
     return rollout
 
 
 def test_a_promotion_keeps_what_it_scaled_down() -> None:
     shop = shop_with_deployments()
     state = start(scaled(shop, shop.rollout()))
-    assert state["outcome"] == "promoted"
+    assert state.outcome == "promoted"
     assert (replicas(shop, "v1"), replicas(shop, "v2")) == (0, 2)
     assert shop.journal()["scaled_down"] == {"workload": "product-v1", "replicas": 3}
 
@@ -65,7 +70,7 @@ def test_a_promotion_keeps_what_it_scaled_down() -> None:
 def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
     shop = shop_with_deployments()
     start(scaled(shop, shop.rollout()))
-    kept = shop.journal()["scaled_down"]
+    kept = ScaledDown(**shop.journal()["scaled_down"])
     shop.pods["v1"] = 0
     shop.set_pods()
 
@@ -78,7 +83,7 @@ def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
     shop.clock.at(7, ready)
     bring_back(undo, shop.cluster, kept)
     assert replicas(shop, "v1") == 3
-    assert state_machine.withdraw(undo, "asked for")["outcome"] == "rolled_back"
+    assert state_machine.withdraw(undo, "asked for").outcome == "rolled_back"
     assert shop.share() == 0
 
 
@@ -88,6 +93,6 @@ def test_a_rollback_into_a_version_that_does_not_come_back_holds_on() -> None:
     shop.pods["v1"] = 0
     shop.set_pods()
     undo = undone(shop)
-    bring_back(undo, shop.cluster, {"workload": "product-v1", "replicas": 3})
-    assert state_machine.withdraw(undo, "asked for")["outcome"] == "held_on_canary"
+    bring_back(undo, shop.cluster, ScaledDown("product-v1", 3))
+    assert state_machine.withdraw(undo, "asked for").outcome == "held_on_canary"
     assert shop.share() == 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,44 +16,38 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ev
     sha256_of,
     totals,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal, State
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
-from .fakes import NAMESPACE, SERVICE, Shop
-
-NOTES = {
-    "run": "run-1",
-    "cluster": "uid",
-    "gates": [{"name": "errors", "acceptable": 0.005, "limit": 0.05, "odds_ratio": 3.0, "compare": True}],
-    "policy": {"alpha": 0.01, "power": 0.95, "mode": "sequential"},
-}
+from .fakes import FACTS, NAMESPACE, SERVICE, Shop
 
 
-def start(rollout: Rollout, **notes: Any) -> dict[str, Any]:
+def start(rollout: Rollout) -> Journal:
     rollout.lease.acquire()
-    rollout.journal.read()
-    state_machine.begin(rollout, {**NOTES, **notes})
+    rollout.store.read()
+    state_machine.begin(rollout, FACTS)
     return state_machine.drive(rollout)
 
 
-def proved_at(state: dict[str, Any]) -> float:
+def proved_at(state: Journal) -> float:
     """When the last proxy held the last write."""
-    return seconds_of(state["proofs"][-1]["at"]) or math.inf
+    return seconds_of(state.proofs[-1].at) or math.inf
 
 
 def test_healthy_version_is_promoted() -> None:
     shop = Shop()
     state = start(shop.rollout())
-    assert (state["state"], state["outcome"]) == ("finished", "promoted")
+    assert (state.state, state.outcome) == ("finished", "promoted")
     assert shop.share() == 100
     assert shop.record()["stable"] == "v2"
     assert shop.record()["previous"] == "v1"
     assert shop.record()["weights"] == {"v2": 100}
     assert shop.lease()["holderIdentity"] == ""
-    assert [p["weights"]["v2"] for p in state["proofs"]] == [10, 50, 100, 100]
+    assert [proof.weights["v2"] for proof in state.proofs] == [10, 50, 100, 100]
 
 
 @pytest.mark.parametrize("sick", [0.2, 0.5, 1.0])
@@ -60,45 +55,45 @@ def test_sick_version_ends_at_stable(sick: float) -> None:
     shop = Shop()
     shop.sick = sick
     state = start(shop.rollout())
-    assert state["outcome"] == "rolled_back"
-    assert "canary requests failed" in state["reason"]
+    assert state.outcome == "rolled_back"
+    assert "canary requests failed" in state.reason
     assert shop.share() == 0
     assert shop.record()["stable"] == "v1"
-    assert totals(evidence_of(state))["hurt_share"] <= 0.1 * sick + 0.001
+    assert totals(evidence_of(state.as_dict()))["hurt_share"] <= 0.1 * sick + 0.001
 
 
 def test_requests_between_the_last_look_and_weight_0_count_as_hurt() -> None:
     shop = Shop()
     shop.sick = 0.5
     state = start(shop.rollout())
-    evidence = evidence_of(state)
+    evidence = evidence_of(state.as_dict())
     judged = sum(window["counts"]["errors"][0] for window in evidence["windows"])
     late = evidence["after"]["counts"]["errors"]
     assert totals(evidence)["canary_requests"] == judged + late[0]
-    assert [verdict.as_dict() for verdict in recompute(evidence)] == state["verdicts"]
+    assert tuple(recompute(evidence)) == state.verdicts
 
 
 def test_version_that_breaks_at_half_of_the_traffic_is_withdrawn() -> None:
     shop = Shop()
     shop.sick, shop.sick_from = 0.2, 50
     state = start(shop.rollout())
-    assert state["outcome"] == "rolled_back"
-    assert state["phase"] == 2
+    assert state.outcome == "rolled_back"
+    assert state.phase == 2
 
 
 def test_no_traffic_is_no_pass() -> None:
     shop = Shop()
     shop.rate = 0.0
     state = start(shop.rollout())
-    assert state["outcome"] == "rolled_back"
-    assert "not enough data" in state["reason"]
+    assert state.outcome == "rolled_back"
+    assert "not enough data" in state.reason
 
 
 def test_low_traffic_may_go_on_with_a_warning_where_that_is_declared() -> None:
     shop = Shop()
     shop.rate = 1.0
     rollout = shop.rollout(low_traffic="promote_with_warning")
-    assert start(rollout)["outcome"] == "promoted"
+    assert start(rollout).outcome == "promoted"
     assert any("without enough data" in warning for warning in rollout.warnings)
 
 
@@ -106,15 +101,15 @@ def test_short_blindness_is_not_a_failure() -> None:
     shop = Shop()
     shop.clock.at(6, lambda: setattr(shop, "blind", True))
     shop.clock.at(56, lambda: setattr(shop, "blind", False))
-    assert start(shop.rollout())["outcome"] == "promoted"
+    assert start(shop.rollout()).outcome == "promoted"
 
 
 def test_long_blindness_withdraws_and_says_why() -> None:
     shop = Shop()
     shop.blind = True
     state = start(shop.rollout())
-    assert state["outcome"] == "rolled_back"
-    assert "nothing could be measured" in state["reason"]
+    assert state.outcome == "rolled_back"
+    assert "nothing could be measured" in state.reason
 
 
 def test_crash_loop_never_gets_traffic() -> None:
@@ -123,7 +118,7 @@ def test_crash_loop_never_gets_traffic() -> None:
     shop.set_pods()
     before = shop.routes
     state = start(shop.rollout())
-    assert "no ready endpoint: v2 has 0 of 1 pods ready" in state["reason"]
+    assert "no ready endpoint: v2 has 0 of 1 pods ready" in state.reason
     assert before["spec"] == shop.routes["spec"]
 
 
@@ -137,7 +132,7 @@ def test_pods_that_die_in_mid_phase_lose_their_traffic_at_once() -> None:
     shop.clock.at(7, die)
     began = shop.clock.now()
     state = start(shop.rollout())
-    assert state["outcome"] == "rolled_back"
+    assert state.outcome == "rolled_back"
     assert shop.share() == 0
     assert proved_at(state) - began < 14
 
@@ -151,7 +146,7 @@ def test_sick_stable_is_not_rolled_into() -> None:
 
     shop.clock.at(7, die)
     state = start(shop.rollout())
-    assert state["outcome"] == "held_on_canary"
+    assert state.outcome == "held_on_canary"
     assert shop.share() == 100
     assert shop.record()["weights"] == {"v2": 100}
 
@@ -160,7 +155,7 @@ def test_failing_stable_is_not_rolled_into() -> None:
     shop = Shop()
     shop.stable_sick, shop.sick = 0.6, 0.3
     state = start(shop.rollout())
-    assert state["outcome"] == "held_on_canary"
+    assert state.outcome == "held_on_canary"
     assert shop.share() == 10
 
 
@@ -176,46 +171,46 @@ def test_new_revision_in_mid_run_starts_over_at_weight_0() -> None:
     rollout = shop.rollout()
     rollout.progress = lambda line: shares.append(shop.share())
     state = start(rollout)
-    assert state["outcome"] == "promoted"
-    assert state["restarts"] == 1
-    assert [p["weights"]["v2"] for p in state["proofs"]] == [10, 50, 0, 10, 50, 100, 100]
-    assert state["discarded"]
+    assert state.outcome == "promoted"
+    assert state.restarts == 1
+    assert [proof.weights["v2"] for proof in state.proofs] == [10, 50, 0, 10, 50, 100, 100]
+    assert state.discarded
 
 
 def test_proxies_that_do_not_take_the_routes_end_the_run() -> None:
     shop = Shop()
     shop.proof = "fail"
     state = start(shop.rollout())
-    assert state["outcome"] == "rolled_back"
-    assert "proxies do not hold" in state["reason"]
+    assert state.outcome == "rolled_back"
+    assert "proxies do not hold" in state.reason
 
 
 @pytest.mark.parametrize(("setting", "outcome"), [("require", "rolled_back"), ("report", "promoted")])
 def test_cannot_tell_of_the_proxies_follows_the_policy(setting: str, outcome: str) -> None:
     shop = Shop()
     shop.proof = "cannot tell"
-    assert start(shop.rollout(proof=setting))["outcome"] == outcome
+    assert start(shop.rollout(proof=setting)).outcome == outcome
 
 
 def test_broken_mutual_tls_stops_the_run_where_it_is_required() -> None:
     shop = Shop()
     shop.mtls = "fail"
     state = start(shop.rollout(mtls="require"))
-    assert "mutual TLS: fail: plaintext listener" in state["reason"]
+    assert "mutual TLS: fail: plaintext listener" in state.reason
 
 
 def test_manual_gate_ends_well_and_another_call_continues() -> None:
     shop = Shop()
     state = start(shop.rollout(approvals=frozenset({2})))
-    assert state["state"] == "awaiting_approval"
+    assert state.state == "awaiting_approval"
     assert shop.share() == 10
     assert shop.lease()["holderIdentity"] == ""
     rollout = shop.rollout(identity="runner-2", approvals=frozenset({2}))
     rollout.lease.acquire()
-    rollout.journal.read()
+    rollout.store.read()
     state_machine.take_over(rollout)
-    rollout.save(approved=2, state="running")
-    assert state_machine.drive(rollout)["outcome"] == "promoted"
+    rollout.save(replace(rollout.journal, approved=2, state=State.RUNNING))
+    assert state_machine.drive(rollout).outcome == "promoted"
 
 
 @pytest.mark.parametrize(("action", "share"), [("rollback", 0), ("promote", 100), ("pause", 10)])
@@ -225,15 +220,15 @@ def test_requests_reach_a_live_runner_within_one_poll(action: str, share: int) -
     asked: list[float] = []
 
     def ask() -> None:
-        other.journal.read()
-        other.journal.ask(action, "ops")
+        other.store.read()
+        other.store.ask(action, "ops")
         asked.append(shop.clock.now())
 
     shop.clock.at(6, ask)
     state = start(shop.rollout())
     assert shop.share() == share
     assert (proved_at(state) if action == "rollback" else shop.clock.now()) - asked[0] <= 6
-    assert {"rollback": "rolled_back", "promote": "promoted", "pause": ""}[action] == state["outcome"]
+    assert {"rollback": "rolled_back", "promote": "promoted", "pause": ""}[action] == state.outcome
 
 
 def test_a_second_runner_is_refused_and_told_who_holds_it() -> None:
@@ -259,17 +254,17 @@ def test_an_orphan_that_wakes_up_late_cannot_write() -> None:
     shop = Shop()
     orphan = shop.rollout()
     orphan.lease.acquire()
-    orphan.journal.read()
-    state_machine.begin(orphan, NOTES)
+    orphan.store.read()
+    state_machine.begin(orphan, FACTS)
     shop.clock.sleep(31)
     heir = shop.rollout(identity="runner-2")
     heir.lease.acquire()
-    heir.journal.read()
+    heir.store.read()
     state_machine.take_over(heir)
     before = len(shop.cluster.writes)
     for write in (
-        lambda: orphan.routes.write(orphan.canary_state(), orphan.fence),
-        lambda: orphan.save("late", step="late"),
+        lambda: orphan.routes.write(orphan.canary_traffic(), orphan.fence),
+        lambda: orphan.save(orphan.journal, "late"),
         orphan.lease.renew,
         lambda: state_machine.drive(orphan),
     ):
@@ -284,7 +279,7 @@ def test_stop_signal_withdraws_the_version() -> None:
     stopped = []
     shop.clock.at(7, lambda: stopped.append(True))
     rollout.stop = lambda: bool(stopped)
-    assert start(rollout)["outcome"] == "rolled_back"
+    assert start(rollout).outcome == "rolled_back"
     assert shop.share() == 0
 
 
@@ -292,11 +287,11 @@ def test_verdicts_are_recomputed_from_the_evidence() -> None:
     shop = Shop()
     shop.sick = 0.3
     state = start(shop.rollout())
-    evidence = json.loads(json.dumps(evidence_of(state)))
+    evidence = json.loads(json.dumps(evidence_of(state.as_dict())))
     assert [j.as_dict() for j in recompute(evidence)] == evidence["verdicts"]
-    assert sha256_of(evidence) == state["evidence_sha256"] == shop.record()["evidenceSha256"]
+    assert sha256_of(evidence) == state.evidence_sha256 == shop.record()["evidenceSha256"]
     evidence["windows"][0]["counts"]["errors"][1] = 0
-    assert sha256_of(evidence) != state["evidence_sha256"]
+    assert sha256_of(evidence) != state.evidence_sha256
 
 
 def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_wants() -> None:
@@ -310,7 +305,7 @@ def test_foreign_writer_of_the_routes_is_overwritten_only_with_what_the_run_want
         )
 
     shop.clock.at(6, meddle)
-    assert start(shop.rollout())["outcome"] == "promoted"
+    assert start(shop.rollout()).outcome == "promoted"
     assert shop.routes["spec"]["http"][0]["name"] == "split"
     assert shop.cluster.peek("VirtualService", f"{SERVICE}-routes")
 
@@ -319,13 +314,13 @@ def test_routes_that_were_deleted_in_mid_run_do_not_lock_the_rollout() -> None:
     """Role mesh leaves the routes of a rollout alone, so the rollout must be able to make them again."""
     shop = Shop()
     rollout = shop.rollout(approvals=frozenset({2}))
-    assert start(rollout)["state"] == "awaiting_approval"
+    assert start(rollout).state == "awaiting_approval"
     del shop.cluster.objects[("VirtualService", NAMESPACE, f"{SERVICE}-routes")]
     successor = shop.rollout(identity="runner-2")
     successor.lease.acquire()
-    successor.journal.read()
+    successor.store.read()
     state_machine.take_over(successor)
-    assert state_machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    assert state_machine.withdraw(successor, "asked for").outcome == "rolled_back"
     assert shop.share() == 0
     assert shop.record()["stable"] == "v1"
 
@@ -338,7 +333,7 @@ def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
 ) -> None:
     shop = Shop()
     rollout = shop.rollout(approvals=frozenset({2}))
-    assert start(rollout)["state"] == "awaiting_approval"
+    assert start(rollout).state == "awaiting_approval"
     assert shop.share() == 10
     ours = [{"manager": "servicemesh.istio", "operation": "Apply"}]
     shop.routes["metadata"]["managedFields"] = ours
@@ -352,12 +347,12 @@ def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
     monkeypatch.setattr(shop.cluster, "apply", apply)
     successor = shop.rollout(identity="runner-2")
     successor.lease.acquire()
-    successor.journal.read()
+    successor.store.read()
     if not ends:
         with pytest.raises(ConflictError):
             state_machine.take_over(successor)
         assert shop.share() == 10
         return
     state_machine.take_over(successor)
-    assert state_machine.withdraw(successor, "asked for")["outcome"] == "rolled_back"
+    assert state_machine.withdraw(successor, "asked for").outcome == "rolled_back"
     assert shop.share() == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Me
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import State
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
 )
 
 from ...support.cluster import FakeCluster
+from ...support.journals import journal_object
 
 CATALOGUE = parse_catalogue(
     {
@@ -56,9 +57,7 @@ def pod(version: str, *, ready: bool = True, **metadata: Any) -> dict[str, Any]:
 
 
 def journal(state: str) -> dict[str, Any]:
-    text = json.dumps({"schema": 1, "state": state, "run": "run-7"})
-    metadata = {"name": "servicemesh-canary-api", "namespace": "shop"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"journal": text}}
+    return journal_object(state=state)
 
 
 def routes(weights: dict[str, int]) -> dict[str, Any]:
@@ -116,15 +115,27 @@ def test_an_unreadable_record_is_never_taken_for_none() -> None:
         ("running", True),
         ("promoting", True),
         ("rolling_back", True),
+        ("holding", True),
         ("awaiting_approval", True),
         ("paused", True),
-        ("succeeded", False),
-        ("failed", False),
+        ("finished", False),
     ],
 )
 def test_runs_hold_until_they_end(word: str, held: bool) -> None:
     live, _unused = state(journal(word), routes({"v1": 90, "v2": 10}))
     assert live.held == ({"shop/api": "run-7"} if held else {})
+
+
+def test_every_state_of_a_journal_is_known_here() -> None:
+    words = {
+        mark.args[1][index][0] for mark in test_runs_hold_until_they_end.pytestmark for index in range(7)
+    }
+    assert words == set(State)
+
+
+def test_a_state_that_nobody_knows_is_never_taken_for_an_end() -> None:
+    with pytest.raises(MeshError, match="state is 'succeeded', not one of"):
+        state(journal("succeeded"))
 
 
 NOW = 1_700_000_000.0
@@ -147,7 +158,7 @@ def lease(holder: str, age: float | None) -> dict[str, Any]:
         (lease("runner-1", None), "", "runner-1"),  # cannot be read: the safe error
         (lease("", 5), "", None),
         (lease("runner-1", 60), "running", "run-7"),
-        (lease("runner-1", 5), "succeeded", "runner-1"),
+        (lease("runner-1", 5), "finished", "runner-1"),
     ],
 )
 def test_the_last_look_before_a_write(

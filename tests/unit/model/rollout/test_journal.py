@@ -1,0 +1,257 @@
+"""The journal as data: what a run writes its successor reads, and half a journal is no journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout import journal as journals
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
+    GateVerdict,
+    Judgement,
+    Policy,
+    QueryGate,
+    ShareGate,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Action,
+    After,
+    Event,
+    Journal,
+    JournalError,
+    Kind,
+    Outcome,
+    ProofNote,
+    Request,
+    RunFacts,
+    ScaledDown,
+    State,
+    Step,
+    Window,
+    begun,
+    halved,
+    parse_journal,
+    parse_request,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Baseline
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import (
+    TrafficState,
+    plan_phases,
+)
+
+from ...support.journals import journal_data
+
+WINDOW = Window(1, "t0", "t1", 10, {"errors": (10, 1, 90, 2)}, {"canary": {"p99": 12.5, "p50": None}})
+FULL = Journal(
+    run="run-7",
+    kind=Kind.UNDO,
+    by="ops",
+    cluster="uid",
+    inputs={"steps": [10, {"weight": 100}], "duration": "5m"},
+    gates=(ShareGate("errors", 0.005, 0.02, compare=False),),
+    queries=(QueryGate("q", "up", maximum=3.0),),
+    policy=Policy(alpha=0.02, mode="fixed"),
+    selectors={"server": "x"},
+    baseline=Baseline(3.5, 210.0, {"errors": 0.0}, 0.1, "250", 12.0),
+    diffs=({"before": "a", "after": "b"},),
+    original=([{"destination": {"host": "p"}}], None),
+    scaled_down=ScaledDown("p-v1", 3),
+    runner="controller:1:a",
+    service="api",
+    namespace="shop",
+    stable="v1",
+    canary="v2",
+    plan=plan_phases(stable="v1", canary="v2", steps=[10, 100], requests_per_second=20, dark=5),
+    state=State.HOLDING,
+    step=Step.HOLD,
+    phase=2,
+    passed=1,
+    outcome=Outcome.NONE,
+    reason="stable is down",
+    fence=4,
+    at="2026-01-01T00:00:00.000000Z",
+    previous_run="run-6",
+    templates=("aaa", "bbb"),
+    approved=1,
+    restarts=2,
+    intent=TrafficState({"v1": 0, "v2": 100}, "mirror", 20),
+    windows=(WINDOW,),
+    discarded=(WINDOW, WINDOW),
+    after=After("t2", {"errors": (1, 1, 9, 0)}),
+    verdicts=(Judgement("errors", GateVerdict.FAIL, "too many", {"canary_bad": 1}),),
+    values={"q": (1.0, None)},
+    judged=2,
+    proofs=(ProofNote("t1", {"v1": 90, "v2": 10}, "pass", 0.25, 3, ""),),
+    timeline=(Event("t0", "run begins"), Event("t1", "intent", 1, {"v1": 90, "v2": 10}, 3.5)),
+    api_calls={"1": 12},
+    replicas_before=1,
+    rollback_began="t1",
+    evidence_sha256="abc",
+)
+
+
+def test_every_field_comes_back_as_it_was_written() -> None:
+    default = [
+        field.name for field in dataclasses.fields(Journal) if getattr(FULL, field.name) == field.default
+    ]
+    assert default == [], "a field at its default would prove nothing"
+    assert parse_journal(FULL.as_json(), "cm") == FULL
+    assert parse_journal(FULL.as_json(), "cm").as_json() == FULL.as_json()
+
+
+def test_a_journal_that_begins_comes_back_too() -> None:
+    facts = RunFacts(run="run-1")
+    plan = plan_phases(stable="v1", canary="v2")
+    journal = begun(facts, runner="me", service="api", namespace="shop", plan=plan, templates=("aaa",))
+    assert parse_journal(journal.as_json(), "cm") == journal
+    assert (journal.state, journal.step, journal.outcome) == (State.RUNNING, Step.BEGIN, Outcome.NONE)
+    assert (journal.stable, journal.canary, journal.phase, journal.passed) == ("v1", "v2", 0, 0)
+    assert (journal.runner, journal.service, journal.namespace) == ("me", "api", "shop")
+    assert (journal.templates, journal.reason, journal.kind) == (("aaa",), "", Kind.ROLLOUT)
+
+
+def test_every_state_is_active_waiting_or_the_end() -> None:
+    assert {state for state in State if state.active} == {"running", "promoting", "rolling_back", "holding"}
+    assert {state for state in State if state.waiting} == {"awaiting_approval", "paused"}
+    assert {state for state in State if not state.open} == {"finished"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "run",
+        "runner",
+        "service",
+        "namespace",
+        "stable",
+        "canary",
+        "plan",
+        "state",
+        "step",
+        "phase",
+        "passed",
+        "outcome",
+        "reason",
+    ],
+)
+def test_half_a_journal_says_which_field_it_lacks(field: str) -> None:
+    assert parse_journal(json.dumps(journal_data()), "cm").run == "run-7"
+    with pytest.raises(JournalError, match=rf"ConfigMap cm holds .*: {field} is missing"):
+        parse_journal(json.dumps(journal_data(**{field: None})), "cm")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"state": "succeeded"}, "state is 'succeeded', not one of 'running'"),
+        ({"state": ""}, "state is '', not one of"),
+        ({"outcome": "won"}, "outcome is 'won', not one of"),
+        ({"step": "thinking"}, "step is 'thinking', not one of"),
+        ({"phase": "1"}, "phase is '1', not a whole number"),
+        ({"plan": {"stable": "v1"}}, "plan.canary is missing"),
+        ({"plan": "v1 to v2"}, "plan is 'v1 to v2', not a mapping"),
+        ({"windows": [{"phase": 1}]}, r"windows\[0\].begin is missing"),
+        ({"fence": "4"}, "fence is '4', not a whole number"),
+        (
+            {"verdicts": [{"gate": "errors", "verdict": "maybe", "reason": ""}]},
+            r"verdicts\[0\].verdict is 'maybe'",
+        ),
+    ],
+)
+def test_a_field_that_nobody_understands_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(JournalError, match=message):
+        parse_journal(json.dumps(journal_data(**changes)), "cm")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "ConfigMap cm holds no readable journal"),
+        ("[]", "unknown schema"),
+        ("null", "unknown schema"),
+        ('"text"', "unknown schema"),
+        (json.dumps(journal_data(schema=2)), "unknown schema"),
+        (json.dumps(journal_data(schema=None)), "unknown schema"),
+        (json.dumps(journal_data(schema=True)), "unknown schema"),
+        (json.dumps(journal_data(schema="1")), "unknown schema"),
+    ],
+)
+def test_what_is_no_journal_is_refused(text: str, message: str) -> None:
+    with pytest.raises(JournalError, match=message):
+        parse_journal(text, "cm")
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_a_request_reaches_its_run_only(action: Action) -> None:
+    request = Request(action, "ops", "t", "run-7")
+    assert parse_request(request.as_json(), "run-7") == request
+    assert parse_request(request.as_json(), "run-8") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"action":"dance","by":"ops","at":"t","run":"run-7"}',
+        '{"action":"pause","at":"t","run":"run-7"}',
+        '{"action":"pause","by":3,"at":"t","run":"run-7"}',
+    ],
+)
+def test_a_request_that_nobody_understands_stops_no_run(text: str) -> None:
+    assert parse_request(text, "run-7") is None
+
+
+def window(phase: int, number: int, **counts: tuple[int, int, int, int]) -> Window:
+    return Window(phase, f"b{number}", f"e{number}", 10, counts or {"errors": (1, 2, 3, 4)})
+
+
+def test_pairs_of_one_phase_are_added_up_and_none_across_phases() -> None:
+    windows = (*(window(1, number) for number in range(3)), *(window(2, number) for number in range(3, 8)))
+    merged = halved(windows)
+    assert [(found.phase, found.begin, found.end) for found in merged] == [
+        (1, "b0", "e1"),
+        (1, "b2", "e2"),
+        (2, "b3", "e4"),
+        (2, "b5", "e6"),
+        (2, "b7", "e7"),
+    ]
+    assert merged[0].counts == {"errors": (2, 4, 6, 8)}
+    assert merged[1].counts == {"errors": (1, 2, 3, 4)}
+
+
+def test_a_gate_that_one_of_the_two_windows_lacks_keeps_its_counts() -> None:
+    left = window(1, 0, errors=(1, 1, 1, 1))
+    right = window(1, 1, errors=(1, 0, 1, 0), latency=(5, 6, 7, 8))
+    (merged,) = halved((left, right))
+    assert merged.counts == {"errors": (2, 1, 2, 1), "latency": (5, 6, 7, 8)}
+
+
+def many(count: int, phases: int = 1) -> Journal:
+    return dataclasses.replace(
+        FULL, windows=tuple(window(index % phases + 1, index) for index in range(count))
+    )
+
+
+def test_a_journal_that_grows_too_large_loses_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = many(400)
+    whole = len(journal.as_json())
+    monkeypatch.setattr(journals, "MAX_BYTES", whole)
+    assert parse_journal(journal.as_json(), "cm").windows == journal.windows
+    monkeypatch.setattr(journals, "MAX_BYTES", whole // 2)
+    short = parse_journal(journal.as_json(), "cm")
+    assert len(journal.as_json()) <= whole // 2
+    assert len(short.windows) == 100
+    assert sum(found.counts["errors"][3] for found in short.windows) == 1600
+
+
+@pytest.mark.parametrize(("count", "phases", "left"), [(20, 1, 20), (21, 1, 11), (200, 200, 200)])
+def test_the_fewest_windows_and_those_of_single_phases_stay(
+    count: int, phases: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "MAX_BYTES", 10)
+    assert len(parse_journal(many(count, phases).as_json(), "cm").windows) == left

@@ -1,0 +1,244 @@
+"""The journal in the cluster: one writer by its fence, requests from anybody, and what a deletion costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Action,
+    JournalError,
+    State,
+    Step,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
+    PauseNeeded,
+    PromoteNow,
+    RollbackNeeded,
+    Rollout,
+)
+
+from .fakes import FACTS, NAMESPACE, Shop, Switch
+
+NAME = "servicemesh-canary-product"
+
+
+def begun(shop: Shop, **options: Any) -> Rollout:
+    rollout = shop.rollout(**options)
+    rollout.lease.acquire()
+    rollout.store.read()
+    state_machine.begin(rollout, FACTS)
+    return rollout
+
+
+def config_map(shop: Shop) -> dict[str, Any]:
+    found = shop.cluster.peek("ConfigMap", NAME)
+    assert found
+    return found
+
+
+def test_before_the_first_run_there_is_none() -> None:
+    store = Shop().rollout().store
+    assert store.read() is None
+    assert (store.known, store.active, store.waiting, store.request()) == (None, False, False, None)
+    with pytest.raises(JournalError, match=f"ConfigMap {NAME} holds no journal"):
+        _ = store.current
+
+
+def test_what_is_saved_bears_fence_time_and_owner() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    assert rollout.journal.fence == rollout.fence == shop.journal()["fence"] == 1
+    assert rollout.journal.at == shop.journal()["at"]
+    assert config_map(shop)["metadata"]["labels"]["app.kubernetes.io/part-of"] == "shop"
+    assert shop.rollout().store.read() == rollout.journal
+
+
+@pytest.mark.parametrize(
+    ("state", "active", "waiting"),
+    [(State.HOLDING, True, False), (State.PAUSED, False, True), (State.FINISHED, False, False)],
+)
+def test_the_store_says_how_the_run_stands(state: State, active: bool, waiting: bool) -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    rollout.save(replace(rollout.journal, state=state))
+    store = shop.rollout().store
+    store.read()
+    assert (store.active, store.waiting) == (active, waiting)
+
+
+def test_an_event_becomes_a_line_of_the_timeline_and_only_the_newest_are_kept() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    rollout.save(replace(rollout.journal, phase=2), "moved", weights={"v1": 90, "v2": 10}, seconds=1.5)
+    line = rollout.journal.timeline[-1]
+    assert (line.event, line.phase, line.weights, line.seconds) == ("moved", 2, {"v1": 90, "v2": 10}, 1.5)
+    before = len(rollout.journal.timeline)
+    rollout.save(rollout.journal)
+    assert len(rollout.journal.timeline) == before
+    rollout.save(replace(rollout.journal, timeline=(line,) * 450), "last")
+    assert len(rollout.journal.timeline) == 400
+    assert rollout.journal.timeline[-1].event == "last"
+
+
+def test_a_journal_with_a_newer_fence_is_not_written_over() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    text = json.dumps({**shop.journal(), "fence": 2, "run": "run-9"})
+    shop.cluster.put({**config_map(shop), "data": {"journal": text}})
+    for act in (lambda: rollout.save(rollout.journal, "late"), rollout.checkpoint):
+        with pytest.raises(FencedError, match="run run-9 has taken over"):
+            act()
+    assert shop.journal()["run"] == "run-9"
+
+
+def test_a_journal_of_the_same_fence_is_its_own_runner_s() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    other = shop.rollout().store
+    other.read()
+    other.save(1, replace(other.current, step=Step.WATCH))  # our write, whose answer was lost
+    rollout.save(replace(rollout.journal, step=Step.PROVED))
+    assert shop.journal()["step"] == "proved"
+
+
+def test_a_journal_that_was_deleted_in_mid_run_is_whole_again_with_the_next_write() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    known = rollout.journal
+    del shop.cluster.objects[("ConfigMap", NAMESPACE, NAME)]
+    rollout.checkpoint()
+    assert rollout.journal == known
+    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    found = shop.rollout().store.read()
+    assert found is not None
+    assert (found.run, found.plan, found.step) == (known.run, known.plan, Step.WATCH)
+
+
+def test_a_deletion_between_reading_and_writing_is_survived_too() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    del shop.cluster.objects[("ConfigMap", NAMESPACE, NAME)]
+    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    assert shop.journal()["step"] == "watch"
+
+
+def test_a_run_whose_journal_was_deleted_goes_on_to_its_end() -> None:
+    shop = Shop()
+    shop.clock.at(7, lambda: shop.cluster.objects.pop(("ConfigMap", NAMESPACE, NAME)) and None)
+    assert state_machine.drive(begun(shop)).outcome == "promoted"
+    assert shop.journal()["outcome"] == "promoted"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema":1,"state":"running"}'])
+def test_a_journal_that_is_no_longer_readable_is_told(text: str) -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    shop.cluster.put({**config_map(shop), "data": {"journal": text}})
+    if not text:  # as good as deleted
+        assert shop.rollout().store.read() is None
+        return
+    with pytest.raises(JournalError, match=NAME):
+        rollout.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("action", "turn"),
+    [(Action.ROLLBACK, RollbackNeeded), (Action.PROMOTE, PromoteNow), (Action.PAUSE, PauseNeeded)],
+)
+def test_a_request_is_taken_once_and_says_who_asked(action: Action, turn: type[MeshError]) -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    other = shop.rollout(identity="person").store
+    other.read()
+    other.ask(action, "ops")
+    rollout.checkpoint(requests=False)
+    with pytest.raises(turn, match="asked for by ops"):
+        rollout.checkpoint()
+    assert "request" not in config_map(shop)["data"]
+    assert rollout.store.request() is None
+    rollout.checkpoint()
+
+
+def test_a_request_without_a_name_is_somebody_s() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    rollout.store.ask(Action.PAUSE, "")
+    with pytest.raises(PauseNeeded, match="asked for by somebody"):
+        rollout.checkpoint()
+
+
+def test_a_request_stays_while_the_run_writes() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    other = shop.rollout(identity="person").store
+    other.read()
+    other.ask(Action.PAUSE, "ops")
+    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    assert json.loads(config_map(shop)["data"]["request"])["action"] == "pause"
+    found = other.read()
+    assert found is not None
+    assert found.step == "watch"
+    assert other.request() is not None
+
+
+@pytest.mark.parametrize("run", ["run-0", None])
+def test_a_request_for_an_older_run_is_none(run: str | None) -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    request = json.dumps({"action": "rollback", "by": "ops", "at": "t", "run": run})
+    shop.cluster.patch("v1", "ConfigMap", NAME, NAMESPACE, {"data": {"request": request}})
+    rollout.checkpoint()
+    assert rollout.store.request() is None
+
+
+def test_a_journal_that_somebody_changes_all_the_time_is_told() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    answers = [0]
+
+    def conflict(*_rest: Any, **_more: Any) -> Any:
+        answers[0] += 1
+        raise ApiError("modified", status=409, reason="Conflict")
+
+    shop.cluster.replace = conflict  # type: ignore[method-assign]
+    with pytest.raises(MeshError, match=f"ConfigMap shop/{NAME} changes faster"):
+        rollout.save(rollout.journal)
+    assert answers[0] == 8
+
+
+@pytest.mark.parametrize("status", [403, 500, 422])
+def test_another_refusal_is_not_tried_again(status: int) -> None:
+    shop = Shop()
+    switch = Switch(shop.cluster)
+    rollout = begun(shop, client=switch)
+    calls: list[int] = []
+
+    def refuse(*_rest: Any, **_more: Any) -> Any:
+        calls.append(1)
+        raise ApiError("no", status=status)
+
+    shop.cluster.replace = refuse  # type: ignore[method-assign]
+    with pytest.raises(ApiError, match="no"):
+        rollout.save(rollout.journal)
+    assert len(calls) == 1
+
+
+def stop(rollout: Rollout) -> Callable[[], None]:
+    rollout.stop = lambda: True
+    return rollout.checkpoint
+
+
+def test_a_stopped_run_takes_no_request() -> None:
+    rollout = begun(Shop())
+    rollout.store.ask(Action.PAUSE, "ops")
+    with pytest.raises(MeshError, match="was told to stop"):
+        stop(rollout)()
+    assert rollout.store.read() is not None
+    assert rollout.store.request() is not None
