@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...fields import annotations_of, labels_of, mapping_at, mappings_at, text_at
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
-from .credentials import ISSUE, Credential, renewal_due
-from .x509 import Facts, Fault, UnreadableError, check_pair, facts_of, issued_by, read_chain
+from .credentials import EXISTING, ISSUE, Credential, renewal_due
+from .x509 import Facts, Fault, UnreadableError, check_pair, facts_of, read_chain
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -90,10 +90,10 @@ def assess(
     :param wanted: for provided pairs, certificate and key that must be there.
     """
     if secret is None:
-        existing = credential.source not in (ISSUE, "provided")
-        return Assessment("refuse" if existing else "create", ("it does not exist",))
+        action = "refuse" if credential.source == EXISTING else "create"
+        return Assessment(action, ("it does not exist",))
     facts = leaf_facts(secret)
-    if credential.source == "existing":
+    if credential.source == EXISTING:
         faults = _faults(credential, secret, roots, now)
         return Assessment("refuse" if faults else "keep", _sentences(faults), facts)
     refusal = _write_block(secret, mesh)
@@ -153,15 +153,6 @@ def leaf_facts(secret: Mapping[str, Any]) -> Facts | None:
         return facts_of(read_chain(decode(secret, CERTIFICATE_KEY))[0])
     except UnreadableError:
         return None
-
-
-def issued_by_another(secret: Mapping[str, Any], issuer: x509.Certificate | None) -> bool:
-    """Whether the Secret holds a leaf of a CA other than ``issuer`` (None: of any CA)."""
-    try:
-        leaf = read_chain(decode(secret, CERTIFICATE_KEY))[0]
-    except UnreadableError:
-        return False
-    return issuer is None or not issued_by(leaf, issuer)
 
 
 def secret_object(

@@ -150,14 +150,13 @@ def check_pair(
     hosts: Sequence[str],
     roots: Sequence[x509.Certificate],
     now: datetime.datetime,
-    min_left: datetime.timedelta = datetime.timedelta(0),
 ) -> list[Fault]:
     """Everything that is wrong with a serving pair; an empty list means: safe to serve.
 
     :param chain_pem: leaf, then intermediates. :param key_pem: the leaf's private key.
     :param hosts: names that the leaf must cover.
     :param roots: trusted roots; empty: the end of the path is not judged.
-    :param now: aware time. :param min_left: the leaf must still be valid this much later.
+    :param now: aware time.
     """
     if len(chain_pem) + len(key_pem) > SECRET_LIMIT:
         return [Fault("size", "certificate and key are larger than a Secret may be (1 MiB)")]
@@ -173,7 +172,7 @@ def check_pair(
     except UnreadableError as error:
         faults.append(Fault("key", f"the private key {error}"))
     faults += _leaf_faults(leaf, hosts)
-    faults += _date_faults(chain, now, min_left)
+    faults += _date_faults(chain, now)
     faults += _path_faults(chain, roots)
     # The last word has an implementation that is not ours.
     if roots and hosts and not faults:
@@ -207,13 +206,11 @@ def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
     return faults
 
 
-def _date_faults(
-    chain: Sequence[x509.Certificate], now: datetime.datetime, min_left: datetime.timedelta
-) -> list[Fault]:
+def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> list[Fault]:
     faults = []
     for position, certificate in enumerate(chain):
         what = "the certificate" if position == 0 else f"intermediate {position}"
-        if certificate.not_valid_after_utc <= now + min_left:
+        if certificate.not_valid_after_utc <= now:
             faults.append(
                 Fault("expired", f"{what} is valid until {_iso(certificate.not_valid_after_utc)} only")
             )
@@ -291,8 +288,7 @@ def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) ->
             faults.append(
                 Fault("expired", f"{certificate.subject.rfc4514_string()} is not valid now (until {ends})")
             )
-    faults += [fault for fault in _path_faults(chain, []) if fault.rule in ("path", "hash")]
-    return faults
+    return [*faults, *_path_faults(chain, [])]
 
 
 def roots_of(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:

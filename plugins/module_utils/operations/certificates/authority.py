@@ -18,7 +18,7 @@ from ...model.certificates.secret import (
     PRIVATE_KEY,
     decode,
     foreign_owner,
-    issued_by_another,
+    leaf_facts,
     secret_object,
 )
 from ...model.certificates.x509 import check_authority, facts_of
@@ -113,7 +113,7 @@ def _trouble(
         if credential.source == ISSUE
         and secret is not None
         and not foreign_owner(secret, mesh)
-        and issued_by_another(secret, None)
+        and leaf_facts(secret) is not None
     ]
     return f"the CA is gone while its certificates are in use ({', '.join(orphans)})" if orphans else ""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import datetime
+import hashlib
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
@@ -10,8 +12,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     Lifetimes,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.secret import (
+    Assessment,
     assess,
-    issued_by_another,
+    leaf_facts,
     secret_object,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
@@ -30,6 +33,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     new_authority,
     new_leaf,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -105,9 +110,94 @@ def test_an_expired_intermediate_is_named():
     assert "expired" in rules(made.pem(leaf(issuer=("middle", made.MIDDLE_KEY)), middle))
 
 
-def test_the_minimum_of_life_left_counts():
-    assert rules(min_left=59 * DAY) == []
-    assert rules(min_left=60 * DAY) == ["expired"]
+def test_a_certificate_is_over_at_its_last_second():
+    second = datetime.timedelta(seconds=1)
+    assert rules(made.pem(leaf(end=NOW + second)), roots=()) == []
+    assert rules(made.pem(leaf(end=NOW)), roots=()) == ["expired"]
+
+
+def test_a_certificate_begins_early_enough_for_slow_clocks():
+    five = datetime.timedelta(minutes=5)
+    assert rules(made.pem(leaf(begin=NOW - five)), roots=()) == []
+    assert rules(made.pem(leaf(begin=NOW - five + datetime.timedelta(seconds=1))), roots=()) == ["future"]
+
+
+def test_a_file_with_anything_beside_certificates_is_refused():
+    """A chain that somebody put the key into would hand it to every client."""
+    both = made.pem(made.LEAF) + made.key_pem(made.LEAF_KEY)
+    with pytest.raises(UnreadableError, match=r"^holds PRIVATE KEY beside certificates$"):
+        read_chain(both)
+    assert rules(both) == ["certificate"]
+    with pytest.raises(UnreadableError, match=r"^holds no PEM certificate$"):
+        read_chain(b"nothing")
+    with pytest.raises(UnreadableError, match=r"^holds a certificate that cannot be parsed$"):
+        read_chain(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----")
+
+
+def test_size_counts_certificate_and_key_together():
+    """A Secret ends at 1 MiB (ValidateSecret, MaxSecretSize)."""
+    half = 512 * 1024
+    assert rules(b"x" * half, b"x" * half) == ["certificate"]
+    assert rules(b"x" * half, b"x" * (half + 1)) == ["size"]
+
+
+def test_facts_as_a_result():
+    facts = facts_of(made.LEAF).as_result()
+    assert facts == {
+        "fingerprint_sha256": hashlib.sha256(made.LEAF.public_bytes(serialization.Encoding.DER)).hexdigest(),
+        "serial": f"{made.LEAF.serial_number:x}",
+        "not_before": "2026-11-22T12:00:00Z",
+        "not_after": "2027-01-22T12:00:00Z",
+        "dns_names": ["api.example.com"],
+        "subject": "CN=leaf",
+        "issuer": "CN=root",
+    }
+
+
+def test_a_broken_path_says_where_it_breaks():
+    def messages(*chain, roots):
+        faults = check_pair(made.pem(*chain), made.key_pem(made.LEAF_KEY), hosts=HOSTS, roots=roots, now=NOW)
+        return [fault.message for fault in faults]
+
+    assert messages(made.LEAF, roots=(made.OTHER_ROOT,)) == [
+        "certificate 0 of the chain is not issued by the expected CA"
+    ]
+    assert messages(made.LEAF, made.MIDDLE, roots=(made.ROOT,)) == [
+        "certificate 0 of the chain is not issued by the next one in the chain"
+    ]
+    by_middle = leaf(issuer=("middle", made.MIDDLE_KEY))
+    assert messages(by_middle, made.MIDDLE, roots=(made.OTHER_ROOT,)) == [
+        "certificate 1 of the chain is not issued by the expected CA"
+    ]
+
+
+@pytest.mark.parametrize(("ca", "signs"), [(True, False), (False, True)])
+def test_a_ca_needs_the_constraint_and_the_key_usage(ca, signs):
+    """Either alone is not enough: clients refuse what such a certificate signs (RFC 5280, 4.2.1.3)."""
+    key = made.ec_key()
+    usage = x509.KeyUsage(True, False, False, False, False, signs, False, False, False)
+    odd = (
+        x509.CertificateBuilder()
+        .subject_name(made.name("odd"))
+        .issuer_name(made.name("odd"))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    faults = check_authority(made.pem(odd), made.key_pem(key), NOW)
+    assert [(fault.rule, fault.message) for fault in faults] == [
+        ("not-a-ca", "its certificate may not sign certificates")
+    ]
+
+
+def test_a_ca_is_judged_with_its_parents():
+    wrong_parent = made.pem(made.MIDDLE, made.OTHER_ROOT)
+    faults = check_authority(wrong_parent, made.key_pem(made.MIDDLE_KEY), NOW)
+    assert [fault.rule for fault in faults] == ["path"]
 
 
 def test_no_fault_quotes_the_key():
@@ -333,8 +423,66 @@ def test_a_provided_pair_replaces_what_differs_and_is_not_renewed_by_us():
     assert assessed(secret(old), credential, wanted=(old, pair[1])).action == "keep"
 
 
-def test_leaves_of_a_lost_ca_are_recognised():
-    assert issued_by_another(secret(), None)
-    assert issued_by_another(secret(), made.OTHER_ROOT)
-    assert not issued_by_another(secret(), made.ROOT)
-    assert not issued_by_another(secret(b"nonsense"), None)
+def test_facts_of_a_secret_without_a_readable_leaf():
+    assert leaf_facts(secret()).subject == "CN=leaf"
+    assert leaf_facts(secret(b"nonsense")) is None
+    assert leaf_facts({**secret(), "data": {"tls.crt": "%%%"}}) is None
+    assert leaf_facts({"kind": "Secret"}) is None
+
+
+def test_a_secret_that_is_missing_is_created_by_who_writes_it():
+    for source, action in (("issue", "create"), ("provided", "create"), ("existing", "refuse")):
+        found = assessed(None, Credential("n", "c", HOSTS, source=source))
+        assert (found.action, found.reasons, found.facts) == (action, ("it does not exist",), None)
+
+
+def test_only_some_actions_write():
+    assert [Assessment(action).writes for action in ("create", "renew", "repair", "keep", "refuse")] == [
+        *(True, True, True, False, False)
+    ]
+
+
+def test_a_credential_of_ours_is_judged_by_the_keys_that_we_write():
+    """A shadow pair in our own Secret is removed, not judged: it may be perfect or broken."""
+    shadowed = secret(data={"cert": b"x", "key": b"y"})
+    found = assessed(shadowed)
+    assert (found.action, found.surplus) == ("repair", ("cert", "key"))
+    assert found.reasons == ("cert, key must not lie beside the key",)
+
+
+def test_an_existing_secret_without_a_whole_shadow_pair_is_served_from_tls_keys():
+    existing = Credential("istio-system", "api", HOSTS, source="existing")
+    half = secret(metadata={"labels": {}}, data={"cert": b"x"})
+    assert assessed(half, existing).action == "keep"
+
+
+def test_the_object_that_is_written():
+    obj = secret_object("n", "c", {"tls.crt": b"\x00"}, mesh="shop")
+    assert obj == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {
+            "name": "c",
+            "namespace": "n",
+            "labels": {
+                "app.kubernetes.io/managed-by": "servicemesh.istio",
+                "app.kubernetes.io/part-of": "shop",
+            },
+        },
+        "data": {"tls.crt": "AA=="},
+    }
+    assert secret_object("n", "c", {}, mesh="m", resource_version="7")["metadata"]["resourceVersion"] == "7"
+
+
+def test_a_part_of_label_is_not_needed_to_be_ours():
+    managed = {"labels": {"app.kubernetes.io/managed-by": "servicemesh.istio"}}
+    assert assessed(secret(metadata=managed)).action == "keep"
+
+
+def test_cert_manager_is_known_by_its_labels_too():
+    labels = {"controller.cert-manager.io/fao": "true", **secret()["metadata"]["labels"]}
+    assert assessed(secret(metadata={"labels": labels})).reasons == (
+        "it belongs to cert-manager (Certificate unknown);"
+        " name it under certificates_existing to use it as it is",
+    )

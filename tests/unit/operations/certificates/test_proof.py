@@ -25,6 +25,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     new_leaf,
 )
 
+from ...support.clock import FakeClock
+
 NOW = datetime.datetime.now(datetime.UTC)
 AUTHORITY = load_authority(new_authority("test", NOW, Lifetimes()))
 OTHER = load_authority(new_authority("other", NOW, Lifetimes()))
@@ -68,6 +70,38 @@ def test_every_pod_and_host_of_the_credential_is_an_endpoint():
         ("gw-2", 8443, "any.shop.example.com"),
         ("gw-2", 8443, "api.example.com"),
     ]
+
+
+@pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", ""])
+def test_every_mode_that_serves_a_credential_counts(mode):
+    assert proof.endpoints_of(CREDENTIAL, [gateway(mode=mode)], [pod()], []) == [
+        proof.Endpoint("gw-1", "10.0.0.1", 443, "api.example.com")
+    ]
+
+
+def test_a_named_port_is_looked_up_in_all_containers():
+    ports = [{"name": "other", "containerPort": 1}, {"name": "tls", "containerPort": 9443}]
+    two = pod(spec={"containers": [{"name": "a"}, {"ports": ports}]})
+    assert [e.port for e in proof.endpoints_of(CREDENTIAL, [gateway()], [two], [service("tls")])] == [9443]
+    assert [e.port for e in proof.endpoints_of(CREDENTIAL, [gateway()], [two], [service("none")])] == [443]
+
+
+def test_the_service_that_selects_the_pod_and_has_the_port_decides():
+    elsewhere = {"spec": {"selector": {"istio": "x"}, "ports": [{"port": 443, "targetPort": 1}]}}
+    headless = {"spec": {"ports": [{"port": 443, "targetPort": 2}]}}
+    other_port = {"spec": {"selector": {"istio": "edge"}, "ports": [{"port": 80, "targetPort": 3}]}}
+    same = {"spec": {"selector": {"istio": "edge"}, "ports": [{"port": 443}]}}
+    for services, port in (
+        ([elsewhere, headless, other_port], 443),
+        ([elsewhere, headless, other_port, service(4)], 4),
+        ([same, service(5)], 443),
+    ):
+        assert [e.port for e in proof.endpoints_of(CREDENTIAL, [gateway()], [pod()], services)] == [port]
+
+
+def test_a_gateway_host_that_the_credential_does_not_name_is_asked_by_those_it_names():
+    found = proof.endpoints_of(CREDENTIAL, [gateway(hosts=("*",))], [pod()], [])
+    assert [endpoint.server_name for endpoint in found] == ["any.shop.example.com", "api.example.com"]
 
 
 @pytest.mark.parametrize(("services", "port"), [([], 443), ([service(8443)], 8443), ([service("tls")], 9443)])
@@ -219,6 +253,133 @@ def test_a_failed_handshake_is_settled_inside():
     for client, status in cases:
         settled = proof.settle(client, CREDENTIAL, [endpoint], seen, fingerprint=fingerprint(PAIR))
         assert settled.status == status
+
+
+class Scripted(Proxies):
+    """Notes every command that is run in a pod."""
+
+    def __init__(self, pair=None, error=None):
+        super().__init__(pair, error)
+        self.commands = []
+
+    def exec(self, *args, **more):
+        self.commands.append(args)
+        return super().exec(*args, **more)
+
+
+def test_a_proxy_is_asked_for_its_secrets_by_its_own_agent(unreachable):
+    client = Scripted(PAIR)
+    assert look(client, unreachable).evidence == f"the proxies of 1 pods hold {fingerprint(PAIR)[:16]}"
+    command = ["pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets"]
+    assert client.commands == [("edge", "gw-1", "istio-proxy", command)]
+
+
+def waited(monkeypatch, looks, *, timeout, second=None):
+    """What `prove` returns for a list of looks, the seconds it took, and how often the inside was asked.
+
+    :param looks: status of each look; the last one repeats. :param second: the opinion from inside.
+    """
+    clock, asked, settled = FakeClock(), [], []
+    begin = clock.time
+
+    def one_look(*_args, **_more):
+        asked.append(clock.time - begin)
+        return proof.ServingProof(looks[min(len(asked), len(looks)) - 1], "handshake", "seen", 1)
+
+    def from_inside(*_args, **_more):
+        settled.append(clock.time - begin)
+        return proof.ServingProof(second, "handshake", "inside", 1)
+
+    monkeypatch.setattr(proof, "look", one_look)
+    monkeypatch.setattr(proof, "settle", from_inside)
+    endpoint = proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    seen = proof.prove(
+        Proxies(), CREDENTIAL, lambda: [endpoint], fingerprint="f", roots_pem="", timeout=timeout, clock=clock
+    )
+    return seen, clock.time - begin, asked, settled
+
+
+@pytest.mark.parametrize("status", ["pass", "cannot tell"])
+def test_a_first_look_that_is_no_failure_ends_the_wait(monkeypatch, status):
+    seen, seconds, asked, settled = waited(monkeypatch, [status], timeout=60)
+    assert (seen.status, seconds, len(asked), settled) == (status, 0, 1, [])
+
+
+def test_a_late_certificate_is_waited_for_and_the_inside_is_left_alone(monkeypatch):
+    seen, seconds, asked, settled = waited(monkeypatch, ["fail", "fail", "pass"], timeout=60)
+    assert (seen.status, len(asked), settled) == ("pass", 3, [])
+    assert 0 < seconds < 15
+
+
+def test_a_failure_that_stays_gets_a_second_opinion_after_a_while(monkeypatch):
+    seen, seconds, _asked, settled = waited(monkeypatch, ["fail"], timeout=60, second="cannot tell")
+    assert (seen.status, seen.evidence, len(settled)) == ("cannot tell", "inside", 1)
+    assert 15 <= seconds < 18
+
+
+def test_a_failure_that_the_inside_confirms_lasts_until_the_end(monkeypatch):
+    seen, seconds, asked, settled = waited(monkeypatch, ["fail"], timeout=30, second="fail")
+    assert (seen.status, seen.evidence) == ("fail", "inside")
+    assert 29 < seconds < 32
+    assert len(settled) == sum(1 for second in asked if second >= 15)
+
+
+def test_a_short_limit_shortens_the_patience(monkeypatch):
+    seen, _seconds, _asked, settled = waited(monkeypatch, ["fail"], timeout=2, second="cannot tell")
+    assert (seen.status, settled) == ("cannot tell", [2])
+
+
+def test_endpoints_that_went_away_leave_what_was_seen_last(monkeypatch):
+    answers = [[proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])], []]
+    monkeypatch.setattr(
+        proof, "look", lambda *_args, **_more: proof.ServingProof("fail", "handshake", "late", 1)
+    )
+    seen = proof.prove(
+        Proxies(),
+        CREDENTIAL,
+        lambda: answers.pop(0),
+        fingerprint="f",
+        roots_pem="",
+        timeout=60,
+        clock=FakeClock(),
+    )
+    assert (seen.status, seen.evidence) == ("fail", "late")
+
+
+def test_without_an_endpoint_nothing_can_be_told():
+    seen = proof.prove(
+        Proxies(), CREDENTIAL, list, fingerprint="f", roots_pem="", timeout=60, clock=FakeClock()
+    )
+    assert (seen.status, seen.method) == ("cannot tell", "handshake")
+    assert "no running gateway pod" in seen.evidence
+
+
+def test_one_pod_out_of_reach_does_not_hide_what_another_serves(tmp_path, monkeypatch):
+    """A wrong certificate that was seen is a failure, whatever the rest may hold."""
+    with server(tmp_path, new_leaf(AUTHORITY, HOSTS, NOW, Lifetimes())) as near:
+        far = proof.Endpoint("gw-2", "10.0.0.2", 443, HOSTS[0])
+        real = socket.create_connection
+
+        def connect(address, **more):
+            if address[0] == far.address:
+                raise TimeoutError("timed out")
+            return real(address, **more)
+
+        monkeypatch.setattr(proof.socket, "create_connection", connect)
+        seen = proof.look(
+            Proxies(PAIR),
+            CREDENTIAL,
+            [near, far],
+            fingerprint=fingerprint(PAIR),
+            roots_pem=AUTHORITY.roots_pem,
+        )
+    assert (seen.status, seen.method, seen.pods) == ("fail", "handshake", 2)
+    assert seen.as_result() == {
+        "status": "fail",
+        "method": "handshake",
+        "evidence": seen.evidence,
+        "pods": 2,
+    }
 
 
 def test_the_wait_ends_with_what_was_seen(tmp_path):
