@@ -80,6 +80,29 @@ def test_what_is_removed_is_reported_with_its_writer():
     assert decision.notes == ("namespace shop: removes istio.io/rev=old, set by kubectl-label",)
 
 
+def test_what_stays_is_not_reported():
+    """Both labels are there and one of them is right: only the other goes."""
+    decision = decide_labels(DEFAULT, namespace({"istio.io/rev": "old", "istio-injection": "enabled"}))
+    assert decision.action == "relabel"
+    assert decision.notes == ("namespace shop: removes istio.io/rev=old, set by kubectl-label",)
+    replaced = decide_labels(CANARY, namespace({"istio.io/rev": "old"}))
+    assert replaced.notes == ("namespace shop: replaces istio.io/rev=old, set by kubectl-label",)
+    nobody = {"metadata": {"name": "shop", "labels": {"istio.io/rev": "old"}}}
+    assert decide_labels(DEFAULT, nobody).notes == (
+        "namespace shop: removes istio.io/rev=old, set by an unknown writer",
+    )
+
+
+def test_a_refusal_says_what_would_happen_and_what_to_do():
+    both = namespace({"istio.io/rev": "old"}, "argocd-controller", "Apply")
+    assert decide_labels(DEFAULT, both).refusal == (
+        "namespace shop carries istio.io/rev=old from argocd-controller: both labels would end up present;"
+        " change it there, or set injection_replace_foreign_labels"
+    )
+    back = namespace({"istio.io/rev": "old"}, "argocd-controller", "Apply")
+    assert "it would put its value back" in decide_labels(CANARY, back).refusal
+
+
 def test_a_foreign_owner_of_the_right_value_is_fine():
     decision = decide_labels(DEFAULT, namespace({"istio-injection": "enabled"}, "argocd-controller", "Apply"))
     assert (decision.action, decision.refusal) == ("unchanged", "")
