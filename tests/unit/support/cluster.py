@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import copy
 import datetime
 import email.utils
 import itertools
@@ -24,6 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport i
 
 from . import managed_fields
 from .access import Reviews
+from .copies import copied
 from .faults import Call, Failure, failed, no_kind, status
 from .patches import PatchError, json_patch, merge_patch
 from .selectors import fields_match, labels_match
@@ -81,7 +81,7 @@ class FakeCluster:
     # What tests use.
     def put(self, obj: Mapping[str, Any]) -> Obj:
         """Store an object as it is; without ``managedFields`` its fields belong to nobody."""
-        stored = copy.deepcopy(dict(obj))
+        stored = copied(dict(obj))
         stored["metadata"] = {**stored.get("metadata", {}), "resourceVersion": str(next(self._versions))}
         self.objects[self.key(stored)] = stored
         return stored
@@ -172,7 +172,7 @@ class FakeCluster:
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Obj | None:
         with self._call("get", kind, namespace, name=name):
             found = self.objects.get((kind, namespace or "", name))
-            return copy.deepcopy(found) if found and _same_group(found, api_version) else None
+            return copied(found) if found and _same_group(found, api_version) else None
 
     def list(
         self,
@@ -187,7 +187,7 @@ class FakeCluster:
             if kind in self.missing:
                 return ObjectList([], missing=True)
             items = [
-                {"apiVersion": api_version, **copy.deepcopy(obj)}
+                {"apiVersion": api_version, **copied(obj)}
                 for obj in self.of_kind(kind)
                 if namespace in (None, "", obj["metadata"].get("namespace"))
                 and _same_group(obj, api_version)
@@ -392,7 +392,7 @@ class FakeCluster:
             metadata["managedFields"] = managed_fields.write_owners(
                 owners, body.get("apiVersion", "v1"), self.time
             )
-        result = {**copy.deepcopy(body), "metadata": copy.deepcopy(metadata)}
+        result = {**copied(body), "metadata": copied(metadata)}
         self._log(verb, result, dry_run)
         if dry_run:
             result["metadata"]["resourceVersion"] = (live or {"metadata": {}})["metadata"].get(
@@ -400,8 +400,8 @@ class FakeCluster:
             )
             return result
         if live is not None and _without_version(live) == result:
-            return copy.deepcopy(live)
-        return copy.deepcopy(self.put(result))
+            return copied(live)
+        return copied(self.put(result))
 
     def _log(self, verb: str, obj: Mapping[str, Any], dry_run: bool) -> None:
         (self.dry_runs if dry_run else self.writes).append((verb, _subject(obj)))
@@ -436,7 +436,7 @@ def _without_version(obj: Mapping[str, Any]) -> Obj:
 
 def _converted(obj: Mapping[str, Any]) -> Obj:
     """``stringData`` of a Secret is write-only: the server keeps it as ``data``."""
-    result = copy.deepcopy(dict(obj))
+    result = copied(dict(obj))
     if result["kind"] == "Secret" and "stringData" in result:
         plain = result.pop("stringData")
         coded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}

@@ -5,10 +5,11 @@ Maps are granular and lists are atomic, but for the lists in :data:`KEYED` and :
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from .copies import copied
 
 Path = tuple[str, ...]
 Owners = dict[tuple[str, str], set[Path]]
@@ -79,7 +80,7 @@ def applied(
     others = {owner: set(paths) for owner, paths in owners.items() if owner != us}
     given_up = owners.get(us, set()) - stated
     kept = set().union(*others.values()) if others else set()
-    result = copy.deepcopy(dict(live))
+    result = copied(dict(live))
     for path in sorted(given_up - kept, key=len):
         if not any(other[: len(path)] == path for other in kept | stated):
             _remove(result, path)
@@ -146,9 +147,9 @@ def _overlaid(live: Any, wanted: Any, name: str) -> Any:
             if key in keys:
                 result_list[keys.index(key)] = _overlaid(result_list[keys.index(key)], child, "")
             else:
-                result_list.append(copy.deepcopy(child))
+                result_list.append(copied(child))
         return result_list
-    return copy.deepcopy(wanted)
+    return copied(wanted)
 
 
 def read_owners(obj: Mapping[str, Any]) -> Owners:

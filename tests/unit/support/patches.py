@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .copies import copied
 
 
 class PatchError(ValueError):
@@ -14,8 +15,8 @@ class PatchError(ValueError):
 def merge_patch(target: Any, patch: Any) -> Any:
     """A copy of ``target`` with ``patch`` in it."""
     if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
-    result = copy.deepcopy(dict(target)) if isinstance(target, Mapping) else {}
+        return copied(patch)
+    result = copied(dict(target)) if isinstance(target, Mapping) else {}
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
@@ -26,7 +27,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 def json_patch(target: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
     """A copy of ``target`` after all ``operations``: add, remove, replace and test."""
-    result = copy.deepcopy(target)
+    result = copied(target)
     for operation in operations:
         _operate(result, operation)
     return result
@@ -37,7 +38,7 @@ def _operate(body: Any, operation: Mapping[str, Any]) -> None:
     parent = body
     for part in path:
         parent = _value(parent, part, operation)
-    name, value = operation["op"], copy.deepcopy(operation.get("value"))
+    name, value = operation["op"], copied(operation.get("value"))
     if name == "add" and isinstance(parent, list):
         index = len(parent) if last == "-" else int(last)
         if index > len(parent):
