@@ -18,10 +18,11 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.servicemesh.istio"
 OURS = f"{PACKAGE}.plugins"
 
-BASICS = {"documents", "errors", "fields", "labels", "object_id", "verdicts"}
+BASICS = {"documents", "equality", "errors", "fields", "labels", "object_id", "verdicts"}
 # layer -> layers that it may import (itself and BASICS always)
 MAY_IMPORT: dict[str, set[str]] = {
     "documents": set(),
+    "equality": set(),
     "errors": set(),
     "fields": set(),
     "labels": set(),

@@ -18,6 +18,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..equality import same
+from ..fields import mappings_at
 from .owners import HAND_TOOLS
 
 Path = tuple["str | int", ...]
@@ -68,7 +70,7 @@ def hand_additions(live: Mapping[str, Any], desired: Mapping[str, Any], manager:
     """
     entries = [
         entry
-        for entry in (live.get("metadata") or {}).get("managedFields") or ()
+        for entry in mappings_at(live, "metadata", "managedFields")
         if isinstance(entry.get("fieldsV1"), Mapping)
     ]
     by_hand = [entry for entry in entries if _is_by_hand(entry, manager)]
@@ -123,13 +125,13 @@ def _step(live: Any, key: str) -> str | int | None:
         return None
     wanted = _parsed(key[2:])
     for index, item in enumerate(live):
-        if key.startswith("v:") and item == wanted:
+        if key.startswith("v:") and same(item, wanted):
             return index
         if (
             key.startswith("k:")
             and isinstance(item, Mapping)
             and isinstance(wanted, Mapping)
-            and all(item.get(name, _ABSENT) == value for name, value in wanted.items())
+            and all(same(item.get(name, _ABSENT), value) for name, value in wanted.items())
         ):
             return index
     return None
@@ -144,11 +146,11 @@ def _declared(desired: Any, key: str) -> Any:
         return desired.get(key[2:], _ABSENT) if isinstance(desired, Mapping) else _ABSENT
     wanted = _parsed(key[2:])
     for item in desired if isinstance(desired, list) else ():
-        if key.startswith("v:") and item == wanted:
+        if key.startswith("v:") and same(item, wanted):
             return item
         if key.startswith("k:") and isinstance(item, Mapping) and isinstance(wanted, Mapping):
             written = {name: value for name, value in wanted.items() if name in item}
-            if written and all(item[name] == value for name, value in written.items()):
+            if written and all(same(item[name], value) for name, value in written.items()):
                 return item
     return _ABSENT
 

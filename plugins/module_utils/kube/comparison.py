@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from ..equality import same
+from ..fields import annotations_of, mapping_at, mappings_at
 
 HIDDEN = "<hidden>"
 HIDDEN_CHANGED = "<hidden, changed>"
@@ -22,31 +26,33 @@ _SECRET_FIELDS = frozenset(
 
 
 def content(obj: Mapping[str, Any] | None) -> dict[str, Any]:
-    """An object without what the server itself writes: status and the server's metadata."""
+    """An object without what the server itself writes: status and the server's metadata.
+
+    :returns: a new mapping with shared parts; ``{}`` for no object.
+    """
     if obj is None:
         return {}
-    metadata = {k: v for k, v in (obj.get("metadata") or {}).items() if k not in _SERVER_METADATA}
-    return {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
+    metadata = {
+        key: value for key, value in mapping_at(obj, "metadata").items() if key not in _SERVER_METADATA
+    }
+    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}
 
 
-def ownership(obj: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Who owns which fields, without times: what changes when only the ownership does."""
+def ownership(obj: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Who owns which fields, without times: what changes when only the ownership does.
+
+    :returns: manager, operation, subresource, apiVersion and field set of every entry, sorted.
+    """
     return sorted(
         (
             str(entry.get("manager")),
             str(entry.get("operation")),
             str(entry.get("subresource") or ""),
             str(entry.get("apiVersion")),
-            _canonical(entry.get("fieldsV1")),
+            json.dumps(entry.get("fieldsV1"), sort_keys=True),
         )
-        for entry in (obj.get("metadata") or {}).get("managedFields") or ()
+        for entry in mappings_at(obj, "metadata", "managedFields")
     )
-
-
-def _canonical(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_canonical(value[key])}" for key in sorted(value)) + "}"
-    return str(value)
 
 
 def for_display(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[Any, Any]:
@@ -57,8 +63,8 @@ def for_display(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
     """
     old, new = content(before), content(after)
     for obj in (old, new):
-        annotations = (obj.get("metadata") or {}).get("annotations")
-        if annotations and _LAST_APPLIED in annotations:
+        annotations = annotations_of(obj)
+        if _LAST_APPLIED in annotations:
             kept = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
             obj["metadata"] = {**obj["metadata"], "annotations": kept}
     if "Secret" in (old.get("kind"), new.get("kind")):
@@ -74,7 +80,7 @@ def _blank_field(old: dict[str, Any], new: dict[str, Any], field: str) -> None:
     if isinstance(other, Mapping):
         known = one if isinstance(one, Mapping) else {}
         new[field] = {
-            key: HIDDEN_CHANGED if key in known and known[key] != value else HIDDEN
+            key: HIDDEN_CHANGED if key in known and not same(known[key], value) else HIDDEN
             for key, value in other.items()
         }
 

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConflictError
+from ..fields import mappings_at
 from .owners import HAND_TOOLS
 
 
 def changed_by_hand(before: Mapping[str, Any] | None, error: ConflictError, field_manager: str) -> bool:
     """Whether the object is ours, and everybody who is in the way is a person's tool, or ourselves by another
     operation than server-side apply."""
-    entries = ((before or {}).get("metadata") or {}).get("managedFields") or ()
     ours = any(
-        entry.get("manager") == field_manager and entry.get("operation") == "Apply" for entry in entries
+        entry.get("manager") == field_manager and entry.get("operation") == "Apply"
+        for entry in mappings_at(before, "metadata", "managedFields")
     )
     managers = error.manager.split(", ")
     return ours and all(

@@ -5,22 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from ..equality import same
+from ..fields import field, mappings_at, name_of, namespace_of
 
 # (apiVersion, kind, namespace or "", name)
 Key = tuple[str, str, str, str]
+# Groups without a domain are Kubernetes' own as well; others below k8s.io come as custom resources.
+_BUILT_IN_GROUPS = frozenset(
+    f"{name}.k8s.io"
+    for name in (
+        "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization",
+        "certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "networking", "node",
+        "rbac.authorization", "resource", "scheduling", "storage", "storagemigration",
+    )
+)  # fmt: skip
+
+
+def is_built_in(api_version: str) -> bool:
+    """Whether the API server itself defines the kinds of ``api_version``, and keeps them as Go structs."""
+    group = api_version.rpartition("/")[0]
+    return "." not in group or group in _BUILT_IN_GROUPS
 
 
 def key_of(obj: Mapping[str, Any]) -> Key:
     """What identifies an object on a server."""
-    metadata = obj.get("metadata") or {}
-    return (
-        str(obj.get("apiVersion", "")),
-        str(obj.get("kind", "")),
-        str(metadata.get("namespace") or ""),
-        str(metadata.get("name", "")),
-    )
+    return (str(obj.get("apiVersion", "")), str(obj.get("kind", "")), namespace_of(obj), name_of(obj))
 
 
 def unfolded(document: Any) -> list[Any]:
@@ -41,9 +53,9 @@ def unfolded(document: Any) -> list[Any]:
 
 def is_untouched(obj: Mapping[str, Any]) -> bool:
     """Whether every recorded write of an object happened in the second of its creation."""
-    metadata = obj.get("metadata") or {}
-    entries = metadata.get("managedFields") or ()
-    return bool(entries) and all(entry.get("time") == metadata.get("creationTimestamp") for entry in entries)
+    created = field(obj, "metadata", "creationTimestamp")
+    entries = mappings_at(obj, "metadata", "managedFields")
+    return bool(entries) and all(entry.get("time") == created for entry in entries)
 
 
 def covers(live: Any, wanted: Any) -> bool:
@@ -58,8 +70,8 @@ def covers(live: Any, wanted: Any) -> bool:
             key == "resourceVersion" or value is None or (key in live and covers(live[key], value))
             for key, value in wanted.items()
         )
-    if isinstance(wanted, Sequence) and not isinstance(wanted, str | bytes):
-        if not isinstance(live, Sequence) or isinstance(live, str) or len(live) != len(wanted):
+    if isinstance(wanted, (list, tuple)):
+        if not isinstance(live, (list, tuple)) or len(live) != len(wanted):
             return False
         return all(covers(one, other) for one, other in zip(live, wanted, strict=True))
-    return bool(live == wanted)
+    return same(live, wanted)

@@ -100,6 +100,31 @@ def templates(space: str, name: str) -> list[Obj]:
             },
         ),
         istio("AuthorizationPolicy", f"{name}-deny", space, {}),
+        istio(
+            "DestinationRule",
+            f"{name}-empty",
+            space,
+            {"host": "x", "trafficPolicy": {}, "subsets": [], "workloadSelector": {"matchLabels": {}}},
+            annotations={},
+        ),
+        {
+            "apiVersion": "extensions.istio.io/v1alpha1",
+            "kind": "WasmPlugin",
+            "metadata": {"name": name, "namespace": space, "labels": {}},
+            "spec": {
+                "url": "oci://example.com/a:1",
+                "pluginConfig": {
+                    "on": True,
+                    "off": False,
+                    "one": 1,
+                    "zero": 0,
+                    "half": 0.5,
+                    "no": {},
+                    "l": [],
+                },
+            },
+        },
+        core("v1", "ConfigMap", f"{name}-empty", space, data={}),
         core("v1", "ConfigMap", name, space, data={"a": "1", "b": "2"}, binaryData={"c": "AAAA"}),
         core("v1", "Secret", name, space, type="Opaque", data={"a": "MQ==", "b": "Mg=="}),
         core(
@@ -115,6 +140,7 @@ def templates(space: str, name: str) -> list[Obj]:
                 ],
             },
         ),
+        core("apps/v1", "Deployment", f"{name}-defaults", space, spec=_defaulted()),
         core(
             "v1",
             "ServiceAccount",
@@ -163,6 +189,25 @@ def templates(space: str, name: str) -> list[Obj]:
     ]
 
 
+def _defaulted() -> Obj:
+    """A Deployment with empty maps, which the server fills."""
+    container = {"name": "main", "image": "a/b:1", "resources": {}, "securityContext": {}, "env": []}
+    return {
+        "replicas": 0,
+        "strategy": {},
+        "selector": {"matchLabels": {"app": "x"}},
+        "template": {
+            "metadata": {"labels": {"app": "x"}, "annotations": {}},
+            "spec": {
+                "containers": [container],
+                "securityContext": {},
+                "volumes": [{"name": "v", "emptyDir": {}}],
+                "nodeSelector": {"a": "b"},
+            },
+        },
+    }
+
+
 def edited(obj: Obj, chance: random.Random) -> Obj:
     """A copy with one or two places changed: values, keys, order or length of lists, labels."""
     result = copy.deepcopy(obj)
@@ -199,6 +244,9 @@ def _change_somewhere(obj: Obj, chance: random.Random) -> None:
             del value[chance.choice(sorted(value))]
         else:
             value[chance.choice(WORDS)] = chance.choice(WORDS)
+    elif isinstance(value, (bool, int)) and chance.random() < 0.5:
+        # What Python takes for equal and an API server does not, and the other way round.
+        holder[key] = chance.choice((True, False, 0, 1, 1.0, 0.0))
     elif isinstance(holder, dict) and chance.random() < 0.3:
         del holder[key]
     else:

@@ -6,8 +6,10 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery import Resource
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import (
     covers,
+    is_built_in,
     is_untouched,
     key_of,
+    unfolded,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.object_id import object_id
 
@@ -29,10 +31,49 @@ def test_identity():
         ({"resourceVersion": "2"}, {"resourceVersion": "1"}, True),
         ({}, {"a": None}, True),
         ("text", ["t"], False),
+        (["t"], "text", False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": False}, {"a": 0}, False),
+        ({"a": 1.0}, {"a": 1}, True),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ([1], (1,), True),
+        ([1], {}, False),
     ],
 )
 def test_covers(live, wanted, expected):
     assert covers(live, wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("document", "parts"),
+    [
+        ([1, 2], [1, 2]),
+        ({"kind": "List", "items": [1]}, [1]),
+        ({"kind": "PodList", "items": []}, []),
+        ({"kind": "List", "items": {}}, [{"kind": "List", "items": {}}]),
+        ({"kind": "Listing", "items": [1]}, [{"kind": "Listing", "items": [1]}]),
+        ({"items": [1]}, [{"items": [1]}]),
+        ("text", ["text"]),
+    ],
+)
+def test_lists_are_unfolded(document, parts):
+    assert unfolded(document) == parts
+
+
+@pytest.mark.parametrize(
+    ("api_version", "expected"),
+    [
+        ("v1", True),
+        ("apps/v1", True),
+        ("rbac.authorization.k8s.io/v1", True),
+        ("gateway.networking.k8s.io/v1", False),
+        ("networking.istio.io/v1", False),
+        ("cert-manager.io/v1", False),
+    ],
+)
+def test_the_servers_own_kinds(api_version, expected):
+    assert is_built_in(api_version) is expected
 
 
 def test_an_object_that_nobody_wrote_to_since():

@@ -12,7 +12,7 @@ OURS = "servicemesh.istio"
 
 def live_object(fields, spec, **entry):
     return {
-        "apiVersion": "x/v1",
+        "apiVersion": "x.example/v1",
         "kind": "X",
         "metadata": {
             "name": "a",
@@ -22,7 +22,7 @@ def live_object(fields, spec, **entry):
                 {
                     "manager": OURS,
                     "operation": "Apply",
-                    "apiVersion": "x/v1",
+                    "apiVersion": "x.example/v1",
                     "fieldsType": "FieldsV1",
                     "fieldsV1": fields,
                     **entry,
@@ -34,7 +34,12 @@ def live_object(fields, spec, **entry):
 
 
 def desired_object(spec):
-    return {"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "a", "namespace": "b"}, "spec": spec}
+    return {
+        "apiVersion": "x.example/v1",
+        "kind": "X",
+        "metadata": {"name": "a", "namespace": "b"},
+        "spec": spec,
+    }
 
 
 def same(fields, live, desired):
@@ -45,12 +50,22 @@ CASES = {
     "scalar": ({"f:a": {}}, {"a": 1}, {"a": 1}, True),
     "other scalar": ({"f:a": {}}, {"a": 2}, {"a": 1}, False),
     "true is not 1": ({"f:a": {}}, {"a": True}, {"a": 1}, False),
-    "1.0 is not 1": ({"f:a": {}}, {"a": 1.0}, {"a": 1}, False),
+    "1.0 is 1": ({"f:a": {}}, {"a": 1.0}, {"a": 1}, True),
     "defaults beside ours": ({"f:a": {}}, {"a": 1, "default": 2}, {"a": 1}, True),
     "a key that we do not own yet": ({"f:a": {}}, {"a": 1, "b": 2}, {"a": 1, "b": 2}, False),
     "a key that we gave up": ({"f:a": {}, "f:b": {}}, {"a": 1, "b": 2}, {"a": 1}, False),
     "atomic list": ({"f:a": {}}, {"a": [1, 2]}, {"a": [1, 2]}, True),
     "atomic list in another order": ({"f:a": {}}, {"a": [2, 1]}, {"a": [1, 2]}, False),
+    "a map that may have been empty": ({"f:a": {}}, {"a": {"x": 1}}, {"a": {"x": 1}}, False),
+    "a map of a custom resource named like an atomic one": (
+        {"f:selector": {}},
+        {"selector": {"x": 1}},
+        {"selector": {"x": 1}},
+        False,
+    ),
+    "an empty map": ({"f:a": {".": {}}, "f:b": {}}, {"a": {}, "b": []}, {"a": {}, "b": []}, True),
+    "an empty map that is gone": ({"f:a": {}}, {}, {"a": {}}, False),
+    "no field set at all": ({"f:a": None}, {"a": 1}, {"a": 1}, False),
     "atomic map with more": ({"f:a": {}}, {"a": {"x": 1, "y": 2}}, {"a": {"x": 1}}, False),
     "granular map with more": ({"f:a": {"f:x": {}}}, {"a": {"x": 1, "y": 2}}, {"a": {"x": 1}}, True),
     "a map where a list is": ({"f:a": {"f:x": {}}}, {"a": [1]}, {"a": {"x": 1}}, False),
@@ -154,3 +169,83 @@ class TestManagers:
         assert proves_unchanged(
             live, {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": "7"}}, OURS
         )
+
+
+def with_other(fields, live, desired, *, other, api_version="x.example/v1"):
+    found = live_object(fields, live)
+    found["apiVersion"] = api_version
+    entries = found["metadata"]["managedFields"]
+    entries[0]["apiVersion"] = api_version
+    entries.append({"manager": "other", "operation": "Update", "fieldsV1": other})
+    del found["spec"]
+    return proves_unchanged(
+        {**found, **live}, {**desired_object({}), "apiVersion": api_version, "spec": {}, **desired}, OURS
+    )
+
+
+class TestWhatWasEmptyWhenWeAppliedIt:
+    """A field without children in our set is owned as a whole, or was empty then and was filled by others."""
+
+    @pytest.mark.parametrize(
+        ("other", "expected"),
+        [
+            ({}, True),
+            ({"f:spec": {"f:b": {}}}, True),
+            ({"f:spec": {"f:a": {}}}, True),
+            ({"f:spec": {"f:a": {".": {}}}}, True),
+            ({"f:spec": {"f:a": {'k:{"name":"x"}': {".": {}, "f:name": {}}}}}, False),
+            ({"f:spec": {"f:a": {'v:"x"': {}}}}, False),
+            (None, True),
+        ],
+    )
+    def test_a_list(self, other, expected):
+        spec = {"spec": {"a": [{"name": "x"}]}}
+        assert with_other({"f:spec": {"f:a": {}}}, spec, spec, other=other) is expected
+
+    def test_an_atomic_map_of_a_built_in_kind(self):
+        spec = {"spec": {"selector": {"app": "x"}}}
+        fields = {"f:spec": {"f:selector": {}}}
+        for api_version in ("v1", "apps/v1", "networking.k8s.io/v1"):
+            assert with_other(fields, spec, spec, other={}, api_version=api_version)
+        assert not with_other(fields, spec, spec, other={}, api_version="gateway.networking.k8s.io/v1")
+        taken = {"f:spec": {"f:selector": {"f:app": {}}}}
+        assert not with_other(fields, spec, spec, other=taken, api_version="v1")
+
+    def test_a_map_that_the_server_defaults(self):
+        spec = {"spec": {"strategy": {"type": "RollingUpdate"}}}
+        assert not with_other({"f:spec": {"f:strategy": {}}}, spec, spec, other={}, api_version="apps/v1")
+
+    def test_items_that_consist_of_their_key(self):
+        live = {"spec": {"a": [{"name": "x"}, {"name": "y"}]}}
+        fields = {"f:spec": {"f:a": {'k:{"name":"x"}': {}, 'k:{"name":"y"}': {}}}}
+        assert with_other(fields, live, live, other={})
+        more = {"spec": {"a": [{"name": "x", "v": 1}, {"name": "y"}]}}
+        assert not with_other(fields, more, more, other={})
+
+
+class TestEmptyMapsOfGoStructs:
+    """The field set keeps their names, the stored object forgets them."""
+
+    @pytest.mark.parametrize(
+        ("api_version", "metadata", "data", "expected"),
+        [
+            ("v1", {"annotations": {}, "labels": {}, "finalizers": []}, {}, True),
+            ("x.example.com/v1", {"annotations": {}}, {}, True),
+            ("v1", {}, {"data": {}, "items": []}, True),
+            ("x.example.com/v1", {}, {"data": {}}, False),
+            ("v1", {"annotations": {"a": "b"}}, {}, False),
+            ("v1", {"annotations": None}, {}, False),
+        ],
+    )
+    def test_they_are_absent(self, api_version, metadata, data, expected):
+        fields = {f"f:{key}": {} for key in data}
+        if metadata:
+            fields["f:metadata"] = {f"f:{key}": {} for key in metadata}
+        live = live_object(fields, {}, apiVersion=api_version)
+        del live["spec"]
+        wanted = {"apiVersion": api_version, "metadata": {"name": "a", **metadata}, **data}
+        assert proves_unchanged(live, wanted, OURS) is expected
+
+    def test_not_when_our_set_has_children(self):
+        live = live_object({"f:metadata": {"f:labels": {"f:a": {}}}}, {}, apiVersion="v1")
+        assert not proves_unchanged(live, {"apiVersion": "v1", "metadata": {"labels": {}}}, OURS)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
-from ...kube.objects import Key, key_of
+from ...kube.objects import Key, is_built_in, key_of
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -90,9 +90,9 @@ class _Reader:
                 return None
             raise
         namespaces = sorted({str(obj["metadata"].get("namespace") or "") for obj in self._objects} - {""})
-        if self._selector is None and self._one_by_one_is_cheaper(resource.group, namespaces):
+        if self._selector is None and self._one_by_one_is_cheaper(namespaces):
             return self._each()
-        few = _is_builtin(resource.group) and 0 < len(namespaces) <= _FEW_NAMESPACES
+        few = is_built_in(self._kind[0]) and 0 < len(namespaces) <= _FEW_NAMESPACES
         if self._selector is None and resource.namespaced and few:
             return self._per_namespace(namespaces)
         try:
@@ -102,10 +102,10 @@ class _Reader:
                 raise
         return self._per_namespace(namespaces) if resource.namespaced else self._each()
 
-    def _one_by_one_is_cheaper(self, group: str, namespaces: Sequence[str]) -> bool:
+    def _one_by_one_is_cheaper(self, namespaces: Sequence[str]) -> bool:
         if len(self._objects) == 1:
             return True
-        return not namespaces and _is_builtin(group) and len(self._objects) <= _FEW_OBJECTS
+        return not namespaces and is_built_in(self._kind[0]) and len(self._objects) <= _FEW_OBJECTS
 
     def _listed(self, namespace: str | None) -> list[dict[str, Any]] | None:
         found = self._client.list(*self._kind, namespace, label_selector=self._selector)
@@ -126,7 +126,3 @@ class _Reader:
             return self._client.get(*self._kind, str(metadata["name"]), metadata.get("namespace"))
 
         return [found for found in self._client.in_parallel(get, self._objects) if found is not None]
-
-
-def _is_builtin(group: str) -> bool:
-    return "." not in group or group.endswith(".k8s.io")

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...equality import same
 from ...errors import ApiError, ConflictError, MeshError
 from ...kube.additions import Additions, hand_additions
 from ...kube.comparison import content, ownership
@@ -225,7 +226,7 @@ def outcome(before: Mapping[str, Any] | None, after: Mapping[str, Any], ignore: 
     if before is None:
         return CREATED
     prune = ignore or (lambda obj: obj)
-    if prune(content(before)) != prune(content(after)):
+    if not same(prune(content(before)), prune(content(after))):
         return UPDATED
     if ignore is None and ownership(before) != ownership(after):
         return ADOPTED

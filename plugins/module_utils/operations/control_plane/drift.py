@@ -17,6 +17,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...equality import same
 from ...errors import ApiError
 from ...istio.installation.installed import settled
 from ...istio.installation.manifests import yaml_text
@@ -85,7 +86,7 @@ def _compare_one(client: KubeClient, obj: Mapping[str, Any], field_manager: str)
         answer = client.apply(wanted, field_manager=field_manager, force=True, dry_run=True)
         added = hand_additions(answer, wanted, field_manager)
         before, after = quiet(live), quiet(added.taken_out(answer) if added else answer)
-        if before == after:
+        if same(before, after):
             return None
         # Another version: a controller wrote between the two requests, and the difference may be its doing.
         if answer["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion"):

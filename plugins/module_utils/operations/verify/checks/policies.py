@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ....equality import same
 from ....model.catalogue.mesh import Catalogue
 from ....model.objects.authorization_policies import authorization_objects
 from ..findings import Finding, failed, passed
@@ -34,7 +35,7 @@ def check_policies(catalogue: Catalogue, policies: Iterable[Mapping[str, Any]]) 
         if spec.get("action", "ALLOW") != "ALLOW":
             continue
         looked += 1
-        if expected.get((metadata["namespace"], metadata["name"]), ()) == spec.get("rules"):
+        if same(expected.get((metadata["namespace"], metadata["name"]), ()), spec.get("rules")):
             continue
         hit = _services(catalogue, policy)
         opening = next(
