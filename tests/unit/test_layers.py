@@ -46,10 +46,11 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "addons": set(),
         "catalogue": {"reading"},
         "certificates": set(),
-        "objects": {"catalogue", "reading"},
+        "objects": {"catalogue", "reading", "virtual_services"},
         "reading": set(),
-        "rollout": {"catalogue", "objects", "reading"},
+        "rollout": {"catalogue", "objects", "reading", "virtual_services"},
         "versions": set(),
+        "virtual_services": set(),
     },
     "istio": {
         "injection": {"workloads"},
@@ -65,7 +66,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     "operations": {
         "addons": {"apply"},
         "apply": set(),
-        "canary": {"rights"},
+        "canary": {"propagation", "rights"},
         "certificates": set(),
         "control_plane": set(),
         "diagnose": {"verify"},

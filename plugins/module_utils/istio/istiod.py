@@ -74,10 +74,10 @@ def _syncz(client: Executor, istiod: Istiod, timeout: float) -> list[SyncState]:
     command = ["pilot-discovery", "request", "GET", "/debug/syncz"]
     result = client.exec(istiod.namespace, istiod.pod, DISCOVERY_CONTAINER, command, timeout=timeout)
     try:
-        entries = json.loads(result.stdout or "null") if result.returncode == 0 else None
+        entries = json.loads(result.stdout) if result.returncode == 0 else None
     except ValueError:
         entries = None
-    if entries is None:
+    if not isinstance(entries, list):
         cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
         raise ApiError(
             f"istiod {istiod} did not tell who is connected: {cause[-1][:200]}",

@@ -13,6 +13,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..fields import mapping_at, text_at
+
 _LEGACY = ("cluster", "listener", "route", "endpoint")
 
 
@@ -34,14 +36,13 @@ def parse_syncz(entries: Iterable[Mapping[str, Any]]) -> list[SyncState]:
     """The proxies of one istiod's ``/debug/syncz`` (istio pilot/pkg/xds/debug.go SyncStatus)."""
     states = []
     for entry in entries:
-        resources = entry.get("resources") or {
-            name: {"sent": entry.get(f"{name}_sent", ""), "acked": entry.get(f"{name}_acked", "")}
-            for name in _LEGACY
+        resources = mapping_at(entry, "resources") or {
+            name: {"sent": entry.get(f"{name}_sent"), "acked": entry.get(f"{name}_acked")} for name in _LEGACY
         }
         states.append(
             SyncState(
-                proxy=str(entry.get("proxy", "")),
-                version=str(entry.get("istio_version") or entry.get("proxy_version") or ""),
+                proxy=text_at(entry, "proxy"),
+                version=text_at(entry, "istio_version") or text_at(entry, "proxy_version"),
                 stale=tuple(sorted(_short(kind) for kind, value in resources.items() if _is_stale(value))),
                 refused={
                     _short(kind): str(value["lastError"])[:300]

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...fields import field, integer_at, mapping_at, mappings_at, text_at
 from .rbac import RbacPolicy, policies_of_chain
 
 VIRTUAL_INBOUND = "virtualInbound"
@@ -48,12 +49,11 @@ def inbound_ports(listeners: Iterable[Mapping[str, Any]]) -> dict[int, InboundPo
     """The inbound ports out of a dump of ``dynamic_listeners``; ``CATCH_ALL`` for the rest of the ports."""
     ports: dict[int, InboundPort] = {}
     for entry in listeners:
-        listener = (entry.get("active_state") or {}).get("listener") or {}
+        listener = mapping_at(entry, "active_state", "listener")
         if listener.get("name") != VIRTUAL_INBOUND:
             continue
-        for chain in listener.get("filter_chains") or ():
-            match = chain.get("filter_chain_match") or {}
-            port = int(match.get("destination_port") or CATCH_ALL)
+        for chain in mappings_at(listener, "filter_chains"):
+            port = integer_at(chain, "filter_chain_match", "destination_port", default=CATCH_ALL)
             if port == INBOUND_CAPTURE_PORT:  # refuses connections that were not redirected
                 continue
             authenticated = _asks_for_certificate(chain)
@@ -72,15 +72,23 @@ def serving_port(ports: Mapping[int, InboundPort], port: int) -> InboundPort | N
     return ports.get(port) or ports.get(CATCH_ALL)
 
 
+def mode_fault(ports: Mapping[int, InboundPort], port: int, wanted: str) -> str:
+    """How a port is served otherwise than in mode ``wanted``, as half a sentence; ``""`` when it is not."""
+    serving = serving_port(ports, port)
+    if serving is None:
+        return f"no inbound listener for port {port}"
+    return "" if serving.mode == wanted else f"port {port} is {serving.mode}, not {wanted}"
+
+
 def rejected_updates(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names and causes of the resources whose latest version the proxy refused, from any dump."""
+    refused = [entry for entry in entries if entry.get("error_state")]
     return [
-        f"{entry.get('name') or 'resource'}: {(entry['error_state'].get('details') or 'no details')[:300]}"
-        for entry in entries
-        if entry.get("error_state")
+        f"{text_at(entry, 'name') or 'resource'}:"
+        f" {text_at(entry, 'error_state', 'details')[:300] or 'no details'}"
+        for entry in refused
     ]
 
 
 def _asks_for_certificate(chain: Mapping[str, Any]) -> bool:
-    context = (chain.get("transport_socket") or {}).get("typed_config") or {}
-    return context.get("require_client_certificate") is True
+    return field(chain, "transport_socket", "typed_config", "require_client_certificate") is True

@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ...fields import integer_at, list_at, mapping_at, mappings_at, text_at
+from ...model.virtual_services import Shares, held_form
+
 # istio pilot/pkg/networking/util/util.go AddConfigInfoMetadata
 _CONFIG = re.compile(r"/apis/[^/]+/[^/]+/namespaces/([^/]+)/([^/]+)/(.+)")
 
@@ -61,19 +64,43 @@ def virtual_hosts(route_configs: Iterable[Mapping[str, Any]]) -> list[VirtualHos
     """The virtual hosts out of a dump of ``dynamic_route_configs``."""
     return [
         VirtualHost(
-            listener=str(config.get("name", "")),
-            name=str(host.get("name", "")),
-            domains=frozenset(str(domain) for domain in host.get("domains") or ()),
-            routes=tuple(_route(route) for route in host.get("routes") or ()),
+            listener=text_at(config, "name"),
+            name=text_at(host, "name"),
+            domains=frozenset(str(domain) for domain in list_at(host, "domains")),
+            routes=tuple(_route(route) for route in mappings_at(host, "routes")),
         )
-        for config in (entry.get("route_config") or {} for entry in route_configs)
-        for host in config.get("virtual_hosts") or ()
+        for config in (mapping_at(entry, "route_config") for entry in route_configs)
+        for host in mappings_at(config, "virtual_hosts")
     ]
+
+
+def routes_of(hosts: Iterable[VirtualHost], virtual_service: str) -> list[Route]:
+    """The routes that come from ``namespace/name``."""
+    return [route for host in hosts for route in host.routes if route.virtual_service == virtual_service]
+
+
+def held_shares(
+    routes: Iterable[Route], host: str, *, port: int | None = None, unnamed: bool = True
+) -> frozenset[Shares]:
+    """How each of ``routes`` that leads to ``host`` divides its requests among subsets.
+
+    :param port: count clusters of this port only; ``None`` for all. :param unnamed: whether clusters of no
+        subset count; istiod makes such routes by itself.
+    """
+    found = set()
+    for route in routes:
+        shares: dict[str, float] = {}
+        for cluster, share in route.weights.items():
+            name = parse_cluster_name(cluster)
+            if name and name.host == host and port in (None, name.port):
+                shares[name.subset] = shares.get(name.subset, 0.0) + share
+        found.add(held_form(shares, unnamed=unnamed))
+    return frozenset(found) - {frozenset()}
 
 
 def cluster_names(clusters: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """The names in a dump of ``dynamic_active_clusters``."""
-    return frozenset(str((entry.get("cluster") or {}).get("name", "")) for entry in clusters) - {""}
+    return frozenset(text_at(entry, "cluster", "name") for entry in clusters) - {""}
 
 
 def dangling_routes(
@@ -88,18 +115,15 @@ def dangling_routes(
 
 
 def _route(route: Mapping[str, Any]) -> Route:
-    action = route.get("route") or {}
-    config = (((route.get("metadata") or {}).get("filter_metadata") or {}).get("istio") or {}).get(
-        "config", ""
-    )
-    found = _CONFIG.fullmatch(str(config))
+    action = mapping_at(route, "route")
+    found = _CONFIG.fullmatch(text_at(route, "metadata", "filter_metadata", "istio", "config"))
     return Route(
-        name=str(route.get("name", "")),
+        name=text_at(route, "name"),
         virtual_service=f"{found[1]}/{found[3]}" if found and found[2] == "virtual-service" else "",
         weights=_weights(action),
         mirrors=frozenset(
-            str(mirror["cluster"])
-            for mirror in action.get("request_mirror_policies") or ()
+            text_at(mirror, "cluster")
+            for mirror in mappings_at(action, "request_mirror_policies")
             if "cluster" in mirror
         ),
     )
@@ -107,11 +131,11 @@ def _route(route: Mapping[str, Any]) -> Route:
 
 def _weights(action: Mapping[str, Any]) -> dict[str, float]:
     if "cluster" in action:
-        return {str(action["cluster"]): 100.0}
-    weighted = (action.get("weighted_clusters") or {}).get("clusters") or ()
-    total = sum(int(entry.get("weight") or 0) for entry in weighted)
+        return {text_at(action, "cluster"): 100.0}
+    weighted = mappings_at(action, "weighted_clusters", "clusters")
+    total = sum(integer_at(entry, "weight") for entry in weighted)
     shares: dict[str, float] = {}
     for entry in weighted:  # the same cluster may stand twice, with different header changes
-        name = str(entry.get("name", ""))
-        shares[name] = shares.get(name, 0.0) + int(entry.get("weight") or 0) * 100.0 / (total or 1)
+        name = text_at(entry, "name")
+        shares[name] = shares.get(name, 0.0) + integer_at(entry, "weight") * 100.0 / (total or 1)
     return shares

@@ -16,9 +16,10 @@ from typing import Any
 from ...object_id import object_id
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
+from ..virtual_services import expected_shares, read_virtual_service
 from .base import Obj
 from .peer_authentications import port_mode
-from .virtual_service_delegates import SPLIT, delegate_name
+from .virtual_service_delegates import delegate_name
 from .virtual_service_roots import gateway_root_name
 
 
@@ -40,17 +41,20 @@ class Scope:
 class Expectation:
     """One fact to find in each proxy of ``scope``.
 
-    ``check`` and its ``data``: ``route`` {host, port, weights: {subset: percent}, virtual_service},
+    ``check`` and its ``data``: ``route`` {host, port, virtual_service: the root that proxies name,
+    shares: ExpectedShares},
     ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` {policy, rules, words: what each rule names},
     ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}.
 
     :param subject: the object that asks for it, ``Kind namespace/name``.
+    :param if_routed: of ``route``: only of proxies that have a route to the host at all.
     """
 
     subject: str
     scope: Scope
     check: str
     data: Mapping[str, Any]
+    if_routed: bool = False
 
 
 def expectations(
@@ -85,11 +89,10 @@ def _virtual_service(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     service = catalogue.service(name.removesuffix(delegate_name("")), namespace)
     if service is None or service.http_port is None or name != delegate_name(service.name):
         return []
-    weights = _split(obj)
-    if weights is None:
-        return []
+    port = service.http_port.number
+    shares = expected_shares(read_virtual_service(obj, catalogue.cluster_domain), service.fqdn, port=port)
     subject = object_id(obj)
-    data = {"host": service.fqdn, "port": service.http_port.number, "weights": weights}
+    data = {"host": service.fqdn, "port": port, "shares": shares}
     found = [
         Expectation(
             subject,
@@ -113,20 +116,6 @@ def _roots(catalogue: Catalogue, service: Service) -> list[tuple[Scope, str]]:
                 namespace=gateway.workload_namespace, selector=gateway.selector, gateways=True
             )
     return [(scope, root) for root, scope in found.items()]
-
-
-def _split(obj: Obj) -> dict[str, int] | None:
-    """The shares of the route ``split``, by subset; ``""`` stands for no subset."""
-    for route in obj["spec"].get("http", ()):
-        if route.get("name") == SPLIT:
-            shares = route.get("route", ())
-            return {
-                str(share["destination"].get("subset", "")): int(
-                    share.get("weight", 100 if len(shares) == 1 else 0)
-                )
-                for share in shares
-            }
-    return None
 
 
 def _subsets(obj: Obj | None) -> list[str]:

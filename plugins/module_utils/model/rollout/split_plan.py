@@ -15,24 +15,27 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...errors import RefusedError
+from ...fields import annotations_of
 from ...labels import FENCE_ANNOTATION
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from ..objects.base import Obj
 from ..objects.virtual_service_delegates import SPLIT, delegate_name
 from ..objects.weights import initial_weights
+from ..virtual_services import HTTP, read_virtual_service
+from .record import ReleaseRecord
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LiveState:
     """What the cluster knows about releases, all by ``namespace/service``.
 
-    :param records: release records, decoded. :param held: the run that holds a service, where one does.
+    :param records: release records. :param held: the run that holds a service, where one does.
     :param routes: live objects that hold a split (``split_object_id``). :param ready: versions with at least
         one ready pod; a service that was not looked at is missing.
     """
 
-    records: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    records: Mapping[str, ReleaseRecord] = dataclasses.field(default_factory=dict)
     held: Mapping[str, str] = dataclasses.field(default_factory=dict)
     routes: Mapping[str, Obj] = dataclasses.field(default_factory=dict)
     ready: Mapping[str, Collection[str]] = dataclasses.field(default_factory=dict)
@@ -57,19 +60,21 @@ def split_object_id(service: Service) -> str:
     return f"VirtualService {service.namespace}/{name}"
 
 
-def live_split(obj: Obj | None) -> dict[str, int]:
-    """Percentages by subset in a live object, ``{}`` when it splits nothing (or into unnamed parts)."""
-    spec = (obj or {}).get("spec") or {}
-    named = [route for route in spec.get("http") or () if route.get("name") == SPLIT]
-    entries = named or (spec.get("http") or [])[-1:] or spec.get("tcp") or spec.get("tls") or []
-    shares = (entries[0].get("route") or []) if entries else []
-    found: dict[str, int] = {}
-    for share in shares:
-        subset = str((share.get("destination") or {}).get("subset") or "")
-        if not subset:
-            return {}
-        found[subset] = int(share.get("weight", 100 if len(shares) == 1 else 0))
-    return {subset: weight for subset, weight in found.items() if weight}
+def live_split(obj: Obj | None, service: Service, domain: str) -> dict[str, float]:
+    """How a live object splits the service: its route ``split``, else its last HTTP route, else its first
+    TCP or TLS route.
+
+    :returns: subset -> percent, none of 0; ``{}`` when it splits nothing, or into unnamed parts.
+    """
+    if obj is None:
+        return {}
+    read = read_virtual_service(obj, domain)
+    named = [route for route in read.http if route.name == SPLIT]
+    streams = [route for route in read.routes if route.protocol != HTTP]
+    for route in (*named, *read.http[-1:], *streams)[:1]:
+        shares = route.shares(service.fqdn)
+        return {} if "" in shares else {subset: share for subset, share in shares.items() if share}
+    return {}
 
 
 def plan_splits(catalogue: Catalogue, live: LiveState, *, repair: bool = False) -> SplitPlan:
@@ -84,24 +89,26 @@ def plan_splits(catalogue: Catalogue, live: LiveState, *, repair: bool = False) 
     for service in catalogue.services:
         if not service.versions:
             continue
+        now = live_split(live.routes.get(service.key), service, catalogue.cluster_domain)
         if service.key in live.held:
-            _check_versions(service, live_split(live.routes.get(service.key)), "live routes")
+            _check_versions(service, now, "live routes")
             keep.add(split_object_id(service))
             notes.append(f"{service.key}: held by {live.held[service.key]}, its routes are left alone")
             continue
-        weights, note = _weights(service, live, repair)
+        weights, note = _weights(service, live, now, repair=repair)
         releases[service.key] = {"weights": weights, "fence": _fence(service, live)}
         if note:
             notes.append(f"{service.key}: {note}")
     return SplitPlan(releases, frozenset(keep), tuple(notes))
 
 
-def _weights(service: Service, live: LiveState, repair: bool) -> tuple[dict[str, int], str]:
-    record, now = live.records.get(service.key), live_split(live.routes.get(service.key))
+def _weights(
+    service: Service, live: LiveState, now: Mapping[str, float], *, repair: bool
+) -> tuple[dict[str, int], str]:
+    record = live.records.get(service.key)
     if record is None:
         return _without_record(service, live, now)
-    wanted = dict(record.get("weights") or {str(record.get("stable")): 100})
-    wanted = {version: weight for version, weight in wanted.items() if weight}
+    wanted = {version: weight for version, weight in record.weights.items() if weight}
     _check_versions(service, wanted, "release record")
     if not now or now == wanted:
         return wanted, ""
@@ -109,14 +116,29 @@ def _weights(service: Service, live: LiveState, repair: bool) -> tuple[dict[str,
     if repair:
         return wanted, f"drift repaired: {difference}"
     _check_versions(service, now, "live routes")
-    return now, f"drift: {difference}; mesh_repair_split: true restores the record"
+    return _whole(service, now), f"drift: {difference}; mesh_repair_split: true restores the record"
 
 
-def _without_record(service: Service, live: LiveState, now: dict[str, int]) -> tuple[dict[str, int], str]:
+def _whole(service: Service, shares: Mapping[str, float]) -> dict[str, int]:
+    """:raises RefusedError: a rendered object could not give what the live one gives."""
+    weights = {version: int(share) for version, share in shares.items()}
+    if weights != shares or sum(weights.values()) != 100:
+        raise RefusedError(
+            f"{service.key}: the live routes give {_text(shares)}: no whole percentages of the service that"
+            " sum to 100, so rendering them would move traffic; change their weights first",
+            rule="weights-sum",
+            service=service.key,
+        )
+    return weights
+
+
+def _without_record(
+    service: Service, live: LiveState, now: Mapping[str, float]
+) -> tuple[dict[str, int], str]:
     initial = initial_weights(service)
     if now and now != initial:
         _check_versions(service, now, "live routes")
-        return now, f"adopted the live split {_text(now)}; there is no release record"
+        return _whole(service, now), f"adopted the live split {_text(now)}; there is no release record"
     ready = live.ready.get(service.key)
     target = service.initial_version or ""
     if not now and ready and target not in ready:
@@ -129,7 +151,7 @@ def _without_record(service: Service, live: LiveState, now: dict[str, int]) -> t
     return initial, ""
 
 
-def _check_versions(service: Service, weights: Mapping[str, int], where: str) -> None:
+def _check_versions(service: Service, weights: Mapping[str, float], where: str) -> None:
     unknown = sorted(version for version in weights if version not in service.versions)
     if unknown:
         raise RefusedError(
@@ -142,11 +164,10 @@ def _check_versions(service: Service, weights: Mapping[str, int], where: str) ->
 
 def _fence(service: Service, live: LiveState) -> int:
     """The highest fence that was ever written: it must not fall, or a dead run could write again."""
-    metadata = (live.routes.get(service.key) or {}).get("metadata") or {}
-    stamped = str((metadata.get("annotations") or {}).get(FENCE_ANNOTATION) or "0")
-    recorded = int((live.records.get(service.key) or {}).get("fence") or 0)
-    return max(recorded, int(stamped) if stamped.isdigit() else 0)
+    written = annotations_of(live.routes.get(service.key)).get(FENCE_ANNOTATION, "0")
+    record = live.records.get(service.key)
+    return max(record.fence if record else 0, int(written) if written.isdigit() else 0)
 
 
-def _text(weights: Mapping[str, int]) -> str:
-    return ", ".join(f"{version} {weight} %" for version, weight in sorted(weights.items()))
+def _text(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{version} {weight:g} %" for version, weight in sorted(weights.items()))

@@ -55,7 +55,7 @@ def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Serv
     lease = Lease(client, clock, identity="", duration=0, **names)
     record = read_record(client.get("v1", "ConfigMap", release_name(service.name), service.namespace))
     live = client.get(ISTIO_API, "VirtualService", delegate_name(service.name), service.namespace)
-    split: dict[str, int] = {}
+    split: dict[str, float] = {}
     if live is not None:
         reader = Split(service.name, service.namespace, "", "", domain=catalogue.cluster_domain)
         split = next((found for found in reversed(reader.splits(live)) if "" not in found), {})

@@ -17,7 +17,7 @@ from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
 from ...model.rollout.phases import Plan, plan_phases
 from ...model.rollout.requests import LabelError
-from ...model.rollout.split import Split, is_host
+from ...model.rollout.split import Split, is_request_host
 from ..rights import table
 from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
@@ -133,7 +133,7 @@ def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
         share = Split(service.name, service.namespace, stable, canary, domain=domain).canary_share(live)
         if share:
             problems.append(
-                f"VirtualService {routes.name} already gives {canary} {share} percent, while {stable} is on"
+                f"VirtualService {routes.name} already gives {canary} {share:g} percent, while {stable} is on"
                 " record as stable: repair the split or record it first"
             )
     rule = builder.client.get(ISTIO_API, "DestinationRule", service.name, service.namespace)
@@ -160,7 +160,7 @@ def _other_routes(builder: RolloutBuilder, own: str) -> list[str]:
         metadata = item["metadata"]
         hosts = (item.get("spec") or {}).get("hosts") or []
         names = any(
-            is_host(
+            is_request_host(
                 host, service.name, service.namespace, object_namespace=metadata["namespace"], domain=domain
             )
             for host in hosts

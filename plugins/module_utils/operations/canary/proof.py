@@ -5,58 +5,31 @@
 
 from __future__ import annotations
 
-import datetime
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError
-from ...istio.proxy.admin import LISTENERS, ROUTES, admin_get, config_dump
-from ...istio.proxy.listeners import inbound_ports, serving_port
-from ...istio.proxy.routes import parse_cluster_name, virtual_hosts
-from ...istio.proxy.running import RunningProxy, running_proxies, sample
+from ...fields import text_at
+from ...istio.proxy.admin import LISTENERS, admin_get, config_dump
+from ...istio.proxy.certificates import (
+    ROOT_CONFIG_MAP,
+    ROOT_KEY,
+    Judgement,
+    judge_certificates,
+    serial_numbers,
+)
+from ...istio.proxy.listeners import STRICT, VIRTUAL_INBOUND, inbound_ports, mode_fault
+from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.clock import Clock
-from ...verdicts import CANNOT_TELL
+from ...model.objects.expectations import Expectation, Scope
+from ...model.virtual_services import expected_shares, read_virtual_service
+from ...object_id import object_id
+from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
+from ..propagation.prove import prove_for
 from .protocols import Proof
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
-
-Splits = frozenset[frozenset[tuple[str, int]]]
-FIRST_PAUSE = 0.15
-LONGEST_PAUSE = 1.0
-
-
-def expected_splits(virtual_service: Mapping[str, Any]) -> Splits:
-    """The subset weights of every route of a VirtualService, as proxies show them."""
-    found = set()
-    for route in (virtual_service.get("spec") or {}).get("http") or []:
-        destinations = route.get("route") or []
-        weights = {
-            (
-                str(item["destination"].get("subset", "")),
-                100 if len(destinations) == 1 else int(item.get("weight", 0)),
-            )
-            for item in destinations
-        }
-        found.add(frozenset((subset, weight) for subset, weight in weights if weight))
-    return frozenset(found)
-
-
-def held_splits(dump: Iterable[Mapping[str, Any]], host: str) -> Splits:
-    """The subset weights of every route of a proxy that leads to subsets of ``host``."""
-    found = set()
-    for virtual_host in virtual_hosts(dump):
-        for route in virtual_host.routes:
-            weights: dict[str, float] = {}
-            for name, weight in route.weights.items():
-                cluster = parse_cluster_name(name)
-                if cluster and cluster.host == host and cluster.subset:
-                    weights[cluster.subset] = weights.get(cluster.subset, 0.0) + weight
-            kept = frozenset((subset, round(weight)) for subset, weight in weights.items() if weight)
-            if kept:
-                found.add(kept)
-    return frozenset(found)
 
 
 class ProxyProver:
@@ -64,7 +37,9 @@ class ProxyProver:
 
     :param desired: the VirtualService as it should be now. :param host: fully qualified name of the service.
     :param ports: target ports that must take mutual TLS only. :param labels: version -> labels of its pods.
-    :param principal: SPIFFE id (without ``spiffe://``) that the pods' certificates must bear; empty = any.
+    :param principal: SPIFFE id (without ``spiffe://``) that the pods' certificates must bear; empty: that of
+        their ServiceAccount, in any trust domain.
+    :param timeout: seconds. :param limit: above so many proxies a sample is asked.
     :param callers: (namespace, service account) of the callers; empty when they are not known.
     :param namespaces: where callers and gateways live; empty for the whole cluster.
     """
@@ -98,36 +73,36 @@ class ProxyProver:
         self._callers = callers
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
 
-    def routes(self, weights: Mapping[str, int], keep: Callable[[], None]) -> Proof:
-        """Waits until every proxy that imports the host holds exactly the splits of the object."""
+    def routes(self, weights: Mapping[str, int], renew_if_due: Callable[[], None]) -> Proof:
+        """Waits until every proxy that routes to the host holds the splits of the object, and no other."""
         began = self._clock.monotonic()
-        wanted = expected_splits(self._desired(weights))
-        pause = FIRST_PAUSE
-        held: set[str] = set()
-        while True:
-            keep()
-            try:
-                asked = self._proxies()
-                late, holders, denied = self._ask(
-                    [proxy for proxy in asked if str(proxy) not in held], wanted
-                )
-            except MeshError as error:
-                return Proof(CANNOT_TELL, self._clock.monotonic() - began, 0, str(error))
-            held |= holders
-            seconds = self._clock.monotonic() - began
-            if denied:
-                return Proof(CANNOT_TELL, seconds, len(held), denied)
-            if not late and held:
-                note = "" if len(asked) < self._limit else f"a sample of {self._limit} proxies"
-                return Proof("pass", seconds, len(held), note)
-            if seconds >= self._timeout:
-                if not late:
-                    return Proof(CANNOT_TELL, seconds, 0, f"no proxy routes to {self._host}")
-                return Proof(
-                    "fail", seconds, len(held), f"late after {seconds:.0f} s: {', '.join(sorted(late)[:10])}"
-                )
-            self._clock.sleep(pause)
-            pause = min(LONGEST_PAUSE, pause * 1.5)
+        try:
+            wanted = self._expectation(self._desired(weights))
+            report = prove_for(
+                self._client,
+                lambda: [(proxy, (wanted,)) for proxy in self._proxies()],
+                timeout=self._timeout,
+                progress=lambda _line: None,
+                max_proxies=self._limit,
+                clock=self._clock,
+                before_look=renew_if_due,
+                at_least=1,
+            )
+        except ApiError as error:
+            return Proof(CANNOT_TELL, self._clock.monotonic() - began, 0, str(error))
+        detail = report.headline()
+        if report.status == PASS:
+            detail = f"a sample of {self._limit} proxies" if report.sampled else ""
+        elif report.status == CANNOT_TELL and not report.unreadable:
+            detail = f"no proxy routes to {self._host}"
+        return Proof(report.status, report.seconds, report.proved, detail)
+
+    def _expectation(self, desired: Mapping[str, Any]) -> Expectation:
+        """What every proxy must hold that routes to the host. Its routes may come through any root."""
+        read = read_virtual_service(desired, self._host.partition(".svc.")[2])
+        shares = expected_shares(read, self._host, unnamed=False)
+        data = {"host": self._host, "port": None, "virtual_service": "", "shares": shares}
+        return Expectation(object_id(desired), Scope(clients_of=self._host), "route", data, if_routed=True)
 
     def _proxies(self) -> list[RunningProxy]:
         """The proxies that may call the service: those of its callers and the gateways, or all when the
@@ -135,94 +110,58 @@ class ProxyProver:
         lists = self._client.in_parallel(
             lambda namespace: self._client.list("v1", "Pod", namespace).items, self._namespaces
         )
-        pods = [pod for items in lists for pod in items]
-        proxies = running_proxies(pods)
-        if self._callers:
-            proxies = [
-                proxy
-                for proxy in proxies
-                if proxy.gateway or (proxy.namespace, proxy.service_account) in self._callers
-            ]
-        return sample(proxies, self._limit)
+        proxies = running_proxies(pod for items in lists for pod in items)
+        return [
+            proxy
+            for proxy in proxies
+            if not self._callers or proxy.gateway or (proxy.namespace, proxy.service_account) in self._callers
+        ]
 
-    def _ask(self, proxies: Sequence[RunningProxy], wanted: Splits) -> tuple[set[str], set[str], str]:
-        """:returns: (late proxies, proxies that hold it, why nothing can be told)."""
-        answers = self._client.in_parallel(self._splits_of, proxies)
-        late, holders = set(), set()
-        for proxy, answer in zip(proxies, answers, strict=True):
-            if isinstance(answer, ApiError):
-                if answer.status == 403:
-                    return set(), set(), f"no right to exec into pod {proxy}"
-                late.add(f"{proxy} ({answer.reason or answer.status})")
-            elif answer == wanted:
-                holders.add(str(proxy))
-            elif answer:
-                late.add(str(proxy))
-            # a proxy without any route to the host does not import it and cannot call by it
-        return late, holders, ""
-
-    def _splits_of(self, proxy: RunningProxy) -> Splits | ApiError:
-        try:
-            return held_splits(config_dump(self._client, proxy, ROUTES), self._host)
-        except ApiError as error:
-            if error.status == 404:  # the pod went away while it was asked
-                return frozenset()
-            return error
-
-    def mtls(self, versions: tuple[str, ...], keep: Callable[[], None]) -> Proof:
+    def mtls(self, versions: tuple[str, ...], renew_if_due: Callable[[], None]) -> Proof:
         """Whether the versions' pods take mutual TLS only, with valid certificates of their identity."""
         began = self._clock.monotonic()
-        keep()
+        renew_if_due()
         try:
             pods = self._client.list("v1", "Pod", self._namespace).items
+            roots = self._roots()
             mine = [
                 proxy
                 for proxy in running_proxies(pods)
                 if any(proxy.selected_by(self._labels[version]) for version in versions)
             ]
-            faults = [fault for fault in self._client.in_parallel(self._mtls_fault, mine) if fault]
+            judged = self._client.in_parallel(lambda proxy: self._judge(proxy, roots), mine)
         except MeshError as error:
             return Proof(CANNOT_TELL, self._clock.monotonic() - began, 0, str(error))
         seconds = self._clock.monotonic() - began
         if not mine:
             return Proof(CANNOT_TELL, seconds, 0, "no pod of these versions runs a proxy")
-        if faults:
-            return Proof("fail", seconds, len(mine), "; ".join(faults[:5]))
-        return Proof("pass", seconds, len(mine))
-
-    def _mtls_fault(self, proxy: RunningProxy) -> str:
-        inbound = inbound_ports(config_dump(self._client, proxy, LISTENERS))
-        for port in self._ports:
-            serving = serving_port(inbound, port)
-            if serving is None:
-                return f"{proxy} has no inbound listener for port {port}"
-            if serving.plaintext or not serving.mtls:
-                return f"{proxy} takes plaintext on port {port}"
-        return certificate_fault(
-            admin_get(self._client, proxy, "certs"), self._principal, self._clock.now(), proxy
-        )
-
-
-def certificate_fault(text: str, principal: str, now: float, proxy: object) -> str:
-    """What is wrong with the certificates that a proxy serves (Envoy's ``/certs``); empty for nothing."""
-    try:
-        chains = [
-            chain for entry in json.loads(text)["certificates"] for chain in entry.get("cert_chain") or []
+        status = overall(judgement.verdict for judgement in judged)
+        reasons = [
+            f"{proxy} {judgement.reason}"
+            for proxy, judgement in zip(mine, judged, strict=True)
+            if judgement.verdict == status != PASS
         ]
-    except (ValueError, KeyError, TypeError):
-        return f"{proxy} shows no certificates"
-    if not chains:
-        return f"{proxy} serves no certificate"
-    for chain in chains:
+        return Proof(status, seconds, len(mine), "; ".join(reasons[:5]))
+
+    def _roots(self) -> frozenset[str]:
+        """Serial numbers of the roots that istiod publishes; empty when they cannot be read."""
         try:
-            until = datetime.datetime.fromisoformat(
-                chain["expiration_time"].replace("Z", "+00:00")
-            ).timestamp()
-        except (KeyError, ValueError):
-            return f"{proxy} serves a certificate without an end"
-        if until <= now:
-            return f"{proxy} serves a certificate that expired {chain['expiration_time']}"
-    names = {name.get("uri", "") for chain in chains for name in chain.get("subject_alt_names") or []}
-    if principal and f"spiffe://{principal}" not in names:
-        return f"{proxy} serves {', '.join(sorted(names)) or 'no identity'}, not spiffe://{principal}"
-    return ""
+            found = self._client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, self._namespace)
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            return frozenset()
+        return serial_numbers(text_at(found, "data", ROOT_KEY))
+
+    def _judge(self, proxy: RunningProxy, roots: frozenset[str]) -> Judgement:
+        inbound = inbound_ports(config_dump(self._client, proxy, LISTENERS, VIRTUAL_INBOUND))
+        for port in self._ports:
+            fault = mode_fault(inbound, port, STRICT)
+            if fault:
+                return Judgement(FAIL, fault)
+        return judge_certificates(
+            admin_get(self._client, proxy, "certs"),
+            identity=self._principal or f"/ns/{proxy.namespace}/sa/{proxy.service_account}",
+            roots=roots,
+            now=self._clock.now(),
+        )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, ConflictError, MeshError, RefusedError
+from ...fields import integer_at, mappings_at, name_of
 from ...kube.hand_edits import changed_by_hand
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
 from ...model.rollout.phases import TrafficState
@@ -196,7 +197,6 @@ class ForeignRoutes:
                     rule="gitops",
                 )
             desired = body(live)
-            check_sums(desired)
             patch = split_patch(live, desired)
             if fence_of(live) != fence:
                 patch = patch or at_this_version(live)
@@ -245,15 +245,14 @@ def _fenced(obj: Mapping[str, Any], fence: int) -> dict[str, Any]:
 
 
 def check_sums(virtual_service: Mapping[str, Any]) -> None:
-    """Refuses an object with a route whose weights do not sum to 100. Istio itself would accept it."""
-    for index, route in enumerate((virtual_service.get("spec") or {}).get("http") or []):
-        destinations = route.get("route") or []
-        weights = [item.get("weight") for item in destinations]
-        if len(destinations) == 1 and weights[0] in (None, 100):
-            continue
-        if destinations and sum(weight or 0 for weight in weights) != 100:
+    """Refuses an object of ours with a route whose weights do not sum to 100. Istio itself would accept it;
+    a route's only destination takes everything, whatever its weight says.
+    """
+    for index, route in enumerate(mappings_at(virtual_service, "spec", "http")):
+        weights = [integer_at(item, "weight") for item in mappings_at(route, "route")]
+        if len(weights) > 1 and sum(weights) != 100:
             raise RefusedError(
-                f"route {index} of VirtualService {virtual_service['metadata']['name']} would have weights"
+                f"route {index} of VirtualService {name_of(virtual_service)} would have weights"
                 f" {weights}, which do not sum to 100",
                 rule="weights-sum",
             )

@@ -22,7 +22,8 @@ from ..apply.input import with_scope
 from ..apply.live import Live, read_live
 from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune
 from ..apply.plan import Item
-from ..propagation.prove import PropagationReport, prove
+from ..propagation.prove import prove
+from ..propagation.report import PropagationReport
 from .analysis import before_write
 from .neighbours import refuse_shared
 from .release_state import read_live_state, rollout_holders

@@ -15,7 +15,7 @@ from ...kube.pods import has_labels, takes_requests
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.rollout.journal import parse_journal
-from ...model.rollout.record import journal_name, read_record, release_name
+from ...model.rollout.record import ReleaseRecord, journal_name, read_record, release_name
 from ...model.rollout.split_plan import LiveState, live_split, split_object_id
 
 if TYPE_CHECKING:
@@ -36,15 +36,14 @@ def read_live_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dic
     Only for services that were never routed, pods are asked for: where the first split goes, some must be.
     """
     find = {key_of(obj): obj for obj in live}.get
-    records: dict[str, Mapping[str, Any]] = {}
+    records: dict[str, ReleaseRecord] = {}
     held: dict[str, str] = {}
     routes: dict[str, dict[str, Any]] = {}
     for service in catalogue.services:
         record = find(("v1", "ConfigMap", service.namespace, release_name(service.name)))
         parsed = read_record(record)
         if parsed is not None:
-            weights = dict(parsed.weights) or {parsed.stable: 100}
-            records[service.key] = {"stable": parsed.stable, "weights": weights, "fence": parsed.fence}
+            records[service.key] = parsed
         run = _holder(find(_journal_key(service)), service)
         if run:
             held[service.key] = run
@@ -58,7 +57,7 @@ def read_live_state(client: KubeClient, catalogue: Catalogue, live: Iterable[dic
         for service in catalogue.services
         if len(service.versions) > 1
         and service.key not in records
-        and not live_split(routes.get(service.key))
+        and not live_split(routes.get(service.key), service, catalogue.cluster_domain)
     ]
     return LiveState(records, held, routes, _ready_versions(client, fresh))
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, Executor, config_dump
-from ...istio.proxy.listeners import VIRTUAL_INBOUND, InboundPort, inbound_ports, serving_port
-from ...istio.proxy.routes import Route, VirtualHost, cluster_names, parse_cluster_name, virtual_hosts
+from ...istio.proxy.listeners import VIRTUAL_INBOUND, InboundPort, inbound_ports, mode_fault
+from ...istio.proxy.routes import VirtualHost, cluster_names, held_shares, routes_of, virtual_hosts
 from ...istio.proxy.running import RunningProxy
 from ...model.objects.expectations import Expectation
+from ...model.virtual_services import Shares
 
-TOLERANCE = 0.01
 _POLICY = re.compile(r"ns\[([^\]]+)\]-policy\[([^\]]+)\]")
 
 
@@ -50,31 +50,36 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
     return Facts(ports, hosts, clusters)
 
 
+def is_concerned(held: Facts, expectation: Expectation) -> bool:
+    """Whether the proxy has to do with it at all: one without a route to a host does not import it."""
+    return not expectation.if_routed or bool(_held(held, expectation.data))
+
+
 def missing(held: Facts, expectation: Expectation) -> str:
     """What a proxy lacks, as half a sentence; ``""`` when it holds what is expected."""
     return _CHECKS[expectation.check](held, expectation.data)
 
 
 def _route(held: Facts, data: Mapping[str, Any]) -> str:
-    host, name = str(data["host"]), f"{str(data['host']).partition('.')[0]}-split"
-    wanted = {str(subset): float(share) for subset, share in data["weights"].items() if float(share) > 0}
-    routes = [
-        route
-        for route in _routes_of(held, str(data["virtual_service"]))
-        if route.name in (name, "") and _shares(route, host, int(data["port"]))
-    ]
-    if not routes:
+    host, wanted, shares = str(data["host"]), data["shares"], _held(held, data)
+    if not shares:
         return f"no route of VirtualService {data['virtual_service']} to {host}"
-    for route in routes:
-        shares = _shares(route, host, int(data["port"]))
-        if any(abs(shares.get(key, 0.0) - wanted.get(key, 0.0)) > TOLERANCE for key in {*shares, *wanted}):
-            return f"{host} is split {_spoken(shares)}, not {_spoken(wanted)}"
-    return ""
+    fault = wanted.fault(shares)
+    return f"{host} {fault}" if fault else ""
+
+
+def _held(held: Facts, data: Mapping[str, Any]) -> frozenset[Shares]:
+    """How the routes of one VirtualService to the host are split; of any VirtualService when none is named,
+    then without what istiod routes there by itself.
+    """
+    name = str(data["virtual_service"])
+    routes = routes_of(held.hosts, name) if name else [route for host in held.hosts for route in host.routes]
+    return held_shares(routes, str(data["host"]), port=data["port"], unnamed=bool(name))
 
 
 def _no_virtual_service(held: Facts, data: Mapping[str, Any]) -> str:
     name = str(data["virtual_service"])
-    return f"still routes by VirtualService {name}" if _routes_of(held, name) else ""
+    return f"still routes by VirtualService {name}" if routes_of(held.hosts, name) else ""
 
 
 def _subset(held: Facts, data: Mapping[str, Any]) -> str:
@@ -104,11 +109,9 @@ def _no_rbac(held: Facts, data: Mapping[str, Any]) -> str:
 
 def _mtls(held: Facts, data: Mapping[str, Any]) -> str:
     for port, mode in data.items():
-        serving = serving_port(held.ports, int(port))
-        if serving is None:
-            return f"no inbound listener for port {port}"
-        if serving.mode != mode:
-            return f"port {port} is {serving.mode}, not {mode}"
+        fault = mode_fault(held.ports, int(port), str(mode))
+        if fault:
+            return fault
     return ""
 
 
@@ -124,28 +127,8 @@ def _rules(held: Facts, policy: str) -> dict[int, set[str]]:
     return rules
 
 
-def _routes_of(held: Facts, virtual_service: str) -> list[Route]:
-    return [route for host in held.hosts for route in host.routes if route.virtual_service == virtual_service]
-
-
-def _shares(route: Route, host: str, port: int) -> dict[str, float]:
-    """Percentages by subset, of a route that leads to ``host`` and nowhere else."""
-    shares: dict[str, float] = {}
-    for cluster, share in route.weights.items():
-        name = parse_cluster_name(cluster)
-        if name is None or (name.host, name.port) != (host, port):
-            return {}
-        if share > 0:
-            shares[name.subset] = share
-    return shares
-
-
 def _cluster(data: Mapping[str, Any]) -> str:
     return f"outbound|{data['port']}|{data['subset']}|{data['host']}"
-
-
-def _spoken(shares: Mapping[str, float]) -> str:
-    return " / ".join(f"{share:g} % {subset or 'without subset'}" for subset, share in sorted(shares.items()))
 
 
 _CHECKS: Mapping[str, Callable[[Facts, Mapping[str, Any]], str]] = {

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...istio.probe import is_probe
-from ...istio.proxy.running import RunningProxy
+from ...istio.proxy.running import RunningProxy, running_proxies
 from ...istio.proxy.sidecar_scope import imports_host
+from ...kube.client import KubeClient
 from ...model.objects.expectations import Expectation, Scope
 
 
@@ -22,6 +23,24 @@ class Population:
     proxies: Sequence[RunningProxy]
     sidecars: Sequence[Mapping[str, Any]]
     root_namespace: str
+
+
+def read_population(client: KubeClient, namespaces: Sequence[str] | None, root_namespace: str) -> Population:
+    """Lists pods and Sidecars.
+
+    :param namespaces: where to look, besides the root namespace; ``None`` for the whole cluster.
+    :raises ApiError: they cannot be listed.
+    """
+    places: Sequence[str | None] = (
+        [None] if namespaces is None else list(dict.fromkeys((*namespaces, root_namespace)))
+    )
+    kinds = (("v1", "Pod"), ("networking.istio.io/v1", "Sidecar"))
+    keys = [(*kind, place) for place in places for kind in kinds]
+    lists = client.in_parallel(lambda key: client.list(*key).items, keys)
+    found: dict[str, list[dict[str, Any]]] = {"Pod": [], "Sidecar": []}
+    for (_version, kind, _place), items in zip(keys, lists, strict=True):
+        found[kind] += items
+    return Population(running_proxies(found["Pod"]), found["Sidecar"], root_namespace)
 
 
 def assign(

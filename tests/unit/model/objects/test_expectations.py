@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.ex
     expectations,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.virtual_services import ExpectedShares
 
 from ...support.catalogues import minimal
 
@@ -35,7 +36,8 @@ def facts(catalogue: Catalogue, check: str, **releases: Any) -> list[tuple[Scope
 def test_the_split_is_expected_at_callers_and_at_the_gateway() -> None:
     exposed = [{"gateway": "public", "host": "api.example.com", "path": "/api"}]
     found = facts(mesh(exposed=exposed), "route", releases={"shop/api": {"weights": {"v1": 90, "v2": 10}}})
-    data = {"host": API, "port": 3000, "weights": {"v1": 90, "v2": 10}}
+    split = frozenset({frozenset({("v1", 90), ("v2", 10)})})
+    data = {"host": API, "port": 3000, "shares": ExpectedShares(split, split)}
     gateway = Scope(namespace="istio-system", selector={"istio": "ingressgateway"}, gateways=True)
     mine = [item for item in found if item[1]["host"] == API]
     assert mine == [

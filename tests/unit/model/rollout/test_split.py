@@ -8,6 +8,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Re
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split import (
     Split,
     gitops_owner,
+    is_request_host,
     split_patch,
     with_sticky_cookie,
 )
@@ -78,15 +79,14 @@ def test_no_split_route_is_refused() -> None:
         SPLIT.with_share(service({"match": [{}], "route": [to("v3")]}), 10)
 
 
-@pytest.mark.parametrize(
-    "host", ["reviews.shop", "reviews.shop.svc", "reviews.shop.svc.cluster.local", "reviews"]
-)
+@pytest.mark.parametrize("host", ["reviews.shop.svc.cluster.local", "reviews"])
 def test_hosts_are_matched_by_their_full_name(host: str) -> None:
     assert SPLIT.canary_share(service({"route": [to("v1", 60, host=host), to("v2", 40, host=host)]})) == 40
 
 
 @pytest.mark.parametrize(
-    "host", ["reviews.other", "reviews.other.svc.cluster.local", "reviewsx", "reviews.shop.svc.x"]
+    "host",
+    ["reviews.other", "reviews.other.svc.cluster.local", "reviewsx", "reviews.shop.svc.x", "reviews.shop"],
 )
 def test_a_service_of_the_same_name_elsewhere_is_somebody_else(host: str) -> None:
     assert SPLIT.splits(service({"route": [to("v1", 60, host=host), to("v2", 40, host=host)]})) == []
@@ -128,3 +128,54 @@ def test_sticky_cookie_is_set_by_the_canary_only() -> None:
     main = after["spec"]["http"][3]["route"]
     assert "response" not in main[0]["headers"]
     assert main[1]["headers"]["response"]["add"]["set-cookie"].startswith("release=v2; Path=/; Max-Age=60")
+
+
+@pytest.mark.parametrize(
+    ("host", "namespace", "means"),
+    [
+        ("reviews", "shop", True),
+        ("reviews", "other", False),
+        ("reviews.shop", "other", True),
+        ("reviews.shop.svc", "other", True),
+        ("reviews.shop.svc.cluster.local", "other", True),
+        ("reviews.shop.svc.cluster", "shop", False),
+        ("shop", "shop", False),
+        ("*", "shop", False),
+    ],
+)
+def test_requests_reach_a_service_by_all_its_dns_names(host: str, namespace: str, means: bool) -> None:
+    assert is_request_host(host, "reviews", "shop", object_namespace=namespace) is means
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        ([to("v2", 0)], 100),
+        ([to("v1", 1), to("v2", 3)], 75),
+        ([to("v1", 0), to("v2", 7)], 100),
+        ([to("v1"), to("v2")], 0),
+    ],
+)
+def test_the_share_is_what_istio_gives_not_what_the_weight_says(
+    routes: list[dict[str, Any]], expected: int
+) -> None:
+    assert SPLIT.canary_share(service({"route": routes})) == expected
+
+
+def test_destinations_beside_the_split_keep_what_they_have() -> None:
+    after = SPLIT.with_share(service({"route": [to("v1", 1), to("old", 1), to("v9", 0)]}), 50)
+    assert [(i["destination"]["subset"], i["weight"]) for i in after["spec"]["http"][0]["route"]] == [
+        ("v1", 25),
+        ("v2", 25),
+        ("old", 50),
+        ("v9", 0),
+    ]
+    with pytest.raises(RefusedError, match=r"gets 33\.33 percent") as caught:
+        SPLIT.with_share(service({"route": [to("v1", 2), to("old", 1)]}), 50)
+    assert caught.value.rule == "weights-sum"
+
+
+@pytest.mark.parametrize("share", [-1, 101])
+def test_a_share_is_a_percentage(share: int) -> None:
+    with pytest.raises(ValueError, match="percent"):
+        SPLIT.with_share(service({"route": [to("v1")]}), share)

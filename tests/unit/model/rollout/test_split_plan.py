@@ -9,6 +9,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Re
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import parse_record
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split_plan import (
     LiveState,
     live_split,
@@ -33,9 +34,16 @@ def routes(weights: dict[str, int], fence: int = 0) -> dict[str, Any]:
     return by_kind(objects, "VirtualService")["shop/api-routes"]
 
 
+def state(**live: Any) -> LiveState:
+    """What is known of the one service; a record is given by its weights, or by its stable version."""
+    record = live.pop("records", None)
+    if record is not None:
+        live["records"] = parse_record({"schema": 1, "stable": max(record.get("weights") or "?"), **record})
+    return LiveState(**{name: {KEY: value} for name, value in live.items()})
+
+
 def plan(repair: bool = False, **live: Any) -> tuple[dict[str, int], list[str]]:
-    state = {name: {KEY: value} for name, value in live.items()}
-    result = plan_splits(mesh(), LiveState(**state), repair=repair)
+    result = plan_splits(mesh(), state(**live), repair=repair)
     return dict(result.releases[KEY]["weights"]), list(result.notes)
 
 
@@ -79,9 +87,7 @@ def test_drift_is_reported_and_repaired_only_on_request() -> None:
 
 def test_a_running_rollout_keeps_its_routes() -> None:
     catalogue = mesh()
-    live = LiveState(
-        held={KEY: "run-7"}, routes={KEY: routes({"v1": 90, "v2": 10})}, records={KEY: {"stable": "v1"}}
-    )
+    live = state(held="run-7", routes=routes({"v1": 90, "v2": 10}), records={"stable": "v1"})
     result = plan_splits(catalogue, live)
     assert result.keep == frozenset({"VirtualService shop/api-routes"})
     assert KEY not in result.releases
@@ -99,13 +105,16 @@ def test_a_running_rollout_keeps_its_routes() -> None:
 )
 def test_a_version_in_use_cannot_leave_the_catalogue(live: dict[str, Any]) -> None:
     with pytest.raises(RefusedError, match="v3") as caught:
-        plan_splits(mesh(), LiveState(**{name: {KEY: value} for name, value in live.items()}))
+        plan_splits(mesh(), state(**live))
     assert caught.value.rule == "unknown-version"
 
 
 def test_the_fence_never_falls() -> None:
-    live = LiveState(records={KEY: {"stable": "v1", "fence": 3}}, routes={KEY: routes({"v1": 100}, fence=5)})
-    assert plan_splits(mesh(), live).releases[KEY]["fence"] == 5
+    for recorded, written in ((3, 5), (5, 3)):
+        live = state(records={"stable": "v1", "fence": recorded}, routes=routes({"v1": 100}, fence=written))
+        assert plan_splits(mesh(), live).releases[KEY]["fence"] == 5
+    assert plan_splits(mesh(), state(routes=routes({"v1": 100}, fence=4))).releases[KEY]["fence"] == 4
+    assert plan_splits(mesh(), state()).releases[KEY]["fence"] == 0
 
 
 def test_tcp_services_keep_their_split_in_the_plain_object() -> None:
@@ -114,32 +123,55 @@ def test_tcp_services_keep_their_split_in_the_plain_object() -> None:
     service = catalogue.services[1]
     assert split_object_id(service) == "VirtualService shop/api"
     obj = by_kind(render(catalogue, {KEY: {"weights": {"v1": 70, "v2": 30}}}), "VirtualService")["shop/api"]
-    assert live_split(obj) == {"v1": 70, "v2": 30}
-    state = LiveState(routes={KEY: obj})
-    assert plan_splits(catalogue, state).releases[KEY]["weights"] == {"v1": 70, "v2": 30}
+    assert live_split(obj, service, "cluster.local") == {"v1": 70, "v2": 30}
+    live = LiveState(routes={KEY: obj})
+    assert plan_splits(catalogue, live).releases[KEY]["weights"] == {"v1": 70, "v2": 30}
+
+
+def to(subset: str = "", weight: int | None = None, host: str = "api") -> dict[str, Any]:
+    destination = {"host": host, **({"subset": subset} if subset else {})}
+    return {"destination": destination, **({} if weight is None else {"weight": weight})}
+
+
+def foreign(*http: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "kind": "VirtualService",
+        "metadata": {"name": "api-routes", "namespace": "shop"},
+        "spec": {"http": list(http), **spec},
+    }
 
 
 @pytest.mark.parametrize(
-    ("spec", "expected"),
+    ("obj", "expected"),
     [
-        ({}, {}),
-        ({"http": [{"route": [{"destination": {"host": "x"}}]}]}, {}),
-        ({"http": [{"route": [{"destination": {"host": "x", "subset": "a"}}]}]}, {"a": 100}),
-        (
-            {
-                "http": [
-                    {"name": "beta", "route": [{"destination": {"subset": "b"}}]},
-                    {
-                        "route": [
-                            {"destination": {"subset": "a"}, "weight": 1},
-                            {"destination": {"subset": "b"}, "weight": 0},
-                        ]
-                    },
-                ]
-            },
-            {"a": 1},
-        ),
+        (None, {}),
+        (foreign(), {}),
+        (foreign({"route": [to()]}), {}),
+        (foreign({"route": [to("a")]}), {"a": 100}),
+        (foreign({"route": [to("a", 0)]}), {"a": 100}),
+        (foreign({"name": "beta", "route": [to("b")]}, {"route": [to("a", 1), to("b", 0)]}), {"a": 100}),
+        (foreign({"name": "split", "route": [to("a")]}, {"route": [to("b")]}), {"a": 100}),
+        (foreign({"route": [to("a", 1), to("b", 3)]}), {"a": 25, "b": 75}),
+        (foreign({"route": [to("a", 50), to("a", 50, "other")]}), {"a": 50}),
+        (foreign({"route": [to("a", 50), to("", 50)]}), {}),
+        (foreign(tcp=[{"route": [to("a", 0)]}]), {"a": 100}),
+        (foreign(tls=[{"route": [to("a", 2), to("b", 2)]}]), {"a": 50, "b": 50}),
     ],
 )
-def test_reading_foreign_routes(spec: dict[str, Any], expected: dict[str, int]) -> None:
-    assert live_split({"spec": spec}) == expected
+def test_reading_foreign_routes(obj: dict[str, Any] | None, expected: dict[str, int]) -> None:
+    service = mesh().service("api")
+    assert service
+    assert live_split(obj, service, "cluster.local") == expected
+
+
+@pytest.mark.parametrize(
+    "route", [[to("v1", 1), to("v2", 2)], [to("v1", 50), to("v2", 25), to("", 25, "other")]]
+)
+def test_a_split_that_cannot_be_rendered_is_refused(route: list[dict[str, Any]]) -> None:
+    for live in ({}, {"records": {"stable": "v1"}}):
+        with pytest.raises(RefusedError, match="would move traffic") as caught:
+            plan(routes=foreign({"name": "split", "route": route}), **live)
+        assert caught.value.rule == "weights-sum"
+    assert plan(True, routes=foreign({"name": "split", "route": route}), records={"stable": "v1"})[0] == {
+        "v1": 100
+    }

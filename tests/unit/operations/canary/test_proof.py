@@ -14,12 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import (
-    ProxyProver,
-    certificate_fault,
-    expected_splits,
-    held_splits,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import ProxyProver
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     ForeignRoutes,
@@ -44,15 +39,6 @@ def dump(*routes: dict[str, int]) -> list[dict[str, Any]]:
         entries.append({"name": "split", "route": action})
     other = {"route": {"cluster": "outbound|3000||other.shop.svc.cluster.local"}}
     return [{"route_config": {"name": "3000", "virtual_hosts": [{"name": "x", "routes": [*entries, other]}]}}]
-
-
-def test_held_equals_expected_only_for_the_same_split() -> None:
-    shop = Shop()
-    wanted = expected_splits(shop.render(TrafficState({"v1": 90, "v2": 10})))
-    assert held_splits(dump({"v1": 90, "v2": 10}), HOST) == wanted
-    assert held_splits(dump({"v1": 75, "v2": 25}), HOST) != wanted
-    assert held_splits(dump({"v1": 90, "v2": 10}, {"v1": 75, "v2": 25}), HOST) != wanted
-    assert held_splits(dump({"v1": 90, "v2": 10}), "other.shop.svc.cluster.local") == frozenset()
 
 
 class Pods(FakeCluster):
@@ -98,17 +84,15 @@ def pod(name: str) -> dict[str, Any]:
 
 def prover(pods: Pods, **options: Any) -> ProxyProver:
     shop = Shop()
-    return ProxyProver(
-        pods,
-        FakeClock(),
-        desired=lambda weights: shop.render(TrafficState(dict(weights))),
-        host=HOST,  # type: ignore[arg-type]
-        namespace=NAMESPACE,
-        ports=[3000],
-        labels={},
-        timeout=5.0,
-        **options,
-    )
+    settings: dict[str, Any] = {
+        "desired": lambda weights: shop.render(TrafficState(dict(weights))),
+        "host": HOST,
+        "namespace": NAMESPACE,
+        "ports": [3000],
+        "labels": {},
+        "timeout": 5.0,
+    }
+    return ProxyProver(pods, FakeClock(), **{**settings, **options})  # type: ignore[arg-type]
 
 
 GOOD, OLD = {"dump": dump({"v1": 90, "v2": 10})}, {"dump": dump({"v1": 100})}
@@ -141,32 +125,82 @@ def test_no_right_to_exec_is_cannot_tell() -> None:
     denied = ApiError("forbidden", status=403, reason="Forbidden")
     proof = prover(Pods({"fast": GOOD, "closed": denied})).routes(WEIGHTS, lambda: None)
     assert proof.status == "cannot tell"
-    assert "no right to exec" in proof.detail
+    assert "proxy shop/closed cannot be read: forbidden" in proof.detail
 
 
-def certs(**changes: Any) -> str:
-    chain = {
-        "expiration_time": "2026-11-24T00:00:00Z",
-        "subject_alt_names": [{"uri": "spiffe://cluster.local/ns/a/sa/b"}],
+def elsewhere(traffic: dict[str, int]) -> dict[str, Any]:
+    """A VirtualService of somebody else that routes another host, then the service."""
+    return {
+        "kind": "VirtualService",
+        "metadata": {"name": "theirs", "namespace": NAMESPACE},
+        "spec": {
+            "hosts": [SERVICE],
+            "http": [
+                {"match": [{"uri": {"prefix": "/x"}}], "route": [{"destination": {"host": "other"}}]},
+                {
+                    "route": [
+                        {"destination": {"host": SERVICE, "subset": version}, "weight": weight}
+                        for version, weight in traffic.items()
+                    ]
+                },
+            ],
+        },
     }
-    return json.dumps({"certificates": [{"cert_chain": [{**chain, **changes}]}]})
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        (certs(), ""),
-        (certs(expiration_time="2026-11-22T00:00:00Z"), "expired"),
-        (certs(subject_alt_names=[{"uri": "spiffe://cluster.local/ns/a/sa/other"}]), "not spiffe://"),
-        (certs(expiration_time="soon"), "without an end"),
-        ('{"certificates": []}', "no certificate"),
-        ("<html>", "no certificates"),
-    ],
-)
-def test_certificates(text: str, fault: str) -> None:
-    found = certificate_fault(text, "cluster.local/ns/a/sa/b", 1_795_400_000.0, "pod")
-    assert fault in found
-    assert bool(found) == bool(fault)
+def test_a_foreign_object_that_also_routes_another_host_is_proved() -> None:
+    proof = prover(Pods({"fast": GOOD}), desired=elsewhere).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies, proof.detail) == ("pass", 1, "")
+    assert prover(Pods({"old": OLD}), desired=elsewhere).routes(WEIGHTS, lambda: None).status == "fail"
+
+
+def test_a_proxy_that_cannot_be_read_is_neither_proved_nor_late() -> None:
+    broken = ApiError("the proxy did not answer", reason="Exec")
+    proof = prover(Pods({"fast": GOOD, "mute": broken})).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies) == ("cannot tell", 1)
+    assert "proxy shop/mute cannot be read: the proxy did not answer" in proof.detail
+
+
+def test_a_pod_that_went_away_while_it_was_asked_does_not_matter() -> None:
+    gone = ApiError("pods not found", status=404)
+    proof = prover(Pods({"fast": GOOD, "gone": gone})).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies) == ("pass", 1)
+
+
+def test_the_lease_is_renewed_at_every_look_and_its_loss_ends_the_wait() -> None:
+    looks = []
+
+    def renew() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            raise FencedError("somebody else has it")
+
+    with pytest.raises(FencedError):
+        prover(Pods({"stuck": OLD})).routes(WEIGHTS, renew)
+    assert len(looks) == 3
+
+
+def test_only_callers_and_gateways_are_asked_when_the_callers_are_known() -> None:
+    pods = Pods({"web": GOOD, "stranger": OLD})
+    proof = prover(pods, callers=frozenset({(NAMESPACE, "web")})).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies, pods.asked) == ("pass", 1, 1)
+
+
+def test_a_sample_is_told_as_one() -> None:
+    pods = Pods({"a": GOOD, "b": GOOD, "c": GOOD})
+    proof = prover(pods, limit=2).routes(WEIGHTS, lambda: None)
+    assert (proof.status, proof.proxies, proof.detail) == ("pass", 2, "a sample of 2 proxies")
+
+
+def test_pods_that_cannot_be_listed_prove_nothing() -> None:
+    closed = Pods({})
+    closed.forbidden.add("Pod")
+    for proof in (
+        prover(closed).routes(WEIGHTS, lambda: None),
+        prover(closed).mtls(("v1",), lambda: None),
+    ):
+        assert proof.status == "cannot tell"
+        assert "forbidden" in proof.detail
 
 
 def foreign_shop() -> tuple[Shop, dict[str, Any]]:

@@ -94,7 +94,7 @@ def test_records_are_read_with_their_fence() -> None:
     record = ReleaseRecord(stable="v2", weights={"v2": 100}, fence=4)
     obj = release_object(record, service="api", namespace="shop", mesh_name="shop")
     live, cluster = state(obj)
-    assert live.records == {"shop/api": {"stable": "v2", "weights": {"v2": 100}, "fence": 4}}
+    assert live.records == {"shop/api": record}
     assert lists(cluster) == []
 
 

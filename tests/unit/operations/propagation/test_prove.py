@@ -19,12 +19,16 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.ex
     Expectation,
     Scope,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.virtual_services import ExpectedShares
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation import (
     prove as propagation,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
     Facts,
     missing,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.report import (
+    PropagationReport,
 )
 
 from ...support.cluster import FakeCluster
@@ -46,7 +50,18 @@ def rule(index: int, *words: str, name: str = "web") -> RbacPolicy:
     return RbacPolicy("shop", name, index, "ALLOW", frozenset(words))
 
 
-ROUTE = {"host": HOST, "port": 80, "virtual_service": "shop/web", "weights": {"v1": 90, "v2": 10}}
+def split(weights: dict[str, float]) -> dict[str, Any]:
+    """A route whose every proxy holds these percentages."""
+    shares = frozenset({frozenset(weights.items())})
+    return {
+        "host": HOST,
+        "port": 80,
+        "virtual_service": "shop/web",
+        "shares": ExpectedShares(shares, shares),
+    }
+
+
+ROUTE = split({"v1": 90, "v2": 10})
 RBAC = {"policy": "ns[shop]-policy[web]", "rules": 2, "words": [["a", "GET"], ["b"]]}
 
 
@@ -56,8 +71,8 @@ RBAC = {"policy": "ns[shop]-policy[web]", "rules": 2, "words": [["a", "GET"], ["
         ("route", ROUTE, route({V1: 90.0, V2: 10.0}), ""),
         ("route", ROUTE, route({V1: 100.0}), "is split 100 % v1, not 90 % v1 / 10 % v2"),
         ("route", ROUTE, route({V1: 80.0, V2: 20.0}), "is split 80 % v1 / 20 % v2"),
-        ("route", ROUTE | {"weights": {"v1": 100, "v2": 0}}, route({V1: 100.0}), ""),
-        ("route", ROUTE | {"weights": {"v1": 100, "v2": 0}}, route({V1: 90.0, V2: 10.0}), "is split"),
+        ("route", split({"v1": 100}), route({V1: 100.0}), ""),
+        ("route", split({"v1": 100}), route({V1: 90.0, V2: 10.0}), "is split"),
         (
             "route",
             ROUTE,
@@ -153,9 +168,7 @@ SUBSET = Expectation(
 )
 
 
-def prove(
-    cluster: Any, *facts: Expectation, timeout: float = 5.0, **more: Any
-) -> propagation.PropagationReport:
+def prove(cluster: Any, *facts: Expectation, timeout: float = 5.0, **more: Any) -> PropagationReport:
     return propagation.prove(cluster, facts or (SUBSET,), timeout=timeout, progress=lambda line: None, **more)
 
 

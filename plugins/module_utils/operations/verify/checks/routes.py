@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
+from ....fields import mapping_at, mappings_at, namespace_of, text_at
 from ....istio.proxy.routes import VirtualHost, dangling_routes, parse_cluster_name
 from ....istio.proxy.running import RunningProxy
 from ....kube.pods import has_labels, takes_requests
+from ....model.virtual_services import (
+    Destination,
+    VirtualService,
+    full_host,
+    read_virtual_service,
+)
 from ..findings import Finding, failed, passed
 from ..inventory import Inventory
 
@@ -20,18 +26,16 @@ def check_virtual_services(
 ) -> list[Finding]:
     """One finding per VirtualService: delegates, hosts, subsets and their endpoints."""
     subsets = _subsets(inventory, cluster_domain)
-    known = {
-        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in inventory.of("VirtualService")
-    }
+    objects = [read_virtual_service(item, cluster_domain) for item in inventory.of("VirtualService")]
+    known = {(read.namespace, read.name) for read in objects}
     found = []
-    for item in inventory.of("VirtualService"):
-        metadata = item["metadata"]
-        if metadata["namespace"] not in namespaces:
+    for read in objects:
+        if read.namespace not in namespaces:
             continue
-        subject = f"VirtualService {metadata['namespace']}/{metadata['name']}"
+        subject = f"VirtualService {read.namespace}/{read.name}"
         problems = [
-            *_missing_delegates(item, known),
-            *_missing_endpoints(inventory, item, subsets, cluster_domain),
+            *_missing_delegates(read, known),
+            *_missing_endpoints(inventory, read, subsets, cluster_domain),
         ]
         found += [failed("routes", subject, problem) for problem in dict.fromkeys(problems)]
         if not problems:
@@ -58,40 +62,27 @@ def check_proxy_routes(
     return list(found.values())
 
 
-def _destinations(item: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bool]]:
+def _destinations(read: VirtualService) -> Iterator[tuple[Destination, bool]]:
     """The destinations of a VirtualService and whether traffic really goes there."""
-    spec = item.get("spec") or {}
-    for field in ("http", "tcp", "tls"):
-        for rule in spec.get(field) or ():
-            routes = rule.get("route") or ()
-            for route in routes:
-                used = len(routes) == 1 or int(route.get("weight") or 0) > 0
-                yield route.get("destination") or {}, used
-            mirrors = [rule.get("mirror"), *(entry.get("destination") for entry in rule.get("mirrors") or ())]
-            for mirror in mirrors:
-                if mirror:
-                    yield mirror, True
+    for route in read.routes:
+        for destination in (*route.destinations, *route.mirrors):
+            yield destination, destination.share > 0
 
 
-def _missing_delegates(item: Mapping[str, Any], known: set[tuple[str, str]]) -> Iterator[str]:
-    for rule in (item.get("spec") or {}).get("http") or ():
-        delegate = rule.get("delegate")
-        if not delegate:
-            continue
-        namespace = delegate.get("namespace") or item["metadata"]["namespace"]
-        if (namespace, delegate.get("name")) not in known:
-            yield f"delegates to VirtualService {namespace}/{delegate.get('name')}, which does not exist"
+def _missing_delegates(read: VirtualService, known: set[tuple[str, str]]) -> Iterator[str]:
+    for route in read.http:
+        if route.delegate and route.delegate not in known:
+            yield f"delegates to VirtualService {'/'.join(route.delegate)}, which does not exist"
 
 
 def _missing_endpoints(
     inventory: Inventory,
-    item: Mapping[str, Any],
+    read: VirtualService,
     subsets: Mapping[str, Mapping[str, Mapping[str, str]]],
     cluster_domain: str,
 ) -> Iterator[str]:
-    for destination, used in _destinations(item):
-        host = full_host(str(destination.get("host", "")), item["metadata"]["namespace"], cluster_domain)
-        subset = destination.get("subset")
+    for destination, used in _destinations(read):
+        host, subset = destination.host, destination.subset
         if subset and subset not in subsets.get(host, {}):
             yield f"sends to subset {subset} of {host}, which no DestinationRule defines: requests get 503 NC"
             continue
@@ -102,7 +93,7 @@ def _missing_endpoints(
         if inventory.find("Service", namespace, name) is None:
             yield f"sends to {host}, a Service that does not exist"
             continue
-        labels = subsets.get(host, {}).get(subset or "", {})
+        labels = subsets.get(host, {}).get(subset, {})
         pods = inventory.pods_of(namespace, name)
         if used and not any(takes_requests(pod) and has_labels(pod, labels) for pod in pods):
             what = f"subset {subset} of {host}" if subset else host
@@ -113,13 +104,7 @@ def _subsets(inventory: Inventory, cluster_domain: str) -> dict[str, dict[str, M
     """By full host: the subsets of all DestinationRules and their labels."""
     found: dict[str, dict[str, Mapping[str, str]]] = {}
     for rule in inventory.of("DestinationRule"):
-        spec = rule.get("spec") or {}
-        host = full_host(str(spec.get("host", "")), rule["metadata"]["namespace"], cluster_domain)
-        for subset in spec.get("subsets") or ():
-            found.setdefault(host, {})[str(subset.get("name", ""))] = subset.get("labels") or {}
+        host = full_host(text_at(rule, "spec", "host"), namespace_of(rule), cluster_domain)
+        for subset in mappings_at(rule, "spec", "subsets"):
+            found.setdefault(host, {})[text_at(subset, "name")] = mapping_at(subset, "labels")
     return found
-
-
-def full_host(host: str, namespace: str, cluster_domain: str) -> str:
-    """A short host belongs to the namespace of the object that uses it (istio pkg/config/resource)."""
-    return f"{host}.{namespace}.svc.{cluster_domain}" if host and "." not in host else host

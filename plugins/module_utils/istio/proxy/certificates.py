@@ -1,0 +1,154 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The workload certificates that a proxy uses, and whether they prove what mutual TLS has to prove.
+
+Source of the shapes: Envoy's ``/certs`` (envoy/admin/v3/certs.proto), one entry per TLS context. A context
+whose leaf names a SPIFFE identity is the mesh's; others (client certificates for external services) are not
+judged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...errors import MalformedError
+from ...fields import mappings_at, text_at
+from ...kube.clock import seconds_of
+from ...verdicts import CANNOT_TELL, FAIL, PASS
+
+SPIFFE = "spiffe://"
+ROOT_CONFIG_MAP, ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
+"""Where istiod publishes the mesh's roots, in every namespace (CACertNamespaceConfigMap of pkg/constants)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether certificates are good.
+
+    :param verdict: pass, fail, or cannot tell. :param reason: half a sentence; ``""`` for a pass.
+    """
+
+    verdict: str
+    reason: str = ""
+
+
+def judge_certificates(text: str, *, identity: str, roots: frozenset[str], now: float) -> Judgement:
+    """Whether a proxy serves one identity, in time, below the mesh's root. What is unreadable proves nothing.
+
+    :param text: the answer of ``/certs``. :param identity: SPIFFE id without ``spiffe://``, or its end from
+        ``/ns/`` on where the trust domain is not known. :param roots: serial numbers of the mesh's roots
+        (`serial_numbers`). :param now: seconds since the epoch.
+    """
+    try:
+        contexts = mappings_at(json.loads(text), "certificates")
+        chains = [(mappings_at(item, "cert_chain"), mappings_at(item, "ca_cert")) for item in contexts]
+        served = [(chain, trusted) for chain, trusted in chains if chain]
+        ours = [(chain, trusted) for chain, trusted in served if _identities(chain[0])]
+        if not served:
+            return Judgement(FAIL, "serves no certificate")
+        if not ours:
+            return Judgement(FAIL, f"serves no identity, not {SPIFFE}{identity.lstrip('/')}")
+        return _first(
+            judgement
+            for chain, trusted in ours
+            for judgement in (
+                *(_in_time(item, "serves a certificate", now) for item in chain),
+                _identity(chain[0], identity),
+                *(_in_time(item, "trusts a root", now) for item in trusted),
+                _root(trusted, roots),
+            )
+        )
+    except (ValueError, MalformedError):
+        return Judgement(CANNOT_TELL, "shows no certificates that can be read")
+
+
+def serial_numbers(pem: str) -> frozenset[str]:
+    """The serial numbers of PEM certificates, as Envoy spells them: lower-case hexadecimal.
+
+    :returns: empty when there is none, or one cannot be read.
+    """
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", pem, re.DOTALL)
+    try:
+        return frozenset(_serial(base64.b64decode(block, validate=False)) for block in blocks)
+    except (binascii.Error, IndexError, ValueError):
+        return frozenset()
+
+
+def _first(judgements: Iterable[Judgement]) -> Judgement:
+    """A fail first, then what cannot be told, else a pass."""
+    found = list(judgements)
+    for verdict in (FAIL, CANNOT_TELL):
+        for judgement in found:
+            if judgement.verdict == verdict:
+                return judgement
+    return Judgement(PASS)
+
+
+def _identities(certificate: Mapping[str, Any]) -> list[str]:
+    names = [text_at(name, "uri") for name in mappings_at(certificate, "subject_alt_names")]
+    return sorted({name for name in names if name.startswith(SPIFFE)})
+
+
+def _identity(leaf: Mapping[str, Any], identity: str) -> Judgement:
+    names = _identities(leaf)
+    wanted = identity if identity.startswith("/") else f"{SPIFFE}{identity}"
+    good = [name for name in names if name == wanted or (wanted[0] == "/" and name.endswith(wanted))]
+    if len(names) == 1 and good:
+        return Judgement(PASS)
+    return Judgement(FAIL, f"serves {', '.join(names)}, not {SPIFFE}{identity.lstrip('/')} alone")
+
+
+def _in_time(certificate: Mapping[str, Any], what: str, now: float) -> Judgement:
+    begin, end = text_at(certificate, "valid_from"), text_at(certificate, "expiration_time")
+    since, until = seconds_of(begin), seconds_of(end)
+    if since is None or until is None:
+        return Judgement(CANNOT_TELL, f"{what} without readable dates")
+    if now >= until:
+        return Judgement(FAIL, f"{what} that expired {end}")
+    if now < since:
+        return Judgement(FAIL, f"{what} that is valid from {begin} on only")
+    return Judgement(PASS)
+
+
+def _root(trusted: Iterable[Mapping[str, Any]], roots: frozenset[str]) -> Judgement:
+    serials = [_plain(text_at(item, "serial_number")) for item in trusted]
+    if not serials or not all(serials):
+        return Judgement(CANNOT_TELL, "shows no root")
+    if not roots:
+        return Judgement(CANNOT_TELL, "trusts a root that nothing is known of to compare it with")
+    for serial in serials:
+        if serial not in roots:
+            return Judgement(FAIL, f"trusts root {serial}, which is not the mesh's")
+    return Judgement(PASS)
+
+
+def _plain(serial: str) -> str:
+    return serial.lower().lstrip("0")
+
+
+def _serial(der: bytes) -> str:
+    """RFC 5280 4.1: Certificate, tbsCertificate, behind an optional [0] version the serial number."""
+    body = _content(_content(der, 0x30)[0], 0x30)[0]
+    if body[0] == 0xA0:
+        body = _content(body, 0xA0)[1]
+    return _plain(_content(body, 0x02)[0].hex())
+
+
+def _content(der: bytes, tag: int) -> tuple[bytes, bytes]:
+    """The content of the first element, and what follows it (X.690 8.1.3). :raises ValueError: another."""
+    if der[0] != tag:
+        raise ValueError(f"tag {der[0]:#x} where {tag:#x} belongs")
+    length, start = der[1], 2
+    if length & 0x80:
+        start = 2 + (length & 0x7F)
+        length = int.from_bytes(der[2:start], "big")
+    if len(der) < start + length:
+        raise ValueError("cut off")
+    return der[start : start + length], der[start + length :]
