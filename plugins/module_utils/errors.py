@@ -56,7 +56,10 @@ class Problem:
         return f"{place}: {self.message} ({self.rule})"
 
     def as_dict(self) -> dict[str, str]:
-        """The problem as it appears under ``problems`` in a failed result."""
+        """The problem as it appears under ``problems`` in a failed result.
+
+        :returns: ``where``, ``message`` and ``rule``; ``resource`` when there is one.
+        """
         known = dataclasses.asdict(self)
         return known if self.resource else {key: known[key] for key in ("where", "message", "rule")}
 

@@ -50,7 +50,10 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
 
 
 def failure(error: MeshError) -> dict[str, Any]:
-    """The failed result of an error: one clear sentence, and structure beside it."""
+    """The failed result of an error: one clear sentence, and structure beside it.
+
+    :returns: ``failed``, ``msg``, ``error`` (the name of its class), and the error's details.
+    """
     return {**error.details, "failed": True, "msg": error.message, "error": type(error).__name__}
 
 
@@ -60,7 +63,10 @@ def defect(error: Exception) -> str:
 
 
 def constraints(backend: Any) -> dict[str, Any]:
-    """The backend's cross-field rules, as keywords of AnsibleModule and ArgumentSpecValidator."""
+    """The backend's cross-field rules, as keywords of AnsibleModule and ArgumentSpecValidator.
+
+    :returns: keyword -> its value; only those that the backend has.
+    """
     return dict(getattr(backend, "CONSTRAINTS", {}))
 
 
@@ -71,7 +77,10 @@ def pack(files: Mapping[str, Any], options: Mapping[str, Any]) -> str:
 
 
 def unpack(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The counterpart of :func:`pack`."""
+    """The counterpart of :func:`pack`.
+
+    :returns: the contents of files by option, and the other options that were packed.
+    """
     content = json.loads(zlib.decompress(base64.b64decode(text)))
     return content["files"], content["options"]
 

@@ -46,7 +46,7 @@ class NamespaceRequest:
 
     @property
     def wanted(self) -> dict[str, str]:
-        """The label that the namespace shall carry."""
+        """The label that the namespace shall carry. :returns: label key -> value; empty for mode ``keep``."""
         if self.mode == "injection":
             return {INJECTION_LABEL: "enabled"}
         return {REVISION_LABEL: self.revision} if self.mode == "revision" else {}
@@ -83,6 +83,7 @@ class LabelDecision:
 def parse_requests(items: Sequence[Any], where: str = "injection_namespaces") -> tuple[NamespaceRequest, ...]:
     """Requests out of ``items``: plain names, or ``{name, mode, revision, create}``.
 
+    :returns: one per item, in their order.
     :raises InputError: with every problem of the list.
     """
     problems: list[Problem] = []

@@ -78,17 +78,20 @@ class RestartPlan:
 
     @property
     def batches(self) -> list[list[Restart]]:
-        """The steps that act, by batch."""
+        """The steps that act, by batch. :returns: one list per batch, the first to be carried out first."""
         numbers = sorted({step.batch for step in self.steps if step.batch})
         return [[step for step in self.steps if step.batch == number] for number in numbers]
 
     @property
     def listed(self) -> list[Restart]:
-        """Workloads that carry the wrong proxy and are left alone."""
+        """Workloads that carry the wrong proxy and are left alone.
+
+        :returns: those with action ``listed``, in the plan's order.
+        """
         return [step for step in self.steps if step.action == LISTED]
 
     def pods(self, state: str) -> list[PodVerdict]:
-        """The verdicts with this state."""
+        """The verdicts with this state. :returns: one per pod, in the order in which they were read."""
         return [verdict for verdict in self.verdicts if verdict.state == state]
 
 

@@ -29,7 +29,7 @@ READ_KINDS = (
 
 
 def read_injectors(client: KubeClient) -> tuple[Injector, ...]:
-    """All injectors of the cluster."""
+    """All injectors of the cluster. :returns: one per webhook, sorted by configuration and webhook."""
     return parse_injectors(
         client.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration").items
     )
@@ -38,7 +38,10 @@ def read_injectors(client: KubeClient) -> tuple[Injector, ...]:
 def read_settings(
     client: KubeClient, injectors: Iterable[Injector], istio_namespace: str
 ) -> dict[str, InjectorSettings]:
-    """Settings of every injector, by revision. A revision that runs outside the cluster has none."""
+    """Settings of every injector, by revision. A revision that runs outside the cluster has none.
+
+    :returns: revision -> settings, for those whose ConfigMap was found.
+    """
     homes: dict[str, str] = {}
     for injector in injectors:
         homes.setdefault(injector.revision, injector.service[0] if injector.service else istio_namespace)
@@ -95,7 +98,10 @@ def _workloads(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Wo
 
 
 def unready_injectors(client: KubeClient, injectors: Iterable[Injector]) -> list[str]:
-    """What keeps injectors from answering now; a pod created meanwhile would be refused or left bare."""
+    """What keeps injectors from answering now; a pod created meanwhile would be refused or left bare.
+
+    :returns: a sentence per trouble, sorted; empty when all answer.
+    """
     asked = list(injectors)
     troubles = {f"{entry.configuration} has no CA bundle yet" for entry in asked if not entry.trusted}
     for namespace, service in sorted({entry.service for entry in asked if entry.service}):

@@ -121,7 +121,10 @@ def _expression_holds(expression: Mapping[str, Any], labels: Mapping[str, str]) 
 
 
 def parse_injectors(configurations: Iterable[Mapping[str, Any]]) -> tuple[Injector, ...]:
-    """All injecting webhooks in ``configurations`` (MutatingWebhookConfiguration objects), sorted by name."""
+    """All injecting webhooks in ``configurations`` (MutatingWebhookConfiguration objects), sorted by name.
+
+    :returns: one per webhook, sorted by configuration and webhook.
+    """
     found: list[Injector] = []
     for configuration in configurations:
         labels = labels_of(configuration)
@@ -158,7 +161,10 @@ def injectors_for(
     namespace_labels: Mapping[str, str],
     pod_labels: Mapping[str, str],
 ) -> list[Injector]:
-    """The webhooks that a pod with ``pod_labels`` meets in a namespace with ``namespace_labels``."""
+    """The webhooks that a pod with ``pod_labels`` meets in a namespace with ``namespace_labels``.
+
+    :returns: those whose selectors match, in the given order; several revisions are a conflict.
+    """
     labels = {NAMESPACE_NAME_KEY: namespace, **namespace_labels}
     return [
         injector

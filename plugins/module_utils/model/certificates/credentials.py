@@ -105,6 +105,7 @@ def credentials_of(
         ``service_account`` or ``workload``, the name of an installed gateway. A server without
         ``certificate`` needs none. Other keys belong to the reader of the catalogue and are not looked at.
     :param installed: ``istio_gateways``: supply the defaults, the only one also where nothing names it.
+    :returns: one per Secret.
     :raises InputError: with every problem.
     """
     problems: list[Problem] = []

@@ -163,7 +163,10 @@ def secret_object(
     mesh: str,
     resource_version: str = "",
 ) -> dict[str, Any]:
-    """The Secret to apply. ``resource_version`` makes the write conditional on the object that was judged."""
+    """The Secret to apply. ``resource_version`` makes the write conditional on the object that was judged.
+
+    :returns: a Secret of type ``kubernetes.io/tls`` with the mesh's labels.
+    """
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,

@@ -57,7 +57,11 @@ class Facts:
     issuer: str
 
     def as_result(self) -> dict[str, Any]:
-        """The facts as a module returns them."""
+        """The facts as a module returns them.
+
+        :returns: ``fingerprint_sha256``, ``serial``, ``not_before``, ``not_after`` (RFC 3339), ``dns_names``,
+            ``subject``, ``issuer``.
+        """
         return {
             "fingerprint_sha256": self.fingerprint,
             "serial": self.serial,
@@ -80,6 +84,7 @@ def _iso(moment: datetime.datetime) -> str:
 def read_chain(pem: bytes) -> list[x509.Certificate]:
     """The certificates in ``pem``, leaf first.
 
+    :returns: one per PEM block, at least one.
     :raises UnreadableError: when it is empty or holds anything else, such as a private key.
     """
     kinds = [match.group(1) for match in BLOCK.finditer(pem)]
@@ -157,6 +162,7 @@ def check_pair(
     :param hosts: names that the leaf must cover.
     :param roots: trusted roots; empty: the end of the path is not judged.
     :param now: aware time.
+    :returns: one per fault, in the order of the checks.
     """
     if len(chain_pem) + len(key_pem) > SECRET_LIMIT:
         return [Fault("size", "certificate and key are larger than a Secret may be (1 MiB)")]
@@ -265,7 +271,10 @@ def _verified(
 
 
 def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) -> list[Fault]:
-    """Everything that keeps a CA from issuing. ``chain_pem`` begins with the issuer, its parents follow."""
+    """Everything that keeps a CA from issuing. ``chain_pem`` begins with the issuer, its parents follow.
+
+    :returns: one per fault; empty when it can issue.
+    """
     try:
         chain, key = read_chain(chain_pem), read_key(key_pem)
     except UnreadableError as error:
@@ -292,7 +301,10 @@ def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) ->
 
 
 def roots_of(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """The self-signed end of a CA's chain, or its last certificate: what clients must trust."""
+    """The self-signed end of a CA's chain, or its last certificate: what clients must trust.
+
+    :returns: at least one certificate.
+    """
     return [certificate for certificate in chain if certificate.issuer == certificate.subject] or [chain[-1]]
 
 

@@ -47,7 +47,11 @@ class AuthorityState:
         return f"Secret {self.namespace}/{self.name}"
 
     def as_result(self) -> dict[str, Any]:
-        """What may be told about the CA: its certificate, never its key."""
+        """What may be told about the CA: its certificate, never its key.
+
+        :returns: ``id``, ``action``, ``fingerprint_sha256``, ``serial``, ``not_after``, ``subject``,
+            ``certificate`` (PEM).
+        """
         facts = facts_of(self.authority.issuer)
         return {
             "id": str(self),

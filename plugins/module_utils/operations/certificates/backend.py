@@ -68,6 +68,7 @@ NOT_NAMED = "no running gateway pod is told by a Gateway to serve it yet"
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Backend of module ``gateway_certificates``.
 
+    :returns: the module's result; see :func:`result.build_result`.
     :raises InputError: for bad gateways or a provided pair that must not be served.
     :raises RefusedError: when a Secret is not ours, the CA is lost or exposed, or the clocks disagree.
     :raises MeshError: when the verdict is one of ``fail_on``; its details are the whole result.

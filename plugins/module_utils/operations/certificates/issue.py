@@ -46,12 +46,12 @@ class Authority:
 
     @property
     def roots(self) -> list[x509.Certificate]:
-        """The certificates that clients must trust."""
+        """The certificates that clients must trust. :returns: at least one certificate."""
         return roots_of(self.chain)
 
     @property
     def roots_pem(self) -> str:
-        """The same as PEM text; public."""
+        """The roots as PEM text; public."""
         return to_pem(self.roots).decode()
 
 

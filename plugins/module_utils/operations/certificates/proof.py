@@ -64,7 +64,7 @@ class ServingProof:
     pods: int = 0
 
     def as_result(self) -> dict[str, Any]:
-        """The proof as a module returns it."""
+        """The proof as a module returns it. :returns: ``status``, ``method``, ``evidence``, ``pods``."""
         return dataclasses.asdict(self)
 
 
@@ -78,6 +78,7 @@ def endpoints_of(
 
     :param gateways: Istio Gateway objects of the cluster.
     :param pods: the pods of the credential's namespace. :param services: its Services.
+    :returns: one per pod, port and server name, sorted.
     """
     found = set()
     running = [pod for pod in pods if _serves(pod)]

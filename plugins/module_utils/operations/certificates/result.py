@@ -29,7 +29,11 @@ ORDER = ("fail", "cannot tell", "pass")
 
 
 def build_result(renewal: Renewal) -> dict[str, Any]:
-    """What module ``gateway_certificates`` returns."""
+    """What module ``gateway_certificates`` returns.
+
+    :returns: ``changed``, ``status``, ``reason``, ``counts``, ``objects``, ``ca``, ``certificates``,
+        ``summary``, and ``diff`` with ``diff_mode``.
+    """
     items, authority, context = renewal.items, renewal.authority, renewal.context
     written = [item for item in items if item.pair is not None]
     new_ca = authority is not None and authority.action == "create"

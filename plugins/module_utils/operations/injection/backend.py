@@ -51,7 +51,10 @@ class InjectionRun:
     before: RestartPlan
 
     def namespaces(self) -> list[NamespaceState]:
-        """The namespaces that exist, with the labels they will have when pods are created."""
+        """The namespaces that exist, with the labels they will have when pods are created.
+
+        :returns: one per namespace, in the order of the request.
+        """
         return [
             read_namespace(
                 self.client,
@@ -78,6 +81,7 @@ class InjectionRun:
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Backend of module ``injection``.
 
+    :returns: the module's result; see :func:`result.build_result`.
     :raises InputError: for a bad list of namespaces.
     :raises RefusedError: when a label would be fought over, or no injector would answer.
     :raises WaitTimeout: when restarted workloads or proxies do not become ready in time.

@@ -34,6 +34,8 @@ def build_result(
 
     :param silent: namespaces whose label no injector answers to yet, as sentences; in check mode only.
     :param before: the plan as it was found. :param after: the plan after the work; in check mode the same.
+    :returns: ``changed``, ``status``, ``reason``, ``counts``, ``objects``, ``plan``, ``left_alone``,
+        ``skipped_pods``, ``not_proved``, ``summary``, and ``diff`` with ``diff_mode``.
     """
     acting = [step for step in before.steps if step.batch and restart]
     relabelled = [decision for decision in decisions if decision.changed or _to_come(decision)]
