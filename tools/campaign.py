@@ -29,7 +29,7 @@ def main() -> int:
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         stages = [Stage("integration: the lab itself", integration.lab_suite)]
         stages += [
-            Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
+            Stage(f"molecule: {name}", partial(scenarios.scenario_alone, name, cluster))
             for name in scenarios.CAMPAIGNS
         ]
         stages.append(Stage("faults", partial(faults, cluster)))

@@ -1,4 +1,4 @@
-"""tests/integration against a cluster with the finished mesh on it."""
+"""tests/integration: on a cluster with the finished mesh, or on an API server of its own."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ from .pytest_run import pytest
 OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of its own
 
 
+API_SERVER = "tests/integration/kube"  # needs an API server, which it starts itself, and no mesh
+
+
 def directories() -> list[str]:
-    """The suites that share the cluster."""
+    """The suites that share the cluster with the finished mesh."""
     found = sorted({path.parent.relative_to(ROOT) for path in ROOT.glob("tests/integration/*/test_*.py")})
-    return [str(path) for path in found if str(path) != OWN_CLUSTER]
+    return [str(path) for path in found if str(path) not in (OWN_CLUSTER, API_SERVER)]
 
 
-def integration(cluster: str) -> int:
-    """All suites that work on a mesh, with the administrator's kubeconfig; they name other users.
+def on_the_mesh(cluster: str) -> int:
+    """All suites that work on a mesh, with the administrator's kubeconfig; they name other users."""
+    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
+    return pytest(Path(sys.executable), "integration", *directories(), environment=environment)
 
-    What kills, restarts and floods an API server does so with one of its own.
-    """
-    beside = f"{cluster}k"
-    lab.down(beside)
-    environment = {
-        "LAB_CLUSTER": cluster,
-        "LAB_API_CLUSTER": beside,
-        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
-    }
+
+def beside(cluster: str) -> str:
+    """The cluster without nodes whose API server is killed, restarted and flooded."""
+    return f"{cluster}k"
+
+
+def api_server(cluster: str) -> int:
+    """The suite of the request layer and the write path."""
+    name = beside(cluster)
+    lab.down(name)
     try:
-        return pytest(Path(sys.executable), "integration", *directories(), environment=environment)
+        return pytest(
+            Path(sys.executable), "integration-kube", API_SERVER, environment={"LAB_API_CLUSTER": name}
+        )
     finally:
-        lab.down(beside)
+        lab.down(name)
 
 
 def rollouts(cluster: str) -> int:

@@ -43,6 +43,13 @@ def down(name: str) -> None:
     _python_module("lab", "down", "--name", name)
 
 
+def fresh(name: str) -> None:
+    """A cluster that did not exist before, with the demo shop and no mesh."""
+    down(name)
+    up(name)
+    deploy_shop(name)
+
+
 def deploy_shop(name: str, keep: Sequence[int] = ()) -> None:
     """Deploy the demo shop as the administrator: its teams, not the mesh's operator, own their workloads."""
     admin = json.dumps({"mesh_connection": {"kubeconfig": str(kubeconfig(name, "admin"))}})

@@ -1,17 +1,22 @@
-"""Molecule's scenarios, each on a cluster that did not exist before it."""
+"""Molecule's scenarios: on the demo's cluster where a finished mesh is what they need, else on their own."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 from . import lab
-from .paths import COLLECTIONS, ROOT
+from .paths import BUILD, COLLECTIONS, ROOT
 from .stages import command
 
 BIN = Path(sys.executable).parent
 # Run by `make campaign`: a rollout, and a whole mesh moved to another control plane, take their time.
 CAMPAIGNS = ("canary", "revision")
+
+
+# Install Istio in another way than the demo does, so they need a cluster without a mesh.
+BARE = ("site_helm",)
 
 
 def scenarios() -> list[str]:
@@ -20,16 +25,34 @@ def scenarios() -> list[str]:
     return [name for name in found if name != "default" and name not in CAMPAIGNS]
 
 
+def on_a_finished_mesh() -> list[str]:
+    """Scenarios for the demo's cluster; `traffic` replaces its catalogue, so it comes last."""
+    return sorted((name for name in scenarios() if name not in BARE), key=lambda name: name == "traffic")
+
+
+def from_a_bare_cluster() -> list[str]:
+    """Scenarios that each need a cluster of their own."""
+    return [name for name in scenarios() if name in BARE]
+
+
 def scenario(name: str, cluster: str) -> int:
-    """Create a fresh cluster, run one scenario's sequence on it, and destroy it."""
-    lab.down(cluster)
+    """Run one scenario's sequence on a cluster that is there, and that is left there."""
+    directory = BUILD / "molecule" / name
+    shutil.rmtree(directory, ignore_errors=True)  # what a killed run noted there is not true any more
     command(
-        *(BIN / "molecule", "test", "--scenario-name", name),
+        *(BIN / "molecule", "test", "--no-shared-state", "--scenario-name", name),
         environment={
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
             "LAB_CLUSTER": cluster,
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(directory),
             "MOLECULE_GLOB": "molecule/*/molecule.yml",  # and not the newer default place, extensions/
             **({} if sys.stdout.isatty() else {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "PY_COLORS": "0"}),
         },
     )
     return 1
+
+
+def scenario_alone(name: str, cluster: str) -> int:
+    """Run one scenario on a cluster that did not exist before."""
+    lab.fresh(cluster)
+    return scenario(name, cluster)

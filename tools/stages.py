@@ -1,10 +1,10 @@
-"""Running the stages of a check one after another: what runs, how long it takes, where it stopped."""
+"""The stages of a check: what runs, how long it takes, where it stopped. Side by side: see lanes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .paths import ROOT
@@ -23,19 +23,28 @@ class StageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`run` returns how many checks passed, or raises StageError or SetupError."""
+    """`run` returns how many checks passed, or raises StageError or SetupError. `after`: names of stages of
+    other lanes that must have passed before.
+    """
 
     name: str
     run: Callable[[], int]
+    after: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """Counts of checks, and the seconds of each stage that ran."""
+    """Counts of checks, and the seconds of each stage that ran: of the clock, and of the processor where that
+    is known; `failure`: the stage that failed first, and why; `wall`: seconds of all, unless stages ran one
+    after another.
+    """
 
     passed: int
     failed: int
-    times: Mapping[str, float]
+    times: dict[str, float]
+    cpu: dict[str, float] = field(default_factory=dict)
+    failure: str = ""
+    wall: float = 0.0
 
 
 def run_stages(stages: Sequence[Stage], *, keep_going: bool = False) -> Outcome:
@@ -64,9 +73,13 @@ def run_stages(stages: Sequence[Stage], *, keep_going: bool = False) -> Outcome:
 def report(outcome: Outcome) -> int:
     """Print the time of each stage and the counts; returns the exit code."""
     say("")
+    if outcome.failure:
+        say(f"FAILED {outcome.failure}")
     for name, seconds in outcome.times.items():
-        say(f"  {duration(seconds):>14}  {name}")
-    say(f"  {duration(sum(outcome.times.values())):>14}  in all")
+        processor = f"{duration(outcome.cpu[name]):>14}" if outcome.cpu else ""
+        say(f"  {duration(seconds):>14}{processor}  {name}")
+    processor = f"{duration(sum(outcome.cpu.values())):>14}" if outcome.cpu else ""
+    say(f"  {duration(outcome.wall or sum(outcome.times.values())):>14}{processor}  in all")
     say(f"{outcome.passed} passed, {outcome.failed} failed")
     return 1 if outcome.failed else 0
 

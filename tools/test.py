@@ -1,7 +1,7 @@
-"""``make test``: everything that must hold, in the order of what is cheapest to find wrong.
+"""``make test``: everything that must hold, in two lanes: what needs the lab, and what does not.
 
-What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``.
-Stops at the first stage that fails, prints the time of each, and ends with one line: N passed, N failed.
+What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``. The first stage that fails
+ends both lanes. Prints the time of each stage, and ends with one line: N passed, N failed.
 The cluster (LAB_CLUSTER, `t` unless set) is removed at the end, and before, when a killed run left it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,22 +19,25 @@ from lab.places import state_root
 from . import artefact, demo, integration, lab, lint, sanity, scenarios, unit
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
+from .lanes import Lanes
 from .paths import BUILD
 from .processes import one_at_a_time
 from .pytest_run import pytest
-from .screen import say
-from .stages import Outcome, Stage, StageError, report, run_stages
+from .screen import SetupError, say
+from .stages import Stage, StageError, report
 
 CORES = ("2.21", "2.20")  # the first one is the main environment's
 MAIN = Path(sys.executable)
+NO_TOOLS = ("--ignore=tests/unit/tools",)  # what stands behind make runs in the main environment only
+ARTEFACT = "artefact: built, installed, documented"
 
 
-def leftovers(cluster: str) -> int:
-    """Remove what a killed earlier run left: its cluster, its copies, its results."""
+def leftovers(cluster: str) -> None:
+    """Remove what a killed earlier run left: its clusters, its copies, its results."""
     lab.down(cluster)
-    for name in ("artefact", "junit", "sanity"):
+    lab.down(integration.beside(cluster))
+    for name in ("artefact", "coverage", "junit", "molecule", "sanity", "stages"):
         shutil.rmtree(BUILD / name, ignore_errors=True)
-    return 0
 
 
 def unit_stages() -> Iterator[Stage]:
@@ -54,7 +57,7 @@ def unit_stages() -> Iterator[Stage]:
 def matrix_units(interpreter: Interpreter, core: str) -> int:
     """The unit tests in an environment of their own."""
     python = matrix_environment(interpreter, core, ("unit",), "test")
-    return pytest(python, f"unit-core{core}-py{interpreter.minor}", "tests/unit")
+    return pytest(python, f"unit-core{core}-py{interpreter.minor}", "tests/unit", *NO_TOOLS)
 
 
 def matrix_sanity(core: str) -> int:
@@ -72,9 +75,15 @@ def label() -> str:
 
 
 def finished_mesh(cluster: str) -> int:
-    """The demo on a fresh cluster: what the integration suites and the artefact's playbook look at."""
+    """The demo on a fresh cluster: what the integration suites and most scenarios look at."""
     lab.down(cluster)
     demo.build(cluster)
+    return 1
+
+
+def bare_cluster(cluster: str) -> int:
+    """For a scenario that installs the mesh itself."""
+    lab.fresh(cluster)
     return 1
 
 
@@ -86,19 +95,30 @@ def removed(cluster: str) -> int:
     return 1
 
 
-def stages(cluster: str) -> Iterable[Stage]:
-    """All stages, cheapest first."""
-    yield Stage("leftovers of earlier runs", partial(leftovers, cluster))
+def beside_the_lab(cluster: str) -> Iterator[Stage]:
+    """What needs no mesh, cheapest first; the artefact early, because the other lane waits for it."""
     yield from lint.STAGES
+    yield Stage(ARTEFACT, artefact.artefact)
     yield from unit_stages()
+    yield Stage("integration, on an API server alone", partial(integration.api_server, cluster))
     for core in CORES:
         yield Stage(f"sanity: ansible-core {core}", partial(matrix_sanity, core))
-    yield Stage("artefact: built, installed, documented", artefact.artefact)
+
+
+def on_the_lab(cluster: str) -> Iterator[Stage]:
+    """What needs a cluster. Scenarios that begin with a finished mesh, or change one, share the demo's."""
     yield Stage("demo on a fresh cluster", partial(finished_mesh, cluster))
-    yield Stage("artefact: servicemesh.istio.site --check --diff", partial(artefact.site_check, cluster))
-    yield Stage("integration, on the finished mesh", partial(integration.integration, cluster))
+    yield Stage(
+        "artefact: servicemesh.istio.site --check --diff",
+        partial(artefact.site_check, cluster),
+        after=(ARTEFACT,),
+    )
+    yield Stage("integration, on the finished mesh", partial(integration.on_the_mesh, cluster))
     yield Stage("rollouts, a sample", partial(integration.rollouts, cluster))
-    for name in scenarios.scenarios():
+    for name in scenarios.on_a_finished_mesh():
+        yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
+    for name in scenarios.from_a_bare_cluster():
+        yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
     yield Stage("nothing is left", partial(removed, cluster))
 
@@ -108,7 +128,15 @@ def main() -> int:
     cluster = os.environ.get("LAB_CLUSTER") or "t"
     os.environ["LAB_CLUSTER"] = cluster
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
-        outcome: Outcome = run_stages(list(stages(cluster)))
+        try:
+            leftovers(cluster)
+            lanes = Lanes({"lab": [*on_the_lab(cluster)], "beside": [*beside_the_lab(cluster)]})
+            outcome = lanes.run()
+        except SetupError as problem:
+            sys.stderr.write(f"make test: {problem}\n")
+            return 1
+        except KeyboardInterrupt:
+            return 130
         if outcome.failed:
             say(f"cluster {cluster!r} is left for a look: LAB_CLUSTER={cluster} make lab-down")
     return report(outcome)
