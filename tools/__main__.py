@@ -34,7 +34,7 @@ COMMANDS = {
     "demo": Command("tools.demo", ("runtime",), lab=True),
     "test": Command("tools.test", ("runtime", "test", "lint", "mutants"), lab=True),
     "lint": Command("tools.lint", ("runtime", "test", "lint", "mutants")),
-    "unit": Command("tools.unit", ("runtime", "test")),
+    "unit": Command("tools.unit", ("runtime", "test", "mutants")),
     "mutants": Command("tools.mutants", ("runtime", "test", "lint", "mutants")),
     "bench": Command("tools.bench", ("runtime", "test"), lab=True),
     "campaign": Command("tools.campaign", ("runtime", "test"), lab=True),

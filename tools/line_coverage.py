@@ -9,8 +9,7 @@ from pathlib import Path
 from .paths import BUILD, ROOT
 
 DATA = BUILD / "coverage" / "unit"
-# sys.monitoring: a line costs something the first time only. Python 3.12 has it, coverage.py asks for it.
-ENVIRONMENT = {"COVERAGE_CORE": "sysmon"}
+SETTINGS = ROOT / "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Lines:
 def command() -> list[str]:
     """What stands before the program to be measured: ``python -m coverage run ... pytest``."""
     DATA.parent.mkdir(parents=True, exist_ok=True)
-    return ["-m", "coverage", "run", "--rcfile=/dev/null", f"--data-file={DATA}", "--source=plugins", "-m"]
+    return ["-m", "coverage", "run", f"--rcfile={SETTINGS}", f"--data-file={DATA}", "-m"]
 
 
 def package_of(path: str) -> str:

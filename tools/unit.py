@@ -17,7 +17,6 @@ def measured_units() -> int:
         Path(sys.executable),
         "unit-main",
         "tests/unit",
-        environment=line_coverage.ENVIRONMENT,
         by=line_coverage.command(),
     )
     for line in line_coverage.table(line_coverage.measured()):

@@ -207,11 +207,19 @@ class _Collector(cst.CSTVisitor):
                 end_line=end.line,
                 end_column=end.column,
                 before=before[start.column : last],
-                after=self._module.code_for_node(changed).strip(),
+                after=self._module.code_for_node(_without_own_parentheses(node, changed)),
                 lines=self._statements[-1],
                 source=self._texts[start.line - 1].strip(),
             )
         )
+
+
+def _without_own_parentheses(node: cst.CSTNode, changed: cst.CSTNode) -> cst.CSTNode:
+    """A node's parentheses are outside its position: what inherits them must not bring them again."""
+    own = getattr(node, "lpar", ())
+    if own and getattr(changed, "lpar", ()) is own:
+        return changed.with_changes(lpar=(), rpar=())
+    return changed
 
 
 def _flat(code: str) -> str:

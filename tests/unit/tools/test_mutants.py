@@ -1,0 +1,323 @@
+"""Mutation testing: which changes are made, which are tried, who is asked, and what is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.mutants import equivalents, report, sample
+from tools.mutants.coverage_map import CoverageMap, Recorded
+from tools.mutants.imports import Imports
+from tools.mutants.known import Known
+from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
+from tools.mutants.pool import Pool
+from tools.mutants.report import Verdict
+from tools.screen import SetupError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def changes(code: str) -> set[str]:
+    return {mutant.change for mutant in mutants_of("x.py", code) if is_change(mutant, code)}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("def f(a, b):\n    return a == b\n", {"== b -> != b"}),
+        ("def f(a, b):\n    return a < b\n", {"< b -> <= b", "< b -> >= b"}),
+        ("def f(a, b):\n    return a is not b\n", {"is not b -> is b"}),
+        ("def f(a, b):\n    return a in b\n", {"in b -> not in b"}),
+        ("def f(a, b):\n    return a and b\n", {"a and b -> a or b"}),
+        ("def f(a):\n    return not a\n", {"not a -> a"}),
+        ("def f(a, b):\n    return (\n        a\n        or b\n    )\n", {"a or b -> a and b"}),
+        ("def f(a):\n    if a:\n        return g()\n", {"a -> True", "a -> False"}),
+        ("def f(a, b, c):\n    return b if a else c\n", {"a -> True", "a -> False"}),
+        ("def f(a):\n    while a:\n        g()\n", {"a -> False"}),
+        ("def f(a):\n    return [b for b in a if b]\n", {"b -> True", "b -> False"}),
+        ("def f(a):\n    for b in a:\n        continue\n", {"a -> ()", "continue -> pass"}),
+        ('def f():\n    raise ValueError("a")\n', {'raise ValueError("a") -> pass'}),
+        ("def f():\n    return 3\n", {"3 -> 4"}),
+        ('def f():\n    return "name"\n', {'"name" -> "XXnameXX"'}),
+        ("X = True\n", {"True -> False"}),
+        ("def f(a, b):\n    return a - b\n", {"a - b -> a + b"}),
+    ],
+)
+def test_each_kind_of_change(code: str, expected: set[str]) -> None:
+    assert changes(code) == expected
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""Module."""\n\n\ndef f():\n    """Words == words."""\n',
+        "def f(a: dict[str, 3]) -> tuple[0]: ...\n",
+        "x: dict[str, 3]\n",
+        "@d(frozen=True)\nclass A: ...\n",
+        "if TYPE_CHECKING:\n    x = 3\n",
+        'def f():\n    return "a sentence for people"\n',
+        'def f():\n    return ("a sentence " "for people")\n',
+        "from a import b\n",
+        'T = TypeVar("T", bound=3)\n',
+        "def f():\n    while True:\n        g()\n",
+    ],
+)
+def test_what_changes_nothing_that_a_test_should_see_is_left_alone(code: str) -> None:
+    assert changes(code) - {"True -> False"} == set()
+
+
+def test_a_change_is_made_at_its_place_and_nowhere_else() -> None:
+    code = 'def f(a, b):\n    x = "ä" if a == b else "ö"\n    return a == b\n'
+    second = [mutant for mutant in mutants_of("x.py", code) if mutant.line == 3]
+    assert [mutant.apply(code) for mutant in second] == [code[: -len("== b\n")] + "!= b\n"]
+    first = next(mutant for mutant in mutants_of("x.py", code) if mutant.change == "== b -> != b")
+    assert first.apply(code) == code.replace("a == b else", "a != b else")
+    assert first.source == 'x = "ä" if a == b else "ö"'
+
+
+def test_a_statement_is_found_for_every_part_of_it() -> None:
+    code = (
+        "def f(a):\n    return g(\n        1,\n        2,\n    )\n\n\nif (\n    a\n    == 3\n):\n    pass\n"
+    )
+    lines = {mutant.change: mutant.lines for mutant in mutants_of("x.py", code)}
+    assert lines["1 -> 2"] == (2, 5)
+    assert lines["== 3 -> != 3"][0] == 8
+
+
+def mutant(path: str = "plugins/module_utils/kube/a.py", line: int = 1, **changed: object) -> Mutant:
+    values = {
+        "path": path, "kind": "value", "line": line, "column": 0, "end_line": line, "end_column": 1,
+        "before": "1", "after": "2", "lines": (line, line), "source": "1", **changed,
+    }  # fmt: skip
+    return Mutant(**values)  # type: ignore[arg-type]
+
+
+def test_the_sample_is_the_same_for_a_seed_takes_kinds_in_turn_and_is_all_in_the_end() -> None:
+    all_of_them = [mutant(line=number, kind=KINDS[number % 2]) for number in range(40)]
+    first = list(sample.drawn(all_of_them, "1"))
+    assert first == list(sample.drawn(all_of_them, "1"))
+    assert first != list(sample.drawn(all_of_them, "2"))
+    assert sorted(first, key=lambda one: one.line) == all_of_them
+    assert Counter(one.kind for one in first[:10]) == {KINDS[0]: 5, KINDS[1]: 5}
+
+
+def test_small_packages_get_their_share() -> None:
+    sizes = {"large": 900, "small": 90, "tiny": 2}
+    shares = sample.quotas(sizes, 100)
+    assert sum(shares.values()) == 100
+    assert shares["tiny"] == 2
+    assert shares["small"] >= 4
+    assert shares["large"] > 80
+    assert sample.quotas(sizes, 2000) == sizes
+
+
+@pytest.mark.parametrize(
+    ("path", "package"),
+    [
+        ("plugins/module_utils/model/catalogue/readers/ports.py", "model/catalogue"),
+        ("plugins/module_utils/kube/wait.py", "kube"),
+        ("plugins/module_utils/errors.py", "."),
+    ],
+)
+def test_packages(path: str, package: str) -> None:
+    assert sample.package_of(path) == package
+
+
+def test_a_package_is_chosen_by_its_path() -> None:
+    path = "plugins/module_utils/model/catalogue/readers/ports.py"
+    assert sample.lies_in(path, ["model"])
+    assert sample.lies_in(path, ["kube", "model/catalogue/readers/ports"])
+    assert not sample.lies_in(path, ["mod", "model/cat", "catalogue"])
+
+
+def test_survivors_are_counted_right() -> None:
+    found = [
+        Verdict(mutant(line=1), "tests/unit/kube/test_a.py::test_one"),
+        Verdict(mutant(line=2), "time limit"),
+        Verdict(mutant(line=3), "", "3 tests run it"),
+        Verdict(mutant(line=4), "", report.NOT_RUN, untyped=True),
+        Verdict(mutant("plugins/module_utils/operations/apply/a.py"), "", report.NOT_RUN),
+    ]
+    counts = report.counts(found)
+    assert counts == {"kube": report.Count(2, 3), "operations/apply": report.Count(0, 1)}
+    assert report.below(counts, ["kube"], 90) == ["kube"]
+    assert report.below(counts, ["kube"], 66) == []
+    assert report.below(counts, ["operations"], 90) == ["operations/apply"]
+    text = "\n".join(report.lines(found, ["kube"], 90))
+    assert "plugins/module_utils/kube/a.py:3: value, 3 tests run it" in text
+    assert "a.py:2:" not in text
+    assert "a.py:4:" not in text
+    assert "2/4   50.0 %  in all, and 1 that the type check finds" in text
+    assert "below 90 %" in text
+
+
+def test_exactly_the_threshold_is_enough() -> None:
+    assert report.below({"kube": report.Count(9, 10)}, ["kube"], 90) == []
+
+
+class TestEquivalents:
+    BLOCK = "plugins/module_utils/kube/a.py\nx = 1\n1 -> 2\nnobody reads it\n"
+
+    def read(self, tmp_path: Path, text: str) -> list[equivalents.Equivalent]:
+        (tmp_path / "list.txt").write_text(text)
+        return equivalents.read(tmp_path / "list.txt")
+
+    def test_are_found_by_content_wherever_the_line_is(self, tmp_path: Path) -> None:
+        [block] = self.read(tmp_path, f"# words\n\n{self.BLOCK}")
+        assert block.describes(mutant(line=77, source="x = 1"))
+        assert not block.describes(mutant(source="y = 1"))
+        assert not block.describes(mutant(source="x = 1", after="3"))
+
+    def test_that_fit_nothing_any_more_are_told(self, tmp_path: Path) -> None:
+        blocks = self.read(tmp_path, f"{self.BLOCK}\n{self.BLOCK.replace('x = 1', 'y = 1')}")
+        assert equivalents.left_over(blocks, [mutant(source="x = 1")]) == [blocks[1]]
+        assert equivalents.left_over(blocks, [mutant("plugins/module_utils/kube/b.py")]) == []
+
+    def test_need_a_reason(self, tmp_path: Path) -> None:
+        with pytest.raises(SetupError, match="a reason"):
+            self.read(tmp_path, self.BLOCK.replace("nobody reads it\n", ""))
+
+    def test_an_empty_list_is_one(self, tmp_path: Path) -> None:
+        assert self.read(tmp_path, "# words\n") == []
+        assert equivalents.read(tmp_path / "none.txt") == []
+
+    def test_the_projects_own_list_can_be_read(self) -> None:
+        equivalents.read(ROOT / "tests" / "mutants-equivalent.txt")
+
+
+FILES = {
+    "plugins/module_utils/kube/a.py": (
+        "LIMIT = 3\n\n\ndef small(x):\n    if x < LIMIT:\n        return True\n    return False\n\n\n"
+        "def unused():\n    return 1\n"
+    ),
+    "plugins/module_utils/kube/b.py": (
+        "from .a import LIMIT\n\n\ndef left(x):\n    while x > 0:\n        x = x - 1\n    return LIMIT + x\n"
+    ),
+    "tests/unit/kube/test_a.py": (
+        "from plugins.module_utils.kube.a import small\n\n\n"
+        "def test_small():\n    assert small(1)\n    assert not small(9)\n\n\n"
+        "def test_red():\n    assert False\n"
+    ),
+    "tests/unit/kube/test_b.py": (
+        "import pytest\nfrom plugins.module_utils.kube.b import left\n\n\n"
+        "@pytest.fixture(scope='module')\ndef shared():\n    return left(2)\n\n\n"
+        "def test_first(shared):\n    pass\n\n\ndef test_second(shared):\n    assert shared == 3\n"
+    ),
+    "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\npythonpath = ["."]\n',
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small product with its tests, and this project's tools."""
+    root = tmp_path_factory.mktemp("tree")
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "tools").symlink_to(ROOT / "tools")
+    return root
+
+
+@pytest.fixture(scope="module")
+def pool(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    with Pool([tree], tmp_path_factory.mktemp("temporary")) as running:
+        yield running
+
+
+def ask(pool: Pool, task: dict) -> dict:
+    answers: list[dict] = []
+    pool.run([lambda worker: answers.append(worker.ask(task))])
+    return answers[0]
+
+
+@pytest.fixture(scope="module")
+def recorded(tree: Path, pool: Pool) -> CoverageMap:
+    """What the small product's tests run, learnt by running them."""
+    found = CoverageMap(Imports(tree, [*FILES, "tools/mutants/worker.py"]))
+    for file in (name for name in FILES if name.startswith("tests/")):
+        found.add(file, Recorded(**ask(pool, {"file": file, "limit": 60})))
+    return found
+
+
+def one(path: str, change: str) -> Mutant:
+    code = FILES[path]
+    return next(mutant for mutant in mutants_of(path, code) if mutant.change == change)
+
+
+A, B = "plugins/module_utils/kube/a.py", "plugins/module_utils/kube/b.py"
+SMALL = "tests/unit/kube/test_a.py::test_small"
+FIRST, SECOND = (f"tests/unit/kube/test_b.py::test_{name}" for name in ("first", "second"))
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "tests"),
+    [
+        (A, "< LIMIT -> <= LIMIT", [SMALL]),  # and not test_red, which fails without any change
+        (A, "1 -> 2", []),  # in `unused`
+        (A, "3 -> 4", [SMALL, FIRST, SECOND]),  # run at import: who uses the file, or what imports it
+        (B, "> 0 -> <= 0", [FIRST, SECOND]),  # in a fixture that the tests share, whoever came first
+    ],
+)
+def test_the_tests_that_run_a_line_are_known(
+    recorded: CoverageMap, path: str, change: str, tests: list[str]
+) -> None:
+    assert sorted(recorded.tests_of(one(path, change))) == tests
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "noticed"),
+    [
+        (A, "x < LIMIT -> False", SMALL),
+        (A, "< LIMIT -> <= LIMIT", ""),  # nobody asks about 3 itself
+        (B, "> 0 -> >= 0", SECOND),  # the shared value is another then
+        (B, "LIMIT + x -> LIMIT - x", ""),  # x is 0 there
+        (B, "x - 1 -> x + 1", "time limit"),  # for ever
+        (A, "3 -> 4", SECOND),
+    ],
+)
+def test_mutants_are_judged_and_the_tree_is_as_before(
+    recorded: CoverageMap, tree: Path, pool: Pool, path: str, change: str, noticed: str
+) -> None:
+    wanted = one(path, change)
+    tests = {test: recorded.costs[test] for test in recorded.tests_of(wanted)}
+    task = {"path": path, "code": wanted.apply(FILES[path]), "tests": tests, "limit": 30}
+    answer = ask(pool, task)
+    assert answer.get("noticed_by", answer.get("ended")) == noticed
+    assert (tree / path).read_text() == FILES[path]
+
+
+def test_tests_that_cannot_be_run_say_nothing_about_a_mutant(pool: Pool) -> None:
+    task = {"path": A, "code": FILES[A], "tests": {"tests/unit/none.py::test": 0.1}, "limit": 30}
+    with pytest.raises(SetupError, match="could not be run"):
+        pool.run([lambda worker: worker.ask(task)])
+
+
+def test_a_verdict_is_known_until_what_it_rests_on_changes(tree: Path, tmp_path: Path) -> None:
+    names = [*FILES, "tools/mutants/worker.py"]
+    noticed, survivor = one(A, "x < LIMIT -> False"), one(B, "> 0 -> >= 0")
+    before = Known(tmp_path / "verdicts.json", Imports(tree, names))
+    before.keep(Verdict(noticed, SMALL), [SMALL])
+    before.keep(Verdict(survivor, "", "2 tests run it"), [FIRST, SECOND])
+    before.keep_types(survivor, True)
+    before.save()
+    after = Known(tmp_path / "verdicts.json", Imports(tree, names))
+    assert after.find(noticed, [SMALL]) == Verdict(noticed, SMALL)
+    assert after.find(survivor, [FIRST, SECOND]) == Verdict(survivor, "", "2 tests run it")
+    assert after.find(survivor, [FIRST, SECOND, SMALL]) is None  # another file has come to run it
+    assert after.types(survivor) is True
+    assert after.types(noticed) is None
+
+    changed = Imports(tree, names)
+    changed.digests["tests/unit/kube/test_b.py"] = "another"
+    after = Known(tmp_path / "verdicts.json", changed)
+    assert after.find(noticed, [SMALL]) is not None
+    assert after.find(survivor, [FIRST, SECOND]) is None
+
+    changed = Imports(tree, names)
+    changed.digests[A] = "another"  # test_b imports it through b
+    after = Known(tmp_path / "verdicts.json", changed)
+    assert after.find(noticed, [SMALL]) is None
+    assert after.find(survivor, [FIRST, SECOND]) is None
