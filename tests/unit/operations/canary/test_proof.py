@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal, Kind
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
@@ -21,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     check_sums,
 )
 
+from ...support.certificates import certificate, ec_key, pem
 from ...support.cluster import FakeCluster
 from .fakes import FACTS, NAMESPACE, SERVICE, FakeClock, Shop, Switch
 
@@ -316,3 +318,90 @@ def test_a_route_that_its_owner_sent_elsewhere_in_mid_run_is_left_alone() -> Non
     after = shop.cluster.peek("VirtualService", "theirs")
     assert after
     assert after["spec"]["http"][0]["route"] == [{"destination": {"host": "new"}}]
+
+
+def mesh_of(
+    *, mode: str = "mtls", begin: float = -60.0, roots: Any = None, uri: str = "", port: int = 3000
+) -> Pods:
+    """One pod of each version; the listener and the certificates of v2's are as told."""
+    pods = Pods({"v1": None, "v2": None})
+    made = certificate("root", ec_key(), ca=True)
+    published = made if roots is None else roots
+    if published:
+        data = {"root-cert.pem": pem(published).decode()}
+        pods.put(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "istio-ca-root-cert", "namespace": NAMESPACE},
+                "data": data,
+            }
+        )
+
+    def answer(_namespace: str, name: str, _container: str, command: Any) -> str:
+        bad = name == "v2"
+        if "config_dump" in command[-1]:
+            asks = {"transport_socket": {"typed_config": {"require_client_certificate": True}}}
+            chains = [asks] if not bad or mode == "mtls" else [asks, {}] if mode == "both" else [{}]
+            match = {"destination_port": port if bad else 3000}
+            listener = {
+                "name": "virtualInbound",
+                "filter_chains": [{**chain, "filter_chain_match": match} for chain in chains],
+            }
+            return json.dumps({"configs": [{"active_state": {"listener": listener}}]})
+        now = FakeClock().now()
+        times = {
+            "valid_from": timestamp(now + (begin if bad else -60)),
+            "expiration_time": timestamp(now + 60),
+        }
+        identity = (bad and uri) or f"spiffe://cluster.local/ns/{NAMESPACE}/sa/{name}"
+        leaf = {"subject_alt_names": [{"uri": identity}], **times}
+        trusted = {"serial_number": f"{made.serial_number:x}", **times, "valid_from": timestamp(now - 60)}
+        return json.dumps({"certificates": [{"cert_chain": [leaf], "ca_cert": [trusted]}]})
+
+    pods.on_exec = answer
+    return pods
+
+
+LABELS = {"v1": {"app": "v1"}, "v2": {"app": "v2"}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "status", "words"),
+    [
+        (mesh_of(), "pass", ""),
+        (mesh_of(mode="both"), "fail", "shop/v2 port 3000 is PERMISSIVE, not STRICT"),
+        (mesh_of(mode="plain"), "fail", "shop/v2 port 3000 is DISABLE, not STRICT"),
+        (mesh_of(port=3001), "fail", "shop/v2 no inbound listener for port 3000"),
+        (mesh_of(begin=30.0), "fail", "shop/v2 serves a certificate that is valid from"),
+        (mesh_of(uri="spiffe://cluster.local/ns/shop/sa/x"), "fail", "shop/v2 serves spiffe://"),
+        (mesh_of(roots=certificate("another", ec_key(), ca=True)), "fail", "which is not the mesh's"),
+        (mesh_of(roots=False), "cannot tell", "trusts a root that nothing is known of"),
+    ],
+)
+def test_mutual_tls_is_proved_by_listener_and_certificates(pods: Pods, status: str, words: str) -> None:
+    renewed: list[int] = []
+    proof = prover(pods, labels=LABELS).mtls(("v1", "v2"), lambda: renewed.append(1))
+    assert (proof.status, proof.proxies, renewed) == (status, 2, [1])
+    assert words in proof.detail
+    assert bool(words) == bool(proof.detail)
+
+
+def test_mutual_tls_asks_the_pods_of_the_versions_only() -> None:
+    pods = mesh_of(mode="plain")
+    assert prover(pods, labels=LABELS).mtls(("v1",), lambda: None).status == "pass"
+    assert prover(pods, labels={"v3": {"app": "v3"}}).mtls(("v3",), lambda: None).status == "cannot tell"
+    principal = prover(pods, labels=LABELS, principal="other.domain/ns/shop/sa/v1")
+    assert principal.mtls(("v1",), lambda: None).status == "fail"
+
+
+def test_roots_that_may_not_be_read_are_cannot_tell() -> None:
+    pods = mesh_of()
+    pods.forbidden.add("ConfigMap")
+    assert prover(pods, labels=LABELS).mtls(("v1",), lambda: None).status == "cannot tell"
+
+
+@pytest.mark.parametrize("weights", [[100], [0], [None], [90, 10], []])
+def test_sums_of_100_and_single_destinations_are_written(weights: list[int | None]) -> None:
+    route = [{} if weight is None else {"weight": weight} for weight in weights]
+    check_sums({"metadata": {"name": "x"}, "spec": {"http": [{"route": route}]}})
