@@ -227,6 +227,7 @@ class RolloutBuilder:
                 limit=self.params["proof_max_proxies"],
                 callers=self._callers(),
                 namespaces=tuple(self.calling_namespaces()),
+                root_namespace=self.wishes.catalogue.root_namespace,
             ),
             progress=self.context.progress,
             stop=self.context.stop,

@@ -95,6 +95,7 @@ def rights_needed(builder: RolloutBuilder) -> dict[AccessNeed, str]:
     places = {
         **_own_places(builder),
         table.CALLERS: builder.calling_namespaces(),
+        table.CONTROL_PLANE: [builder.wishes.catalogue.root_namespace],
         table.SYNTHETIC: [(params.get("synthetic") or {}).get("namespace") or builder.service.namespace],
         table.METRICS: [prometheus.namespace] if prometheus and by_service else [],
     }

@@ -213,6 +213,17 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "pods", ("list",), (SERVICE, CALLERS)),
         # Exec is a GET that becomes a websocket: authorized as get, since Kubernetes 1.35 as create as well.
         Right("", "pods/exec", ("create", "get"), (SERVICE, CALLERS)),
+        # Of a proxy that is late, istiod knows whether it is connected at all.
+        *(
+            Right(
+                "",
+                resource,
+                verbs,
+                (CONTROL_PLANE,),
+                optional="nobody says whether a late proxy has lost istiod",
+            )
+            for resource, verbs in (("pods", ("list",)), ("pods/exec", ("create", "get")))
+        ),
         Right("apps", "deployments", ("get",), (SERVICE,), (SCALE,)),
         Right("apps", "deployments/scale", ("patch",), (SERVICE,), (SCALE,)),
         Right("", "pods", ("list",), (SYNTHETIC,), (SYNTHETIC_LOAD,)),

@@ -36,7 +36,7 @@ PLACES = {
     CA: [],
     RATE_LIMITS: [],
 }
-ROLLOUT = {SERVICE: ["shop"], ROUTES: ["edge"], CALLERS: [], SYNTHETIC: [], METRICS: []}
+ROLLOUT = {CONTROL_PLANE: [], SERVICE: ["shop"], ROUTES: ["edge"], CALLERS: [], SYNTHETIC: [], METRICS: []}
 
 
 def test_rights_are_asked_where_they_are_needed_and_once() -> None:
@@ -75,7 +75,7 @@ def test_what_is_necessary_for_one_purpose_is_necessary() -> None:
     namespaces = AccessNeed("get", "", "namespaces")
     assert access_needs(["canary"], ROLLOUT)[namespaces] == "the evidence does not name the cluster"
     for parts in (["canary", "injection"], ["injection", "canary"]):
-        assert access_needs(parts, {**PLACES, **ROLLOUT})[namespaces] == ""
+        assert access_needs(parts, {**ROLLOUT, **PLACES})[namespaces] == ""
 
 
 def test_losses_name_what_is_lost_and_for_want_of_which_right() -> None:
