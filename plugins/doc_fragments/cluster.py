@@ -13,7 +13,8 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, or its parsed content.
+      - Path of a kubeconfig, several of them joined by C(:), or the parsed content.
+      - It is read as kubectl reads it, whom to act as (C(as)) included, and istioctl and helm are given what it says.
       - Falls back to the environment variable E(K8S_AUTH_KUBECONFIG), then E(KUBECONFIG), then
         C(~/.kube/config), then the service account of the pod that it runs in.
     type: raw
@@ -51,10 +52,14 @@ options:
     type: bool
     aliases: [verify_ssl]
   proxy:
-    description: URL of an HTTP proxy. Falls back to E(K8S_AUTH_PROXY).
+    description:
+      - URL of a proxy (C(http), C(https), C(socks5)), with a login if need be.
+      - Falls back to E(K8S_AUTH_PROXY), then the kubeconfig's C(proxy-url), then E(HTTPS_PROXY).
     type: str
   no_proxy:
-    description: Hosts that are reached without the proxy. Falls back to E(K8S_AUTH_NO_PROXY).
+    description:
+      - Hosts, domains and networks that are reached without the proxy, separated by commas.
+      - Falls back to E(K8S_AUTH_NO_PROXY), then E(NO_PROXY).
     type: str
   impersonate_user:
     description: User to act as. Falls back to E(K8S_AUTH_IMPERSONATE_USER).
@@ -67,4 +72,6 @@ requirements:
   - kubernetes >= 31.0.0, other than 36.0.0 and 36.0.1
 notes:
   - The names of these options are those of the collection kubernetes.core.
+  - When O(kubeconfig), O(context) or O(host) are given and the environment's C(K8S_AUTH_*) variables name another cluster,
+    none of those variables counts.
 """

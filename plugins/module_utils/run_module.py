@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import threading
+import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -23,12 +24,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .context import Context
 from .errors import MeshError
-from .kube.options import secrets_in
+from .kube.options import HANDOVER, secrets_in
 
-# What the action plugin hands over to the module on another host: file contents, and options whose values
-# must not show up in the logged invocation. One opaque string: masking it cannot mask anything else.
-HANDOVER = "_handover"
-"""Option of that string, in the argument spec of backends whose action plugin hands something over."""
+_OURS = "/servicemesh/istio/plugins/"
+_HARMLESS = frozenset({AttributeError, ImportError, IndexError, ModuleNotFoundError, NameError, TypeError})
 
 
 @contextlib.contextmanager
@@ -57,9 +56,21 @@ def failure(error: MeshError) -> dict[str, Any]:
     return {**error.details, "failed": True, "msg": error.message, "error": type(error).__name__}
 
 
-def defect(error: Exception) -> str:
-    """The sentence for an exception that nobody foresaw."""
-    return f"defect in servicemesh.istio, please report it: {type(error).__name__}: {error}"
+def defect(error: BaseException) -> str:
+    """The sentence for an exception that nobody foresaw, and where it came from.
+
+    Its text stays away, unless Python itself wrote it about names and types: a library may quote the value
+    that it stumbled over, which may be a token.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS in frame.filename]
+    place = f" at {frames[-1].filename.partition(_OURS)[2]}:{frames[-1].lineno}" if frames else ""
+    text = f": {error}" if type(error) in _HARMLESS else ""
+    return f"defect in servicemesh.istio, please report it: {type(error).__name__}{place}{text}"
+
+
+def defect_trace(error: BaseException) -> str:
+    """Where an exception that nobody foresaw came from, frame by frame, without its text."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 def constraints(backend: Any) -> dict[str, Any]:
@@ -71,7 +82,10 @@ def constraints(backend: Any) -> dict[str, Any]:
 
 
 def pack(files: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """File contents and options as one opaque string."""
+    """File contents, and options that must not show up in the logged invocation, as one opaque string.
+
+    Masking it cannot mask anything else. It travels in the option ``HANDOVER``.
+    """
     text = json.dumps({"files": files, "options": options}, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode(), 6)).decode()
 
@@ -98,7 +112,7 @@ def run_module(backend: Any) -> NoReturn:
     handover = params.pop(HANDOVER, None)
     files, options = unpack(handover) if handover else ({}, {})
     params.update(options)
-    module.no_log_values.update(secrets_in(params.get("kubeconfig")))
+    module.no_log_values.update(secrets_in(params))
     with stop_signal() as stop:
         context = Context(
             check_mode=module.check_mode,

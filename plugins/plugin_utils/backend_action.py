@@ -18,7 +18,6 @@ import json
 import os
 import re
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -31,8 +30,8 @@ from ansible.utils.display import Display
 
 from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
-from ..module_utils.kube.options import secrets_in
-from ..module_utils.run_module import HANDOVER, constraints, defect, failure, pack, stop_signal
+from ..module_utils.kube.options import HANDOVER, secrets_in
+from ..module_utils.run_module import constraints, defect, defect_trace, failure, pack, stop_signal
 
 # Ansible loads an action plugin before it forks the worker that runs it: what is imported here is paid once
 # per playbook (0.3 s), not once per task and host. Backends import it where they need it, as modules must.
@@ -123,8 +122,9 @@ class BackendAction(ActionBase):
                 arguments[option] = os.path.abspath(here if os.path.exists(here) else value)  # noqa: PTH100, PTH110
 
     def _run_there(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
-        options = {name: arguments.pop(name) for name in self.handed_over if name in arguments}
-        if files or options:  # only backends with HANDED_OVER get here
+        names = (*self.handed_over, *_inline(arguments))
+        options = {name: arguments.pop(name) for name in names if name in arguments}
+        if files or options:
             arguments[HANDOVER] = pack(files, options)
         result: dict[str, Any] = self._execute_module(
             module_args=arguments, task_vars=self._variables, wrap_async=self._task.async_val
@@ -138,7 +138,7 @@ class BackendAction(ActionBase):
         checked = ArgumentSpecValidator(self.backend.ARGUMENT_SPEC, **constraints(self.backend)).validate(
             arguments
         )
-        secrets = set(checked._no_log_values) | secrets_in(arguments.get("kubeconfig"))
+        secrets = set(checked._no_log_values) | secrets_in(arguments)
         if checked.error_messages:
             messages = self._refused(checked)
             return dict(remove_values({"failed": True, "msg": "; ".join(messages)}, secrets))
@@ -158,7 +158,7 @@ class BackendAction(ActionBase):
             except MeshError as error:
                 result = failure(error)
             except Exception as error:
-                _DISPLAY.vvv(str(remove_values(traceback.format_exc(), secrets)), host=self._host)
+                _DISPLAY.vvv(str(remove_values(defect_trace(error), secrets)), host=self._host)
                 result = {"failed": True, "msg": defect(error)}
         result.setdefault("changed", False)
         return dict(remove_values(result, secrets))
@@ -213,6 +213,11 @@ def value_at(variables: Mapping[str, Any], path: str) -> Any:
         if not inner:
             break
     return value
+
+
+def _inline(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """An inline kubeconfig holds keys and tokens: it travels packed, as the target logs what it is given."""
+    return ("kubeconfig",) if isinstance(arguments.get("kubeconfig"), Mapping) else ()
 
 
 def plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ApiError
 from ..fields import field
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ def _missing(
             "spec": {**subject, "resourceAttributes": attributes},
         }
         answer = client.request("POST", path, body=review, subject=f"access review: {need}").data
-        return field(answer, "status", "allowed") is True
+        decision = field(answer, "status", "allowed")
+        if not isinstance(decision, bool):
+            raise ApiError("the access review has no answer", reason="NotJSON", subject=str(need))
+        return decision
 
     needs = list(dict.fromkeys(needed))
     answers = client.in_parallel(allowed, needs)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ApiError, MeshError
+from ..fields import mapping_at, mappings_at, name_of, namespace_of, text_at
 from ..labels import FIELD_MANAGER
 from ..object_id import object_id
 from .discovery import Discovery, Resource
@@ -113,13 +114,26 @@ class KubeClient:
                 self.warnings += [text for text in response.warnings if text not in self.warnings]
         return response
 
-    def get_raw(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
-        """Decoded JSON of a GET."""
-        return self.request("GET", path, query=query).data
+    def _object(self, method: str, path: str, *, subject: str, **options: Any) -> tuple[dict[str, Any], int]:
+        """The object that a request is answered with, and the status.
+
+        :raises ApiError: as :meth:`request`; the answer is something else than an object.
+        """
+        response = self.request(method, path, subject=subject, **options)
+        if isinstance(response.data, Mapping):
+            return dict(response.data), response.status
+        unknown = {} if method == "GET" else {"outcome": "unknown"}
+        raise ApiError(
+            f"{subject}: the answer (HTTP {response.status}) is not an object",
+            status=response.status,
+            reason="NotJSON",
+            subject=subject,
+            **unknown,
+        )
 
     def server_version(self) -> dict[str, Any]:
-        """``/version``: ``gitVersion``, ``major``, ``minor``, ..."""
-        return dict(self.get_raw("/version"))
+        """``/version``. :returns: ``gitVersion``, ``major``, ``minor``, ..."""
+        return self._object("GET", "/version", subject="version of the API server")[0]
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """How the server serves a kind. :raises ApiError: ``reason="NoKind"``."""
@@ -135,7 +149,7 @@ class KubeClient:
         """One object, ``None`` when it does not exist (nor its kind)."""
         try:
             path = self.resource(api_version, kind).path(namespace, name)
-            return dict(self.request("GET", path, subject=_subject(kind, namespace, name)).data)
+            return self._object("GET", path, subject=_subject(kind, namespace, name))[0]
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -179,22 +193,26 @@ class KubeClient:
         while True:
             page_query = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
             try:
-                data = self.request(
+                data, _status = self._object(
                     "GET", resource.path(namespace), query=page_query, subject=f"list {resource.plural}"
-                ).data
+                )
             except ApiError as error:
                 if error.status == 410 and token:
                     return None
                 if error.status == 404 and not token:  # the kind was removed since discovery
                     return ObjectList([], missing=True)
                 raise
-            for item in data.get("items") or ():
-                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-                items.append(item)
-            metadata = data.get("metadata") or {}
-            token = metadata.get("continue") or ""
+            if "items" not in data:
+                raise ApiError(
+                    f"list {resource.plural}: the answer is not a list",
+                    reason="NotJSON",
+                    subject=resource.kind,
+                )
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            items += [{**item, **kind} for item in mappings_at(data, "items")]
+            token = text_at(data, "metadata", "continue")
             if not token:
-                return ObjectList(items, str(metadata.get("resourceVersion") or ""))
+                return ObjectList(items, text_at(data, "metadata", "resourceVersion"))
 
     def apply(
         self,
@@ -229,7 +247,7 @@ class KubeClient:
         if dry_run:
             query["dryRun"] = "All"
         # The server takes JSON here as YAML; "apply-patch+json" is answered by 415.
-        response = self.request(
+        after, status = self._object(
             "PATCH",
             self._path_of(obj),
             body=_without_nulls_in_metadata(obj),
@@ -237,16 +255,15 @@ class KubeClient:
             query=query,
             subject=object_id(obj),
         )
-        return dict(response.data), response.status == 201 or is_untouched(response.data)
+        return after, status == 201 or is_untouched(after)
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create one object. After a lost answer, an existing object that holds ours counts as created."""
-        metadata = obj.get("metadata") or {}
         resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
-        path = resource.path(metadata.get("namespace"))
+        path = resource.path(namespace_of(obj))
         query = _write_query(dry_run)
         try:
-            return dict(self.request("POST", path, body=obj, query=query, subject=object_id(obj)).data)
+            return self._object("POST", path, body=obj, query=query, subject=object_id(obj))[0]
         except ApiError as error:
             return self._settled(obj, error)
 
@@ -254,19 +271,15 @@ class KubeClient:
         """Replace one whole object (PUT); with ``metadata.resourceVersion`` only if it is still current."""
         path = self._path_of(obj)
         try:
-            return dict(
-                self.request("PUT", path, body=obj, query=_write_query(dry_run), subject=object_id(obj)).data
-            )
+            query = _write_query(dry_run)
+            return self._object("PUT", path, body=obj, query=query, subject=object_id(obj))[0]
         except ApiError as error:
             return self._settled(obj, error)
 
     def _settled(self, obj: Mapping[str, Any], error: ApiError) -> dict[str, Any]:
         """After 409: our own earlier attempt may have won. Read back and compare before failing."""
         if error.status == 409 and error.details.get("outcome") == "unknown":
-            metadata = obj.get("metadata") or {}
-            live = self.get(
-                str(obj["apiVersion"]), str(obj["kind"]), str(metadata.get("name")), metadata.get("namespace")
-            )
+            live = self.get(str(obj["apiVersion"]), str(obj["kind"]), name_of(obj), namespace_of(obj))
             if live is not None and covers(live, obj):
                 return live
         raise error
@@ -289,15 +302,14 @@ class KubeClient:
         query = _write_query(dry_run)
         if field_manager:
             query["fieldManager"] = field_manager
-        response = self.request(
+        return self._object(
             "PATCH",
             path,
             body=patch,
             content_type=_PATCH_TYPES[patch_type],
             query=query,
             subject=_subject(kind, namespace, name),
-        )
-        return dict(response.data)
+        )[0]
 
     def delete(
         self,
@@ -342,9 +354,7 @@ class KubeClient:
         """POST to a subresource such as ``eviction`` or ``token``."""
         path = self.resource(api_version, kind).path(namespace, name, subresource)
         subject = f"{_subject(kind, namespace, name)} {subresource}"
-        return dict(
-            self.request("POST", path, body=body, query=_write_query(dry_run), subject=subject).data or {}
-        )
+        return self._object("POST", path, body=body, query=_write_query(dry_run), subject=subject)[0]
 
     def exec(
         self,
@@ -427,9 +437,8 @@ class KubeClient:
         return results  # type: ignore[return-value]
 
     def _path_of(self, obj: Mapping[str, Any]) -> str:
-        metadata = obj.get("metadata") or {}
         resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
-        return resource.path(metadata.get("namespace"), str(metadata["name"]))
+        return resource.path(namespace_of(obj), name_of(obj))
 
 
 def connect(
@@ -466,7 +475,7 @@ def _without_nulls_in_metadata(obj: Mapping[str, Any]) -> dict[str, Any]:
     """A null creationTimestamp makes every apply a write (kubernetes#116861); the rest is the server's."""
     metadata = {
         key: value
-        for key, value in (obj.get("metadata") or {}).items()
+        for key, value in mapping_at(obj, "metadata").items()
         if value is not None
         and key not in ("managedFields", "creationTimestamp", "generation", "selfLink", "uid")
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError
+from ..fields import list_at, mappings_at, name_of, text_at
 from ..labels import COLLECTION
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 )
+_INDEXES = ("APIGroupList", "APIVersions")
 # The core group never changes in these kinds; knowing them saves the request for /api.
 _CORE = {
     "Namespace": ("namespaces", False),
@@ -124,8 +126,8 @@ class Discovery:
         return Resource(api_version, kind, entry[0], entry[1], tuple(entry[2])) if entry else None
 
     def _load(self, root: str) -> None:
-        cached = _read_cache(self._cache).get(root) or {}
-        headers = {"If-None-Match": cached["etag"]} if cached.get("etag") else {}
+        cached = _usable(_read_cache(self._cache).get(root))
+        headers = {"If-None-Match": cached["etag"]} if cached else {}
         answer = self._transport.send(
             "GET",
             root,
@@ -137,7 +139,7 @@ class Discovery:
             subject="discovery",
             extra_headers=headers,
         )
-        if answer.status == 304:
+        if answer.status == 304 and cached:
             kinds, stale = cached["kinds"], cached["stale"]
         elif isinstance(answer.data, Mapping) and answer.data.get("kind") == "APIGroupDiscoveryList":
             kinds, stale = _flatten(answer.data)
@@ -145,17 +147,16 @@ class Discovery:
             if etag and not stale:
                 _write_cache(self._cache, root, {"etag": etag, "kinds": kinds, "stale": stale})
         else:
-            kinds, stale = self._legacy(root, answer.data), []
+            kinds, stale = self._legacy(root, _told(answer.data, *_INDEXES)), []
         self._kinds = {gv: k for gv, k in self._kinds.items() if ("/" in gv) != (root == "/apis")} | kinds
-        self._stale = set(stale)
+        self._stale = {gv for gv in self._stale if ("/" in gv) != (root == "/apis")} | set(stale)
         self._loaded.add(root)
 
     def _legacy(self, root: str, index: Any) -> _Kinds:
         """Servers before 1.30: one request per group and version."""
-        index = index if isinstance(index, Mapping) else {}
-        versions = [str(v) for v in index.get("versions") or ()]
-        for group in index.get("groups") or ():
-            versions += [str(version["groupVersion"]) for version in group.get("versions") or ()]
+        versions = [str(version) for version in list_at(index, "versions")]
+        for group in mappings_at(index, "groups"):
+            versions += [text_at(version, "groupVersion") for version in mappings_at(group, "versions")]
         kinds: _Kinds = {}
         for version in versions:
             answer = self._transport.send(
@@ -168,33 +169,49 @@ class Discovery:
                 accept="application/json",
                 subject="discovery",
             )
-            for entry in answer.data.get("resources") or ():
-                if "/" not in entry["name"]:
-                    kinds.setdefault(version, {})[entry["kind"]] = [
-                        entry["name"],
-                        bool(entry["namespaced"]),
-                        sorted(entry.get("verbs") or ()),
+            for entry in mappings_at(_told(answer.data, "APIResourceList"), "resources"):
+                plural = text_at(entry, "name")
+                if "/" not in plural:
+                    verbs = sorted(map(str, list_at(entry, "verbs")))
+                    kinds.setdefault(version, {})[text_at(entry, "kind")] = [
+                        plural,
+                        bool(entry.get("namespaced")),
+                        verbs,
                     ]
         return kinds
+
+
+def _told(data: Any, *kinds: str) -> Mapping[str, Any]:
+    """An answer of one of these kinds. A login page or ``{}`` would look like a server without any kind.
+
+    :raises ApiError: it is something else.
+    """
+    if isinstance(data, Mapping) and data.get("kind") in kinds:
+        return data
+    raise ApiError(
+        "the API server does not tell which kinds it serves: its answer to discovery is something else "
+        "(is this address an API server?)",
+        reason="Discovery",
+        subject="discovery",
+    )
 
 
 def _flatten(data: Mapping[str, Any]) -> tuple[_Kinds, list[str]]:
     """``{apiVersion: {kind: [plural, namespaced, verbs]}}`` and the apiVersions whose list is stale."""
     kinds: _Kinds = {}
     stale = []
-    for group in data.get("items") or ():
-        name = (group.get("metadata") or {}).get("name") or ""
-        for version in group.get("versions") or ():
-            api_version = f"{name}/{version['version']}" if name else str(version["version"])
+    for group in mappings_at(data, "items"):
+        for version in mappings_at(group, "versions"):
+            api_version = "/".join(part for part in (name_of(group), text_at(version, "version")) if part)
             if version.get("freshness") == "Stale":
                 stale.append(api_version)
-            for entry in version.get("resources") or ():
-                kind = (entry.get("responseKind") or {}).get("kind")
+            for entry in mappings_at(version, "resources"):
+                kind = text_at(entry, "responseKind", "kind")
                 if kind:
                     kinds.setdefault(api_version, {})[kind] = [
-                        entry["resource"],
+                        text_at(entry, "resource"),
                         entry.get("scope") == "Namespaced",
-                        sorted(entry.get("verbs") or ()),
+                        sorted(map(str, list_at(entry, "verbs"))),
                     ]
     return kinds, stale
 
@@ -205,14 +222,11 @@ def _cache_file(transport: Transport) -> Path | None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:  # no home directory
         return None
-    configuration = transport.configuration
     authority = b""
-    if configuration.ssl_ca_cert:
+    if transport.tls.authority:
         with contextlib.suppress(OSError):
-            authority = Path(configuration.ssl_ca_cert).read_bytes()
-    identity = json.dumps(
-        [transport.host, transport.options.impersonate_user, list(transport.options.impersonate_groups)]
-    ).encode()
+            authority = Path(transport.tls.authority).read_bytes()
+    identity = json.dumps([transport.host, transport.target.impersonation()]).encode()
     digest = hashlib.sha256(identity + authority).hexdigest()[:32]
     return base / COLLECTION / f"discovery-{digest}.json"
 
@@ -225,6 +239,17 @@ def _read_cache(path: Path | None) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _usable(entry: Any) -> dict[str, Any]:
+    """A cached answer, or nothing when somebody else wrote the file."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("etag"), str):
+        return {}
+    if not isinstance(entry.get("kinds"), dict) or not isinstance(entry.get("stale"), list):
+        return {}
+    listed = [item for kinds in entry["kinds"].values() if isinstance(kinds, dict) for item in kinds.values()]
+    sound = all(isinstance(item, list) and len(item) == 3 for item in listed)
+    return entry if sound and all(isinstance(kinds, dict) for kinds in entry["kinds"].values()) else {}
 
 
 def _write_cache(path: Path | None, root: str, entry: Mapping[str, Any]) -> None:

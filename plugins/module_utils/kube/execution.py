@@ -14,10 +14,11 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlparse
+from urllib.parse import urlencode
 
 from ..errors import ApiError, WaitTimeout
 from .failures import from_answer, no_answer
+from .pool import websocket_proxy, websocket_tls
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -72,7 +73,7 @@ def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
 
     for attempt in range(1, _CONNECT_ATTEMPTS + 1):
         credential, generation = transport.authorization()
-        socket = websocket.WebSocket(sslopt=_tls(transport.configuration), skip_utf8_validation=True)
+        socket = websocket.WebSocket(sslopt=websocket_tls(transport.tls), skip_utf8_validation=True)
         try:
             socket.connect(  # type: ignore[no-untyped-call]
                 url,
@@ -81,7 +82,7 @@ def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
                 timeout=max(1.0, min(10.0, end - transport.clock.monotonic())),
                 suppress_origin=True,
                 redirect_limit=0,
-                **_proxy(transport.configuration, transport.host),
+                **websocket_proxy(transport.target.proxy),
             )
         except websocket.WebSocketBadStatusException as error:
             failure = _handshake_failure(error, subject)
@@ -170,39 +171,3 @@ def _returncode(status: bytes, subject: str) -> int:
         reason=str(body.get("reason") or "ExecFailed"),
         subject=subject,
     )
-
-
-def _tls(configuration: Any) -> dict[str, Any]:
-    import ssl
-
-    if not configuration.verify_ssl:
-        options: dict[str, Any] = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    else:
-        options = {"cert_reqs": ssl.CERT_REQUIRED}
-        if configuration.ssl_ca_cert:
-            options["ca_certs"] = configuration.ssl_ca_cert
-    if configuration.cert_file:
-        options["certfile"] = configuration.cert_file
-    if configuration.key_file:
-        options["keyfile"] = configuration.key_file
-    if configuration.tls_server_name:
-        options["server_hostname"] = configuration.tls_server_name
-    return options
-
-
-def _proxy(configuration: Any, host: str) -> dict[str, Any]:
-    """The proxy to use, or an explicit "none": the websocket library would read the environment by itself."""
-    from kubernetes.client.rest import should_bypass_proxies
-
-    if not configuration.proxy or should_bypass_proxies(host, configuration.no_proxy or ""):
-        return {"http_no_proxy": ["*"]}
-    proxy = urlparse(configuration.proxy)
-    options: dict[str, Any] = {
-        "http_proxy_host": proxy.hostname,
-        "http_proxy_port": proxy.port or 3128,
-        "proxy_type": "http" if proxy.scheme in ("http", "https", "") else proxy.scheme,
-        "http_no_proxy": [""],
-    }
-    if proxy.username:
-        options["http_proxy_auth"] = (proxy.username, proxy.password or "")
-    return options

@@ -9,8 +9,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .proxies import credentials_in
+
+HANDOVER = "_handover"
+"""Option by which an action plugin hands file contents and secrets over to the module on another host."""
+
 # kubernetes.core's names and aliases (its plugins/module_utils/args_common.py), so that one set of
-# `module_defaults` serves both collections. `persist_config` is accepted there only for the same reason.
+# `module_defaults` serves both collections.
 CONNECTION_SPEC: dict[str, dict[str, Any]] = {
     "kubeconfig": {"type": "raw"},
     "context": {"type": "str"},
@@ -26,6 +31,8 @@ CONNECTION_SPEC: dict[str, dict[str, Any]] = {
     "no_proxy": {"type": "str"},
     "impersonate_user": {"type": "str"},
     "impersonate_groups": {"type": "list", "elements": "str"},
+    # What must not be seen in the target's log; filled in by the action plugin, see run_module.
+    HANDOVER: {"type": "str", "no_log": True},
 }
 
 # kubernetes.core's environment variables, by option.
@@ -67,6 +74,7 @@ class ConnectionOptions:
 
     :param kubeconfig: path (several joined by ``:``) or the parsed content as a mapping.
     :param default_kubeconfig: path that counts when nothing else was given (``KUBECONFIG`` or the home's).
+    :param environment: of the run: proxies, and what credential plugins get.
     :param in_cluster: whether the process runs in a pod whose service account may be used as last resort.
     """
 
@@ -86,31 +94,41 @@ class ConnectionOptions:
     impersonate_groups: tuple[str, ...] = ()
     default_kubeconfig: str = "~/.kube/config"
     in_cluster: bool = False
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], environment: Mapping[str, str]) -> ConnectionOptions:
         """Options from a module's parameters; what they leave open comes from ``K8S_AUTH_*``.
 
-        An empty string counts as not given, as it does in kubernetes.core.
+        When both name a cluster, the parameters count alone: host and token of one cluster must not meet
+        certificate, proxy or trust of another. An empty string counts as not given, as in kubernetes.core.
         """
-        values: dict[str, Any] = {}
-        for option, variable in ENVIRONMENT.items():
-            value = params.get(option)
-            if value in (None, "", []):
-                value = _from_environment(option, environment.get(variable, ""))
-            if value is not None:
-                values[option] = tuple(value) if option == "impersonate_groups" else value
+        given = {option: params.get(option) for option in ENVIRONMENT}
+        given = {option: value for option, value in given.items() if value not in (None, "", [])}
+        fallback: dict[str, Any] = {
+            option: _from_environment(option, environment.get(variable, ""))
+            for option, variable in ENVIRONMENT.items()
+        }
+        fallback = {option: value for option, value in fallback.items() if value is not None}
+        values: dict[str, Any] = given if _are_apart(given, fallback) else {**fallback, **given}
+        groups = values.pop("impersonate_groups", None) or ()
         return cls(
             **values,
+            impersonate_groups=tuple(groups),
             default_kubeconfig=environment.get("KUBECONFIG") or "~/.kube/config",
             in_cluster=bool(environment.get("KUBERNETES_SERVICE_HOST")),
+            environment=environment,
         )
 
-    @property
-    def stands_alone(self) -> bool:
-        """Whether host and credential were given, so that no kubeconfig may interfere."""
-        credential = self.api_key or self.client_cert or (self.username and self.password)
-        return bool(self.host and credential and self.kubeconfig is None and self.context is None)
+
+def _are_apart(given: Mapping[str, Any], fallback: Mapping[str, Any]) -> bool:
+    """Whether two sources of options each name a cluster.
+
+    A context alone names none: it chooses one of the other source's kubeconfig, but not of its host.
+    """
+    if given.keys() & {"kubeconfig", "host"}:
+        return bool(fallback.keys() & {"kubeconfig", "host", "context"})
+    return "context" in given and "host" in fallback
 
 
 def _from_environment(option: str, text: str) -> Any:
@@ -123,15 +141,23 @@ def _from_environment(option: str, text: str) -> Any:
     return text
 
 
-def secrets_in(kubeconfig: Any) -> set[str]:
-    """Secret strings inside an inline kubeconfig, which must never appear in a result."""
-    return set(_secret_strings(kubeconfig))
+def secrets_in(params: Mapping[str, Any]) -> set[str]:
+    """Secret strings among the connection options that no ``no_log`` covers.
+
+    :returns: those of an inline kubeconfig, and the password of the proxy.
+    """
+    found = set(_secret_strings(params.get("kubeconfig")))
+    proxy = params.get("proxy")
+    login = credentials_in(proxy) if isinstance(proxy, str) else None
+    return found | ({login[1]} if login and login[1] else set())
 
 
 def _secret_strings(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        variables = isinstance(value.get("name"), str) and isinstance(value.get("value"), str)
         for key, item in value.items():
-            if key in _SECRET_KEYS and isinstance(item, str) and item:
+            secret = key in _SECRET_KEYS or (variables and key == "value")  # of a credential plugin
+            if secret and isinstance(item, str) and item:
                 yield item
             else:
                 yield from _secret_strings(item)

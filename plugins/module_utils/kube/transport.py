@@ -22,10 +22,13 @@ from urllib.parse import urlencode
 from ..documents.json_text import json_text
 from ..errors import ApiError
 from ..labels import COLLECTION
-from . import config
 from .clock import Clock, SystemClock
+from .credentials import credential_of
 from .failures import from_answer, is_untrusted, no_answer
+from .headers import encoded
 from .keydir import KeyDirectory
+from .pool import open_pool, tls_of
+from .target import Target, target_of
 
 if TYPE_CHECKING:
     from .options import ConnectionOptions
@@ -41,6 +44,9 @@ RETRY_AFTER_CAP = 60.0
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 10.0
 # An "internal error" that repeats is usually a webhook that is down: name it soon.
 ATTEMPTS = {500: 5, 504: 5}
+# However busily it drips: no answer takes longer altogether.
+ANSWER_SECONDS = 120.0
+_CHUNK = 64 * 1024
 RETRIED = frozenset({429, 500, 502, 503, 504})
 _WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
 
@@ -79,9 +85,11 @@ class Transport:
         self._generation = 0
         self._answered = False
         self._accepted = False  # since the credential was loaded
-        self._impersonation = _impersonation(options)
+        # Calls in threads may make calls in threads: what counts is what is sent.
+        self._slots = threading.BoundedSemaphore(threads)
         try:
-            self._open()
+            self._use(target_of(options))
+            self.authorization()
         except BaseException:
             self._keys.remove()
             raise
@@ -99,40 +107,43 @@ class Transport:
         """Seconds until the deadline, ``None`` without one."""
         return None if self._end is None else self._end - self.clock.monotonic()
 
-    def _open(self) -> None:
-        configuration = config.load(self.options, self._keys.path)
-        configuration.connection_pool_maxsize = max(self.threads, 4)
-        from kubernetes.client import ApiClient
+    def _use(self, target: Target) -> None:
+        self.target = target
+        self.host = target.host
+        self._credential = credential_of(target, self._keys.path, self.clock)
+        self._impersonation = target.impersonation()
+        self._connect()
 
-        self.configuration = configuration
-        self.host = str(configuration.host).rstrip("/")
-        if not self.host.startswith(("http://", "https://")):
-            self.host = f"https://{self.host}"
-        self._pool = ApiClient(configuration).rest_client.pool_manager
-        if configuration.verify_ssl is False:
-            # urllib3 would warn once per request; the option is the person's own decision.
-            import urllib3
-
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    def _connect(self) -> None:
+        self._certificate = self._credential.certificate
+        self.tls = tls_of(self.target, self._keys.path, self._certificate)
+        self._pool = open_pool(self.tls, self.target.proxy, max(self.threads, 4))
 
     def authorization(self) -> tuple[list[tuple[str, str]], int]:
         """Credential and impersonation headers, and the generation of the credential."""
-        with self._auth:  # otherwise every thread runs the exec plugin at the same time
-            value = config.bearer(self.configuration)
+        with self._auth:  # otherwise every thread runs the credential plugin at the same time
+            value = self._credential.header()
+            if self._credential.certificate != self._certificate:
+                self._connect()
             generation = self._generation
         credential = [("Authorization", value)] if value else []
         return credential + self._impersonation, generation
 
     def renew(self, generation: int) -> bool:
-        """Load the credential again, once per connection. ``False``: that was already tried in vain."""
+        """Load the credential again, from the start. ``False``: it is the same, or was renewed in vain."""
         with self._auth:
             if self._generation != generation:
                 return True
-            if self.options.stands_alone or (self._generation and not self._accepted):
+            if self._generation and not self._accepted:
+                return False
+            renewed = self._credential.renew()
+            target = target_of(self.options)
+            if target != self.target:
+                self._use(target)
+            elif not renewed:
                 return False
             self._generation += 1
             self._accepted = False
-            self._open()
             return True
 
     def send(
@@ -151,7 +162,9 @@ class Transport:
         """One request with retries. See ``KubeClient.request``."""
         url = self.host + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         payload = None if body is None else json_text(body, separators=(",", ":")).encode()
-        headers = {"Accept": accept, "User-Agent": COLLECTION, "Accept-Encoding": "gzip"}
+        headers = {"Accept": accept, "User-Agent": COLLECTION}
+        if self.target.compresses:
+            headers["Accept-Encoding"] = "gzip"
         if payload is not None:
             headers["Content-Type"] = content_type
         headers.update(extra_headers or {})
@@ -160,23 +173,26 @@ class Transport:
             self._check_stop(subject)
             credential, generation = self.authorization()
             try:
-                answer = self._pool.request(
-                    method,
-                    url,
-                    body=payload,
-                    headers=_merged(headers, credential),
-                    retries=False,
-                    redirect=False,
-                    timeout=attempt.timeout(timeout),
-                )
+                with self._slots:
+                    answer = self._pool.request(
+                        method,
+                        url,
+                        body=payload,
+                        headers=_merged(headers, credential),
+                        retries=False,
+                        redirect=False,
+                        preload_content=False,
+                        timeout=attempt.timeout(timeout),
+                    )
+                    raw = self._read(answer)
             except _transport_errors() as error:
                 attempt.unanswered(error)
                 continue
             self._answered = True
             self._accepted = self._accepted or answer.status != 401
             try:
-                data = _decode(answer, accept)
-            except ValueError:
+                data = _decode(answer, raw, accept)
+            except (ValueError, RecursionError):
                 attempt.broken()
                 continue
             if answer.status < 300 or answer.status == 304:
@@ -189,6 +205,25 @@ class Transport:
             if answer.status not in RETRIED or failure.reason == "Invalid":
                 raise _noted(failure, attempt.doubtful)
             attempt.refused(failure, answer.headers.get("Retry-After"))
+
+    def _read(self, answer: Any) -> bytes:
+        """The whole body. :raises TimeoutError: it does not end in time, whatever arrives meanwhile."""
+        rest = self.remaining()
+        end = self.clock.monotonic() + (
+            ANSWER_SECONDS if rest is None else min(ANSWER_SECONDS, max(1.0, rest))
+        )
+        read = getattr(answer, "read1", answer.read)  # urllib3 before 2.1 has no read1
+        parts = []
+        try:
+            while part := read(_CHUNK):
+                parts.append(part)
+                if self.clock.monotonic() > end:
+                    raise TimeoutError("Read timed out: the answer does not end")
+        except BaseException:
+            answer.close()
+            raise
+        answer.release_conn()
+        return b"".join(parts)
 
     def _check_stop(self, subject: str) -> None:
         if self._stop():
@@ -278,11 +313,11 @@ def _delay(count: int, retry_after: str | None) -> float:
     return backoff
 
 
-def _decode(answer: Any, accept: str) -> Any:
-    raw: bytes = answer.data
-    if not raw:
-        return None
+def _decode(answer: Any, raw: bytes, accept: str) -> Any:
+    """The body of an answer. :raises ValueError: it should be JSON and is not; an empty one counts."""
     wants_json = "json" in accept
+    if not raw and (answer.status in (204, 304) or answer.status >= 400 or not wants_json):
+        return None
     kind = answer.headers.get("Content-Type", "")
     if "json" in kind:
         return json.loads(raw)
@@ -308,16 +343,11 @@ def _never_connected(error: BaseException) -> bool:
     return isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
 
 
-def _impersonation(options: ConnectionOptions) -> list[tuple[str, str]]:
-    user = [("Impersonate-User", options.impersonate_user)] if options.impersonate_user else []
-    return user + [("Impersonate-Group", group) for group in options.impersonate_groups]
-
-
 def _merged(headers: Mapping[str, str], credential: Sequence[tuple[str, str]]) -> Any:
     """One header collection; impersonated groups are repeated headers, which a dict cannot hold."""
     import urllib3
 
     merged = urllib3.HTTPHeaderDict(headers)
     for name, value in credential:
-        merged.add(name, value)
+        merged.add(name, encoded(value))
     return merged

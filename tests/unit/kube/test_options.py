@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import (
     CONNECTION_SPEC,
     ENVIRONMENT,
+    HANDOVER,
     ConnectionOptions,
     secrets_in,
 )
 
 
 def test_an_argument_wins_over_the_environment():
-    environment = {"K8S_AUTH_HOST": "https://e", "K8S_AUTH_CONTEXT": "from-environment"}
-    options = ConnectionOptions.from_params({"host": "https://a", "context": None}, environment)
-    assert (options.host, options.context) == ("https://a", "from-environment")
+    environment = {"K8S_AUTH_API_KEY": "theirs", "K8S_AUTH_PROXY": "http://p"}
+    options = ConnectionOptions.from_params({"host": "https://a", "api_key": "ours"}, environment)
+    assert (options.host, options.api_key, options.proxy) == ("https://a", "ours", "http://p")
+
+
+WHOLE = {"K8S_AUTH_API_KEY": "z", "K8S_AUTH_VERIFY_SSL": "no", "K8S_AUTH_PROXY": "http://z"}
+
+
+@pytest.mark.parametrize(
+    ("params", "environment"),
+    [
+        ({"kubeconfig": "/a", "context": "a"}, {"K8S_AUTH_HOST": "https://z"}),
+        ({"kubeconfig": "/a"}, {"K8S_AUTH_KUBECONFIG": "/z"}),
+        ({"kubeconfig": "/a"}, {"K8S_AUTH_CONTEXT": "z"}),
+        ({"host": "https://a"}, {"K8S_AUTH_KUBECONFIG": "/z"}),
+        ({"host": "https://a"}, {"K8S_AUTH_HOST": "https://z"}),
+        ({"context": "a"}, {"K8S_AUTH_HOST": "https://z"}),
+    ],
+)
+def test_of_two_sources_that_name_a_cluster_the_first_counts_whole(params, environment):
+    options = ConnectionOptions.from_params(params, {**WHOLE, **environment})
+    assert options == dataclasses.replace(
+        ConnectionOptions.from_params(params, {}), environment={**WHOLE, **environment}
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "environment", "context", "host"),
+    [
+        ({"context": "a"}, {"K8S_AUTH_KUBECONFIG": "/z"}, "a", None),
+        ({"context": "a"}, {"K8S_AUTH_CONTEXT": "z"}, "a", None),
+        ({"api_key": "a"}, {"K8S_AUTH_HOST": "https://z"}, None, "https://z"),
+        ({"host": "https://a"}, {}, None, "https://a"),
+    ],
+)
+def test_sources_that_complete_each_other_are_one(params, environment, context, host):
+    options = ConnectionOptions.from_params(params, {**WHOLE, **environment})
+    assert (options.context, options.host, options.proxy) == (context, host, "http://z")
+
+
+def test_the_default_is_the_variable_or_the_home():
+    assert ConnectionOptions.from_params({}, {"KUBECONFIG": "/a:/b"}).default_kubeconfig == "/a:/b"
+    assert ConnectionOptions.from_params({}, {"KUBECONFIG": ""}).default_kubeconfig == "~/.kube/config"
+    assert ConnectionOptions.from_params({}, {"KUBERNETES_SERVICE_HOST": "1"}).in_cluster
+    assert not ConnectionOptions.from_params({}, {}).in_cluster
 
 
 def test_an_empty_argument_counts_as_not_given():
@@ -37,13 +83,7 @@ def test_groups_of_the_environment_are_separated_by_commas():
 
 
 def test_every_option_has_a_variable():
-    assert set(ENVIRONMENT) == set(CONNECTION_SPEC)
-
-
-def test_host_and_credential_stand_alone_unless_a_kubeconfig_is_named():
-    assert ConnectionOptions(host="https://a", api_key="x").stands_alone
-    assert not ConnectionOptions(host="https://a", api_key="x", kubeconfig="/k").stands_alone
-    assert not ConnectionOptions(host="https://a").stands_alone
+    assert set(ENVIRONMENT) == set(CONNECTION_SPEC) - {HANDOVER}
 
 
 def test_credentials_do_not_show():
@@ -51,9 +91,17 @@ def test_credentials_do_not_show():
 
 
 def test_secrets_of_an_inline_kubeconfig_are_found():
-    content = {
-        "users": [{"name": "u", "user": {"token": "t1", "client-key-data": "k1", "username": "open"}}],
-        "clusters": [{"cluster": {"certificate-authority-data": "public"}}],
-    }
-    assert secrets_in(content) == {"t1", "k1"}
-    assert secrets_in("/path") == set()
+    plugin = {"command": "x", "env": [{"name": "A", "value": "e1"}, {"name": "B", "value": ""}]}
+    users = [
+        {"name": "u", "user": {"token": "t1", "client-key-data": "k1", "username": "open", "password": 7}},
+        {"name": "v", "user": {"exec": plugin}},
+    ]
+    content = {"users": users, "clusters": [{"cluster": {"certificate-authority-data": "public"}}]}
+    assert secrets_in({"kubeconfig": content}) == {"t1", "k1", "e1"}
+    assert secrets_in({"kubeconfig": "/path"}) == set()
+
+
+def test_the_password_of_a_proxy_is_a_secret():
+    assert secrets_in({"proxy": "http://me:p%40ss@proxy:3128"}) == {"p@ss"}
+    assert secrets_in({"proxy": "http://me@proxy:3128"}) == set()
+    assert secrets_in({"proxy": "http://proxy:3128"}) == set()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -14,11 +13,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ...documents.json_text import json_text
 from ...errors import InputError, MeshError, Problem
 
 _POLL = 0.2
@@ -145,16 +142,3 @@ def helm_version(runner: Runner, path: str) -> Tool:
     if match is None:
         raise MeshError(f"{path} does not answer like helm")
     return Tool(path, match[1])
-
-
-@contextlib.contextmanager
-def kubeconfig_file(content: Mapping[str, Any]) -> Iterator[str]:
-    """A kubeconfig in a private directory, removed at the end. JSON is YAML, so any client reads it."""
-    directory = Path(tempfile.mkdtemp(prefix="servicemesh-istio-"))  # 0700
-    try:
-        path = directory / "kubeconfig"
-        path.touch(mode=0o600)
-        path.write_text(json_text(content), encoding="utf-8")
-        yield str(path)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)

@@ -25,7 +25,6 @@ COUNTED = (
     "delete",
     "exec",
     "service_proxy_get",
-    "get_raw",
 )
 
 

@@ -19,12 +19,12 @@ from ...istio.installation.installed import images_of, installer_of
 from ...istio.installation.settings import Installation, read_installation
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.target import tool_environment
 from ...model.versions import parse_istio_version
 from . import helm as control_plane_helm
 from . import istioctl as control_plane_istioctl
 from .drift import HELM_MANAGER, Difference, repair, take_out_additions
 from .installer import find_installer
-from .kubeconfig import tool_environment
 from .options import INSTALLATION_SPEC, installation_options
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {

@@ -58,8 +58,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "strict_guard_window": {"type": "str", "default": "1h"},
     "prometheus": {"type": "str"},
     "threads": {"type": "int", "default": 24},
-    # Filled in by the action plugin for a module on another host, see run_module.
-    "_handover": {"type": "str", "no_log": True},
 }
 FILE_OPTIONS = ("src", "catalogue_src")
 

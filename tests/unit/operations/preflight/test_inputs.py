@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.kubeconfig import (
-    tool_environment,
-    tool_kubeconfig,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.backend import (
     check_inputs,
     check_namespaces,
@@ -82,39 +75,6 @@ def test_a_provider_that_istiod_does_not_know_is_refused() -> None:
 def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> None:
     assert rules(istio={"method": "helm"}, client_cert="/x") == ["helm"]
     check_inputs(params(client_cert="/x"), [], today=TODAY)
-
-
-def test_a_plain_kubeconfig_is_used_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    path.write_text("{}")
-    options = ConnectionOptions(kubeconfig=str(path))
-    with tool_environment(options, {"PATH": "/bin", "HELM_KUBETOKEN": "other"}) as environment:
-        assert environment == {"PATH": "/bin", "KUBECONFIG": str(path)}
-
-
-def test_everything_else_becomes_a_private_file_that_goes_away() -> None:
-    options = ConnectionOptions(host="https://api.example.com", api_key="s3cret", validate_certs=False)
-    with tool_environment(options, {}) as environment:
-        path = Path(environment["KUBECONFIG"])
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        assert "s3cret" in path.read_text() and "s3cret" not in str(environment)
-    assert not path.parent.exists()
-
-
-def test_a_context_of_an_inline_kubeconfig_is_chosen() -> None:
-    content = {
-        "current-context": "one",
-        "clusters": [{"name": name, "cluster": {"server": f"https://{name}"}} for name in ("one", "two")],
-        "users": [{"name": "me", "user": {"token": "t", "client-key": "key.pem"}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "me"}} for name in ("one", "two")],
-    }
-    made = tool_kubeconfig(ConnectionOptions(kubeconfig=content, context="two", impersonate_user="bob"))
-    assert made["clusters"][0]["cluster"] == {"server": "https://two"}
-    user = made["users"][0]["user"]
-    assert user["as"] == "bob" and user["token"] == "t" and Path(user["client-key"]).is_absolute()
-    with pytest.raises(InputError, match="has no context three"):
-        tool_kubeconfig(ConnectionOptions(kubeconfig=content, context="three"))
 
 
 @pytest.mark.parametrize(

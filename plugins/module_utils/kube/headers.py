@@ -1,0 +1,25 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values of HTTP headers: what cannot be sent is refused, and never shown."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import InputError, Problem
+
+# RFC 9110, section 5.5; Go's ``httpguts.ValidHeaderFieldValue`` refuses the same.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def refuse_header(value: str, where: str, what: str) -> None:
+    """:raises InputError: ``value`` holds a character that no HTTP header can hold; it is not quoted."""
+    if _CONTROL.search(value):
+        message = f"{what} holds a line break or another control character, which no HTTP header can hold"
+        raise InputError([Problem(where, message, "credential")])
+
+
+def encoded(value: str) -> str:
+    """A value as http.client takes it: it sends Latin-1, Kubernetes reads UTF-8."""
+    return value.encode(errors="surrogateescape").decode("latin-1")

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which proxy leads to an API server, by the rules of Go's ``golang.org/x/net/http/httpproxy``."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+_PORTS = {"http": "80", "https": "443"}
+
+
+def environment_proxy(server: str, environment: Mapping[str, str]) -> str:
+    """The proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for ``server``; ``""`` for none.
+
+    :param server: URL of the API server. A loopback address is always reached directly.
+    """
+    scheme = urlsplit(server).scheme
+    name = "HTTPS_PROXY" if scheme == "https" else "HTTP_PROXY"
+    proxy = environment.get(name) or environment.get(name.lower()) or ""
+    if not proxy or _is_loopback(urlsplit(server).hostname or ""):
+        return ""
+    excluded = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    if is_excluded(server, excluded):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def is_excluded(server: str, no_proxy: str) -> bool:
+    """Whether ``no_proxy`` names the host of ``server``.
+
+    :param no_proxy: separated by commas: ``*``, an address, a network (``10.0.0.0/8``), a domain with or
+        without its subdomains (``example.com``, ``.example.com``), each but ``*`` with an optional port.
+    """
+    parts = urlsplit(server)
+    host = (parts.hostname or "").rstrip(".").lower()
+    port = str(parts.port or _PORTS.get(parts.scheme, ""))
+    return any(_matches(entry.strip().lower(), host, port) for entry in no_proxy.split(",") if entry.strip())
+
+
+def _matches(entry: str, host: str, port: str) -> bool:
+    if entry == "*":
+        return True
+    address = _address(host)
+    if "/" in entry:
+        try:
+            return address is not None and address in ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            return False
+    name, wanted_port = _split_port(entry)
+    if wanted_port and wanted_port != port:
+        return False
+    named = _address(name)
+    if named is not None or address is not None:
+        return named == address
+    if name.startswith("*."):
+        name = name[1:]
+    return host.endswith(name) if name.startswith(".") else host == name or host.endswith(f".{name}")
+
+
+def _split_port(entry: str) -> tuple[str, str]:
+    if entry.startswith("["):
+        inside, _bracket, rest = entry[1:].partition("]")
+        return inside, rest.removeprefix(":")
+    if entry.count(":") == 1:
+        name, _colon, port = entry.partition(":")
+        return name, port
+    return entry, ""
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def credentials_in(proxy: str) -> tuple[str, str] | None:
+    """User name and password of a proxy's URL; ``None`` when it has none."""
+    parts = urlsplit(proxy)
+    return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None

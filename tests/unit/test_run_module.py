@@ -1,0 +1,108 @@
+"""What module and action plugin have in common: defects without secrets, and the handover."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import keydir
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import (
+    constraints,
+    defect,
+    defect_trace,
+    pack,
+    stop_signal,
+    unpack,
+)
+
+from .support.clock import FakeClock
+
+
+def raised(act: Any) -> BaseException:
+    with pytest.raises(Exception) as caught:  # any: that is the point
+        act()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("s3cret"),
+        OSError("s3cret"),
+        KeyError("s3cret"),
+        UnicodeEncodeError("ascii", "s3cret", 0, 1, "x"),
+    ],
+)
+def test_the_text_of_an_unforeseen_exception_is_not_shown(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    found = raised(fail)
+    assert "s3cret" not in defect(found) + defect_trace(found)
+    assert defect(found) == f"defect in servicemesh.istio, please report it: {type(error).__name__}"
+    assert defect_trace(found).endswith(type(error).__name__)
+    assert "test_run_module.py" in defect_trace(found)
+
+
+def test_what_python_says_of_names_and_types_is_shown() -> None:
+    found = raised(lambda: len(5))  # type: ignore[arg-type]
+    assert defect(found).endswith("TypeError: object of type 'int' has no len()")
+
+
+def test_the_place_in_the_collection_is_told() -> None:
+    found = raised(lambda: keydir.sweep(None))  # type: ignore[arg-type]
+    assert "AttributeError at module_utils/kube/keydir.py:" in defect(found)
+
+
+def test_what_is_packed_comes_out_again_and_does_not_show() -> None:
+    packed = pack({"src": [1]}, {"kubeconfig": {"users": ["s3cret"]}})
+    assert unpack(packed) == ({"src": [1]}, {"kubeconfig": {"users": ["s3cret"]}})
+    assert "s3cret" not in packed
+
+
+def test_constraints_are_optional() -> None:
+    rules = {"mutually_exclusive": [["a", "b"]]}
+    assert constraints(SimpleNamespace(CONSTRAINTS=rules)) == rules
+    assert constraints(object()) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_and_the_old_handler_comes_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with stop_signal() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+    assert signal.getsignal(number) == before
+
+
+def test_a_run_without_its_parent_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stop_signal() as stop:
+        monkeypatch.setattr(os, "getppid", lambda: -1)
+        assert stop()
+
+
+def test_a_context_makes_clients_that_stop_with_the_run() -> None:
+    made: list[dict[str, Any]] = []
+
+    def connect(options: ConnectionOptions, **more: Any) -> Any:
+        made.append({"options": options, **more})
+
+    clock, options = FakeClock(), ConnectionOptions(host="https://h")
+    context = Context(clock=clock, connect=connect, stop=lambda: True)
+    context.client(options)
+    context.client(options, threads=3, deadline=5, stoppable=False)
+    known = {"options": options, "clock": clock}
+    assert made == [
+        {**known, "threads": 16, "deadline": None, "stop": context.stop},
+        {**known, "threads": 3, "deadline": 5, "stop": None},
+    ]
+    with Context().client(options) as client:
+        assert isinstance(client, KubeClient)
+        assert client.host == "https://h"
