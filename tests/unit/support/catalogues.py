@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import strategies as st
 
 GATEWAYS = [{"name": "istio-ingressgateway"}]
@@ -30,6 +33,17 @@ def minimal(**more: Any) -> dict[str, Any]:
         ],
     }
     return catalogue | more
+
+
+@functools.cache
+def _full() -> dict[str, Any]:
+    text = (Path(__file__).parent / "full_catalogue.yml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def full() -> dict[str, Any]:
+    """A catalogue with every setting that there is."""
+    return copy.deepcopy(_full())
 
 
 def by_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:

@@ -88,6 +88,7 @@ def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
 def _check_caller_name(caller: Caller, catalogue: Catalogue, problems: Problems) -> None:
     if (
         caller.service
+        and caller.namespace
         and not catalogue.service(caller.service, caller.namespace)
         and _all_named("mesh_services", catalogue.services, problems)
     ):
@@ -114,8 +115,8 @@ def _check_gateway_name(name: str, where: str, catalogue: Catalogue, problems: P
 
 
 def _all_named(variable: str, entries: Sequence[Service] | Sequence[Gateway], problems: Problems) -> bool:
-    """Whether the names of a list are known. What is missing may be the entry whose name was refused."""
-    return not problems.at(variable) and all(item.name for item in entries)
+    """Whether all of a list have their names. What is missing may be the entry whose name was refused."""
+    return not problems.at(variable) and all(item.name and item.namespace for item in entries)
 
 
 def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -> None:

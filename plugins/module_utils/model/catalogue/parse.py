@@ -157,6 +157,7 @@ def _egress_gateway(
     known = installed.get(name or "")
     if name and known is None:
         reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
+    if not reader.sound("workload"):
         return None
     namespace = reader.text("workload_namespace", LABEL, default=known.namespace if known else None)
     account = reader.text(

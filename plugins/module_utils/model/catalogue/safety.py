@@ -107,7 +107,8 @@ def _check_budget(
             problems.add(where, message, "timeout-budget")
     port = service.http_port
     risky = [item for item in retries.conditions if item not in SAFE_CONDITIONS]
-    if port and port.protocol.startswith("grpc") and risky and not retries.non_idempotent:
+    once = not retries.non_idempotent and not problems.within(where, f"{service.where}.retries")
+    if port and port.protocol.startswith("grpc") and risky and once:
         message = (
             f"every gRPC call is a POST, so {', '.join(risky)} would never be retried; "
             "set non_idempotent: true if the calls may run twice"
@@ -121,7 +122,8 @@ def _check_routes(service: Service, problems: Problems) -> None:
         message = (
             "every gRPC call is a POST, so nothing would be mirrored; set writes: true if it may run twice"
         )
-        problems.add(f"{service.where}.mirror", message, "mirror-writes")
+        if not problems.within(f"{service.where}.mirror"):
+            problems.add(f"{service.where}.mirror", message, "mirror-writes")
     conditions = [(f"routes[{index}]", item.when) for index, item in enumerate(service.routes)]
     conditions += [(f"variants[{index}]", item.when) for index, item in enumerate(service.variants)]
     for index, (key, when) in enumerate(conditions):
@@ -163,7 +165,7 @@ def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> N
     known = {port.target_port for port in service.ports} | (
         {service.scrape.port} if service.scrape else set()
     )
-    ports_known = not problems.within(f"{service.where}.ports", f"{service.where}.scrape.port")
+    ports_known = not problems.within(f"{service.where}.ports", f"{service.where}.scrape")
     for port in mtls.ports:
         if port not in known and ports_known:
             message = f"{port} is not a target port of {service.name} ({', '.join(map(str, sorted(known)))})"

@@ -97,7 +97,7 @@ def _workload(reader: Reader, installed: Mapping[str, InstalledGateway]) -> Inst
 def _server(reader: Reader) -> Server:
     host = reader.text("host", WILDCARD_HOST)
     certificate = reader.maybe_text("certificate", LABEL)
-    secure = certificate is not None
+    secure = reader.has("certificate")
     if not secure:
         for key in ("mode", "https_redirect", "min_tls", "max_tls", "cipher_suites"):
             if reader.has(key):
