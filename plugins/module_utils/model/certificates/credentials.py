@@ -43,13 +43,11 @@ class Lifetimes:
     """How long certificates live.
 
     :param leaf: validity of a new leaf. :param authority: validity of a new CA.
-    :param renew_at: share of a leaf's life that may be left before it is renewed, 0 < share < 1.
     :param backdate: how far a new certificate begins in the past, for clocks that run slow.
     """
 
     leaf: datetime.timedelta = datetime.timedelta(days=90)
     authority: datetime.timedelta = datetime.timedelta(days=3650)
-    renew_at: float = 1 / 3
     backdate: datetime.timedelta = datetime.timedelta(minutes=10)
 
 
@@ -89,9 +87,7 @@ def covers(pattern: str, host: str) -> bool:
     pattern, host = pattern.lower(), host.lower()
     if pattern == host:
         return True
-    if not pattern.startswith("*.") or host.startswith("*."):
-        return False
-    return host.partition(".")[2] == pattern[2:]
+    return pattern.startswith("*.") and host.partition(".")[2] == pattern[2:]
 
 
 def credentials_of(

@@ -154,7 +154,7 @@ def _item(renewal: Renewal, credential: Credential, live: Mapping[str, Any] | No
         mesh=renewal.options.mesh,
         roots=roots,
         now=renewal.now,
-        renew_at=renewal.options.lifetimes.renew_at,
+        renew_at=renewal.options.renew_at,
         with_authority=renewal.options.authority_beside_key,
         wanted=(given.pair.chain, given.pair.key) if given else None,
     )

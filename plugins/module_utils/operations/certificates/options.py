@@ -33,6 +33,7 @@ class Provided:
 class CertificateOptions:
     """What a run shall achieve, and how.
 
+    :param renew_at: share of a leaf's life that may be left before it is renewed, 0 < share < 1.
     :param authority_home: namespace and name of the CA's Secret.
     :param authority_beside_key: whether ``ca.crt`` is written beside each key.
     :param timeout: seconds that a written certificate may take until it is served.
@@ -43,6 +44,7 @@ class CertificateOptions:
     credentials: tuple[Credential, ...]
     provided: Mapping[Credential, Provided]
     lifetimes: Lifetimes
+    renew_at: float
     authority_home: tuple[str, str]
     replace_lost_authority: bool
     authority_beside_key: bool
@@ -82,6 +84,7 @@ def read_options(params: Mapping[str, Any]) -> CertificateOptions:
         credentials=tuple(credentials),
         provided=provided,
         lifetimes=_lifetimes(params),
+        renew_at=params["renew_at"],
         authority_home=(params["ca_namespace"], params["ca_secret"]),
         replace_lost_authority=params["replace_lost_ca"],
         authority_beside_key=params["authority_beside_key"],
@@ -168,6 +171,4 @@ def _provided(entry: Mapping[str, Any], place: str) -> Provided:
 
 def _lifetimes(params: Mapping[str, Any]) -> Lifetimes:
     day = datetime.timedelta(days=1)
-    return Lifetimes(
-        leaf=params["days"] * day, authority=params["ca_days"] * day, renew_at=params["renew_at"]
-    )
+    return Lifetimes(leaf=params["days"] * day, authority=params["ca_days"] * day)

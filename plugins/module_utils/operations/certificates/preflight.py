@@ -70,7 +70,7 @@ def warn(renewal: Renewal) -> None:
         facts = item.assessment.facts
         if item.credential.source == ISSUE or facts is None:
             continue
-        if renewal_due(facts.not_before, facts.not_after, renewal.now, lifetimes.renew_at):
+        if renewal_due(facts.not_before, facts.not_after, renewal.now, renewal.options.renew_at):
             renewal.context.warn(
                 f"{item.credential} ends on {facts.not_after:%Y-%m-%d} and is not renewed from here"
             )

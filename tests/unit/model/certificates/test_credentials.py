@@ -35,6 +35,8 @@ def test_renewal_is_due_when_a_third_is_left(day, due):
         ("*.com", "*.example.com", False),
         ("a.example.com", "*.example.com", False),
         ("example.com", "a.example.com", False),
+        ("a.example.com", "b.example.com", False),
+        ("*.example.com", "*.a.example.com", False),
     ],
 )
 def test_a_wildcard_covers_one_label(pattern, host, good):
@@ -108,6 +110,17 @@ def test_the_only_installed_gateway_is_the_default_home():
         credentials_of(gateways, [*INSTALLED, {"name": "second"}])
     with pytest.raises(InputError):
         credentials_of(gateways)
+
+
+def test_a_server_without_a_host_is_a_problem_like_others():
+    gateways = [
+        {"workload_namespace": "e", "servers": [{"certificate": "ok"}, {"host": "*.com", "certificate": ""}]}
+    ]
+    with pytest.raises(InputError) as error:
+        credentials_of(gateways)
+    assert [(problem.where, problem.rule) for problem in error.value.problems] == [
+        ("mesh_gateways[0].servers[0].host", "host")
+    ]
 
 
 def test_all_problems_come_at_once_with_their_places():

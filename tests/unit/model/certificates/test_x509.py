@@ -154,6 +154,61 @@ def test_facts_as_a_result():
     }
 
 
+# Made by `openssl req -x509 -newkey ... -md5`: the cryptography package signs with neither any more.
+MD5 = (
+    "MIIB+jCCAWOgAwIBAgIUdXIM1del8vJ7X+RHgFrpc264YAgwDQYJKoZIhvcNAQEEBQAwDjEMMAoGA1UEAwwDbWQ1MCAXDTI2"
+    "MTEyODIyMDQxMVoYDzIwOTgwMjAzMjIwNDExWjAOMQwwCgYDVQQDDANtZDUwgZ8wDQYJKoZIhvcNAQEBBQADgY0AMIGJAoGB"
+    "ANVHwawDBzM1gOhtXlDFq6LJR5hKgcSWdpI1FXXLRLl7xEkk5cmTcsfjaqO5gryF6b4DdpPd/vk4CcYbobKWSb84T2+GEHcb"
+    "vaWn6hXNho4fImMXEDC3a8IPkn9g94cP0IlvgIqgqP0608EEzMLEaS74qOniR84tqYAzUA+S7JvRAgMBAAGjUzBRMB0GA1Ud"
+    "DgQWBBR1Fn5ZefvTDzl+fzgSwCpCF7s5KzAfBgNVHSMEGDAWgBR1Fn5ZefvTDzl+fzgSwCpCF7s5KzAPBgNVHRMBAf8EBTAD"
+    "AQH/MA0GCSqGSIb3DQEBBAUAA4GBADzB9evpFP71t5z7wpN/jpao32Aus/Tvlh5N6F9EBiyvzgDJpxupaO4WhMZHoZY0AiGx"
+    "PXYnCn5zf65yDBmsR6J0NJQWxsUUfkytflDUdckgdqW8QKvN9BmFCnYGwDUSMqH2MVo2ipN3LjyCBxGp1l0pObYLdIjuSECk"
+    "RK8IdfoO"
+)
+SHA1 = (
+    "MIIBdDCCARqgAwIBAgIUGDcEYhh+pZu9MJRKkZe73kYEiYIwCQYHKoZIzj0EATAPMQ0wCwYDVQQDDARzaGExMCAXDTI2MTEy"
+    "ODIyMDQxMVoYDzIwOTgwMjAzMjIwNDExWjAPMQ0wCwYDVQQDDARzaGExMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfqoA"
+    "tPX8kaSxFSxvMfmRz1B7jVsyBh46GaYKl66EoBaOg5El10MBgl9cE+54fzAViDHB2D9FMy6yz8wXCCMtA6NTMFEwHQYDVR0O"
+    "BBYEFKgGEYPsagaCWMv5hUHIK8lHC4osMB8GA1UdIwQYMBaAFKgGEYPsagaCWMv5hUHIK8lHC4osMA8GA1UdEwEB/wQFMAMB"
+    "Af8wCQYHKoZIzj0EAQNJADBGAiEAoYExCCXeHBlBTwG7ZdTu82vArfieRjuAvJLMf7RTQEwCIQC4nm5DII+inHE46iFzP9D+"
+    "s08xbqmjjI0LDTNLIGo5Rw=="
+)
+
+
+@pytest.mark.parametrize(("text", "name"), [(MD5, "md5"), (SHA1, "sha1")])
+def test_signatures_that_can_be_forged_are_refused(text, name):
+    pem = f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n".encode()
+    now = datetime.datetime(2027, 6, 1, tzinfo=datetime.UTC)
+    faults = check_pair(pem, made.key_pem(made.LEAF_KEY), hosts=(), roots=(), now=now)
+    assert [fault.message for fault in faults if fault.rule == "hash"] == [
+        f"certificate 0 of the chain is signed with {name}"
+    ]
+
+
+def test_dates_are_told_of_the_right_certificate():
+    over = made.certificate(
+        "middle", made.MIDDLE_KEY, issuer=BY_ROOT, ca=True, begin=NOW - 9 * DAY, end=NOW - DAY
+    )
+    late = leaf(issuer=("middle", made.MIDDLE_KEY), begin=NOW + DAY)
+    faults = check_pair(
+        made.pem(late, over), made.key_pem(made.LEAF_KEY), hosts=HOSTS, roots=(made.ROOT,), now=NOW
+    )
+    assert [fault.message for fault in faults] == [
+        "the certificate is valid from 2026-11-24T12:00:00Z only, too late for clocks that run slow",
+        "intermediate 1 is valid until 2026-11-22T12:00:00Z only",
+    ]
+
+
+def test_a_certificate_without_names_says_so():
+    nameless = leaf(hosts=())
+    faults = check_pair(
+        made.pem(nameless), made.key_pem(made.LEAF_KEY), hosts=HOSTS, roots=(made.ROOT,), now=NOW
+    )
+    assert [fault.message for fault in faults] == [
+        "the certificate does not cover api.example.com (its names: none)"
+    ]
+
+
 def test_a_broken_path_says_where_it_breaks():
     def messages(*chain, roots):
         faults = check_pair(made.pem(*chain), made.key_pem(made.LEAF_KEY), hosts=HOSTS, roots=roots, now=NOW)
