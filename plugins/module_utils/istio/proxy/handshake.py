@@ -30,12 +30,14 @@ class Served:
     :param fault: why a client would refuse it, in OpenSSL's words; empty for a good certificate.
     :param untrusted: whether the fault is only that nobody here knows the issuer.
     :param fingerprint: SHA-256 of the leaf, hexadecimal; empty when there was no certificate at all.
+    :param unanswered: why nothing is known of it; empty when the server answered or was refused.
     """
 
     fault: str
     untrusted: bool = False
     fingerprint: str = ""
     not_after: str = ""
+    unanswered: str = ""
 
 
 class UnreachableError(OSError):

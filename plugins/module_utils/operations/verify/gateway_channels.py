@@ -10,20 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError
+from ...fields import text_at
 from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.proxy.handshake import UnreachableError, leaf_fingerprint
 from ...kube.client import KubeClient
 from ...model.catalogue.mesh import Catalogue, Gateway
-from .checks.gateways import (
-    Channel,
-    DirectChannel,
-    GatewayFacts,
-    ProbeChannel,
-    addresses,
-    check_gateway,
-    planned_calls,
-)
+from .channels import DirectChannel, ProbeChannel
+from .checks.gateways import Channel, GatewayFacts, check_gateway, planned_calls
 from .findings import Finding
+from .gateway_addresses import addresses
 from .inventory import Inventory
 from .probes import Probes
 
@@ -109,9 +104,11 @@ class GatewayCheck:
             raise
         if found is None:
             return None
-        data = found.get("data") or {}
-        return {
-            key: base64.b64decode(data[key]).decode("utf-8", "replace")
-            for key in CERTIFICATES
-            if data.get(key)
-        }
+        try:
+            return {
+                key: base64.b64decode(data, validate=True).decode("utf-8", "replace")
+                for key in CERTIFICATES
+                if (data := text_at(found, "data", key))
+            }
+        except ValueError:  # the API server takes nothing else; then nothing is known
+            return {}

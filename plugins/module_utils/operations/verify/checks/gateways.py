@@ -3,26 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check gateways from the outside: the certificate in a handshake, the redirect, every exposed path.
 
-The controller connects itself where it reaches the gateway's Service; otherwise a probe pod outside the mesh
-does. Both send the same requests, and their answers are judged by the same functions.
+What to ask, and what the answers come to. How a gateway is reached is `channels`' business.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
-from ....istio.probe import Answer, HttpCall
-from ....istio.proxy.handshake import Served, UnreachableError, handshake, request
+from ....istio.probe import Answer
+from ....istio.proxy.handshake import Served, UnreachableError
 from ....model.catalogue.mesh import Catalogue, Gateway, Server
 from ....model.catalogue.services import Exposure, Service
 from ....verdicts import CANNOT_TELL, PASS
 from ..findings import Finding, failed, passed, unknown
 from .authorization import SAFE_METHODS, UPSTREAM_HEADER, describe, from_service, is_denial
 
-CURL_BAD_CERTIFICATE, CURL_TLS = 60, 35
 REDIRECTS = (301, 302, 307, 308)
 ATTEMPTS, PAUSE = 3, 1.0
 
@@ -69,72 +68,6 @@ class Channel(Protocol):
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
         """The answers. :raises UnreachableError: no connection."""
-
-
-class DirectChannel:
-    """From this machine to one address of the gateway."""
-
-    def __init__(self, address: str, ca_pem: str, timeout: float) -> None:
-        self.name = f"from the controller to {address}"
-        self._address, self._ca_pem, self._timeout = address, ca_pem, timeout
-
-    def handshake(self, server: Server) -> Served:
-        host = concrete_host(server.host)
-        return handshake(self._address, server.port, host, ca_pem=self._ca_pem, timeout=self._timeout)
-
-    def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
-        return [
-            request(
-                self._address,
-                call.port,
-                concrete_host(call.server.host),
-                call.method,
-                call.path,
-                tls=call.tls,
-                ca_pem=self._ca_pem,
-                timeout=self._timeout,
-            )
-            for call in calls
-        ]
-
-
-class ProbeChannel:
-    """From a probe pod outside the mesh, which is told the gateway's address."""
-
-    def __init__(
-        self, address: str, ca_pem: str, send: Callable[[Sequence[HttpCall], str], Sequence[Answer]]
-    ) -> None:
-        self.name = f"from a pod outside the mesh to {address}"
-        self._address, self._ca_pem, self._send = address, ca_pem, send
-
-    def handshake(self, server: Server) -> Served:
-        host, port = concrete_host(server.host), server.port
-        options = self._connect_to(host, port)
-        answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
-        if answer.exit_code in (CURL_BAD_CERTIFICATE, CURL_TLS):
-            return Served(answer.error, untrusted="issuer" in answer.error or "self" in answer.error)
-        return Served("")
-
-    def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
-        return self._run(
-            [
-                HttpCall(
-                    call.method,
-                    call.url,
-                    curl_options=self._connect_to(concrete_host(call.server.host), call.port),
-                )
-                for call in calls
-            ]
-        )
-
-    def _connect_to(self, host: str, port: int) -> tuple[str, ...]:
-        return ("--connect-to", f"{host}:{port}:{self._address}:{port}")
-
-    def _run(self, calls: Sequence[HttpCall]) -> Sequence[Answer]:
-        answers = self._send(calls, self._ca_pem)
-        if any(answer.exit_code in (6, 7, 28) and not answer.status for answer in answers):
-            raise UnreachableError(f"{self._address}: {answers[0].error or 'no connection'}")
-        return answers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -190,7 +123,7 @@ def judge_gateway_call(call: GatewayCall, answer: Answer, through: str) -> Findi
     subject = f"{call.gateway.name} {call.method} {call.url}"
     if call.kind == "redirect":
         location = answer.headers.get("location", "")
-        if answer.status in REDIRECTS and location.startswith(f"https://{concrete_host(call.server.host)}"):
+        if answer.status in REDIRECTS and _is_https(location, concrete_host(call.server.host)):
             return passed("gateways", subject, f"{answer.status} to {location}")
         if answer.status:
             return failed("gateways", subject, f"answered {answer.status}, not a redirect to HTTPS")
@@ -207,40 +140,18 @@ def judge_gateway_call(call: GatewayCall, answer: Answer, through: str) -> Findi
     return unknown("gateways", subject, f"no answer of {target} {through}: {describe(answer)}")
 
 
-def addresses(
-    gateway: Gateway, pods: Sequence[Mapping[str, Any]], services: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """Where the gateway's Services listen: load balancers, external addresses, then cluster addresses.
-
-    :param pods: the pods of its workload namespace. :param services: the Services of that namespace.
-    """
-    labels = [
-        pod["metadata"].get("labels") or {}
-        for pod in pods
-        if gateway.selector.items() <= (pod["metadata"].get("labels") or {}).items()
-    ]
-    ports = {server.port for server in gateway.servers if server.certificate} or {
-        server.http_port for server in gateway.servers
-    }
-    outer: list[str] = []
-    inner: list[str] = []
-    for service in services:
-        spec = service.get("spec") or {}
-        selector = spec.get("selector") or {}
-        if not selector or not any(selector.items() <= known.items() for known in labels):
-            continue
-        if not ports <= {int(port.get("port", 0)) for port in spec.get("ports") or ()}:
-            continue
-        balancer = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-        outer += [str(entry.get("ip") or entry.get("hostname")) for entry in balancer]
-        outer += [str(address) for address in spec.get("externalIPs") or ()]
-        inner += [str(spec["clusterIP"])] if spec.get("clusterIP") not in (None, "", "None") else []
-    return list(dict.fromkeys(outer + inner))
-
-
 def concrete_host(host: str) -> str:
     """A host that a wildcard server serves."""
     return f"servicemesh-verify{host[1:]}" if host.startswith("*.") else host
+
+
+def _is_https(location: str, host: str) -> bool:
+    """Whether a Location leads to the same host by HTTPS, and not to one whose name begins like it."""
+    try:
+        target = urllib.parse.urlsplit(location)
+    except ValueError:
+        return False
+    return target.scheme == "https" and target.hostname == host
 
 
 def _check_credential(gateway: Gateway, server: Server, facts: GatewayFacts) -> Finding | None:
@@ -290,6 +201,8 @@ def _judge_handshake(
         return unknown(
             "gateways", subject, f"its issuer is not known here ({served.fault}): give verify_gateway_ca"
         )
+    if served.unanswered:
+        return unknown("gateways", subject, f"no handshake {through}: {served.unanswered}")
     if served.fault:
         return failed("gateways", subject, f"its certificate is not good, {through}: {served.fault}")
     stored = facts.credentials.get(server.certificate or "", "")

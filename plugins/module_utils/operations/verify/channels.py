@@ -1,0 +1,92 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two ways to a gateway: from this machine, and from a probe pod outside the mesh.
+
+The controller connects itself where it reaches the gateway's Service; otherwise a probe does. Both send the
+same requests, and their answers are judged by the same functions (`checks.gateways`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...istio.probe import Answer, HttpCall
+from ...istio.proxy.handshake import Served, UnreachableError, handshake, request
+from ...model.catalogue.mesh import Server
+from .checks.gateways import GatewayCall, concrete_host
+
+BAD_CERTIFICATE = (35, 51, 60)
+"""curl: the handshake failed, the certificate is of another host (before 7.62), it cannot be trusted."""
+NO_CONNECTION = (5, 6, 7, 28)
+"""curl: proxy or host not resolved, connection refused, timeout."""
+
+
+class DirectChannel:
+    """From this machine to one address of the gateway."""
+
+    def __init__(self, address: str, ca_pem: str, timeout: float) -> None:
+        self.name = f"from the controller to {address}"
+        self._address, self._ca_pem, self._timeout = address, ca_pem, timeout
+
+    def handshake(self, server: Server) -> Served:
+        host = concrete_host(server.host)
+        return handshake(self._address, server.port, host, ca_pem=self._ca_pem, timeout=self._timeout)
+
+    def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
+        return [
+            request(
+                self._address,
+                call.port,
+                concrete_host(call.server.host),
+                call.method,
+                call.path,
+                tls=call.tls,
+                ca_pem=self._ca_pem,
+                timeout=self._timeout,
+            )
+            for call in calls
+        ]
+
+
+class ProbeChannel:
+    """From a probe pod outside the mesh, which is told the gateway's address."""
+
+    def __init__(
+        self, address: str, ca_pem: str, send: Callable[[Sequence[HttpCall], str], Sequence[Answer]]
+    ) -> None:
+        self.name = f"from a pod outside the mesh to {address}"
+        self._address, self._ca_pem, self._send = address, ca_pem, send
+
+    def handshake(self, server: Server) -> Served:
+        host, port = concrete_host(server.host), server.port
+        options = self._connect_to(host, port)
+        answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
+        if answer.status:
+            return Served("")
+        if answer.exit_code in BAD_CERTIFICATE:
+            fault = answer.error or f"curl exit {answer.exit_code}"
+            return Served(fault, untrusted="issuer" in fault or "self" in fault)
+        return Served("", unanswered=answer.error or f"no HTTP answer (curl exit {answer.exit_code})")
+
+    def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
+        return self._run(
+            [
+                HttpCall(
+                    call.method,
+                    call.url,
+                    curl_options=self._connect_to(concrete_host(call.server.host), call.port),
+                )
+                for call in calls
+            ]
+        )
+
+    def _connect_to(self, host: str, port: int) -> tuple[str, ...]:
+        address = f"[{self._address}]" if ":" in self._address else self._address
+        return ("--connect-to", f"{host}:{port}:{address}:{port}")
+
+    def _run(self, calls: Sequence[HttpCall]) -> Sequence[Answer]:
+        answers = self._send(calls, self._ca_pem)
+        if all(answer.exit_code in NO_CONNECTION and not answer.status for answer in answers):
+            raise UnreachableError(f"{self._address}: {answers[0].error or 'no connection'}")
+        return answers

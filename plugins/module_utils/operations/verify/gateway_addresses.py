@@ -1,0 +1,62 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a gateway can be reached: the addresses of the Services that lead to its pods."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...fields import integer_at, list_at, mapping_at, mappings_at, text_at
+from ...kube.pods import has_labels
+from ...model.catalogue.mesh import Gateway
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServiceAddresses:
+    """A Service as a client sees it.
+
+    :param outer: addresses of load balancers and external ones. :param inner: the cluster's own.
+    """
+
+    selector: Mapping[str, str]
+    ports: frozenset[int]
+    outer: tuple[str, ...]
+    inner: tuple[str, ...]
+
+
+def read_addresses(service: Mapping[str, Any]) -> ServiceAddresses:
+    """The addresses out of a Service; one that is headless has none."""
+    balancers = mappings_at(service, "status", "loadBalancer", "ingress")
+    outer = [text_at(entry, "ip") or text_at(entry, "hostname") for entry in balancers]
+    outer += [str(address) for address in list_at(service, "spec", "externalIPs")]
+    cluster_ip = text_at(service, "spec", "clusterIP")
+    return ServiceAddresses(
+        selector=mapping_at(service, "spec", "selector"),
+        ports=frozenset(integer_at(entry, "port") for entry in mappings_at(service, "spec", "ports")),
+        outer=tuple(address for address in outer if address),
+        inner=(cluster_ip,) if cluster_ip not in ("", "None") else (),
+    )
+
+
+def addresses(
+    gateway: Gateway, pods: Sequence[Mapping[str, Any]], services: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Where the gateway's Services listen: load balancers, external addresses, then cluster addresses.
+
+    :param pods: the pods of its workload namespace. :param services: the Services of that namespace.
+    :returns: IP addresses and host names, each once.
+    """
+    ports = {server.port for server in gateway.servers if server.certificate} or {
+        server.http_port for server in gateway.servers
+    }
+    mine = [pod for pod in pods if has_labels(pod, gateway.selector)]
+    found = [
+        read
+        for read in map(read_addresses, services)
+        if read.selector and ports <= read.ports and any(has_labels(pod, read.selector) for pod in mine)
+    ]
+    outer = [address for read in found for address in read.outer]
+    return list(dict.fromkeys([*outer, *(address for read in found for address in read.inner)]))

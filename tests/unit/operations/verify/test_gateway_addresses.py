@@ -1,0 +1,61 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a gateway is looked for."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.gateway_addresses import (
+    addresses,
+)
+
+from .builders import GATEWAY, catalogue, item, pod, service
+
+MESH = catalogue(
+    service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}]),
+    mesh_gateways=[GATEWAY],
+)
+GATE = MESH.gateways[0]
+
+
+def test_addresses_come_from_services_that_lead_to_the_gateways_pods() -> None:
+    labels = {"istio": "ingressgateway", "app": "gw"}
+    pods = [pod("gw-1", labels)]
+    ports = [{"port": 80}, {"port": 443}]
+    services = [
+        item(
+            "Service",
+            "gw",
+            {
+                "selector": {"app": "gw"},
+                "ports": ports,
+                "clusterIP": "10.0.0.1",
+                "externalIPs": ["192.0.2.9"],
+            },
+        )
+        | {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}]}}},
+        item("Service", "other", {"selector": {"app": "x"}, "ports": ports, "clusterIP": "10.0.0.2"}),
+        item(
+            "Service",
+            "metrics",
+            {"selector": {"app": "gw"}, "ports": [{"port": 15020}], "clusterIP": "10.0.0.3"},
+        ),
+        item("Service", "headless", {"selector": {"app": "gw"}, "ports": ports, "clusterIP": "None"}),
+        item("Service", "manual", {"ports": ports, "clusterIP": "10.0.0.4"}),
+    ]
+    found = addresses(GATE, pods, services)
+    assert found == ["192.0.2.1", "lb.example.com", "192.0.2.9", "10.0.0.1"]
+    assert addresses(GATE, [], services) == []
+
+
+@pytest.mark.parametrize("ports", [[{"port": 80}], [], [{"name": "x"}]])
+def test_a_service_without_the_https_port_leads_elsewhere(ports: list[dict[str, object]]) -> None:
+    spec = {"selector": {"app": "gw"}, "ports": ports, "clusterIP": "10.0.0.1"}
+    pods = [pod("gw-1", {"istio": "ingressgateway", "app": "gw"})]
+    assert addresses(GATE, pods, [item("Service", "gw", spec)]) == []
+
+
+def test_pods_of_another_gateway_do_not_count() -> None:
+    spec = {"selector": {"app": "gw"}, "ports": [{"port": 443}], "clusterIP": "10.0.0.1"}
+    assert addresses(GATE, [pod("gw-1", {"app": "gw"})], [item("Service", "gw", spec)]) == []
