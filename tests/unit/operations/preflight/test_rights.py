@@ -132,6 +132,20 @@ def test_missing_rights_are_one_error_with_all_of_them(server: Server, tmp_path:
     assert caught.value.message.startswith("only ")
 
 
+def test_what_a_run_does_without_is_a_warning(server: Server, tmp_path: Path) -> None:
+    server.allowed = lambda _user, access: access != EVERYTHING and access.resource != "services"
+    result = run(server, tmp_path, "mesh")
+    assert result["rights"]["missing"] == 0
+    assert result["findings"] == ["istioctl analyze does not see other namespaces: no right to list services"]
+
+
+def test_only_what_is_necessary_counts_as_missing(server: Server, tmp_path: Path) -> None:
+    server.allowed = lambda _user, access: access.resource not in ("*", "services", "leases")
+    with pytest.raises(ApiError) as caught:
+        run(server, tmp_path, "mesh")
+    assert caught.value.details["missing_rights"] == ["in shop: get on leases.coordination.k8s.io"]
+
+
 def test_who_has_no_right_at_all_reads_that(server: Server, tmp_path: Path) -> None:
     server.allowed = lambda _user, _access: False
     with pytest.raises(ApiError, match=r"^none of \d+ needed rights are granted \(docs/rbac grants them\)"):
