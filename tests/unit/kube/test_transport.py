@@ -1,0 +1,508 @@
+"""Requests to an API server that answers late, badly, in part, or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import keydir, transport
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Response, Transport
+
+from ..support.certificates import OTHER_ROOT, ROOT, ROOT_KEY, certificate, ec_key, key_pem, pem
+from ..support.clock import FakeClock
+from ..support.http_server import Answer, ScriptedServer
+
+BUSY = Answer(503, {"kind": "Status", "message": "busy", "reason": "ServiceUnavailable"})
+FINE = Answer(body={"a": 1})
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(always=FINE) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest pause that chance allows."""
+    monkeypatch.setattr(transport.random, "uniform", lambda _low, high: high)
+
+
+Connected = Callable[..., Transport]
+
+
+@pytest.fixture
+def connected(server: ScriptedServer, clock: FakeClock) -> Iterator[Connected]:
+    opened: list[Transport] = []
+
+    def make(
+        *,
+        threads: int = 4,
+        deadline: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        time: Any = clock,
+        **options: Any,
+    ) -> Transport:
+        given = ConnectionOptions(**{"host": server.url, "api_key": "t", **options})
+        opened.append(Transport(given, threads=threads, deadline=deadline, stop=stop, clock=time))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def ask(to: Transport, method: str = "GET", path: str = "/x", **more: Any) -> Response:
+    options: dict[str, Any] = {
+        "body": None,
+        "content_type": "application/json",
+        "query": None,
+        "timeout": 5.0,
+        "accept": "application/json",
+        "subject": "Pod shop/web",
+    }
+    return to.send(method, path, **{**options, **more})
+
+
+def failure(to: Transport, **more: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        ask(to, **more)
+    return caught.value
+
+
+class TestRequests:
+    def test_what_is_sent(self, server: ScriptedServer, connected: Connected) -> None:
+        to = connected(impersonate_user="jürgen", impersonate_groups=("a", "b"))
+        answer = ask(
+            to,
+            "PATCH",
+            "/x",
+            body={"b": [1]},
+            content_type="application/merge-patch+json",
+            query=[("q", "1"), ("q", "ä")],
+            extra_headers={"If-None-Match": '"e"'},
+        )
+        assert (answer.status, answer.data, answer.doubtful) == (200, {"a": 1}, False)
+        (request,) = server.requests
+        assert (request.method, request.path, request.body) == ("PATCH", "/x?q=1&q=%C3%A4", {"b": [1]})
+        expected = {
+            "accept": ["application/json"],
+            "accept-encoding": ["gzip"],
+            "authorization": ["Bearer t"],
+            "content-type": ["application/merge-patch+json"],
+            "if-none-match": ['"e"'],
+            "impersonate-user": ["jürgen"],
+            "impersonate-group": ["a", "b"],
+            "user-agent": ["servicemesh.istio"],
+        }
+        assert {name: request.headers[name] for name in expected} == expected
+
+    def test_without_a_body_there_is_no_content_type(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        ask(connected(), query={"a": ["1", "2"]})
+        assert "content-type" not in server.requests[0].headers
+        assert server.requests[0].path == "/x?a=1&a=2"
+
+    def test_the_path_of_the_server_stays(self, server: ScriptedServer, connected: Connected) -> None:
+        ask(connected(host=f"{server.url}/k8s/clusters/c/"))
+        assert server.requests[0].path == "/k8s/clusters/c/x"
+
+    def test_compressed_answers(self, server: ScriptedServer, connected: Connected) -> None:
+        body = {"a": "x" * 200_000}
+        server.script = [
+            Answer(body=gzip.compress(json.dumps(body).encode()), headers={"Content-Encoding": "gzip"})
+        ]
+        assert ask(connected()).data == body
+
+    def test_who_wants_no_compression_gets_none(self, server: ScriptedServer, connected: Connected) -> None:
+        cluster = {"server": server.url, "disable-compression": True}
+        content = {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "c"}}],
+            "clusters": [{"name": "c", "cluster": cluster}],
+        }
+        ask(connected(host=None, api_key=None, kubeconfig=content))
+        assert server.requests[0].headers["accept-encoding"] == ["identity"]
+        assert "authorization" not in server.requests[0].headers
+
+    def test_text_is_text(self, server: ScriptedServer, connected: Connected) -> None:
+        plain = {"Content-Type": "text/plain"}
+        server.script = [Answer(body="früh".encode(), headers=plain), Answer(body=b"", headers=plain), FINE]
+        to = connected()
+        assert ask(to, accept="*/*").data == "früh"
+        assert ask(to, accept="*/*").data is None
+        assert ask(to, accept="*/*").data == {"a": 1}
+
+    def test_warnings_of_the_server(self, server: ScriptedServer, connected: Connected) -> None:
+        server.script = [Answer(headers={"Warning": '299 - "a \\"b\\"", 299 - "c"'})]
+        assert ask(connected()).warnings == ['a "b"', "c"]
+
+    def test_answers_without_a_body(self, server: ScriptedServer, connected: Connected) -> None:
+        server.script = [Answer(304, b"", {"ETag": "e"}), Answer(204, b"")]
+        to = connected()
+        assert (ask(to).status, ask(to).data) == (304, None)
+        assert len(server.requests) == 2
+
+    def test_redirects_are_not_followed(self, server: ScriptedServer, connected: Connected) -> None:
+        server.script = [Answer(302, {}, {"Location": "http://127.0.0.1:1/"})]
+        assert failure(connected()).status == 302
+        assert len(server.requests) == 1
+
+    def test_no_more_requests_at_once_than_threads(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        server.hold = 0.05
+        to = connected(threads=2)
+        threads = [threading.Thread(target=ask, args=(to,)) for _unused in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(server.requests), server.most_at_once) == (6, 2)
+
+
+class TestRetries:
+    def test_what_may_pass_is_tried_again(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock
+    ) -> None:
+        server.script = [BUSY, Answer(429, {}), Answer(502, b"<html>", {"Content-Type": "text/html"}), FINE]
+        begin = clock.time
+        answer = ask(connected())
+        assert (answer.data, answer.doubtful, len(server.requests)) == ({"a": 1}, True, 4)
+        assert clock.time - begin == pytest.approx(1 + 2 + 4, abs=0.1)
+
+    def test_a_refused_write_is_not_doubtful(self, server: ScriptedServer, connected: Connected) -> None:
+        server.script = [BUSY, Answer(429, {}), FINE]
+        assert not ask(connected()).doubtful
+
+    @pytest.mark.parametrize(
+        ("asked", "seconds"), [("7", 7.5), ("600", 60.5), ("soon", 1.0), ("", 1.0), (" 3 ", 3.5)]
+    )
+    def test_the_server_says_when(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock, asked: str, seconds: float
+    ) -> None:
+        server.script = [Answer(429, {}, {"Retry-After": asked}), FINE]
+        begin = clock.time
+        ask(connected())
+        assert clock.time - begin == pytest.approx(seconds, abs=0.02)
+
+    @pytest.mark.parametrize("status", [500, 504])
+    def test_an_internal_error_that_repeats_is_told_soon(
+        self, server: ScriptedServer, connected: Connected, status: int
+    ) -> None:
+        server.always = Answer(status, {"kind": "Status", "message": "webhook"})
+        found = failure(connected())
+        assert (found.status, found.message, len(server.requests)) == (status, "Pod shop/web: webhook", 5)
+        assert found.details["outcome"] == "unknown"
+
+    def test_a_server_that_restarts_is_waited_for_within_bounds(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock
+    ) -> None:
+        server.always = BUSY
+        begin = clock.time
+        found = failure(connected())
+        assert (found.status, found.reason) == (503, "ServiceUnavailable")
+        assert "outcome" not in found.details
+        assert 75 < clock.time - begin <= 90
+        assert len(server.requests) == 11
+
+    def test_a_deadline_ends_it(self, server: ScriptedServer, connected: Connected, clock: FakeClock) -> None:
+        server.always = BUSY
+        begin = clock.time
+        to = connected(deadline=5.0)
+        assert to.remaining() == 5.0
+        assert failure(to).status == 503
+        assert clock.time - begin == pytest.approx(3, abs=0.1)
+        assert connected().remaining() is None
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 413, 422])
+    def test_what_cannot_pass_is_told_at_once(
+        self, server: ScriptedServer, connected: Connected, status: int
+    ) -> None:
+        server.always = Answer(status, {"kind": "Status", "message": "no", "reason": "R"})
+        found = failure(connected())
+        assert (found.status, found.reason, len(server.requests)) == (status, "R", 1)
+        assert "outcome" not in found.details
+
+    def test_an_unknown_field_is_no_internal_error(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        server.always = Answer(500, {"kind": "Status", "message": "failed to create typed patch object"})
+        assert failure(connected()).reason == "Invalid"
+        assert len(server.requests) == 1
+
+    def test_a_refusal_after_doubt_stays_doubtful(self, server: ScriptedServer, connected: Connected) -> None:
+        server.script = [Answer(504, {}), Answer(409, {"kind": "Status", "message": "exists"})]
+        assert failure(connected()).details["outcome"] == "unknown"
+
+
+class TestHalfAnswers:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(body=b""),
+            Answer(body=b"<html>", headers={"Content-Type": "text/html"}),
+            Answer(body=b'{"a": '),
+            Answer(body=b"\xff\xfe{}"),
+            Answer(body=b"[" * 100_000 + b"]" * 100_000),
+        ],
+    )
+    def test_what_is_not_json_is_asked_again_and_told(
+        self, server: ScriptedServer, connected: Connected, answer: Answer
+    ) -> None:
+        server.always = answer
+        found = failure(connected())
+        assert (found.status, found.reason, len(server.requests)) == (0, "NotJSON", 5)
+        assert found.details["outcome"] == "unknown"
+        server.script = [answer, FINE]
+        assert ask(connected()).data == {"a": 1}
+
+    def test_an_answer_that_is_cut_off_is_asked_again(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        server.script = [Answer(body={"a": "x" * 100}, how="cut"), FINE]
+        answer = ask(connected())
+        assert (answer.data, answer.doubtful) == ({"a": 1}, True)
+
+    def test_a_chunked_answer_that_is_cut_off_is_asked_again(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        chunked = {"Transfer-Encoding": "chunked", "Content-Length": ""}
+        whole = b'8\r\n{"a": 2}\r\n0\r\n\r\n'
+        server.script = [Answer(body=whole, headers=chunked, how="cut"), Answer(body=whole, headers=chunked)]
+        to = connected()
+        assert ask(to).data == {"a": 2}
+        assert len(server.requests) == 2
+
+    def test_a_page_with_an_error_is_told_as_one(self, server: ScriptedServer, connected: Connected) -> None:
+        server.always = Answer(403, b"<html>login</html>", {"Content-Type": "text/html"})
+        assert "is not JSON: a proxy may be in between" in failure(connected()).message
+
+    def test_an_answer_that_does_not_end_is_given_up(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        """It would outlive every limit: each byte comes in time."""
+
+        class Hurried(FakeClock):
+            def monotonic(self) -> float:
+                self.time += 50
+                return self.time
+
+        server.always = Answer(body=b'{"a": "' + b"x" * 500, how="drip")
+        found = failure(connected(time=Hurried()))
+        assert found.message.endswith("cannot be reached: no answer in time")
+        assert found.details["outcome"] == "unknown"
+
+    def test_a_slow_answer_is_whole(self, server: ScriptedServer, connected: Connected) -> None:
+        server.script = [Answer(body={"a": "x" * 20}, how="drip")]
+        assert ask(connected()).data == {"a": "x" * 20}
+
+
+class TestNoAnswer:
+    def refused(self) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    def test_a_wrong_address_is_told_soon(self, connected: Connected, clock: FakeClock) -> None:
+        begin, url = clock.time, self.refused()
+        found = failure(connected(host=url))
+        assert found.message == f"the API server at {url} cannot be reached: connection refused"
+        assert (found.status, found.reason, found.details["cause"]) == (
+            0,
+            "Unreachable",
+            "connection refused",
+        )
+        assert "outcome" not in found.details
+        assert clock.time - begin == pytest.approx(1 + 2, abs=0.1)
+
+    def test_a_server_that_answered_once_is_waited_for(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock
+    ) -> None:
+        to = connected()
+        assert not to.answered
+        ask(to)
+        assert to.answered
+        server.always = Answer(how="none")
+        begin = clock.time
+        found = failure(to)
+        assert found.details["cause"] == "the connection broke"
+        assert found.details["outcome"] == "unknown"
+        assert clock.time - begin > 75
+
+    def test_a_broken_first_contact_is_tried_three_times(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        server.always = Answer(how="none")
+        assert failure(connected()).details["outcome"] == "unknown"
+        assert len(server.requests) == 3
+
+    def test_a_silent_server_is_not_waited_for_for_ever(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        server.always = Answer(how="silent")
+        found = failure(connected(), timeout=0.2)
+        assert (found.details["cause"], len(server.requests)) == ("no answer in time", 1)
+
+    def test_a_certificate_of_somebody_else_is_told_at_once(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        key = ec_key()
+        made = certificate("server", key, issuer=("root", ROOT_KEY), hosts=("localhost",))
+        (tmp_path / "chain").write_bytes(pem(made) + key_pem(key))
+        (tmp_path / "other.crt").write_bytes(pem(OTHER_ROOT))
+        server.secure(str(tmp_path / "chain"))
+        found = failure(connected(host=server.url, ca_cert=str(tmp_path / "other.crt")))
+        assert "its certificate is not trusted" in found.message
+        assert ask(connected(host=server.url, validate_certs=False)).data == {"a": 1}
+
+    def test_trust_by_a_file_and_another_name(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        key = ec_key()
+        made = certificate("server", key, issuer=("root", ROOT_KEY), hosts=("api.internal",))
+        (tmp_path / "chain").write_bytes(pem(made) + key_pem(key))
+        (tmp_path / "ca.crt").write_bytes(pem(ROOT))
+        server.secure(str(tmp_path / "chain"))
+        cluster = {"server": server.url, "certificate-authority": str(tmp_path / "ca.crt")}
+        content: dict[str, Any] = {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "c"}}],
+            "clusters": [{"name": "c", "cluster": cluster}],
+        }
+        wrong = failure(connected(host=None, kubeconfig=content))
+        assert "its certificate is not trusted" in wrong.message
+        cluster["tls-server-name"] = "api.internal"
+        assert ask(connected(host=None, kubeconfig=content)).data == {"a": 1}
+
+
+class TestCredentials:
+    def test_a_fixed_token_that_is_refused_is_told_at_once(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        server.always = Answer(401, {})
+        found = failure(connected())
+        assert "does not accept the credential" in found.message
+        assert len(server.requests) == 1
+
+    def kubeconfig(self, directory: Path, server: ScriptedServer, token: str) -> str:
+        (directory / "token").write_text(token)
+        path = directory / "config"
+        content = {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+            "users": [{"name": "u", "user": {"tokenFile": "token"}}],
+        }
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    def test_a_renewed_one_is_tried_once(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        to = connected(host=None, api_key=None, kubeconfig=self.kubeconfig(tmp_path, server, "old"))
+        (tmp_path / "token").write_text("new")
+        server.script = [Answer(401, {}), FINE]
+        assert ask(to).data == {"a": 1}
+        sent = [request.headers["authorization"] for request in server.requests]
+        assert sent == [["Bearer old"], ["Bearer new"]]
+
+    def test_renewing_in_vain_ends(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        to = connected(host=None, api_key=None, kubeconfig=self.kubeconfig(tmp_path, server, "old"))
+        server.always = Answer(401, {})
+        (tmp_path / "token").write_text("new")
+        assert failure(to).status == 401
+        (tmp_path / "token").write_text("newer")
+        assert failure(to).status == 401
+        assert len(server.requests) == 3
+
+    def test_who_was_late_uses_what_another_thread_renewed(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        to = connected(host=None, api_key=None, kubeconfig=self.kubeconfig(tmp_path, server, "old"))
+        _headers, generation = to.authorization()
+        (tmp_path / "token").write_text("new")
+        assert to.renew(generation)
+        assert to.renew(generation)
+        assert to.authorization() == ([("Authorization", "Bearer new")], generation + 1)
+
+    def test_a_kubeconfig_that_was_written_anew_is_read_again(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        path = self.kubeconfig(tmp_path, server, "old")
+        to = connected(host=None, api_key=None, kubeconfig=path)
+        Path(path).write_text(Path(path).read_text().replace('"tokenFile": "token"', '"token": "other"'))
+        server.script = [Answer(401, {}), FINE]
+        ask(to)
+        assert server.requests[1].headers["authorization"] == ["Bearer other"]
+
+
+class TestStops:
+    def test_nothing_is_sent_after_a_stop(self, server: ScriptedServer, connected: Connected) -> None:
+        to = connected(stop=lambda: True)
+        assert to.stopped
+        assert failure(to).reason == "Interrupted"
+        assert server.requests == []
+
+    def test_a_pause_ends_with_a_stop(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock
+    ) -> None:
+        begin = clock.time
+        to = connected(stop=lambda: clock.time > begin + 0.6)
+        server.always = BUSY
+        assert failure(to).reason == "Interrupted"
+        assert (len(server.requests), clock.time - begin) == (1, pytest.approx(0.75))
+
+
+class TestKeys:
+    def left(self, base: Path) -> list[Path]:
+        return list(base.glob(f"{keydir.PREFIX}*"))
+
+    def test_they_go_with_the_connection(
+        self, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        options = ConnectionOptions(host=server.url)
+        made = Transport(options, threads=1, deadline=None, stop=None)
+        assert len(self.left(tmp_path)) == 1
+        made.close()
+        assert self.left(tmp_path) == []
+
+    def test_a_connection_that_cannot_be_made_leaves_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        with pytest.raises(InputError):
+            Transport(ConnectionOptions(kubeconfig="/no"), threads=1, deadline=None, stop=None)
+        assert self.left(tmp_path) == []
+
+
+def test_a_proxy_gets_its_login(connected: Connected) -> None:
+    with ScriptedServer(always=FINE) as proxy:
+        url = f"http://me:p%40ss@127.0.0.1:{proxy.port}"
+        assert ask(connected(host="http://api.invalid", proxy=url)).data == {"a": 1}
+    (request,) = proxy.requests
+    assert request.path == "http://api.invalid/x"
+    assert request.headers["proxy-authorization"] == ["Basic bWU6cEBzcw=="]
+
+
+def test_a_proxy_that_refuses_is_named(connected: Connected) -> None:
+    with ScriptedServer(always=Answer(407, b"")) as proxy:
+        to = connected(host="https://api.invalid", proxy=proxy.url)
+        assert failure(to).details["cause"] == "the proxy does not let the connection through"
