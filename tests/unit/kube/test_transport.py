@@ -218,7 +218,7 @@ class TestRetries:
         assert (found.status, found.reason) == (503, "ServiceUnavailable")
         assert "outcome" not in found.details
         assert 75 < clock.time - begin <= 90
-        assert len(server.requests) == 11
+        assert len(server.requests) == 12
 
     def test_a_deadline_ends_it(self, server: ScriptedServer, connected: Connected, clock: FakeClock) -> None:
         server.always = BUSY

@@ -62,11 +62,11 @@ class ScriptedServer:
             def _serve(self) -> None:
                 outer._serve(self)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve
-
             def log_message(self, *_arguments: Any) -> None:
                 """Quiet."""
 
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "CONNECT"):
+            setattr(Handler, f"do_{method}", Handler._serve)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]
