@@ -10,6 +10,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...fields import mapping_at
+
 _STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:62rem;color:#1b1f24;background:#fff}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
@@ -27,7 +29,7 @@ def evidence_page(whole: Mapping[str, Any]) -> str:
     evidence = whole["evidence"]
     totals = whole["totals"]
     good = whole["outcome"] in ("promoted", "split")
-    title = f"{evidence.get('service')}: {evidence.get('stable')} to {evidence.get('canary')}"
+    title = f"{evidence.get('service', '')}: {evidence.get('stable', '')} to {evidence.get('canary', '')}"
     parts = [
         f"<h1>{_e(title)}</h1>",
         f"<p class={'pass' if good else 'fail'}><b>{_e(whole['outcome'])}</b>: {_e(whole['reason'])}</p>",
@@ -58,7 +60,7 @@ def evidence_page(whole: Mapping[str, Any]) -> str:
         "<h2>Queries</h2>",
         *[
             f"<pre>{_e(name)}: {_e(query)}</pre>"
-            for name, query in sorted((evidence.get("selectors") or {}).items())
+            for name, query in sorted(mapping_at(evidence, "selectors").items())
         ],
     ]
     return (

@@ -1,3 +1,7 @@
+"""From counted requests to a verdict: harm, health, promotion, queries, and the counters below."""
+
+# ruff: noqa: E501 - one row per case
+
 from __future__ import annotations
 
 import math
@@ -177,3 +181,173 @@ def test_a_slow_minute_of_both_arms_is_no_evidence_without_an_absolute_limit() -
         gate, windows, policy=Policy(), gates=[gate], phases=5, phase=1, minimum_requests=1, promotion=False
     )
     assert verdict.verdict is GateVerdict.PASS
+
+
+# -- every figure and every word -------------------------------------------------------------------------------
+
+
+def told(windows: list[Counts], gate: ShareGate = GATE, **changes: Any) -> tuple[str, str]:
+    found = judged(windows, **changes) if gate is GATE else judge_of(gate, windows, **changes)
+    return str(found.verdict), found.reason
+
+
+def judge_of(gate: ShareGate, windows: list[Counts], **changes: Any) -> Judgement:
+    options: dict[str, Any] = {
+        "policy": Policy(),
+        "gates": [gate],
+        "phases": 5,
+        "phase": windows[-1].phase if windows else 1,
+        "minimum_requests": 100,
+        "promotion": False,
+    }
+    return judge_share(gate, windows, **{**options, **changes})
+
+
+def test_a_judgement_tells_all_figures_it_rests_on() -> None:
+    windows = [Counts(1, 100, 0, 900, 3), Counts(2, 250, 1, 750, 2)]
+    found = judged(windows, promotion=True)
+    assert found.as_dict() == {
+        "gate": "errors",
+        "verdict": "not enough data",
+        "reason": "may still be worse than stable by 3.07%, the effect is 1.50%",
+        "figures": {
+            "phase_canary_total": 250,
+            "phase_canary_bad": 1,
+            "phase_canary_share": 0.004,
+            "canary_total": 350,
+            "canary_bad": 1,
+            "canary_interval": [0.0, 0.031586],
+            "stable_total": 1650,
+            "stable_bad": 5,
+            "stable_interval": [0.000217, 0.012444],
+            "acceptable": 0.005,
+            "limit": 0.02,
+            "stop_at": 5.298,
+            "harm_evidence": -0.499,
+            "worse_than_stable_evidence": -0.243,
+            "health_evidence": 3.915,
+            "promote_at": 2.996,
+            "not_worse_evidence": 0.663,
+            "difference_at_most": 0.03068,
+        },
+    }
+    assert str(found) == "errors: may still be worse than stable by 3.07%, the effect is 1.50%"
+
+
+@pytest.mark.parametrize(
+    ("windows", "verdict", "reason"),
+    [
+        ([Counts(1, 99, 0, 900, 0)], "not enough data", "99 of 100 requests in this phase"),
+        ([Counts(1, 100, 0, 900, 0)], "pass", "0 of 100 requests failed in this phase"),
+        ([Counts(1, 8, 6, 72, 0)], "fail", "6 of 8 canary requests failed (stable 0 of 72): worse than the acceptable share"),
+    ],
+)  # fmt: skip
+def test_words_of_the_errors_gate(windows: list[Counts], verdict: str, reason: str) -> None:
+    assert told(windows) == (verdict, reason)
+
+
+LATENCY = ShareGate("latency", acceptable=0.05, limit=0.2)
+RELATIVE = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False)
+
+
+def test_words_of_the_latency_gate() -> None:
+    assert told([Counts(1, 100, 3, 900, 20)], LATENCY) == ("pass", "3 of 100 requests too slow in this phase")
+    slow = [Counts(1, 100, 60, 300, 3)]
+    assert told(slow, LATENCY) == (
+        "fail",
+        "60 of 100 canary requests were too slow (stable 3 of 300): worse than the acceptable share",
+    )
+    assert told(slow, RELATIVE) == (
+        "fail",
+        "60 of 100 canary requests were too slow (stable 3 of 300): worse than stable",
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "windows", "reason"),
+    [
+        (GATE, [Counts(4, 150, 0, 50, 0)], "evidence below the limit of 2.00% is 2.28 of 3.00"),
+        (RELATIVE, [Counts(4, 100, 10, 100, 8)], "may still be worse than stable by 23.04%, the effect is 15.00%"),
+        (RELATIVE, [Counts(4, 150, 9, 150, 9)], ""),  # by 14.82 % at most
+        (RELATIVE, [Counts(4, 100, 6, 0, 0)], ""),  # without a stable to compare with
+        (RELATIVE, [Counts(4, 900, 9, 900, 9)], ""),
+    ],
+)  # fmt: skip
+def test_a_promotion_names_the_evidence_that_lacks(
+    gate: ShareGate, windows: list[Counts], reason: str
+) -> None:
+    found = judge_of(gate, windows, promotion=True)
+    assert (found.reason if found.verdict is GateVerdict.NOT_ENOUGH_DATA else "") == reason
+
+
+def test_half_of_the_error_rate_belongs_to_each_way_of_being_refuted() -> None:
+    found = judge_of(RELATIVE, [Counts(4, 900, 40, 900, 40)], promotion=True)
+    assert found.verdict is GateVerdict.PASS
+    assert found.figures["not_worse_evidence"] >= -math.log(0.05 / 2)
+    assert "difference_at_most" not in found.figures
+    assert "health_evidence" not in found.figures
+
+
+@pytest.mark.parametrize(
+    ("windows", "minimum", "verdict", "reason"),
+    [
+        ([], 0, "not enough data", "0 of 1 requests in this phase"),
+        ([Counts(1, 9, 0)], 10, "not enough data", "9 of 10 requests in this phase"),
+        ([Counts(1, 10, 0)], 10, "pass", "0 of 10 requests failed in this phase"),
+        ([Counts(1, 200, 4)], 10, "pass", "4 of 200 requests failed in this phase"),
+        ([Counts(1, 200, 5)], 10, "fail", "5 of 200 canary requests failed (stable 0 of 0): worse than the fixed limit"),
+    ],
+)  # fmt: skip
+def test_words_of_the_fixed_mode(windows: list[Counts], minimum: int, verdict: str, reason: str) -> None:
+    found = judged(windows, policy=Policy(mode="fixed"), minimum_requests=minimum)
+    assert (str(found.verdict), found.reason) == (verdict, reason)
+    assert "stop_at" not in found.figures
+
+
+@pytest.mark.parametrize(
+    ("gate", "values", "reason"),
+    [
+        (QueryGate("q", "", maximum=10.0), [], "not asked yet in this phase"),
+        (QueryGate("q", "", maximum=10.0), [1.0, None], "the query gave no single finite number"),
+        (QueryGate("q", "", maximum=10.0), [10.0], "10 is inside [-inf, 10]"),
+        (QueryGate("q", "", maximum=10.0), [10.5], "10.5 is outside [-inf, 10] once"),
+        (QueryGate("q", "", minimum=1.0), [1.0], "1 is inside [1, inf]"),
+        (QueryGate("q", "", minimum=1.0), [0.5], "0.5 is outside [1, inf] once"),
+        (QueryGate("q", "", minimum=0.0, maximum=0.0), [0.0], "0 is inside [0, 0]"),
+        (QueryGate("q", "", maximum=10.0), [1.0, 11.0, 12.0], "12 is outside [-inf, 10] for 2 looks"),
+        (QueryGate("q", "", maximum=10.0, failures=3), [11.0, 12.0], "12 is outside [-inf, 10] once"),
+        (QueryGate("q", "", maximum=10.0, failures=1), [11.0], "11 is outside [-inf, 10] for 1 looks"),
+        (QueryGate("q", "", maximum=10.0), [11.0, math.nan, 12.0], "12 is outside [-inf, 10] for 3 looks"),
+    ],
+)
+def test_words_of_a_query_gate(gate: QueryGate, values: list[float | None], reason: str) -> None:
+    found = judge_query(gate, values)
+    assert found.reason == reason
+    assert found.figures["values"] == values
+
+
+def test_a_query_gate_keeps_its_last_five_values() -> None:
+    found = judge_query(QueryGate("q", "", minimum=0.0, maximum=9.0), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    assert found.figures == {"values": [2.0, 3.0, 4.0, 5.0, 6.0], "minimum": 0.0, "maximum": 9.0}
+
+
+def test_what_is_not_said_of_a_gate_and_a_policy() -> None:
+    assert ShareGate("errors", 0.005, 0.02, odds_ratio=3.0, compare=True, absolute=True, burst=1.0) == GATE
+    assert Policy() == Policy(alpha=0.01, power=0.95, mode="sequential")
+    assert Policy(power=0.9).beta == pytest.approx(0.1)
+    assert QueryGate("q", "up").failures == 2
+    assert str(worst([])) == "gates: no gate was judged"
+
+
+def test_a_counter_that_stands_still_counts_nothing_and_keeps_its_time() -> None:
+    ledger = Ledger()
+    ledger.start([sample(5, 10, pod="a")])
+    assert ledger.increments([sample(5, 20, pod="a")]) == {}
+    assert list(ledger.increments([sample(7, 10, pod="a")]).values()) == [
+        2
+    ]  # of the same time: no older copy
+    ledger.commit([sample(4, 9, pod="a")])  # an older one changes nothing
+    assert list(ledger.increments([sample(7, 11, pod="a")]).values()) == [2]
+    ledger.commit([sample(6, 10, pod="a")])
+    assert list(ledger.increments([sample(7, 11, pod="a")]).values()) == [1]
+    assert list(ledger.increments([sample(0, 12, pod="b"), sample(6, 12, pod="a")]).values()) == []

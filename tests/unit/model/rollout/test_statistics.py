@@ -219,3 +219,124 @@ def test_interval_edges() -> None:
 def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and the total"):
         Counts(1, 5, 6)
+
+
+# -- against the definitions, written out --------------------------------------------------------------------
+
+WINDOWS = [Counts(1, 40, 1, 60, 0), Counts(1, 30, 0, 70, 2), Counts(2, 50, 3, 50, 1), Counts(4, 20, 2, 5, 0)]
+
+
+def likelihood_ratio(bad: int, total: int, against: float, under: float) -> float:
+    return (against / under) ** bad * ((1 - against) / (1 - under)) ** (total - bad)
+
+
+def restarted(ratios: list[tuple[int, float]], phases: int) -> float:
+    """The mean over tests that begin in phase 1, 2, ... and see only what comes from there on."""
+    tests = [math.prod(ratio for phase, ratio in ratios if phase >= start) for start in range(1, phases + 1)]
+    return sum(tests) / phases
+
+
+@pytest.mark.parametrize("phases", [4, 6])
+def test_harm_is_the_mean_of_likelihood_ratios_of_all_begun_tests(phases: int) -> None:
+    shares = (0.02, 0.08, 0.51)
+    ratios = [
+        [(w.phase, likelihood_ratio(w.canary_bad, w.canary_total, share, 0.005)) for w in WINDOWS]
+        for share in shares
+    ]
+    expected = sum(restarted(found, phases) for found in ratios) / len(shares)
+    found = statistics.absolute_harm(WINDOWS, acceptable=0.005, limit=0.02, phases=phases)
+    assert found == pytest.approx(math.log(expected), abs=1e-9)
+    relative = sum(
+        restarted([(w.phase, math.exp(exact_odds_ratio(w, odds))) for w in WINDOWS], phases)
+        for odds in (2.0, 5.0, 20.0)
+    )
+    found = statistics.relative_harm(WINDOWS, phases=phases)
+    assert found == pytest.approx(math.log(relative / 3), abs=1e-9)
+
+
+def test_a_phase_beyond_the_plan_counts_for_all_tests() -> None:
+    assert statistics.restarting([(9, 2.0)], 3) == pytest.approx(2.0)
+    assert statistics.restarting([(1, 2.0)], 2) == pytest.approx(math.log((math.exp(2) + 1) / 2))
+    assert statistics.restarting([], 3) == pytest.approx(0.0)
+
+
+def test_health_is_the_product_of_inverse_ratios() -> None:
+    ratio = math.prod(likelihood_ratio(w.canary_bad, w.canary_total, 0.02, 0.005) for w in WINDOWS)
+    found = statistics.absolute_health(WINDOWS, acceptable=0.005, limit=0.02)
+    assert found == pytest.approx(-math.log(ratio), abs=1e-9)
+    expected = -sum(exact_odds_ratio(w, 3.0) for w in WINDOWS)
+    assert statistics.relative_health(WINDOWS, odds_ratio=3.0) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("acceptable", "limit", "grid"),
+    [
+        (0.005, 0.02, (0.02, 0.08, 0.51)),
+        (0.1, 0.3, (0.3, 0.9, 0.65)),
+        (0.01, 0.22, (0.22, 0.88, 0.61)),
+        (0.02, 0.02, ()),
+        (0.03, 0.02, ()),
+    ],
+)
+def test_shares_that_harm_is_looked_for_at(acceptable: float, limit: float, grid: tuple[float, ...]) -> None:
+    assert statistics.harm_grid(acceptable, limit) == pytest.approx(grid)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        Counts(1, 10, 0, 90, 0),
+        Counts(1, 0, 0, 90, 5),
+        Counts(1, 10, 5, 0, 0),
+        Counts(1, 3, 3, 2, 2),  # all are bad: nothing to tell apart
+    ],
+)
+def test_a_window_without_a_comparison_is_no_evidence(counts: Counts) -> None:
+    assert statistics.odds_log_ratio(counts, 5.0) == 0.0
+
+
+@pytest.mark.parametrize(("bad", "total"), [(1, 10), (3, 400), (50, 100), (9, 10)])
+@pytest.mark.parametrize("error", [0.05, 0.001])
+def test_interval_ends_where_the_mixture_reaches_the_error(bad: int, total: int, error: float) -> None:
+    """At both ends the Beta(1/2, 1/2) mixture is 1/error times as likely as the bound itself."""
+    mixture = math.exp(
+        math.lgamma(bad + 0.5)
+        + math.lgamma(total - bad + 0.5)
+        - math.lgamma(total + 1)
+        - 2 * math.lgamma(0.5)
+        + math.lgamma(1)
+    )
+    low, high = statistics.interval(bad, total, error)
+    assert 0 < low < bad / total < high < 1
+    for end in (low, high):
+        assert mixture / (end**bad * (1 - end) ** (total - bad)) == pytest.approx(1 / error, rel=1e-6)
+
+
+@pytest.mark.parametrize(("bad", "total", "end"), [(0, 100, 1), (100, 100, 0), (0, 1, 1), (1, 1, 0)])
+def test_interval_of_none_and_all_has_one_end(bad: int, total: int, end: int) -> None:
+    found = statistics.interval(bad, total, 0.05)
+    assert found[1 - end] == float(1 - end)
+    mixture = math.gamma(bad + 0.5) * math.gamma(total - bad + 0.5) / math.gamma(total + 1) / math.pi
+    assert mixture / (found[end] ** bad * (1 - found[end]) ** (total - bad)) == pytest.approx(20, rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.005])
+def test_need_of_requests_is_error_over_drift(share: float) -> None:
+    gain = (1 - share) * math.log(0.995 / 0.98) - share * math.log(0.02 / 0.005)
+    found = statistics.requests_for_health(share, acceptable=0.005, limit=0.02, error=0.05)
+    assert found == math.ceil(math.log(20) / gain)
+
+
+def test_mean_of_exponentials() -> None:
+    assert statistics.log_mean_exp([1.0, 2.0]) == pytest.approx(math.log((math.e + math.e**2) / 2))
+    assert statistics.log_mean_exp([1000.0, 1000.0]) == pytest.approx(1000.0)
+    assert statistics.log_mean_exp([-math.inf, -math.inf]) == -math.inf
+    assert statistics.log_mean_exp([math.inf, 0.0]) == math.inf
+
+
+@pytest.mark.parametrize("counts", [(5, -1, 0, 0), (5, 0, 5, 6), (5, 0, 5, -1), (5, 6, 0, 0)])
+def test_counts_that_cannot_be(counts: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="between 0 and the total"):
+        Counts(1, *counts)
+    Counts(1, 5, 5, 5, 5)
+    Counts(1, 5, 0, 5, 0)

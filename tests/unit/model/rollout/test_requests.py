@@ -1,0 +1,193 @@
+"""Which requests are bad, whose they are, and what a histogram says. Labels are those of Istio's metrics."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.counters import (
+    Labels,
+    Sample,
+    label_of,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import (
+    Arms,
+    LabelError,
+    Pair,
+    bucket_bounds,
+    count_requests,
+    count_slow,
+    is_bad,
+    merged,
+    quantile,
+)
+
+ARMS = Arms("shop", "api-v1", "api-v2")
+
+
+def labels(**values: str) -> Labels:
+    return frozenset(values.items())
+
+
+@pytest.mark.parametrize(
+    ("code", "flags", "grpc", "bad"),
+    [
+        ("200", "-", "", False),
+        ("404", "NR", "", False),
+        ("499", "DC", "", False),
+        ("500", "-", "", True),
+        ("503", "UH", "", True),
+        ("599", "", "", True),
+        ("0", "-", "", False),
+        ("0", "", "", False),
+        ("0", "DC", "", False),
+        ("0", "DPE", "", False),
+        ("0", "UC", "", True),
+        ("0", "UF,URX", "", True),
+        *(("200", "-", code, True) for code in ("2", "4", "12", "13", "14", "15")),
+        *(("200", "-", code, False) for code in ("0", "1", "3", "5", "7", "8", "11", "16")),
+        ("0", "DC", "14", True),
+    ],
+)
+def test_what_counts_as_a_failure_of_the_server_or_the_mesh(
+    code: str, flags: str, grpc: str, bad: bool
+) -> None:
+    assert is_bad(labels(response_code=code, response_flags=flags, grpc_response_status=grpc)) is bad
+
+
+@pytest.mark.parametrize("code", ["", "none", "2xx"])
+def test_without_a_code_nobody_can_tell(code: str) -> None:
+    with pytest.raises(LabelError, match=f"without a usable response_code \\('{code}'\\)"):
+        is_bad(labels(response_code=code))
+
+
+def to(workload: str, namespace: str = "shop") -> Labels:
+    return labels(destination_workload=workload, destination_workload_namespace=namespace)
+
+
+@pytest.mark.parametrize(
+    ("series", "arm"),
+    [
+        (to("api-v1"), "stable"),
+        (to("api-v2"), "canary"),
+        (to("web"), ""),
+        (to("api-v2", "other"), ""),
+        (to("unknown", "other"), "unknown"),
+        (to("", ""), "unknown"),
+        (labels(), "unknown"),
+    ],
+)
+def test_an_arm_is_a_workload_of_its_namespace(series: Labels, arm: str) -> None:
+    assert ARMS.of(series) == arm
+
+
+def request(reporter: str, workload: str, code: str = "200", pod: str = "a") -> Labels:
+    return to(workload) | labels(reporter=reporter, response_code=code, pod=pod)
+
+
+def test_requests_are_counted_by_side_and_arm() -> None:
+    assert count_requests(
+        {
+            request("destination", "api-v2"): 90.0,
+            request("destination", "api-v2", "500"): 5.0,
+            request("destination", "api-v2", pod="b"): 1.0,
+            request("waypoint", "api-v1"): 7.0,
+            request("source", "api-v2"): 97.0,
+            request("source", "unknown", "503"): 3.0,
+            request("source", "web"): 1000.0,
+            request("", "api-v1"): 1000.0,
+            to("web"): 1.0,  # of another workload: its missing code is nobody's business
+        },
+        ARMS,
+    ) == {
+        "destination/canary": Pair(96.0, 5.0),
+        "destination/stable": Pair(7.0, 0.0),
+        "source/canary": Pair(97.0, 0.0),
+        "source/unknown": Pair(3.0, 3.0),
+    }
+    with pytest.raises(LabelError):
+        count_requests({to("api-v1") | labels(reporter="source"): 1.0}, ARMS)
+
+
+def test_an_arm_has_the_larger_count_of_both_sides() -> None:
+    counts = {
+        "destination/canary": Pair(96.0, 5.0),
+        "source/canary": Pair(97.0, 2.0),
+        "source/stable": Pair(1, 1),
+    }
+    assert merged(counts, "canary") == Pair(97.0, 5.0)
+    assert merged(counts, "stable") == Pair(1.0, 1.0)
+    assert merged(counts, "unknown") == Pair(0.0, 0.0)
+
+
+def test_slow_requests_are_those_above_the_bound() -> None:
+    def bucket(workload: str, le: str) -> Labels:
+        return to(workload) | labels(le=le)
+
+    increments = {
+        bucket("api-v2", "+Inf"): 10.0,
+        bucket("api-v2", "250"): 7.0,
+        bucket("api-v2", "100"): 4.0,
+        bucket("api-v1", "+Inf"): 5.0,
+        bucket("unknown", "+Inf"): 99.0,
+        bucket("web", "+Inf"): 99.0,
+        bucket("api-v1", "250") | labels(pod="b"): 6.0,
+        bucket("api-v1", "+Inf") | labels(pod="b"): 0.5,
+    }
+    assert count_slow(increments, ARMS, "250") == {"canary": Pair(10.0, 3.0), "stable": Pair(5.5, 0.0)}
+    assert count_slow(increments, ARMS, "100")["canary"] == Pair(10.0, 6.0)
+    assert count_slow({}, ARMS, "250") == {}
+
+
+def test_bounds_are_the_finite_ones_in_order() -> None:
+    series = [labels(le=text) for text in ("1000", "2.5", "+Inf", "NaN?", "", "10")]
+    assert bucket_bounds([*series, labels(le="2.5", pod="b")]) == [
+        (2.5, "2.5"),
+        (10.0, "10"),
+        (1000.0, "1000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "share", "expected"),
+    [
+        ({}, 0.5, None),
+        ({"10": 0.0, "+Inf": 0.0}, 0.5, None),
+        ({"10": 4.0, "+Inf": 4.0}, 0.5, 5.0),
+        ({"10": 4.0, "20": 8.0, "+Inf": 8.0}, 0.75, 15.0),
+        ({"20": 8.0, "10": 4.0, "+Inf": 8.0}, 0.5, 10.0),
+        ({"10": 2.0, "20": 3.0, "+Inf": 8.0}, 0.9, 20.0),  # above the last finite bound
+        ({"10": 0.0, "20": 4.0, "+Inf": 4.0}, 0.0, 10.0),
+        ({"+Inf": 3.0}, 0.5, 0.0),
+        ({"5": 4.0, "10": 4.0, "+Inf": 4.0}, 1.0, 5.0),
+    ],
+)
+def test_quantiles_are_those_of_prometheus(
+    buckets: dict[str, float], share: float, expected: float | None
+) -> None:
+    assert quantile(buckets, share) == expected
+
+
+def test_a_quantile_lies_where_the_requests_lie() -> None:
+    """Against a plain list of requests, one in the middle of each bucket's part."""
+    bounds = [10.0, 25.0, 50.0]
+    for counts in itertools.product(range(4), repeat=3):
+        total = sum(counts)
+        buckets = {f"{bound:g}": float(sum(counts[: i + 1])) for i, bound in enumerate(bounds)}
+        buckets["+Inf"] = float(total)
+        for share in (0.25, 0.5, 0.9):
+            found = quantile(buckets, share)
+            if not total:
+                assert found is None
+                continue
+            assert found is not None
+            below = [bound for bound in [0.0, *bounds] if bound < found]
+            reached = sum(count for bound, count in zip(bounds, counts, strict=True) if bound <= below[-1])
+            assert reached <= share * total <= sum(counts[: len(below)])
+
+
+def test_a_label_that_is_absent_is_empty() -> None:
+    assert label_of(labels(a="1", b="2"), "b") == "2"
+    assert label_of(labels(a="1"), "b") == ""
+    assert Sample(labels(a="1"), 0.0, 1.0).label("a") == "1"
+    assert Sample(labels(a="1"), 0.0, 1.0).label("b") == ""
