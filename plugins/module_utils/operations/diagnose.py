@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,19 @@ from ..istio.proxy.running import RunningProxy
 from ..istio.proxy.sidecar_scope import sidecar_of
 from ..kube.client import KubeClient
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..model.catalogue.edges import decide, service_edges
+from ..model.catalogue.edges import ANY_PEER, Edge, decide, service_edges
 from ..model.catalogue.mesh import Catalogue
 from ..model.catalogue.parse import parse_catalogue
 from ..model.catalogue.services import Port, Service
+from ..object_id import object_id
 from ..verdicts import FAIL
 from .verify.checks.injection import check_pods
-from .verify.checks.mtls import Held, check_listeners
+from .verify.checks.mtls import InboundState, check_listeners
 from .verify.checks.policies import check_policies
 from .verify.checks.sync import check_policies_held
-from .verify.dumps import Dump, read_proxies
+from .verify.dumps import ProxyDump, read_proxies
 from .verify.findings import Finding, failed, passed, unknown, worst
-from .verify.inventory import Inventory, gather
+from .verify.live_objects import LiveObjects, read_live_objects
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -44,13 +46,39 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Call:
+    """The call that is followed."""
+
+    catalogue: Catalogue
+    source: Service
+    destination: Service
+    method: str
+    path: str
+    istio_namespace: str
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Call:
+        """Reads the module's parameters. :raises InputError: no catalogue, or no service of it."""
+        catalogue = parse_catalogue(params["catalogue"])
+        return cls(
+            catalogue=catalogue,
+            source=_service(catalogue, params["source"], "source"),
+            destination=_service(catalogue, params["destination"], "destination"),
+            method=params["method"],
+            path=params["path"],
+            istio_namespace=params["istio_namespace"],
+        )
+
+
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """See the module's documentation."""
-    catalogue = parse_catalogue(params["catalogue"])
-    source = _service(catalogue, params["source"], "source")
-    destination = _service(catalogue, params["destination"], "destination")
+    """See the module's documentation.
+
+    :returns: ``{changed, status, cause, steps}``, see module ``diagnose``.
+    """
+    call = Call.from_params(params)
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        steps = _follow(client, catalogue, source, destination, params)
+        steps = _follow(client, call)
     first = next((step for step in steps if step.verdict == FAIL), None)
     cause = f"{first.subject}: {first.message}" if first else ""
     for step in steps:
@@ -74,20 +102,19 @@ def _service(catalogue: Catalogue, name: str, option: str) -> Service:
     return found
 
 
-def _follow(
-    client: KubeClient, catalogue: Catalogue, source: Service, destination: Service, params: Mapping[str, Any]
-) -> list[Finding]:
-    inventory = gather(
+def _follow(client: KubeClient, call: Call) -> list[Finding]:
+    catalogue, source, destination = call.catalogue, call.source, call.destination
+    live = read_live_objects(
         client,
         namespaces=tuple(dict.fromkeys((source.namespace, destination.namespace))),
         root_namespace=catalogue.root_namespace,
-        istio_namespace=params["istio_namespace"],
+        istio_namespace=call.istio_namespace,
     )
-    if not inventory.installed:
+    if not live.installed:
         return [unknown("istio", "", "not installed")]
-    callers = _proxies_of(inventory, source)
-    callees = _proxies_of(inventory, destination)
-    steps = [*_pods(inventory, source), *_pods(inventory, destination)]
+    callers = _proxies_of(live, source)
+    callees = _proxies_of(live, destination)
+    steps = [*_pods(live, source), *_pods(live, destination)]
     if not callers:
         return [*steps, failed("caller", source.key, "no proxy of it runs, so its calls are not the mesh's")]
     port = destination.routed_port
@@ -98,38 +125,36 @@ def _follow(
     caller = next((proxy for proxy in callers if _routes(dumps.held.get(str(proxy)))), None)
     if caller is not None:
         steps += _outbound(client, catalogue, caller, dumps.held[str(caller)], destination, port)
-    held = Held(
+    held = InboundState(
         {str(proxy): proxy for proxy in callees},
         {str(proxy): dumps.held[str(proxy)].ports for proxy in callees if str(proxy) in dumps.held},
-        inventory.of("PeerAuthentication"),
+        live.of("PeerAuthentication"),
     )
     steps += check_listeners(
-        catalogue, destination, inventory.pods_of(destination.namespace, destination.name), held
+        catalogue, destination, live.pods_of(destination.namespace, destination.name), held
     )
-    policies = inventory.of("AuthorizationPolicy")
+    policies = live.of("AuthorizationPolicy")
     for proxy in callees:
         if str(proxy) in dumps.held:
             ports = dumps.held[str(proxy)].ports
             steps += check_policies_held(proxy, ports, policies, catalogue.root_namespace)
     steps += [finding for finding in check_policies(catalogue, policies) if finding.verdict == FAIL]
-    return [*steps, _allowed(catalogue, source, destination, port, params)]
+    return [*steps, _allowed(call, port)]
 
 
-def _pods(inventory: Inventory, service: Service) -> list[Finding]:
-    pods = inventory.pods_of(service.namespace, service.name)
+def _pods(live: LiveObjects, service: Service) -> list[Finding]:
+    pods = live.pods_of(service.namespace, service.name)
     if not pods:
         return [failed("pods", service.key, "no pod stands behind the service")]
-    return check_pods(pods, expected_version="", istiods=inventory.istiods, unmeshed=())
+    return check_pods(pods, expected_version="", istiods=live.istiods, unmeshed=())
 
 
-def _proxies_of(inventory: Inventory, service: Service) -> list[RunningProxy]:
-    names = {pod["metadata"]["name"] for pod in inventory.pods_of(service.namespace, service.name)}
-    return [
-        proxy for proxy in inventory.proxies() if proxy.namespace == service.namespace and proxy.pod in names
-    ]
+def _proxies_of(live: LiveObjects, service: Service) -> list[RunningProxy]:
+    names = {pod["metadata"]["name"] for pod in live.pods_of(service.namespace, service.name)}
+    return [proxy for proxy in live.proxies() if proxy.namespace == service.namespace and proxy.pod in names]
 
 
-def _routes(dump: Dump | None) -> bool:
+def _routes(dump: ProxyDump | None) -> bool:
     return dump is not None and dump.hosts is not None
 
 
@@ -137,7 +162,7 @@ def _outbound(
     client: KubeClient,
     catalogue: Catalogue,
     caller: RunningProxy,
-    dump: Dump,
+    dump: ProxyDump,
     destination: Service,
     port: Port,
 ) -> list[Finding]:
@@ -188,29 +213,29 @@ def _hidden(client: KubeClient, catalogue: Catalogue, caller: RunningProxy, dest
     sidecar = sidecar_of(caller, sidecars, catalogue.root_namespace)
     if sidecar is None:
         return f"its proxy has no route for {destination.fqdn}, and no Sidecar hides it: is there a Service?"
-    name = f"{sidecar['metadata']['namespace']}/{sidecar['metadata']['name']}"
-    return f"its proxy has no route for {destination.fqdn}: Sidecar {name} does not import it"
+    return f"its proxy has no route for {destination.fqdn}: {object_id(sidecar)} does not import it"
 
 
-def _allowed(
-    catalogue: Catalogue, source: Service, destination: Service, port: Port, params: Mapping[str, Any]
-) -> Finding:
-    edges = service_edges(catalogue, destination)
-    index = decide(edges, source.principal, params["method"], params["path"], port.target_port)
-    call = f"{params['method']} {params['path']} by {source.principal}"
+def _allowed(call: Call, port: Port) -> Finding:
+    edges = service_edges(call.catalogue, call.destination)
+    principal = call.source.principal
+    index = decide(edges, principal, call.method, call.path, port.target_port)
+    sent = f"{call.method} {call.path} by {principal}"
     if index is None:
-        allowed = "; ".join(_spoken(edges, source.principal)) or "nothing"
+        allowed = "; ".join(_describe(edges, principal)) or "nothing"
         return failed(
-            "authorization", destination.key, f"the catalogue refuses {call} with 403; it allows {allowed}"
+            "authorization",
+            call.destination.key,
+            f"the catalogue refuses {sent} with 403; it allows {allowed}",
         )
-    return passed("authorization", destination.key, f"the catalogue allows {call} (rule {index})")
+    return passed("authorization", call.destination.key, f"the catalogue allows {sent} (rule {index})")
 
 
-def _spoken(edges: Iterable[Any], principal: str) -> list[str]:
+def _describe(edges: Iterable[Edge], principal: str) -> list[str]:
     return [
         f"{'/'.join(edge.methods) or 'any method'} {', '.join(edge.paths) or 'any path'}"
         for edge in edges
-        if edge.principal in (principal, "*")
+        if edge.principal in (principal, ANY_PEER)
     ]
 
 

@@ -5,28 +5,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MeshError
+from ...errors import ApiError, MeshError, WaitTimeout
 from ...istio.istiod import sync_table
 from ...istio.probe import Identity
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
-from ...model.catalogue.mesh import Catalogue
-from ...model.catalogue.parse import parse_catalogue
-from .checks.authorization import OUTSIDE, PLAINTEXT, Plan, PlannedCall, plan_calls
+from ...kube.wait import wait_until
+from .checks.authorization import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall, plan_calls
 from .checks.injection import check_pods
-from .checks.mtls import Held, check_listeners
+from .checks.mtls import InboundState, check_listeners
 from .checks.policies import check_policies
 from .checks.routes import check_proxy_routes, check_virtual_services
 from .checks.sync import DISCONNECTED, check_policies_held, check_sync
-from .dumps import Dumps, read_proxies
-from .findings import TITLES, Finding, Verdict, passed, unknown
+from .dumps import ProxyDumps, read_proxies
+from .findings import TITLES, Finding, Findings, passed, unknown
 from .gateway_channels import GatewayCheck
-from .inventory import Inventory, gather
+from .live_objects import LiveObjects, read_live_objects
+from .options import VerifyOptions
 from .probes import Probes
 from .report import check_path, write_report
 from .send_calls import send_calls
@@ -65,56 +64,57 @@ PROBE_CHECKS = frozenset({"plaintext", "authorization"})
 PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "routes", "sync"})
 CHECK_MODE = "not asked in check mode: it takes probe pods"
 ROUNDS, PAUSE = 4, 1.0
-"""Proxies get a change within about a second; only what stays wrong for several looks is wrong."""
+"""Proxies get a change within about a second; only what stays wrong for several looks is wrong. Seconds."""
 RECONNECT, RECONNECT_PAUSE = 75.0, 4.0
 """Seconds that proxies may take to find an istiod again after theirs was restarted: Envoy tries again after
 up to 30 s, and the first istiod it finds may be one that is just ending."""
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """See the module's documentation. Never fails because of a verdict: ``status`` tells it."""
-    catalogue = parse_catalogue(params["catalogue"])
-    if params["report_path"]:
-        check_path(params["report_path"])
+    """See the module's documentation. Never fails because of a verdict: ``status`` tells it.
+
+    :returns: ``{changed, status, headline, checks, findings, problems}``, see module ``verify``.
+    """
+    options = VerifyOptions.from_params(params)
+    if options.report_path:
+        check_path(options.report_path)
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        verdict = Verification(client, catalogue, params, context).run()
-    for line in verdict.lines():
+        findings = Verification(client, options, context).run()
+    for line in findings.lines():
         context.progress(line)
-    context.progress(f"verify: {verdict.headline()}")
-    if params["report_path"]:
-        write_report(params["report_path"], verdict, catalogue.name)
+    context.progress(f"verify: {findings.headline()}")
+    if options.report_path:
+        write_report(options.report_path, findings, options.catalogue.name)
     return {
         "changed": False,
-        "status": verdict.status,
-        "headline": verdict.headline(),
-        "checks": verdict.checks(),
-        "findings": verdict.told(),
-        "problems": verdict.problems(),
+        "status": findings.status,
+        "headline": findings.headline(),
+        "checks": findings.checks(),
+        "findings": findings.for_result(),
+        "problems": findings.problems(),
     }
 
 
 class Verification:
     """One run over one cluster."""
 
-    def __init__(
-        self, client: KubeClient, catalogue: Catalogue, params: Mapping[str, Any], context: Context
-    ) -> None:
+    def __init__(self, client: KubeClient, options: VerifyOptions, context: Context) -> None:
         self._client = client
-        self._catalogue = catalogue
-        self._params = params
+        self._options = options
+        self._catalogue = options.catalogue
         self._context = context
-        self._checks = frozenset(params["checks"])
-        self._namespaces = tuple(dict.fromkeys((*catalogue.namespaces, *params["namespaces"])))
-        self._inventory = Inventory({}, [], {}, frozenset())
+        self._checks = options.checks
+        self._namespaces = tuple(dict.fromkeys((*options.catalogue.namespaces, *options.namespaces)))
+        self._live = LiveObjects({}, [], {}, frozenset())
 
-    def run(self) -> Verdict:
+    def run(self) -> Findings:
         """All checks that were asked for."""
         self._read()
-        if not self._inventory.installed:
-            return Verdict((unknown("injection", "", "not installed"),))
-        plan = plan_calls(self._catalogue, self._accounts(), unsafe_methods=self._params["unsafe_methods"])
+        if not self._live.installed:
+            return Findings((unknown("injection", "", "not installed"),))
+        plan = plan_calls(self._catalogue, self._accounts(), unsafe_methods=self._options.unsafe_methods)
         if self._context.check_mode or not self._checks & (PROBE_CHECKS | {"gateways"}):
-            return self._verdict([*self._from_proxies(), *self._gateways(None)[0], *self._without_probes()])
+            return self._findings([*self._from_proxies(), *self._gateways(None)[0], *self._without_probes()])
         with self._probes() as probes:
             swept = probes.sweep(self._namespaces)
             if swept:
@@ -128,28 +128,28 @@ class Verification:
             findings += served
             findings += self._calls(plan, probes)
             findings += self._through_gateway(plan, reached)
-        return self._verdict([*findings, *plan.findings])
+        return self._findings([*findings, *plan.findings])
 
-    def _verdict(self, findings: Sequence[Finding]) -> Verdict:
-        unread = [unknown("policies", kind, why) for kind, why in self._inventory.unread.items()]
+    def _findings(self, findings: Sequence[Finding]) -> Findings:
+        unread = [unknown("policies", kind, why) for kind, why in self._live.unread.items()]
         order = list(TITLES)
-        told = [item for item in (*findings, *unread) if item.check in self._checks]
-        return Verdict(tuple(sorted(told, key=lambda item: order.index(item.check))))
+        wanted = [item for item in (*findings, *unread) if item.check in self._checks]
+        return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))))
 
     def _read(self) -> None:
         gateways = [gateway.workload_namespace for gateway in self._catalogue.gateways]
-        self._inventory = gather(
+        self._live = read_live_objects(
             self._client,
             namespaces=(*self._namespaces, *gateways),
             root_namespace=self._catalogue.root_namespace,
-            istio_namespace=self._params["istio_namespace"],
+            istio_namespace=self._options.istio_namespace,
         )
 
     def _proxies(self) -> list[RunningProxy]:
         """The sidecars of the mesh's namespaces, and the gateways of the catalogue."""
         return [
             proxy
-            for proxy in self._inventory.proxies()
+            for proxy in self._live.proxies()
             if proxy.namespace in self._namespaces
             or any(
                 proxy.namespace == gateway.workload_namespace and proxy.selected_by(gateway.selector)
@@ -161,46 +161,62 @@ class Verification:
         """Everything that needs no probe; looked at again while something is wrong that may just be late."""
         if not self._checks & PROXY_CHECKS:
             return []
-        began, look = time.monotonic(), 1
-        while True:
-            proxies = self._proxies()
-            self._context.progress(
-                f"verify: reading {min(len(proxies), self._params['max_proxies'])} proxies"
-            )
-            dumps = read_proxies(self._client, proxies, self._params["max_proxies"])
-            findings = self._judge_proxies(proxies, dumps)
-            away = sum(1 for item in findings if item.message == DISCONNECTED)
-            patient = away and time.monotonic() - began < RECONNECT
-            late = any(item.late for item in findings)
-            if not late or self._context.stop() or (look >= ROUNDS and not patient):
-                return findings
-            if look >= ROUNDS:
-                self._context.progress(f"verify: waiting for {away} proxies to find an istiod again")
-            time.sleep(PAUSE if look < ROUNDS else RECONNECT_PAUSE)
-            look += 1
-            self._read()
+        looks: list[list[Finding]] = []
 
-    def _judge_proxies(self, proxies: Sequence[RunningProxy], dumps: Dumps) -> list[Finding]:
-        inventory, catalogue = self._inventory, self._catalogue
-        pods = [pod for namespace in self._namespaces for pod in inventory.of("Pod", namespace)]
+        def look() -> tuple[bool, str]:
+            if looks:
+                self._read()
+            looks.append(self._look_at_proxies())
+            late = [item for item in looks[-1] if item.late]
+            away = sum(1 for item in late if item.message == DISCONNECTED)
+            if late and away and len(looks) >= ROUNDS:
+                self._context.progress(f"verify: waiting for {away} proxies to find an istiod again")
+            return not late or (len(looks) >= ROUNDS and not away), f"{len(late)} proxies are late"
+
+        try:
+            wait_until(
+                look,
+                awaited="the proxies to hold what the catalogue says",
+                timeout=RECONNECT,
+                interval=PAUSE,
+                max_interval=RECONNECT_PAUSE,
+                stop=self._context.stop,
+                clock=self._context.clock,
+            )
+        except WaitTimeout:
+            pass  # the findings of the last look say who is late
+        except ApiError as error:
+            if error.reason != "Interrupted" or not looks:
+                raise
+        return looks[-1]
+
+    def _look_at_proxies(self) -> list[Finding]:
+        proxies = self._proxies()
+        limit = self._options.max_proxies
+        self._context.progress(f"verify: reading {min(len(proxies), limit)} proxies")
+        return self._judge_proxies(proxies, read_proxies(self._client, proxies, limit))
+
+    def _judge_proxies(self, proxies: Sequence[RunningProxy], dumps: ProxyDumps) -> list[Finding]:
+        live, catalogue = self._live, self._catalogue
+        pods = [pod for namespace in self._namespaces for pod in live.of("Pod", namespace)]
         findings = check_pods(
             pods,
-            expected_version=self._params["proxy_version"],
-            istiods=inventory.istiods,
-            unmeshed=self._params["unmeshed_pods"],
+            expected_version=self._options.proxy_version,
+            istiods=live.istiods,
+            unmeshed=self._options.unmeshed_pods,
         ) or [unknown("injection", ", ".join(self._namespaces), "there are no pods")]
         findings += self._sync(proxies, dumps)
-        held = Held(
+        held = InboundState(
             proxies={str(proxy): proxy for proxy in proxies},
             ports={name: dump.ports for name, dump in dumps.held.items()},
-            policies=inventory.of("PeerAuthentication"),
+            policies=live.of("PeerAuthentication"),
         )
         for service in catalogue.services:
             findings += check_listeners(
-                catalogue, service, inventory.pods_of(service.namespace, service.name), held
+                catalogue, service, live.pods_of(service.namespace, service.name), held
             )
-        findings += check_policies(catalogue, inventory.of("AuthorizationPolicy"))
-        findings += check_virtual_services(inventory, self._namespaces, catalogue.cluster_domain)
+        findings += check_policies(catalogue, live.of("AuthorizationPolicy"))
+        findings += check_virtual_services(live, self._namespaces, catalogue.cluster_domain)
         dangling: dict[tuple[str, str], Finding] = {}
         for proxy in proxies:
             dump = dumps.held.get(str(proxy))
@@ -209,10 +225,10 @@ class Verification:
                     dangling.setdefault((finding.subject, finding.message.partition(" has no ")[2]), finding)
         return findings + list(dangling.values())
 
-    def _sync(self, proxies: Sequence[RunningProxy], dumps: Dumps) -> list[Finding]:
+    def _sync(self, proxies: Sequence[RunningProxy], dumps: ProxyDumps) -> list[Finding]:
         findings = []
         try:
-            table = sync_table(self._client, self._inventory.istiods)
+            table = sync_table(self._client, self._live.istiods)
         except MeshError as error:
             findings.append(unknown("sync", "istiod", error.message, late=True))
         else:
@@ -229,7 +245,7 @@ class Verification:
             )
             for reason, names in reasons.items()
         ]
-        policies = self._inventory.of("AuthorizationPolicy")
+        policies = self._live.of("AuthorizationPolicy")
         for proxy in proxies:
             dump = dumps.held.get(str(proxy))
             if dump and not proxy.gateway:
@@ -242,32 +258,33 @@ class Verification:
         return frozenset(known | {Identity(namespace, "default") for namespace in self._catalogue.namespaces})
 
     def _probes(self) -> Probes:
-        params = self._params
+        context = self._context
         return Probes(
-            self._client,
-            image=params["probe_image"],
-            lifetime=params["probe_lifetime"],
-            start_timeout=params["probe_start_timeout"],
-            warn=self._context.warn,
-            stop=self._context.stop,
-            pull_secrets=params["probe_pull_secrets"],
+            self._client, self._options.probes, warn=context.warn, stop=context.stop, clock=context.clock
         )
 
     def _wanted(self, call: PlannedCall) -> bool:
         return ("plaintext" if call.expect == PLAINTEXT else "authorization") in self._checks
 
-    def _identities(self, plan: Plan) -> list[Identity]:
+    def _identities(self, plan: CallPlan) -> list[Identity]:
         outside = {self._outside()} if "gateways" in self._checks and self._catalogue.gateways else set()
         return sorted({call.identity for call in plan.calls if self._wanted(call)} | outside)
 
     def _outside(self) -> Identity:
         return Identity(self._catalogue.namespace, OUTSIDE, meshed=False)
 
-    def _calls(self, plan: Plan, probes: Probes) -> list[Finding]:
+    def _calls(self, plan: CallPlan, probes: Probes) -> list[Finding]:
         calls = [call for call in plan.calls if self._wanted(call)]
-        return send_calls(self._client, probes, calls, self._params["call_timeout"], self._context.stop)
+        return send_calls(
+            self._client,
+            probes,
+            calls,
+            self._options.probes.call_timeout,
+            self._context.stop,
+            self._context.clock,
+        )
 
-    def _through_gateway(self, plan: Plan, reached: set[str]) -> list[Finding]:
+    def _through_gateway(self, plan: CallPlan, reached: set[str]) -> list[Finding]:
         """Services whose only callers are gateways: their allowed call was made through the gateway."""
         return [
             passed("authorization", key, "its only caller, the gateway, was let in")
@@ -285,6 +302,7 @@ class Verification:
     def _gateways(self, probes: Probes | None) -> tuple[list[Finding], set[str]]:
         if "gateways" not in self._checks:
             return [], set()
-        outside = self._outside()
-        check = GatewayCheck(self._client, self._catalogue, self._inventory, self._params, probes, outside)
+        check = GatewayCheck(
+            self._client, self._options, self._live, probes, self._outside(), self._context.clock
+        )
         return check.run()

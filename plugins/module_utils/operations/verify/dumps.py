@@ -17,7 +17,7 @@ from ...kube.client import KubeClient
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Dump:
+class ProxyDump:
     """What one proxy holds.
 
     :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``; ``None``
@@ -32,14 +32,14 @@ class Dump:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Dumps:
+class ProxyDumps:
     """By ``namespace/pod``: what was read, and why the rest was not."""
 
-    held: Mapping[str, Dump]
+    held: Mapping[str, ProxyDump]
     unread: Mapping[str, str]
 
 
-def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int) -> Dumps:
+def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int) -> ProxyDumps:
     """Reads at most ``limit`` of ``proxies``, in parallel; one that is silent does not stop the rest."""
     chosen = sample(proxies, limit)
     first_of: dict[tuple[str, str], str] = {}
@@ -49,16 +49,13 @@ def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int
         lambda proxy: _read(client, proxy, routes=first_of[(proxy.namespace, proxy.workload)] == proxy.pod),
         chosen,
     )
-    held = {
-        str(proxy): result for proxy, result in zip(chosen, results, strict=True) if isinstance(result, Dump)
-    }
-    unread = {
-        str(proxy): result for proxy, result in zip(chosen, results, strict=True) if isinstance(result, str)
-    }
-    return Dumps(held, unread)
+    answers = dict(zip(map(str, chosen), results, strict=True))
+    held = {name: answer for name, answer in answers.items() if isinstance(answer, ProxyDump)}
+    unread = {name: answer for name, answer in answers.items() if isinstance(answer, str)}
+    return ProxyDumps(held, unread)
 
 
-def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> Dump | str:
+def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump | str:
     try:
         listeners = config_dump(client, proxy, LISTENERS, "" if proxy.gateway else VIRTUAL_INBOUND)
         hosts: tuple[VirtualHost, ...] | None = None
@@ -68,4 +65,4 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> Dump | st
             clusters = cluster_names(config_dump(client, proxy, CLUSTERS))
     except MeshError as error:
         return error.message
-    return Dump(inbound_ports(listeners), hosts, clusters, tuple(rejected_updates(listeners)))
+    return ProxyDump(inbound_ports(listeners), hosts, clusters, tuple(rejected_updates(listeners)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
 
-SPOKEN = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
+LABELS = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
 
 TITLES = {
     "injection": "every pod has its sidecar",
@@ -27,7 +27,7 @@ TITLES = {
 
 MAX_FINDINGS = 500
 """Above this number of findings the result leaves out those that passed."""
-SPOKEN_FINDINGS = 20
+MAX_LINES = 20
 """So many failed findings of a check are told line by line; the result has the rest."""
 
 
@@ -58,7 +58,7 @@ class Finding:
 
     def __str__(self) -> str:
         subject = f"{self.subject}: " if self.subject else ""
-        return f"{SPOKEN[self.verdict]}: {subject}{self.message}"
+        return f"{LABELS[self.verdict]}: {subject}{self.message}"
 
 
 def passed(check: str, subject: str, message: str) -> Finding:
@@ -82,7 +82,7 @@ def worst(findings: Iterable[Finding]) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
+class Findings:
     """The findings of a whole run."""
 
     findings: tuple[Finding, ...]
@@ -119,25 +119,25 @@ class Verdict:
             return f"pass: {numbers[PASS]} findings in {len(self.checks())} checks"
         first = problems[0].partition(": ")[2]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return f"{SPOKEN[self.status].lower()}: {first}{more}"
+        return f"{LABELS[self.status].lower()}: {first}{more}"
 
     def lines(self) -> list[str]:
         """The summary for people: one line per check, and below it what did not pass."""
         lines = []
         for record in self.checks():
             numbers = ", ".join(
-                f"{record[verdict]} {SPOKEN[verdict].lower()}" for verdict in SPOKEN if record[verdict]
+                f"{record[verdict]} {LABELS[verdict].lower()}" for verdict in LABELS if record[verdict]
             )
             lines.append(
-                f"{SPOKEN[record['status']]:<11} {record['check']:<13} {record['title']} ({numbers})"
+                f"{LABELS[record['status']]:<11} {record['check']:<13} {record['title']} ({numbers})"
             )
             bad = [item for item in self.of_check(record["check"]) if item.verdict != PASS]
-            lines += [f"              {item}" for item in bad[:SPOKEN_FINDINGS]]
-            if len(bad) > SPOKEN_FINDINGS:
-                lines.append(f"              ... and {len(bad) - SPOKEN_FINDINGS} more")
+            lines += [f"              {item}" for item in bad[:MAX_LINES]]
+            if len(bad) > MAX_LINES:
+                lines.append(f"              ... and {len(bad) - MAX_LINES} more")
         return lines
 
-    def told(self) -> list[dict[str, str]]:
+    def for_result(self) -> list[dict[str, str]]:
         """The findings for the result: all, or above ``MAX_FINDINGS`` those that did not pass."""
         findings: Sequence[Finding] = self.findings
         if len(findings) > MAX_FINDINGS:
@@ -147,7 +147,7 @@ class Verdict:
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:
     """How many findings have each verdict."""
-    numbers = dict.fromkeys(SPOKEN, 0)
+    numbers = dict.fromkeys(LABELS, 0)
     for finding in findings:
         numbers[finding.verdict] += 1
     return numbers

@@ -6,20 +6,21 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...errors import ApiError
 from ...fields import text_at
 from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.proxy.handshake import UnreachableError, leaf_fingerprint
 from ...kube.client import KubeClient
-from ...model.catalogue.mesh import Catalogue, Gateway
+from ...kube.clock import Clock
+from ...model.catalogue.mesh import Gateway
 from .channels import DirectChannel, ProbeChannel
 from .checks.gateways import Channel, GatewayFacts, check_gateway, planned_calls
 from .findings import Finding
 from .gateway_addresses import addresses
-from .inventory import Inventory
+from .live_objects import LiveObjects
+from .options import VerifyOptions
 from .probes import Probes
 
 CERTIFICATES = ("tls.crt", "ca.crt")
@@ -34,16 +35,17 @@ class GatewayCheck:
     def __init__(
         self,
         client: KubeClient,
-        catalogue: Catalogue,
-        inventory: Inventory,
-        params: Mapping[str, Any],
+        options: VerifyOptions,
+        live: LiveObjects,
         probes: Probes | None,
         outside: Identity,
+        clock: Clock,
     ) -> None:
         self._client = client
-        self._catalogue = catalogue
-        self._inventory = inventory
-        self._params = params
+        self._catalogue = options.catalogue
+        self._options = options
+        self._live = live
+        self._clock = clock
         self._probes = probes
         self._outside = outside
 
@@ -55,16 +57,15 @@ class GatewayCheck:
 
     def _gateway(self, gateway: Gateway) -> tuple[list[Finding], set[str]]:
         facts, ca_pem = self._certificates(gateway)
-        calls = planned_calls(self._catalogue, gateway, unsafe_methods=self._params["unsafe_methods"])
-        return check_gateway(gateway, calls, self._channels(gateway, ca_pem), facts)
+        calls = planned_calls(self._catalogue, gateway, unsafe_methods=self._options.unsafe_methods)
+        return check_gateway(gateway, calls, self._channels(gateway, ca_pem), facts, self._clock)
 
     def _channels(self, gateway: Gateway, ca_pem: str) -> list[Channel]:
-        given = self._params["gateway_addresses"].get(gateway.name) or []
         namespace = gateway.workload_namespace
-        found = [str(item) for item in ([given] if isinstance(given, str) else given)] or addresses(
-            gateway, self._inventory.of("Pod", namespace), self._inventory.of("Service", namespace)
+        found = self._options.gateways.addresses.get(gateway.name) or addresses(
+            gateway, self._live.of("Pod", namespace), self._live.of("Service", namespace)
         )
-        timeout = float(self._params["call_timeout"])
+        timeout = float(self._options.probes.call_timeout)
         channels: list[Channel] = [DirectChannel(address, ca_pem, timeout) for address in found]
         if self._probes is not None:
             channels += [ProbeChannel(address, ca_pem, self._send) for address in found]
@@ -74,21 +75,21 @@ class GatewayCheck:
         if self._probes is None:
             raise UnreachableError("there is no probe")
         try:
-            return self._probes.send(self._outside, calls, self._params["call_timeout"], ca_pem)
+            return self._probes.send(self._outside, calls, self._options.probes.call_timeout, ca_pem)
         except ApiError as error:
             raise UnreachableError(error.message) from error
 
     def _certificates(self, gateway: Gateway) -> tuple[GatewayFacts, str]:
         """What the Secrets say: leaf fingerprints, and the issuer's certificates."""
         leaves: dict[str, str | None] = {}
-        issuers = str(self._params["gateway_ca"])
+        given = self._options.gateways
+        issuers = given.ca
         for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
             found = self._secret(gateway.workload_namespace, name)
             leaves[name] = None if found is None else leaf_fingerprint(found.get("tls.crt", ""))
             issuers = issuers or (found or {}).get("ca.crt", "")
-        secret = self._params["gateway_ca_secret"]
-        if secret and not self._params["gateway_ca"]:
-            issuers = (self._secret(secret["namespace"], secret["name"]) or {}).get("tls.crt", "") or issuers
+        if given.ca_secret and not given.ca:
+            issuers = (self._secret(*given.ca_secret) or {}).get("tls.crt", "") or issuers
         return GatewayFacts(leaves, trusted=bool(issuers)), issuers
 
     def _secret(self, namespace: str, name: str) -> dict[str, str] | None:

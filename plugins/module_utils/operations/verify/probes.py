@@ -6,47 +6,41 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
 from ...istio import probe
 from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.probe_runner import runner_alive, runner_id
 from ...kube.client import KubeClient
+from ...kube.clock import Clock, SystemClock
 from ...kube.pods import is_ended, is_ready, phase_of, trouble
+from ...kube.wait import wait_until
+from .options import ProbeOptions
 
 POLL = 0.4
 PROBE_KINDS = (("networking.istio.io/v1", "Sidecar"), ("v1", "Pod"))
 
 
 class Probes:
-    """The probe pods of one run; a context manager, so that they go whatever happens.
-
-    :param lifetime: seconds after which a probe ends by itself.
-    :param start_timeout: seconds that a probe may take to become ready.
-    """
+    """The probe pods of one run; a context manager, so that they go whatever happens."""
 
     def __init__(
         self,
         client: KubeClient,
+        options: ProbeOptions,
         *,
-        image: str,
-        lifetime: int,
-        start_timeout: float,
         warn: Callable[[str], None],
         stop: Callable[[], bool] = lambda: False,
-        pull_secrets: Sequence[str] = (),
+        clock: Clock | None = None,
     ) -> None:
         self._client = client
-        self._image = image
-        self._lifetime = lifetime
-        self._start_timeout = start_timeout
+        self._options = options
         self._warn = warn
         self._stop = stop
-        self._pull_secrets = pull_secrets
+        self._clock = clock or SystemClock()
         self._run = secrets.token_hex(4)
         self._runner = runner_id()
         self._names: dict[Identity, str] = {}
@@ -94,29 +88,40 @@ class Probes:
                 self._create_sidecar(namespace, owners)
 
     def wait(self) -> None:
-        """Waits until every probe is ready or known not to become so; never longer than ``start_timeout``."""
-        deadline = time.monotonic() + self._start_timeout
-        waiting = set(self._names) - set(self.trouble)
+        """Waits until every probe is ready or known not to become so; never longer than ``start_timeout``.
+
+        :raises ApiError: the run was stopped meanwhile.
+        """
+        limit = self._options.start_timeout
         seen: dict[Identity, str] = {}
-        while waiting:
-            if self._stop():
-                raise MeshError("stopped while the probes were starting")
+
+        def look() -> tuple[bool, str]:
             pods = self._own_pods()
-            for identity in sorted(waiting):
-                pod = pods.get((identity.namespace, self._names[identity]))
-                state = _state(pod)
-                seen[identity] = state
-                if state == "ready":
-                    waiting.discard(identity)
-                elif state.startswith("ended"):
-                    self.trouble[identity] = state
-                    waiting.discard(identity)
-            if waiting and time.monotonic() > deadline:
-                for identity in waiting:
-                    self.trouble[identity] = f"not ready after {self._start_timeout:.0f} s: {seen[identity]}"
-                return
-            if waiting:
-                time.sleep(POLL)
+            for identity in sorted(set(self._names) - set(self.trouble)):
+                seen[identity] = _state(pods.get((identity.namespace, self._names[identity])))
+                if seen[identity].startswith("ended"):
+                    self.trouble[identity] = seen[identity]
+            waiting = self._waiting(seen)
+            return not waiting, f"{len(waiting)} are not ready"
+
+        if not set(self._names) - set(self.trouble):
+            return
+        try:
+            wait_until(
+                look,
+                awaited="the probes to start",
+                timeout=limit,
+                interval=POLL,
+                max_interval=POLL,
+                stop=self._stop,
+                clock=self._clock,
+            )
+        except WaitTimeout:
+            for identity in self._waiting(seen):
+                self.trouble[identity] = f"not ready after {limit:.0f} s: {seen[identity]}"
+
+    def _waiting(self, seen: Mapping[Identity, str]) -> list[Identity]:
+        return [one for one, state in seen.items() if one not in self.trouble and state != "ready"]
 
     def send(
         self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str = ""
@@ -135,7 +140,7 @@ class Probes:
         result = self._client.exec(identity.namespace, name, probe.CONTAINER, command, timeout=limit + 15.0)
         answers = probe.parse_answers(result.stdout, mark, len(calls))
         if all(answer.exit_code == 127 for answer in answers):
-            raise ApiError(f"image {self._image} has no curl: give verify_probe_image one that has")
+            raise ApiError(f"image {self._options.image} has no curl: give verify_probe_image one that has")
         return answers
 
     def remove(self) -> None:
@@ -167,9 +172,9 @@ class Probes:
             name=self._names[identity],
             run=self._run,
             runner=self._runner,
-            image=self._image,
-            lifetime=self._lifetime,
-            pull_secrets=self._pull_secrets,
+            image=self._options.image,
+            lifetime=self._options.lifetime,
+            pull_secrets=self._options.pull_secrets,
         )
         try:
             return self._client.create(manifest)
@@ -208,9 +213,9 @@ class Probes:
         return probe.is_leftover(
             mapping_at(item, "metadata"),
             text_at(item, "status", "phase"),
-            lifetime=self._lifetime,
+            lifetime=self._options.lifetime,
             alive=runner_alive(runner),
-            now=time.time(),
+            now=self._clock.now(),
         )
 
     def _delete(self, key: tuple[str, str, str], name: str) -> None:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ...errors import InputError, MeshError, Problem
 from ...verdicts import CANNOT_TELL, FAIL
-from .findings import Verdict, count
+from .findings import Findings, count
 
 FORMATS = {".json": "json", ".xml": "junit"}
 
@@ -29,13 +29,13 @@ def check_path(path: str) -> None:
     raise InputError([Problem("report_path", problem, "report-path")])
 
 
-def write_report(path: str, verdict: Verdict, name: str) -> None:
+def write_report(path: str, findings: Findings, name: str) -> None:
     """Writes the report whole or not at all.
 
     :param name: the mesh, as title. :raises MeshError: the file cannot be written.
     """
     target = Path(path).expanduser()
-    text = as_json(verdict, name) if FORMATS[target.suffix] == "json" else as_junit(verdict, name)
+    text = as_json(findings, name) if FORMATS[target.suffix] == "json" else as_junit(findings, name)
     try:
         handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -46,26 +46,26 @@ def write_report(path: str, verdict: Verdict, name: str) -> None:
         raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
 
 
-def as_json(verdict: Verdict, name: str) -> str:
+def as_json(findings: Findings, name: str) -> str:
     """``{mesh, status, checks, findings}``."""
     record = {
         "mesh": name,
-        "status": verdict.status,
-        "checks": verdict.checks(),
-        "findings": [finding.as_dict() for finding in verdict.findings],
+        "status": findings.status,
+        "checks": findings.checks(),
+        "findings": [finding.as_dict() for finding in findings.findings],
     }
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
-def as_junit(verdict: Verdict, name: str) -> str:
+def as_junit(findings: Findings, name: str) -> str:
     """One test case per finding: a fail is a ``failure``, "cannot tell" an ``error``, no pass and no skip."""
-    numbers = count(verdict.findings)
+    numbers = count(findings.findings)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f"<testsuite name={quoteattr(f'mesh {name}')} tests={quoteattr(str(len(verdict.findings)))}"
+        f"<testsuite name={quoteattr(f'mesh {name}')} tests={quoteattr(str(len(findings.findings)))}"
         f' failures="{numbers[FAIL]}" errors="{numbers[CANNOT_TELL]}">',
     ]
-    for finding in verdict.findings:
+    for finding in findings.findings:
         case = f"  <testcase classname={quoteattr(finding.check)} name={quoteattr(_clean(finding.subject))}"
         message = _clean(finding.message)
         if finding.verdict == FAIL:

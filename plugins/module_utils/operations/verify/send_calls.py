@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ...errors import MeshError
 from ...istio.probe import Answer, Identity
 from ...kube.client import KubeClient
+from ...kube.clock import Clock
 from .checks.authorization import PLAINTEXT, PlannedCall, is_conclusive, judge
 from .findings import Finding, unknown
 from .probes import Probes
@@ -25,6 +25,7 @@ def send_calls(
     calls: Iterable[PlannedCall],
     limit: int,
     stop: Callable[[], bool],
+    clock: Clock,
 ) -> list[Finding]:
     """The findings of all ``calls``.
 
@@ -34,13 +35,18 @@ def send_calls(
     for call in calls:
         by_identity.setdefault(call.identity, []).append(call)
     results = client.in_parallel(
-        lambda item: _send(probes, item[0], item[1], limit, stop), list(by_identity.items())
+        lambda item: _send(probes, item[0], item[1], limit, stop, clock), list(by_identity.items())
     )
     return [finding for findings in results for finding in findings]
 
 
 def _send(
-    probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int, stop: Callable[[], bool]
+    probes: Probes,
+    identity: Identity,
+    calls: Sequence[PlannedCall],
+    limit: int,
+    stop: Callable[[], bool],
+    clock: Clock,
 ) -> list[Finding]:
     if identity in probes.trouble:
         return _not_made(identity, calls, probes.trouble[identity])
@@ -50,7 +56,7 @@ def _send(
         if not left or (look and stop()):
             break
         if look:
-            time.sleep(PAUSE)
+            clock.sleep(PAUSE)
         for index, answer in zip(left, _ask(probes, identity, [calls[i] for i in left], limit), strict=True):
             findings[index] = judge(calls[index], answer)
     return [findings[index] for index in sorted(findings)]

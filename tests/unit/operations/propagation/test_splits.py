@@ -31,7 +31,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.routes import (
     check_virtual_services,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.inventory import Inventory
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
+    LiveObjects,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -219,7 +221,7 @@ def test_the_barrier_and_the_check_of_routes_follow_the_same_rule(http: list[dic
             "subsets": [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")],
         },
     }
-    inventory = Inventory(
+    live = LiveObjects(
         {
             "VirtualService": [obj],
             "DestinationRule": [rule],
@@ -230,6 +232,6 @@ def test_the_barrier_and_the_check_of_routes_follow_the_same_rule(http: list[dic
         {},
         frozenset(),
     )
-    findings = check_virtual_services(inventory, ["shop"], "cluster.local")
+    findings = check_virtual_services(live, ["shop"], "cluster.local")
     unserved = any("subset v2 of" in item.message and "503 UH" in item.message for item in findings)
     assert unserved == any("v2" in counted(route) for route in http)

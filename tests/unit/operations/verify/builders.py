@@ -6,7 +6,9 @@ from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.inventory import Inventory
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
+    LiveObjects,
+)
 
 
 def service(name: str, **more: Any) -> dict[str, Any]:
@@ -71,8 +73,8 @@ def pod(
     }
 
 
-def inventory(*items: dict[str, Any], istiods: list[Any] | None = None) -> Inventory:
+def live(*items: dict[str, Any], istiods: list[Any] | None = None) -> LiveObjects:
     objects: dict[str, list[dict[str, Any]]] = {}
     for one in items:
         objects.setdefault(one["kind"], []).append(one)
-    return Inventory(objects, istiods or [], {}, frozenset())
+    return LiveObjects(objects, istiods or [], {}, frozenset())

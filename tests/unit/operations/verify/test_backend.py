@@ -14,23 +14,17 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations impor
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
-    send_calls as verify_call_run,
-)
 
 from ...support.access import Restricted, access_of
+from ...support.clock import FakeClock
 from ...support.cluster import reaching
 from .builders import item, pod
 from .simulated_mesh import RAW, Mesh
 
 
 @pytest.fixture
-def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
-    running = Mesh()
-    for module in (verify, verify_call_run):
-        monkeypatch.setattr(module, "PAUSE", 0.0)
-    monkeypatch.setattr(verify, "RECONNECT_PAUSE", 0.0)
-    return running
+def mesh() -> Mesh:
+    return Mesh()
 
 
 def run(
@@ -41,7 +35,10 @@ def run(
     )
     assert checked.error_messages == []
     context = Context(
-        check_mode=check_mode, progress=(lines if lines is not None else []).append, connect=reaching(mesh)
+        check_mode=check_mode,
+        progress=(lines if lines is not None else []).append,
+        connect=reaching(mesh),
+        clock=FakeClock(),
     )
     return backend.run(checked.validated_parameters, context)
 

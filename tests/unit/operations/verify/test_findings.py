@@ -30,22 +30,22 @@ DIM = told.unknown("sync", "istiod", "no right to exec")
     ],
 )
 def test_status(findings: tuple[told.Finding, ...], status: str) -> None:
-    assert told.Verdict(findings).status == status
+    assert told.Findings(findings).status == status
 
 
 def test_the_headline_begins_with_the_verdict() -> None:
-    assert told.Verdict((GOOD,)).headline() == "pass: 1 findings in 1 checks"
-    assert told.Verdict((GOOD, DIM)).headline() == "cannot tell: istiod: no right to exec"
-    assert told.Verdict((DIM, BAD)).headline().startswith("fail: VirtualService shop/web: leads")
-    assert told.Verdict((DIM, BAD)).headline().endswith("(and 1 more)")
+    assert told.Findings((GOOD,)).headline() == "pass: 1 findings in 1 checks"
+    assert told.Findings((GOOD, DIM)).headline() == "cannot tell: istiod: no right to exec"
+    assert told.Findings((DIM, BAD)).headline().startswith("fail: VirtualService shop/web: leads")
+    assert told.Findings((DIM, BAD)).headline().endswith("(and 1 more)")
     assert (
-        told.Verdict((told.unknown("injection", "", "not installed"),)).headline()
+        told.Findings((told.unknown("injection", "", "not installed"),)).headline()
         == "cannot tell: not installed"
     )
 
 
 def test_checks_are_told_in_order_with_their_own_status() -> None:
-    records = told.Verdict((DIM, BAD, GOOD)).checks()
+    records = told.Findings((DIM, BAD, GOOD)).checks()
     assert [(record["check"], record["status"]) for record in records] == [
         ("mtls", "pass"),
         ("routes", "fail"),
@@ -55,17 +55,17 @@ def test_checks_are_told_in_order_with_their_own_status() -> None:
 
 def test_lines_name_what_did_not_pass_and_count_the_rest() -> None:
     many = tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(25))
-    lines = told.Verdict((GOOD, *many)).lines()
+    lines = told.Findings((GOOD, *many)).lines()
     assert lines[0].startswith("FAIL")
     assert "1 pass, 25 fail" in lines[0]
-    assert len(lines) == 1 + told.SPOKEN_FINDINGS + 1
+    assert len(lines) == 1 + told.MAX_LINES + 1
     assert lines[-1].strip() == "... and 5 more"
 
 
 def test_big_results_keep_what_did_not_pass() -> None:
     many = tuple(told.passed("mtls", str(index), "ok") for index in range(told.MAX_FINDINGS))
-    assert told.Verdict((*many, BAD)).told() == [BAD.as_dict()]
-    assert len(told.Verdict(many).told()) == told.MAX_FINDINGS
+    assert told.Findings((*many, BAD)).for_result() == [BAD.as_dict()]
+    assert len(told.Findings(many).for_result()) == told.MAX_FINDINGS
 
 
 def test_every_check_has_a_title() -> None:
@@ -74,7 +74,7 @@ def test_every_check_has_a_title() -> None:
 
 def test_json_report(tmp_path: Path) -> None:
     path = tmp_path / "verify.json"
-    verify_report.write_report(str(path), told.Verdict((GOOD, BAD)), "shop")
+    verify_report.write_report(str(path), told.Findings((GOOD, BAD)), "shop")
     record = json.loads(path.read_text())
     assert (record["mesh"], record["status"], len(record["findings"])) == ("shop", "fail", 2)
     assert [entry.name for entry in tmp_path.iterdir()] == ["verify.json"]
@@ -83,7 +83,7 @@ def test_json_report(tmp_path: Path) -> None:
 
 def test_junit_report_counts_cannot_tell_as_error(tmp_path: Path) -> None:
     path = tmp_path / "verify.xml"
-    verify_report.write_report(str(path), told.Verdict((GOOD, BAD, DIM)), 'a "mesh" & co')
+    verify_report.write_report(str(path), told.Findings((GOOD, BAD, DIM)), 'a "mesh" & co')
     suite = ET.fromstring(path.read_text())  # noqa: S314  # our own file
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
     assert suite.get("name") == 'mesh a "mesh" & co'
@@ -99,4 +99,4 @@ def test_a_bad_report_path_is_refused_before_anything_is_done(tmp_path: Path, na
 def test_an_unwritable_report_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "verify.json").mkdir()
     with pytest.raises(MeshError, match="could not be written"):
-        verify_report.write_report(str(tmp_path / "verify.json"), told.Verdict((GOOD,)), "shop")
+        verify_report.write_report(str(tmp_path / "verify.json"), told.Findings((GOOD,)), "shop")

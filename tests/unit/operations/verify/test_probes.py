@@ -13,7 +13,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
     probes as verify_probes,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import ProbeOptions
 
+from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
 
 SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
@@ -61,13 +63,17 @@ def cluster() -> Cluster:
 
 
 def probes(cluster: Any, warnings: list[str] | None = None, **more: Any) -> verify_probes.Probes:
-    options = {
-        "image": "curl:1",
-        "lifetime": 90,
-        "start_timeout": 0.05,
-        "warn": (warnings if warnings is not None else []).append,
-    }
-    return verify_probes.Probes(cluster, **{**options, **more})
+    options = ProbeOptions(
+        image="curl:1",
+        pull_secrets=tuple(more.pop("pull_secrets", ())),
+        start_timeout=more.pop("start_timeout", 5.0),
+        lifetime=90,
+        call_timeout=1,
+    )
+    warn = (warnings if warnings is not None else []).append
+    clock = FakeClock()
+    clock.time = CREATED.timestamp() + 30
+    return verify_probes.Probes(cluster, options, **{"warn": warn, "clock": clock, **more})
 
 
 def test_one_pod_per_identity_and_one_sidecar_per_namespace(cluster: Cluster) -> None:
@@ -118,7 +124,7 @@ def test_a_refused_sidecar_is_trouble_of_every_meshed_probe(cluster: Cluster) ->
     ("status", "words"),
     [
         ({"phase": "Failed", "reason": "DeadlineExceeded"}, "DeadlineExceeded"),
-        ({"phase": "Pending"}, "not ready after 0 s: starting"),
+        ({"phase": "Pending"}, "not ready after 5 s: starting"),
         (
             {
                 "phase": "Pending",
@@ -153,7 +159,7 @@ def test_a_probe_that_does_not_start_is_told_and_bounded(
 def test_a_stopped_run_removes_its_probes(cluster: Cluster) -> None:
     cluster.status = {"web": {"phase": "Pending"}}
     with (
-        pytest.raises(MeshError, match="stopped"),
+        pytest.raises(MeshError, match="interrupted while waiting for the probes"),
         probes(cluster, stop=lambda: True, start_timeout=60) as running,
     ):
         running.start([WEB])
@@ -164,9 +170,6 @@ def test_a_stopped_run_removes_its_probes(cluster: Cluster) -> None:
 def test_leftovers_of_dead_runs_are_swept_and_others_stay(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        verify_probes.time, "time", lambda: CREATED.timestamp() + 10
-    )  # 10 s after they were created
     with probes(cluster) as dead, probes(cluster) as alive, probes(cluster) as running:
         dead.start([WEB])
         alive.start([API])

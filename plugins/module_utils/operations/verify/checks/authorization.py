@@ -69,7 +69,7 @@ class PlannedCall:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
+class CallPlan:
     """The calls, what could not be planned, and the services whose only callers are gateways."""
 
     calls: tuple[PlannedCall, ...]
@@ -82,7 +82,7 @@ class Plan:
         return tuple(sorted({call.identity for call in self.calls}))
 
 
-def plan_calls(catalogue: Catalogue, accounts: frozenset[Identity], *, unsafe_methods: bool) -> Plan:
+def plan_calls(catalogue: Catalogue, accounts: frozenset[Identity], *, unsafe_methods: bool) -> CallPlan:
     """The calls for every service.
 
     :param accounts: the ServiceAccounts that exist; probes run as no others.
@@ -108,7 +108,7 @@ def plan_calls(catalogue: Catalogue, accounts: frozenset[Identity], *, unsafe_me
     chosen = _cover(allowed, set())
     used = {call.identity for call in chosen}
     chosen += _cover(denied, used)
-    return Plan((*chosen, *_plaintext_calls(catalogue)), tuple(findings), frozenset(through_gateway))
+    return CallPlan((*chosen, *_plaintext_calls(catalogue)), tuple(findings), frozenset(through_gateway))
 
 
 def judge(call: PlannedCall, answer: Answer) -> Finding:

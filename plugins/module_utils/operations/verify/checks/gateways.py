@@ -9,13 +9,13 @@ What to ask, and what the answers come to. How a gateway is reached is `channels
 from __future__ import annotations
 
 import dataclasses
-import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ....istio.probe import Answer
 from ....istio.proxy.handshake import Served, UnreachableError
+from ....kube.clock import Clock
 from ....model.catalogue.mesh import Catalogue, Gateway, Server
 from ....model.catalogue.services import Exposure, Service
 from ....verdicts import CANNOT_TELL, PASS
@@ -83,7 +83,11 @@ class GatewayFacts:
 
 
 def check_gateway(
-    gateway: Gateway, calls: Sequence[GatewayCall], channels: Iterable[Channel], facts: GatewayFacts
+    gateway: Gateway,
+    calls: Sequence[GatewayCall],
+    channels: Iterable[Channel],
+    facts: GatewayFacts,
+    clock: Clock,
 ) -> tuple[list[Finding], set[str]]:
     """The findings about one gateway, through the first channel that connects, and who answered behind it."""
     findings = [
@@ -92,7 +96,7 @@ def check_gateway(
     reasons = []
     for channel in channels:
         try:
-            served, reached = _check_through(gateway, calls, channel, facts)
+            served, reached = _check_through(gateway, calls, channel, facts, clock)
         except UnreachableError as error:
             reasons.append(f"{channel.name}: {error}")
         else:
@@ -164,7 +168,7 @@ def _check_credential(gateway: Gateway, server: Server, facts: GatewayFacts) -> 
 
 
 def _check_through(
-    gateway: Gateway, calls: Sequence[GatewayCall], channel: Channel, facts: GatewayFacts
+    gateway: Gateway, calls: Sequence[GatewayCall], channel: Channel, facts: GatewayFacts, clock: Clock
 ) -> tuple[list[Finding], set[str]]:
     findings = [
         _judge_handshake(gateway, server, channel.handshake(server), facts, channel.name)
@@ -181,7 +185,7 @@ def _check_through(
         if not left:
             break
         if attempt:
-            time.sleep(PAUSE)
+            clock.sleep(PAUSE)
         answers = channel.send([calls[index] for index in left])
         for index, answer in zip(left, answers, strict=True):
             judged[index] = judge_gateway_call(calls[index], answer, channel.name)

@@ -49,7 +49,7 @@ def effective_mode(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Held:
+class InboundState:
     """What the cluster shows about inbound traffic.
 
     :param proxies: the running proxies by ``namespace/pod``. :param ports: by ``namespace/pod``, what the
@@ -63,14 +63,14 @@ class Held:
 
 
 def check_listeners(
-    catalogue: Catalogue, service: Service, pods: Sequence[Mapping[str, Any]], held: Held
+    catalogue: Catalogue, service: Service, pods: Sequence[Mapping[str, Any]], held: InboundState
 ) -> list[Finding]:
     """One finding per target port of a service. ``pods`` are the pods behind it."""
     return [_check_port(catalogue, service, port, pods, held) for port in service.target_ports()]
 
 
 def _check_port(
-    catalogue: Catalogue, service: Service, port: int, pods: Sequence[Mapping[str, Any]], held: Held
+    catalogue: Catalogue, service: Service, port: int, pods: Sequence[Mapping[str, Any]], held: InboundState
 ) -> Finding:
     subject, wanted = f"{service.key}:{port}", port_mode(catalogue, service, port)
     names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods]

@@ -18,15 +18,15 @@ from ....model.virtual_services import (
     read_virtual_service,
 )
 from ..findings import Finding, failed, passed
-from ..inventory import Inventory
+from ..live_objects import LiveObjects
 
 
 def check_virtual_services(
-    inventory: Inventory, namespaces: Sequence[str], cluster_domain: str
+    live: LiveObjects, namespaces: Sequence[str], cluster_domain: str
 ) -> list[Finding]:
     """One finding per VirtualService: delegates, hosts, subsets and their endpoints."""
-    subsets = _subsets(inventory, cluster_domain)
-    objects = [read_virtual_service(item, cluster_domain) for item in inventory.of("VirtualService")]
+    subsets = _subsets(live, cluster_domain)
+    objects = [read_virtual_service(item, cluster_domain) for item in live.of("VirtualService")]
     known = {(read.namespace, read.name) for read in objects}
     found = []
     for read in objects:
@@ -35,7 +35,7 @@ def check_virtual_services(
         subject = f"VirtualService {read.namespace}/{read.name}"
         problems = [
             *_missing_delegates(read, known),
-            *_missing_endpoints(inventory, read, subsets, cluster_domain),
+            *_missing_endpoints(live, read, subsets, cluster_domain),
         ]
         found += [failed("routes", subject, problem) for problem in dict.fromkeys(problems)]
         if not problems:
@@ -76,7 +76,7 @@ def _missing_delegates(read: VirtualService, known: set[tuple[str, str]]) -> Ite
 
 
 def _missing_endpoints(
-    inventory: Inventory,
+    live: LiveObjects,
     read: VirtualService,
     subsets: Mapping[str, Mapping[str, Mapping[str, str]]],
     cluster_domain: str,
@@ -88,22 +88,22 @@ def _missing_endpoints(
             continue
         name, _dot, rest = host.partition(".")
         namespace, _dot, domain = rest.partition(".")
-        if domain != f"svc.{cluster_domain}" or not inventory.of("Pod", namespace):
+        if domain != f"svc.{cluster_domain}" or not live.of("Pod", namespace):
             continue  # another cluster, an external service, or a namespace that was not read
-        if inventory.find("Service", namespace, name) is None:
+        if live.find("Service", namespace, name) is None:
             yield f"sends to {host}, a Service that does not exist"
             continue
         labels = subsets.get(host, {}).get(subset, {})
-        pods = inventory.pods_of(namespace, name)
+        pods = live.pods_of(namespace, name)
         if used and not any(takes_requests(pod) and has_labels(pod, labels) for pod in pods):
             what = f"subset {subset} of {host}" if subset else host
             yield f"sends to {what}, which has no ready endpoint: requests get 503 UH"
 
 
-def _subsets(inventory: Inventory, cluster_domain: str) -> dict[str, dict[str, Mapping[str, str]]]:
+def _subsets(live: LiveObjects, cluster_domain: str) -> dict[str, dict[str, Mapping[str, str]]]:
     """By full host: the subsets of all DestinationRules and their labels."""
     found: dict[str, dict[str, Mapping[str, str]]] = {}
-    for rule in inventory.of("DestinationRule"):
+    for rule in live.of("DestinationRule"):
         host = full_host(text_at(rule, "spec", "host"), namespace_of(rule), cluster_domain)
         for subset in mappings_at(rule, "spec", "subsets"):
             found.setdefault(host, {})[text_at(subset, "name")] = mapping_at(subset, "labels")

@@ -22,11 +22,11 @@ def accounts(mesh: Catalogue) -> frozenset[Identity]:
     return frozenset(known | {Identity("shop", "default")})
 
 
-def plan(mesh: Catalogue, *, unsafe: bool = False) -> verify_calls.Plan:
+def plan(mesh: Catalogue, *, unsafe: bool = False) -> verify_calls.CallPlan:
     return verify_calls.plan_calls(mesh, accounts(mesh), unsafe_methods=unsafe)
 
 
-def told(calls: verify_calls.Plan, expect: str) -> dict[str, tuple[str, str, str]]:
+def described(calls: verify_calls.CallPlan, expect: str) -> dict[str, tuple[str, str, str]]:
     return {
         call.service.name: (call.identity.service_account, call.method, call.path)
         for call in calls.calls
@@ -48,23 +48,23 @@ MESH = catalogue(
 def test_every_service_gets_an_allowed_a_denied_and_a_plaintext_call() -> None:
     planned = plan(MESH)
     for expect in (verify_calls.ALLOWED, verify_calls.DENIED, verify_calls.PLAINTEXT):
-        assert set(told(planned, expect)) == {"web", "cart", "pay"}
+        assert set(described(planned, expect)) == {"web", "cart", "pay"}
     assert planned.findings == ()
 
 
 def test_an_allowed_call_is_a_callers_own_edge_where_that_is_harmless() -> None:
-    allowed = told(plan(MESH), verify_calls.ALLOWED)
+    allowed = described(plan(MESH), verify_calls.ALLOWED)
     assert allowed["cart"] == ("web", "GET", "/")
     assert allowed["pay"][1:] == ("GET", "/health")
 
 
 def test_writes_are_sent_only_on_request() -> None:
-    assert told(plan(MESH, unsafe=True), verify_calls.ALLOWED)["pay"] == ("cart", "POST", "/pay")
+    assert described(plan(MESH, unsafe=True), verify_calls.ALLOWED)["pay"] == ("cart", "POST", "/pay")
     assert {call.method for call in plan(MESH).calls} == {"GET"}
 
 
 def test_a_denied_call_is_sent_by_somebody_who_is_not_a_caller() -> None:
-    denied = told(plan(MESH), verify_calls.DENIED)
+    denied = described(plan(MESH), verify_calls.DENIED)
     assert denied["cart"][0] not in ("web", "cart")
     assert denied["pay"][0] not in ("cart", "pay")
     assert denied["pay"][2] == "/pay"
@@ -74,7 +74,7 @@ def test_a_denied_call_avoids_open_paths() -> None:
     mesh = catalogue(
         service("web", open_paths=["/", "/health"]), service("api", callers=[{"service": "web"}])
     )
-    assert told(plan(mesh), verify_calls.DENIED)["web"][2] == f"/{verify_calls.NOWHERE}"
+    assert described(plan(mesh), verify_calls.DENIED)["web"][2] == f"/{verify_calls.NOWHERE}"
 
 
 def test_few_probes_serve_many_services() -> None:
@@ -116,7 +116,7 @@ def test_plaintext_is_tried_where_strict_is_wanted_only() -> None:
         service("web", open_paths=["/h"]),
         service("old", open_paths=["/h"], mtls={"mode": "PERMISSIVE", "reason": "legacy clients"}),
     )
-    assert set(told(plan(mesh), verify_calls.PLAINTEXT)) == {"web"}
+    assert set(described(plan(mesh), verify_calls.PLAINTEXT)) == {"web"}
 
 
 def call(expect: str, protocol: str = "http") -> verify_calls.PlannedCall:

@@ -97,14 +97,14 @@ def test_the_mode_is_composed_as_istiod_composes_it(policies: list[dict], mode: 
 MODES = {"STRICT": (True, False), "PERMISSIVE": (True, True), "DISABLE": (False, True)}
 
 
-def held(mode: str, *policies: dict) -> verify_mtls.Held:
+def held(mode: str, *policies: dict) -> verify_mtls.InboundState:
     mtls, plaintext = MODES[mode]
     proxy = RunningProxy("shop", "web-1", LABELS, "web", False, "1.31.0", "", "ReplicaSet/web")
     ports = {3000: InboundPort(3000, mtls, plaintext, frozenset())}
-    return verify_mtls.Held({"shop/web-1": proxy}, {"shop/web-1": ports}, policies)
+    return verify_mtls.InboundState({"shop/web-1": proxy}, {"shop/web-1": ports}, policies)
 
 
-def check(held_now: verify_mtls.Held, *pods: dict, mtls: dict | None = None) -> tuple[str, str, bool]:
+def check(held_now: verify_mtls.InboundState, *pods: dict, mtls: dict | None = None) -> tuple[str, str, bool]:
     mesh = catalogue(service("web", **({"mtls": mtls} if mtls else {})))
     (finding,) = verify_mtls.check_listeners(mesh, mesh.services[0], pods, held_now)
     assert finding.subject == "shop/web:3000"
@@ -151,6 +151,6 @@ def test_a_pod_without_proxy_behind_the_service_fails() -> None:
 
 
 def test_nothing_read_proves_nothing() -> None:
-    unread = verify_mtls.Held(held("STRICT").proxies, {}, ())
+    unread = verify_mtls.InboundState(held("STRICT").proxies, {}, ())
     assert check(unread, pod("web-1", LABELS))[0] == "cannot tell"
     assert check(held("STRICT"))[0] == "cannot tell"

@@ -10,7 +10,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     routes as verify_routes,
 )
 
-from ..builders import inventory, item, pod
+from ..builders import item, live, pod
 
 HOST = "web.shop.svc.cluster.local"
 SERVICE = item("Service", "web", {"selector": {"app": "web"}})
@@ -37,7 +37,7 @@ def routes(*destinations: dict[str, Any], **rule: Any) -> dict[str, Any]:
 
 
 def problems(virtual_service: dict, *others: dict) -> list[str]:
-    held = inventory(virtual_service, SERVICE, RULE, V1, *others)
+    held = live(virtual_service, SERVICE, RULE, V1, *others)
     findings = verify_routes.check_virtual_services(held, ["shop"], "cluster.local")
     return [finding.message for finding in findings if finding.verdict == "fail"]
 
@@ -113,7 +113,7 @@ def test_virtual_services_of_other_namespaces_are_not_judged() -> None:
     other = item(
         "VirtualService", "x", {"http": [{"route": [{"destination": {"host": "nobody"}}]}]}, namespace="other"
     )
-    assert verify_routes.check_virtual_services(inventory(other), ["shop"], "cluster.local") == []
+    assert verify_routes.check_virtual_services(live(other), ["shop"], "cluster.local") == []
 
 
 def test_what_the_proxy_itself_lacks_is_told_once_per_target() -> None:

@@ -32,7 +32,7 @@ Objects = list[dict[str, Any]]
 
 
 @dataclasses.dataclass(slots=True)
-class Inventory:
+class LiveObjects:
     """What the API server holds. Probe pods are left out.
 
     :param objects: by kind. :param unread: kinds that could not be read, with the reason.
@@ -74,9 +74,9 @@ class Inventory:
         return [pod for pod in self.of("Pod", namespace) if has_labels(pod, selector) and is_active(pod)]
 
 
-def gather(
+def read_live_objects(
     client: KubeClient, *, namespaces: Sequence[str], root_namespace: str, istio_namespace: str
-) -> Inventory:
+) -> LiveObjects:
     """Reads the objects of ``KINDS`` in ``namespaces`` and the root namespace, and the istiod pods.
 
     Namespace by namespace, because that is how far the documented rights reach. A kind that may not be read
@@ -90,20 +90,20 @@ def gather(
         for api_version, kind in KINDS
     ]
     results = client.in_parallel(lambda request: _read(client, *request), wanted)
-    inventory = Inventory({}, [], {}, frozenset())
+    live = LiveObjects({}, [], {}, frozenset())
     missing: set[str] = set()
     for (_version, kind, namespace), (items, problem, absent) in zip(wanted, results, strict=True):
-        inventory.objects.setdefault(kind, []).extend(
+        live.objects.setdefault(kind, []).extend(
             item for item in items if kind != "Pod" or not is_probe(labels_of(item))
         )
         if problem:
-            inventory.unread[kind] = f"{kind} of namespace {namespace}: {problem}"
+            live.unread[kind] = f"{kind} of namespace {namespace}: {problem}"
         if absent:
             missing.add(kind)
-    inventory.missing = frozenset(missing)
+    live.missing = frozenset(missing)
     istiods = client.list("v1", "Pod", istio_namespace, label_selector=ISTIOD_SELECTOR)
-    inventory.istiods = ready_istiods(istiods.items)
-    return inventory
+    live.istiods = ready_istiods(istiods.items)
+    return live
 
 
 def _read(client: KubeClient, api_version: str, kind: str, namespace: str) -> tuple[Objects, str, bool]:

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of module ``verify`` as checked values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import InputError, Problem
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.parse import parse_catalogue
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """How probe pods run. All times are seconds.
+
+    :param lifetime: after it a probe ends by itself. :param start_timeout: that it may take to become ready.
+    :param call_timeout: that one call may take.
+    """
+
+    image: str
+    pull_secrets: tuple[str, ...]
+    start_timeout: float
+    lifetime: int
+    call_timeout: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """How gateways are found and their certificates judged.
+
+    :param ca: issuers to trust, PEM; ``""`` for those of ``ca_secret``, else those beside the certificate.
+    :param ca_secret: ``(namespace, name)`` of a Secret whose ``tls.crt`` is the issuer.
+    :param addresses: gateway name -> where to connect, for gateways whose Services do not say so.
+    """
+
+    ca: str
+    ca_secret: tuple[str, str] | None
+    addresses: Mapping[str, tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """What is to be verified, and how.
+
+    :param namespaces: to look at besides those of the catalogue. :param proxy_version: that every proxy must
+        have; ``""`` for that of its istiod. :param unmeshed_pods: patterns ``namespace/name`` of pods that
+        need no sidecar. :param unsafe_methods: whether probes may send methods that change something.
+    :param max_proxies: above it a sample is read. :param report_path: ``""`` for no report.
+    """
+
+    catalogue: Catalogue
+    namespaces: tuple[str, ...]
+    istio_namespace: str
+    proxy_version: str
+    checks: frozenset[str]
+    unmeshed_pods: tuple[str, ...]
+    unsafe_methods: bool
+    max_proxies: int
+    report_path: str
+    probes: ProbeOptions
+    gateways: GatewayOptions
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> VerifyOptions:
+        """Reads the module's parameters.
+
+        :param params: as the argument spec of ``verify`` leaves them: every option is there.
+        :raises InputError: the catalogue is not one, or ``gateway_addresses`` holds something else.
+        """
+        secret = params["gateway_ca_secret"]
+        return cls(
+            catalogue=parse_catalogue(params["catalogue"]),
+            namespaces=tuple(params["namespaces"]),
+            istio_namespace=params["istio_namespace"],
+            proxy_version=params["proxy_version"],
+            checks=frozenset(params["checks"]),
+            unmeshed_pods=tuple(params["unmeshed_pods"]),
+            unsafe_methods=params["unsafe_methods"],
+            max_proxies=params["max_proxies"],
+            report_path=params["report_path"] or "",
+            probes=ProbeOptions(
+                image=params["probe_image"],
+                pull_secrets=tuple(params["probe_pull_secrets"]),
+                start_timeout=params["probe_start_timeout"],
+                lifetime=params["probe_lifetime"],
+                call_timeout=params["call_timeout"],
+            ),
+            gateways=GatewayOptions(
+                ca=params["gateway_ca"],
+                ca_secret=(secret["namespace"], secret["name"]) if secret else None,
+                addresses={
+                    name: _addresses(name, value) for name, value in params["gateway_addresses"].items()
+                },
+            ),
+        )
+
+
+def _addresses(gateway: str, value: Any) -> tuple[str, ...]:
+    """One address or a list of them."""
+    values: Sequence[Any] = [value] if isinstance(value, str) else value
+    if isinstance(values, list) and all(isinstance(item, str) and item for item in values):
+        return tuple(values)
+    problem = f"{value!r} is neither an address nor a list of addresses"
+    raise InputError([Problem(f"gateway_addresses.{gateway}", problem, "gateway-addresses")])
