@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..equality import same
-from ..fields import field, mappings_at
+from ..fields import field, mapping_at, mappings_at
 from .objects import is_built_in
 
 # Neither is part of a field set: they identify the object, or belong to the server.
@@ -67,9 +67,7 @@ def proves_unchanged(live: Mapping[str, Any], desired: Mapping[str, Any], manage
         return False
     top = {key: value for key, value in desired.items() if key not in _IDENTITY}
     metadata = {
-        key: value
-        for key, value in (field(desired, "metadata") or {}).items()
-        if key not in _METADATA_IDENTITY
+        key: value for key, value in mapping_at(desired, "metadata").items() if key not in _METADATA_IDENTITY
     }
     if metadata:
         top["metadata"] = metadata

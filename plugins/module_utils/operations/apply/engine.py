@@ -13,8 +13,8 @@ from ...errors import ApiError, MeshError
 from ...labels import FIELD_MANAGER
 from .execute import Barrier, Execution, Held, with_progress
 from .input import checked, with_scope
-from .live import Kind, Live, read_live
-from .plan import DELETED, Ignore, Item, Plan, judge, missing_kinds, plan_objects, predict
+from .live import Live, read_live
+from .plan import DELETED, Item, Plan, judge, missing_kinds, predict
 from .result import result_of
 from .steps import steps_of
 from .wait import Wait, wait_for_objects
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Barrier",
     "Held",
-    "Ignore",
     "Live",
     "Options",
     "Plan",
     "Wait",
     "apply_objects",
     "apply_plan",
-    "plan_objects",
 ]
 
 BeforeWrite = Callable[[Plan], None]
@@ -61,8 +59,22 @@ class Options:
     before_write: BeforeWrite | None = None
     validate_first: bool = False
     whole: bool = False
-    ignore: Ignore | None = None
     wait: Wait | None = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Options:
+        """The options that module ``resources`` has with and without a catalogue.
+
+        :param params: as its argument spec leaves them: every option is there.
+        """
+        wait = Wait(float(params["wait_timeout"]), tuple(params["wait_for"])) if params["wait"] else None
+        return cls(
+            field_manager=params["field_manager"],
+            force=params["force"],
+            proof=params["proof"],
+            namespace=params["namespace"],
+            wait=wait,
+        )
 
 
 def apply_objects(
@@ -103,9 +115,10 @@ def apply_plan(
     options: Options,
     held: Sequence[Item] = (),
 ) -> dict[str, Any]:
-    """The same for objects that are checked, against a live state that was read.
+    """Carry out an apply of objects that are checked, against a live state that was read.
 
     :param deletions: live objects that are to go. :param held: items that are reported and left alone.
+    :returns: see ``apply_objects``. :raises MeshError: with what had been written before it in its details.
     """
     items = judge(
         objects, live, field_manager=options.field_manager, proof=options.proof, whole=options.whole
@@ -120,7 +133,6 @@ def apply_plan(
             live,
             field_manager=options.field_manager,
             force=options.force,
-            ignore=options.ignore,
         )
     if options.before_write and any(item.changes for item in items):
         options.before_write(Plan(items, live))
@@ -171,7 +183,6 @@ def _carry_out(
         field_manager=options.field_manager,
         force=options.force,
         barrier=options.barrier,
-        ignore=options.ignore,
     )
     try:
         execution.run(steps_of(open_items, live.of_kind("AuthorizationPolicy")))
@@ -181,8 +192,3 @@ def _carry_out(
             wait_for_objects(client, kept, gone, options.wait, context)
     except MeshError as error:
         raise with_progress(error, open_items, execution.done) from error
-
-
-def owned_kinds(kinds: Mapping[str, str]) -> list[Kind]:
-    """(apiVersion, kind) pairs of a mapping kind -> apiVersion."""
-    return [(api_version, kind) for kind, api_version in kinds.items()]

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, ConflictError, MeshError, RefusedError
+from ...fields import field, mappings_at, name_of, text_at
 from ...kube.ownership import proves_unchanged
 from ...kube.wait import wait_until
-from .plan import CREATED, DELETED, UPDATED, Ignore, Item, additions_to, apply_item, get_live, outcome
+from .plan import CREATED, DELETED, UPDATED, Item, additions_to, apply_item, get_live, outcome
 from .steps import CONTRACT, EXPAND, SWITCH, Step, Write, body_of
 
 if TYPE_CHECKING:
@@ -53,16 +54,13 @@ class Execution:
         field_manager: str,
         force: bool,
         barrier: Barrier | None,
-        ignore: Ignore | None = None,
     ) -> None:
         self._client = client
         self._context = context
         self._manager = field_manager
         self._force = force
         self._barrier = barrier
-        self._ignore = ignore
         self._done: dict[int, Item] = {}
-        self.writes = 0
 
     @property
     def done(self) -> list[Item]:
@@ -72,12 +70,8 @@ class Execution:
     def run(self, steps: Sequence[Step]) -> None:
         """Write all steps; on an error what was under way ends, and nothing new begins."""
         for step in steps:
-            before = [
-                dict(write.item.after or write.item.before or {})
-                for group in step.groups
-                for write in group
-                if write.item.before is not None or write.item.after is not None
-            ]
+            states = [write.item.after or write.item.before for group in step.groups for write in group]
+            before = [dict(state) for state in states if state is not None]
             count = sum(len(group) for group in step.groups)
             self._context.progress(f"{step.name}: {count} {'object' if count == 1 else 'objects'}")
             for group in step.groups:
@@ -97,13 +91,10 @@ class Execution:
     def _write(self, write: Write) -> None:
         if self._context.stop():
             raise ApiError("interrupted: the remaining objects were not written", reason="Interrupted")
-        try:
-            if write.deletes:
-                self._delete(write.item)
-            else:
-                self._apply(write)
-        finally:
-            self.writes += 1
+        if write.deletes:
+            self._delete(write.item)
+        else:
+            self._apply(write)
 
     def _delete(self, item: Item) -> None:
         obj = item.before or item.desired
@@ -184,7 +175,7 @@ class Execution:
 
     def _settle(self, item: Item, *, created: bool) -> None:
         if item.before is not None and item.after is not None:
-            item.action = outcome(item.before, item.after, self._ignore)
+            item.action = outcome(item.before, item.after)
         else:  # not created and no state before: it stood outside the label-selected list
             item.action = CREATED if created or item.action == CREATED else UPDATED
         self._done[id(item)] = item
@@ -202,13 +193,13 @@ class Execution:
         self._client.refresh_discovery()
 
     def _await_definition(self, definition: Mapping[str, Any]) -> None:
-        name = str(definition["metadata"]["name"])
+        name = name_of(definition)
 
         def established() -> tuple[bool, str]:
-            live = get_live(self._client, definition) or {}
+            live = get_live(self._client, definition)
             conditions = {
-                entry.get("type"): entry.get("status")
-                for entry in (live.get("status") or {}).get("conditions") or ()
+                text_at(entry, "type"): text_at(entry, "status")
+                for entry in mappings_at(live, "status", "conditions")
             }
             return conditions.get("Established") == "True", f"conditions {conditions or 'none'}"
 
@@ -232,7 +223,7 @@ def _at_version(body: dict[str, Any], current: Mapping[str, Any] | None) -> dict
 
 def _refuse_terminating(item: Item, current: Mapping[str, Any] | None) -> None:
     """An object that is being deleted would vanish with what we write to it."""
-    if current is not None and current["metadata"].get("deletionTimestamp"):
+    if current is not None and field(current, "metadata", "deletionTimestamp"):
         raise RefusedError(
             f"{item.id} is being deleted (finalizers: {current['metadata'].get('finalizers') or 'none'}); "
             "wait until it is gone",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, Problem
+from ...fields import labels_of, mapping_at, mappings_at, text_at
 from ...kube.objects import Key, key_of
 from ...object_id import object_id
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 # Names become part of request paths. The server checks the rest (RFC 1123) itself.
-_PATH_SAFE = re.compile(r"^(?!\.{1,2}$)[^/%?#\s\x00-\x1f]{1,253}$")
-_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_API_VERSION = re.compile(r"^([a-z0-9.-]+/)?v[a-z0-9]+$")
+_PATH_SAFE = re.compile(r"(?!\.{1,2}\Z)[^/%?#\s\x00-\x1f]{1,253}")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_API_VERSION = re.compile(r"([a-z0-9.-]+/)?v[a-z0-9]+")
 
 
 def checked(objects: Sequence[Any], places: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def _problems(obj: Any, where: str) -> Iterable[Problem]:
         yield Problem(where, "is not a Kubernetes object", "object")
         return
     api_version, kind, metadata = obj.get("apiVersion"), obj.get("kind"), obj.get("metadata")
-    if not isinstance(api_version, str) or not _API_VERSION.match(api_version):
+    if not isinstance(api_version, str) or not _API_VERSION.fullmatch(api_version):
         yield Problem(where, "has no valid apiVersion", "object")
     if not isinstance(kind, str) or not kind.isalnum():
         yield Problem(where, "has no valid kind", "object")
@@ -64,39 +65,69 @@ def _problems(obj: Any, where: str) -> Iterable[Problem]:
         yield Problem(where, "has no metadata", "object")
         return
     name, namespace = metadata.get("name"), metadata.get("namespace")
-    if not isinstance(name, str) or not _PATH_SAFE.match(name):
+    if not isinstance(name, str) or not _PATH_SAFE.fullmatch(name):
         reason = (
             "generateName cannot be applied: give it a name"
             if "generateName" in metadata
             else "has no valid name"
         )
         yield Problem(where, reason, "object-name")
-    if namespace is not None and (not isinstance(namespace, str) or not _NAMESPACE.match(namespace)):
+    if namespace is not None and (not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace)):
         yield Problem(where, "has no valid namespace", "object-namespace")
     for field in ("labels", "annotations"):
         values = metadata.get(field)
-        if values is not None and not isinstance(values, Mapping):
+        if values is None:
+            continue
+        if not isinstance(values, Mapping):
             yield Problem(where, f"metadata.{field} is not a mapping", "object")
-        for key, value in (values or {}).items() if isinstance(values, Mapping) else ():
+            continue
+        for key, value in values.items():
             if not isinstance(value, str):
-                yield Problem(
-                    where, f"metadata.{field}[{key}] is {value!r}, not text: put it in quotes", "object"
-                )
+                message = f"metadata.{field}[{key}] is {value!r}, not text: put it in quotes"
+                yield Problem(where, message, "object")
+    if kind == "Secret":
+        yield from _secret_problems(obj, where)
+
+
+def _secret_problems(obj: Mapping[str, Any], where: str) -> Iterable[Problem]:
+    """Values of a Secret that are no text would be refused by the server, or become the text "None"."""
+    for field in ("data", "stringData"):
+        values = obj.get(field)
+        if values is None:
+            continue
+        if not isinstance(values, Mapping):
+            yield Problem(where, f"{field} is not a mapping", "secret")
+            continue
+        for key, value in values.items():
+            if not isinstance(value, str):
+                kind = "null" if value is None else type(value).__name__
+                yield Problem(where, f"{field}[{key}] is {kind}, not text: put it in quotes", "secret")
+            elif field == "data" and not _is_base64(value):
+                yield Problem(where, f"data[{key}] is not base64: stringData takes plain text", "secret")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        # As Go's encoding/json reads []byte: padded standard base64; line breaks are ignored.
+        base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _normalised(obj: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(obj)
-    if obj["kind"] == "Secret" and isinstance(obj.get("stringData"), Mapping):
-        encoded = {
-            key: base64.b64encode(str(value).encode()).decode()
-            for key, value in result.pop("stringData").items()
-        }
-        result["data"] = {**(obj.get("data") or {}), **encoded}
+    if obj["kind"] == "Secret" and "stringData" in obj:
+        plain = mapping_at(obj, "stringData")
+        result.pop("stringData")
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+        if encoded:
+            result["data"] = {**mapping_at(obj, "data"), **encoded}
     if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1":
         # The server sets this label when it creates a namespace, in our name; an apply without it would give
         # it up again: a second run that changes something.
         metadata = obj["metadata"]
-        labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+        labels = {**labels_of(obj), "kubernetes.io/metadata.name": metadata["name"]}
         result["metadata"] = {**metadata, "labels": labels}
     return result
 
@@ -146,17 +177,16 @@ def _is_namespaced(
         if error.reason != "NoKind":
             raise
     definition = definition_of(kind, objects)
-    return None if definition is None else definition["spec"].get("scope") == "Namespaced"
+    return None if definition is None else text_at(definition, "spec", "scope") == "Namespaced"
 
 
 def definition_of(kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The CustomResourceDefinition among ``objects`` that will define a kind (apiVersion, kind)."""
     group, _unused, version = kind[0].rpartition("/")
     for obj in objects:
-        spec = obj.get("spec") if obj.get("kind") == "CustomResourceDefinition" else None
-        if not isinstance(spec, Mapping) or spec.get("group") != group:
+        if obj.get("kind") != "CustomResourceDefinition" or text_at(obj, "spec", "group") != group:
             continue
-        versions = [entry.get("name") for entry in spec.get("versions") or ()]
-        if (spec.get("names") or {}).get("kind") == kind[1] and version in versions:
+        versions = [text_at(entry, "name") for entry in mappings_at(obj, "spec", "versions")]
+        if text_at(obj, "spec", "names", "kind") == kind[1] and version in versions:
             return obj
     return None

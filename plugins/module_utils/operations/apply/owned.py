@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What module ``resources`` does alike with and without a catalogue: labels, pruning, options, summary."""
+"""What module ``resources`` does alike with and without a catalogue: labels, pruning, summary."""
 
 from __future__ import annotations
 
@@ -9,36 +9,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import RefusedError
+from ...fields import labels_of, list_at, name_of
 from ...labels import ownership_labels
 from ...model.objects.base import API_VERSIONS
-from .engine import Options, Wait
+from ...object_id import object_id
 from .live import Live
 
 # Records of rollouts carry the labels of the mesh and are never pruned.
 _KEPT_NAMES = ("servicemesh-release-", "servicemesh-canary-")
 
 
-def options_of(params: Mapping[str, Any]) -> Options:
-    """The options of the write path that are the same in every mode of the module."""
-    wait = Wait(float(params["wait_timeout"]), tuple(params["wait_for"])) if params["wait"] else None
-    return Options(
-        field_manager=params["field_manager"],
-        force=params["force"],
-        proof=params["proof"],
-        namespace=params.get("namespace"),
-        wait=wait,
-    )
-
-
 def labelled(objects: Sequence[dict[str, Any]], mesh: str) -> list[dict[str, Any]]:
     """The objects with the labels by which the mesh finds its own."""
     labels = ownership_labels(mesh)
     return [
-        {
-            **obj,
-            "metadata": {**obj["metadata"], "labels": {**(obj["metadata"].get("labels") or {}), **labels}},
-        }
-        for obj in objects
+        {**obj, "metadata": {**obj["metadata"], "labels": {**labels_of(obj), **labels}}} for obj in objects
     ]
 
 
@@ -67,27 +52,22 @@ def to_prune(
     :raises RefusedError: all of them would go, and ``everything`` was not asked for.
     """
     labels = ownership_labels(mesh)
-    wanted = {(obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]) for obj in desired}
+    wanted = {object_id(obj) for obj in desired}
     ours = [
         obj
         for obj in live.objects.values()
-        if labels.items() <= (obj["metadata"].get("labels") or {}).items()
-        and not str(obj["metadata"]["name"]).startswith(_KEPT_NAMES)
-        and not obj["metadata"].get("ownerReferences")
+        if labels.items() <= labels_of(obj).items()
+        and not name_of(obj).startswith(_KEPT_NAMES)
+        and not list_at(obj, "metadata", "ownerReferences")
     ]
-    doomed = [
-        obj
-        for obj in ours
-        if (obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]) not in wanted
-        and f"{obj['kind']} {obj['metadata'].get('namespace')}/{obj['metadata']['name']}" not in keep
-    ]
-    if doomed and len(doomed) == len(ours) and not everything:
+    to_delete = [obj for obj in ours if object_id(obj) not in wanted and object_id(obj) not in keep]
+    if to_delete and len(to_delete) == len(ours) and not everything:
         raise RefusedError(
-            f"pruning would remove all {len(doomed)} objects of mesh '{mesh}'; prune_all allows that",
+            f"pruning would remove all {len(to_delete)} objects of mesh '{mesh}'; prune_all allows that",
             rule="prune-all",
-            count=len(doomed),
+            count=len(to_delete),
         )
-    return doomed
+    return to_delete
 
 
 def summary(counts: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...equality import same
@@ -15,10 +15,9 @@ from ...kube.additions import Additions, hand_additions
 from ...kube.comparison import content, ownership
 from ...kube.hand_edits import changed_by_hand
 from ...kube.ownership import proves_unchanged
-from ...labels import FIELD_MANAGER
 from ...object_id import object_id
-from .input import checked, definition_of, with_scope
-from .live import Live, read_live
+from .input import definition_of
+from .live import Live
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -31,7 +30,6 @@ _ISTIO_GROUPS = (
     "telemetry.istio.io/",
     "extensions.istio.io/",
 )
-Ignore = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclasses.dataclass(slots=True)
@@ -73,29 +71,6 @@ class Plan:
     def changed(self) -> bool:
         """Whether anything would change."""
         return any(item.changes for item in self.items)
-
-
-def plan_objects(
-    client: KubeClient,
-    desired: Sequence[Mapping[str, Any]],
-    *,
-    field_manager: str = FIELD_MANAGER,
-    force: bool = False,
-    proof: str = "fields",
-    ignore: Ignore | None = None,
-    namespace: str | None = None,
-) -> Plan:
-    """Predict an apply without writing: LIST per kind, ownership proof, dry-run of what is not proved.
-
-    :param proof: ``fields`` trusts the ownership proof; ``dry_run`` asks the server about every object.
-    :param ignore: prunes what does not count from an object before it is compared (gets and returns a dict).
-    :raises ConflictError: another manager owns fields, and ``force`` is not set.
-    """
-    objects = with_scope(client, checked(desired), namespace)
-    live = read_live(client, objects)
-    items = judge(objects, live, field_manager=field_manager, proof=proof)
-    predict(client, items, live, field_manager=field_manager, force=force, ignore=ignore)
-    return Plan(items, live)
 
 
 def judge(
@@ -142,7 +117,6 @@ def predict(
     *,
     field_manager: str,
     force: bool,
-    ignore: Ignore | None = None,
 ) -> None:
     """Dry-run every item without an action, and set it. All conflicts are reported at once."""
     new_namespaces = {
@@ -174,7 +148,7 @@ def predict(
         if added := additions_to(item, item.after, field_manager):
             item.after = added.taken_out(item.after)
             item.taken_back_from = item.taken_back_from or ", ".join(added.tools)
-        item.action = outcome(item.before, item.after, ignore)
+        item.action = outcome(item.before, item.after)
         return None
 
     raise_all([error for error in client.in_parallel(ask, open_items) if error])
@@ -221,16 +195,13 @@ def get_live(client: KubeClient, obj: Mapping[str, Any]) -> dict[str, Any] | Non
     )
 
 
-def outcome(before: Mapping[str, Any] | None, after: Mapping[str, Any], ignore: Ignore | None = None) -> str:
+def outcome(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     """The action that leads from one state to the other."""
     if before is None:
         return CREATED
-    prune = ignore or (lambda obj: obj)
-    if not same(prune(content(before)), prune(content(after))):
+    if not same(content(before), content(after)):
         return UPDATED
-    if ignore is None and ownership(before) != ownership(after):
-        return ADOPTED
-    return UNCHANGED
+    return ADOPTED if ownership(before) != ownership(after) else UNCHANGED
 
 
 def raise_all(errors: Sequence[MeshError]) -> None:

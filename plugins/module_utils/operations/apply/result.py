@@ -16,11 +16,11 @@ MAX_DIFFS = 200
 MAX_DIFF_TEXT = 100_000
 
 
-def result_of(items: Sequence[Item], *, diff_mode: bool, requests: int | None = None) -> dict[str, Any]:
-    """The part of a result that every apply shares.
+def result_of(items: Sequence[Item], *, diff_mode: bool) -> dict[str, Any]:
+    """What an apply tells.
 
-    ``changed``; ``counts`` by action; ``objects``: id and action of all but the unchanged; ``diff`` with
-    ``diff_mode``.
+    :returns: ``changed``; ``counts`` by action; ``objects``: id and action of all but the unchanged; ``diff``
+        with ``diff_mode``.
     """
     told = [item for item in items if item.action != UNCHANGED]
     result: dict[str, Any] = {
@@ -28,8 +28,6 @@ def result_of(items: Sequence[Item], *, diff_mode: bool, requests: int | None = 
         "counts": counts_of(items),
         "objects": [_told(item) for item in told],
     }
-    if requests is not None:
-        result["requests"] = requests
     if diff_mode:
         changed = [item for item in told if item.changes]
         result["diff"] = [diff_of(item) for item in changed[:MAX_DIFFS]]

@@ -15,8 +15,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...equality import same
+from ...fields import mapping_at, namespace_of, text_at
 from .plan import DELETED, Item, is_istio
-from .widen import is_default_deny, is_delegate, widened
+from .widen import action_of, is_default_deny, is_delegate, widened
 
 PREPARE, EXPAND, SWITCH, CONTRACT = "prepare", "expand", "switch", "contract"
 STEPS = (PREPARE, EXPAND, SWITCH, CONTRACT)
@@ -60,9 +62,7 @@ def steps_of(items: Sequence[Item], live: Sequence[Mapping[str, Any]] = ()) -> l
     :param live: live AuthorizationPolicies: where a default deny stands, a new ALLOW policy loosens.
     """
     closed = {
-        str(obj["metadata"].get("namespace"))
-        for obj in live
-        if is_default_deny(obj) and not (obj.get("spec") or {}).get("selector")
+        namespace_of(obj) for obj in live if is_default_deny(obj) and not mapping_at(obj, "spec", "selector")
     }
     writes: dict[str, list[Write]] = {name: [] for name in STEPS}
     for item in items:
@@ -102,37 +102,36 @@ def _builtin_rank(obj: Mapping[str, Any]) -> int:
 
 def _creation(item: Item, closed: set[str]) -> tuple[str, Write]:
     obj = item.desired
-    spec = obj.get("spec") or {}
     kind = obj["kind"]
     if is_default_deny(obj):
         return CONTRACT, Write(item, 2)
-    if kind == "AuthorizationPolicy" and spec.get("action", "ALLOW") == "ALLOW":
-        return (EXPAND if obj["metadata"].get("namespace") in closed else CONTRACT), Write(item, 0)
-    if kind == "PeerAuthentication" and not _is_strict(spec):
+    if kind == "AuthorizationPolicy" and action_of(obj) == "ALLOW":
+        return (EXPAND if namespace_of(obj) in closed else CONTRACT), Write(item, 0)
+    if kind == "PeerAuthentication" and not _is_strict(obj):
         return EXPAND, Write(item, 0)
     return (CONTRACT, Write(item, 1)) if kind in _TIGHTENING else (EXPAND, Write(item, 0))
 
 
-def _is_strict(spec: Mapping[str, Any]) -> bool:
-    modes = [spec.get("mtls") or {}, *(spec.get("portLevelMtls") or {}).values()]
-    return any((entry or {}).get("mode") == "STRICT" for entry in modes)
+def _is_strict(obj: Mapping[str, Any]) -> bool:
+    ports = mapping_at(obj, "spec", "portLevelMtls")
+    modes = [text_at(obj, "spec", "mtls", "mode"), *(text_at(ports, port, "mode") for port in ports)]
+    return "STRICT" in modes
 
 
 def _update(item: Item) -> list[tuple[str, Write]]:
     live, desired = item.before or {}, item.desired
     wide = widened(live, desired)["spec"] if "spec" in desired else None
     rank = 2 if is_default_deny(desired) else 1
-    if wide == desired.get("spec"):
+    if same(wide, desired.get("spec")):
         has_no_wider_state = desired["kind"] in ("EnvoyFilter", "RequestAuthentication") or _is_deny(desired)
         return [(CONTRACT, Write(item, rank))] if has_no_wider_state else [(EXPAND, Write(item, 0))]
-    if wide == live.get("spec"):
+    if same(wide, live.get("spec")):
         return [(CONTRACT, Write(item, rank))]
     return [(EXPAND, Write(item, 0, wide=True)), (CONTRACT, Write(item, rank))]
 
 
 def _is_deny(obj: Mapping[str, Any]) -> bool:
-    action = (obj.get("spec") or {}).get("action", "ALLOW")
-    return bool(obj["kind"] == "AuthorizationPolicy" and action != "ALLOW")
+    return obj["kind"] == "AuthorizationPolicy" and action_of(obj) != "ALLOW"
 
 
 def _deletion(item: Item) -> tuple[str, Write]:

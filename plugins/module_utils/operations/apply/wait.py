@@ -9,7 +9,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...equality import same
 from ...errors import InputError, MeshError, Problem
+from ...fields import integer_at, mappings_at, text_at
 from ...kube.wait import rollout_status, wait_until
 from ...object_id import object_id
 from .plan import get_live
@@ -108,32 +110,37 @@ def _state(
     name = object_id(obj)
     if live is None:
         return False, f"{name}: not there yet"
-    status = live.get("status") or {}
-    observed = status.get("observedGeneration")
-    if observed is not None and int(observed) < int(live["metadata"].get("generation") or 0):
+    generation = integer_at(live, "metadata", "generation")
+    if integer_at(live, "status", "observedGeneration", default=generation) < generation:
         return False, f"{name}: its controller has not seen the change yet"
     for condition in conditions:
-        value = _compiled(str(condition["jmespath"])).search(live)
-        if value != condition.get("equals"):
-            return False, f"{name}: {condition['jmespath']} is {value!r}, not {condition.get('equals')!r}"
+        expression, wanted = str(condition["jmespath"]), condition.get("equals")
+        try:
+            value = _compiled(expression).search(live)
+        except ValueError as error:  # a function on a field that is not there yet (JMESPathError is one)
+            return False, f"{name}: {expression} cannot be computed: {error}"
+        if not same(value, wanted):
+            return False, f"{name}: {expression} is {value!r}, not {wanted!r}"
     if conditions:
         return True, name
-    done, seen = _readiness(live, status)
+    done, seen = _readiness(live)
     return done, f"{name}: {seen}"
 
 
-def _readiness(live: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
+def _readiness(live: Mapping[str, Any]) -> tuple[bool, str]:
     kind = str(live["kind"])
     if kind in _ROLLOUTS:
         return rollout_status(dict(live))
     if kind == "Namespace":
-        return status.get("phase") == "Active", f"phase {status.get('phase')}"
+        phase = text_at(live, "status", "phase")
+        return phase == "Active", f"phase {phase or 'unknown'}"
     wanted = _CONDITIONS.get(kind)
     if wanted is None:
         return True, "there"
-    for entry in status.get("conditions") or ():
+    for entry in mappings_at(live, "status", "conditions"):
         if entry.get("type") == wanted:
-            return entry.get("status") == "True", f"{wanted} is {entry.get('status')}"
+            status = text_at(entry, "status")
+            return status == "True", f"{wanted} is {status}"
     return False, f"{wanted} is not reported yet"
 
 

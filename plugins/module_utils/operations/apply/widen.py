@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...equality import same
+from ...fields import field, list_at, mapping_at, mappings_at, text_at
+
 Obj = dict[str, Any]
 # PeerAuthentication modes from loose to tight; UNSET inherits and is taken as the loosest.
 _MODES = {"UNSET": 0, "DISABLE": 1, "PERMISSIVE": 2, "STRICT": 3}
@@ -28,47 +31,49 @@ def widened(live: Mapping[str, Any], desired: Obj) -> Obj:
 
 def is_default_deny(obj: Mapping[str, Any]) -> bool:
     """An ALLOW policy without rules: it denies whatever no other policy allows."""
-    spec = obj.get("spec") or {}
     return (
         obj.get("kind") == "AuthorizationPolicy"
-        and spec.get("action", "ALLOW") == "ALLOW"
-        and not spec.get("rules")
+        and action_of(obj) == "ALLOW"
+        and not list_at(obj, "spec", "rules")
     )
+
+
+def action_of(policy: Mapping[str, Any]) -> str:
+    """The action of an AuthorizationPolicy."""
+    return text_at(policy, "spec", "action") or "ALLOW"
 
 
 def is_delegate(obj: Mapping[str, Any]) -> bool:
     """A VirtualService that others delegate to: it has no hosts."""
-    return obj.get("kind") == "VirtualService" and not (obj.get("spec") or {}).get("hosts")
+    return obj.get("kind") == "VirtualService" and not list_at(obj, "spec", "hosts")
 
 
 def _destination_rule(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
-    subsets = _added(new.get("subsets"), old.get("subsets"), lambda subset: subset.get("name"))
+    subsets = _added(
+        mappings_at(new, "subsets"), mappings_at(old, "subsets"), lambda subset: subset.get("name")
+    )
     return {**new, "subsets": subsets} if subsets else new
 
 
 def _authorization_policy(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     """Rules of an ALLOW policy add up. A DENY, another selector or another action has no wider state."""
-    same_target = old.get("selector") == new.get("selector") and old.get("targetRefs") == new.get(
-        "targetRefs"
-    )
-    if not same_target or (old.get("action", "ALLOW"), new.get("action", "ALLOW")) != ("ALLOW", "ALLOW"):
+    actions = {text_at(spec, "action") or "ALLOW" for spec in (old, new)}
+    if not _agree(old, new, "selector", "targetRefs") or actions != {"ALLOW"}:
         return new
-    rules = [
-        *(new.get("rules") or ()),
-        *(rule for rule in old.get("rules") or () if rule not in (new.get("rules") or ())),
-    ]
+    rules = _added(list_at(new, "rules"), list_at(old, "rules"))
     return {**new, "rules": rules} if rules else new
 
 
 def _sidecar(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
-    if old.get("workloadSelector") != new.get("workloadSelector"):
+    if not _agree(old, new, "workloadSelector"):
         return new
     result = dict(new)
-    if not old.get("egress") or not new.get("egress"):
-        result.pop("egress", None)  # no egress section: every host
+    egress = [mappings_at(spec, "egress") for spec in (old, new)]
+    if all(egress):
+        result["egress"] = _egress(*egress)
     else:
-        result["egress"] = _egress(old["egress"], new["egress"])
-    modes = {((spec.get("outboundTrafficPolicy") or {}).get("mode")) for spec in (old, new)}
+        result.pop("egress", None)  # no egress section: every host
+    modes = {text_at(spec, "outboundTrafficPolicy", "mode") for spec in (old, new)}
     if "ALLOW_ANY" in modes and modes != {"ALLOW_ANY"}:
         result["outboundTrafficPolicy"] = {"mode": "ALLOW_ANY"}
     return result
@@ -78,80 +83,82 @@ def _egress(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) 
     """Listeners of both; of the same listener (port, bind) the hosts of both."""
 
     def listener(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-        port = entry.get("port") or {}
-        return port.get("number"), entry.get("bind")
+        return field(entry, "port", "number"), entry.get("bind")
 
     result = []
     before = {listener(entry): entry for entry in old}
     for entry in new:
-        hosts = list(entry.get("hosts") or ())
-        earlier = before.pop(listener(entry), {})
-        hosts += [host for host in earlier.get("hosts") or () if host not in hosts]
+        hosts = _added(list_at(entry, "hosts"), list_at(before.pop(listener(entry), {}), "hosts"))
         result.append({**entry, "hosts": hosts})
     return [*result, *before.values()]
 
 
 def _service_entry(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     """Hosts, ports and endpoints of both; with another resolution or location there is no wider state."""
-    if any(old.get(field) != new.get(field) for field in ("resolution", "location", "workloadSelector")):
+    if not _agree(old, new, "resolution", "location", "workloadSelector"):
         return new
     result = dict(new)
-    result["hosts"] = _added(new.get("hosts"), old.get("hosts"), lambda host: host)
-    ports = _added(new.get("ports"), old.get("ports"), lambda port: port.get("number"))
+    result["hosts"] = _added(list_at(new, "hosts"), list_at(old, "hosts"))
+    ports = _added(mappings_at(new, "ports"), mappings_at(old, "ports"), lambda port: port.get("number"))
     if len({port.get("name") for port in ports}) == len(ports):
         result["ports"] = ports
-    for field in ("addresses", "endpoints"):
-        if old.get(field) and new.get(field):
-            result[field] = _added(new[field], old[field], lambda entry: entry)
+    for name in ("addresses", "endpoints"):
+        if list_at(old, name) and list_at(new, name):
+            result[name] = _added(list_at(new, name), list_at(old, name))
     return result
 
 
 def _gateway(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     """Servers of both, as far as the old one's host is not served by a new one on the same port."""
-    if old.get("selector") != new.get("selector"):
+    if not _agree(old, new, "selector"):
         return new
 
     def hosts(server: Mapping[str, Any]) -> set[tuple[Any, str]]:
-        number = (server.get("port") or {}).get("number")
-        return {(number, str(host)) for host in server.get("hosts") or ()}
+        return {(field(server, "port", "number"), str(host)) for host in list_at(server, "hosts")}
 
-    servers = list(new.get("servers") or ())
-    taken = set().union(*(hosts(server) for server in servers)) if servers else set()
-    names = {(server.get("port") or {}).get("name") for server in servers}
-    for server in old.get("servers") or ():
-        if not hosts(server) & taken and (server.get("port") or {}).get("name") not in names:
+    servers = list(mappings_at(new, "servers"))
+    taken: set[tuple[Any, str]] = set().union(*map(hosts, servers))
+    names = {field(server, "port", "name") for server in servers}
+    for server in mappings_at(old, "servers"):
+        if not hosts(server) & taken and field(server, "port", "name") not in names:
             servers.append(server)
     return {**new, "servers": servers} if servers else new
 
 
 def _peer_authentication(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     """The looser mode of both, for the workload and for every port."""
-    if old.get("selector") != new.get("selector"):
+    if not _agree(old, new, "selector"):
         return new
 
-    def mode(entry: Any) -> str:
-        return str((entry or {}).get("mode") or "UNSET")
-
-    def looser(one: str, other: str) -> dict[str, str]:
-        return {"mode": min(one, other, key=lambda name: _MODES.get(name, 0))}
-
     result = dict(new)
-    base_old, base_new = mode(old.get("mtls")), mode(new.get("mtls"))
+    base_old, base_new = text_at(old, "mtls", "mode"), text_at(new, "mtls", "mode")
     if base_old != base_new:
-        result["mtls"] = looser(base_old, base_new)
-    ports_old, ports_new = old.get("portLevelMtls") or {}, new.get("portLevelMtls") or {}
+        result["mtls"] = _looser(base_old, base_new)
     ports = {
-        port: looser(mode(ports_old.get(port, old.get("mtls"))), mode(ports_new.get(port, new.get("mtls"))))
-        for port in sorted({*ports_old, *ports_new})
+        port: _looser(_port_mode(old, port) or base_old, _port_mode(new, port) or base_new)
+        for port in sorted({*mapping_at(old, "portLevelMtls"), *mapping_at(new, "portLevelMtls")})
     }
     return {**result, "portLevelMtls": ports} if ports else result
 
 
-def _added(new: Any, old: Any, identity: Callable[[Any], Any]) -> list[Any]:
+def _port_mode(spec: Mapping[str, Any], port: str) -> str:
+    return text_at(spec, "portLevelMtls", port, "mode")
+
+
+def _looser(one: str, other: str) -> dict[str, str]:
+    return {"mode": min(one or "UNSET", other or "UNSET", key=lambda name: _MODES.get(name, 0))}
+
+
+def _agree(old: Mapping[str, Any], new: Mapping[str, Any], *names: str) -> bool:
+    return all(same(old.get(name), new.get(name)) for name in names)
+
+
+def _added(
+    new: Sequence[Any], old: Sequence[Any], identity: Callable[[Any], Any] = lambda item: item
+) -> list[Any]:
     """``new``, then those of ``old`` whose identity it lacks."""
-    result = list(new or ())
-    known = [identity(item) for item in result]
-    return result + [item for item in old or () if identity(item) not in known]
+    known = [identity(item) for item in new]
+    return [*new, *(item for item in old if not any(same(identity(item), other) for other in known))]
 
 
 _WIDEN: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]] = {

@@ -59,7 +59,8 @@ def apply_mesh(
     live = read_live(client, wanted, owned_kinds=prunable_kinds(wanted), selector=selector(catalogue.name))
     state = read_live_state(client, catalogue, list(live.objects.values()))
     splits = plan_splits(catalogue, state, repair=options.repair_split)
-    objects = [obj for obj in render(catalogue, splits.releases) if object_id(obj) not in splits.keep]
+    rendered = render(catalogue, splits.releases) if splits.releases else draft
+    objects = [obj for obj in rendered if object_id(obj) not in splits.keep]
     desired = [*objects, *own]
     to_delete = (
         to_prune(live, desired, catalogue.name, everything=options.prune_all, keep=splits.keep)

@@ -13,7 +13,6 @@ from ...errors import InputError, Problem
 from ...istio.metrics import PrometheusOptions
 from ...model.reading.durations import duration_fault, seconds
 from ..apply.engine import Options
-from ..apply.owned import options_of
 
 LONGEST_WINDOW = 30 * 24 * 3600.0
 """Prometheus keeps 15 days unless told otherwise; a longer window is a mistake in the unit."""
@@ -56,7 +55,7 @@ class MeshOptions:
         :raises InputError: ``strict_guard_window`` or ``prometheus`` is not what it should be.
         """
         return cls(
-            apply=options_of(params),
+            apply=Options.from_params(params),
             mesh_name=params["mesh_name"] or "",
             prune=params["prune"],
             prune_all=params["prune_all"],

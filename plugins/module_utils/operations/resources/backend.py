@@ -12,10 +12,10 @@ from ...errors import InputError, Problem
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...labels import FIELD_MANAGER
-from ..apply.engine import apply_plan
+from ..apply.engine import Options, apply_plan
 from ..apply.input import checked, with_scope
 from ..apply.live import read_live
-from ..apply.owned import labelled, options_of, prunable_kinds, selector, summary, to_prune
+from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune
 from ..apply.wait import check_conditions
 from .definitions import from_sources, in_one_catalogue, inline, stripped
 from .files import Source, read_sources
@@ -109,19 +109,17 @@ def _sources(params: Mapping[str, Any], context: Context, option: str) -> list[S
 def _apply(
     client: KubeClient, objects: list[dict[str, Any]], params: Mapping[str, Any], context: Context
 ) -> dict[str, Any]:
-    mesh = params.get("mesh_name")
-    desired = with_scope(client, labelled(objects, mesh) if mesh else objects, params.get("namespace"))
+    mesh = str(params["mesh_name"] or "")
+    options = Options.from_params(params)
+    desired = with_scope(client, labelled(objects, mesh) if mesh else objects, options.namespace)
+    to_delete: list[dict[str, Any]] = []
+    if params["prune"]:
+        kinds = prunable_kinds(desired)
+        live = read_live(client, desired, owned_kinds=kinds, selector=selector(mesh))
+        to_delete = to_prune(live, desired, mesh, everything=params["prune_all"])
+    else:
+        live = read_live(client, desired)
     if params["state"] == "absent":
-        live = read_live(client, desired)
-        gone = [found for found in map(live.get, desired) if found is not None]
-        return _summed_up(apply_plan(client, [], live, gone, context=context, options=options_of(params)))
-    if not params["prune"]:
-        live = read_live(client, desired)
-        return _summed_up(apply_plan(client, desired, live, (), context=context, options=options_of(params)))
-    live = read_live(client, desired, owned_kinds=prunable_kinds(desired), selector=selector(str(mesh)))
-    doomed = to_prune(live, desired, str(mesh), everything=params["prune_all"])
-    return _summed_up(apply_plan(client, desired, live, doomed, context=context, options=options_of(params)))
-
-
-def _summed_up(result: dict[str, Any]) -> dict[str, Any]:
-    return {**result, "summary": [summary(result["counts"])]}
+        to_delete, desired = [found for found in map(live.get, desired) if found is not None], []
+    applied = apply_plan(client, desired, live, to_delete, context=context, options=options)
+    return {**applied, "summary": [summary(applied["counts"])]}

@@ -104,6 +104,52 @@ class TestObjects:
         assert checked([secret])[0]["data"] == {"a": "bmV3", "b": "eA=="}
         assert "stringData" in secret, "the caller's object stays as it is"
 
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"stringData": {"a": None}}, "stringData[a] is null, not text: put it in quotes"),
+            ({"stringData": {"a": True}}, "stringData[a] is bool, not text: put it in quotes"),
+            ({"data": {"pin": 123456}}, "data[pin] is int, not text: put it in quotes"),
+            ({"data": {"a": "not base64!"}}, "data[a] is not base64: stringData takes plain text"),
+            ({"data": {"a": "YQ="}}, "data[a] is not base64: stringData takes plain text"),
+            ({"data": ["a"]}, "data is not a mapping"),
+            ({"stringData": "a"}, "stringData is not a mapping"),
+        ],
+    )
+    def test_values_of_a_secret_are_text(self, fields, message):
+        """They became the password "None", or a server error that quoted the value and was retried."""
+        with pytest.raises(InputError) as caught:
+            checked([{**obj(kind="Secret"), **fields}])
+        assert [(found.message, found.rule) for found in caught.value.problems] == [(message, "secret")]
+
+    def test_data_as_kubectl_and_base64_write_it(self):
+        for text in ("", "YQ==", "YWJj\nYWJj\r\n"):
+            secret = {**obj(kind="Secret"), "data": {"a": text}, "stringData": None}
+            assert checked([secret])[0]["data"] == {"a": text}
+        assert checked([{**obj(kind="Secret"), "data": None, "stringData": {}}])[0]["data"] is None
+        assert "data" not in checked([{**obj(), "kind": "Other", "stringData": {"a": None}}])[0]
+
+    @pytest.mark.parametrize("name", ["a\n", "", " ", "a b", "a/b", "a?b", "x" * 254])
+    def test_names_that_are_no_part_of_a_path(self, name):
+        assert problems(checked, [obj(name=name)]) == [("[0]", "object-name")]
+        assert problems(checked, [obj(namespace=f"a{name}b/" if name.strip() else "A")]) == [
+            ("[0]", "object-namespace")
+        ]
+
+    @pytest.mark.parametrize("version", ["", "v1\n", "1", "a/b/v1", None, "apps/V1"])
+    def test_versions_that_are_none(self, version):
+        assert problems(checked, [{**obj(), "apiVersion": version}]) == [("[0]", "object")]
+
+    def test_labels_and_annotations_are_text(self):
+        bad = obj(labels={"a": 1, "b": "x"}, annotations=["a"])
+        with pytest.raises(InputError) as caught:
+            checked([bad], ["f.yml:3"])
+        assert [str(found) for found in caught.value.problems] == [
+            "f.yml:3: metadata.labels[a] is 1, not text: put it in quotes (object)",
+            "f.yml:3: metadata.annotations is not a mapping (object)",
+        ]
+        assert checked([obj(labels=None, annotations={})])
+
     def test_a_namespace_keeps_the_label_that_the_server_sets(self):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}
         assert checked([namespace])[0]["metadata"]["labels"] == {"kubernetes.io/metadata.name": "a"}
@@ -154,15 +200,15 @@ class TestPruning:
         return Live({key_of(found): found for found in objects})
 
     def prune(self, live, desired, **options):
-        doomed = resources.to_prune(
+        superfluous = resources.to_prune(
             live, desired, "shop", everything=options.pop("everything", False), **options
         )
-        return sorted(found["metadata"]["name"] for found in doomed)
+        return sorted(found["metadata"]["name"] for found in superfluous)
 
     def test_only_our_own_and_only_what_is_not_described(self):
         live = self.live(
             obj("kept", labels=LABELS),
-            obj("doomed", labels=LABELS),
+            obj("superfluous", labels=LABELS),
             obj("foreign"),
             obj("other-mesh", labels={**LABELS, "app.kubernetes.io/part-of": "b"}),
             obj("servicemesh-release-a", labels=LABELS),
@@ -170,7 +216,7 @@ class TestPruning:
             obj("owned", labels=LABELS, ownerReferences=[{}]),
             obj("held", labels=LABELS),
         )
-        assert self.prune(live, [obj("kept")], keep=frozenset({"ConfigMap n/held"})) == ["doomed"]
+        assert self.prune(live, [obj("kept")], keep=frozenset({"ConfigMap n/held"})) == ["superfluous"]
 
     def test_everything_is_refused_unless_meant(self):
         live = self.live(obj("one", labels=LABELS), obj("two", labels=LABELS))
