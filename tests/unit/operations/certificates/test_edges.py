@@ -29,6 +29,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     load_authority,
     new_leaf,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.proof import (
+    ServingProof,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
@@ -478,3 +481,78 @@ def test_another_writer_that_would_put_its_certificate_back_is_refused(world: Wo
     ]
     with pytest.raises(RefusedError, match=r"cert-controller writes its tls\.crt and would put it back"):
         world.run()
+
+
+def test_a_broken_ca_of_somebody_else_is_not_replaced(world: World) -> None:
+    """Not even on request: its owner would put it back, or miss it."""
+    world.cluster.put({"kind": "Namespace", "metadata": {"name": CA}})
+    foreign = {"name": "servicemesh-ca", "namespace": CA, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
+    world.cluster.put({"kind": "Secret", "metadata": foreign, "data": {}})
+    with pytest.raises(RefusedError, match="it is managed by Helm") as caught:
+        world.run(replace_lost_ca=True)
+    assert caught.value.rule == "foreign-owner"
+    assert world.cluster.writes == []
+
+
+def test_a_ca_namespace_that_exists_is_left_as_it_is(world: World) -> None:
+    world.cluster.put({"kind": "Namespace", "metadata": {"name": CA}})
+    result = world.run()
+    assert world.cluster.writes == [
+        ("create", f"Secret {CA}/servicemesh-ca"),
+        ("apply", "Secret istio-system/api"),
+    ]
+    assert [entry["id"] for entry in result["objects"]] == [
+        f"Secret {CA}/servicemesh-ca",
+        "Secret istio-system/api",
+    ]
+
+
+def serving(world: World) -> None:
+    """A Gateway that names the credential, and a pod of it."""
+    server = {"port": {"number": 443}, "tls": {"credentialName": "api"}, "hosts": ["api.example.com"]}
+    world.cluster.put(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "public", "namespace": HOME},
+            "spec": {"selector": {"istio": "gw"}, "servers": [server]},
+        }
+    )
+    world.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "gw-1", "namespace": HOME, "labels": {"istio": "gw"}},
+            "status": {"phase": "Running", "podIP": "10.0.0.1"},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "seen", "calls"),
+    [
+        (True, "pass", ["look"]),
+        (True, "cannot tell", ["look"]),
+        (True, "fail", ["look", "settle"]),
+        (False, "pass", ["prove"]),
+    ],
+)
+def test_a_check_looks_once_and_a_run_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch, check: bool, seen: str, calls: list[str]
+) -> None:
+    serving(world)
+    world.run(prove=False)
+    asked: list[str] = []
+
+    def answer(name: str, status: str) -> Any:
+        def called(*_args: Any, **_more: Any) -> ServingProof:
+            asked.append(name)
+            return ServingProof(status, "handshake", name, 1)
+
+        return called
+
+    for name, status in (("look", seen), ("settle", "cannot tell"), ("prove", "pass")):
+        monkeypatch.setattr(backend, name, answer(name, status))
+    proof = world.run(check=check)["certificates"][0]["proof"]
+    assert asked == calls
+    assert proof["evidence"] == calls[-1]
