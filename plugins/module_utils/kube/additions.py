@@ -41,12 +41,15 @@ class Additions:
     tools: tuple[str, ...]
 
     def patch(self, resource_version: str) -> list[dict[str, Any]]:
-        """A JSON patch that takes them out, valid for exactly this version of the object (else 409)."""
+        """A JSON patch that takes them out, valid for exactly this version of the object (else 409).
+
+        :returns: JSON Patch operations; the first one sets that version.
+        """
         removals = [{"op": "remove", "path": _pointer(path)} for path in self._last_first()]
         return [{"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version}, *removals]
 
     def taken_out(self, obj: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy of the object without them."""
+        """A copy of the object without them. :returns: the copy; the live object is not changed."""
         result = copy.deepcopy(dict(obj))
         for path in self._last_first():
             parent: Any = result

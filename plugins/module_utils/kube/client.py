@@ -146,7 +146,10 @@ class KubeClient:
     def get(
         self, api_version: str, kind: str, name: str, namespace: str | None = None
     ) -> dict[str, Any] | None:
-        """One object, ``None`` when it does not exist (nor its kind)."""
+        """One object, ``None`` when it does not exist (nor its kind).
+
+        :returns: the object as the server stores it.
+        """
         try:
             path = self.resource(api_version, kind).path(namespace, name)
             return self._object("GET", path, subject=_subject(kind, namespace, name))[0]
@@ -224,6 +227,7 @@ class KubeClient:
     ) -> dict[str, Any]:
         """Server-side apply of one whole object. A ``metadata.resourceVersion`` in it must still be current.
 
+        :returns: the object after the write, or as a dry run foresees it.
         :raises ConflictError: another manager owns fields and ``force`` is not set.
         """
         return self.apply_told(obj, field_manager=field_manager, force=force, dry_run=dry_run)[0]
@@ -236,7 +240,7 @@ class KubeClient:
         force: bool = False,
         dry_run: bool = False,
     ) -> tuple[dict[str, Any], bool]:
-        """The same, and whether the object was (or would be) created by this call.
+        """Server-side apply, as :meth:`apply`, which also tells whether this call created the object (or would).
 
         After a lost answer the second attempt finds what the first one created, and a proxy may deliver one
         request twice: an object that nobody wrote to since its creation counts as created.
@@ -258,7 +262,10 @@ class KubeClient:
         return after, status == 201 or is_untouched(after)
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Create one object. After a lost answer, an existing object that holds ours counts as created."""
+        """Create one object. After a lost answer, an existing object that holds ours counts as created.
+
+        :returns: the object as it was stored, or as a dry run foresees it.
+        """
         resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
         path = resource.path(namespace_of(obj))
         query = _write_query(dry_run)
@@ -268,7 +275,10 @@ class KubeClient:
             return self._settled(obj, error)
 
     def replace(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Replace one whole object (PUT); with ``metadata.resourceVersion`` only if it is still current."""
+        """Replace one whole object (PUT); with ``metadata.resourceVersion`` only if it is still current.
+
+        :returns: the object after the write, or as a dry run foresees it.
+        """
         path = self._path_of(obj)
         try:
             query = _write_query(dry_run)
@@ -297,7 +307,10 @@ class KubeClient:
         dry_run: bool = False,
         field_manager: str | None = None,
     ) -> dict[str, Any]:
-        """Patch one object. :param patch_type: ``merge``, ``json`` or ``strategic``."""
+        """Patch one object. :param patch_type: ``merge``, ``json`` or ``strategic``.
+
+        :returns: the object after the write, or as a dry run foresees it.
+        """
         path = self.resource(api_version, kind).path(namespace, name, subresource)
         query = _write_query(dry_run)
         if field_manager:
@@ -351,7 +364,10 @@ class KubeClient:
         *,
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """POST to a subresource such as ``eviction`` or ``token``."""
+        """POST to a subresource such as ``eviction`` or ``token``.
+
+        :returns: the server's answer, ``{}`` when it has no body.
+        """
         path = self.resource(api_version, kind).path(namespace, name, subresource)
         subject = f"{_subject(kind, namespace, name)} {subresource}"
         return self._object("POST", path, body=body, query=_write_query(dry_run), subject=subject)[0]

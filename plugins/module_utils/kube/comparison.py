@@ -60,6 +60,8 @@ def for_display(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
 
     Blanking goes by where a value stands (``data`` of a Secret, a private key's PEM, a field that is a
     credential by its name), never by searching for known values. A changed secret shows that it changed.
+
+    :returns: before and after; copies.
     """
     old, new = content(before), content(after)
     for obj in (old, new):

@@ -54,6 +54,8 @@ def owners_of(obj: Mapping[str, Any], path: Sequence[str]) -> tuple[FieldOwner, 
     """The owners of the field at ``path``, such as ``("metadata", "labels", "istio-injection")``.
 
     Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management (``fieldsV1``).
+
+    :returns: each once, sorted.
     """
     owners = set()
     for entry in (obj.get("metadata") or {}).get("managedFields") or ():
@@ -68,5 +70,8 @@ def owners_of(obj: Mapping[str, Any], path: Sequence[str]) -> tuple[FieldOwner, 
 
 
 def steady_owners(owners: Iterable[FieldOwner], ours: str) -> list[str]:
-    """Names of those ``owners`` that would put the field back."""
+    """Names of those ``owners`` that would put the field back.
+
+    :returns: each once, sorted; empty when nobody would.
+    """
     return sorted({owner.manager for owner in owners if owner.is_steady(ours)})

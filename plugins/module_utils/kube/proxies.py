@@ -83,6 +83,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def credentials_in(proxy: str) -> tuple[str, str] | None:
-    """User name and password of a proxy's URL; ``None`` when it has none."""
+    """User name and password of a proxy's URL; ``None`` when it has none.
+
+    :returns: (user name, password), both decoded.
+    """
     parts = urlsplit(proxy)
     return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None

@@ -101,6 +101,7 @@ class Transport:
 
     @property
     def stopped(self) -> bool:
+        """Whether the run was asked to end."""
         return self._stop()
 
     def remaining(self) -> float | None:
@@ -120,7 +121,10 @@ class Transport:
         self._pool = open_pool(self.tls, self.target.proxy, max(self.threads, 4))
 
     def authorization(self) -> tuple[list[tuple[str, str]], int]:
-        """Credential and impersonation headers, and the generation of the credential."""
+        """Credential and impersonation headers, and the generation of the credential.
+
+        :returns: (name, value) per header, and that number.
+        """
         with self._auth:  # otherwise every thread runs the credential plugin at the same time
             value = self._credential.header()
             if self._credential.certificate != self._certificate:

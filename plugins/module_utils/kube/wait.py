@@ -76,6 +76,8 @@ def rollout_status(obj: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether a Deployment, StatefulSet or DaemonSet runs its current specification, and what is seen.
 
     Source: kubectl ``pkg/polymorphichelpers/rollout_status.go``.
+
+    :returns: whether it is done, and a phrase for people.
     """
     metadata, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
     if int(status.get("observedGeneration") or 0) < int(metadata.get("generation") or 0):

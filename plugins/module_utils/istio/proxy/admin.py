@@ -27,11 +27,16 @@ class ExecResult(Protocol):
     """What a command left behind."""
 
     @property
-    def stdout(self) -> str: ...
+    def stdout(self) -> str:
+        """What the command printed."""
+
     @property
-    def stderr(self) -> str: ...
+    def stderr(self) -> str:
+        """What it complained about."""
+
     @property
-    def returncode(self) -> int: ...
+    def returncode(self) -> int:
+        """Its exit code; 0 is success."""
 
 
 class Executor(Protocol):
