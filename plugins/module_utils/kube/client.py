@@ -240,10 +240,12 @@ class KubeClient:
         force: bool = False,
         dry_run: bool = False,
     ) -> tuple[dict[str, Any], bool]:
-        """Server-side apply, as :meth:`apply`, which also tells whether this call created the object (or would).
+        """Server-side apply, as :meth:`apply`, and whether this call created the object (or would have).
 
         After a lost answer the second attempt finds what the first one created, and a proxy may deliver one
         request twice: an object that nobody wrote to since its creation counts as created.
+
+        :returns: the object as of :meth:`apply`, and whether it was created.
         """
         query = {"fieldManager": field_manager, "fieldValidation": "Strict"}
         if force:
