@@ -40,6 +40,7 @@ def check_addons(settings: Mapping[str, Any]) -> list[Problem]:
 
     :param settings: ``enabled`` (names), ``sources`` (name to ``{path}`` or ``{url, checksum}``), and
         ``release_path``, an unpacked release that may hold add-ons of other names.
+    :returns: one problem per mistake; empty when the choice is sound.
     """
     enabled, sources = settings.get("enabled") or [], settings.get("sources") or {}
     problems = []
@@ -71,6 +72,7 @@ def prepared(
 
     :param namespace: for objects that name none; a namespace in the file stays.
     :param images: see ``remapped``.
+    :returns: copies of the objects, in their order.
     """
     result = []
     for given in objects:
@@ -116,5 +118,5 @@ def remapped(image: str, images: Mapping[str, str]) -> str:
 
 
 def all_images(objects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Every image of these objects, sorted."""
+    """Every image of these objects, sorted. :returns: each once."""
     return sorted({str(container.get("image", "")) for obj in objects for container in _containers(obj)})

@@ -80,7 +80,10 @@ def minor_text(minor: Minor) -> str:
 
 
 def parse_istio_version(version: str) -> tuple[int, int, int] | None:
-    """A stable release ``1.31.0`` as numbers; ``None`` for anything else (Istio's tags have no ``v``)."""
+    """A stable release ``1.31.0`` as numbers; ``None`` for anything else (Istio's tags have no ``v``).
+
+    :returns: (major, minor, patch).
+    """
     match = _STABLE.fullmatch(version)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
@@ -98,6 +101,7 @@ def support_table(
 
     :param extra: ``{"1.32": {"kubernetes": ["1.33", "1.37"], "end_of_life": "2027-05-01"}}``; the date is
         optional.
+    :returns: minor -> its row.
     :raises InputError: for a row that is not of this shape.
     """
     table = dict(SUPPORT_TABLE)

@@ -93,7 +93,7 @@ class VirtualService:
 
     @property
     def http(self) -> tuple[Route, ...]:
-        """The HTTP routes in their order."""
+        """The HTTP routes in their order. :returns: those of protocol HTTP."""
         return tuple(route for route in self.routes if route.protocol == HTTP)
 
 

@@ -33,7 +33,10 @@ class Edge:
 
 
 def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
-    """The edges in the order of the policy's rules: callers as listed, gateways, open paths, scrapers."""
+    """The edges in the order of the policy's rules: callers as listed, gateways, open paths, scrapers.
+
+    :returns: one per caller and way in.
+    """
     edges = [_caller_edge(catalogue, service, caller) for caller in service.callers]
     explicit = {caller.gateway for caller in service.callers if caller.gateway}
     edges += [

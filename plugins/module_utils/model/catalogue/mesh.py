@@ -163,7 +163,7 @@ class Catalogue:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that hold services, sorted."""
+        """The namespaces that hold services, sorted. :returns: each once."""
         return tuple(sorted({service.namespace for service in self.services}))
 
     def service(self, name: str, namespace: str | None = None) -> Service | None:
@@ -185,11 +185,14 @@ class Catalogue:
         return service.principal if service else ""
 
     def callees(self, service: Service) -> tuple[Service, ...]:
-        """The services that let ``service`` in, in catalogue order."""
+        """The services that let ``service`` in, in catalogue order. :returns: each once."""
         return self._callees.get(service.principal, ())
 
     def external_callees(self, service: Service) -> tuple[ExternalService, ...]:
-        """The external services that list ``service`` as a caller."""
+        """The external services that list ``service`` as a caller.
+
+        :returns: each once, in catalogue order.
+        """
         return tuple(
             external
             for external in self.external_services
@@ -198,5 +201,8 @@ class Catalogue:
 
 
 def all_callers(service: Service) -> tuple[Caller, ...]:
-    """The allow-list with the scrapers of the service's own metrics endpoint."""
+    """The allow-list with the scrapers of the service's own metrics endpoint.
+
+    :returns: the callers as listed, then the scrapers.
+    """
     return service.callers + (service.scrape.callers if service.scrape else ())

@@ -94,7 +94,7 @@ class StringMatch:
     text: str
 
     def as_istio(self) -> dict[str, str]:
-        """The same as an Istio StringMatch."""
+        """An Istio StringMatch. :returns: ``exact``, ``prefix`` or ``regex`` -> the text."""
         return {self.kind: self.text}
 
 
@@ -303,5 +303,8 @@ class Service:
         return self.http_port or next(iter(self.ports), None)
 
     def target_ports(self, names: tuple[str, ...] = ()) -> tuple[int, ...]:
-        """Sorted target ports of the named ports, or of all."""
+        """Sorted target ports of the named ports, or of all.
+
+        :returns: each once; empty for a service without ports.
+        """
         return tuple(sorted({port.target_port for port in self.ports if not names or port.name in names}))

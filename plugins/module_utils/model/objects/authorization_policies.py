@@ -20,7 +20,10 @@ DEFAULT_DENY = "mesh-default-deny"
 
 
 def authorization_objects(catalogue: Catalogue) -> list[Obj]:
-    """The allow-list of every service, and what the default deny needs around it."""
+    """The allow-list of every service, and what the default deny needs around it.
+
+    :returns: AuthorizationPolicies: the services' in catalogue order, then what surrounds them.
+    """
     objects = [
         build(
             "AuthorizationPolicy",

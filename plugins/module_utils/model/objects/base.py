@@ -39,7 +39,7 @@ def build(kind: str, name: str, namespace: str, mesh_name: str, spec: Mapping[st
 
 
 def compact(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``fields`` without the entries that are ``None``, at every depth."""
+    """``fields`` without the entries that are ``None``, at every depth. :returns: a new mapping."""
     return {key: _compact_value(value) for key, value in fields.items() if value is not None}
 
 

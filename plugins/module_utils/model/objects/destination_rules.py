@@ -16,6 +16,8 @@ def destination_rule_objects(catalogue: Catalogue) -> list[Obj]:
     """A DestinationRule for each service that has versions or a traffic policy.
 
     No ``tls`` is set: sidecars choose mutual TLS per endpoint; a copied mode is the classic way to break it.
+
+    :returns: DestinationRules, in catalogue order.
     """
     rules = [destination_rule(catalogue, service) for service in catalogue.services]
     return [rule for rule in rules if rule]
@@ -43,7 +45,10 @@ def _spec(service: Service) -> dict[str, Any]:
 def traffic_policy(
     pool: ConnectionPool | None, breaker: CircuitBreaker | None, balancing: LoadBalancing | None = None
 ) -> dict[str, Any]:
-    """A traffic policy; empty when nothing is set (istiod refuses an empty one in an object)."""
+    """A traffic policy; empty when nothing is set (istiod refuses an empty one in an object).
+
+    :returns: a ``trafficPolicy`` with Istio's field names.
+    """
     policy: dict[str, Any] = {
         "connectionPool": _connection_pool(pool) if pool else None,
         "loadBalancer": _load_balancer(balancing) if balancing else None,

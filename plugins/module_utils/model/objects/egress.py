@@ -21,7 +21,10 @@ _PRIVATE_HEADERS = ("x-forwarded-client-cert", "x-forwarded-for", "x-envoy-exter
 
 
 def egress_objects(catalogue: Catalogue) -> list[Obj]:
-    """Gateways, routes, the DestinationRule towards the gateway and the policy at it."""
+    """Gateways, routes, the DestinationRule towards the gateway and the policy at it.
+
+    :returns: the objects of all egress gateways; empty when none is used.
+    """
     gateway = catalogue.egress_gateway
     externals = [external for external in catalogue.external_services if external.via_egress_gateway]
     if gateway is None or not externals:

@@ -65,6 +65,7 @@ def expectations(
     :param objects: objects as they stand after a step. :param absent: objects as they stood before it: what
         of them ``objects`` no longer contains must be gone. An object of ``objects`` may be among them, then
         only what it lost counts.
+    :returns: one per fact, in the order of the objects.
     """
     found: list[Expectation] = []
     for obj in objects:

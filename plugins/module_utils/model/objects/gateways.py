@@ -14,7 +14,7 @@ _TLS_VERSIONS = {"1.2": "TLSV1_2", "1.3": "TLSV1_3"}
 
 
 def gateway_objects(catalogue: Catalogue) -> list[Obj]:
-    """One Gateway per entry of ``mesh_gateways``."""
+    """One Gateway per entry of ``mesh_gateways``. :returns: Gateways, in catalogue order."""
     return [
         build("Gateway", gateway.name, gateway.namespace, catalogue.name, _spec(gateway))
         for gateway in catalogue.gateways

@@ -15,7 +15,10 @@ REASON_ANNOTATION = "servicemesh.istio/reason"
 
 
 def peer_authentication_objects(catalogue: Catalogue) -> list[Obj]:
-    """``default`` for each namespace that holds services, then one object per exception."""
+    """``default`` for each namespace that holds services, then one object per exception.
+
+    :returns: PeerAuthentications, by namespace.
+    """
     mode = {"mtls": {"mode": catalogue.mtls_mode}}
     objects = [
         build("PeerAuthentication", "default", name, catalogue.name, mode) for name in catalogue.namespaces

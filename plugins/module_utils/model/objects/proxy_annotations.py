@@ -24,6 +24,8 @@ def proxy_patches(catalogue: Catalogue) -> list[dict[str, Any]]:
 
     They are merged into existing Deployments, never created, and carry no ownership labels: the workloads are
     not part of the mesh's objects. A change rolls the Deployment. ``None`` takes an annotation away.
+
+    :returns: Deployments with a name, a namespace and the template's annotations.
     """
     return [
         {
@@ -39,7 +41,10 @@ def proxy_patches(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 
 def proxy_annotations(proxy: ProxyResources) -> dict[str, str | None]:
-    """The annotations of a pod template; a size that is not given is ``None``, the injector's own default."""
+    """The annotations of a pod template; a size that is not given is ``None``, the injector's own default.
+
+    :returns: annotation key -> value; None takes the annotation away.
+    """
     found: dict[str, str | None] = {name: getattr(proxy, field) for field, name in _ANNOTATIONS.items()}
     if proxy.concurrency is not None:
         # It holds other settings of the proxy, too: without a concurrency of ours it is not ours to remove.

@@ -32,7 +32,10 @@ _KEY = "key"
 
 
 def rate_limit_objects(catalogue: Catalogue) -> list[Obj]:
-    """One EnvoyFilter per service or gateway that limits, and the rate limit service's configuration."""
+    """One EnvoyFilter per service or gateway that limits, and the rate limit service's configuration.
+
+    :returns: EnvoyFilters, and one ConfigMap when a limit is global.
+    """
     objects = [
         build(
             "EnvoyFilter",
@@ -139,7 +142,10 @@ def _route_patches(
 
 def local_config(limit: RateLimit) -> dict[str, Any]:
     """An enforcing LocalRateLimit. With a header each of its values has a bucket of its own; requests without
-    the header share the default bucket."""
+    the header share the default bucket.
+
+    :returns: ``typed_config`` of the filter, with Envoy's field names.
+    """
     always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     config: dict[str, Any] = {
         "@type": _LOCAL_TYPE,
@@ -168,7 +174,10 @@ def _header_action(header: str) -> dict[str, Any]:
 
 
 def global_actions(service: Service, limit: RateLimit) -> list[dict[str, Any]]:
-    """The descriptors that a request sends to the rate limit service."""
+    """The descriptors that a request sends to the rate limit service.
+
+    :returns: ``rate_limits`` of a route, with Envoy's field names.
+    """
     mine = {"generic_key": {"descriptor_key": "service", "descriptor_value": service.key}}
     if limit.header is None:
         return [{"actions": [mine]}]
@@ -186,7 +195,10 @@ def global_actions(service: Service, limit: RateLimit) -> list[dict[str, Any]]:
 def global_config(
     domain: str, service: RateLimitService | None, actions: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The filter that asks the rate limit service."""
+    """The filter that asks the rate limit service.
+
+    :returns: ``typed_config`` of the filter, with Envoy's field names; ``{}`` without a service.
+    """
     if service is None:
         return {}
     cluster = f"outbound|{service.port}||{service.host}"

@@ -33,13 +33,16 @@ def mesh_resources(
     """The Istio objects of a mesh, in a stable order: by kind, namespace and name.
 
     :param catalogue: the ``mesh_*`` variables. :param releases: release records by ``namespace/service``.
+    :returns: one mapping per object.
     :raises InputError: with every problem of the catalogue, or every problem of the records.
     """
     return render(parse_catalogue(catalogue), releases)
 
 
 def render(catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | None = None) -> list[Obj]:
-    """The same for a catalogue that is parsed already."""
+    """The Istio objects of a catalogue that is parsed already, ordered as in :func:`mesh_resources`.
+
+    :returns: one mapping per object. :raises InputError: two objects would have one name, and the like."""
     problems = Problems()
     weights = weights_by_service(catalogue, releases, problems)
     fences = {key: int(record.get("fence") or 0) for key, record in (releases or {}).items()}

@@ -15,7 +15,10 @@ HTTP = ("HTTP", "HTTP2", "GRPC")
 
 
 def external_objects(catalogue: Catalogue) -> list[Obj]:
-    """ServiceEntry, DestinationRules and, for direct use with a timeout, VirtualServices."""
+    """ServiceEntry, DestinationRules and, for direct use with a timeout, VirtualServices.
+
+    :returns: the objects of all external services, in catalogue order.
+    """
     objects: list[Obj] = []
     for external in catalogue.external_services:
         visible = export_to(catalogue, external)
@@ -38,7 +41,10 @@ def host_object_name(external: ExternalService, host: str) -> str:
 
 
 def export_to(catalogue: Catalogue, external: ExternalService) -> list[str]:
-    """The namespaces of the callers and of the egress gateway: nobody else sees the host."""
+    """The namespaces of the callers and of the egress gateway: nobody else sees the host.
+
+    :returns: each once, sorted.
+    """
     principals = [catalogue.principal_of(caller) for caller in external.callers]
     namespaces = {principal.split("/")[2] for principal in principals if principal}
     if external.via_egress_gateway and catalogue.egress_gateway:

@@ -11,7 +11,7 @@ from .base import Obj, build
 
 
 def sidecar_objects(catalogue: Catalogue) -> list[Obj]:
-    """One Sidecar per service."""
+    """One Sidecar per service. :returns: Sidecars, in catalogue order."""
     return [
         build(
             "Sidecar",
@@ -30,7 +30,10 @@ def sidecar_objects(catalogue: Catalogue) -> list[Obj]:
 
 def sidecar_hosts(catalogue: Catalogue, service: Service) -> tuple[str, ...]:
     """Sorted ``namespace/host``: callees, external services, and what must never be hidden: the namespace of
-    the control plane with its telemetry, the rate limit service, the egress gateway."""
+    the control plane with its telemetry, the rate limit service, the egress gateway.
+
+    :returns: each once.
+    """
     hosts = {f"{callee.namespace}/{callee.fqdn}" for callee in catalogue.callees(service)}
     for external in catalogue.external_callees(service):
         hosts |= {f"{external.namespace}/{host}" for host in external.hosts}

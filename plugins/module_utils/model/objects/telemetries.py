@@ -14,7 +14,10 @@ NAME = "mesh-telemetry"
 
 
 def telemetry_objects(catalogue: Catalogue) -> list[Obj]:
-    """One Telemetry per namespace with services. The root namespace is shared, so it is left alone."""
+    """One Telemetry per namespace with services. The root namespace is shared, so it is left alone.
+
+    :returns: Telemetries, by namespace; empty when the catalogue has no telemetry.
+    """
     telemetry = catalogue.telemetry
     if telemetry is None:
         return []

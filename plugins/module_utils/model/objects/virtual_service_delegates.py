@@ -63,12 +63,15 @@ def delegate_object(
 
 
 def http_routes(service: Service, weights: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The ``http`` list of the delegate."""
+    """The ``http`` list of the delegate. :returns: one mapping per HTTPRoute, the first match first."""
     return [entry for draft in _drafts(service) for entry in _by_method(service, weights, draft)]
 
 
 def destination(service: Service, version: str | None) -> dict[str, Any]:
-    """The routed port of a service, in one version or in all."""
+    """The routed port of a service, in one version or in all.
+
+    :returns: a Destination: ``host``, ``port`` and, for one version, ``subset``.
+    """
     port = service.routed_port
     return compact(
         {"host": service.fqdn, "subset": version, "port": {"number": port.number} if port else None}
@@ -76,7 +79,10 @@ def destination(service: Service, version: str | None) -> dict[str, Any]:
 
 
 def split_destinations(service: Service, weights: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Weighted destinations. Versions without a share are left out, as Envoy would not list them either."""
+    """Weighted destinations. Versions without a share are left out, as Envoy would not list them either.
+
+    :returns: HTTPRouteDestinations whose weights add up to 100; one alone has none.
+    """
     shares = [(version, weight) for version, weight in weights.items() if weight]
     if len(shares) < 2:
         return [{"destination": destination(service, shares[0][0] if shares else None)}]

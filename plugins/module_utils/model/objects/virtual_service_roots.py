@@ -18,6 +18,7 @@ def root_objects(catalogue: Catalogue, weights: Mapping[str, Mapping[str, int]])
     """One root per service for callers in the mesh, and one per gateway and host.
 
     :param weights: percentages by version, by ``namespace/name``; only TCP services need them here.
+    :returns: VirtualServices, in catalogue order.
     """
     objects: list[Obj] = []
     for service in catalogue.services:

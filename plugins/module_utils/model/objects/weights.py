@@ -17,7 +17,10 @@ Weights = Mapping[str, int]
 
 
 def initial_weights(service: Service) -> dict[str, int]:
-    """Everything to ``initial_version``: the split while no release record exists."""
+    """Everything to ``initial_version``: the split while no release record exists.
+
+    :returns: version -> percent; empty for a service without versions.
+    """
     return {service.initial_version: 100} if service.initial_version else {}
 
 
@@ -28,6 +31,7 @@ def weights_by_service(
 
     :param releases: release records (``data.record`` of ConfigMap ``servicemesh-release-<service>``, decoded)
         by ``namespace/name``. Records of services that the catalogue does not have are not ours to judge.
+    :returns: ``namespace/name`` -> version -> percent.
     """
     records = releases or {}
     return {

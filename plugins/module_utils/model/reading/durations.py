@@ -35,7 +35,7 @@ def seconds(duration: str) -> float:
 
 
 def proto_duration(duration: str) -> str:
-    """The same duration in protobuf's JSON form (``90s``), the only one that Envoy's own messages take."""
+    """A duration in protobuf's JSON form (``90s``), the only one that Envoy's own messages take."""
     return f"{seconds(duration):.9f}".rstrip("0").rstrip(".") + "s"
 
 

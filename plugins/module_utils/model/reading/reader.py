@@ -36,7 +36,7 @@ class Problems:
 
     @property
     def found(self) -> tuple[Problem, ...]:
-        """Everything noted so far."""
+        """Everything noted so far. :returns: in the order in which they were noted."""
         return tuple(self._found)
 
     def within(self, *paths: str) -> bool:
@@ -232,7 +232,7 @@ class Reader:
     # -- collections -----------------------------------------------------------------------------------
 
     def items(self, key: str) -> list[Any]:
-        """A list, empty when it is absent or bad."""
+        """A list, empty when it is absent or bad. :returns: the entries as they were given."""
         value = self.value(key)
         if value is None:
             return []
@@ -242,7 +242,7 @@ class Reader:
         return list(value)
 
     def texts(self, key: str, check: Check | None = None, *, default: Sequence[str] = ()) -> tuple[str, ...]:
-        """A list of distinct strings."""
+        """A list of distinct strings. :returns: empty when it is absent or bad."""
         if not self.has(key):
             return tuple(default)
         found: list[str] = []
@@ -259,7 +259,7 @@ class Reader:
         return tuple(found)
 
     def choices(self, key: str, options: Sequence[str], *, default: Sequence[str] = ()) -> tuple[str, ...]:
-        """A list of distinct words out of ``options``."""
+        """A list of distinct words out of ``options``. :returns: empty when it is absent or bad."""
         check = Check(
             "choice",
             lambda value: "" if value in options else f"{value!r} is not one of {', '.join(options)}",
@@ -271,14 +271,17 @@ class Reader:
         return Reader(self.value(key), self.path(key), self.problems) if self.has(key) else None
 
     def sections(self, key: str) -> list[Reader]:
-        """A list of mappings."""
+        """A list of mappings. :returns: one reader per entry."""
         return [
             Reader(item, f"{self.path(key)}[{index}]", self.problems)
             for index, item in enumerate(self.items(key))
         ]
 
     def table(self, key: str) -> dict[str, Reader]:
-        """A mapping of names to mappings; a null entry counts as an empty one."""
+        """A mapping of names to mappings; a null entry counts as an empty one.
+
+        :returns: name -> a reader of its mapping.
+        """
         outer = self.section(key)
         if outer is None:
             return {}
@@ -288,7 +291,10 @@ class Reader:
         }
 
     def labels(self, key: str, *, default: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Kubernetes labels, at least one: an empty selector would select everything."""
+        """Kubernetes labels, at least one: an empty selector would select everything.
+
+        :returns: label key -> value.
+        """
         outer = self.section(key)
         if outer is None:
             return dict(default or {})
@@ -306,7 +312,7 @@ class Reader:
         return found
 
     def raw(self) -> dict[str, Any]:
-        """The mapping itself; every key counts as read."""
+        """The mapping itself; every key counts as read. :returns: that mapping, not a copy."""
         self._known.update(self._raw)
         return self._raw
 

@@ -48,6 +48,7 @@ class Ledger:
     def increments(self, samples: Iterable[Sample]) -> dict[Labels, float]:
         """Increments since the last `commit`, without the series that stand still.
 
+        :returns: labels of a series -> how much it has grown.
         :raises ValueError: a value is NaN, infinite or negative, or a series occurs twice: such an answer
             measures nothing.
         """

@@ -42,7 +42,10 @@ EVIDENCE_KEYS = (
 
 
 def evidence_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a journal that a verdict rests on."""
+    """The part of a journal that a verdict rests on.
+
+    :returns: ``EVIDENCE_KEYS`` -> the journal's values; a key that it lacks is left out.
+    """
     return {key: state[key] for key in EVIDENCE_KEYS if key in state}
 
 
@@ -55,6 +58,7 @@ def sha256_of(evidence: Mapping[str, Any]) -> str:
 def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
     """The share gates' verdicts of the last look, from the recorded windows alone.
 
+    :returns: one per share gate, in the gates' order.
     :raises KeyError: the evidence lacks what a verdict needs (a run that never looked).
     """
     policy = Policy(**evidence["policy"])
@@ -83,7 +87,11 @@ def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
 
 
 def totals(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Requests and failures of the run: what the rollout cost its users."""
+    """Requests and failures of the run: what the rollout cost its users.
+
+    :returns: ``requests``, ``canary_requests``, ``canary_failed``, ``canary_slow``, ``stable_requests``,
+        ``stable_failed``, and ``hurt_share`` (0 to 1).
+    """
     windows = [*evidence.get("discarded", []), *evidence.get("windows", [])]
     if evidence.get("after"):
         windows.append(evidence["after"])

@@ -45,7 +45,10 @@ class Judgement:
         return f"{self.gate}: {self.reason}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for journal and evidence."""
+        """Plain data for journal and evidence.
+
+        :returns: ``gate``, ``verdict``, ``reason`` and ``figures`` (name -> number).
+        """
         return {
             "gate": self.gate,
             "verdict": str(self.verdict),

@@ -109,7 +109,7 @@ class Reader:
         return number
 
     def mapping(self, where: str, value: Any, fields: set[str]) -> Mapping[str, Any]:
-        """A mapping with known fields only."""
+        """A mapping with known fields only. :returns: ``{}`` when it is absent or bad."""
         if not isinstance(value, Mapping):
             self.problem(where, f"is {self.shown(value)}, not a mapping", "mapping")
             return {}
@@ -120,7 +120,7 @@ class Reader:
     def per_step(
         self, where: str, value: Any, count: int, read: Callable[[str, Any], _Value]
     ) -> list[_Value]:
-        """One value for all steps, or a list with one per step."""
+        """One value for all steps, or a list with one per step. :returns: one value per step."""
         if isinstance(value, str) or not isinstance(value, Sequence):
             single = read(where, value)
             return [single for _turn in range(count)]

@@ -73,7 +73,7 @@ def journal_name(service: str) -> str:
 
 
 def release_object(record: ReleaseRecord, *, service: str, namespace: str, mesh_name: str) -> dict[str, Any]:
-    """The ConfigMap of a record."""
+    """The ConfigMap of a record. :returns: a ConfigMap with the mesh's labels."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

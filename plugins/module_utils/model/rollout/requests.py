@@ -74,7 +74,10 @@ def is_bad(labels: Labels) -> bool:
 
 
 def count_requests(increments: Mapping[Labels, float], arms: Arms) -> dict[str, Pair]:
-    """Requests by ``<reporter>/<arm>``, such as ``destination/canary`` and ``source/unknown``."""
+    """Requests by ``<reporter>/<arm>``, such as ``destination/canary`` and ``source/unknown``.
+
+    :returns: key -> how many, and how many of them bad.
+    """
     counts: dict[str, Pair] = {}
     for labels, value in increments.items():
         arm = arms.of(labels)
@@ -88,7 +91,10 @@ def count_requests(increments: Mapping[Labels, float], arms: Arms) -> dict[str, 
 
 
 def count_slow(increments: Mapping[Labels, float], arms: Arms, bound: str) -> dict[str, Pair]:
-    """Requests by arm at the server, bad = slower than the histogram bound (its ``le`` label as text)."""
+    """Requests by arm at the server, bad = slower than the histogram bound (its ``le`` label as text).
+
+    :returns: arm -> how many, and how many of them slow.
+    """
     total: dict[str, float] = {}
     fast: dict[str, float] = {}
     for labels, value in increments.items():
@@ -110,7 +116,10 @@ def merged(counts: Mapping[str, Pair], arm: str) -> Pair:
 
 
 def bucket_bounds(series: Iterable[Labels]) -> list[tuple[float, str]]:
-    """Finite histogram bounds in milliseconds with their label text, ascending."""
+    """Finite histogram bounds in milliseconds with their label text, ascending.
+
+    :returns: (milliseconds, label text) per bound.
+    """
     bounds: dict[float, str] = {}
     for labels in series:
         text = label_of(labels, "le")

@@ -88,7 +88,10 @@ def restarting(log_ratios: Iterable[tuple[int, float]], phases: int) -> float:
 
 
 def harm_grid(acceptable: float, limit: float) -> tuple[float, ...]:
-    """Bad shares that the absolute harm test looks for: at the limit, clearly over it, half broken."""
+    """Bad shares that the absolute harm test looks for: at the limit, clearly over it, half broken.
+
+    :returns: shares between 0 and 1; empty when the limit leaves nothing to look for.
+    """
     return (limit, min(0.9, limit * 4), max(0.5, (1 + limit) / 2)) if acceptable < limit else ()
 
 

@@ -17,6 +17,7 @@ def read_callers(reader: Reader, namespace: str, *, with_requests: bool = True) 
 
     :param namespace: where a caller lives that names no namespace.
     :param with_requests: whether methods, paths, ports and gateways make sense here.
+    :returns: those that could be read, in their order.
     """
     found: list[Caller] = []
     for index, item in enumerate(reader.items("callers")):

@@ -37,7 +37,10 @@ class InstalledGateway:
 
 
 def read_installed_gateways(reader: Reader) -> dict[str, InstalledGateway]:
-    """``istio_gateways`` by name. Role ``istio`` checks that variable; unusable entries are left out here."""
+    """``istio_gateways`` by name. Role ``istio`` checks that variable; unusable entries are left out here.
+
+    :returns: gateway name -> the gateway.
+    """
     found: dict[str, InstalledGateway] = {}
     value: Any = reader.value("istio_gateways")
     for item in value if isinstance(value, (list, tuple)) else ():

@@ -71,7 +71,7 @@ _CONDITION = Check("retry-conditions", _condition_fault)
 
 
 def read_variants(reader: Reader) -> tuple[Variant, ...]:
-    """``variants``."""
+    """``variants``. :returns: those that could be read, in their order."""
     found: list[Variant] = []
     for item in reader.sections("variants"):
         found.append(Variant(item.text("name", LABEL), item.text("to"), _condition(item, paths=False)))
@@ -81,7 +81,7 @@ def read_variants(reader: Reader) -> tuple[Variant, ...]:
 
 
 def read_routes(reader: Reader) -> tuple[Route, ...]:
-    """``routes``."""
+    """``routes``. :returns: those that could be read, in their order."""
     found: list[Route] = []
     for item in reader.sections("routes"):
         route = Route(
