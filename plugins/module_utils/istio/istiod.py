@@ -26,7 +26,7 @@ class ParallelExecutor(Executor, Protocol):
     """A client that also works on several pods at once."""
 
     def in_parallel(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """Results in the order of ``items``."""
+        """Results in the order of ``items``. :returns: one result per item."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,7 +43,10 @@ class Istiod:
 
 
 def ready_istiods(pods: Iterable[Mapping[str, Any]]) -> list[Istiod]:
-    """The istiod pods (selected by ``ISTIOD_SELECTOR``) that answer."""
+    """The istiod pods (selected by ``ISTIOD_SELECTOR``) that answer.
+
+    :returns: one per pod that is ready and not on its way out.
+    """
     found = []
     for pod in pods:
         if not takes_requests(pod):
@@ -65,6 +68,7 @@ def sync_table(
 ) -> dict[str, SyncState]:
     """Every proxy that is connected to any istiod, by ``pod.namespace``.
 
+    :returns: ``pod.namespace`` -> its state, merged over all istiods.
     :raises ApiError: no right to exec, or an istiod does not answer.
     """
     return union(client.in_parallel(lambda istiod: _syncz(client, istiod, timeout), istiods))

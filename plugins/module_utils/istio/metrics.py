@@ -98,6 +98,8 @@ class Prometheus:
 
         A range selector returns stored samples with their scrape times; an instant selector would stamp old
         values with the time of the query, so that stale data looks fresh.
+
+        :returns: one per series: its labels, and (time, value) points in time order.
         """
         result = self._query(f"{selector}[{max(1, math.ceil(lookback))}s]", "matrix")
         series: list[RawSeries] = []

@@ -108,6 +108,7 @@ def pod(
 
     :param lifetime: seconds after which the kubelet ends it, whatever happens to us.
     :param runner: who made it (``runner_id``), so that a later run can tell the dead from the living.
+    :returns: a Pod, without status.
     """
     return {
         "apiVersion": "v1",
@@ -169,6 +170,7 @@ def sidecar(
     """The Sidecar that lets the probes of one run see every host.
 
     :param owners: the probe pods (as created, with uid); the Sidecar goes when the last of them is gone.
+    :returns: a Sidecar with one owner reference per probe pod.
     """
     return {
         "apiVersion": "networking.istio.io/v1",
@@ -206,6 +208,7 @@ def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") 
 
     :param mark: a random word, for ``parse_answers``: no service can guess it and so forge an answer.
     :param ca_pem: certificates to trust instead of the image's own.
+    :returns: the words of an exec: a fixed script, and what varies as its arguments.
     """
     words = ["sh", "-c", SCRIPT, "probe", mark, str(limit), ca_pem]
     for call in calls:
@@ -214,7 +217,10 @@ def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") 
 
 
 def parse_answers(output: str, mark: str, count: int) -> list[Answer]:
-    """The answers of a probe's calls, in order; a call that left no trace has curl exit code -1."""
+    """The answers of a probe's calls, in order; a call that left no trace has curl exit code -1.
+
+    :returns: one per call that was sent.
+    """
     found = {}
     for block in re.split(rf"^{re.escape(mark)} call ", output, flags=re.MULTILINE)[1:]:
         number, _end, text = block.partition("\n")

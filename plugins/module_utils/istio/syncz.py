@@ -33,7 +33,10 @@ class SyncState:
 
 
 def parse_syncz(entries: Iterable[Mapping[str, Any]]) -> list[SyncState]:
-    """The proxies of one istiod's ``/debug/syncz`` (istio pilot/pkg/xds/debug.go SyncStatus)."""
+    """The proxies of one istiod's ``/debug/syncz`` (istio pilot/pkg/xds/debug.go SyncStatus).
+
+    :returns: one per proxy.
+    """
     states = []
     for entry in entries:
         resources = mapping_at(entry, "resources") or {
@@ -58,6 +61,8 @@ def union(tables: Iterable[Iterable[SyncState]]) -> dict[str, SyncState]:
     """One table out of those of all istiod pods: each knows only the proxies connected to it.
 
     A proxy that has just moved may stand in two; the one with less to complain about is the newer.
+
+    :returns: ``pod.namespace`` -> its state.
     """
     merged: dict[str, SyncState] = {}
     for state in (state for table in tables for state in table):

@@ -165,7 +165,10 @@ def _injection_status(annotations: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def controller_of(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
-    """``(kind, name)`` of the controlling owner reference, or None."""
+    """``(kind, name)`` of the controlling owner reference, or None.
+
+    :returns: (kind, name), None for an object that nobody controls.
+    """
     for reference in mappings_at(metadata, "ownerReferences"):
         if reference.get("controller"):
             return str(reference["kind"]), str(reference["name"])

@@ -68,7 +68,10 @@ class Gateway:
 def read_gateways(
     raw: Any, *, namespace: str, method: str, problems: list[Problem], where: str = "istio_gateways"
 ) -> tuple[Gateway, ...]:
-    """The gateways of a list such as ``istio_gateways``; faults are added to ``problems``."""
+    """The gateways of a list such as ``istio_gateways``; faults are added to ``problems``.
+
+    :returns: the entries that could be read, in their order.
+    """
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         problems.append(Problem(where, "is not a list", "type"))
         return ()

@@ -59,14 +59,20 @@ class ChartReference:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The arguments after ``helm template NAME``."""
+        """The arguments after ``helm template NAME``.
+
+        :returns: the chart, with ``--repo`` and ``--version`` where it comes from a repository.
+        """
         repository = ("--repo", self.repository) if self.repository else ()
         version = ("--version", self.version) if self.version else ()
         return (self.reference, *repository, *version)
 
 
 def desired_releases(installation: Installation) -> tuple[Release, ...]:
-    """All releases in the order of installation: CRDs, istiod, then the gateways that istiod injects."""
+    """All releases in the order of installation: CRDs, istiod, then the gateways that istiod injects.
+
+    :returns: one per release, in that order.
+    """
     return (
         Release(BASE_RELEASE, installation.namespace, "base", _base_values(installation)),
         Release(installation.istiod, installation.namespace, "istiod", _istiod_values(installation)),

@@ -52,7 +52,10 @@ class StoredRelease:
 
 
 def stored_releases(secrets: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[StoredRelease]]:
-    """(namespace, release name) -> its records, newest first."""
+    """(namespace, release name) -> its records, newest first.
+
+    :returns: those records; a release without any is not in it.
+    """
     releases: dict[tuple[str, str], list[StoredRelease]] = {}
     for secret in secrets:
         if secret.get("type", SECRET_TYPE) == SECRET_TYPE:

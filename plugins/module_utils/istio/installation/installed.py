@@ -27,6 +27,8 @@ def settled(rendered: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict
     - ``clientConfig.caBundle`` of every webhook (pkg/webhooks/webhookpatch.go).
     - the selectors of a plain injector that the ``default`` tag has switched off
       (istioctl/pkg/tag/generate.go DeactivateIstioInjectionWebhook).
+
+    :returns: a copy of the rendered object.
     """
     obj = copy.deepcopy(dict(rendered))
     if live is None or obj.get("kind") not in (VALIDATING, MUTATING):
@@ -103,7 +105,10 @@ def installer_of(deployment: Mapping[str, Any]) -> str:
 
 
 def images_of(deployment: Mapping[str, Any]) -> list[str]:
-    """The container images of a workload's pod template."""
+    """The container images of a workload's pod template.
+
+    :returns: one per container; init containers are not among them.
+    """
     template = ((deployment.get("spec") or {}).get("template") or {}).get("spec") or {}
     containers: Sequence[Mapping[str, Any]] = template.get("containers") or ()
     return [str(container.get("image", "")) for container in containers]

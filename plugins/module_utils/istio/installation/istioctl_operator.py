@@ -60,7 +60,10 @@ _DEFAULT_GATEWAY = {False: "istio-ingressgateway", True: "istio-egressgateway"}
 
 
 def operator_document(installation: Installation) -> dict[str, Any]:
-    """The whole input of istioctl as one document."""
+    """The whole input of istioctl as one document.
+
+    :returns: an IstioOperator, ready to be written as JSON or YAML.
+    """
     ingress = [gateway for gateway in installation.gateways if not gateway.egress]
     egress = [gateway for gateway in installation.gateways if gateway.egress]
     spec: dict[str, Any] = {
@@ -144,6 +147,7 @@ def owner_labels(installation: Installation, version: str, component: str = "") 
     Source: operator/pkg/install/install.go getOwnerLabels.
 
     :param version: istioctl's own version, which need not be the tag of the images.
+    :returns: label key -> value.
     """
     labels = {
         MANAGED_LABEL: "Reconcile",
@@ -168,7 +172,10 @@ def component_of(rendered: Mapping[str, Any]) -> str:
 def with_owner_labels(
     rendered: Sequence[Mapping[str, Any]], installation: Installation, version: str
 ) -> list[dict[str, Any]]:
-    """The rendered objects as ``istioctl install`` will send them."""
+    """The rendered objects as ``istioctl install`` will send them.
+
+    :returns: copies of the objects, in their order.
+    """
     completed = []
     for item in rendered:
         obj = copy.deepcopy(dict(item))
@@ -202,6 +209,8 @@ def default_tag_ids(installation: Installation) -> tuple[tuple[str, str, str, st
     """The ``default`` tag of an install without revision, as (apiVersion, kind, namespace, name).
 
     Rendered manifests lack these three objects (istioctl/pkg/tag/generate.go).
+
+    :returns: (apiVersion, kind, namespace, name) per object; empty for an install with a revision.
     """
     if installation.revision:
         return ()

@@ -17,6 +17,7 @@ def parse_manifests(text: str, *, about: str) -> list[dict[str, Any]]:
     """The Kubernetes objects of a YAML stream, in order; ``List`` kinds unpacked, null fields left out.
 
     :param about: where the text comes from, for the error.
+    :returns: one mapping per object.
     :raises InputError: when it is not YAML. :raises MeshError: a document is not a Kubernetes object.
     """
     objects: list[dict[str, Any]] = []

@@ -48,6 +48,7 @@ def read_mesh_config(config: Any, providers: Any, problems: list[Problem]) -> di
     """``istio_mesh_config`` with the extension providers merged in; faults are added to ``problems``.
 
     :param providers: ``mesh_extension_providers``, a list like MeshConfig's own.
+    :returns: a MeshConfig with its own field names.
     """
     if not isinstance(config, Mapping):
         problems.append(Problem("istio_mesh_config", "is not a mapping", "type"))

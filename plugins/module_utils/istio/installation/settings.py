@@ -62,12 +62,15 @@ class Installation:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Every namespace that must exist, the control plane's first."""
+        """Every namespace that must exist, the control plane's first. :returns: each once."""
         return tuple(dict.fromkeys((self.namespace, *(gateway.namespace for gateway in self.gateways))))
 
 
 def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``base``: mappings merge, everything else replaces. Neither argument is changed."""
+    """``over`` laid on ``base``: mappings merge, everything else replaces. Neither argument is changed.
+
+    :returns: a new mapping.
+    """
     merged = copy.deepcopy(dict(base))
     for key, value in over.items():
         present = merged.get(key)
@@ -151,7 +154,10 @@ def _mapping(raw: Mapping[str, Any], key: str, where: str, problems: list[Proble
 
 
 def provider_names(installation: Installation) -> tuple[str, ...]:
-    """Names of the extension providers that istiod will know."""
+    """Names of the extension providers that istiod will know.
+
+    :returns: each once: the configured ones, then those that Istio brings along.
+    """
     configured = [
         str(provider.get("name")) for provider in installation.mesh_config.get("extensionProviders", ())
     ]

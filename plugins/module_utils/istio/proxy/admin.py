@@ -72,6 +72,7 @@ def config_dump(
 
     :param resource: ``LISTENERS``, ``ROUTES`` or ``CLUSTERS``.
     :param name_regex: RE2 expression that the whole name must match; empty for all.
+    :returns: the dump's ``configs``; empty when the proxy has none.
     :raises ApiError: as ``admin_get``; also an answer that is not a dump.
     """
     query = {"resource": resource, **({"name_regex": name_regex} if name_regex else {})}

@@ -25,7 +25,10 @@ class Endpoint:
 
 
 def endpoints(statuses: Mapping[str, Any]) -> dict[str, list[Endpoint]]:
-    """The hosts by cluster name, out of Envoy's ``clusters?format=json`` (envoy/admin/v3/clusters.proto)."""
+    """The hosts by cluster name, out of Envoy's ``clusters?format=json`` (envoy/admin/v3/clusters.proto).
+
+    :returns: cluster name -> its hosts, in Envoy's order.
+    """
     return {
         str(cluster.get("name", "")): [_endpoint(host) for host in cluster.get("host_statuses") or ()]
         for cluster in statuses.get("cluster_statuses") or ()

@@ -46,7 +46,10 @@ class InboundPort:
 
 
 def inbound_ports(listeners: Iterable[Mapping[str, Any]]) -> dict[int, InboundPort]:
-    """The inbound ports out of a dump of ``dynamic_listeners``; ``CATCH_ALL`` for the rest of the ports."""
+    """The inbound ports out of a dump of ``dynamic_listeners``; ``CATCH_ALL`` for the rest of the ports.
+
+    :returns: target port -> what its filter chains accept.
+    """
     ports: dict[int, InboundPort] = {}
     for entry in listeners:
         listener = mapping_at(entry, "active_state", "listener")
@@ -81,7 +84,10 @@ def mode_fault(ports: Mapping[int, InboundPort], port: int, wanted: str) -> str:
 
 
 def rejected_updates(entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names and causes of the resources whose latest version the proxy refused, from any dump."""
+    """Names and causes of the resources whose latest version the proxy refused, from any dump.
+
+    :returns: ``name: cause`` per resource.
+    """
     refused = [entry for entry in entries if entry.get("error_state")]
     return [
         f"{text_at(entry, 'name') or 'resource'}:"

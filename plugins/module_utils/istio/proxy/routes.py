@@ -61,7 +61,10 @@ def parse_cluster_name(name: str) -> ClusterName | None:
 
 
 def virtual_hosts(route_configs: Iterable[Mapping[str, Any]]) -> list[VirtualHost]:
-    """The virtual hosts out of a dump of ``dynamic_route_configs``."""
+    """The virtual hosts out of a dump of ``dynamic_route_configs``.
+
+    :returns: one per virtual host, with its routes in their order.
+    """
     return [
         VirtualHost(
             listener=text_at(config, "name"),
@@ -75,7 +78,7 @@ def virtual_hosts(route_configs: Iterable[Mapping[str, Any]]) -> list[VirtualHos
 
 
 def routes_of(hosts: Iterable[VirtualHost], virtual_service: str) -> list[Route]:
-    """The routes that come from ``namespace/name``."""
+    """The routes that come from ``namespace/name``. :returns: in the order of the proxy's routes."""
     return [route for host in hosts for route in host.routes if route.virtual_service == virtual_service]
 
 

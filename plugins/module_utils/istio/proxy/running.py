@@ -54,7 +54,10 @@ def is_selected(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
 
 
 def running_proxies(pods: Iterable[Mapping[str, Any]]) -> list[RunningProxy]:
-    """The proxies among ``pods`` (API objects) that run, are ready and are not on their way out."""
+    """The proxies among ``pods`` (API objects) that run, are ready and are not on their way out.
+
+    :returns: one per pod with a proxy.
+    """
     found = []
     for raw in pods:
         pod = parse_pod(raw)
@@ -77,7 +80,10 @@ def running_proxies(pods: Iterable[Mapping[str, Any]]) -> list[RunningProxy]:
 
 
 def sample(proxies: Sequence[RunningProxy], limit: int) -> list[RunningProxy]:
-    """At most ``limit`` proxies, taken in turn from every workload, so that as many as possible are seen."""
+    """At most ``limit`` proxies, taken in turn from every workload, so that as many as possible are seen.
+
+    :returns: all of them when they are few enough.
+    """
     if len(proxies) <= limit:
         return list(proxies)
     rounds: dict[tuple[str, str], int] = {}

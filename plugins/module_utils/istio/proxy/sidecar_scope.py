@@ -40,6 +40,8 @@ def sidecar_of(
     """The Sidecar in force: of the workload, else of the namespace, else of the mesh; in each the oldest.
 
     Source: istio pilot/pkg/model/push_context.go getSidecarScope, sidecar.go.
+
+    :returns: the Sidecar object, None when none is in force.
     """
     ordered = sorted(
         sidecars, key=lambda item: (str(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
