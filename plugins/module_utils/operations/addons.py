@@ -59,6 +59,7 @@ def read_addons(
 ) -> list[dict[str, Any]]:
     """All objects of all add-ons, ready to be applied.
 
+    :returns: the add-ons' objects, in the order of ``addons``.
     :raises InputError: with every problem of the sources.
     """
     problems: list[Problem] = []

@@ -30,6 +30,7 @@ def checked(objects: Sequence[Any], places: Sequence[str] | None = None) -> list
     ``stringData`` of a Secret becomes ``data``, as the server would do: else no proof could see it.
 
     :param places: where each object comes from, such as ``mesh.yml:12``; by default its index.
+    :returns: copies, in their order.
     :raises InputError: not an object, no kind or name, unsafe names, or one object twice.
     """
     problems: list[Problem] = []
@@ -138,6 +139,7 @@ def with_scope(
     """The objects with the namespace they go to. Kinds that the server does not serve (yet) stay as they are.
 
     :param namespace: for namespaced objects that name none.
+    :returns: copies, in their order.
     :raises InputError: a namespaced object without a namespace, or a cluster-wide one with one.
     """
     problems: list[Problem] = []
@@ -181,7 +183,10 @@ def _is_namespaced(
 
 
 def definition_of(kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The CustomResourceDefinition among ``objects`` that will define a kind (apiVersion, kind)."""
+    """The CustomResourceDefinition among ``objects`` that will define a kind (apiVersion, kind).
+
+    :returns: the CustomResourceDefinition, None when there is none.
+    """
     group, _unused, version = kind[0].rpartition("/")
     for obj in objects:
         if obj.get("kind") != "CustomResourceDefinition" or text_at(obj, "spec", "group") != group:

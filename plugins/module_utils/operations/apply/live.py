@@ -32,11 +32,11 @@ class Live:
     missing: set[Kind] = dataclasses.field(default_factory=set)
 
     def get(self, obj: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The live object with the identity of ``obj``."""
+        """The live object with the identity of ``obj``. :returns: the object, None when it does not exist."""
         return self.objects.get(key_of(obj))
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
-        """All live objects of a kind."""
+        """All live objects of a kind. :returns: in no particular order."""
         return [obj for obj in self.objects.values() if obj["kind"] == kind]
 
 

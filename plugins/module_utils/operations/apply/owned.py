@@ -20,7 +20,7 @@ _KEPT_NAMES = ("servicemesh-release-", "servicemesh-canary-")
 
 
 def labelled(objects: Sequence[dict[str, Any]], mesh: str) -> list[dict[str, Any]]:
-    """The objects with the labels by which the mesh finds its own."""
+    """The objects with the labels by which the mesh finds its own. :returns: copies, in their order."""
     labels = ownership_labels(mesh)
     return [
         {**obj, "metadata": {**obj["metadata"], "labels": {**labels_of(obj), **labels}}} for obj in objects
@@ -33,7 +33,10 @@ def selector(mesh: str) -> str:
 
 
 def prunable_kinds(desired: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """The kinds that are listed by label: those a catalogue can own, and those of this call."""
+    """The kinds that are listed by label: those a catalogue can own, and those of this call.
+
+    :returns: (apiVersion, kind), each once.
+    """
     kinds = [(api_version, kind) for kind, api_version in API_VERSIONS.items()]
     return list(dict.fromkeys([*kinds, *((str(obj["apiVersion"]), str(obj["kind"])) for obj in desired)]))
 
@@ -49,6 +52,7 @@ def to_prune(
     """Live objects of the mesh that are no longer described.
 
     :param keep: ids (``Kind namespace/name``) to leave alone.
+    :returns: in the order in which they were listed.
     :raises RefusedError: all of them would go, and ``everything`` was not asked for.
     """
     labels = ownership_labels(mesh)

@@ -84,6 +84,7 @@ def judge(
     """Items with action ``unchanged`` where that is proved, and no action where only the server can tell.
 
     :param whole: see ``Item.whole``, for Istio's own kinds.
+    :returns: one per object, in their order.
     """
     items = []
     for obj in objects:
@@ -168,6 +169,7 @@ def apply_item(
     What ``kubectl edit`` or the like took from us is drift, and repairing drift is what an apply is for.
     Fields of any other manager, and objects that we never wrote, stay a conflict unless ``force`` is given.
 
+    :returns: the object after the write, and whether it was created.
     :raises ConflictError: another manager owns the fields.
     """
     try:
@@ -188,7 +190,7 @@ def _cannot_be_asked(item: Item, live: Live, new_namespaces: set[str]) -> bool:
 
 
 def get_live(client: KubeClient, obj: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The live object with the identity of ``obj``."""
+    """The live object with the identity of ``obj``. :returns: the object, None when it does not exist."""
     metadata = obj["metadata"]
     return client.get(
         str(obj["apiVersion"]), str(obj["kind"]), str(metadata["name"]), metadata.get("namespace")
@@ -219,7 +221,10 @@ def raise_all(errors: Sequence[MeshError]) -> None:
 
 
 def missing_kinds(items: Sequence[Item], live: Live) -> list[str]:
-    """Kinds that neither the server serves nor a CustomResourceDefinition of this run defines."""
+    """Kinds that neither the server serves nor a CustomResourceDefinition of this run defines.
+
+    :returns: ``Kind (apiVersion)``, sorted.
+    """
     wanted = [item.desired for item in items]
     kinds = {(str(item.desired["apiVersion"]), str(item.desired["kind"])) for item in items}
     return sorted(

@@ -42,7 +42,7 @@ def _told(item: Item) -> dict[str, str]:
 
 
 def counts_of(items: Sequence[Item]) -> dict[str, int]:
-    """Number of items by action; what a run may hold back counts as ``held``."""
+    """Number of items by action; what a run may hold back counts as ``held``. :returns: action -> number."""
     counts = dict.fromkeys((CREATED, UPDATED, ADOPTED, DELETED, UNCHANGED, "held"), 0)
     for item in items:
         if item.action.startswith("held by "):
@@ -55,7 +55,10 @@ def counts_of(items: Sequence[Item]) -> dict[str, int]:
 
 
 def diff_of(item: Item) -> dict[str, str]:
-    """One object's diff in Ansible's form, without secrets and without what only the server writes."""
+    """One object's diff in Ansible's form, without secrets and without what only the server writes.
+
+    :returns: ``before_header``, ``after_header``, ``before`` and ``after``, all text.
+    """
     after = None if item.action == DELETED else item.after or item.desired
     before, shown = for_display(item.before, after)
     return {

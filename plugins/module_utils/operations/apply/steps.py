@@ -60,6 +60,7 @@ def steps_of(items: Sequence[Item], live: Sequence[Mapping[str, Any]] = ()) -> l
     """The steps for items that are to be written or deleted (action ``deleted``); empty ones are left out.
 
     :param live: live AuthorizationPolicies: where a default deny stands, a new ALLOW policy loosens.
+    :returns: in the order in which they are carried out.
     """
     closed = {
         namespace_of(obj) for obj in live if is_default_deny(obj) and not mapping_at(obj, "spec", "selector")
@@ -144,7 +145,10 @@ def _deletion(item: Item) -> tuple[str, Write]:
 
 
 def body_of(write: Write) -> dict[str, Any]:
-    """What a write sends: the final object, or the state that is wide enough for old and new callers."""
+    """What a write sends: the final object, or the state that is wide enough for old and new callers.
+
+    :returns: an object for a server-side apply.
+    """
     if write.wide and write.item.before is not None:
         return widened(write.item.before, write.item.desired)
     return write.item.desired

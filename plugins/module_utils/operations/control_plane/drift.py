@@ -51,12 +51,18 @@ class Difference:
     additions: Additions | None = None
 
     def summary(self) -> dict[str, Any]:
-        """The object as it appears under ``objects`` in a result."""
+        """The object as it appears under ``objects`` in a result.
+
+        :returns: ``id`` and ``action``; ``taken_back_from`` when a person's additions go.
+        """
         taken = {"taken_back_from": ", ".join(self.additions.tools)} if self.additions else {}
         return {"id": self.id, "action": self.action, **taken}
 
     def diff(self) -> dict[str, Any]:
-        """The object's part of ``diff`` in a result."""
+        """The object's part of ``diff`` in a result.
+
+        :returns: Ansible's form: headers, and both states as text.
+        """
         return {
             "before_header": self.id,
             "after_header": self.id,
@@ -70,6 +76,7 @@ def compare(
 ) -> list[Difference]:
     """The objects of ``desired`` that differ, in its order. Two requests per object, none that writes.
 
+    :returns: one per object that differs.
     :raises ApiError: when the server refuses an object (a changed immutable field, say).
     """
     found = client.in_parallel(lambda obj: _compare_one(client, obj, field_manager), desired)
@@ -111,7 +118,7 @@ def removal(live: Mapping[str, Any]) -> Difference:
 
 
 def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Difference]:
-    """The namespaces that do not exist yet."""
+    """The namespaces that do not exist yet. :returns: one per namespace."""
     wanted = list(names)
     found = client.in_parallel(lambda name: client.get("v1", "Namespace", name), wanted)
     return [
@@ -122,12 +129,15 @@ def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Differe
 
 
 def namespace(name: str) -> dict[str, Any]:
-    """A Namespace object."""
+    """A Namespace object. :returns: as it is applied."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def quiet(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """The object without status and the metadata that only the server writes."""
+    """The object without status and the metadata that only the server writes.
+
+    :returns: a copy; the object is not changed.
+    """
     plain = copy.deepcopy(dict(obj))
     plain.pop("status", None)
     plain["metadata"] = {

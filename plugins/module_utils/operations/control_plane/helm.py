@@ -49,7 +49,11 @@ class ReleasePlan:
     locked: StoredRelease | None = None
 
     def as_result(self) -> dict[str, Any]:
-        """What the role hands to ``kubernetes.core.helm``; values only where they are needed."""
+        """What the role hands to ``kubernetes.core.helm``; values only where they are needed.
+
+        :returns: ``id``, ``name``, ``namespace``, ``chart``, ``action``, ``chart_ref``, ``values`` and
+            ``wait``.
+        """
         return {
             "id": f"{self.namespace}/{self.name}",
             "name": self.name,
@@ -72,17 +76,23 @@ class HelmPlan:
 
     @property
     def differences(self) -> list[Difference]:
-        """Every object that would change, in order."""
+        """Every object that would change, in order.
+
+        :returns: the namespaces', then those of the releases in their order.
+        """
         return [*self.namespaces, *(item for release in self.releases for item in release.differences)]
 
     @property
     def drift(self) -> list[Difference]:
-        """The objects that differ although their release is as it should be."""
+        """The objects that differ although their release is as it should be.
+
+        :returns: in the order of the releases.
+        """
         return [item for release in self.releases if release.action == "keep" for item in release.differences]
 
     @property
     def locked(self) -> list[StoredRelease]:
-        """Release records to be unlocked."""
+        """Release records to be unlocked. :returns: one per locked release."""
         return [release.locked for release in self.releases if release.locked is not None]
 
     @property

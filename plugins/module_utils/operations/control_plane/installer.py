@@ -56,7 +56,10 @@ def find_installer(
 
 
 def render_istioctl(installation: Installation, runner: Runner, tool: Tool) -> list[dict[str, Any]]:
-    """Every object that ``istioctl install`` would apply, with the labels that it adds."""
+    """Every object that ``istioctl install`` would apply, with the labels that it adds.
+
+    :returns: one mapping per object, in istioctl's order.
+    """
     text = runner.run(
         [tool.path, "manifest", "generate", "-f", "-"],
         stdin=json_text(operator_document(installation)),
@@ -79,6 +82,8 @@ def chart_references(
 
     Charts of a repository are pulled once per version into ``cache``: a released chart never changes, and
     every later command then works without the network.
+
+    :returns: chart name -> where it lies, for every chart of the releases.
     """
     charts = sorted({release.chart for release in releases})
     references = {chart: chart_reference(source, chart, version) for chart in charts}
@@ -137,6 +142,7 @@ def render_helm(
     """Release name -> its objects, as an upgrade would render them. Needs no cluster.
 
     :param kubernetes: the cluster's version, which charts may ask for.
+    :returns: release name -> its objects, in the order of the releases.
     """
 
     def render(release: Release) -> list[dict[str, Any]]:

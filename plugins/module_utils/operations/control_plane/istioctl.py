@@ -33,7 +33,10 @@ from .installer import render_istioctl
 
 
 def plan(client: KubeClient, installation: Installation, runner: Runner, tool: Tool) -> list[Difference]:
-    """Everything that ``istioctl install`` would create, change or prune, namespaces first."""
+    """Everything that ``istioctl install`` would create, change or prune, namespaces first.
+
+    :returns: one per object that differs; empty when nothing would change.
+    """
     rendered = render_istioctl(installation, runner, tool)
     kept = {object_id(obj) for obj in rendered}
     return [

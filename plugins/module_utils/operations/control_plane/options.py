@@ -39,5 +39,8 @@ INSTALLATION_SPEC: dict[str, dict[str, Any]] = {
 
 
 def installation_options(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a module's parameters that describes the control plane."""
+    """The part of a module's parameters that describes the control plane.
+
+    :returns: option -> its value, None when it is not given.
+    """
     return {name: params.get(name) for name in INSTALLATION_SPEC}

@@ -74,7 +74,10 @@ def _verdict(client: KubeClient, installation: Installation) -> tuple[bool, str]
 
 
 def trouble(client: KubeClient, installation: Installation) -> list[str]:
-    """Everything that is not ready yet, as sentences. istiod is asked only when the rest is well."""
+    """Everything that is not ready yet, as sentences. istiod is asked only when the rest is well.
+
+    :returns: one sentence each; empty when the control plane works.
+    """
     late = _rollouts(client, installation) + _crds(client) + _webhooks(client, installation)
     return late or _silent_istiods(client, installation)
 

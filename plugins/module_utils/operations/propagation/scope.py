@@ -46,7 +46,10 @@ def read_population(client: KubeClient, namespaces: Sequence[str] | None, root_n
 def assign(
     expectations: Sequence[Expectation], population: Population
 ) -> list[tuple[RunningProxy, tuple[Expectation, ...]]]:
-    """The proxies that matter, each with what it ought to hold."""
+    """The proxies that matter, each with what it ought to hold.
+
+    :returns: (proxy, its expectations), each proxy once.
+    """
     known: dict[tuple[str, str], bool] = {}
     assigned = []
     for proxy in population.proxies:

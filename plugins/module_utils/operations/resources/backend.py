@@ -63,7 +63,10 @@ FILE_OPTIONS = ("src", "catalogue_src")
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """See the module's documentation. :raises MeshError: one of the subclasses; nothing else."""
+    """Backend of module ``resources``. :raises MeshError: one of the subclasses; nothing else.
+
+    :returns: the module's result; see :func:`..apply.result.result_of`.
+    """
     _check_options(params)
     sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
     definitions = [*inline(params.get("definition"), "definition"), *from_sources(sources["src"])]

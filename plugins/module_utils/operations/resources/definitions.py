@@ -21,7 +21,10 @@ _SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "generation", "cr
 
 
 def from_sources(sources: Sequence[Source]) -> list[Definition]:
-    """All definitions of the files; lists are unfolded. :raises InputError: neither YAML nor JSON."""
+    """All definitions of the files; lists are unfolded. :raises InputError: neither YAML nor JSON.
+
+    :returns: in the order of the files.
+    """
     return [found for source in sources for found in _from_text(source["text"], source["path"])]
 
 
@@ -36,6 +39,7 @@ def _from_text(text: str, about: str) -> list[Definition]:
 def inline(definition: Any, option: str) -> list[Definition]:
     """The definitions of an option: a mapping, a list of them, or text with YAML documents.
 
+    :returns: in their order.
     :raises InputError: something else, or a text that is neither YAML nor JSON.
     """
     if definition is None:

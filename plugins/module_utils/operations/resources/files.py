@@ -30,6 +30,7 @@ def read_sources(paths: Sequence[str], option: str) -> list[Source]:
     contributes its YAML and JSON files, also from below.
 
     :param option: name of the option, for problems.
+    :returns: one per file.
     :raises InputError: nothing found, not readable, not UTF-8, too large, or a kustomization that fails.
     """
     sources: list[Source] = []
