@@ -51,8 +51,9 @@ class CoverageMap:
         """The tests that may notice it, those that tell soonest first."""
         by_line = self._runs.get(mutant.path, {})
         own = _tests(by_line, mutant.line, mutant.end_line) or _tests(by_line, *mutant.lines)
-        if not own and self._is_imported(mutant):
-            own = self._users(mutant.path)
+        if self._is_imported(mutant):
+            # A test that imports the module by itself runs the line too, but the others use it as much.
+            own = own | self._users(mutant.path)
         return self._in_order(own, mutant.path)
 
     def _is_imported(self, mutant: Mutant) -> bool:
