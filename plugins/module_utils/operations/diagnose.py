@@ -72,7 +72,7 @@ class Call:
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """See the module's documentation.
+    """Backend of module ``diagnose``: follows one call and names the first thing that stops it.
 
     :returns: ``{changed, status, cause, steps}``, see module ``diagnose``.
     """

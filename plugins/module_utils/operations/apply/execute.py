@@ -64,7 +64,7 @@ class Execution:
 
     @property
     def done(self) -> list[Item]:
-        """Items of which at least one write has been carried out. :returns: in the order of the plan."""
+        """Items of which at least one write has been carried out. :returns: in the order of their writes."""
         return list(self._done.values())
 
     def run(self, steps: Sequence[Step]) -> None:

@@ -115,6 +115,7 @@ def check_inputs(
 ) -> tuple[Installation, Catalogue | None]:
     """All checks that need neither a tool nor a cluster.
 
+    :returns: what was read; no catalogue when none is given.
     :raises InputError: with the problems of every input together.
     """
     problems: list[Problem] = []
@@ -268,6 +269,7 @@ def check_namespaces(
 ) -> list[str]:
     """Warnings about namespaces that are to be injected.
 
+    :returns: a sentence per warning.
     :raises InputError: one does not exist and nothing before the injection will make it. In check mode that
         is a warning: whoever makes it may do so before the real run.
     """

@@ -17,6 +17,7 @@ def misspelt(names: Sequence[str], known: Sequence[str]) -> list[str]:
 
     :param names: variables that begin like a role's. A person may have some of their own, so only the
         likeness makes a name suspect. :param known: options of all roles.
+    :returns: one sentence per name.
     """
     strange = sorted(set(names) - set(known))
     near = {name: difflib.get_close_matches(name, known, n=1, cutoff=NEAR) for name in strange}

@@ -71,7 +71,7 @@ up to 30 s, and the first istiod it finds may be one that is just ending."""
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """See the module's documentation. Never fails because of a verdict: ``status`` tells it.
+    """Backend of module ``verify``. Never fails because of a verdict: ``status`` tells it.
 
     :returns: ``{changed, status, headline, checks, findings, problems}``, see module ``verify``.
     """

@@ -30,10 +30,12 @@ class DirectChannel:
         self._address, self._ca_pem, self._timeout = address, ca_pem, timeout
 
     def handshake(self, server: Server) -> Served:
+        """What a TLS client here is shown. :raises UnreachableError: no connection."""
         host = concrete_host(server.host)
         return handshake(self._address, server.port, host, ca_pem=self._ca_pem, timeout=self._timeout)
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
+        """One after the other. :returns: one answer per call, in their order."""
         return [
             request(
                 self._address,
@@ -59,6 +61,7 @@ class ProbeChannel:
         self._address, self._ca_pem, self._send = address, ca_pem, send
 
     def handshake(self, server: Server) -> Served:
+        """What curl in the probe is shown. :raises UnreachableError: no connection."""
         host, port = concrete_host(server.host), server.port
         options = self._connect_to(host, port)
         answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
@@ -70,6 +73,7 @@ class ProbeChannel:
         return Served("", unanswered=answer.error or f"no HTTP answer (curl exit {answer.exit_code})")
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
+        """All at once. :returns: one answer per call, in their order."""
         return self._run(
             [
                 HttpCall(

@@ -48,7 +48,10 @@ class Finding:
     late: bool = False
 
     def as_dict(self) -> dict[str, str]:
-        """The finding as it stands in results and reports."""
+        """The finding as it stands in results and reports.
+
+        :returns: ``check``, ``subject``, ``verdict`` and ``message``.
+        """
         return {
             "check": self.check,
             "subject": self.subject,
@@ -93,11 +96,14 @@ class Findings:
         return worst(self.findings)
 
     def of_check(self, check: str) -> list[Finding]:
-        """The findings of one check."""
+        """The findings of one check. :returns: in the order in which they were found."""
         return [finding for finding in self.findings if finding.check == check]
 
     def checks(self) -> list[dict[str, Any]]:
-        """One record per check that found anything, in the order of ``TITLES``."""
+        """One record per check that found anything, in the order of ``TITLES``.
+
+        :returns: ``check``, ``title``, ``status`` and counts by verdict.
+        """
         records = []
         for check, title in TITLES.items():
             findings = self.of_check(check)
@@ -106,7 +112,7 @@ class Findings:
         return records
 
     def problems(self) -> list[str]:
-        """Everything that did not pass, the fails first."""
+        """Everything that did not pass, the fails first. :returns: one sentence per finding."""
         return [
             str(item) for verdict in (FAIL, CANNOT_TELL) for item in self.findings if item.verdict == verdict
         ]
@@ -122,7 +128,10 @@ class Findings:
         return f"{LABELS[self.status].lower()}: {first}{more}"
 
     def lines(self) -> list[str]:
-        """The summary for people: one line per check, and below it what did not pass."""
+        """The summary for people: one line per check, and below it what did not pass.
+
+        :returns: ready to be shown.
+        """
         lines = []
         for record in self.checks():
             numbers = ", ".join(
@@ -138,7 +147,10 @@ class Findings:
         return lines
 
     def for_result(self) -> list[dict[str, str]]:
-        """The findings for the result: all, or above ``MAX_FINDINGS`` those that did not pass."""
+        """The findings for the result: all, or above ``MAX_FINDINGS`` those that did not pass.
+
+        :returns: one mapping per finding.
+        """
         findings: Sequence[Finding] = self.findings
         if len(findings) > MAX_FINDINGS:
             findings = [item for item in findings if item.verdict != PASS]
@@ -146,7 +158,7 @@ class Findings:
 
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many findings have each verdict."""
+    """How many findings have each verdict. :returns: verdict -> number."""
     numbers = dict.fromkeys(LABELS, 0)
     for finding in findings:
         numbers[finding.verdict] += 1

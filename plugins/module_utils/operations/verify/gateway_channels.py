@@ -50,7 +50,10 @@ class GatewayCheck:
         self._outside = outside
 
     def run(self) -> tuple[list[Finding], set[str]]:
-        """The findings, and the services that answered through a gateway."""
+        """The findings, and the services that answered through a gateway.
+
+        :returns: findings, and ``namespace/name`` of those services.
+        """
         results = self._client.in_parallel(self._gateway, self._catalogue.gateways)
         findings = [finding for found, _keys in results for finding in found]
         return findings, {key for _found, keys in results for key in keys}

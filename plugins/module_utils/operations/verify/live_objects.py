@@ -53,7 +53,7 @@ class LiveObjects:
         ]
 
     def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object, if it was there."""
+        """One object, if it was there. :returns: the object, None when it was not there."""
         return next((item for item in self.of(kind, namespace) if name_of(item) == name), None)
 
     @property
@@ -62,7 +62,7 @@ class LiveObjects:
         return bool(self.istiods) or "PeerAuthentication" not in self.missing
 
     def proxies(self) -> list[RunningProxy]:
-        """The proxies that run."""
+        """The proxies that run. :returns: one per pod with a ready proxy."""
         return running_proxies(self.of("Pod"))
 
     def pods_of(self, namespace: str, service: str) -> Objects:

@@ -128,6 +128,7 @@ class Probes:
     ) -> list[Answer]:
         """Sends ``calls`` at once as ``identity``; each may take ``limit`` seconds.
 
+        :returns: one answer per call, in their order.
         :raises ApiError: the probe does not run or its pod cannot be entered.
         """
         if identity in self.trouble or identity not in self._names:

@@ -30,6 +30,7 @@ def send_calls(
     """The findings of all ``calls``.
 
     :param limit: seconds that one call may take.
+    :returns: one finding per call, in their order.
     """
     by_identity: dict[Identity, list[PlannedCall]] = {}
     for call in calls:

@@ -78,7 +78,7 @@ class CallPlan:
 
     @property
     def identities(self) -> tuple[Identity, ...]:
-        """The probes that are needed."""
+        """The probes that are needed. :returns: each once, sorted."""
         return tuple(sorted({call.identity for call in self.calls}))
 
 

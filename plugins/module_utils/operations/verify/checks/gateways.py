@@ -67,7 +67,10 @@ class Channel(Protocol):
         """What is served for the server's host. :raises UnreachableError: no connection."""
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
-        """The answers. :raises UnreachableError: no connection."""
+        """The answers. :raises UnreachableError: no connection.
+
+        :returns: one answer per call, in their order.
+        """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,7 +92,10 @@ def check_gateway(
     facts: GatewayFacts,
     clock: Clock,
 ) -> tuple[list[Finding], set[str]]:
-    """The findings about one gateway, through the first channel that connects, and who answered behind it."""
+    """The findings about one gateway, through the first channel that connects, and who answered behind it.
+
+    :returns: findings, and ``namespace/name`` of the services that answered.
+    """
     findings = [
         finding for server in gateway.servers if (finding := _check_credential(gateway, server, facts))
     ]
@@ -108,7 +114,10 @@ def check_gateway(
 
 
 def planned_calls(catalogue: Catalogue, gateway: Gateway, *, unsafe_methods: bool) -> list[GatewayCall]:
-    """One call per redirect and per exposed path whose method changes nothing."""
+    """One call per redirect and per exposed path whose method changes nothing.
+
+    :returns: in the order of the gateway's servers.
+    """
     calls = []
     for server in gateway.servers:
         if server.https_redirect and server.certificate:

@@ -29,6 +29,7 @@ def check_pods(
 
     :param expected_version: image tag that every proxy must have; empty: that of the istiod of its revision.
     :param unmeshed: ``namespace/name`` patterns of pods that need no sidecar.
+    :returns: in the order of the pods.
     """
     versions = {istiod.revision: istiod.version for istiod in istiods}
     found = []

@@ -33,6 +33,7 @@ def effective_mode(
     then workload; a mode that is not UNSET overrides; in each scope the oldest object counts and no other.
 
     :param port: the workload's port, not the Service's.
+    :returns: (mode, what decided it: an object, or the mesh's default).
     """
     ordered = sorted(policies, key=_age)
     mesh = _first(ordered, root_namespace, None)
@@ -65,7 +66,10 @@ class InboundState:
 def check_listeners(
     catalogue: Catalogue, service: Service, pods: Sequence[Mapping[str, Any]], held: InboundState
 ) -> list[Finding]:
-    """One finding per target port of a service. ``pods`` are the pods behind it."""
+    """One finding per target port of a service. ``pods`` are the pods behind it.
+
+    :returns: in the order of the ports.
+    """
     return [_check_port(catalogue, service, port, pods, held) for port in service.target_ports()]
 
 

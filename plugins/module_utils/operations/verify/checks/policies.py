@@ -23,6 +23,7 @@ def check_policies(catalogue: Catalogue, policies: Iterable[Mapping[str, Any]]) 
     """One finding per policy that opens a service of the catalogue to everyone, or one pass.
 
     :param policies: the live AuthorizationPolicies of the mesh's namespaces and the root namespace.
+    :returns: in the order of the policies.
     """
     expected = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): item["spec"].get("rules")
