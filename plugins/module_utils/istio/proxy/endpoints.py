@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from ...fields import integer_at, mapping_at, mappings_at, text_at
+
 HEALTHY = ("HEALTHY", "DEGRADED", "")
 _FAILED = ("failed_active_health_check", "failed_outlier_check", "failed_active_degraded_check")
 
@@ -27,19 +29,19 @@ class Endpoint:
 def endpoints(statuses: Mapping[str, Any]) -> dict[str, list[Endpoint]]:
     """The hosts by cluster name, out of Envoy's ``clusters?format=json`` (envoy/admin/v3/clusters.proto).
 
-    :returns: cluster name -> its hosts, in Envoy's order.
+    :returns: cluster name -> its hosts.
     """
     return {
-        str(cluster.get("name", "")): [_endpoint(host) for host in cluster.get("host_statuses") or ()]
-        for cluster in statuses.get("cluster_statuses") or ()
+        text_at(cluster, "name"): [_endpoint(host) for host in mappings_at(cluster, "host_statuses")]
+        for cluster in mappings_at(statuses, "cluster_statuses")
     }
 
 
 def _endpoint(host: Mapping[str, Any]) -> Endpoint:
-    socket = (host.get("address") or {}).get("socket_address") or {}
-    address = f"{socket.get('address', '?')}:{socket.get('port_value', '?')}"
-    health = host.get("health_status") or {}
-    told = str(health.get("eds_health_status") or "")
-    reasons = [] if told in HEALTHY else [told.lower()]
-    reasons += [name.replace("_", " ") for name in _FAILED if health.get(name)]
+    socket = mapping_at(host, "address", "socket_address")
+    address = f"{text_at(socket, 'address') or '?'}:{integer_at(socket, 'port_value') or '?'}"
+    health = mapping_at(host, "health_status")
+    eds = text_at(health, "eds_health_status")
+    reasons = [] if eds in HEALTHY else [eds.lower()]
+    reasons += [name.replace("_", " ") for name in _FAILED if health.get(name) is True]
     return Endpoint(address, ", ".join(reasons))

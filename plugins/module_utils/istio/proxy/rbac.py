@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...fields import mapping_at, mappings_at, text_at
+
 FILTERS = ("envoy.filters.http.rbac", "envoy.filters.network.rbac")
 _MATCHERS = {"exact": "{}", "prefix": "{}*", "suffix": "*{}"}
 # istio pilot/pkg/security/authz/builder/builder.go policyName
@@ -36,13 +38,13 @@ class RbacPolicy:
 def policies_of_chain(chain: Mapping[str, Any]) -> frozenset[RbacPolicy]:
     """The rules that judge the connections and requests of one filter chain."""
     return frozenset(
-        policy for config in _rbac_configs(chain) for policy in _policies(config.get("rules") or {})
+        policy for config in _rbac_configs(chain) for policy in _policies(mapping_at(config, "rules"))
     )
 
 
 def _policies(rules: Mapping[str, Any]) -> Iterator[RbacPolicy]:
-    action = str(rules.get("action") or "ALLOW")
-    for name, policy in (rules.get("policies") or {}).items():
+    action = text_at(rules, "action") or "ALLOW"
+    for name, policy in mapping_at(rules, "policies").items():
         found = _NAME.fullmatch(name)
         if found:
             yield RbacPolicy(
@@ -66,10 +68,10 @@ def _words(node: Any) -> Iterator[str]:
 
 
 def _rbac_configs(chain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for filter_ in chain.get("filters") or ():
-        config = filter_.get("typed_config") or {}
+    for filter_ in mappings_at(chain, "filters"):
+        config = mapping_at(filter_, "typed_config")
         if filter_.get("name") in FILTERS:
             yield config
-        for http_filter in config.get("http_filters") or ():
+        for http_filter in mappings_at(config, "http_filters"):
             if http_filter.get("name") in FILTERS:
-                yield http_filter.get("typed_config") or {}
+                yield mapping_at(http_filter, "typed_config")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from .running import RunningProxy, is_selected
 
 
@@ -23,14 +24,14 @@ def imports_host(
     sidecar = sidecar_of(proxy, sidecars, root_namespace)
     if sidecar is None:
         return True
-    listeners = (sidecar.get("spec") or {}).get("egress")
+    listeners = mappings_at(sidecar, "spec", "egress")
     if not listeners:
         return True
-    namespace = sidecar["metadata"]["namespace"]
+    namespace = namespace_of(sidecar)
     if namespace == root_namespace:  # a mesh-wide Sidecar's "." is the namespace of the workload
         namespace = proxy.namespace
     return any(
-        _names(str(entry), namespace, host, owner) for item in listeners for entry in item.get("hosts") or ()
+        _names(str(entry), namespace, host, owner) for item in listeners for entry in list_at(item, "hosts")
     )
 
 
@@ -44,21 +45,21 @@ def sidecar_of(
     :returns: the Sidecar object, None when none is in force.
     """
     ordered = sorted(
-        sidecars, key=lambda item: (str(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
+        sidecars, key=lambda item: (text_at(item, "metadata", "creationTimestamp"), name_of(item))
     )
-    own = [item for item in ordered if item["metadata"]["namespace"] == proxy.namespace]
+    own = [item for item in ordered if namespace_of(item) == proxy.namespace]
     for item in own:
         selector = _selector(item)
         if selector and is_selected(proxy.labels, selector):
             return item
-    for item in [*own, *(item for item in ordered if item["metadata"]["namespace"] == root_namespace)]:
+    for item in [*own, *(item for item in ordered if namespace_of(item) == root_namespace)]:
         if not _selector(item):
             return item
     return None
 
 
 def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str]:
-    return ((sidecar.get("spec") or {}).get("workloadSelector") or {}).get("labels") or {}
+    return mapping_at(sidecar, "spec", "workloadSelector", "labels")
 
 
 def _names(entry: str, namespace: str, host: str, owner: str) -> bool:

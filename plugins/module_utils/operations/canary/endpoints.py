@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ...fields import labels_of, name_of
+from ...fields import field, labels_of, mappings_at, name_of, text_at
 from ...kube.pods import faults, has_labels, is_terminating, takes_requests
 from .protocols import Objects
 
@@ -57,11 +57,11 @@ class EndpointReader:
             label_selector=f"kubernetes.io/service-name={self._service}",
         )
         serving = {
-            (endpoint.get("targetRef") or {}).get("name")
+            text_at(endpoint, "targetRef", "name")
             for item in slices.items
-            for endpoint in item.get("endpoints") or []
-            if (endpoint.get("conditions") or {}).get("ready") is not False
-            and not (endpoint.get("conditions") or {}).get("terminating")
+            for endpoint in mappings_at(item, "endpoints")
+            if field(endpoint, "conditions", "ready") is not False
+            and field(endpoint, "conditions", "terminating") is not True
         }
         selectors = {version: dict(labels) for version, labels in self._labels.items()}
         pods = self._client.list(
@@ -83,7 +83,7 @@ def _common_selector(selectors: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _endpoints_of(
-    version: str, labels: Mapping[str, str], pods: list[dict[str, Any]], serving: set[str | None]
+    version: str, labels: Mapping[str, str], pods: list[dict[str, Any]], serving: set[str]
 ) -> VersionEndpoints:
     alive = [pod for pod in pods if has_labels(pod, labels) and not is_terminating(pod)]
     ready = [name_of(pod) for pod in alive if name_of(pod) in serving and takes_requests(pod)]

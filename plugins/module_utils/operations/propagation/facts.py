@@ -94,7 +94,7 @@ def _rbac(held: Facts, data: Mapping[str, Any]) -> str:
     rules = _rules(held, str(data["policy"]))
     if set(rules) != set(range(max(int(data["rules"]), 1))):
         return f"AuthorizationPolicy {data['policy']} has {len(rules)} rules there, not {data['rules']}"
-    for index, words in enumerate(data.get("words") or ()):
+    for index, words in enumerate(data["words"]):
         if rules[index] != set(words):
             changed = sorted(rules[index] ^ set(words))[:3]
             return f"rule {index} of AuthorizationPolicy {data['policy']} differs in {', '.join(changed)}"

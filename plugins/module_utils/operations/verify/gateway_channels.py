@@ -90,9 +90,9 @@ class GatewayCheck:
         for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
             found = self._secret(gateway.workload_namespace, name)
             leaves[name] = None if found is None else leaf_fingerprint(found.get("tls.crt", ""))
-            issuers = issuers or (found or {}).get("ca.crt", "")
+            issuers = issuers or text_at(found, "ca.crt")
         if given.ca_secret and not given.ca:
-            issuers = (self._secret(*given.ca_secret) or {}).get("tls.crt", "") or issuers
+            issuers = text_at(self._secret(*given.ca_secret), "tls.crt") or issuers
         return GatewayFacts(leaves, trusted=bool(issuers)), issuers
 
     def _secret(self, namespace: str, name: str) -> dict[str, str] | None:

@@ -9,11 +9,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ....fields import mapping_at, name_of, namespace_of, text_at
 from ....istio.proxy.listeners import PERMISSIVE, STRICT, InboundPort, serving_port
 from ....istio.proxy.running import RunningProxy, is_selected
 from ....model.catalogue.mesh import Catalogue
 from ....model.catalogue.services import Service
 from ....model.objects.peer_authentications import port_mode
+from ....object_id import object_id
 from ..findings import Finding, failed, passed, unknown
 
 MESH_DEFAULT = "the mesh default (no PeerAuthentication applies)"
@@ -41,12 +43,11 @@ def effective_mode(
     workload = _first(ordered, namespace, labels) if namespace != root_namespace else None
     mode, decided = PERMISSIVE, MESH_DEFAULT
     for policy in (mesh, of_namespace, workload):
-        own = _mode((policy or {}).get("spec", {}).get("mtls"))
+        own = _mode(policy, "spec", "mtls")
         if policy and own:
-            mode, decided = own, _name(policy)
-    ports = ((workload or {}).get("spec") or {}).get("portLevelMtls") or {}
-    of_port = _mode(ports.get(str(port)) or ports.get(port))
-    return (of_port, _name(workload)) if of_port and workload else (mode, decided)
+            mode, decided = own, object_id(policy)
+    of_port = _mode(workload, "spec", "portLevelMtls", str(port))
+    return (of_port, object_id(workload)) if of_port and workload else (mode, decided)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _check_port(
     catalogue: Catalogue, service: Service, port: int, pods: Sequence[Mapping[str, Any]], held: InboundState
 ) -> Finding:
     subject, wanted = f"{service.key}:{port}", port_mode(catalogue, service, port)
-    names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods]
+    names = [f"{namespace_of(pod)}/{name_of(pod)}" for pod in pods]
     if not names:
         return unknown("mtls", subject, "no pod stands behind the service")
     for name in names:
@@ -115,9 +116,9 @@ def _first(
 ) -> Mapping[str, Any] | None:
     """The oldest policy without selector, or with ``labels`` the oldest whose selector takes them."""
     for policy in ordered:
-        if policy["metadata"].get("namespace") != namespace:
+        if namespace_of(policy) != namespace:
             continue
-        selector = ((policy.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+        selector = mapping_at(policy, "spec", "selector", "matchLabels")
         if (labels is None and not selector) or (
             labels is not None and selector and is_selected(labels, selector)
         ):
@@ -126,14 +127,10 @@ def _first(
 
 
 def _age(policy: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = policy["metadata"]
-    return str(metadata.get("creationTimestamp", "")), metadata["name"], metadata.get("namespace", "")
+    return text_at(policy, "metadata", "creationTimestamp"), name_of(policy), namespace_of(policy)
 
 
-def _mode(mtls: Mapping[str, Any] | None) -> str:
-    mode = str((mtls or {}).get("mode") or "UNSET")
+def _mode(policy: Mapping[str, Any] | None, *path: str) -> str:
+    """The mode at ``path``; ``""`` when it leaves the decision to somebody else."""
+    mode = text_at(policy, *path, "mode")
     return "" if mode == "UNSET" else mode
-
-
-def _name(policy: Mapping[str, Any]) -> str:
-    return f"PeerAuthentication {policy['metadata'].get('namespace', '')}/{policy['metadata']['name']}"

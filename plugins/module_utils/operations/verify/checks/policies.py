@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ....equality import same
+from ....fields import field, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....model.catalogue.mesh import Catalogue
 from ....model.objects.authorization_policies import authorization_objects
 from ..findings import Finding, failed, passed
@@ -31,22 +32,21 @@ def check_policies(catalogue: Catalogue, policies: Iterable[Mapping[str, Any]]) 
     }
     found, looked = [], 0
     for policy in policies:
-        metadata, spec = policy["metadata"], policy.get("spec") or {}
-        name = f"{metadata['namespace']}/{metadata['name']}"
-        if spec.get("action", "ALLOW") != "ALLOW":
+        if (text_at(policy, "spec", "action") or "ALLOW") != "ALLOW":
             continue
         looked += 1
-        if same(expected.get((metadata["namespace"], metadata["name"]), ()), spec.get("rules")):
+        own = expected.get((namespace_of(policy), name_of(policy)), ())
+        if same(own, field(policy, "spec", "rules")):
             continue
         hit = _services(catalogue, policy)
         opening = next(
-            (why for why in (opens_to_everyone(rule) for rule in spec.get("rules") or ()) if why), ""
+            (why for why in map(opens_to_everyone, mappings_at(policy, "spec", "rules")) if why), ""
         )
         if hit and opening:
             found.append(
                 failed(
                     "policies",
-                    f"AuthorizationPolicy {name}",
+                    f"AuthorizationPolicy {namespace_of(policy)}/{name_of(policy)}",
                     f"lets everyone into {_few(hit)}: {opening}",
                 )
             )
@@ -62,20 +62,20 @@ def opens_to_everyone(rule: Mapping[str, Any]) -> str:
 
     Any entry of ``from`` that takes everybody is enough; ``when`` can narrow it down to identities.
     """
-    if any(_asks_who(str(condition.get("key", ""))) for condition in rule.get("when") or ()):
+    if any(_asks_who(text_at(condition, "key")) for condition in mappings_at(rule, "when")):
         return ""
     limits = _operations(rule)
-    sources = rule.get("from")
+    sources = mappings_at(rule, "from")
     if not sources:
         return f"a rule without any source{limits}" if limits or rule.get("when") else "an empty rule"
     for entry in sources:
-        source = entry.get("source") or {}
+        source = mapping_at(entry, "source")
         if not any(source.values()):
             return f"a rule with an empty source{limits}"
-        for field, values in source.items():
-            narrowed = [key for key, other in source.items() if key != field and other]
-            if values and not narrowed and (field.startswith("not") or set(values) & set(ANYONE)):
-                return f"a rule with {field} {values}{limits}"
+        for name, values in source.items():
+            narrowed = [key for key, other in source.items() if key != name and other]
+            if values and not narrowed and (name.startswith("not") or set(values) & set(ANYONE)):
+                return f"a rule with {name} {values}{limits}"
     return ""
 
 
@@ -90,7 +90,7 @@ def _asks_who(key: str) -> bool:
 
 
 def _operations(rule: Mapping[str, Any]) -> str:
-    operations = [entry.get("operation") or {} for entry in rule.get("to") or ()]
+    operations = [mapping_at(entry, "operation") for entry in mappings_at(rule, "to")]
     parts = sorted({f"{key} {value}" for operation in operations for key, value in operation.items()})
     return f" (limited to {', '.join(parts)})" if parts else ""
 

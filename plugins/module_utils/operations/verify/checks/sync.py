@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ....fields import annotations_of, field, list_at, mapping_at, name_of, namespace_of, text_at
 from ....istio.proxy.listeners import InboundPort
 from ....istio.proxy.running import RunningProxy, is_selected
 from ....istio.syncz import SyncState
@@ -60,7 +61,7 @@ def check_policies_held(
     """
     held = {(rule.namespace, rule.name) for port in ports.values() for rule in port.policies}
     selecting = {
-        (policy["metadata"]["namespace"], policy["metadata"]["name"])
+        (namespace_of(policy), name_of(policy))
         for policy in policies
         if selects(policy, proxy.namespace, proxy.labels, root_namespace)
     }
@@ -82,15 +83,13 @@ def selects(
     Policies with targetRefs are for waypoints and Gateway API gateways; those in dry-run, with a CUSTOM
     provider or AUDIT leave no rule behind that decides (istio pilot/pkg/model/policyattachment.go).
     """
-    metadata, spec = policy["metadata"], policy.get("spec") or {}
-    if metadata.get("namespace") not in (namespace, root_namespace):
+    if namespace_of(policy) not in (namespace, root_namespace):
         return False
-    if spec.get("targetRef") or spec.get("targetRefs"):
+    if field(policy, "spec", "targetRef") or list_at(policy, "spec", "targetRefs"):
         return False
-    if (metadata.get("annotations") or {}).get("istio.io/dry-run") == "true":
+    if annotations_of(policy).get("istio.io/dry-run") == "true":
         return False
-    if spec.get("action", "ALLOW") not in ("ALLOW", "DENY") or (
-        spec.get("action") == "DENY" and not spec.get("rules")
-    ):
+    action = text_at(policy, "spec", "action") or "ALLOW"
+    if action not in ("ALLOW", "DENY") or (action == "DENY" and not list_at(policy, "spec", "rules")):
         return False
-    return is_selected(labels, (spec.get("selector") or {}).get("matchLabels") or {})
+    return is_selected(labels, mapping_at(policy, "spec", "selector", "matchLabels"))
