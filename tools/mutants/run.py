@@ -1,0 +1,205 @@
+"""One run: what is drawn, what the tests are known to run, and what became of every mutant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..paths import ROOT
+from ..screen import SetupError, say
+from . import equivalents, report, sample
+from .coverage_map import CoverageMap, Recorded
+from .imports import Imports
+from .known import Known
+from .operators import Mutant, is_change, mutants_of
+from .pool import Pool, Worker
+from .report import Verdict
+from .trees import make
+from .types_check import refused as refused_by_types
+
+CACHE = ROOT / ".cache" / "mutants"
+LIST = Path("tests") / "mutants-equivalent.txt"
+
+
+class Run:
+    """One run of the mutation tests."""
+
+    def __init__(self, options: argparse.Namespace, trees: Sequence[Path]) -> None:
+        self.options = options
+        self._tree = trees[0]
+        self.imports = Imports(self._tree, make(trees))
+        self.map = CoverageMap(self.imports)
+        self.code: dict[str, str] = {}
+        self.failing: list[str] = []
+        self._known_verdicts = Known(CACHE / "verdicts.json", self.imports)
+        self._lock = threading.Lock()
+        self._told = 0.0
+
+    def mutants(self) -> list[Mutant]:
+        """What is tried: the sample of the chosen packages. :raises SetupError: when there is none."""
+        found: list[Mutant] = []
+        for name in sorted(self.imports.files):
+            if name.startswith(sample.MODULE_UTILS) and (
+                not self.options.package or sample.lies_in(name, self.options.package)
+            ):
+                self.code[name] = (self._tree / name).read_text(encoding="utf-8")
+                found += self._known(name)
+        if not found:
+            raise SetupError(f"no package is called {', '.join(self.options.package)}")
+        harmless = equivalents.read(self._tree / LIST)
+        for block in equivalents.left_over(harmless, found):
+            raise SetupError(
+                f"{LIST.name}: nothing fits any more: {block.path}: {block.source}: {block.change}"
+            )
+        found = [mutant for mutant in found if not any(block.describes(mutant) for block in harmless)]
+        packages = sample.by_package(found)
+        sizes = {name: len(mutants) for name, mutants in packages.items()}
+        quotas = sample.quotas(sizes, len(found) if self.options.all else self.options.sample)
+        return [
+            mutant for name, mutants in packages.items() for mutant in self._some(name, mutants, quotas[name])
+        ]
+
+    def _known(self, name: str) -> list[Mutant]:
+        """The mutants of one file, read from the cache while file and operators are the same."""
+        own = ("tools/mutants/operators.py", "requirements/mutants.txt", name)
+        key = " ".join(self.imports.digests[part] for part in own)
+        stored = CACHE / "found" / f"{name.replace('/', '.')}.json"
+        try:
+            known = json.loads(stored.read_text())
+        except (OSError, ValueError):
+            known = {}
+        if known.get("key") == key:
+            return [Mutant(**{**entry, "lines": tuple(entry["lines"])}) for entry in known["mutants"]]
+        found = mutants_of(name, self.code[name])
+        _write(stored, {"key": key, "mutants": [asdict(mutant) for mutant in found]})
+        return found
+
+    def _some(self, package: str, mutants: Sequence[Mutant], wanted: int) -> list[Mutant]:
+        taken: list[Mutant] = []
+        for mutant in sample.drawn(mutants, f"{self.options.seed} {package}"):
+            if len(taken) == wanted:
+                break
+            if is_change(mutant, self.code[mutant.path]):
+                taken.append(mutant)
+        return taken
+
+    def record(self, pool: Pool, paths: set[str]) -> None:
+        """Learn what each test file that imports these paths runs; what is known is read from the cache."""
+        missing: list[tuple[str, Path]] = []
+        done = 0
+        records = CACHE / "records"
+        for file in sorted(self.imports.files):
+            if not (file.startswith("tests/unit/") and file.rpartition("/")[2].startswith("test_")):
+                continue
+            if self.imports.needed_by(file) & paths:
+                stored = records / f"{file.replace('/', '.')}.{self.imports.key(file)}.json"
+                if stored.exists():
+                    self._learn(file, json.loads(stored.read_text()))
+                else:
+                    missing.append((file, stored))
+        if missing:
+            say(f"==> which lines the tests of {len(missing)} files run")
+
+        def one(file: str, stored: Path, worker: Worker) -> None:
+            nonlocal done
+            answer = worker.ask({"file": file, "limit": 600})
+            if "ended" in answer:
+                answer = {"tests": {}, "costs": {}, "failed": [file]}
+            with self._lock:
+                done += 1
+                self._learn(file, answer)
+                self._progress(f"{done}/{len(missing)} files")
+            if not answer["failed"]:
+                for old in records.glob(f"{file.replace('/', '.')}.*.json"):
+                    old.unlink(missing_ok=True)
+                _write(stored, answer)
+
+        pool.run(partial(one, file, stored) for file, stored in missing)
+
+    def _learn(self, file: str, answer: dict[str, Any]) -> None:
+        self.map.add(file, Recorded(answer["tests"], answer["costs"], answer["failed"]))
+        self.failing += answer["failed"]
+
+    def judge(self, pool: Pool, mutants: Sequence[Mutant]) -> list[Verdict]:
+        """Try every mutant."""
+        verdicts: list[Verdict] = []
+
+        def one(mutant: Mutant, worker: Worker) -> None:
+            verdict = self._verdict(mutant, worker)
+            self._known_verdicts.keep(verdict, self.map.tests_of(mutant))
+            with self._lock:
+                verdicts.append(verdict)
+                noticed = sum(bool(found.noticed_by) for found in verdicts)
+                self._progress(f"{len(verdicts)}/{len(mutants)} tried, {noticed} noticed")
+
+        open_mutants = []
+        for mutant in mutants:
+            known = self._known_verdicts.find(mutant, self.map.tests_of(mutant))
+            if known:
+                verdicts.append(known)
+            else:
+                open_mutants.append(mutant)
+        if verdicts:
+            say(f"    {len(verdicts)} known from earlier runs with the same code and tests")
+        try:
+            pool.run(partial(one, mutant) for mutant in open_mutants)
+        finally:
+            self._known_verdicts.save()
+        return verdicts
+
+    def _verdict(self, mutant: Mutant, worker: Worker) -> Verdict:
+        tests = self.map.tests_of(mutant)
+        if not tests:
+            return Verdict(mutant, "", report.NOT_RUN)
+        code = mutant.apply(self.code[mutant.path])
+        for batch in self.map.batches(tests):
+            usual = self.map.cost(batch) + 0.5 * len({test.partition("::")[0] for test in batch})
+            answer = worker.ask(
+                {
+                    "path": mutant.path,
+                    "code": code,
+                    "tests": {test: self.map.costs[test] for test in batch},
+                    "limit": 5 + 4 * usual,
+                }
+            )
+            noticed = answer.get("noticed_by") or answer.get("ended", "")
+            if noticed:
+                return Verdict(mutant, noticed)
+        return Verdict(mutant, "", f"{len(tests)} tests run it")
+
+    def check_types(self, verdicts: Sequence[Verdict], trees: Sequence[Path]) -> list[Verdict]:
+        """Mark the survivors that the type check finds."""
+        survivors = [verdict.mutant for verdict in verdicts if not verdict.noticed_by]
+        unknown = [mutant for mutant in survivors if self._known_verdicts.types(mutant) is None]
+        if unknown:
+            say(f"==> types of {len(unknown)} survivors")
+            refused = refused_by_types(unknown, self.code, trees, CACHE)
+            for mutant in unknown:
+                self._known_verdicts.keep_types(mutant, mutant in refused)
+            self._known_verdicts.save()
+        return [
+            replace(
+                verdict, untyped=not verdict.noticed_by and bool(self._known_verdicts.types(verdict.mutant))
+            )
+            for verdict in verdicts
+        ]
+
+    def _progress(self, text: str) -> None:
+        if time.monotonic() - self._told > 10:
+            self._told = time.monotonic()
+            say(f"    {text}")
+
+
+def _write(path: Path, content: object) -> None:
+    """Whole or not at all: whoever is killed leaves no half of it."""
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
