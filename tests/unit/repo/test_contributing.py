@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 GUIDES = ("CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", ".github/pull_request_template.md")
 FROM = (ROOT, ROOT / "plugins", ROOT / "plugins/module_utils", ROOT / "plugins/module_utils/operations")
 TREES = ("plugins", "roles", "molecule", "tests")
-MADE = (".cache/", ".venv/", "changelogs/fragments/", "collections/")
+MADE = (".cache/", "build/", ".venv/", "changelogs/fragments/", "collections/")
 
 
 def named(guide: str) -> list[str]:

@@ -116,6 +116,31 @@ def test_only_those_that_take_pods_away_clash_over_a_budget():
     assert [step.batch for step in planned(pods, taking, [given.budget()]).steps] == [1, 2]
 
 
+def test_workloads_with_budgets_of_their_own_go_together():
+    own = {"metadata": {"labels": {"app": "other"}}, "spec": {"containers": []}}
+    workloads = [
+        given.workload("StatefulSet", "a"),
+        given.workload("StatefulSet", "b", template=own),
+    ]
+    pods = [
+        given.pod("a", owner=("StatefulSet", "a")),
+        given.pod("b", owner=("StatefulSet", "b"), labels={"app": "other"}),
+    ]
+    budgets = [given.budget("a"), given.budget("b", selector={"matchLabels": {"app": "other"}})]
+    plan = planned(pods, workloads, budgets)
+    assert [(step.owner.name, step.budgets, step.batch) for step in plan.steps] == [
+        ("a", ("a",), 1),
+        ("b", ("b",), 1),
+    ]
+
+
+@pytest.mark.parametrize("name", ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"])
+def test_istio_leaves_the_systems_namespaces_alone(name):
+    home = NamespaceState(name, {"istio-injection": "enabled"}, [parse_pod(given.pod(namespace=name))])
+    (verdict,) = plan_restarts([home], INJECTORS, SETTINGS, batch=1).verdicts
+    assert (verdict.state, verdict.reason) == ("skipped", f"namespace {name} is never injected")
+
+
 def test_budgets_of_one_name_in_two_namespaces_are_two():
     homes = []
     for namespace in ("a", "b"):

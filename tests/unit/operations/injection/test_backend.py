@@ -121,6 +121,13 @@ def test_label_then_restart_then_nothing(cluster):
     assert (again["changed"], again["diff"], len(cluster.writes)) == (False, [], 2)
 
 
+def test_labels_are_owned_by_a_manager_of_their_own(cluster):
+    """Whoever applies the Namespace as `servicemesh.istio` must not take the label away (see labels.py)."""
+    run(cluster)
+    managers = cluster.find("Namespace", "shop")["metadata"]["managedFields"]
+    assert [entry["manager"] for entry in managers] == ["servicemesh.istio.injection"]
+
+
 def test_check_mode_tells_the_same_and_writes_nothing(cluster):
     put(cluster, web())
     foreseen = run(cluster, check_mode=True)
