@@ -35,6 +35,10 @@ class MeshError(Exception):
         self.message = message
         self.details: dict[str, Any] = details
 
+    def __str__(self) -> str:
+        """The sentence, with what was added to it on the way up."""
+        return self.message
+
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Problem:

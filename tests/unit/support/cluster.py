@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport i
 
 from . import managed_fields
 from .access import Reviews
-from .copies import copied
+from .copies import copied, identical
 from .faults import Call, Failure, failed, no_kind, status
 from .patches import PatchError, json_patch, merge_patch
 from .selectors import fields_match, labels_match
@@ -385,7 +385,7 @@ class FakeCluster:
                 "creationTimestamp": self.time,
                 "generation": 1,
             }
-        elif _specification(live) != _specification(body) and "generation" in metadata:
+        elif not identical(_specification(live), _specification(body)) and "generation" in metadata:
             metadata["generation"] += 1
         known = managed_fields.read_owners(live or {})
         if live is None or owners != known:
@@ -399,7 +399,7 @@ class FakeCluster:
                 "resourceVersion", ""
             )
             return result
-        if live is not None and _without_version(live) == result:
+        if live is not None and identical(_without_version(live), result):
             return copied(live)
         return copied(self.put(result))
 

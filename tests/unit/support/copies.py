@@ -13,3 +13,14 @@ def copied(value: Any) -> Any:
     if isinstance(value, list):
         return [copied(item) for item in value]
     return value
+
+
+def identical(one: Any, other: Any) -> bool:
+    """Whether two plain values are the same JSON: Python takes ``True`` for 1, an API server does not."""
+    if one != other:  # the fast way, for most
+        return False
+    if isinstance(one, dict):
+        return all(identical(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return all(map(identical, one, other))
+    return isinstance(one, bool) is isinstance(other, bool)

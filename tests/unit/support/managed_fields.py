@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .copies import copied
+from .copies import copied, identical
 
 Path = tuple[str, ...]
 Owners = dict[tuple[str, str], set[Path]]
@@ -86,7 +86,7 @@ def applied(
             _remove(result, path)
     for path in stated:
         value = value_at(wanted, path)
-        if not path[-1].startswith("k:") and value_at(live, path) != value:
+        if not path[-1].startswith("k:") and not identical(value_at(live, path), value):
             for paths in others.values():
                 paths.discard(path)
     result = _overlaid(result, wanted, "")
@@ -99,7 +99,7 @@ def conflicts(
     """``details.causes`` of the 409: fields of other managers that would get another value."""
     causes = []
     for path in sorted(fields_of(wanted)):
-        if path[-1].startswith("k:") or value_at(live, path) == value_at(wanted, path):
+        if path[-1].startswith("k:") or identical(value_at(live, path), value_at(wanted, path)):
             continue
         for (name, operation), paths in sorted(owners.items()):
             if (name, operation) != (manager, "Apply") and path in paths:
@@ -112,7 +112,7 @@ def conflicts(
 def updated(before: Mapping[str, Any], after: Mapping[str, Any], owners: Owners, manager: str) -> Owners:
     """The owners after ``manager`` wrote ``after`` by create, update or patch: it owns what it changed."""
     now = fields_of(after)
-    changed = {path for path in now if value_at(before, path) != value_at(after, path)}
+    changed = {path for path in now if not identical(value_at(before, path), value_at(after, path))}
     result = {owner: (paths & now) - changed for owner, paths in owners.items()}
     result[manager, "Update"] = result.get((manager, "Update"), set()) | changed
     return {owner: paths for owner, paths in result.items() if paths}

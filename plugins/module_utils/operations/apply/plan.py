@@ -215,7 +215,6 @@ def raise_all(errors: Sequence[MeshError]) -> None:
         others = "; ".join(error.message for error in errors[1:5])
         more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
         first.message = f"{first.message}; {others}{more}"
-        first.args = (first.message,)
         first.details["others"] = [error.message for error in errors[1:]]
     raise first
 
