@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ...fields import mapping_at, mappings_at
 from ...kube.wait import rollout_status
 from ..workloads import Workload, controller_of, parse_budget, parse_pod, parse_workload
-from .plan import ROLLING_KINDS, NamespaceState
+from .judge import NamespaceState
+from .plan import ROLLING_KINDS
 from .webhooks import Injector, InjectorSettings, parse_injectors, parse_settings, stored_yaml
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MeshError, RefusedError
+from ...istio.injection.judge import NamespaceState
 from ...istio.injection.labels import FIELD_MANAGER, LabelDecision, decide_labels
-from ...istio.injection.plan import WAIT, NamespaceState, Restart, RestartPlan, plan_restarts
+from ...istio.injection.plan import WAIT, Restart, RestartPlan, plan_restarts
 from ...istio.injection.read import read_injectors, read_namespace, read_settings, unready_injectors
 from ...istio.injection.webhooks import Injector, injectors_for
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions

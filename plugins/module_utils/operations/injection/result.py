@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...istio.injection.judge import PodVerdict
 from ...istio.injection.labels import LabelDecision
-from ...istio.injection.plan import WAIT, PodVerdict, Restart, RestartPlan
+from ...istio.injection.plan import WAIT, Restart, RestartPlan
 from ...istio.injection.webhooks import Injector
 
 if TYPE_CHECKING:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import (
-    NamespaceState,
-    plan_restarts,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.judge import NamespaceState
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import plan_restarts
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.webhooks import (
     InjectorSettings,
     parse_injectors,

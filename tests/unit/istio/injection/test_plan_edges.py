@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.judge import (
     NamespaceState,
     owner_of,
-    plan_restarts,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import plan_restarts
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.workloads import (
     Owner,
     parse_budget,

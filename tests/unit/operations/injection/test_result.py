@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.judge import PodVerdict
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.labels import (
     LabelDecision,
     NamespaceRequest,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import (
-    PodVerdict,
     Restart,
     RestartPlan,
 )
