@@ -35,6 +35,8 @@ def roll_back(builder: RolloutBuilder) -> dict[str, Any]:
     """All requests to the stable version; after a promotion, to the version before it.
 
     What a run left beside the stable version when it ended with a split or held on its canary goes back too.
+
+    :returns: the module's result.
     """
     journal = builder.store.read()
     if journal and journal.state.open:
@@ -102,7 +104,10 @@ def _undo(builder: RolloutBuilder, promoted: Journal | None, *, stable: str, can
 
 
 def promote(builder: RolloutBuilder) -> dict[str, Any]:
-    """Approves a waiting run (and carries it on), or tells a live runner to skip the remaining phases."""
+    """Approves a waiting run (and carries it on), or tells a live runner to skip the remaining phases.
+
+    :returns: the module's result.
+    """
     journal = builder.store.read()
     if journal is None or not journal.state.open:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
@@ -123,7 +128,7 @@ def promote(builder: RolloutBuilder) -> dict[str, Any]:
 
 
 def pause(builder: RolloutBuilder) -> dict[str, Any]:
-    """Tells a live runner to end where it is."""
+    """Tells a live runner to end where it is. :returns: the module's result."""
     journal = builder.store.read()
     if journal is None or not journal.state.active:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
@@ -139,7 +144,11 @@ def pause(builder: RolloutBuilder) -> dict[str, Any]:
 def resume_all(
     client: KubeClient, params: Mapping[str, Any], catalogue: Catalogue, context: Context
 ) -> dict[str, Any]:
-    """Cleans up after dead runners, for one service or for all of the catalogue. Safe on a schedule."""
+    """Cleans up after dead runners, for one service or for all of the catalogue. Safe on a schedule.
+
+    :returns: ``changed``, ``status``, ``services`` (``namespace/name`` -> that rollout's result) and
+        ``counts``.
+    """
     wanted = params.get("service")
     results: dict[str, dict[str, Any]] = {}
     for service in catalogue.services:

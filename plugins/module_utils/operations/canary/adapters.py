@@ -77,7 +77,10 @@ class RememberingRoutes:
         self._routes.claim(fence)
 
     def snapshot(self) -> tuple[Any, ...] | None:
-        """What a foreign object looks like before the run."""
+        """What a foreign object looks like before the run.
+
+        :returns: route lists as plain data; None for routes of our own.
+        """
         return self._routes.snapshot()
 
     def restore(self, snapshot: Sequence[Any] | None) -> None:
@@ -85,5 +88,5 @@ class RememberingRoutes:
         self._routes.restore(snapshot)
 
     def desired(self, traffic: TrafficState) -> dict[str, Any]:
-        """The object for a traffic state."""
+        """The object for a traffic state. :returns: a VirtualService."""
         return self._routes.desired(traffic)

@@ -30,8 +30,9 @@ ARGUMENT_SPEC: dict[str, Any] = {**CONNECTION_SPEC, **CANARY_SPEC}
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """See the module's documentation.
+    """Backend of module ``canary``.
 
+    :returns: the module's result.
     :raises InputError: bad parameters, every problem at once, before any request.
     :raises RefusedError: a check before the first write failed, or another runner holds the service.
     :raises MeshError: the version was withdrawn; details are the whole result.
@@ -88,7 +89,7 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
 
 
 def start(builder: RolloutBuilder, rollout: Rollout, found: Preflight, facts: RunFacts) -> dict[str, Any]:
-    """Takes the Lease and runs a new rollout to its end."""
+    """Takes the Lease and runs a new rollout to its end. :returns: the module's result."""
     rollout.lease.acquire()
     rollout.warnings += found.warnings
     rollout.store.read()

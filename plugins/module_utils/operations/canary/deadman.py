@@ -73,7 +73,7 @@ class DeadmanJob:
         self._client.delete("batch/v1", "Job", self.name, self._rollout.settings.namespace)
 
     def job(self) -> dict[str, Any]:
-        """The Job as it is created."""
+        """The Job as it is created. :returns: a Job (batch/v1)."""
         settings, wish = self._rollout.settings, self._wish
         labels = {**owner_labels(settings.mesh), LABEL: self._rollout.journal.run}
         pod: dict[str, Any] = {
@@ -123,7 +123,10 @@ class DeadmanJob:
         }
 
     def task(self) -> dict[str, Any]:
-        """What the Job is told; see ``deadman_script``."""
+        """What the Job is told; see ``deadman_script``.
+
+        :returns: paths of the objects, ``holder``, ``fence``, ``seconds`` and ``write``, as plain data.
+        """
         rollout, settings = self._rollout, self._rollout.settings
         leases = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
         routes = (

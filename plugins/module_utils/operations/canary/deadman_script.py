@@ -52,7 +52,10 @@ def in_cluster(method: str, path: str, body: Any = None, content_type: str = "ap
 
 
 def attempted(ask: Ask, *arguments: Any, **more: Any) -> tuple[int, dict[str, Any]]:
-    """A request whose failure to reach the server counts as status 0."""
+    """A request whose failure to reach the server counts as status 0.
+
+    :returns: (HTTP status, decoded body).
+    """
     try:
         return ask(*arguments, **more)
     except (OSError, ValueError, http.client.HTTPException):

@@ -36,6 +36,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """One entry per service that has versions: record, live split, journal, holder.
 
+    :returns: ``services`` (one mapping each) and ``active`` (their names).
     :raises MeshError: a record or journal is there but cannot be read.
     """
     catalogue = parse_catalogue(params["catalogue"])

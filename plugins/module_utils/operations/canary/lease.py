@@ -51,7 +51,7 @@ class Lease:
         self._renewed = 0.0
 
     def read(self) -> dict[str, Any] | None:
-        """The Lease object."""
+        """The Lease object. :returns: the object, None when it does not exist."""
         return self._client.get(API, "Lease", self._name, self._namespace)
 
     def holder(self, lease: dict[str, Any] | None) -> str:

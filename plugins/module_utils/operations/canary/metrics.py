@@ -29,7 +29,7 @@ class Series(Protocol):
     """The Prometheus client."""
 
     def raw_series(self, selector: str, lookback: float) -> list[RawSeries]:
-        """Raw samples."""
+        """Raw samples. :returns: one per series: its labels, and (time, value) points in time order."""
 
     def number(self, query: str) -> float | None:
         """One number."""

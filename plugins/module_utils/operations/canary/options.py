@@ -178,7 +178,10 @@ def read_wishes(params: Mapping[str, Any], service_name: str, catalogue: Catalog
 
 
 def read_gates(reader: Reader, params: Mapping[str, Any]) -> tuple[tuple[ShareGate, ...], float | None]:
-    """The share gates, and the latency limit in milliseconds (``None`` = from the stable version)."""
+    """The share gates, and the latency limit in milliseconds (``None`` = from the stable version).
+
+    :returns: the gates, and milliseconds.
+    """
     gates = []
     fields = {"acceptable", "limit", "odds_ratio", "compare", "burst"}
     errors = reader.mapping("errors", params.get("errors") or {}, fields)

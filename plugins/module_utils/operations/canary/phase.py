@@ -253,7 +253,10 @@ def _by_gate(measured: Measurement) -> dict[str, tuple[int, int, int, int]]:
 
 
 def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Window]) -> list[Judgement]:
-    """All share gates over the windows of a run: the same function that recomputes verdicts from evidence."""
+    """All share gates over the windows of a run: the same function that recomputes verdicts from evidence.
+
+    :returns: one per share gate, in the gates' order.
+    """
     settings = rollout.settings
     early = phase.kind != "weight"
     return [
@@ -272,7 +275,7 @@ def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Window]) -> 
 
 
 def counts_of(windows: Sequence[Window], gate: str) -> list[Counts]:
-    """The windows of one gate as counts."""
+    """The windows of one gate as counts. :returns: one per window, the oldest first."""
     return [Counts(window.phase, *window.counts[gate]) for window in windows if gate in window.counts]
 
 

@@ -291,6 +291,7 @@ def current_stable(builder: RolloutBuilder, canary: str) -> tuple[str, str]:
 
     Record first; without one the live split is adopted; without a split the catalogue's initial version.
 
+    :returns: (version, where it is known from).
     :raises MeshError: nothing says which version is stable.
     """
     record = builder.records.read()

@@ -30,7 +30,7 @@ class Objects(Protocol):
     def get(
         self, api_version: str, kind: str, name: str, namespace: str | None = None
     ) -> dict[str, Any] | None:
-        """One object, ``None`` when absent."""
+        """One object, ``None`` when absent. :returns: the object as the server stores it."""
 
     def list(
         self,
@@ -51,13 +51,16 @@ class Objects(Protocol):
         force: bool = False,
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Server-side apply."""
+        """Server-side apply. :returns: the object after the write."""
 
     def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Create; status 409 when the object exists."""
+        """Create; status 409 when the object exists. :returns: the object as it was stored."""
 
     def replace(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Replace at the object's resourceVersion; status 409 when it has moved on."""
+        """Replace at the object's resourceVersion; status 409 when it has moved on.
+
+        :returns: the object after the write.
+        """
 
     def patch(
         self,
@@ -72,7 +75,7 @@ class Objects(Protocol):
         dry_run: bool = False,
         field_manager: str | None = None,
     ) -> dict[str, Any]:
-        """Merge or JSON patch."""
+        """Merge or JSON patch. :returns: the object after the write."""
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
         """Delete with its dependents; ``False`` when it was gone already."""

@@ -27,7 +27,7 @@ WELL: tuple[Outcome | State, ...] = (
 
 
 def summary(builder: RolloutBuilder, *, outcome: str, reason: str) -> dict[str, Any]:
-    """A result of a call that changed nothing."""
+    """A result of a call that changed nothing. :returns: the keys that every result of the module has."""
     return {
         "changed": False,
         "status": PASS,
@@ -42,7 +42,10 @@ def summary(builder: RolloutBuilder, *, outcome: str, reason: str) -> dict[str, 
 def report(
     builder: RolloutBuilder, rollout: Rollout, *, well: tuple[Outcome | State, ...] = WELL
 ) -> dict[str, Any]:
-    """The result of a run that has ended, with its evidence written where the user asked."""
+    """The result of a run that has ended, with its evidence written where the user asked.
+
+    :returns: the module's result.
+    """
     journal = rollout.journal
     outcome = journal.outcome or journal.state
     evidence = evidence_of(journal.as_dict())
@@ -134,7 +137,10 @@ def write_evidence(directory: Path, journal: Journal) -> list[str]:
 
 
 def diffs_of(rollout: Rollout) -> list[dict[str, Any]]:
-    """The exact change of the routes in each phase, and of the way back."""
+    """The exact change of the routes in each phase, and of the way back.
+
+    :returns: one mapping per phase, in Ansible's form.
+    """
     routes = rollout.routes
     before = routes.desired(rollout.stable_traffic())["spec"]
     steps = [(f"phase {phase.label()}", phase.traffic) for phase in rollout.plan.phases]

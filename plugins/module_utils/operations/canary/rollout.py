@@ -62,10 +62,13 @@ class Routes(Protocol):
         """Marks them with a newer fence, so that writes of an older runner fail."""
 
     def desired(self, traffic: TrafficState) -> dict[str, Any]:
-        """The object for a traffic state."""
+        """The object for a traffic state. :returns: a VirtualService."""
 
     def snapshot(self) -> tuple[Any, ...] | None:
-        """What is needed to restore a foreign object byte for byte; None when nothing is."""
+        """What is needed to restore a foreign object byte for byte; None when nothing is.
+
+        :returns: plain data for the journal.
+        """
 
     def restore(self, snapshot: Sequence[Any] | None) -> None:
         """Takes the snapshot of a journal."""
@@ -85,7 +88,7 @@ class EndpointSource(Protocol):
     """Pods per version."""
 
     def read(self) -> Mapping[str, VersionEndpoints]:
-        """Version -> arm."""
+        """Version -> arm. :returns: version -> its endpoints."""
 
 
 class MetricsSource(Protocol):

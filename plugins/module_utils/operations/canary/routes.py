@@ -46,11 +46,11 @@ class OwnRoutes:
         self.namespace = namespace
 
     def read(self) -> dict[str, Any] | None:
-        """The live object."""
+        """The live object. :returns: the object, None when it does not exist."""
         return self._client.get(ISTIO_API, "VirtualService", self.name, self.namespace)
 
     def desired(self, traffic: TrafficState) -> dict[str, Any]:
-        """The object without resourceVersion and fence, for diffs."""
+        """The object without resourceVersion and fence, for diffs. :returns: a VirtualService."""
         return self._render(traffic)
 
     def write(self, traffic: TrafficState, fence: int) -> bool:
@@ -63,7 +63,7 @@ class OwnRoutes:
         return self._put(lambda _live: desired, fence)
 
     def snapshot(self) -> tuple[Any, ...] | None:
-        """Nothing to keep: the catalogue renders the object at any time."""
+        """Nothing to keep: the catalogue renders the object at any time. :returns: always None."""
         return None
 
     def restore(self, snapshot: Sequence[Any] | None) -> None:
@@ -126,11 +126,14 @@ class ForeignRoutes:
         self.namespace = namespace
 
     def read(self) -> dict[str, Any] | None:
-        """The live object."""
+        """The live object. :returns: the object, None when it does not exist."""
         return self._client.get(ISTIO_API, "VirtualService", self.name, self.namespace)
 
     def desired(self, traffic: TrafficState) -> dict[str, Any]:
-        """The live object with the split of a traffic state, for diffs."""
+        """The live object with the split of a traffic state, for diffs.
+
+        :returns: a VirtualService; a copy.
+        """
         live = self.read()
         if live is None:
             raise RefusedError(
@@ -176,7 +179,7 @@ class ForeignRoutes:
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 
     def snapshot(self) -> tuple[Any, ...] | None:
-        """The route lists as they are now, for the journal."""
+        """The route lists as they are now, for the journal. :returns: one route list per HTTP route."""
         live = self.read() or {"spec": {}}
         return tuple(route.get("route") for route in live["spec"].get("http") or [])
 
@@ -227,7 +230,10 @@ def _hosts(destinations: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The test that a JSON Patch of this object begins with."""
+    """The test that a JSON Patch of this object begins with.
+
+    :returns: one JSON Patch operation, ``test`` of the resourceVersion.
+    """
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}]
 
 
