@@ -316,6 +316,10 @@ def test_a_verdict_is_known_until_what_it_rests_on_changes(tree: Path, tmp_path:
     assert after.find(noticed, [SMALL]) is not None
     assert after.find(survivor, [FIRST, SECOND]) is None
 
+    without = Imports(tree, [name for name in names if not name.startswith("tests/unit/kube/test_a")])
+    after = Known(tmp_path / "verdicts.json", without)
+    assert after.find(noticed, [SECOND]) is None
+
     changed = Imports(tree, names)
     changed.digests[A] = "another"  # test_b imports it through b
     after = Known(tmp_path / "verdicts.json", changed)
