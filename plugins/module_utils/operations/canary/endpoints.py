@@ -49,7 +49,7 @@ class EndpointReader:
         self._labels = labels
 
     def read(self) -> dict[str, VersionEndpoints]:
-        """Version -> arm, from two LISTs. :returns: version -> its endpoints."""
+        """Ready pods of each version, from two LISTs. :returns: version -> its endpoints."""
         slices = self._client.list(
             "discovery.k8s.io/v1",
             "EndpointSlice",

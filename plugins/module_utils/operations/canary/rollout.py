@@ -88,7 +88,7 @@ class EndpointSource(Protocol):
     """Pods per version."""
 
     def read(self) -> Mapping[str, VersionEndpoints]:
-        """Version -> arm. :returns: version -> its endpoints."""
+        """Ready pods of each version. :returns: version -> its endpoints."""
 
 
 class MetricsSource(Protocol):
