@@ -176,12 +176,16 @@ class _PropagationBarrier:
         self._context.warn(message)
 
     def result(self) -> dict[str, Any] | None:
-        """The last report, with the seconds of all steps."""
+        """The last report that is no pass, else the last one.
+
+        :returns: ``PropagationReport.as_result`` with ``steps``: the seconds of each; ``None`` without any.
+        """
         if not self.reports:
             return None
         steps = {step: round(report.seconds, 2) for step, report in self.reports}
-        worst = max((report for _unused, report in self.reports), key=lambda report: report.status != PASS)
-        return {**worst.as_result(), "steps": steps}
+        reports = [report for _unused, report in self.reports]
+        told = [report for report in reports if report.status != PASS] or reports
+        return {**told[-1].as_result(), "steps": steps}
 
 
 def _result(

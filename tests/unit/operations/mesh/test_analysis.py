@@ -58,7 +58,8 @@ def plan(*items: Item) -> Plan:
 def analyzer(tmp_path: Path, answer: str, code: int = 0) -> str:
     """A program that keeps its input and answers."""
     program = tmp_path / "istioctl"
-    program.write_text(f"#!/bin/sh\ncat > {tmp_path}/input\ncat <<'EOF'\n{answer}\nEOF\nexit {code}\n")
+    keeps = f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/arguments\ncat > {tmp_path}/input\n"
+    program.write_text(f"{keeps}cat <<'EOF'\n{answer}\nEOF\nexit {code}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return str(program)
 
@@ -149,6 +150,95 @@ def test_rights_in_namespaces_are_enough(tmp_path: Path) -> None:
     assert sorted(kinds) == ["Namespace", "VirtualService", "VirtualService"]
 
 
+def test_lists_that_fail_are_no_verdict(tmp_path: Path) -> None:
+    cluster = cluster_with()
+    cluster.fail("list", how=500, times=99)
+    check = run(tmp_path, "[]", cluster=cluster)
+    assert check.status == "cannot tell"
+    assert check.warnings == [f"istioctl analyze: cannot tell: {check.reason}"]  # type: ignore[attr-defined]
+
+
+def test_istioctl_is_asked_offline_and_by_name(tmp_path: Path) -> None:
+    run(tmp_path, "[]")
+    names = (
+        "auth.AuthorizationPoliciesAnalyzer",
+        "deprecation.DeprecationAnalyzer",
+        "destinationrule.CaCertificateAnalyzer",
+        "destinationrule.SubsetSelectPodAnalyzer",
+        "envoyfilter.EnvoyPatchAnalyzer",
+        "gateway.ConflictingGatewayAnalyzer",
+        "gateway.IngressGatewayPortAnalyzer",
+        "serviceentry.Analyzer",
+        "sidecar.SelectorAnalyzer",
+        "telemetry.DefaultSelectorAnalyzer",
+        "telemetry.SelectorAnalyzer",
+        "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
+        "virtualservice.DestinationHostAnalyzer",
+        "virtualservice.DestinationRuleAnalyzer",
+        "virtualservice.GatewayAnalyzer",
+    )
+    assert (tmp_path / "arguments").read_text().split() == [
+        *["analyze", "--use-kube=false", "--all-namespaces", "-o", "json"],
+        *[part for name in names for part in ("--analyzer", name)],
+        "-",
+    ]
+
+
+def test_surroundings_are_listed_and_pods_are_lean(tmp_path: Path) -> None:
+    named, default = obj("Pod", "a", spec={"serviceAccountName": "api"}, status={"x": 1}), obj("Pod", "b")
+    cluster = cluster_with(named, default)
+    run(tmp_path, "[]", cluster=cluster)
+    sent = [json.loads(part) for part in (tmp_path / "input").read_text().split("\n---\n")]
+    pods = {item["metadata"]["name"]: item for item in sent if item["kind"] == "Pod"}
+    assert pods["a"]["spec"] == {"serviceAccountName": "api"}
+    assert pods["b"]["spec"] == {"serviceAccountName": "default"}
+    assert "status" not in pods["a"]
+    assert [call.kind for call in cluster.calls if call.verb == "list"] == [
+        "Namespace",
+        "Service",
+        "Pod",
+        "ServiceEntry",
+        "Gateway",
+        "DestinationRule",
+        "VirtualService",
+        "Sidecar",
+        "EnvoyFilter",
+        "PeerAuthentication",
+        "AuthorizationPolicy",
+        "Telemetry",
+    ]
+
+
+def test_off_says_nothing(tmp_path: Path) -> None:
+    check = Analysis(cluster_with(), Context(), mode="off", istioctl="/nowhere")  # type: ignore[arg-type]
+    check(plan(Item(obj("VirtualService"), action="created")))
+    assert check.as_result() == {
+        "check": "analyze",
+        "status": "off",
+        "reason": "nothing would change",
+        "findings": [],
+    }
+
+
+def test_messages_are_in_order_and_only_once() -> None:
+    rows = [
+        message("Warning", "VirtualService shop/b"),
+        message("Warning"),
+        message("Error", "VirtualService shop/b"),
+        message("Error", "VirtualService shop/b"),
+    ]
+    found = parse_messages(json.dumps(rows), ["VirtualService shop/a", "VirtualService shop/b"])
+    assert [(item.level, item.origin) for item in found] == [
+        ("Error", "VirtualService shop/b"),
+        ("Warning", "VirtualService shop/a"),
+        ("Warning", "VirtualService shop/b"),
+    ]
+    assert parse_messages("null", []) == []
+    for broken in ('[{"code": 1}]', '{"code": 1}', "[7]"):
+        with pytest.raises(MeshError, match="list of messages"):
+            parse_messages(broken, [])
+
+
 # -- STRICT ------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +265,11 @@ def policy(mode: str, name: str = "default", **ports: str) -> dict[str, Any]:
 )
 def test_only_changes_towards_strict_are_looked_at(item: Item, expected: list[str]) -> None:
     assert tightened_namespaces([item]) == expected
+
+
+def test_other_kinds_are_no_policies() -> None:
+    other = obj("VirtualService", spec={"mtls": {"mode": "STRICT"}})
+    assert tightened_namespaces([Item(other, None, action="updated")]) == []
 
 
 STAYS_STRICT = Item(policy("STRICT"), policy("STRICT"), action="unchanged")

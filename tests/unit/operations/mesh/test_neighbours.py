@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, Problem
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError, Problem
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import build
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
@@ -132,3 +132,33 @@ def test_with_narrow_rights_the_namespaces_of_the_run_are_asked() -> None:
 
 def test_before_istio_is_installed_there_is_no_other_mesh() -> None:
     refuse_shared(cluster_with(status=404), CATALOGUE, plan())
+
+
+def test_a_server_that_fails_is_no_server_without_other_meshes() -> None:
+    with pytest.raises(ApiError):
+        refuse_shared(cluster_with(status=500), CATALOGUE, plan())
+
+
+def test_three_objects_are_named_and_none_is_left_out() -> None:
+    taken = [
+        {**obj, "metadata": {**obj["metadata"], "labels": {**obj["metadata"]["labels"], **_PART_OF_BOOKS}}}
+        for obj in render(CATALOGUE)
+    ][:3]
+    (found,) = problems(cluster_with(), *taken)
+    assert found.message == (
+        "Gateway ecommerce/public, DestinationRule ecommerce/frontend, VirtualService ecommerce/frontend"
+        " of mesh 'shop' would be taken from mesh 'books';"
+        " docs/guides/mesh.md, Several meshes on one cluster, says what to do"
+    )
+
+
+def test_objects_that_do_not_change_are_nobody_s_loss() -> None:
+    taken = build("PeerAuthentication", "default", "ecommerce", "books", {})
+    unchanged = Plan([Item(taken, taken, action="unchanged")], Live())
+    refuse_shared(cluster_with(), CATALOGUE, unchanged)
+
+
+def test_a_route_s_servers_are_no_hosts_and_a_gateway_s_own_list_neither() -> None:
+    route = build("VirtualService", "x", "books", "books", {"hosts": ["b.example.com"]})
+    gateway = build("Gateway", "y", "books", "books", {"hosts": ["api.example.com"], "servers": []})
+    refuse_shared(cluster_with(route, gateway), CATALOGUE, plan())
