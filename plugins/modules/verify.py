@@ -55,7 +55,8 @@ options:
       - Which checks to make.
       - V(injection), every pod has a sidecar of the right version. V(sync), every proxy is connected, has
         refused nothing and holds the policies that select it. V(mtls), the listeners demand client
-        certificates as the catalogue wants. V(plaintext), requests from outside the mesh are refused.
+        certificates as the catalogue wants, and the proxies serve good ones. V(plaintext), requests from
+        outside the mesh are refused.
         V(authorization), per service a caller is let in and somebody else gets 403. V(policies), no
         AuthorizationPolicy opens a service to everyone. V(gateways), certificate, redirect and every
         exposed path. V(routes), every route leads to endpoints.

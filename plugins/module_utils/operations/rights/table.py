@@ -200,6 +200,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # A probe gets a Sidecar of its own that hides nothing, so that it is the server that refuses.
         Right("networking.istio.io", "sidecars", ("list", "create", "delete"), (SERVICES,)),
         Right("", "secrets", ("get",), (GATEWAYS,)),
+        # The mesh's roots, to compare what proxies trust with them.
+        Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
     ),
     # A rollout reads and writes what belongs to one service, and looks into the proxies that call it.
     "canary": (

@@ -17,7 +17,7 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
 from .checks.authorization import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall, plan_calls
 from .checks.injection import check_pods
-from .checks.mtls import InboundState, check_listeners
+from .checks.mtls import InboundState, check_certificates, check_listeners
 from .checks.policies import check_policies
 from .checks.routes import check_proxy_routes, check_virtual_services
 from .checks.sync import DISCONNECTED, check_policies_held, check_sync
@@ -210,11 +210,15 @@ class Verification:
             proxies={str(proxy): proxy for proxy in proxies},
             ports={name: dump.ports for name, dump in dumps.held.items()},
             policies=live.of("PeerAuthentication"),
+            unread=dumps.unread,
+            certificates={name: dump.certificates for name, dump in dumps.held.items()},
+            roots=live.roots,
+            now=self._context.clock.now(),
         )
         for service in catalogue.services:
-            findings += check_listeners(
-                catalogue, service, live.pods_of(service.namespace, service.name), held
-            )
+            pods = live.pods_of(service.namespace, service.name)
+            findings += check_listeners(catalogue, service, pods, held)
+            findings += check_certificates(service, pods, held)
         findings += check_policies(catalogue, live.of("AuthorizationPolicy"))
         findings += check_virtual_services(live, self._namespaces, catalogue.cluster_domain)
         dangling: dict[tuple[str, str], Finding] = {}

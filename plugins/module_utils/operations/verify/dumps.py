@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ...errors import MeshError
-from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, config_dump
+from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, admin_get, config_dump
+from ...istio.proxy.certificates import without_repetition
 from ...istio.proxy.listeners import VIRTUAL_INBOUND, InboundPort, inbound_ports, rejected_updates
 from ...istio.proxy.routes import VirtualHost, cluster_names, virtual_hosts
 from ...istio.proxy.running import RunningProxy, sample
@@ -22,13 +23,15 @@ class ProxyDump:
 
     :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``; ``None``
         for the second and further proxies of a workload, which hold the same.
-    :param refused: resources whose latest version it refused.
+    :param refused: resources whose latest version it refused. :param certificates: Envoy's ``/certs``, as it
+        stands; ``""`` for gateways.
     """
 
     ports: Mapping[int, InboundPort]
     hosts: tuple[VirtualHost, ...] | None
     clusters: frozenset[str]
     refused: tuple[str, ...]
+    certificates: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
         if routes:
             hosts = tuple(virtual_hosts(config_dump(client, proxy, ROUTES)))
             clusters = cluster_names(config_dump(client, proxy, CLUSTERS))
+        certificates = "" if proxy.gateway else without_repetition(admin_get(client, proxy, "certs"))
     except MeshError as error:
         return error.message
-    return ProxyDump(inbound_ports(listeners), hosts, clusters, tuple(rejected_updates(listeners)))
+    refused = tuple(rejected_updates(listeners))
+    return ProxyDump(inbound_ports(listeners), hosts, clusters, refused, certificates)

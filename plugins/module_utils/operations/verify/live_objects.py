@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ApiError
-from ...fields import labels_of, mapping_at, name_of, namespace_of
+from ...fields import labels_of, mapping_at, name_of, namespace_of, text_at
 from ...istio.istiod import ISTIOD_SELECTOR, Istiod, ready_istiods
 from ...istio.probe import is_probe
+from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY, serial_numbers
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.client import KubeClient
 from ...kube.pods import has_labels, is_active
@@ -37,12 +38,14 @@ class LiveObjects:
 
     :param objects: by kind. :param unread: kinds that could not be read, with the reason.
     :param missing: kinds that the cluster does not know.
+    :param roots: serial numbers of the roots that istiod publishes; empty when they cannot be read.
     """
 
     objects: dict[str, Objects]
     istiods: list[Istiod]
     unread: dict[str, str]
     missing: frozenset[str]
+    roots: frozenset[str] = frozenset()
 
     def of(self, kind: str, namespace: str | None = None) -> Objects:
         """The objects of one kind, of one namespace or of all that were read."""
@@ -103,6 +106,7 @@ def read_live_objects(
     live.missing = frozenset(missing)
     istiods = client.list("v1", "Pod", istio_namespace, label_selector=ISTIOD_SELECTOR)
     live.istiods = ready_istiods(istiods.items)
+    live.roots = _roots(client, istio_namespace)
     return live
 
 
@@ -114,3 +118,13 @@ def _read(client: KubeClient, api_version: str, kind: str, namespace: str) -> tu
             raise
         return [], error.message, False
     return list(answer.items), "", bool(answer.missing)
+
+
+def _roots(client: KubeClient, istio_namespace: str) -> frozenset[str]:
+    try:
+        found = client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, istio_namespace)
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        return frozenset()
+    return serial_numbers(text_at(found, "data", ROOT_KEY))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.cert
     Judgement,
     judge_certificates,
     serial_numbers,
+    without_repetition,
 )
 
 from ...support.certificates import certificate, ec_key, pem
@@ -115,6 +117,25 @@ def test_where_the_trust_domain_is_unknown_the_rest_must_be_right() -> None:
     for other in ("/ns/a/sa/c", "/ns/b/sa/b", "/ns/a/sa"):
         found = judge(context(chain()), identity=other)
         assert found == Judgement("fail", f"serves spiffe://{ME}, not spiffe://{other[1:]} alone")
+
+
+def test_what_a_real_proxy_shows_is_good() -> None:
+    text = (Path(__file__).parents[1] / "fixtures" / "certs.json").read_text()
+    real = {
+        "identity": "cluster.local/ns/ecommerce/sa/product-service",
+        "roots": frozenset({"af390c206042615bad127b02f93a53e7"}),
+    }
+    issued = 1_795_900_564.0  # 2026-11-28T21:16:04Z, two minutes after the certificate's begin
+    assert judge_certificates(text, now=issued, **real) == GOOD  # type: ignore[arg-type]
+    assert judge_certificates(text, now=issued + 86_400, **real).verdict == "fail"  # type: ignore[arg-type]
+
+
+def test_contexts_that_repeat_are_kept_once() -> None:
+    one, two = context(chain()), context(chain("x"))
+    text = json.dumps({"certificates": [one, two, one]})
+    assert json.loads(without_repetition(text)) == {"certificates": [one, two]}
+    for other in ("", "<html>" * 1000, "[]", "{}", '{"certificates": 1}'):
+        assert without_repetition(other) == other[:1000]
 
 
 def test_serial_numbers_are_spelled_as_envoy_does() -> None:

@@ -22,9 +22,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import sync
 
+from ...support.certificates import certificate, ec_key, pem
 from ...support.cluster import FakeCluster
 from .builders import item, pod
 
+ROOT = certificate("root", ec_key(), ca=True)
 RAW: dict[str, Any] = {
     "mesh_name": "shop",
     "mesh_namespace": "shop",
@@ -61,6 +63,14 @@ class Mesh(FakeCluster):
             ports = [{"name": "http", "port": 80, "targetPort": 3000}]
             self.put(item("Service", service.name, {"selector": dict(service.labels), "ports": ports}))
         self.put(self._istiod())
+        self.put(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "istio-ca-root-cert", "namespace": "istio-system"},
+                "data": {"root-cert.pem": pem(ROOT).decode()},
+            }
+        )
         self.exec_error: ApiError | None = None
         self.looks_without_istiod = 0
         self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}
@@ -88,11 +98,20 @@ class Mesh(FakeCluster):
             return [{"proxy": f"{one['metadata']['name']}.shop"} for one in connected]
         if path.startswith("clusters"):
             return self._endpoints()
+        if path == "certs":
+            return {"certificates": [self.certificates(pod)]}
         resource = urllib.parse.parse_qs(path.partition("?")[2])["resource"][0]
         answer = {"dynamic_listeners": self._listeners, "dynamic_route_configs": self._routes}.get(resource)
         return {
             "configs": answer(pod) if answer else [{"cluster": {"name": name}} for name in self._clusters()]
         }
+
+    def certificates(self, pod: str) -> dict[str, Any]:
+        """What the TLS contexts of a proxy hold."""
+        times = {"valid_from": "1970-01-01T00:00:00Z", "expiration_time": "2099-01-01T00:00:00Z"}
+        account = self.named("Pod", pod)["spec"]["serviceAccountName"]
+        leaf = {"subject_alt_names": [{"uri": f"spiffe://cluster.local/ns/shop/sa/{account}"}], **times}
+        return {"cert_chain": [leaf], "ca_cert": [{"serial_number": f"{ROOT.serial_number:x}", **times}]}
 
     def _running(self) -> list[dict[str, Any]]:
         return [one for one in self.of_kind("Pod") if one["metadata"]["namespace"] == "shop"]

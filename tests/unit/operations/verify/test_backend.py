@@ -192,6 +192,47 @@ def test_without_the_right_to_exec_nothing_is_proved_about_proxies(mesh: Mesh) -
     assert statuses(result)["authorization"] == "pass"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "verdict", "words"),
+    [
+        ("valid_from", "2090-01-01T00:00:00Z", "fail", "valid from 2090-01-01T00:00:00Z on only"),
+        ("expiration_time", "1970-01-02T00:00:00Z", "fail", "expired 1970-01-02T00:00:00Z"),
+        ("expiration_time", "?", "cannot tell", "without readable dates"),
+        (
+            "subject_alt_names",
+            [{"uri": "spiffe://cluster.local/ns/shop/sa/other"}],
+            "fail",
+            "serves spiffe://cluster.local/ns/shop/sa/other",
+        ),
+    ],
+)
+def test_a_bad_workload_certificate_is_told(
+    mesh: Mesh, name: str, value: Any, verdict: str, words: str
+) -> None:
+    good = mesh.certificates
+
+    def bad(pod: str) -> dict[str, Any]:
+        held = good(pod)
+        if pod == "cart-1":
+            held["cert_chain"][0][name] = value
+        return held
+
+    mesh.certificates = bad  # type: ignore[method-assign]
+    result = run(mesh, verify, checks=["mtls"])
+    assert statuses(result) == {"mtls": verdict}
+    (problem,) = result["problems"]
+    assert "shop/cart: the proxy of pod shop/cart-1" in problem
+    assert words in problem
+
+
+def test_roots_that_cannot_be_read_prove_nothing(mesh: Mesh) -> None:
+    mesh.forbidden = {"ConfigMap"}
+    assert statuses(run(mesh, verify, checks=["mtls"])) == {"mtls": "cannot tell"}
+    mesh.forbidden = set()
+    mesh.remove("ConfigMap", "istio-ca-root-cert", "istio-system")
+    assert statuses(run(mesh, verify, checks=["mtls"])) == {"mtls": "cannot tell"}
+
+
 def test_a_kind_that_may_not_be_read_is_told(mesh: Mesh) -> None:
     mesh.forbidden = {"AuthorizationPolicy"}
     result = run(mesh, verify)

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ....fields import mapping_at, name_of, namespace_of, text_at
+from ....istio.proxy.certificates import judge_certificates
 from ....istio.proxy.listeners import PERMISSIVE, STRICT, InboundPort, serving_port
 from ....istio.proxy.running import RunningProxy, is_selected
 from ....model.catalogue.mesh import Catalogue
 from ....model.catalogue.services import Service
 from ....model.objects.peer_authentications import port_mode
 from ....object_id import object_id
+from ....verdicts import PASS, overall
 from ..findings import Finding, failed, passed, unknown
 
 MESH_DEFAULT = "the mesh default (no PeerAuthentication applies)"
@@ -57,11 +59,45 @@ class InboundState:
     :param proxies: the running proxies by ``namespace/pod``. :param ports: by ``namespace/pod``, what the
         proxy's listener holds; a proxy that was not read is absent.
     :param policies: the live PeerAuthentications.
+    :param unread: by ``namespace/pod``, why a proxy could not be read.
+    :param certificates: by ``namespace/pod``, Envoy's ``/certs``.
+    :param roots: serial numbers of the mesh's roots. :param now: seconds since the epoch.
     """
 
     proxies: Mapping[str, RunningProxy]
     ports: Mapping[str, Mapping[int, InboundPort]]
     policies: Sequence[Mapping[str, Any]]
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    certificates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    roots: frozenset[str] = frozenset()
+    now: float = 0.0
+
+
+def check_certificates(
+    service: Service, pods: Sequence[Mapping[str, Any]], held: InboundState
+) -> list[Finding]:
+    """One finding about the certificates of a service's proxies; none where no proxy was read.
+
+    :param pods: the pods behind the service.
+    """
+    names = [f"{namespace_of(pod)}/{name_of(pod)}" for pod in pods]
+    read = [name for name in names if name in held.certificates]
+    judged = [
+        judge_certificates(
+            held.certificates[name], identity=service.principal, roots=held.roots, now=held.now
+        )
+        for name in read
+    ]
+    verdict = overall(item.verdict for item in judged)
+    if not judged:
+        return []
+    if verdict == PASS:
+        what = f"certificates of {service.principal} alone, in time, under the mesh's root"
+        return [passed("mtls", service.key, f"{what}, in {len(read)} of {len(names)} proxies")]
+    name, reason = next(
+        (name, item.reason) for name, item in zip(read, judged, strict=True) if item.verdict == verdict
+    )
+    return [Finding("mtls", service.key, verdict, f"the proxy of pod {name} {reason}", late=True)]
 
 
 def check_listeners(
@@ -104,6 +140,9 @@ def _check_port(
             return failed("mtls", subject, reason, late=late)
     if not read:
         return unknown("mtls", subject, "no proxy of the service could be read")
+    for name in names:
+        if name in held.unread:
+            return unknown("mtls", subject, f"the proxy of pod {name} could not be read", late=True)
     number = f"{len(read)} of {len(names)} proxies"
     if wanted == STRICT:
         return passed("mtls", subject, f"only chains that demand a client certificate, in {number}")

@@ -154,3 +154,20 @@ def test_nothing_read_proves_nothing() -> None:
     unread = verify_mtls.InboundState(held("STRICT").proxies, {}, ())
     assert check(unread, pod("web-1", LABELS))[0] == "cannot tell"
     assert check(held("STRICT"))[0] == "cannot tell"
+
+
+def test_one_unreadable_proxy_of_two_proves_nothing() -> None:
+    """What was read passed for both before."""
+    known = held("STRICT")
+    proxies = {**known.proxies, "shop/web-2": known.proxies["shop/web-1"]}
+    some = verify_mtls.InboundState(proxies, known.ports, (), unread={"shop/web-2": "no right to exec"})
+    verdict, message, late = check(some, pod("web-1", LABELS), pod("web-2", LABELS))
+    assert (verdict, late) == ("cannot tell", True)
+    assert message == "the proxy of pod shop/web-2 could not be read"
+    sampled = verify_mtls.InboundState(proxies, known.ports, ())
+    assert check(sampled, pod("web-1", LABELS), pod("web-2", LABELS))[0] == "pass"
+
+
+def test_no_certificates_were_read() -> None:
+    mesh = catalogue(service("web"))
+    assert verify_mtls.check_certificates(mesh.services[0], [pod("web-1", LABELS)], held("STRICT")) == []
