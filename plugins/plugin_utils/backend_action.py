@@ -30,6 +30,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
+from ..module_utils.fields import mapping_at
 from ..module_utils.kube.options import HANDOVER, secrets_in
 from ..module_utils.run_module import constraints, defect, defect_trace, failure, pack, stop_signal
 
@@ -99,9 +100,9 @@ class BackendAction(ActionBase):
     def _stays_here(self) -> bool:
         if self._connection.become or self._task.async_val or any(self._task.environment or ()):
             return False
-        variables = self._variables
+        variables: Mapping[str, Any] = self._variables
         if self._task.delegate_to:
-            variables = (variables.get("ansible_delegated_vars") or {}).get(self._task.delegate_to) or {}
+            variables = mapping_at(variables, "ansible_delegated_vars", str(self._task.delegate_to))
         interpreter = str(self._templar.template(variables.get("ansible_python_interpreter")) or "")
         if not interpreter or interpreter.startswith("auto"):
             return True

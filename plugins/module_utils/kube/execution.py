@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from ..errors import ApiError, WaitTimeout
-from .failures import from_answer, no_answer
+from .failures import causes_of, from_answer, no_answer
 from .pool import websocket_proxy, websocket_tls
 
 if TYPE_CHECKING:
@@ -163,9 +163,9 @@ def _returncode(status: bytes, subject: str) -> int:
         raise ApiError(f"{subject}: the exit status cannot be read", reason="NoExitStatus", subject=subject)
     if body.get("status") == "Success":
         return 0
-    for cause in (body.get("details") or {}).get("causes") or ():
-        if cause.get("reason") == "ExitCode":
-            return int(cause.get("message") or 1)
+    for cause in causes_of(body):
+        if cause.get("reason") == "ExitCode" and str(cause.get("message")).isdigit():
+            return int(cause["message"])
     raise ApiError(
         f"{subject}: {str(body.get('message') or 'the command could not be started')[:500]}",
         reason=str(body.get("reason") or "ExecFailed"),

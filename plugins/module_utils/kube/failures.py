@@ -40,8 +40,7 @@ def from_answer(status: int, data: Any, subject: str) -> ApiError:
     reason = str(body.get("reason") or "")
     if status == 500 and message.startswith("failed to create typed"):
         reason = "Invalid"  # a field that the schema does not know: the server calls that its own error
-    details = body.get("details")
-    causes = [dict(cause) for cause in (details or {}).get("causes") or () if isinstance(cause, Mapping)]
+    causes = causes_of(body)
     if status == 409 and any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
         return _conflict(causes, subject)
     if status == 401:
@@ -63,6 +62,16 @@ def from_answer(status: int, data: Any, subject: str) -> ApiError:
         subject=subject,
         **extra,
     )
+
+
+def causes_of(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """``details.causes`` of a ``Status``.
+
+    :returns: those that have their shape; an error must not hide behind another one.
+    """
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, Mapping) else None
+    return [cause for cause in causes if isinstance(cause, Mapping)] if isinstance(causes, list) else []
 
 
 def _conflict(causes: Sequence[Mapping[str, Any]], subject: str) -> ConflictError:
@@ -111,7 +120,8 @@ def _transport_cause(cause: BaseException) -> str:
         (r"Read timed out|ReadTimeout", "no answer in time"),
         (r"WRONG_VERSION_NUMBER|record layer failure", "it does not speak TLS on this port"),
         (
-            r"Connection reset|RemoteDisconnected|Connection aborted|IncompleteRead|Connection broken",
+            r"Connection reset|RemoteDisconnected|Connection aborted|IncompleteRead|Connection broken"
+            r"|remote host was lost",
             "the connection broke",
         ),
         (

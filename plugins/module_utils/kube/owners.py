@@ -10,6 +10,8 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..fields import mapping_at, mappings_at
+
 # Writers that watch their source and put a field back within minutes: a change behind them starts a fight.
 CONTROLLER_PATTERNS = (
     "argocd*",
@@ -58,8 +60,8 @@ def owners_of(obj: Mapping[str, Any], path: Sequence[str]) -> tuple[FieldOwner, 
     :returns: each once, sorted.
     """
     owners = set()
-    for entry in (obj.get("metadata") or {}).get("managedFields") or ():
-        node: Any = entry.get("fieldsV1") or {}
+    for entry in mappings_at(obj, "metadata", "managedFields"):
+        node: Any = mapping_at(entry, "fieldsV1")
         for key in path:
             node = node.get(f"f:{key}") if isinstance(node, Mapping) else None
             if node is None:

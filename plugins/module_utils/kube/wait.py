@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ApiError, WaitTimeout
+from ..fields import integer_at, mapping_at, mappings_at, text_at
 from .clock import Clock, SystemClock
 
 PROGRESS_EVERY = 10.0
@@ -79,15 +80,14 @@ def rollout_status(obj: Mapping[str, Any]) -> tuple[bool, str]:
 
     :returns: whether it is done, and a phrase for people.
     """
-    metadata, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
-    if int(status.get("observedGeneration") or 0) < int(metadata.get("generation") or 0):
+    if integer_at(obj, "status", "observedGeneration") < integer_at(obj, "metadata", "generation"):
         return False, "the controller has not seen the change yet"
-    return _ROLLOUTS[str(obj.get("kind"))](spec, status)
+    return _ROLLOUTS[text_at(obj, "kind")](mapping_at(obj, "spec"), mapping_at(obj, "status"))
 
 
 def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
-    wanted = int(spec.get("replicas", 1))
-    for condition in status.get("conditions") or ():
+    wanted = integer_at(spec, "replicas", default=1)
+    for condition in mappings_at(status, "conditions"):
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return False, f"progress deadline exceeded: {condition.get('message', '')}"
     updated, total, available = _counts(status, "updatedReplicas", "replicas", "availableReplicas")
@@ -101,11 +101,11 @@ def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[boo
 
 
 def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[bool, str]:
-    wanted = int(spec.get("replicas", 1))
+    wanted = integer_at(spec, "replicas", default=1)
     ready, updated = _counts(status, "readyReplicas", "updatedReplicas")
-    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+    if text_at(spec, "updateStrategy", "type") == "OnDelete":
         return ready >= wanted, f"{ready} of {wanted} replicas ready"
-    partition = int(((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0)
+    partition = integer_at(spec, "updateStrategy", "rollingUpdate", "partition")
     if updated < wanted - partition:
         return False, f"{updated} of {wanted - partition} replicas updated"
     if ready < wanted:
@@ -119,7 +119,7 @@ def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[boo
     wanted, updated, available = _counts(
         status, "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"
     )
-    if (spec.get("updateStrategy") or {}).get("type") != "OnDelete" and updated < wanted:
+    if text_at(spec, "updateStrategy", "type") != "OnDelete" and updated < wanted:
         return False, f"{updated} of {wanted} nodes updated"
     if available < wanted:
         return False, f"available on {available} of {wanted} nodes"
@@ -127,7 +127,7 @@ def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[boo
 
 
 def _counts(status: Mapping[str, Any], *names: str) -> tuple[int, ...]:
-    return tuple(int(status.get(name) or 0) for name in names)
+    return tuple(integer_at(status, name) for name in names)
 
 
 _ROLLOUTS = {"Deployment": _deployment, "StatefulSet": _stateful_set, "DaemonSet": _daemon_set}
