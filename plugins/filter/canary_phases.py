@@ -23,9 +23,7 @@ def canary_phases(steps: Any = None, **options: Any) -> dict[str, Any]:
         del plain["step_weight"]
     try:
         return plan_phases(**plain).as_dict()
-    except InputError as error:
-        raise AnsibleFilterError(f"canary_phases: {error}") from error
-    except TypeError as error:
+    except (InputError, TypeError) as error:
         raise AnsibleFilterError(f"canary_phases: {error}") from error
 
 

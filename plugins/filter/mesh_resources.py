@@ -20,9 +20,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.pr
 
 def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]:
     """The Istio objects of a catalogue. See the filter's documentation."""
-    plain, records = _plain(catalogue), _plain(releases or {})
     try:
-        return render.mesh_resources(plain, records)
+        return render.mesh_resources(_plain(catalogue), _plain({} if releases is None else releases))
     except InputError as error:
         raise AnsibleFilterError(f"mesh_resources: {error}") from error
 
@@ -30,7 +29,7 @@ def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]
 def mesh_problems(catalogue: Any, releases: Any = None) -> list[str]:
     """Every problem of a catalogue, one sentence each. See the filter's documentation."""
     try:
-        render.mesh_resources(_plain(catalogue), _plain(releases or {}))
+        render.mesh_resources(_plain(catalogue), _plain({} if releases is None else releases))
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []

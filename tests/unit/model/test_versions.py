@@ -8,6 +8,8 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.versions import (
     SUPPORT_TABLE,
+    TABLE_DATE,
+    Support,
     check_istio_version,
     check_kubernetes_version,
     parse_istio_version,
@@ -83,3 +85,74 @@ def test_a_row_of_another_shape_is_refused_by_name(name: str, row: object) -> No
     with pytest.raises(InputError) as caught:
         support_table({name: row})
     assert f"['{name}']" in caught.value.problems[0].where
+
+
+def test_the_table_is_what_istio_announced() -> None:
+    """istio.io, supportStatus.yml and supported-releases, as of the table's date."""
+    day = datetime.date
+    assert day(2026, 9, 21) == TABLE_DATE
+    rows = {
+        minor: (row.released, row.end_of_life, row.kubernetes, row.estimated)
+        for minor, row in SUPPORT_TABLE.items()
+    }
+    assert rows == {
+        (1, 28): (day(2025, 11, 5), day(2026, 7, 1), ((1, 30), (1, 34)), False),
+        (1, 29): (day(2026, 2, 16), day(2026, 10, 12), ((1, 31), (1, 35)), True),
+        (1, 30): (day(2026, 5, 18), None, ((1, 32), (1, 36)), False),
+        (1, 31): (day(2026, 8, 27), None, ((1, 32), (1, 36)), False),
+    }
+    assert all(minor == row.minor for minor, row in SUPPORT_TABLE.items())
+
+
+def test_every_word_about_a_version() -> None:
+    def istio(version: str, **more: str) -> list[str]:
+        found = check_istio_version(version, table=SUPPORT_TABLE, today=TODAY, **more)
+        return [*map(str, found.problems), *found.warnings]
+
+    assert istio("1.31") == [
+        "istio_version: '1.31' is not a stable Istio release such as 1.31.0 (istio-version)"
+    ]
+    assert istio("1.9.0", where="x") == [
+        "x: Istio 1.9.0 is not known (known minors as of 2026-09-21: 1.28, 1.29, 1.30, 1.31) (istio-version)"
+    ]
+    assert istio("1.29.3") == ["Istio 1.29 has been out of support since about 2026-10-12"]
+    assert istio("1.30.0") == []
+
+    def kubernetes(version: str, *, allow: bool = False, istio: str = "1.31.0", **more: str) -> list[str]:
+        found = check_kubernetes_version(istio, version, table=SUPPORT_TABLE, allow_untested=allow, **more)
+        assert not (found.problems and found.warnings)
+        return [*map(str, found.problems), *found.warnings]
+
+    out = "Istio 1.31 supports Kubernetes 1.32 to 1.36, the cluster runs v1.31.9"
+    assert kubernetes("v1.31.9") == [f"istio_version: {out} (kubernetes-version)"]
+    assert kubernetes("v1.31.9", where="x") == [f"x: {out} (kubernetes-version)"]
+    assert kubernetes("v1.31.9", allow=True) == [out]
+    assert kubernetes("1.32") == []
+    assert kubernetes("devel") == [
+        "the API server reports the Kubernetes version 'devel', which cannot be read"
+    ]
+    assert kubernetes("v1.0.0", istio="latest") == []
+    assert kubernetes("v1.0.0", istio="9.9.9") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("1.31.0", (1, 31, 0)), ("10.0.12", (10, 0, 12)), ("1.031.0", None), ("1.31.00", None)],
+)
+def test_the_numbers_of_a_release(text: str, numbers: tuple[int, int, int] | None) -> None:
+    assert parse_istio_version(text) == numbers
+
+
+def test_every_bad_row_is_named_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        support_table({"1.32": None, 7: {}, "1.33": {"kubernetes": ("1.33", "1.37")}}, where="rows")
+    form = "is not of the form {kubernetes: ['1.33', '1.37'], end_of_life: '2027-05-01'} (version-table)"
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"rows['{name}']: {form}" for name in ("1.32", "7", "1.33")
+    ]
+
+
+def test_a_row_of_one_s_own() -> None:
+    row = support_table({"1.32": {"kubernetes": ["1.33", 1.37], "end_of_life": datetime.date(2027, 5, 1)}})
+    assert row[1, 32] == Support((1, 32), None, datetime.date(2027, 5, 1), ((1, 33), (1, 37)))
+    assert support_table({}) == SUPPORT_TABLE
