@@ -76,9 +76,10 @@ class InboundState:
 def check_certificates(
     service: Service, pods: Sequence[Mapping[str, Any]], held: InboundState
 ) -> list[Finding]:
-    """One finding about the certificates of a service's proxies; none where no proxy was read.
+    """Judges the certificates of a service's proxies.
 
     :param pods: the pods behind the service.
+    :returns: one finding; ``[]`` where no proxy was read.
     """
     names = [f"{namespace_of(pod)}/{name_of(pod)}" for pod in pods]
     read = [name for name in names if name in held.certificates]
