@@ -19,6 +19,8 @@ description:
 author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
   - servicemesh.istio.cluster
+notes:
+  - Times are seconds, or text such as C(30s), C(5m), C(1h30m).
 attributes:
   check_mode:
     support: full
@@ -194,19 +196,20 @@ options:
   scrape_interval:
     description:
       - Seconds between two scrapes of one proxy.
-    type: float
+    type: raw
     default: 15
   baseline:
     description:
       - Seconds of traffic that the preflight looks back at.
-    type: float
+    type: raw
     default: 60
   low_traffic:
     description:
-      - What happens when a phase has too few requests at its deadline. V(hold) withdraws the version.
+      - What happens when a phase has too few requests at its deadline. V(rollback) withdraws the
+        version, and the preflight refuses a plan that the live traffic cannot fill in time.
     type: str
-    choices: [hold, promote_with_warning, synthetic]
-    default: hold
+    choices: [rollback, promote_with_warning, synthetic]
+    default: rollback
   synthetic:
     description:
       - For V(low_traffic=synthetic), who sends requests. Keys C(namespace), C(selector), C(container),
@@ -216,35 +219,36 @@ options:
     description:
       - Seconds that the whole rollout may take. The preflight refuses a plan that cannot meet it at the
         live traffic.
-    type: float
+    type: raw
     default: 7200
   phase_deadline:
     description:
       - Seconds after which a phase without a pass is withdrawn.
-    type: float
+    type: raw
     default: 1800
   unmeasurable:
     description:
       - Seconds that metrics may be missing before the version is withdrawn.
-    type: float
+    type: raw
     default: 300
   ready_timeout:
     description:
       - Seconds to wait for ready endpoints before weight is put on a version.
-    type: float
+    type: raw
     default: 120
-  proof:
+  propagation:
     description:
-      - Whether a write that the proxies cannot confirm (no right to exec) stops the rollout.
+      - What a write does that the proxies cannot confirm (no right to exec). V(require) withdraws the
+        version, V(report) warns. Proxies that do not take a write withdraw it always.
     type: str
     choices: [require, report]
     default: require
-  proof_timeout:
+  propagation_timeout:
     description:
       - Seconds until every proxy that matters must hold a write.
-    type: float
+    type: raw
     default: 60
-  proof_max_proxies:
+  propagation_max_proxies:
     description:
       - Above this number of proxies a sample is asked, and the result says so.
     type: int
@@ -259,13 +263,13 @@ options:
   lease:
     description:
       - Seconds after which a silent runner counts as dead.
-    type: int
+    type: raw
     default: 30
   resume_period:
     description:
       - Seconds between two runs of V(action=resume) on your schedule. Only for the announcement of how
         long a dead runner's split can stay.
-    type: float
+    type: raw
     default: 60
   on_stop:
     description:

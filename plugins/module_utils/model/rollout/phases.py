@@ -109,6 +109,16 @@ class Plan:
         }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PhaseOptions:
+    """One phase as the user asks for it; see `Phase`."""
+
+    kind: str
+    canary: int
+    duration: float
+    minimum_requests: int
+
+
 def plan_phases(
     *,
     stable: Any,
@@ -147,6 +157,40 @@ def plan_phases(
     canary_name = read.name("canary", canary)
     if stable_name and stable_name == canary_name:
         read.problem("canary", f"is {canary_name!r}, which is already the stable version", "canary-is-stable")
+    rate = None if requests_per_second is None else read.rate("requests_per_second", requests_per_second)
+    needed = read.requests("evidence_requests", evidence_requests)
+    phases = read_phases(
+        read,
+        steps=steps,
+        step_weight=step_weight,
+        duration=duration,
+        min_requests=min_requests,
+        promote=promote,
+        dark=dark,
+        mirror=mirror,
+        testers=testers,
+    )
+    if read.problems:
+        raise InputError(read.problems)
+    return timed_plan(stable_name, canary_name, phases, rate, needed)
+
+
+def read_phases(
+    read: Reader,
+    *,
+    steps: Any,
+    step_weight: Any,
+    duration: Any,
+    min_requests: Any,
+    promote: Any,
+    dark: Any,
+    mirror: Any,
+    testers: Any,
+) -> tuple[PhaseOptions, ...]:
+    """The phases of a rollout, early ones first. The arguments are those of `plan_phases`.
+
+    :param read: takes every problem. :returns: them in order; no plan when there was a problem.
+    """
     items = _step_items(read, steps, step_weight)
     durations = read.per_step("duration", duration, len(items), read.seconds)
     requests = read.per_step("min_requests", min_requests, len(items), read.requests)
@@ -157,13 +201,9 @@ def plan_phases(
         if "min_requests" in item:
             requests[index] = read.requests(f"steps[{index}].min_requests", item["min_requests"])
     _check_order(read, weights, promote)
-    rate = None if requests_per_second is None else read.rate("requests_per_second", requests_per_second)
-    needed = read.requests("evidence_requests", evidence_requests)
     early = _early_phases(read, dark=dark, mirror=mirror, testers=testers)
-    if read.problems:
-        raise InputError(read.problems)
-    shares = [*early, *(("weight", w, d, n) for w, d, n in zip(weights, durations, requests, strict=True))]
-    return _timed_plan(stable_name, canary_name, shares, rate, needed)
+    steps_read = zip(weights, durations, requests, strict=True)
+    return (*early, *(PhaseOptions("weight", share, length, least) for share, length, least in steps_read))
 
 
 def _step_items(read: Reader, steps: Any, step_weight: Any) -> list[Mapping[str, Any]]:
@@ -210,56 +250,59 @@ def _check_order(read: Reader, weights: Sequence[int], promote: Any) -> None:
         )
 
 
-def _early_phases(read: Reader, *, dark: Any, mirror: Any, testers: Any) -> list[tuple[str, int, float, int]]:
-    early: list[tuple[str, int, float, int]] = []
+def _early_phases(read: Reader, *, dark: Any, mirror: Any, testers: Any) -> list[PhaseOptions]:
+    early: list[PhaseOptions] = []
     if dark is not None:
-        early.append(("dark", 0, read.seconds("dark", dark), 0))
+        early.append(PhaseOptions("dark", 0, read.seconds("dark", dark), 0))
     if mirror is not None:
         fields = read.mapping("mirror", mirror, {"percent", "duration", "min_requests"})
         percent = read.weight("mirror.percent", fields.get("percent", 100))
         seconds = read.seconds("mirror.duration", fields.get("duration", DEFAULT_DURATION))
-        early.append(
-            ("mirror", percent, seconds, read.requests("mirror.min_requests", fields.get("min_requests", 0)))
-        )
+        least = read.requests("mirror.min_requests", fields.get("min_requests", 0))
+        early.append(PhaseOptions("mirror", percent, seconds, least))
     if testers is not None:
         fields = read.mapping("testers", testers, {"header", "value", "duration", "min_requests"})
         seconds = read.seconds("testers.duration", fields.get("duration", DEFAULT_DURATION))
         read.header("testers.header", fields.get("header"))
-        early.append(
-            ("testers", 0, seconds, read.requests("testers.min_requests", fields.get("min_requests", 0)))
-        )
+        least = read.requests("testers.min_requests", fields.get("min_requests", 0))
+        early.append(PhaseOptions("testers", 0, seconds, least))
     return early
 
 
-def _timed_plan(
+def timed_plan(
     stable: str,
     canary: str,
-    shares: Sequence[tuple[str, int, float, int]],
+    options: Sequence[PhaseOptions],
     rate: float | None,
     evidence_requests: int,
 ) -> Plan:
-    mixed = [number for number, share in enumerate(shares, 1) if share[0] == "weight" and share[1] < 100]
-    evidence_phase = mixed[-1] if mixed else len(shares)
+    """The plan of checked phases.
+
+    :param rate: requests per second of the whole service, None when not known.
+    :param evidence_requests: canary requests that the gates need in all before the last step.
+    """
+    mixed = [number for number, item in enumerate(options, 1) if item.kind == "weight" and item.canary < 100]
+    evidence_phase = mixed[-1] if mixed else len(options)
     phases: list[Phase] = []
     seen = 0.0
-    for number, (kind, share, duration, minimum) in enumerate(shares, start=1):
-        live = share if kind == "weight" else 0
-        per_second = None if rate is None else rate * share / 100
-        seconds = duration
-        if per_second and kind != "testers":
+    for number, item in enumerate(options, start=1):
+        live = item.canary if item.kind == "weight" else 0
+        per_second = None if rate is None else rate * item.canary / 100
+        seconds = item.duration
+        if per_second and item.kind != "testers":
             missing = evidence_requests - seen if number == evidence_phase else 0
-            seconds = max(duration, minimum / per_second, missing / per_second)
+            seconds = max(seconds, item.minimum_requests / per_second, missing / per_second)
         expected = None if per_second is None else round(per_second * seconds)
-        if kind == "weight":
+        if item.kind == "weight":
             seen += expected or 0
         phases.append(
             Phase(
                 number=number,
-                kind=kind,
-                canary=share,
+                kind=item.kind,
+                canary=item.canary,
                 weights={stable: 100 - live, canary: live},
-                duration=duration,
-                minimum_requests=minimum,
+                duration=item.duration,
+                minimum_requests=item.minimum_requests,
                 expected_seconds=round(seconds, 1),
                 expected_requests=expected,
             )

@@ -19,6 +19,7 @@ from ..reading.durations import parse_duration
 
 MAX_SECONDS = 7 * 24 * 3600.0
 MAX_REQUESTS = 10**9
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _Value = TypeVar("_Value")
@@ -48,12 +49,35 @@ class Reader:
         self.problem(where, f"is {self.shown(value)}, not a version name", "version-name")
         return ""
 
-    def header(self, where: str, value: Any) -> str:
-        """A header name (RFC 9110 token); an empty string when refused."""
+    def header(self, where: str, value: Any, what: str = "header") -> str:
+        """A name that is a token (RFC 9110); an empty string when refused. :param what: ``cookie``, too."""
         if isinstance(value, str) and _HEADER.fullmatch(value):
             return value
-        self.problem(where, f"is {self.shown(value)}, not a header name", "header-name")
+        self.problem(where, f"is {self.shown(value)}, not a {what} name", f"{what}-name")
         return ""
+
+    def text(self, where: str, value: Any) -> str:
+        """Text on one line; an empty string when refused."""
+        if isinstance(value, str) and value and value.isprintable():
+            return value
+        self.problem(where, f"is {self.shown(value)}, not text on one line", "text")
+        return ""
+
+    def boolean(self, where: str, value: Any) -> bool:
+        """True or false, and no text that looks like it; false when refused."""
+        if isinstance(value, bool):
+            return value
+        self.problem(where, f"is {self.shown(value)}, not true or false", "boolean")
+        return False
+
+    def whole(self, where: str, value: Any, least: int, most: int) -> int:
+        """A whole number between two others; the least one when refused."""
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            self.problem(
+                where, f"is {self.shown(value)}, not a whole number from {least} to {most}", "number"
+            )
+            return least
+        return value
 
     def weight(self, where: str, value: Any) -> int:
         """A percentage from 1 to 100; 0 when refused."""
@@ -100,6 +124,14 @@ class Reader:
             return 0.0
         return float(value)
 
+    def above_zero(self, where: str, value: Any) -> float:
+        """A finite number above 0; 0 when refused."""
+        number = self.number(where, value)
+        if number < 0 or (number == 0 and value == 0):
+            self.problem(where, f"is {self.shown(value)}, not above 0", "number")
+            return 0.0
+        return number
+
     def share(self, where: str, value: Any) -> float:
         """A probability strictly between 0 and 1, so that 5 (meant as percent) is refused."""
         number = self.number(where, value)
@@ -143,4 +175,7 @@ def _as_seconds(value: Any) -> float | None:
         return None
     if isinstance(value, int | float):
         return float(value) if _finite(value) else None
-    return parse_duration(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # what -e and a template hand over is text: 30 means what it means in YAML
+    return float(value) if _SECONDS.fullmatch(value) else parse_duration(value)

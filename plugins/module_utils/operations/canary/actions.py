@@ -5,27 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import RefusedError, WaitTimeout
 from ...fields import text_at
 from ...model.rollout.journal import Action, Journal, Kind, Outcome, RunFacts, State
 from ...model.rollout.phases import plan_phases
 from ...model.rollout.record import ReleaseRecord
+from ...verdicts import FAIL, PASS
 from . import state_machine
 from .adapters import NoMetrics
-from .assembly import RolloutBuilder, new_run, settings_from
-from .options import read_wishes
+from .assembly import RolloutBuilder, new_run
 from .protocols import FencedError
 from .result import report, summary
 from .scaling import bring_back
-
-if TYPE_CHECKING:
-    from ...context import Context
-    from ...kube.client import KubeClient
-    from ...model.catalogue.mesh import Catalogue
 
 ANSWER_WITHIN = 10.0  # two polls of a live runner
 END_WITHIN = 180.0
@@ -89,9 +84,8 @@ def _undo(builder: RolloutBuilder, promoted: Journal | None, *, stable: str, can
         scaled_down=promoted.scaled_down if promoted else None,
         original=promoted.original if promoted else None,
     )
-    settings = settings_from(builder, stable=stable, canary=canary)
     plan = plan_phases(stable=stable, canary=canary, steps=[100])
-    rollout = builder.rollout(plan, settings, NoMetrics(), snapshot=facts.original)
+    rollout = builder.rollout(plan, builder.options, NoMetrics(), snapshot=facts.original)
     target = rollout.endpoints.read()[stable]
     if not target.ready and facts.scaled_down is None:
         raise RefusedError(f"nothing was written: no ready endpoint: {target.describe()}", rule="endpoints")
@@ -141,30 +135,20 @@ def pause(builder: RolloutBuilder) -> dict[str, Any]:
     )
 
 
-def resume_all(
-    client: KubeClient, params: Mapping[str, Any], catalogue: Catalogue, context: Context
-) -> dict[str, Any]:
-    """Cleans up after dead runners, for one service or for all of the catalogue. Safe on a schedule.
+def resume_all(builders: Sequence[RolloutBuilder]) -> dict[str, Any]:
+    """Cleans up after dead runners of these services. Safe on a schedule.
 
-    :returns: ``changed``, ``status``, ``services`` (``namespace/name`` -> that rollout's result) and
+    :returns: ``services`` (namespace/name -> result of each that was cleaned up), ``changed``, ``status`` and
         ``counts``.
     """
-    wanted = params.get("service")
-    results: dict[str, dict[str, Any]] = {}
-    for service in catalogue.services:
-        if wanted and service.name != wanted:
-            continue
-        wishes = read_wishes({**params, "namespace": service.namespace}, service.name, catalogue)
-        builder = RolloutBuilder(client, {**params, "namespace": service.namespace}, wishes, context)
-        found = _resume(builder)
-        if found is not None:
-            results[service.key] = found
-    failed = [key for key, result in results.items() if result["outcome"] == Outcome.HELD_ON_CANARY]
+    found = {builder.service.key: _resume(builder) for builder in builders}
+    results = {key: result for key, result in found.items() if result is not None}
+    held = any(result["outcome"] == Outcome.HELD_ON_CANARY for result in results.values())
     return {
         "changed": any(result["changed"] for result in results.values()),
-        "status": "fail" if failed else "pass",
+        "status": FAIL if held else PASS,
         "services": results,
-        "counts": {"looked_at": len(catalogue.services), "resumed": len(results)},
+        "counts": {"looked_at": len(builders), "resumed": len(results)},
     }
 
 
@@ -198,7 +182,7 @@ def _cleaned_up(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
     rollout.lease.acquire()
     died = rollout.store.refresh().runner
     state_machine.take_over(rollout)
-    if builder.params["orphans"] == "rollback":
+    if builder.options.orphans == "rollback":
         state_machine.clean_up(rollout, f"its runner {died} died")
     else:
         state_machine.drive(rollout)
@@ -241,4 +225,4 @@ def _would(builder: RolloutBuilder, reason: str) -> dict[str, Any]:
 
 
 def _by(builder: RolloutBuilder) -> str:
-    return str(builder.params.get("by") or "ansible")
+    return builder.options.by or "ansible"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...model.rollout.measurement import Measurement
@@ -61,19 +61,29 @@ class NoMetrics:
 class RememberingRoutes:
     """Remembers the last traffic state, so that the proof of an early phase knows its extra routes."""
 
-    def __init__(self, routes: OwnRoutes | ForeignRoutes, held: dict[str, TrafficState]) -> None:
+    def __init__(self, routes: OwnRoutes | ForeignRoutes) -> None:
         self._routes = routes
-        self._held = held
+        self._written: TrafficState | None = None
         self.name = routes.name
         self.namespace = routes.namespace
 
     def write(self, traffic: TrafficState, fence: int) -> bool:
         """Writes and remembers."""
-        self._held["state"] = traffic
+        self._written = traffic
         return self._routes.write(traffic, fence)
 
+    def now(self, weights: Mapping[str, int]) -> dict[str, Any]:
+        """The object as it should be now, with the routes of an early phase of these weights.
+
+        :returns: a VirtualService.
+        """
+        traffic = self._written
+        if traffic is None or traffic.weights != weights:
+            traffic = TrafficState(dict(weights))
+        return self._routes.desired(traffic)
+
     def claim(self, fence: int) -> None:
-        """Marks with a newer fence."""
+        """Marks the routes with a newer fence."""
         self._routes.claim(fence)
 
     def snapshot(self) -> tuple[Any, ...] | None:

@@ -9,22 +9,27 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, InputError, MeshError, Problem, RefusedError
+from ...errors import ApiError, MeshError, RefusedError
+from ...fields import text_at
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
 from ...model.rollout.journal import Journal, RunFacts, State
+from ...verdicts import FAIL
 from . import state_machine
 from .actions import pause, promote, resume_all, roll_back
-from .assembly import RolloutBuilder, new_run, settings_from
+from .argument_spec import CANARY_SPEC
+from .assembly import RolloutBuilder, new_run
 from .deadman import LATE
 from .metrics import PrometheusSource
-from .options import CANARY_SPEC, read_wishes
+from .options import find_service, read_options
 from .preflight import Preflight, check, current_stable
 from .result import diffs_of, report, summary
 from .rollout import Rollout
 
 if TYPE_CHECKING:
     from ...context import Context
+    from ...model.catalogue.mesh import Catalogue
+    from ...model.catalogue.services import Service
 
 ARGUMENT_SPEC: dict[str, Any] = {**CONNECTION_SPEC, **CANARY_SPEC}
 
@@ -38,37 +43,46 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :raises MeshError: the version was withdrawn; details are the whole result.
     """
     catalogue = parse_catalogue(params["catalogue"])
-    options = ConnectionOptions.from_params(params, context.environment)
-    with context.client(options, stoppable=False) as client:
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with context.client(connection, stoppable=False) as client:
         if params["action"] == "resume":
-            return resume_all(client, params, catalogue, context)
-        if not params.get("service"):
-            raise InputError([Problem("canary_service", "is missing", "service")])
-        wishes = read_wishes(params, params["service"], catalogue)
-        builder = RolloutBuilder(client, params, wishes, context)
+            every = [read_options(params, catalogue, service) for service in _resumed(params, catalogue)]
+            return resume_all([RolloutBuilder(client, options, context) for options in every])
+        options = read_options(params, catalogue, find_service(params, catalogue))
+        builder = RolloutBuilder(client, options, context)
         act = {"rollback": roll_back, "promote": promote, "pause": pause}.get(params["action"], _run)
         result = act(builder)
         for warning in result.get("warnings", []):
             context.warn(warning)
-        if result["status"] == "fail":
+        if result["status"] == FAIL:
             raise MeshError(f"{builder.service.name}: {result['outcome']}: {result['reason']}", **result)
         return result
 
 
+def _resumed(params: Mapping[str, Any], catalogue: Catalogue) -> list[Service]:
+    """The services that action ``resume`` looks at: those of a name, or all.
+
+    :raises InputError: the catalogue has none of this name.
+    """
+    name = params.get("service")
+    if not name:
+        return list(catalogue.services)
+    return [item for item in catalogue.services if item.name == name] or [find_service(params, catalogue)]
+
+
 def _run(builder: RolloutBuilder) -> dict[str, Any]:
     """Starts, continues or finds nothing to do."""
-    canary = builder.wishes.canary
+    options, canary = builder.options, builder.options.version
     journal = builder.store.read()
     stable, source = current_stable(builder, canary)
     if journal and journal.state.open:
         return _continue(builder, journal)
     if stable == canary:
         return summary(builder, outcome="unchanged", reason=f"{canary} is already stable ({source})")
-    metrics = builder.metrics(stable, canary, builder.wishes.gates)
+    metrics = builder.metrics(stable, canary, options)
     found = check(builder, stable=stable, canary=canary, metrics=metrics)
     announce(builder, found, stable, source)
-    settings = settings_from(builder, stable=stable, canary=canary)
-    rollout = builder.rollout(found.plan, settings, metrics)
+    rollout = builder.rollout(found.plan, options, metrics)
     diffs = diffs_of(rollout)
     if found.problems:
         raise RefusedError(
@@ -105,7 +119,7 @@ def start(builder: RolloutBuilder, rollout: Rollout, found: Preflight, facts: Ru
 
 def _continue(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
     """A journal that has not ended: the same rollout goes on, another one is in the way."""
-    if journal.canary != builder.wishes.canary:
+    if journal.canary != builder.options.version:
         raise RefusedError(
             f"the rollout of {journal.canary} ({journal.state}, run {journal.run}) has not ended:"
             " roll it back, promote it or resume it first",
@@ -131,31 +145,27 @@ def _continue(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
 def _cluster_id(builder: RolloutBuilder) -> str:
     """The UID that stands for a cluster; empty for a user whose rights end at the service's namespaces."""
     try:
-        found = builder.client.get("v1", "Namespace", "kube-system") or {}
+        found = builder.client.get("v1", "Namespace", "kube-system")
     except ApiError as error:
         if error.status != 403:
             raise
         return ""
-    return str((found.get("metadata") or {}).get("uid", ""))
+    return text_at(found, "metadata", "uid")
 
 
 def facts_of(
     builder: RolloutBuilder, metrics: PrometheusSource, found: Preflight, diffs: list[dict[str, Any]]
 ) -> RunFacts:
     """What the journal of a new run begins with."""
-    inputs = {
-        key: value
-        for key, value in builder.params.items()
-        if key in ("steps", "step_weight", "duration", "min_requests", "deadline", "low_traffic", "approvals")
-    }
+    options = builder.options
     return RunFacts(
         run=new_run(),
-        by=builder.params.get("by") or "",
+        by=options.by,
         cluster=_cluster_id(builder),
-        inputs=inputs,
-        gates=builder.wishes.gates,
-        queries=builder.wishes.queries,
-        policy=builder.wishes.policy,
+        inputs=options.inputs,
+        gates=options.gates,
+        queries=options.queries,
+        policy=options.policy,
         selectors=metrics.selectors,
         baseline=found.baseline,
         diffs=tuple(diffs),
@@ -164,7 +174,7 @@ def facts_of(
 
 def announce(builder: RolloutBuilder, found: Preflight, stable: str, source: str) -> None:
     """Says what will happen and how long it takes, before anything is written."""
-    progress, plan, params = builder.context.progress, found.plan, builder.params
+    progress, plan, options = builder.context.progress, found.plan, builder.options
     progress(f"{builder.service.name}: {stable} ({source}) -> {plan.canary}, {len(plan.phases)} phases")
     for phase in plan.phases:
         count = phase.expected_requests
@@ -175,9 +185,9 @@ def announce(builder: RolloutBuilder, found: Preflight, stable: str, source: str
             f"plan: {plan.expected_seconds:.0f} s at {plan.requests_per_second:.1f} requests/s;"
             f" promotion needs about {plan.evidence_requests} canary requests as evidence"
         )
-    orphaned, why = params["lease"] + params["resume_period"], "lease + resume period"
-    if params["deadman"] == "job":
-        orphaned, why = params["lease"] + LATE, "lease, then a Job in the cluster gives the routes back"
+    orphaned, why = options.lease + options.resume_period, "lease + resume period"
+    if options.deadman:
+        orphaned, why = options.lease + LATE, "lease, then a Job in the cluster gives the routes back"
     progress(f"plan: if this runner dies, the split stays for at most {orphaned:.0f} s ({why})")
     for warning in found.warnings:
         progress(f"warning: {warning}")

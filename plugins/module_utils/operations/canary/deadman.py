@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from ...labels import FENCE_ANNOTATION
-from ...labels import ownership_labels as owner_labels
+from ...fields import integer_at, mappings_at
+from ...labels import FENCE_ANNOTATION, FIELD_MANAGER, ownership_labels
 from ...model.rollout.record import journal_name
 from . import deadman_script
+from .options import DeadmanOptions
 from .protocols import Objects
 from .rollout import RollbackNeeded, Rollout
-from .routes import ISTIO_API
+from .routes import FOREIGN_MANAGER, ISTIO_API
 
 LABEL = "servicemesh.istio/deadman"
 KEPT = 600  # seconds in which the log of a Job that has ended can still be read
@@ -31,11 +31,10 @@ LATE = 5.0  # seconds between two looks of the Job, and its writes
 class DeadmanJob:
     """The Job of one runner's hold on one rollout.
 
-    :param wish: option ``deadman``: ``image`` (anything with ``python3``), ``service_account``,
-        ``image_pull_secrets``. :param own: whether the routes are computed from the catalogue.
+    :param wish: what the Job is made of. :param own: whether the routes are computed from the catalogue.
     """
 
-    def __init__(self, rollout: Rollout, client: Objects, wish: Mapping[str, Any], *, own: bool) -> None:
+    def __init__(self, rollout: Rollout, client: Objects, wish: DeadmanOptions, *, own: bool) -> None:
         self._rollout = rollout
         self._client = client
         self._wish = wish
@@ -51,33 +50,33 @@ class DeadmanJob:
 
         :raises RollbackNeeded: it does not get ready in time.
         """
-        rollout, namespace = self._rollout, self._rollout.settings.namespace
+        rollout, namespace = self._rollout, self._rollout.options.service.namespace
         if self._client.get("batch/v1", "Job", self.name, namespace) is None:
             self._client.create(self.job())
-        deadline = rollout.clock.monotonic() + rollout.settings.ready_timeout
+        deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
         while True:
-            live = self._client.get("batch/v1", "Job", self.name, namespace) or {}
-            if (live.get("status") or {}).get("ready"):
+            live = self._client.get("batch/v1", "Job", self.name, namespace)
+            if integer_at(live, "status", "ready"):
                 rollout.progress(f"deadman: Job {self.name} watches this runner")
                 return
             if rollout.clock.monotonic() >= deadline:
                 raise RollbackNeeded(
-                    f"Job {namespace}/{self.name} is not ready after {rollout.settings.ready_timeout:.0f} s:"
-                    f" look at its pod (image {self._wish['image']}, account {self._wish['service_account']})"
+                    f"Job {namespace}/{self.name} is not ready after {rollout.options.ready_timeout:.0f} s:"
+                    f" look at its pod (image {self._wish.image}, account {self._wish.service_account})"
                 )
             rollout.checkpoint()
             rollout.clock.sleep(1.0)
 
     def disarm(self) -> None:
         """The run has ended: nobody has to watch it. The Job would end by itself, too."""
-        self._client.delete("batch/v1", "Job", self.name, self._rollout.settings.namespace)
+        self._client.delete("batch/v1", "Job", self.name, self._rollout.options.service.namespace)
 
     def job(self) -> dict[str, Any]:
         """The Job as it is created. :returns: a Job (batch/v1)."""
-        settings, wish = self._rollout.settings, self._wish
-        labels = {**owner_labels(settings.mesh), LABEL: self._rollout.journal.run}
+        options, wish = self._rollout.options, self._wish
+        labels = {**ownership_labels(options.catalogue.name), LABEL: self._rollout.journal.run}
         pod: dict[str, Any] = {
-            "serviceAccountName": wish["service_account"],
+            "serviceAccountName": wish.service_account,
             "restartPolicy": "OnFailure",
             "containers": [self._container()],
             "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
@@ -88,12 +87,12 @@ class DeadmanJob:
             },
             "terminationGracePeriodSeconds": 1,
         }
-        if wish.get("image_pull_secrets"):
-            pod["imagePullSecrets"] = [{"name": name} for name in wish["image_pull_secrets"]]
+        if wish.image_pull_secrets:
+            pod["imagePullSecrets"] = [{"name": name} for name in wish.image_pull_secrets]
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {"name": self.name, "namespace": settings.namespace, "labels": labels},
+            "metadata": {"name": self.name, "namespace": options.service.namespace, "labels": labels},
             "spec": {
                 "backoffLimit": 20,
                 "ttlSecondsAfterFinished": KEPT,
@@ -109,7 +108,7 @@ class DeadmanJob:
         armed = f"import os, sys; sys.exit(not os.path.exists({deadman_script.ARMED!r}))"
         return {
             "name": "deadman",
-            "image": self._wish["image"],
+            "image": self._wish.image,
             "command": ["python3", "-u", "-c", inspect.getsource(deadman_script)],
             "env": [{"name": "DEADMAN", "value": json.dumps(self.task(), sort_keys=True)}],
             "readinessProbe": {"exec": {"command": ["python3", "-c", armed]}, "periodSeconds": 1},
@@ -127,27 +126,27 @@ class DeadmanJob:
 
         :returns: paths of the objects, ``holder``, ``fence``, ``seconds`` and ``write``, as plain data.
         """
-        rollout, settings = self._rollout, self._rollout.settings
-        leases = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
+        rollout, options = self._rollout, self._rollout.options
+        leases = f"/apis/coordination.k8s.io/v1/namespaces/{options.service.namespace}/leases"
         routes = (
             f"/apis/{ISTIO_API}/namespaces/{rollout.routes.namespace}/virtualservices/{rollout.routes.name}"
         )
-        image = rollout.routes.desired(rollout.stable_traffic())
+        restored = rollout.routes.desired(rollout.stable_traffic())
         if self._own:
             write: dict[str, Any] = {
                 # forced: a safety net that argues about ownership is none
-                "query": "fieldManager=servicemesh.istio&force=true",
+                "query": f"fieldManager={FIELD_MANAGER}&force=true",
                 "content_type": "application/apply-patch+yaml",
-                "object": image,
+                "object": restored,
             }
         else:
             write = {
-                "query": "fieldManager=servicemesh.istio-canary",
+                "query": f"fieldManager={FOREIGN_MANAGER}",
                 "content_type": "application/json-patch+json",
-                "routes": [route.get("route") for route in image["spec"].get("http") or []],
+                "routes": [route.get("route") for route in mappings_at(restored, "spec", "http")],
             }
         return {
-            "lease": f"{leases}/{journal_name(settings.service)}",
+            "lease": f"{leases}/{journal_name(options.service.name)}",
             "routes": routes,
             "holder": rollout.lease.identity,
             "identity": f"deadman:{self.name}",

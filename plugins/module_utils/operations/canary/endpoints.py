@@ -60,8 +60,9 @@ class EndpointReader:
             text_at(endpoint, "targetRef", "name")
             for item in slices.items
             for endpoint in mappings_at(item, "endpoints")
+            # an absent condition "ready" counts as true (discovery.k8s.io/v1)
             if field(endpoint, "conditions", "ready") is not False
-            and field(endpoint, "conditions", "terminating") is not True
+            and not field(endpoint, "conditions", "terminating")
         }
         selectors = {version: dict(labels) for version, labels in self._labels.items()}
         pods = self._client.list(

@@ -1,243 +1,333 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Argument spec of module ``canary``, and its parameters as checked values."""
+"""The parameters of a rollout as checked values: parsed once, and nobody below the backend sees others."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, Problem
+from ...errors import InputError, Problem, nearest
 from ...istio.metrics import PrometheusOptions
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
+from ...model.rollout.phases import PhaseOptions, read_phases
 from ...model.rollout.phases_input import Reader
+from .options_gates import read_gates, read_query
 
-ACTIONS = ("run", "rollback", "promote", "pause", "resume")
+# Reported in the journal and the evidence, as the user wrote them.
+INPUTS = ("steps", "step_weight", "duration", "min_requests", "deadline", "low_traffic", "approvals")
+SHORTEST_LEASE, LONGEST_LEASE = 10, 3600
+SHORTEST_SCRAPE = 1.0  # a look at the metrics costs requests: one hundred a second would be an attack
+MOST_PROXIES = 100_000
+LONGEST_COOKIE = 365 * 24 * 3600
 
-CANARY_SPEC: dict[str, Any] = {
-    "service": {"type": "str"},
-    "namespace": {"type": "str"},
-    "version": {"type": "str"},
-    "catalogue": {"type": "dict", "required": True},
-    "action": {"type": "str", "choices": list(ACTIONS), "default": "run"},
-    "orphans": {"type": "str", "choices": ["rollback", "continue"], "default": "rollback"},
-    "steps": {"type": "list", "elements": "raw"},
-    "step_weight": {"type": "raw"},
-    "duration": {"type": "raw", "default": 60},
-    "min_requests": {"type": "raw", "default": 100},
-    "promote": {"type": "bool", "default": True},
-    "approvals": {"type": "list", "elements": "int", "default": []},
-    "dark": {"type": "raw"},
-    "mirror": {"type": "dict"},
-    "testers": {"type": "dict"},
-    "sticky": {"type": "dict"},
-    "errors": {"type": "dict", "default": {}},
-    "latency": {"type": "dict"},
-    "queries": {"type": "list", "elements": "dict", "default": []},
-    "alpha": {"type": "float", "default": 0.01},
-    "power": {"type": "float", "default": 0.95},
-    "mode": {"type": "str", "choices": ["sequential", "fixed"], "default": "sequential"},
-    "prometheus": {
-        "type": "dict",
-        "options": {
-            "url": {"type": "str"},
-            "bearer_token": {"type": "str", "no_log": True},
-            "ca_cert": {"type": "path"},
-            "validate_certs": {"type": "bool", "default": True},
-            "namespace": {"type": "str"},
-            "service": {"type": "str"},
-            "port": {"type": "raw", "default": 9090},
-            "timeout": {"type": "float", "default": 10.0},
-        },
-    },
-    "scrape_interval": {"type": "float", "default": 15.0},
-    "baseline": {"type": "float", "default": 60.0},
-    "low_traffic": {
-        "type": "str",
-        "choices": ["hold", "promote_with_warning", "synthetic"],
-        "default": "hold",
-    },
-    "synthetic": {"type": "dict"},
-    "deadline": {"type": "float", "default": 7200.0},
-    "phase_deadline": {"type": "float", "default": 1800.0},
-    "unmeasurable": {"type": "float", "default": 300.0},
-    "ready_timeout": {"type": "float", "default": 120.0},
-    "proof": {"type": "str", "choices": ["require", "report"], "default": "require"},
-    "proof_timeout": {"type": "float", "default": 60.0},
-    "proof_max_proxies": {"type": "int", "default": 200},
-    "mtls": {"type": "str", "choices": ["auto", "require", "report", "off"], "default": "auto"},
-    "lease": {"type": "int", "default": 30},
-    "resume_period": {"type": "float", "default": 60.0},
-    "on_stop": {"type": "str", "choices": ["rollback", "leave"], "default": "rollback"},
-    "gitops": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
-    "routes": {
-        "type": "dict",
-        "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str"}},
-    },
-    "scale": {"type": "dict", "options": {"up": {"type": "int"}, "down": {"type": "bool", "default": False}}},
-    "deadman": {"type": "str", "choices": ["none", "job"], "default": "none"},
-    "deadman_job": {
-        "type": "dict",
-        "apply_defaults": True,
-        "options": {
-            "image": {"type": "str", "default": "docker.io/library/python:3.13-slim"},
-            "service_account": {"type": "str", "default": "servicemesh-deadman"},
-            "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
-        },
-    },
-    "evidence": {"type": "path"},
-    "by": {"type": "str"},
-}
+
+class LowTraffic(enum.StrEnum):
+    """What a phase without enough requests at its deadline ends in."""
+
+    ROLLBACK = "rollback"
+    PROMOTE_WITH_WARNING = "promote_with_warning"
+    SYNTHETIC = "synthetic"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Wishes:
-    """The checked parameters that do not depend on the cluster."""
+class HeaderMatch:
+    """Who gets the canary in a phase for testers: requests with this header."""
+
+    header: str
+    value: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sticky:
+    """The cookie that keeps a user with the canary. :param max_age: seconds."""
+
+    cookie: str
+    max_age: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Synthetic:
+    """Who sends requests of our own: a command in a ready pod that the selector finds."""
+
+    namespace: str
+    selector: str
+    container: str
+    command: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scale:
+    """Replicas. :param up: of the canary before its first request; None leaves them.
+
+    :param down: whether the version that lost its requests goes to 0.
+    """
+
+    up: int | None
+    down: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForeignRoute:
+    """A VirtualService that is not computed from the catalogue."""
+
+    name: str
+    namespace: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadmanOptions:
+    """The Job that ends the split of a dead runner. :param image: anything with ``python3``."""
+
+    image: str
+    service_account: str
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """How one service is rolled out. Times in seconds.
+
+    :param version: that shall serve; empty for the actions that need none.
+    :param phases: those of the plan, in order; the live traffic gives their times.
+    :param approvals: numbers of the phases that wait for approval before they begin.
+    :param max_ms: latency limit in milliseconds, ``None`` for the bucket above the stable version's p95.
+    :param prometheus: ``None`` when none is named: enough to withdraw a version, never to go on.
+    :param baseline: so much traffic is looked back at before the start.
+    :param unmeasurable: so long may metrics be missing before the version is withdrawn.
+    :param propagation: ``require`` or ``report``: what a "cannot tell" of the proxies does.
+    :param mtls: ``require``, ``report`` or ``off``. :param on_stop: ``rollback`` or ``leave``.
+    :param inputs: name -> value of the parameters that made the plan, as the user wrote them.
+    """
 
     catalogue: Catalogue
     service: Service
-    canary: str
-    gates: tuple[ShareGate, ...]
-    queries: tuple[QueryGate, ...]
-    policy: Policy
-    max_ms: float | None
-    prometheus: PrometheusOptions | None
-    mtls: str
+    version: str = ""
+    orphans: str = "rollback"
+    phases: tuple[PhaseOptions, ...] = ()
+    promote: bool = True
+    approvals: frozenset[int] = frozenset()
+    testers: HeaderMatch | None = None
+    sticky: Sticky | None = None
+    gates: tuple[ShareGate, ...] = ()
+    queries: tuple[QueryGate, ...] = ()
+    policy: Policy = dataclasses.field(default_factory=Policy)
+    max_ms: float | None = None
+    prometheus: PrometheusOptions | None = None
+    scrape_interval: float = 15.0
+    baseline: float = 60.0
+    low_traffic: LowTraffic = LowTraffic.ROLLBACK
+    synthetic: Synthetic | None = None
+    deadline: float = 7200.0
+    phase_deadline: float = 1800.0
+    unmeasurable: float = 300.0
+    ready_timeout: float = 120.0
+    propagation: str = "require"
+    propagation_timeout: float = 60.0
+    propagation_max_proxies: int = 200
+    mtls: str = "report"
+    lease: int = 30
+    resume_period: float = 60.0
+    on_stop: str = "rollback"
+    gitops: str = "refuse"
+    routes: ForeignRoute | None = None
+    scale: Scale | None = None
+    deadman: DeadmanOptions | None = None
+    evidence: Path | None = None
+    by: str = ""
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def poll(self) -> float:
+        """Seconds between two looks at pods and requests."""
+        return min(5.0, self.scrape_interval)
 
 
-def read_wishes(params: Mapping[str, Any], service_name: str, catalogue: Catalogue) -> Wishes:
-    """Checks gates, policy and names.
+def find_service(params: Mapping[str, Any], catalogue: Catalogue) -> Service:
+    """The service that the parameters name.
 
-    :raises InputError: with every problem.
+    :raises InputError: none, or one that the catalogue does not have.
+    """
+    name = params.get("service") or ""
+    if not name:
+        raise InputError([Problem("canary_service", "is missing", "service")])
+    service = catalogue.service(name, params.get("namespace") or None)
+    if service is None:
+        known = sorted(item.name for item in catalogue.services)
+        message = f"{name!r} is not in mesh_services ({', '.join(known)}){nearest(name, known)}"
+        raise InputError([Problem("canary_service", message, "service")])
+    return service
+
+
+def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Service) -> RolloutOptions:
+    """Checks everything that does not depend on the cluster.
+
+    :param params: as `argument_spec` describes them. :raises InputError: with every problem, each under the
+        name of its variable.
     """
     reader = Reader("canary_")
-    service = catalogue.service(service_name, params.get("namespace") or None)
-    if service is None:
-        known = ", ".join(sorted(item.name for item in catalogue.services))
-        raise InputError(
-            [Problem("canary_service", f"{service_name!r} is not in mesh_services ({known})", "service")]
-        )
-    canary = params.get("version") or ""
-    if params.get("action") == "run":
-        if canary not in service.versions:
-            known = ", ".join(service.versions) or "none"
-            reader.problem("version", f"{canary!r} is not a version of {service.name} ({known})", "version")
-        if service.http_port is None:
-            reader.problem(
-                "service", f"{service.name} has no HTTP port, so its requests cannot be split", "http"
-            )
+    _check_version(reader, params, service)
     gates, max_ms = read_gates(reader, params)
-    queries = tuple(_query(reader, index, item) for index, item in enumerate(params.get("queries") or []))
-    policy = Policy(
-        alpha=reader.share("alpha", params["alpha"]),
-        power=reader.share("power", params["power"]),
-        mode=params["mode"],
-    )
-    for name in (
-        "scrape_interval",
-        "baseline",
-        "deadline",
-        "phase_deadline",
-        "unmeasurable",
-        "ready_timeout",
-    ):
-        reader.seconds(name, params[name])
-    if params["baseline"] < 4 * params["scrape_interval"]:
-        reader.problem(
-            "baseline",
-            f"is {params['baseline']:g} s, less than four scrapes of {params['scrape_interval']:g} s",
-            "baseline",
-        )
-    if params["low_traffic"] == "synthetic":
-        fields = {"namespace", "selector", "container", "command"}
-        wish = reader.mapping("synthetic", params.get("synthetic"), fields)
-        for field in ("selector", "container", "command"):
-            if not wish.get(field):
-                reader.problem(f"synthetic.{field}", "is missing", "synthetic")
-    if params["lease"] < 10:
-        reader.problem("lease", f"is {params['lease']}, less than 10 seconds", "lease")
-    if reader.problems:
-        raise InputError(reader.problems)
+    testers = _testers(reader, params.get("testers"))
     prometheus = PrometheusOptions.from_params(params["prometheus"]) if params.get("prometheus") else None
-    mode = service.mtls.mode or catalogue.mtls_mode
-    return Wishes(
+    strict = (service.mtls.mode or catalogue.mtls_mode) == "STRICT"
+    options = RolloutOptions(
         catalogue=catalogue,
         service=service,
-        canary=canary,
+        version=params.get("version") or "",
+        orphans=params["orphans"],
+        phases=read_phases(
+            reader,
+            steps=params.get("steps"),
+            step_weight=params.get("step_weight"),
+            duration=params["duration"],
+            min_requests=params["min_requests"],
+            promote=params["promote"],
+            dark=params.get("dark"),
+            mirror=params.get("mirror"),
+            testers=params.get("testers"),
+        ),
+        promote=params["promote"],
+        approvals=frozenset(params["approvals"]),
+        testers=testers,
+        sticky=_sticky(reader, params.get("sticky")),
         gates=gates,
-        queries=queries,
-        policy=policy,
+        queries=tuple(read_query(reader, index, item) for index, item in enumerate(params["queries"])),
+        policy=Policy(
+            alpha=reader.share("alpha", params["alpha"]),
+            power=reader.share("power", params["power"]),
+            mode=params["mode"],
+        ),
         max_ms=max_ms,
         prometheus=prometheus,
-        mtls=params["mtls"] if params["mtls"] != "auto" else ("require" if mode == "STRICT" else "report"),
+        low_traffic=LowTraffic(params["low_traffic"]),
+        synthetic=_synthetic(reader, params, service),
+        propagation=params["propagation"],
+        propagation_max_proxies=reader.whole(
+            "propagation_max_proxies", params["propagation_max_proxies"], 1, MOST_PROXIES
+        ),
+        mtls=params["mtls"] if params["mtls"] != "auto" else ("require" if strict else "report"),
+        lease=_lease(reader, params["lease"]),
+        on_stop=params["on_stop"],
+        gitops=params["gitops"],
+        routes=_foreign(params.get("routes"), service),
+        scale=_scale(reader, params.get("scale")),
+        deadman=_deadman(params),
+        evidence=Path(params["evidence"]) if params.get("evidence") else None,
+        by=params.get("by") or "",
+        inputs={key: params[key] for key in INPUTS if params.get(key) is not None},
+        **{name: reader.seconds(name, params[name]) for name in _TIMES},
+    )
+    _check_times(reader, options)
+    if reader.problems:
+        raise InputError(reader.problems)
+    return options
+
+
+_TIMES = (
+    "scrape_interval",
+    "baseline",
+    "deadline",
+    "phase_deadline",
+    "unmeasurable",
+    "ready_timeout",
+    "propagation_timeout",
+    "resume_period",
+)
+
+
+def _check_version(reader: Reader, params: Mapping[str, Any], service: Service) -> None:
+    if params["action"] != "run":
+        return
+    version = params.get("version") or ""
+    if version not in service.versions:
+        known = ", ".join(service.versions) or "none"
+        reader.problem("version", f"{version!r} is not a version of {service.name} ({known})", "version")
+    if service.http_port is None:
+        reader.problem("service", f"{service.name} has no HTTP port, so its requests cannot be split", "http")
+
+
+def _check_times(reader: Reader, options: RolloutOptions) -> None:
+    if 0 < options.scrape_interval < SHORTEST_SCRAPE:
+        message = f"is {options.scrape_interval:g} s, less than {SHORTEST_SCRAPE:g} s"
+        reader.problem("scrape_interval", message, "scrape-interval")
+    if options.baseline < 4 * options.scrape_interval:
+        message = f"is {options.baseline:g} s, less than four scrapes of {options.scrape_interval:g} s"
+        reader.problem("baseline", message, "baseline")
+
+
+def _lease(reader: Reader, value: Any) -> int:
+    """Whole seconds: the Lease API knows no others."""
+    seconds = reader.seconds("lease", value)
+    if seconds and not SHORTEST_LEASE <= seconds <= LONGEST_LEASE:
+        message = f"is {seconds:g} s, not from {SHORTEST_LEASE} to {LONGEST_LEASE} seconds"
+        reader.problem("lease", message, "lease")
+    elif seconds != int(seconds):
+        reader.problem("lease", f"is {seconds:g} s, not a whole number of seconds", "lease")
+    return int(seconds)
+
+
+def _testers(reader: Reader, value: Any) -> HeaderMatch | None:
+    """Header and value; `read_phases` reads the rest, and refuses unknown fields."""
+    if not isinstance(value, Mapping):
+        return None
+    header = value.get("header")
+    return HeaderMatch(
+        header=header.lower() if isinstance(header, str) else "",
+        value=reader.text("testers.value", value.get("value", "true")),
     )
 
 
-def read_gates(reader: Reader, params: Mapping[str, Any]) -> tuple[tuple[ShareGate, ...], float | None]:
-    """The share gates, and the latency limit in milliseconds (``None`` = from the stable version).
-
-    :returns: the gates, and milliseconds.
-    """
-    gates = []
-    fields = {"acceptable", "limit", "odds_ratio", "compare", "burst"}
-    errors = reader.mapping("errors", params.get("errors") or {}, fields)
-    gates.append(_share_gate(reader, "errors", errors, acceptable=0.005, limit=0.02))
-    max_ms = None
-    if params.get("latency") is not None:
-        latency = reader.mapping("latency", params["latency"], {*fields, "max_ms"})
-        gates.append(_share_gate(reader, "latency", latency, acceptable=0.05, limit=0.2, burst=5.0))
-        if latency.get("max_ms") is not None:
-            max_ms = reader.number("latency.max_ms", latency["max_ms"])
-        elif not gates[-1].compare:
-            reader.problem("latency", "has neither max_ms nor compare, so it would judge nothing", "gate")
-    return tuple(gates), max_ms
-
-
-def _share_gate(
-    reader: Reader,
-    name: str,
-    given: Mapping[str, Any],
-    *,
-    acceptable: float,
-    limit: float,
-    burst: float = 1.0,
-) -> ShareGate:
-    gate = ShareGate(
-        name=name,
-        acceptable=reader.share(f"{name}.acceptable", given.get("acceptable", acceptable)),
-        limit=reader.share(f"{name}.limit", given.get("limit", limit)),
-        odds_ratio=reader.number(f"{name}.odds_ratio", given.get("odds_ratio", 3.0)),
-        compare=bool(given.get("compare", True)),
-        absolute=name != "latency" or given.get("max_ms") is not None,
-        burst=reader.number(f"{name}.burst", given.get("burst", burst)),
+def _sticky(reader: Reader, value: Any) -> Sticky | None:
+    if value is None:
+        return None
+    given = reader.mapping("sticky", value, {"cookie", "max_age"})
+    return Sticky(
+        # RFC 6265: the name of a cookie is a token, as that of a header
+        cookie=reader.header("sticky.cookie", given.get("cookie"), "cookie"),
+        max_age=reader.whole("sticky.max_age", given.get("max_age", 3600), 1, LONGEST_COOKIE),
     )
-    if gate.burst < 1:
-        reader.problem(f"{name}.burst", f"is {gate.burst:g}, below 1", "gate")
-    if gate.acceptable >= gate.limit:
-        reader.problem(f"{name}.limit", f"{gate.limit:g} is not above acceptable {gate.acceptable:g}", "gate")
-    if gate.odds_ratio <= 1:
-        reader.problem(f"{name}.odds_ratio", f"is {gate.odds_ratio:g}, not above 1", "gate")
-    return gate
 
 
-def _query(reader: Reader, index: int, item: Mapping[str, Any]) -> QueryGate:
-    where = f"queries[{index}]"
-    given = reader.mapping(where, item, {"name", "query", "min", "max", "failures"})
-    for field in ("name", "query"):
-        if not isinstance(given.get(field), str) or not given.get(field):
-            reader.problem(f"{where}.{field}", "is missing", "query")
-    low = None if given.get("min") is None else reader.number(f"{where}.min", given["min"])
-    high = None if given.get("max") is None else reader.number(f"{where}.max", given["max"])
-    if low is None and high is None:
-        reader.problem(where, "has neither min nor max, so it would always pass", "query")
-    if low is not None and high is not None and low > high:
-        reader.problem(where, f"min {low:g} is above max {high:g}", "query")
-    failures = given.get("failures", 2)
-    if isinstance(failures, bool) or not isinstance(failures, int) or failures < 1:
-        reader.problem(f"{where}.failures", "is not a whole number from 1", "query")
-        failures = 1
-    return QueryGate(str(given.get("name", "")), str(given.get("query", "")), low, high, failures)
+def _synthetic(reader: Reader, params: Mapping[str, Any], service: Service) -> Synthetic | None:
+    if params["low_traffic"] != LowTraffic.SYNTHETIC:
+        return None
+    fields = {"namespace", "selector", "container", "command"}
+    given = reader.mapping("synthetic", params.get("synthetic"), fields)
+    command = given.get("command")
+    if isinstance(command, str) or not isinstance(command, list) or not command:
+        reader.problem("synthetic.command", "is not a list of words", "synthetic")
+        command = []
+    return Synthetic(
+        namespace=reader.text("synthetic.namespace", given.get("namespace") or service.namespace),
+        selector=reader.text("synthetic.selector", given.get("selector")),
+        container=reader.text("synthetic.container", given.get("container")),
+        command=tuple(str(word) for word in command),
+    )
+
+
+def _scale(reader: Reader, value: Mapping[str, Any] | None) -> Scale | None:
+    if not value:
+        return None
+    up = value.get("up")
+    return Scale(
+        up=None if up is None else reader.whole("scale.up", up, 1, 10_000),
+        down=bool(value.get("down")),
+    )
+
+
+def _foreign(value: Mapping[str, Any] | None, service: Service) -> ForeignRoute | None:
+    return ForeignRoute(value["name"], value.get("namespace") or service.namespace) if value else None
+
+
+def _deadman(params: Mapping[str, Any]) -> DeadmanOptions | None:
+    job = params["deadman_job"]
+    if params["deadman"] != "job":
+        return None
+    return DeadmanOptions(job["image"], job["service_account"], tuple(job["image_pull_secrets"]))

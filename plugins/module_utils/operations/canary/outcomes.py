@@ -21,29 +21,29 @@ from .rollout import RollbackNeeded, Rollout
 
 def promote(rollout: Rollout) -> None:
     """Makes the split of the last phase permanent: routes, proof, record, end."""
-    settings = rollout.settings
-    weights = rollout.canary_traffic().weights if settings.promote else rollout.plan.phases[-1].weights
+    options = rollout.options
+    weights = rollout.canary_traffic().weights if options.promote else rollout.plan.phases[-1].weights
     traffic = TrafficState(dict(weights))
-    whole = weights[settings.canary] == 100
-    if not rollout.endpoints.read()[settings.canary].ready:
+    whole = weights[rollout.plan.canary] == 100
+    if not rollout.endpoints.read()[rollout.plan.canary].ready:
         raise RollbackNeeded("no ready endpoint of the new version at promotion")
     rollout.disarm()
     promoting = replace(rollout.journal, state=State.PROMOTING, step=Step.PROMOTE, intent=traffic)
     rollout.save(promoting, "promotion: intent", weights=weights)
     write_and_prove(rollout, traffic, "promotion")
     if whole:
-        _record(rollout, stable=settings.canary, previous=settings.stable, weights=weights)
-        _finish(rollout, Outcome.PROMOTED, f"{settings.canary} is stable")
+        _record(rollout, stable=rollout.plan.canary, previous=rollout.plan.stable, weights=weights)
+        _finish(rollout, Outcome.PROMOTED, f"{rollout.plan.canary} is stable")
         if rollout.scaler:
             rollout.scaler.down(promoted=True)
     else:
-        _record(rollout, stable=settings.stable, previous="", weights=weights)
+        _record(rollout, stable=rollout.plan.stable, previous="", weights=weights)
         _finish(rollout, Outcome.SPLIT, f"the split stays at {dict(weights)}")
 
 
 def roll_back(rollout: Rollout, reason: str) -> None:
     """All requests back to the stable version: traffic first; its subset stays for whoever still uses it."""
-    settings, back = rollout.settings, rollout.stable_traffic()
+    back = rollout.stable_traffic()
     rolling_back = replace(
         rollout.journal,
         state=State.ROLLING_BACK,
@@ -55,7 +55,7 @@ def roll_back(rollout: Rollout, reason: str) -> None:
     rollout.save(rolling_back, f"rollback: {reason}", weights=back.weights)
     rollout.progress(f"rolling back: {reason}")
     endpoints = rollout.endpoints.read()
-    stable, canary = endpoints[settings.stable], endpoints[settings.canary]
+    stable, canary = endpoints[rollout.plan.stable], endpoints[rollout.plan.canary]
     if not stable.ready and canary.ready:
         hold_on(rollout, f"{reason}; but the stable version is down ({stable.describe()})")
         return
@@ -66,8 +66,8 @@ def roll_back(rollout: Rollout, reason: str) -> None:
         rollout.warnings.append(f"rollback written, but the proxies' proof is {proof.status}: {proof.detail}")
     count_the_end(rollout)
     record = rollout.records.read()
-    previous = record.previous if record and record.stable == settings.stable else ""
-    _record(rollout, stable=settings.stable, previous=previous, weights={settings.stable: 100})
+    previous = record.previous if record and record.stable == rollout.plan.stable else ""
+    _record(rollout, stable=rollout.plan.stable, previous=previous, weights={rollout.plan.stable: 100})
     _finish(rollout, Outcome.ROLLED_BACK, reason)
     if rollout.scaler:
         rollout.scaler.down(promoted=False)
@@ -80,7 +80,7 @@ def hold_on(rollout: Rollout, reason: str) -> None:
     """
     rollout.disarm()
     endpoints = rollout.endpoints.read()
-    stable, canary = endpoints[rollout.settings.stable], endpoints[rollout.settings.canary]
+    stable, canary = endpoints[rollout.plan.stable], endpoints[rollout.plan.canary]
     if stable.ready and not canary.ready:
         roll_back(rollout, f"{reason}; but now the new version is down ({canary.describe()})")
         return
@@ -97,7 +97,7 @@ def hold_on(rollout: Rollout, reason: str) -> None:
     if rollout.routes.write(traffic, rollout.fence):
         rollout.changed = True
     prove(rollout, traffic, "hold")
-    _record(rollout, stable=rollout.settings.stable, previous="", weights=traffic.weights)
+    _record(rollout, stable=rollout.plan.stable, previous="", weights=traffic.weights)
     _finish(rollout, Outcome.HELD_ON_CANARY, reason)
 
 

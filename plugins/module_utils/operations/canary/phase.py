@@ -16,6 +16,7 @@ from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Phase, TrafficState
 from ...model.rollout.statistics import Counts
 from .endpoints import VersionEndpoints
+from .options import LowTraffic
 from .protocols import Proof
 from .rollout import HoldNeeded, RestartNeeded, RollbackNeeded, Rollout
 
@@ -63,7 +64,7 @@ def write_and_prove(rollout: Rollout, traffic: TrafficState, label: str) -> None
     if proof.status == "fail":
         raise RollbackNeeded(f"the proxies do not hold the routes: {proof.detail}")
     if proof.status != "pass":
-        if rollout.settings.proof == "require":
+        if rollout.options.propagation == "require":
             raise RollbackNeeded(f"cannot tell whether the proxies hold the routes: {proof.detail}")
         rollout.warnings.append(f"{label}: cannot tell whether the proxies hold the routes: {proof.detail}")
     prove_mtls(rollout, label)
@@ -90,13 +91,13 @@ def prove(rollout: Rollout, traffic: TrafficState, label: str) -> Proof:
 
 def prove_mtls(rollout: Rollout, label: str) -> None:
     """The gate "every call to both versions is mutual TLS", from listeners and served certificates."""
-    if rollout.settings.mtls == "off":
+    if rollout.options.mtls == "off":
         return
-    proof = rollout.prover.mtls((rollout.settings.stable, rollout.settings.canary), rollout.renew_if_due)
+    proof = rollout.prover.mtls((rollout.plan.stable, rollout.plan.canary), rollout.renew_if_due)
     if proof.status == "pass":
         return
     message = f"mutual TLS: {proof.status}: {proof.detail}"
-    if rollout.settings.mtls == "require":
+    if rollout.options.mtls == "require":
         raise RollbackNeeded(message)
     rollout.warnings.append(f"{label}: {message}")
 
@@ -108,8 +109,8 @@ def await_ready(rollout: Rollout, phase: Phase) -> None:
     """
     needed = [version for version, weight in phase.weights.items() if weight]
     if phase.kind in ("mirror", "testers"):
-        needed.append(rollout.settings.canary)
-    deadline = rollout.clock.monotonic() + rollout.settings.ready_timeout
+        needed.append(rollout.plan.canary)
+    deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
     while True:
         endpoints = rollout.endpoints.read()
         check_revision(rollout, endpoints)
@@ -119,12 +120,12 @@ def await_ready(rollout: Rollout, phase: Phase) -> None:
         if rollout.clock.monotonic() >= deadline:
             raise RollbackNeeded(f"no ready endpoint: {'; '.join(empty)}")
         rollout.checkpoint()
-        rollout.clock.sleep(min(2.0, rollout.settings.poll))
+        rollout.clock.sleep(min(2.0, rollout.options.poll))
 
 
 def check_revision(rollout: Rollout, endpoints: Mapping[str, VersionEndpoints]) -> None:
     """:raises RestartNeeded: the canary's pods are no longer those that the run began with."""
-    templates = endpoints[rollout.settings.canary].templates
+    templates = endpoints[rollout.plan.canary].templates
     known = rollout.journal.templates
     if known and set(templates) - set(known):
         raise RestartNeeded("new pods of another revision of the canary appeared", templates)
@@ -135,23 +136,23 @@ def watch(rollout: Rollout, phase: Phase) -> Judgement:
 
     :raises RollbackNeeded: a gate fails, the pods are gone, or a deadline is over.
     """
-    settings = rollout.settings
+    options = rollout.options
     rollout.watched = True
     started = rollout.clock.monotonic()
     since = rollout.clock.now()
-    deadline = max(settings.phase_deadline, 3 * phase.expected_seconds)
+    deadline = max(options.phase_deadline, 3 * phase.expected_seconds)
     settled = False
     blind_since: float | None = None
-    values: dict[str, list[float | None]] = {gate.name: [] for gate in settings.queries}
-    next_look = started + min(settings.scrape_interval, phase.duration)
+    values: dict[str, list[float | None]] = {gate.name: [] for gate in options.queries}
+    next_look = started + min(options.scrape_interval, phase.duration)
     while True:
         rollout.checkpoint()
         _check_endpoints(rollout, phase)
         now = rollout.clock.monotonic()
         if now < next_look:
-            rollout.clock.sleep(min(settings.poll, next_look - now))
+            rollout.clock.sleep(min(options.poll, next_look - now))
             continue
-        next_look = now + settings.scrape_interval
+        next_look = now + options.scrape_interval
         elapsed = now - started
         if phase.kind == "dark":
             judgement = Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
@@ -171,7 +172,7 @@ def watch(rollout: Rollout, phase: Phase) -> Judgement:
                 )
             raise RollbackNeeded(str(judgement))
         blind_since = (now if blind_since is None else blind_since) if _is_blind(judgement) else None
-        if blind_since is not None and now - blind_since >= settings.unmeasurable:
+        if blind_since is not None and now - blind_since >= options.unmeasurable:
             raise RollbackNeeded(f"nothing could be measured for {now - blind_since:.0f} s: {judgement}")
         if judgement.verdict is GateVerdict.PASS and elapsed >= phase.duration:
             return judgement
@@ -186,10 +187,10 @@ def count_the_end(rollout: Rollout) -> None:
     """
     if not rollout.watched:
         return
-    end = rollout.clock.monotonic() + min(rollout.settings.scrape_interval, LAST_LOOK)
+    end = rollout.clock.monotonic() + min(rollout.options.scrape_interval, LAST_LOOK)
     while (left := end - rollout.clock.monotonic()) > 0:
         rollout.renew_if_due()
-        rollout.clock.sleep(min(rollout.settings.poll, left))
+        rollout.clock.sleep(min(rollout.options.poll, left))
     measured = rollout.metrics.measure(rollout.clock.now())
     if not measured.problem:
         after = After(timestamp(measured.at), _by_gate(measured))
@@ -202,7 +203,7 @@ def _is_blind(judgement: Judgement) -> bool:
 
 def _at_deadline(rollout: Rollout, phase: Phase, judgement: Judgement, elapsed: float) -> Judgement:
     lacking = judgement.verdict is GateVerdict.NOT_ENOUGH_DATA
-    if lacking and rollout.settings.low_traffic == "promote_with_warning":
+    if lacking and rollout.options.low_traffic is LowTraffic.PROMOTE_WITH_WARNING:
         rollout.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
         return judgement
     raise RollbackNeeded(f"{judgement.verdict} after {elapsed:.0f} s: {judgement}")
@@ -210,10 +211,10 @@ def _at_deadline(rollout: Rollout, phase: Phase, judgement: Judgement, elapsed: 
 
 def _check_endpoints(rollout: Rollout, phase: Phase) -> None:
     endpoints = rollout.endpoints.read()
-    canary, stable = endpoints[rollout.settings.canary], endpoints[rollout.settings.stable]
+    canary, stable = endpoints[rollout.plan.canary], endpoints[rollout.plan.stable]
     if not canary.ready and (phase.kind != "weight" or phase.canary):
         raise RollbackNeeded(f"no ready endpoint: {canary.describe()}")
-    if not stable.ready and phase.weights.get(rollout.settings.stable):
+    if not stable.ready and phase.weights.get(rollout.plan.stable):
         raise HoldNeeded(f"the stable version is down: {stable.describe()}")
     check_revision(rollout, endpoints)
 
@@ -227,7 +228,7 @@ def _judge(
     windows = rollout.journal.windows
     window = Window(
         phase=number,
-        begin=windows[-1].end if windows else timestamp(measured.at - rollout.settings.scrape_interval),
+        begin=windows[-1].end if windows else timestamp(measured.at - rollout.options.scrape_interval),
         end=timestamp(measured.at),
         weight=phase.canary if phase.kind == "weight" else 0,
         counts=_by_gate(measured),
@@ -236,7 +237,7 @@ def _judge(
     for name, value in measured.values.items():
         values[name].append(value)
     judgements = judge_windows(rollout, phase, [*windows, window])
-    judgements += [judge_query(gate, values[gate.name]) for gate in rollout.settings.queries]
+    judgements += [judge_query(gate, values[gate.name]) for gate in rollout.options.queries]
     judged = replace(
         rollout.journal,
         windows=(*windows, window),
@@ -257,20 +258,20 @@ def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Window]) -> 
 
     :returns: one per share gate, in the gates' order.
     """
-    settings = rollout.settings
+    options = rollout.options
     early = phase.kind != "weight"
     return [
         judge_share(
             gate,
             counts_of(windows, gate.name),
-            policy=settings.policy,
-            gates=settings.gates,
+            policy=options.policy,
+            gates=options.gates,
             phases=len(rollout.plan.phases),
             phase=phase.number,
             minimum_requests=phase.minimum_requests if early else max(1, phase.minimum_requests),
             promotion=not early and phase.number >= rollout.plan.evidence_phase,
         )
-        for gate in settings.gates
+        for gate in options.gates
     ]
 
 
@@ -284,7 +285,7 @@ def stable_is_worse(rollout: Rollout) -> bool:
     more people."""
     windows = counts_of(rollout.journal.windows, "errors")
     swapped = [Counts(w.phase, w.stable_total, w.stable_bad, w.canary_total, w.canary_bad) for w in windows]
-    level = harm_level(rollout.settings.policy, rollout.settings.gates)
+    level = harm_level(rollout.options.policy, rollout.options.gates)
     return bool(swapped) and statistics.relative_harm(swapped, phases=len(rollout.plan.phases)) >= level
 
 

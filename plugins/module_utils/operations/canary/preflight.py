@@ -6,23 +6,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 from ...errors import ApiError, MeshError
+from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...istio.metrics import MetricsError
 from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
-from ...model.rollout.phases import Plan, plan_phases
+from ...model.rollout.phases import Plan, timed_plan
 from ...model.rollout.requests import LabelError
-from ...model.rollout.split import Split, is_request_host
+from ...model.rollout.split import is_request_host
 from ..rights import table
 from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
-from .endpoints import EndpointReader
 from .metrics import PrometheusSource
+from .options import LowTraffic
+from .rendering import split_of
 from .routes import ISTIO_API
 
 
@@ -37,22 +37,19 @@ class Preflight:
 
 
 def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: PrometheusSource) -> Preflight:
-    """Runs all checks; each finding names its object. Writes nothing.
-
-    :raises InputError: the phases are not a plan.
-    """
-    wishes = builder.wishes
+    """Runs all checks; each finding names its object. Writes nothing."""
+    options = builder.options
     found = Preflight(plan=_plan(builder, stable, canary, None, 0), baseline=None)
     _rights(builder, found)
     found.problems += _objects(builder, stable, canary)
     found.problems += _endpoints(builder, stable, canary)
     _deadman(builder, found)
     try:
-        found.baseline = metrics.baseline(builder.params["baseline"])
+        found.baseline = metrics.baseline(options.baseline)
     except (MetricsError, LabelError) as error:
         found.problems.append(f"metrics: {error}")
         return found
-    need, problems = _gates_on_stable(wishes.gates, wishes.policy, found.baseline)
+    need, problems = _gates_on_stable(options.gates, options.policy, found.baseline)
     found.problems += problems
     found.plan = _plan(builder, stable, canary, found.baseline.rate, need)
     _traffic(builder, found)
@@ -60,54 +57,38 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
 
 
 def _plan(builder: RolloutBuilder, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:
-    params = builder.params
-    return plan_phases(
-        stable=stable,
-        canary=canary,
-        steps=params.get("steps"),
-        step_weight=params.get("step_weight"),
-        duration=params["duration"],
-        min_requests=params["min_requests"],
-        requests_per_second=rate,
-        evidence_requests=evidence if params["mode"] == "sequential" else 0,
-        promote=params["promote"],
-        dark=params.get("dark"),
-        mirror=params.get("mirror"),
-        testers=params.get("testers"),
-        prefix="canary_",
-    )
+    options = builder.options
+    needed = evidence if options.policy.mode == "sequential" else 0
+    return timed_plan(stable, canary, options.phases, rate, needed)
 
 
 def rights_needed(builder: RolloutBuilder) -> dict[AccessNeed, str]:
-    """What a rollout with these parameters calls.
+    """What a rollout with these options calls.
 
     :returns: right -> what is lost without it; empty = it is necessary.
     """
-    params, prometheus = builder.params, builder.wishes.prometheus
-    synthetic = params["low_traffic"] == "synthetic"
+    options, namespace = builder.options, builder.service.namespace
+    prometheus, synthetic = options.prometheus, options.synthetic
     by_service = bool(prometheus and prometheus.service)
     chosen = {
-        table.SCALE: params.get("scale"),
-        table.DEADMAN: params["deadman"] == "job",
+        table.SCALE: options.scale,
+        table.DEADMAN: options.deadman,
         table.SYNTHETIC_LOAD: synthetic,
         table.METRICS_BY_SERVICE: by_service,
     }
     places = {
         **_own_places(builder),
         table.CALLERS: builder.calling_namespaces(),
-        table.CONTROL_PLANE: [builder.wishes.catalogue.root_namespace],
-        table.SYNTHETIC: [(params.get("synthetic") or {}).get("namespace") or builder.service.namespace],
+        table.CONTROL_PLANE: [options.catalogue.root_namespace],
+        table.SYNTHETIC: [synthetic.namespace if synthetic else namespace],
         table.METRICS: [prometheus.namespace] if prometheus and by_service else [],
     }
     return access_needs(["canary"], places, [option for option, wanted in chosen.items() if wanted])
 
 
 def _own_places(builder: RolloutBuilder) -> Places:
-    foreign = builder.params.get("routes") or {}
-    return {
-        table.SERVICE: [builder.service.namespace],
-        table.ROUTES: [foreign.get("namespace") or builder.service.namespace],
-    }
+    namespace, foreign = builder.service.namespace, builder.options.routes
+    return {table.SERVICE: [namespace], table.ROUTES: [foreign.namespace if foreign else namespace]}
 
 
 def _rights(builder: RolloutBuilder, found: Preflight) -> None:
@@ -123,7 +104,7 @@ def _rights(builder: RolloutBuilder, found: Preflight) -> None:
 
 def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
     problems: list[str] = []
-    service, domain = builder.service, builder.wishes.catalogue.cluster_domain
+    service = builder.service
     routes = builder.routes(stable, canary)
     live = routes.read()
     if live is None:
@@ -131,7 +112,7 @@ def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
             f"VirtualService {routes.namespace}/{routes.name} does not exist: apply the mesh first"
         )
     else:
-        share = Split(service.name, service.namespace, stable, canary, domain=domain).canary_share(live)
+        share = split_of(builder.options, stable, canary).canary_share(live)
         if share:
             problems.append(
                 f"VirtualService {routes.name} already gives {canary} {share:g} percent, while {stable} is on"
@@ -139,8 +120,7 @@ def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
             )
     rule = builder.client.get(ISTIO_API, "DestinationRule", service.name, service.namespace)
     subsets = {
-        item["name"]: item.get("labels") or {}
-        for item in ((rule or {}).get("spec") or {}).get("subsets") or []
+        text_at(item, "name"): mapping_at(item, "labels") for item in mappings_at(rule, "spec", "subsets")
     }
     for version in (stable, canary):
         wanted = dict(service.versions[version].labels)
@@ -155,35 +135,29 @@ def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
 
 def _other_routes(builder: RolloutBuilder, own: str) -> list[str]:
     """VirtualServices that send requests to the host past the split."""
-    service, domain = builder.service, builder.wishes.catalogue.cluster_domain
+    service, domain = builder.service, builder.options.catalogue.cluster_domain
     found = []
     for item in builder.client.list(ISTIO_API, "VirtualService", service.namespace).items:
-        metadata = item["metadata"]
-        hosts = (item.get("spec") or {}).get("hosts") or []
         names = any(
             is_request_host(
-                host, service.name, service.namespace, object_namespace=metadata["namespace"], domain=domain
+                host, service.name, service.namespace, object_namespace=namespace_of(item), domain=domain
             )
-            for host in hosts
+            for host in list_at(item, "spec", "hosts")
         )
-        delegates = any(route.get("delegate") for route in (item.get("spec") or {}).get("http") or [])
-        if names and not delegates and metadata["name"] != own:
+        delegates = any("delegate" in route for route in mappings_at(item, "spec", "http"))
+        if names and not delegates and name_of(item) != own:
             found.append(
-                f"VirtualService {metadata['namespace']}/{metadata['name']} also routes {service.fqdn}:"
+                f"VirtualService {namespace_of(item)}/{name_of(item)} also routes {service.fqdn}:"
                 " only one of them counts"
             )
     return found
 
 
 def _endpoints(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
-    labels = {
-        name: {**builder.service.labels, **builder.service.versions[name].labels} for name in (stable, canary)
-    }
-    endpoints = EndpointReader(
-        builder.client, service=builder.service.name, namespace=builder.service.namespace, labels=labels
-    ).read()
-    scaled = (builder.params.get("scale") or {}).get("up")
-    needed = [stable] if scaled else [stable, canary]
+    scale = builder.options.scale
+    comes_up = scale is not None and scale.up is not None  # by the rollout itself
+    endpoints = builder.endpoints(stable, canary).read()
+    needed = [stable] if comes_up else [stable, canary]
     return [
         f"no ready endpoint: {endpoints[name].describe()}" for name in needed if not endpoints[name].ready
     ]
@@ -191,9 +165,10 @@ def _endpoints(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
 
 def _deadman(builder: RolloutBuilder, found: Preflight) -> None:
     """The account of the Job, without which its pod is never made, and its rights to give the routes back."""
-    namespace, name = builder.service.namespace, builder.params["deadman_job"]["service_account"]
-    if builder.params["deadman"] != "job":
+    deadman = builder.options.deadman
+    if deadman is None:
         return
+    namespace, name = builder.service.namespace, deadman.service_account
     if builder.client.get("v1", "ServiceAccount", name, namespace) is None:
         found.problems.append(
             f"deadman: ServiceAccount {namespace}/{name} does not exist"
@@ -259,30 +234,31 @@ def evidence_needed(gate: ShareGate, policy: Policy, share: float) -> int | None
 
 
 def _traffic(builder: RolloutBuilder, found: Preflight) -> None:
-    plan, params = found.plan, builder.params
+    plan, options = found.plan, builder.options
     rate = plan.requests_per_second or 0.0
     if rate <= 0:
-        message = f"no requests reached {builder.service.name} in the last {params['baseline']:.0f} s"
+        message = f"no requests reached {builder.service.name} in the last {options.baseline:.0f} s"
         _by_policy(builder, found, message)
         return
-    if plan.expected_seconds > params["deadline"]:
+    if plan.expected_seconds > options.deadline:
         message = (
             f"at {rate:.1f} requests/s the rollout takes {plan.expected_seconds:.0f} s,"
-            f" more than canary_deadline {params['deadline']:.0f} s"
+            f" more than canary_deadline {options.deadline:.0f} s"
         )
         _by_policy(builder, found, message)
     for phase in plan.phases:
-        if phase.expected_seconds > params["phase_deadline"]:
+        if phase.expected_seconds > options.phase_deadline:
             _by_policy(
                 builder,
                 found,
                 f"phase {phase.label()} needs {phase.expected_seconds:.0f} s at {rate:.1f} requests/s,"
-                f" more than canary_phase_deadline {params['phase_deadline']:.0f} s",
+                f" more than canary_phase_deadline {options.phase_deadline:.0f} s",
             )
 
 
 def _by_policy(builder: RolloutBuilder, found: Preflight, message: str) -> None:
-    target = found.problems if builder.params["low_traffic"] == "hold" else found.warnings
+    refused = builder.options.low_traffic is LowTraffic.ROLLBACK
+    target = found.problems if refused else found.warnings
     target.append(message)
 
 
@@ -298,13 +274,10 @@ def current_stable(builder: RolloutBuilder, canary: str) -> tuple[str, str]:
     if record is not None:
         return record.stable, "release record"
     service = builder.service
-    live: Mapping[str, Any] = builder.routes(service.initial_version or "", canary).read() or {}
+    live = builder.routes(service.initial_version or "", canary).read()
     for version in service.versions:
-        split = Split(
-            service.name, service.namespace, version, canary, domain=builder.wishes.catalogue.cluster_domain
-        )
         if version != canary and live:
-            weights = split.splits(live)
+            weights = split_of(builder.options, version, canary).splits(live)
             if weights and max(entry.get(version, 0) for entry in weights) > 50:
                 return version, "live split (no release record yet)"
     if service.initial_version:

@@ -69,8 +69,8 @@ def report(
     }
     if outcome is Outcome.ROLLED_BACK and journal.proofs:
         result.update(_seconds_to_stable(journal, journal.proofs[-1].at))
-    if builder.params.get("evidence"):
-        result["evidence"] = write_evidence(Path(str(builder.params["evidence"])), journal)
+    if builder.options.evidence:
+        result["evidence"] = write_evidence(builder.options.evidence, journal)
     hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
     slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
     share = f"hurt by the canary: {hurt}{slow}"

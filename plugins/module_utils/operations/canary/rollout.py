@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from ...errors import MeshError
 from ...kube.clock import Clock, timestamp
-from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Journal
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Plan, TrafficState
@@ -19,6 +18,7 @@ from ...model.rollout.record import ReleaseRecord
 from .endpoints import VersionEndpoints
 from .journal import JournalStore, taken_over
 from .lease import Lease
+from .options import RolloutOptions
 from .protocols import Prover, StoppedError
 
 
@@ -121,44 +121,11 @@ class DeadmanSwitch(Protocol):
         """Once the run has ended, or what it decided must not be undone."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """How a rollout decides. Times in seconds.
-
-    :param approvals: numbers of the phases that wait for approval before they begin.
-    :param mtls: ``require``, ``report`` or ``off``. :param proof: ``require`` or ``report``: what a
-        "cannot tell" of the proxies does (a "fail" always rolls back).
-    :param low_traffic: at a phase's deadline without enough requests: ``hold`` (withdraw the version) or
-        ``promote_with_warning``.
-    :param unmeasurable: so long may metrics be missing before the version is withdrawn.
-    """
-
-    service: str
-    namespace: str
-    mesh: str
-    stable: str
-    canary: str
-    gates: tuple[ShareGate, ...]
-    queries: tuple[QueryGate, ...] = ()
-    policy: Policy = dataclasses.field(default_factory=Policy)
-    approvals: frozenset[int] = frozenset()
-    mtls: str = "report"
-    proof: str = "require"
-    low_traffic: str = "hold"
-    poll: float = 5.0
-    scrape_interval: float = 15.0
-    phase_deadline: float = 1800.0
-    unmeasurable: float = 300.0
-    ready_timeout: float = 120.0
-    promote: bool = True
-    on_stop: str = "rollback"
-
-
 @dataclasses.dataclass(slots=True)
 class Rollout:
-    """One rollout as its runner sees it: settings, plan, and what it reads and writes."""
+    """One rollout as its runner sees it: options, plan, and what it reads and writes."""
 
-    settings: Settings
+    options: RolloutOptions
     plan: Plan
     clock: Clock
     lease: Lease
@@ -193,11 +160,11 @@ class Rollout:
 
     def stable_traffic(self) -> TrafficState:
         """All requests to the stable version."""
-        return TrafficState({self.settings.stable: 100, self.settings.canary: 0})
+        return TrafficState({self.plan.stable: 100, self.plan.canary: 0})
 
     def canary_traffic(self) -> TrafficState:
         """All requests to the new version."""
-        return TrafficState({self.settings.stable: 0, self.settings.canary: 100})
+        return TrafficState({self.plan.stable: 0, self.plan.canary: 100})
 
     def save(
         self,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, ConflictError, MeshError, RefusedError
-from ...fields import integer_at, mappings_at, name_of
+from ...fields import annotations_of, field, integer_at, mappings_at, name_of, text_at
 from ...kube.hand_edits import changed_by_hand
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
 from ...model.rollout.phases import TrafficState
@@ -23,12 +23,14 @@ from .protocols import FencedError, Objects
 
 ISTIO_API = "networking.istio.io/v1"
 ATTEMPTS = 8
+FOREIGN_MANAGER = f"{FIELD_MANAGER}-canary"
+"""Field manager in objects that are not ours: role mesh must not take their fields for its own."""
 
 
 def fence_of(obj: Mapping[str, Any] | None) -> int:
     """The fence that an object bears, 0 for none."""
-    text = (((obj or {}).get("metadata") or {}).get("annotations") or {}).get(FENCE_ANNOTATION) or "0"
-    return int(text) if str(text).isdigit() else 0
+    text = str(annotations_of(obj).get(FENCE_ANNOTATION, ""))
+    return int(text) if text.isdecimal() else 0
 
 
 class OwnRoutes:
@@ -169,19 +171,18 @@ class ForeignRoutes:
             )
         share = traffic.weights.get(self._split.canary, 0)
         base = copy.deepcopy(dict(live))
-        routes = base["spec"].get("http") or []
+        routes = mappings_at(base, "spec", "http")
         if self.original is not None and len(self.original) == len(routes):
-            for route, destinations in zip(routes, self.original, strict=True):
+            for index, (route, destinations) in enumerate(zip(routes, self.original, strict=True)):
                 # a route whose owner sends it elsewhere meanwhile is another route
-                if destinations is not None and _hosts(destinations) == _hosts(route.get("route") or []):
-                    route["route"] = copy.deepcopy(destinations)
+                if destinations is not None and _hosts(destinations) == _hosts(mappings_at(route, "route")):
+                    base["spec"]["http"][index]["route"] = copy.deepcopy(destinations)
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 
     def snapshot(self) -> tuple[Any, ...] | None:
         """The route lists as they are now, for the journal. :returns: one route list per HTTP route."""
-        live = self.read() or {"spec": {}}
-        return tuple(route.get("route") for route in live["spec"].get("http") or [])
+        return tuple(route.get("route") for route in mappings_at(self.read(), "spec", "http"))
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
         for _turn in range(ATTEMPTS):
@@ -214,7 +215,7 @@ class ForeignRoutes:
                     self.namespace,
                     patch,
                     patch_type="json",
-                    field_manager="servicemesh.istio-canary",
+                    field_manager=FOREIGN_MANAGER,
                 )
             except ApiError as error:
                 # a failed JSON Patch test is 422 Invalid at the API server, a lost race 409
@@ -226,7 +227,7 @@ class ForeignRoutes:
 
 
 def _hosts(destinations: Sequence[Mapping[str, Any]]) -> set[str]:
-    return {str((item.get("destination") or {}).get("host")) for item in destinations}
+    return {text_at(item, "destination", "host") for item in destinations}
 
 
 def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -238,16 +239,15 @@ def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fence_operation(live: Mapping[str, Any], fence: int) -> dict[str, Any]:
-    if (live["metadata"].get("annotations")) is None:
+    if field(live, "metadata", "annotations") is None:
         return {"op": "add", "path": "/metadata/annotations", "value": {FENCE_ANNOTATION: str(fence)}}
     key = FENCE_ANNOTATION.replace("~", "~0").replace("/", "~1")
     return {"op": "add", "path": f"/metadata/annotations/{key}", "value": str(fence)}
 
 
 def _fenced(obj: Mapping[str, Any], fence: int) -> dict[str, Any]:
-    metadata = dict(obj["metadata"])
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), FENCE_ANNOTATION: str(fence)}
-    return {**obj, "metadata": metadata}
+    annotations = {**annotations_of(obj), FENCE_ANNOTATION: str(fence)}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
 
 
 def check_sums(virtual_service: Mapping[str, Any]) -> None:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from ...fields import integer_at
 from ...model.rollout.journal import ScaledDown
+from .options import Scale
 from .protocols import Objects
 from .rollout import RollbackNeeded, Rollout
 
@@ -17,28 +20,17 @@ APPS = "apps/v1"
 class WorkloadScaler:
     """Scales the two Deployments of a rollout.
 
-    :param replicas: replicas of the canary before the first phase; ``None`` leaves them.
-    :param down: scale the version that lost all its traffic to 0 after the end.
+    :param workloads: version -> name of its Deployment.
     """
 
-    def __init__(
-        self,
-        rollout: Rollout,
-        client: Objects,
-        *,
-        namespace: str,
-        stable: str,
-        canary: str,
-        replicas: int | None,
-        down: bool,
-    ) -> None:
+    def __init__(self, rollout: Rollout, client: Objects, workloads: Mapping[str, str], scale: Scale) -> None:
         self._rollout = rollout
         self._client = client
-        self._namespace = namespace
-        self._stable = stable
-        self._canary = canary
-        self._replicas = replicas
-        self._down = down
+        self._namespace = rollout.options.service.namespace
+        self._stable = workloads[rollout.plan.stable]
+        self._canary = workloads[rollout.plan.canary]
+        self._replicas = scale.up
+        self._down = scale.down
 
     def up(self) -> None:
         """Scales the canary up and waits until its replicas are ready. Never scales down here.
@@ -47,40 +39,38 @@ class WorkloadScaler:
         """
         if self._replicas is None:
             return
-        live = self._client.get(APPS, "Deployment", self._canary, self._namespace) or {}
-        before = int((live.get("spec") or {}).get("replicas") or 0)
-        if self._rollout.journal.replicas_before is None:
-            self._rollout.save(replace(self._rollout.journal, replicas_before=before))
+        rollout = self._rollout
+        before = integer_at(self._deployment(self._canary), "spec", "replicas")
+        if rollout.journal.replicas_before is None:
+            rollout.save(replace(rollout.journal, replicas_before=before))
         if before < self._replicas:
-            self._scale(self._canary, self._replicas)
-        deadline = self._rollout.clock.monotonic() + self._rollout.settings.ready_timeout
+            scale(rollout, self._client, self._canary, self._replicas)
+        wanted = max(before, self._replicas)
+        deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
         while True:
-            live = self._client.get(APPS, "Deployment", self._canary, self._namespace) or {}
-            ready = int((live.get("status") or {}).get("readyReplicas") or 0)
-            if ready >= max(before, self._replicas):
+            ready = integer_at(self._deployment(self._canary), "status", "readyReplicas")
+            if ready >= wanted:
                 return
-            if self._rollout.clock.monotonic() >= deadline:
-                raise RollbackNeeded(
-                    f"Deployment {self._canary} has {ready} of {self._replicas} replicas ready"
-                )
-            self._rollout.checkpoint()
-            self._rollout.clock.sleep(min(2.0, self._rollout.settings.poll))
+            if rollout.clock.monotonic() >= deadline:
+                raise RollbackNeeded(f"Deployment {self._canary} has {ready} of {wanted} replicas ready")
+            rollout.checkpoint()
+            rollout.clock.sleep(min(2.0, rollout.options.poll))
 
     def down(self, *, promoted: bool) -> None:
         """After the end and its proof nobody calls the version that lost: scale it down, or back."""
+        rollout = self._rollout
         if promoted and self._down:
-            live = self._client.get(APPS, "Deployment", self._stable, self._namespace) or {}
-            count = int((live.get("spec") or {}).get("replicas") or 0)
+            count = integer_at(self._deployment(self._stable), "spec", "replicas")
             if count:  # kept, because a later rollback has to bring them back
                 kept = ScaledDown(self._stable, count)
-                self._rollout.save(replace(self._rollout.journal, scaled_down=kept))
-                self._scale(self._stable, 0)
-        before = self._rollout.journal.replicas_before
+                rollout.save(replace(rollout.journal, scaled_down=kept))
+                scale(rollout, self._client, self._stable, 0)
+        before = rollout.journal.replicas_before
         if not promoted and before is not None:
-            self._scale(self._canary, before)
+            scale(rollout, self._client, self._canary, before)
 
-    def _scale(self, name: str, replicas: int) -> None:
-        scale(self._rollout, self._client, self._namespace, name, replicas)
+    def _deployment(self, name: str) -> Mapping[str, object] | None:
+        return self._client.get(APPS, "Deployment", name, self._namespace)
 
 
 def bring_back(rollout: Rollout, client: Objects, scaled_down: ScaledDown) -> None:
@@ -90,23 +80,17 @@ def bring_back(rollout: Rollout, client: Objects, scaled_down: ScaledDown) -> No
 
     :param scaled_down: from the promotion's journal.
     """
-    scale(
-        rollout,
-        client,
-        rollout.settings.namespace,
-        scaled_down.workload,
-        scaled_down.replicas,
-    )
-    deadline = rollout.clock.monotonic() + rollout.settings.ready_timeout
-    while (
-        not rollout.endpoints.read()[rollout.settings.stable].ready and rollout.clock.monotonic() < deadline
-    ):
+    scale(rollout, client, scaled_down.workload, scaled_down.replicas)
+    deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
+    while not rollout.endpoints.read()[rollout.plan.stable].ready and rollout.clock.monotonic() < deadline:
         rollout.renew_if_due()
         rollout.clock.sleep(1.0)
 
 
-def scale(rollout: Rollout, client: Objects, namespace: str, name: str, replicas: int) -> None:
+def scale(rollout: Rollout, client: Objects, name: str, replicas: int) -> None:
     """Set the replicas of a Deployment."""
-    client.patch(APPS, "Deployment", name, namespace, {"spec": {"replicas": replicas}}, subresource="scale")
+    namespace = rollout.options.service.namespace
+    patch = {"spec": {"replicas": replicas}}
+    client.patch(APPS, "Deployment", name, namespace, patch, subresource="scale")
     rollout.changed = True
     rollout.progress(f"Deployment {name} scaled to {replicas}")

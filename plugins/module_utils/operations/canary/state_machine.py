@@ -29,14 +29,14 @@ OUTAGE = 120.0  # seconds in which a failing API server is asked again
 def begin(rollout: Rollout, facts: RunFacts) -> None:
     """Opens the journal of a new run, and makes every older runner's writes fail."""
     previous = rollout.store.known
-    settings = rollout.settings
+    options = rollout.options
     journal = begun(
         facts,
         runner=rollout.lease.identity,
-        service=settings.service,
-        namespace=settings.namespace,
+        service=options.service.name,
+        namespace=options.service.namespace,
         plan=rollout.plan,
-        templates=rollout.endpoints.read()[settings.canary].templates,
+        templates=rollout.endpoints.read()[rollout.plan.canary].templates,
     )
     rollout.save(replace(journal, previous_run=previous.run if previous else ""), "run begins")
     claim(rollout)
@@ -113,7 +113,7 @@ def _carried_out(rollout: Rollout, act: Callable[[], None]) -> None:
     except RollbackNeeded as needed:
         roll_back(rollout, str(needed))
     except StoppedError as stopped:
-        if rollout.settings.on_stop == "rollback":
+        if rollout.options.on_stop == "rollback":
             rollout.stop = lambda: False  # the clean-up itself must come to its end
             roll_back(rollout, str(stopped))
         else:
@@ -150,7 +150,7 @@ def _phases(rollout: Rollout) -> None:
     if rollout.scaler:
         rollout.scaler.up()
     if not rollout.journal.templates:  # there was no pod when the run began
-        templates = rollout.endpoints.read()[rollout.settings.canary].templates
+        templates = rollout.endpoints.read()[rollout.plan.canary].templates
         rollout.save(replace(rollout.journal, templates=templates))
     rollout.metrics.start()
     while True:
@@ -197,7 +197,7 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
 
 
 def _must_wait(rollout: Rollout, phase: Phase) -> bool:
-    if phase.number not in rollout.settings.approvals or phase.number <= rollout.journal.approved:
+    if phase.number not in rollout.options.approvals or phase.number <= rollout.journal.approved:
         return False
     reason = f"phase {phase.label()} awaits approval"
     waiting = replace(

@@ -30,7 +30,6 @@ GOOD = {
 }
 BAD = [
     "",
-    "10",
     "s",
     "10 s",
     "10S",
@@ -68,6 +67,16 @@ def test_what_is_no_duration_is_none_anywhere(text: str) -> None:
     assert [problem.rule for problem in rollout.problems] == ["duration"]
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize("text", ["10", "10.5"])
+def test_a_bare_number_as_text_is_seconds_for_a_rollout_and_nothing_for_istio(text: str) -> None:
+    """``-e canary_deadline=10`` hands over text; a catalogue's duration goes to Istio, which wants a unit."""
+    assert parse_duration(text) is None
+    assert DURATION.fault(text)
+    rollout = Reader()
+    assert rollout.seconds("deadline", text) == float(text)
+    assert rollout.problems == []
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import Policy, ShareGate
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import RunFacts
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
@@ -22,11 +24,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     JournalStore,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.lease import Lease
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
+    RolloutOptions,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import Proof
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.records import Records
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
     Rollout,
-    Settings,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import OwnRoutes
 
@@ -37,6 +41,31 @@ NAMESPACE, SERVICE = "shop", "product"
 API = "networking.istio.io/v1"
 
 
+MESH = parse_catalogue(
+    {
+        "mesh_name": "shop",
+        "mesh_namespace": NAMESPACE,
+        "mesh_services": [
+            {
+                "name": SERVICE,
+                "ports": [{"name": "http", "number": 3000, "protocol": "http"}],
+                "versions": {"v1": {}, "v2": {}},
+                "initial_version": "v1",
+            }
+        ],
+    }
+)
+OPTIONS = RolloutOptions(
+    catalogue=MESH,
+    service=MESH.services[0],
+    version="v2",
+    gates=(ShareGate("errors", acceptable=0.005, limit=0.05),),
+    policy=Policy(alpha=0.01, power=0.95),
+    scrape_interval=5.0,
+    phase_deadline=120.0,
+    unmeasurable=60.0,
+    ready_timeout=20.0,
+)
 FACTS = RunFacts(
     run="run-1",
     cluster="uid",
@@ -214,24 +243,9 @@ class Shop:
         plan = plan_phases(
             stable="v1", canary="v2", steps=steps or [10, 50, 100], duration=10, min_requests=20
         )
-        options: dict[str, Any] = {
-            "service": SERVICE,
-            "namespace": NAMESPACE,
-            "mesh": "shop",
-            "stable": "v1",
-            "canary": "v2",
-            "gates": (ShareGate("errors", acceptable=0.005, limit=0.05),),
-            "policy": Policy(alpha=0.01, power=0.95),
-            "poll": 5.0,
-            "scrape_interval": 5.0,
-            "phase_deadline": 120.0,
-            "unmeasurable": 60.0,
-            "ready_timeout": 20.0,
-        }
-        options.update(changes)
         names: dict[str, Any] = {"service": SERVICE, "namespace": NAMESPACE, "mesh": "shop"}
         return Rollout(
-            settings=Settings(**options),
+            options=replace(OPTIONS, **changes),
             plan=plan,
             clock=self.clock,
             lease=Lease(client, self.clock, identity=identity, duration=30, **names),

@@ -72,7 +72,6 @@ class World:
         self.client: Any = Switch(shop.cluster)
         self.stopped: Callable[[], bool] = lambda: False
         self.connect: Any = lambda _options, **_more: contextlib.nullcontext(self.client)
-        monkeypatch.setattr(assembly, "SystemClock", lambda: shop.clock)
         monkeypatch.setattr(assembly, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
         monkeypatch.setattr(assembly.RolloutBuilder, "metrics", lambda *_rest: FakePrometheusSource(shop))
         for obj in render(parse_catalogue(copy.deepcopy(CATALOGUE))):
@@ -104,6 +103,7 @@ class World:
             progress=self.lines.append,
             stop=self.stopped,
             connect=self.connect,
+            clock=self.shop.clock,
         )
         return canary.run(checked.validated_parameters, context)
 

@@ -18,6 +18,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     state_machine,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.deadman import DeadmanJob
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
+    DeadmanOptions,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
@@ -25,7 +28,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ...support.patches import PatchError, json_patch
 from .fakes import FACTS, NAMESPACE, FakeCluster, Killed, Shop, Switch
 
-WISH = {"image": "python", "service_account": "deadman", "image_pull_secrets": []}
+WISH = DeadmanOptions("python", "deadman")
 
 
 class Jobs(FakeCluster):

@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import Scale
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling import (
     WorkloadScaler,
@@ -45,8 +46,8 @@ def replicas(shop: Shop, version: str) -> int:
 
 
 def scaled(shop: Shop, rollout: Rollout) -> Rollout:
-    options: dict[str, Any] = {"stable": "product-v1", "canary": "product-v2", "replicas": 2, "down": True}
-    rollout.scaler = WorkloadScaler(rollout, shop.cluster, namespace=NAMESPACE, **options)
+    workloads = {"v1": "product-v1", "v2": "product-v2"}
+    rollout.scaler = WorkloadScaler(rollout, shop.cluster, workloads, Scale(up=2, down=True))
     return rollout
 
 

@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import LowTraffic
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
@@ -92,7 +93,7 @@ def test_no_traffic_is_no_pass() -> None:
 def test_low_traffic_may_go_on_with_a_warning_where_that_is_declared() -> None:
     shop = Shop()
     shop.rate = 1.0
-    rollout = shop.rollout(low_traffic="promote_with_warning")
+    rollout = shop.rollout(low_traffic=LowTraffic.PROMOTE_WITH_WARNING)
     assert start(rollout).outcome == "promoted"
     assert any("without enough data" in warning for warning in rollout.warnings)
 
@@ -189,7 +190,7 @@ def test_proxies_that_do_not_take_the_routes_end_the_run() -> None:
 def test_cannot_tell_of_the_proxies_follows_the_policy(setting: str, outcome: str) -> None:
     shop = Shop()
     shop.proof = "cannot tell"
-    assert start(shop.rollout(proof=setting)).outcome == outcome
+    assert start(shop.rollout(propagation=setting)).outcome == outcome
 
 
 def test_broken_mutual_tls_stops_the_run_where_it_is_required() -> None:
