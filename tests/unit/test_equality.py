@@ -75,3 +75,36 @@ def test_two_values_are_the_same_when_their_json_is(one: Any, other: Any) -> Non
 def test_examples(one: Any, other: Any, expected: bool) -> None:
     assert same(one, other) is expected
     assert same(other, one) is expected
+
+
+class Text(str):
+    """As Ansible marks the values that it reads."""
+
+    __slots__ = ()
+
+
+class Items(list):
+    """As above."""
+
+
+class Fields(dict):
+    """As above."""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Text("a"), "a", True),
+        (Text("a"), "b", False),
+        (Text("1"), 1, False),
+        (Items([1]), [1], True),
+        (Items([1]), (True,), False),
+        (Items(), {}, False),
+        (Fields(a=1), {"a": 1.0}, True),
+        (Fields(a=1), {"a": True}, False),
+        (Fields(a=1), {}, False),
+        (Fields(), [], False),
+    ],
+)
+def test_derived_types_are_what_they_hold(one: Any, other: Any, expected: bool) -> None:
+    assert same(one, other) is same(other, one) is same([one], [other]) is expected

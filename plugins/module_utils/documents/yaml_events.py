@@ -49,23 +49,31 @@ def read_yaml(text: str, about: str) -> list[tuple[Any, int]]:
             "the Python package 'PyYAML' is needed where this task runs", missing="yaml"
         ) from error
 
-    unprintable = _UNPRINTABLE.search(text)
-    if unprintable is not None:
-        line = text.count("\n", 0, unprintable.start()) + 1
-        message = f"holds the character U+{ord(unprintable.group()):04X}, which YAML does not allow"
-        raise InputError([Problem(f"{about}:{line}", message, "yaml")])
-    parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
-        found = _Builder(yaml, parser.get_event, about).documents()
+        parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+        try:
+            found = _Builder(yaml, parser.get_event, about).documents()
+        finally:
+            parser.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InputError([_syntax_problem(error, mark.line if mark else 0, text, about)]) from None
-    finally:
-        parser.dispose()
+    except (yaml.YAMLError, UnicodeEncodeError):
+        raise InputError([_character_problem(text, about)]) from None
     if has_half_pairs(text, found):  # PyYAML without libyaml lets them pass
         message = "is not valid YAML: an escape of a surrogate, which is no character"
         raise InputError([Problem(about, message, "yaml")])
     return found
+
+
+def _character_problem(text: str, about: str) -> Problem:
+    """The first character that no YAML text may hold."""
+    found = _UNPRINTABLE.search(text)
+    if found is None:
+        return Problem(about, "is not valid YAML: cannot be decoded", "yaml")
+    line = text.count("\n", 0, found.start()) + 1
+    message = f"holds the character U+{ord(found.group()):04X}, which YAML does not allow"
+    return Problem(f"{about}:{line}", message, "yaml")
 
 
 def _syntax_problem(error: Any, line: int, text: str, about: str) -> Problem:
