@@ -1,0 +1,142 @@
+"""What is read, and with how many requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import read_live
+
+from ...support.cluster import FakeCluster
+from .objects import config_map, forget, namespace, rule
+
+SPACES = [f"ns-{number}" for number in range(6)]
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    found = FakeCluster(*(namespace(name) for name in SPACES))
+    for name in SPACES:
+        found.apply(config_map("a", name))
+        found.apply({**rule(), "metadata": {"name": "x", "namespace": name}})
+    forget(found)
+    return found
+
+
+def requests(cluster: FakeCluster) -> list[tuple[str, str, str | None]]:
+    return [(call.verb, call.kind, call.namespace) for call in cluster.calls]
+
+
+def rules(count: int) -> list[dict[str, Any]]:
+    return [{**rule(), "metadata": {"name": "x", "namespace": name}} for name in SPACES[:count]]
+
+
+def test_one_object_is_read_by_itself(cluster: FakeCluster) -> None:
+    live = read_live(cluster, [config_map("a", "ns-0")])
+    assert requests(cluster) == [("get", "ConfigMap", "ns-0")]
+    assert live.get(config_map("a", "ns-0")) is not None
+    assert live.get(config_map("a", "ns-1")) is None
+
+
+def test_custom_resources_are_listed_once_for_the_whole_cluster(cluster: FakeCluster) -> None:
+    live = read_live(cluster, rules(2))
+    assert requests(cluster) == [("list", "DestinationRule", None)]
+    assert len(live.of_kind("DestinationRule")) == 6
+    assert live.of_kind("ConfigMap") == []
+
+
+@pytest.mark.parametrize(("spaces", "expected"), [(2, SPACES[:2]), (4, SPACES[:4]), (5, [None])])
+def test_built_in_kinds_are_listed_where_they_are_wanted(
+    cluster: FakeCluster, spaces: int, expected: list[str | None]
+) -> None:
+    wanted = [config_map("a", name) for name in SPACES[:spaces]]
+    live = read_live(cluster, wanted)
+    assert requests(cluster) == [("list", "ConfigMap", space) for space in expected]
+    assert all(live.get(obj) for obj in wanted)
+
+
+@pytest.mark.parametrize(("count", "verb"), [(4, "get"), (5, "list")])
+def test_a_few_cluster_wide_objects_are_read_one_by_one(cluster: FakeCluster, count: int, verb: str) -> None:
+    live = read_live(cluster, [namespace(name) for name in SPACES[:count]])
+    assert {call.verb for call in cluster.calls} == {verb}
+    assert len(cluster.calls) == (count if verb == "get" else 1)
+    assert len(live.of_kind("Namespace")) >= count
+
+
+def test_owned_kinds_are_listed_by_label(cluster: FakeCluster) -> None:
+    live = read_live(
+        cluster, [config_map("a", "ns-0")], owned_kinds=[("v1", "ConfigMap")], selector="app=mine"
+    )
+    assert [(call.kind, call.namespace, call.selector) for call in cluster.calls] == [
+        ("ConfigMap", None, "app=mine")
+    ]
+    assert live.objects == {}
+
+
+class Restricted(FakeCluster):
+    """Lists are allowed in some places only."""
+
+    def __init__(self, inner: FakeCluster, *, allowed: tuple[str | None, ...]) -> None:
+        super().__init__(*inner.objects.values())
+        self.allowed = allowed
+
+    def list(self, api_version: str, kind: str, namespace: str | None = None, **more: Any) -> Any:
+        if namespace not in self.allowed:
+            self.fail("list", kind, 403)
+        return super().list(api_version, kind, namespace, **more)
+
+
+def test_without_the_right_to_list_everywhere_each_namespace_is_listed(cluster: FakeCluster) -> None:
+    restricted = Restricted(cluster, allowed=tuple(SPACES))
+    live = read_live(restricted, rules(3))
+    assert requests(restricted) == [("list", "DestinationRule", space) for space in (None, *SPACES[:3])]
+    assert len(live.objects) == 3
+
+
+def test_without_any_right_to_list_each_object_is_read(cluster: FakeCluster) -> None:
+    restricted = Restricted(cluster, allowed=())
+    live = read_live(restricted, rules(2))
+    assert requests(restricted)[-2:] == [("get", "DestinationRule", space) for space in SPACES[:2]]
+    assert len(live.objects) == 2
+    live = read_live(restricted, [namespace(name) for name in SPACES[:5]])
+    assert len(live.of_kind("Namespace")) == 5
+
+
+def test_an_owned_kind_that_may_not_be_listed_and_of_which_nothing_is_wanted(cluster: FakeCluster) -> None:
+    restricted = Restricted(cluster, allowed=())
+    with pytest.raises(ApiError) as caught:
+        read_live(restricted, [], owned_kinds=[("v1", "ConfigMap")], selector="a=b")
+    assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("how", [500, "lost request"])
+def test_an_outage_is_no_missing_right(cluster: FakeCluster, how: int | str) -> None:
+    cluster.fail("list", how=how)
+    with pytest.raises(ApiError):
+        read_live(cluster, rules(2))
+    cluster.fail("list", how=how)
+    with pytest.raises(ApiError):
+        read_live(cluster, [config_map("a", name) for name in SPACES[:2]])
+
+
+def test_kinds_that_the_server_does_not_serve(cluster: FakeCluster) -> None:
+    cluster.missing.add("DestinationRule")
+    live = read_live(cluster, [*rules(2), config_map("a", "ns-0")])
+    assert live.missing == {("networking.istio.io/v1", "DestinationRule")}
+    assert len(live.objects) == 1
+
+
+def test_a_kind_that_goes_between_discovery_and_list(cluster: FakeCluster) -> None:
+    cluster.missing.add("DestinationRule")
+    cluster.resource = lambda api_version, kind: FakeCluster().resource(api_version, kind)
+    assert read_live(cluster, rules(2)).missing == {("networking.istio.io/v1", "DestinationRule")}
+
+
+def test_another_error_of_discovery_is_told(cluster: FakeCluster) -> None:
+    def broken(_api_version: str, _kind: str) -> Any:
+        raise ApiError("no", reason="Unreachable")
+
+    cluster.resource = broken
+    with pytest.raises(ApiError, match="no"):
+        read_live(cluster, rules(2))
