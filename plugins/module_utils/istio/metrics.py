@@ -184,6 +184,7 @@ class Prometheus:
                 validate_certs=options.validate_certs,
                 ca_path=options.ca_cert or None,
                 use_netrc=False,
+                unredirected_headers=["Authorization"],  # a redirect may lead to another host
             ) as response:
                 return _parse(response.read(MAX_ANSWER + 1))
         except urllib.error.HTTPError as error:

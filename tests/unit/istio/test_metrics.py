@@ -15,6 +15,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics im
     fill_query,
 )
 
+from ..support.http_server import Answer, ScriptedServer
+
 
 class Proxy:
     """An API server that answers with what the test says."""
@@ -151,6 +153,8 @@ def server() -> Iterator[tuple[str, dict[str, Any]]]:
         def do_GET(self) -> None:
             wanted["authorization"] = self.headers.get("Authorization")
             self.send_response(wanted["status"])
+            if "location" in wanted:
+                self.send_header("Location", wanted["location"])
             self.end_headers()
             self.wfile.write(wanted["body"])
 
@@ -170,6 +174,17 @@ def test_a_url_is_asked_with_the_token(server: tuple[str, dict[str, Any]]) -> No
     wanted["body"] = json.dumps(vector("3")).encode()
     assert Prometheus(PrometheusOptions(url=url, bearer_token="t")).number("up") == 3.0
     assert wanted["authorization"] == "Bearer t"
+
+
+def test_the_token_does_not_follow_a_redirect(server: tuple[str, dict[str, Any]]) -> None:
+    url, wanted = server
+    wanted.update(status=302, location="")
+    with ScriptedServer(always=Answer(body=vector("3"))) as elsewhere:
+        wanted["location"] = f"{elsewhere.url}/api/v1/query"
+        assert Prometheus(PrometheusOptions(url=url, bearer_token="t")).number("up") == 3.0
+    assert wanted["authorization"] == "Bearer t"
+    (request,) = elsewhere.requests
+    assert "authorization" not in request.headers
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, ConflictError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.failures import from_answer, no_answer
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.failures import (
+    causes_of,
+    from_answer,
+    is_untrusted,
+    no_answer,
+)
+
+SEE = "; see the options ca_cert and validate_certs"
 
 
 def status(**fields):
@@ -62,3 +70,112 @@ def test_the_cause_without_an_answer_is_short():
         no_answer(nested, "https://x", "X").message
         == "the API server at https://x cannot be reached: connection refused"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "data", "message"),
+    [
+        (400, None, "X: the request is malformed"),
+        (404, {}, "X: not found"),
+        (418, None, "X: HTTP 418"),
+        (
+            401,
+            status(message="Unauthorized"),
+            "X: the API server does not accept the credential (expired or unknown)",
+        ),
+        (
+            413,
+            status(message="too large"),
+            "X: the object is larger than the API server accepts (about 1.5 MiB for one object)",
+        ),
+        (403, {"kind": "Other", "message": "s3cret"}, "X: forbidden"),
+    ],
+)
+def test_what_is_said_without_a_sentence_of_the_server(code, data, message):
+    assert from_answer(code, data, "X").message == message
+
+
+def test_without_a_subject_there_is_no_colon():
+    assert from_answer(404, None, "").message == "not found"
+
+
+def test_long_sentences_and_many_causes_are_cut():
+    causes = [{"reason": "R", "message": "m" * 600, "field": str(number)} for number in range(30)]
+    error = from_answer(422, status(message="x" * 3000, details={"causes": causes}), "X")
+    assert len(error.message) == 2000 + len("X: ")
+    assert len(error.details["causes"]) == 20
+    assert error.details["causes"][3] == {"reason": "R", "message": "m" * 500, "field": "3"}
+    assert "causes" not in from_answer(422, status(message="x"), "X").details
+
+
+def test_an_unknown_field_is_invalid_and_another_internal_error_is_not():
+    message = "failed to create typed patch object (shop/web): .spec.x: field not declared in schema"
+    assert from_answer(500, status(message=message), "X").reason == "Invalid"
+    assert from_answer(500, status(message="etcd"), "X").reason == ""
+    assert from_answer(400, status(message=message, reason="BadRequest"), "X").reason == "BadRequest"
+
+
+def test_a_conflict_of_an_unknown_manager_and_one_of_another_status():
+    cause = {"reason": "FieldManagerConflict", "message": "?", "field": ".a"}
+    assert from_answer(409, status(details={"causes": [cause]}), "X").manager == "unknown"
+    assert from_answer(422, status(details={"causes": [cause]}), "X").__class__ is ApiError
+
+
+@pytest.mark.parametrize(
+    "details", ["x", ["x"], {"causes": "x"}, {"causes": {"a": 1}}, {"causes": [1, None]}]
+)
+def test_causes_of_another_shape_are_none(details):
+    assert causes_of({"details": details}) == []
+    assert from_answer(409, status(details=details), "X").status == 409
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            "SSLError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+            "self-signed certificate (_ssl.c:1000)')",
+            f"its certificate is not trusted (self-signed certificate){SEE}",
+        ),
+        (
+            "certificate verify failed",
+            f"its certificate is not trusted (verification failed){SEE}",
+        ),
+        ("[Errno -2] Name or service not known", "the name does not resolve"),
+        ("Failed to resolve 'x'", "the name does not resolve"),
+        ("[Errno 113] No route to host", "no route to host"),
+        ("[Errno 101] Network is unreachable", "network is unreachable"),
+        ("ConnectTimeoutError", "no connection in time"),
+        ("Read timed out. (read timeout=5)", "no answer in time"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "it does not speak TLS on this port"),
+        ("Connection reset by peer", "the connection broke"),
+        ("IncompleteRead(5 bytes read)", "the connection broke"),
+        ("Connection to remote host was lost.", "the connection broke"),
+        ("Tunnel connection failed: 407", "the proxy does not let the connection through"),
+        ("something else", "OSError: something else"),
+        ("y" * 300, "OSError: " + "y" * 200),
+    ],
+)
+def test_causes_are_one_sentence(text, cause):
+    error = no_answer(OSError(text), "https://x", "S")
+    assert (error.details["cause"], error.reason, error.status, error.subject) == (
+        cause,
+        "Unreachable",
+        0,
+        "S",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] x", True),
+        ("[SSL: WRONG_VERSION_NUMBER] x", True),
+        ("[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca", True),
+        ("alert", False),
+        ("[SSL] connection reset", False),
+        ("Connection refused", False),
+    ],
+)
+def test_what_another_try_cannot_cure(text, expected):
+    assert is_untrusted(OSError(text)) is expected

@@ -183,7 +183,7 @@ def test_an_empty_kubeconfig_has_no_context() -> None:
             "has two users of the name 'u'",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_kubeconfig(tmp_path: Path, content: Any, message: str) -> None:
     path = write(tmp_path, "k", content)
     assert refusal([path], "here") == f"kubeconfig {path}: {message}"
@@ -269,7 +269,7 @@ PLUGIN = {"command": "x", "apiVersion": "v1"}
             ["exec: its plugin asks questions (interactiveMode Always), which nobody can answer here"],
         ),
     ],
-)  # fmt: skip
+)
 def test_what_kubectl_refuses(cluster: dict[str, Any], user: dict[str, Any], expected: list[str]) -> None:
     assert problems_of(cluster, user) == expected
 

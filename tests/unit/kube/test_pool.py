@@ -1,0 +1,126 @@
+"""TLS, key files and proxies, as urllib3 and the websocket library want them."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pool import (
+    Tls,
+    open_pool,
+    tls_of,
+    websocket_proxy,
+    websocket_tls,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.target import Target
+
+DATA = base64.b64encode(b"pem").decode()
+
+
+def tls(directory: Path, cluster: dict[str, Any], user: dict[str, Any] | None = None, **more: Any) -> Tls:
+    return tls_of(Target("kubeconfig k", cluster, user or {}), directory, more.get("certificate"))
+
+
+def test_paths_stay_as_they_are(tmp_path: Path) -> None:
+    cluster = {"certificate-authority": "/ca", "tls-server-name": "t"}
+    user = {"client-certificate": "/crt", "client-key": "/key"}
+    assert tls(tmp_path, cluster, user) == Tls(True, "/ca", "/crt", "/key", "t")
+    assert tls(tmp_path, {"insecure-skip-tls-verify": True}) == Tls(False)
+    assert tls(tmp_path, cluster, user, certificate=("/c", "/k")) == Tls(True, "/ca", "/c", "/k", "t")
+
+
+def test_inline_data_becomes_private_files(tmp_path: Path) -> None:
+    found = tls(
+        tmp_path,
+        {"certificate-authority-data": f"{DATA[:2]}\n{DATA[2:]}\n"},
+        {"client-certificate-data": DATA, "client-key-data": DATA},
+    )
+    paths = [Path(path) for path in (found.authority, found.certificate, found.key)]
+    assert len(set(paths)) == 3
+    for path in paths:
+        assert path.parent == tmp_path
+        assert path.read_bytes() == b"pem"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("data", ["s3cret!", "abc"])
+def test_what_is_not_base64_is_named_and_not_shown(tmp_path: Path, data: str) -> None:
+    with pytest.raises(InputError, match="kubeconfig k: client-key-data is not base64") as caught:
+        tls(tmp_path, {}, {"client-key-data": data})
+    assert data not in str(caught.value)
+
+
+def test_pools() -> None:
+    options = open_pool(Tls(True), "", 7).connection_pool_kw
+    assert (options["cert_reqs"], options["ca_certs"], options["maxsize"]) == (ssl.CERT_REQUIRED, None, 7)
+    assert "server_hostname" not in options
+    options = open_pool(Tls(False, "/ca", "/crt", "/key", "t"), "", 1).connection_pool_kw
+    assert (options["cert_reqs"], options["ca_certs"]) == (ssl.CERT_NONE, "/ca")
+    assert (options["cert_file"], options["key_file"], options["server_hostname"]) == ("/crt", "/key", "t")
+
+
+def test_proxies() -> None:
+    plain = open_pool(Tls(True), "http://p:3128", 1)
+    assert (plain.proxy.host, plain.proxy.port, plain.proxy_headers) == ("p", 3128, {})
+    known = open_pool(Tls(True), "https://ü:p%3Aw@p", 1)
+    expected = base64.b64encode("ü:p:w".encode()).decode()
+    assert known.proxy_headers == {"proxy-authorization": f"Basic {expected}"}
+    with pytest.raises(InputError, match="a proxy of the kind 'ftp' is not known"):
+        open_pool(Tls(True), "ftp://p", 1)
+
+
+def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "urllib3.contrib.socks", None)
+    with pytest.raises(MeshError, match="a socks proxy needs the Python package 'PySocks'") as caught:
+        open_pool(Tls(True), "socks5://p:1080", 1)
+    assert caught.value.details == {"missing": "PySocks"}
+
+
+def test_the_websockets_tls() -> None:
+    assert websocket_tls(Tls(True)) == {"cert_reqs": ssl.CERT_REQUIRED}
+    assert websocket_tls(Tls(True, "/ca", "/crt", "/key", "t")) == {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ca_certs": "/ca",
+        "certfile": "/crt",
+        "keyfile": "/key",
+        "server_hostname": "t",
+    }
+    assert websocket_tls(Tls(False, "/ca")) == {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        ("", {"http_no_proxy": ["*"]}),
+        (
+            "http://p",
+            {"http_proxy_host": "p", "http_proxy_port": 80, "proxy_type": "http", "http_no_proxy": [""]},
+        ),
+        (
+            "https://p",
+            {"http_proxy_host": "p", "http_proxy_port": 443, "proxy_type": "http", "http_no_proxy": [""]},
+        ),
+        (
+            "http://u:p%40@p:3128",
+            {
+                "http_proxy_host": "p",
+                "http_proxy_port": 3128,
+                "proxy_type": "http",
+                "http_no_proxy": [""],
+                "http_proxy_auth": ("u", "p@"),
+            },
+        ),
+        (
+            "socks5://p",
+            {"http_proxy_host": "p", "http_proxy_port": 1080, "proxy_type": "socks5h", "http_no_proxy": [""]},
+        ),
+    ],
+)
+def test_the_websockets_proxy(proxy: str, expected: dict[str, Any]) -> None:
+    assert websocket_proxy(proxy) == expected
