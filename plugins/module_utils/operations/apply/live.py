@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
-from ...kube.objects import Key, is_built_in, key_of
+from ...kube.objects import Key, key_of
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 Kind = tuple[str, str]
-# A few namespaces are cheaper one by one than the whole cluster's Secrets or ConfigMaps.
-_FEW_NAMESPACES = 4
+# The objects of a few namespaces cost less than the whole cluster's, of which most may be none of ours.
 _FEW_OBJECTS = 4
+_FEW_NAMESPACES = 4
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,9 +49,9 @@ def read_live(
 ) -> Live:
     """Read the live counterparts of ``wanted``, and of ``owned_kinds`` everything that ``selector`` finds.
 
-    One LIST per kind: by label for owned kinds; else cluster-wide for custom resources, per namespace for
-    built-in kinds (which may hold a lot that is none of ours). Without the right to list cluster-wide: per
-    namespace; without the right to list: object by object.
+    One LIST per kind: by label for owned kinds, else per namespace for a few of them (the others may hold a
+    lot that is none of ours), else cluster-wide. Without the right to list cluster-wide: per namespace;
+    without the right to list: object by object.
     """
     by_kind: dict[Kind, list[Mapping[str, Any]]] = {kind: [] for kind in owned_kinds}
     owned = set(by_kind)
@@ -90,22 +90,17 @@ class _Reader:
                 return None
             raise
         namespaces = sorted({str(obj["metadata"].get("namespace") or "") for obj in self._objects} - {""})
-        if self._selector is None and self._one_by_one_is_cheaper(namespaces):
-            return self._each()
-        few = is_built_in(self._kind[0]) and 0 < len(namespaces) <= _FEW_NAMESPACES
-        if self._selector is None and resource.namespaced and few:
-            return self._per_namespace(namespaces)
+        if self._selector is None:
+            if len(self._objects) <= (1 if resource.namespaced else _FEW_OBJECTS):
+                return self._each()
+            if resource.namespaced and len(namespaces) <= _FEW_NAMESPACES:
+                return self._per_namespace(namespaces)
         try:
             return self._listed(None)
         except ApiError as error:
             if error.status != 403 or not (namespaces or self._objects):
                 raise
         return self._per_namespace(namespaces) if resource.namespaced else self._each()
-
-    def _one_by_one_is_cheaper(self, namespaces: Sequence[str]) -> bool:
-        if len(self._objects) == 1:
-            return True
-        return not namespaces and is_built_in(self._kind[0]) and len(self._objects) <= _FEW_OBJECTS
 
     def _listed(self, namespace: str | None) -> list[dict[str, Any]] | None:
         found = self._client.list(*self._kind, namespace, label_selector=self._selector)
@@ -118,6 +113,8 @@ class _Reader:
             if error.status != 403:
                 raise
             return self._each()
+        if any(found is None for found in lists):
+            return None
         return [obj for found in lists for obj in found or ()]
 
     def _each(self) -> list[dict[str, Any]]:

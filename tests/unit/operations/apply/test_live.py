@@ -39,21 +39,23 @@ def test_one_object_is_read_by_itself(cluster: FakeCluster) -> None:
     assert live.get(config_map("a", "ns-1")) is None
 
 
-def test_custom_resources_are_listed_once_for_the_whole_cluster(cluster: FakeCluster) -> None:
-    live = read_live(cluster, rules(2))
-    assert requests(cluster) == [("list", "DestinationRule", None)]
-    assert len(live.of_kind("DestinationRule")) == 6
-    assert live.of_kind("ConfigMap") == []
-
-
 @pytest.mark.parametrize(("spaces", "expected"), [(2, SPACES[:2]), (4, SPACES[:4]), (5, [None])])
-def test_built_in_kinds_are_listed_where_they_are_wanted(
+def test_objects_are_listed_where_they_are_wanted(
     cluster: FakeCluster, spaces: int, expected: list[str | None]
 ) -> None:
-    wanted = [config_map("a", name) for name in SPACES[:spaces]]
-    live = read_live(cluster, wanted)
-    assert requests(cluster) == [("list", "ConfigMap", space) for space in expected]
-    assert all(live.get(obj) for obj in wanted)
+    """Two custom resources cost a list of all of their kind in the cluster, most of it none of ours."""
+    for wanted in ([config_map("a", name) for name in SPACES[:spaces]], rules(spaces)):
+        forget(cluster)
+        kind = wanted[0]["kind"]
+        live = read_live(cluster, wanted)
+        assert requests(cluster) == [("list", kind, space) for space in expected]
+        assert all(live.get(obj) for obj in wanted)
+        assert len(live.of_kind(kind)) == len(live.objects) == (spaces if spaces < 5 else 6)
+
+
+def test_objects_of_one_namespace_are_one_list(cluster: FakeCluster) -> None:
+    read_live(cluster, [config_map(name, "ns-0") for name in "abcdefg"])
+    assert requests(cluster) == [("list", "ConfigMap", "ns-0")]
 
 
 @pytest.mark.parametrize(("count", "verb"), [(4, "get"), (5, "list")])
@@ -89,9 +91,9 @@ class Restricted(FakeCluster):
 
 def test_without_the_right_to_list_everywhere_each_namespace_is_listed(cluster: FakeCluster) -> None:
     restricted = Restricted(cluster, allowed=tuple(SPACES))
-    live = read_live(restricted, rules(3))
-    assert requests(restricted) == [("list", "DestinationRule", space) for space in (None, *SPACES[:3])]
-    assert len(live.objects) == 3
+    live = read_live(restricted, rules(5))
+    assert requests(restricted) == [("list", "DestinationRule", space) for space in (None, *SPACES[:5])]
+    assert len(live.objects) == 5
 
 
 def test_without_any_right_to_list_each_object_is_read(cluster: FakeCluster) -> None:
@@ -114,7 +116,7 @@ def test_an_owned_kind_that_may_not_be_listed_and_of_which_nothing_is_wanted(clu
 def test_an_outage_is_no_missing_right(cluster: FakeCluster, how: int | str) -> None:
     cluster.fail("list", how=how)
     with pytest.raises(ApiError):
-        read_live(cluster, rules(2))
+        read_live(cluster, rules(5))
     cluster.fail("list", how=how)
     with pytest.raises(ApiError):
         read_live(cluster, [config_map("a", name) for name in SPACES[:2]])
@@ -130,7 +132,8 @@ def test_kinds_that_the_server_does_not_serve(cluster: FakeCluster) -> None:
 def test_a_kind_that_goes_between_discovery_and_list(cluster: FakeCluster) -> None:
     cluster.missing.add("DestinationRule")
     cluster.resource = lambda api_version, kind: FakeCluster().resource(api_version, kind)
-    assert read_live(cluster, rules(2)).missing == {("networking.istio.io/v1", "DestinationRule")}
+    for count in (2, 5):
+        assert read_live(cluster, rules(count)).missing == {("networking.istio.io/v1", "DestinationRule")}
 
 
 def test_another_error_of_discovery_is_told(cluster: FakeCluster) -> None:
