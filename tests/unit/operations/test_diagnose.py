@@ -1,0 +1,166 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call followed through a mesh in memory, with one thing in its way at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import diagnose
+
+from ..support.clock import FakeClock
+from ..support.cluster import reaching
+from .verify.simulated_mesh import RAW, Mesh
+
+CART = "outbound|80|v1|cart.shop.svc.cluster.local"
+
+
+@pytest.fixture
+def mesh() -> Mesh:
+    return Mesh()
+
+
+def follow(mesh: Mesh, lines: list[str] | None = None, **params: Any) -> dict[str, Any]:
+    given = {"catalogue": RAW, "kubeconfig": "x", "source": "web", "destination": "cart", **params}
+    checked = ArgumentSpecValidator(diagnose.ARGUMENT_SPEC).validate(given)
+    assert checked.error_messages == []
+    progress = (lines if lines is not None else []).append
+    context = Context(progress=progress, connect=reaching(mesh), clock=FakeClock())
+    return diagnose.run(checked.validated_parameters, context)
+
+
+def steps(result: dict[str, Any], name: str) -> list[tuple[str, str]]:
+    return [(step["verdict"], step["message"]) for step in result["steps"] if step["step"] == name]
+
+
+def test_every_step_of_a_good_call_is_told(mesh: Mesh) -> None:
+    lines: list[str] = []
+    result = follow(mesh, lines)
+    assert (result["status"], result["cause"], result["changed"]) == ("pass", "", False)
+    assert len(lines) == len(result["steps"])
+    assert steps(result, "endpoints") == [("pass", f"{CART}: it sends to 1 of 1")]
+    assert any(f"100 % {CART}" in message for _verdict, message in steps(result, "route"))
+    assert steps(result, "authorization")[0][1].startswith("the catalogue allows GET / by")
+
+
+@pytest.mark.parametrize("name", ["nobody", "other/web"])
+@pytest.mark.parametrize("option", ["source", "destination"])
+def test_services_are_those_of_the_catalogue(mesh: Mesh, option: str, name: str) -> None:
+    with pytest.raises(InputError, match=rf"{option}.*is no service of the catalogue .*shop/web"):
+        follow(mesh, **{option: name})
+    assert follow(mesh, source="shop/web")["status"] == "pass"
+
+
+def test_without_istio_nothing_can_be_told(mesh: Mesh) -> None:
+    mesh.objects.clear()
+    mesh.missing = {"PeerAuthentication", "VirtualService", "DestinationRule", "AuthorizationPolicy"}
+    assert follow(mesh)["status"] == "cannot tell"
+
+
+def test_a_caller_without_a_proxy_is_the_cause(mesh: Mesh) -> None:
+    mesh.remove("Pod", "web-1", "shop")
+    result = follow(mesh)
+    assert result["cause"] == "shop/web: no pod stands behind the service"
+    assert steps(result, "caller") == [("fail", "no proxy of it runs, so its calls are not the mesh's")]
+
+
+def test_a_callee_without_pods_is_the_cause(mesh: Mesh) -> None:
+    mesh.remove("Pod", "cart-1", "shop")
+    assert follow(mesh)["cause"] == "shop/cart: no pod stands behind the service"
+
+
+def test_proxies_that_cannot_be_read_are_cannot_tell(mesh: Mesh) -> None:
+    mesh.exec_error = ApiError("pods/exec is forbidden", status=403)
+    result = follow(mesh)
+    assert result["status"] == "cannot tell"
+    assert steps(result, "proxy") == [("cannot tell", "pods/exec is forbidden")] * 2
+
+
+def with_hosts(mesh: Mesh, hosts: list[dict[str, Any]]) -> None:
+    mesh._endpoints = lambda: {  # type: ignore[method-assign]
+        "cluster_statuses": [{"name": CART, "host_statuses": hosts}] if hosts else []
+    }
+
+
+def host(address: str, **health: Any) -> dict[str, Any]:
+    socket = {"address": address, "port_value": 3000}
+    return {"address": {"socket_address": socket}, "health_status": health}
+
+
+GOOD = host("10.0.0.1", eds_health_status="HEALTHY")
+SICK = host("10.0.0.2", eds_health_status="UNHEALTHY")
+EJECTED = host("10.0.0.3", eds_health_status="HEALTHY", failed_outlier_check=True)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "verdict", "message"),
+    [
+        ([], "fail", f"{CART} has no endpoint: requests get 503 UH"),
+        ([GOOD], "pass", f"{CART}: it sends to 1 of 1"),
+        ([GOOD, SICK], "pass", f"{CART}: it sends to 1 of 2, not to 10.0.0.2:3000 (unhealthy)"),
+        (
+            [SICK, EJECTED],
+            "fail",
+            f"{CART}: it sends to none of 10.0.0.2:3000 (unhealthy), 10.0.0.3:3000 (failed outlier check)",
+        ),
+    ],
+)
+def test_endpoints_as_the_caller_sees_them(
+    mesh: Mesh, hosts: list[dict[str, Any]], verdict: str, message: str
+) -> None:
+    with_hosts(mesh, hosts)
+    assert steps(follow(mesh), "endpoints") == [(verdict, message)]
+
+
+def test_endpoints_that_cannot_be_read_are_cannot_tell(mesh: Mesh) -> None:
+    answer: Callable[..., Any] = mesh._ask
+
+    def broken(pod: str, container: str, path: str) -> Any:
+        if path.startswith("clusters"):
+            raise ApiError("the proxy did not answer", reason="Exec")
+        return answer(pod, container, path)
+
+    mesh._ask = broken  # type: ignore[method-assign]
+    assert steps(follow(mesh), "endpoints") == [("cannot tell", "the proxy did not answer")]
+
+
+def test_a_cluster_that_is_missing_is_not_asked_for_endpoints(mesh: Mesh) -> None:
+    for rule in mesh.named("VirtualService", "cart-routes")["spec"]["http"]:
+        rule["route"][0]["destination"]["subset"] = "v9"
+    result = follow(mesh)
+    missing = "outbound|80|v9|cart.shop.svc.cluster.local"
+    assert ("fail", f"has no cluster {missing}: requests get 503 NC") in steps(result, "cluster")
+    assert all(missing not in message for _verdict, message in steps(result, "endpoints"))
+
+
+def test_a_hand_made_policy_that_opens_the_callee_is_told(mesh: Mesh) -> None:
+    mesh.put(
+        {
+            "kind": "AuthorizationPolicy",
+            "metadata": {"name": "everyone", "namespace": "shop"},
+            "spec": {"rules": [{}]},
+        }
+    )
+    result = follow(mesh)
+    assert steps(result, "policies")[0][1].startswith("lets everyone into")
+
+
+def test_what_the_catalogue_allows_stands_beside_a_refusal(mesh: Mesh) -> None:
+    result = follow(mesh, source="cart", destination="web", method="POST", path="/x")
+    ((verdict, message),) = steps(result, "authorization")
+    assert verdict == "fail"
+    assert "refuses POST /x by cluster.local/ns/shop/sa/cart" in message
+    assert message.endswith("it allows GET /health") or "any method /health" in message
+
+
+def test_results_are_plain_data(mesh: Mesh) -> None:
+    result = follow(mesh)
+    assert json.loads(json.dumps(result)) == result
+    assert {"step", "check", "subject", "verdict", "message"} == set(result["steps"][0])
