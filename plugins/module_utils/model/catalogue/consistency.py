@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...errors import nearest
+from ..reading.principals import parse_principal
 from ..reading.reader import Problems
 from .mesh import Catalogue, Gateway, Server, all_callers
 from .safety import check_service
@@ -101,10 +102,10 @@ def _check_caller_name(caller: Caller, catalogue: Catalogue, problems: Problems)
     if caller.gateway:
         _check_gateway_name(caller.gateway, f"{caller.where}.gateway", catalogue, problems)
     if caller.principal and not problems.within("mesh_trust_domain", "mesh_trust_domain_aliases"):
-        domain = caller.principal.split("/")[0]
+        principal = parse_principal(caller.principal)
         known = (catalogue.trust_domain, *catalogue.trust_domain_aliases)
-        if domain not in known:
-            message = f"the trust domain {domain!r} is not {' or '.join(known)}"
+        if principal and principal.trust_domain not in known:
+            message = f"the trust domain {principal.trust_domain!r} is not {' or '.join(known)}"
             problems.add(f"{caller.where}.principal", message, "trust-domain")
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from .services import Caller, CircuitBreaker, ConnectionPool, Service
 
+EXTERNAL_HTTP_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
@@ -62,6 +64,11 @@ class ExternalPort:
     number: int
     protocol: str
     target_port: int | None
+
+    @property
+    def is_http(self) -> bool:
+        """Whether the application's proxy parses its requests; HTTPS is opaque to it."""
+        return self.protocol in EXTERNAL_HTTP_PROTOCOLS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from .mesh import Catalogue, EgressGateway, MetricTags, RateLimitService, Teleme
 from .readers.external import read_external_service
 from .readers.gateway import InstalledGateway, read_gateway, read_installed_gateways
 from .readers.service import Defaults, read_service
+from .services import MTLS_MODES
 
-MODES = ("STRICT", "PERMISSIVE", "DISABLE")
 OUTBOUND = ("REGISTRY_ONLY", "ALLOW_ANY")
 METRICS = (
     "ALL_METRICS",
@@ -114,7 +114,7 @@ def _read(reader: Reader) -> Catalogue:
         name=reader.text("mesh_name", LABEL),
         namespace=namespace,
         root_namespace=reader.text("mesh_root_namespace", LABEL, default="istio-system"),
-        mtls_mode=reader.choice("mesh_mtls_mode", MODES, default="STRICT"),
+        mtls_mode=reader.choice("mesh_mtls_mode", MTLS_MODES, default="STRICT"),
         outbound=reader.choice("mesh_outbound", OUTBOUND, default="REGISTRY_ONLY"),
         trust_domain=defaults.trust_domain,
         trust_domain_aliases=reader.texts("mesh_trust_domain_aliases", DOMAIN),
@@ -168,7 +168,7 @@ def _egress_gateway(
     if not selector and not reader.has("selector"):
         reader.fault("selector", "is required", "required")
     gateway = EgressGateway(
-        host=f"{service}.{namespace}.svc.{defaults.cluster_domain}",
+        host=defaults.fqdn(namespace, service),
         port=reader.integer("port", 1, 65535, default=443),
         workload_namespace=namespace,
         service_account=account,

@@ -9,9 +9,7 @@ from ..reading.durations import seconds
 from ..reading.reader import Problems
 from .mesh import Catalogue, all_callers
 from .readers.traffic import SAFE_CONDITIONS
-from .services import Retries, Service
-
-_STRENGTH = {"DISABLE": 0, "PERMISSIVE": 1, "STRICT": 2}
+from .services import MTLS_MODES, Retries, Service
 
 
 def check_service(service: Service, catalogue: Catalogue, problems: Problems) -> None:
@@ -108,7 +106,7 @@ def _check_budget(
     port = service.http_port
     risky = [item for item in retries.conditions if item not in SAFE_CONDITIONS]
     once = not retries.non_idempotent and not problems.within(where, f"{service.where}.retries")
-    if port and port.protocol.startswith("grpc") and risky and once:
+    if port and port.is_grpc and risky and once:
         message = (
             f"every gRPC call is a POST, so {', '.join(risky)} would never be retried; "
             "set non_idempotent: true if the calls may run twice"
@@ -118,7 +116,7 @@ def _check_budget(
 
 def _check_routes(service: Service, problems: Problems) -> None:
     port = service.http_port
-    if service.mirror and port and port.protocol.startswith("grpc") and not service.mirror.writes:
+    if service.mirror and port and port.is_grpc and not service.mirror.writes:
         message = (
             "every gRPC call is a POST, so nothing would be mirrored; set writes: true if it may run twice"
         )
@@ -173,7 +171,8 @@ def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> N
     if problems.within("mesh_mtls_mode", where):
         return
     modes = [mtls.mode or mesh_mode, *mtls.ports.values()]
-    if min(_STRENGTH[mode] for mode in modes) < _STRENGTH[mesh_mode] and not mtls.reason:
+    weakest = max(MTLS_MODES.index(mode) for mode in modes)
+    if weakest > MTLS_MODES.index(mesh_mode) and not mtls.reason:
         problems.add(where, f"is weaker than the mesh's {mesh_mode} and needs a reason", "mtls-reason")
     if mesh_mode == "DISABLE" and any(mode == "STRICT" for mode in modes):
         # pilot BestEffortInferServiceMTLSMode: clients look at the namespace only and would send plaintext.

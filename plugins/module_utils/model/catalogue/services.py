@@ -11,6 +11,8 @@ from collections.abc import Mapping
 HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web")
 STREAM_PROTOCOLS = ("tcp", "tls", "mongo", "mysql", "redis")
 PROTOCOLS = HTTP_PROTOCOLS + STREAM_PROTOCOLS
+MTLS_MODES = ("STRICT", "PERMISSIVE", "DISABLE")
+"""From the strictest on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Port:
     def is_http(self) -> bool:
         """Whether proxies parse its requests, so that methods, paths and headers can be matched."""
         return self.protocol in HTTP_PROTOCOLS
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether every request is a POST, whatever it does."""
+        return self.protocol.startswith("grpc")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

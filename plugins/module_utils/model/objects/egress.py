@@ -14,7 +14,8 @@ from typing import Any
 
 from ..catalogue.mesh import Catalogue, EgressGateway, ExternalService
 from .base import Obj, build, short, slug
-from .service_entries import HTTP, host_object_name
+from .service_entries import host_object_name
+from .virtual_service_delegates import DEFAULT_RETRY_POLICY
 
 _PRIVATE_HEADERS = ("x-forwarded-client-cert", "x-forwarded-for", "x-envoy-external-address")
 """Identities and addresses of the mesh are nobody's business outside it."""
@@ -49,12 +50,8 @@ def _subset_name(catalogue: Catalogue, external: ExternalService, host: str) -> 
     return short(f"{catalogue.name}-{host_object_name(external, host)}")
 
 
-def _is_http(external: ExternalService) -> bool:
-    return external.ports[0].protocol in HTTP
-
-
 def _gateway(catalogue: Catalogue, gateway: EgressGateway, external: ExternalService) -> Obj:
-    protocol = "HTTPS" if _is_http(external) else "TLS"
+    protocol = "HTTPS" if external.ports[0].is_http else "TLS"
     servers = [
         {
             "port": {
@@ -91,8 +88,8 @@ def _routes(catalogue: Catalogue, gateway: EgressGateway, external: ExternalServ
     }
     to_host = {"destination": {"host": host, "port": {"number": port.number}}}
     spec: dict[str, Any] = {"hosts": [host], "gateways": ["mesh", here]}
-    if _is_http(external):
-        retries = {"attempts": 2, "retryOn": "connect-failure,refused-stream"}
+    if external.ports[0].is_http:
+        retries = dict(DEFAULT_RETRY_POLICY)
         spec["http"] = [
             {
                 "name": f"{external.name}-to-gateway",

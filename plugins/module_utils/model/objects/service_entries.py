@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..catalogue.mesh import Catalogue, ExternalPort, ExternalService, OriginateTls
+from ..reading.principals import parse_principal
 from .base import Obj, build, compact, slug
 from .destination_rules import traffic_policy
-
-HTTP = ("HTTP", "HTTP2", "GRPC")
+from .virtual_service_delegates import DEFAULT_RETRY_POLICY
 
 
 def external_objects(catalogue: Catalogue) -> list[Obj]:
@@ -46,7 +46,7 @@ def export_to(catalogue: Catalogue, external: ExternalService) -> list[str]:
     :returns: each once, sorted.
     """
     principals = [catalogue.principal_of(caller) for caller in external.callers]
-    namespaces = {principal.split("/")[2] for principal in principals if principal}
+    namespaces = {found.namespace for text in principals if (found := parse_principal(text))}
     if external.via_egress_gateway and catalogue.egress_gateway:
         namespaces.add(catalogue.egress_gateway.workload_namespace)
     return ["."] if namespaces == {external.namespace} else sorted(namespaces)
@@ -70,7 +70,7 @@ def _entry(external: ExternalService) -> dict[str, Any]:
 
 def _port(external: ExternalService, port: ExternalPort) -> dict[str, Any]:
     target = port.target_port
-    if target is None and external.originate_tls and port.protocol in HTTP:
+    if target is None and external.originate_tls and port.is_http:
         target = 443  # the application speaks HTTP, the proxy adds TLS
     return {"number": port.number, "name": port.name, "protocol": port.protocol, "targetPort": target}
 
@@ -84,7 +84,7 @@ def _policy(external: ExternalService, host: str) -> dict[str, Any]:
     ports = [
         {"port": {"number": port.number}, **policy, "tls": _tls(tls, host)}
         for port in external.ports
-        if port.protocol in HTTP
+        if port.is_http
     ]
     return policy | {"portLevelSettings": ports}
 
@@ -105,9 +105,9 @@ def _timeout_routes(external: ExternalService, host: str) -> dict[str, Any]:
             "match": [{"port": port.number}],
             "route": [{"destination": {"host": host, "port": {"number": port.number}}}],
             "timeout": external.timeout,
-            "retries": {"attempts": 2, "retryOn": "connect-failure,refused-stream"},
+            "retries": dict(DEFAULT_RETRY_POLICY),
         }
         for port in external.ports
-        if port.protocol in HTTP
+        if port.is_http
     ]
     return compact({"hosts": [host], "gateways": ["mesh"], "http": http})

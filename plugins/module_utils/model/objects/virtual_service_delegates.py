@@ -30,6 +30,11 @@ DEFAULT_RETRIES = Retries(
     attempts=2, per_try_timeout=None, conditions=SAFE_CONDITIONS[:2], non_idempotent=False
 )
 """Istio's default also retries `unavailable` and `cancelled`, which a service may answer after it acted."""
+DEFAULT_RETRY_POLICY: Mapping[str, Any] = {
+    "attempts": DEFAULT_RETRIES.attempts,
+    "retryOn": ",".join(DEFAULT_RETRIES.conditions),
+}
+"""The same as an Istio HTTPRetry, for routes that no service has."""
 
 _METHOD_CLASSES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("safe", ("GET", "HEAD", "OPTIONS", "TRACE")),
@@ -180,7 +185,7 @@ def _method_groups(
     every other method and has neither label nor methods."""
     if draft.fault_test:
         return [("", (), {})]  # Istio turns retries and timeouts off where faults are injected
-    if service.http_port and service.http_port.protocol.startswith("grpc"):
+    if service.http_port and service.http_port.is_grpc:
         return [("", (), _behaviour(service, weights, draft, "other"))]
     groups: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
     for label, methods in _METHOD_CLASSES:

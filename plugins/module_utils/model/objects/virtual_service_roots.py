@@ -11,7 +11,7 @@ from typing import Any
 from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.services import Exposure, Port, Service
 from .base import Obj, build, slug
-from .virtual_service_delegates import delegate_name, split_destinations
+from .virtual_service_delegates import DEFAULT_RETRY_POLICY, delegate_name, split_destinations
 
 
 def root_objects(catalogue: Catalogue, weights: Mapping[str, Mapping[str, int]]) -> list[Obj]:
@@ -74,7 +74,7 @@ def _side_port(service: Service, port: Port) -> dict[str, Any]:
         "name": f"{service.name}-{port.name}",
         "match": [{"port": port.number}],
         "route": [{"destination": target}],
-        "retries": {"attempts": 2, "retryOn": "connect-failure,refused-stream"},
+        "retries": dict(DEFAULT_RETRY_POLICY),
     }
 
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 
 from .durations import duration_fault
+from .principals import parse_principal
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
@@ -99,13 +100,12 @@ def _policy_path_fault(text: str) -> str:
 def _principal_fault(text: str) -> str:
     if text.startswith("spiffe://"):
         return f"{text!r} must be written without spiffe://"
-    parts = text.split("/")
-    shape = len(parts) == 5 and parts[1] == "ns" and parts[3] == "sa"
+    found = parse_principal(text)
     if (
-        not shape
-        or host_or_label_fault(parts[0])
-        or _label_fault(parts[2])
-        or service_account_fault(parts[4])
+        found is None
+        or host_or_label_fault(found.trust_domain)
+        or _label_fault(found.namespace)
+        or service_account_fault(found.service_account)
     ):
         return f"{text!r} is not TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE_ACCOUNT without wildcards"
     return ""

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from ...reading.reader import Reader
 from ...reading.values import ADDRESS, HOST, LABEL, TEXT, WILDCARD_HOST, is_address
-from ..mesh import ExternalPort, ExternalService, OriginateTls
+from ..mesh import EXTERNAL_HTTP_PROTOCOLS, ExternalPort, ExternalService, OriginateTls
 from .callers import read_callers
 from .ports import check_distinct_ports
 from .service import Defaults
 from .traffic_policy import read_circuit_breaker, read_connection_pool
 
-PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP", "MONGO", "MYSQL", "REDIS")
-_HTTP = ("HTTP", "HTTP2", "GRPC")
 _STREAM = ("TCP", "MONGO", "MYSQL", "REDIS")
+PROTOCOLS = (*EXTERNAL_HTTP_PROTOCOLS, "HTTPS", "TLS", *_STREAM)
 
 
 def read_external_service(reader: Reader, defaults: Defaults) -> ExternalService:
@@ -107,7 +106,7 @@ def _check_resolution(external: ExternalService, reader: Reader) -> None:
 
 
 def _check_http(external: ExternalService, reader: Reader) -> None:
-    if not any(port.protocol in _HTTP for port in external.ports):
+    if not any(port.is_http for port in external.ports):
         for key in ("originate_tls", "timeout"):
             if reader.has(key):
                 reader.fault(key, "needs a port of protocol HTTP, HTTP2 or GRPC", "http-only")

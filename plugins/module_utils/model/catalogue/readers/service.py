@@ -8,15 +8,26 @@ from __future__ import annotations
 import dataclasses
 
 from ...reading.durations import seconds
+from ...reading.principals import Principal
 from ...reading.reader import Reader
 from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT
-from ..services import PROTOCOLS, Exposure, Mtls, Port, ProxyResources, RateLimit, Scrape, Service, Version
+from ..services import (
+    MTLS_MODES,
+    PROTOCOLS,
+    Exposure,
+    Mtls,
+    Port,
+    ProxyResources,
+    RateLimit,
+    Scrape,
+    Service,
+    Version,
+)
 from .callers import METHODS, read_callers
 from .ports import check_distinct_ports
 from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants
 from .traffic_policy import read_circuit_breaker, read_connection_pool, read_load_balancing
 
-MODES = ("STRICT", "PERMISSIVE", "DISABLE")
 GLOBAL_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
 """The periods that the rate limit service knows, by seconds."""
 
@@ -31,7 +42,11 @@ class Defaults:
 
     def principal(self, namespace: str, service_account: str) -> str:
         """The SPIFFE identity without its scheme, as AuthorizationPolicies write it."""
-        return f"{self.trust_domain}/ns/{namespace}/sa/{service_account}"
+        return str(Principal(self.trust_domain, namespace, service_account))
+
+    def fqdn(self, namespace: str, service: str) -> str:
+        """The name of a Service in the cluster's DNS."""
+        return f"{service}.{namespace}.svc.{self.cluster_domain}"
 
 
 def read_service(reader: Reader, defaults: Defaults) -> Service:
@@ -44,7 +59,7 @@ def read_service(reader: Reader, defaults: Defaults) -> Service:
         where=reader.where,
         name=name,
         namespace=namespace,
-        fqdn=f"{name}.{namespace}.svc.{defaults.cluster_domain}",
+        fqdn=defaults.fqdn(namespace, name),
         service_account=account,
         principal=defaults.principal(namespace, account),
         labels=reader.labels("labels", default={"app": name}),
@@ -146,14 +161,14 @@ def _exposure(reader: Reader) -> Exposure:
 def _mtls(reader: Reader | None) -> Mtls:
     if reader is None:
         return Mtls(None, {}, None)
-    mode = reader.choice("mode", MODES) if reader.has("mode") else None
+    mode = reader.choice("mode", MTLS_MODES) if reader.has("mode") else None
     ports: dict[int, str] = {}
     section = reader.section("ports")
     for key in section.raw() if section else ():
         if not key.isdigit() or not 1 <= int(key) <= 65535:
             reader.fault("ports", f"{key!r} is not a target port (1 to 65535)", "range")
         elif section:
-            ports[int(key)] = section.choice(key, MODES)
+            ports[int(key)] = section.choice(key, MTLS_MODES)
     mtls = Mtls(mode, ports, reader.maybe_text("reason", TEXT))
     reader.finish()
     return mtls
