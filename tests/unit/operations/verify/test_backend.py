@@ -14,6 +14,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations impor
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import authorization
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
 
 from ...support.access import Restricted, access_of
 from ...support.clock import FakeClock
@@ -322,3 +324,15 @@ def test_diagnose_without_istio(mesh: Mesh) -> None:
     mesh.objects.clear()
     mesh.missing = {"PeerAuthentication"}
     assert run(mesh, diagnose, source="web", destination="cart")["status"] == "cannot tell"
+
+
+def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -> None:
+    checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x"})
+    options = VerifyOptions.from_params(checked.validated_parameters)
+    run_ = verify.Verification(mesh, options, Context())  # type: ignore[arg-type]
+    plan = authorization.CallPlan((), (), frozenset({"shop/web", "shop/pay"}))
+    found = run_._through_gateway(plan, {"shop/web"})
+    assert [(item.subject, item.verdict) for item in found] == [
+        ("shop/pay", "cannot tell"),
+        ("shop/web", "pass"),
+    ]

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the check of a gateway finds its ways, its certificates and its issuers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer, HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import leaf_fingerprint
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import gateway_channels
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.channels import (
+    DirectChannel,
+    ProbeChannel,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
+    LiveObjects,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
+
+from ...support.certificates import certificate, ec_key, pem
+from ...support.clock import FakeClock
+from ...support.cluster import FakeCluster
+from .builders import GATEWAY, item, pod, service
+
+RAW = {
+    "mesh_name": "shop",
+    "mesh_namespace": "shop",
+    "mesh_services": [
+        service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}])
+    ],
+    "mesh_gateways": [GATEWAY],
+}
+OUTSIDE = Identity("shop", "outside", meshed=False)
+CERTIFICATE = pem(certificate("api.example.com", ec_key(), hosts=("api.example.com",))).decode()
+
+
+def secret(name: str = "api", namespace: str = "istio-system", **data: str) -> dict[str, Any]:
+    packed = {key.replace("_", "."): base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    return {"kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": packed}
+
+
+def options(**params: Any) -> VerifyOptions:
+    given = {
+        "catalogue": RAW,
+        "namespaces": [],
+        "istio_namespace": "istio-system",
+        "proxy_version": "",
+        "checks": ["gateways"],
+        "unmeshed_pods": [],
+        "unsafe_methods": False,
+        "max_proxies": 200,
+        "report_path": None,
+        "probe_image": "curl:1",
+        "probe_pull_secrets": [],
+        "probe_start_timeout": 60,
+        "probe_lifetime": 180,
+        "call_timeout": 7,
+        "gateway_ca": "",
+        "gateway_ca_secret": None,
+        "gateway_addresses": {},
+    }
+    return VerifyOptions.from_params({**given, **params})
+
+
+class Seen:
+    """What the check handed on instead of judging it."""
+
+    def __init__(self) -> None:
+        self.channels: list[Any] = []
+        self.facts: Any = None
+
+    def __call__(self, _gateway: Any, _calls: Any, channels: Any, facts: Any, _clock: Any) -> Any:
+        self.channels, self.facts = channels, facts
+        return [], {"shop/web"}
+
+
+class Probes:
+    """A probe that answers, or does not run."""
+
+    def __init__(self, error: ApiError | None = None) -> None:
+        self.error = error
+        self.sent: list[Any] = []
+
+    def send(self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str) -> list[Answer]:
+        if self.error:
+            raise self.error
+        self.sent.append((identity, len(calls), limit, ca_pem))
+        return [Answer(200, {}, "", 0) for _call in calls]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    found = Seen()
+    monkeypatch.setattr(gateway_channels, "check_gateway", found)
+    return found
+
+
+def run(*objects: dict[str, Any], probes: Any = None, forbidden: str = "", **params: Any) -> Any:
+    cluster = FakeCluster(*objects)
+    cluster.forbidden |= {forbidden} if forbidden else set()
+    ports = [{"port": 80}, {"port": 443}]
+    labels = {"istio": "ingressgateway"}
+    gateway = item(
+        "Service", "gw", {"selector": labels, "ports": ports, "clusterIP": "10.0.0.9"}, "istio-system"
+    )
+    running = pod("gw-1", labels, metadata={"namespace": "istio-system"})
+    live = LiveObjects({"Pod": [running], "Service": [gateway]}, [], {}, frozenset())
+    check = gateway_channels.GatewayCheck(cluster, options(**params), live, probes, OUTSIDE, FakeClock())  # type: ignore[arg-type]
+    return check.run()
+
+
+def test_what_the_secret_says_is_compared_and_trusted(seen: Seen) -> None:
+    assert run(secret(tls_crt=CERTIFICATE, ca_crt="CA", tls_key="KEY")) == ([], {"shop/web"})
+    assert seen.facts.credentials == {"api": leaf_fingerprint(CERTIFICATE)}
+    assert seen.facts.trusted is True
+    (direct,) = seen.channels
+    assert isinstance(direct, DirectChannel)
+    assert direct.name == "from the controller to 10.0.0.9"
+
+
+def test_secrets_that_are_absent_unreadable_or_garbage(seen: Seen) -> None:
+    run()
+    assert (seen.facts.credentials, seen.facts.trusted) == ({"api": None}, False)
+    run(secret(tls_crt=CERTIFICATE), forbidden="Secret")
+    assert (seen.facts.credentials, seen.facts.trusted) == ({"api": ""}, False)
+    broken = secret()
+    broken["data"] = {"tls.crt": "no base64", "ca.crt": "Q0E="}
+    run(broken)
+    assert (seen.facts.credentials, seen.facts.trusted) == ({"api": ""}, False)
+
+
+def test_an_api_server_that_fails_is_an_error() -> None:
+    class Broken(FakeCluster):
+        def get(self, *_key: Any, **_more: Any) -> Any:
+            raise ApiError("internal error", status=500)
+
+    live = LiveObjects({}, [], {}, frozenset())
+    check = gateway_channels.GatewayCheck(Broken(), options(), live, None, OUTSIDE, FakeClock())  # type: ignore[arg-type]
+    with pytest.raises(ApiError, match="internal error"):
+        check.run()
+
+
+@pytest.mark.parametrize(
+    ("params", "issuer"),
+    [
+        ({}, "BESIDE"),
+        ({"gateway_ca": "GIVEN"}, "GIVEN"),
+        ({"gateway_ca_secret": {"namespace": "ca", "name": "root"}}, "ROOT"),
+        ({"gateway_ca_secret": {"namespace": "ca", "name": "other"}}, "BESIDE"),
+        ({"gateway_ca": "GIVEN", "gateway_ca_secret": {"namespace": "ca", "name": "root"}}, "GIVEN"),
+    ],
+)
+def test_the_issuer_is_given_or_found(seen: Seen, params: dict[str, Any], issuer: str) -> None:
+    probes = Probes()
+    run(
+        secret(tls_crt=CERTIFICATE, ca_crt="BESIDE"),
+        secret("root", "ca", tls_crt="ROOT"),
+        probes=probes,
+        **params,
+    )
+    _direct, through = seen.channels
+    assert isinstance(through, ProbeChannel)
+    through.handshake(options().catalogue.gateways[0].servers[0])
+    assert probes.sent == [(OUTSIDE, 1, 7, issuer)]
+
+
+def test_addresses_that_are_given_count_alone(seen: Seen) -> None:
+    run(gateway_addresses={"public": ["192.0.2.1", "192.0.2.2"]}, probes=Probes())
+    assert [channel.name for channel in seen.channels] == [
+        "from the controller to 192.0.2.1",
+        "from the controller to 192.0.2.2",
+        "from a pod outside the mesh to 192.0.2.1",
+        "from a pod outside the mesh to 192.0.2.2",
+    ]
+    run(gateway_addresses={"other": ["192.0.2.1"]})
+    assert [channel.name for channel in seen.channels] == ["from the controller to 10.0.0.9"]
+
+
+def test_a_probe_that_does_not_run_is_no_way(seen: Seen) -> None:
+    run(probes=Probes(ApiError("its pod was refused")))
+    _direct, through = seen.channels
+    with pytest.raises(gateway_channels.UnreachableError, match="its pod was refused"):
+        through.handshake(options().catalogue.gateways[0].servers[0])

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of verify, read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.backend import ARGUMENT_SPEC
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.findings import TITLES
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import (
+    GatewayOptions,
+    ProbeOptions,
+    VerifyOptions,
+)
+
+from .simulated_mesh import RAW
+
+
+def options(**params: Any) -> VerifyOptions:
+    checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x", **params})
+    assert checked.error_messages == []
+    return VerifyOptions.from_params(checked.validated_parameters)
+
+
+def test_defaults() -> None:
+    found = options()
+    assert found.catalogue.name == "shop"
+    assert (found.namespaces, found.unmeshed_pods) == ((), ())
+    assert (found.istio_namespace, found.proxy_version, found.report_path) == ("istio-system", "", "")
+    assert found.checks == frozenset(TITLES)
+    assert (found.unsafe_methods, found.max_proxies) == (False, 200)
+    assert found.probes == ProbeOptions("docker.io/curlimages/curl:8.14.1", (), 60, 180, 5)
+    assert found.gateways == GatewayOptions("", None, {})
+
+
+def test_everything_given() -> None:
+    found = options(
+        namespaces=["a"],
+        unmeshed_pods=["a/*"],
+        checks=["mtls"],
+        unsafe_methods=True,
+        probe_pull_secrets=["s"],
+        report_path="r.json",
+        gateway_ca="PEM",
+        gateway_ca_secret={"namespace": "n", "name": "s"},
+        gateway_addresses={"one": "10.0.0.1", "two": ["10.0.0.2", "gw.example.com"], "none": []},
+    )
+    assert (found.namespaces, found.unmeshed_pods, found.checks) == (("a",), ("a/*",), frozenset({"mtls"}))
+    assert (found.unsafe_methods, found.report_path) == (True, "r.json")
+    assert found.probes.pull_secrets == ("s",)
+    assert found.gateways.ca == "PEM"
+    assert found.gateways.ca_secret == ("n", "s")
+    assert found.gateways.addresses == {
+        "one": ("10.0.0.1",),
+        "two": ("10.0.0.2", "gw.example.com"),
+        "none": (),
+    }
+
+
+@pytest.mark.parametrize("value", ["", [""], [1], 7, {"a": "b"}, None, ["10.0.0.1", None]])
+def test_an_address_is_a_text_or_a_list_of_texts(value: Any) -> None:
+    with pytest.raises(InputError, match=r"gateway_addresses\.public.*neither an address nor a list"):
+        options(gateway_addresses={"public": value})
