@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -64,6 +65,29 @@ def problems_of(raw: dict[str, Any]) -> tuple[Problem, ...]:
 
 def test_the_catalogue_itself_is_sound() -> None:
     assert problems_of(full()) == ()
+
+
+def values(item: Any) -> Iterator[Any]:
+    """All dataclasses inside a value, itself included."""
+    if dataclasses.is_dataclass(item):
+        yield item
+        for field in dataclasses.fields(item):
+            yield from values(getattr(item, field.name))
+    elif isinstance(item, Mapping | tuple):
+        for inner in item.values() if isinstance(item, Mapping) else item:
+            yield from values(inner)
+
+
+def test_every_setting_is_really_used_in_it() -> None:
+    """A new field has to stand there too, or none of the tests that use it says a word about the field."""
+    used: dict[tuple[str, str], bool] = {}
+    for item in values(parse_catalogue(full())):
+        for field in dataclasses.fields(item):
+            if not field.name.startswith("_"):
+                key = type(item).__name__, field.name
+                used[key] = used.get(key, False) or bool(getattr(item, field.name))
+    assert len(used) > 150
+    assert [key for key, found in used.items() if not found] == []
 
 
 MAPPINGS = [
