@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from ...errors import nearest
 from ..reading.principals import parse_principal
-from ..reading.reader import Problems
+from ..reading.problems import Problems
 from .mesh import Catalogue, Gateway, Server, all_callers
 from .safety import check_service
 from .services import Caller, Exposure, Service

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..reading.reader import Problems, Reader
+from ..reading.problems import Problems
+from ..reading.reader import Reader
 from ..reading.values import DOMAIN, EGRESS_HOST, HOST, LABEL, SERVICE_ACCOUNT, TEXT
 from .consistency import check_consistency
 from .mesh import Catalogue, EgressGateway, MetricTags, RateLimitService, Telemetry

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..reading.durations import seconds
-from ..reading.reader import Problems
+from ..reading.problems import Problems
 from .mesh import Catalogue, all_callers
 from .readers.traffic import SAFE_CONDITIONS
 from .services import MTLS_MODES, Retries, Service

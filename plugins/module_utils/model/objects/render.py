@@ -11,7 +11,7 @@ from typing import Any
 from ...object_id import object_id
 from ..catalogue.mesh import Catalogue
 from ..catalogue.parse import parse_catalogue
-from ..reading.reader import Problems
+from ..reading.problems import Problems
 from .authorization_policies import authorization_objects
 from .base import API_VERSIONS, Obj
 from .destination_rules import destination_rule_objects

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
-from ..reading.reader import Problems
+from ..reading.problems import Problems
 
 Weights = Mapping[str, int]
 """Percentages by version that add up to 100; empty for a service without versions."""
