@@ -58,6 +58,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "istiod": {"proxy", "syncz"},
         "metrics": set(),
         "probe": set(),
+        "probe_manifests": {"probe"},
         "probe_runner": {"probe"},
         "proxy": {"probe", "workloads"},
         "syncz": set(),

@@ -17,8 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..labels import COLLECTION, MANAGED_BY_LABEL
-
 COMPONENT_LABEL = "app.kubernetes.io/component"
 COMPONENT = "verify-probe"
 RUN_LABEL = "servicemesh.istio/probe"
@@ -92,110 +90,6 @@ class Answer:
     body: str
     exit_code: int
     error: str = ""
-
-
-def pod(
-    identity: Identity,
-    *,
-    name: str,
-    run: str,
-    runner: str,
-    image: str,
-    lifetime: int,
-    pull_secrets: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The manifest of a probe pod.
-
-    :param lifetime: seconds after which the kubelet ends it, whatever happens to us.
-    :param runner: who made it (``runner_id``), so that a later run can tell the dead from the living.
-    :returns: a Pod, without status.
-    """
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": identity.namespace,
-            "labels": {
-                COMPONENT_LABEL: COMPONENT,
-                MANAGED_BY_LABEL: COLLECTION,
-                RUN_LABEL: run,
-                "sidecar.istio.io/inject": "true" if identity.meshed else "false",
-            },
-            "annotations": {
-                RUNNER_ANNOTATION: runner,
-                # The probe's own calls wait for the proxy; nothing must reach the probe itself.
-                "proxy.istio.io/config": "holdApplicationUntilProxyStarts: true",
-                "traffic.sidecar.istio.io/includeInboundPorts": "",
-            },
-        },
-        "spec": {
-            "serviceAccountName": identity.service_account if identity.meshed else "default",
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": lifetime,
-            "terminationGracePeriodSeconds": 0,
-            "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
-            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": CONTAINER,
-                    "image": image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["sleep", str(lifetime)],
-                    "resources": {
-                        "requests": {"cpu": "5m", "memory": "16Mi"},
-                        "limits": {"cpu": "500m", "memory": "64Mi"},
-                    },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "readOnlyRootFilesystem": True,
-                        "runAsNonRoot": True,
-                        "runAsUser": 65532,
-                        "runAsGroup": 65532,
-                    },
-                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # inside the pod
-                }
-            ],
-            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "8Mi"}}],
-        },
-    }
-
-
-def sidecar(
-    namespace: str, *, name: str, run: str, runner: str, owners: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The Sidecar that lets the probes of one run see every host.
-
-    :param owners: the probe pods (as created, with uid); the Sidecar goes when the last of them is gone.
-    :returns: a Sidecar with one owner reference per probe pod.
-    """
-    return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "Sidecar",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {
-                COMPONENT_LABEL: COMPONENT,
-                MANAGED_BY_LABEL: COLLECTION,
-                RUN_LABEL: run,
-            },
-            "annotations": {RUNNER_ANNOTATION: runner},
-            "ownerReferences": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "name": owner["metadata"]["name"],
-                    "uid": owner["metadata"]["uid"],
-                }
-                for owner in owners
-            ],
-        },
-        "spec": {"workloadSelector": {"labels": {RUN_LABEL: run}}, "egress": [{"hosts": ["*/*"]}]},
-    }
 
 
 def is_probe(labels: Mapping[str, str]) -> bool:

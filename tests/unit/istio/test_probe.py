@@ -11,15 +11,26 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio import probe, probe_runner
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe_manifests import ProbeRun
 
 IDENTITY = Identity("shop", "web")
 MARK = "@@5f2a@@"
+RUN = ProbeRun("r1", "me", "curl:1", 90, ["pull"])
 
 
 def manifest(identity: Identity = IDENTITY) -> dict:
-    return probe.pod(
-        identity, name="p", run="r1", runner="me", image="curl:1", lifetime=90, pull_secrets=["pull"]
-    )
+    return RUN.pod(identity, "p")
+
+
+def test_probes_and_their_sidecar_are_found_by_the_same_labels() -> None:
+    for obj in (manifest(), RUN.sidecar("shop", "s", [])):
+        labels = obj["metadata"]["labels"]
+        assert probe.is_probe(labels)
+        assert labels[probe.RUN_LABEL] == "r1"
+        assert obj["metadata"]["annotations"][probe.RUNNER_ANNOTATION] == "me"
+        assert obj["metadata"]["namespace"] == "shop"
+    assert manifest()["spec"]["containers"][0]["command"] == ["sleep", "90"]
+    assert manifest()["metadata"]["annotations"]["traffic.sidecar.istio.io/includeInboundPorts"] == ""
 
 
 def test_a_probe_is_bounded_and_may_do_nothing() -> None:
@@ -55,7 +66,7 @@ def test_no_service_selects_a_probe() -> None:
 
 def test_the_sidecar_hides_nothing_from_its_own_run_only() -> None:
     owner = {"metadata": {"name": "p", "uid": "u1"}}
-    sidecar = probe.sidecar("shop", name="s", run="r1", runner="me", owners=[owner])
+    sidecar = RUN.sidecar("shop", "s", [owner])
     assert sidecar["spec"] == {
         "workloadSelector": {"labels": {probe.RUN_LABEL: "r1"}},
         "egress": [{"hosts": ["*/*"]}],

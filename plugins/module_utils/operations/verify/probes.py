@@ -13,6 +13,7 @@ from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
 from ...istio import probe
 from ...istio.probe import Answer, HttpCall, Identity
+from ...istio.probe_manifests import ProbeRun
 from ...istio.probe_runner import runner_alive, runner_id
 from ...kube.client import KubeClient
 from ...kube.clock import Clock, SystemClock
@@ -42,7 +43,9 @@ class Probes:
         self._stop = stop
         self._clock = clock or SystemClock()
         self._run = secrets.token_hex(4)
-        self._runner = runner_id()
+        self._manifests = ProbeRun(
+            self._run, runner_id(), options.image, options.lifetime, options.pull_secrets
+        )
         self._names: dict[Identity, str] = {}
         self._namespaces: set[str] = set()
         self.trouble: dict[Identity, str] = {}
@@ -168,15 +171,7 @@ class Probes:
         return ""
 
     def _create_pod(self, identity: Identity) -> dict[str, Any] | None:
-        manifest = probe.pod(
-            identity,
-            name=self._names[identity],
-            run=self._run,
-            runner=self._runner,
-            image=self._options.image,
-            lifetime=self._options.lifetime,
-            pull_secrets=self._options.pull_secrets,
-        )
+        manifest = self._manifests.pod(identity, self._names[identity])
         try:
             return self._client.create(manifest)
         except ApiError as error:
@@ -184,9 +179,7 @@ class Probes:
             return None
 
     def _create_sidecar(self, namespace: str, owners: Sequence[Mapping[str, Any]]) -> None:
-        manifest = probe.sidecar(
-            namespace, name=self._sidecar_name(), run=self._run, runner=self._runner, owners=owners
-        )
+        manifest = self._manifests.sidecar(namespace, self._sidecar_name(), owners)
         try:
             self._client.create(manifest)
         except ApiError as error:
