@@ -161,8 +161,9 @@ def expected_shares(
 ) -> ExpectedShares:
     """What the HTTP routes to ``host`` look like in proxies.
 
-    A delegate's routes take the match of their root and are dropped where the two exclude each other, so of
-    those only routes without a match are certain.
+    A delegate's routes take the match of their root and are dropped where the two exclude each other
+    (pilot/pkg/model/virtualservice.go mergeHTTPMatchRequests). Roots match by path, so of a delegate only
+    routes are certain that take any path.
 
     :param unnamed: whether shares of no subset count; istiod makes such routes by itself.
     """
@@ -172,7 +173,7 @@ def expected_shares(
         if not shares or not (route.reachable or not virtual_service.hosts):
             continue
         possible.add(shares)
-        if route.certain and (virtual_service.hosts or not route.match):
+        if route.certain and (virtual_service.hosts or _takes_any_path(route.match)):
             certain.add(shares)
     return ExpectedShares(frozenset(certain), frozenset(possible))
 
@@ -240,6 +241,10 @@ def _delegate(route: Mapping[str, Any], namespace: str) -> tuple[str, str] | Non
 
 def _holds_everywhere(match: Mapping[str, Any]) -> bool:
     return not any(match.get(key) for key in _OF_THE_PROXY)
+
+
+def _takes_any_path(match: Sequence[Mapping[str, Any]]) -> bool:
+    return not match or any(_holds_everywhere(item) and not item.get("uri") for item in match)
 
 
 def _takes_every_request(match: Mapping[str, Any]) -> bool:

@@ -205,6 +205,21 @@ def test_what_proxies_hold_of_an_object() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("match", "certain"),
+    [
+        ([{"headers": {"x-tester": {"exact": "1"}}}], True),
+        ([{"uri": {"exact": "/x"}, "headers": {"x-tester": {"exact": "1"}}}], False),
+        ([{"uri": {"exact": "/x"}}, {"method": {"exact": "GET"}}], True),
+        ([{"uri": {"exact": "/x"}}, {"port": 80}], False),
+    ],
+)
+def test_a_delegates_route_for_any_path_is_in_every_root(match: list[Any], certain: bool) -> None:
+    """Testers of a canary are matched by a header: their route has to be proved as well."""
+    delegate = read({"match": match, "route": [to("v2")]}, {"route": [to("v1")]}, hosts=())
+    assert (one(("v2", 100)) in expected_shares(delegate, WEB).certain) is certain
+
+
 def test_shares_of_no_subset_count_on_request() -> None:
     found = read({"route": [to("v1", 60), to("", 40)]})
     assert expected_shares(found, WEB).certain == {one(("v1", 60), ("", 40))}

@@ -156,6 +156,17 @@ def test_a_foreign_object_that_also_routes_another_host_is_proved() -> None:
     assert prover(Pods({"old": OLD}), desired=elsewhere).routes(WEIGHTS, lambda: None).status == "fail"
 
 
+def test_the_route_of_the_testers_is_proved_as_well() -> None:
+    shop = Shop()
+
+    def desired(weights: dict[str, int]) -> dict[str, Any]:
+        return shop.render(TrafficState(dict(weights), kind="testers"))
+
+    assert prover(Pods({"late": OLD}), desired=desired).routes({"v1": 100}, lambda: None).status == "fail"
+    held = {"dump": dump({"v2": 100}, {"v1": 100})}
+    assert prover(Pods({"fast": held}), desired=desired).routes({"v1": 100}, lambda: None).status == "pass"
+
+
 def test_a_proxy_that_cannot_be_read_is_neither_proved_nor_late() -> None:
     broken = ApiError("the proxy did not answer", reason="Exec")
     proof = prover(Pods({"fast": GOOD, "mute": broken})).routes(WEIGHTS, lambda: None)
