@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path_factory):
-    """No discovery or parse cache of the person who runs the tests."""
+    """No discovery cache of the person who runs the tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 

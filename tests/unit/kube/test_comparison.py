@@ -87,3 +87,64 @@ def test_the_objects_themselves_stay_as_they_are():
     obj = secret(a="eA==")
     for_display(obj, obj)
     assert obj["data"] == {"a": "eA=="}
+
+
+def test_every_part_of_an_entry_is_ownership():
+    entry = {
+        "manager": "a",
+        "operation": "Apply",
+        "subresource": "",
+        "apiVersion": "v1",
+        "fieldsV1": {"f:a": {}},
+    }
+
+    def owned(**changed):
+        return ownership({"metadata": {"managedFields": [{**entry, **changed}]}})
+
+    assert owned() == owned(time="2") == owned(subresource=None)
+    others = [
+        owned(manager="b"),
+        owned(operation="Update"),
+        owned(subresource="status"),
+        owned(apiVersion="v2"),
+        owned(fieldsV1={"f:a": {"f:b": {}}}),
+        owned(fieldsV1={"f:a,f:b": {}}),
+    ]
+    assert owned() not in others
+    assert ownership({"metadata": {}}) == []
+    two = {"f:a": {}, "f:b": {}}
+    assert owned(fieldsV1=two) == owned(fieldsV1=dict(reversed(two.items())))
+
+
+def test_credentials_in_lists_that_grow_shrink_or_change_their_shape():
+    def spec(value):
+        return {"kind": "EnvoyFilter", "metadata": {}, "spec": value}
+
+    before, after = for_display(
+        spec([{"password": "a"}, {"password": "b"}]),
+        spec([{"password": "a"}, {"password": "c"}, {"password": "d"}]),
+    )
+    assert before["spec"] == [{"password": HIDDEN}] * 2
+    assert after["spec"] == [{"password": HIDDEN}, {"password": HIDDEN_CHANGED}, {"password": HIDDEN}]
+    before, after = for_display(spec({"password": "a"}), spec([{"password": "a"}]))
+    assert (before["spec"], after["spec"]) == ({"password": HIDDEN}, [{"password": HIDDEN}])
+    before, after = for_display(spec({"password": ["a"]}), spec({"password": "a"}))
+    assert after["spec"] == {"password": HIDDEN}
+
+
+def test_empty_credentials_and_ordinary_texts_are_shown():
+    obj = {
+        "kind": "X",
+        "metadata": {"name": "n"},
+        "spec": {"password": "", "host": "h", "port": 1, "on": True},
+    }
+    assert for_display(obj, obj) == (obj, obj)
+
+
+def test_data_of_a_secret_that_is_no_mapping_or_changes_its_type():
+    before, after = for_display({**secret(), "data": None}, secret(a="eA=="))
+    assert (before["data"], after["data"]) == (None, {"a": HIDDEN})
+    before, after = for_display({**secret(), "stringData": {"a": "1"}}, {**secret(), "stringData": {"a": 1}})
+    assert (before["stringData"], after["stringData"]) == ({"a": HIDDEN}, {"a": HIDDEN_CHANGED})
+    shown, _unused = for_display({**secret(a="eA=="), "kind": "ConfigMap"}, None)
+    assert shown["data"] == {"a": "eA=="}
