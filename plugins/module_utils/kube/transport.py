@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,10 @@ from urllib.parse import urlencode
 from ..documents.json_text import json_text
 from ..errors import ApiError
 from ..labels import COLLECTION
+from .attempts import RETRIED, Attempts, noted
 from .clock import Clock, SystemClock
 from .credentials import credential_of
-from .failures import from_answer, is_untrusted, no_answer
+from .failures import from_answer
 from .headers import encoded
 from .keydir import KeyDirectory
 from .pool import open_pool, tls_of
@@ -33,21 +33,9 @@ from .target import Target, target_of
 if TYPE_CHECKING:
     from .options import ConnectionOptions
 
-CONNECT_TIMEOUT = 5.0
-# Until the server answered once, it is more likely a wrong address than a restart: give up early.
-FIRST_CONNECT_TIMEOUT = 4.0
-FIRST_CONTACT_ATTEMPTS = {"connection refused": 3, "the connection broke": 3}
-MANY = 1000
-# A restarting API server is away for 5 to 60 seconds.
-RETRY_BUDGET = 90.0
-RETRY_AFTER_CAP = 60.0
-BACKOFF_BASE, BACKOFF_CAP = 0.5, 10.0
-# An "internal error" that repeats is usually a webhook that is down: name it soon.
-ATTEMPTS = {500: 5, 504: 5}
 # However busily it drips: no answer takes longer altogether.
 ANSWER_SECONDS = 120.0
 _CHUNK = 64 * 1024
-RETRIED = frozenset({429, 500, 502, 503, 504})
 _WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
@@ -172,7 +160,7 @@ class Transport:
         if payload is not None:
             headers["Content-Type"] = content_type
         headers.update(extra_headers or {})
-        attempt = _Attempts(self, subject)
+        attempt = Attempts(self, subject)
         while True:
             self._check_stop(subject)
             credential, generation = self.authorization()
@@ -207,7 +195,7 @@ class Transport:
             if answer.status == 401 and self.renew(generation):
                 continue
             if answer.status not in RETRIED or failure.reason == "Invalid":
-                raise _noted(failure, attempt.doubtful)
+                raise noted(failure, attempt.doubtful)
             attempt.refused(failure, answer.headers.get("Retry-After"))
 
     def _read(self, answer: Any) -> bytes:
@@ -246,77 +234,6 @@ class Transport:
         return self._answered
 
 
-class _Attempts:
-    """Counts the attempts of one request and decides whether another one follows."""
-
-    def __init__(self, transport: Transport, subject: str) -> None:
-        self._transport = transport
-        self._subject = subject
-        self._start = transport.clock.monotonic()
-        self._count = 0
-        self.doubtful = False
-
-    def timeout(self, read: float) -> Any:
-        import urllib3
-
-        connect = CONNECT_TIMEOUT if self._transport.answered else FIRST_CONNECT_TIMEOUT
-        rest = self._transport.remaining()
-        if rest is not None:
-            read = max(1.0, min(read, rest))
-        return urllib3.Timeout(connect=connect, read=read)
-
-    def refused(self, failure: ApiError, retry_after: str | None) -> None:
-        """The server answered with a status that may pass: wait, or give up with ``failure``."""
-        self.doubtful = self.doubtful or failure.status in (500, 502, 504)
-        self._count += 1
-        self._next(_delay(self._count, retry_after), failure, ATTEMPTS.get(failure.status, MANY))
-
-    def unanswered(self, error: BaseException) -> None:
-        """No answer: whether the request was carried out is unknown unless no connection came about."""
-        failure = no_answer(error, self._transport.host, self._subject)
-        cause = failure.details["cause"]
-        self._count += 1
-        limit = MANY if self._transport.answered else FIRST_CONTACT_ATTEMPTS.get(cause, 1)
-        if is_untrusted(error):
-            limit = 1
-        self.doubtful = self.doubtful or not _never_connected(error)
-        self._next(_delay(self._count, None), failure, limit)
-
-    def broken(self) -> None:
-        """An answer arrived that cannot be read: cut off on the way, or another program's page."""
-        self.doubtful = True
-        self._count += 1
-        failure = ApiError(
-            f"{self._subject}: the answer of {self._transport.host} is not the JSON it claims to be "
-            "(cut off, or a proxy's page)",
-            reason="NotJSON",
-            subject=self._subject,
-        )
-        self._next(_delay(self._count, None), failure, 5)
-
-    def _next(self, delay: float, failure: ApiError, limit: int) -> None:
-        elapsed = self._transport.clock.monotonic() - self._start
-        rest = self._transport.remaining()
-        too_late = elapsed + delay > RETRY_BUDGET or (rest is not None and delay >= rest)
-        if self._count >= limit or too_late:
-            raise _noted(failure, self.doubtful)
-        self._transport.pause(delay, self._subject)
-
-
-def _noted(failure: ApiError, doubtful: bool) -> ApiError:
-    if doubtful:
-        failure.details["outcome"] = "unknown"
-    return failure
-
-
-def _delay(count: int, retry_after: str | None) -> float:
-    """Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"), never earlier than asked for."""
-    backoff = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0**count))  # noqa: S311
-    if retry_after and retry_after.strip().isdigit():
-        return min(RETRY_AFTER_CAP, float(retry_after)) + random.uniform(0, 0.5)  # noqa: S311
-    return backoff
-
-
 def _decode(answer: Any, raw: bytes, accept: str) -> Any:
     """The body of an answer. :raises ValueError: it should be JSON and is not; an empty one counts."""
     wants_json = "json" in accept
@@ -339,12 +256,6 @@ def _transport_errors() -> tuple[type[BaseException], ...]:
     import urllib3
 
     return (urllib3.exceptions.HTTPError, OSError)
-
-
-def _never_connected(error: BaseException) -> bool:
-    import urllib3
-
-    return isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
 
 
 def _merged(headers: Mapping[str, str], credential: Sequence[tuple[str, str]]) -> Any:

@@ -13,7 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     MalformedError,
     MeshError,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube import discovery, transport
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts, discovery
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 
@@ -35,7 +35,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture(autouse=True)
 def quick_and_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(transport.random, "uniform", lambda low, _high: low)
+    monkeypatch.setattr(attempts.random, "uniform", lambda low, _high: low)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 

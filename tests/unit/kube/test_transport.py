@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube import keydir, transport
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts, keydir
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Response, Transport
 
@@ -38,7 +38,7 @@ def clock() -> FakeClock:
 @pytest.fixture(autouse=True)
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest pause that chance allows."""
-    monkeypatch.setattr(transport.random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(attempts.random, "uniform", lambda _low, high: high)
 
 
 Connected = Callable[..., Transport]
