@@ -1,0 +1,106 @@
+"""Who gets in: the rendered policies, read as Istio reads them, against the catalogue, read as a person does.
+
+Neither side uses the collection's own edges: one looks at the objects only, the other at the variables only.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import mesh_resources
+from hypothesis import given
+
+from ...support.catalogues import by_kind, catalogues
+from ..catalogue.test_properties import relaxed
+
+HTTP = ("http", "http2", "grpc", "grpc-web")
+GATEWAY = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account"
+STRANGER = "cluster.local/ns/nowhere/sa/stranger"
+Request = tuple[str, str, str, int]
+
+
+def identity(caller: dict[str, Any]) -> str:
+    if "gateway" in caller:
+        return GATEWAY
+    if "principal" in caller:
+        return str(caller["principal"])
+    return f"cluster.local/ns/{caller['namespace']}/sa/{caller['service']}"
+
+
+def fits(path: str, wanted: list[str]) -> bool:
+    return not wanted or any(path.startswith(p[:-1]) if p.endswith("/*") else path == p for p in wanted)
+
+
+def catalogue_lets_in(service: dict[str, Any], request: Request) -> bool:
+    principal, method, path, port = request
+    targets = [(p.get("target_port", p["number"]), p["protocol"] in HTTP) for p in service["ports"]]
+    first_http = next((target for target, http in targets if http), None)
+    gateways = [caller["gateway"] for caller in service.get("callers", ()) if "gateway" in caller]
+    for caller in service.get("callers", ()):
+        methods, paths = caller.get("methods", []), caller.get("paths", [])
+        open_ports = [target for target, http in targets if http or not (methods or paths)]
+        named = not methods or method in methods
+        if identity(caller) == principal and port in open_ports and named and fits(path, paths):
+            return True
+    for exposed in service.get("exposed", ()):
+        inner = exposed.get("rewrite") or exposed["path"]
+        below = inner in ("/", path) or path.startswith(f"{inner}/")
+        if exposed["gateway"] not in gateways and (principal, port) == (GATEWAY, first_http) and below:
+            return True
+    if (method, port) == ("GET", first_http) and path in service.get("open_paths", ()):
+        return True
+    scrape = service.get("scrape", {"port": None, "callers": []})
+    scrapers = [identity(caller) for caller in scrape["callers"]]
+    return (method, path, port) == ("GET", "/metrics", scrape["port"]) and principal in scrapers
+
+
+def policies_let_in(policies: list[dict[str, Any]], request: Request) -> bool:
+    """ALLOW policies that select a workload: a request passes when one rule of one of them matches."""
+    principal, method, path, port = request
+
+    def matches(rule: dict[str, Any]) -> bool:
+        sources = [name for entry in rule["from"] for name in entry["source"]["principals"]]
+        operation = rule["to"][0]["operation"]
+        return (
+            ("*" in sources or principal in sources)
+            and str(port) in operation["ports"]
+            and method in operation.get("methods", [method])
+            and fits(path, operation.get("paths", []))
+        )
+
+    assert all(policy["spec"].get("action", "ALLOW") == "ALLOW" for policy in policies)
+    return any(matches(rule) for policy in policies for rule in policy["spec"].get("rules", ()))
+
+
+def requests(service: dict[str, Any]) -> Iterator[Request]:
+    callers = [*service.get("callers", ()), *service.get("scrape", {"callers": []})["callers"]]
+    principals = sorted({STRANGER, GATEWAY, *map(identity, callers)})
+    named = {path for caller in callers for path in caller.get("paths", ())}
+    named |= set(service.get("open_paths", ())) | {"/metrics"}
+    for exposed in service.get("exposed", ()):
+        named |= {exposed["path"], exposed.get("rewrite") or "/"}
+    paths = {"/"}
+    for path in named:
+        plain = path.removesuffix("/*") or "/"
+        paths |= {plain, f"{plain.rstrip('/')}/below", f"{plain.rstrip('/')}x"}
+    ports = {port.get("target_port", port["number"]) for port in service["ports"]} | {1, 9100}
+    yield from itertools.product(principals, ("GET", "POST", "DELETE"), sorted(paths), sorted(ports))
+
+
+@relaxed
+@given(catalogues())
+def test_policies_let_in_what_the_catalogue_says_and_nothing_else(raw: dict[str, Any]) -> None:
+    policies = by_kind(mesh_resources(raw), "AuthorizationPolicy")
+    for service in raw["mesh_services"]:
+        labels = {"app": service["name"]}
+        selecting = [
+            policy
+            for name, policy in policies.items()
+            if name.startswith(f"{service['namespace']}/")
+            and policy["spec"].get("selector", {"matchLabels": labels})["matchLabels"] == labels
+        ]
+        assert selecting
+        for request in requests(service):
+            assert policies_let_in(selecting, request) is catalogue_lets_in(service, request), request
