@@ -59,6 +59,21 @@ def test_bad_hosts(host):
     assert host_problem(host)
 
 
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("localhost", "needs a domain"),
+        ("*.com", "covers a whole top-level domain"),
+        ("*", "no certificate can be made for the host"),
+        ("10.0.0.1", "is an IP address"),
+        ("A.example.com", "is not a lower-case DNS name"),
+        (7, "7 is not a host name"),
+    ],
+)
+def test_a_bad_host_is_told_why(host, words):
+    assert words in host_problem(host)
+
+
 INSTALLED = [{"name": "istio-ingressgateway", "namespace": "istio-system"}]
 
 

@@ -199,6 +199,33 @@ def test_dates_are_told_of_the_right_certificate():
     ]
 
 
+def test_only_the_next_certificate_may_be_the_issuer():
+    """A chain out of order is not sorted for anybody: clients read it as it is sent (RFC 8446, 4.4.2)."""
+    faults = check_pair(
+        made.pem(made.LEAF, made.MIDDLE, made.ROOT),
+        made.key_pem(made.LEAF_KEY),
+        hosts=HOSTS,
+        roots=(made.ROOT,),
+        now=NOW,
+    )
+    assert [fault.message for fault in faults] == [
+        "certificate 0 of the chain is not issued by the next one in the chain"
+    ]
+
+
+def test_a_ca_is_valid_from_its_first_second_to_its_last():
+    second = datetime.timedelta(seconds=1)
+
+    def rules_of(begin, end):
+        authority = made.certificate("ca", made.OTHER_KEY, ca=True, begin=begin, end=end)
+        faults = check_authority(made.pem(authority), made.key_pem(made.OTHER_KEY), NOW)
+        return [fault.rule for fault in faults]
+
+    assert rules_of(NOW, NOW + second) == []
+    assert rules_of(NOW - second, NOW) == ["expired"]
+    assert rules_of(NOW + second, NOW + DAY) == ["expired"]
+
+
 def test_a_certificate_without_names_says_so():
     nameless = leaf(hosts=())
     faults = check_pair(
