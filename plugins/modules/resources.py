@@ -36,6 +36,9 @@ options:
   src:
     description:
       - Files with YAML or JSON documents, directories, globs, or directories with a kustomization.
+      - They are read as Kubernetes reads them (V(1e3) is 1000, V(yes) and V(y) are true), or refused with
+        file and line. Refused are duplicate keys, keys that Kubernetes would rewrite (such as V(on)), tags
+        beyond those of JSON's types, and numbers of more than 64 bits.
       - They are searched as M(ansible.builtin.copy) does, below C(files) of the role or playbook, and read on
         the controller wherever the task runs.
       - A kustomization needs C(kustomize) or C(kubectl) where it is read.
