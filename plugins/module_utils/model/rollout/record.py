@@ -15,7 +15,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import MeshError
+from ...errors import MalformedError, MeshError
+from ...fields import integer_at, mapping_at, name_of, text_at
 from ...labels import ownership_labels
 
 SCHEMA = 1
@@ -93,26 +94,27 @@ def read_record(config_map: Mapping[str, Any] | None) -> ReleaseRecord | None:
     """
     if config_map is None:
         return None
-    name = (config_map.get("metadata") or {}).get("name", "?")
     try:
-        data = json.loads((config_map.get("data") or {})[RECORD_KEY])
-        return parse_record(data)
-    except (KeyError, TypeError, ValueError) as error:
+        return parse_record(json.loads(text_at(config_map, "data", RECORD_KEY)))
+    except (MalformedError, ValueError) as error:
+        name = name_of(config_map)
         raise RecordError(f"ConfigMap {name} holds no valid release record: {error}") from error
 
 
-def parse_record(data: Mapping[str, Any]) -> ReleaseRecord:
+def parse_record(data: Any) -> ReleaseRecord:
     """A record from its parsed JSON.
 
     :raises ValueError: unknown schema, no stable version, or weights that are not integers summing to 100.
+    :raises MalformedError: a field is of another type.
     """
-    if data.get("schema") != SCHEMA:
-        raise ValueError(f"schema {data.get('schema')!r} is not {SCHEMA}")
-    stable = data.get("stable")
-    if not isinstance(stable, str) or not stable:
+    schema = data.get("schema") if isinstance(data, Mapping) else None
+    if schema != SCHEMA or isinstance(schema, bool):
+        raise ValueError(f"schema {schema!r} is not {SCHEMA}")
+    stable = text_at(data, "stable")
+    if not stable:
         raise ValueError("no stable version")
-    weights = data.get("weights") or {stable: 100}
-    if not isinstance(weights, Mapping) or any(
+    weights = dict(mapping_at(data, "weights")) or {stable: 100}
+    if any(
         isinstance(weight, bool) or not isinstance(weight, int) or not 0 <= weight <= 100
         for weight in weights.values()
     ):
@@ -121,10 +123,10 @@ def parse_record(data: Mapping[str, Any]) -> ReleaseRecord:
         raise ValueError(f"weights sum to {sum(weights.values())}, not 100")
     return ReleaseRecord(
         stable=stable,
-        previous=str(data.get("previous") or ""),
-        weights=dict(weights),
-        run=str(data.get("run") or ""),
-        fence=int(data.get("fence") or 0),
-        finished_at=str(data.get("finishedAt") or ""),
-        evidence_sha256=str(data.get("evidenceSha256") or ""),
+        previous=text_at(data, "previous"),
+        weights=weights,
+        run=text_at(data, "run"),
+        fence=integer_at(data, "fence"),
+        finished_at=text_at(data, "finishedAt"),
+        evidence_sha256=text_at(data, "evidenceSha256"),
     )

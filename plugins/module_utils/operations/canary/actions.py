@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import RefusedError, WaitTimeout
 from ...fields import text_at
+from ...kube.wait import wait_until
 from ...model.rollout.journal import Action, Journal, Kind, Outcome, RunFacts, State
 from ...model.rollout.phases import plan_phases
 from ...model.rollout.record import ReleaseRecord
@@ -195,29 +196,38 @@ def _asked(builder: RolloutBuilder, action: Action, journal: Journal) -> bool:
         return False
     builder.store.ask(action, _by(builder))
     builder.context.progress(f"asked the runner {journal.runner} to {action}")
-    deadline = builder.clock.monotonic() + ANSWER_WITHIN
-    while builder.clock.monotonic() < deadline:
-        builder.clock.sleep(1.0)
+
+    def check() -> tuple[bool, str]:
         builder.store.read()
-        if not builder.store.request() or not builder.store.active:
-            return True
-    return False
+        taken = builder.store.request() is None or not builder.store.active
+        return taken, "the request waits"
+
+    try:
+        wait_until(
+            check,
+            awaited="an answer",
+            timeout=ANSWER_WITHIN,
+            interval=1.0,
+            max_interval=1.0,
+            clock=builder.clock,
+        )
+    except WaitTimeout:
+        return False
+    return True
 
 
 def _await_end(builder: RolloutBuilder, before: Journal) -> dict[str, Any]:
     """Waits until the runner that took the request has ended."""
-    deadline = builder.clock.monotonic() + END_WITHIN
-    while builder.clock.monotonic() < deadline:
+
+    def check() -> tuple[bool, str]:
         journal = builder.store.refresh()
-        if not journal.state.active:
-            outcome = str(journal.outcome or journal.state)
-            return {**summary(builder, outcome=outcome, reason=journal.reason), "changed": True}
-        builder.clock.sleep(2.0)
-    raise WaitTimeout(
-        f"run {before.run} took the request but has not ended after {END_WITHIN:.0f} s",
-        awaited="the end of the run",
-        last_seen=builder.store.current.step.value,
-    )
+        return not journal.state.active, journal.step.value
+
+    awaited = f"the end of run {before.run}, which took the request"
+    wait_until(check, awaited=awaited, timeout=END_WITHIN, interval=2.0, clock=builder.clock)
+    journal = builder.store.current
+    outcome = str(journal.outcome or journal.state)
+    return {**summary(builder, outcome=outcome, reason=journal.reason), "changed": True}
 
 
 def _would(builder: RolloutBuilder, reason: str) -> dict[str, Any]:

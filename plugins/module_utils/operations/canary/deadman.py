@@ -20,7 +20,7 @@ from ...model.rollout.record import journal_name
 from . import deadman_script
 from .options import DeadmanOptions
 from .protocols import Objects
-from .rollout import RollbackNeeded, Rollout
+from .rollout import Rollout
 from .routes import FOREIGN_MANAGER, ISTIO_API
 
 LABEL = "servicemesh.istio/deadman"
@@ -53,19 +53,16 @@ class DeadmanJob:
         rollout, namespace = self._rollout, self._rollout.options.service.namespace
         if self._client.get("batch/v1", "Job", self.name, namespace) is None:
             self._client.create(self.job())
-        deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
-        while True:
+
+        def check() -> tuple[bool, str]:
             live = self._client.get("batch/v1", "Job", self.name, namespace)
-            if integer_at(live, "status", "ready"):
-                rollout.progress(f"deadman: Job {self.name} watches this runner")
-                return
-            if rollout.clock.monotonic() >= deadline:
-                raise RollbackNeeded(
-                    f"Job {namespace}/{self.name} is not ready after {rollout.options.ready_timeout:.0f} s:"
-                    f" look at its pod (image {self._wish.image}, account {self._wish.service_account})"
-                )
-            rollout.checkpoint()
-            rollout.clock.sleep(1.0)
+            return integer_at(live, "status", "ready") > 0, (
+                f"Job {namespace}/{self.name} is not ready: look at its pod"
+                f" (image {self._wish.image}, account {self._wish.service_account})"
+            )
+
+        rollout.await_ready(check, f"Job {self.name}")
+        rollout.progress(f"deadman: Job {self.name} watches this runner")
 
     def disarm(self) -> None:
         """The run has ended: nobody has to watch it. The Job would end by itself, too."""

@@ -110,17 +110,14 @@ def await_ready(rollout: Rollout, phase: Phase) -> None:
     needed = [version for version, weight in phase.weights.items() if weight]
     if phase.kind in ("mirror", "testers"):
         needed.append(rollout.plan.canary)
-    deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
-    while True:
+
+    def check() -> tuple[bool, str]:
         endpoints = rollout.endpoints.read()
         check_revision(rollout, endpoints)
         empty = [endpoints[version].describe() for version in needed if not endpoints[version].ready]
-        if not empty:
-            return
-        if rollout.clock.monotonic() >= deadline:
-            raise RollbackNeeded(f"no ready endpoint: {'; '.join(empty)}")
-        rollout.checkpoint()
-        rollout.clock.sleep(min(2.0, rollout.options.poll))
+        return not empty, f"no ready endpoint: {'; '.join(empty)}"
+
+    rollout.await_ready(check, "ready endpoints")
 
 
 def check_revision(rollout: Rollout, endpoints: Mapping[str, VersionEndpoints]) -> None:

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ...errors import MeshError
+from ...errors import MeshError, WaitTimeout
 from ...kube.clock import Clock, timestamp
+from ...kube.wait import wait_until
 from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Journal
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Plan, TrafficState
@@ -191,6 +192,27 @@ class Rollout:
     def renew_if_due(self) -> None:
         """Renews the Lease when due. Waits call it often. Raises nothing but loss of the Lease."""
         self.lease.renew_if_due()
+
+    def await_ready(self, check: Callable[[], tuple[bool, str]], awaited: str) -> None:
+        """Waits until something is ready, at most for option ``ready_timeout``, and takes requests meanwhile.
+
+        :param check: whether it is, and what was seen, as the reason of a rollback.
+        :raises RollbackNeeded: it is not in time. What `checkpoint` raises is raised, too.
+        """
+
+        def look() -> tuple[bool, str]:
+            ready, seen = check()
+            if not ready:
+                self.checkpoint()
+            return ready, seen
+
+        limit, pause = self.options.ready_timeout, min(2.0, self.options.poll)
+        try:
+            wait_until(
+                look, awaited=awaited, timeout=limit, interval=1.0, max_interval=pause, clock=self.clock
+            )
+        except WaitTimeout as late:
+            raise RollbackNeeded(f"{late.last_seen}, after {limit:.0f} s") from late
 
     def checkpoint(self, *, requests: bool = True) -> None:
         """Between two acts: still the holder, not told to stop, no request waiting.

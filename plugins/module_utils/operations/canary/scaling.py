@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ...errors import WaitTimeout
 from ...fields import integer_at
+from ...kube.wait import wait_until
 from ...model.rollout.journal import ScaledDown
 from .options import Scale
 from .protocols import Objects
-from .rollout import RollbackNeeded, Rollout
+from .rollout import Rollout
 
 APPS = "apps/v1"
 
@@ -46,15 +49,12 @@ class WorkloadScaler:
         if before < self._replicas:
             scale(rollout, self._client, self._canary, self._replicas)
         wanted = max(before, self._replicas)
-        deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
-        while True:
+
+        def check() -> tuple[bool, str]:
             ready = integer_at(self._deployment(self._canary), "status", "readyReplicas")
-            if ready >= wanted:
-                return
-            if rollout.clock.monotonic() >= deadline:
-                raise RollbackNeeded(f"Deployment {self._canary} has {ready} of {wanted} replicas ready")
-            rollout.checkpoint()
-            rollout.clock.sleep(min(2.0, rollout.options.poll))
+            return ready >= wanted, f"Deployment {self._canary} has {ready} of {wanted} replicas ready"
+
+        rollout.await_ready(check, f"Deployment {self._canary}")
 
     def down(self, *, promoted: bool) -> None:
         """After the end and its proof nobody calls the version that lost: scale it down, or back."""
@@ -81,10 +81,15 @@ def bring_back(rollout: Rollout, client: Objects, scaled_down: ScaledDown) -> No
     :param scaled_down: from the promotion's journal.
     """
     scale(rollout, client, scaled_down.workload, scaled_down.replicas)
-    deadline = rollout.clock.monotonic() + rollout.options.ready_timeout
-    while not rollout.endpoints.read()[rollout.plan.stable].ready and rollout.clock.monotonic() < deadline:
+
+    def check() -> tuple[bool, str]:
         rollout.renew_if_due()
-        rollout.clock.sleep(1.0)
+        stable = rollout.endpoints.read()[rollout.plan.stable]
+        return bool(stable.ready), stable.describe()
+
+    limit = rollout.options.ready_timeout
+    with contextlib.suppress(WaitTimeout):
+        wait_until(check, awaited="the stable version", timeout=limit, interval=1.0, clock=rollout.clock)
 
 
 def scale(rollout: Rollout, client: Objects, name: str, replicas: int) -> None:
