@@ -57,6 +57,7 @@ class Attempts:
         self.doubtful = False
 
     def timeout(self, read: float) -> Any:
+        """The limits of the next attempt, for urllib3. :param read: seconds to wait for an answer at most."""
         import urllib3
 
         connect = CONNECT_TIMEOUT if self._transport.answered else FIRST_CONNECT_TIMEOUT
@@ -104,6 +105,7 @@ class Attempts:
 
 
 def noted(failure: ApiError, doubtful: bool) -> ApiError:
+    """The failure itself; its details say ``outcome: unknown`` when the request may have been carried out."""
     if doubtful:
         failure.details["outcome"] = "unknown"
     return failure
