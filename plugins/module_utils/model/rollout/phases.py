@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError
-from .phases_input import Reader
+from .phases_input import PlanReader
 from .typed_json import encode
 
 DEFAULT_STEPS = (10, 25, 50, 75, 100)
@@ -152,7 +152,7 @@ def plan_phases(
     :param testers: ``{duration, min_requests}`` of a phase in which only requests with a header are served.
     :raises InputError: with every problem found.
     """
-    read = Reader(prefix)
+    read = PlanReader(prefix)
     stable_name = read.name("stable", stable)
     canary_name = read.name("canary", canary)
     if stable_name and stable_name == canary_name:
@@ -176,7 +176,7 @@ def plan_phases(
 
 
 def read_phases(
-    read: Reader,
+    read: PlanReader,
     *,
     steps: Any,
     step_weight: Any,
@@ -206,7 +206,7 @@ def read_phases(
     return (*early, *(PhaseOptions("weight", share, length, least) for share, length, least in steps_read))
 
 
-def _step_items(read: Reader, steps: Any, step_weight: Any) -> list[Mapping[str, Any]]:
+def _step_items(read: PlanReader, steps: Any, step_weight: Any) -> list[Mapping[str, Any]]:
     if steps is not None and step_weight is not None:
         read.problem("step_weight", "give either steps or step_weight, not both", "phases-ambiguous")
         return []
@@ -232,7 +232,7 @@ def _step_items(read: Reader, steps: Any, step_weight: Any) -> list[Mapping[str,
     return items
 
 
-def _check_order(read: Reader, weights: Sequence[int], promote: Any) -> None:
+def _check_order(read: PlanReader, weights: Sequence[int], promote: Any) -> None:
     if not isinstance(promote, bool):
         read.problem("promote", f"is {read.shown(promote)}, not true or false", "boolean")
     if not weights or 0 in weights:  # 0 marks a weight that was already refused
@@ -250,7 +250,7 @@ def _check_order(read: Reader, weights: Sequence[int], promote: Any) -> None:
         )
 
 
-def _early_phases(read: Reader, *, dark: Any, mirror: Any, testers: Any) -> list[PhaseOptions]:
+def _early_phases(read: PlanReader, *, dark: Any, mirror: Any, testers: Any) -> list[PhaseOptions]:
     early: list[PhaseOptions] = []
     if dark is not None:
         early.append(PhaseOptions("dark", 0, read.seconds("dark", dark), 0))

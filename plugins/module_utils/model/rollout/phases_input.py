@@ -16,16 +16,15 @@ from typing import Any, TypeVar
 
 from ...errors import Problem
 from ..reading.durations import parse_duration
+from ..reading.values import COOKIE, HEADER, LABEL
 
 MAX_SECONDS = 7 * 24 * 3600.0
 MAX_REQUESTS = 10**9
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _Value = TypeVar("_Value")
 
 
-class Reader:
+class PlanReader:
     """Typed reading of untrusted values; ``problems`` holds what was wrong."""
 
     def __init__(self, prefix: str = "") -> None:
@@ -44,14 +43,15 @@ class Reader:
 
     def name(self, where: str, value: Any) -> str:
         """A version name; an empty string when refused."""
-        if isinstance(value, str) and _LABEL.fullmatch(value):
+        if isinstance(value, str) and not LABEL.fault(value):
             return value
         self.problem(where, f"is {self.shown(value)}, not a version name", "version-name")
         return ""
 
     def header(self, where: str, value: Any, what: str = "header") -> str:
         """A name that is a token (RFC 9110); an empty string when refused. :param what: ``cookie``, too."""
-        if isinstance(value, str) and _HEADER.fullmatch(value):
+        check = COOKIE if what == "cookie" else HEADER
+        if isinstance(value, str) and not check.fault(value):
             return value
         self.problem(where, f"is {self.shown(value)}, not a {what} name", f"{what}-name")
         return ""

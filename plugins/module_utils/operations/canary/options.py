@@ -17,7 +17,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import PhaseOptions, read_phases
-from ...model.rollout.phases_input import Reader
+from ...model.rollout.phases_input import PlanReader
 from .options_gates import read_gates, read_query
 
 # Reported in the journal and the evidence, as the user wrote them.
@@ -171,7 +171,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
     :param params: as `argument_spec` describes them. :raises InputError: with every problem, each under the
         name of its variable.
     """
-    reader = Reader("canary_")
+    reader = PlanReader("canary_")
     _check_version(reader, params, service)
     gates, max_ms = read_gates(reader, params)
     testers = _testers(reader, params.get("testers"))
@@ -242,7 +242,7 @@ _TIMES = (
 )
 
 
-def _check_version(reader: Reader, params: Mapping[str, Any], service: Service) -> None:
+def _check_version(reader: PlanReader, params: Mapping[str, Any], service: Service) -> None:
     if params["action"] != "run":
         return
     version = params.get("version") or ""
@@ -253,7 +253,7 @@ def _check_version(reader: Reader, params: Mapping[str, Any], service: Service) 
         reader.problem("service", f"{service.name} has no HTTP port, so its requests cannot be split", "http")
 
 
-def _check_times(reader: Reader, options: RolloutOptions) -> None:
+def _check_times(reader: PlanReader, options: RolloutOptions) -> None:
     if 0 < options.scrape_interval < SHORTEST_SCRAPE:
         message = f"is {options.scrape_interval:g} s, less than {SHORTEST_SCRAPE:g} s"
         reader.problem("scrape_interval", message, "scrape-interval")
@@ -262,7 +262,7 @@ def _check_times(reader: Reader, options: RolloutOptions) -> None:
         reader.problem("baseline", message, "baseline")
 
 
-def _lease(reader: Reader, value: Any) -> int:
+def _lease(reader: PlanReader, value: Any) -> int:
     """Whole seconds: the Lease API knows no others."""
     seconds = reader.seconds("lease", value)
     if seconds and not SHORTEST_LEASE <= seconds <= LONGEST_LEASE:
@@ -273,7 +273,7 @@ def _lease(reader: Reader, value: Any) -> int:
     return int(seconds)
 
 
-def _testers(reader: Reader, value: Any) -> HeaderMatch | None:
+def _testers(reader: PlanReader, value: Any) -> HeaderMatch | None:
     """Header and value; `read_phases` reads the rest, and refuses unknown fields."""
     if not isinstance(value, Mapping):
         return None
@@ -284,7 +284,7 @@ def _testers(reader: Reader, value: Any) -> HeaderMatch | None:
     )
 
 
-def _sticky(reader: Reader, value: Any) -> Sticky | None:
+def _sticky(reader: PlanReader, value: Any) -> Sticky | None:
     if value is None:
         return None
     given = reader.mapping("sticky", value, {"cookie", "max_age"})
@@ -295,7 +295,7 @@ def _sticky(reader: Reader, value: Any) -> Sticky | None:
     )
 
 
-def _synthetic(reader: Reader, params: Mapping[str, Any], service: Service) -> Synthetic | None:
+def _synthetic(reader: PlanReader, params: Mapping[str, Any], service: Service) -> Synthetic | None:
     if params["low_traffic"] != LowTraffic.SYNTHETIC:
         return None
     fields = {"namespace", "selector", "container", "command"}
@@ -312,7 +312,7 @@ def _synthetic(reader: Reader, params: Mapping[str, Any], service: Service) -> S
     )
 
 
-def _scale(reader: Reader, value: Mapping[str, Any] | None) -> Scale | None:
+def _scale(reader: PlanReader, value: Mapping[str, Any] | None) -> Scale | None:
     if not value:
         return None
     up = value.get("up")

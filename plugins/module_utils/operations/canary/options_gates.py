@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.rollout.gates import QueryGate, ShareGate
-from ...model.rollout.phases_input import Reader
+from ...model.rollout.phases_input import PlanReader
 
 
-def read_gates(reader: Reader, params: Mapping[str, Any]) -> tuple[tuple[ShareGate, ...], float | None]:
+def read_gates(reader: PlanReader, params: Mapping[str, Any]) -> tuple[tuple[ShareGate, ...], float | None]:
     """The share gates of ``errors`` and ``latency``.
 
     :returns: the gates, and the latency limit in milliseconds (``None`` = from the stable version).
@@ -33,7 +33,7 @@ def read_gates(reader: Reader, params: Mapping[str, Any]) -> tuple[tuple[ShareGa
 
 
 def _share_gate(
-    reader: Reader,
+    reader: PlanReader,
     name: str,
     given: Mapping[str, Any],
     *,
@@ -59,7 +59,7 @@ def _share_gate(
     return gate
 
 
-def read_query(reader: Reader, index: int, item: Mapping[str, Any]) -> QueryGate:
+def read_query(reader: PlanReader, index: int, item: Mapping[str, Any]) -> QueryGate:
     """One entry of ``queries``."""
     where = f"queries[{index}]"
     given = reader.mapping(where, item, {"name", "query", "min", "max", "failures"})

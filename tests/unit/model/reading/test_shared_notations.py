@@ -1,4 +1,4 @@
-"""One notation of durations, wherever it is read."""
+"""One notation of durations and names, wherever they are read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.du
     proto_duration,
     seconds,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.values import DURATION
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases_input import Reader
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.values import (
+    COOKIE,
+    DURATION,
+    HEADER,
+    LABEL,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases_input import PlanReader
 
 GOOD = {
     "1ms": 0.001,
@@ -53,7 +58,7 @@ BAD += ["\N{ARABIC-INDIC DIGIT THREE}s"]
 def test_a_duration_is_the_same_in_catalogues_and_rollouts(text: str) -> None:
     assert parse_duration(text) == seconds(text) == GOOD[text]
     assert DURATION.fault(text) == ""
-    rollout = Reader()
+    rollout = PlanReader()
     assert rollout.seconds("duration", text) == GOOD[text]
     assert rollout.problems == []
 
@@ -62,7 +67,7 @@ def test_a_duration_is_the_same_in_catalogues_and_rollouts(text: str) -> None:
 def test_what_is_no_duration_is_none_anywhere(text: str) -> None:
     assert parse_duration(text) is None
     assert DURATION.fault(text) == f"{text!r} is not a duration such as 500ms, 10s or 1m30s"
-    rollout = Reader()
+    rollout = PlanReader()
     assert rollout.seconds("duration", text) == 0
     assert [problem.rule for problem in rollout.problems] == ["duration"]
     with pytest.raises(ValueError, match="is not a duration"):
@@ -74,7 +79,7 @@ def test_a_bare_number_as_text_is_seconds_for_a_rollout_and_nothing_for_istio(te
     """``-e canary_deadline=10`` hands over text; a catalogue's duration goes to Istio, which wants a unit."""
     assert parse_duration(text) is None
     assert DURATION.fault(text)
-    rollout = Reader()
+    rollout = PlanReader()
     assert rollout.seconds("deadline", text) == float(text)
     assert rollout.problems == []
 
@@ -106,3 +111,28 @@ def test_the_longest_is_the_caller_s() -> None:
 )
 def test_protobuf_knows_seconds_only(text: str, proto: str) -> None:
     assert proto_duration(text) == proto
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "good"),
+    [
+        ("name", "v1", True),
+        ("name", "1-a", True),
+        ("name", "v1.0", False),  # the catalogue has no such version
+        ("name", "V1", False),
+        ("name", "a" * 64, False),
+        ("header", "x-tester", True),
+        ("header", "X_Y", True),
+        ("header", "Host", False),  # it is no header to a route
+        ("header", "x y", False),
+        ("cookie", "host", True),
+        ("cookie", "a" * 65, False),
+    ],
+)
+def test_names_are_the_same_in_catalogues_and_rollouts(kind: str, text: str, good: bool) -> None:
+    check = {"name": LABEL, "header": HEADER, "cookie": COOKIE}[kind]
+    assert (check.fault(text) == "") is good
+    rollout = PlanReader()
+    read = rollout.name("x", text) if kind == "name" else rollout.header("x", text, kind)
+    assert read == (text if good else "")
+    assert bool(rollout.problems) is not good
