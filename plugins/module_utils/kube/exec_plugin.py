@@ -141,7 +141,7 @@ class ExecPlugin:
             raise self._failed("it returned no token and no certificate")
         refuse_header(token, f"credential plugin '{text_at(self._plugin, 'command')}'", "its token")
         self._value = f"Bearer {token}" if token else ""
-        self._expires = seconds_of(expires) if expires else None
+        self._expires = seconds_of(expires)
         self.certificate = self._written(*pair) if pair[0] else None
 
     def _written(self, certificate: str, key: str) -> tuple[str, str]:

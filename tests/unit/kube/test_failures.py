@@ -179,3 +179,18 @@ def test_causes_are_one_sentence(text, cause):
 )
 def test_what_another_try_cannot_cure(text, expected):
     assert is_untrusted(OSError(text)) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (408, "gave up waiting"),
+        (429, "asks to slow down"),
+        (500, "internal error"),
+        (502, "bad gateway"),
+        (503, "is not available"),
+        (504, "did not answer in time"),
+    ],
+)
+def test_statuses_have_words(code, words):
+    assert words in from_answer(code, None, "X").message
