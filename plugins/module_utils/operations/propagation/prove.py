@@ -200,7 +200,7 @@ class _Wait:
         if late:
             connected = self._connected()
             for name, lacking in late.items():
-                if connected is not None and ".".join(reversed(name.split("/", 1))) not in connected:
+                if connected is not None and self._pending[name][0].sync_id not in connected:
                     late[name] = ("is not connected to any istiod", *lacking)
         status = PASS
         if self._unreadable or len(self._done) < self._at_least:

@@ -26,6 +26,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
     PropagationReport,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.scope import (
+    Population,
+    assign,
     read_population,
 )
 
@@ -183,7 +185,9 @@ def test_a_proxy_without_a_route_to_the_host_is_not_concerned() -> None:
     expected = Expectation("x", Scope(), "route", data, if_routed=True)
 
     def routes(*clusters: str) -> list[dict[str, Any]]:
-        found = [{"route": {"cluster": name}} for name in clusters]
+        config = {"config": "/apis/networking.istio.io/v1/namespaces/shop/virtual-service/web"}
+        metadata = {"filter_metadata": {"istio": config}}
+        found = [{"route": {"cluster": name}, "metadata": metadata} for name in clusters]
         return [{"route_config": {"virtual_hosts": [{"routes": found}]}}]
 
     cluster = Proxies(a=[routes(CLUSTER)], b=[routes()], c=[routes(f"outbound|80||{HOST}")])
@@ -221,6 +225,36 @@ def test_only_what_is_expected_is_read(checks: list[str], asked: set[str]) -> No
     data = {"host": HOST}
     facts.read_facts(cluster, proxy("a"), [Expectation("x", Scope(), check, data) for check in checks])  # type: ignore[arg-type]
     assert found == asked
+
+
+@pytest.mark.parametrize(
+    ("host", "imported", "concerned"),
+    [
+        ("web.other.svc.cluster.local", "other/*", True),
+        ("web.other.svc.cluster.local", "shop/*", False),
+        ("web.other.svc.cluster.local", "./*", False),
+        ("example.com", "./*", True),
+        ("example.com", "com/*", False),
+    ],
+)
+def test_a_service_belongs_to_its_namespace_and_another_host_to_the_callers(
+    host: str, imported: str, concerned: bool
+) -> None:
+    sidecar = {
+        "metadata": {"name": "default", "namespace": "shop"},
+        "spec": {"egress": [{"hosts": [imported]}]},
+    }
+    fact = Expectation("x", Scope(clients_of=host), "subset", {})
+    found = assign([fact], Population([proxy("a")], [sidecar], "istio-system"))
+    assert bool(found) is concerned
+
+
+def test_istiod_is_asked_about_late_proxies_only() -> None:
+    held, late = Proxies(a=[HELD]), Proxies(a=[LATE])
+    wait(held)
+    assert [call.kind for call in held.calls if call.verb == "list"] == []
+    wait(late, timeout=1.0)
+    assert [call.kind for call in late.calls if call.verb == "list"] == ["Pod"]
 
 
 def test_the_population_of_some_namespaces_or_of_all() -> None:
