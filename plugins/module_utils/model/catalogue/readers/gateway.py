@@ -79,7 +79,7 @@ def read_gateway(reader: Reader, defaults: Defaults, installed: Mapping[str, Ins
         selector=selector,
         servers=tuple(_server(item) for item in reader.sections("servers")),
     )
-    if not gateway.servers:
+    if not gateway.servers and reader.sound("servers"):
         reader.fault("servers", "needs at least one host", "required")
     reader.finish()
     return gateway
@@ -89,9 +89,10 @@ def _workload(reader: Reader, installed: Mapping[str, InstalledGateway]) -> Inst
     """The installed gateway named by ``workload``; the only one there is when nothing names any."""
     name = reader.maybe_text("workload", LABEL)
     if name:
-        if name not in installed:
-            reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
-        return installed.get(name)
+        if name in installed:
+            return installed[name]
+        reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
+        return InstalledGateway(name, "", "", {"istio": name}, egress=False)  # a stand-in
     explicit = all(reader.has(key) for key in ("workload_namespace", "service_account", "selector"))
     entries = [gateway for gateway in installed.values() if not gateway.egress]
     return entries[0] if len(entries) == 1 and not explicit else None
