@@ -68,6 +68,9 @@ options:
     description: Groups to act as. Falls back to E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str
+  _handover:
+    description: Set by the action plugin when the task runs on another host. Not for people.
+    type: str
 requirements:
   - kubernetes >= 31.0.0, other than 36.0.0 and 36.0.1
 notes:

@@ -160,9 +160,6 @@ options:
     description: Requests in flight at most.
     type: int
     default: 24
-  _handover:
-    description: Set by the action plugin when the task runs on another host. Not for people.
-    type: str
 extends_documentation_fragment:
   - servicemesh.istio.cluster
 attributes:
