@@ -489,3 +489,10 @@ def test_sticky_cookie_lives_as_long_as_the_split(world: World) -> None:
     assert '"cookie": {"regex"' in text
     world(action="promote", steps=[10, 100], sticky={"cookie": "release"}, approvals=[2])
     assert "release=" not in json.dumps(world.shop.routes["spec"])
+
+
+def test_resume_of_a_service_that_nobody_knows_is_refused(world: World) -> None:
+    with pytest.raises(InputError, match=r"'prodct' is not in mesh_services .*, did you mean product"):
+        world(action="resume", service="prodct", version=None)
+    assert world(action="resume", service=SERVICE, version=None)["counts"] == {"looked_at": 1, "resumed": 0}
+    assert world(action="resume", service=None, version=None)["counts"] == {"looked_at": 2, "resumed": 0}
