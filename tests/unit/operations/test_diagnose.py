@@ -47,6 +47,7 @@ def test_every_step_of_a_good_call_is_told(mesh: Mesh) -> None:
     assert len(lines) == len(result["steps"])
     assert steps(result, "endpoints") == [("pass", f"{CART}: it sends to 1 of 1")]
     assert any(f"100 % {CART}" in message for _verdict, message in steps(result, "route"))
+    assert [verdict for verdict, _message in steps(result, "mtls")] == ["pass"]
     assert steps(result, "authorization")[0][1].startswith("the catalogue allows GET / by")
 
 
@@ -158,6 +159,24 @@ def test_what_the_catalogue_allows_stands_beside_a_refusal(mesh: Mesh) -> None:
     assert verdict == "fail"
     assert "refuses POST /x by cluster.local/ns/shop/sa/cart" in message
     assert message.endswith("it allows GET /health") or "any method /health" in message
+
+
+@pytest.mark.parametrize("option", ["catalogue", "source", "destination"])
+def test_who_calls_whom_has_to_be_said(option: str) -> None:
+    given = {"catalogue": RAW, "kubeconfig": "x", "source": "web", "destination": "cart"}
+    del given[option]
+    checked = ArgumentSpecValidator(diagnose.ARGUMENT_SPEC).validate(given)
+    assert checked.error_messages == [f"missing required arguments: {option}"]
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_host_without_a_route_is_hidden_or_no_service(mesh: Mesh, hidden: bool) -> None:
+    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]  # type: ignore[method-assign]
+    if not hidden:
+        for sidecar in mesh.of_kind("Sidecar"):
+            mesh.remove("Sidecar", sidecar["metadata"]["name"], "shop")
+    words = "Sidecar shop/web does not import it" if hidden else "no Sidecar hides it: is there a Service?"
+    assert words in follow(mesh)["cause"]
 
 
 def test_results_are_plain_data(mesh: Mesh) -> None:

@@ -107,7 +107,7 @@ def held(mode: str, *policies: dict) -> verify_mtls.InboundState:
 def check(held_now: verify_mtls.InboundState, *pods: dict, mtls: dict | None = None) -> tuple[str, str, bool]:
     mesh = catalogue(service("web", **({"mtls": mtls} if mtls else {})))
     (finding,) = verify_mtls.check_listeners(mesh, mesh.services[0], pods, held_now)
-    assert finding.subject == "shop/web:3000"
+    assert (finding.check, finding.subject) == ("mtls", "shop/web:3000")
     return finding.verdict, finding.message, finding.late
 
 
