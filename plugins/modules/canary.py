@@ -44,7 +44,7 @@ options:
     type: str
   catalogue:
     description:
-      - The mesh as data, variables C(mesh_*) and C(istio_gateways) as a dictionary.
+      - The mesh as data, variables C(mesh_*), C(istio_gateways) and C(istio_namespace) as a dictionary.
     type: dict
     required: true
   action:

@@ -22,7 +22,7 @@ attributes:
     description: Reads only.
 options:
   catalogue:
-    description: The mesh as data, variables C(mesh_*) and C(istio_gateways) as a dictionary.
+    description: The mesh as data, variables C(mesh_*), C(istio_gateways) and C(istio_namespace).
     type: dict
     required: true
   services:

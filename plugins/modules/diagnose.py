@@ -26,7 +26,9 @@ attributes:
     description: The module changes nothing.
 options:
   catalogue:
-    description: The C(mesh_*) variables of role C(mesh), and C(istio_gateways).
+    description:
+      - The C(mesh_*) variables of role C(mesh), and of role C(istio) those that say where istiod and the
+        gateways are, C(istio_gateways), C(istio_namespace) and C(istio_revision).
     type: dict
     required: true
   source:
@@ -45,10 +47,6 @@ options:
     description: Path of the request, without query.
     type: str
     default: /
-  istio_namespace:
-    description: Namespace of istiod.
-    type: str
-    default: istio-system
 """
 
 EXAMPLES = r"""

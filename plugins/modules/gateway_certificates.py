@@ -47,10 +47,15 @@ options:
     elements: dict
     required: true
   installed_gateways:
-    description: C(istio_gateways), from which O(gateways) take their defaults.
+    description:
+      - C(istio_gateways), from which O(gateways) take their defaults.
+      - Without it, the one gateway C(istio-ingressgateway) in O(istio_namespace); an empty list means none.
     type: list
     elements: dict
-    default: []
+  istio_namespace:
+    description: C(istio_namespace), the namespace of gateways that name none.
+    type: str
+    default: istio-system
   ca_namespace:
     description:
       - Namespace of the CA's Secret. It is created when it is missing.

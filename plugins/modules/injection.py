@@ -45,12 +45,21 @@ options:
     elements: raw
     required: true
   gateway_namespaces:
-    description: Namespaces whose labels stay as they are, and whose injected gateways are kept up to date.
+    description:
+      - Namespaces whose labels stay as they are, and whose injected gateways are kept up to date.
+      - By default the namespaces of O(gateways).
     type: list
     elements: str
-    default: []
+  gateways:
+    description:
+      - C(istio_gateways), of which only the namespaces matter here.
+      - Without it, the one gateway C(istio-ingressgateway) in O(istio_namespace); an empty list means none.
+    type: list
+    elements: dict
   istio_namespace:
-    description: Namespace of the injectors' settings where a webhook calls a URL instead of a Service.
+    description:
+      - Namespace of gateways that name none, and of the injectors' settings where a webhook calls a URL
+        instead of a Service.
     type: str
     default: istio-system
   restart:

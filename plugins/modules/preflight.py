@@ -35,7 +35,9 @@ options:
     type: dict
     default: {}
   catalogue:
-    description: The mesh catalogue, that is the variables C(mesh_*) and C(istio_gateways).
+    description:
+      - The mesh catalogue, that is the variables C(mesh_*). Where istiod and the gateways are it takes from
+        O(istio), unless it says it itself in C(istio_gateways), C(istio_namespace) and C(istio_revision).
     type: dict
     default: {}
   injection_namespaces:

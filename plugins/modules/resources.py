@@ -21,7 +21,8 @@ description:
 options:
   catalogue:
     description:
-      - The mesh as data, a mapping with the C(mesh_*) keys of role P(servicemesh.istio.mesh#role).
+      - The mesh as data, a mapping with the C(mesh_*) keys of role P(servicemesh.istio.mesh#role), and with
+        C(istio_gateways) and C(istio_namespace), from which gateways take their defaults.
     type: raw
   catalogue_src:
     description:

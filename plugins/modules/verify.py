@@ -32,7 +32,9 @@ attributes:
     description: The module changes nothing.
 options:
   catalogue:
-    description: The C(mesh_*) variables of role C(mesh), and C(istio_gateways).
+    description:
+      - The C(mesh_*) variables of role C(mesh), and of role C(istio) those that say where istiod and the
+        gateways are, C(istio_gateways), C(istio_namespace) and C(istio_revision).
     type: dict
     required: true
   namespaces:
@@ -41,10 +43,6 @@ options:
     type: list
     elements: str
     default: []
-  istio_namespace:
-    description: Namespace of istiod.
-    type: str
-    default: istio-system
   proxy_version:
     description: Image tag that every proxy must have. Empty for the version of the istiod of the proxy's
       revision.

@@ -43,13 +43,14 @@ MAY_IMPORT: dict[str, set[str]] = {
 # layer -> its packages (or single files) -> those beside them that they may import. Each has to be named.
 MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     "model": {
-        "addons": set(),
-        "catalogue": {"reading"},
-        "certificates": set(),
+        "addons": {"reading"},
+        "catalogue": {"installation", "reading"},
+        "certificates": {"installation", "reading"},
+        "installation": {"reading"},
         "objects": {"catalogue", "reading", "virtual_services"},
         "reading": set(),
         "rollout": {"catalogue", "objects", "reading", "virtual_services"},
-        "versions": set(),
+        "versions": {"reading"},
         "virtual_services": set(),
     },
     "istio": {

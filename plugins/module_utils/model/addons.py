@@ -10,7 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import Problem, nearest
+from ..fields import labels_of, mappings_at, text_at
 from ..labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
+from .reading.problems import Problems
+from .reading.reader import Reader
+from .reading.values import TEXT
 
 PART_OF = "servicemesh-addons"
 ADDON_LABEL = "servicemesh.istio/addon"
@@ -35,34 +39,33 @@ CLUSTER_KINDS = frozenset(("ClusterRole", "ClusterRoleBinding"))
 WORKLOADS = frozenset(("DaemonSet", "Deployment", "StatefulSet"))
 
 
-def check_addons(settings: Mapping[str, Any]) -> list[Problem]:
+def check_addons(variables: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the choice of add-ons.
 
-    :param settings: ``enabled`` (names), ``sources`` (name to ``{path}`` or ``{url, checksum}``), and
-        ``release_path``, an unpacked release that may hold add-ons of other names.
-    :returns: one problem per mistake; empty when the choice is sound.
+    :param variables: ``addons_enabled`` (names), ``addons_sources`` (name to ``{path}`` or
+        ``{url, checksum}``), and ``addons_release_path``, an unpacked release that may hold add-ons of other
+        names; as far as they are set.
+    :returns: every problem, ``[]`` when there is none.
     """
-    enabled, sources = settings.get("enabled") or [], settings.get("sources") or {}
-    problems = []
-    if not isinstance(enabled, list):
-        problems.append(Problem("addons_enabled", "is not a list", "type"))
-    if not isinstance(sources, Mapping):
-        problems.append(Problem("addons_sources", "is not a mapping", "type"))
-    if problems:
-        return problems
-    for index, name in enumerate(enabled):
-        known = sorted({*sources, *RELEASE_ADDONS})
-        if name not in known and not settings.get("release_path"):
-            message = f"no add-on is called {name!r}{nearest(str(name), known)} (known: {', '.join(known)})"
-            problems.append(Problem(f"addons_enabled[{index}]", message, "unknown-addon"))
-    for name, source in sources.items():
-        kinds = [key for key in ("path", "url") if isinstance(source, Mapping) and source.get(key)]
-        if len(kinds) != 1:
-            problems.append(Problem(f"addons_sources.{name}", "needs a path or a url", "addon-source"))
-        elif kinds == ["url"] and not source.get("checksum"):
+    problems = Problems()
+    reader = Reader(variables, "", problems)
+    sources = reader.table("addons_sources")
+    known = sorted({*sources, *RELEASE_ADDONS})
+    release = reader.value("addons_release_path")
+    for index, name in enumerate(reader.texts("addons_enabled", TEXT)):
+        if name not in known and not release:
+            message = f"no add-on is called {name!r}{nearest(name, known)} (known: {', '.join(known)})"
+            problems.add(f"addons_enabled[{index}]", message, "unknown-addon")
+    for source in sources.values():
+        path, url = source.maybe_text("path", TEXT), source.maybe_text("url", TEXT)
+        if source.has("path") is source.has("url"):
+            source.fault("", "needs a path or a url", "addon-source")
+        if url and not path and not source.maybe_text("checksum", TEXT):
             message = "a url needs its checksum (sha256:...): what it holds may change"
-            problems.append(Problem(f"addons_sources.{name}.checksum", message, "addon-source"))
-    return problems
+            source.fault("checksum", message, "addon-source")
+        source.value("checksum")
+        source.finish()
+    return list(problems.found)
 
 
 def prepared(
@@ -81,7 +84,7 @@ def prepared(
         if obj["kind"] not in CLUSTER_KINDS and obj["kind"] != "Namespace":
             metadata.setdefault("namespace", namespace)
         metadata["labels"] = {
-            **(metadata.get("labels") or {}),
+            **labels_of(obj),
             PART_OF_LABEL: PART_OF,
             MANAGED_BY_LABEL: COLLECTION,
             ADDON_LABEL: addon,
@@ -93,12 +96,11 @@ def prepared(
     return result
 
 
-def _containers(obj: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _containers(obj: Mapping[str, Any]) -> Iterator[Any]:
     if obj.get("kind") not in WORKLOADS:
         return
-    spec = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
     for section in ("initContainers", "containers"):
-        yield from spec.get(section) or ()
+        yield from mappings_at(obj, "spec", "template", "spec", section)
 
 
 def remapped(image: str, images: Mapping[str, str]) -> str:
@@ -119,4 +121,4 @@ def remapped(image: str, images: Mapping[str, str]) -> str:
 
 def all_images(objects: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every image of these objects, sorted. :returns: each once."""
-    return sorted({str(container.get("image", "")) for obj in objects for container in _containers(obj)})
+    return sorted({text_at(container, "image") for obj in objects for container in _containers(obj)} - {""})

@@ -15,13 +15,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InputError, Problem
+from ..errors import Problem
+from .reading.problems import Problems
+from .reading.reader import Reader
+from .reading.values import Check
 
 TABLE_DATE = datetime.date(2026, 9, 21)
 
 _MINOR = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _STABLE = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KUBERNETES = re.compile(r"v?(\d+)\.(\d+)", re.ASCII)
+
+MINOR = Check(
+    "version-table", lambda text: "" if _MINOR.fullmatch(text) else f"{text!r} is not a minor such as '1.33'"
+)
 
 Minor = tuple[int, int]
 
@@ -105,46 +112,44 @@ def support_table(
     :raises InputError: for a row that is not of this shape.
     """
     table = dict(SUPPORT_TABLE)
-    problems: list[Problem] = []
+    problems = Problems()
     for name, row in extra.items():
-        support = _row(str(name), row)
-        if support is None:
-            problems.append(
-                Problem(
-                    f"{where}['{name}']",
-                    "is not of the form {kubernetes: ['1.33', '1.37'], end_of_life: '2027-05-01'}",
-                    "version-table",
-                )
-            )
+        place = f"{where}['{name}']"
+        # Without quotes YAML makes a number of it, and 1.30 is 1.3.
+        minor = _MINOR.fullmatch(name) if isinstance(name, str) else None
+        if minor is None:
+            problems.add(place, "is not an Istio minor such as '1.32', in quotes", "version-table")
         else:
+            support = _row((int(minor[1]), int(minor[2])), Reader(row, place, problems))
             table[support.minor] = support
-    if problems:
-        raise InputError(problems)
+    problems.check()
     return table
 
 
-def _row(name: str, row: Any) -> Support | None:
-    minor = _MINOR.fullmatch(name)
-    if minor is None or not isinstance(row, Mapping) or set(row) - {"kubernetes", "end_of_life"}:
-        return None
-    bounds = row.get("kubernetes")
-    if not isinstance(bounds, list) or len(bounds) != 2:
-        return None
-    matches = [_MINOR.fullmatch(str(bound)) for bound in bounds]
-    low, high = matches
-    if low is None or high is None:
-        return None
-    end = row.get("end_of_life")
+def _row(minor: Minor, reader: Reader) -> Support:
+    bounds = [_minor_of(text) for text in reader.texts("kubernetes", MINOR, distinct=False)]
+    if reader.sound("kubernetes") and (len(bounds) != 2 or bounds[0] > bounds[1]):
+        message = "needs the oldest and the newest Kubernetes minor, such as ['1.33', '1.37']"
+        reader.fault("kubernetes", message, "version-table")
+    end = reader.value("end_of_life")  # YAML makes a date of it unless it stands in quotes
+    text = end.isoformat() if isinstance(end, datetime.date) else reader.maybe_text("end_of_life")
+    day = None if text is None else _date_of(text)
+    if text is not None and day is None:
+        reader.fault("end_of_life", f"{text!r} is not a day such as 2027-05-01", "version-table")
+    reader.finish()
+    return Support(minor, None, day, (min(bounds, default=(0, 0)), max(bounds, default=(0, 0))))
+
+
+def _minor_of(text: str) -> Minor:
+    major, _dot, minor = text.partition(".")
+    return int(major), int(minor)
+
+
+def _date_of(text: str) -> datetime.date | None:
     try:
-        end_of_life = None if end is None else datetime.date.fromisoformat(str(end))
+        return datetime.date.fromisoformat(text)
     except ValueError:
         return None
-    return Support(
-        (int(minor[1]), int(minor[2])),
-        None,
-        end_of_life,
-        ((int(low[1]), int(low[2])), (int(high[1]), int(high[2]))),
-    )
 
 
 def known_minors(table: Mapping[Minor, Support]) -> str:

@@ -42,7 +42,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "destination": {"type": "str", "required": True},
     "method": {"type": "str", "default": "GET"},
     "path": {"type": "str", "default": "/"},
-    "istio_namespace": {"type": "str", "default": "istio-system"},
 }
 
 
@@ -55,7 +54,6 @@ class Call:
     destination: Service
     method: str
     path: str
-    istio_namespace: str
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Call:
@@ -67,7 +65,6 @@ class Call:
             destination=_service(catalogue, params["destination"], "destination"),
             method=params["method"],
             path=params["path"],
-            istio_namespace=params["istio_namespace"],
         )
 
 
@@ -108,7 +105,7 @@ def _follow(client: KubeClient, call: Call) -> list[Finding]:
         client,
         namespaces=tuple(dict.fromkeys((source.namespace, destination.namespace))),
         root_namespace=catalogue.root_namespace,
-        istio_namespace=call.istio_namespace,
+        istio_namespace=catalogue.istio_namespace,
     )
     if not live.installed:
         return [unknown("istio", "", "not installed")]

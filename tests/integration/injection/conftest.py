@@ -39,10 +39,11 @@ def namespace(client):
 
 @pytest.fixture
 def inject(kubeconfig, namespace):
-    """Runs the backend with module defaults on the test's namespace."""
+    """Runs the backend with module defaults on the test's namespace, without the gateways."""
 
     def run(check_mode=False, diff_mode=False, progress=lambda line: None, **params):
-        arguments = {"kubeconfig": kubeconfig, "namespaces": [namespace], "timeout": 90, **params}
+        defaults = {"kubeconfig": kubeconfig, "namespaces": [namespace], "gateways": [], "timeout": 90}
+        arguments = {**defaults, **params}
         checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate(arguments)
         assert not checked.error_messages
         context = Context(check_mode=check_mode, diff_mode=diff_mode, progress=progress, environment={})

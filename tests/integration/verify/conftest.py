@@ -13,6 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options imp
 
 ROOT = Path(__file__).resolve().parents[3]
 VARIABLES = ROOT / "inventories" / "lab" / "group_vars" / "all"
+INSTALLED = ("istio_gateways", "istio_namespace", "istio_revision")
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +35,5 @@ def raw() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("istio", "mesh", "mesh_lab"):
         found |= yaml.safe_load((VARIABLES / f"{name}.yml").read_text())
-    kept = {key: value for key, value in found.items() if key.startswith("mesh_") or key == "istio_gateways"}
+    kept = {key: value for key, value in found.items() if key.startswith("mesh_") or key in INSTALLED}
     return {key: value for key, value in kept.items() if "{{" not in str(value)}

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import (
     all_images,
     check_addons,
@@ -64,28 +65,63 @@ def test_objects_are_labelled_and_placed_and_the_input_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    "obj",
     [
-        ({}, []),
-        ({"enabled": ["prometheus", "own"], "sources": {"own": {"path": "x"}}}, []),
-        ({"enabled": ["anything"], "release_path": "/istio"}, []),
-        ({"enabled": "prometheus"}, ["addons_enabled: is not a list"]),
-        ({"sources": ["a"]}, ["addons_sources: is not a mapping"]),
+        {"kind": "ConfigMap", "spec": {"template": {"spec": {"containers": [{"image": "x"}]}}}},
+        {"kind": "Deployment"},
+        {"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "no image"}]}}}},
+    ],
+)
+def test_what_has_no_images_has_none(obj: dict[str, Any]) -> None:
+    assert all_images([obj]) == []
+
+
+def test_a_workload_of_another_shape_is_told() -> None:
+    with pytest.raises(MalformedError, match="containers is str, not a list"):
+        all_images([{"kind": "DaemonSet", "spec": {"template": {"spec": {"containers": "x"}}}}])
+
+
+@pytest.mark.parametrize(
+    ("enabled", "sources", "release_path", "expected"),
+    [
+        (None, None, None, []),
+        (["prometheus", "own"], {"own": {"path": "x"}}, "", []),
+        (["anything"], {}, "/istio", []),
+        ("prometheus", {}, "", ["addons_enabled: is a string, not a list"]),
+        ([7], {}, "", ["addons_enabled[0]: is a number, not a string"]),
+        (["loki", "loki"], {}, "", ["addons_enabled[1]: 'loki' is listed twice"]),
+        ([], ["a"], "", ["addons_sources: is a list, not a mapping"]),
         (
-            {"enabled": ["kialli"]},
+            ["loki", "kialli"],
+            {},
+            "",
             [
-                "addons_enabled[0]: no add-on is called 'kialli', did you mean kiali "
+                "addons_enabled[1]: no add-on is called 'kialli', did you mean kiali "
                 "(known: grafana, jaeger, kiali, loki, prometheus)"
             ],
         ),
-        ({"sources": {"a": {}}}, ["addons_sources.a: needs a path or a url"]),
-        ({"sources": {"a": {"path": "x", "url": "y"}}}, ["addons_sources.a: needs a path or a url"]),
+        ([], {"a": {}}, "", ["addons_sources.a: needs a path or a url"]),
+        ([], {"a": None}, "", ["addons_sources.a: needs a path or a url"]),
+        ([], {"a": {"path": "x", "url": "y"}}, "", ["addons_sources.a: needs a path or a url"]),
+        ([], {"a": {"url": "y", "checksum": "sha256:1"}}, "", []),
         (
-            {"sources": {"a": {"url": "https://example.com/main/a.yaml"}}},
+            [],
+            {"a": {"path": "x", "urll": "y"}},
+            "",
+            ["addons_sources.a.urll: is not a known key, did you mean url"],
+        ),
+        (
+            [],
+            {"a": {"url": "https://example.com/main/a.yaml"}},
+            "",
             ["addons_sources.a.checksum: a url needs its checksum (sha256:...): what it holds may change"],
         ),
     ],
 )
-def test_the_choice_of_addons_is_checked(settings: dict[str, Any], expected: list[str]) -> None:
-    found = check_addons(settings)
+def test_the_choice_of_addons_is_checked(
+    enabled: Any, sources: Any, release_path: Any, expected: list[str]
+) -> None:
+    found = check_addons(
+        {"addons_enabled": enabled, "addons_sources": sources, "addons_release_path": release_path}
+    )
     assert [f"{problem.where}: {problem.message}" for problem in found] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
@@ -70,21 +71,56 @@ def test_rows_can_be_added_and_replaced() -> None:
     assert SUPPORT_TABLE[1, 31].kubernetes == ((1, 32), (1, 36))
 
 
+def test_a_row_says_when_maintenance_ends() -> None:
+    day = datetime.date(2027, 5, 1)
+    bounds = ["1.33", "1.33"]
+    for end in ("2027-05-01", day):
+        table = support_table({"1.32": {"kubernetes": bounds, "end_of_life": end}})
+        assert table[1, 32].end_of_life == day
+        assert check_istio_version("1.32.0", table=table, today=day).warnings == ()
+        assert check_istio_version("1.32.0", table=table, today=day + datetime.timedelta(days=1)).warnings
+    assert support_table({"1.32": {"kubernetes": bounds}})[1, 32].end_of_life is None
+    assert support_table({})[1, 31] is SUPPORT_TABLE[1, 31]
+
+
+def test_an_estimated_end_is_told_as_one() -> None:
+    late = datetime.date(2027, 1, 1)
+    verdict = check_istio_version("1.29.0", table=SUPPORT_TABLE, today=late)
+    assert verdict.warnings == ("Istio 1.29 has been out of support since about 2026-10-12",)
+
+
+def test_an_unknown_minor_has_no_range() -> None:
+    for version in ("9.9.9", "latest"):
+        verdict = check_kubernetes_version(version, "v1.33.0", table=SUPPORT_TABLE, allow_untested=False)
+        assert verdict.problems == () and verdict.warnings == ()
+
+
 @pytest.mark.parametrize(
-    ("name", "row"),
+    ("name", "row", "where"),
     [
-        ("1.32.0", {"kubernetes": ["1.33", "1.37"]}),
-        ("1.32", {"kubernetes": ["1.33"]}),
-        ("1.32", {"kubernetes": ["1.33", "next"]}),
-        ("1.32", {"kubernetes": ["1.33", "1.37"], "end_of_life": "soon"}),
-        ("1.32", {"kubernetes": ["1.33", "1.37"], "eol": "2027-01-01"}),
-        ("1.32", "1.33"),
+        ("1.32.0", {"kubernetes": ["1.33", "1.37"]}, ""),
+        # Without quotes YAML reads 1.30 as 1.3.
+        (1.3, {"kubernetes": ["1.33", "1.37"]}, ""),
+        ("1.32", {"kubernetes": ["1.33"]}, ".kubernetes"),
+        ("1.32", {"kubernetes": ["1.37", "1.33"]}, ".kubernetes"),
+        ("1.32", {"kubernetes": ["1.33", "next"]}, ".kubernetes[1]"),
+        ("1.32", {"kubernetes": ["1.33", 1.4]}, ".kubernetes[1]"),
+        ("1.32", {"kubernetes": "1.33"}, ".kubernetes"),
+        ("1.32", {"kubernetes": ["1.33", "1.37"], "end_of_life": "soon"}, ".end_of_life"),
+        (
+            "1.32",
+            {"kubernetes": ["1.33", "1.37"], "end_of_life": datetime.datetime(2027, 1, 1)},
+            ".end_of_life",
+        ),
+        ("1.32", {"kubernetes": ["1.33", "1.37"], "end_of_life": 2027}, ".end_of_life"),
+        ("1.32", {"kubernetes": ["1.33", "1.37"], "eol": "2027-01-01"}, ".eol"),
+        ("1.32", "1.33", ""),
     ],
 )
-def test_a_row_of_another_shape_is_refused_by_name(name: str, row: object) -> None:
+def test_a_row_of_another_shape_is_refused_by_its_place(name: Any, row: Any, where: str) -> None:
     with pytest.raises(InputError) as caught:
         support_table({name: row})
-    assert f"['{name}']" in caught.value.problems[0].where
+    assert caught.value.problems[0].where == f"preflight_istio_versions['{name}']{where}"
 
 
 def test_the_table_is_what_istio_announced() -> None:
@@ -145,14 +181,15 @@ def test_the_numbers_of_a_release(text: str, numbers: tuple[int, int, int] | Non
 
 def test_every_bad_row_is_named_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        support_table({"1.32": None, 7: {}, "1.33": {"kubernetes": ("1.33", "1.37")}}, where="rows")
-    form = "is not of the form {kubernetes: ['1.33', '1.37'], end_of_life: '2027-05-01'} (version-table)"
+        support_table({"1.32": None, 7: {}, "1.33": {"kubernetes": ("1.33", "one")}}, where="rows")
     assert [str(problem) for problem in caught.value.problems] == [
-        f"rows['{name}']: {form}" for name in ("1.32", "7", "1.33")
+        "rows['1.32']: is nothing, not a mapping (type)",
+        "rows['7']: is not an Istio minor such as '1.32', in quotes (version-table)",
+        "rows['1.33'].kubernetes[1]: 'one' is not a minor such as '1.33' (version-table)",
     ]
 
 
 def test_a_row_of_one_s_own() -> None:
-    row = support_table({"1.32": {"kubernetes": ["1.33", 1.37], "end_of_life": datetime.date(2027, 5, 1)}})
+    row = support_table({"1.32": {"kubernetes": ["1.33", "1.37"], "end_of_life": datetime.date(2027, 5, 1)}})
     assert row[1, 32] == Support((1, 32), None, datetime.date(2027, 5, 1), ((1, 33), (1, 37)))
     assert support_table({}) == SUPPORT_TABLE

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Namespace labels that ask for injection: what is wanted, what is there, and whether it may be changed.
+"""Namespace labels that ask for injection: what is there, and whether it may be changed.
 
 ``istio-injection`` and ``istio.io/rev`` exclude each other: the first wins silently whatever its value is
 (Istio mutatingwebhook.yaml), so a namespace that carries both does not do what one of its readers thinks.
@@ -10,51 +10,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ...errors import InputError, Problem
 from ...fields import labels_of
 from ...kube.owners import owners_of, steady_owners
-from .webhooks import SYSTEM_NAMESPACES
+from ...model.installation.injection import INJECTION_LABEL, REVISION_LABEL, NamespaceRequest
 
-INJECTION_LABEL = "istio-injection"
-REVISION_LABEL = "istio.io/rev"
 AMBIENT_LABEL = "istio.io/dataplane-mode"
 # Not the manager of the other objects: a server-side apply deletes what its manager set before and now omits,
 # so another task of this collection that applies the same Namespace would take the label away.
 FIELD_MANAGER = "servicemesh.istio.injection"
-MODES = ("injection", "revision", "keep")
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-KEYS = frozenset({"name", "mode", "revision", "create"})
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NamespaceRequest:
-    """One namespace of the input.
-
-    :param mode: ``injection`` (label istio-injection=enabled), ``revision`` (label istio.io/rev) or ``keep``
-        (labels are left as they are, workloads are brought up to date: namespaces of gateways).
-    :param create: create the namespace when it is missing.
-    """
-
-    name: str
-    mode: str
-    revision: str = ""
-    create: bool = False
-
-    @property
-    def wanted(self) -> dict[str, str]:
-        """The label that the namespace shall carry. :returns: label key -> value; empty for mode ``keep``."""
-        if self.mode == "injection":
-            return {INJECTION_LABEL: "enabled"}
-        return {REVISION_LABEL: self.revision} if self.mode == "revision" else {}
-
-    @property
-    def other(self) -> str:
-        """The label that must not be there beside the wanted one."""
-        return REVISION_LABEL if self.mode == "injection" else INJECTION_LABEL
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,66 +44,6 @@ class LabelDecision:
     def changed(self) -> bool:
         """Whether a write is needed."""
         return self.action in ("label", "relabel", "create")
-
-
-def parse_requests(items: Sequence[Any], where: str = "injection_namespaces") -> tuple[NamespaceRequest, ...]:
-    """Requests out of ``items``: plain names, or ``{name, mode, revision, create}``.
-
-    :returns: one per item, in their order.
-    :raises InputError: with every problem of the list.
-    """
-    problems: list[Problem] = []
-    requests: list[NamespaceRequest] = []
-    for index, item in enumerate(items):
-        place = f"{where}[{index}]"
-        entry = {"name": item} if isinstance(item, str) else item
-        if not isinstance(entry, Mapping):
-            problems.append(Problem(place, "must be a namespace name or a dictionary", "type"))
-            continue
-        found = _problems_of(entry, place)
-        problems += found
-        if not found:
-            mode = entry.get("mode") or ("revision" if entry.get("revision") else "injection")
-            revision = str(entry.get("revision") or "")
-            requests.append(
-                NamespaceRequest(str(entry["name"]), mode, revision, bool(entry.get("create", False)))
-            )
-    problems += _duplicates(requests, where)
-    if problems:
-        raise InputError(problems)
-    return tuple(requests)
-
-
-def _problems_of(entry: Mapping[str, Any], place: str) -> list[Problem]:
-    known = f"is not a known key (known: {', '.join(sorted(KEYS))})"
-    problems = [Problem(f"{place}.{key}", known, "unknown-key") for key in sorted(set(entry) - KEYS)]
-    name, mode, revision = entry.get("name"), entry.get("mode"), entry.get("revision")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        problems.append(Problem(f"{place}.name", f"{name!r} is not a namespace name", "dns-label"))
-    elif name in SYSTEM_NAMESPACES:
-        problems.append(Problem(f"{place}.name", f"Istio never injects into {name}", "system-namespace"))
-    if mode is not None and mode not in MODES:
-        problems.append(Problem(f"{place}.mode", f"{mode!r} is not one of {', '.join(MODES)}", "choice"))
-    if revision and mode in ("injection", "keep"):
-        message = f"mode {mode} and a revision: {INJECTION_LABEL} and {REVISION_LABEL} exclude each other"
-        problems.append(Problem(f"{place}.revision", message, "one-label"))
-    if mode == "revision" and not revision:
-        problems.append(Problem(f"{place}.revision", "mode revision needs a revision or tag", "required"))
-    if revision and (not isinstance(revision, str) or not NAME.fullmatch(revision)):
-        problems.append(
-            Problem(f"{place}.revision", f"{revision!r} is not a revision or tag name", "dns-label")
-        )
-    return problems
-
-
-def _duplicates(requests: Sequence[NamespaceRequest], where: str) -> list[Problem]:
-    seen: set[str] = set()
-    problems = []
-    for request in requests:
-        if request.name in seen:
-            problems.append(Problem(where, f"namespace {request.name} is listed twice", "unique"))
-        seen.add(request.name)
-    return problems
 
 
 def decide_labels(

@@ -17,6 +17,7 @@ from typing import Any
 from ...documents.read import read_document
 from ...errors import InputError, MalformedError, MeshError
 from ...fields import field, labels_of, list_at, mapping_at, mappings_at, name_of, text_at
+from ...model.installation.injection import SYSTEM_NAMESPACES
 from ...object_id import object_id
 
 INJECT_KEY = "sidecar.istio.io/inject"
@@ -24,8 +25,6 @@ REVISION_KEY = "istio.io/rev"
 TAG_KEY = "istio.io/tag"
 NAMESPACE_NAME_KEY = "kubernetes.io/metadata.name"
 WEBHOOK_SUFFIX = "sidecar-injector.istio.io"
-# Istio pkg/kube/inject/initializer.go, IgnoredNamespaces.
-SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 # Istio pkg/kube/inject/inject.go, KnownImageTypes.
 KNOWN_VARIANTS = ("distroless", "debug")
 

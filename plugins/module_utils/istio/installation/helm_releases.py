@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, Problem
-from .gateways import Gateway
-from .settings import Installation, deep_merge
+from ...model.installation.gateways import InstalledGateway
+from ...model.installation.settings import Installation, deep_merge
 
 BASE_RELEASE = "istio-base"
 # Marks the gateways of this collection, so that one taken off the list is found and removed.
@@ -112,7 +112,7 @@ def _istiod_values(installation: Installation) -> dict[str, Any]:
     return deep_merge(values, installation.values)
 
 
-def _gateway_values(gateway: Gateway, installation: Installation) -> dict[str, Any]:
+def _gateway_values(gateway: InstalledGateway, installation: Installation) -> dict[str, Any]:
     service: dict[str, Any] = {
         "type": gateway.service_type,
         "ports": [

@@ -12,8 +12,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .gateways import Gateway
-from .settings import Installation, deep_merge
+from ...model.installation.gateways import InstalledGateway
+from ...model.installation.settings import Installation, deep_merge
 
 FIELD_MANAGER = "istio-operator"
 COMPONENT_LABEL = "operator.istio.io/component"
@@ -88,7 +88,7 @@ def operator_document(installation: Installation) -> dict[str, Any]:
 
 
 def _values(
-    installation: Installation, ingress: Sequence[Gateway], egress: Sequence[Gateway]
+    installation: Installation, ingress: Sequence[InstalledGateway], egress: Sequence[InstalledGateway]
 ) -> dict[str, Any]:
     gateways = {}
     for name, members in ((_DEFAULT_GATEWAY[False], ingress), (_DEFAULT_GATEWAY[True], egress)):
@@ -100,7 +100,7 @@ def _values(
     return values
 
 
-def _components(gateways: Sequence[Gateway], *, egress: bool) -> list[dict[str, Any]]:
+def _components(gateways: Sequence[InstalledGateway], *, egress: bool) -> list[dict[str, Any]]:
     components = [_component(gateway) for gateway in gateways]
     if _DEFAULT_GATEWAY[egress] not in {gateway.name for gateway in gateways}:
         # A profile may enable it; what is not in the list is not installed.
@@ -108,7 +108,7 @@ def _components(gateways: Sequence[Gateway], *, egress: bool) -> list[dict[str, 
     return components
 
 
-def _component(gateway: Gateway) -> dict[str, Any]:
+def _component(gateway: InstalledGateway) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "service": {
             "type": gateway.service_type,

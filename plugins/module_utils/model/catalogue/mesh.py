@@ -133,10 +133,15 @@ class RateLimitService:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A mesh. Services, gateways and external services keep the order in which they were given."""
+    """A mesh. Services, gateways and external services keep the order in which they were given.
+
+    :param namespace: of services that name none. :param istio_namespace: where istiod runs.
+    :param root_namespace: where istiod looks for mesh-wide objects.
+    """
 
     name: str
     namespace: str
+    istio_namespace: str
     root_namespace: str
     mtls_mode: str
     outbound: str

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..installation.gateways import read_gateways, read_namespace
 from ..reading.problems import Problems
 from ..reading.reader import Reader
-from ..reading.values import DOMAIN, EGRESS_HOST, HOST, LABEL, SERVICE_ACCOUNT, TEXT
+from ..reading.values import DOMAIN, EGRESS_HOST, HOST, LABEL, TEXT
 from .consistency import check_consistency
-from .mesh import Catalogue, EgressGateway, MetricTags, RateLimitService, Telemetry
+from .mesh import Catalogue, MetricTags, RateLimitService, Telemetry
 from .readers.external import read_external_service
-from .readers.gateway import InstalledGateway, read_gateway, read_installed_gateways
+from .readers.gateway import read_egress_gateway, read_gateway
 from .readers.service import Defaults, read_service
 from .services import MTLS_MODES
 
@@ -48,6 +49,9 @@ BOUNDED_EXPRESSIONS = frozenset(
 )
 """Attributes with few values. A metric tag from a path, a user or an address would grow without bound."""
 
+INSTALLATION_KEYS = ("istio_gateways", "istio_namespace", "istio_revision")
+"""Variables of the installation that say where istiod and the gateways are."""
+
 CATALOGUE_KEYS = (
     "mesh_name",
     "mesh_namespace",
@@ -65,7 +69,7 @@ CATALOGUE_KEYS = (
     "mesh_egress_gateway",
     "mesh_telemetry",
     "mesh_rate_limit_service",
-    "istio_gateways",
+    *INSTALLATION_KEYS,
 )
 """The variables that describe a mesh, in the order of the documentation."""
 
@@ -110,24 +114,26 @@ def _read(reader: Reader) -> Catalogue:
         trust_domain=reader.text("mesh_trust_domain", DOMAIN, default="cluster.local"),
         cluster_domain=reader.text("mesh_cluster_domain", DOMAIN, default="cluster.local"),
     )
-    installed = read_installed_gateways(reader)
+    installed = read_gateways(reader)
+    istio_namespace = read_namespace(reader)
     catalogue = Catalogue(
         name=reader.text("mesh_name", LABEL),
         namespace=namespace,
-        root_namespace=reader.text("mesh_root_namespace", LABEL, default="istio-system"),
+        istio_namespace=istio_namespace,
+        root_namespace=reader.text("mesh_root_namespace", LABEL, default=istio_namespace),
         mtls_mode=reader.choice("mesh_mtls_mode", MTLS_MODES, default="STRICT"),
         outbound=reader.choice("mesh_outbound", OUTBOUND, default="REGISTRY_ONLY"),
         trust_domain=defaults.trust_domain,
         trust_domain_aliases=reader.texts("mesh_trust_domain_aliases", DOMAIN),
         cluster_domain=defaults.cluster_domain,
         default_deny=reader.boolean("mesh_default_deny", default=True),
-        sidecar_hosts=reader.texts("mesh_sidecar_hosts", EGRESS_HOST, default=("istio-system/*",)),
+        sidecar_hosts=reader.texts("mesh_sidecar_hosts", EGRESS_HOST, default=(f"{istio_namespace}/*",)),
         services=tuple(read_service(item, defaults) for item in reader.sections("mesh_services")),
         gateways=tuple(read_gateway(item, defaults, installed) for item in reader.sections("mesh_gateways")),
         external_services=tuple(
             read_external_service(item, defaults) for item in reader.sections("mesh_external_services")
         ),
-        egress_gateway=_egress_gateway(
+        egress_gateway=read_egress_gateway(
             _optional(reader, "mesh_egress_gateway"), defaults, installed, reader.problems
         ),
         telemetry=_telemetry(_optional(reader, "mesh_telemetry")),
@@ -140,44 +146,6 @@ def _read(reader: Reader) -> Catalogue:
 def _optional(reader: Reader, key: str) -> Reader | None:
     """A section that may be absent or empty, as in a role's defaults."""
     return None if reader.value(key) == {} else reader.section(key)
-
-
-def _egress_gateway(
-    reader: Reader | None,
-    defaults: Defaults,
-    installed: Mapping[str, InstalledGateway],
-    problems: Problems,
-) -> EgressGateway | None:
-    """``mesh_egress_gateway``; without it the one gateway of ``istio_gateways`` that is marked ``egress``."""
-    marked = [gateway for gateway in installed.values() if gateway.egress]
-    if reader is None:
-        if len(marked) != 1:
-            return None
-        reader = Reader({"workload": marked[0].name}, "mesh_egress_gateway", problems)
-    name = reader.maybe_text("workload", LABEL)
-    known = installed.get(name or "")
-    if name and known is None:
-        reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
-    if not reader.sound("workload"):
-        return None
-    namespace = reader.text("workload_namespace", LABEL, default=known.namespace if known else None)
-    account = reader.text(
-        "service_account", SERVICE_ACCOUNT, default=known.service_account if known else None
-    )
-    service = reader.text("service", LABEL, default=known.name if known else None)
-    selector = reader.labels("selector", default=known.labels if known else None)
-    if not selector and not reader.has("selector"):
-        reader.fault("selector", "is required", "required")
-    gateway = EgressGateway(
-        host=defaults.fqdn(namespace, service),
-        port=reader.integer("port", 1, 65535, default=443),
-        workload_namespace=namespace,
-        service_account=account,
-        principal=defaults.principal(namespace, account),
-        selector=selector,
-    )
-    reader.finish()
-    return gateway
 
 
 def _telemetry(reader: Reader | None) -> Telemetry | None:

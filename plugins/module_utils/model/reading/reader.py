@@ -191,8 +191,10 @@ class Reader:
             return []
         return list(value)
 
-    def texts(self, key: str, check: Check | None = None, *, default: Sequence[str] = ()) -> tuple[str, ...]:
-        """A list of distinct strings. :returns: empty when it is absent or bad."""
+    def texts(
+        self, key: str, check: Check | None = None, *, default: Sequence[str] = (), distinct: bool = True
+    ) -> tuple[str, ...]:
+        """A list of strings. :param distinct: each may occur once. :returns: empty when absent or bad."""
         if not self.has(key):
             return tuple(default)
         found: list[str] = []
@@ -202,7 +204,7 @@ class Reader:
                 self.problems.add(where, f"is {kind_of(value)}, not a string", "type")
             elif check and (fault := check.fault(value)):
                 self.problems.add(where, fault, check.rule)
-            elif value in found:
+            elif distinct and value in found:
                 self.problems.add(where, f"{value!r} is listed twice", "duplicate")
             else:
                 found.append(str(value))
@@ -240,10 +242,31 @@ class Reader:
             for name, value in outer.raw().items()
         }
 
-    def labels(self, key: str, *, default: Mapping[str, str] | None = None) -> dict[str, str]:
+    def mapping(self, key: str) -> dict[str, Any]:
+        """A mapping in somebody else's format, taken as it is. :returns: ``{}`` when it is absent or bad."""
+        outer = self.section(key)
+        return dict(outer.raw()) if outer else {}
+
+    def annotations(self, key: str) -> dict[str, str]:
+        """Kubernetes annotations, strings only. :returns: key -> value, ``{}`` when they are absent."""
+        outer = self.section(key)
+        found: dict[str, str] = {}
+        for name, value in outer.raw().items() if outer else ():
+            if fault := label_key_fault(name):
+                self.problems.add(f"{self.path(key)}.{name}", fault, "annotation")
+            elif not isinstance(value, str):
+                message = f"is {kind_of(value)}, not a string: put it in quotes"
+                self.problems.add(f"{self.path(key)}.{name}", message, "type")
+            else:
+                found[name] = str(value)
+        return found
+
+    def labels(
+        self, key: str, *, default: Mapping[str, str] | None = None, may_be_empty: bool = False
+    ) -> dict[str, str]:
         """Kubernetes labels, at least one: an empty selector would select everything.
 
-        :returns: label key -> value.
+        :param may_be_empty: these are no selector. :returns: label key -> value.
         """
         outer = self.section(key)
         if outer is None:
@@ -257,7 +280,7 @@ class Reader:
                 outer.fault(name, fault, "label")
             else:
                 found[name] = str(value)
-        if not outer.raw():
+        if not outer.raw() and not may_be_empty:
             self.fault(key, "is empty, which would select every workload", "label")
         return found
 

@@ -122,6 +122,11 @@ def service_account_fault(text: str) -> str:
     return "" if not host_or_label_fault(text) else f"{text!r} is not a ServiceAccount name"
 
 
+def _secret_name_fault(text: str) -> str:
+    # apimachinery NameIsDNSSubdomain
+    return "" if not host_or_label_fault(text) else f"{text!r} is not the name of a Secret"
+
+
 def _header_fault(text: str) -> str:
     if not _HEADER.fullmatch(text):
         return f"{text!r} is not an HTTP header name"
@@ -183,6 +188,7 @@ HOST = Check("dns-name", host_fault)
 WILDCARD_HOST = Check("dns-name", _wildcard_host_fault)
 DOMAIN = Check("dns-name", host_or_label_fault)
 SERVICE_ACCOUNT = Check("service-account", service_account_fault)
+SECRET_NAME = Check("dns-name", _secret_name_fault)
 PATH = Check("path", _path_fault)
 POLICY_PATH = Check("path-boundary", _policy_path_fault)
 PRINCIPAL = Check("principal", _principal_fault)

@@ -18,6 +18,7 @@ from ...labels import COLLECTION
 from ...model.certificates.credentials import ISSUE, Credential
 from ...model.certificates.secret import CERTIFICATE_KEY, assess
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
+from ...model.installation.gateways import DEFAULT_NAMESPACE
 from ...verdicts import CANNOT_TELL
 from .authority import decide_authority
 from .options import CertificateOptions, read_options
@@ -36,7 +37,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
     "mesh": {"type": "str", "required": True},
     "gateways": {"type": "list", "elements": "dict", "required": True},
-    "installed_gateways": {"type": "list", "elements": "dict", "default": []},
+    "installed_gateways": {"type": "list", "elements": "dict"},
+    "istio_namespace": {"type": "str", "default": DEFAULT_NAMESPACE},
     "ca_namespace": {"type": "str", "default": "servicemesh-system"},
     "ca_secret": {"type": "str", "default": "servicemesh-ca", "no_log": False},
     "ca_days": {"type": "int", "default": 3650},

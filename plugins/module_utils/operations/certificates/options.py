@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
-from ...model.certificates.credentials import EXISTING, LABEL, PROVIDED, Credential, Lifetimes, credentials_of
+from ...model.certificates.credentials import EXISTING, PROVIDED, Credential, Lifetimes, credentials_of
 from ...model.certificates.x509 import UnreadableError, check_pair, read_chain
+from ...model.installation.gateways import gateways_of
+from ...model.reading.values import LABEL
 from .issue import Pair
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def read_options(params: Mapping[str, Any]) -> CertificateOptions:
 
     :raises InputError: with every problem.
     """
-    credentials = list(credentials_of(params["gateways"], params["installed_gateways"]))
+    variables = {"istio_gateways": params["installed_gateways"], "istio_namespace": params["istio_namespace"]}
+    credentials = list(credentials_of(params["gateways"], gateways_of(variables)))
     problems = [*_number_problems(params), *_home_problems(params, credentials)]
     provided = _provide(credentials, params["provided"], problems)
     _mark_existing(credentials, params["existing"], problems)
@@ -113,8 +116,8 @@ def _number_problems(params: Mapping[str, Any]) -> list[Problem]:
 def _home_problems(params: Mapping[str, Any], credentials: Sequence[Credential]) -> list[Problem]:
     home, where = params["ca_namespace"], "certificates_ca_namespace"
     problems = []
-    if not LABEL.fullmatch(home):
-        problems.append(Problem(where, "is not a namespace name", "dns-label"))
+    if fault := LABEL.fault(home):
+        problems.append(Problem(where, fault, LABEL.rule))
     crowded = [str(credential) for credential in credentials if credential.namespace == home]
     if crowded:
         message = f"is also home of {', '.join(crowded)}: a gateway may list all Secrets of its namespace"

@@ -9,6 +9,7 @@ operation names, and only drifted objects are repaired from here.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,16 +17,15 @@ from ...context import Context
 from ...errors import RefusedError
 from ...istio.installation.commands import Runner
 from ...istio.installation.installed import images_of, installer_of
-from ...istio.installation.settings import Installation, read_installation
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.target import tool_environment
+from ...model.installation.settings import Installation
 from ...model.versions import parse_istio_version
-from . import helm as control_plane_helm
-from . import istioctl as control_plane_istioctl
+from . import helm, istioctl
 from .drift import HELM_MANAGER, Difference, repair, take_out_additions
 from .installer import find_installer
-from .options import INSTALLATION_SPEC, installation_options
+from .options import INSTALLATION_SPEC, ToolOptions, installation_of, tools_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -36,58 +36,70 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What a run shall achieve.
+
+    :param timeout: seconds that istioctl may wait for each component.
+    :param unlock_after: seconds without a write after which an unfinished helm run counts as dead.
+    """
+
+    installation: Installation
+    tools: ToolOptions
+    allow_version_skew: bool
+    timeout: int
+    unlock_after: int
+
+
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Plan, then install or repair unless in check mode.
 
     :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``diff`` if asked.
+    :raises InputError: for bad settings, or a tool that is missing or of another version.
+    :raises RefusedError: for a second installer, or a change in place that Istio does not support.
     """
-    settings = installation_options(params)
-    installation = read_installation(settings)
-    options = ConnectionOptions.from_params(params, context.environment)
+    options = Options(
+        installation_of(params),
+        tools_of(params),
+        allow_version_skew=params["allow_version_skew"],
+        timeout=params["timeout"],
+        unlock_after=params["unlock_after"],
+    )
+    connection = ConnectionOptions.from_params(params, context.environment)
     with (
-        context.client(options) as client,
-        tool_environment(options, context.environment) as environment,
+        context.client(connection) as client,
+        tool_environment(connection, context.environment) as environment,
     ):
-        runner = Runner(environment, context.stop)
-        tool = find_installer(
+        return settle(client, options, Runner(environment, context.stop), context)
+
+
+def settle(client: KubeClient, options: Options, runner: Runner, context: Context) -> dict[str, Any]:
+    """The work of ``run`` with a client and a runner of commands. :returns: see ``run``."""
+    installation = options.installation
+    tool = find_installer(installation, runner, options.tools)
+    _refuse_mixture(client, installation, skew=options.allow_version_skew)
+    if installation.method == "helm":
+
+        def plan() -> helm.HelmPlan:
+            return helm.plan(client, installation, runner, tool, options.tools)
+
+        return _settle_helm(client, plan, context, unlock_after=options.unlock_after)
+    differences = istioctl.plan(client, installation, runner, tool)
+    if differences and not context.check_mode:
+        istioctl.install(
+            client,
             installation,
             runner,
-            istioctl_path=settings["istioctl_path"],
-            helm_binary=settings["helm_binary"],
+            tool,
+            differences=differences,
+            timeout=options.timeout,
+            context=context,
         )
-        _refuse_mixture(client, installation, skew=bool(params["allow_version_skew"]))
-        if installation.method == "helm":
-
-            def plan() -> control_plane_helm.HelmPlan:
-                return control_plane_helm.plan(
-                    client,
-                    installation,
-                    runner,
-                    tool,
-                    source=settings["chart_source"],
-                    cache=settings["chart_cache"],
-                )
-
-            return _settle_helm(client, plan, params, context)
-        differences = control_plane_istioctl.plan(client, installation, runner, tool)
-        if differences and not context.check_mode:
-            control_plane_istioctl.install(
-                client,
-                installation,
-                runner,
-                tool,
-                differences=differences,
-                timeout=int(params["timeout"]),
-                context=context,
-            )
-        return _result(differences, context, changed=bool(differences))
+    return _result(differences, context, changed=bool(differences))
 
 
 def _settle_helm(
-    client: KubeClient,
-    plan: Callable[[], control_plane_helm.HelmPlan],
-    params: Mapping[str, Any],
-    context: Context,
+    client: KubeClient, plan: Callable[[], helm.HelmPlan], context: Context, *, unlock_after: int
 ) -> dict[str, Any]:
     planned = plan()
     locked = planned.locked
@@ -96,7 +108,7 @@ def _settle_helm(
         result = _result(planned.differences, context, changed=changed)
         return {**result, "releases": [release.as_result() for release in planned.releases]}
     if locked:
-        control_plane_helm.unlock(client, locked, grace=int(params["unlock_after"]), context=context)
+        helm.unlock(client, locked, grace=unlock_after, context=context)
         planned = plan()  # the run that was waited for may have ended by itself
     drift = planned.drift
     # An upgrade merges three states and so keeps what a person added, too.

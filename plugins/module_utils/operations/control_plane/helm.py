@@ -17,16 +17,18 @@ from typing import Any
 
 from ...context import Context
 from ...errors import ApiError, RefusedError, WaitTimeout
+from ...fields import text_at
 from ...istio.installation.commands import Runner, Tool
 from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
 from ...istio.installation.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
 from ...istio.installation.manifests import parse_manifests
-from ...istio.installation.settings import Installation
 from ...kube.client import KubeClient
 from ...kube.wait import wait_until
+from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removal
 from .installer import chart_references, chart_version, render_helm
+from .options import ToolOptions
 
 _KEEP_ANNOTATION = "helm.sh/resource-policy"
 
@@ -102,20 +104,12 @@ class HelmPlan:
 
 
 def plan(
-    client: KubeClient,
-    installation: Installation,
-    runner: Runner,
-    tool: Tool,
-    *,
-    source: str,
-    cache: str,
+    client: KubeClient, installation: Installation, runner: Runner, tool: Tool, options: ToolOptions
 ) -> HelmPlan:
     """Compares releases with Helm's records, and rendered objects with live ones."""
     releases = desired_releases(installation)
-    references = chart_references(
-        releases, runner, tool, source=source, version=installation.version, cache=cache
-    )
-    kubernetes = str(client.server_version().get("gitVersion", ""))
+    references = chart_references(releases, runner, tool, options, version=installation.version)
+    kubernetes = text_at(client.server_version(), "gitVersion")
     rendered = render_helm(releases, references, runner, tool, kubernetes=kubernetes)
     stored = _stored(client, installation)
     planned = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,27 +26,26 @@ from ...istio.installation.commands import (
 from ...istio.installation.helm_releases import ChartReference, Release, chart_reference
 from ...istio.installation.istioctl_operator import operator_document, with_owner_labels
 from ...istio.installation.manifests import parse_manifests
-from ...istio.installation.settings import Installation
+from ...model.installation.settings import Installation
+from .options import ToolOptions
 
 # Helm 3 is the tested default; 3.17 is the oldest that can take over objects, 4 applies on the server's side.
 HELM_RANGE = ((3, 14), (5, 0))
 
 
-def find_installer(
-    installation: Installation, runner: Runner, *, istioctl_path: str, helm_binary: str
-) -> Tool:
+def find_installer(installation: Installation, runner: Runner, tools: ToolOptions) -> Tool:
     """The program that this method needs, of the right version.
 
     :raises InputError: when it is missing or of another version.
     """
     if installation.method == "istioctl":
-        path = find_tool(istioctl_path, where="istio_istioctl_path", environment=runner.environment)
+        path = find_tool(tools.istioctl_path, where="istio_istioctl_path", environment=runner.environment)
         tool = istioctl_version(runner, path)
         if tool.version != installation.version:
             message = f"{path} is istioctl {tool.version}, istio_version is {installation.version}"
             raise InputError([Problem("istio_istioctl_path", message, "tool-version")])
         return tool
-    path = find_tool(helm_binary, where="istio_helm_binary", environment=runner.environment)
+    path = find_tool(tools.helm_binary, where="istio_helm_binary", environment=runner.environment)
     tool = helm_version(runner, path)
     numbers = tuple(int(part) for part in tool.version.split("-")[0].split("+")[0].split(".")[:2])
     if not HELM_RANGE[0] <= numbers < HELM_RANGE[1]:
@@ -70,13 +69,7 @@ def render_istioctl(installation: Installation, runner: Runner, tool: Tool) -> l
 
 
 def chart_references(
-    releases: tuple[Release, ...],
-    runner: Runner,
-    tool: Tool,
-    *,
-    source: str,
-    version: str,
-    cache: str,
+    releases: Sequence[Release], runner: Runner, tool: Tool, options: ToolOptions, *, version: str
 ) -> dict[str, ChartReference]:
     """Chart name -> something on this machine that helm can read.
 
@@ -86,11 +79,12 @@ def chart_references(
     :returns: chart name -> where it lies, for every chart of the releases.
     """
     charts = sorted({release.chart for release in releases})
-    references = {chart: chart_reference(source, chart, version) for chart in charts}
+    references = {chart: chart_reference(options.chart_source, chart, version) for chart in charts}
     if not any(reference.version for reference in references.values()):
         return references
     # One directory per source: two repositories may hold different charts of one name and version.
-    directory = Path(cache).expanduser() / hashlib.sha256(source.encode()).hexdigest()[:16]
+    origin = hashlib.sha256(options.chart_source.encode()).hexdigest()[:16]
+    directory = Path(options.chart_cache).expanduser() / origin
     directory.mkdir(parents=True, exist_ok=True)
     return {
         chart: _pulled(reference, chart, version, directory, runner, tool)

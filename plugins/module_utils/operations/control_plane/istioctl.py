@@ -25,8 +25,8 @@ from ...istio.installation.istioctl_operator import (
     prune_selector,
 )
 from ...istio.installation.manifests import parse_manifests
-from ...istio.installation.settings import Installation
 from ...kube.client import KubeClient
+from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import Difference, compare, missing_namespaces, namespace, removal, take_out_additions
 from .installer import render_istioctl

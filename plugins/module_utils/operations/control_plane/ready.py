@@ -18,12 +18,12 @@ from ...istio.installation.installed import (
     crd_trouble,
     webhook_trouble,
 )
-from ...istio.installation.settings import Installation, read_installation
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import rollout_status, wait_until
+from ...model.installation.settings import Installation
 from ...verdicts import CANNOT_TELL
-from .options import INSTALLATION_SPEC, installation_options
+from .options import INSTALLATION_SPEC, installation_of
 
 _CRD_API = "apiextensions.k8s.io/v1"
 _CRD_SELECTOR = "app.kubernetes.io/part-of=istio"
@@ -41,7 +41,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: ``status`` (``pass`` or ``cannot tell``), ``checks`` with an entry per thing that was looked at.
     :raises WaitTimeout: naming what is late. :raises MeshError: when nothing is installed.
     """
-    installation = read_installation(installation_options(params))
+    installation = installation_of(params)
     options = ConnectionOptions.from_params(params, context.environment)
     with context.client(options) as client:
         if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:

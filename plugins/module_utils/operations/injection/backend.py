@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
     "namespaces": {"type": "list", "elements": "raw", "required": True},
-    "gateway_namespaces": {"type": "list", "elements": "str", "default": []},
+    "gateways": {"type": "list", "elements": "dict"},
+    "gateway_namespaces": {"type": "list", "elements": "str"},
     "istio_namespace": {"type": "str", "default": "istio-system"},
     "restart": {"type": "bool", "default": True},
     "restart_anyway": {"type": "list", "elements": "str", "default": []},

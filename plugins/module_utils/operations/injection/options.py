@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError, Problem
-from ...istio.injection.labels import NamespaceRequest, parse_requests
+from ...model.installation.gateways import gateways_of
+from ...model.installation.injection import NamespaceRequest, read_requests
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,11 +36,15 @@ class InjectionOptions:
 def read_options(params: Mapping[str, Any]) -> InjectionOptions:
     """The options out of the module's parameters.
 
-    :raises InputError: with every problem of the list of namespaces, or for an empty batch.
+    :raises InputError: with every problem of the namespaces, or of the gateways, or for an empty batch.
     """
-    requests = parse_requests(params["namespaces"])
+    requests = read_requests(params["namespaces"])
+    places = params["gateway_namespaces"]
+    if places is None:
+        variables = {"istio_gateways": params["gateways"], "istio_namespace": params["istio_namespace"]}
+        places = [gateway.namespace for gateway in gateways_of(variables)]
     named = {request.name for request in requests}
-    gateways = [name for name in dict.fromkeys(params["gateway_namespaces"]) if name not in named]
+    gateways = [name for name in dict.fromkeys(places) if name not in named]
     if params["batch"] < 1:
         raise InputError([Problem("injection_batch", f"is {params['batch']}, not at least 1", "range")])
     return InjectionOptions(

@@ -37,7 +37,6 @@ ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
     "catalogue": {"type": "dict", "required": True},
     "namespaces": {"type": "list", "elements": "str", "default": []},
-    "istio_namespace": {"type": "str", "default": "istio-system"},
     "proxy_version": {"type": "str", "default": ""},
     "checks": {"type": "list", "elements": "str", "choices": list(TITLES), "default": list(TITLES)},
     "unmeshed_pods": {"type": "list", "elements": "str", "default": []},
@@ -142,7 +141,7 @@ class Verification:
             self._client,
             namespaces=(*self._namespaces, *gateways),
             root_namespace=self._catalogue.root_namespace,
-            istio_namespace=self._options.istio_namespace,
+            istio_namespace=self._catalogue.istio_namespace,
         )
 
     def _proxies(self) -> list[RunningProxy]:

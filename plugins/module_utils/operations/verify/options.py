@@ -55,7 +55,6 @@ class VerifyOptions:
 
     catalogue: Catalogue
     namespaces: tuple[str, ...]
-    istio_namespace: str
     proxy_version: str
     checks: frozenset[str]
     unmeshed_pods: tuple[str, ...]
@@ -76,7 +75,6 @@ class VerifyOptions:
         return cls(
             catalogue=parse_catalogue(params["catalogue"]),
             namespaces=tuple(params["namespaces"]),
-            istio_namespace=params["istio_namespace"],
             proxy_version=params["proxy_version"],
             checks=frozenset(params["checks"]),
             unmeshed_pods=tuple(params["unmeshed_pods"]),

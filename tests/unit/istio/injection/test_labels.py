@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.labels import (
     FIELD_MANAGER,
-    NamespaceRequest,
     decide_labels,
-    parse_requests,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.installation.injection import (
+    NamespaceRequest,
 )
 
 DEFAULT = NamespaceRequest("shop", "injection")
@@ -116,41 +116,3 @@ def test_an_ambient_namespace_is_refused_even_on_request():
 def test_a_missing_namespace_is_created_on_request_only():
     assert decide_labels(DEFAULT, None).action == "missing"
     assert decide_labels(NamespaceRequest("shop", "injection", create=True), None).action == "create"
-
-
-def test_short_forms():
-    assert parse_requests(["a", {"name": "b", "revision": "r"}, {"name": "c", "mode": "keep"}]) == (
-        NamespaceRequest("a", "injection"),
-        NamespaceRequest("b", "revision", "r"),
-        NamespaceRequest("c", "keep"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("items", "rule", "where"),
-    [
-        (
-            [{"name": "a", "mode": "injection", "revision": "r"}],
-            "one-label",
-            "injection_namespaces[0].revision",
-        ),
-        ([{"name": "a", "mode": "revision"}], "required", "injection_namespaces[0].revision"),
-        ([{"name": "a", "mode": "ambient"}], "choice", "injection_namespaces[0].mode"),
-        ([{"name": "a", "labels": {}}], "unknown-key", "injection_namespaces[0].labels"),
-        (["kube-system"], "system-namespace", "injection_namespaces[0].name"),
-        (["Shop"], "dns-label", "injection_namespaces[0].name"),
-        (["a", "a"], "unique", "injection_namespaces"),
-        ([7], "type", "injection_namespaces[0]"),
-        ([{"name": "a", "revision": "1.31"}], "dns-label", "injection_namespaces[0].revision"),
-    ],
-)
-def test_bad_input_names_its_place_and_rule(items, rule, where):
-    with pytest.raises(InputError) as error:
-        parse_requests(items)
-    assert [(problem.where, problem.rule) for problem in error.value.problems] == [(where, rule)]
-
-
-def test_all_problems_are_reported_at_once():
-    with pytest.raises(InputError) as error:
-        parse_requests(["Shop", {"name": "b", "mode": "revision"}, {"name": "c", "x": 1}])
-    assert len(error.value.problems) == 3

@@ -187,6 +187,7 @@ def test_what_is_not_said_has_these_values() -> None:
     assert catalogue == Catalogue(
         name="shop",
         namespace="default",
+        istio_namespace="istio-system",
         root_namespace="istio-system",
         mtls_mode="STRICT",
         outbound="REGISTRY_ONLY",

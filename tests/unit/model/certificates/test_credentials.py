@@ -10,9 +10,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     Credential,
     covers,
     credentials_of,
-    host_problem,
     renewal_due,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.installation.gateways import gateways_of
 
 DAY = datetime.timedelta(days=1)
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -43,9 +43,13 @@ def test_a_wildcard_covers_one_label(pattern, host, good):
     assert covers(pattern, host) is good
 
 
+def entry(host, **more):
+    return {"workload_namespace": "edge", "servers": [{"host": host, "certificate": "web", **more}]}
+
+
 @pytest.mark.parametrize("host", ["api.example.com", "*.example.com", "a-b.c1.example.com", "1.example.com"])
 def test_good_hosts(host):
-    assert host_problem(host) == ""
+    assert credentials_of([entry(host)])[0].hosts == (host,)
 
 
 @pytest.mark.parametrize(
@@ -56,25 +60,28 @@ def test_good_hosts(host):
      "a.example.com\n", "."],
 )  # fmt: skip
 def test_bad_hosts(host):
-    assert host_problem(host)
+    with pytest.raises(InputError) as error:
+        credentials_of([entry(host)])
+    assert [problem.where for problem in error.value.problems] == ["mesh_gateways[0].servers[0].host"]
 
 
 @pytest.mark.parametrize(
     ("host", "words"),
     [
-        ("localhost", "needs a domain"),
+        ("localhost", "is not fully qualified"),
         ("*.com", "covers a whole top-level domain"),
-        ("*", "no certificate can be made for the host"),
-        ("10.0.0.1", "is an IP address"),
-        ("A.example.com", "is not a lower-case DNS name"),
-        (7, "7 is not a host name"),
+        ("*", "is not a DNS name"),
+        ("10.0.0.1", "is an address, not a DNS name"),
+        ("A.example.com", "is not a DNS name"),
+        (7, "is a number, not a string"),
     ],
 )
 def test_a_bad_host_is_told_why(host, words):
-    assert words in host_problem(host)
+    with pytest.raises(InputError, match=words):
+        credentials_of([entry(host)])
 
 
-INSTALLED = [{"name": "istio-ingressgateway", "namespace": "istio-system"}]
+INSTALLED = gateways_of({"istio_gateways": [{"name": "istio-ingressgateway"}]})
 
 
 def test_credentials_merge_the_hosts_of_all_servers():
@@ -118,23 +125,49 @@ def test_credentials_merge_the_hosts_of_all_servers():
     )
 
 
-def test_the_only_installed_gateway_is_the_default_home():
+def test_the_only_installed_ingress_gateway_is_the_default_home():
+    """An egress gateway serves no host to clients, so it does not make the choice unclear."""
     gateways = [{"servers": [{"host": "a.example.com", "certificate": "web"}]}]
-    assert credentials_of(gateways, INSTALLED)[0].namespace == "istio-system"
-    with pytest.raises(InputError, match=r"mesh_gateways\[0\].workload_namespace"):
-        credentials_of(gateways, [*INSTALLED, {"name": "second"}])
-    with pytest.raises(InputError):
-        credentials_of(gateways)
+    egress = gateways_of({"istio_gateways": [{"name": "out", "namespace": "egress", "egress": True}]})
+    wanted = ("istio-system", ("istio-ingressgateway-service-account",))
+    for installed in (INSTALLED, [*INSTALLED, *egress], [*egress, *INSTALLED]):
+        (credential,) = credentials_of(gateways, installed)
+        assert (credential.namespace, credential.service_accounts) == wanted
+    second = gateways_of({"istio_gateways": [{"name": "second"}]})
+    for unclear in ((), egress, [*INSTALLED, *second]):
+        with pytest.raises(InputError, match=r"mesh_gateways\[0\].workload_namespace: unknown"):
+            credentials_of(gateways, unclear)
+
+
+def test_what_an_entry_says_itself_wins():
+    gateway = {"workload": "istio-ingressgateway", "service_account": "own", "servers": []}
+    assert credentials_of([gateway], INSTALLED) == ()
+    gateway["servers"] = [{"host": "a.example.com", "certificate": "web.tls"}, {"host": "not looked at"}]
+    (credential,) = credentials_of([gateway], INSTALLED)
+    assert credential == Credential("istio-system", "web.tls", ("a.example.com",), service_accounts=("own",))
+    (credential,) = credentials_of([entry("a.example.com")], ())
+    assert credential.service_accounts == ()
+
+
+def test_a_gateway_that_is_not_installed_is_named():
+    gateway = {"workload": "other", "servers": [{"host": "a.example.com", "certificate": "web"}]}
+    with pytest.raises(InputError) as error:
+        credentials_of([gateway], INSTALLED)
+    assert [(problem.where, problem.rule) for problem in error.value.problems] == [
+        ("mesh_gateways[0].workload", "unknown-gateway")
+    ]
 
 
 def test_a_server_without_a_host_is_a_problem_like_others():
+    """An empty certificate is none in no reader: the catalogue refuses it as well."""
     gateways = [
-        {"workload_namespace": "e", "servers": [{"certificate": "ok"}, {"host": "*.com", "certificate": ""}]}
+        {"workload_namespace": "e", "servers": [{"certificate": "ok"}, {"host": "a.com", "certificate": ""}]}
     ]
     with pytest.raises(InputError) as error:
         credentials_of(gateways)
     assert [(problem.where, problem.rule) for problem in error.value.problems] == [
-        ("mesh_gateways[0].servers[0].host", "host")
+        ("mesh_gateways[0].servers[0].host", "required"),
+        ("mesh_gateways[0].servers[1].certificate", "dns-name"),
     ]
 
 

@@ -87,7 +87,7 @@ def test_telemetry(telemetry: dict[str, Any], spec: dict[str, Any] | None) -> No
 
 def test_without_default_deny_only_the_allow_lists_are_there() -> None:
     raw = minimal(mesh_default_deny=False)
-    raw["mesh_gateways"][0] |= {"workload_namespace": "shop"}
+    raw["istio_gateways"][0]["namespace"] = "shop"
     assert set(by_kind(mesh_resources(raw), "AuthorizationPolicy")) == {"shop/web", "shop/api"}
     raw["mesh_default_deny"] = True
     assert set(by_kind(mesh_resources(raw), "AuthorizationPolicy")) == {

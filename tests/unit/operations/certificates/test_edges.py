@@ -257,7 +257,11 @@ def test_numbers_at_their_bounds_are_accepted(world: World, params: dict[str, An
             CA_DAYS,
         ),
         ({"renew_at": 1.0}, "certificates_renew_at: is 1.0, not between 0 and 1 (range)"),
-        ({"ca_namespace": "Not_A_Name"}, "certificates_ca_namespace: is not a namespace name (dns-label)"),
+        (
+            {"ca_namespace": "Not_A_Name"},
+            "certificates_ca_namespace: 'Not_A_Name' is not a DNS label "
+            "(lower case letters, digits and '-', at most 63 characters) (dns-label)",
+        ),
         (
             {"ca_namespace": HOME},
             "certificates_ca_namespace: is also home of Secret istio-system/api: a gateway may list all"

@@ -1,4 +1,4 @@
-"""Preflight's checks that need no cluster, and the kubeconfig of the tools."""
+"""Preflight's checks that need no cluster: every input is read, and all problems come together."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import datetime
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.backend import (
-    check_inputs,
-    check_namespaces,
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.options import (
+    ToolOptions,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import PARTS
-
-from ...support.cluster import FakeCluster
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.backend import (
+    ARGUMENT_SPEC,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.inputs import (
+    Inputs,
+    read_inputs,
+)
 
 TODAY = datetime.date(2026, 11, 23)
-GATEWAYS = [{"name": "istio-ingressgateway"}]
 CATALOGUE = {
     "mesh_name": "shop",
     "mesh_namespace": "shop",
-    "istio_gateways": GATEWAYS,
     "mesh_gateways": [
         {"name": "public", "workload": "istio-ingressgateway", "servers": [{"host": "shop.example.com"}]}
     ],
@@ -29,52 +31,111 @@ CATALOGUE = {
 
 
 def params(**changes: Any) -> dict[str, Any]:
-    istio = {"version": "1.31.0", "gateways": GATEWAYS, **changes.pop("istio", {})}
-    return {"parts": list(PARTS), "istio": istio, "catalogue": {}, "injection_namespaces": [], **changes}
+    """Parameters as the module gets them: checked against its specification, with its defaults."""
+    istio = {"version": "1.31.0", **changes.pop("istio", {})}
+    checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate({"istio": istio, **changes})
+    assert not checked.error_messages
+    return dict(checked.validated_parameters)
 
 
-def rules(**changes: Any) -> list[str]:
+def read(**changes: Any) -> Inputs:
+    return read_inputs(params(**changes), today=TODAY)
+
+
+def faults(**changes: Any) -> list[tuple[str, str]]:
     with pytest.raises(InputError) as caught:
-        check_inputs(params(**changes), [], today=TODAY)
-    return [problem.rule for problem in caught.value.problems]
+        read(**changes)
+    return [(problem.where, problem.rule) for problem in caught.value.problems]
 
 
-def test_good_input_passes() -> None:
-    installation, catalogue = check_inputs(params(catalogue=CATALOGUE), [], today=TODAY)
-    assert installation.version == "1.31.0" and catalogue is not None and catalogue.name == "shop"
+def test_what_is_not_given_has_the_defaults_of_the_installation() -> None:
+    inputs = read(istio={"gateways": None})
+    assert inputs.installation.method == "istioctl"
+    assert [gateway.name for gateway in inputs.installation.gateways] == ["istio-ingressgateway"]
+    assert inputs.tools == ToolOptions(
+        "istioctl",
+        "helm",
+        "https://blob.istio.io/istio-release/charts",
+        "~/.cache/servicemesh.istio/charts",
+    )
+    assert inputs.catalogue is None and inputs.requests == () and inputs.warnings == ()
+    assert (inputs.addons_namespace, inputs.authority_namespace) == ("istio-system", "servicemesh-system")
+    assert inputs.timeout == 60.0 and inputs.allow_untested_kubernetes is False
+
+
+def test_what_is_given_is_read() -> None:
+    inputs = read(
+        istio={"namespace": "mesh-system", "helm_binary": "/helm"},
+        catalogue=CATALOGUE,
+        injection_namespaces=["shop"],
+        addons_namespace="observe",
+        certificates_namespace="ca",
+        allow_untested_kubernetes=True,
+        timeout=5,
+        parts=["mesh"],
+        istio_versions={"1.40": {"kubernetes": ["1.40", "1.44"]}},
+    )
+    assert inputs.parts == ("mesh",) and inputs.tools.helm_binary == "/helm"
+    assert [request.name for request in inputs.requests] == ["shop"]
+    assert inputs.catalogue is not None
+    # Where istiod is has been said once, and the gateways of the catalogue are there, too.
+    assert inputs.catalogue.gateways[0].workload_namespace == "mesh-system"
+    assert inputs.catalogue.root_namespace == inputs.catalogue.istio_namespace == "mesh-system"
+    assert (inputs.addons_namespace, inputs.authority_namespace) == ("observe", "ca")
+    assert inputs.timeout == 5.0 and inputs.allow_untested_kubernetes is True
+    assert inputs.versions[1, 40].kubernetes == ((1, 40), (1, 44))
+
+
+@pytest.mark.parametrize("raw", [{}, {"mesh_check": "off", "istio_gateways": [], "istio_namespace": "x"}])
+def test_settings_of_roles_alone_are_no_catalogue(raw: dict[str, Any]) -> None:
+    assert read(catalogue=raw).catalogue is None
 
 
 def test_problems_of_all_inputs_come_together() -> None:
-    found = rules(
-        istio={"version": "9.9.9"},
+    assert faults(
+        istio={"version": "9.9.9", "hub": ""},
+        istio_versions={"x": {}},
         injection_namespaces=[{"name": "shop", "mode": "injection", "revision": "x"}],
+        addons={"enabled": ["kialli"]},
         catalogue={**CATALOGUE, "mesh_servces": []},
-    )
-    assert found == ["istio-version", "one-label", "unknown-key"]
+    ) == [
+        ("preflight_istio_versions['x']", "version-table"),
+        ("istio_hub", "istio-hub"),
+        ("injection_namespaces[0].revision", "one-label"),
+        ("addons_enabled[0]", "unknown-addon"),
+        ("mesh_servces", "unknown-key"),
+    ]
+    assert faults(istio={"version": "9.9.9"}) == [("istio_version", "istio-version")]
+
+
+def test_a_fault_in_a_gateway_is_told_once_though_two_read_it() -> None:
+    gateways = [{"name": "istio-ingressgateway", "egres": True}]
+    found = faults(istio={"gateways": gateways}, catalogue={**CATALOGUE, "istio_gateways": gateways})
+    assert found == [("istio_gateways[0].egres", "unknown-key")]
+
+
+def test_an_unknown_setting_is_named() -> None:
+    assert faults(istio={"gateway": []}) == [("istio.gateway", "unknown-key")]
 
 
 def test_an_unmaintained_minor_warns_or_fails() -> None:
-    warnings: list[str] = []
-    check_inputs(params(istio={"version": "1.28.10"}), warnings, today=TODAY)
-    assert len(warnings) == 1
-    assert rules(istio={"version": "1.28.10"}, allow_end_of_life=False) == ["end-of-life"]
-
-
-def test_a_gateway_that_nobody_installs_is_unknown() -> None:
-    elsewhere = [{"name": "istio-ingressgateway", "namespace": "edge"}]
-    assert rules(istio={"gateways": elsewhere}, catalogue=CATALOGUE) == ["unknown-gateway"]
-
-
-def test_a_provider_that_istiod_does_not_know_is_refused() -> None:
-    catalogue = {**CATALOGUE, "mesh_telemetry": {"tracing_provider": "zipkin"}}
-    assert rules(catalogue=catalogue) == ["extension-provider"]
-    known = {"extension_providers": [{"name": "zipkin", "zipkin": {"service": "z", "port": 9411}}]}
-    check_inputs(params(catalogue=catalogue, istio=known), [], today=TODAY)
+    assert read(istio={"version": "1.28.10"}).warnings == (
+        "Istio 1.28 has been out of support since 2026-07-01",
+    )
+    found = faults(istio={"version": "1.28.10"}, allow_end_of_life=False)
+    assert found == [("istio_version", "end-of-life")]
 
 
 def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> None:
-    assert rules(istio={"method": "helm"}, client_cert="/x") == ["helm"]
-    check_inputs(params(client_cert="/x"), [], today=TODAY)
+    helm = {"istio": {"method": "helm"}, "client_cert": "/x", "client_key": "/y"}
+    assert faults(**helm) == [("mesh_connection.client_cert", "helm"), ("mesh_connection.client_key", "helm")]
+    assert read(**helm, parts=["mesh"]).installation.method == "helm"
+    assert read(client_cert="/x", client_key="/y").installation.method == "istioctl"
+
+
+def test_misspelt_variables_are_a_warning() -> None:
+    inputs = read(variables=["istio_versoin"], known_variables=["istio_version"])
+    assert inputs.warnings == ("istio_versoin: no role knows this variable, did you mean istio_version?",)
 
 
 @pytest.mark.parametrize(
@@ -87,19 +148,4 @@ def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> 
     ],
 )
 def test_what_must_be_a_mapping_and_is_not(istio: dict[str, Any], where: str) -> None:
-    with pytest.raises(InputError) as caught:
-        check_inputs(params(istio=istio), [], today=TODAY)
-    assert [(problem.where, problem.rule) for problem in caught.value.problems] == [(where, "type")]
-
-
-def test_a_missing_namespace_stops_a_real_run_and_warns_in_check_mode() -> None:
-    both = {"istio-injection": "enabled", "istio.io/rev": "x"}
-    cluster = FakeCluster({"kind": "Namespace", "metadata": {"name": "shop", "labels": both}})
-    wanted = params(injection_namespaces=["shop", "gone", {"name": "new", "create": True}, "istio-system"])
-    installation, _unused = check_inputs(wanted, [], today=TODAY)
-    with pytest.raises(InputError, match="namespace gone does not exist"):
-        check_namespaces(cluster, wanted, installation, check_mode=False)
-    warnings = check_namespaces(cluster, wanted, installation, check_mode=True)
-    assert len(warnings) == 2
-    assert "both istio-injection and istio.io/rev" in warnings[0]
-    assert "injection_namespaces[1]: namespace gone does not exist" in warnings[1]
+    assert faults(istio=istio) == [(where, "type")]

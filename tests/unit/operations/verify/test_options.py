@@ -31,7 +31,11 @@ def test_defaults() -> None:
     found = options()
     assert found.catalogue.name == "shop"
     assert (found.namespaces, found.unmeshed_pods) == ((), ())
-    assert (found.istio_namespace, found.proxy_version, found.report_path) == ("istio-system", "", "")
+    assert (found.catalogue.istio_namespace, found.proxy_version, found.report_path) == (
+        "istio-system",
+        "",
+        "",
+    )
     assert found.checks == frozenset(TITLES)
     assert (found.unsafe_methods, found.max_proxies) == (False, 200)
     assert found.probes == ProbeOptions("docker.io/curlimages/curl:8.14.1", (), 60, 180, 5)

@@ -1,17 +1,17 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads ``mesh_gateways`` and the ``istio_gateways`` from which they take their defaults."""
+"""Reads ``mesh_gateways`` and ``mesh_egress_gateway``, which take their defaults from ``istio_gateways``."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
+from ...installation.gateways import InstalledGateway, workload_of
+from ...reading.problems import Problems
 from ...reading.reader import Reader
-from ...reading.values import LABEL, SERVICE_ACCOUNT, WILDCARD_HOST
-from ..mesh import Gateway, Server
+from ...reading.values import LABEL, SECRET_NAME, SERVICE_ACCOUNT, WILDCARD_HOST
+from ..mesh import EgressGateway, Gateway, Server
 from .service import Defaults
 
 CIPHER_SUITES = (
@@ -25,49 +25,18 @@ CIPHER_SUITES = (
 """Forward-secret AEAD suites of TLS 1.2; TLS 1.3 suites cannot be chosen in Envoy."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class InstalledGateway:
-    """A gateway that role ``istio`` installs. ``labels`` are those by which its pods are selected."""
-
-    name: str
-    namespace: str
-    service_account: str
-    labels: Mapping[str, str]
-    egress: bool
-
-
-def read_installed_gateways(reader: Reader) -> dict[str, InstalledGateway]:
-    """``istio_gateways`` by name. Role ``istio`` checks that variable; unusable entries are left out here.
-
-    :returns: gateway name -> the gateway.
-    """
-    found: dict[str, InstalledGateway] = {}
-    value: Any = reader.value("istio_gateways")
-    for item in value if isinstance(value, (list, tuple)) else ():
-        if not isinstance(item, Mapping):
-            continue
-        name, labels = str(item.get("name") or ""), item.get("labels")
-        given = labels.get("istio") if isinstance(labels, Mapping) else None
-        found[name] = InstalledGateway(
-            name=name,
-            namespace=str(item.get("namespace") or "istio-system"),
-            service_account=str(item.get("service_account") or f"{name}-service-account"),
-            labels={"istio": str(given or name.removeprefix("istio-"))},
-            egress=item.get("egress") is True,
-        )
-    return found
-
-
-def read_gateway(reader: Reader, defaults: Defaults, installed: Mapping[str, InstalledGateway]) -> Gateway:
+def read_gateway(reader: Reader, defaults: Defaults, installed: Sequence[InstalledGateway]) -> Gateway:
     """One entry of ``mesh_gateways``."""
     name = reader.text("name", LABEL)
-    workload = _workload(reader, installed)
-    namespace = reader.text("workload_namespace", LABEL, default=workload.namespace if workload else None)
+    workload = workload_of(reader, installed)
+    # A workload that is named and unknown has been reported; what would come from it is not missed again.
+    absent = "" if reader.has("workload") else None
+    namespace = reader.text("workload_namespace", LABEL, default=workload.namespace if workload else absent)
     account = reader.text(
-        "service_account", SERVICE_ACCOUNT, default=workload.service_account if workload else None
+        "service_account", SERVICE_ACCOUNT, default=workload.service_account if workload else absent
     )
-    selector = reader.labels("selector", default=workload.labels if workload else None)
-    if not selector and not reader.has("selector"):
+    selector = reader.labels("selector", default=workload.selector if workload else None)
+    if not selector and not reader.has("selector") and absent is None:
         reader.fault("selector", "is required; it has no default without istio_gateways", "required")
     gateway = Gateway(
         where=reader.where,
@@ -85,22 +54,40 @@ def read_gateway(reader: Reader, defaults: Defaults, installed: Mapping[str, Ins
     return gateway
 
 
-def _workload(reader: Reader, installed: Mapping[str, InstalledGateway]) -> InstalledGateway | None:
-    """The installed gateway named by ``workload``; the only one there is when nothing names any."""
-    name = reader.maybe_text("workload", LABEL)
-    if name:
-        if name in installed:
-            return installed[name]
-        reader.fault("workload", f"istio_gateways has no gateway {name!r}", "unknown-gateway")
-        return InstalledGateway(name, "", "", {"istio": name}, egress=False)  # a stand-in
-    explicit = all(reader.has(key) for key in ("workload_namespace", "service_account", "selector"))
-    entries = [gateway for gateway in installed.values() if not gateway.egress]
-    return entries[0] if len(entries) == 1 and not explicit else None
+def read_egress_gateway(
+    reader: Reader | None, defaults: Defaults, installed: Sequence[InstalledGateway], problems: Problems
+) -> EgressGateway | None:
+    """``mesh_egress_gateway``; without it the one gateway of ``istio_gateways`` that is marked ``egress``."""
+    if reader is None:
+        if len([gateway for gateway in installed if gateway.egress]) != 1:
+            return None
+        reader = Reader({}, "mesh_egress_gateway", problems)
+    workload = workload_of(reader, installed, egress=True)
+    if not reader.sound("workload"):
+        return None
+    namespace = reader.text("workload_namespace", LABEL, default=workload.namespace if workload else None)
+    account = reader.text(
+        "service_account", SERVICE_ACCOUNT, default=workload.service_account if workload else None
+    )
+    service = reader.text("service", LABEL, default=workload.name if workload else None)
+    selector = reader.labels("selector", default=workload.selector if workload else None)
+    if not selector and not reader.has("selector"):
+        reader.fault("selector", "is required", "required")
+    gateway = EgressGateway(
+        host=defaults.fqdn(namespace, service),
+        port=reader.integer("port", 1, 65535, default=443),
+        workload_namespace=namespace,
+        service_account=account,
+        principal=defaults.principal(namespace, account),
+        selector=selector,
+    )
+    reader.finish()
+    return gateway
 
 
 def _server(reader: Reader) -> Server:
     host = reader.text("host", WILDCARD_HOST)
-    certificate = reader.maybe_text("certificate", LABEL)
+    certificate = reader.maybe_text("certificate", SECRET_NAME)
     secure = reader.has("certificate")
     if not secure:
         for key in ("mode", "https_redirect", "min_tls", "max_tls", "cipher_suites"):

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import Problem, nearest
+from ...errors import nearest
+from ..reading.reader import Reader
+from ..reading.values import TEXT
 
 # Fields of MeshConfig and ProxyConfig of all supported versions (istio/api, mesh/v1alpha1/config.proto and
 # proxy.proto), in the JSON spelling.
@@ -44,42 +44,30 @@ PROXY_CONFIG_KEYS = frozenset(
 )  # fmt: skip
 
 
-def read_mesh_config(config: Any, providers: Any, problems: list[Problem]) -> dict[str, Any]:
-    """``istio_mesh_config`` with the extension providers merged in; faults are added to ``problems``.
+def read_mesh_config(reader: Reader) -> dict[str, Any]:
+    """``istio_mesh_config`` with the providers of ``mesh_extension_providers`` added to its own.
 
-    :param providers: ``mesh_extension_providers``, a list like MeshConfig's own.
-    :returns: a MeshConfig with its own field names.
+    :returns: MeshConfig in its JSON form; ``{}`` when nothing is set.
     """
-    if not isinstance(config, Mapping):
-        problems.append(Problem("istio_mesh_config", "is not a mapping", "type"))
-        return {}
-    merged = copy.deepcopy(dict(config))
-    _unknown_keys("istio_mesh_config", merged, MESH_CONFIG_KEYS, problems)
-    defaults = merged.get("defaultConfig") or {}
-    if isinstance(defaults, Mapping):
-        _unknown_keys("istio_mesh_config.defaultConfig", defaults, PROXY_CONFIG_KEYS, problems)
-    else:
-        problems.append(Problem("istio_mesh_config.defaultConfig", "is not a mapping", "type"))
-    listed: list[Any] = []
-    for where, source in (
-        ("istio_mesh_config.extensionProviders", merged.get("extensionProviders") or ()),
-        ("mesh_extension_providers", providers),
-    ):
-        if isinstance(source, Sequence) and not isinstance(source, str):
-            _add_providers(source, where, listed, problems)
-        else:
-            problems.append(Problem(where, "is not a list", "type"))
-    if listed:
-        merged["extensionProviders"] = listed
-    return merged
+    config = reader.mapping("istio_mesh_config")
+    inner = Reader(config, reader.path("istio_mesh_config"), reader.problems)
+    _check_keys(inner, MESH_CONFIG_KEYS)
+    if (defaults := inner.section("defaultConfig")) is not None:
+        _check_keys(defaults, PROXY_CONFIG_KEYS)
+    providers: dict[str, Any] = {}
+    for place, key in ((inner, "extensionProviders"), (reader, "mesh_extension_providers")):
+        for provider in place.sections(key):
+            name = provider.text("name", TEXT)
+            if name in providers:
+                provider.fault("name", f"{name!r} is given twice", "duplicate")
+            elif name:
+                providers[name] = provider.raw()
+    return {**config, "extensionProviders": list(providers.values())} if providers else config
 
 
-def _unknown_keys(
-    where: str, given: Mapping[Any, Any], known: frozenset[str], problems: list[Problem]
-) -> None:
+def _check_keys(reader: Reader, known: frozenset[str]) -> None:
     folded = {name.lower() for name in known}
-    for key in given:
-        name = str(key)
+    for name in reader.raw():
         # istiod reads the names of the .proto files, too: access_log_file
         if name in known or ("_" in name and name.replace("_", "").lower() in folded):
             continue
@@ -87,16 +75,4 @@ def _unknown_keys(
             f"Istio does not know this key{nearest(name, sorted(known))};"
             " what is newer than this collection goes into istio_values.meshConfig"
         )
-        problems.append(Problem(f"{where}.{name}", message, "unknown-key"))
-
-
-def _add_providers(source: Sequence[Any], where: str, listed: list[Any], problems: list[Problem]) -> None:
-    for index, provider in enumerate(source):
-        name = provider.get("name") if isinstance(provider, Mapping) else None
-        if not isinstance(name, str) or not name:
-            problems.append(Problem(f"{where}[{index}]", "has no name", "extension-provider"))
-        elif name in {other["name"] for other in listed}:
-            message = f"{name!r} is given twice"
-            problems.append(Problem(f"{where}[{index}].name", message, "extension-provider"))
-        else:
-            listed.append(copy.deepcopy(dict(provider)))
+        reader.fault(name, message, "unknown-key")

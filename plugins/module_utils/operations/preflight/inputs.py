@@ -1,0 +1,139 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks that need neither a tool nor a cluster: every input is read, and all problems come together."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ...errors import InputError, Problem
+from ...model.addons import check_addons
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.parse import INSTALLATION_KEYS, ROLE_SETTINGS, parse_catalogue
+from ...model.installation.injection import NamespaceRequest, read_requests
+from ...model.installation.settings import Installation
+from ...model.versions import Minor, Support, check_istio_version, support_table
+from ..control_plane.options import INSTALLATION_SPEC, ToolOptions, installation_of, tools_of
+from .agreement import disagreements, unreachable_ports
+from .names import misspelt
+
+_T = TypeVar("_T")
+NOT_FOR_HELM = (
+    "username",
+    "password",
+    "client_cert",
+    "client_key",
+    "proxy",
+    "no_proxy",
+    "impersonate_user",
+    "impersonate_groups",
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inputs:
+    """The input of a preflight, as far as it can be judged by itself.
+
+    :param parts: what is going to run. :param catalogue: None when none is given.
+    :param versions: the table of Istio minors.
+    :param addons_namespace: of add-ons. :param authority_namespace: of the CA's Secret.
+    :param timeout: seconds for all questions to the API server.
+    :param warnings: what is legal and probably not meant.
+    """
+
+    parts: tuple[str, ...]
+    installation: Installation
+    tools: ToolOptions
+    catalogue: Catalogue | None
+    requests: tuple[NamespaceRequest, ...]
+    versions: Mapping[Minor, Support]
+    allow_untested_kubernetes: bool
+    addons_namespace: str
+    authority_namespace: str
+    timeout: float
+    warnings: tuple[str, ...]
+
+
+def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
+    """The module's parameters as checked values.
+
+    :raises InputError: with the problems of every input together.
+    """
+    problems: list[Problem] = []
+    warnings = misspelt(params["variables"], params["known_variables"])
+    istio = _istio_options(params["istio"])
+    table = _collect(problems, lambda: support_table(params["istio_versions"]))
+    installation = _collect(problems, lambda: installation_of(istio))
+    if table is not None:
+        verdict = check_istio_version(str(istio["version"]), table=table, today=today)
+        problems += verdict.problems
+        if params["allow_end_of_life"]:
+            warnings += verdict.warnings
+        else:
+            problems += [Problem("istio_version", text, "end-of-life") for text in verdict.warnings]
+    requests = _collect(problems, lambda: read_requests(params["injection_namespaces"]))
+    problems += check_addons({f"addons_{name}": value for name, value in params["addons"].items()})
+    catalogue = _collect(problems, lambda: _catalogue(params["catalogue"], istio))
+    if installation is not None:
+        problems += _helm_connection(params, installation)
+        if catalogue is not None:
+            problems += disagreements(installation, catalogue, installs="istio" in params["parts"])
+            warnings += unreachable_ports(installation, catalogue)
+    if problems or installation is None or table is None or requests is None:
+        # The catalogue reads the gateways, too, and finds the same there.
+        raise InputError(list(dict.fromkeys(problems)))
+    return Inputs(
+        parts=tuple(params["parts"]),
+        installation=installation,
+        tools=tools_of(istio),
+        catalogue=catalogue,
+        requests=requests,
+        versions=table,
+        allow_untested_kubernetes=params["allow_untested_kubernetes"],
+        addons_namespace=params["addons_namespace"] or installation.namespace,
+        authority_namespace=params["certificates_namespace"],
+        timeout=float(params["timeout"]),
+        warnings=tuple(warnings),
+    )
+
+
+def _istio_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of module ``control_plane``, with its defaults; null counts as not given."""
+    unknown = sorted(set(given) - set(INSTALLATION_SPEC))
+    if unknown:
+        raise InputError(
+            [Problem(f"istio.{key}", "is not a known setting", "unknown-key") for key in unknown]
+        )
+    return {
+        name: spec["default"] if given.get(name) is None else given[name]
+        for name, spec in INSTALLATION_SPEC.items()
+    }
+
+
+def _catalogue(raw: Mapping[str, Any], istio: Mapping[str, Any]) -> Catalogue | None:
+    """The catalogue. Where istiod and the gateways are it takes from ``istio`` unless it says it itself."""
+    if not set(raw) - {*ROLE_SETTINGS, *INSTALLATION_KEYS}:
+        return None
+    installed = {key: istio[key.removeprefix("istio_")] for key in INSTALLATION_KEYS}
+    return parse_catalogue({**installed, **{key: value for key, value in raw.items() if value is not None}})
+
+
+def _helm_connection(params: Mapping[str, Any], installation: Installation) -> list[Problem]:
+    if installation.method != "helm" or "istio" not in params["parts"]:
+        return []
+    message = "kubernetes.core.helm cannot use it; use a kubeconfig"
+    return [
+        Problem(f"mesh_connection.{option}", message, "helm") for option in NOT_FOR_HELM if params.get(option)
+    ]
+
+
+def _collect(problems: list[Problem], read: Callable[[], _T]) -> _T | None:  # noqa: UP047 - no PEP 695 here
+    try:
+        return read()
+    except InputError as error:
+        problems += error.problems
+        return None
