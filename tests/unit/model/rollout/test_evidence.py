@@ -42,7 +42,10 @@ def evidence(judged: int, *windows: dict[str, Any], **more: Any) -> dict[str, An
 def test_only_what_a_verdict_rests_on_is_evidence() -> None:
     state = {"run": "7", "state": "running", "lease": 1, "windows": [], "judged": 1}
     assert evidence_of(state) == {"run": "7", "windows": [], "judged": 1}
-    assert evidence_of(dict.fromkeys((*EVIDENCE_KEYS, "x"), 1)) == dict.fromkeys(EVIDENCE_KEYS, 1)
+    names = """schema run runner service namespace cluster stable canary inputs plan gates queries policy selectors
+        baseline windows discarded after values verdicts judged proofs diffs restarts""".split()
+    assert set(names) == set(EVIDENCE_KEYS)
+    assert evidence_of(dict.fromkeys([*names, "x"], 1)) == dict.fromkeys(names, 1)
 
 
 def test_the_hash_is_of_the_canonical_json() -> None:
