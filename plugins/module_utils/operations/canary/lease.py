@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ApiError, RefusedError
+from ...fields import integer_at, mapping_at, text_at
 from ...kube.clock import Clock, seconds_of, timestamp
-from ...labels import ownership_labels as owner_labels
+from ...labels import ownership_labels
 from ...model.rollout.record import journal_name
 from .protocols import FencedError, Objects
 
@@ -59,7 +60,7 @@ class Lease:
 
         A renewal "in the future" (skewed clocks) counts as alive: waiting is the safe error.
         """
-        spec = (lease or {}).get("spec") or {}
+        spec = mapping_at(lease, "spec")
         identity = str(spec.get("holderIdentity") or "")
         renewed = seconds_of(str(spec.get("renewTime") or ""))
         if not identity or renewed is None:
@@ -79,7 +80,7 @@ class Lease:
         lease = self.read()
         if lease is None:
             return self._create()
-        spec = lease.get("spec") or {}
+        spec = mapping_at(lease, "spec")
         if spec.get("holderIdentity") and not steal:
             if self.holder(lease) and not observe:
                 raise self._held(lease)
@@ -138,7 +139,7 @@ class Lease:
             "metadata": {
                 "name": self._name,
                 "namespace": self._namespace,
-                "labels": owner_labels(self._mesh),
+                "labels": ownership_labels(self._mesh),
             },
             "spec": self._spec(1),
         }
@@ -155,7 +156,7 @@ class Lease:
         return self.fence
 
     def _take(self, lease: dict[str, Any]) -> int:
-        transitions = int((lease.get("spec") or {}).get("leaseTransitions") or 0) + 1
+        transitions = integer_at(lease, "spec", "leaseTransitions") + 1
         started = self._clock.monotonic()
         try:
             self._hold(self._client.replace({**lease, "spec": self._spec(transitions)}), started)
@@ -178,7 +179,7 @@ class Lease:
             if current is None:
                 raise RefusedError(f"Lease {self._name} was deleted while it was watched", rule="held")
             lease = current
-            spec = current.get("spec") or {}
+            spec = mapping_at(current, "spec")
             if not spec.get("holderIdentity"):
                 return current
             if (spec.get("holderIdentity"), spec.get("renewTime")) != seen:
@@ -201,13 +202,13 @@ class Lease:
         self.fence = int(lease["spec"]["leaseTransitions"])
 
     def _is_identity(self, lease: dict[str, Any]) -> bool:
-        return (lease.get("spec") or {}).get("holderIdentity") == self.identity
+        return text_at(lease, "spec", "holderIdentity") == self.identity
 
     def _is_ours(self, lease: dict[str, Any]) -> bool:
         return self._is_identity(lease) and int(lease["spec"].get("leaseTransitions") or 0) == self.fence
 
     def _held(self, lease: dict[str, Any] | None) -> RefusedError:
-        spec = (lease or {}).get("spec") or {}
+        spec = mapping_at(lease, "spec")
         holder, renewed = spec.get("holderIdentity") or "another runner", spec.get("renewTime") or "just now"
         return RefusedError(
             f"a rollout of this service is held by {holder}, last renewed {renewed}",
@@ -216,7 +217,7 @@ class Lease:
         )
 
     def _lost(self, lease: dict[str, Any] | None) -> FencedError:
-        holder = ((lease or {}).get("spec") or {}).get("holderIdentity") or "nobody"
+        holder = (mapping_at(lease, "spec")).get("holderIdentity") or "nobody"
         return FencedError(
             f"this run lost its lease to {holder} and stops without another write", holder=holder
         )
