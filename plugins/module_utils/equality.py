@@ -19,17 +19,17 @@ def same(one: Any, other: Any) -> bool:
 
     Concrete types, and loops instead of ``all``: over thousands of objects that is six times as fast.
     """
-    kind = type(one)
+    kind, other_kind = type(one), type(other)
     if kind is str:
         return bool(one == other)
-    if kind is dict and type(other) is dict:
+    if kind is dict and other_kind is dict:
         if len(one) != len(other):
             return False
         for key, value in one.items():  # noqa: SIM110  # see above
             if key not in other or not same(value, other[key]):
                 return False
         return True
-    if kind is list and type(other) is list:
+    if kind is list and other_kind is list:
         if len(one) != len(other):
             return False
         for left, right in zip(one, other, strict=True):  # noqa: SIM110  # see above
