@@ -60,7 +60,7 @@ def test_lanes_run_side_by_side_and_counts_add_up(tmp_path: Path) -> None:
 def test_output_is_shown_whole_when_a_stage_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def talk(word: str):
         def run() -> int:
-            for _ in range(5):
+            for _unused in range(5):
                 subprocess.run(["echo", word], check=True)
                 time.sleep(0.05)
             return 1

@@ -1,7 +1,5 @@
 """The last value on the good side of each bound, and what an absent setting stands for."""
 
-# ruff: noqa: E501 - one row per bound
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -52,87 +50,323 @@ HTTP = {"name": "http", "number": 3000, "protocol": "http"}
 GRPC = {"name": "grpc", "number": 1, "protocol": "grpc"}
 BREAKER = {"consecutive_5xx": 5}
 
-# fmt: off
 ACCEPTED: list[tuple[str, Change]] = [
     ("name of 63 characters", put("mesh_name", "a" * 63)),
-    ("ports 1 and 65535", api(ports=[HTTP | {"number": 1, "target_port": 65535}, HTTP | {"name": "b", "number": 65535}])),
+    (
+        "ports 1 and 65535",
+        api(ports=[HTTP | {"number": 1, "target_port": 65535}, HTTP | {"name": "b", "number": 65535}]),
+    ),
     ("port as text", api(ports=[HTTP | {"number": "3000"}])),
     ("timeout of a day", api(timeout="24h")),
     ("timeout of 1ms", api(timeout="1ms")),
-    ("as many tries as the timeout allows", api(timeout="6s", retries={"attempts": 2, "per_try_timeout": "2s"})),
+    (
+        "as many tries as the timeout allows",
+        api(timeout="6s", retries={"attempts": 2, "per_try_timeout": "2s"}),
+    ),
     ("tries of tenths", api(timeout="300ms", retries={"attempts": 2, "per_try_timeout": "0.1s"})),
     ("no tries", api(timeout="1s", retries={"attempts": 0})),
     ("tries without a timeout", api(retries={"attempts": 10, "per_try_timeout": "2s"})),
     ("statuses 400 and 599", api(retries={"attempts": 1, "on": ["400", "599", "reset-before-request"]})),
-    ("gRPC retries that are safe", api(ports=[GRPC], retries={"attempts": 1, "on": ["connect-failure", "refused-stream", "reset-before-request"]})),
-    ("gRPC retries that may repeat", api(ports=[GRPC], retries={"attempts": 1, "on": ["unavailable"], "non_idempotent": True})),
+    (
+        "gRPC retries that are safe",
+        api(
+            ports=[GRPC],
+            retries={"attempts": 1, "on": ["connect-failure", "refused-stream", "reset-before-request"]},
+        ),
+    ),
+    (
+        "gRPC retries that may repeat",
+        api(ports=[GRPC], retries={"attempts": 1, "on": ["unavailable"], "non_idempotent": True}),
+    ),
     ("gRPC without retries", api(ports=[GRPC], retries={"attempts": 0})),
     ("gRPC mirror that may repeat", api(ports=[GRPC], mirror={"to": "v2", "percent": 1, "writes": True})),
-    ("gRPC beside HTTP", api(ports=[HTTP, GRPC], retries={"attempts": 1, "on": ["unavailable"]}, mirror={"to": "v2", "percent": 1})),
-    ("mirror of 0 and 100 %", both(api(mirror={"to": "v2", "percent": 0}), api(mirror={"to": "v2", "percent": 100.0}))),
-    ("fault statuses", both(api(fault={"abort": {"percent": 0, "status": 200}}), web(fault={"abort": {"percent": 100, "status": 599}}))),
+    (
+        "gRPC beside HTTP",
+        api(
+            ports=[HTTP, GRPC],
+            retries={"attempts": 1, "on": ["unavailable"]},
+            mirror={"to": "v2", "percent": 1},
+        ),
+    ),
+    (
+        "mirror of 0 and 100 %",
+        both(api(mirror={"to": "v2", "percent": 0}), api(mirror={"to": "v2", "percent": 100.0})),
+    ),
+    (
+        "fault statuses",
+        both(
+            api(fault={"abort": {"percent": 0, "status": 200}}),
+            web(fault={"abort": {"percent": 100, "status": 599}}),
+        ),
+    ),
     ("fault delay alone", api(fault={"delay": {"percent": 0.01, "fixed": "1ms"}})),
-    ("breaker bounds", api(circuit_breaker={"consecutive_5xx": 10_000, "consecutive_gateway_errors": 9_999, "max_ejection_percent": 100, "min_health_percent": 0})),
+    (
+        "breaker bounds",
+        api(
+            circuit_breaker={
+                "consecutive_5xx": 10_000,
+                "consecutive_gateway_errors": 9_999,
+                "max_ejection_percent": 100,
+                "min_health_percent": 0,
+            }
+        ),
+    ),
     ("breaker by gateway errors", api(circuit_breaker={"consecutive_gateway_errors": 1})),
     ("breaker by local failures", api(circuit_breaker={"consecutive_local_origin_failures": 1})),
-    ("pool bounds", api(connection_pool={"max_connections": 2**31 - 1, "max_pending": 1, "max_requests_per_connection": 2**29 - 1, "keepalive": {"probes": 100}})),
-    ("one connection", api(connection_pool={"max_requests_per_connection": 1, "keepalive": {"probes": 1}, "max_retries": 1, "max_requests": 1})),
-    ("warm-up", both(api(load_balancing={"warmup": "1s"}), web(load_balancing={"policy": "LEAST_REQUEST", "warmup": "1s"}))),
+    (
+        "pool bounds",
+        api(
+            connection_pool={
+                "max_connections": 2**31 - 1,
+                "max_pending": 1,
+                "max_requests_per_connection": 2**29 - 1,
+                "keepalive": {"probes": 100},
+            }
+        ),
+    ),
+    (
+        "one connection",
+        api(
+            connection_pool={
+                "max_requests_per_connection": 1,
+                "keepalive": {"probes": 1},
+                "max_retries": 1,
+                "max_requests": 1,
+            }
+        ),
+    ),
+    (
+        "warm-up",
+        both(
+            api(load_balancing={"warmup": "1s"}),
+            web(load_balancing={"policy": "LEAST_REQUEST", "warmup": "1s"}),
+        ),
+    ),
     ("locality without failover", api(load_balancing={"locality": {"enabled": True}})),
-    ("failover that is off", api(load_balancing={"locality": {"enabled": False, "failover": [{"from": "a", "to": "b"}]}})),
-    ("failover from two regions", api(circuit_breaker=BREAKER, load_balancing={"locality": {"failover": [{"from": "a", "to": "b"}, {"from": "b", "to": "a"}]}})),
-    ("distribution without breaker", api(load_balancing={"locality": {"distribute": [{"from": "a/*", "to": {"a/*": 99, "b/*": 1}}]}})),
+    (
+        "failover that is off",
+        api(load_balancing={"locality": {"enabled": False, "failover": [{"from": "a", "to": "b"}]}}),
+    ),
+    (
+        "failover from two regions",
+        api(
+            circuit_breaker=BREAKER,
+            load_balancing={"locality": {"failover": [{"from": "a", "to": "b"}, {"from": "b", "to": "a"}]}},
+        ),
+    ),
+    (
+        "distribution without breaker",
+        api(load_balancing={"locality": {"distribute": [{"from": "a/*", "to": {"a/*": 99, "b/*": 1}}]}}),
+    ),
     ("hash of a TCP service", api(ports=TCP, load_balancing={"hash": {"source_ip": True}})),
-    ("settings of a TCP service", api(ports=TCP, callers=[{"service": "web", "ports": ["tcp"]}], connection_pool={"max_connections": 1})),
-    ("paths on the HTTP port of two", api(ports=[*TCP, HTTP], callers=[{"service": "web", "paths": ["/a"]}, {"service": "web", "paths": ["/b"], "ports": ["http", "tcp"]}])),
+    (
+        "settings of a TCP service",
+        api(
+            ports=TCP, callers=[{"service": "web", "ports": ["tcp"]}], connection_pool={"max_connections": 1}
+        ),
+    ),
+    (
+        "paths on the HTTP port of two",
+        api(
+            ports=[*TCP, HTTP],
+            callers=[
+                {"service": "web", "paths": ["/a"]},
+                {"service": "web", "paths": ["/b"], "ports": ["http", "tcp"]},
+            ],
+        ),
+    ),
     ("paths", api(callers=[{"service": "web", "paths": ["/*", "/", "/a/*", "/a.b/..c", "/" + "a" * 1023]}])),
     ("longest host", external(hosts=[".".join(["a" * 61] * 3) + "." + "b" * 63 + ".abc"])),
-    ("principal of an alias", both(put("mesh_trust_domain_aliases", ["old"]), api(callers=[{"principal": "old/ns/a/sa/b.c"}]))),
+    (
+        "principal of an alias",
+        both(put("mesh_trust_domain_aliases", ["old"]), api(callers=[{"principal": "old/ns/a/sa/b.c"}])),
+    ),
     ("principal of a host", api(callers=[{"principal": "cluster.local/ns/a/sa/b"}])),
     ("same mode", api(mtls={"mode": "STRICT"})),
-    ("stricter than the mesh", both(put("mesh_mtls_mode", "PERMISSIVE"), api(mtls={"mode": "STRICT", "ports": {"3000": "STRICT"}}))),
+    (
+        "stricter than the mesh",
+        both(put("mesh_mtls_mode", "PERMISSIVE"), api(mtls={"mode": "STRICT", "ports": {"3000": "STRICT"}})),
+    ),
     ("weaker with a reason", api(mtls={"mode": "PERMISSIVE", "reason": "x"})),
     ("plaintext without callers", api(callers=[], mtls={"mode": "DISABLE", "reason": "x"})),
-    ("plaintext on a port nobody calls", api(ports=[HTTP], mtls={"ports": {"9100": "DISABLE"}, "reason": "x"}, scrape={"port": 9100, "callers": ["web"]})),
-    ("no mutual TLS anywhere", both(put("mesh_mtls_mode", "DISABLE"), api(callers=[], mtls={"mode": "PERMISSIVE"}), web(exposed=[]))),
-    ("limits", api(rate_limit={"requests": 1_000_000, "per": "50ms", "by": {"header": "x"}, "max_keys": 1_000_000, "anonymous_requests": 1_000_000})),
-    ("limit of one", api(rate_limit={"requests": 1, "per": "24h", "by": {"header": "x"}, "max_keys": 1, "anonymous_requests": 1})),
-    *((f"global limit per {per}", both(put("mesh_rate_limit_service", RATE_LIMITS), api(rate_limit={"scope": "global", "requests": 1, "per": per}))) for per in ("1s", "1000ms", "60s", "1m", "1h", "24h")),
+    (
+        "plaintext on a port nobody calls",
+        api(
+            ports=[HTTP],
+            mtls={"ports": {"9100": "DISABLE"}, "reason": "x"},
+            scrape={"port": 9100, "callers": ["web"]},
+        ),
+    ),
+    (
+        "no mutual TLS anywhere",
+        both(put("mesh_mtls_mode", "DISABLE"), api(callers=[], mtls={"mode": "PERMISSIVE"}), web(exposed=[])),
+    ),
+    (
+        "limits",
+        api(
+            rate_limit={
+                "requests": 1_000_000,
+                "per": "50ms",
+                "by": {"header": "x"},
+                "max_keys": 1_000_000,
+                "anonymous_requests": 1_000_000,
+            }
+        ),
+    ),
+    (
+        "limit of one",
+        api(
+            rate_limit={
+                "requests": 1,
+                "per": "24h",
+                "by": {"header": "x"},
+                "max_keys": 1,
+                "anonymous_requests": 1,
+            }
+        ),
+    ),
+    *(
+        (
+            f"global limit per {per}",
+            both(
+                put("mesh_rate_limit_service", RATE_LIMITS),
+                api(rate_limit={"scope": "global", "requests": 1, "per": per}),
+            ),
+        )
+        for per in ("1s", "1000ms", "60s", "1m", "1h", "24h")
+    ),
     ("limit at the gateway", web(rate_limit={"at": "gateway", "requests": 1, "per": "1s"})),
-    ("sidecar", api(proxy={"concurrency": 0, "cpu": "0.5", "memory": "1Gi", "cpu_limit": "1500m", "memory_limit": "2G"})),
+    (
+        "sidecar",
+        api(
+            proxy={
+                "concurrency": 0,
+                "cpu": "0.5",
+                "memory": "1Gi",
+                "cpu_limit": "1500m",
+                "memory_limit": "2G",
+            }
+        ),
+    ),
     ("sidecar of 64 threads", api(proxy={"concurrency": 64})),
-    ("sidecar hosts", api(sidecar_hosts=["./*", "*/a.example.com", "x/*.example.com", "x/a.example.com", "./b.example.com"])),
-    ("path route inside its exposure", web(exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a"}], routes=[{"name": "r", "when": {"path": "/a"}, "timeout": "9s"}, {"name": "s", "when": {"path": "/a/b"}, "timeout": "9s"}])),
-    ("path route beside its exposure", web(exposed=[{"gateway": "public", "host": "api.example.com", "path": "/ab"}], routes=[{"name": "r", "when": {"path": "/a"}, "timeout": "9s"}])),
-    ("exact route above its exposure", web(exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a/b"}], routes=[{"name": "r", "when": {"path": "/a", "match": "exact"}, "timeout": "9s"}])),
-    ("path route behind a rewrite to itself", web(exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a", "rewrite": "/a"}], routes=[{"name": "r", "when": {"path": "/a/b"}, "timeout": "9s"}])),
+    (
+        "sidecar hosts",
+        api(
+            sidecar_hosts=["./*", "*/a.example.com", "x/*.example.com", "x/a.example.com", "./b.example.com"]
+        ),
+    ),
+    (
+        "path route inside its exposure",
+        web(
+            exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a"}],
+            routes=[
+                {"name": "r", "when": {"path": "/a"}, "timeout": "9s"},
+                {"name": "s", "when": {"path": "/a/b"}, "timeout": "9s"},
+            ],
+        ),
+    ),
+    (
+        "path route beside its exposure",
+        web(
+            exposed=[{"gateway": "public", "host": "api.example.com", "path": "/ab"}],
+            routes=[{"name": "r", "when": {"path": "/a"}, "timeout": "9s"}],
+        ),
+    ),
+    (
+        "exact route above its exposure",
+        web(
+            exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a/b"}],
+            routes=[{"name": "r", "when": {"path": "/a", "match": "exact"}, "timeout": "9s"}],
+        ),
+    ),
+    (
+        "path route behind a rewrite to itself",
+        web(
+            exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a", "rewrite": "/a"}],
+            routes=[{"name": "r", "when": {"path": "/a/b"}, "timeout": "9s"}],
+        ),
+    ),
     ("route by retries alone", api(routes=[{"name": "r", "when": WHEN, "retries": {"attempts": 0}}])),
-    ("condition of a query alone", api(variants=[{"name": "b", "to": "v2", "when": {"query": {"q": {"prefix": "a"}}}}])),
-    ("condition of a cookie alone", api(variants=[{"name": "b", "to": "v2", "when": {"cookie": {"c": "!~"}}}])),
-    ("text of 1024 characters", api(variants=[{"name": "b", "to": "v2", "when": {"header": {"x": "a" * 1024}}}])),
+    (
+        "condition of a query alone",
+        api(variants=[{"name": "b", "to": "v2", "when": {"query": {"q": {"prefix": "a"}}}}]),
+    ),
+    (
+        "condition of a cookie alone",
+        api(variants=[{"name": "b", "to": "v2", "when": {"cookie": {"c": "!~"}}}]),
+    ),
+    (
+        "text of 1024 characters",
+        api(variants=[{"name": "b", "to": "v2", "when": {"header": {"x": "a" * 1024}}}]),
+    ),
     ("any origin", api(cors={"origins": ["*"]})),
     ("any origin, no credentials", api(cors={"origins": ["*"], "credentials": False})),
-    ("one path at two hosts", web(exposed=[{"gateway": "public", "host": "api.example.com", "path": "/a"}, {"gateway": "public", "host": "api.example.com", "path": "/a", "match": "exact"}, {"gateway": "public", "host": "api.example.com", "path": "/a/b"}])),
-    ("host of a wildcard", both(server(host="*.example.com"), web(exposed=[{"gateway": "public", "host": "a.b.example.com"}]))),
+    (
+        "one path at two hosts",
+        web(
+            exposed=[
+                {"gateway": "public", "host": "api.example.com", "path": "/a"},
+                {"gateway": "public", "host": "api.example.com", "path": "/a", "match": "exact"},
+                {"gateway": "public", "host": "api.example.com", "path": "/a/b"},
+            ]
+        ),
+    ),
+    (
+        "host of a wildcard",
+        both(server(host="*.example.com"), web(exposed=[{"gateway": "public", "host": "a.b.example.com"}])),
+    ),
     ("one name in two namespaces", lambda c: c["mesh_services"].append(service("api", namespace="back"))),
-    ("labels that contain each other's", lambda c: c["mesh_services"].append(service("c", labels={"app": "c", "tier": "x"}))),
-    ("version labels that repeat the service's", api(versions={"v1": {"labels": {"app": "api", "version": "1"}}})),
+    (
+        "labels that contain each other's",
+        lambda c: c["mesh_services"].append(service("c", labels={"app": "c", "tier": "x"})),
+    ),
+    (
+        "version labels that repeat the service's",
+        api(versions={"v1": {"labels": {"app": "api", "version": "1"}}}),
+    ),
     ("null version", api(versions={"v1": None})),
     ("wildcard outside", external(hosts=["*.example.org"])),
-    ("wildcard with endpoints", external(hosts=["*.example.org"], resolution="DNS", endpoints=["a.example.org"])),
+    (
+        "wildcard with endpoints",
+        external(hosts=["*.example.org"], resolution="DNS", endpoints=["a.example.org"]),
+    ),
     ("addresses", external(resolution="STATIC", endpoints=["10.0.0.1", "255.255.255.255"])),
     ("two hosts on TLS", external(hosts=["a.example.org", "b.example.org"])),
-    ("two hosts on TCP without resolution", external(hosts=["a.example.org", "b.example.org"], ports=[{"number": 9, "protocol": "TCP"}], resolution="NONE")),
+    (
+        "two hosts on TCP without resolution",
+        external(
+            hosts=["a.example.org", "b.example.org"],
+            ports=[{"number": 9, "protocol": "TCP"}],
+            resolution="NONE",
+        ),
+    ),
     ("TCP host", external(ports=[{"number": 9, "protocol": "REDIS"}])),
     ("timeout and TLS", external(ports=[{"number": 80, "protocol": "GRPC"}], originate_tls={}, timeout="1s")),
     ("egress", both(EGRESS, external(via="egress_gateway"))),
-    ("two externals of one name", put("mesh_external_services", [EXTERNAL, EXTERNAL | {"namespace": "back", "callers": [{"service": "web", "namespace": "shop"}]}])),
-    ("empty role defaults", lambda c: c.update(mesh_egress_gateway={}, mesh_telemetry={}, mesh_rate_limit_service={})),
+    (
+        "two externals of one name",
+        put(
+            "mesh_external_services",
+            [
+                EXTERNAL,
+                EXTERNAL | {"namespace": "back", "callers": [{"service": "web", "namespace": "shop"}]},
+            ],
+        ),
+    ),
+    (
+        "empty role defaults",
+        lambda c: c.update(mesh_egress_gateway={}, mesh_telemetry={}, mesh_rate_limit_service={}),
+    ),
     ("sampling", put("mesh_telemetry", {"trace_sampling_percent": 0})),
     ("all sampled", put("mesh_telemetry", {"trace_sampling_percent": 100.0})),
-    ("metrics by one of three", both(put("mesh_telemetry", {"metrics": {"disabled": ["ALL_METRICS"]}}), put("mesh_telemetry", {"metrics": {"remove_tags": ["x"]}}))),
+    (
+        "metrics by one of three",
+        both(
+            put("mesh_telemetry", {"metrics": {"disabled": ["ALL_METRICS"]}}),
+            put("mesh_telemetry", {"metrics": {"remove_tags": ["x"]}}),
+        ),
+    ),
 ]
-# fmt: on
 
 
 @pytest.mark.parametrize("change", [case[1] for case in ACCEPTED], ids=[case[0] for case in ACCEPTED])

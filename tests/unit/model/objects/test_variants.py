@@ -269,7 +269,11 @@ def test_all_broken_records_are_told_at_once() -> None:
     [
         ({"v1": 101}, "releases[shop/api].weights.v1: is 101, not a whole number from 0 to 100 (weights)"),
         ({"v1": -1}, "releases[shop/api].weights.v1: is -1, not a whole number from 0 to 100 (weights)"),
-        ({"v1": 99, "v3": 1}, "releases[shop/api].weights: traffic goes to version 'v3', which mesh_services[1].versions lacks (it has v1, v2) (unknown-version)"),
+        (
+            {"v1": 99, "v3": 1},
+            "releases[shop/api].weights: traffic goes to version 'v3', which mesh_services[1].versions lacks (it has v1,"
+            " v2) (unknown-version)",
+        ),
         ({"v1": 0}, "releases[shop/api].weights: add up to 0, not 100 (weights)"),
     ],
 )  # fmt: skip

@@ -53,13 +53,16 @@ CATALOGUE: dict[str, Any] = {
 SYNTHETIC = {"selector": "app=caller", "container": "main", "command": ["curl", "api"]}
 
 
-def options(*, catalogue: dict[str, Any] = CATALOGUE, **changes: Any) -> RolloutOptions:
+def options(*, catalogue: dict[str, Any] | None = None, **changes: Any) -> RolloutOptions:
     given: dict[str, Any] = {"catalogue": {}, "service": "api", "version": "v2", **changes}
     checked = ArgumentSpecValidator(CANARY_SPEC).validate(
         {key: value for key, value in given.items() if value is not None}
     )
     assert not checked.error_messages
-    mesh, params = parse_catalogue(copy.deepcopy(catalogue)), checked.validated_parameters
+    mesh, params = (
+        parse_catalogue(copy.deepcopy(CATALOGUE if catalogue is None else catalogue)),
+        checked.validated_parameters,
+    )
     return read_options(params, mesh, find_service(params, mesh))
 
 

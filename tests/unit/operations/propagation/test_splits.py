@@ -91,7 +91,7 @@ def deal(route: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         target
         for target, item in zip(targets, route["route"], strict=True)
-        for _ in range(item.get("weight", 0))
+        for _unused in range(item.get("weight", 0))
     ]
 
 
@@ -197,7 +197,7 @@ def test_the_barrier_and_the_check_of_routes_follow_the_same_rule(http: list[dic
     facts = Facts(hosts=virtual_hosts(dump(envoy)))
     for fact in expectations(parse_catalogue(minimal()), [obj]):
         lack = missing(facts, fact)
-        leads_there = any(counted(route) for route, _ in zip(http, envoy, strict=False)) and any(
+        leads_there = any(counted(route) for route, _unused in zip(http, envoy, strict=False)) and any(
             API in str(item["route"]) for item in envoy
         )
         assert lack == "" or (not leads_there and "no route of VirtualService" in lack)
