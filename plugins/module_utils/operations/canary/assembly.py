@@ -189,7 +189,7 @@ class RolloutBuilder:
             limit=options.propagation_max_proxies,
             callers=self.callers(),
             namespaces=tuple(self.calling_namespaces()),
-            root_namespace=options.catalogue.root_namespace,
+            istio_namespace=options.catalogue.istio_namespace,
         )
 
     def _labels(self, *versions: str) -> dict[str, Mapping[str, str]]:

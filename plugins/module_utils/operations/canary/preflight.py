@@ -79,7 +79,7 @@ def rights_needed(builder: RolloutBuilder) -> dict[AccessNeed, str]:
     places = {
         **_own_places(builder),
         table.CALLERS: builder.calling_namespaces(),
-        table.CONTROL_PLANE: [options.catalogue.root_namespace],
+        table.CONTROL_PLANE: [options.catalogue.istio_namespace],
         table.SYNTHETIC: [synthetic.namespace if synthetic else namespace],
         table.METRICS: [prometheus.namespace] if prometheus and by_service else [],
     }

@@ -42,7 +42,7 @@ class ProxyProver:
     :param timeout: seconds. :param limit: above so many proxies a sample is asked.
     :param callers: (namespace, service account) of the callers; empty when they are not known.
     :param namespaces: where callers and gateways live; empty for the whole cluster.
-    :param root_namespace: where istiod runs, which knows the proxies that are connected.
+    :param istio_namespace: where istiod runs, which knows the proxies that are connected.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ProxyProver:
         limit: int = 200,
         callers: frozenset[tuple[str, str]] = frozenset(),
         namespaces: tuple[str, ...] = (),
-        root_namespace: str = "istio-system",
+        istio_namespace: str = "istio-system",
     ) -> None:
         self._client = client
         self._clock = clock
@@ -74,7 +74,7 @@ class ProxyProver:
         self._limit = limit
         self._callers = callers
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
-        self._root_namespace = root_namespace
+        self._istio_namespace = istio_namespace
 
     def routes(self, weights: Mapping[str, int], renew_if_due: Callable[[], None]) -> Proof:
         """Waits until every proxy that routes to the host holds the splits of the object, and no other."""
@@ -87,7 +87,7 @@ class ProxyProver:
                 timeout=self._timeout,
                 progress=lambda _line: None,
                 max_proxies=self._limit,
-                root_namespace=self._root_namespace,
+                istio_namespace=self._istio_namespace,
                 clock=self._clock,
                 before_look=renew_if_due,
                 at_least=1,

@@ -153,6 +153,7 @@ class _PropagationBarrier:
             progress=self._context.progress,
             max_proxies=self._options.max_proxies,
             root_namespace=self._catalogue.root_namespace,
+            istio_namespace=self._catalogue.istio_namespace,
             since=self._context.clock.monotonic(),
             stop=self._context.stop,
         )

@@ -41,6 +41,7 @@ def prove(
     max_proxies: int = 200,
     namespaces: Sequence[str] | None = None,
     root_namespace: str = "istio-system",
+    istio_namespace: str = "istio-system",
     since: float | None = None,
     stop: Callable[[], bool] = lambda: False,
     clock: Clock | None = None,
@@ -49,6 +50,7 @@ def prove(
 
     :param timeout: seconds. :param max_proxies: above it a sample of every workload is asked.
     :param namespaces: where proxies are looked for; ``None`` for the whole cluster.
+    :param root_namespace: whose Sidecar is everybody's default. :param istio_namespace: where istiod runs.
     :param since: the clock's ``monotonic()`` at the write, for the report; by default now.
     :raises ApiError: pods cannot be listed.
     """
@@ -62,7 +64,7 @@ def prove(
         timeout=timeout,
         progress=progress,
         max_proxies=max_proxies,
-        root_namespace=root_namespace,
+        istio_namespace=istio_namespace,
         since=since,
         stop=stop,
         clock=clock,
@@ -76,7 +78,7 @@ def prove_for(
     timeout: float,
     progress: Callable[[str], None],
     max_proxies: int = 200,
-    root_namespace: str = "istio-system",
+    istio_namespace: str = "istio-system",
     since: float | None = None,
     stop: Callable[[], bool] = lambda: False,
     clock: Clock | None = None,
@@ -86,13 +88,14 @@ def prove_for(
     """`prove` for proxies that the caller chooses.
 
     :param concerned: reads the proxies that matter; called again while the wait lasts.
+    :param istio_namespace: where istiod runs, which knows the proxies that are connected.
     :param before_look: called before each look; what it raises ends the wait.
     :param at_least: wait until so many proxies hold what is expected; fewer at the end is "cannot tell".
     :raises ApiError: pods cannot be listed.
     """
     clock = clock or SystemClock()
     begin = clock.monotonic()
-    wait = _Wait(client, concerned, max_proxies, root_namespace, at_least)
+    wait = _Wait(client, concerned, max_proxies, istio_namespace, at_least)
     refreshed: list[float] = []
 
     def look() -> tuple[bool, str]:
@@ -133,13 +136,13 @@ class _Wait:
         client: KubeClient,
         concerned: Callable[[], Concerned],
         max_proxies: int,
-        root_namespace: str,
+        istio_namespace: str,
         at_least: int,
     ) -> None:
         self._client = client
         self._concerned = concerned
         self._max_proxies = max_proxies
-        self._root_namespace = root_namespace
+        self._istio_namespace = istio_namespace
         self._at_least = at_least
         self._done: set[str] = set()
         self._late: dict[str, tuple[str, ...]] = {}
@@ -229,7 +232,7 @@ class _Wait:
 
     def _connected(self) -> Mapping[str, object] | None:
         try:
-            pods = self._client.list("v1", "Pod", self._root_namespace, label_selector=ISTIOD_SELECTOR).items
+            pods = self._client.list("v1", "Pod", self._istio_namespace, label_selector=ISTIOD_SELECTOR).items
             istiods = ready_istiods(pods)
             return sync_table(self._client, istiods) if istiods else None
         except MeshError:

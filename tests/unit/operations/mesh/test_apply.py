@@ -98,7 +98,7 @@ def test_the_proof_is_asked_with_the_options_of_the_run(run: Run) -> None:
     _subjects, options = run.proof.asked[-1]
     assert options["timeout"] == 7.0
     assert options["max_proxies"] == 5
-    assert options["root_namespace"] == "istio-system"
+    assert options["root_namespace"] == "istio-system" == options["istio_namespace"]
     assert options["since"] == run.clock.time
     assert result["propagation"]["status"] == "pass"
     assert list(result["propagation"]["steps"].values()) == [1.25] * len(run.proof.asked)

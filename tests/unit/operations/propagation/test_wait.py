@@ -78,6 +78,19 @@ def wait(cluster: Proxies, *facts_: Expectation, names: Sequence[str] = (), **mo
     )
 
 
+def test_istiod_is_asked_where_it_runs() -> None:
+    asked = []
+
+    class Listed(Proxies):
+        def list(self, api_version: str, kind: str, namespace: str, **more: Any) -> Any:
+            asked.append((kind, namespace))
+            raise ApiError("not here", status=404)
+
+    report = wait(Listed(a=[LATE]), timeout=1.0, istio_namespace="mesh-system")
+    assert report.status == "fail"
+    assert set(asked) == {("Pod", "mesh-system")}
+
+
 def test_a_missing_right_ends_the_wait_at_once() -> None:
     clock = FakeClock()
     denied = ApiError("pods/exec is forbidden", status=403)
