@@ -94,7 +94,7 @@ BAD: dict[str, tuple[Callable[[str], dict[str, Any]], tuple[str, ...]]] = {
     ),
     "values that are no mapping": (
         lambda _: {"istio_values": "x"},
-        ("istio_values: is not a mapping",),
+        ("istio_values: is a string, not a mapping",),
     ),
     "unknown key of MeshConfig": (
         lambda _: {"istio_mesh_config": {"accesLogFile": "/dev/stdout"}},
