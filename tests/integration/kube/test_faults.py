@@ -6,7 +6,7 @@ import time
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube import transport
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 
@@ -33,7 +33,7 @@ FAULTS = {
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Short pauses: the order of events counts here, not their length."""
-    monkeypatch.setattr(transport, "BACKOFF_BASE", 0.01)
+    monkeypatch.setattr(attempts, "BACKOFF_BASE", 0.01)
 
 
 def before_and_after(space):
@@ -99,7 +99,7 @@ def test_a_fault_at_every_request_changes_nothing_about_the_end(kube, run, proxy
 
 @pytest.mark.parametrize("name", ["drop-before", "500", "html", "cut-json"])
 def test_a_fault_that_stays_is_a_named_error_and_the_rest_is_told(kube, run, proxy, space, name, monkeypatch):
-    monkeypatch.setattr(transport, "RETRY_BUDGET", 0.5)
+    monkeypatch.setattr(attempts, "RETRY_BUDGET", 0.5)
     prepare(kube, run, space)
     at_write = Fault(
         **FAULTS[name],
@@ -141,7 +141,7 @@ def test_a_deadline_ends_the_retries(proxy):
 
 
 def test_a_hung_server_ends_with_the_read_timeout(proxy, monkeypatch):
-    monkeypatch.setattr(transport, "RETRY_BUDGET", 1.0)
+    monkeypatch.setattr(attempts, "RETRY_BUDGET", 1.0)
     proxy.reset(Fault(DELAY, seconds=3.0, times=100))
     with (
         connect(ConnectionOptions(host=proxy.url, api_key="x")) as client,
@@ -211,7 +211,7 @@ def test_an_expired_continue_token_starts_the_list_again(kube, through, proxy, s
 
 
 def test_discovery_that_fails_is_not_a_missing_kind(run, proxy, space, monkeypatch):
-    monkeypatch.setattr(transport, "RETRY_BUDGET", 0.3)
+    monkeypatch.setattr(attempts, "RETRY_BUDGET", 0.3)
     proxy.reset(Fault(STATUS, status=503, times=1000, matches=lambda method, path: path == "/apis"))
     with pytest.raises(MeshError) as caught:
         change(run, space, proxy.url)
