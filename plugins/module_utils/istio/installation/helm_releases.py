@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...fields import field
 from ...model.installation.gateways import InstalledGateway
 from ...model.installation.settings import Installation, deep_merge
 
@@ -142,7 +143,7 @@ def _gateway_values(gateway: InstalledGateway, installation: Installation) -> di
         values["resources"] = copy.deepcopy(dict(gateway.resources))
     if installation.revision:
         values["revision"] = installation.revision
-    pull_policy = (installation.values.get("global") or {}).get("imagePullPolicy")
+    pull_policy = field(installation.values, "global", "imagePullPolicy")
     if pull_policy:
         values["imagePullPolicy"] = pull_policy
     return deep_merge(values, gateway.values)

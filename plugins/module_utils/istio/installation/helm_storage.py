@@ -11,14 +11,15 @@ shown.
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...errors import MeshError
+from ...errors import MalformedError, MeshError
+from ...fields import integer_at, labels_of, mapping_at, name_of, namespace_of, text_at
 
 SECRET_TYPE = "helm.sh/release.v1"  # noqa: S105 - a type name
 OWNER_SELECTOR = "owner=helm"
@@ -71,25 +72,37 @@ def read_release(secret: Mapping[str, Any]) -> StoredRelease:
 
     :raises MeshError: when it is not what helm writes.
     """
-    metadata = secret.get("metadata") or {}
-    labels = metadata.get("labels") or {}
     try:
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        record = json.loads(gzip.decompress(packed))
-        chart = record["chart"]["metadata"]
-        return StoredRelease(
-            name=str(record["name"]),
-            namespace=str(record.get("namespace") or metadata.get("namespace", "")),
-            revision=int(record["version"]),
-            status=str(record["info"]["status"]),
-            chart=str(chart["name"]),
-            chart_version=str(chart["version"]),
-            values=record.get("config") or {},
-            manifest=str(record.get("manifest") or ""),
-            secret=str(metadata.get("name", "")),
-            uid=str(metadata.get("uid", "")),
-            modified=int(labels.get("modifiedAt") or labels.get("createdAt") or 0),
-        )
-    except (KeyError, TypeError, ValueError, OSError, EOFError, binascii.Error) as error:
-        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+        packed = base64.b64decode(base64.b64decode(text_at(secret, "data", "release")))
+        return _release(secret, json.loads(gzip.decompress(packed)))
+    # zlib.error: gzip passes on what is wrong inside an undamaged frame.
+    except (MalformedError, ValueError, OSError, EOFError, zlib.error) as error:
+        name = f"{namespace_of(secret)}/{name_of(secret)}"
         raise MeshError(f"Secret {name} is not a Helm release record that can be read") from error
+
+
+def _release(secret: Mapping[str, Any], record: Any) -> StoredRelease:
+    labels = labels_of(secret)
+    revision = integer_at(record, "version")
+    if revision < 1:
+        raise MalformedError("the record has no version")
+    return StoredRelease(
+        name=_needed(record, "name"),
+        namespace=text_at(record, "namespace") or namespace_of(secret),
+        revision=revision,
+        status=_needed(record, "info", "status"),
+        chart=_needed(record, "chart", "metadata", "name"),
+        chart_version=_needed(record, "chart", "metadata", "version"),
+        values=mapping_at(record, "config"),
+        manifest=text_at(record, "manifest"),
+        secret=name_of(secret),
+        uid=text_at(secret, "metadata", "uid"),
+        modified=int(labels.get("modifiedAt") or labels.get("createdAt") or 0),
+    )
+
+
+def _needed(record: Any, *path: str) -> str:
+    text = text_at(record, *path)
+    if not text:
+        raise MalformedError(f"the record has no {'.'.join(path)}")
+    return text

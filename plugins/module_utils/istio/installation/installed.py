@@ -10,13 +10,16 @@ leave them out (seen on Istio 1.31; source per function).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from ...fields import annotations_of, labels_of, mapping_at, mappings_at, name_of, text_at
 
 VALIDATING = "ValidatingWebhookConfiguration"
 MUTATING = "MutatingWebhookConfiguration"
 WEBHOOK_API = "admissionregistration.k8s.io/v1"
 DEACTIVATED_LABEL = "istio.io/deactivated"
+_SELECTORS = ("namespaceSelector", "objectSelector")
 
 
 def settled(rendered: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -31,34 +34,41 @@ def settled(rendered: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict
     :returns: a copy of the rendered object.
     """
     obj = copy.deepcopy(dict(rendered))
-    if live is None or obj.get("kind") not in (VALIDATING, MUTATING):
+    if live is None or obj.get("kind") not in (VALIDATING, MUTATING) or "webhooks" not in obj:
         return obj
-    present = {webhook.get("name"): webhook for webhook in live.get("webhooks") or ()}
-    for webhook in obj.get("webhooks") or ():
-        found = present.get(webhook.get("name"))
-        if found is None:
-            continue
-        bundle = (found.get("clientConfig") or {}).get("caBundle")
-        if bundle and not webhook["clientConfig"].get("caBundle"):
-            webhook["clientConfig"]["caBundle"] = bundle
-        if (
-            obj["kind"] == VALIDATING
-            and webhook.get("failurePolicy", "Ignore") == "Ignore"
-            and found.get("failurePolicy") == "Fail"
-        ):
-            webhook["failurePolicy"] = "Fail"
-        if is_deactivated(found):
-            webhook["namespaceSelector"] = found.get("namespaceSelector")
-            webhook["objectSelector"] = found.get("objectSelector")
+    present = {text_at(webhook, "name"): webhook for webhook in mappings_at(live, "webhooks")}
+    obj["webhooks"] = [
+        _settled_webhook(webhook, present.get(text_at(webhook, "name")), obj["kind"])
+        for webhook in mappings_at(obj, "webhooks")
+    ]
     return obj
+
+
+def _settled_webhook(
+    rendered: Mapping[str, Any], found: Mapping[str, Any] | None, kind: str
+) -> dict[str, Any]:
+    webhook = dict(rendered)
+    if found is None:
+        return webhook
+    configuration = mapping_at(webhook, "clientConfig")
+    bundle = text_at(found, "clientConfig", "caBundle")
+    if bundle and not configuration.get("caBundle"):
+        webhook["clientConfig"] = {**configuration, "caBundle": bundle}
+    if (
+        kind == VALIDATING
+        and webhook.get("failurePolicy", "Ignore") == "Ignore"
+        and found.get("failurePolicy") == "Fail"
+    ):
+        webhook["failurePolicy"] = "Fail"
+    if is_deactivated(found):
+        for selector in _SELECTORS:
+            webhook[selector] = mapping_at(found, selector)
+    return webhook
 
 
 def is_deactivated(webhook: Mapping[str, Any]) -> bool:
     """Whether an injection webhook can never match because the ``default`` tag took its place."""
-    return any(
-        DEACTIVATED_LABEL in ((webhook.get(selector) or {}).get("matchLabels") or {})
-        for selector in ("namespaceSelector", "objectSelector")
-    )
+    return any(DEACTIVATED_LABEL in mapping_at(webhook, selector, "matchLabels") for selector in _SELECTORS)
 
 
 def webhook_trouble(configuration: Mapping[str, Any]) -> str:
@@ -67,9 +77,9 @@ def webhook_trouble(configuration: Mapping[str, Any]) -> str:
     A validating webhook that still says Ignore lets invalid configuration through; one without CA cannot be
     called at all.
     """
-    name = (configuration.get("metadata") or {}).get("name", "")
-    for webhook in configuration.get("webhooks") or ():
-        if not (webhook.get("clientConfig") or {}).get("caBundle"):
+    name = name_of(configuration)
+    for webhook in mappings_at(configuration, "webhooks"):
+        if not text_at(webhook, "clientConfig", "caBundle"):
             return f"webhook {webhook.get('name')} of {name} has no CA bundle"
         if configuration.get("kind") == VALIDATING and webhook.get("failurePolicy") != "Fail":
             return f"webhook {webhook.get('name')} of {name} has failurePolicy {webhook.get('failurePolicy')}"
@@ -78,28 +88,22 @@ def webhook_trouble(configuration: Mapping[str, Any]) -> str:
 
 def crd_trouble(crd: Mapping[str, Any]) -> str:
     """Why a CustomResourceDefinition cannot be used yet; "" when it is Established."""
-    conditions = {
-        str(condition.get("type")): condition
-        for condition in (crd.get("status") or {}).get("conditions") or ()
-        if isinstance(condition, Mapping)
-    }
-    if (conditions.get("Established") or {}).get("status") == "True":
-        return ""
-    return f"CustomResourceDefinition {(crd.get('metadata') or {}).get('name', '')} is not Established"
+    for condition in mappings_at(crd, "status", "conditions"):
+        if condition.get("type") == "Established" and condition.get("status") == "True":
+            return ""
+    return f"CustomResourceDefinition {name_of(crd)} is not Established"
 
 
 def belongs_to_revision(configuration: Mapping[str, Any], revision: str) -> bool:
     """Whether a webhook configuration is one of this control plane revision ("" is ``default``)."""
-    labels = (configuration.get("metadata") or {}).get("labels") or {}
-    return labels.get("istio.io/rev") == (revision or "default")
+    return labels_of(configuration).get("istio.io/rev") == (revision or "default")
 
 
 def installer_of(deployment: Mapping[str, Any]) -> str:
     """Which tool installed this istiod: ``istioctl``, ``helm``, or "" when neither left its mark."""
-    metadata = deployment.get("metadata") or {}
-    if "meta.helm.sh/release-name" in (metadata.get("annotations") or {}):
+    if "meta.helm.sh/release-name" in annotations_of(deployment):
         return "helm"
-    if "operator.istio.io/managed" in (metadata.get("labels") or {}):
+    if "operator.istio.io/managed" in labels_of(deployment):
         return "istioctl"
     return ""
 
@@ -109,6 +113,5 @@ def images_of(deployment: Mapping[str, Any]) -> list[str]:
 
     :returns: one per container; init containers are not among them.
     """
-    template = ((deployment.get("spec") or {}).get("template") or {}).get("spec") or {}
-    containers: Sequence[Mapping[str, Any]] = template.get("containers") or ()
-    return [str(container.get("image", "")) for container in containers]
+    containers = mappings_at(deployment, "spec", "template", "spec", "containers")
+    return [text_at(container, "image") for container in containers]

@@ -12,6 +12,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...fields import labels_of, text_at
 from ...model.installation.gateways import InstalledGateway
 from ...model.installation.settings import Installation, deep_merge
 
@@ -162,11 +163,9 @@ def owner_labels(installation: Installation, version: str, component: str = "") 
 
 def component_of(rendered: Mapping[str, Any]) -> str:
     """The istioctl component that a rendered object belongs to, read from its chart."""
-    labels = (rendered.get("metadata") or {}).get("labels") or {}
-    if labels.get(COMPONENT_LABEL):
-        return str(labels[COMPONENT_LABEL])
-    chart = str(labels.get(CHART_LABEL, "")).rpartition("-")[0]
-    return _COMPONENT_OF_CHART.get(chart, "")
+    labels = labels_of(rendered)
+    chart = text_at(labels, CHART_LABEL).rpartition("-")[0]
+    return text_at(labels, COMPONENT_LABEL) or _COMPONENT_OF_CHART.get(chart, "")
 
 
 def with_owner_labels(
@@ -179,9 +178,8 @@ def with_owner_labels(
     completed = []
     for item in rendered:
         obj = copy.deepcopy(dict(item))
-        metadata = obj.setdefault("metadata", {})
-        labels = metadata.get("labels") or {}
-        metadata["labels"] = {**labels, **owner_labels(installation, version, component_of(item))}
+        labels = {**labels_of(item), **owner_labels(installation, version, component_of(item))}
+        obj.setdefault("metadata", {})["labels"] = labels
         completed.append(obj)
     return completed
 
@@ -191,7 +189,7 @@ def is_stale(live: Mapping[str, Any], kept: set[str], object_id: str) -> bool:
 
     :param kept: ids of the rendered objects.
     """
-    labels = (live.get("metadata") or {}).get("labels") or {}
+    labels = labels_of(live)
     return (
         object_id not in kept
         and labels.get(NOT_PRUNED_LABEL) != "true"

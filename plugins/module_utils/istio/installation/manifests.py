@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...documents.read import read_documents
-from ...errors import MeshError
+from ...errors import MalformedError, MeshError
+from ...fields import annotations_of, labels_of, name_of, namespace_of, text_at
 from ...kube.objects import unfolded
 
 
@@ -29,9 +30,22 @@ def parse_manifests(text: str, *, about: str) -> list[dict[str, Any]]:
                 )
             objects.append(_without_nulls(obj))
     for obj in objects:
-        if not (obj.get("metadata") or {}).get("name"):
-            raise MeshError(f"{about}: an object of kind {obj.get('kind')} has no name")
+        try:
+            _check_identity(obj)
+        except MalformedError as error:
+            raise MeshError(f"{about}: {error}") from error
     return objects
+
+
+def _check_identity(obj: Mapping[str, Any]) -> None:
+    """What every reader of a manifest takes for granted. :raises MalformedError: it is not so."""
+    kind = text_at(obj, "kind")
+    text_at(obj, "apiVersion")
+    if not name_of(obj):
+        raise MalformedError(f"an object of kind {kind} has no name")
+    namespace_of(obj)
+    labels_of(obj)
+    annotations_of(obj)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ...equality import same
 from ...errors import ApiError
+from ...fields import mapping_at, mappings_at
 from ...istio.installation.installed import settled
 from ...istio.installation.manifests import yaml_text
 from ...kube.additions import Additions, hand_additions
@@ -105,11 +106,11 @@ def _without_schemas(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object for a diff that shows it whole: fifteen CRDs are 16,000 lines that nobody reads."""
     if obj.get("kind") != "CustomResourceDefinition":
         return obj
-    short = copy.deepcopy(dict(obj))
-    for version in short.get("spec", {}).get("versions") or ():
-        if "schema" in version:
-            version["schema"] = "(left out of the diff)"
-    return short
+    versions = [
+        {**version, "schema": "(left out of the diff)"} if "schema" in version else version
+        for version in mappings_at(obj, "spec", "versions")
+    ]
+    return {**obj, "spec": {**mapping_at(obj, "spec"), "versions": versions}}
 
 
 def removal(live: Mapping[str, Any]) -> Difference:
@@ -141,7 +142,7 @@ def quiet(obj: Mapping[str, Any]) -> dict[str, Any]:
     plain = copy.deepcopy(dict(obj))
     plain.pop("status", None)
     plain["metadata"] = {
-        key: value for key, value in (plain.get("metadata") or {}).items() if key not in _NOISE
+        key: value for key, value in mapping_at(plain, "metadata").items() if key not in _NOISE
     }
     return plain
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...context import Context
 from ...errors import ApiError, RefusedError, WaitTimeout
-from ...fields import text_at
+from ...fields import annotations_of, mapping_at, text_at
 from ...istio.installation.commands import Runner, Tool
 from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
 from ...istio.installation.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
@@ -195,8 +195,7 @@ def _dropped(client: KubeClient, record: StoredRelease, kept: set[str]) -> list[
     """Objects of the stored manifest that the new one no longer has; helm deletes them."""
     gone = []
     for obj in parse_manifests(record.manifest, about=f"the manifest of release {record.name}"):
-        annotations = obj["metadata"].get("annotations") or {}
-        if object_id(obj) in kept or annotations.get(_KEEP_ANNOTATION) == "keep":
+        if object_id(obj) in kept or annotations_of(obj).get(_KEEP_ANNOTATION) == "keep":
             continue
         metadata = obj["metadata"]
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
@@ -226,7 +225,7 @@ def _removals(
         if key not in wanted
         and record.chart == "gateway"
         and record.status != "uninstalled"
-        and (record.values.get("labels") or {}).get(GATEWAY_MARK) == "true"
+        and mapping_at(record.values, "labels").get(GATEWAY_MARK) == "true"
     ]
 
 

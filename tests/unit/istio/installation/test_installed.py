@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MalformedError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.commands import (
     Runner,
     first_error,
@@ -18,7 +18,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installati
     stored_releases,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.installed import (
+    belongs_to_revision,
     crd_trouble,
+    images_of,
     installer_of,
     settled,
     webhook_trouble,
@@ -61,6 +63,71 @@ def test_an_injector_that_is_not_deactivated_keeps_its_selectors() -> None:
     off = {"matchLabels": {"istio.io/deactivated": "never-match"}}
     deactivated = webhooks(kind, namespaceSelector=off, objectSelector=off)
     assert settled(rendered, deactivated)["webhooks"][0]["namespaceSelector"] == off
+
+
+def test_a_bundle_of_ones_own_stays_and_a_missing_one_is_taken_over() -> None:
+    live = webhooks(VALIDATING, clientConfig={"caBundle": "bGl2ZQ=="})
+    own = settled(webhooks(VALIDATING, clientConfig={"caBundle": "b3du"}), live)["webhooks"][0]
+    assert own["clientConfig"] == {"caBundle": "b3du"}
+    bare = {"kind": VALIDATING, "metadata": {"name": "istio"}, "webhooks": [{"name": "validation.istio.io"}]}
+    assert settled(bare, live)["webhooks"][0]["clientConfig"] == {"caBundle": "bGl2ZQ=="}
+    without = settled(bare, webhooks(VALIDATING))["webhooks"][0]
+    assert without == {"name": "validation.istio.io"}
+
+
+def test_a_webhook_that_is_not_there_and_an_object_that_is_not_there_stay_as_rendered() -> None:
+    rendered = webhooks(VALIDATING, failurePolicy="Ignore")
+    other = webhooks(VALIDATING, name="other", failurePolicy="Fail", clientConfig={"caBundle": "Q0E="})
+    assert settled(rendered, other) == rendered
+    assert settled(rendered, None) == rendered
+    without = {"kind": VALIDATING, "metadata": {"name": "istio"}}
+    assert settled(without, other) == without
+
+
+def test_the_policy_of_a_mutating_webhook_is_not_istiods() -> None:
+    kind = "MutatingWebhookConfiguration"
+    live = webhooks(kind, failurePolicy="Fail")
+    assert settled(webhooks(kind, failurePolicy="Ignore"), live)["webhooks"][0]["failurePolicy"] == "Ignore"
+    # Left out means Ignore for the installer: istiod turns that, too.
+    assert (
+        settled(webhooks(VALIDATING), webhooks(VALIDATING, failurePolicy="Fail"))["webhooks"][0][
+            "failurePolicy"
+        ]
+        == "Fail"
+    )
+    assert "failurePolicy" not in settled(webhooks(VALIDATING), webhooks(VALIDATING))["webhooks"][0]
+
+
+def test_one_switched_off_selector_takes_both_from_the_live_object() -> None:
+    kind = "MutatingWebhookConfiguration"
+    rendered = webhooks(kind, namespaceSelector={"a": 1}, objectSelector={"b": 1})
+    off = {"matchLabels": {"istio.io/deactivated": "never-match"}}
+    found = settled(rendered, webhooks(kind, objectSelector=off))["webhooks"][0]
+    assert (found["namespaceSelector"], found["objectSelector"]) == ({}, off)
+
+
+def test_a_live_object_of_the_wrong_shape_is_no_empty_one() -> None:
+    with pytest.raises(MalformedError, match="webhooks is dict, not a list"):
+        settled(webhooks(VALIDATING), {**webhooks(VALIDATING), "webhooks": {}})
+    with pytest.raises(MalformedError, match="conditions is str"):
+        crd_trouble({"metadata": {"name": "x"}, "status": {"conditions": "Established"}})
+    with pytest.raises(MalformedError, match="image is list"):
+        images_of({"spec": {"template": {"spec": {"containers": [{"image": []}]}}}})
+
+
+def test_a_configuration_belongs_to_the_revision_of_its_label() -> None:
+    named = {"metadata": {"labels": {"istio.io/rev": "r1"}}}
+    default = {"metadata": {"labels": {"istio.io/rev": "default"}}}
+    assert belongs_to_revision(named, "r1") and not belongs_to_revision(named, "")
+    assert belongs_to_revision(default, "") and not belongs_to_revision(default, "r1")
+    assert not belongs_to_revision({"metadata": {}}, "")
+
+
+def test_the_images_of_a_workload_are_those_of_its_containers() -> None:
+    containers = [{"name": "a", "image": "i1"}, {"name": "b"}]
+    pod = {"containers": containers, "initContainers": [{"image": "i0"}]}
+    assert images_of({"spec": {"template": {"spec": pod}}}) == ["i1", ""]
+    assert images_of({}) == []
 
 
 def test_other_kinds_are_compared_whole() -> None:
@@ -158,7 +225,16 @@ def test_lists_are_unpacked() -> None:
     [
         ("a: [", "not valid YAML"),
         ("just text", "not a Kubernetes object"),
-        ("apiVersion: v1\nkind: Pod\n", "has no name"),
+        ("apiVersion: v1\nkind: Pod\n", "an object of kind Pod has no name"),
+        ("apiVersion: v1\nmetadata: {name: a}\n", "not a Kubernetes object"),
+        ("kind: Pod\nmetadata: {name: a}\n", "not a Kubernetes object"),
+        ("apiVersion: v1\nkind: [Pod]\nmetadata: {name: a}\n", "kind is list, not a string"),
+        ("apiVersion: [v1]\nkind: Pod\nmetadata: {name: a}\n", "apiVersion is list, not a string"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: [a]\n", "metadata is list, not a mapping"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: [a]}\n", "name is list, not a string"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: [b]}\n", "namespace is list"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: [b]}\n", "labels is list"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: b}\n", "annotations is str"),
     ],
 )
 def test_other_texts_are_refused_with_their_source(text: str, word: str) -> None:
