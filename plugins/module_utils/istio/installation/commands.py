@@ -16,9 +16,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ...errors import InputError, MeshError, Problem
+from ...errors import InputError, MalformedError, MeshError, Problem
+from ...fields import text_at
 
 _POLL = 0.2
+_GRACE = 5.0
+"""Seconds that a child has to end after it was told to."""
 _NOISE = re.compile(r"\x1b\[[0-9;]*m")
 # istioctl logs to its standard output, between the lines of a manifest if need be.
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z\t\w+\t.*\n?", re.MULTILINE)
@@ -53,9 +56,10 @@ class Runner:
         """
         purpose = about or Path(argv[0]).name
         with (
-            tempfile.TemporaryFile("w+") as given,
-            tempfile.TemporaryFile("w+") as out,
-            tempfile.TemporaryFile("w+") as err,
+            tempfile.TemporaryFile("w+", encoding="utf-8") as given,
+            # A program may print anything: what is no text must not end the run without a sentence.
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as err,
         ):
             given.write(stdin)
             given.flush()
@@ -87,7 +91,7 @@ class Runner:
                     continue
             child.terminate()
             try:
-                child.wait(timeout=5)
+                child.wait(timeout=_GRACE)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
@@ -115,26 +119,36 @@ def find_tool(path: str, *, where: str, environment: Mapping[str, str]) -> str:
 
     :raises InputError: when there is none, named by the variable ``where``.
     """
-    found = shutil.which(str(Path(path).expanduser()), path=environment.get("PATH", os.defpath))
+    # Not Path.expanduser: it makes ./istioctl a mere name, which would be looked for on PATH.
+    expanded = os.path.expanduser(path)  # noqa: PTH111
+    found = shutil.which(expanded, path=environment.get("PATH", os.defpath))
     if found is None:
         raise InputError([Problem(where, f"{path!r} is not a program that can be run here", "tool-missing")])
     return str(Path(found).resolve())
 
 
 def istioctl_version(runner: Runner, path: str) -> Tool:
-    """istioctl and its own version; asks no cluster."""
+    """istioctl and its own version; asks no cluster.
+
+    :raises MeshError: when it fails, or answers something else than its version.
+    """
     answer = runner.run(
         [path, "version", "--remote=false", "-o", "json"], timeout=20, about="ask istioctl its version"
     )
     try:
-        version = str(json.loads(answer)["clientVersion"]["version"])
-    except (ValueError, KeyError, TypeError) as error:
+        version = text_at(json.loads(without_log_lines(answer)), "clientVersion", "version")
+    except (ValueError, MalformedError) as error:
         raise MeshError(f"{path} does not answer like istioctl") from error
+    if not version:
+        raise MeshError(f"{path} does not answer like istioctl")
     return Tool(path, version)
 
 
 def helm_version(runner: Runner, path: str) -> Tool:
-    """helm and its version."""
+    """helm and its version.
+
+    :raises MeshError: when it fails, or answers something else than its version.
+    """
     answer = runner.run(
         [path, "version", "--template", "{{.Version}}"], timeout=20, about="ask helm its version"
     )

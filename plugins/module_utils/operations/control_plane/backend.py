@@ -50,6 +50,21 @@ class Options:
     timeout: int
     unlock_after: int
 
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Options:
+        """The options of module ``control_plane``.
+
+        :param params: as its argument spec leaves them: every option is there.
+        :raises InputError: with every problem, each named by its role variable.
+        """
+        return cls(
+            installation_of(params),
+            tools_of(params),
+            allow_version_skew=params["allow_version_skew"],
+            timeout=params["timeout"],
+            unlock_after=params["unlock_after"],
+        )
+
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Plan, then install or repair unless in check mode.
@@ -58,13 +73,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :raises InputError: for bad settings, or a tool that is missing or of another version.
     :raises RefusedError: for a second installer, or a change in place that Istio does not support.
     """
-    options = Options(
-        installation_of(params),
-        tools_of(params),
-        allow_version_skew=params["allow_version_skew"],
-        timeout=params["timeout"],
-        unlock_after=params["unlock_after"],
-    )
+    options = Options.from_params(params)
     connection = ConnectionOptions.from_params(params, context.environment)
     with (
         context.client(connection) as client,
@@ -74,7 +83,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 
 def settle(client: KubeClient, options: Options, runner: Runner, context: Context) -> dict[str, Any]:
-    """The work of ``run`` with a client and a runner of commands. :returns: see ``run``."""
+    """The work of ``run`` with a client and a runner of commands. :returns: and raises as ``run``."""
     installation = options.installation
     tool = find_installer(installation, runner, options.tools)
     _refuse_mixture(client, installation, skew=options.allow_version_skew)
@@ -153,7 +162,7 @@ def _refuse_mixture(client: KubeClient, installation: Installation, *, skew: boo
     running = next((image.rpartition(":")[2] for image in images_of(live)), "")
     now = parse_istio_version(running.partition("-")[0])
     then = parse_istio_version(installation.version)
-    if skew or now is None or then is None or now[0] != then[0] or 0 <= then[1] - now[1] <= 1:
+    if skew or now is None or then is None or (now[0] == then[0] and 0 <= then[1] - now[1] <= 1):
         return
     raise RefusedError(
         f"{installation.istiod} runs {running}; a change in place to {installation.version} is not supported "

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
+import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +34,7 @@ from .options import ToolOptions
 
 # Helm 3 is the tested default; 3.17 is the oldest that can take over objects, 4 applies on the server's side.
 HELM_RANGE = ((3, 14), (5, 0))
+_NUMBERS = re.compile(r"(\d+)\.(\d+)", re.ASCII)
 
 
 def find_installer(installation: Installation, runner: Runner, tools: ToolOptions) -> Tool:
@@ -47,8 +51,8 @@ def find_installer(installation: Installation, runner: Runner, tools: ToolOption
         return tool
     path = find_tool(tools.helm_binary, where="istio_helm_binary", environment=runner.environment)
     tool = helm_version(runner, path)
-    numbers = tuple(int(part) for part in tool.version.split("-")[0].split("+")[0].split(".")[:2])
-    if not HELM_RANGE[0] <= numbers < HELM_RANGE[1]:
+    numbers = _NUMBERS.match(tool.version)
+    if numbers is None or not HELM_RANGE[0] <= (int(numbers[1]), int(numbers[2])) < HELM_RANGE[1]:
         message = f"{path} is Helm {tool.version}; 3.14 or newer, below 5, is needed"
         raise InputError([Problem("istio_helm_binary", message, "tool-version")])
     return tool
@@ -96,21 +100,34 @@ def _pulled(
     reference: ChartReference, chart: str, version: str, directory: Path, runner: Runner, tool: Tool
 ) -> ChartReference:
     package = directory / f"{chart}-{version}.tgz"
-    if not package.is_file():
+    if package.is_file():
+        return ChartReference(str(package))
+    # Moved into its place when it is whole: a run that ends meanwhile must not leave half a package there.
+    with tempfile.TemporaryDirectory(dir=directory) as fetched:
         runner.run(
-            [tool.path, "pull", *reference.arguments, "--destination", str(directory)],
+            [tool.path, "pull", *reference.arguments, "--destination", fetched],
             timeout=120,
             about=f"fetch chart {chart} {version}",
         )
+        found = Path(fetched) / package.name
+        if not found.is_file():
+            raise MeshError(f"helm fetched chart {chart} {version}, but wrote no {package.name}")
+        found.replace(package)
     return ChartReference(str(package))
 
 
 def chart_version(reference: ChartReference) -> str:
-    """The version that a chart on disk calls itself, which may differ from Istio's in a source checkout."""
+    """The version that a chart on disk calls itself, which may differ from Istio's in a source checkout.
+
+    :raises MeshError: when it is no chart, or does not say its version.
+    """
     path = Path(reference.reference)
     text = (path / "Chart.yaml").read_text(encoding="utf-8") if path.is_dir() else _packaged_chart_file(path)
     chart = read_document(text, f"{path}/Chart.yaml")
-    return str(chart.get("version", "")) if isinstance(chart, Mapping) else ""
+    version = chart.get("version") if isinstance(chart, Mapping) else None
+    if not version:
+        raise MeshError(f"{path}/Chart.yaml does not say the version of the chart")
+    return str(version)
 
 
 def _packaged_chart_file(package: Path) -> str:
@@ -120,7 +137,7 @@ def _packaged_chart_file(package: Path) -> str:
                 if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml"):
                     content = archive.extractfile(member)
                     return content.read().decode() if content else ""
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, tarfile.TarError) as error:
         raise MeshError(f"{package} is not a packaged chart; remove it to have it fetched again") from error
     raise MeshError(f"{package} holds no Chart.yaml")
 

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...context import Context
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, MeshError, WaitTimeout
+from ...fields import name_of, text_at
 from ...istio.installation.installed import (
     MUTATING,
     VALIDATING,
@@ -22,7 +24,7 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import rollout_status, wait_until
 from ...model.installation.settings import Installation
-from ...verdicts import CANNOT_TELL
+from ...verdicts import CANNOT_TELL, PASS
 from .options import INSTALLATION_SPEC, installation_of
 
 _CRD_API = "apiextensions.k8s.io/v1"
@@ -35,42 +37,76 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What is to be proved.
+
+    :param timeout: seconds that the whole proof may take.
+    """
+
+    installation: Installation
+    timeout: float
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Options:
+        """The options of module ``control_plane_ready``.
+
+        :param params: as its argument spec leaves them: every option is there.
+        :raises InputError: with every problem, each named by its role variable.
+        """
+        return cls(installation_of(params), timeout=float(params["timeout"]))
+
+
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Waits until everything is proved; in check mode looks once and only reports.
 
     :returns: ``status`` (``pass`` or ``cannot tell``), ``checks`` with an entry per thing that was looked at.
     :raises WaitTimeout: naming what is late. :raises MeshError: when nothing is installed.
     """
-    installation = installation_of(params)
-    options = ConnectionOptions.from_params(params, context.environment)
-    with context.client(options) as client:
-        if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:
-            if context.check_mode:
-                return {"changed": False, "status": CANNOT_TELL, "reason": "not installed", "checks": []}
-            raise MeshError(f"Deployment {installation.namespace}/{installation.istiod} does not exist")
+    options = Options.from_params(params)
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with context.client(connection) as client:
+        return prove(client, options, context)
+
+
+def prove(client: KubeClient, options: Options, context: Context) -> dict[str, Any]:
+    """Proves a control plane through ``client``. :returns: and raises as ``run``."""
+    installation = options.installation
+    if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:
         if context.check_mode:
-            late = trouble(client, installation)
-            status = CANNOT_TELL if late else "pass"
-            return {"changed": False, "status": status, "reason": "; ".join(late), "checks": late}
-        seen = wait_until(
-            lambda: _verdict(client, installation),
-            awaited=f"the control plane {installation.istiod}",
-            timeout=float(params["timeout"]),
-            stop=context.stop,
-            progress=context.progress,
-            clock=context.clock,
-        )
-    return {"changed": False, "status": "pass", "reason": "", "checks": seen.split("; ")}
+            return _result(CANNOT_TELL, [], reason="not installed")
+        raise MeshError(f"Deployment {installation.namespace}/{installation.istiod} does not exist")
+    if context.check_mode:
+        late = trouble(client, installation)
+        return _result(CANNOT_TELL, late, reason="; ".join(late)) if late else _proved(installation)
 
+    def look() -> tuple[bool, str]:
+        late = trouble(client, installation)
+        return not late, "; ".join(late)
 
-def _verdict(client: KubeClient, installation: Installation) -> tuple[bool, str]:
-    late = trouble(client, installation)
-    if late:
-        return False, "; ".join(late)
-    gateways = len(installation.gateways)
-    return True, (
-        f"istiod and {gateways} gateways rolled out; CRDs established; webhooks fail closed; istiod answers"
+    wait_until(
+        look,
+        awaited=f"the control plane {installation.istiod}",
+        timeout=options.timeout,
+        stop=context.stop,
+        progress=context.progress,
+        clock=context.clock,
     )
+    return _proved(installation)
+
+
+def _proved(installation: Installation) -> dict[str, Any]:
+    checks = [
+        f"istiod and {len(installation.gateways)} gateways rolled out",
+        "CRDs established",
+        "webhooks fail closed",
+        "istiod answers",
+    ]
+    return _result(PASS, checks)
+
+
+def _result(status: str, checks: list[str], *, reason: str = "") -> dict[str, Any]:
+    return {"changed": False, "status": status, "reason": reason, "checks": checks}
 
 
 def trouble(client: KubeClient, installation: Installation) -> list[str]:
@@ -125,12 +161,10 @@ def _silent_istiods(client: KubeClient, installation: Installation) -> list[str]
 
     By exec, because a managed API server often reaches the kubelet only, not port 8080 of a pod.
     """
-    pods = [
-        pod for pod in _istiod_pods(client, installation) if pod.get("status", {}).get("phase") == "Running"
-    ]
+    pods = [pod for pod in _istiod_pods(client, installation) if text_at(pod, "status", "phase") == "Running"]
     if not pods:
         return [f"no pod of {installation.istiod} runs"]
-    answers = client.in_parallel(lambda pod: _ask(client, installation, pod["metadata"]["name"]), pods)
+    answers = client.in_parallel(lambda pod: _ask(client, installation, name_of(pod)), pods)
     return [text for text in answers if text]
 
 
@@ -149,7 +183,9 @@ def _ask(client: KubeClient, installation: Installation, pod: str) -> str:
             timeout=10,
         )
     except ApiError as error:
-        if error.status in (401, 403):
+        if error.status in (401, 403) or error.reason == "Interrupted":
             raise
         return f"{pod} cannot be asked: {error.message}"
+    except WaitTimeout as error:  # it hangs: it may answer when it is asked again
+        return f"{pod} does not answer /ready: {error.message}"
     return "" if answer.returncode == 0 else f"{pod} does not answer /ready: {answer.stderr.strip()[:200]}"
