@@ -11,6 +11,7 @@ from typing import Any
 from ...context import Context
 from ...documents.json_text import json_text
 from ...errors import MeshError
+from ...fields import field, labels_of, mapping_at, mappings_at
 from ...istio.installation.commands import Runner, Tool, without_log_lines
 from ...istio.installation.istioctl_operator import (
     DEFAULT_TAG,
@@ -30,6 +31,8 @@ from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import Difference, compare, missing_namespaces, namespace, removal, take_out_additions
 from .installer import render_istioctl
+
+_BY_DEFAULT = ("sidecarInjectorWebhook", "enableNamespacesByDefault")
 
 
 def plan(client: KubeClient, installation: Installation, runner: Runner, tool: Tool) -> list[Difference]:
@@ -112,7 +115,8 @@ def _default_tag(
         # Nothing to derive the tag from yet; the objects are named, their content is istioctl's.
         return [_unrendered(*identity) for identity in wanted]
     arguments = ["--revision", "default", "--overwrite", "--istioNamespace", installation.namespace]
-    if (installation.values.get("sidecarInjectorWebhook") or {}).get("enableNamespacesByDefault"):
+    # From the merged document, where `operator_spec` counts as well (operator/pkg/webhook WebhooksToDeploy).
+    if field(operator_document(installation), "spec", "values", *_BY_DEFAULT) is True:
         arguments.append("--auto-inject-namespaces")
     text = runner.run(
         [tool.path, "tag", "generate", DEFAULT_TAG, *arguments], about="render the default revision tag"
@@ -124,14 +128,22 @@ def _default_tag(
 
 
 def _complete_tag(obj: dict[str, Any], installation: Installation, tool: Tool) -> None:
-    labels = obj["metadata"].setdefault("labels", {})
     # `tag generate` strips the owner's labels from its template, `install` puts these in their place.
-    labels.update(owner_labels(installation, tool.version, "Pilot"))
-    labels[NOT_PRUNED_LABEL] = "true"
-    labels[OWNER_LABEL] = "unknown"
-    if obj["kind"].endswith("WebhookConfiguration"):
-        for webhook in obj.get("webhooks") or ():
-            webhook.get("clientConfig", {}).pop("caBundle", None)  # istiod keeps it; see installed.settled
+    obj["metadata"]["labels"] = {
+        **labels_of(obj),
+        **owner_labels(installation, tool.version, "Pilot"),
+        NOT_PRUNED_LABEL: "true",
+        OWNER_LABEL: "unknown",
+    }
+    if "webhooks" in obj:
+        obj["webhooks"] = [_without_bundle(webhook) for webhook in mappings_at(obj, "webhooks")]
+
+
+def _without_bundle(webhook: Mapping[str, Any]) -> dict[str, Any]:
+    """istiod keeps the CA bundle; see ``installed.settled``."""
+    configuration = dict(mapping_at(webhook, "clientConfig"))
+    configuration.pop("caBundle", None)
+    return {**webhook, "clientConfig": configuration}
 
 
 def _unrendered(api_version: str, kind: str, place: str, name: str) -> Difference:
