@@ -139,10 +139,12 @@ def test_stages_that_wait_for_ever_are_an_error(tmp_path: Path) -> None:
 
 # A stage with a program of its own, in a process that is interrupted.
 _INTERRUPTED = """
-import subprocess, sys, time
+import signal, subprocess, sys
 from pathlib import Path
 from tools.lanes import Lanes
 from tools.stages import Stage
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits "ignored"
 
 def work():
     child = subprocess.Popen(["sleep", "300"])
