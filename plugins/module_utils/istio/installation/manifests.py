@@ -70,7 +70,7 @@ def yaml_text(obj: Mapping[str, Any]) -> str:
 
 def _text(dumper: Any, value: str) -> Any:
     # A line that ends in a space cannot be written as a block.
-    plain = "\n".join(line.rstrip() for line in value.splitlines())
+    plain = "\n".join(line.rstrip() for line in value.split("\n"))
     if "\n" not in plain:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value)
     return dumper.represent_scalar("tag:yaml.org,2002:str", plain, style="|")

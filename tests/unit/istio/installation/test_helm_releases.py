@@ -111,13 +111,34 @@ def test_what_is_set_reaches_the_gateway() -> None:
     assert (found["revision"], found["kind"], found["imagePullPolicy"]) == ("r1", "DaemonSet", "Never")
 
 
-@pytest.mark.parametrize("place", ["base-1.31.0.tgz", "base/Chart.yaml", "manifests/charts/base/Chart.yaml"])
-def test_a_chart_is_found_in_a_directory(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    ("chart", "place"),
+    [
+        ("base", "base-1.31.0.tgz"),
+        ("base", "base/Chart.yaml"),
+        ("base", "manifests/charts/base/Chart.yaml"),
+        ("istiod", "istiod-1.31.0.tgz"),
+        ("istiod", "istiod/Chart.yaml"),
+        ("istiod", "istio-control/istio-discovery/Chart.yaml"),
+        ("istiod", "manifests/charts/istio-control/istio-discovery/Chart.yaml"),
+        ("gateway", "gateway-1.31.0.tgz"),
+        ("gateway", "gateway/Chart.yaml"),
+        ("gateway", "manifests/charts/gateway/Chart.yaml"),
+    ],
+)
+def test_a_chart_is_found_in_a_directory(tmp_path: Path, chart: str, place: str) -> None:
     file = tmp_path / place
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("name: base")
+    file.write_text(f"name: {chart}")
     found = file if file.suffix == ".tgz" else file.parent
-    assert chart_reference(str(tmp_path), "base", "1.31.0").arguments == (str(found),)
+    assert chart_reference(str(tmp_path), chart, "1.31.0").arguments == (str(found),)
+
+
+def test_a_package_goes_before_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "Chart.yaml").write_text("name: base")
+    (tmp_path / "base-1.31.0.tgz").write_text("")
+    assert chart_reference(str(tmp_path), "base", "1.31.0").reference == str(tmp_path / "base-1.31.0.tgz")
 
 
 def test_a_directory_without_the_chart_is_refused(tmp_path: Path) -> None:

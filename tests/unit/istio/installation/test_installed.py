@@ -245,6 +245,15 @@ def test_other_texts_are_refused_with_their_source(text: str, word: str) -> None
 def test_a_diff_text_keeps_the_lines_of_long_texts() -> None:
     assert "  mesh: |-\n    a: 1\n    b: 2" in yaml_text({"data": {"mesh": "a: 1 \nb: 2"}})
     assert yaml_text({}) == ""
+    assert yaml_text({"a": "word " * 100}) == f"a: '{'word ' * 100}'\n"
+    assert yaml_text({"b": [{"c": 1}], "a": {}}) == "a: {}\nb:\n- c: 1\n"
+
+
+def test_a_line_break_at_the_end_shows_in_a_diff() -> None:
+    assert yaml_text({"a": "x\ny"}) == "a: |-\n  x\n  y\n"
+    assert yaml_text({"a": "x\ny\n"}) == "a: |\n  x\n  y\n"
+    assert yaml_text({"a": "x\n"}) == "a: |\n  x\n"
+    assert yaml_text({"a": "x"}) == "a: x\n"
 
 
 def test_istioctls_log_lines_are_no_manifest() -> None:

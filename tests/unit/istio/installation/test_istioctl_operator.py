@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.istioctl_operator import (
     component_of,
     default_tag_ids,
@@ -137,6 +138,28 @@ def test_components_come_from_the_label_or_else_from_the_chart() -> None:
     assert component_of({"metadata": {"labels": {chart: "istio-ingress-1.0.0"}}}) == "IngressGateways"
     assert component_of({"metadata": {"labels": {label: "Cni", chart: "istiod-1.0.0"}}}) == "Cni"
     assert component_of({"metadata": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("chart", "component"),
+    [
+        ("base", "Base"),
+        ("istiod", "Pilot"),
+        ("istio-ingress", "IngressGateways"),
+        ("istio-egress", "EgressGateways"),
+        ("cni", "Cni"),
+        ("ztunnel", "Ztunnel"),
+    ],
+)
+def test_every_chart_has_its_component(chart: str, component: str) -> None:
+    assert component_of({"metadata": {"labels": {"helm.sh/chart": f"{chart}-1.31.0"}}}) == component
+
+
+def test_labels_of_the_wrong_shape_are_no_empty_ones() -> None:
+    with pytest.raises(MalformedError, match="labels is list, not a mapping"):
+        component_of({"kind": "ConfigMap", "metadata": {"name": "x", "labels": ["a"]}})
+    with pytest.raises(MalformedError, match=r"helm\.sh/chart is int, not a string"):
+        component_of({"kind": "ConfigMap", "metadata": {"name": "x", "labels": {"helm.sh/chart": 1}}})
 
 
 @pytest.mark.parametrize("chart", ["istiod", "istio-ingress", "other", "", "istiod-remote-1.0.0"])

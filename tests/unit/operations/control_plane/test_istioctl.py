@@ -174,7 +174,49 @@ def test_log_lines_between_the_documents_are_no_manifest() -> None:
     assert plan(everything(), run) == []
 
 
+def test_what_istioctl_applied_and_no_longer_renders_is_a_difference() -> None:
+    """Only an apply as the manager that wrote a field takes it out again."""
+    server = everything()
+    server.apply(owned(config_map(gone="x")), field_manager="istio-operator")
+    old = {**SERVICE, "spec": {"ports": [], "externalName": "old"}}
+    server.apply(tag_as_installed(old), field_manager="istio-operator")
+    assert plan(server, runner()) == [
+        ("ConfigMap istio-system/istio", "update"),
+        ("Service istio-system/istiod-revision-tag-default", "update"),
+    ]
+
+
 # Pruning.
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "DaemonSet"),
+        ("v1", "Service"),
+        ("v1", "ConfigMap"),
+        ("v1", "ServiceAccount"),
+        ("rbac.authorization.k8s.io/v1", "Role"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+        ("policy/v1", "PodDisruptionBudget"),
+        ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+        ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+        ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+    ],
+)
+@pytest.mark.parametrize(
+    "component", ["Base", "Pilot", "IngressGateways", "EgressGateways", "Cni", "Ztunnel"]
+)
+def test_every_kind_of_every_component_is_pruned(api_version: str, kind: str, component: str) -> None:
+    """The lists of operator/pkg/uninstall/prune.go and operator/pkg/component, written down anew."""
+    server = everything()
+    old = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "old", "namespace": "istio-system"}}
+    server.put(owned(old, **{"operator.istio.io/component": component}))
+    assert [action for _id, action in plan(server, runner())] == ["delete"]
 
 
 def test_what_this_installation_owns_and_no_longer_renders_is_deleted() -> None:
