@@ -25,7 +25,10 @@ attributes:
     description: Every object that differs, before and after.
 options:
   addons:
-    description: All add-ons that shall be there. An empty list removes every one.
+    description:
+      - All add-ons that shall be there. An empty list removes every one.
+      - Of what leaves the list, only objects of the kinds that Istio's own add-ons consist of are removed, in the
+        namespaces that O(namespace) and the remaining objects name.
     type: list
     elements: dict
     default: []

@@ -73,7 +73,8 @@ def prepared(
 ) -> list[dict[str, Any]]:
     """The objects of one add-on as they are written: labelled, with a namespace, with their images remapped.
 
-    :param namespace: for objects that name none; a namespace in the file stays.
+    :param namespace: for objects that name none; a namespace in the file stays. Of other kinds than ``KINDS``
+        only the API server knows whether they have one.
     :param images: see ``remapped``.
     :returns: copies of the objects, in their order.
     """
@@ -81,7 +82,7 @@ def prepared(
     for given in objects:
         obj = copy.deepcopy(dict(given))
         metadata = obj["metadata"]
-        if obj["kind"] not in CLUSTER_KINDS and obj["kind"] != "Namespace":
+        if (obj["apiVersion"], obj["kind"]) in KINDS and obj["kind"] not in CLUSTER_KINDS:
             metadata.setdefault("namespace", namespace)
         metadata["labels"] = {
             **labels_of(obj),

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..context import Context
-from ..errors import InputError, Problem
+from ..errors import InputError, MeshError, Problem
+from ..fields import name_of, namespace_of
 from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
@@ -35,64 +37,127 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """One add-on of the list. ``path`` is a manifest, or a directory of manifests."""
+
+    name: str
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AddonOptions:
+    """Which add-ons shall be there, and how.
+
+    :param addons: all of them; what is not on the list is removed.
+    :param namespace: for objects that name none.
+    :param images: exact image or prefix -> what to pull instead; see ``model.addons.remapped``.
+    :param timeout: seconds that all workloads together may take to roll out.
+    """
+
+    addons: tuple[Source, ...]
+    namespace: str
+    images: Mapping[str, str]
+    timeout: float
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> AddonOptions:
+        """The options of module ``addons``.
+
+        :param params: as its argument spec leaves them: every option is there.
+        :raises InputError: an image that is not text.
+        """
+        images = dict(params["images"])
+        problems = [
+            Problem(f"images[{key}]", "is no image: give it as text", "image")
+            for key, image in images.items()
+            if not isinstance(key, str) or not isinstance(image, str) or not image
+        ]
+        if problems:
+            raise InputError(problems)
+        return cls(
+            tuple(Source(str(addon["name"]), Path(addon["path"])) for addon in params["addons"]),
+            namespace=str(params["namespace"]),
+            images=images,
+            timeout=float(params["timeout"]),
+        )
+
+
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Server-side apply of everything that is wanted, deletion of what is not, and a bounded wait.
 
     :returns: the result of an apply, ``addons`` (names) and ``images``.
     :raises InputError: for a missing or empty source, or an object that two add-ons contain.
     """
-    addons = [str(addon["name"]) for addon in params["addons"]]
-    objects = read_addons(
-        params["addons"], namespace=str(params["namespace"]), images=dict(params["images"] or {})
-    )
-    options = ConnectionOptions.from_params(params, context.environment)
-    with context.client(options) as client:
-        stale = _stale(client, objects, str(params["namespace"]))
+    options = AddonOptions.from_params(params)
+    objects = read_addons(options)
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with context.client(connection) as client:
+        stale = _stale(client, objects, options.namespace)
         result = apply_objects(
-            client, objects, context=context, absent=stale, wait=Wait(timeout=float(params["timeout"]))
+            client,
+            objects,
+            context=context,
+            absent=stale,
+            wait=Wait(timeout=options.timeout),
+            namespace=options.namespace,
         )
-    return {**result, "addons": addons, "images": all_images(objects)}
+    names = [source.name for source in options.addons]
+    return {**result, "addons": names, "images": all_images(objects)}
 
 
-def read_addons(
-    addons: Sequence[Mapping[str, Any]], *, namespace: str, images: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def read_addons(options: AddonOptions) -> list[dict[str, Any]]:
     """All objects of all add-ons, ready to be applied.
 
-    :returns: the add-ons' objects, in the order of ``addons``.
+    :returns: the add-ons' objects, in the order of the list.
     :raises InputError: with every problem of the sources.
     """
     problems: list[Problem] = []
     objects: list[dict[str, Any]] = []
     owners: dict[tuple[str, str, str], str] = {}
-    for addon in addons:
-        name = str(addon["name"])
+    for source in options.addons:
         for obj in prepared(
-            _read(name, Path(addon["path"]), problems), addon=name, namespace=namespace, images=images
+            _read(source, problems), addon=source.name, namespace=options.namespace, images=options.images
         ):
-            metadata = obj["metadata"]
-            key = (obj["kind"], metadata.get("namespace", ""), metadata["name"])
+            key = _key(obj)
             if key in owners:
-                message = f"{obj['kind']} {metadata['name']} is also part of {owners[key]}"
-                problems.append(Problem(f"addons[{name}]", message, "unique"))
-            owners[key] = name
+                message = f"{obj['kind']} {name_of(obj)} is also part of {owners[key]}"
+                problems.append(Problem(f"addons[{source.name}]", message, "unique"))
+            owners[key] = source.name
             objects.append(obj)
     if problems:
         raise InputError(problems)
     return objects
 
 
-def _read(name: str, path: Path, problems: list[Problem]) -> list[dict[str, Any]]:
-    if path.is_dir():
-        files = sorted(item for item in path.iterdir() if item.suffix in (".yaml", ".yml", ".json"))
-    else:
-        files = [path] if path.is_file() else []
-    if not files:
-        problems.append(Problem(f"addons[{name}].path", f"{path} holds no manifest", "addon-source"))
+def _read(source: Source, problems: list[Problem]) -> list[dict[str, Any]]:
+    """The objects of one add-on. A source without any is a fault: else its objects would be removed."""
+    where, before = f"addons[{source.name}].path", len(problems)
     objects: list[dict[str, Any]] = []
-    for file in files:
-        objects += parse_manifests(file.read_text(encoding="utf-8"), about=str(file))
+    try:
+        for file in _files(source.path):
+            try:
+                objects += parse_manifests(file.read_text(encoding="utf-8"), about=str(file))
+            except InputError as error:
+                problems += error.problems
+            except UnicodeDecodeError:
+                problems.append(Problem(where, f"{file} is not text in UTF-8", "addon-source"))
+            except MeshError as error:
+                problems.append(Problem(where, error.message, "addon-source"))
+    except OSError as error:
+        message = f"{error.filename} cannot be read: {error.strerror}"
+        problems.append(Problem(where, message, "addon-source"))
+    if not objects and len(problems) == before:
+        problems.append(Problem(where, f"{source.path} holds no manifest", "addon-source"))
     return objects
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    return sorted(
+        item for item in path.iterdir() if item.suffix in (".yaml", ".yml", ".json") and item.is_file()
+    )
 
 
 def _stale(client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: str) -> list[dict[str, Any]]:
@@ -101,7 +166,7 @@ def _stale(client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: s
     Looked for in the add-ons' namespaces only: nobody has to be allowed to read all others for this.
     """
     kept = {_key(obj) for obj in wanted}
-    namespaces = sorted({namespace, *(str(obj["metadata"].get("namespace") or namespace) for obj in wanted)})
+    namespaces = sorted({namespace, *(namespace_of(obj) or namespace for obj in wanted)})
     places = [
         (api_version, kind, place)
         for api_version, kind in KINDS
@@ -115,5 +180,4 @@ def _stale(client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: s
 
 
 def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = obj["metadata"]
-    return str(obj["kind"]), str(metadata.get("namespace", "")), str(metadata["name"])
+    return str(obj["kind"]), namespace_of(obj), name_of(obj)

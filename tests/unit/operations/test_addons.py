@@ -1,0 +1,373 @@
+"""Add-ons: what is read from their files, what is written, what is removed, and what is refused before."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    InputError,
+    WaitTimeout,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import KINDS
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
+
+from ..support.access import Restricted, granted_by
+from ..support.clock import FakeClock
+from ..support.cluster import FakeCluster, reaching
+
+Obj = dict[str, Any]
+OURS = {"app.kubernetes.io/part-of": "servicemesh-addons"}
+OWNED = {**OURS, "app.kubernetes.io/managed-by": "servicemesh.istio"}
+
+
+def obj(kind: str = "ConfigMap", name: str = "a", api: str = "v1", **metadata: Any) -> Obj:
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **metadata}}
+
+
+def deployment(image: str = "docker.io/grafana/grafana:12", name: str = "grafana", **metadata: Any) -> Obj:
+    pod = {"containers": [{"name": "main", "image": image}]}
+    found = obj("Deployment", name, "apps/v1", **metadata)
+    return {**found, "spec": {"replicas": 1, "template": {"spec": pod}}}
+
+
+def rolled_out(live: Obj) -> Obj:
+    counts = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    return {**live, "status": {"observedGeneration": live["metadata"].get("generation", 0), **counts}}
+
+
+def namespace(name: str) -> Obj:
+    return {**obj("Namespace", name), "status": {"phase": "Active"}}
+
+
+def cluster_with(*objects: Obj) -> FakeCluster:
+    return FakeCluster(namespace("istio-system"), namespace("other"), *objects)
+
+
+def source(directory: Path, name: str, *objects: Any, text: str | None = None) -> dict[str, str]:
+    path = directory / f"{name}.yaml"
+    path.write_text(yaml.safe_dump_all(objects) if text is None else text, encoding="utf-8")
+    return {"name": name, "path": str(path)}
+
+
+def run(cluster: Any, *sources: Mapping[str, str], check: bool = False, **params: Any) -> Obj:
+    surroundings = {
+        name: params.pop(name) for name in ("clock", "stop", "diff_mode", "progress") if name in params
+    }
+    parameters = {"host": "https://api", "addons": list(sources), **params}
+    checked = ArgumentSpecValidator(addons.ARGUMENT_SPEC).validate(parameters)
+    assert not checked.error_messages
+    context = Context(check_mode=check, connect=reaching(cluster), **{"clock": FakeClock(), **surroundings})
+    return addons.run(checked.validated_parameters, context)
+
+
+def problems(*sources: Mapping[str, str], **params: Any) -> list[str]:
+    """What is refused; before any request, so that nothing of a broken add-on is taken for gone."""
+    cluster = cluster_with(obj(namespace="istio-system", labels=OURS))
+    with pytest.raises(InputError) as caught:
+        run(cluster, *sources, **params)
+    assert cluster.calls == []
+    return [str(problem) for problem in caught.value.problems]
+
+
+def done(result: Obj) -> dict[str, str]:
+    return {entry["id"]: entry["action"] for entry in result["objects"]}
+
+
+class TestSources:
+    def test_a_file_and_a_directory_of_files(self, tmp_path: Path) -> None:
+        folder = tmp_path / "many"
+        (folder / "deep.yaml").mkdir(parents=True)
+        (folder / "deep.yaml" / "x.yaml").write_text("not: [read", encoding="utf-8")
+        for suffix in (".yaml", ".yml"):
+            (folder / f"b{suffix}").write_text(yaml.safe_dump(obj(name=f"b{suffix}")), encoding="utf-8")
+        (folder / "a.json").write_text(json.dumps(obj(name="a.json")), encoding="utf-8")
+        (folder / "README.md").write_text("not: [read", encoding="utf-8")
+        single = source(tmp_path, "single", obj(name="one"), obj("Service", name="two"))
+        result = run(cluster_with(), single, {"name": "many", "path": str(folder)})
+        assert sorted(done(result)) == [
+            "ConfigMap istio-system/a.json",
+            "ConfigMap istio-system/b.yaml",
+            "ConfigMap istio-system/b.yml",
+            "ConfigMap istio-system/one",
+            "Service istio-system/two",
+        ]
+        assert result["addons"] == ["single", "many"]
+
+    def test_objects_are_labelled_with_their_addon(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        one = source(tmp_path, "one", obj(labels={"app": "x"}))
+        run(cluster, one, source(tmp_path, "two", obj(name="b")))
+        for name, wanted in (
+            ("a", {"app": "x", "servicemesh.istio/addon": "one"}),
+            ("b", {"servicemesh.istio/addon": "two"}),
+        ):
+            live = cluster.find("ConfigMap", name, "istio-system")
+            assert live is not None and live["metadata"]["labels"] == {**OWNED, **wanted}
+
+    @pytest.mark.parametrize("kind", ["missing", "empty directory", "no manifests", "a pipe"])
+    def test_a_source_that_leads_nowhere(self, tmp_path: Path, kind: str) -> None:
+        path = tmp_path / "x"
+        if kind == "a pipe":
+            os.mkfifo(path)
+        elif kind != "missing":
+            path.mkdir()
+        if kind == "no manifests":
+            (path / "values.txt").write_text("a: 1", encoding="utf-8")
+        assert problems({"name": "x", "path": str(path)}) == [
+            f"addons[x].path: {path} holds no manifest (addon-source)"
+        ]
+
+    @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n---\n", "null"])
+    def test_a_source_without_objects_is_refused(self, tmp_path: Path, text: str) -> None:
+        """An empty file, as a fetch that went wrong leaves it, removed everything that the add-on had."""
+        given = source(tmp_path, "x", text=text)
+        assert problems(given) == [f"addons[x].path: {given['path']} holds no manifest (addon-source)"]
+
+    def test_every_problem_of_every_source(self, tmp_path: Path) -> None:
+        """Only the first file was told."""
+        folder = tmp_path / "many"
+        folder.mkdir()
+        (folder / "1.yaml").write_text("kind: ConfigMap\nmetadata: [", encoding="utf-8")
+        (folder / "2.yaml").write_text("a: 1\nb: 2\na: 3\n", encoding="utf-8")
+        (folder / "3.yaml").write_bytes(b"\xff\xfe\x00")
+        (folder / "4.yaml").write_text("---\nkind: ConfigMap\n---\nkind: Service\n", encoding="utf-8")
+        (folder / "5.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n", encoding="utf-8")
+        sources = {"name": "many", "path": str(folder)}, {"name": "gone", "path": str(tmp_path / "gone")}
+        first, *rest = problems(*sources)
+        assert first.startswith(f"{folder}/1.yaml:") and first.endswith("(yaml)")
+        assert rest == [
+            f"{folder}/2.yaml:3: key 'a' occurs twice in one mapping (duplicate-key)",
+            f"addons[many].path: {folder}/3.yaml is not text in UTF-8 (addon-source)",
+            f"addons[many].path: {folder}/4.yaml:2: a document is not a Kubernetes object "
+            "(apiVersion and kind are missing) (addon-source)",
+            f"addons[many].path: {folder}/5.yaml: an object of kind ConfigMap has no name (addon-source)",
+            f"addons[gone].path: {tmp_path}/gone holds no manifest (addon-source)",
+        ]
+
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It was a traceback."""
+        given, other = source(tmp_path, "x", obj()), source(tmp_path, "y", text="a: [")
+
+        def refused(path: Path, **_options: Any) -> str:
+            if path == Path(given["path"]):
+                raise PermissionError(13, "Permission denied", str(path))
+            return "a: ["
+
+        monkeypatch.setattr(Path, "read_text", refused)
+        first, second = problems(given, other)
+        assert first == f"addons[x].path: {given['path']} cannot be read: Permission denied (addon-source)"
+        assert second.startswith(f"{other['path']}:")
+
+    def test_a_directory_that_cannot_be_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(path: Path) -> Iterator[Path]:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "iterdir", refused)
+        assert problems({"name": "x", "path": str(tmp_path)}) == [
+            f"addons[x].path: {tmp_path} cannot be read: Permission denied (addon-source)"
+        ]
+
+    def test_an_object_that_two_addons_contain(self, tmp_path: Path) -> None:
+        one = source(tmp_path, "one", obj(), obj("ClusterRole", "r", "rbac.authorization.k8s.io/v1"))
+        two = source(
+            tmp_path,
+            "two",
+            obj(namespace="istio-system"),
+            obj(namespace="other"),
+            obj("Service"),
+            obj("ClusterRole", "r", "rbac.authorization.k8s.io/v1"),
+        )
+        assert problems(one, two) == [
+            "addons[two]: ConfigMap a is also part of one (unique)",
+            "addons[two]: ClusterRole r is also part of one (unique)",
+        ]
+        assert problems(source(tmp_path, "three", obj(), obj())) == [
+            "addons[three]: ConfigMap a is also part of three (unique)"
+        ]
+
+    @pytest.mark.parametrize("image", [1, None, "", ["a"]])
+    def test_an_image_that_is_none(self, tmp_path: Path, image: Any) -> None:
+        """It was written into the workload."""
+        given = source(tmp_path, "x", deployment())
+        assert problems(given, images={"docker.io": image, "quay.io": "m"}) == [
+            "images[docker.io]: is no image: give it as text (image)"
+        ]
+        assert problems(given, images={7: "m"}) == ["images[7]: is no image: give it as text (image)"]
+
+    def test_labels_of_another_shape(self, tmp_path: Path) -> None:
+        given = source(tmp_path, "x", obj(labels=["a"]))
+        assert problems(given) == [
+            f"addons[x].path: {given['path']}: ConfigMap a: metadata.labels is list, not a mapping "
+            "(addon-source)"
+        ]
+
+
+class TestRuns:
+    def test_images_are_rewritten_and_named(self, tmp_path: Path) -> None:
+        cluster = cluster_with(rolled_out(deployment(name="b", namespace="istio-system")))
+        given = source(tmp_path, "x", deployment(), deployment("quay.io/b:1", "b"))
+        result = run(cluster, given, images={"docker.io": "m.local"}, check=True)
+        assert result["images"] == ["m.local/grafana/grafana:12", "quay.io/b:1"]
+        assert run(cluster, given, check=True)["images"] == [
+            "docker.io/grafana/grafana:12",
+            "quay.io/b:1",
+        ]
+
+    def test_a_rewritten_image_is_what_is_written(self, tmp_path: Path) -> None:
+        cluster, clock = cluster_with(), FakeClock()
+
+        def roll_out() -> None:
+            live = cluster.find("Deployment", "grafana", "istio-system")
+            assert live is not None
+            cluster.put(rolled_out(live))
+
+        clock.at(20, roll_out)
+        given = source(tmp_path, "x", deployment())
+        run(cluster, given, images={"docker.io": "m.local"}, clock=clock, timeout=30)
+        live = cluster.find("Deployment", "grafana", "istio-system")
+        assert live is not None
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "m.local/grafana/grafana:12"
+        assert 1_000_020 <= clock.time <= 1_000_023
+
+    def test_a_second_run_changes_nothing(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        given = source(tmp_path, "x", obj(), obj("ClusterRole", "r", "rbac.authorization.k8s.io/v1"))
+        assert run(cluster, given)["changed"] is True
+        cluster.writes.clear()
+        again = run(cluster, given)
+        assert (again["changed"], again["objects"], cluster.writes) == (False, [], [])
+
+    def test_check_mode_writes_nothing_and_says_the_same(self, tmp_path: Path) -> None:
+        cluster = cluster_with(obj(name="old", namespace="istio-system", labels=OURS))
+        given = source(tmp_path, "x", obj(), deployment())
+        planned = run(cluster, given, check=True, diff_mode=True)
+        assert cluster.writes == []
+        assert done(planned) == {
+            "ConfigMap istio-system/a": "created",
+            "Deployment istio-system/grafana": "created",
+            "ConfigMap istio-system/old": "deleted",
+        }
+        assert len(planned["diff"]) == 3
+        with pytest.raises(WaitTimeout):
+            run(cluster, given)
+        assert {subject for _verb, subject in cluster.writes} == set(done(planned))
+
+    def test_a_workload_that_does_not_roll_out(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        with pytest.raises(WaitTimeout) as caught:
+            run(cluster_with(), source(tmp_path, "x", deployment()), timeout=30, clock=clock)
+        assert "Deployment istio-system/grafana" in caught.value.last_seen
+        assert 1_000_030 <= clock.time <= 1_000_032
+
+    def test_a_namespace_that_is_missing_is_told(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        with pytest.raises(ApiError) as caught:
+            run(cluster, source(tmp_path, "x", obj()), namespace="gone")
+        assert 'namespaces "gone" not found' in str(caught.value)
+        assert cluster.writes == []
+
+    def test_an_addon_that_brings_its_namespace(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        clock = FakeClock()
+        clock.at(2, lambda: cluster.put(namespace("own")) and None)
+        run(cluster, source(tmp_path, "x", obj(namespace="own"), obj("Namespace", "own")), clock=clock)
+        assert cluster.find("ConfigMap", "a", "own") is not None
+        live = cluster.find("Namespace", "own")
+        assert live is not None and "namespace" not in live["metadata"]
+
+    def test_other_kinds_get_a_namespace_only_when_they_have_one(self, tmp_path: Path) -> None:
+        """Definitions of an add-on were refused: "is cluster-wide but names a namespace"."""
+        cluster, clock = cluster_with(), FakeClock()
+        definition = obj("CustomResourceDefinition", "kialis.kiali.io", "apiextensions.k8s.io/v1")
+        claim = obj("PersistentVolumeClaim", "data")
+        established = {"conditions": [{"type": "Established", "status": "True"}]}
+        clock.at(2, lambda: cluster.put({**definition, "status": established}) and None)
+        run(cluster, source(tmp_path, "x", definition, claim), namespace="other", clock=clock)
+        assert cluster.find("CustomResourceDefinition", "kialis.kiali.io") is not None
+        assert cluster.find("PersistentVolumeClaim", "data", "other") is not None
+
+    def test_a_kind_that_the_server_does_not_serve(self, tmp_path: Path) -> None:
+        cluster = cluster_with(obj(name="old", namespace="istio-system", labels=OURS))
+        cluster.missing = {"EnvoyFilter", "Telemetry"}
+        filters = obj("EnvoyFilter", "f", "networking.istio.io/v1alpha3")
+        with pytest.raises(ApiError, match="does not serve"):
+            run(cluster, source(tmp_path, "x", filters))
+        assert cluster.writes == []
+        assert done(run(cluster)) == {"ConfigMap istio-system/old": "deleted"}
+
+    def test_the_rights_of_the_table_are_enough(self, tmp_path: Path) -> None:
+        cluster = cluster_with(obj(name="old", namespace="istio-system", labels=OURS))
+        client = Restricted(cluster, granted_by("parts/addons.yaml"))
+        run(client, source(tmp_path, "x", obj(), obj("Service")))
+        assert not client.refused
+
+
+class TestRemoval:
+    @pytest.mark.parametrize(("api", "kind"), KINDS)
+    def test_what_left_the_list_is_removed(self, api: str, kind: str) -> None:
+        place = {} if kind.startswith("ClusterRole") else {"namespace": "istio-system"}
+        cluster = cluster_with(obj(kind, "old", api, labels=OURS, **place), obj(kind, "mine", api, **place))
+        result = run(cluster)
+        name = f"{kind} istio-system/old" if place else f"{kind} old"
+        assert (done(result), result["addons"]) == ({name: "deleted"}, [])
+        assert cluster.writes == [("delete", name)]
+
+    def test_what_stays_is_not_removed(self, tmp_path: Path) -> None:
+        role = obj("ClusterRole", "r", "rbac.authorization.k8s.io/v1")
+        given = source(tmp_path, "x", obj(), role)
+        cluster = cluster_with()
+        run(cluster, given)
+        assert done(run(cluster, given)) == {}
+        assert done(run(cluster, source(tmp_path, "y", obj("Service")))) == {
+            "Service istio-system/a": "created",
+            "ConfigMap istio-system/a": "deleted",
+            "ClusterRole r": "deleted",
+        }
+
+    def test_an_object_of_the_same_name_elsewhere_or_of_another_kind_is_removed(self, tmp_path: Path) -> None:
+        cluster = cluster_with(
+            obj(namespace="other", labels=OURS), obj("Service", namespace="istio-system", labels=OURS)
+        )
+        given = source(tmp_path, "x", obj(), obj(name="b", namespace="other"))
+        assert {name for name, action in done(run(cluster, given)).items() if action == "deleted"} == {
+            "ConfigMap other/a",
+            "Service istio-system/a",
+        }
+
+    def test_namespaces_without_addons_are_not_looked_at(self, tmp_path: Path) -> None:
+        """Nobody has to be allowed to read them."""
+        cluster = cluster_with(obj(namespace="other", labels=OURS))
+        assert done(run(cluster)) == {}
+        looked = {(call.kind, call.namespace) for call in cluster.calls if call.verb == "list"}
+        assert ("ConfigMap", "istio-system") in looked
+        assert {place for _kind, place in looked} == {None, "istio-system"}
+        assert {kind for kind, place in looked if place is None} == {"ClusterRole", "ClusterRoleBinding"}
+        assert {call.selector for call in cluster.calls} == {"app.kubernetes.io/part-of=servicemesh-addons"}
+        given = source(tmp_path, "x", obj(name="b", namespace="other"))
+        assert done(run(cluster, given))["ConfigMap other/a"] == "deleted"
+
+    def test_what_cannot_be_listed_is_not_taken_for_gone(self, tmp_path: Path) -> None:
+        for how, status in ((403, 403), (500, 500), ("lost request", 0)):
+            cluster = cluster_with(obj(name="old", namespace="istio-system", labels=OURS))
+            cluster.fail("list", "Telemetry", how)
+            with pytest.raises(ApiError) as caught:
+                run(cluster, source(tmp_path, "x", obj()))
+            assert caught.value.status == status
+            assert cluster.writes == []
+
+    def test_a_removal_that_the_server_never_ends(self) -> None:
+        stuck = obj(name="old", namespace="istio-system", labels=OURS, finalizers=["x/y"])
+        clock = FakeClock()
+        with pytest.raises(WaitTimeout) as caught:
+            run(cluster_with(stuck), timeout=9, clock=clock)
+        assert caught.value.last_seen == "ConfigMap istio-system/old is still there"
+        assert 1_000_009 <= clock.time <= 1_000_011
