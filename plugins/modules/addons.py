@@ -27,8 +27,8 @@ options:
   addons:
     description:
       - All add-ons that shall be there. An empty list removes every one.
-      - Of what leaves the list, only objects of the kinds that Istio's own add-ons consist of are removed, in the
-        namespaces that O(namespace) and the remaining objects name.
+      - Of what leaves the list, only objects of the kinds that Istio's own add-ons consist of are removed,
+        in the namespaces that O(namespace) and the remaining objects name.
     type: list
     elements: dict
     default: []
