@@ -17,7 +17,7 @@ from typing import Any
 
 from ...context import Context
 from ...errors import ApiError, RefusedError, WaitTimeout
-from ...fields import annotations_of, mapping_at, text_at
+from ...fields import annotations_of, mapping_at, namespace_of, text_at
 from ...istio.installation.commands import Runner, Tool
 from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
 from ...istio.installation.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
@@ -27,7 +27,7 @@ from ...kube.wait import wait_until
 from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removal
-from .installer import chart_references, chart_version, render_helm
+from .installer import CLUSTER_KINDS, chart_references, chart_version, render_helm
 from .options import ToolOptions
 
 _KEEP_ANNOTATION = "helm.sh/resource-policy"
@@ -148,7 +148,7 @@ def _gateway_namespaces(client: KubeClient) -> list[str]:
         if error.status != 403:
             raise
         return []
-    return sorted({str(gateway["metadata"]["namespace"]) for gateway in gateways})
+    return sorted({namespace_of(gateway) for gateway in gateways})
 
 
 def _plan_release(
@@ -195,9 +195,12 @@ def _dropped(client: KubeClient, record: StoredRelease, kept: set[str]) -> list[
     """Objects of the stored manifest that the new one no longer has; helm deletes them."""
     gone = []
     for obj in parse_manifests(record.manifest, about=f"the manifest of release {record.name}"):
+        metadata = obj["metadata"]
+        if obj["kind"] not in CLUSTER_KINDS:
+            # A chart need not name the release's namespace, and helm stores what the chart says.
+            metadata.setdefault("namespace", record.namespace)
         if object_id(obj) in kept or annotations_of(obj).get(_KEEP_ANNOTATION) == "keep":
             continue
-        metadata = obj["metadata"]
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
         if live is not None:
             gone.append(removal(live))

@@ -184,7 +184,7 @@ def render_helm(
         return dict(zip((release.name for release in releases), pool.map(render, releases), strict=True))
 
 
-_CLUSTER_KINDS = frozenset(
+CLUSTER_KINDS = frozenset(
     (
         "ClusterRole",
         "ClusterRoleBinding",
@@ -204,7 +204,7 @@ def _as_helm_writes(obj: dict[str, Any], release: Release) -> None:
     Without it, an object that was deleted by hand and put back here would not belong to its release any more.
     """
     metadata = obj["metadata"]
-    if obj["kind"] not in _CLUSTER_KINDS:
+    if obj["kind"] not in CLUSTER_KINDS:
         metadata.setdefault("namespace", release.namespace)
     metadata.setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"
     metadata.setdefault("annotations", {}).update(

@@ -13,6 +13,7 @@ from ...documents.json_text import json_text
 from ...errors import MeshError
 from ...fields import field, labels_of, mapping_at, mappings_at
 from ...istio.installation.commands import Runner, Tool, without_log_lines
+from ...istio.installation.installed import MUTATING, WEBHOOK_API
 from ...istio.installation.istioctl_operator import (
     DEFAULT_TAG,
     FIELD_MANAGER,
@@ -29,7 +30,7 @@ from ...istio.installation.manifests import parse_manifests
 from ...kube.client import KubeClient
 from ...model.installation.settings import Installation
 from ...object_id import object_id
-from .drift import Difference, compare, missing_namespaces, namespace, removal, take_out_additions
+from .drift import Difference, compare, missing_namespaces, removal, take_out_additions
 from .installer import render_istioctl
 
 _BY_DEFAULT = ("sidecarInjectorWebhook", "enableNamespacesByDefault")
@@ -67,7 +68,7 @@ def install(
     """
     # istioctl makes the control plane's namespace, not those of gateways elsewhere.
     for difference in missing_namespaces(client, installation.namespaces[1:]):
-        client.apply(namespace(difference.after["metadata"]["name"]))
+        client.apply(difference.desired)
     context.progress(
         f"istioctl {tool.version} installs revision {installation.revision or 'default'}: "
         f"{len(differences)} objects differ"
@@ -110,8 +111,7 @@ def _default_tag(
     injector = "istio-sidecar-injector" + (
         "" if installation.namespace == "istio-system" else f"-{installation.namespace}"
     )
-    webhooks = "admissionregistration.k8s.io/v1"
-    if client.get(webhooks, "MutatingWebhookConfiguration", injector) is None:
+    if client.get(WEBHOOK_API, MUTATING, injector) is None:
         # Nothing to derive the tag from yet; the objects are named, their content is istioctl's.
         return [_unrendered(*identity) for identity in wanted]
     arguments = ["--revision", "default", "--overwrite", "--istioNamespace", installation.namespace]
@@ -122,6 +122,11 @@ def _default_tag(
         [tool.path, "tag", "generate", DEFAULT_TAG, *arguments], about="render the default revision tag"
     )
     objects = parse_manifests(without_log_lines(text), about="the output of istioctl tag generate")
+    if not any(obj["kind"] == MUTATING for obj in objects):
+        # Compared as it is, it would look like a tag that is as it should be.
+        raise MeshError(
+            "the output of istioctl tag generate holds no tag: a webhook configuration is missing"
+        )
     for obj in objects:
         _complete_tag(obj, installation, tool)
     return compare(client, objects, field_manager=FIELD_MANAGER)

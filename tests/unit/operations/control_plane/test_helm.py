@@ -351,6 +351,24 @@ def test_what_follows_a_kept_object_is_still_looked_at(charts: Path) -> None:
     assert changed(found) == [("ConfigMap istio-system/old", "delete")]
 
 
+def placeless(name: str, kind: str = "ConfigMap") -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+
+
+def test_an_object_without_namespace_lies_in_that_of_its_release(charts: Path) -> None:
+    """Helm stores what the chart says, and a chart need not say it."""
+    role = {**placeless("role", "ClusterRole"), "apiVersion": "rbac.authorization.k8s.io/v1"}
+    kept = {**role, "metadata": {"name": "kept"}}
+    manifest = stream(placeless("istio"), placeless("old"), kept, role)
+    run = runner()
+    run.answers["template istiod"] = stream(config_map("istio"), kept)
+    server = upgraded(config_map("old"), role, written(kept, "istiod"), manifest=manifest)
+    assert changed(plan(server, charts, run)) == [
+        ("ConfigMap istio-system/old", "delete"),
+        ("ClusterRole role", "delete"),
+    ]
+
+
 def test_a_stored_manifest_that_cannot_be_read_is_named(charts: Path) -> None:
     with pytest.raises(MeshError, match=r"the manifest of release istiod.*annotations is list"):
         plan(upgraded(manifest=stream(config_map("old", annotations=["x"]))), charts)

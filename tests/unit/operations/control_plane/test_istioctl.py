@@ -344,7 +344,7 @@ def test_another_namespace_has_an_injector_and_a_tag_of_its_name() -> None:
     assert run.asked("tag generate") == [], "istio-sidecar-injector belongs to another installation"
     server.put({**INJECTOR, "metadata": {"name": "istio-sidecar-injector-mesh"}})
     place = {**SERVICE, "metadata": {"name": "istiod-revision-tag-default", "namespace": "mesh"}}
-    run.answers["tag generate"] = stream(place)
+    run.answers["tag generate"] = stream(TAG, place)
     assert (service, "create") in plan(server, run, namespace="mesh")
     (command,) = run.asked("tag generate")
     assert command.argv[-1] == "mesh"
@@ -373,6 +373,13 @@ def test_a_failing_tool_is_an_error(words: str) -> None:
 def test_nonsense_is_named_with_the_command_that_printed_it(words: str, text: str, word: str) -> None:
     with pytest.raises(MeshError, match=f"the output of istioctl {words}.*{word}"):
         plan(everything(), runner(**{words: text}))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "---\n", stream(SERVICE)])
+def test_half_a_tag_is_no_tag(text: str) -> None:
+    """Nothing to compare would look like a tag that is as it should be."""
+    with pytest.raises(MeshError, match="the output of istioctl tag generate holds no tag"):
+        plan(everything(), runner(**{"tag generate": text}))
 
 
 @pytest.mark.parametrize("webhooks", [{"a": 1}, ["a"], [{"name": "x", "clientConfig": "y"}]])
