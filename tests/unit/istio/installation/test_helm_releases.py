@@ -144,14 +144,34 @@ def test_a_package_goes_before_a_directory(tmp_path: Path) -> None:
 def test_a_directory_without_the_chart_is_refused(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()  # without Chart.yaml it is no chart
     (tmp_path / "base-1.30.0.tgz").write_text("")
-    with pytest.raises(InputError, match=r"holds no chart base of version 1\.31\.0"):
+    with pytest.raises(InputError, match=r"holds no chart base of version 1\.31\.0") as caught:
         chart_reference(str(tmp_path), "base", "1.31.0")
-    with pytest.raises(InputError, match="is no directory"):
+    assert problems(caught.value) == [("istio_chart_source", "chart-source")]
+    with pytest.raises(InputError, match="is no directory") as caught:
         chart_reference(str(tmp_path / "none"), "base", "1.31.0")
+    assert problems(caught.value) == [("istio_chart_source", "chart-source")]
+
+
+def problems(error: InputError) -> list[tuple[str, str]]:
+    return [(problem.where, problem.rule) for problem in error.problems]
+
+
+@pytest.mark.parametrize("source", ["ftp://example.com/charts", "https://", "https://example.com/a b"])
+def test_what_is_no_url_is_looked_for_on_disk(source: str) -> None:
+    with pytest.raises(InputError, match="is no directory"):
+        chart_reference(source, "base", "1.31.0")
+
+
+def test_a_directory_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts" / "base-1.31.0.tgz").write_text("")
+    assert chart_reference("~/charts", "base", "1.31.0").reference == f"{tmp_path}/charts/base-1.31.0.tgz"
 
 
 def test_charts_of_a_repository_and_of_a_registry() -> None:
     repository = chart_reference("https://example.com/charts", "base", "1.31.0")
     assert repository.arguments == ("base", "--repo", "https://example.com/charts", "--version", "1.31.0")
+    assert chart_reference("http://in.house/charts", "base", "1").repository == "http://in.house/charts"
     oci = chart_reference("oci://ghcr.io/istio/release/charts/", "istiod", "1.31.0")
     assert oci.arguments == ("oci://ghcr.io/istio/release/charts/istiod", "--version", "1.31.0")

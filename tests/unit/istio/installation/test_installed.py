@@ -148,6 +148,16 @@ def test_a_webhook_is_ready_when_it_fails_closed_and_has_a_ca(fields: dict[str, 
     assert (word in found) and bool(found) == bool(word)
 
 
+def test_only_a_validating_webhook_has_to_fail_closed_and_every_webhook_counts() -> None:
+    injector = webhooks(
+        "MutatingWebhookConfiguration", failurePolicy="Ignore", clientConfig={"caBundle": "x"}
+    )
+    assert webhook_trouble(injector) == ""
+    injector["webhooks"].append({"name": "second", "clientConfig": {}})
+    assert webhook_trouble(injector) == "webhook second of istio has no CA bundle"
+    assert webhook_trouble({"kind": VALIDATING, "metadata": {"name": "istio"}}) == ""
+
+
 def test_only_established_crds_can_be_used() -> None:
     conditions = [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]
     assert crd_trouble({"metadata": {"name": "x"}, "status": {"conditions": conditions}}) == ""
@@ -210,6 +220,12 @@ def test_manifests_lose_null_fields_and_keep_times_as_text() -> None:
     assert parse_manifests(text, about="x") == [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"t": "2026-01-01"}}
     ]
+
+
+def test_nulls_go_at_every_depth_and_stay_in_lists() -> None:
+    head = "apiVersion: v1\nkind: X\nmetadata: {name: a}\n"
+    (found,) = parse_manifests(f"{head}spec: [{{a: null, b: {{c: null, 1: d}}}}, null]", about="x")
+    assert found["spec"] == [{"b": {"1": "d"}}, None]
 
 
 def test_lists_are_unpacked() -> None:
