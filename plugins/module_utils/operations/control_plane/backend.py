@@ -86,7 +86,7 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
     """The work of ``run`` with a client and a runner of commands. :returns: and raises as ``run``."""
     installation = options.installation
     tool = find_installer(installation, runner, options.tools)
-    _refuse_mixture(client, installation, skew=options.allow_version_skew)
+    _refuse_mixture(client, installation, context, skew=options.allow_version_skew)
     if installation.method == "helm":
 
         def plan() -> helm.HelmPlan:
@@ -144,7 +144,7 @@ def _result(differences: Sequence[Difference], context: Context, *, changed: boo
     return result
 
 
-def _refuse_mixture(client: KubeClient, installation: Installation, *, skew: bool) -> None:
+def _refuse_mixture(client: KubeClient, installation: Installation, context: Context, *, skew: bool) -> None:
     """Two installers must not share a control plane, and an in-place change moves one minor up at most.
 
     Source of the second rule: istio.io, supported-releases and setup/upgrade/in-place.
@@ -162,7 +162,16 @@ def _refuse_mixture(client: KubeClient, installation: Installation, *, skew: boo
     running = next((image.rpartition(":")[2] for image in images_of(live)), "")
     now = parse_istio_version(running.partition("-")[0])
     then = parse_istio_version(installation.version)
-    if skew or now is None or then is None or (now[0] == then[0] and 0 <= then[1] - now[1] <= 1):
+    if skew:
+        return
+    if now is None or then is None:
+        if running != installation.tag:
+            context.warn(
+                f"cannot tell whether a change in place of {installation.istiod} from {running!r} to "
+                f"{installation.version} is supported"
+            )
+        return
+    if now[0] == then[0] and 0 <= then[1] - now[1] <= 1:
         return
     raise RefusedError(
         f"{installation.istiod} runs {running}; a change in place to {installation.version} is not supported "
