@@ -9,9 +9,10 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import Problem, nearest
+from ..errors import MalformedError, Problem, nearest
 from ..fields import labels_of, mappings_at, text_at
 from ..labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
+from ..object_id import object_id
 from .reading.problems import Problems
 from .reading.reader import Reader
 from .reading.values import TEXT
@@ -77,6 +78,7 @@ def prepared(
         only the API server knows whether they have one.
     :param images: see ``remapped``.
     :returns: copies of the objects, in their order.
+    :raises MalformedError: labels or containers of another shape than their API has.
     """
     result = []
     for given in objects:
@@ -91,8 +93,11 @@ def prepared(
             ADDON_LABEL: addon,
         }
         for container in _containers(obj):
-            if isinstance(container.get("image"), str):
-                container["image"] = remapped(container["image"], images)
+            image = container.get("image")
+            if image is not None and not isinstance(image, str):
+                raise MalformedError(f"{object_id(obj)}: an image is {type(image).__name__}, not a string")
+            if image:
+                container["image"] = remapped(image, images)
         result.append(obj)
     return result
 

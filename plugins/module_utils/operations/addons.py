@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..context import Context
-from ..errors import InputError, MeshError, Problem
+from ..errors import InputError, MalformedError, MeshError, Problem
 from ..fields import name_of, namespace_of
 from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient
@@ -116,9 +116,12 @@ def read_addons(options: AddonOptions) -> list[dict[str, Any]]:
     objects: list[dict[str, Any]] = []
     owners: dict[tuple[str, str, str], str] = {}
     for source in options.addons:
-        for obj in prepared(
-            _read(source, problems), addon=source.name, namespace=options.namespace, images=options.images
-        ):
+        found = _read(source, problems)
+        try:
+            found = prepared(found, addon=source.name, namespace=options.namespace, images=options.images)
+        except MalformedError as error:
+            problems.append(Problem(f"addons[{source.name}].path", error.message, "addon-source"))
+        for obj in found:
             key = _key(obj)
             if key in owners:
                 message = f"{obj['kind']} {name_of(obj)} is also part of {owners[key]}"

@@ -210,6 +210,30 @@ class TestSources:
             "(addon-source)"
         ]
 
+    @pytest.mark.parametrize(
+        ("containers", "fault"),
+        [
+            ([{"image": 1}], "Deployment istio-system/grafana: an image is int, not a string"),
+            ("x", "Deployment istio-system/grafana: spec.template.spec.containers is str, not a list"),
+        ],
+    )
+    def test_containers_of_another_shape(self, tmp_path: Path, containers: Any, fault: str) -> None:
+        """An image that is no text was told after everything had been written."""
+        workload = deployment()
+        workload["spec"]["template"]["spec"]["containers"] = containers
+        given = source(tmp_path, "x", workload), source(tmp_path, "y", text="")
+        assert problems(*given) == [
+            f"addons[x].path: {fault} (addon-source)",
+            f"addons[y].path: {tmp_path}/y.yaml holds no manifest (addon-source)",
+        ]
+
+    def test_a_container_without_an_image_stays_without(self, tmp_path: Path) -> None:
+        workload = deployment()
+        workload["spec"]["template"]["spec"]["containers"] = [{"name": "a"}, {"name": "b", "image": "m/b"}]
+        given = source(tmp_path, "x", workload)
+        result = run(cluster_with(), given, check=True, images={"m": "n"}, diff_mode=True)
+        assert result["images"] == ["n/b"]
+
 
 class TestRuns:
     def test_images_are_rewritten_and_named(self, tmp_path: Path) -> None:

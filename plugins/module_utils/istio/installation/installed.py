@@ -77,8 +77,10 @@ def webhook_trouble(configuration: Mapping[str, Any]) -> str:
     A validating webhook that still says Ignore lets invalid configuration through; one without CA cannot be
     called at all.
     """
-    name = name_of(configuration)
-    for webhook in mappings_at(configuration, "webhooks"):
+    name, webhooks = name_of(configuration), mappings_at(configuration, "webhooks")
+    if not webhooks:
+        return f"{configuration.get('kind')} {name} holds no webhook"
+    for webhook in webhooks:
         if not text_at(webhook, "clientConfig", "caBundle"):
             return f"webhook {webhook.get('name')} of {name} has no CA bundle"
         if configuration.get("kind") == VALIDATING and webhook.get("failurePolicy") != "Fail":

@@ -155,7 +155,9 @@ def test_only_a_validating_webhook_has_to_fail_closed_and_every_webhook_counts()
     assert webhook_trouble(injector) == ""
     injector["webhooks"].append({"name": "second", "clientConfig": {}})
     assert webhook_trouble(injector) == "webhook second of istio has no CA bundle"
-    assert webhook_trouble({"kind": VALIDATING, "metadata": {"name": "istio"}}) == ""
+    # What arms nothing is not armed.
+    empty = {"kind": VALIDATING, "metadata": {"name": "istio"}}
+    assert webhook_trouble(empty) == "ValidatingWebhookConfiguration istio holds no webhook"
 
 
 def test_only_established_crds_can_be_used() -> None:

@@ -236,6 +236,15 @@ class TestLate:
         assert late(cluster_with(changed)) == [sentence]
 
     @pytest.mark.parametrize("kind", ["Validating", "Mutating"])
+    @pytest.mark.parametrize("webhooks", [[], None])
+    def test_a_configuration_that_holds_no_webhook(self, kind: str, webhooks: Any) -> None:
+        """It passed for armed."""
+        name = f"{kind.lower()}-default"
+        assert late(cluster_with({**webhook(kind), "webhooks": webhooks})) == [
+            f"{kind}WebhookConfiguration {name} holds no webhook"
+        ]
+
+    @pytest.mark.parametrize("kind", ["Validating", "Mutating"])
     def test_webhooks_that_are_missing_or_of_another_revision(self, kind: str) -> None:
         gone = [(f"{kind}WebhookConfiguration", f"{kind.lower()}-default")]
         assert late(cluster_with(webhook(kind, "other"), without=gone)) == [
