@@ -64,6 +64,36 @@ def test_objects_are_labelled_and_placed_and_the_input_is_left_alone() -> None:
     assert before == DEPLOYMENT
 
 
+@pytest.mark.parametrize("kind", ["DaemonSet", "Deployment", "StatefulSet", "ConfigMap"])
+def test_images_of_every_workload_are_remapped_and_of_nothing_else(kind: str) -> None:
+    api = "v1" if kind == "ConfigMap" else "apps/v1"
+    (found,) = prepared(
+        [{**DEPLOYMENT, "apiVersion": api, "kind": kind}],
+        addon="a",
+        namespace="n",
+        images={"busybox": "m/busybox", "docker.io": "m"},
+    )
+    pod = found["spec"]["template"]["spec"]
+    images = [container["image"] for section in pod.values() for container in section]
+    wanted = ["m/busybox", "m/grafana/grafana:12.0.1"]
+    assert (images == wanted) is (kind != "ConfigMap")
+    assert all_images([found, found]) == ([] if kind == "ConfigMap" else sorted(wanted))
+
+
+def test_only_kinds_that_are_known_to_lie_in_a_namespace_get_one() -> None:
+    kinds = [
+        ("v1", "Service", "n"),
+        ("telemetry.istio.io/v1", "Telemetry", "n"),
+        ("example.com/v1", "Service", None),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", None),
+        ("v1", "Namespace", None),
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition", None),
+    ]
+    objects = [{"apiVersion": api, "kind": kind, "metadata": {"name": "x"}} for api, kind, _place in kinds]
+    found = prepared(objects, addon="a", namespace="n", images={})
+    assert [obj["metadata"].get("namespace") for obj in found] == [place for _api, _kind, place in kinds]
+
+
 @pytest.mark.parametrize(
     "obj",
     [

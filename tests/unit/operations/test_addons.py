@@ -17,7 +17,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     InputError,
     WaitTimeout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import KINDS
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
 
 from ..support.access import Restricted, granted_by
@@ -336,7 +335,23 @@ class TestRuns:
 
 
 class TestRemoval:
-    @pytest.mark.parametrize(("api", "kind"), KINDS)
+    @pytest.mark.parametrize(
+        ("api", "kind"),
+        [
+            ("v1", "ConfigMap"),
+            ("v1", "Service"),
+            ("v1", "ServiceAccount"),
+            ("apps/v1", "DaemonSet"),
+            ("apps/v1", "Deployment"),
+            ("apps/v1", "StatefulSet"),
+            ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+            ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+            ("rbac.authorization.k8s.io/v1", "Role"),
+            ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+            ("telemetry.istio.io/v1", "Telemetry"),
+        ],
+    )
     def test_what_left_the_list_is_removed(self, api: str, kind: str) -> None:
         place = {} if kind.startswith("ClusterRole") else {"namespace": "istio-system"}
         cluster = cluster_with(obj(kind, "old", api, labels=OURS, **place), obj(kind, "mine", api, **place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -267,3 +268,31 @@ class TestVersions:
         path = program(tmp_path, "tool", "echo 'Error: bad cpu' >&2; exit 1")
         with pytest.raises(MeshError, match=f"could not {purpose}: bad cpu"):
             ask(Runner(ENVIRONMENT), str(path))
+
+    @pytest.mark.parametrize("ask", [istioctl_version, helm_version])
+    def test_a_tool_has_twenty_seconds_for_it(
+        self, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Runner, str], Tool]
+    ) -> None:
+        given = []
+
+        def run(_self: Runner, _argv: list[str], **options: object) -> str:
+            given.append(options["timeout"])
+            return "v3.18.0" if ask is helm_version else self.ANSWER
+
+        monkeypatch.setattr(Runner, "run", run)
+        ask(Runner({}), "/tool")
+        assert given == [20]
+
+
+def test_a_command_has_two_minutes_when_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def wait(_self: Runner, child: subprocess.Popen[str], timeout: float, _purpose: str) -> int:
+        given.append(timeout)
+        return child.wait()
+
+    monkeypatch.setattr(Runner, "_wait", wait)
+    run(program(tmp_path, "tool", ""))
+    assert given == [120.0]

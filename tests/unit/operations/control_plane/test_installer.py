@@ -38,6 +38,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.contr
 )
 
 from ...support.programs import calls, program
+from .scripted import Command, ScriptedRunner
 
 RUNNER = Runner({"PATH": "/usr/bin:/bin"})
 URL = "https://charts.example.com/istio"
@@ -178,6 +179,21 @@ class TestCharts:
             f"pull {chart} --repo {URL} --version 1.31.1" for chart in ("base", "gateway")
         ]
         assert sorted(item.name for item in cache.iterdir()) == ["base-1.31.1.tgz", "gateway-1.31.1.tgz"]
+
+    def test_a_fetch_has_two_minutes(self, tmp_path: Path) -> None:
+        def pull(command: Command) -> str:
+            (Path(command.argv[-1]) / "base-1.31.1.tgz").touch()
+            return ""
+
+        runner = ScriptedRunner({"pull": pull})
+        chart_references(
+            releases("base"),
+            runner,  # type: ignore[arg-type]
+            Tool("helm", "3.17.3"),
+            tools(tmp_path),
+            version="1.31.1",
+        )
+        assert [command.timeout for command in runner.commands] == [120]
 
     def test_another_source_is_another_place(self, tmp_path: Path) -> None:
         self.references(tmp_path, "base")
