@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,7 +160,8 @@ def chart_reference(source: str, chart: str, version: str) -> ChartReference:
         return ChartReference(f"{source.rstrip('/')}/{chart}", version=version)
     if _URL.fullmatch(source):
         return ChartReference(chart, repository=source, version=version)
-    directory = Path(source).expanduser()
+    # Not Path.expanduser: it knows no answer for ~somebody who has no home.
+    directory = Path(os.path.expanduser(source))  # noqa: PTH111
     if not directory.is_dir():
         raise InputError(
             [

@@ -81,6 +81,8 @@ def chart_references(
     every later command then works without the network.
 
     :returns: chart name -> where it lies, for every chart of the releases.
+    :raises InputError: a source without the charts, or a cache that cannot be written.
+    :raises MeshError: when helm cannot fetch one.
     """
     charts = sorted({release.chart for release in releases})
     references = {chart: chart_reference(options.chart_source, chart, version) for chart in charts}
@@ -88,8 +90,11 @@ def chart_references(
         return references
     # One directory per source: two repositories may hold different charts of one name and version.
     origin = hashlib.sha256(options.chart_source.encode()).hexdigest()[:16]
-    directory = Path(options.chart_cache).expanduser() / origin
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory = Path(options.chart_cache).expanduser() / origin
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home
+        raise _unusable(options.chart_cache, error) from error
     return {
         chart: _pulled(reference, chart, version, directory, runner, tool)
         for chart, reference in references.items()
@@ -103,7 +108,11 @@ def _pulled(
     if package.is_file():
         return ChartReference(str(package))
     # Moved into its place when it is whole: a run that ends meanwhile must not leave half a package there.
-    with tempfile.TemporaryDirectory(dir=directory) as fetched:
+    try:
+        place = tempfile.TemporaryDirectory(dir=directory)
+    except OSError as error:
+        raise _unusable(str(directory), error) from error
+    with place as fetched:
         runner.run(
             [tool.path, "pull", *reference.arguments, "--destination", fetched],
             timeout=120,
@@ -114,6 +123,12 @@ def _pulled(
             raise MeshError(f"helm fetched chart {chart} {version}, but wrote no {package.name}")
         found.replace(package)
     return ChartReference(str(package))
+
+
+def _unusable(cache: str, error: OSError | RuntimeError) -> InputError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    message = f"{cache} cannot hold charts: {reason}"
+    return InputError([Problem("istio_chart_cache", message, "chart-cache")])
 
 
 def chart_version(reference: ChartReference) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -219,6 +220,37 @@ class TestCharts:
         assert found == {"base": ChartReference(f"{source}/base")}
         assert calls(tmp_path / "helm") == []
         assert not (tmp_path / "cache").exists()
+
+    @pytest.mark.parametrize(
+        ("cache", "reason"),
+        [
+            ("file/below", "Not a directory"),
+            ("~nobody-of-this-name/x", "Could not determine home directory."),
+        ],
+    )
+    def test_a_cache_that_cannot_be(self, tmp_path: Path, cache: str, reason: str) -> None:
+        """It was a traceback."""
+        (tmp_path / "file").touch()
+        place = cache if cache.startswith("~") else str(tmp_path / cache)
+        with pytest.raises(InputError) as caught:
+            self.references(tmp_path, "base", chart_cache=place)
+        assert [str(problem) for problem in caught.value.problems] == [
+            f"istio_chart_cache: {place} cannot hold charts: {reason} (chart-cache)"
+        ]
+        assert calls(tmp_path / "helm") == []
+
+    def test_a_cache_that_may_only_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What lies in it is good, and nothing else can be had."""
+
+        def refused(**options: Any) -> None:
+            raise PermissionError(13, "Permission denied", str(options["dir"]))
+
+        self.references(tmp_path, "base")
+        monkeypatch.setattr(tempfile, "TemporaryDirectory", refused)
+        assert list(self.references(tmp_path, "base")) == ["base"]
+        with pytest.raises(InputError, match=r"istio_chart_cache: .* cannot hold charts: Permission denied"):
+            self.references(tmp_path, "base", "gateway")
+        assert len(calls(tmp_path / "helm")) == 1
 
     def test_a_refused_download(self, tmp_path: Path) -> None:
         with pytest.raises(MeshError) as caught:
