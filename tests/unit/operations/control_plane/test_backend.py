@@ -278,7 +278,7 @@ def with_helm(directory: Path, cluster: FakeCluster, context: Context | None = N
         (directory / chart).mkdir(exist_ok=True)
         (directory / chart / "Chart.yaml").write_text("version: 1.31.1\n", encoding="utf-8")
     runner = helm_case.runner()
-    runner.answers["version --template"] = "v3.18.0"
+    runner.answers |= {"version --template": "v3.18.0", **more.pop("answers", {})}
     return settle(directory, cluster, runner, context, method="helm", **more)
 
 
@@ -326,6 +326,19 @@ class TestHelm:
         live = cluster.find("ConfigMap", "istio", PLACE)
         assert live is not None and live["data"] == {"a": "b"}
         assert with_helm(tmp_path, cluster)["changed"] is False
+
+    def test_the_first_five_repairs_are_named(self, tmp_path: Path) -> None:
+        names, told = [f"part-{number}" for number in range(6)], list[str]()
+        parts = [helm_case.config_map(name) for name in names]
+        live = [helm_case.written(part, "istiod") for part in parts]
+        cluster = helm_case.cluster(helm_case.BASE, helm_case.istiod(), helm_case.LIVE[0], *live)
+        for name in names:
+            drifted(cluster, name)
+        with_helm(
+            tmp_path, cluster, Context(progress=told.append), answers={"template istiod": stream(*parts)}
+        )
+        named = ", ".join(f"ConfigMap {PLACE}/{name}" for name in names[:5])
+        assert told == [f"repairs 6 drifted objects: {named}"]
 
     def test_drift_of_a_release_that_helm_will_upgrade_is_left_to_helm(self, tmp_path: Path) -> None:
         cluster = helm_case.cluster(helm_case.BASE, helm_case.istiod(values={}), *helm_case.LIVE)
@@ -375,6 +388,22 @@ class TestHelm:
         with pytest.raises(ApiError) as caught:
             with_helm(tmp_path, cluster, Context(clock=clock, stop=lambda: clock.time > 1_000_003))
         assert (caught.value.reason, cluster.writes) == ("Interrupted", [])
+
+    def test_a_failing_helm_is_told_before_any_write(self, tmp_path: Path) -> None:
+        for broken in ("version --template", "template istiod"):
+            cluster = helm_case.everything()
+            drifted(cluster)
+            with pytest.raises(MeshError, match="it broke"):
+                with_helm(tmp_path, cluster, answers={broken: Failing("it broke")})
+            assert cluster.writes == []
+
+    def test_half_an_answer_of_helm_is_told_before_any_write(self, tmp_path: Path) -> None:
+        cluster = helm_case.everything()
+        drifted(cluster)
+        half = stream(helm_case.config_map("istio"))[:-9]
+        with pytest.raises(InputError, match="the rendered chart istiod"):
+            with_helm(tmp_path, cluster, answers={"template istiod": half})
+        assert cluster.writes == []
 
 
 class TestRun:

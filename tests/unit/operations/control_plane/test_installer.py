@@ -252,6 +252,11 @@ class TestCharts:
             self.references(tmp_path, "base", "gateway")
         assert len(calls(tmp_path / "helm")) == 1
 
+    def test_charts_in_the_home_of_nobody(self, tmp_path: Path) -> None:
+        """It was a traceback."""
+        with pytest.raises(InputError, match="'~nobody-of-this-name/x' is no directory"):
+            self.references(tmp_path, "base", chart_source="~nobody-of-this-name/x")
+
     def test_a_refused_download(self, tmp_path: Path) -> None:
         with pytest.raises(MeshError) as caught:
             self.references(tmp_path, "base", script="echo 'Error: 403 Forbidden' >&2; exit 1")
