@@ -41,11 +41,11 @@ def deployment(name: str, namespace: str = "istio-system", *, available: int = 1
     }
 
 
-def crd(name: str, established: str = "True", labels: Mapping[str, str] = PART_OF) -> Obj:
+def crd(name: str, established: str = "True", labels: Mapping[str, str] | None = None) -> Obj:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": name, "labels": dict(labels)},
+        "metadata": {"name": name, "labels": dict(PART_OF if labels is None else labels)},
         "status": {"conditions": [{"type": "Established", "status": established}]},
     }
 
