@@ -113,9 +113,9 @@ def noted(failure: ApiError, doubtful: bool) -> ApiError:
 
 def _delay(count: int, retry_after: str | None) -> float:
     """Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"), never earlier than asked for."""
-    backoff = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0**count))  # noqa: S311
+    backoff = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0**count))  # noqa: S311 - jitter, no secret
     if retry_after and retry_after.strip().isdigit():
-        return min(RETRY_AFTER_CAP, float(retry_after)) + random.uniform(0, 0.5)  # noqa: S311
+        return min(RETRY_AFTER_CAP, float(retry_after)) + random.uniform(0, 0.5)  # noqa: S311 - jitter
     return backoff
 
 

@@ -139,7 +139,7 @@ def _content(path: Path) -> tuple[str, Path, Any] | None:
         cause = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError([Problem(about, f"cannot be read: {cause}", RULE)]) from error
     # Links stay as they are: the directory is the one that the person named, as in client-go.
-    return about, Path(os.path.abspath(path)).parent, read_document(text, about)  # noqa: PTH100
+    return about, Path(os.path.abspath(path)).parent, read_document(text, about)  # noqa: PTH100 - keeps links
 
 
 def _entries(content: Any, section: str, directory: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -27,19 +27,19 @@ class RollbackNeeded(MeshError):  # noqa: N818  # a turn of the run, not an erro
     """The version must lose its traffic; the message is the reason."""
 
 
-class HoldNeeded(MeshError):  # noqa: N818
+class HoldNeeded(MeshError):  # noqa: N818  # as above
     """The stable version is the sick one: traffic must not be rolled into it."""
 
 
-class PauseNeeded(MeshError):  # noqa: N818
+class PauseNeeded(MeshError):  # noqa: N818  # as above
     """The run shall end where it is, to be continued."""
 
 
-class PromoteNow(MeshError):  # noqa: N818
+class PromoteNow(MeshError):  # noqa: N818  # as above
     """Somebody decided to skip the remaining phases."""
 
 
-class RestartNeeded(MeshError):  # noqa: N818
+class RestartNeeded(MeshError):  # noqa: N818  # as above
     """The canary's pods are of a new revision: what was seen is about other code.
 
     :param templates: ``pod-template-hash`` of all its pods now.
