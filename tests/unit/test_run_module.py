@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,6 +81,17 @@ def test_a_signal_is_noted_and_the_old_handler_comes_back(number: signal.Signals
         os.kill(os.getpid(), number)
         assert stop()
     assert signal.getsignal(number) == before
+
+
+def test_beside_the_main_thread_no_handler_can_be_set_and_none_is() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def look() -> tuple[bool, bool]:
+        with stop_signal() as stop:
+            return stop(), signal.getsignal(signal.SIGINT) is before
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(look).result() == (False, True)
 
 
 def test_a_run_without_its_parent_stops(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,17 +34,23 @@ def _synchronise(source: Path, target: Path, wanted: set[str]) -> None:
     """
     target.mkdir(parents=True, exist_ok=True)
     for name in sorted(wanted):
-        copy = target / name
-        content = (source / name).read_bytes()
-        if copy.is_file() and not copy.is_symlink() and copy.read_bytes() == content:
+        if _same(source / name, target / name):
             continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / name, copy)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).unlink(missing_ok=True)
+        shutil.copy2(source / name, target / name, follow_symlinks=False)
     _remove_others(target, wanted)
     for name in sorted(wanted):
-        if name.endswith(".py"):
+        if name.endswith(".py") and not (target / name).is_symlink():
             _compile(target / name)
     _link_collections(target)
+
+
+def _same(source: Path, copy: Path) -> bool:
+    """A link is the same when it points to the same name: what it leads to is a file of its own."""
+    if source.is_symlink() or copy.is_symlink():
+        return source.is_symlink() and copy.is_symlink() and source.readlink() == copy.readlink()
+    return copy.is_file() and copy.read_bytes() == source.read_bytes()
 
 
 def _remove_others(target: Path, wanted: set[str]) -> None:

@@ -91,3 +91,20 @@ def test_a_file_that_left_the_clone_leaves_the_copy(clone: Path, tmp_path: Path)
     trees.make([copy])
     assert not (copy / "plugins" / "a.py").exists()
     assert not list((copy / "plugins").rglob("a.*.pyc"))
+
+
+def test_a_link_is_a_link_in_the_copy(clone: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "one"
+    (clone / "link.md").symlink_to("notes.md")
+    trees.make([copy])
+    assert (copy / "link.md").readlink() == Path("notes.md")
+    (clone / "link.md").unlink()
+    (clone / "link.md").write_text("its own words\n")
+    trees.make([copy])
+    assert not (copy / "link.md").is_symlink()
+    (clone / "link.md").unlink()
+    (clone / "link.md").symlink_to("plugins/a.py")
+    trees.make([copy])
+    trees.make([copy])
+    assert (copy / "link.md").readlink() == Path("plugins/a.py")
+    assert (copy / "notes.md").read_text() == "words\n"

@@ -65,7 +65,7 @@ def handshake(address: str, port: int, host: str, *, ca_pem: str = "", timeout: 
         )
     except (ssl.SSLError, ConnectionError, TimeoutError) as error:
         return Served(
-            f"the handshake failed: {getattr(error, 'reason', None) or error or type(error).__name__}"
+            f"the handshake failed: {getattr(error, 'reason', None) or str(error) or type(error).__name__}"
         )
 
 
