@@ -160,6 +160,16 @@ def test_a_declared_item_without_its_defaulted_key_is_no_addition() -> None:
     assert paths(live, {"spec": {"ports": [{"port": 80}]}}) == []
 
 
+@pytest.mark.parametrize("declared", [None, 5, "text"])
+def test_items_of_what_is_declared_as_no_list_are_additions(declared: Any) -> None:
+    fields = {"f:spec": {"f:finalizers": {'v:"mine"': {}}}}
+    live = {
+        "metadata": {"managedFields": [entry("kubectl-edit", "Update", fields)]},
+        "spec": {"finalizers": ["mine"]},
+    }
+    assert paths(live, {"spec": {"finalizers": declared}}) == [("spec", "finalizers", 0)]
+
+
 def test_members_of_a_set_and_names_with_slashes() -> None:
     live = {
         "metadata": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery import Resource
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery import _CORE, Resource
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import (
     covers,
     is_built_in,
@@ -92,3 +92,14 @@ def test_paths():
         == "/api/v1/namespaces/a/status"
     )
     assert (namespaced.group, Resource("v1", "Pod", "pods", True).group) == ("networking.istio.io", "")
+
+
+def test_what_is_known_of_the_core_group_without_a_request():
+    """Kubernetes: three kinds of the core group belong to no namespace; plurals end in s."""
+    assert {kind for kind, (_plural, namespaced) in _CORE.items() if not namespaced} == {
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+    }
+    for kind, (plural, _namespaced) in _CORE.items():
+        assert plural == kind.lower() + ("" if kind == "Endpoints" else "s")

@@ -1339,6 +1339,12 @@ CASES: list[tuple[str, Change, str]] = [
         "gives any site the user's session (cors)",
     ),
     (
+        "cors, every http origin with credentials",
+        api(cors={"origins": [{"prefix": "http://"}], "credentials": True}),
+        "mesh_services[1].cors.origins of api: every origin together with credentials "
+        "gives any site the user's session (cors)",
+    ),
+    (
         "cors method",
         api(cors={"origins": ["https://a.example.com"], "methods": ["ANY"]}),
         "mesh_services[1].cors.methods[0] of api: 'ANY' is not one of GET, HEAD, POST, "

@@ -279,6 +279,7 @@ def test_the_job_carries_the_whole_program() -> None:
     begun(rollout)
     assert isinstance(rollout.deadman, DeadmanJob)
     pod = rollout.deadman.job()["spec"]["template"]
+    assert (pod["spec"]["serviceAccountName"], pod["spec"]["restartPolicy"]) == ("deadman", "OnFailure")
     container = pod["spec"]["containers"][0]
     assert container["command"][:3] == ["python3", "-u", "-c"]
     compile(container["command"][3], "deadman", "exec")

@@ -36,6 +36,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ...support import certificates as made
+from ...support.access import Access, Reviews
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -279,6 +280,28 @@ def test_numbers_and_names_beyond_are_refused(world: World, params: dict[str, An
         world.run(**params)
     assert str(caught.value) == text
     assert world.cluster.calls == []
+
+
+@pytest.mark.parametrize(
+    ("account", "namespace", "refused"),
+    [("gateway", CA, True), ("other", CA, False), ("gateway", HOME, False)],
+)
+def test_a_gateway_that_may_read_the_authority_is_refused(
+    world: World, account: str, namespace: str, refused: bool
+) -> None:
+    may_read = {Access("", "secrets", verb, namespace) for verb in ("get", "list")}
+    world.cluster.reviews = Reviews(
+        lambda user, access: (
+            not user or (user == f"system:serviceaccount:{HOME}:{account}" and access in may_read)
+        )
+    )
+    if not refused:
+        assert world.run()["changed"]
+        return
+    with pytest.raises(
+        RefusedError, match=f"ServiceAccounts {HOME}/gateway may read Secrets in namespace {CA}"
+    ):
+        world.run()
 
 
 # Whole results.

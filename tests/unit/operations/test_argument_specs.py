@@ -1,0 +1,55 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Argument specs say only what Ansible reads: a key that it does not know is ignored in silence."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
+
+PACKAGE = "ansible_collections.servicemesh.istio.plugins.module_utils"
+ROOM = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "operations"
+KEYS = {
+    "type",
+    "elements",
+    "default",
+    "choices",
+    "required",
+    "no_log",
+    "options",
+    "aliases",
+    "apply_defaults",
+}
+RULES = {"mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by"}
+
+
+def specs() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every argument spec below operations, by its module."""
+    for file in sorted(ROOM.rglob("*.py")):
+        if "ARGUMENT_SPEC" not in file.read_text(encoding="utf-8"):
+            continue
+        name = ".".join(file.relative_to(ROOM.parent).with_suffix("").parts)
+        spec = getattr(importlib.import_module(f"{PACKAGE}.{name}"), "ARGUMENT_SPEC", None)
+        if spec is not None:
+            yield name, spec
+
+
+def options(spec: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, option in spec.items():
+        yield f"{place}{name}", option
+        yield from options(option.get("options", {}), f"{place}{name}.")
+
+
+@pytest.mark.parametrize(("name", "spec"), list(specs()))
+def test_every_option_has_a_type_and_no_word_that_ansible_ignores(name: str, spec: Mapping[str, Any]) -> None:
+    for place, option in options(spec):
+        assert set(option) <= KEYS | RULES, place
+        assert option.get("type") in DEFAULT_TYPE_VALIDATORS, place
+        assert option.get("elements") in {None, *DEFAULT_TYPE_VALIDATORS}, place
+        assert (option["type"] == "list") == ("elements" in option), place
