@@ -133,6 +133,23 @@ options:
     description: Whether live routes get back the split of the release record where the two differ.
     type: bool
     default: false
+  cluster_check:
+    description:
+      - What happens when O(catalogue) states what the cluster does not have. Compared are Services, their
+        selectors, ports, target ports and protocols, the pods behind them with their ServiceAccounts and the
+        labels of versions, and the pods, Services and ports of gateways.
+      - V(refuse) fails before the first write, also in check mode, when calls would be cut off, and warns of
+        the rest. Services that the same run makes count as there.
+    type: str
+    choices: [refuse, warn, "off"]
+    default: refuse
+  not_deployed:
+    description:
+      - Services of O(catalogue) that need not exist yet, by name or as C(NAMESPACE/NAME), with wildcards.
+        Nothing is proved of those that are missing.
+    type: list
+    elements: str
+    default: []
   check:
     description:
       - Whether a changed mesh is validated as a whole before the first write, by dry-runs of everything that

@@ -75,9 +75,11 @@ CATALOGUE_KEYS = (
 
 ROLE_SETTINGS = (
     "mesh_check",
+    "mesh_cluster_check",
     "mesh_connection",
     "mesh_extension_providers",
     "mesh_istioctl_path",
+    "mesh_not_deployed",
     "mesh_prometheus",
     "mesh_prune",
     "mesh_releases",

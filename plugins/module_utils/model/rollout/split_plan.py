@@ -107,7 +107,7 @@ def _weights(
 ) -> tuple[dict[str, int], str]:
     record = live.records.get(service.key)
     if record is None:
-        return _without_record(service, live, now)
+        return _without_record(service, live, now, repair=repair)
     wanted = {version: weight for version, weight in record.weights.items() if weight}
     _check_versions(service, wanted, "release record")
     if not now or now == wanted:
@@ -115,7 +115,7 @@ def _weights(
     difference = f"live {_text(now)}, release record {_text(wanted)}"
     if repair:
         return wanted, f"drift repaired: {difference}"
-    _check_versions(service, now, "live routes")
+    _check_versions(service, now, "live routes", instead=_text(wanted))
     return _whole(service, now), f"drift: {difference}; mesh_repair_split: true restores the record"
 
 
@@ -133,11 +133,14 @@ def _whole(service: Service, shares: Mapping[str, float]) -> dict[str, int]:
 
 
 def _without_record(
-    service: Service, live: LiveState, now: Mapping[str, float]
+    service: Service, live: LiveState, now: Mapping[str, float], *, repair: bool
 ) -> tuple[dict[str, int], str]:
     initial = initial_weights(service)
     if now and now != initial:
-        _check_versions(service, now, "live routes")
+        # Without a record nobody knows that another split is wrong, but one that leads nowhere is.
+        if repair and not set(now) <= set(service.versions):
+            return initial, f"drift repaired: live {_text(now)}, initial_version {_text(initial)}"
+        _check_versions(service, now, "live routes", instead=_text(initial))
         return _whole(service, now), f"adopted the live split {_text(now)}; there is no release record"
     ready = live.ready.get(service.key)
     target = service.initial_version or ""
@@ -151,12 +154,14 @@ def _without_record(
     return initial, ""
 
 
-def _check_versions(service: Service, weights: Mapping[str, float], where: str) -> None:
+def _check_versions(service: Service, weights: Mapping[str, float], where: str, *, instead: str = "") -> None:
+    """:param instead: the split that ``mesh_repair_split`` would give, where it can."""
     unknown = sorted(version for version in weights if version not in service.versions)
     if unknown:
+        way_out = f" (mesh_repair_split: true gives {instead} all the same)" if instead else ""
         raise RefusedError(
             f"{service.key}: the {where} send traffic to {', '.join(unknown)}, which {service.where} "
-            "lacks; dropping that subset would lose requests",
+            f"lacks; dropping that subset would lose requests that it still answers{way_out}",
             rule="unknown-version",
             service=service.key,
         )

@@ -25,6 +25,7 @@ from ..apply.plan import Item
 from ..propagation.prove import prove
 from ..propagation.report import PropagationReport
 from .analysis import before_write
+from .cluster_guard import ClusterGuard
 from .neighbours import refuse_shared
 from .release_state import read_live_state, rollout_holders
 
@@ -67,12 +68,15 @@ def apply_mesh(
         if options.prune
         else []
     )
-    barrier = _PropagationBarrier(client, catalogue, options, context)
+    guard = ClusterGuard(client, catalogue, own, options, context)
+    barrier = _PropagationBarrier(client, catalogue, options, context, guard)
     findings: list[dict[str, Any]] = []
 
     def check(plan: Plan) -> None:
         _leave_routes_of_rollouts(client, catalogue, plan, context)
         refuse_shared(client, catalogue, plan)
+        guard(_weights(catalogue, splits))
+        findings.append(guard.as_result())
         findings.extend(before_write(plan, client, context, options))
 
     write = dataclasses.replace(
@@ -91,6 +95,15 @@ def _check_name(catalogue: Catalogue, options: MeshOptions) -> None:
     if options.mesh_name not in ("", catalogue.name):
         message = f"is '{options.mesh_name}', but the catalogue's mesh_name is '{catalogue.name}'"
         raise InputError([Problem("mesh_name", message, "mesh-name")])
+
+
+def _weights(catalogue: Catalogue, splits: SplitPlan) -> dict[str, Mapping[str, int]]:
+    """What each service's split will be; the routes of a rollout are its own, so nothing is said of them."""
+    return {
+        service.key: splits.releases[service.key]["weights"]
+        for service in catalogue.services
+        if service.key in splits.releases and split_object_id(service) not in splits.keep
+    }
 
 
 def _check_overlap(computed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> None:
@@ -135,15 +148,21 @@ class _PropagationBarrier:
     """The barrier of a mesh: the proxies hold the step. Keeps what it proved for the result."""
 
     def __init__(
-        self, client: KubeClient, catalogue: Catalogue, options: MeshOptions, context: Context
+        self,
+        client: KubeClient,
+        catalogue: Catalogue,
+        options: MeshOptions,
+        context: Context,
+        guard: ClusterGuard,
     ) -> None:
         self._client, self._catalogue, self._options, self._context = client, catalogue, options, context
+        self._guard = guard
         self.reports: list[tuple[str, PropagationReport]] = []
 
     def __call__(self, held: Held) -> None:
         if held.last and not self._options.wait:
             return
-        facts = expectations(self._catalogue, held.objects, held.before)
+        facts = self._guard.provable(expectations(self._catalogue, held.objects, held.before))
         if not facts:
             return
         report = prove(

@@ -30,6 +30,8 @@ class MeshOptions:
     :param check: ``strict``, ``warn`` or ``off``, for ``istioctl analyze``; ``istioctl`` is its path.
     :param strict_guard: ``refuse`` or ``warn``. :param strict_guard_window: seconds that it looks back.
     :param prometheus: where it looks, ``None`` for nowhere.
+    :param cluster_check: ``refuse``, ``warn`` or ``off``: a catalogue that differs from the cluster.
+    :param not_deployed: services that need not exist yet, by name or ``namespace/name``.
     """
 
     apply: Options
@@ -46,6 +48,8 @@ class MeshOptions:
     strict_guard: str = "refuse"
     strict_guard_window: float = 3600.0
     prometheus: PrometheusOptions | None = None
+    cluster_check: str = "refuse"
+    not_deployed: tuple[str, ...] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> MeshOptions:
@@ -69,6 +73,8 @@ class MeshOptions:
             strict_guard=params["strict_guard"],
             strict_guard_window=_window(params["strict_guard_window"]),
             prometheus=prometheus_at(params["prometheus"] or ""),
+            cluster_check=params["cluster_check"],
+            not_deployed=tuple(params["not_deployed"]),
         )
 
 

@@ -57,6 +57,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "strict_guard": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
     "strict_guard_window": {"type": "str", "default": "1h"},
     "prometheus": {"type": "str"},
+    "cluster_check": {"type": "str", "choices": ["refuse", "warn", "off"], "default": "refuse"},
+    "not_deployed": {"type": "list", "elements": "str", "default": []},
     "threads": {"type": "int", "default": 24},
 }
 FILE_OPTIONS = ("src", "catalogue_src")

@@ -183,6 +183,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             Right("", resource, ("list",), optional="istioctl analyze does not see other namespaces")
             for resource in ("namespaces", "services")
         ),
+        Right("", "services", ("list",), _WORKLOADS, optional="the catalogue is not compared with Services"),
+        Right("", "namespaces", ("get",), optional="a namespace that is not there counts as empty"),
     ),
     "verify": (
         Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),

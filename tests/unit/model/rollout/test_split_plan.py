@@ -109,6 +109,22 @@ def test_a_version_in_use_cannot_leave_the_catalogue(live: dict[str, Any]) -> No
     assert caught.value.rule == "unknown-version"
 
 
+@pytest.mark.parametrize("record", [{"records": {"stable": "v1"}}, {}])
+def test_a_route_that_leads_nowhere_names_its_repair_and_gets_it(record: dict[str, Any]) -> None:
+    """A hand set the route to a subset that does not exist: every request fails already."""
+    live = state(**record, routes=routes({"v3": 100}))
+    with pytest.raises(RefusedError, match=r"mesh_repair_split: true gives v1 100 % all the same"):
+        plan_splits(mesh(), live)
+    plan = plan_splits(mesh(), live, repair=True)
+    assert plan.releases["shop/api"]["weights"] == {"v1": 100}
+    assert "drift repaired: live v3 100 %" in plan.notes[0]
+
+
+def test_without_a_record_a_split_that_leads_somewhere_is_not_repaired() -> None:
+    plan = plan_splits(mesh(), state(routes=routes({"v2": 100})), repair=True)
+    assert plan.releases["shop/api"]["weights"] == {"v2": 100}
+
+
 def test_the_fence_never_falls() -> None:
     for recorded, written in ((3, 5), (5, 3)):
         live = state(records={"stable": "v1", "fence": recorded}, routes=routes({"v1": 100}, fence=written))

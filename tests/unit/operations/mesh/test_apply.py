@@ -24,12 +24,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
 from ...support.catalogues import minimal
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
+from ...support.deployed import kube_service, pod, shop
 from ...support.journals import journal_object
 
 PROVED = PropagationReport("pass", 3, 3, 1.25)
 LATE = PropagationReport("fail", 1, 3, 9.0, laggards=(Laggard("shop/web-1", ("route api",)),))
 DARK = PropagationReport("cannot tell", 0, 3, 2.0, unreadable=(Laggard("shop/web-1", ("no answer",)),))
-OPTIONS = MeshOptions(Options(), wait=True, wait_timeout=7.0, max_proxies=5, strict_guard="warn")
+OPTIONS = MeshOptions(
+    Options(), wait=True, wait_timeout=7.0, max_proxies=5, strict_guard="warn", cluster_check="off"
+)
 
 
 class Proof:
@@ -82,7 +85,7 @@ def test_a_mesh_is_made_and_then_left_alone(run: Run) -> None:
     first = run()
     assert first["changed"]
     assert first["notes"] == []
-    assert [item["check"] for item in first["findings"]] == ["strict_guard", "analyze"]
+    assert [item["check"] for item in first["findings"]] == ["cluster", "strict_guard", "analyze"]
     assert first["summary"] == ["13 created", "3 proxies that matter hold the change, the last after 1.2 s"]
     second = run()
     assert not second["changed"]
@@ -90,6 +93,54 @@ def test_a_mesh_is_made_and_then_left_alone(run: Run) -> None:
     assert second["findings"] == []
     assert "propagation" not in second
     assert run.proof.asked == []
+
+
+def test_a_catalogue_that_the_cluster_contradicts_is_refused_before_the_first_write(run: Run) -> None:
+    for obj in shop():
+        run.cluster.put(obj)
+    run.cluster.remove("Service", "api", "shop")
+    for options in ({}, {"apply": Options(), "wait": False}):
+        with pytest.raises(InputError, match="there is no Service shop/api: its callers would get no answer"):
+            run(cluster_check="refuse", **options)
+    assert run.cluster.writes == []
+    assert run.proof.asked == []
+
+
+def test_check_mode_refuses_what_the_run_refuses(run: Run) -> None:
+    run.cluster.put(kube_service("api", selector={"app": "apis"}))
+    run.cluster.put(kube_service("web"))
+    run.cluster.put(pod("api", labels={"app": "apis", "version": "v1"}))
+    context = Context(check_mode=True, clock=run.clock, warn=run.warnings.append)
+    options = dataclasses.replace(OPTIONS, cluster_check="refuse")
+    with pytest.raises(InputError, match="app=api selects none of the 1 pods behind Service shop/api"):
+        apply.apply_mesh(run.cluster, minimal(), (), options, context)  # type: ignore[arg-type]
+    # The gateway that an earlier part of the run may install is no reason.
+    run.cluster.put(kube_service("api"))
+    run.cluster.put(pod("api", labels={"app": "api", "version": "v1"}))
+    run.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
+    result = apply.apply_mesh(run.cluster, minimal(), (), options, context)  # type: ignore[arg-type]
+    assert result["findings"][0]["status"] == "cannot tell"
+
+
+def test_nothing_is_proved_of_a_service_that_is_not_deployed_yet(run: Run) -> None:
+    for obj in shop():
+        run.cluster.put(obj)
+    run.cluster.remove("Service", "api", "shop")
+    result = run(cluster_check="refuse", not_deployed=("api",))
+    assert result["changed"]
+    asked = {subject for subjects, _options in run.proof.asked for subject in subjects}
+    assert "VirtualService shop/web-routes" in asked
+    assert "VirtualService shop/api-routes" not in asked
+    assert "DestinationRule shop/api" not in asked
+    assert result["findings"][0] == {"check": "cluster", "status": "pass", "reason": "", "findings": []}
+
+
+def test_a_cluster_check_that_warns_goes_on(run: Run) -> None:
+    for obj in shop():
+        run.cluster.put(obj)
+    run.cluster.remove("Service", "api", "shop")
+    assert run(cluster_check="warn")["findings"][0]["status"] == "fail"
+    assert [text for text in run.warnings if text.startswith("catalogue and cluster: mesh_services[1].name")]
 
 
 def test_the_proof_is_asked_with_the_options_of_the_run(run: Run) -> None:

@@ -46,7 +46,13 @@ def test_a_mesh_needs_no_right_that_the_table_does_not_name() -> None:
     operator = Restricted(cluster, {access_of(need) for need in access_needs(["mesh"], places)})
 
     def run(catalogue: dict[str, Any], **params: Any) -> dict[str, Any]:
-        given = {"catalogue": copy.deepcopy(catalogue), "strict_guard": "warn", "unproved": "warn", **params}
+        given = {
+            "catalogue": copy.deepcopy(catalogue),
+            "strict_guard": "warn",
+            "unproved": "warn",
+            "cluster_check": "warn",
+            **params,
+        }
         checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
         assert checked.error_messages == []
         context = Context(connect=reaching(operator), clock=FakeClock())
