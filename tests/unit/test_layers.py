@@ -50,6 +50,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "objects": {"catalogue", "reading", "virtual_services"},
         "reading": set(),
         "rollout": {"catalogue", "objects", "reading", "virtual_services"},
+        "security": {"catalogue", "reading", "virtual_services"},
         "versions": {"reading"},
         "virtual_services": set(),
     },

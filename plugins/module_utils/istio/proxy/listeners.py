@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...fields import field, integer_at, mapping_at, mappings_at, text_at
+from .authorization import HeldAuthorization, held_authorization, parses_requests
 from .rbac import RbacPolicy, policies_of_chain
 
 VIRTUAL_INBOUND = "virtualInbound"
@@ -22,6 +23,18 @@ CATCH_ALL = 0
 """Key of the chains that take every port without chains of its own."""
 
 STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InboundChain:
+    """One filter chain: who comes in through it, and what judges them.
+
+    :param mtls: whether it demands a client certificate. :param http: whether it parses requests.
+    """
+
+    mtls: bool
+    http: bool
+    authorization: HeldAuthorization
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +49,7 @@ class InboundPort:
     mtls: bool
     plaintext: bool
     policies: frozenset[RbacPolicy]
+    chains: tuple[InboundChain, ...] = ()
 
     @property
     def mode(self) -> str:
@@ -66,6 +80,10 @@ def inbound_ports(listeners: Iterable[Mapping[str, Any]]) -> dict[int, InboundPo
                 mtls=known.mtls or authenticated,
                 plaintext=known.plaintext or not authenticated,
                 policies=known.policies | policies_of_chain(chain),
+                chains=(
+                    *known.chains,
+                    InboundChain(authenticated, parses_requests(chain), held_authorization(chain)),
+                ),
             )
     return ports
 

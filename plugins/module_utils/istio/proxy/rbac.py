@@ -35,6 +35,15 @@ class RbacPolicy:
     words: frozenset[str] = frozenset()
 
 
+def policy_of_name(name: str) -> tuple[str, str, int | None]:
+    """The AuthorizationPolicy behind the name of a rule.
+
+    :returns: namespace, name and number of the rule; ``("", "", None)`` for a name that istiod did not give.
+    """
+    found = _NAME.fullmatch(name)
+    return (found["ns"], found["name"], int(found["rule"])) if found else ("", "", None)
+
+
 def policies_of_chain(chain: Mapping[str, Any]) -> frozenset[RbacPolicy]:
     """The rules that judge the connections and requests of one filter chain."""
     return frozenset(

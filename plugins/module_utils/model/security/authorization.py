@@ -1,0 +1,196 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the AuthorizationPolicies of a workload decide about a request, and which of them does.
+
+Order: CUSTOM, DENY, ALLOW (istio pilot/pkg/security/authz/builder/builder.go). AUDIT decides nothing, and
+neither
+does a policy in dry-run. A CUSTOM policy asks a server that nobody here can ask: what it matches is
+unknown, unless another policy refuses it anyway.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...fields import (
+    annotations_of,
+    list_at,
+    mapping_at,
+    mappings_at,
+    name_of,
+    namespace_of,
+    text_at,
+)
+from ...object_id import object_id
+from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
+from .rules import Rule, Scene, compile_rule
+from .truth import Truth
+
+Policy = Mapping[str, Any]
+DRY_RUN_ANNOTATION = "istio.io/dry-run"
+GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+"""What Go's strconv.ParseBool takes for true."""
+_GATEWAY_API = "gateway.networking.k8s.io"
+
+
+def action_of(policy: Policy) -> str:
+    """ALLOW, DENY, AUDIT or CUSTOM."""
+    return text_at(policy, "spec", "action") or "ALLOW"
+
+
+def is_dry_run(policy: Policy) -> bool:
+    """Whether a policy only counts what it would decide."""
+    return annotations_of(policy).get(DRY_RUN_ANNOTATION) in _TRUE
+
+
+def decides(policy: Policy) -> bool:
+    """Whether a policy can change what becomes of a request."""
+    return action_of(policy) != "AUDIT" and not is_dry_run(policy)
+
+
+def selects(policy: Policy, namespace: str, labels: Mapping[str, str], root_namespace: str) -> bool:
+    """Whether a policy is about a pod, by namespace and then by selector or ``targetRefs``.
+
+    Source: istio pilot/pkg/model/policyattachment.go ShouldAttachPolicy; ``targetRefs`` are for pods of a
+    Gateway API gateway, and a waypoint is not looked at.
+    """
+    if namespace_of(policy) not in (namespace, root_namespace):
+        return False
+    single = mapping_at(policy, "spec", "targetRef")
+    targets = mappings_at(policy, "spec", "targetRefs") or ((single,) if single else ())
+    if targets:
+        return namespace_of(policy) == namespace and any(
+            _is_target(one, labels, namespace) for one in targets
+        )
+    selector = mapping_at(policy, "spec", "selector", "matchLabels")
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def _is_target(target: Mapping[str, Any], labels: Mapping[str, str], namespace: str) -> bool:
+    return (
+        (text_at(target, "group"), text_at(target, "kind")) == (_GATEWAY_API, "Gateway")
+        and text_at(target, "namespace") in ("", namespace)
+        and text_at(target, "name") == labels.get(GATEWAY_NAME_LABEL)
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Held:
+    """One rule in force, and where it stands."""
+
+    policy: str
+    index: int
+    rule: Rule
+
+
+class WorkloadPolicies:
+    """The policies of one workload, ready to be asked.
+
+    :param policies: those that select it, in any order; see ``selects``.
+    :param trust_domains: the mesh's own trust domain first, then its aliases.
+    """
+
+    def __init__(self, policies: Iterable[Policy], trust_domains: Sequence[str]) -> None:
+        self.policies = tuple(policy for policy in policies if decides(policy))
+        self._domains = tuple(trust_domains)
+        self._has_allow = any(action_of(policy) == "ALLOW" for policy in self.policies)
+        self._rules = {
+            http: {action: self._compiled(action, http=http) for action in ("CUSTOM", "DENY", "ALLOW")}
+            for http in (True, False)
+        }
+
+    def _compiled(self, action: str, *, http: bool) -> list[_Held]:
+        found = []
+        for policy in self.policies:
+            if action_of(policy) != action:
+                continue
+            scene = Scene(namespace_of(policy), self._domains, allow=action == "ALLOW", http=http)
+            for index, raw in enumerate(list_at(policy, "spec", "rules")):
+                rule = compile_rule(raw, scene) if isinstance(raw, Mapping) else None
+                if rule is not None:
+                    found.append(_Held(object_id(policy), index, rule))
+        return found
+
+    def decide(self, request: Request) -> Decision:
+        """What becomes of ``request``."""
+        rules = self._rules[request.http]
+        custom, asked = _first(rules["CUSTOM"], request)
+        denies, denier = _first(rules["DENY"], request)
+        if denies:
+            return _decision(DENY, denier, "a DENY rule matches")
+        allows, allower = _first(rules["ALLOW"], request)
+        if self._has_allow and allows is False:
+            return Decision(DENY, "", None, self._why_denied())
+        if custom is not False:
+            return _decision(UNKNOWN, asked, "it is up to the server that a CUSTOM policy asks")
+        if denies is None:
+            return _decision(UNKNOWN, denier, "whether a DENY rule matches hangs on what is not known here")
+        if not self._has_allow:
+            return Decision(ALLOW, "", None, "no AuthorizationPolicy of action ALLOW selects the workload")
+        if allows is None:
+            return _decision(UNKNOWN, allower, "whether its rule matches hangs on what is not known here")
+        return _decision(ALLOW, allower, "its rule matches")
+
+    def _why_denied(self) -> str:
+        names = [object_id(policy) for policy in self.policies if action_of(policy) == "ALLOW"]
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        return f"no rule of {', '.join(names[:2])}{more} matches"
+
+
+def _first(rules: Iterable[_Held], request: Request) -> tuple[Truth, _Held | None]:
+    """Whether one of ``rules`` matches: the first that does, else the first that may."""
+    maybe: _Held | None = None
+    for held in rules:
+        answer = held.rule.matches(request)
+        if answer:
+            return True, held
+        if answer is None and maybe is None:
+            maybe = held
+    return (False if maybe is None else None), maybe
+
+
+def _decision(verdict: str, held: _Held | None, reason: str) -> Decision:
+    if held is None:  # the caller found one; this is for the type checker alone
+        return Decision(verdict, "", None, reason)
+    return Decision(verdict, held.policy, held.index, reason)
+
+
+class PolicyIndex:
+    """All AuthorizationPolicies that were read, by namespace, so that each workload costs only its own.
+
+    :param root_namespace: whose policies are about every namespace.
+    """
+
+    def __init__(
+        self, policies: Iterable[Policy], *, root_namespace: str, trust_domains: Sequence[str]
+    ) -> None:
+        self._root = root_namespace
+        self._domains = tuple(trust_domains)
+        self._by_namespace: dict[str, list[Policy]] = {}
+        for policy in policies:
+            self._by_namespace.setdefault(namespace_of(policy), []).append(policy)
+
+    def of(self, namespace: str, labels: Mapping[str, str]) -> list[Policy]:
+        """The policies that are about a pod, AUDIT and dry-run too.
+
+        :returns: those of the root namespace first.
+        """
+        return [
+            policy
+            for name in dict.fromkeys((self._root, namespace))
+            for policy in self._by_namespace.get(name, ())
+            if selects(policy, namespace, labels, self._root)
+        ]
+
+    def workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
+        """What decides about a pod."""
+        return WorkloadPolicies(self.of(namespace, labels), self._domains)
+
+
+def own_name(policy: Policy) -> tuple[str, str]:
+    """``(namespace, name)``. :returns: the key by which a catalogue's own policies are found."""
+    return namespace_of(policy), name_of(policy)

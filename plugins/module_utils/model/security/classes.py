@@ -1,0 +1,222 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The requests that have to be tried to know all that a set of policies says about one workload.
+
+Everything is taken from the policies' own strings and from what the catalogue states, so that no boundary
+that one of them draws is missed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
+from ..catalogue.edges import Edge
+from . import witnesses
+from .authorization import Policy, decides
+from .requests import Request, Token
+from .tokens import claim_path
+
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE")
+"""Of those that nobody names, one stands for all; the first that is left (RFC 9110, RFC 5789)."""
+
+MAX_TRIALS = 20_000
+"""Requests per workload and port; above it conditions are no longer tried each with each other."""
+
+_FIELDS = {
+    "source": {
+        "principals": "source.principal",
+        "requestPrincipals": "request.auth.principal",
+        "serviceAccounts": "source.serviceAccount",
+        "trustDomains": "source.trustDomain",
+        "namespaces": "source.namespace",
+        "remoteIpBlocks": "remote.ip",
+        "ipBlocks": "source.ip",
+    },
+    "operation": {"hosts": ":authority", "methods": ":method", "paths": ":path"},
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkloadPort:
+    """A port as its proxy serves it.
+
+    :param http: whether its chain parses requests; with ``tcp`` both for a port whose protocol is sniffed.
+    :param plaintext: whether peers without a certificate come through. :param mtls: whether peers with one
+        do.
+    """
+
+    number: int
+    http: bool
+    tcp: bool
+    plaintext: bool
+    mtls: bool = True
+
+
+def values_of(policies: Iterable[Policy]) -> dict[str, set[str]]:
+    """By attribute, every value that a policy compares it with.
+
+    :returns: attribute (``source.principal``, ``:path``, ``request.headers[x]``) -> values.
+    """
+    found: dict[str, set[str]] = {}
+    for policy in policies:
+        for rule in mappings_at(policy, "spec", "rules"):
+            for key, value in _values(rule):
+                found.setdefault(key, set()).add(_with_namespace(key, value, namespace_of(policy)))
+    return found
+
+
+def _with_namespace(key: str, value: str, namespace: str) -> str:
+    plain_account = key == "source.serviceAccount" and "/" not in value
+    return f"{namespace}/{value}" if plain_account else value
+
+
+def _values(rule: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for section, inner in (("from", "source"), ("to", "operation")):
+        for entry in mappings_at(rule, section):
+            content = mapping_at(entry, inner)
+            for name, key in _FIELDS[inner].items():
+                for field in (name, f"not{name[0].upper()}{name[1:]}"):
+                    yield from ((key, str(value)) for value in list_at(content, field))
+    for condition in mappings_at(rule, "when"):
+        key = text_at(condition, "key")
+        for field in ("values", "notValues"):
+            yield from ((key, str(value)) for value in list_at(condition, field))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trials:
+    """Requests to try.
+
+    :param complete: whether they show every way to answer; otherwise there were too many conditions to try
+        each with each other.
+    """
+
+    requests: tuple[Request, ...]
+    complete: bool
+
+
+def trials(
+    policies: Iterable[Policy],
+    edges: Sequence[Edge],
+    ports: Sequence[WorkloadPort],
+    *,
+    namespace: str,
+    trust_domains: Sequence[str],
+    tokens: bool = False,
+    limit: int = MAX_TRIALS,
+) -> Trials:
+    """One request for each way in which the policies, or the catalogue, can answer about a workload.
+
+    :param policies: those that select the workload. :param edges: what the catalogue states about it.
+    :param namespace: the workload's. :param tokens: whether something validates tokens there.
+    """
+    values = values_of(policy for policy in policies if decides(policy))
+    for edge in edges:
+        values.setdefault("source.principal", set()).add(edge.principal)
+        values.setdefault(":method", set()).update(edge.methods)
+        values.setdefault(":path", set()).update(edge.paths)
+    callers = witnesses.principals(
+        values.get("source.principal", ()),
+        values.get("source.namespace", ()),
+        values.get("source.serviceAccount", ()),
+        _domains(values, trust_domains),
+        namespace,
+    )
+    sources = witnesses.addresses(values.get("source.ip", ()))
+    remotes = witnesses.addresses(values.get("remote.ip", ()))
+    parsed: list[Sequence[Any]] = [
+        methods(values.get(":method", ())),
+        witnesses.paths(values.get(":path", ())),
+        witnesses.texts(values.get(":authority", ())),
+        sources,
+        remotes,
+        _headers(values),
+        _tokens(values) if tokens else [None],
+    ]
+    shapes = list(itertools.islice(itertools.product(*parsed), limit + 1))
+    complete = len(shapes) * len(callers) <= limit
+    if not complete:
+        shapes = _one_by_one(parsed, limit // len(callers))
+    found = [
+        Request(caller, port.number, method, path, True, host, source, remote, headers, token)
+        for port in ports
+        if port.http
+        for caller in callers
+        if (port.mtls if caller else port.plaintext)
+        for method, path, host, source, remote, headers, token in shapes
+    ]
+    found += [
+        Request(caller, port.number, "", "", http=False, source_ip=address, remote_ip=address)
+        for port in ports
+        if port.tcp
+        for caller in callers
+        if (port.mtls if caller else port.plaintext)
+        for address in dict.fromkeys((*sources, *remotes))
+    ]
+    return Trials(tuple(found), complete)
+
+
+def _one_by_one(parts: Sequence[Sequence[Any]], limit: int) -> list[tuple[Any, ...]]:
+    """Methods with paths, and every other part changed alone, as far as ``limit`` reaches."""
+    base = [part[0] for part in parts]
+    found = [(method, path, *base[2:]) for method in parts[0] for path in parts[1]]
+    for place in range(2, len(parts)):
+        found += [(*base[:place], value, *base[place + 1 :]) for value in parts[place][1:]]
+    return found[: max(limit, 1)]
+
+
+def methods(named: Iterable[str]) -> list[str]:
+    """Methods that show every way in which ``named`` can answer: those, and one that nobody names.
+
+    :returns: each once.
+    """
+    known = set(named)
+    plain = {method for method in known if "*" not in method}
+    other = next((method for method in METHODS if method not in known), "BREW")
+    patterns = [text for text in witnesses.texts(known - plain) if text] if known - plain else []
+    return [*sorted(plain), *patterns, other]
+
+
+def _domains(values: Mapping[str, set[str]], own: Sequence[str]) -> list[str]:
+    """The mesh's trust domains, and those that ``trustDomains`` names: a federation's peers come with
+    them."""
+    named = {value for value in values.get("source.trustDomain", ()) if "*" not in value}
+    return list(dict.fromkeys((*own, *sorted(named))))
+
+
+def _headers(values: Mapping[str, set[str]]) -> list[dict[str, str]]:
+    """Header sets: none at all, and each way in which one of the headers can answer, with each of the
+    others."""
+    names = {
+        key.removeprefix("request.headers[").removesuffix("]").lower(): patterns
+        for key, patterns in values.items()
+        if key.startswith("request.headers[")
+    }
+    choices = [[None, *witnesses.texts(patterns)] for patterns in names.values()]
+    return [
+        {name: text for name, text in zip(names, chosen, strict=True) if text is not None}
+        for chosen in itertools.product(*choices)
+    ]
+
+
+def _tokens(values: Mapping[str, set[str]]) -> list[Token | None]:
+    """No token, one of nobody in particular, and one for each value that a policy compares with."""
+    found: list[Token | None] = [None, Token("https://elsewhere.example", "elsewhere")]
+    for value in sorted(values.get("request.auth.principal", ())):
+        issuer, slash, subject = value.rpartition("/")
+        issuer, subject = (issuer, subject) if slash else (value, "")
+        found.append(Token(issuer.replace("*", "") or "elsewhere", subject.replace("*", "") or "elsewhere"))
+    for key, patterns in sorted(values.items()):
+        for text in witnesses.texts(patterns):
+            if key == "request.auth.audiences":
+                found.append(Token("elsewhere", "elsewhere", audiences=(text,)))
+            elif key == "request.auth.presenter":
+                found.append(Token("elsewhere", "elsewhere", presenter=text))
+            elif key.startswith("request.auth.claims"):
+                found.append(Token("elsewhere", "elsewhere", claims={claim_path(key): (text,)}))
+    return found

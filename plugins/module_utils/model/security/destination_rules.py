@@ -1,0 +1,180 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The TLS that a caller's proxy uses towards a Service: which DestinationRule decides, and what it says.
+
+Sources: istio pilot/pkg/model/push_context.go (destinationRule, mergeDestinationRule), sidecar.go
+(DestinationRule, for workloadSelector), pilot/pkg/networking/util/util.go (MergeSubsetTrafficPolicy),
+pilot/pkg/xds/endpoints/mtls_checker.go.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...fields import field, integer_at, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...object_id import object_id
+from ..virtual_services import full_host
+
+Rule = Mapping[str, Any]
+AUTO = "AUTO"
+"""No mode at all: mutual TLS to every endpoint that is able to take it."""
+EVERYONE = "*"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClientMode:
+    """How a caller's proxy connects.
+
+    :param mode: AUTO, DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL. :param per_endpoint: what it does with
+        single
+        endpoints, where a port entry without ``tls`` makes that differ. :param decided: the object that
+        says so, ``""`` for none.
+    """
+
+    mode: str
+    per_endpoint: str
+    decided: str
+
+
+@dataclasses.dataclass(slots=True)
+class _Merged:
+    """DestinationRules of one host and namespace that istiod has joined."""
+
+    rules: list[Rule]
+    policy: Mapping[str, Any]
+    decided: str
+    subsets: dict[str, tuple[Mapping[str, Any], str]]
+    selector: Mapping[str, str] | None
+    exported: frozenset[str]
+
+
+class DestinationRules:
+    """The DestinationRules of a mesh, by namespace, oldest first.
+
+    :param domain: the cluster's DNS domain.
+    """
+
+    def __init__(self, rules: Iterable[Rule], *, root_namespace: str, domain: str) -> None:
+        self._root, self._domain = root_namespace, domain
+        self._by_namespace: dict[str, dict[str, list[_Merged]]] = {}
+        for rule in sorted(rules, key=_age):
+            namespace = namespace_of(rule)
+            host = full_host(text_at(rule, "spec", "host"), namespace, domain)
+            _merge(self._by_namespace.setdefault(namespace, {}).setdefault(host, []), rule)
+
+    def mode(
+        self,
+        client_namespace: str,
+        client_labels: Mapping[str, str],
+        host: str,
+        service_namespace: str,
+        port: int,
+        subset: str = "",
+    ) -> ClientMode:
+        """What a caller's proxy does for one port of a Service.
+
+        :param host: its full name. :param port: of the Service. :param subset: ``""`` for none.
+        """
+        rule = self._selected(client_namespace, client_labels, host, service_namespace)
+        if rule is None:
+            return ClientMode(AUTO, AUTO, "")
+        own, decided = rule.subsets.get(subset, ({}, "")) if subset else ({}, "")
+        cluster = _cluster_mode(rule.policy, own, port)
+        endpoint = _endpoint_mode(own, port) or _endpoint_mode(rule.policy, port)
+        said_by = decided if own and (_endpoint_mode(own, port) or cluster[1]) else rule.decided
+        return ClientMode(cluster[0] or AUTO, endpoint or AUTO, said_by if cluster[0] or endpoint else "")
+
+    def _selected(
+        self, client_namespace: str, labels: Mapping[str, str], host: str, service_namespace: str
+    ) -> _Merged | None:
+        for namespace in self._places(client_namespace, service_namespace):
+            found = _most_specific(self._by_namespace.get(namespace, {}), host)
+            own = namespace == client_namespace
+            visible = [one for one in found if own or _is_seen(one, client_namespace)]
+            if own and namespace == self._root:
+                visible = [one for one in found if one.exported == {"."}] or visible
+            if visible:
+                return _for_client(visible, own, labels)
+        return None
+
+    def _places(self, client_namespace: str, service_namespace: str) -> Sequence[str]:
+        return list(dict.fromkeys((client_namespace, service_namespace, self._root)))
+
+
+def _merge(known: list[_Merged], rule: Rule) -> None:
+    """As mergeDestinationRule: subsets are added, and the first traffic policy stays."""
+    selector = field(rule, "spec", "workloadSelector")
+    labels = mapping_at(rule, "spec", "workloadSelector", "matchLabels") if selector is not None else None
+    policy, name = mapping_at(rule, "spec", "trafficPolicy"), object_id(rule)
+    subsets = {
+        text_at(item, "name"): (mapping_at(item, "trafficPolicy"), name)
+        for item in mappings_at(rule, "spec", "subsets")
+    }
+    exported = frozenset(str(item) for item in list_at(rule, "spec", "exportTo"))
+    apart = True
+    for merged in known:
+        if merged.exported != exported:
+            continue
+        if merged.selector is not None and labels is not None and merged.selector != labels:
+            continue
+        if (merged.selector is None) == (labels is None):
+            apart = False
+        for subset, content in subsets.items():
+            merged.subsets.setdefault(subset, content)
+        if not merged.policy and policy:
+            merged.policy, merged.decided = policy, name
+        merged.rules.append(rule)
+    if apart:
+        known.append(_Merged([rule], policy, name, dict(subsets), labels, exported))
+
+
+def _is_seen(merged: _Merged, client_namespace: str) -> bool:
+    return not merged.exported or bool(merged.exported & {EVERYONE, client_namespace})
+
+
+def _for_client(found: Sequence[_Merged], own_namespace: bool, labels: Mapping[str, str]) -> _Merged | None:
+    general = None
+    for merged in found:
+        if merged.selector is None:
+            general = merged
+        elif own_namespace and merged.selector.items() <= labels.items():
+            return merged
+    return general
+
+
+def _most_specific(hosts: Mapping[str, list[_Merged]], host: str) -> list[_Merged]:
+    if host in hosts:
+        return hosts[host]
+    wild = [name for name in hosts if name.startswith("*") and host.endswith(name[1:])]
+    return hosts[max(wild, key=len)] if wild else []
+
+
+def _of_port(policy: Mapping[str, Any], port: int) -> Mapping[str, Any] | None:
+    return next(
+        (
+            item
+            for item in mappings_at(policy, "portLevelSettings")
+            if integer_at(item, "port", "number") == port
+        ),
+        None,
+    )
+
+
+def _cluster_mode(policy: Mapping[str, Any], subset: Mapping[str, Any], port: int) -> tuple[str, str]:
+    """The mode of the cluster, and the part of it that the subset says; port entries inherit nothing."""
+    own = _of_port(subset, port)
+    from_subset = text_at(own if own is not None else subset, "tls", "mode")
+    general = _of_port(policy, port)
+    of_rule = text_at(general if general is not None else policy, "tls", "mode")
+    return from_subset or of_rule, from_subset
+
+
+def _endpoint_mode(policy: Mapping[str, Any], port: int) -> str:
+    return text_at(_of_port(policy, port), "tls", "mode") or text_at(policy, "tls", "mode")
+
+
+def _age(rule: Rule) -> tuple[str, str, str]:
+    return text_at(rule, "metadata", "creationTimestamp"), name_of(rule), namespace_of(rule)

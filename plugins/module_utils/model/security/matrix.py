@@ -1,0 +1,162 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may send what to a workload: what its live policies decide, against what the catalogue states.
+
+Only cells in which the two differ are kept, gathered by the object that makes the difference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from ..catalogue.edges import ANY_PEER, Edge
+from ..reading.principals import parse_principal
+from .authorization import WorkloadPolicies
+from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
+from .witnesses import FILLERS
+
+OPENS, CLOSES, UNSURE = "opens", "closes", "unsure"
+MAX_EXAMPLES = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Difference:
+    """Cells in which one object makes live policies answer otherwise than the catalogue.
+
+    :param kind: OPENS, CLOSES, or UNSURE where nobody can tell. :param decision: of the first of them.
+    :param requests: examples of the cells, the most telling first. :param cells: how many there are.
+    """
+
+    kind: str
+    decision: Decision
+    requests: tuple[Request, ...]
+    cells: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """:param cells: how many were compared."""
+
+    cells: int
+    differences: tuple[Difference, ...]
+
+
+def is_stated(edges: Sequence[Edge], request: Request, trust_domains: Sequence[str]) -> bool:
+    """Whether the catalogue lets a request in. A peer without a certificate is nobody's caller.
+
+    :param trust_domains: the mesh's own one first; an identity of an alias is the same identity.
+    """
+    caller = _at_home(request.principal, trust_domains)
+    for edge in edges:
+        if edge.principal != ANY_PEER and _at_home(edge.principal, trust_domains) != caller:
+            continue
+        if not caller or request.port not in edge.ports:
+            continue
+        if not request.http and (edge.methods or edge.paths):
+            continue
+        if edge.methods and request.method not in edge.methods:
+            continue
+        if not edge.paths or any(_covers(path, request.path) for path in edge.paths):
+            return True
+    return False
+
+
+def compare(
+    held: WorkloadPolicies,
+    edges: Sequence[Edge],
+    requests: Iterable[Request],
+    trust_domains: Sequence[str],
+) -> Comparison:
+    """Every request, decided by the live policies and by the catalogue.
+
+    :param requests: see ``classes.trials``.
+    """
+    found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]] = {}
+    cells = 0
+    for request in requests:
+        cells += 1
+        decision = held.decide(request)
+        stated = is_stated(edges, request, trust_domains)
+        if decision.verdict == (ALLOW if stated else DENY):
+            continue
+        kind = UNSURE if decision.verdict == UNKNOWN else CLOSES if stated else OPENS
+        found.setdefault((kind, decision.policy, decision.rule), []).append((request, decision))
+    return Comparison(cells, tuple(_gathered(found)))
+
+
+def flips(
+    before: WorkloadPolicies, after: WorkloadPolicies, requests: Iterable[Request]
+) -> tuple[Difference, ...]:
+    """Only the cells whose answer changes from one set of policies to another.
+
+    :returns: one per object that decides the new answer, or for CLOSES the one that decided the old one.
+    """
+    found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]] = {}
+    for request in requests:
+        old, new = before.decide(request), after.decide(request)
+        if old.verdict == new.verdict:
+            continue
+        kind = {ALLOW: OPENS, DENY: CLOSES}.get(new.verdict, UNSURE)
+        told = old if kind == CLOSES and not new.policy else new
+        found.setdefault((kind, told.policy, told.rule), []).append((request, told))
+    return tuple(_gathered(found))
+
+
+def _gathered(
+    found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]],
+) -> Iterable[Difference]:
+    for (kind, _policy, _rule), cells in found.items():
+        ordered = sorted(cells, key=lambda cell: _telling(cell[0]))
+        yield Difference(
+            kind, ordered[0][1], tuple(request for request, _decision in ordered[:50]), len(cells)
+        )
+
+
+def _telling(request: Request) -> tuple[bool, bool, bool, int]:
+    """Identities with a name first, then writing methods, then paths with a name."""
+    return (
+        any(word in request.principal for word in FILLERS),
+        request.method != "POST",
+        any(word in request.path for word in FILLERS),
+        len(request.headers),
+    )
+
+
+def _covers(pattern: str, path: str) -> bool:
+    return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
+
+
+def _at_home(principal: str, trust_domains: Sequence[str]) -> str:
+    parsed = parse_principal(principal)
+    if parsed is None or parsed.trust_domain not in trust_domains:
+        return principal
+    return str(dataclasses.replace(parsed, trust_domain=trust_domains[0]))
+
+
+def describe(request: Request) -> str:
+    """A cell in a few words: ``shop/web POST /x on port 3000``."""
+    parts = [_who(request.principal)]
+    if request.http:
+        where = "any other path" if any(word in request.path for word in FILLERS) else request.path
+        parts.append(f"{request.method} {where}")
+    parts.append(f"on port {request.port}")
+    if request.source_ip or request.remote_ip:
+        parts.append(f"from {request.remote_ip or request.source_ip}")
+    if request.headers:
+        parts.append("with " + ", ".join(f"{name}: {value}" for name, value in request.headers.items()))
+    if request.token:
+        parts.append("with a token")
+    return " ".join(parts)
+
+
+def _who(principal: str) -> str:
+    caller = parse_principal(principal)
+    if caller is None:
+        return principal or "a caller without identity"
+    if caller.namespace not in FILLERS and caller.service_account not in FILLERS:
+        return f"{caller.namespace}/{caller.service_account}"
+    place = "any namespace" if caller.namespace in FILLERS else f"namespace {caller.namespace}"
+    account = "any account" if caller.service_account in FILLERS else f"account {caller.service_account}"
+    return f"{account} of {place}"

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mutual TLS mode that a workload's port is in, and the PeerAuthentication that decided it.
+
+Source: istio pilot/pkg/security/authn/policy_applier.go ComposePeerAuthentication. Mesh, then namespace,
+then
+workload; a mode that is not UNSET overrides; in each scope the oldest object counts and no other; one with
+a selector in the root namespace counts nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...fields import mapping_at, name_of, namespace_of, text_at
+from ...object_id import object_id
+
+STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
+MESH_DEFAULT = "the mesh default (no PeerAuthentication applies)"
+
+Policy = Mapping[str, Any]
+
+
+class PeerPolicies:
+    """The PeerAuthentications of a mesh, by namespace.
+
+    :param policies: those that were read. Equal ages are settled by name and then namespace, as istiod's
+        sorted lists do.
+    """
+
+    def __init__(self, policies: Iterable[Policy], root_namespace: str) -> None:
+        self._root = root_namespace
+        self._by_namespace: dict[str, list[Policy]] = {}
+        for policy in sorted(policies, key=_age):
+            self._by_namespace.setdefault(namespace_of(policy), []).append(policy)
+
+    def mode(self, namespace: str, labels: Mapping[str, str], port: int | None) -> tuple[str, str]:
+        """The mode of a pod's port.
+
+        :param port: the workload's port, not the Service's; ``None`` for those that no object names.
+        :returns: (mode, what decided it: an object, or the mesh's default).
+        """
+        mode, decided, workload = self._chain(namespace, labels)
+        if workload is not None and port is not None:
+            of_port = _mode(workload, "spec", "portLevelMtls", str(port))
+            if of_port:
+                return of_port, object_id(workload)
+        return mode, decided
+
+    def of_namespace(self, namespace: str) -> str:
+        """The mode of a namespace without regard to selectors: all that clients look at for a whole Service
+        (istio pilot/pkg/model/push_context.go BestEffortInferServiceMTLSMode)."""
+        return self._chain(namespace, None)[0]
+
+    def named_ports(self, namespace: str, labels: Mapping[str, str]) -> list[int]:
+        """The ports that get a mode of their own, whether or not a Service has them.
+
+        :returns: sorted.
+        """
+        workload = self._chain(namespace, labels)[2]
+        ports = mapping_at(workload, "spec", "portLevelMtls")
+        return sorted(int(port) for port in ports if str(port).isdigit())
+
+    def _chain(self, namespace: str, labels: Mapping[str, str] | None) -> tuple[str, str, Policy | None]:
+        mode, decided = PERMISSIVE, MESH_DEFAULT
+        scopes: list[Policy | None] = [self._first(self._root, None)]
+        workload = None
+        if namespace != self._root:
+            scopes.append(self._first(namespace, None))
+            workload = self._first(namespace, labels) if labels is not None else None
+            scopes.append(workload)
+        for policy in scopes:
+            own = _mode(policy, "spec", "mtls")
+            if policy is not None and own:
+                mode, decided = own, object_id(policy)
+        return mode, decided, workload
+
+    def _first(self, namespace: str, labels: Mapping[str, str] | None) -> Policy | None:
+        """The oldest policy without selector, or with ``labels`` the oldest whose selector takes them."""
+        for policy in self._by_namespace.get(namespace, ()):
+            selector = mapping_at(policy, "spec", "selector", "matchLabels")
+            if labels is None and not selector:
+                return policy
+            if labels is not None and selector and selector.items() <= labels.items():
+                return policy
+        return None
+
+
+def _age(policy: Policy) -> tuple[str, str, str]:
+    return text_at(policy, "metadata", "creationTimestamp"), name_of(policy), namespace_of(policy)
+
+
+def _mode(policy: Policy | None, *path: str) -> str:
+    """The mode at ``path``; ``""`` when it leaves the decision to somebody else."""
+    mode = text_at(policy, *path, "mode")
+    return "" if mode == "UNSET" else mode

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pod as its traffic meets it: its identity, whether it has a proxy, and which ports the proxy captures.
+
+The capture is read from what the injector wrote into the pod (the arguments of istio-init or
+istio-validation),
+so that defaults of the mesh count too; else from the annotations. Sources: istio tools/istio-iptables,
+manifests/charts/istio-control/istio-discovery/files/injection-template.yaml.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...fields import (
+    annotations_of,
+    field,
+    integer_at,
+    labels_of,
+    list_at,
+    mappings_at,
+    name_of,
+    namespace_of,
+    text_at,
+)
+
+PROXY = "istio-proxy"
+_CAPTURE = ("istio-init", "istio-validation")
+_ANNOTATION = "traffic.sidecar.istio.io/"
+OWN_PORTS = frozenset({15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090})
+"""Ports of the proxy itself: health, metrics, admin; no application is behind them."""
+AMBIENT_ANNOTATION = "ambient.istio.io/redirection"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MeshPod:
+    """One pod.
+
+    :param meshed: whether it has an istio-proxy. :param included: ports that the proxy captures, ``None``
+        for all. :param excluded: ports that it leaves alone. :param ports: container ports, named or not.
+    :param accepts_mtls: whether clients see it as able to take mutual TLS (``security.istio.io/tlsMode``).
+    :param ambient: whether a ztunnel takes its traffic; then nothing is known about it here.
+    """
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    service_account: str
+    address: str
+    meshed: bool
+    gateway: bool
+    ambient: bool
+    accepts_mtls: bool
+    included: frozenset[int] | None
+    excluded: frozenset[int]
+    ports: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def captures(self, port: int) -> bool:
+        """Whether the proxy stands before a port; one that it does not capture has neither mTLS nor
+        policies."""
+        if not self.meshed or port in self.excluded:
+            return False
+        return self.included is None or port in self.included
+
+
+def read_pod(pod: Mapping[str, Any]) -> MeshPod:
+    """A ``MeshPod`` out of the API's object. :raises MalformedError: a field of another type."""
+    labels, annotations = labels_of(pod), annotations_of(pod)
+    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    proxy = next((item for item in own if item.get("name") == PROXY), None)
+    meshed = proxy is not None and field(pod, "spec", "hostNetwork") is not True
+    included, excluded = _captured(own, annotations)
+    return MeshPod(
+        namespace=namespace_of(pod),
+        name=name_of(pod),
+        labels=labels,
+        service_account=text_at(pod, "spec", "serviceAccountName") or "default",
+        address=text_at(pod, "status", "podIP"),
+        meshed=meshed,
+        gateway=proxy is not None and "router" in list_at(proxy, "args"),
+        ambient=annotations.get(AMBIENT_ANNOTATION) == "enabled",
+        accepts_mtls=meshed and labels.get("security.istio.io/tlsMode", "istio") == "istio",
+        included=included,
+        excluded=excluded,
+        ports=_container_ports(pod),
+    )
+
+
+def _container_ports(pod: Mapping[str, Any]) -> tuple[int, ...]:
+    ports = {
+        integer_at(port, "containerPort")
+        for container in mappings_at(pod, "spec", "containers")
+        if container.get("name") != PROXY
+        for port in mappings_at(container, "ports")
+        if text_at(port, "protocol") in ("", "TCP")
+    }
+    return tuple(sorted(ports - {0}))
+
+
+def _captured(
+    containers: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]
+) -> tuple[frozenset[int] | None, frozenset[int]]:
+    """Ports that are captured (``None`` for all), and ports that are not."""
+    for container in containers:
+        if container.get("name") in _CAPTURE:
+            words = [str(word) for word in list_at(container, "args")]
+            options = dict(itertools.pairwise(words))
+            if options.get("-m") == "NONE":
+                return frozenset(), frozenset()
+            return _included(options.get("-b", "*")), _numbers(options.get("-d", ""))
+    if annotations.get("sidecar.istio.io/interceptionMode") == "NONE":
+        return frozenset(), frozenset()
+    included = annotations.get(f"{_ANNOTATION}includeInboundPorts", "*")
+    return _included(included), _numbers(annotations.get(f"{_ANNOTATION}excludeInboundPorts", ""))
+
+
+def _included(text: str) -> frozenset[int] | None:
+    return None if text.strip() == "*" else _numbers(text)
+
+
+def _numbers(text: str) -> frozenset[int]:
+    return frozenset(int(word) for word in text.replace(",", " ").split() if word.isdigit())
+
+
+def target_ports(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """The workload's ports behind a Service's ports, by number; a name is looked up in the pod's
+    containers.
+
+    :returns: target port -> the Service's port entry; UDP and names that the pod does not have are left
+        out.
+    """
+    named = {
+        text_at(port, "name"): integer_at(port, "containerPort")
+        for container in mappings_at(pod, "spec", "containers")
+        for port in mappings_at(container, "ports")
+    }
+    found: dict[int, Mapping[str, Any]] = {}
+    for port in mappings_at(service, "spec", "ports"):
+        if text_at(port, "protocol") not in ("", "TCP"):
+            continue
+        target = port.get("targetPort") or port.get("port")
+        number = target if isinstance(target, int) else named.get(str(target), 0)
+        if number:
+            found.setdefault(number, port)
+    return found
