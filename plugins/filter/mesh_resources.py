@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, Problem
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.variables import (
+    typed_catalogue,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.proxy_annotations import (
     proxy_patches,
@@ -21,7 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.pr
 def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]:
     """The Istio objects of a catalogue. See the filter's documentation."""
     try:
-        return render.mesh_resources(_plain(catalogue), _plain({} if releases is None else releases))
+        return render.mesh_resources(_catalogue(catalogue), _plain({} if releases is None else releases))
     except InputError as error:
         raise AnsibleFilterError(f"mesh_resources: {error}") from error
 
@@ -29,7 +32,7 @@ def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]
 def mesh_problems(catalogue: Any, releases: Any = None) -> list[str]:
     """Every problem of a catalogue, one sentence each. See the filter's documentation."""
     try:
-        render.mesh_resources(_plain(catalogue), _plain({} if releases is None else releases))
+        render.mesh_resources(_catalogue(catalogue), _plain({} if releases is None else releases))
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -38,9 +41,18 @@ def mesh_problems(catalogue: Any, releases: Any = None) -> list[str]:
 def mesh_proxy_patches(catalogue: Any) -> list[dict[str, Any]]:
     """The sidecar sizes of a catalogue. See the filter's documentation."""
     try:
-        return proxy_patches(parse_catalogue(_plain(catalogue)))
+        return proxy_patches(parse_catalogue(_catalogue(catalogue)))
     except InputError as error:
         raise AnsibleFilterError(f"mesh_proxy_patches: {error}") from error
+
+
+def _catalogue(value: Any) -> dict[str, Any]:
+    """The variables of a catalogue, of which ``-e`` may have made text."""
+    problems: list[Problem] = []
+    typed = typed_catalogue(_plain(value), problems)
+    if problems:
+        raise InputError(problems)
+    return typed
 
 
 def _plain(value: Any) -> dict[str, Any]:

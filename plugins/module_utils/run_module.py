@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs a backend as a module, and what module and action plugin have in common.
 
-A backend is a Python module of ``operations`` with ``ARGUMENT_SPEC``, optionally ``CONSTRAINTS`` (keywords of
-AnsibleModule such as ``mutually_exclusive``), and ``run(params, context) -> dict``.
+A backend is a Python module of ``operations`` with ``ARGUMENT_SPEC`` and ``run(params, context) -> dict``,
+and perhaps ``CONSTRAINTS`` (keywords of AnsibleModule such as ``mutually_exclusive``) and ``VARIABLES``
+(option -> the variable by which a role sets it).
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from typing import Any, NoReturn
 from ansible.module_utils.basic import AnsibleModule
 
 from .context import Context
-from .errors import MeshError
+from .errors import InputError, MeshError, Problem
 from .kube.options import HANDOVER, secrets_in
+from .model.catalogue.variables import typed_catalogue
+from .model.reading.typed import missing_options, typed_options
 
 _OURS = "/servicemesh/istio/plugins/"
 _HARMLESS = frozenset({AttributeError, ImportError, IndexError, ModuleNotFoundError, NameError, TypeError})
@@ -81,6 +84,28 @@ def constraints(backend: Any) -> dict[str, Any]:
     return dict(getattr(backend, "CONSTRAINTS", {}))
 
 
+def typed_arguments(
+    backend: Any, given: Mapping[str, Any], name_of: Callable[[str], str] | None = None
+) -> dict[str, Any]:
+    """A task's arguments with typed values; ``-e``, surveys and INI inventories hand over text.
+
+    :param name_of: the variable behind an option, for messages; by default what ``VARIABLES`` says.
+    :returns: the arguments that are given.
+    :raises InputError: with every one that cannot be read, and every required one that is missing.
+    """
+    variables = getattr(backend, "VARIABLES", {})
+    named = name_of or (lambda option: str(variables.get(option, option)))
+    typed, problems = typed_options(given, backend.ARGUMENT_SPEC, named)
+    refused: list[Problem] = []
+    if isinstance(typed.get("catalogue"), Mapping):
+        typed["catalogue"] = typed_catalogue(typed["catalogue"], refused)
+    # An option that was refused is not missing.
+    problems += refused + missing_options({**given, **typed}, backend.ARGUMENT_SPEC, named)
+    if problems:
+        raise InputError(problems)
+    return typed
+
+
 def pack(files: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """File contents, and options that must not show up in the logged invocation, as one opaque string.
 
@@ -124,7 +149,7 @@ def run_module(backend: Any) -> NoReturn:
             files=files,
         )
         try:
-            result = backend.run(params, context)
+            result = backend.run({**params, **typed_arguments(backend, params)}, context)
         except MeshError as error:
             result = failure(error)
         except Exception as error:

@@ -53,7 +53,7 @@ options:
     default: {}
   timeout:
     description: Seconds that all workloads together may take to roll out.
-    type: int
+    type: raw
     default: 300
 """
 

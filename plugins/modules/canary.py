@@ -191,7 +191,7 @@ options:
       timeout:
         description:
           - Seconds that one query may take.
-        type: float
+        type: raw
         default: 10
   scrape_interval:
     description:

@@ -34,11 +34,11 @@ options:
     default: false
   timeout:
     description: Seconds that istioctl may wait for each component.
-    type: int
+    type: raw
     default: 300
   unlock_after:
     description: Seconds without a write after which an unfinished helm run counts as dead.
-    type: int
+    type: raw
     default: 30
 """
 

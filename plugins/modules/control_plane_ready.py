@@ -48,7 +48,7 @@ options:
     default: [{name: istio-ingressgateway}]
   timeout:
     description: Seconds that the whole proof may take.
-    type: int
+    type: raw
     default: 300
 """
 

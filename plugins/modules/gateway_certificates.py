@@ -131,7 +131,7 @@ options:
     default: true
   timeout:
     description: Seconds that the gateways of one credential may take to serve its certificate.
-    type: int
+    type: raw
     default: 120
   fail_on:
     description: Verdicts that fail the task.

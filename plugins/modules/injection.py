@@ -85,7 +85,7 @@ options:
     default: 4
   timeout:
     description: Seconds that one batch may take, and that one eviction may wait for its budget.
-    type: int
+    type: raw
     default: 600
 """
 

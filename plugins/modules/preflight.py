@@ -86,7 +86,7 @@ options:
     default: []
   timeout:
     description: Seconds that all questions to the API server may take once it has answered.
-    type: int
+    type: raw
     default: 60
 """
 

@@ -102,7 +102,7 @@ options:
     default: false
   wait_timeout:
     description: Seconds to wait. For a catalogue they count for each step.
-    type: int
+    type: raw
     default: 120
   wait_for:
     description: Conditions that each object must meet. They replace what its kind itself calls ready.
@@ -169,7 +169,7 @@ options:
     default: refuse
   strict_guard_window:
     description: How far back O(strict_guard) looks, such as V(1h30m); at most 30 days.
-    type: str
+    type: raw
     default: 1h
   prometheus:
     description: URL of Prometheus, or NAMESPACE/SERVICE:PORT in the cluster, for O(strict_guard).

@@ -82,15 +82,15 @@ options:
     default: []
   probe_start_timeout:
     description: Seconds that a probe may take to become ready.
-    type: int
+    type: raw
     default: 60
   probe_lifetime:
     description: Seconds after which a probe ends by itself.
-    type: int
+    type: raw
     default: 180
   call_timeout:
     description: Seconds that one call may take.
-    type: int
+    type: raw
     default: 5
   gateway_ca:
     description: PEM certificates that issue the gateways' certificates.

@@ -31,8 +31,17 @@ from ansible.utils.display import Display
 from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
 from ..module_utils.fields import mapping_at
-from ..module_utils.kube.options import HANDOVER, secrets_in
-from ..module_utils.run_module import constraints, defect, defect_trace, failure, pack, stop_signal
+from ..module_utils.kube.options import CONNECTION_SPEC, HANDOVER, secrets_in
+from ..module_utils.run_module import (
+    constraints,
+    defect,
+    defect_trace,
+    failure,
+    pack,
+    stop_signal,
+    typed_arguments,
+)
+from .paths import CONNECTION_FILES, absolute_kubeconfig, absolute_path
 
 # Ansible loads an action plugin before it forks the worker that runs it: what is imported here is paid once
 # per playbook (0.3 s), not once per task and host. Backends import it where they need it, as modules must.
@@ -43,16 +52,6 @@ with contextlib.suppress(ImportError):
     _PRELOADED = (kubernetes.client, kubernetes.config)
 
 _DISPLAY = Display()
-_CONNECTION_FILES = (
-    "kubeconfig",
-    "ca_cert",
-    "ssl_ca_cert",
-    "client_cert",
-    "cert_file",
-    "client_key",
-    "key_file",
-)
-
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -81,16 +80,35 @@ class BackendAction(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         arguments.pop(HANDOVER, None)
         local = self._connection.transport == "local"
-        if local:
-            self._absolute_paths(arguments)
         try:
+            arguments = typed_arguments(self.backend, arguments, self._variable_of)
+            if local:
+                self._absolute_paths(arguments)
             files = self.read_files(arguments)
         except MeshError as error:
-            return failure(error)
-        stays = local and self._stays_here()
-        result = self._run_here(arguments, files) if stays else self._run_there(arguments, files)
+            result = dict(remove_values(failure(error), self._secrets(arguments)))
+        else:
+            stays = local and self._stays_here()
+            result = self._run_here(arguments, files) if stays else self._run_there(arguments, files)
         self._point_at_source(result)
         return result
+
+    def _variable_of(self, option: str) -> str:
+        """The variable by which a person sets an option."""
+        connection = self._variables.get("mesh_connection")
+        if option in CONNECTION_SPEC and isinstance(connection, Mapping) and option in connection:
+            return f"mesh_connection.{option}"
+        return str(getattr(self.backend, "VARIABLES", {}).get(option, option))
+
+    def _secrets(self, arguments: Mapping[str, Any]) -> set[str]:
+        """What must not be seen in a message about the arguments. :returns: texts of secret options."""
+        spec: Mapping[str, Mapping[str, Any]] = self.backend.ARGUMENT_SPEC
+        secret = {
+            str(arguments[name])
+            for name, entry in spec.items()
+            if entry.get("no_log") and arguments.get(name)
+        }
+        return secret | secrets_in(arguments)
 
     def read_files(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Contents of controller-side files by option name, as JSON. By default there are none."""
@@ -110,17 +128,13 @@ class BackendAction(ActionBase):
         return os.path.normpath(interpreter) == os.path.normpath(sys.executable)
 
     def _absolute_paths(self, arguments: dict[str, Any]) -> None:
-        """Relative paths count from the playbook's directory, where a local module would be started."""
-        for option in _CONNECTION_FILES:
+        """A relative path may lie beside the playbook, beside the inventory, or where the run was started."""
+        places = [self._loader.get_basedir(), str(self._variables.get("inventory_dir") or "")]
+        for option in CONNECTION_FILES:
             value = arguments.get(option)
-            if (
-                isinstance(value, str)
-                and value
-                and not value.startswith(("/", "~", "$"))
-                and ":" not in value
-            ):
-                here = os.path.join(self._loader.get_basedir(), value)  # noqa: PTH118
-                arguments[option] = os.path.abspath(here if os.path.exists(here) else value)  # noqa: PTH100, PTH110
+            if isinstance(value, str) and value:
+                find = absolute_kubeconfig if option == "kubeconfig" else absolute_path
+                arguments[option] = find(value, [place for place in places if place])
 
     def _run_there(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         names = (*self.handed_over, *_inline(arguments))

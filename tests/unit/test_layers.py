@@ -33,12 +33,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "istio": {"kube", "model"},
     "context": {"kube"},
     "operations": {"context", "model", "kube", "istio"},
-    "run": {"context", "kube"},
+    "run": {"context", "kube", "model"},
     "plugin_utils": {"context", "kube", "run"},
     "doc_fragments": set(),
     "modules": {"operations", "run", "doc_fragments"},
     "action": {"operations", "run", "plugin_utils"},
     "filter": {"model", "plugin_utils"},
+    "lookup": {"plugin_utils"},
 }
 # layer -> its packages (or single files) -> those beside them that they may import. Each has to be named.
 MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
@@ -74,10 +75,12 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "cluster_check": set(),
         "control_plane": set(),
         "diagnose": {"verify"},
+        "download": set(),
         "injection": set(),
         "mesh": {"apply", "cluster_check", "propagation"},
         "preflight": {"cluster_check", "control_plane", "rights"},
         "propagation": set(),
+        "render": set(),
         "resources": {"apply", "mesh"},
         "rights": set(),
         "verify": set(),

@@ -18,6 +18,7 @@ from ..kube.client import KubeClient
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..labels import PART_OF_LABEL
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
+from ..model.reading.typed import variables_of
 from .apply.engine import Wait, apply_objects
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -33,8 +34,9 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     },
     "namespace": {"type": "str", "default": "istio-system"},
     "images": {"type": "dict", "default": {}},
-    "timeout": {"type": "int", "default": 300},
+    "timeout": {"type": "raw", "default": 300},
 }
+VARIABLES = variables_of(ARGUMENT_SPEC, "addons_", addons="addons_enabled")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from ..model.catalogue.edges import ANY_PEER, Edge, decide, service_edges
 from ..model.catalogue.mesh import Catalogue
 from ..model.catalogue.parse import parse_catalogue
 from ..model.catalogue.services import Port, Service
+from ..model.reading.typed import variables_of
 from ..object_id import object_id
 from ..verdicts import FAIL
 from .verify.checks.injection import check_pods
@@ -43,6 +44,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "method": {"type": "str", "default": "GET"},
     "path": {"type": "str", "default": "/"},
 }
+VARIABLES = variables_of(ARGUMENT_SPEC, "diagnose_")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Durations: the one notation that catalogues, rollouts and options share, ``1h30m`` or ``250ms``.
+"""Durations: the one notation that catalogues, rollouts and options share, ``90``, ``1h30m`` or ``250ms``.
 
 The part of Go's ``time.ParseDuration`` that people write: units from large to small, none twice, no sign.
 """
@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Any
 
 _DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
 )
+EXAMPLES = "90, 90s, 2m, 1h30m or 500ms"
+"""The forms that are understood, for messages."""
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _SCALES = tuple(Decimal(text) for text in ("3600", "60", "1", "0.001"))
 
 
@@ -24,6 +28,31 @@ def parse_duration(text: str) -> float | None:
         return None
     parts = zip(found.groups(), _SCALES, strict=True)
     return float(sum(Decimal(part) * scale for part, scale in parts if part))
+
+
+def read_seconds(value: Any) -> float | None:
+    """A duration of an option: a number of seconds, the same as text, or text with units.
+
+    :returns: seconds, negative ones included, for the caller to judge; ``None`` when it is no duration.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        # A YAML integer can be too large for a float, and .nan is no number of seconds.
+        return float(value) if abs(value) <= 1e18 else None
+    if not isinstance(value, str):
+        return None
+    return float(value) if _SECONDS.fullmatch(value) else parse_duration(value)
+
+
+def with_unit(value: Any) -> Any:
+    """A bare number of seconds in the notation of Istio, ``90`` as ``90s``; everything else as it is."""
+    if isinstance(value, str):
+        return f"{value}s" if _SECONDS.fullmatch(value) else value
+    number = read_seconds(value)
+    if number is None or number < 0:
+        return value
+    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def seconds(duration: str) -> float:

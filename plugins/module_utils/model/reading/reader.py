@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import nearest
+from .durations import with_unit
 from .problems import Problems
 from .values import DURATION, Check, label_key_fault, label_value_fault
 
@@ -176,7 +177,12 @@ class Reader:
         return low if value is None else value
 
     def duration(self, key: str) -> str | None:
-        """A duration such as ``10s``, or ``None`` when it is absent or bad."""
+        """A duration such as ``10s`` or a number of seconds, or ``None`` when it is absent or bad.
+
+        :returns: with its unit, as Istio writes it.
+        """
+        if key in self._raw:
+            self._raw[key] = with_unit(self._raw[key])
         return self.maybe_text(key, DURATION)
 
     # -- collections -----------------------------------------------------------------------------------

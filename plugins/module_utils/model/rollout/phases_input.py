@@ -10,17 +10,15 @@ converted silently: a percentage is an integer, a duration is a number of second
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ...errors import Problem
-from ..reading.durations import parse_duration
+from ..reading.durations import EXAMPLES, read_seconds
 from ..reading.values import COOKIE, HEADER, LABEL
 
 MAX_SECONDS = 7 * 24 * 3600.0
 MAX_REQUESTS = 10**9
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
 _Value = TypeVar("_Value")
 
 
@@ -91,11 +89,9 @@ class PlanReader:
 
     def seconds(self, where: str, value: Any) -> float:
         """A duration in seconds from above 0 to one week; 0 when refused."""
-        seconds = _as_seconds(value)
+        seconds = read_seconds(value)
         if seconds is None:
-            self.problem(
-                where, f"is {self.shown(value)}, not seconds or text such as 30s, 5m, 1h", "duration"
-            )
+            self.problem(where, f"is {self.shown(value)}, not a duration such as {EXAMPLES}", "duration")
             return 0.0
         if not 0 < seconds <= MAX_SECONDS:
             self.problem(where, f"is {self.shown(value)}, not above 0 and at most one week", "duration")
@@ -168,14 +164,3 @@ def _finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def _as_seconds(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value) if _finite(value) else None
-    if not isinstance(value, str):
-        return None
-    # what -e and a template hand over is text: 30 means what it means in YAML
-    return float(value) if _SECONDS.fullmatch(value) else parse_duration(value)

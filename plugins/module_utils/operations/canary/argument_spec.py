@@ -40,7 +40,7 @@ CANARY_SPEC: dict[str, Any] = {
             "namespace": {"type": "str"},
             "service": {"type": "str"},
             "port": {"type": "raw", "default": 9090},
-            "timeout": {"type": "float", "default": 10.0},
+            "timeout": {"type": "raw", "default": 10},
         },
     },
     "scrape_interval": {"type": "raw", "default": 15},

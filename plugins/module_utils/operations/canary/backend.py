@@ -13,6 +13,7 @@ from ...errors import ApiError, MeshError, RefusedError
 from ...fields import text_at
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
+from ...model.reading.typed import variables_of
 from ...model.rollout.journal import Journal, RunFacts, State
 from ...verdicts import FAIL
 from . import state_machine
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ...model.catalogue.services import Service
 
 ARGUMENT_SPEC: dict[str, Any] = {**CONNECTION_SPEC, **CANARY_SPEC}
+VARIABLES = variables_of(CANARY_SPEC, "canary_")
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ...model.certificates.credentials import ISSUE, Credential
 from ...model.certificates.secret import CERTIFICATE_KEY, assess
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.installation.gateways import DEFAULT_NAMESPACE
+from ...model.reading.typed import variables_of
 from ...verdicts import CANNOT_TELL
 from .authority import decide_authority
 from .options import CertificateOptions, read_options
@@ -60,9 +61,17 @@ ARGUMENT_SPEC: dict[str, Any] = {
     },
     "existing": {"type": "list", "elements": "str", "default": []},
     "prove": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 120},
+    "timeout": {"type": "raw", "default": 120},
     "fail_on": {"type": "list", "elements": "str", "default": ["fail"], "choices": ["fail", "cannot tell"]},
 }
+VARIABLES = variables_of(
+    ARGUMENT_SPEC,
+    "certificates_",
+    mesh="mesh_name",
+    gateways="mesh_gateways",
+    installed_gateways="istio_gateways",
+    istio_namespace="istio_namespace",
+)
 MAX_SKEW = datetime.timedelta(seconds=60)
 NOT_NAMED = "no running gateway pod is told by a Gateway to serve it yet"
 

@@ -21,6 +21,7 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.target import tool_environment
 from ...model.installation.settings import Installation
+from ...model.reading.typed import variables_of
 from ...model.versions import parse_istio_version
 from . import helm, istioctl
 from .drift import HELM_MANAGER, Difference, repair, take_out_additions
@@ -31,9 +32,15 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **INSTALLATION_SPEC,
     "allow_version_skew": {"type": "bool", "default": False},
-    "timeout": {"type": "int", "default": 300},
-    "unlock_after": {"type": "int", "default": 30},
+    "timeout": {"type": "raw", "default": 300},
+    "unlock_after": {"type": "raw", "default": 30},
 }
+VARIABLES = variables_of(
+    ARGUMENT_SPEC,
+    "istio_",
+    extension_providers="mesh_extension_providers",
+    unlock_after="istio_helm_unlock_after",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

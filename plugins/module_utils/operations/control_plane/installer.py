@@ -18,6 +18,7 @@ from typing import Any
 from ...documents.json_text import json_text
 from ...documents.read import read_document
 from ...errors import InputError, MeshError, Problem
+from ...istio.installation.cache import cache_directory
 from ...istio.installation.commands import (
     Runner,
     Tool,
@@ -91,7 +92,8 @@ def chart_references(
     # One directory per source: two repositories may hold different charts of one name and version.
     origin = hashlib.sha256(options.chart_source.encode()).hexdigest()[:16]
     try:
-        directory = Path(options.chart_cache).expanduser() / origin
+        cache = Path(options.chart_cache).expanduser() if options.chart_cache else None
+        directory = (cache or cache_directory(runner.environment, "charts")) / origin
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home
         raise _unusable(options.chart_cache, error) from error

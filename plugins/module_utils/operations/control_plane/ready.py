@@ -24,6 +24,7 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import rollout_status, wait_until
 from ...model.installation.settings import Installation
+from ...model.reading.typed import variables_of
 from ...verdicts import CANNOT_TELL, PASS
 from .options import INSTALLATION_SPEC, installation_of
 
@@ -33,8 +34,9 @@ _CRD_SELECTOR = "app.kubernetes.io/part-of=istio"
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **{name: INSTALLATION_SPEC[name] for name in ("method", "hub", "revision", "namespace", "gateways")},
-    "timeout": {"type": "int", "default": 300},
+    "timeout": {"type": "raw", "default": 300},
 }
+VARIABLES = variables_of(ARGUMENT_SPEC, "istio_")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ...istio.injection.read import read_injectors, read_namespace, read_setting
 from ...istio.injection.webhooks import Injector, injectors_for
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
+from ...model.reading.typed import variables_of
 from .options import InjectionOptions, read_options
 from .restart import Restarter
 from .result import build_result
@@ -35,8 +36,11 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "restart_anyway": {"type": "list", "elements": "str", "default": []},
     "replace_foreign_labels": {"type": "bool", "default": False},
     "batch": {"type": "int", "default": 4},
-    "timeout": {"type": "int", "default": 600},
+    "timeout": {"type": "raw", "default": 600},
 }
+VARIABLES = variables_of(
+    ARGUMENT_SPEC, "injection_", gateways="istio_gateways", istio_namespace="istio_namespace"
+)
 # What was waited for is judged again and may need a restart of its own.
 ROUNDS = 3
 

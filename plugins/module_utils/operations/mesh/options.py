@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import InputError, Problem
 from ...istio.metrics import PrometheusOptions
-from ...model.reading.durations import duration_fault, seconds
+from ...model.reading.durations import EXAMPLES, read_seconds
 from ..apply.engine import Options
 
 LONGEST_WINDOW = 30 * 24 * 3600.0
@@ -78,11 +78,12 @@ class MeshOptions:
         )
 
 
-def _window(text: str) -> float:
-    fault = duration_fault(text, longest=LONGEST_WINDOW)
-    if fault:
-        raise InputError([Problem("mesh_strict_guard_window", fault, "duration")])
-    return seconds(text)
+def _window(value: Any) -> float:
+    length = read_seconds(value)
+    if length is not None and 0.001 <= length <= LONGEST_WINDOW:
+        return length
+    message = f"is {value!r}, not a duration such as {EXAMPLES} of at most {LONGEST_WINDOW / 86400:g} days"
+    raise InputError([Problem("mesh_strict_guard_window", message, "duration")])
 
 
 def prometheus_at(text: str) -> PrometheusOptions | None:

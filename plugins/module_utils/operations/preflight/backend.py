@@ -22,6 +22,7 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.installation.injection import INJECTION_LABEL, REVISION_LABEL
 from ...model.installation.settings import setting
+from ...model.reading.typed import variables_of
 from ...model.versions import check_kubernetes_version
 from ..control_plane.installer import chart_references, find_installer
 from ..rights.needs import Places, access_needs, describe_missing, losses, shorten
@@ -45,8 +46,15 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "allow_untested_kubernetes": {"type": "bool", "default": False},
     "variables": {"type": "list", "elements": "str", "default": []},
     "known_variables": {"type": "list", "elements": "str", "default": []},
-    "timeout": {"type": "int", "default": 60},
+    "timeout": {"type": "raw", "default": 60},
 }
+VARIABLES = variables_of(
+    ARGUMENT_SPEC,
+    "preflight_",
+    injection_namespaces="injection_namespaces",
+    addons_namespace="addons_namespace",
+    certificates_namespace="certificates_ca_namespace",
+)
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ...errors import InputError, Problem
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...labels import FIELD_MANAGER
+from ...model.reading.typed import variables_of
 from ..apply.engine import Options, apply_plan
 from ..apply.input import checked, with_scope
 from ..apply.live import read_live
@@ -39,7 +40,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "field_manager": {"type": "str", "default": FIELD_MANAGER},
     "proof": {"type": "str", "choices": ["fields", "dry_run"], "default": "fields"},
     "wait": {"type": "bool", "default": False},
-    "wait_timeout": {"type": "int", "default": 120},
+    "wait_timeout": {"type": "raw", "default": 120},
     "wait_for": {
         "type": "list",
         "elements": "dict",
@@ -55,11 +56,18 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "check": {"type": "str", "choices": ["strict", "warn", "off"], "default": "off"},
     "istioctl": {"type": "path"},
     "strict_guard": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
-    "strict_guard_window": {"type": "str", "default": "1h"},
+    "strict_guard_window": {"type": "raw", "default": "1h"},
     "prometheus": {"type": "str"},
     "cluster_check": {"type": "str", "choices": ["refuse", "warn", "off"], "default": "refuse"},
     "not_deployed": {"type": "list", "elements": "str", "default": []},
     "threads": {"type": "int", "default": 24},
+}
+VARIABLES = {
+    **variables_of(("check", "prune", "repair_split", "wait", "wait_timeout"), "mesh_"),
+    **variables_of(("strict_guard", "strict_guard_window"), "mesh_"),
+    "src": "mesh_resource_paths",
+    "istioctl": "mesh_istioctl_path",
+    "prometheus": "mesh_prometheus",
 }
 FILE_OPTIONS = ("src", "catalogue_src")
 

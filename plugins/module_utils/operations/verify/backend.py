@@ -15,6 +15,7 @@ from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
+from ...model.reading.typed import variables_of
 from .checks.authorization import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall, plan_calls
 from .checks.injection import check_pods
 from .checks.mtls import InboundState, check_certificates, check_listeners
@@ -43,9 +44,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "unsafe_methods": {"type": "bool", "default": False},
     "probe_image": {"type": "str", "default": "docker.io/curlimages/curl:8.14.1"},
     "probe_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
-    "probe_start_timeout": {"type": "int", "default": 60},
-    "probe_lifetime": {"type": "int", "default": 180},
-    "call_timeout": {"type": "int", "default": 5},
+    "probe_start_timeout": {"type": "raw", "default": 60},
+    "probe_lifetime": {"type": "raw", "default": 180},
+    "call_timeout": {"type": "raw", "default": 5},
     "gateway_ca": {"type": "str", "default": ""},
     "gateway_ca_secret": {
         "type": "dict",
@@ -59,6 +60,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "max_proxies": {"type": "int", "default": 200},
     "report_path": {"type": "str"},
 }
+VARIABLES = variables_of(ARGUMENT_SPEC, "verify_")
 PROBE_CHECKS = frozenset({"plaintext", "authorization"})
 PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "routes", "sync"})
 CHECK_MODE = "not asked in check mode: it takes probe pods"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,9 +85,10 @@ class VerifyOptions:
             probes=ProbeOptions(
                 image=params["probe_image"],
                 pull_secrets=tuple(params["probe_pull_secrets"]),
-                start_timeout=params["probe_start_timeout"],
-                lifetime=params["probe_lifetime"],
-                call_timeout=params["call_timeout"],
+                start_timeout=float(params["probe_start_timeout"]),
+                # `sleep` of POSIX and curl's older versions take whole seconds.
+                lifetime=math.ceil(params["probe_lifetime"]),
+                call_timeout=math.ceil(params["call_timeout"]),
             ),
             gateways=GatewayOptions(
                 ca=params["gateway_ca"],

@@ -241,14 +241,14 @@ CASES: list[tuple[str, Change, str]] = [
         "letters, digits and '-', at most 63 characters) (dns-label)",
     ),
     (
-        "timeout without unit",
-        api(timeout=10),
-        "mesh_services[1].timeout of api: is a number, not a string (type)",
+        "timeout that is true",
+        api(timeout=True),
+        "mesh_services[1].timeout of api: is a boolean, not a string (type)",
     ),
     (
-        "timeout as text number",
-        api(timeout="10"),
-        "mesh_services[1].timeout of api: '10' is not a duration such as 500ms, 10s or 1m30s (duration)",
+        "timeout in days",
+        api(timeout="10d"),
+        "mesh_services[1].timeout of api: '10d' is not a duration such as 500ms, 10s or 1m30s (duration)",
     ),
     ("timeout 0", api(timeout="0s"), "mesh_services[1].timeout of api: '0s' is shorter than 1ms (duration)"),
     (
@@ -1389,8 +1389,8 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     (
         "ejection time",
-        api(circuit_breaker={"consecutive_5xx": 5, "base_ejection_time": "30"}),
-        "mesh_services[1].circuit_breaker.base_ejection_time of api: '30' is not a "
+        api(circuit_breaker={"consecutive_5xx": 5, "base_ejection_time": "30 s"}),
+        "mesh_services[1].circuit_breaker.base_ejection_time of api: '30 s' is not a "
         "duration such as 500ms, 10s or 1m30s (duration)",
     ),
     (

@@ -314,10 +314,10 @@ def test_what_is_no_time_is_refused_under_its_name(name: str, value: Any) -> Non
         ),
         (
             {"duration": "half an hour"},
-            "canary_duration: is 'half an hour', not seconds or text such as 30s, 5m, 1h",
+            "canary_duration: is 'half an hour', not a duration such as 90, 90s, 2m, 1h30m or 500ms",
         ),
         ({"min_requests": "30"}, "canary_min_requests: is '30', not a whole number of requests"),
-        ({"dark": "later"}, "canary_dark: is 'later', not seconds or text such as 30s, 5m, 1h"),
+        ({"dark": "later"}, "canary_dark: is 'later', not a duration such as 90, 90s, 2m, 1h30m or 500ms"),
     ],
 )
 def test_what_is_wrong_is_said_under_the_variable_s_name(changes: dict[str, Any], problem: str) -> None:

@@ -62,18 +62,21 @@ def test_every_option_arrives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "message"),
+    "window",
     [
-        ("1d", "mesh_strict_guard_window: '1d' is not a duration such as 500ms, 10s or 1m30s (duration)"),
-        ("0s", "mesh_strict_guard_window: '0s' is shorter than 1ms (duration)"),
-        ("721h", "mesh_strict_guard_window: '721h' is longer than 720h (duration)"),
+        "1d",
+        "0s",
+        "721h",
     ],
 )
-def test_a_window_that_cannot_be_read_is_refused(window: str, message: str) -> None:
+def test_a_window_that_cannot_be_read_is_refused(window: str) -> None:
     """It was taken for one second: nobody called within it, so the guard passed."""
     with pytest.raises(InputError) as caught:
         read(strict_guard_window=window)
-    assert [str(problem) for problem in caught.value.problems] == [message]
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"mesh_strict_guard_window: is {window!r}, not a duration such as 90, 90s, 2m, 1h30m or 500ms "
+        "of at most 30 days (duration)"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+#!/usr/bin/python
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: download
+short_description: Keep a verified copy of a file or of a part of an archive
+version_added: 0.1.0
+description:
+  - Fetches once per machine, whoever asks at the same time; a copy appears only when it is whole and its
+    sha256 is
+    right.
+  - At every use the copy is compared with what was verified. A damaged one is fetched again, a sound one
+    needs no
+    network.
+author:
+  - servicemesh.istio contributors (@servicemesh)
+attributes:
+  check_mode:
+    support: full
+    description: It fetches in check mode, too, because what is fetched is needed to compare; it changes
+      nothing else.
+  diff_mode:
+    support: none
+    description: There is nothing to show.
+options:
+  url:
+    description:
+      - Where the file is, with C(https://), C(http://) or C(file://).
+      - C({system}) and C({machine}) stand for the platform of the machine, as Istio names them, such as
+        C(linux) and
+        C(amd64).
+    type: str
+    required: true
+  checksum:
+    description:
+      - sha256 of the file, or a URL that has it. Empty means the C(.sha256) file beside it, which proves
+        integrity
+        but not origin.
+    type: str
+    default: ''
+  member:
+    description:
+      - Path of the file or directory inside the tar archive that is kept. Empty keeps the file itself.
+    type: str
+    default: ''
+  directory:
+    description:
+      - Where copies are kept. By default C(servicemesh.istio/downloads) in E(XDG_CACHE_HOME), in C(~/.cache),
+        or
+        where there is no home, in a directory of this user in E(TMPDIR).
+    type: path
+  advice:
+    description: What a person can do when the file cannot be fetched, for the message.
+    type: str
+    default: ''
+seealso:
+  - module: servicemesh.istio.control_plane
+  - module: servicemesh.istio.addons
+"""
+
+EXAMPLES = r"""
+- name: Provide istioctl
+  servicemesh.istio.download:
+    url: "https://github.com/istio/istio/releases/download/1.31.1/istioctl-1.31.1-{system}-{machine}.tar.gz"
+    member: istioctl
+  register: istioctl
+"""
+
+RETURN = r"""
+path:
+  description: Path of the verified copy.
+  returned: success
+  type: str
+  sample: /home/me/.cache/servicemesh.istio/downloads/istioctl-1.31.1-linux-amd64-5f0c9d2b7e11/istioctl
+downloaded:
+  description: Whether it was fetched now.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.download import (
+    backend as download,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
+
+
+def main() -> None:
+    run_module(download)
+
+
+if __name__ == "__main__":
+    main()
