@@ -33,6 +33,8 @@ def deploy_dns(cluster: Cluster, kubectl: Path) -> None:
 def apply_roles(cluster: Cluster, kubectl: Path) -> None:
     """The files of docs/rbac, which give the user `operator` its rights; nothing when they are applied."""
     roles = rbac_documents()
+    if roles:
+        roles += f"\n---\n{(LAB / 'manifests' / 'revision-rights.yaml').read_text()}"
     if roles and not _is_recorded(cluster, "rbac", roles):
         _apply(cluster, kubectl, roles)
         _record(cluster, "rbac", roles)

@@ -69,7 +69,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     },
     "operations": {
         "addons": {"apply"},
-        "apply": set(),
+        "apply": {"rights"},
         "canary": {"propagation", "rights"},
         "certificates": set(),
         "cluster_check": set(),
@@ -77,7 +77,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "diagnose": {"verify"},
         "download": set(),
         "injection": set(),
-        "mesh": {"apply", "cluster_check", "propagation"},
+        "mesh": {"apply", "cluster_check", "propagation", "rights"},
         "preflight": {"cluster_check", "control_plane", "rights"},
         "propagation": set(),
         "render": set(),

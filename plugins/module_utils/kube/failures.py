@@ -82,7 +82,7 @@ def _conflict(causes: Sequence[Mapping[str, Any]], subject: str) -> ConflictErro
     owner = ", ".join(f"'{manager}' ({', '.join(fields)})" for manager, fields in managers.items())
     return ConflictError(
         f"{subject}: another field manager owns what we want to set: {owner}; "
-        "change it there, or take it over with force",
+        "change the fields there, or let it give them up",
         manager=", ".join(managers),
         fields=[field for fields in managers.values() for field in fields],
         subject=subject,

@@ -1,4 +1,4 @@
-"""docs/rbac grants exactly what the code declares; Secrets in namespaces only, but for istioctl's list."""
+"""docs/rbac grants exactly what the code declares, in the places where it is needed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-
-from tools import rbac  # noqa: E402
+from tools import rbac
 
 
 def test_the_files_are_what_the_code_declares() -> None:
@@ -16,25 +14,46 @@ def test_the_files_are_what_the_code_declares() -> None:
         assert (rbac.DIRECTORY / name).read_text(encoding="utf-8") == content, name
 
 
-def test_secrets_are_granted_in_namespaces_only() -> None:
+def test_what_is_not_bound_everywhere_stays_in_its_place() -> None:
+    """Secrets and commands in containers in namespaces only, but for istioctl's list; no wildcards."""
     for name, content in rbac.files().items():
-        for document in yaml.safe_load(content)["items"]:
-            if document["kind"] == "ClusterRole" and not document["metadata"]["name"].endswith("-istioctl"):
-                granted = {resource for rule in document["rules"] for resource in rule["resources"]}
-                assert "secrets" not in granted, name
-                assert "*" not in granted, name
+        if not name.endswith(".yaml"):
+            continue
+        items = yaml.safe_load(content)["items"]
+        everywhere = {item["roleRef"]["name"] for item in items if item["kind"] == "ClusterRoleBinding"}
+        for role in (item for item in items if item["kind"] == "ClusterRole"):
+            resources = {resource for rule in role["rules"] for resource in rule["resources"]}
+            verbs = {verb for rule in role["rules"] for verb in rule["verbs"]}
+            assert "*" not in resources | verbs, name
+            if role["metadata"]["name"] in everywhere - {f"{rbac_name(name)}-cluster-istioctl"}:
+                assert not resources & {"secrets", "pods/exec", "pods/eviction", "services/proxy"}, name
+
+
+def rbac_name(file: str) -> str:
+    return f"servicemesh-{Path(file).stem}"
 
 
 def test_every_declared_verb_is_granted() -> None:
     for part, needed in rbac.table.RIGHTS.items():
         rules = rbac.rules(needed)
         for right in needed:
-            if right.resource == "secrets":
-                continue
+            names = sorted(rbac.table.names_of()[right.names]) if right.names else None
             verbs = {
                 verb
                 for rule in rules
-                if right.group in rule["apiGroups"] and right.resource in rule["resources"]
+                if right.group in rule["apiGroups"]
+                and right.resource in rule["resources"]
+                and (sorted(rule["resourceNames"]) if "resourceNames" in rule else None) == names
                 for verb in rule["verbs"]
             }
             assert set(right.verbs) <= verbs, (part, right)
+
+
+def test_the_readme_gives_the_reason_of_every_right_in_the_whole_cluster() -> None:
+    text = rbac.readme()
+    for needed in rbac.table.RIGHTS.values():
+        for right in needed:
+            if rbac.table.CLUSTER in right.places:
+                assert right.why[1:] in text, right
+    for key in (*rbac.table.PLACES, *rbac.table.WHEN):
+        assert key == rbac.table.CLUSTER or f"| {key.replace(' ', '-')} |" in text

@@ -19,36 +19,58 @@ REVIEWS = "/apis/authorization.k8s.io/v1/"
 
 
 class Access(NamedTuple):
-    """One verb on one resource. ``resource`` may be ``pods/exec``, no namespace is the whole cluster."""
+    """One verb on one resource. ``resource`` may be ``pods/exec``, no namespace is the whole cluster, no name
+    is every object."""
 
     group: str
     resource: str
     verb: str
     namespace: str = ""
+    name: str = ""
 
 
 def access_of(need: AccessNeed) -> Access:
     resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
-    return Access(need.group, resource, need.verb, need.namespace)
+    return Access(need.group, resource, need.verb, need.namespace, need.name)
 
 
-def granted_by(name: str) -> set[Access]:
-    """What a file of docs/rbac grants: cluster-wide by its ClusterRoles, in a namespace by its Roles."""
+def granted_by(name: str, namespaces: Mapping[str, str] | None = None) -> set[Access]:
+    """What a file of docs/rbac grants: a ClusterRole where its bindings bind it.
+
+    :param namespaces: what an administrator puts in place of the file's namespaces.
+    """
     items = yaml.safe_load((RBAC / name).read_text(encoding="utf-8"))["items"]
-    return {
-        Access(group, resource, verb, item["metadata"].get("namespace", ""))
+    rules = {item["metadata"]["name"]: item["rules"] for item in items if item["kind"] == "ClusterRole"}
+    bound = [
+        (item["roleRef"]["name"], item["metadata"].get("namespace", ""))
         for item in items
-        if item["kind"] in ("Role", "ClusterRole")
-        for rule in item["rules"]
+        if item["kind"].endswith("Binding")
+    ]
+    return {
+        Access(group, resource, verb, (namespaces or {}).get(namespace, namespace), name)
+        for role, namespace in bound or [(role, "") for role in rules]
+        for rule in rules[role]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
     }
 
 
+def granting(granted: Iterable[Access], wanted: Access) -> Access | None:
+    """The grant that allows a request: where it is made or everywhere, for its object or for all."""
+    found = set(granted)
+    candidates = [
+        wanted._replace(namespace=namespace, name=name)
+        for namespace in (wanted.namespace, "")
+        for name in (wanted.name, "")
+    ]
+    return next((access for access in candidates if access in found), None)
+
+
 def allows(granted: Iterable[Access], wanted: Access) -> bool:
-    """Whether a request is allowed: where it is made, or in the whole cluster."""
-    return bool({wanted, wanted._replace(namespace="")} & set(granted))
+    """Whether a request is allowed."""
+    return granting(granted, wanted) is not None
 
 
 @dataclasses.dataclass
@@ -72,7 +94,8 @@ class Reviews:
         spec = body["spec"]
         wanted = spec["resourceAttributes"]
         resource = "/".join(wanted[part] for part in ("resource", "subresource") if wanted.get(part))
-        access = Access(wanted.get("group", ""), resource, wanted["verb"], wanted.get("namespace", ""))
+        where = (wanted.get("namespace", ""), wanted.get("name", ""))
+        access = Access(wanted.get("group", ""), resource, wanted["verb"], *where)
         if body["kind"] == "LocalSubjectAccessReview":
             assert path == f"{REVIEWS}namespaces/{access.namespace}/localsubjectaccessreviews"
             assert body["metadata"]["namespace"] == access.namespace
@@ -94,13 +117,34 @@ def resource_of(kind: str) -> str:
 
 
 class Restricted:
-    """A client whose user has some rights and no others. ``used`` and ``refused`` note what was asked for."""
+    """A client whose user has some rights and no others.
+
+    :ivar used: the grants that requests needed. :ivar refused: what was asked for and not granted.
+    """
 
     def __init__(self, client: Any, allowed: Iterable[Access]) -> None:
         self._client = client
         self.allowed = set(allowed)
         self.used: set[Access] = set()
         self.refused: set[Access] = set()
+
+    def request(self, method: str, path: str, *, body: Any = None, **more: Any) -> Any:
+        """Everybody may ask for the version and about himself (ClusterRole system:basic-user)."""
+        if path == f"{REVIEWS}selfsubjectaccessreviews":
+            return Reviews(lambda _user, access: allows(self.allowed, access)).request(
+                method, path, body=body
+            )
+        if path.endswith("/localsubjectaccessreviews"):
+            namespace = path.removeprefix(f"{REVIEWS}namespaces/").partition("/")[0]
+            self._check(Access("authorization.k8s.io", "localsubjectaccessreviews", "create", namespace))
+        return self._client.request(method, path, body=body, **more)
+
+    def _check(self, access: Access) -> None:
+        grant = granting(self.allowed, access)
+        self.used.add(grant or access)
+        if grant is None:
+            self.refused.add(access)
+            raise ApiError(f"{access} is forbidden", status=403, reason="Forbidden")
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -110,10 +154,7 @@ class Restricted:
 
         def call(*args: Any, **options: Any) -> Any:
             for access in accesses(*args, **options):
-                self.used.add(access)
-                if not allows(self.allowed, access):
-                    self.refused.add(access)
-                    raise ApiError(f"{access} is forbidden", status=403, reason="Forbidden")
+                self._check(access)
             return method(*args, **options)
 
         return call
@@ -126,19 +167,27 @@ class Restricted:
 
     @staticmethod
     def _access(
-        api_version: str, kind: str, verb: str, namespace: str | None, subresource: str | None = ""
+        api_version: str,
+        kind: str,
+        verb: str,
+        namespace: str | None,
+        subresource: str | None = "",
+        name: str = "",
     ) -> Access:
         group = api_version.rpartition("/")[0]
         resource = "/".join(part for part in (resource_of(kind), subresource) if part)
-        return Access(group, resource, verb, namespace or "")
+        return Access(group, resource, verb, namespace or "", name)
 
-    def _of_object(self, obj: Mapping[str, Any], verb: str) -> Access:
-        return self._access(obj["apiVersion"], obj["kind"], verb, obj["metadata"].get("namespace"))
+    def _of_object(self, obj: Mapping[str, Any], verb: str, *, named: bool = True) -> Access:
+        """A POST is authorized without the name of what it makes."""
+        metadata = obj["metadata"]
+        name = metadata["name"] if named else ""
+        return self._access(obj["apiVersion"], obj["kind"], verb, metadata.get("namespace"), name=name)
 
     def _rights_of_get(
         self, api_version: str, kind: str, name: str, namespace: str | None = None
     ) -> list[Access]:
-        return [self._access(api_version, kind, "get", namespace)]
+        return [self._access(api_version, kind, "get", namespace, name=name)]
 
     def _rights_of_list(
         self, api_version: str, kind: str, namespace: str | None = None, **_more: Any
@@ -146,7 +195,7 @@ class Restricted:
         return [self._access(api_version, kind, "list", namespace)]
 
     def _rights_of_create(self, obj: Mapping[str, Any], **_more: Any) -> list[Access]:
-        return [self._of_object(obj, "create")]
+        return [self._of_object(obj, "create", named=False)]
 
     def _rights_of_replace(self, obj: Mapping[str, Any], **_more: Any) -> list[Access]:
         return [self._of_object(obj, "update")]
@@ -162,12 +211,12 @@ class Restricted:
     def _rights_of_patch(
         self, api_version: str, kind: str, name: str, namespace: str | None, patch: Any, **more: Any
     ) -> list[Access]:
-        return [self._access(api_version, kind, "patch", namespace, more.get("subresource"))]
+        return [self._access(api_version, kind, "patch", namespace, more.get("subresource"), name)]
 
     def _rights_of_delete(
         self, api_version: str, kind: str, name: str, namespace: str | None = None, **_more: Any
     ) -> list[Access]:
-        return [self._access(api_version, kind, "delete", namespace)]
+        return [self._access(api_version, kind, "delete", namespace, name=name)]
 
     def _rights_of_create_subresource(
         self,
@@ -179,14 +228,7 @@ class Restricted:
         *_rest: Any,
         **_more: Any,
     ) -> list[Access]:
-        return [self._access(api_version, kind, "create", namespace, subresource)]
+        return [self._access(api_version, kind, "create", namespace, subresource, name)]
 
-    def _rights_of_exec(self, namespace: str, *_rest: Any, **_more: Any) -> list[Access]:
-        return [Access("", "pods/exec", verb, namespace) for verb in ("get", "create")]
-
-    def _rights_of_request(self, method: str, path: str, **_more: Any) -> list[Access]:
-        """Everybody may ask for the version and about himself (ClusterRole system:basic-user)."""
-        if not path.endswith("/localsubjectaccessreviews"):
-            return []
-        namespace = path.removeprefix(f"{REVIEWS}namespaces/").partition("/")[0]
-        return [Access("authorization.k8s.io", "localsubjectaccessreviews", "create", namespace)]
+    def _rights_of_exec(self, namespace: str, pod: str, *_rest: Any, **_more: Any) -> list[Access]:
+        return [Access("", "pods/exec", verb, namespace, pod) for verb in ("get", "create")]

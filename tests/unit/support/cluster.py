@@ -22,7 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.failures im
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Response
 
 from . import managed_fields
-from .access import Reviews
+from .access import Reviews, resource_of
 from .copies import copied, identical
 from .faults import Call, Failure, failed, no_kind, status
 from .patches import PatchError, json_patch, merge_patch
@@ -163,7 +163,7 @@ class FakeCluster:
     def resource(self, api_version: str, kind: str) -> Resource:
         if kind in self.missing:
             raise no_kind(kind)
-        return Resource(api_version, kind, kind.lower() + "s", kind not in CLUSTER_SCOPED)
+        return Resource(api_version, kind, resource_of(kind), kind not in CLUSTER_SCOPED)
 
     def refresh_discovery(self) -> None:
         self.calls.append(Call("refresh_discovery"))

@@ -178,6 +178,24 @@ class Catalogue:
         """The namespaces that hold services, sorted. :returns: each once."""
         return tuple(sorted({service.namespace for service in self.services}))
 
+    @property
+    def gateway_namespaces(self) -> tuple[str, ...]:
+        """The namespaces of the gateways' pods, sorted. :returns: each once."""
+        found = {gateway.workload_namespace for gateway in self.gateways}
+        if self.egress_gateway is not None:
+            found.add(self.egress_gateway.workload_namespace)
+        return tuple(sorted(found))
+
+    @property
+    def caller_namespaces(self) -> tuple[str, ...]:
+        """The namespaces of callers, sorted; one may have no service. :returns: each once."""
+        principals = {
+            self.principal_of(caller) for service in self.services for caller in all_callers(service)
+        }
+        # TRUST_DOMAIN/ns/NAMESPACE/sa/ACCOUNT; a pattern names no namespace
+        parts = (text.split("/") for text in principals)
+        return tuple(sorted({found[2] for found in parts if len(found) == 5} - {"*"}))
+
     def service(self, name: str, namespace: str | None = None) -> Service | None:
         """The service of that name, in ``mesh_namespace`` unless told otherwise."""
         return self._services.get(f"{namespace or self.namespace}/{name}")

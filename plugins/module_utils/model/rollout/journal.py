@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from ...errors import MeshError
 from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
 from .phases import Plan, TrafficState
+from .record import journal_name
 from .typed_json import SchemaError, decode, encode, encode_fields
 
 SCHEMA = 1
@@ -28,6 +30,8 @@ KEPT_EVENTS = 400
 KEPT_PROOFS = 200
 KEPT_DISCARDED = 200
 FEWEST_WINDOWS = 20  # are never added up: they are the evidence
+# Whoever can write ConfigMaps writes journals; ids of runs end in names of files and in messages.
+_RUN = re.compile(r"[0-9A-Za-z][-0-9A-Za-z]{0,62}")
 
 
 class JournalError(MeshError):
@@ -275,13 +279,14 @@ def begun(
     )
 
 
-def parse_journal(text: str, name: str) -> Journal:
-    """The journal that a ConfigMap holds.
+def parse_journal(text: str, service: str, namespace: str) -> Journal:
+    """The journal that the ConfigMap of a service holds.
 
-    :param name: of the ConfigMap, for messages.
-    :raises JournalError: it is no JSON object, of a schema that this version does not know, or a field is
-        missing or of another type; the message names the field.
+    :param service: whose ConfigMap it is, in ``namespace``: nothing in the cluster says it better.
+    :raises JournalError: it is no JSON object, of a schema that this version does not know, a field is
+        missing or of another type, or it is about another service; the message names the field.
     """
+    name = journal_name(service)
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -293,6 +298,10 @@ def parse_journal(text: str, name: str) -> Journal:
         journal: Journal = decode(Journal, data)
     except SchemaError as error:
         raise JournalError(f"ConfigMap {name} holds a journal that cannot be read: {error}") from error
+    if (journal.service, journal.namespace) != (service, namespace):
+        raise JournalError(f"ConfigMap {name} in {namespace} holds the journal of another service")
+    if not all(_RUN.fullmatch(run) for run in (journal.run, journal.previous_run or "none")):
+        raise JournalError(f"ConfigMap {name} in {namespace} holds a journal whose run is no id of a run")
     return journal
 
 

@@ -9,13 +9,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, ConflictError, MeshError
 from ...labels import FIELD_MANAGER
 from .execute import Barrier, Execution, Held, with_progress
 from .input import checked, with_scope
 from .live import Live, read_live
 from .plan import DELETED, Item, Plan, judge, missing_kinds, predict
 from .result import result_of
+from .rights import refuse_without_rights
 from .steps import steps_of
 from .wait import Wait, wait_for_objects
 
@@ -48,6 +49,8 @@ class Options:
         An error from it ends the run before the first write; it may take items out by giving them the action
         ``held by ...``.
     :param validate_first: dry-run everything that differs before the first write, also in a real run.
+    :param places: id of an object -> where a person wrote it, for what the server says of it.
+    :param force_option: the option that takes over what another manager owns, for the error that names it.
     :param whole: Istio objects are all that ``desired`` says; what a person added by hand is taken out again.
     """
 
@@ -60,6 +63,8 @@ class Options:
     validate_first: bool = False
     whole: bool = False
     wait: Wait | None = None
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    force_option: str = ""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Options:
@@ -74,6 +79,7 @@ class Options:
             proof=params["proof"],
             namespace=params["namespace"],
             wait=wait,
+            force_option="force",
         )
 
 
@@ -120,13 +126,37 @@ def apply_plan(
     :param deletions: live objects that are to go. :param held: items that are reported and left alone.
     :returns: see ``apply_objects``. :raises MeshError: with what had been written before it in its details.
     """
+    try:
+        return _apply(client, objects, live, deletions, context=context, options=options, held=held)
+    except ConflictError as error:
+        if options.force_option:
+            error.message += f", or take them over with {options.force_option}: true"
+        raise
+
+
+def _apply(
+    client: KubeClient,
+    objects: Sequence[dict[str, Any]],
+    live: Live,
+    deletions: Iterable[Mapping[str, Any]],
+    *,
+    context: Context,
+    options: Options,
+    held: Sequence[Item],
+) -> dict[str, Any]:
     items = judge(
-        objects, live, field_manager=options.field_manager, proof=options.proof, whole=options.whole
+        objects,
+        live,
+        field_manager=options.field_manager,
+        proof=options.proof,
+        whole=options.whole,
+        places=options.places,
     )
     removed = [Item(dict(obj), dict(obj), action=DELETED) for obj in deletions]
     items += removed
     _refuse_missing_kinds(items, live, context)
-    if context.check_mode or options.proof == "dry_run" or options.validate_first:
+    validated = context.check_mode or options.proof == "dry_run" or options.validate_first
+    if validated:
         predict(
             client,
             items,
@@ -136,6 +166,7 @@ def apply_plan(
         )
     if options.before_write and any(item.changes for item in items):
         options.before_write(Plan(items, live))
+    refuse_without_rights(client, items, validated=validated)
     if context.check_mode:
         _dry_run_deletions(client, removed)
     else:

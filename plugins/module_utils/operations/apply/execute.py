@@ -13,7 +13,18 @@ from ...errors import ApiError, ConflictError, MeshError, RefusedError
 from ...fields import field, mappings_at, name_of, text_at
 from ...kube.ownership import proves_unchanged
 from ...kube.wait import wait_until
-from .plan import CREATED, DELETED, UPDATED, Item, additions_to, apply_item, get_live, outcome
+from .plan import (
+    CREATED,
+    DELETED,
+    UPDATED,
+    Item,
+    additions_to,
+    apply_item,
+    get_live,
+    is_refusal,
+    located,
+    outcome,
+)
 from .steps import CONTRACT, EXPAND, SWITCH, Step, Write, body_of
 
 if TYPE_CHECKING:
@@ -91,10 +102,13 @@ class Execution:
     def _write(self, write: Write) -> None:
         if self._context.stop():
             raise ApiError("interrupted: the remaining objects were not written", reason="Interrupted")
-        if write.deletes:
-            self._delete(write.item)
-        else:
-            self._apply(write)
+        try:
+            if write.deletes:
+                self._delete(write.item)
+            else:
+                self._apply(write)
+        except ApiError as error:
+            raise located(error, write.item) if is_refusal(error) else error from error.__cause__
 
     def _delete(self, item: Item) -> None:
         obj = item.before or item.desired

@@ -134,11 +134,14 @@ def _normalised(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_scope(
-    client: KubeClient, objects: Sequence[dict[str, Any]], namespace: str | None = None
+    client: KubeClient,
+    objects: Sequence[dict[str, Any]],
+    namespace: str | None = None,
+    places: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The objects with the namespace they go to. Kinds that the server does not serve (yet) stay as they are.
 
-    :param namespace: for namespaced objects that name none.
+    :param namespace: for namespaced objects that name none. :param places: where each of them is written.
     :returns: copies, in their order.
     :raises InputError: a namespaced object without a namespace, or a cluster-wide one with one.
     """
@@ -146,23 +149,23 @@ def with_scope(
     result = []
     scopes = {(str(obj["apiVersion"]), str(obj["kind"])): None for obj in objects}
     namespaced = {kind: _is_namespaced(client, kind, objects) for kind in scopes}
-    for obj in objects:
+    for index, obj in enumerate(objects):
+        where, what = (places[index], object_id(obj)) if places else (object_id(obj), "")
         scoped = namespaced[(str(obj["apiVersion"]), str(obj["kind"]))]
         own = obj["metadata"].get("namespace")
         if scoped and not own:
             if not namespace:
                 problems.append(
                     Problem(
-                        object_id(obj),
+                        where,
                         "needs a namespace: none is given and none is guessed",
                         "object-namespace",
+                        what,
                     )
                 )
             result.append({**obj, "metadata": {**obj["metadata"], "namespace": namespace}})
         elif scoped is False and own:
-            problems.append(
-                Problem(object_id(obj), "is cluster-wide but names a namespace", "object-namespace")
-            )
+            problems.append(Problem(where, "is cluster-wide but names a namespace", "object-namespace", what))
         else:
             result.append(obj)
     if problems:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RefusedError
 from ...fields import labels_of, list_at, name_of
@@ -14,6 +14,9 @@ from ...labels import ownership_labels
 from ...model.objects.base import API_VERSIONS
 from ...object_id import object_id
 from .live import Live
+
+if TYPE_CHECKING:
+    from ...context import Context
 
 # Records of rollouts carry the labels of the mesh and are never pruned.
 _KEPT_NAMES = ("servicemesh-release-", "servicemesh-canary-")
@@ -72,6 +75,22 @@ def to_prune(
             count=len(to_delete),
         )
     return to_delete
+
+
+def warn_confined(live: Live, mesh: str, context: Context) -> None:
+    """Says when pruning could not look into the whole cluster: what is not seen is not removed.
+
+    ConfigMaps are not listed everywhere on purpose (docs/rbac): the one that a mesh prunes lies beside the
+    service of its rate limits.
+    """
+    confined = {kind: places for (_unused, kind), places in live.confined.items() if kind != "ConfigMap"}
+    if not confined:
+        return
+    kinds = ", ".join(sorted(confined))
+    places = ", ".join(sorted(set().union(*confined.values()))) or "no namespace"
+    context.warn(
+        f"what left mesh '{mesh}' is looked for in {places} only: no right to list {kinds} in all namespaces"
+    )
 
 
 def summary(counts: Mapping[str, int]) -> str:

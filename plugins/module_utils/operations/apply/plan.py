@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...equality import same
-from ...errors import ApiError, ConflictError, MeshError
+from ...errors import ApiError, ConflictError
 from ...kube.additions import Additions, hand_additions
 from ...kube.comparison import content, ownership
 from ...kube.hand_edits import changed_by_hand
@@ -40,6 +40,7 @@ class Item:
         ``deleted``, ``held by <run>``, or ``would create (not validated by the server)``. Empty: not known.
     :param taken_back_from: the person's tool that had changed our object by hand.
     :param whole: ``desired`` is all that the object is to be: what a person added to it is taken out again.
+    :param where: where ``desired`` is written, such as ``mesh.yml:12``; empty for what was computed.
     """
 
     desired: dict[str, Any]
@@ -48,6 +49,7 @@ class Item:
     action: str = ""
     taken_back_from: str = ""
     whole: bool = False
+    where: str = ""
 
     @property
     def id(self) -> str:
@@ -80,16 +82,19 @@ def judge(
     field_manager: str,
     proof: str = "fields",
     whole: bool = False,
+    places: Mapping[str, str] | None = None,
 ) -> list[Item]:
     """Items with action ``unchanged`` where that is proved, and no action where only the server can tell.
 
     :param whole: see ``Item.whole``, for Istio's own kinds.
+    :param places: id of an object -> where it is written; see ``Item.where``.
     :returns: one per object, in their order.
     """
     items = []
     for obj in objects:
         before = live.get(obj)
-        item = Item(obj, before, whole=whole and is_istio(obj))
+        where = (places or {}).get(object_id(obj), "")
+        item = Item(obj, before, whole=whole and is_istio(obj), where=where)
         if (
             before is not None
             and proof == "fields"
@@ -127,7 +132,7 @@ def predict(
     }
     open_items = [item for item in items if not item.action]
 
-    def ask(item: Item) -> MeshError | None:
+    def ask(item: Item) -> ApiError | None:
         if _cannot_be_asked(item, live, new_namespaces):
             item.action = UNVALIDATED
             return None
@@ -135,14 +140,12 @@ def predict(
             item.after, created = apply_item(
                 client, item, item.desired, field_manager=field_manager, force=force, dry_run=True
             )
-        except ConflictError as error:
-            return error
         except ApiError as error:
             if item.before is None and error.status == 404 and "namespaces" in error.message:
                 item.action = UNVALIDATED
                 return None
-            if error.status in (400, 403, 422) or error.reason == "Invalid":
-                return error
+            if is_refusal(error):
+                return located(error, item)
             raise
         if item.before is None and not created:  # it exists, without the labels that were listed by
             item.before = get_live(client, item.desired)
@@ -206,17 +209,45 @@ def outcome(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     return ADOPTED if ownership(before) != ownership(after) else UNCHANGED
 
 
-def raise_all(errors: Sequence[MeshError]) -> None:
-    """Raise the first error, with the others in its sentence: one run shows everything that is wrong."""
+def is_refusal(error: ApiError) -> bool:
+    """Whether the server refuses what the object says, rather than failing to answer."""
+    return isinstance(error, ConflictError) or error.status in (400, 403, 422) or error.reason == "Invalid"
+
+
+def located(error: ApiError, item: Item) -> ApiError:
+    """The refusal of an object, with the place where a person wrote it."""
+    if item.where and "where" not in error.details:
+        error.message = f"{item.where}: {error.message}"
+        error.details["where"] = item.where
+    return error
+
+
+def raise_all(errors: Sequence[ApiError]) -> None:
+    """Raise the first error, with the others in its sentence: one run shows everything that is wrong.
+
+    Objects that are refused for one cause (a webhook that does not answer, a right) are one problem.
+    """
     if not errors:
         return
+    causes: dict[str, list[ApiError]] = {}
+    for error in errors:
+        causes.setdefault(error.message.rpartition(f"{error.subject}: ")[2], []).append(error)
+    sentences = [_sentence(group) for group in causes.values()]
+    more = f"; and {len(sentences) - 5} more" if len(sentences) > 5 else ""
     first = errors[0]
-    if len(errors) > 1:
-        others = "; ".join(error.message for error in errors[1:5])
-        more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-        first.message = f"{first.message}; {others}{more}"
-        first.details["others"] = [error.message for error in errors[1:]]
+    others = [error.message for error in errors[1:]]
+    first.message = "; ".join(sentences[:5]) + more
+    if others:
+        first.details["others"] = others
     raise first
+
+
+def _sentence(errors: Sequence[ApiError]) -> str:
+    first, alike = errors[0], [error.subject for error in errors[1:]]
+    if not alike:
+        return first.message
+    more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
+    return f"{first.message} (the same for {', '.join(alike[:3])}{more})"
 
 
 def missing_kinds(items: Sequence[Item], live: Live) -> list[str]:

@@ -33,6 +33,7 @@ class JournalStore:
     def __init__(self, client: Objects, clock: Clock, *, service: str, namespace: str, mesh: str) -> None:
         self._client = client
         self._clock = clock
+        self._service = service
         self._name = journal_name(service)
         self._namespace = namespace
         self._mesh = mesh
@@ -128,7 +129,7 @@ class JournalStore:
         if not text:
             return None
         if self._parsed is None or self._parsed[0] != text:
-            self._parsed = (text, parse_journal(text, self._name))
+            self._parsed = (text, parse_journal(text, self._service, self._namespace))
         return self._parsed[1]
 
     def _refuse_newer_fence(self, fence: int) -> None:

@@ -70,7 +70,7 @@ def report(
     if outcome is Outcome.ROLLED_BACK and journal.proofs:
         result.update(_seconds_to_stable(journal, journal.proofs[-1].at))
     if builder.options.evidence:
-        result["evidence"] = write_evidence(builder.options.evidence, journal)
+        result["evidence"] = write_evidence(builder.options.evidence, builder.service.name, journal)
     hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
     slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
     share = f"hurt by the canary: {hurt}{slow}"
@@ -110,8 +110,12 @@ def _seconds(journal: Journal) -> float:
     return round(max(known) - min(known), 1) if known else 0.0
 
 
-def write_evidence(directory: Path, journal: Journal) -> list[str]:
-    """Writes ``<service>-<run>.json`` and ``.html``. :returns: their paths."""
+def write_evidence(directory: Path, service: str, journal: Journal) -> list[str]:
+    """Writes ``<service>-<run>.json`` and ``.html``.
+
+    :param service: as the catalogue names it; the run's id is what ``parse_journal`` lets through.
+    :returns: their paths.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     state = journal.as_dict()
     evidence = evidence_of(state)
@@ -124,7 +128,7 @@ def write_evidence(directory: Path, journal: Journal) -> list[str]:
         "api_calls": state["api_calls"],
         "totals": totals(evidence),
     }
-    stem = f"{journal.service}-{journal.run}"
+    stem = f"{service}-{journal.run}"
     paths = []
     for suffix, text in (
         (".json", json.dumps(whole, indent=1, sort_keys=True)),

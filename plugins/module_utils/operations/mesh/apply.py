@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem, RefusedError
+from ...kube.access import AccessNeed
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.expectations import expectations
@@ -20,14 +21,16 @@ from ...verdicts import CANNOT_TELL, FAIL, PASS
 from ..apply.engine import Held, Plan, apply_plan
 from ..apply.input import with_scope
 from ..apply.live import Live, read_live
-from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune
-from ..apply.plan import Item
+from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
+from ..apply.plan import Item, is_istio
+from ..apply.rights import forbidden
 from ..propagation.prove import prove
 from ..propagation.report import PropagationReport
 from .analysis import before_write
 from .cluster_guard import ClusterGuard
 from .neighbours import refuse_shared
 from .release_state import read_live_state, rollout_holders
+from .rights import proof_namespaces
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -38,13 +41,14 @@ if TYPE_CHECKING:
 def apply_mesh(
     client: KubeClient,
     raw: Mapping[str, Any],
-    extra: Sequence[dict[str, Any]],
+    extra: Sequence[tuple[dict[str, Any], str]],
     options: MeshOptions,
     context: Context,
 ) -> dict[str, Any]:
     """Make the cluster hold the mesh.
 
-    :param raw: the ``mesh_*`` variables. :param extra: a team's own objects, checked for form.
+    :param raw: the ``mesh_*`` variables. :param extra: a team's own objects, checked for form, each with its
+        place such as ``istio/a.yml:3``.
     :returns: what ``apply_plan`` returns, and ``notes``, ``findings`` (one mapping per check before the
         write), ``summary`` (lines), ``propagation`` (the proof, when there was one).
     :raises InputError: every problem of the catalogue at once, before any request.
@@ -52,12 +56,23 @@ def apply_mesh(
     catalogue = parse_catalogue(raw)
     _check_name(catalogue, options)
     namespace = options.apply.namespace or catalogue.namespace
-    own = labelled(with_scope(client, list(extra), namespace), catalogue.name)
+    scoped = with_scope(
+        client, [obj for obj, _unused in extra], namespace, [where for _unused, where in extra]
+    )
+    own = labelled(scoped, catalogue.name)
+    places = {object_id(obj): where for obj, (_unused, where) in zip(own, extra, strict=True)}
     draft = render(catalogue)
-    _check_overlap(draft, own)
+    _check_overlap(draft, places)
     wanted = [*draft, *own]
     # Everything the mesh owns, by its label: one LIST per kind, release records included.
-    live = read_live(client, wanted, owned_kinds=prunable_kinds(wanted), selector=selector(catalogue.name))
+    live = read_live(
+        client,
+        wanted,
+        owned_kinds=prunable_kinds(wanted),
+        selector=selector(catalogue.name),
+        namespaces=_namespaces(catalogue),
+    )
+    _refuse_unseen_records(catalogue, live)
     state = read_live_state(client, catalogue, list(live.objects.values()))
     splits = plan_splits(catalogue, state, repair=options.repair_split)
     rendered = render(catalogue, splits.releases) if splits.releases else draft
@@ -68,11 +83,15 @@ def apply_mesh(
         if options.prune
         else []
     )
+    if options.prune:
+        warn_confined(live, catalogue.name, context)
     guard = ClusterGuard(client, catalogue, own, options, context)
     barrier = _PropagationBarrier(client, catalogue, options, context, guard)
     findings: list[dict[str, Any]] = []
 
     def check(plan: Plan) -> None:
+        if any(item.changes and is_istio(item.desired) for item in plan.items):
+            barrier.namespaces = proof_namespaces(client, catalogue, context)
         _leave_routes_of_rollouts(client, catalogue, plan, context)
         refuse_shared(client, catalogue, plan)
         guard(_weights(catalogue, splits))
@@ -85,10 +104,31 @@ def apply_mesh(
         before_write=check,
         validate_first=options.check != "off",
         whole=True,
+        places=places,
+        force_option="mesh_force (option force)",
     )
     held = _items_of_rollouts(catalogue, state, splits, live)
     applied = apply_plan(client, desired, live, to_delete, context=context, options=write, held=held)
     return _result(applied, splits, findings, barrier)
+
+
+def _namespaces(catalogue: Catalogue) -> tuple[str, ...]:
+    """Where objects of the mesh lie."""
+    limits = [catalogue.rate_limit_service.namespace] if catalogue.rate_limit_service else []
+    own = [*catalogue.namespaces, *catalogue.gateway_namespaces, catalogue.root_namespace]
+    return tuple(dict.fromkeys([*own, *(gateway.namespace for gateway in catalogue.gateways), *limits]))
+
+
+def _refuse_unseen_records(catalogue: Catalogue, live: Live) -> None:
+    """A release record that cannot be seen must not look like one that does not exist: traffic would move.
+
+    :raises ApiError: with status 403.
+    """
+    seen = live.confined.get(("v1", "ConfigMap"))
+    unseen = [] if seen is None else [name for name in catalogue.namespaces if name not in seen]
+    if unseen:
+        needs = [AccessNeed("list", "", "configmaps", name) for name in unseen]
+        raise forbidden(needs, "to see which version of a service is released")
 
 
 def _check_name(catalogue: Catalogue, options: MeshOptions) -> None:
@@ -106,15 +146,13 @@ def _weights(catalogue: Catalogue, splits: SplitPlan) -> dict[str, Mapping[str, 
     }
 
 
-def _check_overlap(computed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> None:
+def _check_overlap(computed: Sequence[Mapping[str, Any]], places: Mapping[str, str]) -> None:
     """A team's file must not describe an object that the catalogue computes."""
     names = {object_id(obj) for obj in computed}
     problems = [
-        Problem(
-            object_id(obj), "is computed by the catalogue and also described by a file", "duplicate-object"
-        )
-        for obj in own
-        if object_id(obj) in names
+        Problem(where, "is computed by the catalogue and also described here", "duplicate-object", name)
+        for name, where in places.items()
+        if name in names
     ]
     if problems:
         raise InputError(problems)
@@ -158,6 +196,7 @@ class _PropagationBarrier:
         self._client, self._catalogue, self._options, self._context = client, catalogue, options, context
         self._guard = guard
         self.reports: list[tuple[str, PropagationReport]] = []
+        self.namespaces: tuple[str, ...] | None = None
 
     def __call__(self, held: Held) -> None:
         if held.last and not self._options.wait:
@@ -171,6 +210,7 @@ class _PropagationBarrier:
             timeout=self._options.wait_timeout,
             progress=self._context.progress,
             max_proxies=self._options.max_proxies,
+            namespaces=self.namespaces,
             root_namespace=self._catalogue.root_namespace,
             istio_namespace=self._catalogue.istio_namespace,
             since=self._context.clock.monotonic(),

@@ -101,7 +101,7 @@ def _holder(journal: Mapping[str, Any] | None, service: Service) -> str:
     text = text_at(journal, "data", "journal")
     if not text:
         return ""
-    run = parse_journal(text, journal_name(service.name))
+    run = parse_journal(text, service.name, service.namespace)
     return run.run if run.state.open else ""
 
 

@@ -26,7 +26,17 @@ from ...model.reading.typed import variables_of
 from ...model.versions import check_kubernetes_version
 from ..control_plane.installer import chart_references, find_installer
 from ..rights.needs import Places, access_needs, describe_missing, losses, shorten
-from ..rights.table import ADDONS, CA, CONTROL_PLANE, GATEWAYS, PARTS, RATE_LIMITS, SERVICES, SIDECAR_SIZES
+from ..rights.table import (
+    ADDONS,
+    CA,
+    CONTROL_PLANE,
+    GATEWAYS,
+    PARTS,
+    RATE_LIMITS,
+    SERVICES,
+    SIDECAR_SIZES,
+    names_of,
+)
 from .inputs import Inputs, read_inputs
 
 # A server that does not answer within this time is not waited for.
@@ -70,7 +80,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection, deadline=REACH_SECONDS) as client:
         kubernetes = text_at(client.server_version(), "gitVersion")
-    needs = access_needs(inputs.parts, _places(inputs), _rights_options(inputs))
+    installation = inputs.installation
+    names = names_of(installation.namespace, installation.revision)
+    needs = access_needs(inputs.parts, _places(inputs), _rights_options(inputs), names)
     warnings = [*inputs.warnings, *_check_kubernetes(inputs, kubernetes)]
     # A server that has answered may take its time now.
     with context.client(connection, deadline=inputs.timeout) as client:
@@ -152,8 +164,8 @@ def _check_rights(client: KubeClient, needs: Mapping[AccessNeed, str]) -> list[s
         share = "none" if missing == necessary else f"only {len(necessary) - len(missing)}"
         phrases = describe_missing(missing)
         raise ApiError(
-            f"{share} of {len(necessary)} needed rights are granted (docs/rbac grants them); missing "
-            f"{shorten(phrases)}",
+            f"{share} of {len(necessary)} needed rights are granted; missing "
+            f"{shorten(phrases)} (docs/rbac/README.md says which roles grant them, and where to bind them)",
             status=403,
             reason="Forbidden",
             missing_rights=phrases,

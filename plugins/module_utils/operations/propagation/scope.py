@@ -28,14 +28,13 @@ class Population:
 def read_population(client: KubeClient, namespaces: Sequence[str] | None, root_namespace: str) -> Population:
     """Lists pods and Sidecars.
 
-    :param namespaces: where to look, besides the root namespace; ``None`` for the whole cluster.
+    :param namespaces: where to look, for Sidecars in the root namespace besides; ``None``: in all.
     :raises ApiError: they cannot be listed.
     """
-    places: Sequence[str | None] = (
-        [None] if namespaces is None else list(dict.fromkeys((*namespaces, root_namespace)))
-    )
-    kinds = (("v1", "Pod"), ("networking.istio.io/v1", "Sidecar"))
-    keys = [(*kind, place) for place in places for kind in kinds]
+    pods: Sequence[str | None] = [None] if namespaces is None else list(dict.fromkeys(namespaces))
+    sidecars = pods if namespaces is None else list(dict.fromkeys((*namespaces, root_namespace)))
+    keys = [("v1", "Pod", place) for place in pods]
+    keys += [("networking.istio.io/v1", "Sidecar", place) for place in sidecars]
     lists = client.in_parallel(lambda key: client.list(*key).items, keys)
     found: dict[str, list[dict[str, Any]]] = {"Pod": [], "Sidecar": []}
     for (_version, kind, _place), items in zip(keys, lists, strict=True):

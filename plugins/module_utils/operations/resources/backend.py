@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
@@ -13,10 +14,11 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...labels import FIELD_MANAGER
 from ...model.reading.typed import variables_of
+from ...object_id import object_id
 from ..apply.engine import Options, apply_plan
 from ..apply.input import checked, with_scope
 from ..apply.live import read_live
-from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune
+from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
 from ..apply.wait import check_conditions
 from .definitions import from_sources, in_one_catalogue, inline, stripped
 from .files import Source, read_sources
@@ -80,9 +82,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     _check_options(params)
     sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
     definitions = [*inline(params.get("definition"), "definition"), *from_sources(sources["src"])]
-    objects = checked(
-        [stripped(obj) for obj, _unused in definitions], [where for _unused, where in definitions]
-    )
+    places = [where for _unused, where in definitions]
+    objects = list(zip(checked([stripped(obj) for obj, _unused in definitions], places), places, strict=True))
     catalogue = in_one_catalogue(sources["catalogue_src"], params.get("catalogue"))
     with context.client(
         ConnectionOptions.from_params(params, context.environment), threads=params["threads"]
@@ -120,15 +121,21 @@ def _sources(params: Mapping[str, Any], context: Context, option: str) -> list[S
 
 
 def _apply(
-    client: KubeClient, objects: list[dict[str, Any]], params: Mapping[str, Any], context: Context
+    client: KubeClient,
+    definitions: Sequence[tuple[dict[str, Any], str]],
+    params: Mapping[str, Any],
+    context: Context,
 ) -> dict[str, Any]:
     mesh = str(params["mesh_name"] or "")
     options = Options.from_params(params)
-    desired = with_scope(client, labelled(objects, mesh) if mesh else objects, options.namespace)
+    objects, places = [obj for obj, _unused in definitions], [where for _unused, where in definitions]
+    desired = with_scope(client, labelled(objects, mesh) if mesh else objects, options.namespace, places)
+    options = dataclasses.replace(options, places=dict(zip(map(object_id, desired), places, strict=True)))
     to_delete: list[dict[str, Any]] = []
     if params["prune"]:
         kinds = prunable_kinds(desired)
         live = read_live(client, desired, owned_kinds=kinds, selector=selector(mesh))
+        warn_confined(live, mesh, context)
         to_delete = to_prune(live, desired, mesh, everything=params["prune_all"])
     else:
         live = read_live(client, desired)

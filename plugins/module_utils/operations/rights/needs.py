@@ -5,35 +5,45 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...kube.access import AccessNeed
-from .table import CLUSTER, RIGHTS
+from .table import CLUSTER, RIGHTS, names_of
 
 Places = Mapping[str, Sequence[str]]
 
 
 def access_needs(
-    parts: Iterable[str], places: Places, options: Collection[str] = ()
+    parts: Iterable[str],
+    places: Places,
+    options: Collection[str] = (),
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[AccessNeed, str]:
     """Everything that these parts need, each once, in the order of the table.
 
     :param places: kind of place -> its namespaces; none = nothing is needed there. CLUSTER is known.
     :param options: those of ``Right.when`` that are chosen.
+    :param names: as ``names_of`` returns them; by default those of an Istio in istio-system.
     :returns: right -> what is lost without it; empty = it is necessary.
     """
+    known = names_of() if names is None else names
     needs: dict[AccessNeed, str] = {}
     for part in parts:
         for right in RIGHTS[part]:
             if right.when and not set(right.when) & set(options):
                 continue
-            resource, _slash, subresource = right.resource.partition("/")
-            for place in right.places:
-                for namespace in ("",) if place == CLUSTER else places[place]:
-                    for verb in right.verbs:
-                        need = AccessNeed(verb, right.group, resource, namespace, subresource=subresource)
-                        # Necessary for one purpose is necessary.
-                        needs[need] = right.optional and needs.get(need, right.optional)
+            named = known[right.names] if right.names else ("",)
+            where = [
+                namespace
+                for place in right.places
+                for namespace in (("",) if place == CLUSTER else places[place])
+            ]
+            for namespace, verb, name in itertools.product(where, right.verbs, named):
+                resource, _slash, subresource = right.resource.partition("/")
+                need = AccessNeed(verb, right.group, resource, namespace, name, subresource)
+                # Necessary for one purpose is necessary.
+                needs[need] = right.optional and needs.get(need, right.optional)
     return needs
 
 
@@ -58,6 +68,7 @@ def describe_missing(missing: Iterable[AccessNeed]) -> list[str]:
     for need in missing:
         resource = f"{need.resource}/{need.subresource}" if need.subresource else need.resource
         full = f"{resource}.{need.group}" if need.group else resource
+        full += f" '{need.name}'" if need.name else ""
         verbs.setdefault((need.namespace, full), []).append(need.verb)
     resources: dict[tuple[str, str], list[str]] = {}
     for (namespace, resource), names in verbs.items():

@@ -23,18 +23,67 @@ CONTROL_PLANE = "control plane"
 GATEWAYS = "gateways"
 SERVICES = "services"
 ADDONS = "addons"
-RATE_LIMITS = "the shared rate limit service"
+RATE_LIMITS = "rate limits"
 CA = "certificate authority"
-SERVICE = "the service of a rollout"
-ROUTES = "its VirtualService"
-CALLERS = "its callers, and all gateways"
-SYNTHETIC = "the pod that sends synthetic requests"
-METRICS = "Prometheus"
+SERVICE = "service"
+ROUTES = "routes"
+CALLERS = "callers"
+SYNTHETIC = "synthetic"
+METRICS = "prometheus"
+PLACES = {
+    CLUSTER: "the whole cluster, and what belongs to no namespace",
+    CONTROL_PLANE: "`istio_namespace`, and `mesh_root_namespace`",
+    GATEWAYS: "the namespaces of the gateways",
+    SERVICES: "the namespaces of the services (`mesh_services`, `injection_namespaces`)",
+    ADDONS: "`addons_namespace`",
+    RATE_LIMITS: "the namespace of `mesh_rate_limit_service`",
+    CA: "`certificates_ca_namespace`",
+    SERVICE: "the namespace of the service of a rollout",
+    ROUTES: "the namespace of its VirtualService",
+    CALLERS: "the namespaces of its callers, and of all gateways",
+    SYNTHETIC: "the namespace of the pod that sends synthetic requests",
+    METRICS: "the namespace of Prometheus",
+}
 
 # Which option makes a right necessary.
 ISTIOCTL, HELM = "istioctl", "helm"
-SIDECAR_SIZES = "proxy of a service"
-SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "prometheus service"
+SIDECAR_SIZES = "sidecar sizes"
+SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
+WHEN = {
+    ISTIOCTL: "`istio_method: istioctl`",
+    HELM: "`istio_method: helm`",
+    SIDECAR_SIZES: "a service with `proxy`",
+    SCALE: "`canary_scale`",
+    DEADMAN: "`canary_deadman: job`",
+    SYNTHETIC_LOAD: "`canary_synthetic`",
+    METRICS_BY_SERVICE: "a Prometheus that is reached through its Service",
+}
+
+# Objects without a namespace that are written by their names. A server-side apply is authorized with the
+# name, also when it creates (apiserver, handlers/patch.go); the POST of Helm 3 is not.
+ISTIO_ROLES, ISTIO_MUTATING, ISTIO_VALIDATING = "istio roles", "istio mutating webhooks", "istio validation"
+ADDON_ROLES = "add-on roles"
+
+
+def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[str, tuple[str, ...]]:
+    """The names of the objects without a namespace that are written by name.
+
+    Source: manifests/charts of Istio (base, istio-control/istio-discovery) and samples/addons.
+
+    :param revision: ``istio_revision``. :returns: kind of names (ISTIO_ROLES, ...) -> names.
+    """
+    suffix = f"-{revision}" if revision else ""
+    home = "" if istio_namespace == "istio-system" else f"-{istio_namespace}"
+    injectors = dict.fromkeys(f"istio-sidecar-injector{part}{home}" for part in ("", suffix))
+    return {
+        ISTIO_ROLES: tuple(
+            f"{name}{suffix}-{istio_namespace}"
+            for name in ("istio-reader-clusterrole", "istiod-clusterrole", "istiod-gateway-controller")
+        ),
+        ISTIO_MUTATING: ("istio-revision-tag-default", *injectors),
+        ISTIO_VALIDATING: (f"istio-validator{suffix}-{istio_namespace}", "istiod-default-validator"),
+        ADDON_ROLES: ("kiali", "loki-clusterrole", "loki-clusterrolebinding", "prometheus"),
+    }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,6 +93,8 @@ class Right:
     :param resource: plural, with its subresource: ``pods/exec``. :param places: CLUSTER, GATEWAYS, ...
     :param when: options, one of which makes it necessary; empty = always.
     :param optional: what is lost without it, as a sentence; empty = nothing works without it.
+    :param names: which names it is about (a key of ``names_of``); empty = all objects.
+    :param why: for rights in the whole cluster: why they cannot be less.
     """
 
     group: str
@@ -52,6 +103,8 @@ class Right:
     places: tuple[str, ...] = (CLUSTER,)
     when: tuple[str, ...] = ()
     optional: str = ""
+    names: str = ""
+    why: str = ""
 
 
 _INSTALLED = (CONTROL_PLANE, GATEWAYS)
@@ -76,7 +129,6 @@ _PRUNED = (
 
 # What a catalogue is rendered to (model/objects/base.py, API_VERSIONS), but for ConfigMaps.
 _MESH = (CONTROL_PLANE, GATEWAYS, SERVICES)
-_KEPT = ("get", "create", "patch", "delete")
 _CATALOGUE = (
     ("networking.istio.io", "destinationrules"),
     ("networking.istio.io", "envoyfilters"),
@@ -89,16 +141,40 @@ _CATALOGUE = (
     ("telemetry.istio.io", "telemetries"),
 )
 
+_NAMED = ("get", "create", "patch", "delete")
+_NO_NAMESPACE = "its objects have no namespace"
+_POSTED = "Helm 3 creates with POST, whose name the API server does not authorize"
+_FOUND_BY_LABEL = (
+    "what left the mesh is found by its label, wherever it lies, and so are hosts of other meshes"
+)
+
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "istio": (
-        Right("", "namespaces", ("get", "list", "create", "patch")),
-        Right("apiextensions.k8s.io", "customresourcedefinitions", WRITE),
+        Right("", "namespaces", ("get", "list", "create", "patch"), why=_NO_NAMESPACE),
+        Right(
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            WRITE,
+            why="its objects have no namespace, and a later Istio brings further ones",
+        ),
+        Right(_RBAC, "clusterroles", ("list",), why=_NO_NAMESPACE),
         # Istio's own roles hand out rights that the installer need not hold itself.
-        Right(_RBAC, "clusterroles", (*WRITE, "escalate", "bind")),
-        Right(_RBAC, "clusterrolebindings", WRITE),
+        Right(_RBAC, "clusterroles", (*_NAMED, "escalate", "bind"), names=ISTIO_ROLES, why=_NO_NAMESPACE),
+        Right(_RBAC, "clusterrolebindings", ("list",), why=_NO_NAMESPACE),
+        Right(_RBAC, "clusterrolebindings", _NAMED, names=ISTIO_ROLES, why=_NO_NAMESPACE),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list", "watch"), why=_NO_NAMESPACE),
         # The default tag switches the plain injector off with an update (istioctl/pkg/tag/generate.go).
-        Right(_WEBHOOKS, "mutatingwebhookconfigurations", (*WRITE, "update", "watch")),
-        Right(_WEBHOOKS, "validatingwebhookconfigurations", WRITE),
+        Right(
+            _WEBHOOKS,
+            "mutatingwebhookconfigurations",
+            (*_NAMED, "update"),
+            names=ISTIO_MUTATING,
+            why=_NO_NAMESPACE,
+        ),
+        Right(_WEBHOOKS, "validatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
+        Right(
+            _WEBHOOKS, "validatingwebhookconfigurations", _NAMED, names=ISTIO_VALIDATING, why=_NO_NAMESPACE
+        ),
         Right("", "serviceaccounts", WRITE, _INSTALLED),
         Right("", "services", (*WRITE, "watch"), _INSTALLED),
         Right("", "configmaps", WRITE, _INSTALLED),
@@ -111,17 +187,36 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("policy", "poddisruptionbudgets", WRITE, _INSTALLED),
         Right("autoscaling", "horizontalpodautoscalers", WRITE, _INSTALLED),
         Right("networking.istio.io", "envoyfilters", WRITE, (CONTROL_PLANE,)),
-        # istioctl lists what it prunes in all namespaces, Secrets included (operator/pkg/uninstall/prune.go).
-        *(Right(group, resource, ("list",), (CLUSTER,), (ISTIOCTL,)) for group, resource in _PRUNED),
+        *(
+            Right(
+                group,
+                resource,
+                ("list",),
+                (CLUSTER,),
+                (ISTIOCTL,),
+                why="istioctl lists what it prunes in all namespaces (operator/pkg/uninstall/prune.go)",
+            )
+            for group, resource in _PRUNED
+        ),
         Right("", "secrets", (*WRITE, "update", "watch"), _INSTALLED, (HELM,)),
-        # Finds gateways whose namespace left the list.
-        Right("apps", "deployments", ("list",), (CLUSTER,), (HELM,)),
+        Right(
+            "apps",
+            "deployments",
+            ("list",),
+            (CLUSTER,),
+            (HELM,),
+            why="a gateway whose namespace left the list is found by its label",
+        ),
         Right("apps", "deployments", ("update", "watch"), _INSTALLED, (HELM,)),
         Right("apps", "replicasets", ("watch",), _INSTALLED, (HELM,)),
+        Right(_RBAC, "clusterroles", ("create", "escalate"), (CLUSTER,), (HELM,), why=_POSTED),
+        Right(_RBAC, "clusterrolebindings", ("create",), (CLUSTER,), (HELM,), why=_POSTED),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("create",), (CLUSTER,), (HELM,), why=_POSTED),
+        Right(_WEBHOOKS, "validatingwebhookconfigurations", ("create",), (CLUSTER,), (HELM,), why=_POSTED),
     ),
     "injection": (
-        Right("", "namespaces", ("get", "create", "patch")),
-        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list",)),
+        Right("", "namespaces", ("get", "create", "patch"), why=_NO_NAMESPACE),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
         Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
         Right("discovery.k8s.io", "endpointslices", ("list",), (CONTROL_PLANE,)),
         Right("", "pods", READ, _WORKLOADS),
@@ -140,16 +235,23 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("apps", "daemonsets", WRITE, (ADDONS,)),
         Right("apps", "deployments", WRITE, (ADDONS,)),
         Right("apps", "statefulsets", WRITE, (ADDONS,)),
-        Right(_RBAC, "clusterroles", (*WRITE, "escalate", "bind")),
-        Right(_RBAC, "clusterrolebindings", WRITE),
+        Right(_RBAC, "clusterroles", ("list",), why=_NO_NAMESPACE),
+        Right(_RBAC, "clusterroles", (*_NAMED, "escalate", "bind"), names=ADDON_ROLES, why=_NO_NAMESPACE),
+        Right(_RBAC, "clusterrolebindings", ("list",), why=_NO_NAMESPACE),
+        Right(_RBAC, "clusterrolebindings", _NAMED, names=ADDON_ROLES, why=_NO_NAMESPACE),
         Right(_RBAC, "roles", (*WRITE, "escalate", "bind"), (ADDONS,)),
         Right(_RBAC, "rolebindings", WRITE, (ADDONS,)),
         Right("networking.istio.io", "envoyfilters", WRITE, (ADDONS,)),
         Right("telemetry.istio.io", "telemetries", WRITE, (ADDONS,)),
     ),
     "certificates": (
-        Right("", "namespaces", ("get", "create", "patch")),
-        Right("networking.istio.io", "gateways", ("list",)),
+        Right("", "namespaces", ("get", "create", "patch"), why=_NO_NAMESPACE),
+        Right(
+            "networking.istio.io",
+            "gateways",
+            ("list",),
+            why="a Gateway of any namespace may bind to the pods that serve a certificate",
+        ),
         # To see that nobody else's gateway may read the CA.
         Right(
             "authorization.k8s.io",
@@ -164,27 +266,47 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "services", ("list",), (GATEWAYS,)),
     ),
     "mesh": (
-        # What left the catalogue is found by its label, wherever it lies; every proxy has to hold a change.
-        *(Right(group, resource, ("list",)) for group, resource in _CATALOGUE),
-        Right("", "configmaps", ("list",)),
-        Right("", "pods", ("list",)),
-        Right("", "pods/exec", ("create", "get")),
-        *(Right(group, resource, _KEPT, _MESH) for group, resource in _CATALOGUE),
+        *(
+            Right(
+                group,
+                resource,
+                ("list",),
+                optional=f"what left the mesh is not found outside its namespaces ({resource})",
+                why=_FOUND_BY_LABEL,
+            )
+            for group, resource in _CATALOGUE
+        ),
+        *(Right(group, resource, WRITE, _MESH) for group, resource in _CATALOGUE),
         *(
             Right(group, resource, WRITE, _MESH, optional=f"files of a team cannot hold {resource}")
             for group, resource in (("security.istio.io", "requestauthentications"),)
         ),
+        # Every proxy has to hold a change.
+        Right("", "pods", ("list",), _WORKLOADS),
+        Right("", "pods/exec", ("create", "get"), _WORKLOADS),
         # Release records, and the journals and Leases of rollouts.
-        Right("", "configmaps", ("get",), (SERVICES,)),
+        Right("", "configmaps", READ, (SERVICES,)),
         Right("coordination.k8s.io", "leases", ("get",), (SERVICES,)),
-        Right("", "configmaps", _KEPT, (RATE_LIMITS,)),
+        Right("", "configmaps", WRITE, (RATE_LIMITS,)),
         Right("apps", "deployments", ("get", "patch"), (SERVICES,), (SIDECAR_SIZES,)),
         *(
-            Right("", resource, ("list",), optional="istioctl analyze does not see other namespaces")
+            Right(
+                "",
+                resource,
+                ("list",),
+                optional="istioctl analyze does not see other namespaces",
+                why="istioctl analyze looks for what a route leads to in all namespaces",
+            )
             for resource in ("namespaces", "services")
         ),
         Right("", "services", ("list",), _WORKLOADS, optional="the catalogue is not compared with Services"),
-        Right("", "namespaces", ("get",), optional="a namespace that is not there counts as empty"),
+        Right(
+            "",
+            "namespaces",
+            ("get",),
+            optional="a namespace that is not there counts as empty",
+            why=_NO_NAMESPACE,
+        ),
     ),
     "verify": (
         Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
@@ -244,7 +366,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             optional="nobody knows whether the account of the deadman's Job may give the routes back",
         ),
         # The UID of kube-system stands for the cluster.
-        Right("", "namespaces", ("get",), optional="the evidence does not name the cluster"),
+        Right(
+            "",
+            "namespaces",
+            ("get",),
+            optional="the evidence does not name the cluster",
+            why="the UID of kube-system stands for the cluster",
+        ),
     ),
     # The Job of `canary_deadman: job`, under an account of its own.
     "deadman": (

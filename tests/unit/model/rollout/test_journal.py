@@ -97,15 +97,15 @@ def test_every_field_comes_back_as_it_was_written() -> None:
         field.name for field in dataclasses.fields(Journal) if getattr(FULL, field.name) == field.default
     ]
     assert default == [], "a field at its default would prove nothing"
-    assert parse_journal(FULL.as_json(), "cm") == FULL
-    assert parse_journal(FULL.as_json(), "cm").as_json() == FULL.as_json()
+    assert parse_journal(FULL.as_json(), "api", "shop") == FULL
+    assert parse_journal(FULL.as_json(), "api", "shop").as_json() == FULL.as_json()
 
 
 def test_a_journal_that_begins_comes_back_too() -> None:
     facts = RunFacts(run="run-1")
     plan = plan_phases(stable="v1", canary="v2")
     journal = begun(facts, runner="me", service="api", namespace="shop", plan=plan, templates=("aaa",))
-    assert parse_journal(journal.as_json(), "cm") == journal
+    assert parse_journal(journal.as_json(), "api", "shop") == journal
     assert (journal.state, journal.step, journal.outcome) == (State.RUNNING, Step.BEGIN, Outcome.NONE)
     assert (journal.stable, journal.canary, journal.phase, journal.passed) == ("v1", "v2", 0, 0)
     assert (journal.runner, journal.service, journal.namespace) == ("me", "api", "shop")
@@ -137,9 +137,9 @@ def test_every_state_is_active_waiting_or_the_end() -> None:
     ],
 )
 def test_half_a_journal_says_which_field_it_lacks(field: str) -> None:
-    assert parse_journal(json.dumps(journal_data()), "cm").run == "run-7"
-    with pytest.raises(JournalError, match=rf"ConfigMap cm holds .*: {field} is missing"):
-        parse_journal(json.dumps(journal_data(**{field: None})), "cm")
+    assert parse_journal(json.dumps(journal_data()), "api", "shop").run == "run-7"
+    with pytest.raises(JournalError, match=rf"ConfigMap servicemesh-canary-api holds .*: {field} is missing"):
+        parse_journal(json.dumps(journal_data(**{field: None})), "api", "shop")
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,13 @@ def test_half_a_journal_says_which_field_it_lacks(field: str) -> None:
 )
 def test_a_field_that_nobody_understands_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(JournalError, match=message):
-        parse_journal(json.dumps(journal_data(**changes)), "cm")
+        parse_journal(json.dumps(journal_data(**changes)), "api", "shop")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "ConfigMap cm holds no readable journal"),
+        ("{", "ConfigMap servicemesh-canary-api holds no readable journal"),
         ("[]", "unknown schema"),
         ("null", "unknown schema"),
         ('"text"', "unknown schema"),
@@ -180,7 +180,28 @@ def test_a_field_that_nobody_understands_is_named(changes: dict[str, Any], messa
 )
 def test_what_is_no_journal_is_refused(text: str, message: str) -> None:
     with pytest.raises(JournalError, match=message):
-        parse_journal(text, "cm")
+        parse_journal(text, "api", "shop")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"service": "../../etc/cron.d/api"},
+        {"service": "web"},
+        {"namespace": "kube-system"},
+        {"run": "/../../x"},
+        {"run": ".."},
+        {"run": "run-7\n"},
+        {"run": ""},
+        {"run": "{{ 7 * 7 }}"},
+        {"run": "a" * 64},
+        {"previous_run": "a/b"},
+    ],
+)
+def test_a_journal_of_something_else_than_the_service_is_refused(changes: dict[str, Any]) -> None:
+    """Anybody who may write a ConfigMap writes these texts; the run's id ends in the name of a file."""
+    with pytest.raises(JournalError, match=r"ConfigMap servicemesh-canary-api in shop holds"):
+        parse_journal(json.dumps(journal_data(**changes)), "api", "shop")
 
 
 @pytest.mark.parametrize("action", list(Action))
@@ -241,9 +262,9 @@ def test_a_journal_that_grows_too_large_loses_no_count(monkeypatch: pytest.Monke
     journal = many(400)
     whole = len(journal.as_json())
     monkeypatch.setattr(journals, "MAX_BYTES", whole)
-    assert parse_journal(journal.as_json(), "cm").windows == journal.windows
+    assert parse_journal(journal.as_json(), "api", "shop").windows == journal.windows
     monkeypatch.setattr(journals, "MAX_BYTES", whole // 2)
-    short = parse_journal(journal.as_json(), "cm")
+    short = parse_journal(journal.as_json(), "api", "shop")
     assert len(journal.as_json()) <= whole // 2
     assert len(short.windows) == 100
     assert sum(found.counts["errors"][3] for found in short.windows) == 1600
@@ -254,4 +275,4 @@ def test_the_fewest_windows_and_those_of_single_phases_stay(
     count: int, phases: int, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "MAX_BYTES", 10)
-    assert len(parse_journal(many(count, phases).as_json(), "cm").windows) == left
+    assert len(parse_journal(many(count, phases).as_json(), "api", "shop").windows) == left

@@ -162,6 +162,18 @@ class TestRefusals:
         with pytest.raises(ConflictError) as caught:
             apply(cluster, *(config_map(name, a="2") for name in names), context=quiet(check_mode=True))
         assert len(caught.value.details["others"]) == 6
+        assert caught.value.message.count("another field manager owns") == 1, "one problem per cause"
+        assert caught.value.message.endswith(
+            "(the same for ConfigMap shop/b, ConfigMap shop/c, ConfigMap shop/d and 3 more)"
+        )
+
+    def test_causes_that_differ_are_told_one_by_one(self) -> None:
+        names = "abcdefg"
+        cluster = cluster_with(*(config_map(name, **{name: "1"}) for name in names), manager="flagger")
+        with pytest.raises(ConflictError) as caught:
+            apply(
+                cluster, *(config_map(name, **{name: "2"}) for name in names), context=quiet(check_mode=True)
+            )
         assert caught.value.message.count("ConfigMap shop/") == 5
         assert caught.value.message.endswith("; and 2 more")
         assert str(caught.value) == caught.value.message

@@ -67,7 +67,8 @@ class Run:
         self.warnings.clear()
         context = Context(clock=self.clock, warn=self.warnings.append, progress=self.lines.append)
         chosen: Any = dataclasses.replace(OPTIONS, **options)
-        return apply.apply_mesh(self.cluster, raw or minimal(), extra, chosen, context)  # type: ignore[arg-type]
+        files = [(obj, f"team.yml:{number}") for number, obj in enumerate(extra, 1)]
+        return apply.apply_mesh(self.cluster, raw or minimal(), files, chosen, context)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -249,8 +250,8 @@ def test_what_the_catalogue_computes_must_not_come_from_a_file(run: Run) -> None
     with pytest.raises(InputError) as caught:
         run(None, own("api"), own("extra"))
     assert [str(problem) for problem in caught.value.problems] == [
-        "DestinationRule shop/api: is computed by the catalogue and also described by a file"
-        " (duplicate-object)"
+        "team.yml:1 of DestinationRule shop/api: is computed by the catalogue and also described here "
+        "(duplicate-object)"
     ]
 
 

@@ -24,7 +24,7 @@ def read(**params: Any) -> MeshOptions:
 
 
 def test_defaults_of_the_module() -> None:
-    assert read() == MeshOptions(Options())
+    assert read() == MeshOptions(Options(force_option="force"))
 
 
 def test_every_option_arrives() -> None:
@@ -44,7 +44,7 @@ def test_every_option_arrives() -> None:
         prometheus="istio-system/prometheus",
         namespace="back",
     ) == MeshOptions(
-        Options(namespace="back", wait=Wait(7.0, ())),
+        Options(namespace="back", wait=Wait(7.0, ()), force_option="force"),
         mesh_name="shop",
         prune=True,
         prune_all=True,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import backend
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
@@ -34,33 +36,121 @@ CATALOGUE: dict[str, Any] = {
 }
 
 
-def test_a_mesh_needs_no_right_that_the_table_does_not_name() -> None:
-    """Made, changed, seen unchanged, and taken away; the proof asks for pods and finds none."""
-    cluster = FakeCluster(*({"kind": "Namespace", "metadata": {"name": name}} for name in (SHOP, LIMITS)))
-    places = {
-        table.CONTROL_PLANE: ["istio-system"],
-        table.GATEWAYS: ["edge"],
-        table.SERVICES: [SHOP],
-        table.RATE_LIMITS: [LIMITS],
-    }
-    operator = Restricted(cluster, {access_of(need) for need in access_needs(["mesh"], places)})
+PLACES = {
+    table.CONTROL_PLANE: ["istio-system"],
+    table.GATEWAYS: ["edge"],
+    table.SERVICES: [SHOP],
+    table.RATE_LIMITS: [LIMITS],
+}
+GRANTED = {access_of(need) for need in access_needs(["mesh"], PLACES)}
+NARROW = {access for access in GRANTED if access.namespace}
 
-    def run(catalogue: dict[str, Any], **params: Any) -> dict[str, Any]:
-        given = {
-            "catalogue": copy.deepcopy(catalogue),
-            "strict_guard": "warn",
-            "unproved": "warn",
-            "cluster_check": "warn",
-            **params,
-        }
+
+class Operator:
+    """Somebody with some rights and no others, who applies the mesh."""
+
+    def __init__(self, granted: set[Access]) -> None:
+        self.cluster = FakeCluster(
+            *({"kind": "Namespace", "metadata": {"name": name}} for name in (SHOP, LIMITS, "edge"))
+        )
+        self.client = Restricted(self.cluster, granted)
+        self.warnings: list[str] = []
+        self.lines: list[str] = []
+
+    def __call__(
+        self, catalogue: dict[str, Any], *, check_mode: bool = False, **params: Any
+    ) -> dict[str, Any]:
+        modes = {"strict_guard": "warn", "unproved": "warn", "cluster_check": "warn"}
+        given = {"catalogue": copy.deepcopy(catalogue), **modes, **params}
         checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
         assert checked.error_messages == []
-        context = Context(connect=reaching(operator), clock=FakeClock())
+        context = Context(
+            connect=reaching(self.client),
+            clock=FakeClock(),
+            check_mode=check_mode,
+            warn=self.warnings.append,
+            progress=self.lines.append,
+        )
         return backend.run(checked.validated_parameters, context)
 
+
+SMALLER = {**CATALOGUE, "mesh_services": CATALOGUE["mesh_services"][:1]}
+
+
+def test_a_mesh_needs_no_right_that_the_table_does_not_name() -> None:
+    """Made, changed, seen unchanged, and taken away; the proof asks for pods and finds none."""
+    run = Operator(GRANTED)
     assert run(CATALOGUE, wait_timeout=1)["changed"]
     assert not run(CATALOGUE, wait_timeout=1)["changed"]
-    smaller = {**CATALOGUE, "mesh_services": CATALOGUE["mesh_services"][:1]}
-    assert run(smaller, prune=True, wait_timeout=1)["counts"]["deleted"]
-    assert operator.refused == set()
-    assert Access("", "configmaps", "create", LIMITS) in operator.used
+    assert run(SMALLER, prune=True, wait_timeout=1)["counts"]["deleted"]
+    assert {access for access in run.client.refused if access.verb != "list"} == set()
+    assert Access("", "configmaps", "create", LIMITS) in run.client.used
+
+
+def test_rights_bound_in_the_namespaces_of_the_mesh_are_enough() -> None:
+    """It ended in `pods is forbidden` after the first object was written."""
+    run = Operator(NARROW)
+    assert run(CATALOGUE, wait_timeout=1)["changed"]
+    assert not run(CATALOGUE, wait_timeout=1)["changed"]
+    assert run(SMALLER, prune=True, wait_timeout=1)["counts"]["deleted"]
+    assert {access for access in run.client.refused if access.namespace and access.verb != "list"} == set()
+    assert any(
+        "what left mesh 'shop' is looked for in istio-system, shop only: no right to list" in text
+        for text in run.warnings
+    )
+    assert f"proxies are asked in {SHOP}: no right to look in the whole cluster" in run.lines
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (Access("", "pods", "list", SHOP), "pods"),
+        (
+            Access("", "pods/exec", "get", SHOP),
+            "whether proxies hold the change: in shop: get on pods/exec",
+        ),
+        (Access("", "configmaps", "list", SHOP), "configmaps"),
+        (Access("networking.istio.io", "sidecars", "list", SHOP), "sidecars"),
+        (Access("networking.istio.io", "virtualservices", "patch", SHOP), "virtualservices"),
+        (Access("networking.istio.io", "destinationrules", "create", SHOP), "destinationrules"),
+        (Access("", "configmaps", "create", LIMITS), "configmaps"),
+    ],
+)
+def test_a_missing_right_is_known_before_the_first_write(lost: Access, said: str, check_mode: bool) -> None:
+    run = Operator(NARROW - {lost})
+    with pytest.raises(ApiError) as caught:
+        run(CATALOGUE, check_mode=check_mode)
+    assert caught.value.status == 403
+    assert said in caught.value.message
+    assert run.cluster.writes == []
+
+
+def test_a_missing_right_to_delete_is_known_before_the_first_write() -> None:
+    run = Operator(NARROW)
+    run(CATALOGUE, wait_timeout=1)
+    run.client.allowed -= {Access("networking.istio.io", "destinationrules", "delete", SHOP)}
+    before = list(run.cluster.writes)
+    with pytest.raises(ApiError, match=r"in shop: delete on destinationrules\.networking\.istio\.io"):
+        run(SMALLER, prune=True)
+    assert run.cluster.writes == before
+    run.client.allowed.add(Access("networking.istio.io", "destinationrules", "delete", SHOP, "cart"))
+    assert run(SMALLER, prune=True, wait_timeout=1)["counts"]["deleted"], "a right by name is a right"
+
+
+def test_a_record_that_cannot_be_seen_is_not_an_absent_one() -> None:
+    """ConfigMaps that are written elsewhere may be listed; those of the service's namespace may not."""
+    run = Operator(NARROW - {Access("", "configmaps", "list", SHOP)})
+    with pytest.raises(ApiError, match="to see which version of a service is released"):
+        run(CATALOGUE)
+    assert run.cluster.writes == []
+
+
+def test_callers_of_other_namespaces_are_asked_as_far_as_that_is_allowed() -> None:
+    web, cart = CATALOGUE["mesh_services"]
+    callers = [{"principal": f"cluster.local/ns/{name}/sa/x"} for name in ("far", "near")]
+    catalogue = {**CATALOGUE, "mesh_services": [web, {**cart, "callers": callers}]}
+    near = {access._replace(namespace="near") for access in NARROW if access.namespace == SHOP}
+    run = Operator(NARROW | near)
+    run(catalogue, wait_timeout=1)
+    assert "proxies are asked in shop, near: no right to look in the whole cluster" in run.lines

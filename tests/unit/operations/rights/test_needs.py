@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import (
     access_needs,
@@ -44,7 +46,10 @@ def test_rights_are_asked_where_they_are_needed_and_once() -> None:
     evict = AccessNeed("create", "", "pods", "shop", subresource="eviction")
     assert evict in needs
     assert AccessNeed("create", "", "pods", "", subresource="eviction") not in needs
-    assert AccessNeed("escalate", "rbac.authorization.k8s.io", "clusterroles") in needs
+    escalate = AccessNeed("escalate", "rbac.authorization.k8s.io", "clusterroles")
+    assert escalate not in needs
+    assert dataclasses.replace(escalate, name="istiod-clusterrole-istio-system") in needs
+    assert escalate in access_needs(PARTS, PLACES, {HELM}), "Helm 3 creates with POST"
     assert needs[evict] == ""
     assert set(RIGHTS) == {*PARTS, "canary", "deadman"}
 
