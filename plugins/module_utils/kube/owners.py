@@ -64,8 +64,6 @@ def owners_of(obj: Mapping[str, Any], path: Sequence[str]) -> tuple[FieldOwner, 
         node: Any = mapping_at(entry, "fieldsV1")
         for key in path:
             node = node.get(f"f:{key}") if isinstance(node, Mapping) else None
-            if node is None:
-                break
         if node is not None:
             owners.add(FieldOwner(str(entry.get("manager", "")), str(entry.get("operation", ""))))
     return tuple(sorted(owners))

@@ -22,6 +22,11 @@ def manifest(identity: Identity = IDENTITY) -> dict:
     return RUN.pod(identity, "p")
 
 
+def test_an_identity_says_whether_it_is_in_the_mesh() -> None:
+    assert str(IDENTITY) == "shop/web"
+    assert str(Identity("shop", "web", meshed=False)) == "outside the mesh"
+
+
 def test_probes_and_their_sidecar_are_found_by_the_same_labels() -> None:
     for obj in (manifest(), RUN.sidecar("shop", "s", [])):
         labels = obj["metadata"]["labels"]

@@ -529,6 +529,11 @@ class TestDiscovery:
             assert made.resource("apps/v1", "Deployment").plural == "deployments"
         assert "if-none-match" not in server.requests[1].headers
 
+    def test_a_cache_that_cannot_be_written_leaves_nothing(self, tmp_path: Any) -> None:
+        with pytest.raises(TypeError):
+            discovery._write_cache(tmp_path / "discovery-a.json", "/apis", {"kinds": object()})
+        assert list(tmp_path.iterdir()) == []
+
     def test_not_modified_without_having_asked_is_an_error(
         self, server: ScriptedServer, client: KubeClient
     ) -> None:

@@ -60,7 +60,7 @@ def read_mesh_config(reader: Reader) -> dict[str, Any]:
             name = provider.text("name", TEXT)
             if name in providers:
                 provider.fault("name", f"{name!r} is given twice", "duplicate")
-            elif name:
+            elif name:  # one without a name is a problem already
                 providers[name] = provider.raw()
     return {**config, "extensionProviders": list(providers.values())} if providers else config
 

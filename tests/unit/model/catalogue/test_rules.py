@@ -464,8 +464,8 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     (
         "breaker shadowed trigger",
-        api(circuit_breaker={"consecutive_5xx": 5, "consecutive_gateway_errors": 5}),
-        "mesh_services[1].circuit_breaker.consecutive_gateway_errors of api: 5 has no "
+        api(circuit_breaker={"consecutive_5xx": 5, "consecutive_gateway_errors": 6}),
+        "mesh_services[1].circuit_breaker.consecutive_gateway_errors of api: 6 has no "
         "effect beside consecutive_5xx 5, which counts gateway errors as well "
         "(circuit-breaker-trigger)",
     ),
@@ -1679,6 +1679,11 @@ CASES: list[tuple[str, Change, str]] = [
         "unknown key of a caller",
         api(callers=[{"service": "web", "method": ["GET"]}]),
         "mesh_services[1].callers[0].method of api: is not a known key, did you mean methods (unknown-key)",
+    ),
+    (
+        "methods of a caller of an external service",
+        external(callers=[{"service": "web", "methods": ["GET"]}]),
+        "mesh_external_services[0].callers[0].methods of pay: is not a known key (unknown-key)",
     ),
     (
         "path twice",

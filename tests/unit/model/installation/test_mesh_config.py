@@ -86,6 +86,12 @@ def test_what_has_another_shape_is_named(config: Any, providers: Any, problem: s
     assert problem in read(config, providers)[1]
 
 
+def test_two_without_a_name_are_no_duplicates() -> None:
+    assert read(None, [{"zipkin": {}}, {"zipkin": {}}])[1] == [
+        f"mesh_extension_providers[{index}].name: is required (required)" for index in (0, 1)
+    ]
+
+
 def test_nothing_given_is_nothing_set() -> None:
     assert read() == ({}, [])
     assert read({}, []) == ({}, [])

@@ -96,6 +96,15 @@ def test_check_mode_on_a_bare_cluster_foresees_everything(cluster):
     assert cluster.writes == []
 
 
+def test_a_pair_that_is_not_there_yet_is_told_in_check_mode(cluster):
+    cluster.remove("Namespace", "istio-system")
+    result = run(cluster, check_mode=True, existing=["istio-system/api"])
+    assert [(entry["id"], entry["action"]) for entry in result["certificates"]] == [
+        ("Secret istio-system/api", "refused")
+    ]
+    assert result["objects"] == []
+
+
 def test_killed_between_ca_and_leaf_the_next_run_keeps_the_ca(cluster):
     run(cluster)
     authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
@@ -103,6 +112,13 @@ def test_killed_between_ca_and_leaf_the_next_run_keeps_the_ca(cluster):
     result = run(cluster)
     assert [entry["id"] for entry in result["objects"]] == ["Secret istio-system/api"]
     assert cluster.find("Secret", "servicemesh-ca", "servicemesh-system") == authority
+
+
+def test_a_ca_that_the_server_does_not_take_stops_the_run(cluster):
+    cluster.fail("create", "Secret", 500, times=9)
+    with pytest.raises(ApiError) as caught:
+        run(cluster)
+    assert caught.value.status == 500
 
 
 def test_two_runs_cannot_both_make_a_ca(cluster):
