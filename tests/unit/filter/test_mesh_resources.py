@@ -30,7 +30,7 @@ def test_objects_are_plain_values() -> None:
     objects = FILTERS["mesh_resources"](catalogue(), releases={"shop/api": {"weights": {"v1": 90, "v2": 10}}})
     routes = next(item for item in objects if item["metadata"]["name"] == "api-routes")
     assert routes["metadata"]["name"].__class__ is str
-    assert routes["spec"]["http"][0]["name"] == "split-idempotent"
+    assert routes["spec"]["http"][0]["name"] == "split.idempotent"
     assert [share["weight"] for share in routes["spec"]["http"][0]["route"]] == [90, 10]
 
 

@@ -15,8 +15,7 @@ from typing import Any
 from ..catalogue.edges import Edge, service_edges
 from ..catalogue.mesh import Catalogue
 from .base import Obj, build
-
-DEFAULT_DENY = "mesh-default-deny"
+from .names import DEFAULT_DENY, gateway_policy_name, service_policy_name
 
 
 def authorization_objects(catalogue: Catalogue) -> list[Obj]:
@@ -27,7 +26,7 @@ def authorization_objects(catalogue: Catalogue) -> list[Obj]:
     objects = [
         build(
             "AuthorizationPolicy",
-            service.name,
+            service_policy_name(service.name),
             service.namespace,
             catalogue.name,
             _allow(dict(service.labels), [_rule(edge) for edge in service_edges(catalogue, service)]),
@@ -46,7 +45,7 @@ def _open_gateways(catalogue: Catalogue) -> list[Obj]:
     return [
         build(
             "AuthorizationPolicy",
-            f"gateway-{gateway.name}",
+            gateway_policy_name(gateway.name),
             gateway.workload_namespace,
             catalogue.name,
             _allow(dict(gateway.selector), [{}]),

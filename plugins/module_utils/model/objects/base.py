@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,18 +46,6 @@ def _compact_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return compact(value)
     return [_compact_value(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def slug(host: str) -> str:
-    """A host as part of an object's name: ``*.example.com`` becomes ``wildcard-example-com``."""
-    return host.replace("*", "wildcard").replace(".", "-")
-
-
-def short(name: str, limit: int = 63) -> str:
-    """``name`` within ``limit`` characters: a longer one is cut and ends in a digest of the whole."""
-    if len(name) <= limit:
-        return name
-    return f"{name[: limit - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def plain_number(value: float) -> int | float:

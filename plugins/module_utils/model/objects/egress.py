@@ -13,8 +13,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..catalogue.mesh import Catalogue, EgressGateway, ExternalService
-from .base import Obj, build, short, slug
-from .service_entries import host_object_name
+from .base import Obj, build
+from .names import (
+    egress_gateway_name,
+    egress_name,
+    egress_routes_name,
+    egress_subset_name,
+    host_label,
+)
 from .virtual_service_delegates import DEFAULT_RETRY_POLICY
 
 _PRIVATE_HEADERS = ("x-forwarded-client-cert", "x-forwarded-for", "x-envoy-external-address")
@@ -33,7 +39,7 @@ def egress_objects(catalogue: Catalogue) -> list[Obj]:
     hosts = [(external, host) for external in externals for host in external.hosts]
     objects = [_gateway(catalogue, gateway, external) for external in externals]
     objects += [_routes(catalogue, gateway, external, host) for external, host in hosts]
-    name, namespace = f"egress-{catalogue.name}", gateway.workload_namespace
+    name, namespace = egress_name(catalogue.name), gateway.workload_namespace
     subsets = [_subset(catalogue, gateway, external, host) for external, host in hosts]
     rule = {"host": gateway.host, "subsets": subsets}
     objects.append(build("DestinationRule", name, namespace, catalogue.name, rule))
@@ -46,17 +52,13 @@ def egress_objects(catalogue: Catalogue) -> list[Obj]:
     return objects
 
 
-def _subset_name(catalogue: Catalogue, external: ExternalService, host: str) -> str:
-    return short(f"{catalogue.name}-{host_object_name(external, host)}")
-
-
 def _gateway(catalogue: Catalogue, gateway: EgressGateway, external: ExternalService) -> Obj:
     protocol = "HTTPS" if external.ports[0].is_http else "TLS"
     servers = [
         {
             "port": {
                 "number": gateway.port,
-                "name": short(f"{protocol.lower()}-{slug(host)}"),
+                "name": host_label(protocol.lower(), host),
                 "protocol": protocol,
             },
             "hosts": [f"./{host}"],
@@ -65,24 +67,24 @@ def _gateway(catalogue: Catalogue, gateway: EgressGateway, external: ExternalSer
         for host in external.hosts
     ]
     spec = {"selector": dict(gateway.selector), "servers": servers}
-    return build("Gateway", f"egress-{external.name}", external.namespace, catalogue.name, spec)
+    return build("Gateway", egress_gateway_name(external.name), external.namespace, catalogue.name, spec)
 
 
 def _subset(
     catalogue: Catalogue, gateway: EgressGateway, external: ExternalService, host: str
 ) -> dict[str, Any]:
     tls = {"port": {"number": gateway.port}, "tls": {"mode": "ISTIO_MUTUAL", "sni": host}}
-    name = _subset_name(catalogue, external, host)
+    name = egress_subset_name(catalogue.name, external.name, host)
     return {"name": name, "trafficPolicy": {"portLevelSettings": [tls]}}
 
 
 def _routes(catalogue: Catalogue, gateway: EgressGateway, external: ExternalService, host: str) -> Obj:
     port = external.ports[0]
-    here = f"{external.namespace}/egress-{external.name}"
+    here = f"{external.namespace}/{egress_gateway_name(external.name)}"
     to_gateway = {
         "destination": {
             "host": gateway.host,
-            "subset": _subset_name(catalogue, external, host),
+            "subset": egress_subset_name(catalogue.name, external.name, host),
             "port": {"number": gateway.port},
         }
     }
@@ -111,7 +113,7 @@ def _routes(catalogue: Catalogue, gateway: EgressGateway, external: ExternalServ
         match = {"gateways": ["mesh"], "port": port.number, "sniHosts": [host]}
         spec["tls"] = [{"match": [match], "route": [to_gateway]}]
         spec["tcp"] = [{"match": [{"gateways": [here], "port": gateway.port}], "route": [to_host]}]
-    name = f"egress-{host_object_name(external, host)}"
+    name = egress_routes_name(external.name, host)
     return build("VirtualService", name, external.namespace, catalogue.name, spec)
 
 

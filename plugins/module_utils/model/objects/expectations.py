@@ -18,9 +18,8 @@ from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from ..virtual_services import expected_shares, read_virtual_service
 from .base import Obj
+from .names import NAMESPACE_WIDE, delegate_name, gateway_root_name, mesh_root_name, service_mtls_name
 from .peer_authentications import port_mode
-from .virtual_service_delegates import delegate_name
-from .virtual_service_roots import gateway_root_name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def _virtual_service(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
             subject,
             Scope(clients_of=service.fqdn),
             "route",
-            data | {"virtual_service": f"{namespace}/{service.name}"},
+            data | {"virtual_service": f"{namespace}/{mesh_root_name(service.name)}"},
         )
     ]
     for gateway, root in _roots(catalogue, service):
@@ -176,7 +175,10 @@ def _peer_authentication(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     namespace, name = _where(obj)
     found: list[Expectation] = []
     for service in catalogue.services:
-        if service.namespace == namespace and name in ("default", service.name):
+        if service.namespace == namespace and name in (
+            NAMESPACE_WIDE,
+            service_mtls_name(service.name),
+        ):
             modes = {str(port): port_mode(catalogue, service, port) for port in service.target_ports()}
             scope = Scope(namespace=namespace, selector=service.labels)
             found.append(Expectation(object_id(obj), scope, "mtls", modes))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..catalogue.mesh import Catalogue, Gateway, Server
-from .base import Obj, build, short, slug
+from .base import Obj, build
+from .names import host_label
 
 _TLS_VERSIONS = {"1.2": "TLSV1_2", "1.3": "TLSV1_3"}
 
@@ -53,4 +54,4 @@ def _servers(server: Server) -> list[dict[str, Any]]:
 
 def _port(number: int, protocol: str, server: Server) -> dict[str, Any]:
     # Port names are unique within a Gateway, hence the host in it.
-    return {"number": number, "name": short(f"{protocol}-{slug(server.host)}"), "protocol": protocol.upper()}
+    return {"number": number, "name": host_label(protocol, server.host), "protocol": protocol.upper()}

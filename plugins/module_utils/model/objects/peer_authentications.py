@@ -10,6 +10,7 @@ from typing import Any
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from .base import Obj, build
+from .names import NAMESPACE_WIDE, service_mtls_name
 
 REASON_ANNOTATION = "servicemesh.istio/reason"
 
@@ -21,7 +22,8 @@ def peer_authentication_objects(catalogue: Catalogue) -> list[Obj]:
     """
     mode = {"mtls": {"mode": catalogue.mtls_mode}}
     objects = [
-        build("PeerAuthentication", "default", name, catalogue.name, mode) for name in catalogue.namespaces
+        build("PeerAuthentication", NAMESPACE_WIDE, name, catalogue.name, mode)
+        for name in catalogue.namespaces
     ]
     return objects + [
         _exception(catalogue, service) for service in catalogue.services if is_exception(catalogue, service)
@@ -47,7 +49,9 @@ def _exception(catalogue: Catalogue, service: Service) -> Obj:
         "mtls": {"mode": own},
         "portLevelMtls": ports or None,
     }
-    exception = build("PeerAuthentication", service.name, service.namespace, catalogue.name, spec)
+    exception = build(
+        "PeerAuthentication", service_mtls_name(service.name), service.namespace, catalogue.name, spec
+    )
     if service.mtls.reason:
         exception["metadata"]["annotations"] = {REASON_ANNOTATION: service.mtls.reason}
     return exception

@@ -6,20 +6,26 @@ istiod checks field by field (a TypedStruct would pass unchecked).
 
 Local limits count in each proxy, so the real limit is theirs times the number of replicas. Filters stand
 right before the router, behind authorization: refused requests use up nobody's share.
+
+At a gateway the buckets of a service belong to the filter, and its routes only say whose they are
+(``rate_limits`` of a RouteAction). A bucket in a route's own configuration would be one for each of the many
+routes that an entry of ``exposed`` becomes.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...labels import ownership_labels
 from ..catalogue.consistency import server_for
 from ..catalogue.mesh import Catalogue, Gateway, RateLimitService
 from ..catalogue.readers.service import GLOBAL_UNITS
-from ..catalogue.services import Exposure, RateLimit, Service
+from ..catalogue.services import RateLimit, Service
 from ..reading.durations import proto_duration, seconds
-from .base import Obj, build
+from .base import Obj, build, compact
+from .names import exposed_route_name, gateway_limit_name, limits_name, service_limit_name
 from .virtual_service_delegates import http_routes
 
 PRIORITY = 10  # relative operations without a priority are reported by the analyzers (IST0151)
@@ -29,6 +35,13 @@ _LOCAL_TYPE = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit
 _GLOBAL_TYPE = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit"
 _GLOBAL_ROUTE_TYPE = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute"
 _KEY = "key"
+_ALL = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+_ALWAYS: Mapping[str, Any] = {
+    "filter_enabled": {"runtime_key": "rate_limit_enabled", **_ALL},
+    "filter_enforced": {"runtime_key": "rate_limit_enforced", **_ALL},
+}
+_STAGE = 1
+"""Of the actions that the local filter of a gateway reads; the global one reads those of stage 0."""
 
 
 def rate_limit_objects(catalogue: Catalogue) -> list[Obj]:
@@ -39,7 +52,7 @@ def rate_limit_objects(catalogue: Catalogue) -> list[Obj]:
     objects = [
         build(
             "EnvoyFilter",
-            f"{service.name}-rate-limit",
+            service_limit_name(service.name),
             service.namespace,
             catalogue.name,
             _filter_spec(dict(service.labels), [_service_patch(catalogue, service, service.rate_limit)]),
@@ -50,7 +63,7 @@ def rate_limit_objects(catalogue: Catalogue) -> list[Obj]:
     for gateway in catalogue.gateways:
         patches = _gateway_patches(catalogue, gateway)
         if patches:
-            name = f"{catalogue.name}-{gateway.name}-rate-limit"
+            name = gateway_limit_name(catalogue.name, gateway.name)
             spec = _filter_spec(dict(gateway.selector), patches)
             objects.append(build("EnvoyFilter", name, gateway.workload_namespace, catalogue.name, spec))
     return objects + _service_configuration(catalogue)
@@ -60,7 +73,9 @@ def _filter_spec(labels: dict[str, str], patches: list[dict[str, Any]]) -> dict[
     return {"priority": PRIORITY, "workloadSelector": {"labels": labels}, "configPatches": patches}
 
 
-def _http_filter(context: str, port: int | None, name: str, config: dict[str, Any]) -> dict[str, Any]:
+def _http_filter(
+    context: str, port: int | None, name: str, config: dict[str, Any], namespace: str | None = None
+) -> dict[str, Any]:
     chain: dict[str, Any] = {
         "filter": {
             "name": "envoy.filters.network.http_connection_manager",
@@ -71,9 +86,17 @@ def _http_filter(context: str, port: int | None, name: str, config: dict[str, An
         chain["destinationPort"] = port
     return {
         "applyTo": "HTTP_FILTER",
-        "match": {"context": context, "listener": {"filterChain": chain}},
+        "match": compact(
+            {"context": context, "proxy": _only_in(namespace), "listener": {"filterChain": chain}}
+        ),
         "patch": {"operation": "INSERT_BEFORE", "value": {"name": name, "typed_config": config}},
     }
+
+
+def _only_in(namespace: str | None) -> dict[str, Any] | None:
+    """The proxies of one namespace: out of the root namespace an EnvoyFilter reaches all others
+    (pilot/pkg/model/push_context.go, getMatchedEnvoyFilters)."""
+    return None if namespace is None else {"metadata": {"NAMESPACE": namespace}}
 
 
 def _service_patch(catalogue: Catalogue, service: Service, limit: RateLimit) -> dict[str, Any]:
@@ -85,58 +108,100 @@ def _service_patch(catalogue: Catalogue, service: Service, limit: RateLimit) -> 
 
 
 def _gateway_patches(catalogue: Catalogue, gateway: Gateway) -> list[dict[str, Any]]:
-    """At a gateway the filter is inserted once, idle, and configured on the routes of limited services."""
-    routes: list[dict[str, Any]] = []
-    scopes: set[str] = set()
-    for service in catalogue.services:
-        limit = service.rate_limit
-        if limit is None or limit.at != "gateway":
-            continue
-        for exposure in service.exposed:
-            if exposure.gateway == gateway.name:
-                scopes.add(limit.scope)
-                routes += _route_patches(gateway, exposure, service, limit)
+    """The filters of a gateway, each inserted once, and the routes of the services that they limit."""
+    limited = [
+        (service, service.rate_limit, exposures)
+        for service in catalogue.services
+        if service.rate_limit and service.rate_limit.at == "gateway"
+        if (exposures := [item for item in service.exposed if item.gateway == gateway.name])
+    ]
+    home = gateway.workload_namespace
+    namespace = home if home == catalogue.root_namespace else None
+    local = [(service, limit) for service, limit, _exposures in limited if limit.scope == "local"]
     filters = []
-    if "local" in scopes:
-        idle = {"@type": _LOCAL_TYPE, "stat_prefix": "rate_limit"}
-        filters.append(_http_filter("GATEWAY", None, LOCAL_FILTER, idle))
-    if "global" in scopes:
-        filters.append(
-            _http_filter(
-                "GATEWAY",
-                None,
-                GLOBAL_FILTER,
-                global_config(catalogue.name, catalogue.rate_limit_service, []),
-            )
-        )
-    unique = {json.dumps(patch, sort_keys=True): patch for patch in routes}
-    return filters + list(unique.values())
+    if local:
+        name = f"{LOCAL_FILTER}.{catalogue.name}"
+        filters.append(_http_filter("GATEWAY", None, name, shared_config(local), namespace))
+    if len(local) < len(limited):
+        config = global_config(catalogue.name, catalogue.rate_limit_service, [])
+        name = f"{GLOBAL_FILTER}.{catalogue.name}"
+        filters.append(_http_filter("GATEWAY", None, name, config, namespace))
+    routes = [
+        patch
+        for service, limit, exposures in limited
+        for host in dict.fromkeys(item.host for item in exposures)
+        for patch in _route_patches(catalogue, gateway, host, service, limit, namespace)
+    ]
+    return filters + routes
 
 
 def _route_patches(
-    gateway: Gateway, exposure: Exposure, service: Service, limit: RateLimit
+    catalogue: Catalogue,
+    gateway: Gateway,
+    host: str,
+    service: Service,
+    limit: RateLimit,
+    namespace: str | None,
 ) -> list[dict[str, Any]]:
-    server = server_for(gateway, exposure.host)
-    port = server.port if server else 443
+    """One patch for each name that routes of the service have at a host; Envoy's routes share them."""
+    server = server_for(gateway, host)
+    vhost = f"{host}:{server.port if server else 443}"
+    actions = global_actions(service, limit)
     if limit.scope == "local":
-        per_route = {LOCAL_FILTER: local_config(limit)}
+        value: dict[str, Any] = {"route": {"rate_limits": [{"stage": _STAGE, **item} for item in actions]}}
     else:
-        per_route = {
-            GLOBAL_FILTER: {"@type": _GLOBAL_ROUTE_TYPE, "rate_limits": global_actions(service, limit)}
-        }
-    weights = dict.fromkeys(service.versions, 0)
-    # istiod joins the names of root and delegate: `<service>-<route>`.
-    names = [f"{service.name}-{route['name']}" for route in http_routes(service, weights)]
+        per_route = {"@type": _GLOBAL_ROUTE_TYPE, "rate_limits": actions}
+        value = {"typed_per_filter_config": {f"{GLOBAL_FILTER}.{catalogue.name}": per_route}}
+    root = exposed_route_name(service.namespace, service.name)
+    names = [f"{root}-{route['name']}" for route in http_routes(service, dict.fromkeys(service.versions, 0))]
     return [
         {
             "applyTo": "HTTP_ROUTE",
-            "match": {
-                "context": "GATEWAY",
-                "routeConfiguration": {"vhost": {"name": f"{exposure.host}:{port}", "route": {"name": name}}},
-            },
-            "patch": {"operation": "MERGE", "value": {"typed_per_filter_config": per_route}},
+            "match": compact(
+                {
+                    "context": "GATEWAY",
+                    "proxy": _only_in(namespace),
+                    "routeConfiguration": {"vhost": {"name": vhost, "route": {"name": name}}},
+                }
+            ),
+            "patch": {"operation": "MERGE", "value": value},
         }
         for name in names
+    ]
+
+
+def shared_config(limited: Sequence[tuple[Service, RateLimit]]) -> dict[str, Any]:
+    """An enforcing LocalRateLimit with buckets of its own for each service; what no service's route asks for
+    is not limited.
+
+    :returns: ``typed_config`` of the filter, with Envoy's field names.
+    """
+    descriptors = [entry for service, limit in limited for entry in _buckets_of(service, limit)]
+    config: dict[str, Any] = {
+        "@type": _LOCAL_TYPE,
+        "stat_prefix": "rate_limit",
+        "stage": _STAGE,
+        **_ALWAYS,
+        "descriptors": descriptors,
+        "always_consume_default_token_bucket": False,
+    }
+    keys = [limit.max_keys for _service, limit in limited if limit.header]
+    return config | ({"max_dynamic_descriptors": max(keys)} if keys else {})
+
+
+def _buckets_of(service: Service, limit: RateLimit) -> list[dict[str, Any]]:
+    """The descriptors of :func:`global_actions` with their buckets."""
+    mine = {"key": "service", "value": service.key}
+    bucket = _bucket(limit.requests, limit.per)
+    if limit.header is None:
+        return [{"entries": [mine], "token_bucket": bucket}]
+    return [
+        # An entry without a value means one bucket per value that is seen.
+        {"entries": [mine, {"key": _KEY}], "token_bucket": bucket},
+        {
+            "entries": [mine, {"key": "anonymous", "value": "true"}],
+            "token_bucket": _bucket(limit.anonymous_requests, limit.per),
+        },
     ]
 
 
@@ -146,13 +211,11 @@ def local_config(limit: RateLimit) -> dict[str, Any]:
 
     :returns: ``typed_config`` of the filter, with Envoy's field names.
     """
-    always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     config: dict[str, Any] = {
         "@type": _LOCAL_TYPE,
         "stat_prefix": "rate_limit",
         "token_bucket": _bucket(limit.anonymous_requests if limit.header else limit.requests, limit.per),
-        "filter_enabled": {"runtime_key": "rate_limit_enabled", **always},
-        "filter_enforced": {"runtime_key": "rate_limit_enforced", **always},
+        **_ALWAYS,
     }
     if limit.header:
         config |= {
@@ -224,7 +287,7 @@ def _service_configuration(catalogue: Catalogue) -> list[Obj]:
     descriptors = [_limits(service, service.rate_limit) for service in limited if service.rate_limit]
     text = json.dumps({"domain": catalogue.name, "descriptors": descriptors}, indent=2)
     metadata = {
-        "name": f"{catalogue.name}-rate-limits",
+        "name": limits_name(catalogue.name),
         "namespace": backend.namespace,
         "labels": ownership_labels(catalogue.name),
     }

@@ -76,18 +76,11 @@ def _order(obj: Obj) -> tuple[int, str, str]:
 
 
 def _check_names(objects: list[Obj], problems: Problems) -> None:
-    """Names are built from names, so two of them can meet: service ``a-routes`` and the routes of ``a``."""
+    """What :mod:`.names` makes cannot meet; if it did, one object would silently replace another."""
     seen: set[str] = set()
     for obj in objects:
         name = object_id(obj)
         if name in seen:
-            problems.add(
-                "mesh_services",
-                f"two computed objects would be {name}; rename a service or gateway",
-                "name-clash",
-            )
-        if len(obj["metadata"]["name"]) > 253:
-            problems.add(
-                "mesh_services", f"the name of {name[:80]}... is longer than 253 characters", "name-length"
-            )
+            message = f"two computed objects would be {name}; rename a service or gateway"
+            problems.add("mesh_services", message, "name-clash")
         seen.add(name)

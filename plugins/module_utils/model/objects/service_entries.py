@@ -9,8 +9,9 @@ from typing import Any
 
 from ..catalogue.mesh import Catalogue, ExternalPort, ExternalService, OriginateTls
 from ..reading.principals import parse_principal
-from .base import Obj, build, compact, slug
+from .base import Obj, build, compact
 from .destination_rules import traffic_policy
+from .names import external_name
 from .virtual_service_delegates import DEFAULT_RETRY_POLICY
 
 
@@ -35,11 +36,6 @@ def external_objects(catalogue: Catalogue) -> list[Obj]:
     return objects
 
 
-def host_object_name(external: ExternalService, host: str) -> str:
-    """Name of an object about one host of an external service."""
-    return external.name if len(external.hosts) == 1 else f"{external.name}-{slug(host)}"
-
-
 def export_to(catalogue: Catalogue, external: ExternalService) -> list[str]:
     """The namespaces of the callers and of the egress gateway: nobody else sees the host.
 
@@ -55,7 +51,7 @@ def export_to(catalogue: Catalogue, external: ExternalService) -> list[str]:
 def _object(
     kind: str, catalogue: Catalogue, external: ExternalService, host: str, spec: dict[str, Any]
 ) -> Obj:
-    return build(kind, host_object_name(external, host), external.namespace, catalogue.name, spec)
+    return build(kind, external_name(external.name, host), external.namespace, catalogue.name, spec)
 
 
 def _entry(external: ExternalService) -> dict[str, Any]:

@@ -4,8 +4,8 @@
 """The delegate VirtualService ``<service>-routes``: the only place where a service's traffic is decided.
 
 Roots (``virtual_service_roots``) match hosts and paths and hand over to it, so one write moves the split for
-every caller, sidecar and gateway alike. Its routes are, in order: the fault test, special routes, variants,
-the split.
+every caller, sidecar and gateway alike. Its routes are, in order: special routes, variants, the split; all of
+them first for requests that ask for a fault, where there is one.
 
 Retries and mirroring repeat a request. A method that changes something is repeated only when that is asked
 for, so one route becomes up to three, told apart by method (RFC 9110, section 9.2).
@@ -22,9 +22,11 @@ from ..catalogue.mesh import Catalogue
 from ..catalogue.readers.traffic import SAFE_CONDITIONS
 from ..catalogue.services import Condition, Cors, Fault, Mirror, Retries, Service
 from .base import Obj, build, compact, plain_number
+from .names import delegate_name, route_name
 
 SPLIT = "split"
-FAULT_TEST = "fault-test"
+FAULT = "fault"
+"""Ends the names of the routes for requests that ask for a fault: ``split.fault``."""
 
 DEFAULT_RETRIES = Retries(
     attempts=2, per_try_timeout=None, conditions=SAFE_CONDITIONS[:2], non_idempotent=False
@@ -41,11 +43,6 @@ _METHOD_CLASSES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("idempotent", ("PUT", "DELETE")),
     ("other", ()),
 )
-
-
-def delegate_name(service: str) -> str:
-    """Name of the delegate of a service."""
-    return f"{service}-routes"
 
 
 def delegate_object(
@@ -107,19 +104,32 @@ class _Draft:
 
 
 def _drafts(service: Service) -> list[_Draft]:
+    """The routes in their order. Requests that ask for a fault take the same routes as all others, so that
+    they keep version, timeout and retries."""
+    drafts = _plain_drafts(service)
+    if service.fault is None or not service.fault.only_header:
+        return drafts
+    header = service.fault.only_header.lower()
+    return [*(_with_fault(draft, header) for draft in drafts), *drafts]
+
+
+def _with_fault(draft: _Draft, header: str) -> _Draft:
+    headers = {header: {}, **draft.match.get("headers", {})}
+    match = {**draft.match, "headers": headers}
+    return dataclasses.replace(draft, name=f"{draft.name}.{FAULT}", match=match, fault_test=True)
+
+
+def _plain_drafts(service: Service) -> list[_Draft]:
     drafts: list[_Draft] = []
-    if service.fault and service.fault.only_header:
-        present: dict[str, Any] = {"headers": {service.fault.only_header.lower(): {}}}
-        drafts.append(_Draft(FAULT_TEST, present, fault_test=True))
     # The longest path first: a shorter one before it would shadow it.
     for route in sorted(service.routes, key=lambda item: -len(item.when.path or "")):
         timeout, retries = route.timeout or service.timeout, route.retries or service.retries
         drafts += [
             _Draft(name, match, route.to, timeout, retries)
-            for name, match in _matches(route.name, route.when)
+            for name, match in _matches(route_name(route.name, SPLIT), route.when)
         ]
     for variant in service.variants:
-        for name, match in _matches(variant.name, variant.when):
+        for name, match in _matches(route_name(variant.name, SPLIT), variant.when):
             drafts.append(_Draft(name, match, variant.to, service.timeout, service.retries))
     drafts.append(_Draft(SPLIT, {}, None, service.timeout, service.retries))
     return drafts
@@ -141,7 +151,7 @@ def _matches(name: str, when: Condition) -> list[tuple[str, dict[str, Any]]]:
     if when.path == "/" and not when.path_exact:
         return [(name, match | {"uri": {"prefix": "/"}})]
     exact = [(name, match | {"uri": {"exact": when.path}})]
-    below = [(f"{name}-below", match | {"uri": {"prefix": when.path.rstrip("/") + "/"}})]
+    below = [(f"{name}.below", match | {"uri": {"prefix": when.path.rstrip("/") + "/"}})]
     return exact if when.path_exact else exact + below
 
 
@@ -166,7 +176,7 @@ def _by_method(service: Service, weights: Mapping[str, int], draft: _Draft) -> l
             else split_destinations(service, weights)
         )
         route = {
-            "name": f"{draft.name}-{label}" if label else draft.name,
+            "name": f"{draft.name}.{label}" if label else draft.name,
             "match": [match] if match else None,
             "route": target,
             "timeout": draft.timeout,
@@ -183,8 +193,6 @@ def _method_groups(
 ) -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
     """(label, methods, behaviour): neighbouring classes that behave alike are one group; the last group takes
     every other method and has neither label nor methods."""
-    if draft.fault_test:
-        return [("", (), {})]  # Istio turns retries and timeouts off where faults are injected
     if service.http_port and service.http_port.is_grpc:
         return [("", (), _behaviour(service, weights, draft, "other"))]
     groups: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []

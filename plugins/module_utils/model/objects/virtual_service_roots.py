@@ -10,8 +10,15 @@ from typing import Any
 
 from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.services import Exposure, Port, Service
-from .base import Obj, build, slug
-from .virtual_service_delegates import DEFAULT_RETRY_POLICY, delegate_name, split_destinations
+from .base import Obj, build
+from .names import (
+    delegate_name,
+    exposed_route_name,
+    gateway_root_name,
+    mesh_root_name,
+    side_port_route_name,
+)
+from .virtual_service_delegates import DEFAULT_RETRY_POLICY, split_destinations
 
 
 def root_objects(catalogue: Catalogue, weights: Mapping[str, Mapping[str, int]]) -> list[Obj]:
@@ -24,7 +31,9 @@ def root_objects(catalogue: Catalogue, weights: Mapping[str, Mapping[str, int]])
     for service in catalogue.services:
         spec = _mesh_root(service) if service.http_port else _stream_routes(service, weights[service.key])
         if spec:
-            objects.append(build("VirtualService", service.name, service.namespace, catalogue.name, spec))
+            objects.append(
+                build("VirtualService", mesh_root_name(service.name), service.namespace, catalogue.name, spec)
+            )
     for (name, host), exposures in sorted(_exposures(catalogue).items()):
         gateway = catalogue.gateway(name)
         if gateway:
@@ -41,11 +50,6 @@ def _exposures(catalogue: Catalogue) -> dict[tuple[str, str], list[tuple[Exposur
         for item in service.exposed:
             found.setdefault((item.gateway, item.host), []).append((item, service))
     return found
-
-
-def gateway_root_name(gateway: str, host: str) -> str:
-    """Name of the root of a gateway host."""
-    return f"{gateway}-{slug(host)}"
 
 
 def _delegate(service: Service) -> dict[str, str]:
@@ -71,7 +75,7 @@ def _side_port(service: Service, port: Port) -> dict[str, Any]:
     """A further HTTP port, such as one for metrics, goes to all versions alike."""
     target = {"host": service.fqdn, "port": {"number": port.number}}
     return {
-        "name": f"{service.name}-{port.name}",
+        "name": side_port_route_name(service.name, port.name),
         "match": [{"port": port.number}],
         "route": [{"destination": target}],
         "retries": dict(DEFAULT_RETRY_POLICY),
@@ -91,10 +95,23 @@ def _stream_routes(service: Service, weights: Mapping[str, int]) -> dict[str, An
             for share in shares
         ]
         if port.protocol == "tls":
-            tls.append({"match": [{"port": port.number, "sniHosts": [service.fqdn]}], "route": targets})
+            tls.append(
+                {"match": [{"port": port.number, "sniHosts": service_names(service)}], "route": targets}
+            )
         else:
             tcp.append({"match": [{"port": port.number}], "route": targets})
-    return {"hosts": [service.fqdn], "gateways": ["mesh"], "tcp": tcp or None, "tls": tls or None}
+    # Istio takes an SNI for a name of the object's hosts only (validateSniHost).
+    hosts = service_names(service) if tls else [service.fqdn]
+    return {"hosts": hosts, "gateways": ["mesh"], "tcp": tcp or None, "tls": tls or None}
+
+
+def service_names(service: Service) -> list[str]:
+    """The names by which clients call a Service, the full one first: any of them may be the SNI.
+
+    :returns: full name, ``name.namespace.svc``, ``name.namespace``, ``name``.
+    """
+    qualified = f"{service.name}.{service.namespace}"
+    return [service.fqdn, f"{qualified}.svc", qualified, service.name]
 
 
 def _gateway_root(
@@ -108,7 +125,7 @@ def _gateway_root(
 
 def _exposed_routes(exposure: Exposure, service: Service) -> list[dict[str, Any]]:
     """``/x`` and everything below it, never ``/xy``. A rewrite needs one route for each of the two."""
-    base = {"name": service.name, "delegate": _delegate(service)}
+    base = {"name": exposed_route_name(service.namespace, service.name), "delegate": _delegate(service)}
     path, rewrite = exposure.path, exposure.rewrite
     if path == "/" and not exposure.exact:
         entry = base | {"match": [{"uri": {"prefix": "/"}}]}

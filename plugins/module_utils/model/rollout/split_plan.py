@@ -20,7 +20,8 @@ from ...labels import FENCE_ANNOTATION
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from ..objects.base import Obj
-from ..objects.virtual_service_delegates import SPLIT, delegate_name
+from ..objects.names import delegate_name, mesh_root_name
+from ..objects.virtual_service_delegates import SPLIT
 from ..objects.weights import initial_weights
 from ..virtual_services import HTTP, read_virtual_service
 from .record import ReleaseRecord
@@ -56,7 +57,7 @@ class SplitPlan:
 
 def split_object_id(service: Service) -> str:
     """The object that holds the split of a service: its delegate, or the plain object of a TCP service."""
-    name = delegate_name(service.name) if service.http_port else service.name
+    name = delegate_name(service.name) if service.http_port else mesh_root_name(service.name)
     return f"VirtualService {service.namespace}/{name}"
 
 

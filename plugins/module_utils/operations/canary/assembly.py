@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
 from ...istio.metrics import Prometheus, fill_query
-from ...model.objects.virtual_service_delegates import delegate_name
+from ...model.objects.names import delegate_name
 from ...model.rollout.journal import Journal
 from ...model.rollout.phases import Plan
 from ...model.rollout.requests import Arms as MetricArms

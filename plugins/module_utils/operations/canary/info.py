@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...kube.clock import Clock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
-from ...model.objects.virtual_service_delegates import delegate_name
+from ...model.objects.names import delegate_name
 from ...model.rollout.evidence import evidence_of, totals
 from ...model.rollout.journal import Journal
 from ...model.rollout.record import read_record, release_name

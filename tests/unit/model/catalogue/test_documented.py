@@ -94,7 +94,7 @@ def test_the_lab_uses_the_example_itself() -> None:
 def test_the_traffic_scenario_is_accepted() -> None:
     raw = yaml.safe_load((ROOT / "molecule" / "traffic" / "catalogue.yml").read_text())
     raw |= {"mesh_name": "shop", "mesh_namespace": "ecommerce"}
-    assert "istio-system/egress-shop" in by_kind(mesh_resources(raw), "AuthorizationPolicy")
+    assert "istio-system/egress.shop" in by_kind(mesh_resources(raw), "AuthorizationPolicy")
 
 
 def test_the_shape_of_the_design_is_accepted() -> None:

@@ -2404,14 +2404,6 @@ def test_settings_of_the_role_may_stand_in_the_same_file() -> None:
     )
 
 
-def test_two_computed_objects_with_one_name_are_refused() -> None:
-    raw = minimal()
-    raw["mesh_services"].append(service("api-routes"))
-    with pytest.raises(InputError, match="VirtualService shop/api-routes") as caught:
-        mesh_resources(raw)
-    assert caught.value.problems[0].rule == "name-clash"
-
-
 @pytest.mark.parametrize(
     ("record", "rule"),
     [

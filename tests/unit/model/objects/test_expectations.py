@@ -42,7 +42,7 @@ def test_the_split_is_expected_at_callers_and_at_the_gateway() -> None:
     mine = [item for item in found if item[1]["host"] == API]
     assert mine == [
         (Scope(clients_of=API), data | {"virtual_service": "shop/api"}),
-        (gateway, data | {"virtual_service": "shop/public-api-example-com"}),
+        (gateway, data | {"virtual_service": "shop/gateway.public.api.example.com"}),
     ]
 
 

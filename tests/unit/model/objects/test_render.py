@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.services import Mirror
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import short
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import mesh_resources
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.virtual_service_delegates import (
     cookie_regex,
@@ -74,7 +73,7 @@ def test_the_fence_of_the_record_stands_on_the_delegate_only() -> None:
 
 def test_methods_that_change_something_are_never_retried_by_default() -> None:
     entries = delegate(retries={"attempts": 3, "on": ["gateway-error", "connect-failure"]})
-    assert [entry["name"] for entry in entries] == ["split-idempotent", "split"]
+    assert [entry["name"] for entry in entries] == ["split.idempotent", "split"]
     repeatable, rest = entries
     assert repeatable["match"] == [{"method": {"regex": "GET|HEAD|OPTIONS|TRACE|PUT|DELETE"}}]
     assert repeatable["retries"] == {"attempts": 3, "retryOn": "gateway-error,connect-failure"}
@@ -103,7 +102,7 @@ def test_conditions_that_need_repetition_leave_other_methods_without_retries() -
 
 def test_reads_are_mirrored_and_writes_only_on_request() -> None:
     entries = delegate(mirror={"to": "v2", "percent": 10})
-    assert [entry["name"] for entry in entries] == ["split-safe", "split"]
+    assert [entry["name"] for entry in entries] == ["split.safe", "split"]
     assert entries[0]["match"] == [{"method": {"regex": "GET|HEAD|OPTIONS|TRACE"}}]
     assert entries[0]["mirror"] == {"host": API, "subset": "v2", "port": PORT}
     assert entries[0]["mirrorPercentage"] == {"value": 10}
@@ -171,7 +170,7 @@ def test_paths_become_two_routes_and_the_longest_comes_first() -> None:
     assert [(entry["name"], entry.get("match")) for entry in entries] == [
         ("one", [{"uri": {"exact": "/slow/one"}}]),
         ("slow", [{"uri": {"exact": "/slow"}}]),
-        ("slow-below", [{"uri": {"prefix": "/slow/"}}]),
+        ("slow.below", [{"uri": {"prefix": "/slow/"}}]),
         ("split", None),
     ]
     assert [entry.get("timeout") for entry in entries] == ["60s", "30s", "30s", None]
@@ -180,14 +179,39 @@ def test_paths_become_two_routes_and_the_longest_comes_first() -> None:
 def test_fault_for_the_test_header_leaves_everyone_else_alone() -> None:
     fault = {"delay": {"percent": 50, "fixed": "5s"}, "abort": {"percent": 100, "status": 503}}
     entries = delegate(fault=fault | {"only_header": "X-Fault-Test"}, retries={"attempts": 1, "on": ["5xx"]})
-    assert [entry["name"] for entry in entries] == ["fault-test", "split-idempotent", "split"]
-    assert entries[0]["match"] == [{"headers": {"x-fault-test": {}}}]
-    assert entries[0]["fault"] == {
-        "delay": {"percentage": {"value": 50}, "fixedDelay": "5s"},
-        "abort": {"percentage": {"value": 100}, "httpStatus": 503},
-    }
-    assert not any("fault" in entry for entry in entries[1:])
+    names = ["split.fault.idempotent", "split.fault", "split.idempotent", "split"]
+    assert [entry["name"] for entry in entries] == names
+    assert entries[1]["match"] == [{"headers": {"x-fault-test": {}}}]
+    for entry in entries[:2]:
+        assert entry["fault"] == {
+            "delay": {"percentage": {"value": 50}, "fixedDelay": "5s"},
+            "abort": {"percentage": {"value": 100}, "httpStatus": 503},
+        }
+    assert not any("fault" in entry for entry in entries[2:])
     assert all("fault" in entry for entry in delegate(fault=fault))
+
+
+def test_a_request_that_asks_for_a_fault_keeps_version_timeout_and_retries() -> None:
+    """Each route comes twice, with the header and without, and is otherwise the same."""
+    when = {"header": {"x-fault-test": {"prefix": "s"}, "x-beta": "1"}}
+    entries = delegate(
+        fault={"abort": {"percent": 1, "status": 503}, "only_header": "x-fault-test"},
+        timeout="3s",
+        retries={"attempts": 1, "on": ["5xx"]},
+        routes=[{"name": "slow", "when": {"path": "/slow"}, "timeout": "60s"}],
+        variants=[{"name": "beta", "to": "v2", "when": when}],
+    )
+    half = len(entries) // 2
+    for asked, plain in zip(entries[:half], entries[half:], strict=True):
+        fault, match = asked.pop("fault"), asked["match"][0]
+        assert fault["abort"]["httpStatus"] == 503
+        headers = plain.get("match", [{}])[0].get("headers", {})
+        assert match["headers"] == {"x-fault-test": {}} | headers
+        ignored = {"name", "match"}
+        assert {k: v for k, v in asked.items() if k not in ignored} == {
+            k: v for k, v in plain.items() if k not in ignored
+        }
+    assert {entry["timeout"] for entry in entries} == {"3s", "60s"}
 
 
 def test_cors() -> None:
@@ -240,7 +264,7 @@ def test_roots_only_match_rewrite_and_delegate() -> None:
         "gateways": ["mesh"],
         "http": [{"name": "api", "delegate": {"name": "api-routes", "namespace": "shop"}}],
     }
-    root = routes["shop/public-api-example-com"]["spec"]
+    root = routes["shop/gateway.public.api.example.com"]["spec"]
     assert root["hosts"] == ["api.example.com"]
     assert root["gateways"] == ["shop/public"]
     seen = [(item["match"], item.get("rewrite"), item["delegate"]["name"]) for item in root["http"]]
@@ -352,7 +376,7 @@ def test_an_explicit_gateway_edge_replaces_the_derived_one() -> None:
 
 def test_gateways_inside_a_mesh_namespace_stay_open() -> None:
     raw = minimal(istio_gateways=[{"name": "istio-ingressgateway", "namespace": "shop"}])
-    policy = by_kind(mesh_resources(raw), "AuthorizationPolicy")["shop/gateway-public"]
+    policy = by_kind(mesh_resources(raw), "AuthorizationPolicy")["shop/gateway.public"]
     assert policy["spec"]["rules"] == [{}]
     assert policy["spec"]["selector"] == {"matchLabels": {"istio": "ingressgateway"}}
 
@@ -458,13 +482,6 @@ def test_several_hosts_and_an_internal_gateway() -> None:
     }
 
 
-def test_long_names_are_cut_and_stay_distinct() -> None:
-    first, second = short("https-" + "a" * 80), short("https-" + "a" * 81)
-    assert len(first) == len(second) == 63
-    assert first != second
-    assert short("https-a") == "https-a"
-
-
 # -- DestinationRules --------------------------------------------------------------------------------------
 
 
@@ -554,7 +571,7 @@ def test_originated_tls_verifies_the_server() -> None:
         connection_pool={"max_connections": 9},
     )
     assert by_kind(objects, "ServiceEntry")["shop/pay"]["spec"]["ports"][0]["targetPort"] == 443
-    policy = by_kind(objects, "DestinationRule")["shop/pay"]["spec"]["trafficPolicy"]
+    policy = by_kind(objects, "DestinationRule")["shop/external.pay.pay.example.org"]["spec"]["trafficPolicy"]
     limits = {"tcp": {"maxConnections": 9}}
     assert policy["connectionPool"] == limits
     assert policy["portLevelSettings"] == [
@@ -569,12 +586,15 @@ def test_originated_tls_verifies_the_server() -> None:
             },
         }
     ]
-    assert by_kind(objects, "VirtualService")["shop/pay"]["spec"]["http"][0]["timeout"] == "3s"
+    assert (
+        by_kind(objects, "VirtualService")["shop/external.pay.pay.example.org"]["spec"]["http"][0]["timeout"]
+        == "3s"
+    )
 
 
 def test_egress_gateway_enforces_the_callers() -> None:
     objects = external(via="egress_gateway")
-    policy = by_kind(objects, "AuthorizationPolicy")["istio-system/egress-shop"]["spec"]
+    policy = by_kind(objects, "AuthorizationPolicy")["istio-system/egress.shop"]["spec"]
     assert policy == {
         "selector": {"matchLabels": {"istio": "egressgateway"}},
         "action": "ALLOW",
@@ -585,14 +605,14 @@ def test_egress_gateway_enforces_the_callers() -> None:
             }
         ],
     }
-    gateway = by_kind(objects, "Gateway")["shop/egress-pay"]["spec"]["servers"][0]
+    gateway = by_kind(objects, "Gateway")["shop/egress-pay-6a282644"]["spec"]["servers"][0]
     assert gateway["tls"] == {"mode": "ISTIO_MUTUAL"}
     assert gateway["port"]["protocol"] == "TLS"
     host = "istio-egressgateway.istio-system.svc.cluster.local"
-    rule = by_kind(objects, "DestinationRule")["istio-system/egress-shop"]["spec"]
+    rule = by_kind(objects, "DestinationRule")["istio-system/egress.shop"]["spec"]
     assert rule["host"] == host
     assert rule["subsets"][0]["trafficPolicy"]["portLevelSettings"][0]["tls"]["sni"] == "pay.example.org"
-    routes = by_kind(objects, "VirtualService")["shop/egress-pay"]["spec"]
+    routes = by_kind(objects, "VirtualService")["shop/egress.pay.pay.example.org"]["spec"]
     assert routes["tls"][0]["route"][0]["destination"]["host"] == host
     assert routes["tcp"][0]["route"][0]["destination"] == {"host": "pay.example.org", "port": {"number": 443}}
     assert by_kind(objects, "ServiceEntry")["shop/pay"]["spec"]["exportTo"] == ["istio-system", "shop"]
@@ -678,12 +698,20 @@ def test_local_rate_limit_gives_each_user_a_bucket() -> None:
 def test_gateway_rate_limit_sits_on_the_routes_of_the_service_only() -> None:
     raw = minimal()
     raw["mesh_services"][0]["rate_limit"] = {"requests": 5, "per": "1s", "at": "gateway"}
-    spec = by_kind(mesh_resources(raw), "EnvoyFilter")["istio-system/shop-public-rate-limit"]["spec"]
+    spec = by_kind(mesh_resources(raw), "EnvoyFilter")["istio-system/gateway.shop.public"]["spec"]
     inserted, merged = spec["configPatches"]
-    assert "token_bucket" not in inserted["patch"]["value"]["typed_config"]
+    config = inserted["patch"]["value"]["typed_config"]
+    assert "token_bucket" not in config, "requests of other services have no limit"
+    bucket = {"max_tokens": 5, "tokens_per_fill": 5, "fill_interval": "1s"}
+    mine = {"key": "service", "value": "shop/web"}
+    assert config["descriptors"] == [{"entries": [mine], "token_bucket": bucket}]
+    assert config["filter_enabled"]["default_value"] == {"numerator": 100, "denominator": "HUNDRED"}
+    action = {"generic_key": {"descriptor_key": "service", "descriptor_value": "shop/web"}}
+    limits = [{"stage": config["stage"], "actions": [action]}]
+    assert merged["patch"] == {"operation": "MERGE", "value": {"route": {"rate_limits": limits}}}
     assert merged["match"]["routeConfiguration"]["vhost"] == {
         "name": "api.example.com:443",
-        "route": {"name": "web-split"},
+        "route": {"name": "shop/web:-split"},
     }
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
@@ -19,12 +18,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.services import Caller
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.base import (
-    compact,
-    plain_number,
-    short,
-    slug,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.proxy_annotations import (
     proxy_patches,
 )
@@ -94,7 +87,7 @@ def test_without_default_deny_only_the_allow_lists_are_there() -> None:
         "shop/web",
         "shop/api",
         "shop/mesh-default-deny",
-        "shop/gateway-public",
+        "shop/gateway.public",
     }
 
 
@@ -205,7 +198,7 @@ def test_a_limited_service_at_two_hosts_of_a_wildcard_server() -> None:
         ],
         "rate_limit": {"requests": 5, "per": "1s", "at": "gateway"},
     }
-    patches = by_kind(mesh_resources(raw), "EnvoyFilter")["istio-system/shop-public-rate-limit"]["spec"]
+    patches = by_kind(mesh_resources(raw), "EnvoyFilter")["istio-system/gateway.shop.public"]["spec"]
     hosts = [patch["match"]["routeConfiguration"]["vhost"]["name"] for patch in patches["configPatches"][1:]]
     assert hosts == ["a.example.com:8080", "b.example.com:8080"]
 
@@ -281,43 +274,6 @@ def test_words_about_a_broken_record(weights: dict[str, int], said: str) -> None
     with pytest.raises(InputError) as caught:
         mesh_resources(minimal(), {"shop/api": {"weights": weights}})
     assert [str(problem) for problem in caught.value.problems] == [said]
-
-
-def test_names_that_the_api_server_would_refuse() -> None:
-    raw = minimal()
-    host = ".".join(["a" * 60] * 4) + ".example"
-    raw["mesh_gateways"][0] |= {"name": "g" * 60, "servers": [{"host": host}]}
-    raw["mesh_services"][0]["exposed"] = [{"gateway": "g" * 60, "host": host}]
-    with pytest.raises(InputError) as caught:
-        mesh_resources(raw)
-    name = f"VirtualService shop/{'g' * 60}-{host.replace('.', '-')}"
-    assert [str(problem) for problem in caught.value.problems] == [
-        f"mesh_services: the name of {name[:80]}... is longer than 253 characters (name-length)"
-    ]
-
-
-def test_a_clash_of_names_says_what_to_rename() -> None:
-    raw = minimal()
-    raw["mesh_services"].append(service("api-routes"))
-    with pytest.raises(InputError) as caught:
-        mesh_resources(raw)
-    said = "two computed objects would be VirtualService shop/api-routes; rename a service or gateway"
-    assert [str(problem) for problem in caught.value.problems] == [f"mesh_services: {said} (name-clash)"]
-
-
-def test_small_tools_of_objects() -> None:
-    assert short("a" * 63) == "a" * 63
-    digest = hashlib.sha256(("a" * 64).encode()).hexdigest()[:8]
-    assert short("a" * 64) == "a" * 54 + "-" + digest
-    assert short("ab-cd", 12) == "ab-cd"
-    cut = short("ab-cdefghijkl", 12)
-    assert cut == "ab-" + hashlib.sha256(b"ab-cdefghijkl").hexdigest()[:8]
-    assert slug("*.a.example.com") == "wildcard-a-example-com"
-    assert [repr(plain_number(value)) for value in (1.0, 0.5, 0.0, 100)] == ["1", "0.5", "0", "100"]
-    assert compact({"a": None, "b": {"c": None, "d": [None, {"e": None}]}, "f": ({"g": None, "h": 0},)}) == {
-        "b": {"d": [None, {}]},
-        "f": [{"h": 0}],
-    }
 
 
 EDGES = (
