@@ -13,6 +13,7 @@ from .cluster import CGROUP_PARENT, Cluster
 from .errors import LabError
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_MOUNTS = Path("/proc/self/mounts")
 
 
 def connect(cluster: Cluster, init: int) -> None:
@@ -134,9 +135,18 @@ def cgroup_directories(cluster: Cluster) -> list[Path]:
 
 def hierarchies() -> list[Path]:
     """Roots of the cgroup hierarchies: one per controller with version 1, a single one with version 2."""
-    if (_CGROUPS / "cgroup.controllers").exists():
+    return hierarchies_of(_MOUNTS.read_text(encoding="utf-8"))
+
+
+def hierarchies_of(mounts: str) -> list[Path]:
+    """The same, from the text of /proc/mounts: what is mounted as one, not what lies where one usually is.
+
+    Beside version 1 one of version 2 without controllers ("unified") may be mounted; it limits nothing.
+    """
+    found = [line.split()[1:3] for line in mounts.splitlines() if line]
+    if [str(_CGROUPS), "cgroup2"] in found:
         return [_CGROUPS]
-    return [path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+    return [Path(place) for place, kind in found if kind == "cgroup" and Path(place).parent == _CGROUPS]
 
 
 def _remove_tree(top: Path) -> bool:
