@@ -73,11 +73,16 @@ class Context:
     ) -> KubeClient:
         """A client for the API server of ``options``; a context manager. Sends nothing yet.
 
-        :param threads: requests in flight at most.
-        :param deadline: seconds from now after which nothing is retried any more.
+        :param threads: requests in flight at most, commands in containers included.
+        :param deadline: seconds from now after which nothing more is sent, nor waited for.
         :param stoppable: whether a stop of the run ends its requests; a backend that has to leave a safe
             state behind asks :attr:`stop` itself.
         :raises InputError: the connection options do not say clearly which cluster is meant.
         """
+        if options.unused:
+            names = ", ".join(options.unused)
+            self.warn(
+                f"the task says itself which cluster is meant: of the environment, {names} do not count"
+            )
         stop = self.stop if stoppable else None
         return self.connect(options, threads=threads, deadline=deadline, stop=stop, clock=self.clock)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
+import re
 import signal
 import threading
 import traceback
@@ -30,7 +32,7 @@ from .model.catalogue.variables import typed_catalogue
 from .model.reading.typed import missing_options, typed_options
 
 _OURS = "/servicemesh/istio/plugins/"
-_HARMLESS = frozenset({AttributeError, ImportError, IndexError, ModuleNotFoundError, NameError, TypeError})
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextlib.contextmanager
@@ -59,16 +61,38 @@ def failure(error: MeshError) -> dict[str, Any]:
     return {**error.details, "failed": True, "msg": error.message, "error": type(error).__name__}
 
 
-def defect(error: BaseException) -> str:
-    """The sentence for an exception that nobody foresaw, and where it came from.
+def printable(value: Any) -> Any:
+    """A value whose texts cannot drive a terminal: what came from a cluster may hold escapes.
 
-    Its text stays away, unless Python itself wrote it about names and types: a library may quote the value
-    that it stumbled over, which may be a token.
+    :returns: a copy; control characters but tabs and line breaks stand as ``\\x1b``.
+    """
+    if isinstance(value, str):
+        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", value)
+    if isinstance(value, Mapping):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(item) for item in value]
+    return value
+
+
+def defect(error: BaseException) -> str:
+    """The sentence for an exception that nobody foresaw: its type, where it came from, and an id.
+
+    Its text stays away: whoever wrote it may have quoted the value that it stumbled over, which may be a
+    token. The id is the same for the same way to the same place.
     """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS in frame.filename]
-    place = f" at {frames[-1].filename.partition(_OURS)[2]}:{frames[-1].lineno}" if frames else ""
-    text = f": {error}" if type(error) in _HARMLESS else ""
-    return f"defect in servicemesh.istio, please report it: {type(error).__name__}{place}{text}"
+    places = [f"{frame.filename.partition(_OURS)[2]}:{frame.lineno}" for frame in frames]
+    place = f" at {places[-1]}" if places else ""
+    name = (
+        getattr(error, "name", None) if isinstance(error, ImportError | AttributeError | NameError) else None
+    )
+    about = f" ('{name}')" if isinstance(name, str) and name.replace(".", "_").isidentifier() else ""
+    number = hashlib.sha256("\n".join([type(error).__name__, *places]).encode()).hexdigest()[:8]
+    return (
+        f"defect in servicemesh.istio, please report it: {type(error).__name__}{about}{place} (id {number}); "
+        "-vvv shows the way there"
+    )
 
 
 def defect_trace(error: BaseException) -> str:
@@ -124,12 +148,29 @@ def unpack(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return content["files"], content["options"]
 
 
+class _Module(AnsibleModule):
+    """A module that tells nobody what it was given.
+
+    Ansible writes the options of a module into the target's system log, and into the result of an
+    asynchronous task; but for ``no_log`` it does not know which of them hold secrets, and where.
+    """
+
+    def _log_invocation(self) -> None:
+        given = sorted(name for name, value in self.params.items() if value is not None and name != HANDOVER)
+        self.log(  # type: ignore[no-untyped-call]  # ansible-core has no types here
+            f"Invoked with the options {', '.join(given) or 'none'}"
+        )
+
+    def _return_formatted(self, kwargs: dict[str, Any]) -> None:
+        super()._return_formatted({**kwargs, "invocation": {}})  # type: ignore[no-untyped-call]
+
+
 def run_module(backend: Any) -> NoReturn:
     """``main()`` of a module: validate, run, exit once.
 
     Nobody can watch a module; its progress lines travel in the result, where the action plugin prints them.
     """
-    module = AnsibleModule(
+    module: AnsibleModule = _Module(  # type: ignore[no-untyped-call]
         argument_spec=backend.ARGUMENT_SPEC, supports_check_mode=True, **constraints(backend)
     )
     lines: list[str] = []
@@ -143,17 +184,24 @@ def run_module(backend: Any) -> NoReturn:
             check_mode=module.check_mode,
             diff_mode=module._diff,
             progress=lines.append,
-            warn=module.warn,
+            warn=lambda text: module.warn(str(printable(text))),
             environment=dict(os.environ),
             stop=stop,
             files=files,
         )
-        try:
-            result = backend.run({**params, **typed_arguments(backend, params)}, context)
-        except MeshError as error:
-            result = failure(error)
-        except Exception as error:
-            module.fail_json(msg=defect(error))
+        result = _outcome(backend, params, context)
+    result = {**printable(result), "progress": printable(lines)}
+    # Outside of the handler: Ansible would add the text of the exception that is being handled.
     if result.get("failed"):
-        module.fail_json(**{"msg": "", **result, "progress": lines})
-    module.exit_json(**{**result, "progress": lines})
+        module.fail_json(**{"msg": "", **result})
+    module.exit_json(**result)
+
+
+def _outcome(backend: Any, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = backend.run({**params, **typed_arguments(backend, params)}, context)
+    except MeshError as error:
+        return failure(error)
+    except Exception as error:
+        return {"failed": True, "msg": defect(error), "trace": defect_trace(error)}
+    return found

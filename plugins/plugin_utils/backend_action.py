@@ -31,13 +31,14 @@ from ansible.utils.display import Display
 from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
 from ..module_utils.fields import mapping_at
-from ..module_utils.kube.options import CONNECTION_SPEC, HANDOVER, secrets_in
+from ..module_utils.kube.options import CONNECTION_SPEC, HANDOVER, is_content, secrets_in
 from ..module_utils.run_module import (
     constraints,
     defect,
     defect_trace,
     failure,
     pack,
+    printable,
     stop_signal,
     typed_arguments,
 )
@@ -132,7 +133,7 @@ class BackendAction(ActionBase):
         places = [self._loader.get_basedir(), str(self._variables.get("inventory_dir") or "")]
         for option in CONNECTION_FILES:
             value = arguments.get(option)
-            if isinstance(value, str) and value:
+            if isinstance(value, str) and value and not is_content(value):
                 find = absolute_kubeconfig if option == "kubeconfig" else absolute_path
                 arguments[option] = find(value, [place for place in places if place])
 
@@ -147,6 +148,9 @@ class BackendAction(ActionBase):
         result.pop("invocation", None)
         for line in result.pop("progress", None) or []:
             self._say(line)
+        trace = result.pop("trace", None)
+        if trace:
+            _DISPLAY.vvv(str(trace), host=self._host)
         return result
 
     def _run_here(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +167,7 @@ class BackendAction(ActionBase):
                 check_mode=bool(self._task.check_mode),
                 diff_mode=bool(self._task.diff),
                 progress=lambda line: self._say(str(remove_values(line, secrets))),
-                warn=lambda text: _DISPLAY.warning(str(remove_values(text, secrets))),
+                warn=lambda text: _DISPLAY.warning(str(remove_values(printable(text), secrets))),
                 environment=dict(os.environ),
                 stop=stop,
                 files=files,
@@ -176,7 +180,7 @@ class BackendAction(ActionBase):
                 _DISPLAY.vvv(str(remove_values(defect_trace(error), secrets)), host=self._host)
                 result = {"failed": True, "msg": defect(error)}
         result.setdefault("changed", False)
-        return dict(remove_values(result, secrets))
+        return dict(remove_values(printable(result), secrets))
 
     def _refused(self, checked: Any) -> list[str]:
         """Why the arguments are refused; an unknown one by the name under which it was written."""
@@ -209,7 +213,7 @@ class BackendAction(ActionBase):
 
     def _say(self, line: str) -> None:
         """One live line; with several forks lines interleave, so each names its host."""
-        _DISPLAY.display(f"{self._host}: {line}")
+        _DISPLAY.display(f"{self._host}: {printable(line)}")
 
 
 def value_at(variables: Mapping[str, Any], path: str) -> Any:
@@ -231,8 +235,11 @@ def value_at(variables: Mapping[str, Any], path: str) -> Any:
 
 
 def _inline(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    """An inline kubeconfig holds keys and tokens: it travels packed, as the target logs what it is given."""
-    return ("kubeconfig",) if isinstance(arguments.get("kubeconfig"), Mapping) else ()
+    """An inline kubeconfig holds keys and tokens, a proxy's URL a password: they travel packed."""
+    content = arguments.get("kubeconfig")
+    inline = isinstance(content, Mapping) or (isinstance(content, str) and is_content(content))
+    urls = [name for name in ("proxy", "host") if "@" in str(arguments.get(name) or "")]
+    return (*(["kubeconfig"] if inline else []), *urls)
 
 
 def plain(value: Any) -> Any:

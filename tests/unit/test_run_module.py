@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.run_module impor
     defect,
     defect_trace,
     pack,
+    printable,
     stop_signal,
     unpack,
 )
@@ -38,6 +41,12 @@ def raised(act: Any) -> BaseException:
         OSError("s3cret"),
         KeyError("s3cret"),
         UnicodeEncodeError("ascii", "s3cret", 0, 1, "x"),
+        TypeError("s3cret"),
+        AttributeError("s3cret"),
+        ImportError("s3cret"),
+        NameError("s3cret"),
+        RecursionError("s3cret"),
+        json.JSONDecodeError("s3cret", "s3cret", 0),
     ],
 )
 def test_the_text_of_an_unforeseen_exception_is_not_shown(error: Exception) -> None:
@@ -46,19 +55,37 @@ def test_the_text_of_an_unforeseen_exception_is_not_shown(error: Exception) -> N
 
     found = raised(fail)
     assert "s3cret" not in defect(found) + defect_trace(found)
-    assert defect(found) == f"defect in servicemesh.istio, please report it: {type(error).__name__}"
+    sentence = f"defect in servicemesh.istio, please report it: {type(error).__name__}"
+    assert re.fullmatch(rf"{sentence} \(id [0-9a-f]{{8}}\); -vvv shows the way there", defect(found))
     assert defect_trace(found).endswith(type(error).__name__)
     assert "test_run_module.py" in defect_trace(found)
 
 
-def test_what_python_says_of_names_and_types_is_shown() -> None:
-    found = raised(lambda: len(5))  # type: ignore[arg-type]
-    assert defect(found).endswith("TypeError: object of type 'int' has no len()")
+def test_a_name_that_is_missing_is_told() -> None:
+    assert ": AttributeError ('nothing')" in defect(raised(lambda: Context().nothing))  # type: ignore[attr-defined]
+    error = ImportError("s3cret", name="yaml.cyaml")
+    assert ": ImportError ('yaml.cyaml')" in defect(error)
+    assert "s3cret" not in defect(ImportError(name="s3cret s3cret"))
 
 
-def test_the_place_in_the_collection_is_told() -> None:
-    found = raised(lambda: keydir.sweep(None))  # type: ignore[arg-type]
-    assert "AttributeError at module_utils/kube/keydir.py:" in defect(found)
+def test_the_place_in_the_collection_is_told_with_an_id_of_its_own() -> None:
+    def fail(act: Any) -> str:
+        return defect(raised(act))
+
+    here = fail(lambda: keydir.sweep(None))  # type: ignore[arg-type]
+    assert "AttributeError ('glob') at module_utils/kube/keydir.py:" in here
+    assert here == fail(lambda: keydir.sweep(None))  # type: ignore[arg-type]
+    other = fail(lambda: unpack("%"))
+    assert here.partition("(id")[2] != other.partition("(id")[2]
+
+
+def test_nothing_from_a_cluster_drives_a_terminal() -> None:
+    given = {"a\x1b[2J": ["\x07\x9b\u202e", ("\r", 5)], "b": "one\ttwo\n", "c": None}
+    assert printable(given) == {
+        "a\\x1b[2J": ["\\x07\\x9b\\x202e", ["\\x0d", 5]],
+        "b": "one\ttwo\n",
+        "c": None,
+    }
 
 
 def test_what_is_packed_comes_out_again_and_does_not_show() -> None:

@@ -28,6 +28,9 @@ _VALUE_TAGS: dict[str, tuple[type, ...]] = {
     f"{_TAG}int": (int,),
     f"{_TAG}float": (float, int),
 }
+_KNOWN_TAGS = frozenset(
+    ("!vault", "!unsafe", *(f"!!{name}" for name in ("binary", "omap", "pairs", "set", "map", "seq")))
+)
 _MERGE_TAG = f"{_TAG}merge"
 _COLLECTION_TAGS = frozenset((None, "!", f"{_TAG}map", f"{_TAG}seq"))
 # Both parsers refuse a tab as indentation, in words that help nobody.
@@ -239,9 +242,10 @@ class _Builder:
     def _aliased(self, event: Any, depth: int) -> Any:
         anchor = self._anchors.get(event.anchor)
         if anchor is None:
-            raise self._error(event, f"is not valid YAML: no anchor '{event.anchor}' before it", "yaml")
+            # Its name is not shown: a password that begins with * and has no quotes looks like an alias.
+            raise self._error(event, "is not valid YAML: an alias (*) without an anchor before it", "yaml")
         if anchor.value is _ABSENT:
-            raise self._error(event, f"alias '{event.anchor}' contains itself", "yaml")
+            raise self._error(event, "an alias (*) contains itself", "yaml")
         if not anchor.size:
             anchor.size, anchor.height = _measured(anchor.value)
         self._repeated += anchor.size
@@ -253,7 +257,10 @@ class _Builder:
 
     def _unknown_tag(self, event: Any) -> InputError:
         tag = event.tag.replace(_TAG, "!!")
-        return self._error(event, f"has the tag {tag}, which no Kubernetes object can hold", "yaml-tag")
+        # A password that begins with ! and has no quotes looks like a tag.
+        known = tag if tag in _KNOWN_TAGS else "a tag (!)"
+        about = f"has the tag {known}" if known == tag else f"has {known}"
+        return self._error(event, f"{about}, which no Kubernetes object can hold", "yaml-tag")
 
     def _error(self, event: Any, message: str, rule: str) -> InputError:
         return InputError([Problem(f"{self._about}:{event.start_mark.line + 1}", message, rule)])

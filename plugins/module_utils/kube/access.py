@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError
+from ..errors import ApiError, MalformedError
 from ..fields import field
 
 if TYPE_CHECKING:
@@ -77,10 +77,14 @@ def _missing(
             "metadata": {"namespace": need.namespace} if subject else {},
             "spec": {**subject, "resourceAttributes": attributes},
         }
-        answer = client.request("POST", path, body=review, subject=f"access review: {need}").data
-        decision = field(answer, "status", "allowed")
+        about = f"access review: {need}"
+        answer = client.request("POST", path, body=review, subject=about).data
+        try:
+            decision = field(answer, "status", "allowed")
+        except MalformedError:
+            decision = None
         if not isinstance(decision, bool):
-            raise ApiError("the access review has no answer", reason="NotJSON", subject=str(need))
+            raise ApiError(f"{about}: it has no answer", reason="NotJSON", subject=about)
         return decision
 
     needs = list(dict.fromkeys(needed))

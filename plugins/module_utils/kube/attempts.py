@@ -16,6 +16,7 @@ from .clock import Clock
 from .failures import is_untrusted, no_answer
 
 CONNECT_TIMEOUT = 5.0
+LEAST_TIMEOUT = 0.1
 # Until the server answered once, it is more likely a wrong address than a restart: give up early.
 FIRST_CONNECT_TIMEOUT = 4.0
 FIRST_CONTACT_ATTEMPTS = {"connection refused": 3, "the connection broke": 3}
@@ -57,13 +58,14 @@ class Attempts:
         self.doubtful = False
 
     def timeout(self, read: float) -> Any:
-        """The limits of the next attempt, for urllib3. :param read: seconds to wait for an answer at most."""
+        """The limits of the next attempt, for urllib3. :param read: seconds for the whole answer at most."""
         import urllib3
 
         connect = CONNECT_TIMEOUT if self._transport.answered else FIRST_CONNECT_TIMEOUT
         rest = self._transport.remaining()
         if rest is not None:
-            read = max(1.0, min(read, rest))
+            rest = max(LEAST_TIMEOUT, rest)
+            connect, read = min(connect, rest), min(read, rest)
         return urllib3.Timeout(connect=connect, read=read)
 
     def refused(self, failure: ApiError, retry_after: str | None) -> None:
@@ -83,13 +85,16 @@ class Attempts:
         self.doubtful = self.doubtful or not _never_connected(error)
         self._next(_delay(self._count, None), failure, limit)
 
-    def broken(self) -> None:
-        """An answer arrived that cannot be read: cut off on the way, or another program's page."""
+    def broken(self, what: str) -> None:
+        """An answer arrived that cannot be read: cut off on the way, or another program's page.
+
+        :param what: it, in words.
+        """
         self.doubtful = True
         self._count += 1
         failure = ApiError(
-            f"{self._subject}: the answer of {self._transport.host} is not the JSON it claims to be "
-            "(cut off, or a proxy's page)",
+            f"{self._subject}: the answer of {self._transport.host} is no JSON, but {what} "
+            "(is it the API server? a proxy may be in between)",
             reason="NotJSON",
             subject=self._subject,
         )
@@ -114,8 +119,9 @@ def noted(failure: ApiError, doubtful: bool) -> ApiError:
 def _delay(count: int, retry_after: str | None) -> float:
     """Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"), never earlier than asked for."""
     backoff = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0**count))  # noqa: S311 - jitter, no secret
-    if retry_after and retry_after.strip().isdigit():
-        return min(RETRY_AFTER_CAP, float(retry_after)) + random.uniform(0, 0.5)  # noqa: S311 - jitter
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(RETRY_AFTER_CAP, float(text)) + random.uniform(0, 0.5)  # noqa: S311 - jitter
     return backoff
 
 

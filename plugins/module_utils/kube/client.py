@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ApiError, MeshError
-from ..fields import mapping_at, mappings_at, name_of, namespace_of, text_at
+from ..fields import mapping_at, name_of, namespace_of, text_at
 from ..labels import FIELD_MANAGER
-from ..object_id import object_id
+from .answers import check_deleted, items_of, object_in, object_of, unusable
 from .discovery import Discovery, Resource
 from .execution import ExecResult, execute
 from .objects import covers, is_untouched
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .options import ConnectionOptions
 
 PAGE = 500
+# A page may be large, and the way to the server slow.
+LIST_SECONDS = 60.0
 _PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -95,7 +97,7 @@ class KubeClient:
     ) -> Response:
         """One request, retried on 429, 5xx and broken connections within the deadline.
 
-        :param timeout: seconds to wait for the answer of one attempt.
+        :param timeout: seconds until the whole answer of one attempt must be there.
         :raises ApiError: status 400 or more, or no answer; ``details["outcome"]`` is ``unknown`` when an
             attempt may have been carried out.
         """
@@ -114,26 +116,45 @@ class KubeClient:
                 self.warnings += [text for text in response.warnings if text not in self.warnings]
         return response
 
-    def _object(self, method: str, path: str, *, subject: str, **options: Any) -> tuple[dict[str, Any], int]:
-        """The object that a request is answered with, and the status.
+    def _object(
+        self,
+        method: str,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        *,
+        path: str = "",
+        collection: bool = False,
+        **options: Any,
+    ) -> tuple[dict[str, Any], int]:
+        """The object of this kind and name that a request is answered with, and the status.
 
-        :raises ApiError: as :meth:`request`; the answer is something else than an object.
+        :param collection: whether the request goes to the collection, as a creation does.
+        :raises ApiError: as :meth:`request`; the answer is something else than this object.
         """
+        subject = _subject(resource.kind, namespace if resource.namespaced else None, name)
+        path = path or resource.path(namespace, None if collection else name)
         response = self.request(method, path, subject=subject, **options)
-        if isinstance(response.data, Mapping):
-            return dict(response.data), response.status
-        unknown = {} if method == "GET" else {"outcome": "unknown"}
-        raise ApiError(
-            f"{subject}: the answer (HTTP {response.status}) is not an object",
-            status=response.status,
-            reason="NotJSON",
-            subject=subject,
-            **unknown,
+        return (
+            object_of(
+                response,
+                resource,
+                subject,
+                name=name,
+                namespace=namespace if resource.namespaced else None,
+                writes=method != "GET",
+            ),
+            response.status,
         )
 
     def server_version(self) -> dict[str, Any]:
         """``/version``. :returns: ``gitVersion``, ``major``, ``minor``, ..."""
-        return self._object("GET", "/version", subject="version of the API server")[0]
+        subject = "version of the API server"
+        response = self.request("GET", "/version", subject=subject)
+        found = object_in(response, subject, writes=False)
+        if not isinstance(found.get("gitVersion"), str):
+            raise unusable("says no version", response, subject, writes=False)
+        return found
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """How the server serves a kind. :raises ApiError: ``reason="NoKind"``."""
@@ -151,8 +172,7 @@ class KubeClient:
         :returns: the object as the server stores it.
         """
         try:
-            path = self.resource(api_version, kind).path(namespace, name)
-            return self._object("GET", path, subject=_subject(kind, namespace, name))[0]
+            return self._object("GET", self.resource(api_version, kind), name, namespace)[0]
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -195,9 +215,14 @@ class KubeClient:
         token = ""
         while True:
             page_query = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
+            subject = f"list {resource.plural}"
             try:
-                data, _status = self._object(
-                    "GET", resource.path(namespace), query=page_query, subject=f"list {resource.plural}"
+                response = self.request(
+                    "GET",
+                    resource.path(namespace),
+                    query=page_query,
+                    subject=subject,
+                    timeout=LIST_SECONDS,
                 )
             except ApiError as error:
                 if error.status == 410 and token:
@@ -205,17 +230,10 @@ class KubeClient:
                 if error.status == 404 and not token:  # the kind was removed since discovery
                     return ObjectList([], missing=True)
                 raise
-            if "items" not in data:
-                raise ApiError(
-                    f"list {resource.plural}: the answer is not a list",
-                    reason="NotJSON",
-                    subject=resource.kind,
-                )
-            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-            items += [{**item, **kind} for item in mappings_at(data, "items")]
-            token = text_at(data, "metadata", "continue")
+            found, token = items_of(response, resource, subject)
+            items += found
             if not token:
-                return ObjectList(items, text_at(data, "metadata", "resourceVersion"))
+                return ObjectList(items, text_at(response.data, "metadata", "resourceVersion"))
 
     def apply(
         self,
@@ -255,11 +273,10 @@ class KubeClient:
         # The server takes JSON here as YAML; "apply-patch+json" is answered by 415.
         after, status = self._object(
             "PATCH",
-            self._path_of(obj),
+            *self._identity_of(obj),
             body=_without_nulls_in_metadata(obj),
             content_type="application/apply-patch+yaml",
             query=query,
-            subject=object_id(obj),
         )
         return after, status == 201 or is_untouched(after)
 
@@ -268,11 +285,10 @@ class KubeClient:
 
         :returns: the object as it was stored, or as a dry run foresees it.
         """
-        resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
-        path = resource.path(namespace_of(obj))
+        identity = self._identity_of(obj)
         query = _write_query(dry_run)
         try:
-            return self._object("POST", path, body=obj, query=query, subject=object_id(obj))[0]
+            return self._object("POST", *identity, collection=True, body=obj, query=query)[0]
         except ApiError as error:
             return self._settled(obj, error)
 
@@ -281,10 +297,9 @@ class KubeClient:
 
         :returns: the object after the write, or as a dry run foresees it.
         """
-        path = self._path_of(obj)
+        identity = self._identity_of(obj)
         try:
-            query = _write_query(dry_run)
-            return self._object("PUT", path, body=obj, query=query, subject=object_id(obj))[0]
+            return self._object("PUT", *identity, body=obj, query=_write_query(dry_run))[0]
         except ApiError as error:
             return self._settled(obj, error)
 
@@ -313,18 +328,21 @@ class KubeClient:
 
         :returns: the object after the write, or as a dry run foresees it.
         """
-        path = self.resource(api_version, kind).path(namespace, name, subresource)
+        resource = self.resource(api_version, kind)
         query = _write_query(dry_run)
         if field_manager:
             query["fieldManager"] = field_manager
-        return self._object(
-            "PATCH",
-            path,
-            body=patch,
-            content_type=_PATCH_TYPES[patch_type],
-            query=query,
-            subject=_subject(kind, namespace, name),
-        )[0]
+        options: dict[str, Any] = {
+            "body": patch,
+            "content_type": _PATCH_TYPES[patch_type],
+            "query": query,
+        }
+        if subresource is None or subresource == "status":
+            path = resource.path(namespace, name, subresource)
+            return self._object("PATCH", resource, name, namespace, path=path, **options)[0]
+        subject = f"{_subject(kind, namespace, name)} {subresource}"
+        path = resource.path(namespace, name, subresource)
+        return object_in(self.request("PATCH", path, subject=subject, **options), subject, writes=True)
 
     def delete(
         self,
@@ -337,7 +355,8 @@ class KubeClient:
         dry_run: bool = False,
     ) -> bool:
         """Delete one object; with ``uid`` only that very object. ``False``: it was already gone."""
-        path = self.resource(api_version, kind).path(namespace, name)
+        resource = self.resource(api_version, kind)
+        subject = _subject(kind, namespace, name)
         body: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -348,11 +367,12 @@ class KubeClient:
         if dry_run:
             body["dryRun"] = ["All"]
         try:
-            self.request("DELETE", path, body=body, subject=_subject(kind, namespace, name))
+            response = self.request("DELETE", resource.path(namespace, name), body=body, subject=subject)
         except ApiError as error:
             if error.status == 404 or (error.status == 409 and uid and "UID" in error.message):
                 return False
             raise
+        check_deleted(response, resource, name, subject)
         return True
 
     def create_subresource(
@@ -368,11 +388,15 @@ class KubeClient:
     ) -> dict[str, Any]:
         """POST to a subresource such as ``eviction`` or ``token``.
 
-        :returns: the server's answer, ``{}`` when it has no body.
+        :returns: the server's answer.
         """
         path = self.resource(api_version, kind).path(namespace, name, subresource)
         subject = f"{_subject(kind, namespace, name)} {subresource}"
-        return self._object("POST", path, body=body, query=_write_query(dry_run), subject=subject)[0]
+        response = self.request("POST", path, body=body, query=_write_query(dry_run), subject=subject)
+        found = object_in(response, subject, writes=True)
+        if not isinstance(found.get("kind"), str):
+            raise unusable("has no kind", response, subject, writes=True)
+        return found
 
     def exec(
         self,
@@ -397,10 +421,11 @@ class KubeClient:
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        data = self.request(
-            "GET", path, query=query, accept="*/*", subject=f"log of Pod {namespace}/{pod}"
-        ).data
-        return data if isinstance(data, str) else ""
+        subject = f"log of Pod {namespace}/{pod}"
+        response = self.request("GET", path, query=query, accept="*/*", subject=subject)
+        if not isinstance(response.data, str | None):
+            raise unusable("is no text", response, subject, writes=False)
+        return response.data or ""
 
     def service_proxy_get(
         self,
@@ -454,9 +479,9 @@ class KubeClient:
             raise failures[0]
         return results  # type: ignore[return-value]
 
-    def _path_of(self, obj: Mapping[str, Any]) -> str:
+    def _identity_of(self, obj: Mapping[str, Any]) -> tuple[Resource, str, str]:
         resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))
-        return resource.path(namespace_of(obj), name_of(obj))
+        return resource, name_of(obj), namespace_of(obj)
 
 
 def connect(
@@ -469,8 +494,8 @@ def connect(
 ) -> KubeClient:
     """A client; a context manager. Sends nothing yet.
 
-    :param threads: requests in flight at most.
-    :param deadline: seconds from now after which nothing is retried any more.
+    :param threads: requests in flight at most, commands in containers included.
+    :param deadline: seconds from now after which nothing more is sent, nor waited for.
     :param stop: asked between requests and in pauses; true ends the work with an ApiError "Interrupted".
     :param clock: for deadlines and pauses between attempts; the machine's by default.
     :raises InputError: the kubeconfig does not say clearly which cluster is meant.

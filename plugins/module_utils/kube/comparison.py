@@ -6,23 +6,18 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..equality import same
 from ..fields import annotations_of, mapping_at, mappings_at
+from .secret_fields import HIDDEN, Path, Pattern, secret_parts
 
-HIDDEN = "<hidden>"
 HIDDEN_CHANGED = "<hidden, changed>"
 # Written by the server with every write; no difference that anybody means.
 _SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink")
+_ABSENT: Any = object()
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_KEY_MATERIAL = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
-# Fields whose value is a credential wherever they occur in Istio's and Envoy's API (inline data sources).
-_SECRET_FIELDS = frozenset(
-    {"privateKey", "private_key", "inlineBytes", "inline_bytes", "clientSecret", "password"}
-)
 
 
 def content(obj: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -55,12 +50,15 @@ def ownership(obj: Mapping[str, Any]) -> list[tuple[str, ...]]:
     )
 
 
-def for_display(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[Any, Any]:
+def for_display(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, hidden: Sequence[Pattern] = ()
+) -> tuple[Any, Any]:
     """Both states as they may be shown: server fields left out, secrets blanked by structure.
 
-    Blanking goes by where a value stands (``data`` of a Secret, a private key's PEM, a field that is a
-    credential by its name), never by searching for known values. A changed secret shows that it changed.
+    Blanking goes by where a value stands (see ``secret_fields``), never by searching for known values. A
+    changed secret shows that it changed.
 
+    :param hidden: fields that a person calls secret.
     :returns: before and after; copies.
     """
     old, new = content(before), content(after)
@@ -69,42 +67,39 @@ def for_display(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
         if _LAST_APPLIED in annotations:
             kept = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
             obj["metadata"] = {**obj["metadata"], "annotations": kept}
-    if "Secret" in (old.get("kind"), new.get("kind")):
-        for field in ("data", "stringData"):
-            _blank_field(old, new, field)
-    return _blanked(old, new), _blanked(new, old, is_new=True)
+    old_parts, new_parts = secret_parts(old, hidden), secret_parts(new, hidden)
+    told = {
+        path: shown.replace(HIDDEN, HIDDEN_CHANGED) if _changed(path, shown, old_parts, old, new) else shown
+        for path, shown in new_parts.items()
+    }
+    return _blanked(old, old_parts, ()), _blanked(new, told, ())
 
 
-def _blank_field(old: dict[str, Any], new: dict[str, Any], field: str) -> None:
-    one, other = old.get(field), new.get(field)
-    if isinstance(one, Mapping):
-        old[field] = dict.fromkeys(one, HIDDEN)
-    if isinstance(other, Mapping):
-        known = one if isinstance(one, Mapping) else {}
-        new[field] = {
-            key: HIDDEN_CHANGED if key in known and not same(known[key], value) else HIDDEN
-            for key, value in other.items()
-        }
+def _changed(path: Path, shown: str, old_parts: Mapping[Path, str], old: Any, new: Any) -> bool:
+    """Whether the secret at a place is another one than before; of texts with holes the rest is equal."""
+    one, other = _at(old, path), _at(new, path)
+    if one is _ABSENT or isinstance(one, (Mapping, list)) != isinstance(other, (Mapping, list)):
+        return False
+    return not same(one, other) and (shown == HIDDEN or old_parts.get(path) == shown)
 
 
-def _blanked(value: Any, counterpart: Any, *, is_new: bool = False, field: str = "") -> Any:
-    """A copy of ``value`` with credentials blanked; ``counterpart`` is the same place in the other state."""
-    if isinstance(value, Mapping):
-        other = counterpart if isinstance(counterpart, Mapping) else {}
-        return {
-            key: _blanked(item, other.get(key), is_new=is_new, field=str(key)) for key, item in value.items()
-        }
-    if isinstance(value, list):
-        others = counterpart if isinstance(counterpart, list) else []
-        return [
-            _blanked(item, others[index] if index < len(others) else None, is_new=is_new)
-            for index, item in enumerate(value)
-        ]
-    if isinstance(value, str) and value not in (HIDDEN, HIDDEN_CHANGED) and _is_credential(value, field):
-        changed = is_new and isinstance(counterpart, str) and counterpart != value
-        return HIDDEN_CHANGED if changed else HIDDEN
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        if isinstance(value, str):
+            return _ABSENT
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return _ABSENT
     return value
 
 
-def _is_credential(text: str, field: str) -> bool:
-    return bool(text) and (field in _SECRET_FIELDS or _KEY_MATERIAL.search(text) is not None)
+def _blanked(value: Any, parts: Mapping[Path, str], path: Path) -> Any:
+    """A copy of ``value`` with the secrets replaced."""
+    if path in parts:
+        return parts[path]
+    if isinstance(value, Mapping):
+        return {key: _blanked(item, parts, (*path, str(key))) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_blanked(item, parts, (*path, index)) for index, item in enumerate(value)]
+    return value

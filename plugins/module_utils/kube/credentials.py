@@ -16,7 +16,7 @@ from ..errors import ApiError
 from ..fields import mapping_at, text_at
 from .clock import Clock
 from .exec_plugin import ExecPlugin
-from .headers import refuse_header
+from .headers import refuse_token
 from .target import Target
 
 # client-go reads a token's file once a minute.
@@ -29,8 +29,11 @@ class Credential(Protocol):
     certificate: tuple[str, str] | None
     """Paths of a client certificate and its key, when a program gave one."""
 
-    def header(self) -> str:
-        """The value of ``Authorization``, ``""`` for none. :raises ApiError: ``reason="Credentials"``."""
+    def header(self, limit: float | None = None) -> str:
+        """The value of ``Authorization``, ``""`` for none.
+
+        :param limit: seconds that it may take. :raises ApiError: ``reason="Credentials"``.
+        """
 
     def renew(self) -> bool:
         """Forget what the server refused. ``False``: there is nothing else to offer."""
@@ -44,7 +47,8 @@ class Fixed:
     def __init__(self, value: str) -> None:
         self._value = value
 
-    def header(self) -> str:
+    def header(self, limit: float | None = None) -> str:
+        del limit
         return self._value
 
     def renew(self) -> bool:
@@ -62,7 +66,8 @@ class TokenFile:
         self._clock = clock
         self._read_at: float | None = None
 
-    def header(self) -> str:
+    def header(self, limit: float | None = None) -> str:
+        del limit
         now = self._clock.monotonic()
         if self._read_at is None or now - self._read_at >= FILE_SECONDS:
             self._token = self._read() or self._token
@@ -85,7 +90,7 @@ class TokenFile:
         if not token and not self._token:
             message = f"the kubeconfig's tokenFile {self._path} gives no token: {cause}"
             raise ApiError(message, reason="Credentials", subject=self._path)
-        refuse_header(token, f"tokenFile {self._path}", "it")
+        refuse_token(token, f"tokenFile {self._path}", "it")
         return token
 
 
@@ -98,13 +103,14 @@ class AuthProvider:
         self._target = target
         self._configuration: Any = None
 
-    def header(self) -> str:
+    def header(self, limit: float | None = None) -> str:
+        del limit
         if self._configuration is None:
             self._configuration = self._load()
         for identifier in ("BearerToken", "authorization"):  # the second is what packages before 32 use
             value = self._configuration.get_api_key_with_prefix(identifier)
             if value:
-                refuse_header(str(value), self._target.where, "the token of its auth-provider")
+                refuse_token(str(value), self._target.where, "the token of its auth-provider")
                 return str(value)
         raise self._failed("it gave no token")
 
@@ -141,8 +147,8 @@ def credential_of(target: Target, directory: Path, clock: Clock) -> Credential:
     :raises InputError: a token that no header can hold.
     """
     user = target.user
-    token = text_at(user, "token")
-    refuse_header(token, target.where, "the token")
+    token = text_at(user, "token").strip()
+    refuse_token(token, target.where, "the token")
     if user.get("tokenFile"):
         return TokenFile(user["tokenFile"], token, clock)
     if token:

@@ -15,11 +15,11 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError
+from ..errors import ApiError, MalformedError
 from ..fields import list_at, mappings_at, name_of, text_at
 from ..labels import COLLECTION
 
@@ -142,21 +142,19 @@ class Discovery:
         if answer.status == 304 and cached:
             kinds, stale = cached["kinds"], cached["stale"]
         elif isinstance(answer.data, Mapping) and answer.data.get("kind") == "APIGroupDiscoveryList":
-            kinds, stale = _flatten(answer.data)
+            kinds, stale = _read(_flatten, answer.data)
             etag = answer.headers.get("ETag", "")
             if etag and not stale:
                 _write_cache(self._cache, root, {"etag": etag, "kinds": kinds, "stale": stale})
         else:
-            kinds, stale = self._legacy(root, _told(answer.data, *_INDEXES)), []
+            versions = _read(_versions_in, _told(answer.data, *_INDEXES))
+            kinds, stale = self._legacy(root, versions), []
         self._kinds = {gv: k for gv, k in self._kinds.items() if ("/" in gv) != (root == "/apis")} | kinds
         self._stale = {gv for gv in self._stale if ("/" in gv) != (root == "/apis")} | set(stale)
         self._loaded.add(root)
 
-    def _legacy(self, root: str, index: Any) -> _Kinds:
+    def _legacy(self, root: str, versions: Sequence[str]) -> _Kinds:
         """Servers before 1.30: one request per group and version."""
-        versions = [str(version) for version in list_at(index, "versions")]
-        for group in mappings_at(index, "groups"):
-            versions += [text_at(version, "groupVersion") for version in mappings_at(group, "versions")]
         kinds: _Kinds = {}
         for version in versions:
             answer = self._transport.send(
@@ -169,16 +167,44 @@ class Discovery:
                 accept="application/json",
                 subject="discovery",
             )
-            for entry in mappings_at(_told(answer.data, "APIResourceList"), "resources"):
-                plural = text_at(entry, "name")
-                if "/" not in plural:
-                    verbs = sorted(map(str, list_at(entry, "verbs")))
-                    kinds.setdefault(version, {})[text_at(entry, "kind")] = [
-                        plural,
-                        bool(entry.get("namespaced")),
-                        verbs,
-                    ]
+            kinds[version] = _read(_resources_in, _told(answer.data, "APIResourceList"))
         return kinds
+
+
+def _versions_in(index: Mapping[str, Any]) -> list[str]:
+    """The group versions that an index names; a server without any is none."""
+    versions = [str(version) for version in list_at(index, "versions")]
+    for group in mappings_at(index, "groups"):
+        versions += [text_at(version, "groupVersion") for version in mappings_at(group, "versions")]
+    if not versions or not all(versions):
+        raise MalformedError("it names no versions")
+    return versions
+
+
+def _resources_in(answer: Mapping[str, Any]) -> dict[str, list[Any]]:
+    if not isinstance(answer.get("resources"), list):
+        raise MalformedError("its resources are no list")
+    found: dict[str, list[Any]] = {}
+    for entry in mappings_at(answer, "resources"):
+        plural, kind = text_at(entry, "name"), text_at(entry, "kind")
+        if not plural or not kind:
+            raise MalformedError("a resource has no name")
+        if "/" not in plural:
+            verbs = sorted(map(str, list_at(entry, "verbs")))
+            found[kind] = [plural, entry.get("namespaced") is True, verbs]
+    return found
+
+
+def _read(read: Callable[[Mapping[str, Any]], Any], data: Mapping[str, Any]) -> Any:
+    """:raises ApiError: a part of the answer has another shape than an API server gives it."""
+    try:
+        return read(data)
+    except MalformedError as error:
+        message = (
+            "the API server does not tell which kinds it serves: its answer to discovery is not whole "
+            f"({error.message.removeprefix('an object: ')})"
+        )
+        raise ApiError(message, reason="Discovery", subject="discovery") from error
 
 
 def _told(data: Any, *kinds: str) -> Mapping[str, Any]:
@@ -200,19 +226,28 @@ def _flatten(data: Mapping[str, Any]) -> tuple[_Kinds, list[str]]:
     """``{apiVersion: {kind: [plural, namespaced, verbs]}}`` and the apiVersions whose list is stale."""
     kinds: _Kinds = {}
     stale = []
+    if not data.get("items"):
+        raise MalformedError("it names no groups")
     for group in mappings_at(data, "items"):
+        if not mappings_at(group, "versions"):
+            raise MalformedError("a group has no versions")
         for version in mappings_at(group, "versions"):
+            if not text_at(version, "version"):
+                raise MalformedError("a version has no name")
             api_version = "/".join(part for part in (name_of(group), text_at(version, "version")) if part)
             if version.get("freshness") == "Stale":
                 stale.append(api_version)
             for entry in mappings_at(version, "resources"):
                 kind = text_at(entry, "responseKind", "kind")
-                if kind:
-                    kinds.setdefault(api_version, {})[kind] = [
-                        text_at(entry, "resource"),
-                        entry.get("scope") == "Namespaced",
-                        sorted(map(str, list_at(entry, "verbs"))),
-                    ]
+                if not kind:
+                    continue
+                if not text_at(entry, "resource") or entry.get("scope") not in ("Namespaced", "Cluster"):
+                    raise MalformedError(f"kind {kind} has no resource or scope")
+                kinds.setdefault(api_version, {})[kind] = [
+                    text_at(entry, "resource"),
+                    entry.get("scope") == "Namespaced",
+                    sorted(map(str, list_at(entry, "verbs"))),
+                ]
     return kinds, stale
 
 

@@ -21,11 +21,13 @@ from typing import Any
 from ..errors import ApiError, MalformedError
 from ..fields import list_at, mapping_at, mappings_at, text_at
 from .clock import Clock, seconds_of
-from .headers import refuse_header
+from .headers import refuse_token
+from .secret_fields import without_secrets
 from .target import Target
 
 # A plugin may ask an identity provider on the way; more than this, and it waits for somebody.
 PLUGIN_SECONDS = 60.0
+_LEAST_SECONDS = 0.5
 _CLUSTER_KEYS = (
     "server",
     "tls-server-name",
@@ -33,6 +35,11 @@ _CLUSTER_KEYS = (
     "certificate-authority-data",
     "proxy-url",
 )
+
+
+def _shown(line: str) -> str:
+    """What a program says about its failure; it may quote what it was given."""
+    return without_secrets(line)[:300]
 
 
 class ExecPlugin:
@@ -50,10 +57,11 @@ class ExecPlugin:
         self._expires: float | None = None
         self.certificate: tuple[str, str] | None = None
 
-    def header(self) -> str:
+    def header(self, limit: float | None = None) -> str:
         """The value of ``Authorization``; runs the program when there is none, or it has expired."""
         if self._value is None or (self._expires is not None and self._clock.now() >= self._expires):
-            self._take(self._answer(self._run()))
+            seconds = self._limit if limit is None else max(_LEAST_SECONDS, min(self._limit, limit))
+            self._take(self._answer(self._run(seconds)))
         return self._value or ""
 
     def renew(self) -> bool:
@@ -61,7 +69,7 @@ class ExecPlugin:
         again, self._value = self._value is not None, None
         return again
 
-    def _run(self) -> str:
+    def _run(self, seconds: float) -> str:
         command = text_at(self._plugin, "command")
         words = [command, *(str(word) for word in list_at(self._plugin, "args"))]
         try:
@@ -79,16 +87,16 @@ class ExecPlugin:
             cause = getattr(error, "strerror", None) or "it cannot be started"
             raise self._failed(f"{cause}. {hint}" if hint else cause) from error
         try:
-            out, err = child.communicate(timeout=self._limit)
+            out, err = child.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise self._failed(f"it did not end within {self._limit:g} s") from None
+            raise self._failed(f"it did not end within {seconds:.3g} s") from None
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         if child.returncode != 0:
             lines = err.decode("utf-8", "replace").strip().splitlines()
-            raise self._failed(lines[-1][:300] if lines else f"exit code {child.returncode}")
+            raise self._failed(_shown(lines[-1]) if lines else f"exit code {child.returncode}")
         return out.decode("utf-8", "replace")
 
     def _environment(self) -> dict[str, str]:
@@ -130,7 +138,7 @@ class ExecPlugin:
 
     def _take(self, status: Mapping[str, Any]) -> None:
         try:
-            token = text_at(status, "token")
+            token = text_at(status, "token").strip()
             pair = text_at(status, "clientCertificateData"), text_at(status, "clientKeyData")
             expires = text_at(status, "expirationTimestamp")
         except MalformedError as error:
@@ -139,7 +147,7 @@ class ExecPlugin:
             raise self._failed("it returned a certificate without a key, or a key without a certificate")
         if not token and not pair[0]:
             raise self._failed("it returned no token and no certificate")
-        refuse_header(token, f"credential plugin '{text_at(self._plugin, 'command')}'", "its token")
+        refuse_token(token, f"credential plugin '{text_at(self._plugin, 'command')}'", "its token")
         self._value = f"Bearer {token}" if token else ""
         self._expires = seconds_of(expires)
         self.certificate = self._written(*pair) if pair[0] else None

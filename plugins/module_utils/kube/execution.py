@@ -10,9 +10,12 @@ timeout and drops impersonation headers, so the dialogue is ours and the websock
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import threading
 from collections.abc import Mapping, Sequence
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -27,6 +30,9 @@ _STDIN, _STDOUT, _STDERR, _STATUS, _CLOSE = 0, 1, 2, 3, 255
 _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _CONNECT_ATTEMPTS = 3
 _CHUNK = 32 * 1024
+# The dialogue itself looks at the time between two messages; the watch ends one that does not end.
+_GRACE = 1.0
+_MAX_DIGITS = 9
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,27 +59,69 @@ def execute(
     :raises ApiError: the pod or container does not exist, no rights, or the connection failed.
     :raises WaitTimeout: the command did not end in time (it may go on running in the container).
     """
+    rest = transport.remaining()
+    timeout = timeout if rest is None else min(timeout, max(0.0, rest))
     end = transport.clock.monotonic() + timeout
     subject = f"exec in Pod {namespace}/{pod} ({container})"
     query = [("container", container), ("stdout", "true"), ("stderr", "true")]
     query += [("stdin", "true")] if stdin is not None else []
     query += [("command", word) for word in command]
     url = f"{transport.host}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
-    socket = _open(transport, "ws" + url.removeprefix("http"), subject, end)
-    try:
-        if stdin is not None:
-            _send(socket, stdin.encode() if isinstance(stdin, str) else stdin)
-        return _collect(transport, socket, subject, command, end)
-    finally:
-        socket.shutdown()
+    with transport.slot(subject), _Watch(timeout) as watch:
+        socket = _open(transport, "ws" + url.removeprefix("http"), subject, end, watch)
+        try:
+            if stdin is not None:
+                _send(socket, stdin.encode() if isinstance(stdin, str) else stdin)
+            return _collect(transport, socket, subject, command, end)
+        except ApiError as error:
+            if watch.over and error.reason == "Unreachable":
+                raise _late(command, subject) from error
+            raise
+        finally:
+            socket.shutdown()
 
 
-def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
+class _Watch:
+    """Ends a dialogue in time: a timeout of a socket counts from byte to byte, and bytes may drip."""
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._socket: Any = None
+        self._timer = threading.Timer(seconds + _GRACE, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Watch:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._timer.cancel()
+
+    def use(self, socket: Any) -> None:
+        """The dialogue is now this one."""
+        self._socket = socket
+
+    def _end(self) -> None:
+        self.over = True
+        raw = getattr(self._socket, "sock", None)
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.shutdown(SHUT_RDWR)
+
+
+def _late(command: Sequence[str], subject: str) -> WaitTimeout:
+    awaited = f"the end of '{command[0]}' in {subject.removeprefix('exec in ')}"
+    return WaitTimeout(f"{awaited} did not come in time", awaited=awaited, last_seen="still running")
+
+
+def _open(transport: Transport, url: str, subject: str, end: float, watch: _Watch) -> Any:
     import websocket
 
     for attempt in range(1, _CONNECT_ATTEMPTS + 1):
-        credential, generation = transport.authorization()
+        transport.check(subject)
+        credential, generation = transport.authorization(subject)
         socket = websocket.WebSocket(sslopt=websocket_tls(transport.tls), skip_utf8_validation=True)
+        watch.use(socket)
         try:
             socket.connect(  # type: ignore[no-untyped-call]
                 url,
@@ -91,6 +139,9 @@ def _open(transport: Transport, url: str, subject: str, end: float) -> Any:
             # 500 is what the API server answers while a container is being (re)started.
             if failure.status not in (429, 500, 502, 503, 504) or attempt == _CONNECT_ATTEMPTS:
                 raise failure from error
+        except (ValueError, LookupError) as error:  # what the library makes of a status line that is none
+            message = f"{subject}: the answer is not that of an API server (is a proxy in between?)"
+            raise ApiError(message, reason="NotWebsocket", subject=subject) from error
         except (websocket.WebSocketException, OSError) as error:
             if attempt == _CONNECT_ATTEMPTS or transport.clock.monotonic() > end:
                 raise no_answer(error, transport.host, subject) from error
@@ -107,7 +158,7 @@ def _handshake_failure(error: Any, subject: str) -> ApiError:
     data: Any
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = {"kind": "Status", "message": text[:300]} if text else None
     return from_answer(status, data, subject)
 
@@ -128,8 +179,7 @@ def _collect(
     while True:
         rest = end - transport.clock.monotonic()
         if rest <= 0:
-            awaited = f"the end of '{command[0]}' in {subject.removeprefix('exec in ')}"
-            raise WaitTimeout(f"{awaited} did not come in time", awaited=awaited, last_seen="still running")
+            raise _late(command, subject)
         if transport.stopped:
             raise ApiError(f"{subject}: interrupted", reason="Interrupted", subject=subject)
         socket.settimeout(min(rest, 0.5))
@@ -155,7 +205,7 @@ def _returncode(status: bytes, subject: str) -> int:
     """The exit code in the ``Status`` of channel 3 (``details.causes`` with reason ``ExitCode``)."""
     try:
         body = json.loads(status)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApiError(
             f"{subject}: the connection ended without an exit status", reason="NoExitStatus", subject=subject
         ) from None
@@ -164,8 +214,9 @@ def _returncode(status: bytes, subject: str) -> int:
     if body.get("status") == "Success":
         return 0
     for cause in causes_of(body):
-        if cause.get("reason") == "ExitCode" and str(cause.get("message")).isdigit():
-            return int(cause["message"])
+        text = str(cause.get("message"))
+        if cause.get("reason") == "ExitCode" and text.isascii() and text.isdigit():
+            return int(text[:_MAX_DIGITS])
     raise ApiError(
         f"{subject}: {str(body.get('message') or 'the command could not be started')[:500]}",
         reason=str(body.get("reason") or "ExecFailed"),

@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ApiError, ConflictError
+from .redaction import redacted_answer
 
 _MANAGER = re.compile(r'conflict with "(?P<manager>[^"]*)"')
 _WEBHOOK = re.compile(r'(?:failed calling|admission) webhook "(?P<webhook>[^"]+)"')
+_LOGIN = re.compile(r"(?<=://)[^/\s@]*@")
 _MAX_MESSAGE = 2000
+_MAX_PAGE = 64 * 1024
+_TITLE = re.compile(r"<title[^>]*>([^<]+)</title>", re.IGNORECASE)
 _HTTP_NAMES = {
     400: "the request is malformed",
     401: "the credential was not accepted",
@@ -29,13 +33,18 @@ _HTTP_NAMES = {
 }
 
 
-def from_answer(status: int, data: Any, subject: str) -> ApiError:
-    """The error for an answer with a status of 400 or more.
+def from_answer(
+    status: int, data: Any, subject: str, *, sent: Any = None, is_secret: bool = False, behind: bool = False
+) -> ApiError:
+    """The error for an answer with a status of 400 or more. No secret of what was sent is quoted.
 
     :param data: the decoded body: a Kubernetes ``Status``, any other JSON, or text (a proxy's HTML page).
     :param subject: what the request was about, such as ``VirtualService shop/frontend``.
+    :param sent: the object that was sent. :param is_secret: whether the request was about a Secret.
+    :param behind: whether the API server only handed the request on, to a Service or a node.
     """
-    body = data if isinstance(data, Mapping) and data.get("kind") == "Status" else {}
+    data = redacted_answer(data, sent, is_secret=is_secret)
+    body = data if is_status(data) else {}
     message = str(body.get("message") or "")[:_MAX_MESSAGE] or _HTTP_NAMES.get(status, f"HTTP {status}")
     reason = str(body.get("reason") or "")
     if status == 500 and message.startswith("failed to create typed"):
@@ -43,7 +52,9 @@ def from_answer(status: int, data: Any, subject: str) -> ApiError:
     causes = causes_of(body)
     if status == 409 and any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
         return _conflict(causes, subject)
-    if status == 401:
+    if status == 401 and behind and not body:
+        message = "what the API server leads to wants a credential of its own (HTTP 401)"
+    elif status == 401:
         message = "the API server does not accept the credential (expired or unknown)"
     elif status == 413:
         message = "the object is larger than the API server accepts (about 1.5 MiB for one object)"
@@ -62,6 +73,26 @@ def from_answer(status: int, data: Any, subject: str) -> ApiError:
         subject=subject,
         **extra,
     )
+
+
+def is_status(data: Any) -> bool:
+    """Whether an answer is a Kubernetes ``Status``: only an API server writes them."""
+    return isinstance(data, Mapping) and data.get("kind") == "Status"
+
+
+def what_came(status: int, headers: Mapping[str, str], raw: bytes) -> str:
+    """What an answer is that cannot be used, in words. Of its text only a page's title is shown."""
+    if not raw:
+        return f"HTTP {status} without a body"
+    kind = str(headers.get("Content-Type") or "").partition(";")[0].strip()
+    title = _TITLE.search(raw[:_MAX_PAGE].decode("utf-8", "replace"))
+    if title:
+        return f"HTTP {status} with a web page, '{' '.join(title[1].split())[:80]}'"
+    if raw.lstrip()[:1] == b"<":
+        return f"HTTP {status} with a web page"
+    if raw.lstrip()[:1] in (b"{", b"["):
+        return f"HTTP {status} with JSON that cannot be read ({len(raw)} bytes): it may be cut off"
+    return f"HTTP {status} with {len(raw)} bytes of {kind[:60] or 'an unknown kind'}"
 
 
 def causes_of(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -131,7 +162,7 @@ def _transport_cause(cause: BaseException) -> str:
     ):
         if re.search(pattern, text):
             return sentence
-    return f"{type(cause).__name__}: {text[:200]}"
+    return f"{type(cause).__name__}: {_LOGIN.sub('', text)[:200]}"
 
 
 def is_untrusted(cause: BaseException) -> bool:

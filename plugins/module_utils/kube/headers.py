@@ -18,8 +18,18 @@ def refuse_header(value: str, where: str, what: str) -> None:
     if _CONTROL.search(value):
         message = f"{what} holds a line break or another control character, which no HTTP header can hold"
         raise InputError([Problem(where, message, "credential")])
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise InputError([Problem(where, f"{what} is not UTF-8 text", "credential")])
+
+
+def refuse_token(value: str, where: str, what: str) -> None:
+    """:raises InputError: ``value`` is no bearer token (RFC 6750): it holds other characters than ASCII's."""
+    refuse_header(value, where, what)
+    if not value.isascii():
+        message = f"{what} holds a character beyond ASCII, which no token has"
+        raise InputError([Problem(where, message, "credential")])
 
 
 def encoded(value: str) -> str:
     """A value as http.client takes it: it sends Latin-1, Kubernetes reads UTF-8."""
-    return value.encode(errors="surrogateescape").decode("latin-1")
+    return value.encode().decode("latin-1")

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .proxies import credentials_in
+from ..documents.read import read_document
+from ..errors import InputError
+from .proxies import credentials_in, raw_password
+from .secret_fields import secret_values
 
 HANDOVER = "_handover"
 """Option by which an action plugin hands file contents and secrets over to the module on another host."""
@@ -53,6 +57,11 @@ ENVIRONMENT = {
     "impersonate_groups": "K8S_AUTH_IMPERSONATE_GROUPS",
 }
 
+_CLUSTER = frozenset({"kubeconfig", "context", "host"})
+_IDENTITY = frozenset({"api_key", "username", "password", "client_cert", "client_key"})
+# Shorter lines of a kubeconfig hold no secret, and would blank ordinary words.
+_LEAST_LINE = 20
+_LEAST_SECRET = 4
 _FALSE_WORDS = frozenset({"0", "false", "no", "off", "n", "f"})
 _SECRET_KEYS = frozenset(
     {
@@ -76,6 +85,7 @@ class ConnectionOptions:
     :param default_kubeconfig: path that counts when nothing else was given (``KUBECONFIG`` or the home's).
     :param environment: of the run: proxies, and what credential plugins get.
     :param in_cluster: whether the process runs in a pod whose service account may be used as last resort.
+    :param unused: names of ``K8S_AUTH_*`` variables that do not count, because the task says it itself.
     """
 
     kubeconfig: str | Mapping[str, Any] | None = None
@@ -95,13 +105,16 @@ class ConnectionOptions:
     default_kubeconfig: str = "~/.kube/config"
     in_cluster: bool = False
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], environment: Mapping[str, str]) -> ConnectionOptions:
-        """Options from a module's parameters; what they leave open comes from ``K8S_AUTH_*``.
+        """Options from a module's parameters, or from ``K8S_AUTH_*``: what names a cluster counts whole.
 
-        When both name a cluster, the parameters count alone: host and token of one cluster must not meet
-        certificate, proxy or trust of another. An empty string counts as not given, as in kubernetes.core.
+        Host and token of one cluster must not meet certificate, proxy or trust of another. So parameters that
+        name a cluster count alone beside an environment that names one, too. A context alone chooses one of
+        the environment's kubeconfig. Who we are comes from one source as well. An empty string counts as not
+        given, as in kubernetes.core.
         """
         given = {option: params.get(option) for option in ENVIRONMENT}
         given = {option: value for option, value in given.items() if value not in (None, "", [])}
@@ -110,7 +123,8 @@ class ConnectionOptions:
             for option, variable in ENVIRONMENT.items()
         }
         fallback = {option: value for option, value in fallback.items() if value is not None}
-        values: dict[str, Any] = given if _are_apart(given, fallback) else {**fallback, **given}
+        kept = _beside(given, fallback)
+        values: dict[str, Any] = {**kept, **given}
         groups = values.pop("impersonate_groups", None) or ()
         return cls(
             **values,
@@ -118,17 +132,26 @@ class ConnectionOptions:
             default_kubeconfig=environment.get("KUBECONFIG") or "~/.kube/config",
             in_cluster=bool(environment.get("KUBERNETES_SERVICE_HOST")),
             environment=environment,
+            unused=tuple(
+                ENVIRONMENT[option] for option in fallback if option not in kept and option not in given
+            ),
         )
 
 
-def _are_apart(given: Mapping[str, Any], fallback: Mapping[str, Any]) -> bool:
-    """Whether two sources of options each name a cluster.
+def _beside(given: Mapping[str, Any], fallback: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of the environment's options may stand beside the given ones.
 
-    A context alone names none: it chooses one of the other source's kubeconfig, but not of its host.
+    A kubeconfig says everything itself. A host is completed by an environment that names no cluster.
     """
-    if given.keys() & {"kubeconfig", "host"}:
-        return bool(fallback.keys() & {"kubeconfig", "host", "context"})
-    return "context" in given and "host" in fallback
+    kept = set(fallback)
+    whole = "kubeconfig" in given or ("host" in given and fallback.keys() & _CLUSTER)
+    if whole or ("context" in given and "host" in fallback):
+        kept = set()
+    elif "context" in given and fallback.get("context") not in (None, given["context"]):
+        kept &= {"kubeconfig"}
+    if given.keys() & _IDENTITY:
+        kept -= _IDENTITY
+    return {option: value for option, value in fallback.items() if option in kept}
 
 
 def _from_environment(option: str, text: str) -> Any:
@@ -144,12 +167,28 @@ def _from_environment(option: str, text: str) -> Any:
 def secrets_in(params: Mapping[str, Any]) -> set[str]:
     """Secret strings among the connection options that no ``no_log`` covers.
 
-    :returns: those of an inline kubeconfig, and the password of the proxy.
+    :returns: those of an inline kubeconfig, and the passwords of the proxy and of URLs.
     """
-    found = set(_secret_strings(params.get("kubeconfig")))
-    proxy = params.get("proxy")
-    login = credentials_in(proxy) if isinstance(proxy, str) else None
-    return found | ({login[1]} if login and login[1] else set())
+    content = params.get("kubeconfig")
+    found: set[str] = set()
+    if isinstance(content, str) and is_content(content):
+        # It may be broken: then each of its longer lines is a secret.
+        lines = {line.strip() for line in content.splitlines() if len(line.strip()) > _LEAST_LINE}
+        found |= lines | {line.partition(":")[2].strip(" \t\"'") for line in lines}
+        with contextlib.suppress(InputError):
+            content = read_document(content, "kubeconfig")
+    found |= set(_secret_strings(content))
+    found |= {text for text in secret_values(content) if len(text) >= _LEAST_SECRET}
+    for option in ("proxy", "host"):
+        url = params.get(option)
+        login = credentials_in(url) if isinstance(url, str) else None
+        found |= {login[1], raw_password(str(url))} if login else set()
+    return {text for text in found if text}
+
+
+def is_content(kubeconfig: str) -> bool:
+    """Whether an option holds the text of a kubeconfig, and not paths: no path has line breaks or braces."""
+    return "\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{")
 
 
 def _secret_strings(value: Any) -> Iterator[str]:

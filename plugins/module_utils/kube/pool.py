@@ -1,21 +1,29 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to one API server: TLS, key files and proxy as urllib3 and the websocket library want them."""
+"""Connections to one API server: TLS, key files and proxy as urllib3 and the websocket library want them.
+
+A socket's timeout counts from one byte to the next, so a server that drips could be waited for for ever. The
+connections here bound the whole answer, status line and headers included.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import dataclasses
+import http.client
+import io
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InputError, MeshError, Problem
 from ..fields import text_at
-from .proxies import credentials_in
+from .proxies import credentials_in, proxy_scheme, without_login
 from .target import Target
 
 _PROXY_PORTS = {"http": 80, "https": 443}
@@ -82,20 +90,86 @@ def open_pool(tls: Tls, proxy: str, threads: int) -> Any:
         "key_file": tls.key or None,
         **({"server_hostname": tls.server_name} if tls.server_name else {}),
     }
-    if not tls.verify:
-        # urllib3 would warn once per request; the option is the person's own decision.
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return _bounded(_manager(urllib3, proxy, options), quiet=not tls.verify)
+
+
+def _manager(urllib3: Any, proxy: str, options: dict[str, Any]) -> Any:
     if not proxy:
         return urllib3.PoolManager(**options)
-    scheme = urlsplit(proxy).scheme
-    if scheme.startswith("socks"):
+    scheme = proxy_scheme(proxy)
+    if scheme == "socks5":
         return _socks_manager(proxy, options)
-    if scheme not in ("http", "https"):
-        message = f"a proxy of the kind '{scheme}' is not known (http, https, socks5)"
-        raise InputError([Problem("proxy", message, "proxy")])
     login = credentials_in(proxy)
     headers = _proxy_authorization(*login) if login else {}
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    try:
+        return urllib3.ProxyManager(without_login(proxy), proxy_headers=headers, **options)
+    except urllib3.exceptions.HTTPError:  # its text quotes the URL
+        raise InputError([Problem("proxy", "its URL cannot be used", "proxy")]) from None
+
+
+def _bounded(manager: Any, *, quiet: bool) -> Any:
+    """The manager, its connections with answers that end in time.
+
+    :param quiet: certificates are not verified, which is the person's own decision: urllib3 would warn once
+        per request, and switching its warning off would switch it off for the whole process.
+    """
+    classes = {}
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        own: dict[str, Any] = {"response_class": _Answer}
+        if quiet:
+            own["is_verified"] = property(lambda _connection: True, lambda _connection, _value: None)
+        connection = type("BoundedConnection", (pool.ConnectionCls,), own)
+        classes[scheme] = type("BoundedPool", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = classes
+    return manager
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that has to be there as a whole within the timeout that its socket had at the beginning."""
+
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(_Timed(sock), *arguments, **options)  # type: ignore[arg-type]  # it needs makefile only
+
+
+class _Timed:
+    """A socket as far as an answer needs it."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def makefile(self, *_arguments: Any) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock))
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until its time is over."""
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__()
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._limit = sock.gettimeout()
+        self._end = None if self._limit is None else time.monotonic() + self._limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        if self._end is not None:
+            rest = self._end - time.monotonic()
+            if rest <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(rest)
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        """The socket lives on in the pool, with the timeout that it had."""
+        if not self.closed:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(self._limit)
+            self._raw.close()
+        super().close()
 
 
 def _proxy_authorization(user: str, password: str) -> dict[str, str]:
@@ -111,13 +185,10 @@ def _socks_manager(proxy: str, options: dict[str, Any]) -> Any:
             "a socks proxy needs the Python package 'PySocks' where this task runs (pip install PySocks)"
         )
         raise MeshError(message, missing="PySocks") from error
-    try:
-        # As in Go: the proxy resolves the names.
-        return SOCKSProxyManager(proxy.replace("socks5://", "socks5h://", 1), **options)
-    except ValueError as error:
-        raise InputError(
-            [Problem("proxy", "this kind of socks proxy is not known (socks5)", "proxy")]
-        ) from error
+    user, password = credentials_in(proxy) or (None, None)
+    # As in Go: the proxy resolves the names.
+    address = without_login(proxy).partition("://")[2]
+    return SOCKSProxyManager(f"socks5h://{address}", username=user, password=password, **options)
 
 
 def websocket_tls(tls: Tls) -> dict[str, Any]:
@@ -133,18 +204,20 @@ def websocket_tls(tls: Tls) -> dict[str, Any]:
 def websocket_proxy(proxy: str) -> dict[str, Any]:
     """The proxy, or an explicit "none": the websocket library would read the environment by itself.
 
-    :returns: options of its ``connect``.
+    :returns: options of its ``connect``. :raises InputError: it cannot use this proxy.
     """
     if not proxy:
         return {"http_no_proxy": ["*"]}
+    scheme = proxy_scheme(proxy)
     parts = urlsplit(proxy)
     login = credentials_in(proxy)
+    if scheme == "https":
+        message = "commands in containers cannot go through an https proxy: give an http or socks5 proxy"
+        raise InputError([Problem("proxy", message, "proxy")])
     return {
         "http_proxy_host": parts.hostname,
-        "http_proxy_port": parts.port or _PROXY_PORTS.get(parts.scheme, 1080),
-        "proxy_type": "http"
-        if parts.scheme in ("http", "https")
-        else parts.scheme.replace("socks5", "socks5h", 1),
+        "http_proxy_port": parts.port or _PROXY_PORTS.get(scheme, 1080),
+        "proxy_type": "socks5h" if scheme == "socks5" else scheme,
         "http_no_proxy": [""],
         **({"http_proxy_auth": login} if login else {}),
     }

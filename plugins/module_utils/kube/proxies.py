@@ -9,6 +9,8 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
+from ..errors import InputError, Problem
+
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -82,10 +84,45 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" if address is None else address.is_loopback
 
 
+def proxy_scheme(proxy: str) -> str:
+    """``http``, ``https`` or ``socks5`` (as Go: ``socks5h`` is the same). The URL is never quoted.
+
+    :raises InputError: another kind of proxy, or no host.
+    """
+    try:
+        parts = urlsplit(proxy)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or any(char.isspace() or not char.isprintable() for char in proxy):
+        raise InputError([Problem("proxy", "its URL cannot be used", "proxy")])
+    scheme = parts.scheme.lower().replace("socks5h", "socks5")
+    if scheme not in ("http", "https", "socks5"):
+        message = f"a proxy of the kind '{scheme}' is not known (http, https, socks5)"
+        raise InputError([Problem("proxy", message, "proxy")])
+    return scheme
+
+
+def without_login(url: str) -> str:
+    """A URL without user name and password."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def raw_password(url: str) -> str:
+    """The password in a URL as it is written there; ``""`` for none."""
+    authority = url.partition("://")[2].partition("/")[0]
+    return authority.rpartition("@")[0].partition(":")[2]
+
+
 def credentials_in(proxy: str) -> tuple[str, str] | None:
     """User name and password of a proxy's URL; ``None`` when it has none.
 
     :returns: (user name, password), both decoded.
     """
-    parts = urlsplit(proxy)
+    try:
+        parts = urlsplit(proxy)
+    except ValueError:
+        return None
     return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None

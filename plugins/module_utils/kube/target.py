@@ -16,13 +16,15 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from ..documents.read import read_document
 from ..errors import InputError, Problem
 from ..fields import list_at, mapping_at, text_at
-from .headers import refuse_header
+from .headers import refuse_header, refuse_token
 from .keydir import KeyDirectory
 from .kubeconfig import Kubeconfig, merged, problems_of, read_kubeconfig
-from .options import ConnectionOptions
+from .options import ConnectionOptions, is_content
 from .proxies import environment_proxy, is_excluded
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -113,6 +115,20 @@ def server_url(server: str) -> str:
     return server.rstrip("/") if "://" in server else f"https://{server.rstrip('/')}"
 
 
+def _server_problems(server: str) -> list[str]:
+    """What is wrong with an API server's URL, which may hold a password and so is not quoted."""
+    try:
+        parts = urlsplit(server)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not server.isprintable() or any(char.isspace() for char in server):
+        return ["the server is no http or https URL"]
+    if "@" in parts.netloc:
+        return ["the server's URL holds a login: give it as username and password"]
+    return ["the server's URL has a query or a fragment"] if parts.query or parts.fragment else []
+
+
 def target_of(options: ConnectionOptions) -> Target:
     """What the options mean: a kubeconfig's context, and over it what they say explicitly.
 
@@ -124,6 +140,8 @@ def target_of(options: ConnectionOptions) -> Target:
     _check_files(options)
     _overlay(options, cluster)
     problems = problems_of(cluster, user)
+    if cluster.get("server"):
+        problems += _server_problems(server_url(cluster["server"]))
     if problems:
         raise InputError([Problem(where, message, "connection") for message in problems])
     proxy = text_at(cluster, "proxy-url")
@@ -143,6 +161,12 @@ def _from_kubeconfig(options: ConnectionOptions) -> tuple[str, Mapping[str, Any]
     if isinstance(options.kubeconfig, Mapping):
         where = "kubeconfig"
         found = merged([(where, Path.cwd(), options.kubeconfig)], where)
+    elif isinstance(options.kubeconfig, str) and is_content(options.kubeconfig):
+        where = "kubeconfig"
+        found = merged([(where, Path.cwd(), read_document(options.kubeconfig, where))], where)
+    elif not isinstance(options.kubeconfig, str | None):
+        message = "is neither a path nor the content of a kubeconfig"
+        raise InputError([Problem("kubeconfig", message, "kubeconfig")])
     else:
         text = str(options.kubeconfig or options.default_kubeconfig)
         where = f"kubeconfig {text}"
@@ -171,7 +195,7 @@ def _identity(options: ConnectionOptions, user: Mapping[str, Any]) -> dict[str, 
     given: dict[str, Any] = {}
     if options.api_key:
         given["token"] = options.api_key.strip()
-        refuse_header(given["token"], "api_key", "it")
+        refuse_token(given["token"], "api_key", "it")
     elif options.username and options.password:
         given.update(username=options.username, password=options.password)
     if options.client_cert:

@@ -10,11 +10,12 @@ safe to send twice (server-side apply, PUT with resourceVersion, DELETE with uid
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -24,7 +25,7 @@ from ..labels import COLLECTION
 from .attempts import RETRIED, Attempts, noted
 from .clock import Clock, SystemClock
 from .credentials import credential_of
-from .failures import from_answer
+from .failures import from_answer, is_status, what_came
 from .headers import encoded
 from .keydir import KeyDirectory
 from .pool import open_pool, tls_of
@@ -33,9 +34,11 @@ from .target import Target, target_of
 if TYPE_CHECKING:
     from .options import ConnectionOptions
 
-# However busily it drips: no answer takes longer altogether.
-ANSWER_SECONDS = 120.0
-_CHUNK = 64 * 1024
+# A list of 500 objects of the largest size has this many bytes; what has more is no answer.
+MAX_ANSWER = 1024 * 1024 * 1024
+_CHUNK = 256 * 1024
+_SLOT_POLL = 0.25
+_SECRETS = re.compile(r"/secrets(?:/|\Z)")
 _WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
@@ -69,7 +72,9 @@ class Transport:
         self._end = self.clock.monotonic() + deadline if deadline is not None else None
         self._stop = stop or (lambda: False)
         self._keys = KeyDirectory()
-        self._auth = threading.Lock()
+        # Held for moments only: while a credential is fetched, which may take a minute, `_fetching` says so.
+        self._auth = threading.Condition()
+        self._fetching = False
         self._generation = 0
         self._answered = False
         self._accepted = False  # since the credential was loaded
@@ -108,22 +113,38 @@ class Transport:
         self.tls = tls_of(self.target, self._keys.path, self._certificate)
         self._pool = open_pool(self.tls, self.target.proxy, max(self.threads, 4))
 
-    def authorization(self) -> tuple[list[tuple[str, str]], int]:
+    def authorization(self, subject: str = "") -> tuple[list[tuple[str, str]], int]:
         """Credential and impersonation headers, and the generation of the credential.
 
         :returns: (name, value) per header, and that number.
+        :raises ApiError: there is none, or not in time, or the run was stopped meanwhile.
         """
-        with self._auth:  # otherwise every thread runs the credential plugin at the same time
-            value = self._credential.header()
+        with self._only_one_fetches(subject):
+            value = self._credential.header(self.remaining())
             if self._credential.certificate != self._certificate:
                 self._connect()
             generation = self._generation
         credential = [("Authorization", value)] if value else []
         return credential + self._impersonation, generation
 
+    @contextlib.contextmanager
+    def _only_one_fetches(self, subject: str) -> Iterator[None]:
+        """One thread at a time, and no lock: those who wait see a stop of the run and its deadline."""
+        with self._auth:
+            while self._fetching:
+                self.check(subject)
+                self._auth.wait(_SLOT_POLL)
+            self._fetching = True
+        try:
+            yield
+        finally:
+            with self._auth:
+                self._fetching = False
+                self._auth.notify_all()
+
     def renew(self, generation: int) -> bool:
         """Load the credential again, from the start. ``False``: it is the same, or was renewed in vain."""
-        with self._auth:
+        with self._only_one_fetches(""):
             if self._generation != generation:
                 return True
             if self._generation and not self._accepted:
@@ -137,6 +158,29 @@ class Transport:
             self._generation += 1
             self._accepted = False
             return True
+
+    @contextlib.contextmanager
+    def slot(self, subject: str) -> Iterator[None]:
+        """One of the requests that may be in flight at once, commands in containers included."""
+        while not self._slots.acquire(timeout=_SLOT_POLL):
+            self.check(subject)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def check(self, subject: str) -> None:
+        """:raises ApiError: the run was stopped, or its time is over: nothing more is sent."""
+        if self._stop():
+            raise ApiError("interrupted: no further request was sent", reason="Interrupted", subject=subject)
+        rest = self.remaining()
+        if rest is not None and rest <= 0:
+            about = f"{subject}: " if subject else ""
+            raise ApiError(
+                f"{about}the time for all requests is over: this one was not sent",
+                reason="Deadline",
+                subject=subject,
+            )
 
     def send(
         self,
@@ -162,10 +206,10 @@ class Transport:
         headers.update(extra_headers or {})
         attempt = Attempts(self, subject)
         while True:
-            self._check_stop(subject)
-            credential, generation = self.authorization()
+            self.check(subject)
+            credential, generation = self.authorization(subject)
             try:
-                with self._slots:
+                with self.slot(subject):
                     answer = self._pool.request(
                         method,
                         url,
@@ -176,7 +220,7 @@ class Transport:
                         preload_content=False,
                         timeout=attempt.timeout(timeout),
                     )
-                    raw = self._read(answer)
+                    raw = _whole(answer)
             except _transport_errors() as error:
                 attempt.unanswered(error)
                 continue
@@ -185,47 +229,26 @@ class Transport:
             try:
                 data = _decode(answer, raw, accept)
             except (ValueError, RecursionError):
-                attempt.broken()
+                attempt.broken(what_came(answer.status, answer.headers, raw))
                 continue
-            if answer.status < 300 or answer.status == 304:
-                return Response(
-                    answer.status, answer.headers, data, _warnings(answer.headers), attempt.doubtful
-                )
-            failure = from_answer(answer.status, data, subject)
-            if answer.status == 401 and self.renew(generation):
+            status = _status_of(answer.status, data, accept)
+            if status < 300 or status == 304:
+                return Response(status, answer.headers, data, _warnings(answer.headers), attempt.doubtful)
+            behind = "/proxy/" in path
+            failure = from_answer(
+                status, data, subject, sent=body, is_secret=_SECRETS.search(path) is not None, behind=behind
+            )
+            if status == 401 and not (behind and not is_status(data)) and self.renew(generation):
                 continue
-            if answer.status not in RETRIED or failure.reason == "Invalid":
+            if status not in RETRIED or failure.reason == "Invalid":
                 raise noted(failure, attempt.doubtful)
             attempt.refused(failure, answer.headers.get("Retry-After"))
-
-    def _read(self, answer: Any) -> bytes:
-        """The whole body. :raises TimeoutError: it does not end in time, whatever arrives meanwhile."""
-        rest = self.remaining()
-        end = self.clock.monotonic() + (
-            ANSWER_SECONDS if rest is None else min(ANSWER_SECONDS, max(1.0, rest))
-        )
-        read = getattr(answer, "read1", answer.read)  # urllib3 before 2.1 has no read1
-        parts = []
-        try:
-            while part := read(_CHUNK):
-                parts.append(part)
-                if self.clock.monotonic() > end:
-                    raise TimeoutError("Read timed out: the answer does not end")
-        except BaseException:
-            answer.close()
-            raise
-        answer.release_conn()
-        return b"".join(parts)
-
-    def _check_stop(self, subject: str) -> None:
-        if self._stop():
-            raise ApiError("interrupted: no further request was sent", reason="Interrupted", subject=subject)
 
     def pause(self, seconds: float, subject: str = "") -> None:
         """Sleep, but notice within a quarter of a second that the run was stopped."""
         end = self.clock.monotonic() + seconds
         while (rest := end - self.clock.monotonic()) > 0:
-            self._check_stop(subject)
+            self.check(subject)
             self.clock.sleep(min(0.25, rest))
 
     @property
@@ -234,17 +257,56 @@ class Transport:
         return self._answered
 
 
+def _whole(answer: Any) -> bytes:
+    """The body. It ends in time, see ``pool``.
+
+    :raises OSError: it does not, or has no end.
+    """
+    read = getattr(answer, "read1", answer.read)  # urllib3 before 2.1 has no read1
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while part := read(_CHUNK):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER:
+                raise OSError(f"the answer has more than {MAX_ANSWER} bytes")
+    except BaseException:
+        answer.close()
+        raise
+    answer.release_conn()
+    return b"".join(parts)
+
+
 def _decode(answer: Any, raw: bytes, accept: str) -> Any:
     """The body of an answer. :raises ValueError: it should be JSON and is not; an empty one counts."""
     wants_json = "json" in accept
     if not raw and (answer.status in (204, 304) or answer.status >= 400 or not wants_json):
         return None
     kind = answer.headers.get("Content-Type", "")
+    if answer.status < 400 and (wants_json or "json" in kind):
+        return _json(raw)  # raises: a proxy's page with status 200
     if "json" in kind:
-        return json.loads(raw)
-    if wants_json and answer.status < 400:
-        return json.loads(raw)  # raises: a proxy's page with status 200
+        with contextlib.suppress(ValueError, RecursionError):
+            return _json(raw)
     return raw.decode("utf-8", "replace")
+
+
+def _json(raw: bytes) -> Any:
+    """JSON of UTF-8 text. Numbers that are none (NaN) and halves of characters are no answer."""
+    return json.loads(raw.decode(), parse_constant=_no_number)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _status_of(status: int, data: Any, accept: str) -> int:
+    """The status of an answer; a failure that came with 200 has its own."""
+    if status >= 300 or "json" not in accept or not is_status(data) or data.get("status") != "Failure":
+        return status
+    code = data.get("code")
+    return code if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600 else 500
 
 
 def _warnings(headers: Any) -> list[str]:

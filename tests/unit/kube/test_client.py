@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     ConflictError,
-    MalformedError,
     MeshError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts, discovery
@@ -55,6 +54,10 @@ def pod(name: str = "web", **more: Any) -> dict[str, Any]:
     }
 
 
+def pods(*items: Any, **metadata: Any) -> Answer:
+    return Answer(body={"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": [*items]})
+
+
 def failure(act: Callable[[], Any]) -> ApiError:
     with pytest.raises(ApiError) as caught:
         act()
@@ -85,9 +88,147 @@ def test_an_answer_that_is_no_object_is_an_error_of_the_server(
     server.script = [Answer(body=body)]
     found = failure(lambda: CALLS[name](client))
     assert found.reason == "NotJSON"
-    assert "the answer (HTTP 200) is not an object" in found.message
+    assert "the answer (HTTP 200) is " in found.message
     assert found.details.get("outcome") == (None if name in ("version", "get", "list") else "unknown")
     assert len(server.requests) == 1
+
+
+def status_in_a_200(code: Any) -> Answer:
+    return Answer(body={"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "R"})
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(("code", "expected"), [(403, 403), (409, 409), (None, 500), ("x", 500), (200, 500)])
+def test_a_failure_that_comes_with_200_is_a_failure(
+    server: ScriptedServer, client: KubeClient, name: str, code: Any, expected: int
+) -> None:
+    server.always = status_in_a_200(code)
+    found = failure(lambda: CALLS[name](client))
+    assert (found.status, found.reason) == (expected, "R")
+    assert found.message.endswith(": no")
+
+
+WRONG_OBJECTS: dict[str, Any] = {
+    "empty": {},
+    "no kind": {"metadata": {"name": "web", "namespace": "shop"}},
+    "another kind": {**pod(), "kind": "Service"},
+    "another version": {**pod(), "apiVersion": "v2"},
+    "no version": {key: value for key, value in pod().items() if key != "apiVersion"},
+    "no metadata": {"apiVersion": "v1", "kind": "Pod"},
+    "metadata null": {**pod(), "metadata": None},
+    "metadata a list": {**pod(), "metadata": []},
+    "no name": {**pod(), "metadata": {"namespace": "shop"}},
+    "another name": pod("other"),
+    "a name of another type": pod(name=5),  # type: ignore[arg-type]
+    "another namespace": pod(namespace="other"),
+    "no namespace": {**pod(), "metadata": {"name": "web"}},
+    "a namespace of another type": pod(namespace=["shop"]),
+    "a list": {"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": []},
+    "success": {"kind": "Status", "status": "Success"},
+}
+
+
+@pytest.mark.parametrize("name", ["get", "apply", "create", "replace", "patch"])
+@pytest.mark.parametrize("wrong", WRONG_OBJECTS)
+def test_another_object_is_never_the_one_that_was_asked_for(
+    server: ScriptedServer, client: KubeClient, name: str, wrong: str
+) -> None:
+    server.script = [Answer(body=WRONG_OBJECTS[wrong])]
+    found = failure(lambda: CALLS[name](client))
+    assert (found.reason, len(server.requests)) == ("NotJSON", 1)
+    assert found.message.startswith("Pod shop/web: the answer (HTTP 200) ")
+    assert found.details.get("outcome") == (None if name == "get" else "unknown")
+
+
+WRONG_LISTS: dict[str, Any] = {
+    "empty": {},
+    "no items": {"apiVersion": "v1", "kind": "PodList", "metadata": {}},
+    "no kind": {"apiVersion": "v1", "metadata": {}, "items": []},
+    "kind of its items": {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "items": []},
+    "success": {"apiVersion": "v1", "kind": "Status", "status": "Success", "items": []},
+    "another version": {"apiVersion": "v2", "kind": "PodList", "metadata": {}, "items": []},
+    "metadata a list": {"apiVersion": "v1", "kind": "PodList", "metadata": ["x"], "items": []},
+    "a broken token": {"apiVersion": "v1", "kind": "PodList", "metadata": {"continue": 5}, "items": []},
+    "a rest without a token": {
+        "apiVersion": "v1",
+        "kind": "PodList",
+        "metadata": {"remainingItemCount": 3},
+        "items": [],
+    },
+    **{
+        f"items {items}": {"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items}
+        for items in (None, {}, "x", 5, True)
+    },
+    **{
+        f"an item that is {item}": {
+            "apiVersion": "v1",
+            "kind": "PodList",
+            "metadata": {},
+            "items": [pod(), item],
+        }
+        for item in (
+            None,
+            1,
+            "x",
+            [],
+            {},
+            pod(name=""),
+            {**pod(), "kind": "Node"},
+            {**pod(), "metadata": None},
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_LISTS)
+def test_half_a_list_is_never_an_empty_one(server: ScriptedServer, client: KubeClient, wrong: str) -> None:
+    server.script = [Answer(body=WRONG_LISTS[wrong])]
+    found = failure(lambda: client.list("v1", "Pod", "shop"))
+    assert (found.reason, len(server.requests)) == ("NotJSON", 1)
+    assert found.message.startswith("list pods: the answer (HTTP 200) ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        None,
+        "x",
+        {"status": "Success"},
+        {"kind": "Status"},
+        {"kind": "Status", "status": 1},
+        pod("other"),
+    ],
+)
+def test_what_does_not_say_that_it_is_gone_is_no_deletion(
+    server: ScriptedServer, client: KubeClient, body: Any
+) -> None:
+    server.script = [Answer(body=body)]
+    found = failure(lambda: client.delete("v1", "Pod", "web", "shop"))
+    assert (found.reason, found.details["outcome"]) == ("NotJSON", "unknown")
+    server.script = [Answer(202, pod())]
+    assert client.delete("v1", "Pod", "web", "shop")
+
+
+def test_a_version_without_a_version_is_no_server(server: ScriptedServer, client: KubeClient) -> None:
+    for body in ({}, {"gitVersion": None}, {"gitVersion": 1}):
+        server.script = [Answer(body=body)]
+        assert failure(client.server_version).reason == "NotJSON"
+
+
+def test_an_eviction_without_an_answer_is_none(server: ScriptedServer, client: KubeClient) -> None:
+    server.script = [Answer(201, {"status": "Success"})]
+    assert failure(lambda: CALLS["eviction"](client)).details["outcome"] == "unknown"
+
+
+def test_a_login_that_a_service_wants_is_not_ours(server: ScriptedServer, client: KubeClient) -> None:
+    page = Answer(401, b"<html>", {"Content-Type": "text/html"})
+    server.script = [page, Answer(401, {"kind": "Status", "message": "Unauthorized"})]
+    found = failure(lambda: client.service_proxy_get("m", "prometheus", 9090, "/"))
+    assert "wants a credential of its own (HTTP 401)" in found.message
+    found = failure(lambda: client.service_proxy_get("m", "prometheus", 9090, "/"))
+    assert "does not accept the credential" in found.message
 
 
 class TestReading:
@@ -104,25 +245,17 @@ class TestReading:
         assert server.requests[0].path == f"{PODS}/web"
 
     def test_a_cluster_scoped_object(self, server: ScriptedServer, client: KubeClient) -> None:
-        server.script = [Answer(body={"kind": "Node"}), status(403)]
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}}
+        server.script = [Answer(body=node), status(403)]
         client.get("v1", "Node", "one", "ignored")
         assert server.requests[0].path == "/api/v1/nodes/one"
         assert failure(lambda: client.get("v1", "Node", "one")).message == "Node one: no"
 
     def test_a_list_page_by_page(self, server: ScriptedServer, client: KubeClient) -> None:
+        other = {"metadata": {"name": "b"}, "apiVersion": "v1", "kind": "Pod"}
         server.script = [
-            Answer(
-                body={
-                    "items": [{"metadata": {"name": "a"}}],
-                    "metadata": {"continue": "t/1", "resourceVersion": "7"},
-                }
-            ),
-            Answer(
-                body={
-                    "items": [{"metadata": {"name": "b"}, "kind": "X"}],
-                    "metadata": {"resourceVersion": "7"},
-                }
-            ),
+            pods({"metadata": {"name": "a"}}, **{"continue": "t/1", "resourceVersion": "7"}),
+            pods(other, resourceVersion="7"),
         ]
         found = client.list("v1", "Pod", "shop", label_selector="app in (a,b)", field_selector="x=y")
         assert (found.resource_version, found.missing) == ("7", False)
@@ -133,24 +266,16 @@ class TestReading:
         assert query_of(server.requests[1]) == ["continue=t%2F1", *selectors]
 
     def test_an_empty_list(self, server: ScriptedServer, client: KubeClient) -> None:
-        server.script = [Answer(body={"items": None, "metadata": {}})]
+        server.script = [pods()]
         found = client.list("v1", "Pod")
         assert (found.items, found.missing, server.requests[0].path) == ([], False, "/api/v1/pods?limit=500")
-
-    def test_what_is_no_list(self, server: ScriptedServer, client: KubeClient) -> None:
-        server.script = [Answer(body={}), Answer(body={"items": {}}), Answer(body={"items": [1]})]
-        found = failure(lambda: client.list("v1", "Pod"))
-        assert (found.message, found.reason) == ("list pods: the answer is not a list", "NotJSON")
-        for _unused in range(2):
-            with pytest.raises(MalformedError):
-                client.list("v1", "Pod")
 
     def test_a_list_that_expires_on_the_way_begins_again(
         self, server: ScriptedServer, client: KubeClient
     ) -> None:
-        first = Answer(body={"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "t"}})
+        first = pods({"metadata": {"name": "a"}}, **{"continue": "t"})
         gone = status(410, "Expired")
-        server.script = [first, gone, Answer(body={"items": [], "metadata": {}})]
+        server.script = [first, gone, pods()]
         assert client.list("v1", "Pod").items == []
         server.script = [first, gone] * 3
         found = failure(lambda: client.list("v1", "Pod"))
@@ -163,7 +288,7 @@ class TestReading:
         server.script = [status(404, "NotFound")]
         assert client.list("v1", "Pod").missing
         server.script = [
-            Answer(body={"items": [], "metadata": {"continue": "t"}}),
+            pods(**{"continue": "t"}),
             status(404, "NotFound"),
         ]
         assert failure(lambda: client.list("v1", "Pod")).status == 404
@@ -284,7 +409,7 @@ class TestWriting:
         assert query_of(second) == ["dryRun=All", "fieldManager=m", "fieldValidation=Strict"]
 
     def test_deletions(self, server: ScriptedServer, client: KubeClient) -> None:
-        done = status(200)
+        done = Answer(body={"kind": "Status", "status": "Success"})
         server.script = [done, done, status(404), status(409, "Conflict", "the UID in the precondition")]
         delete = client.delete
         assert delete("v1", "Pod", "web", "shop")
@@ -304,7 +429,7 @@ class TestWriting:
         assert failure(lambda: delete("v1", "Pod", "web", "shop", uid="u")).status == 403
 
     def test_an_eviction(self, server: ScriptedServer, client: KubeClient) -> None:
-        server.script = [Answer(201, {"status": "Success"}), status(403)]
+        server.script = [Answer(201, {"kind": "Status", "status": "Success"}), status(403)]
         client.create_subresource("v1", "Pod", "web", "shop", "eviction", {"a": 1}, dry_run=True)
         (request,) = server.requests
         assert (request.method, request.body) == ("POST", {"a": 1})
@@ -316,10 +441,11 @@ class TestWriting:
 
 def test_warnings_are_kept_once(server: ScriptedServer, client: KubeClient) -> None:
     warned = {"Warning": '299 - "old"'}
+    version = {"gitVersion": "v1"}
     server.script = [
-        Answer(headers=warned),
-        Answer(headers={"Warning": '299 - "older"'}),
-        Answer(headers=warned),
+        Answer(body=version, headers=warned),
+        Answer(body=version, headers={"Warning": '299 - "older"'}),
+        Answer(body=version, headers=warned),
     ]
     for _unused in range(3):
         client.server_version()
@@ -383,6 +509,17 @@ GROUPS = {
 }  # fmt: skip
 
 
+CORE = Answer(body={"kind": "APIVersions", "versions": ["v1"]})
+NO_KINDS = Answer(body={"kind": "APIResourceList", "resources": []})
+
+
+def groups_of(*versions: Any, name: Any = "apps") -> dict[str, Any]:
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "items": [{"metadata": {"name": name}, "versions": list(versions)}],
+    }
+
+
 class TestDiscovery:
     def test_kinds_are_read_once(self, server: ScriptedServer, client: KubeClient) -> None:
         server.script = [Answer(body=GROUPS)]
@@ -405,7 +542,7 @@ class TestDiscovery:
     ) -> None:
         assert client.resource("v1", "Pod").path("shop") == PODS
         assert client.resource("v1", "Node").namespaced is False
-        server.script = [Answer(body={"kind": "APIVersions", "versions": []})]
+        server.script = [CORE, NO_KINDS]
         assert failure(lambda: client.resource("v1", "Binding")).reason == "NoKind"
         assert server.requests[0].path == "/api"
 
@@ -419,14 +556,42 @@ class TestDiscovery:
     def test_a_group_whose_server_is_down_is_not_empty(
         self, server: ScriptedServer, client: KubeClient
     ) -> None:
-        server.script = [Answer(body=GROUPS), Answer(body={"kind": "APIVersions", "versions": []})]
+        server.script = [Answer(body=GROUPS), CORE, NO_KINDS]
         assert failure(lambda: client.resource("down.example.com/v1", "X")).reason == "DiscoveryStale"
         assert failure(lambda: client.resource("v1", "Other")).reason == "NoKind"
         found = failure(lambda: client.list("down.example.com/v1", "X"))
         assert (found.reason, found.status) == ("DiscoveryStale", 0)
 
     @pytest.mark.parametrize(
-        "body", [{}, [], None, "login", {"kind": "Status"}, {"groups": []}, {"kind": "APIResourceList"}]
+        "body",
+        [
+            {},
+            [],
+            None,
+            "login",
+            {"kind": "Status"},
+            {"groups": []},
+            {"kind": "APIResourceList"},
+            {"kind": "APIGroupList", "groups": None},
+            {"kind": "APIGroupList", "groups": [{"versions": None}]},
+            {"kind": "APIGroupList", "groups": [{"versions": [{}]}]},
+            {"kind": "APIGroupList", "groups": "x"},
+            {"kind": "APIGroupDiscoveryList"},
+            {"kind": "APIGroupDiscoveryList", "items": None},
+            {"kind": "APIGroupDiscoveryList", "items": []},
+            {"kind": "APIGroupDiscoveryList", "items": "x"},
+            {"kind": "APIGroupDiscoveryList", "items": [None]},
+            groups_of(),
+            groups_of(None),
+            groups_of({"version": 1}),
+            groups_of({"version": ""}),
+            groups_of({"version": "v1"}, name=5),
+            groups_of({"version": "v1", "resources": {}}),
+            groups_of({"version": "v1", "resources": [{"responseKind": {"kind": "Thing"}}]}),
+            groups_of(
+                {"version": "v1", "resources": [{"responseKind": {"kind": "Thing"}, "resource": "things"}]}
+            ),
+        ],
     )
     def test_nonsense_is_never_a_server_without_kinds(
         self, server: ScriptedServer, client: KubeClient, body: Any
@@ -453,7 +618,7 @@ class TestDiscovery:
             {"name": "things/status", "kind": "Other", "namespaced": True},
         ]
         listed = Answer(body={"kind": "APIResourceList", "resources": resources})
-        server.script = [Answer(body=groups), listed, Answer(body={"kind": "APIResourceList"})]
+        server.script = [Answer(body=groups), listed, NO_KINDS]
         found = client.resource("a.io/v1", "Thing")
         assert (found.plural, found.namespaced, found.verbs) == ("things", True, ("get",))
         assert failure(lambda: client.resource("a.io/v1", "Other")).reason == "NoKind"
@@ -471,14 +636,25 @@ class TestDiscovery:
 
     def test_nonsense_for_one_version_is_an_error(self, server: ScriptedServer, client: KubeClient) -> None:
         groups = {"kind": "APIGroupList", "groups": [{"versions": [{"groupVersion": "a.io/v1"}]}]}
-        server.script = [Answer(body=groups), Answer(body={})]
-        assert failure(lambda: client.resource("a.io/v1", "Thing")).reason == "Discovery"
+        broken: list[Any] = [
+            {},
+            {"resources": None},
+            {"resources": [{}]},
+            {"resources": [{"name": "things"}]},
+        ]
+        for resources in broken:
+            server.script = [
+                Answer(body=groups),
+                Answer(body={"kind": "APIResourceList", **resources} if resources else {}),
+            ]
+            client.refresh_discovery()
+            assert failure(lambda: client.resource("a.io/v1", "Thing")).reason == "Discovery"
 
     def test_after_new_definitions_it_is_asked_again(
         self, server: ScriptedServer, client: KubeClient
     ) -> None:
-        empty = {"kind": "APIGroupDiscoveryList", "items": []}
-        server.script = [Answer(body=empty), Answer(body=GROUPS)]
+        before = groups_of({"version": "v1", "resources": []})
+        server.script = [Answer(body=before), Answer(body=GROUPS)]
         assert client.list("apps/v1", "Deployment").missing
         client.refresh_discovery()
         assert client.resource("apps/v1", "Deployment")

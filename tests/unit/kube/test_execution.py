@@ -171,9 +171,17 @@ def test_a_command_that_does_not_end_is_given_up(started: Started) -> None:
 
 
 def test_a_stop_ends_it(started: Started) -> None:
-    client, _server = started(channel(1, "a"), linger=True, stop=lambda: True)
+    asked: list[bool] = []
+
+    def stop() -> bool:  # it is asked once before the command is sent
+        asked.append(len(asked) > 1)
+        return asked[-1]
+
+    client, _server = started(channel(1, "a"), linger=True, stop=stop)
     found = failure(client)
     assert (found.reason, found.message) == ("Interrupted", f"{SUBJECT}: interrupted")
+    client, _server = started(channel(1, "a"), linger=True, stop=lambda: True)
+    assert failure(client).message == "interrupted: no further request was sent"
 
 
 class TestHandshakes:

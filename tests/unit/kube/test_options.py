@@ -35,17 +35,18 @@ WHOLE = {"K8S_AUTH_API_KEY": "z", "K8S_AUTH_VERIFY_SSL": "no", "K8S_AUTH_PROXY":
     ],
 )
 def test_of_two_sources_that_name_a_cluster_the_first_counts_whole(params, environment):
-    options = ConnectionOptions.from_params(params, {**WHOLE, **environment})
-    assert options == dataclasses.replace(
-        ConnectionOptions.from_params(params, {}), environment={**WHOLE, **environment}
-    )
+    given = {**WHOLE, **environment}
+    options = ConnectionOptions.from_params(params, given)
+    alone = ConnectionOptions.from_params(params, {})
+    assert options == dataclasses.replace(alone, environment=given, unused=options.unused)
+    assert set(options.unused) == given.keys() - {ENVIRONMENT[option] for option in params}
 
 
 @pytest.mark.parametrize(
     ("params", "environment", "context", "host"),
     [
         ({"context": "a"}, {"K8S_AUTH_KUBECONFIG": "/z"}, "a", None),
-        ({"context": "a"}, {"K8S_AUTH_CONTEXT": "z"}, "a", None),
+        ({"context": "a"}, {"K8S_AUTH_CONTEXT": "a"}, "a", None),
         ({"api_key": "a"}, {"K8S_AUTH_HOST": "https://z"}, None, "https://z"),
         ({"host": "https://a"}, {}, None, "https://a"),
     ],
@@ -53,6 +54,37 @@ def test_of_two_sources_that_name_a_cluster_the_first_counts_whole(params, envir
 def test_sources_that_complete_each_other_are_one(params, environment, context, host):
     options = ConnectionOptions.from_params(params, {**WHOLE, **environment})
     assert (options.context, options.host, options.proxy) == (context, host, "http://z")
+    assert options.unused == ()
+
+
+def test_a_kubeconfig_says_who_we_are_and_whom_we_trust():
+    options = ConnectionOptions.from_params({"kubeconfig": "/a"}, WHOLE)
+    assert (options.api_key, options.validate_certs, options.proxy) == (None, None, None)
+    assert options.unused == ("K8S_AUTH_API_KEY", "K8S_AUTH_VERIFY_SSL", "K8S_AUTH_PROXY")
+
+
+def test_another_context_of_the_environments_kubeconfig_takes_nothing_else_from_there():
+    environment = {**WHOLE, "K8S_AUTH_KUBECONFIG": "/z", "K8S_AUTH_CONTEXT": "z"}
+    options = ConnectionOptions.from_params({"context": "a"}, environment)
+    assert (options.kubeconfig, options.context, options.api_key, options.proxy) == ("/z", "a", None, None)
+
+
+@pytest.mark.parametrize(
+    "given", [{"api_key": "a"}, {"username": "a", "password": "b"}, {"client_cert": "/a", "client_key": "/b"}]
+)
+def test_who_we_are_comes_from_one_source(given):
+    identity = {
+        "K8S_AUTH_API_KEY": "z",
+        "K8S_AUTH_USERNAME": "z",
+        "K8S_AUTH_PASSWORD": "z",
+        "K8S_AUTH_CERT_FILE": "z",
+        "K8S_AUTH_KEY_FILE": "z",
+    }
+    options = ConnectionOptions.from_params(given, {**identity, "K8S_AUTH_HOST": "https://z"})
+    alone = ConnectionOptions.from_params({**given, "host": "https://z"}, {})
+    told = dataclasses.replace(options, unused=(), environment={})
+    assert told == dataclasses.replace(alone, environment={})
+    assert set(options.unused) == identity.keys() - {ENVIRONMENT[option] for option in given}
 
 
 def test_the_default_is_the_variable_or_the_home():
@@ -102,6 +134,7 @@ def test_secrets_of_an_inline_kubeconfig_are_found():
 
 
 def test_the_password_of_a_proxy_is_a_secret():
-    assert secrets_in({"proxy": "http://me:p%40ss@proxy:3128"}) == {"p@ss"}
+    assert secrets_in({"proxy": "http://me:p%40ss@proxy:3128"}) == {"p@ss", "p%40ss"}
+    assert secrets_in({"host": "https://me:p%40ss@api"}) == {"p@ss", "p%40ss"}
     assert secrets_in({"proxy": "http://me@proxy:3128"}) == set()
     assert secrets_in({"proxy": "http://proxy:3128"}) == set()

@@ -103,10 +103,6 @@ def test_the_websockets_tls() -> None:
             {"http_proxy_host": "p", "http_proxy_port": 80, "proxy_type": "http", "http_no_proxy": [""]},
         ),
         (
-            "https://p",
-            {"http_proxy_host": "p", "http_proxy_port": 443, "proxy_type": "http", "http_no_proxy": [""]},
-        ),
-        (
             "http://u:p%40@p:3128",
             {
                 "http_proxy_host": "p",
@@ -124,3 +120,41 @@ def test_the_websockets_tls() -> None:
 )
 def test_the_websockets_proxy(proxy: str, expected: dict[str, Any]) -> None:
     assert websocket_proxy(proxy) == expected
+
+
+def test_the_websocket_library_would_speak_plain_text_to_an_https_proxy() -> None:
+    with pytest.raises(InputError, match="commands in containers cannot go through an https proxy"):
+        websocket_proxy("https://p")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://u:s3cret@",
+        "http://u:s3cret@p:port",
+        "http://u:s3cret@[p",
+        "http://u:s3cret@p:99999",
+        "u:s3cret@p",
+        "http://u:s3cret@p\n",
+        "ftp://u:s3cret@p",
+        "socks4://u:s3cret@p",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_not_shown(proxy: str) -> None:
+    for use in (lambda: open_pool(Tls(True), proxy, 1), lambda: websocket_proxy(proxy)):
+        with pytest.raises(InputError, match=r"^proxy: ") as caught:
+            use()
+        assert "s3cret" not in str(caught.value)
+
+
+def test_connections_without_verification_leave_the_process_its_warnings() -> None:
+    import warnings
+
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        manager = open_pool(Tls(False), "", 1)
+        assert warnings.filters == before
+    pool = manager.connection_from_url("https://h")
+    assert pool.ConnectionCls("h").is_verified
+    assert not open_pool(Tls(True), "", 1).connection_from_url("https://h").ConnectionCls("h").is_verified

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import target as target_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
@@ -143,6 +144,54 @@ def test_what_no_header_can_hold_is_refused_and_not_shown(value: str) -> None:
             ConnectionOptions(host="https://h", impersonate_user="u", impersonate_groups=("ok", value))
         ).impersonation()
     assert "s3" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("https://me:s3cret@api", "the server's URL holds a login: give it as username and password"),
+        ("https://s3cret@api", "the server's URL holds a login: give it as username and password"),
+        ("https://[s3cret", "the server is no http or https URL"),
+        ("https://api:s3cret", "the server is no http or https URL"),
+        ("https://api/s3cret x", "the server is no http or https URL"),
+        ("https://api\ns3cret", "the server is no http or https URL"),
+        ("ftp://s3cret", "the server is no http or https URL"),
+        ("https://", "the server is no http or https URL"),
+        ("https://api/?token=s3cret", "the server's URL has a query or a fragment"),
+    ],
+)
+def test_a_server_that_cannot_be_one_is_refused_and_not_shown(server: str, message: str) -> None:
+    assert refusals(ConnectionOptions(host=server)) == [f"connection: {message}"]
+    with pytest.raises(InputError) as caught:
+        seen({"server": server})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_content_of_a_kubeconfig_may_be_a_text() -> None:
+    content = inline(user={"token": "t"})
+    for text in (json.dumps(content), f"\n{json.dumps(content, indent=1)}", yaml.safe_dump(content)):
+        assert target_of(ConnectionOptions(kubeconfig=text)).user == {"token": "t"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token: s3cret\n- x",
+        "{s3cret",
+        "s3cret\ns3cret",
+        "a: *s3cret\nb: 1",
+        "a: !s3cret x\nb: 1",
+        'a: "s3cret\nb: "c"',
+        "users: [{name: a, user: {token: {s3cret: 1}}}]\nkind: Config",
+    ],
+)
+def test_a_broken_content_is_not_shown(text: str) -> None:
+    assert "s3cret" not in "".join(refusals(ConnectionOptions(kubeconfig=text)))
+
+
+def test_something_else_is_no_kubeconfig() -> None:
+    (message,) = refusals(ConnectionOptions(kubeconfig=["s3cret"]))  # type: ignore[arg-type]
+    assert message == "kubeconfig: is neither a path nor the content of a kubeconfig"
 
 
 PROXIES = {"HTTPS_PROXY": "proxy:3128", "NO_PROXY": "internal"}
