@@ -50,9 +50,14 @@ options:
   action:
     description:
       - V(run) starts the rollout or continues it. V(rollback) gives all requests back to the stable
-        version, after a promotion to the version before it. V(promote) approves a waiting run and
-        carries it on, or tells a live runner to skip the remaining phases. V(pause) ends a live run
-        where it is. V(resume) cleans up after dead runners and is safe on a schedule.
+        version; right after a promotion, to the version before it. V(promote) approves a waiting run and
+        carries it on, tells a live runner to skip the remaining phases, or finishes a run that ended with a
+        split or a hold. V(pause) ends a live run where it is.
+      - V(resume) is for a schedule. It cleans up after dead runners, withdraws waiting runs whose version
+        fell ill, and gives held runs back to a stable version that is ready again. It fails when a service
+        needs a person, after it has looked at all of them.
+      - Whatever a run was begun with decides until its end (options, gates, routes); of a later call only
+        the connection, O(prometheus), O(orphans), O(evidence) and O(by) count.
     type: str
     choices: [run, rollback, promote, pause, resume]
     default: run
@@ -62,6 +67,18 @@ options:
     type: str
     choices: [rollback, continue]
     default: rollback
+  behind_stable:
+    description:
+      - Whether V(action=rollback) may leave a stable version that the last run did not promote, for the
+        version before it. Without it only the last promotion is taken back.
+    type: bool
+    default: false
+  sick_stable:
+    description:
+      - Roll out although the stable version is sick or gone, to replace it. It is not waited for, and its own
+        failures do not refuse the rollout.
+    type: bool
+    default: false
   steps:
     description:
       - Shares of the canary in percent, rising. An item may be a dictionary with C(weight),
@@ -217,8 +234,8 @@ options:
     type: dict
   deadline:
     description:
-      - Seconds that the whole rollout may take. The preflight refuses a plan that cannot meet it at the
-        live traffic.
+      - Seconds that the whole rollout may take, without the time in which it waits for a person. The
+        preflight refuses a plan that cannot meet it at the live traffic; a run that exceeds it is withdrawn.
     type: raw
     default: 7200
   phase_deadline:
@@ -233,7 +250,8 @@ options:
     default: 300
   ready_timeout:
     description:
-      - Seconds to wait for ready endpoints before weight is put on a version.
+      - Seconds to wait for ready endpoints before weight is put on a version, and before a stable version
+        without any counts as down.
     type: raw
     default: 120
   propagation:
@@ -385,7 +403,8 @@ status:
   sample: pass
 outcome:
   description: >-
-    V(promoted), V(split), V(rolled_back), V(held_on_canary) (the stable version is the sick one),
+    V(promoted), V(split), V(rolled_back), V(held_on_canary) (the stable version is down, and the proved
+    canary serves everybody), V(held_at_split) (neither version may take everything),
     V(awaiting_approval), V(paused), V(unchanged), V(planned) (check mode), V(held) (by another runner).
   returned: always
   type: str

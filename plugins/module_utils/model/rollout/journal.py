@@ -22,6 +22,7 @@ from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
 from .phases import Plan, TrafficState
 from .record import journal_name
+from .settings import RunSettings, VersionFacts
 from .typed_json import SchemaError, decode, encode, encode_fields
 
 SCHEMA = 1
@@ -29,6 +30,7 @@ MAX_BYTES = 900_000  # etcd refuses 1.5 MiB, and a ConfigMap's data may have 1 M
 KEPT_EVENTS = 400
 KEPT_PROOFS = 200
 KEPT_DISCARDED = 200
+WAY_OUT = "if nobody can repair it, delete it; canary_rollback then gives everything back to stable"
 FEWEST_WINDOWS = 20  # are never added up: they are the evidence
 # Whoever can write ConfigMaps writes journals; ids of runs end in names of files and in messages.
 _RUN = re.compile(r"[0-9A-Za-z][-0-9A-Za-z]{0,62}")
@@ -76,7 +78,21 @@ class Outcome(enum.StrEnum):
     PROMOTED = "promoted"
     SPLIT = "split"
     ROLLED_BACK = "rolled_back"
-    HELD_ON_CANARY = "held_on_canary"
+    HELD_ON_CANARY = "held_on_canary"  # the stable version is down, and the proved canary serves everybody
+    HELD_AT_SPLIT = "held_at_split"  # neither version may take everything; canary_resume looks again
+
+    @property
+    def held(self) -> bool:
+        """Whether the run ended away from its stable version because that one is sick or down."""
+        return self in (Outcome.HELD_ON_CANARY, Outcome.HELD_AT_SPLIT)
+
+
+class Hold(enum.StrEnum):
+    """Why requests are kept away from the stable version."""
+
+    NONE = ""
+    STABLE_DOWN = "stable_down"  # it has no ready endpoint
+    STABLE_WORSE = "stable_worse"  # it fails more requests than the canary, which fails too many as well
 
 
 class Step(enum.StrEnum):
@@ -170,6 +186,8 @@ class RunFacts:
     :param diffs: the exact change of the routes per phase, as Ansible shows it.
     :param original: route lists of a foreign VirtualService before the run.
     :param scaled_down: of the promotion that an undo takes back.
+    :param settings: how the run decides. :param versions: both versions as the catalogue had them.
+    :param before: version -> percent of the split that the run found.
     """
 
     run: str
@@ -185,6 +203,9 @@ class RunFacts:
     diffs: tuple[Mapping[str, Any], ...] = ()
     original: tuple[Any, ...] | None = None
     scaled_down: ScaledDown | None = None
+    settings: RunSettings | None = None
+    versions: Mapping[str, VersionFacts] = dataclasses.field(default_factory=dict)
+    before: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +217,14 @@ class Journal(RunFacts):
         that passed. :param approved: of the last phase that somebody approved.
     :param outcome: how the run ended, and ``reason`` why, or why it waits.
     :param templates: ``pod-template-hash`` of the canary's pods: others are another revision.
+    :param stable_templates: of the stable version's pods, all that were seen.
     :param discarded: windows about an earlier revision, which cost users and prove nothing.
     :param verdicts: of the last look, in phase ``judged``. :param values: query gate -> its values.
     :param api_calls: phase number -> calls to the API server.
     :param replicas_before: of the canary, before the run scaled it up.
     :param intent: what the routes shall do next. :param rollback_began: RFC 3339.
+    :param hold: why requests are kept away from the stable version. :param spent: seconds that runners have
+        worked on it.
     :param previous_run: id of the run before this one.
     """
 
@@ -220,6 +244,7 @@ class Journal(RunFacts):
     at: str = ""
     previous_run: str = ""
     templates: tuple[str, ...] = ()
+    stable_templates: tuple[str, ...] = ()
     approved: int = 0
     restarts: int = 0
     intent: TrafficState | None = None
@@ -234,6 +259,8 @@ class Journal(RunFacts):
     api_calls: Mapping[str, int] = dataclasses.field(default_factory=dict)
     replicas_before: int | None = None
     rollback_began: str = ""
+    hold: Hold = Hold.NONE
+    spent: float = 0.0
     evidence_sha256: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -290,14 +317,15 @@ def parse_journal(text: str, service: str, namespace: str) -> Journal:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise JournalError(f"ConfigMap {name} holds no readable journal: {error}") from error
+        raise JournalError(f"ConfigMap {name} holds no readable journal: {error}; {WAY_OUT}") from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA or isinstance(schema, bool):
-        raise JournalError(f"ConfigMap {name} holds a journal of an unknown schema")
+        raise JournalError(f"ConfigMap {name} holds a journal of an unknown schema; {WAY_OUT}")
     try:
         journal: Journal = decode(Journal, data)
     except SchemaError as error:
-        raise JournalError(f"ConfigMap {name} holds a journal that cannot be read: {error}") from error
+        message = f"ConfigMap {name} holds a journal that cannot be read: {error}; {WAY_OUT}"
+        raise JournalError(message) from error
     if (journal.service, journal.namespace) != (service, namespace):
         raise JournalError(f"ConfigMap {name} in {namespace} holds the journal of another service")
     if not all(_RUN.fullmatch(run) for run in (journal.run, journal.previous_run or "none")):

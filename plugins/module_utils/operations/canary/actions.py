@@ -1,113 +1,188 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rollback, promotion, pause and resume: they work while a runner lives, and without one."""
+"""Rollback, promotion and pause: they work while a runner lives, and without one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ...errors import RefusedError, WaitTimeout
-from ...fields import text_at
 from ...kube.wait import wait_until
 from ...model.rollout.journal import Action, Journal, Kind, Outcome, RunFacts, State
 from ...model.rollout.phases import plan_phases
 from ...model.rollout.record import ReleaseRecord
-from ...verdicts import FAIL, PASS
 from . import state_machine
 from .adapters import NoMetrics
 from .assembly import RolloutBuilder, new_run
-from .protocols import FencedError
+from .evidence import has_failed
+from .preflight import current_stable
+from .rendering import split_of
 from .result import report, summary
+from .rollout import Rollout
 from .scaling import bring_back
+from .subsets import missing_subsets
 
 ANSWER_WITHIN = 10.0  # two polls of a live runner
 END_WITHIN = 180.0
 
 
 def roll_back(builder: RolloutBuilder) -> dict[str, Any]:
-    """All requests to the stable version; after a promotion, to the version before it.
+    """All requests to the stable version. The last promotion is taken back; nothing else leaves stable.
 
-    What a run left beside the stable version when it ended with a split or held on its canary goes back too.
+    What a run left beside the stable version goes back too: a split, a hold, or a share that no journal knows
+    of any more.
 
     :returns: the module's result.
     """
     journal = builder.store.read()
     if journal and journal.state.open:
         if builder.context.check_mode:
-            return _would(builder, f"would roll run {journal.run} back to {journal.stable}")
+            return would(builder, f"would roll run {journal.run} back to {journal.stable}")
         if journal.state.active and _asked(builder, Action.ROLLBACK, journal):
             return _await_end(builder, journal)
         rollout = builder.journalled(journal)
         rollout.lease.acquire(steal=True)
         rollout.store.refresh()
         state_machine.take_over(rollout)
-        state_machine.withdraw(rollout, f"asked for by {_by(builder)}")
+        state_machine.withdraw(rollout, f"asked for by {by(builder)}")
         return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
     record = builder.records.read()
-    aside = _aside(record)
-    if record is not None and aside:
-        return _back(builder, journal, stable=record.stable, canary=aside)
+    of_run = builder.of_run(journal)
+    stable, aside = standing(of_run, record, journal)
+    if aside and record is None and journal is None and not builder.options.behind_stable:
+        now = split_now(builder, stable, aside)
+        if not now[stable]:
+            reason = (
+                f"neither a journal nor a release record says why {aside} has all requests;"
+                f" canary_behind_stable: true gives them to {stable}"
+            )
+            return summary(builder, outcome="unchanged", reason=reason)
+    if aside:
+        return _back(builder, journal, stable=stable, canary=aside)
     if record is None or not record.previous:
         reason = "no rollout is running, and no version came before the stable one"
         return summary(builder, outcome="unchanged", reason=reason)
-    if journal and journal.outcome is Outcome.ROLLED_BACK and journal.kind is Kind.UNDO:
-        return summary(builder, outcome="unchanged", reason=f"{record.stable} was rolled back to already")
-    return _back(builder, journal, stable=record.previous, canary=record.stable)
+    promoted = (
+        journal is not None
+        and journal.outcome is Outcome.PROMOTED
+        and (journal.stable, journal.canary) == (record.previous, record.stable)
+    )
+    if promoted or builder.options.behind_stable:
+        return _back(builder, journal, stable=record.previous, canary=record.stable)
+    reason = (
+        f"no rollout is running, and {record.stable} is stable already; canary_behind_stable: true goes back"
+        f" to {record.previous}, the version before it"
+    )
+    return summary(builder, outcome="unchanged", reason=reason)
 
 
-def _aside(record: ReleaseRecord | None) -> str:
-    """The version that the last run left a share, beside the stable one; empty for none."""
-    if record is None:
-        return ""
-    return next((name for name, weight in record.weights.items() if weight and name != record.stable), "")
+def standing(
+    builder: RolloutBuilder, record: ReleaseRecord | None, journal: Journal | None
+) -> tuple[str, str]:
+    """The stable version, and the one that a run has left a share beside it.
+
+    The record says both; what no record knows is read from the live routes, so that a journal which somebody
+    deleted leaves no share behind for ever.
+
+    :returns: (stable version, the other one); the other one is empty for none.
+    """
+    if not builder.service.versions:
+        return "", ""
+    stable = journal.stable if journal and not record else current_stable(builder, "")[0]
+    if record:
+        for name, weight in record.weights.items():
+            if weight and name != stable:
+                return stable, name
+    live = builder.routes(stable, "").read()
+    if live is None:
+        return stable, ""
+    others = [name for name in builder.service.versions if name != stable]
+    aside = [name for name in others if split_of(builder.options, stable, name).canary_share(live)]
+    return stable, aside[0] if aside else ""
 
 
 def _back(builder: RolloutBuilder, journal: Journal | None, *, stable: str, canary: str) -> dict[str, Any]:
     if builder.context.check_mode:
-        return _would(builder, f"would go back from {canary} to {stable}")
+        return would(builder, f"would go back from {canary} to {stable}")
     same = journal is not None and (journal.stable, journal.canary) == (stable, canary)
-    return _undo(builder, journal if same else None, stable=stable, canary=canary)
+    return undo(builder, journal if same else None, stable=stable, canary=canary)
 
 
-def _undo(builder: RolloutBuilder, promoted: Journal | None, *, stable: str, canary: str) -> dict[str, Any]:
-    """Rollback after a promotion: the promoted version is the canary of a run that only rolls back.
+def undo(
+    builder: RolloutBuilder, last: Journal | None, *, stable: str, canary: str, why: str = ""
+) -> dict[str, Any]:
+    """Rollback of a run that has ended: its version is the canary of a run that only rolls back.
 
-    :param promoted: journal of the promotion, as far as it is still known: what it scaled down, and a foreign
-        object's routes before it.
+    :param last: journal of that run, as far as it is still known: how it decided, what it scaled down, and a
+        foreign object's routes before it. :param why: the reason; who asked for it by default.
+    :returns: the module's result.
     """
+    of_run = builder.of_run(last)
+    of_run.check_known(stable, canary)
     facts = RunFacts(
         run=new_run(),
         kind=Kind.UNDO,
-        by=_by(builder),
-        scaled_down=promoted.scaled_down if promoted else None,
-        original=promoted.original if promoted else None,
+        by=by(builder),
+        scaled_down=last.scaled_down if last else None,
+        original=last.original if last else None,
+        settings=of_run.options.settings,
+        versions=of_run.version_facts(stable, canary),
+        before=split_now(of_run, stable, canary),
     )
     plan = plan_phases(stable=stable, canary=canary, steps=[100])
-    rollout = builder.rollout(plan, builder.options, NoMetrics(), snapshot=facts.original)
-    target = rollout.endpoints.read()[stable]
-    if not target.ready and facts.scaled_down is None:
-        raise RefusedError(f"nothing was written: no ready endpoint: {target.describe()}", rule="endpoints")
+    rollout = of_run.rollout(plan, of_run.options, NoMetrics(), snapshot=facts.original)
+    _check_way_back(of_run, rollout, facts)
     rollout.lease.acquire()
     state_machine.begin(rollout, facts)
-    if not target.ready and facts.scaled_down is not None:
-        bring_back(rollout, builder.client, facts.scaled_down)
-    state_machine.withdraw(rollout, f"asked for by {_by(builder)} after the end of {canary}'s rollout")
+    if facts.scaled_down is not None and not rollout.endpoints.read()[stable].ready:
+        bring_back(rollout, of_run.client, facts.scaled_down)
+    state_machine.withdraw(rollout, why or f"asked for by {by(builder)} after the end of {canary}'s rollout")
     return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
+
+
+def split_now(builder: RolloutBuilder, stable: str, canary: str) -> dict[str, int]:
+    """The live split. :returns: version -> percent."""
+    live = builder.routes(stable, canary).read()
+    share = round(split_of(builder.options, stable, canary).canary_share(live)) if live else 0
+    return {stable: 100 - share, canary: share}
+
+
+def _check_way_back(builder: RolloutBuilder, rollout: Rollout, facts: RunFacts) -> None:
+    """:raises RefusedError: the requests of a version that answers would go where nobody does."""
+    stable, canary = rollout.plan.stable, rollout.plan.canary
+    routes = builder.routes(stable, canary)
+    if routes.read() is None:
+        raise RefusedError(
+            f"nothing was written: VirtualService {routes.namespace}/{routes.name} does not exist: apply the"
+            " mesh first, or name the routes of the rollout (canary_routes)",
+            rule="no-routes",
+        )
+    if missing := missing_subsets(builder, stable):
+        raise RefusedError(f"nothing was written: {'; '.join(missing)}", rule="subset")
+    target = rollout.endpoints.read()[stable]
+    if not target.ready and facts.scaled_down is None:
+        raise RefusedError(
+            f"nothing was written: no ready endpoint: {target.describe()}: start it, or make {canary} the"
+            " stable version with canary_promote",
+            rule="endpoints",
+        )
 
 
 def promote(builder: RolloutBuilder) -> dict[str, Any]:
     """Approves a waiting run (and carries it on), or tells a live runner to skip the remaining phases.
 
+    A run that ended with a split or a hold is finished: its version takes everything and becomes stable.
+
     :returns: the module's result.
     """
     journal = builder.store.read()
-    if journal is None or not journal.state.open:
+    if journal is None or not (journal.state.open or ended_aside(journal)):
         return summary(builder, outcome="unchanged", reason="no rollout is running")
+    builder.check_known(journal.canary)
     if builder.context.check_mode:
-        return _would(builder, f"would carry on run {journal.run}")
+        return would(builder, f"would carry on run {journal.run}")
     if journal.state.active and _asked(builder, Action.PROMOTE, journal):
         return _await_end(builder, journal)
     rollout = builder.journalled(journal)
@@ -115,9 +190,47 @@ def promote(builder: RolloutBuilder) -> dict[str, Any]:
     rollout.store.refresh()
     state_machine.take_over(rollout)
     journal = rollout.journal
+    if ended_aside(journal):
+        return _finish_by_hand(builder, rollout)
     if journal.state.waiting:
         approved = max(journal.phase, journal.approved)
-        rollout.save(replace(journal, state=State.RUNNING, approved=approved), f"approved by {_by(builder)}")
+        rollout.save(replace(journal, state=State.RUNNING, approved=approved), f"approved by {by(builder)}")
+    state_machine.drive(rollout)
+    return report(builder, rollout)
+
+
+def ended_aside(journal: Journal) -> bool:
+    """Whether a run has ended with requests at its canary, which is not the stable version."""
+    return journal.state is State.FINISHED and (journal.outcome.held or journal.outcome is Outcome.SPLIT)
+
+
+def _finish_by_hand(builder: RolloutBuilder, rollout: Rollout) -> dict[str, Any]:
+    """A person decides that the version of an ended run becomes the stable one.
+
+    :raises RefusedError: it has no ready endpoint.
+    """
+    journal, canary = rollout.journal, rollout.plan.canary
+    endpoints = rollout.endpoints.read()[canary]
+    if not endpoints.ready:
+        rollout.lease.release()
+        raise RefusedError(f"nothing was moved: no ready endpoint: {endpoints.describe()}", rule="endpoints")
+    if has_failed(rollout):
+        rollout.warnings.append(
+            f"{canary} is promoted by {by(builder)} although a gate failed: {journal.reason}"
+        )
+    everything = rollout.canary_traffic()
+    rollout.options = replace(rollout.options, promote=True)
+    rollout.save(
+        replace(
+            journal,
+            state=State.PROMOTING,
+            settings=rollout.options.settings,
+            outcome=Outcome.NONE,
+            rollback_began="",
+            intent=everything,
+        ),
+        f"promotion asked for by {by(builder)}",
+    )
     state_machine.drive(rollout)
     return report(builder, rollout)
 
@@ -128,7 +241,7 @@ def pause(builder: RolloutBuilder) -> dict[str, Any]:
     if journal is None or not journal.state.active:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
     if builder.context.check_mode:
-        return _would(builder, f"would pause run {journal.run}")
+        return would(builder, f"would pause run {journal.run}")
     if _asked(builder, Action.PAUSE, journal):
         return _await_end(builder, journal)
     raise RefusedError(
@@ -136,65 +249,11 @@ def pause(builder: RolloutBuilder) -> dict[str, Any]:
     )
 
 
-def resume_all(builders: Sequence[RolloutBuilder]) -> dict[str, Any]:
-    """Cleans up after dead runners of these services. Safe on a schedule.
-
-    :returns: ``services`` (namespace/name -> result of each that was cleaned up), ``changed``, ``status`` and
-        ``counts``.
-    """
-    found = {builder.service.key: _resume(builder) for builder in builders}
-    results = {key: result for key, result in found.items() if result is not None}
-    held = any(result["outcome"] == Outcome.HELD_ON_CANARY for result in results.values())
-    return {
-        "changed": any(result["changed"] for result in results.values()),
-        "status": FAIL if held else PASS,
-        "services": results,
-        "counts": {"looked_at": len(builders), "resumed": len(results)},
-    }
-
-
-def _resume(builder: RolloutBuilder) -> dict[str, Any] | None:
-    journal = builder.store.read()
-    active = journal if journal and journal.state.active else None
-    lease = builder.lease.read()
-    held = text_at(lease, "spec", "holderIdentity")
-    if active is None and not held:
-        return None
-    if builder.lease.holder(lease):
-        return summary(builder, outcome="held", reason=f"held by {held}")
-    if builder.context.check_mode:
-        return _would(builder, f"would clean up after run {journal.run if journal else ''}")
-    try:
-        return _released(builder, held) if active is None else _cleaned_up(builder, active)
-    except (RefusedError, FencedError) as refused:
-        return summary(builder, outcome="held", reason=str(refused))
-
-
-def _released(builder: RolloutBuilder, held: str) -> dict[str, Any]:
-    """The Lease of a runner that died after the end of its run."""
-    builder.lease.acquire()
-    builder.lease.release()
-    return {**summary(builder, outcome="released", reason=f"{held} died after its end"), "changed": True}
-
-
-def _cleaned_up(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
-    """The run of a dead runner."""
-    rollout = builder.journalled(journal)
-    rollout.lease.acquire()
-    died = rollout.store.refresh().runner
-    state_machine.take_over(rollout)
-    if builder.options.orphans == "rollback":
-        state_machine.clean_up(rollout, f"its runner {died} died")
-    else:
-        state_machine.drive(rollout)
-    return report(builder, rollout, well=(Outcome.ROLLED_BACK, Outcome.PROMOTED, Outcome.SPLIT))
-
-
 def _asked(builder: RolloutBuilder, action: Action, journal: Journal) -> bool:
     """Leaves the request in the journal. :returns: whether a live runner took it within two polls."""
     if not builder.lease.holder(builder.lease.read()):
         return False
-    builder.store.ask(action, _by(builder))
+    builder.store.ask(action, by(builder))
     builder.context.progress(f"asked the runner {journal.runner} to {action}")
 
     def check() -> tuple[bool, str]:
@@ -230,9 +289,11 @@ def _await_end(builder: RolloutBuilder, before: Journal) -> dict[str, Any]:
     return {**summary(builder, outcome=outcome, reason=journal.reason), "changed": True}
 
 
-def _would(builder: RolloutBuilder, reason: str) -> dict[str, Any]:
+def would(builder: RolloutBuilder, reason: str) -> dict[str, Any]:
+    """The result of check mode. :returns: the keys that every result of the module has."""
     return {**summary(builder, outcome="planned", reason=reason), "changed": True}
 
 
-def _by(builder: RolloutBuilder) -> str:
+def by(builder: RolloutBuilder) -> str:
+    """Who asks, for the journal."""
     return builder.options.by or "ansible"

@@ -14,6 +14,8 @@ CANARY_SPEC: dict[str, Any] = {
     "catalogue": {"type": "dict", "required": True},
     "action": {"type": "str", "choices": ["run", "rollback", "promote", "pause", "resume"], "default": "run"},
     "orphans": {"type": "str", "choices": ["rollback", "continue"], "default": "rollback"},
+    "behind_stable": {"type": "bool", "default": False},
+    "sick_stable": {"type": "bool", "default": False},
     "steps": {"type": "list", "elements": "raw"},
     "step_weight": {"type": "raw"},
     "duration": {"type": "raw", "default": 60},

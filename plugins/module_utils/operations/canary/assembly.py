@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import os
@@ -13,15 +14,18 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, Problem
+from ...errors import InputError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
+from ...model.catalogue.services import Version
 from ...model.objects.names import delegate_name
 from ...model.rollout.journal import Journal
 from ...model.rollout.phases import Plan
 from ...model.rollout.requests import Arms as MetricArms
+from ...model.rollout.settings import VersionFacts
 from .adapters import CountingClient, NoMetrics, RememberingRoutes
 from .deadman import DeadmanJob
 from .endpoints import EndpointReader
+from .fences import highest_fence
 from .journal import JournalStore
 from .lease import Lease
 from .metrics import PrometheusSource
@@ -56,6 +60,60 @@ class RolloutBuilder:
         self.records = Records(self.client, **names)
         self.store = JournalStore(self.client, self.clock, **names)
         self.lease = Lease(self.client, self.clock, identity=new_identity(), duration=options.lease, **names)
+        self.lease.floor = self._highest_fence
+
+    def of_run(self, journal: Journal | None) -> RolloutBuilder:
+        """The same for a run that has begun: with the settings, gates and versions of its journal, whatever
+        this call says and the catalogue says by now."""
+        if journal is None:
+            return self
+        options = self.options
+        if journal.settings:
+            options = options.with_settings(journal.settings)
+        if journal.policy:
+            options = dataclasses.replace(
+                options, gates=journal.gates, policy=journal.policy, queries=journal.queries
+            )
+        gone = {
+            name: Version(name=name, labels=version.labels, workload=version.workload)
+            for name, version in journal.versions.items()
+            if name not in self.service.versions
+        }
+        if gone:
+            versions = {**gone, **self.service.versions}
+            options = dataclasses.replace(
+                options, service=dataclasses.replace(self.service, versions=versions)
+            )
+        other = copy.copy(self)
+        other.options, other.service = options, options.service
+        other.lease.floor = other._highest_fence
+        return other
+
+    def check_known(self, *versions: str) -> None:
+        """:raises RefusedError: neither the catalogue nor the run's journal says what one of them is."""
+        for version in versions:
+            if version not in self.service.versions:
+                known = ", ".join(self.service.versions)
+                raise RefusedError(
+                    f"nothing was written: {self.service.where}.versions has no {version} any more (it has"
+                    f" {known}): put it back, with its labels and workload, until the rollout has ended",
+                    rule="unknown-version",
+                )
+
+    def version_facts(self, *versions: str) -> dict[str, VersionFacts]:
+        """What the journal of a run keeps of its versions. :returns: version -> its labels and workload."""
+        known = self.service.versions
+        return {name: VersionFacts(dict(known[name].labels), known[name].workload) for name in versions}
+
+    def _highest_fence(self) -> int:
+        foreign, service = self.options.routes, self.service
+        return highest_fence(
+            self.client,
+            service=service.name,
+            namespace=service.namespace,
+            routes=foreign.name if foreign else delegate_name(service.name),
+            routes_namespace=foreign.namespace if foreign else service.namespace,
+        )
 
     def routes(self, stable: str, canary: str) -> OwnRoutes | ForeignRoutes:
         """The service's own delegate, or the VirtualService that the options name."""
@@ -107,23 +165,24 @@ class RolloutBuilder:
         )
 
     def journalled(self, journal: Journal) -> Rollout:
-        """A runner for the plan of a journal: gates, queries and policy are those that the run began with.
+        """A runner for a run that has begun: everything that decides is what the run began with.
 
         Without Prometheus it can withdraw, but never go on.
         """
-        options = self.options
-        if journal.policy:
-            options = dataclasses.replace(
-                options, gates=journal.gates, policy=journal.policy, queries=journal.queries
-            )
+        builder = self.of_run(journal)
+        builder.check_known(journal.stable, journal.canary)
         metrics: MetricsSource = NoMetrics()
-        if options.prometheus is not None:
-            source = self.metrics(journal.stable, journal.canary, options)
-            if journal.baseline:
-                source.unknown_rate = journal.baseline.unknown_rate
-                source.bound = journal.baseline.bound
-            metrics = source
-        return self.rollout(journal.plan, options, metrics, snapshot=journal.original)
+        if builder.options.prometheus is not None:
+            metrics = builder.metrics_of(journal)
+        return builder.rollout(journal.plan, builder.options, metrics, snapshot=journal.original)
+
+    def metrics_of(self, journal: Journal) -> PrometheusSource:
+        """Metrics of a run that has begun, with the bounds that its preflight found."""
+        source = self.metrics(journal.stable, journal.canary, self.options)
+        if journal.baseline:
+            source.unknown_rate = journal.baseline.unknown_rate
+            source.bound = journal.baseline.bound
+        return source
 
     def rollout(
         self,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError, RefusedError
@@ -17,18 +17,20 @@ from ...model.reading.typed import variables_of
 from ...model.rollout.journal import Journal, RunFacts, State
 from ...verdicts import FAIL
 from . import state_machine
-from .actions import pause, promote, resume_all, roll_back
+from .actions import pause, promote, roll_back, split_now
 from .argument_spec import CANARY_SPEC
 from .assembly import RolloutBuilder, new_run
 from .deadman import LATE
 from .metrics import PrometheusSource
 from .options import find_service, read_options
-from .preflight import Preflight, check, current_stable
+from .preflight import Preflight, check, continued, current_stable, share_on_record
 from .result import diffs_of, report, summary
+from .resume import resume_all, told
 from .rollout import Rollout
 
 if TYPE_CHECKING:
     from ...context import Context
+    from ...kube.client import KubeClient
     from ...model.catalogue.mesh import Catalogue
     from ...model.catalogue.services import Service
 
@@ -48,8 +50,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection, stoppable=False) as client:
         if params["action"] == "resume":
-            every = [read_options(params, catalogue, service) for service in _resumed(params, catalogue)]
-            return resume_all([RolloutBuilder(client, options, context) for options in every])
+            return _resume(params, catalogue, client, context)
         options = read_options(params, catalogue, find_service(params, catalogue))
         builder = RolloutBuilder(client, options, context)
         act = {"rollback": roll_back, "promote": promote, "pause": pause}.get(params["action"], _run)
@@ -59,6 +60,23 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         if result["status"] == FAIL:
             raise MeshError(f"{builder.service.name}: {result['outcome']}: {result['reason']}", **result)
         return result
+
+
+def _resume(
+    params: Mapping[str, Any], catalogue: Catalogue, client: KubeClient, context: Context
+) -> dict[str, Any]:
+    """Action ``resume`` of every service that it concerns.
+
+    :raises MeshError: one of them needs a person; the details are the whole result.
+    """
+
+    def maker(service: Service) -> Callable[[], RolloutBuilder]:
+        return lambda: RolloutBuilder(client, read_options(params, catalogue, service), context)
+
+    result = resume_all((service.key, maker(service)) for service in _resumed(params, catalogue))
+    if result["status"] == FAIL:
+        raise MeshError(told(result), **result)
+    return result
 
 
 def _resumed(params: Mapping[str, Any], catalogue: Catalogue) -> list[Service]:
@@ -81,6 +99,9 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
         return _continue(builder, journal)
     if stable == canary:
         return summary(builder, outcome="unchanged", reason=f"{canary} is already stable ({source})")
+    builder.check_known(stable)
+    phases = continued(options.phases, share_on_record(builder, canary))
+    builder.options = options = dataclasses.replace(options, phases=phases)
     metrics = builder.metrics(stable, canary, options)
     found = check(builder, stable=stable, canary=canary, metrics=metrics)
     announce(builder, found, stable, source)
@@ -170,6 +191,9 @@ def facts_of(
         policy=options.policy,
         selectors=metrics.selectors,
         baseline=found.baseline,
+        settings=options.settings,
+        before=split_now(builder, found.plan.stable, found.plan.canary),
+        versions=builder.version_facts(found.plan.stable, found.plan.canary),
         diffs=tuple(diffs),
     )
 

@@ -17,8 +17,8 @@ from typing import Any
 from ...fields import integer_at, mappings_at
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER, ownership_labels
 from ...model.rollout.record import journal_name
+from ...model.rollout.settings import DeadmanOptions
 from . import deadman_script
-from .options import DeadmanOptions
 from .protocols import Objects
 from .rollout import Rollout
 from .routes import FOREIGN_MANAGER, ISTIO_API

@@ -10,6 +10,7 @@ was read together with a fence no newer than the writer's own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...errors import ApiError, RefusedError
@@ -27,6 +28,7 @@ class Lease:
 
     :param identity: unique per runner, such as ``controller-7:4711:9f3a``.
     :param duration: seconds after which a silent holder counts as dead.
+    :ivar floor: the highest fence that the objects of the service bear.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Lease:
         self.identity = identity
         self.duration = duration
         self.fence = 0
+        self.floor: Callable[[], int] = lambda: 0
         self._object: dict[str, Any] | None = None
         self._renewed = 0.0
 
@@ -85,7 +88,7 @@ class Lease:
             if self.holder(lease) and not observe:
                 raise self._held(lease)
             lease = self._watch_until_dead(lease)
-        return self._take(lease)
+        return self._take(lease) if lease is not None else self._create()
 
     def renew_if_due(self) -> None:
         """Renews when a third of the duration has passed. Cheap: call it often.
@@ -96,15 +99,18 @@ class Lease:
             self.renew()
 
     def renew(self) -> None:
-        """Renews now.
+        """Renews now. A Lease that somebody deleted is made again: nobody else has it.
 
         :raises FencedError: the Lease has gone to another runner.
         """
         for _turn in range(5):
             lease = self._object or self.read()
-            if lease is None or not self._is_ours(lease):
-                raise self._lost(lease)
             started = self._clock.monotonic()
+            if lease is None:
+                self._restore(started)
+                return
+            if not self._is_ours(lease):
+                raise self._lost(lease)
             body = {**lease, "spec": {**lease["spec"], "renewTime": timestamp(self._clock.now())}}
             try:
                 self._object = self._client.replace(body)
@@ -132,8 +138,23 @@ class Lease:
                 continue
             return
 
-    def _create(self) -> int:
-        body = {
+    def _restore(self, started: float) -> None:
+        """Makes our own Lease again, with our fence.
+
+        :raises FencedError: another runner was faster.
+        """
+        try:
+            self._hold(self._client.create(self._body(self.fence)), started)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            lease = self.read()
+            if lease is None or not self._is_ours(lease):
+                raise self._lost(lease) from error
+            self._hold(lease, started)
+
+    def _body(self, transitions: int) -> dict[str, Any]:
+        return {
             "apiVersion": API,
             "kind": "Lease",
             "metadata": {
@@ -141,8 +162,11 @@ class Lease:
                 "namespace": self._namespace,
                 "labels": ownership_labels(self._mesh),
             },
-            "spec": self._spec(1),
+            "spec": self._spec(transitions),
         }
+
+    def _create(self) -> int:
+        body = self._body(self.floor() + 1)
         started = self._clock.monotonic()
         try:
             self._hold(self._client.create(body), started)
@@ -156,7 +180,7 @@ class Lease:
         return self.fence
 
     def _take(self, lease: dict[str, Any]) -> int:
-        transitions = integer_at(lease, "spec", "leaseTransitions") + 1
+        transitions = max(integer_at(lease, "spec", "leaseTransitions"), self.floor()) + 1
         started = self._clock.monotonic()
         try:
             self._hold(self._client.replace({**lease, "spec": self._spec(transitions)}), started)
@@ -169,22 +193,25 @@ class Lease:
             self._hold(current, started)
         return self.fence
 
-    def _watch_until_dead(self, lease: dict[str, Any]) -> dict[str, Any]:
+    def _watch_until_dead(self, lease: dict[str, Any]) -> dict[str, Any] | None:
+        """:returns: the Lease of a dead holder, or None when it was deleted and nobody made it again."""
         spec = lease["spec"]
         duration = float(spec.get("leaseDurationSeconds") or self.duration)
         seen, since = (spec.get("holderIdentity"), spec.get("renewTime")), self._clock.monotonic()
+        gone = False
         while self._clock.monotonic() - since < duration:
             self._clock.sleep(min(1.0, duration))
             current = self.read()
+            gone = current is None
             if current is None:
-                raise RefusedError(f"Lease {self._name} was deleted while it was watched", rule="held")
+                continue  # a living holder makes it again with its next renewal
             lease = current
             spec = mapping_at(current, "spec")
             if not spec.get("holderIdentity"):
                 return current
             if (spec.get("holderIdentity"), spec.get("renewTime")) != seen:
                 raise self._held(current)
-        return lease
+        return None if gone else lease
 
     def _spec(self, transitions: int) -> dict[str, Any]:
         now = timestamp(self._clock.now())

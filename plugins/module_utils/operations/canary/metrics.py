@@ -156,6 +156,23 @@ class PrometheusSource:
             },
         )
 
+    def past(self, seconds: float) -> Measurement:
+        """Requests of both arms in the last ``seconds``, of a run that nobody has watched.
+
+        :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing.
+        """
+        now = self._clock.now()
+        moved = {
+            name: _moved(series, seconds, self._scrape, now) for name, series in self._ask(seconds).items()
+        }
+        self._begun, self._sums, self._reported = now - seconds, {}, {}
+        for key, pair in count_requests({**moved["server"], **moved["client"]}, self._arms).items():
+            self._sums[key] = pair
+        if self.wants_latency and self.bound:
+            for arm, pair in count_slow(moved["latency"], self._arms, self.bound).items():
+                self._sums[f"latency/{arm}"] = pair
+        return Measurement(at=now, counts=self._counts(now), settled=True)
+
     def _ask(self, lookback: float) -> dict[str, list[RawSeries]]:
         wanted = ["server", "client"] + (["latency"] if self.wants_latency else [])
         return {name: self._prometheus.raw_series(self.selectors[name], lookback) for name in wanted}

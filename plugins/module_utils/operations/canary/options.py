@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,16 @@ from ...model.catalogue.services import Service
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import PhaseOptions, read_phases
 from ...model.rollout.phases_input import PlanReader
+from ...model.rollout.settings import (
+    DeadmanOptions,
+    ForeignRoute,
+    HeaderMatch,
+    LowTraffic,
+    RunSettings,
+    Scale,
+    Sticky,
+    Synthetic,
+)
 from .options_gates import read_gates, read_query
 
 # Reported in the journal and the evidence, as the user wrote them.
@@ -28,81 +37,15 @@ MOST_PROXIES = 100_000
 LONGEST_COOKIE = 365 * 24 * 3600
 
 
-class LowTraffic(enum.StrEnum):
-    """What a phase without enough requests at its deadline ends in."""
-
-    ROLLBACK = "rollback"
-    PROMOTE_WITH_WARNING = "promote_with_warning"
-    SYNTHETIC = "synthetic"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HeaderMatch:
-    """Who gets the canary in a phase for testers: requests with this header."""
-
-    header: str
-    value: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Sticky:
-    """The cookie that keeps a user with the canary. :param max_age: seconds."""
-
-    cookie: str
-    max_age: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Synthetic:
-    """Who sends requests of our own: a command in a ready pod that the selector finds."""
-
-    namespace: str
-    selector: str
-    container: str
-    command: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scale:
-    """Replicas. :param up: of the canary before its first request; None leaves them.
-
-    :param down: whether the version that lost its requests goes to 0.
-    """
-
-    up: int | None
-    down: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ForeignRoute:
-    """A VirtualService that is not computed from the catalogue."""
-
-    name: str
-    namespace: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DeadmanOptions:
-    """The Job that ends the split of a dead runner. :param image: anything with ``python3``."""
-
-    image: str
-    service_account: str
-    image_pull_secrets: tuple[str, ...] = ()
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutOptions:
-    """How one service is rolled out. Times in seconds.
+class RolloutOptions(RunSettings):
+    """How one service is rolled out: what its runs keep in their journal, and what every call says anew.
 
     :param version: that shall serve; empty for the actions that need none.
     :param phases: those of the plan, in order; the live traffic gives their times.
-    :param approvals: numbers of the phases that wait for approval before they begin.
-    :param max_ms: latency limit in milliseconds, ``None`` for the bucket above the stable version's p95.
     :param prometheus: ``None`` when none is named: enough to withdraw a version, never to go on.
-    :param baseline: so much traffic is looked back at before the start.
-    :param unmeasurable: so long may metrics be missing before the version is withdrawn.
-    :param propagation: ``require`` or ``report``: what a "cannot tell" of the proxies does.
-    :param mtls: ``require``, ``report`` or ``off``. :param on_stop: ``rollback`` or ``leave``.
+    :param baseline: so much traffic is looked back at before the start, in seconds.
+    :param behind_stable: whether a rollback may leave a stable version that the last run did not promote.
     :param inputs: name -> value of the parameters that made the plan, as the user wrote them.
     """
 
@@ -110,43 +53,35 @@ class RolloutOptions:
     service: Service
     version: str = ""
     orphans: str = "rollback"
+    behind_stable: bool = False
     phases: tuple[PhaseOptions, ...] = ()
-    promote: bool = True
-    approvals: frozenset[int] = frozenset()
-    testers: HeaderMatch | None = None
-    sticky: Sticky | None = None
     gates: tuple[ShareGate, ...] = ()
     queries: tuple[QueryGate, ...] = ()
     policy: Policy = dataclasses.field(default_factory=Policy)
-    max_ms: float | None = None
     prometheus: PrometheusOptions | None = None
-    scrape_interval: float = 15.0
     baseline: float = 60.0
-    low_traffic: LowTraffic = LowTraffic.ROLLBACK
-    synthetic: Synthetic | None = None
-    deadline: float = 7200.0
-    phase_deadline: float = 1800.0
-    unmeasurable: float = 300.0
-    ready_timeout: float = 120.0
-    propagation: str = "require"
-    propagation_timeout: float = 60.0
-    propagation_max_proxies: int = 200
-    mtls: str = "report"
     lease: int = 30
     resume_period: float = 60.0
-    on_stop: str = "rollback"
-    gitops: str = "refuse"
-    routes: ForeignRoute | None = None
-    scale: Scale | None = None
-    deadman: DeadmanOptions | None = None
     evidence: Path | None = None
     by: str = ""
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
+    def settings(self) -> RunSettings:
+        """What the journal of a run with these options keeps."""
+        return RunSettings(**{name: getattr(self, name) for name in _SETTINGS})
+
+    def with_settings(self, settings: RunSettings) -> RolloutOptions:
+        """The options of a call for a run that began with these settings."""
+        return dataclasses.replace(self, **{name: getattr(settings, name) for name in _SETTINGS})
+
+    @property
     def poll(self) -> float:
         """Seconds between two looks at pods and requests."""
         return min(5.0, self.scrape_interval)
+
+
+_SETTINGS = tuple(field.name for field in dataclasses.fields(RunSettings))
 
 
 def find_service(params: Mapping[str, Any], catalogue: Catalogue) -> Service:
@@ -182,6 +117,8 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         service=service,
         version=params.get("version") or "",
         orphans=params["orphans"],
+        behind_stable=params["behind_stable"],
+        sick_stable=params["sick_stable"],
         phases=read_phases(
             reader,
             steps=params.get("steps"),
@@ -194,7 +131,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
             testers=params.get("testers"),
         ),
         promote=params["promote"],
-        approvals=frozenset(params["approvals"]),
+        approvals=tuple(sorted(set(params["approvals"]))),
         testers=testers,
         sticky=_sticky(reader, params.get("sticky")),
         gates=gates,

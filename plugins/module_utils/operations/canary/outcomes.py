@@ -1,22 +1,31 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ways in which a rollout ends: promoted, rolled back, or held on the canary. Each is safe to repeat."""
+"""The ways in which a rollout ends: promoted, rolled back, or held. Each is safe to repeat.
+
+A hold is what is left when the stable version cannot take the requests: it is down, or it fails more of them
+than a canary that fails too many itself. No hold gives a canary more than it is proved for.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ...errors import WaitTimeout
 from ...kube.clock import timestamp
+from ...kube.wait import wait_until
 from ...model.rollout.evidence import evidence_of, sha256_of
-from ...model.rollout.gates import GateVerdict
-from ...model.rollout.journal import Outcome, State, Step
+from ...model.rollout.journal import Hold, Outcome, State, Step
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.record import ReleaseRecord
-from ...verdicts import PASS
-from .phase import count_the_end, prove, stable_is_worse, write_and_prove
+from ...verdicts import FAIL, PASS
+from .endpoints import VersionEndpoints
+from .evidence import has_failed, is_proved, stable_is_worse
+from .phase import prove, write_and_prove
 from .rollout import RollbackNeeded, Rollout
+from .watch import count_the_end
 
 
 def promote(rollout: Rollout) -> None:
@@ -37,12 +46,16 @@ def promote(rollout: Rollout) -> None:
         if rollout.scaler:
             rollout.scaler.down(promoted=True)
     else:
-        _record(rollout, stable=rollout.plan.stable, previous="", weights=weights)
+        _record(rollout, stable=rollout.plan.stable, previous=_previous(rollout), weights=weights)
         _finish(rollout, Outcome.SPLIT, f"the split stays at {dict(weights)}")
 
 
 def roll_back(rollout: Rollout, reason: str) -> None:
-    """All requests back to the stable version: traffic first; its subset stays for whoever still uses it."""
+    """All requests back to the stable version: traffic first; its subset stays for whoever still uses it.
+
+    A stable version without a ready endpoint is waited for; if it stays down while the canary answers, the
+    run is held.
+    """
     back = rollout.stable_traffic()
     rolling_back = replace(
         rollout.journal,
@@ -54,51 +67,78 @@ def roll_back(rollout: Rollout, reason: str) -> None:
     )
     rollout.save(rolling_back, f"rollback: {reason}", weights=back.weights)
     rollout.progress(f"rolling back: {reason}")
-    endpoints = rollout.endpoints.read()
-    stable, canary = endpoints[rollout.plan.stable], endpoints[rollout.plan.canary]
+    stable, canary = _when_stable_is_ready(rollout)
     if not stable.ready and canary.ready:
-        hold_on(rollout, f"{reason}; but the stable version is down ({stable.describe()})")
-        return
+        traffic = _kept(rollout)
+        if traffic.weights[rollout.plan.canary]:
+            down = f"{reason}; but the stable version is down ({stable.describe()})"
+            _hold(rollout, traffic, down, Hold.STABLE_DOWN)
+            return
     if rollout.routes.write(back, rollout.fence):
         rollout.changed = True
     proof = prove(rollout, back, "rollback")
     if proof.status != PASS:
         rollout.warnings.append(f"rollback written, but the proxies' proof is {proof.status}: {proof.detail}")
     count_the_end(rollout)
-    record = rollout.records.read()
-    previous = record.previous if record and record.stable == rollout.plan.stable else ""
-    _record(rollout, stable=rollout.plan.stable, previous=previous, weights={rollout.plan.stable: 100})
+    weights = {rollout.plan.stable: 100}
+    _record(rollout, stable=rollout.plan.stable, previous=_previous(rollout), weights=weights)
     _finish(rollout, Outcome.ROLLED_BACK, reason)
     if rollout.scaler:
         rollout.scaler.down(promoted=False)
 
 
-def hold_on(rollout: Rollout, reason: str) -> None:
-    """The stable version is sick: keep users on the version that works, and say so loudly.
+def hold_on(rollout: Rollout, reason: str, cause: Hold) -> None:
+    """The stable version must not get the requests: keep them where they are, and say so loudly.
 
-    A successor of a dead runner finishes what that one had begun to write.
+    A successor of a dead runner looks again: a stable version that is back gets everything.
     """
     rollout.disarm()
-    endpoints = rollout.endpoints.read()
-    stable, canary = endpoints[rollout.plan.stable], endpoints[rollout.plan.canary]
-    if stable.ready and not canary.ready:
+    stable, canary = _arms(rollout)
+    if cause is Hold.STABLE_DOWN and stable.ready:
+        roll_back(rollout, f"{reason}; it is back ({stable.describe()})")
+    elif not canary.ready:
         roll_back(rollout, f"{reason}; but now the new version is down ({canary.describe()})")
-        return
-    journal = rollout.journal
-    if not stable.ready and canary.ready:
-        traffic = rollout.canary_traffic()
-    elif journal.state is State.HOLDING and journal.intent:
-        traffic = journal.intent
+    elif (traffic := _kept(rollout, cause)).weights[rollout.plan.canary]:
+        _hold(rollout, traffic, reason, cause)
     else:
-        # both have endpoints: the split that the gates last saw stays
-        traffic = TrafficState(dict(rollout.plan.phases[max(journal.phase, 1) - 1].weights))
-    holding = replace(journal, state=State.HOLDING, step=Step.HOLD, reason=reason, intent=traffic)
+        roll_back(rollout, reason)
+
+
+def _kept(rollout: Rollout, cause: Hold = Hold.STABLE_DOWN) -> TrafficState:
+    """The split of a hold, from what the proxies proved to hold and what the gates said.
+
+    A canary that failed a gate keeps the smallest share it ever had; one that somebody withdrew, or that is
+    not proved, keeps what it has; only one whose evidence would do for a promotion takes over, from a stable
+    version that is down.
+    """
+    plan, journal = rollout.plan, rollout.journal
+    shares = [proof.weights.get(plan.canary, 0) for proof in journal.proofs if proof.status != FAIL]
+    now = shares[-1] if shares else journal.before.get(plan.canary, 0)
+    if has_failed(rollout) or cause is Hold.STABLE_WORSE:
+        share = min((found for found in shares if 0 < found <= now), default=now)
+    elif not journal.rollback_began and is_proved(rollout):
+        share = 100
+    else:
+        share = now
+    return TrafficState({plan.stable: 100 - share, plan.canary: share})
+
+
+def _hold(rollout: Rollout, traffic: TrafficState, reason: str, cause: Hold) -> None:
+    share = traffic.weights[rollout.plan.canary]
+    holding = replace(
+        rollout.journal, state=State.HOLDING, step=Step.HOLD, reason=reason, intent=traffic, hold=cause
+    )
     rollout.save(holding, f"held: {reason}", weights=traffic.weights)
     if rollout.routes.write(traffic, rollout.fence):
         rollout.changed = True
     prove(rollout, traffic, "hold")
-    _record(rollout, stable=rollout.plan.stable, previous="", weights=traffic.weights)
-    _finish(rollout, Outcome.HELD_ON_CANARY, reason)
+    _record(rollout, stable=rollout.plan.stable, previous=_previous(rollout), weights=traffic.weights)
+    if share == 100:
+        served = f"{rollout.plan.canary} is proved and serves everybody"
+        _finish(rollout, Outcome.HELD_ON_CANARY, f"{reason}; {served}")
+    else:
+        left = f"{rollout.plan.stable} {100 - share} %, {rollout.plan.canary} {share} %"
+        _finish(rollout, Outcome.HELD_AT_SPLIT, f"{reason}; the split stays at {left}")
 
 
 def abandon(rollout: Rollout, reason: str) -> None:
@@ -107,11 +147,48 @@ def abandon(rollout: Rollout, reason: str) -> None:
     What its last look said of the stable version still holds: a run that died between a look and its decision
     is decided as it would have been.
     """
-    failed = any(judgement.verdict is GateVerdict.FAIL for judgement in rollout.journal.verdicts)
-    if failed and stable_is_worse(rollout):
-        hold_on(rollout, f"{reason}; and stable was worse than the canary")
+    if has_failed(rollout) and stable_is_worse(rollout, rollout.journal.windows):
+        hold_on(rollout, f"{reason}; and stable was worse than the canary", Hold.STABLE_WORSE)
     else:
         roll_back(rollout, reason)
+
+
+def _arms(rollout: Rollout) -> tuple[VersionEndpoints, VersionEndpoints]:
+    endpoints = rollout.endpoints.read()
+    return endpoints[rollout.plan.stable], endpoints[rollout.plan.canary]
+
+
+def _when_stable_is_ready(rollout: Rollout) -> tuple[VersionEndpoints, VersionEndpoints]:
+    """Both versions, once stable has a ready endpoint or it has had ``ready_timeout`` for it.
+
+    One pod that restarts, or a node that is drained, must not decide where everybody goes. Where the canary
+    answers nobody either, there is nothing to wait for.
+    """
+    seen: list[tuple[VersionEndpoints, VersionEndpoints]] = []
+
+    def check() -> tuple[bool, str]:
+        rollout.renew_if_due()
+        seen[:] = [_arms(rollout)]
+        stable, canary = seen[0]
+        return bool(stable.ready or not canary.ready), stable.describe()
+
+    limit = rollout.options.ready_timeout
+    with contextlib.suppress(WaitTimeout):
+        wait_until(
+            check,
+            awaited="the stable version",
+            timeout=limit,
+            interval=1.0,
+            progress=rollout.progress,
+            clock=rollout.clock,
+        )
+    return seen[0]
+
+
+def _previous(rollout: Rollout) -> str:
+    """The version before the stable one, as long as that one stays."""
+    record = rollout.records.read()
+    return record.previous if record and record.stable == rollout.plan.stable else ""
 
 
 def _record(rollout: Rollout, *, stable: str, previous: str, weights: Mapping[str, int]) -> None:

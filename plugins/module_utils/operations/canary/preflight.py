@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 
-from ...errors import ApiError, MeshError
-from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...errors import ApiError, MeshError, RefusedError
+from ...fields import list_at, mappings_at, name_of, namespace_of
 from ...istio.metrics import MetricsError
 from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
-from ...model.rollout.phases import Plan, timed_plan
+from ...model.rollout.phases import PhaseOptions, Plan, timed_plan
 from ...model.rollout.requests import LabelError
+from ...model.rollout.settings import LowTraffic
 from ...model.rollout.split import is_request_host
 from ..rights import table
 from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
 from .metrics import PrometheusSource
-from .options import LowTraffic
 from .rendering import split_of
-from .routes import ISTIO_API
+from .routes import ISTIO_API, fence_of
+from .subsets import missing_subsets
 
 
 @dataclasses.dataclass(slots=True)
@@ -50,7 +51,10 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
         found.problems.append(f"metrics: {error}")
         return found
     need, problems = _gates_on_stable(options.gates, options.policy, found.baseline)
-    found.problems += problems
+    if options.sick_stable:
+        found.warnings += problems
+    else:
+        found.problems += problems
     found.plan = _plan(builder, stable, canary, found.baseline.rate, need)
     _traffic(builder, found)
     return found
@@ -104,7 +108,6 @@ def _rights(builder: RolloutBuilder, found: Preflight) -> None:
 
 def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
     problems: list[str] = []
-    service = builder.service
     routes = builder.routes(stable, canary)
     live = routes.read()
     if live is None:
@@ -113,24 +116,50 @@ def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
         )
     else:
         share = split_of(builder.options, stable, canary).canary_share(live)
-        if share:
+        if share != share_on_record(builder, canary):
             problems.append(
                 f"VirtualService {routes.name} already gives {canary} {share:g} percent, while {stable} is on"
-                " record as stable: repair the split or record it first"
+                " record as stable: canary_rollback gives it back"
             )
-    rule = builder.client.get(ISTIO_API, "DestinationRule", service.name, service.namespace)
-    subsets = {
-        text_at(item, "name"): mapping_at(item, "labels") for item in mappings_at(rule, "spec", "subsets")
-    }
-    for version in (stable, canary):
-        wanted = dict(service.versions[version].labels)
-        if subsets.get(version) != wanted:
-            problems.append(
-                f"DestinationRule {service.namespace}/{service.name} has no subset {version} with labels"
-                f" {wanted}: apply the mesh first"
-            )
+    problems += _beside(builder, stable, canary)
+    problems += missing_subsets(builder, stable, canary)
     problems += _other_routes(builder, routes.name)
     return problems
+
+
+def share_on_record(builder: RolloutBuilder, canary: str) -> int:
+    """The canary's percent that an earlier run has left, by the release record."""
+    record = builder.records.read()
+    return record.weights.get(canary, 0) if record and record.stable != canary else 0
+
+
+def continued(phases: tuple[PhaseOptions, ...], share: int) -> tuple[PhaseOptions, ...]:
+    """The phases that are left for a version which has a share already: none may take requests from it.
+
+    :returns: them in order, all of them without a share.
+    :raises RefusedError: none is left.
+    """
+    if not share:
+        return phases
+    left = tuple(phase for phase in phases if phase.kind == "weight" and phase.canary >= share)
+    if not left:
+        raise RefusedError(
+            f"nothing was written: the version has {share} percent already, and no step goes beyond it"
+            " (canary_steps)",
+            rule="steps",
+        )
+    return left
+
+
+def _beside(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
+    """A third version that holds a share would lose it to both others at the first write."""
+    record = builder.records.read()
+    return [
+        f"{name} holds {weight} percent beside {stable}: give them back (canary_rollback), or carry {name} on"
+        f" (canary_promote, or a rollout of {name}), before {canary} is rolled out"
+        for name, weight in (record.weights.items() if record else ())
+        if weight and name not in (stable, canary)
+    ]
 
 
 def _other_routes(builder: RolloutBuilder, own: str) -> list[str]:
@@ -157,7 +186,9 @@ def _endpoints(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
     scale = builder.options.scale
     comes_up = scale is not None and scale.up is not None  # by the rollout itself
     endpoints = builder.endpoints(stable, canary).read()
-    needed = [stable] if comes_up else [stable, canary]
+    needed = [] if comes_up else [canary]
+    if not builder.options.sick_stable:
+        needed.insert(0, stable)
     return [
         f"no ready endpoint: {endpoints[name].describe()}" for name in needed if not endpoints[name].ready
     ]
@@ -275,8 +306,10 @@ def current_stable(builder: RolloutBuilder, canary: str) -> tuple[str, str]:
         return record.stable, "release record"
     service = builder.service
     live = builder.routes(service.initial_version or "", canary).read()
+    # before the first record, what a rollout wrote says nothing of a stable version: its journal is lost
+    adopts = live is not None and not (fence_of(live) and service.initial_version)
     for version in service.versions:
-        if version != canary and live:
+        if version != canary and live and adopts:
             weights = split_of(builder.options, version, canary).splits(live)
             if weights and max(entry.get(version, 0) for entry in weights) > 50:
                 return version, "live split (no release record yet)"

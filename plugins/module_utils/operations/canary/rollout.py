@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ...errors import MeshError, WaitTimeout
 from ...kube.clock import Clock, timestamp
 from ...kube.wait import wait_until
-from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Journal
+from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
@@ -28,7 +28,11 @@ class RollbackNeeded(MeshError):  # noqa: N818  # a turn of the run, not an erro
 
 
 class HoldNeeded(MeshError):  # noqa: N818  # as above
-    """The stable version is the sick one: traffic must not be rolled into it."""
+    """The stable version must not get the requests. :param cause: why."""
+
+    def __init__(self, message: str, cause: Hold) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class PauseNeeded(MeshError):  # noqa: N818  # as above
@@ -144,6 +148,7 @@ class Rollout:
     api_calls: Callable[[], int] = lambda: 0
     changed: bool = False
     watched: bool = False
+    began: float | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -158,6 +163,13 @@ class Rollout:
         :raises JournalError: the run has not begun.
         """
         return self.store.current
+
+    def spent(self) -> float:
+        """Seconds that runners have worked on this run, until now; waiting for a person does not count."""
+        now = self.clock.monotonic()
+        if self.began is None:
+            self.began = now - self.journal.spent
+        return now - self.began
 
     def stable_traffic(self) -> TrafficState:
         """All requests to the stable version."""

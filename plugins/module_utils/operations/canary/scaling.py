@@ -13,7 +13,7 @@ from ...errors import WaitTimeout
 from ...fields import integer_at
 from ...kube.wait import wait_until
 from ...model.rollout.journal import ScaledDown
-from .options import Scale
+from ...model.rollout.settings import Scale
 from .protocols import Objects
 from .rollout import Rollout
 

@@ -23,11 +23,13 @@ from .protocols import StoppedError
 from .rollout import HoldNeeded, PauseNeeded, PromoteNow, RestartNeeded, RollbackNeeded, Rollout
 
 MAX_RESTARTS = 3
-OUTAGE = 120.0  # seconds in which a failing API server is asked again
+OUTAGE = 900.0  # seconds in which a failing API server is asked again
+PASSING = frozenset({401, 403, 408, 409, 429})  # statuses that may end while the run waits
 
 
 def begin(rollout: Rollout, facts: RunFacts) -> None:
     """Opens the journal of a new run, and makes every older runner's writes fail."""
+    endpoints = rollout.endpoints.read()
     previous = rollout.store.known
     options = rollout.options
     journal = begun(
@@ -36,9 +38,14 @@ def begin(rollout: Rollout, facts: RunFacts) -> None:
         service=options.service.name,
         namespace=options.service.namespace,
         plan=rollout.plan,
-        templates=rollout.endpoints.read()[rollout.plan.canary].templates,
+        templates=endpoints[rollout.plan.canary].templates,
     )
-    rollout.save(replace(journal, previous_run=previous.run if previous else ""), "run begins")
+    journal = replace(
+        journal,
+        previous_run=previous.run if previous else "",
+        stable_templates=endpoints[rollout.plan.stable].templates,
+    )
+    rollout.save(journal, "run begins")
     claim(rollout)
 
 
@@ -85,7 +92,7 @@ def _next_action(rollout: Rollout, running: Callable[[], None]) -> None:
         case State.ROLLING_BACK:
             roll_back(rollout, journal.reason)
         case State.HOLDING:
-            hold_on(rollout, journal.reason)
+            hold_on(rollout, journal.reason, journal.hold)
         case State.AWAITING_APPROVAL | State.PAUSED | State.FINISHED:
             return
 
@@ -109,7 +116,7 @@ def _carried_out(rollout: Rollout, act: Callable[[], None]) -> None:
         paused = replace(rollout.journal, state=State.PAUSED, reason=str(pause))
         rollout.save(paused, f"paused: {pause}")
     except HoldNeeded as hold:
-        hold_on(rollout, str(hold))
+        hold_on(rollout, str(hold), hold.cause)
     except RollbackNeeded as needed:
         roll_back(rollout, str(needed))
     except StoppedError as stopped:
@@ -124,12 +131,14 @@ def _after_outage(rollout: Rollout, error: ApiError) -> None:
     """The API server failed in mid-run. Nobody watched the canary meanwhile, so it is withdrawn (or what was
     decided before is finished) as soon as the server answers, if the Lease is still ours.
 
+    A token that ran out or a right that was taken away may come back, and nobody else would end the split.
+
     :raises ApiError: the server refuses, or does not come back in time; a later run takes over.
     """
     deadline = rollout.clock.monotonic() + OUTAGE
     reason = f"the API server failed: {error}"
     while True:
-        if 400 <= error.status < 500 and error.status not in (408, 409, 429):
+        if (400 <= error.status < 500 and error.status not in PASSING) or rollout.stop():
             raise error
         try:
             rollout.lease.renew()
@@ -145,6 +154,7 @@ def _after_outage(rollout: Rollout, error: ApiError) -> None:
 
 
 def _phases(rollout: Rollout) -> None:
+    rollout.spent()  # from now on
     if rollout.deadman:
         rollout.deadman.arm()
     if rollout.scaler:
@@ -178,6 +188,8 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
     if restarts > MAX_RESTARTS:
         raise RollbackNeeded(f"the canary changed {restarts} times during its rollout") from changed
     rollout.progress(f"{changed}: weight 0, and start over")
+    if not rollout.endpoints.read()[rollout.plan.stable].ready:
+        raise RollbackNeeded(f"{changed}, while the stable version is down") from changed
     back = rollout.stable_traffic()
     rollout.save(replace(rollout.journal, step=Step.RESTART, intent=back), f"start over: {changed}")
     journal = rollout.journal
@@ -188,6 +200,9 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
         passed=0,
         phase=0,
         windows=(),
+        verdicts=(),
+        values={},
+        judged=None,
         discarded=(*journal.discarded, *journal.windows)[-KEPT_DISCARDED:],
         restarts=restarts,
         templates=changed.templates,

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import MeshError
 from ...fields import name_of
 from ...kube.pods import takes_requests
-from .options import Synthetic
+from ...model.rollout.settings import Synthetic
 
 LONGEST = 20.0  # seconds that the command may take
 

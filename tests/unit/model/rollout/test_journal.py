@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     Action,
     After,
     Event,
+    Hold,
     Journal,
     JournalError,
     Kind,
@@ -40,6 +41,17 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
     TrafficState,
     plan_phases,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.settings import (
+    DeadmanOptions,
+    ForeignRoute,
+    HeaderMatch,
+    LowTraffic,
+    RunSettings,
+    Scale,
+    Sticky,
+    Synthetic,
+    VersionFacts,
+)
 
 from ...support.journals import journal_data
 
@@ -58,6 +70,19 @@ FULL = Journal(
     diffs=({"before": "a", "after": "b"},),
     original=([{"destination": {"host": "p"}}], None),
     scaled_down=ScaledDown("p-v1", 3),
+    settings=RunSettings(
+        promote=False,
+        approvals=(2,),
+        testers=HeaderMatch("x-t", "1"),
+        sticky=Sticky("release", 60),
+        low_traffic=LowTraffic.SYNTHETIC,
+        synthetic=Synthetic("shop", "app=web", "main", ("true",)),
+        routes=ForeignRoute("reviews", "shop"),
+        scale=Scale(2, down=True),
+        deadman=DeadmanOptions("python:3.13", "deadman", ("registry",)),
+    ),
+    versions={"v1": VersionFacts({"version": "v1"}, "p-v1")},
+    before={"v1": 100, "v2": 0},
     runner="controller:1:a",
     service="api",
     namespace="shop",
@@ -74,6 +99,7 @@ FULL = Journal(
     at="2026-01-01T00:00:00.000000Z",
     previous_run="run-6",
     templates=("aaa", "bbb"),
+    stable_templates=("sss",),
     approved=1,
     restarts=2,
     intent=TrafficState({"v1": 0, "v2": 100}, "mirror", 20),
@@ -88,6 +114,8 @@ FULL = Journal(
     api_calls={"1": 12},
     replicas_before=1,
     rollback_began="t1",
+    hold=Hold.STABLE_DOWN,
+    spent=12.5,
     evidence_sha256="abc",
 )
 

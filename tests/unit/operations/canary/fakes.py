@@ -20,6 +20,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.sp
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import (
     EndpointReader,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.fences import (
+    highest_fence,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.journal import (
     JournalStore,
 )
@@ -154,6 +157,7 @@ class Shop:
         self.pods = {"v1": 1, "v2": 1}
         self.template = {"v1": "aaa", "v2": "bbb"}
         self.split = Split(SERVICE, NAMESPACE, "v1", "v2")
+        self.routed_by = f"{SERVICE}-routes"
         self.cluster.put(self.render(TrafficState({"v1": 100, "v2": 0})))
         self.set_pods()
 
@@ -211,9 +215,13 @@ class Shop:
 
     @property
     def routes(self) -> dict[str, Any]:
-        found = self.cluster.peek("VirtualService", f"{SERVICE}-routes")
+        found = self.cluster.peek("VirtualService", self.routed_by)
         assert found
         return found
+
+    def follow(self, name: str) -> None:
+        """Let proxies and metrics follow another VirtualService."""
+        self.routed_by = name
 
     def share(self) -> int:
         return self.split.canary_share(self.routes)
@@ -244,11 +252,14 @@ class Shop:
             stable="v1", canary="v2", steps=steps or [10, 50, 100], duration=10, min_requests=20
         )
         names: dict[str, Any] = {"service": SERVICE, "namespace": NAMESPACE, "mesh": "shop"}
+        lease = Lease(client, self.clock, identity=identity, duration=30, **names)
+        routes = {"routes": f"{SERVICE}-routes", "routes_namespace": NAMESPACE}
+        lease.floor = lambda: highest_fence(client, service=SERVICE, namespace=NAMESPACE, **routes)
         return Rollout(
             options=replace(OPTIONS, **changes),
             plan=plan,
             clock=self.clock,
-            lease=Lease(client, self.clock, identity=identity, duration=30, **names),
+            lease=lease,
             store=JournalStore(client, self.clock, **names),
             routes=OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render),
             records=Records(client, **names),

@@ -112,14 +112,41 @@ def test_the_same_identity_with_another_fence_is_another_holder() -> None:
     assert shop.lease()["holderIdentity"] == "runner-1"
 
 
-def test_a_deleted_lease_is_lost() -> None:
+def test_a_lease_that_was_deleted_is_made_again_by_its_holder() -> None:
     shop = Shop()
     first = lease(shop)
+    first.floor = lambda: 6
+    assert first.acquire() == 7
+    del shop.cluster.objects[("Lease", NAMESPACE, NAME)]
+    shop.clock.sleep(11)
+    first.renew_if_due()
+    assert (shop.lease()["holderIdentity"], shop.lease()["leaseTransitions"]) == ("runner-1", 7)
+    assert first.fence == 7
+
+
+def test_a_deleted_lease_that_another_runner_took_is_lost() -> None:
+    shop = Shop()
+    first, second = lease(shop), lease(shop, "runner-2")
     first.acquire()
     del shop.cluster.objects[("Lease", NAMESPACE, NAME)]
-    with pytest.raises(FencedError, match="to nobody"):
+    second.floor = lambda: 1
+    assert second.acquire() == 2
+    with pytest.raises(FencedError, match="lost its lease to runner-2"):
         first.renew()
-    first.release()
+    assert shop.lease()["holderIdentity"] == "runner-2"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_new_fence_is_above_every_fence_that_was_ever_written(exists: bool) -> None:
+    shop = Shop()
+    if exists:
+        before = lease(shop)
+        before.acquire()
+        before.release()
+    mine = lease(shop, "runner-2")
+    mine.floor = lambda: 41
+    assert mine.acquire() == 42
+    assert shop.lease()["leaseTransitions"] == 42
 
 
 def test_a_dead_holder_is_watched_for_its_whole_duration() -> None:
@@ -152,11 +179,24 @@ def test_a_holder_that_lets_go_while_it_is_watched_ends_the_watch() -> None:
     assert shop.clock.now() - began < 10
 
 
-def test_a_lease_that_is_deleted_while_it_is_watched_is_refused() -> None:
+def test_a_lease_that_is_deleted_while_it_is_watched_is_taken_when_nobody_makes_it_again() -> None:
     shop = Shop()
     lease(shop).acquire()
+    began = shop.clock.now()
     shop.clock.at(5, lambda: shop.cluster.objects.pop(("Lease", NAMESPACE, NAME)) and None)
-    with pytest.raises(RefusedError, match="was deleted while it was watched"):
+    heir = lease(shop, "runner-2")
+    heir.floor = lambda: 1
+    assert heir.acquire(observe=True) == 2
+    assert shop.clock.now() - began >= 30
+
+
+def test_a_lease_that_its_holder_makes_again_while_it_is_watched_is_held() -> None:
+    shop = Shop()
+    first = lease(shop)
+    first.acquire()
+    shop.clock.at(5, lambda: shop.cluster.objects.pop(("Lease", NAMESPACE, NAME)) and None)
+    shop.clock.at(12, first.renew)
+    with pytest.raises(RefusedError, match="held by runner-1"):
         lease(shop, "runner-2").acquire(observe=True)
 
 

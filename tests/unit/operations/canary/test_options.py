@@ -87,7 +87,7 @@ def test_defaults() -> None:
         60.0,
         200,
     )
-    assert (found.low_traffic, found.promote, found.approvals) == (LowTraffic.ROLLBACK, True, frozenset())
+    assert (found.low_traffic, found.promote, found.approvals) == (LowTraffic.ROLLBACK, True, ())
     assert (found.orphans, found.on_stop, found.gitops, found.by) == ("rollback", "rollback", "refuse", "")
     nothing = (found.testers, found.sticky, found.synthetic, found.scale, found.routes, found.deadman)
     assert (*nothing, found.prometheus, found.evidence) == (None,) * 8
@@ -160,7 +160,7 @@ def test_everything_that_can_be_asked_for() -> None:
     assert (found.evidence, found.by, found.approvals) == (
         Path("/var/log/rollouts"),
         "ops",
-        frozenset({2, 3}),
+        (2, 3),
     )
     assert found.prometheus is not None
     assert found.inputs["duration"] == "30"

@@ -9,12 +9,18 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     GateVerdict,
     Judgement,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import State, Window
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Hold,
+    State,
+    Window,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import ReleaseRecord
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     outcomes,
     state_machine,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.phase import write_and_prove
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
 from .fakes import FACTS, Shop
@@ -31,9 +37,10 @@ def at_half(shop: Shop) -> Rollout:
     rollout.lease.acquire()
     rollout.store.read()
     state_machine.begin(rollout, FACTS)
-    traffic = rollout.plan.phases[1].traffic
-    rollout.save(replace(rollout.journal, phase=2, passed=1, intent=traffic))
-    rollout.routes.write(traffic, rollout.fence)
+    for phase in rollout.plan.phases[:2]:
+        begun = replace(rollout.journal, phase=phase.number, passed=phase.number - 1)
+        rollout.save(replace(begun, intent=phase.traffic))
+        write_and_prove(rollout, phase.traffic, phase.label())
     return rollout
 
 
@@ -42,49 +49,82 @@ def pods(shop: Shop, *, stable: int, canary: int) -> None:
     shop.set_pods()
 
 
+PROOF = Window(1, "t0", "t1", 10, {"errors": (1000, 0, 9000, 0)})  # of health, enough for a promotion
+
+
+@pytest.mark.parametrize("cause", [Hold.STABLE_DOWN, Hold.STABLE_WORSE])
 @pytest.mark.parametrize(
-    ("stable", "canary", "share", "outcome"),
+    ("stable", "canary", "windows", "verdicts"),
     [
-        (1, 1, 50, "held_on_canary"),
-        (0, 1, 100, "held_on_canary"),
-        (0, 0, 50, "held_on_canary"),
-        (1, 0, 0, "rolled_back"),
+        (stable, canary, windows, verdicts)
+        for stable in (0, 1)
+        for canary in (0, 1)
+        for windows in ((), (PROOF,), (SICK_CANARY,))
+        for verdicts in ((), PASSED, FAILED)
     ],
 )
-def test_a_hold_keeps_requests_where_somebody_answers(
-    stable: int, canary: int, share: int, outcome: str
+def test_a_hold_gives_no_canary_more_than_it_is_proved_for(
+    stable: int,
+    canary: int,
+    windows: tuple[Window, ...],
+    verdicts: tuple[Judgement, ...],
+    cause: Hold,
 ) -> None:
+    """At half of the traffic, with 10 % as the smallest share that the proxies ever held."""
     shop = Shop()
     rollout = at_half(shop)
+    rollout.save(replace(rollout.journal, windows=windows, verdicts=verdicts))
     pods(shop, stable=stable, canary=canary)
-    outcomes.hold_on(rollout, "stable is worse")
-    assert (shop.share(), rollout.journal.outcome) == (share, outcome)
-    assert rollout.journal.reason.startswith("stable is worse")
+    outcomes.hold_on(rollout, "stable is bad", cause)
+    if not canary or (stable and cause is Hold.STABLE_DOWN):
+        wanted, outcome = 0, "rolled_back"
+    elif verdicts == FAILED or cause is Hold.STABLE_WORSE:
+        wanted, outcome = 10, "held_at_split"
+    elif windows == (PROOF,):
+        wanted, outcome = 100, "held_on_canary"
+    else:
+        wanted, outcome = 50, "held_at_split"
+    assert (shop.share(), rollout.journal.outcome) == (wanted, outcome)
+    assert rollout.journal.reason.startswith("stable is bad")
     assert shop.record()["stable"] == "v1"
-    assert shop.record()["previous"] == ""
 
 
-def test_a_hold_that_was_interrupted_goes_on_with_what_it_had_begun_to_write() -> None:
+@pytest.mark.parametrize(("stable", "share", "outcome"), [(1, 0, "rolled_back"), (0, 50, "held_at_split")])
+def test_a_hold_that_was_interrupted_looks_at_stable_again(stable: int, share: int, outcome: str) -> None:
     shop = Shop()
     rollout = at_half(shop)
     everything = TrafficState({"v1": 0, "v2": 100})
-    rollout.save(replace(rollout.journal, state=State.HOLDING, reason="stable is down", intent=everything))
-    assert state_machine.drive(rollout).outcome == "held_on_canary"
-    assert shop.share() == 100  # although stable has endpoints again
+    holding = replace(rollout.journal, state=State.HOLDING, hold=Hold.STABLE_DOWN, intent=everything)
+    rollout.save(replace(holding, reason="stable is down"))
+    pods(shop, stable=stable, canary=1)
+    assert state_machine.drive(rollout).outcome == outcome
+    assert shop.share() == share
 
 
-def test_a_hold_before_the_first_phase_keeps_the_first_split() -> None:
+def test_a_run_that_found_a_split_keeps_it_when_stable_is_down_before_any_write() -> None:
+    shop = Shop()
+    rollout = shop.rollout()
+    rollout.routes.write(TrafficState({"v1": 50, "v2": 50}), 1)
+    rollout.lease.acquire()
+    state_machine.begin(rollout, replace(FACTS, before={"v1": 50, "v2": 50}))
+    pods(shop, stable=0, canary=1)
+    outcomes.roll_back(rollout, "asked for")
+    assert (shop.share(), rollout.journal.outcome) == (50, "held_at_split")
+
+
+def test_a_hold_keeps_the_version_before_stable_on_record() -> None:
     shop = Shop()
     rollout = at_half(shop)
-    rollout.save(replace(rollout.journal, phase=0))
-    outcomes.hold_on(rollout, "stable is worse")
-    assert shop.share() == 10
+    rollout.records.write(ReleaseRecord("v1", previous="v0", weights={"v1": 100}, fence=rollout.fence))
+    pods(shop, stable=0, canary=1)
+    outcomes.hold_on(rollout, "stable is down", Hold.STABLE_DOWN)
+    assert shop.record()["previous"] == "v0"
 
 
 @pytest.mark.parametrize(
     ("windows", "verdicts", "outcome"),
     [
-        ((SICK_STABLE,), FAILED, "held_on_canary"),
+        ((SICK_STABLE,), FAILED, "held_at_split"),
         ((SICK_STABLE,), PASSED, "rolled_back"),
         ((SICK_STABLE,), (), "rolled_back"),
         ((SICK_CANARY,), FAILED, "rolled_back"),
@@ -99,7 +139,7 @@ def test_an_abandoned_run_ends_as_its_last_look_would_have_ended_it(
     rollout.save(replace(rollout.journal, windows=windows, verdicts=verdicts))
     assert state_machine.clean_up(rollout, "its runner died").outcome == outcome
     assert rollout.journal.reason.startswith("its runner died")
-    assert shop.share() == (50 if outcome == "held_on_canary" else 0)
+    assert shop.share() == (10 if outcome == "held_at_split" else 0)
 
 
 @pytest.mark.parametrize("state", [State.FINISHED, State.PAUSED, State.AWAITING_APPROVAL])

@@ -56,7 +56,7 @@ def undone(shop: Shop) -> Rollout:
     rollout = shop.rollout(identity="runner-2", steps=[100])
     rollout.lease.acquire()
     rollout.store.read()
-    state_machine.begin(rollout, RunFacts(run="run-2", kind=Kind.UNDO))
+    state_machine.begin(rollout, RunFacts(run="run-2", kind=Kind.UNDO, before={"v1": 0, "v2": 100}))
     return rollout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,12 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ev
     sha256_of,
     totals,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal, State
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Action,
+    Journal,
+    State,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
@@ -138,26 +144,177 @@ def test_pods_that_die_in_mid_phase_lose_their_traffic_at_once() -> None:
     assert proved_at(state) - began < 14
 
 
-def test_sick_stable_is_not_rolled_into() -> None:
-    shop = Shop()
-
-    def die() -> None:
-        shop.pods["v1"] = 0
+def ready(shop: Shop, version: str, count: int) -> Callable[[], None]:
+    def act() -> None:
+        shop.pods[version] = count
         shop.set_pods()
 
-    shop.clock.at(7, die)
+    return act
+
+
+def test_a_proved_canary_takes_over_from_a_stable_version_that_stays_down() -> None:
+    shop = Shop()
+    shop.clock.at(7, ready(shop, "v1", 0))
+    began = shop.clock.now()
     state = start(shop.rollout())
     assert state.outcome == "held_on_canary"
+    assert "v1 has 0 of 1 pods ready; v2 is proved and serves everybody" in state.reason
+    assert shop.clock.now() - began >= 7 + 20, "it is looked at for ready_timeout"
     assert shop.share() == 100
+    assert shop.record()["stable"] == "v1"
     assert shop.record()["weights"] == {"v2": 100}
+
+
+def test_a_canary_that_is_not_proved_gets_no_more_when_stable_is_down() -> None:
+    shop = Shop()
+    shop.rate = 5.0  # too little for evidence within ready_timeout
+    shop.clock.at(7, ready(shop, "v1", 0))
+    state = start(shop.rollout())
+    assert state.outcome == "held_at_split"
+    assert state.reason.endswith("the split stays at v1 90 %, v2 10 %")
+    assert shop.share() == 10
+    assert shop.record()["weights"] == {"v1": 90, "v2": 10}
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 19])
+def test_a_short_unready_moment_of_stable_decides_nothing(seconds: int) -> None:
+    shop = Shop()
+    shop.clock.at(7, ready(shop, "v1", 0))
+    shop.clock.at(7 + seconds, ready(shop, "v1", 1))
+    state = start(shop.rollout())
+    assert state.outcome == "promoted"
+    shares = [proof.weights["v2"] for proof in state.proofs]
+    assert shares == [10, 50, 100, 100]
+
+
+@pytest.mark.parametrize("seconds", [3, 15])
+@pytest.mark.parametrize("sick", [0.6, 1.0])
+def test_a_condemned_canary_gains_nothing_while_stable_blinks(seconds: int, sick: float) -> None:
+    shop = Shop()
+    shop.sick = sick
+    seen: list[float] = []
+    shop.clock.at(4, ready(shop, "v1", 0))
+    shop.clock.at(4 + seconds, ready(shop, "v1", 1))
+    rollout = shop.rollout()
+    rollout.progress = lambda _line: seen.append(shop.share())
+    assert start(rollout).outcome == "rolled_back"
+    assert shop.share() == 0
+    assert max(seen) == 10
+
+
+def test_when_both_are_bad_the_split_stays_at_the_smallest_share_that_was_proved() -> None:
+    shop = Shop()
+    shop.sick, shop.sick_from = 0.6, 50
+    shop.clock.at(14, ready(shop, "v1", 0))
+    state = start(shop.rollout())
+    assert state.phase == 2
+    assert state.outcome == "held_at_split"
+    assert "the stable version is down" in state.reason
+    assert state.reason.endswith("the split stays at v1 90 %, v2 10 %")
+    assert shop.share() == 10
+
+
+def test_the_rollback_of_a_person_while_stable_blinks_waits_for_it() -> None:
+    shop = Shop()
+    other = shop.rollout(identity="person")
+
+    def ask() -> None:
+        other.store.read()
+        other.store.ask(Action.ROLLBACK, "ops")
+        ready(shop, "v1", 0)()
+
+    shop.clock.at(6, ask)
+    shop.clock.at(10, ready(shop, "v1", 1))
+    state = start(shop.rollout())
+    assert state.outcome == "rolled_back"
+    assert {proof.weights["v2"] for proof in state.proofs} == {10, 0}
+
+
+def test_the_rollback_of_a_person_moves_nothing_towards_either_while_stable_is_down() -> None:
+    shop = Shop()
+    other = shop.rollout(identity="person")
+
+    def ask() -> None:
+        other.store.read()
+        other.store.ask(Action.ROLLBACK, "ops")
+        ready(shop, "v1", 0)()
+
+    shop.clock.at(18, ask)
+    state = start(shop.rollout())
+    assert state.outcome == "held_at_split"
+    assert shop.share() == 50
+    assert state.reason.startswith("asked for by ops; but the stable version is down")
+
+
+def test_when_both_versions_are_down_the_stable_one_is_ready_to_come_back() -> None:
+    shop = Shop()
+    shop.clock.at(7, ready(shop, "v1", 0))
+    shop.clock.at(7, ready(shop, "v2", 0))
+    assert start(shop.rollout()).outcome == "rolled_back"
+    assert shop.share() == 0
+
+
+def test_a_new_revision_is_not_moved_to_a_stable_version_that_is_down() -> None:
+    shop = Shop()
+    shop.clock.at(7, ready(shop, "v1", 0))
+    shop.clock.at(8, lambda: (shop.template.update(v2="ccc"), shop.set_pods())[0])
+    state = start(shop.rollout())
+    assert state.outcome == "held_at_split"
+    assert shop.share() == 10
 
 
 def test_failing_stable_is_not_rolled_into() -> None:
     shop = Shop()
     shop.stable_sick, shop.sick = 0.6, 0.3
     state = start(shop.rollout())
-    assert state.outcome == "held_on_canary"
+    assert state.outcome == "held_at_split"
     assert shop.share() == 10
+    assert state.hold == "stable_worse"
+
+
+def test_a_stable_version_that_failed_for_a_moment_is_looked_at_again() -> None:
+    shop = Shop()
+    shop.stable_sick, shop.sick = 0.6, 0.3
+    shop.clock.at(6, lambda: setattr(shop, "stable_sick", 0.0))
+    state = start(shop.rollout())
+    assert state.outcome == "rolled_back"
+    assert shop.share() == 0
+
+
+def test_a_run_that_takes_too_long_is_withdrawn() -> None:
+    shop = Shop()
+    state = start(shop.rollout(deadline=22.0))
+    assert state.outcome == "rolled_back"
+    assert "not promoted within canary_deadline, 22 s" in state.reason
+    assert shop.clock.now() - 1_000_000 < 35
+
+
+def test_a_new_image_of_stable_in_mid_run_leaves_a_trace() -> None:
+    shop = Shop()
+    shop.clock.at(7, lambda: (shop.template.update(v1="zzz"), shop.set_pods())[0])
+    rollout = shop.rollout()
+    state = start(rollout)
+    assert state.outcome == "promoted"
+    assert any(
+        "v1, the stable version, got pods of another revision (zzz)" in line for line in rollout.warnings
+    )
+    assert [line.event for line in state.timeline if "zzz" in line.event]
+    assert state.stable_templates == ("aaa", "zzz")
+
+
+def test_a_canary_that_nobody_scrapes_is_not_promoted_for_lack_of_traffic() -> None:
+    shop = Shop()
+    rollout = shop.rollout(low_traffic=LowTraffic.PROMOTE_WITH_WARNING)
+    plain = rollout.metrics.measure
+
+    def unscraped(after: float) -> Measurement:
+        counts = plain(after).counts["errors"]
+        return Measurement(shop.clock.now(), {"errors": [0, 0, *counts[2:]]}, settled=True)
+
+    rollout.metrics.measure = unscraped  # type: ignore[method-assign]
+    state = start(rollout)
+    assert state.outcome == "rolled_back"
+    assert "are its proxies scraped?" in state.reason
 
 
 def test_new_revision_in_mid_run_starts_over_at_weight_0() -> None:

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the windows of a run say: verdicts of the gates, which version is the worse one, which is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...model.rollout import statistics
+from ...model.rollout.gates import GateVerdict, Judgement, harm_level, judge_query, judge_share
+from ...model.rollout.journal import Window
+from ...model.rollout.phases import Phase
+from ...model.rollout.statistics import Counts
+from .rollout import Rollout
+
+
+def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Window]) -> list[Judgement]:
+    """All share gates over the windows of a run: the same function that recomputes verdicts from evidence.
+
+    :returns: one per share gate, in the gates' order.
+    """
+    early = phase.kind != "weight"
+    return _judged(
+        rollout,
+        windows,
+        phase=phase.number,
+        minimum_requests=phase.minimum_requests if early else max(1, phase.minimum_requests),
+        promotion=not early and phase.number >= rollout.plan.evidence_phase,
+    )
+
+
+def _judged(
+    rollout: Rollout, windows: Sequence[Window], *, phase: int, minimum_requests: int, promotion: bool
+) -> list[Judgement]:
+    options = rollout.options
+    return [
+        judge_share(
+            gate,
+            counts_of(windows, gate.name),
+            policy=options.policy,
+            gates=options.gates,
+            phases=len(rollout.plan.phases),
+            phase=phase,
+            minimum_requests=minimum_requests,
+            promotion=promotion,
+        )
+        for gate in options.gates
+    ]
+
+
+def is_proved(rollout: Rollout) -> bool:
+    """Whether the evidence of the run would do for a promotion: then the canary may take over from a stable
+    version that is down, and not before."""
+    journal, options = rollout.journal, rollout.options
+    if not journal.windows or not options.gates:
+        return False
+    judged = _judged(rollout, journal.windows, phase=journal.phase, minimum_requests=0, promotion=True)
+    judged += [judge_query(gate, journal.values.get(gate.name, ())) for gate in options.queries]
+    return all(judgement.verdict is GateVerdict.PASS for judgement in judged)
+
+
+def has_failed(rollout: Rollout) -> bool:
+    """Whether a gate failed at the last look."""
+    return any(judgement.verdict is GateVerdict.FAIL for judgement in rollout.journal.verdicts)
+
+
+def counts_of(windows: Sequence[Window], gate: str) -> list[Counts]:
+    """The windows of one gate as counts. :returns: one per window, the oldest first."""
+    return [Counts(window.phase, *window.counts[gate]) for window in windows if gate in window.counts]
+
+
+def stable_is_worse(rollout: Rollout, windows: Sequence[Window]) -> bool:
+    """Whether the windows say that the stable version is the worse one: then a rollback would hurt more
+    people."""
+    swapped = [
+        Counts(w.phase, w.stable_total, w.stable_bad, w.canary_total, w.canary_bad)
+        for w in counts_of(windows, "errors")
+    ]
+    level = harm_level(rollout.options.policy, rollout.options.gates)
+    return bool(swapped) and statistics.relative_harm(swapped, phases=len(rollout.plan.phases)) >= level
+
+
+def worse_share(windows: Sequence[Window]) -> str:
+    """Which version failed the larger share of its requests in these windows.
+
+    :returns: ``stable``, ``canary`` (also when both are alike), or an empty string where nobody can tell.
+    """
+    counts = counts_of(windows, "errors")
+    canary_total, stable_total = sum(w.canary_total for w in counts), sum(w.stable_total for w in counts)
+    if not canary_total or not stable_total:
+        return ""
+    canary, stable = sum(w.canary_bad for w in counts), sum(w.stable_bad for w in counts)
+    return "stable" if stable / stable_total > canary / canary_total else "canary"

@@ -1,0 +1,251 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The watch of one phase: looks at pods, requests and metrics until every gate passes, or one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ...kube.clock import timestamp
+from ...model.rollout.gates import GateVerdict, Judgement, judge_query, worst
+from ...model.rollout.journal import After, Hold, Window
+from ...model.rollout.measurement import Measurement
+from ...model.rollout.phases import Phase
+from ...model.rollout.settings import LowTraffic
+from .endpoints import VersionEndpoints
+from .evidence import counts_of, judge_windows, stable_is_worse, worse_share
+from .rollout import HoldNeeded, RollbackNeeded, Rollout
+
+LAST_LOOK = 15.0  # seconds at most that a run stays to count what its rollback came too late for
+LOOKS_AGAIN = 3  # at a stable version that seemed the worse one
+
+CheckRevision = Callable[[Rollout, Mapping[str, VersionEndpoints]], None]
+
+
+def watch(rollout: Rollout, phase: Phase, check_revision: CheckRevision) -> Judgement:
+    """Looks until the phase passes.
+
+    :param check_revision: raises when the canary is no longer the version that was seen so far.
+    :raises RollbackNeeded: a gate fails, the pods are gone, or a deadline is over.
+    :raises HoldNeeded: the stable version is down, or fails more requests than a canary that fails as well.
+    """
+    return _Watch(rollout, phase, check_revision).until_it_passes()
+
+
+class _Watch:
+    """What one phase has seen so far."""
+
+    def __init__(self, rollout: Rollout, phase: Phase, check_revision: CheckRevision) -> None:
+        self.rollout = rollout
+        self.phase = phase
+        self.check_revision = check_revision
+        self.started = rollout.clock.monotonic()
+        self.since = rollout.clock.now()
+        self.settled = False
+        self.blind_since: float | None = None
+        self.stable_down_since: float | None = None
+        self.suspected: int | None = None  # windows before the one in which stable seemed the worse one
+        self.values: dict[str, list[float | None]] = {gate.name: [] for gate in rollout.options.queries}
+
+    def until_it_passes(self) -> Judgement:
+        rollout, phase, options = self.rollout, self.phase, self.rollout.options
+        rollout.watched = True
+        deadline = max(options.phase_deadline, 3 * phase.expected_seconds)
+        next_look = self.started + min(options.scrape_interval, phase.duration)
+        while True:
+            rollout.checkpoint()
+            self._check_endpoints()
+            now = rollout.clock.monotonic()
+            if now < next_look:
+                rollout.clock.sleep(min(options.poll, next_look - now))
+                continue
+            next_look = now + options.scrape_interval
+            elapsed = now - self.started
+            judgement = self._look()
+            _report(rollout, phase, judgement, elapsed)
+            if judgement.verdict is GateVerdict.FAIL:
+                self._failed(judgement)
+            self._check_blindness(judgement, now)
+            # while stable is down nothing goes on: the next phase would give the canary more
+            if (
+                judgement.verdict is GateVerdict.PASS
+                and elapsed >= phase.duration
+                and self.stable_down_since is None
+            ):
+                return judgement
+            if rollout.spent() >= options.deadline:
+                raise RollbackNeeded(f"not promoted within canary_deadline, {options.deadline:.0f} s")
+            if elapsed >= deadline:
+                return self._at_deadline(judgement, elapsed)
+
+    def _check_endpoints(self) -> None:
+        rollout, phase = self.rollout, self.phase
+        endpoints = rollout.endpoints.read()
+        canary, stable = endpoints[rollout.plan.canary], endpoints[rollout.plan.stable]
+        if not canary.ready and (phase.kind != "weight" or phase.canary):
+            raise RollbackNeeded(f"no ready endpoint: {canary.describe()}")
+        self.check_revision(rollout, endpoints)
+        note_stable(rollout, stable)
+        if stable.ready or not phase.weights.get(rollout.plan.stable) or rollout.options.sick_stable:
+            self.stable_down_since = None
+            return
+        now = rollout.clock.monotonic()
+        if self.stable_down_since is None:
+            self.stable_down_since = now
+            rollout.progress(f"phase {phase.label()}: the stable version is down: {stable.describe()}")
+        if now - self.stable_down_since >= rollout.options.ready_timeout:
+            down = f"the stable version has been down for {now - self.stable_down_since:.0f} s"
+            raise HoldNeeded(f"{down}: {stable.describe()}", Hold.STABLE_DOWN)
+
+    def _look(self) -> Judgement:
+        rollout, phase = self.rollout, self.phase
+        if phase.kind == "dark":
+            return Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
+        if rollout.synthetic and (trouble := rollout.synthetic()):
+            rollout.progress(f"synthetic requests: {trouble}")
+        measured = rollout.metrics.measure(self.since)
+        # requests before the proof reached this phase's window only once every proxy was scraped after it
+        number = phase.number if self.settled else max(1, phase.number - 1)
+        self.settled = self.settled or measured.settled
+        return self._judge(measured, number)
+
+    def _judge(self, measured: Measurement, number: int) -> Judgement:
+        """Notes a look and judges all gates over the windows of the run."""
+        rollout, phase = self.rollout, self.phase
+        if measured.problem:
+            return Judgement("metrics", GateVerdict.CANNOT_MEASURE, measured.problem)
+        windows = rollout.journal.windows
+        window = Window(
+            phase=number,
+            begin=windows[-1].end if windows else timestamp(measured.at - rollout.options.scrape_interval),
+            end=timestamp(measured.at),
+            weight=phase.canary if phase.kind == "weight" else 0,
+            counts=by_gate(measured),
+            latency=measured.latency,
+        )
+        for name, value in measured.values.items():
+            self.values[name].append(value)
+        judgements = judge_windows(rollout, phase, [*windows, window])
+        judgements += [judge_query(gate, self.values[gate.name]) for gate in rollout.options.queries]
+        judged = replace(
+            rollout.journal,
+            windows=(*windows, window),
+            verdicts=tuple(judgements),
+            values={name: tuple(found) for name, found in self.values.items()},
+            judged=phase.number,
+        )
+        rollout.save(judged)
+        return worst(judgements)
+
+    def _failed(self, judgement: Judgement) -> None:
+        """A gate failed. Where stable seems to be the worse one, it is looked at again before that counts.
+
+        :raises RollbackNeeded, HoldNeeded: it is decided.
+        """
+        rollout = self.rollout
+        windows = rollout.journal.windows
+        if self.stable_down_since is not None or not stable_is_worse(rollout, windows):
+            raise RollbackNeeded(str(judgement))
+        if self.suspected is None:
+            self.suspected = len(windows)
+            rollout.progress("the stable version seems to be the worse one: it is looked at again")
+            return
+        fresh = windows[self.suspected :]
+        worse = worse_share(fresh)
+        if worse == "stable" or (worse == "" and len(fresh) >= LOOKS_AGAIN):
+            raise HoldNeeded(f"stable is worse than the canary: {judgement.reason}", Hold.STABLE_WORSE)
+        if worse == "canary":
+            raise RollbackNeeded(str(judgement))
+
+    def _check_blindness(self, judgement: Judgement, now: float) -> None:
+        if judgement.verdict is not GateVerdict.CANNOT_MEASURE:
+            self.blind_since = None
+            return
+        self.blind_since = now if self.blind_since is None else self.blind_since
+        blind = now - self.blind_since
+        if blind >= self.rollout.options.unmeasurable:
+            raise RollbackNeeded(f"nothing could be measured for {blind:.0f} s: {judgement}")
+
+    def _at_deadline(self, judgement: Judgement, elapsed: float) -> Judgement:
+        rollout, phase = self.rollout, self.phase
+        lacking = judgement.verdict is GateVerdict.NOT_ENOUGH_DATA and self.stable_down_since is None
+        if lacking and rollout.options.low_traffic is LowTraffic.PROMOTE_WITH_WARNING:
+            unseen = self._unseen()
+            if not unseen:
+                rollout.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
+                return judgement
+            judgement = Judgement("metrics", GateVerdict.CANNOT_MEASURE, unseen)
+        raise RollbackNeeded(f"{judgement.verdict} after {elapsed:.0f} s: {judgement}")
+
+    def _unseen(self) -> str:
+        """Why too few canary requests are no sign of little traffic; empty when they are one.
+
+        Where stable's requests say that the canary must have had some, its proxies are not scraped.
+        """
+        phase = self.phase
+        if phase.kind != "weight" or not 0 < phase.canary < 100:
+            return ""
+        windows = [window for window in self.rollout.journal.windows if window.phase == phase.number]
+        counts = counts_of(windows, "errors")
+        canary, stable = sum(w.canary_total for w in counts), sum(w.stable_total for w in counts)
+        expected = stable * phase.canary / (100 - phase.canary)
+        if canary or expected < FEWEST_EXPECTED:
+            return ""
+        return (
+            f"no request of the canary was seen where about {expected:.0f} are expected:"
+            " are its proxies scraped?"
+        )
+
+
+FEWEST_EXPECTED = 20  # requests: none of so many is no chance (e^-20)
+
+
+def note_stable(rollout: Rollout, stable: VersionEndpoints) -> None:
+    """Leaves a trace when the stable version gets a new image in mid-run: what was compared is about other
+    code from then on."""
+    known = rollout.journal.stable_templates
+    new = sorted(set(stable.templates) - set(known))
+    if not new:
+        return
+    changed = f"{stable.version}, the stable version, got pods of another revision ({', '.join(new)})"
+    rollout.save(replace(rollout.journal, stable_templates=(*known, *new)), changed if known else "")
+    if known:
+        rollout.warnings.append(f"{changed} in mid-run")
+
+
+def count_the_end(rollout: Rollout) -> None:
+    """After a rollback: what the canary got between the last look and weight 0 belongs to its cost.
+
+    They are kept beside the windows that the verdict rests on. Metrics that do not answer are no obstacle.
+    """
+    if not rollout.watched:
+        return
+    end = rollout.clock.monotonic() + min(rollout.options.scrape_interval, LAST_LOOK)
+    while (left := end - rollout.clock.monotonic()) > 0:
+        rollout.renew_if_due()
+        rollout.clock.sleep(min(rollout.options.poll, left))
+    measured = rollout.metrics.measure(rollout.clock.now())
+    if not measured.problem:
+        after = After(timestamp(measured.at), by_gate(measured))
+        rollout.save(replace(rollout.journal, after=after))
+
+
+def by_gate(measured: Measurement) -> dict[str, tuple[int, int, int, int]]:
+    """The counts of a measurement. :returns: gate -> (canary total, canary bad, stable total, stable bad)."""
+    return {gate: (counts[0], counts[1], counts[2], counts[3]) for gate, counts in measured.counts.items()}
+
+
+def _report(rollout: Rollout, phase: Phase, judgement: Judgement, elapsed: float) -> None:
+    parts = [f"phase {phase.label()}", f"{elapsed:.0f}/{phase.duration:.0f} s"]
+    windows = rollout.journal.windows
+    if windows:
+        here = counts_of([window for window in windows if window.phase == phase.number], "errors")
+        canary = (sum(found.canary_bad for found in here), sum(found.canary_total for found in here))
+        stable = (sum(found.stable_bad for found in here), sum(found.stable_total for found in here))
+        for arm, (bad, total) in (("canary", canary), ("stable", stable)):
+            p99 = windows[-1].latency.get(arm, {}).get("p99")
+            slow = "" if p99 is None or not total else f", p99 {p99:.0f} ms"
+            parts.append(f"{arm} {bad}/{total} failed{slow}")
+    rollout.progress(" | ".join([*parts, f"{judgement.verdict}: {judgement}"]))
