@@ -180,7 +180,7 @@ def _http_settings(  # noqa: PLR0912 - one branch per setting
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if draw(st.booleans()):
-        found["timeout"] = draw(st.sampled_from(["1s", "3s", "10s"]))
+        found["timeout"] = draw(st.sampled_from(["1s", "3s", "10s", "none"]))
     if draw(st.booleans()):
         found["retries"] = draw(_retries(grpc))
     if draw(st.booleans()):
@@ -237,7 +237,7 @@ def _http_settings(  # noqa: PLR0912 - one branch per setting
             route: dict[str, Any] = {
                 "name": name.replace("/", "-"),
                 "when": draw(_when(f"/{name}")),
-                "timeout": "10s",
+                "timeout": draw(st.sampled_from(["10s", "none", "0s"])),
             }
             if versions and draw(st.booleans()):
                 route["to"] = draw(st.sampled_from(versions))
@@ -293,6 +293,10 @@ def _service(  # noqa: PLR0912 - one branch per setting
     exposed = http and draw(st.booleans())
     if exposed:
         found["exposed"] = [{"gateway": "public", "host": "api.example.com", "path": f"/{name}"}]
+        if ports[-1]["protocol"] == "http" and draw(st.booleans()):
+            side = {"gateway": "public", "host": "api.example.com", "path": f"/{name}/side"}
+            found["exposed"].append(side | {"port": ports[-1]["name"]})
+    found |= draw(_ways_in(name, ports, found))
     if http:
         first_http = next(port for port in ports if port["protocol"] in ("http", "http2", "grpc"))
         found |= draw(_http_settings(versions, first_http["protocol"] == "grpc"))
@@ -306,7 +310,7 @@ def _service(  # noqa: PLR0912 - one branch per setting
         found["load_balancing"] = draw(_balancing(http))
     if draw(st.booleans()) or "locality" in found.get("load_balancing", {}):
         found["circuit_breaker"] = draw(_breaker)
-    if draw(st.booleans()):
+    if draw(st.booleans()) or any("anonymous" in caller for caller in found.get("callers", ())):
         found["mtls"] = {"mode": "PERMISSIVE", "reason": "un-meshed batch job until March"}
     if draw(st.booleans()):
         scraper = {"principal": "cluster.local/ns/monitoring/sa/prometheus"}
@@ -316,6 +320,40 @@ def _service(  # noqa: PLR0912 - one branch per setting
                 "9100": "PERMISSIVE"
             }
     return found
+
+
+@st.composite
+def _ways_in(
+    draw: st.DrawFn, name: str, ports: list[dict[str, Any]], found: dict[str, Any]
+) -> dict[str, Any]:
+    """Streams at the gateway, callers without an identity, a headless companion, openness."""
+    more: dict[str, Any] = {}
+    stream = next((port for port in ports if port["protocol"] in ("tcp", "tls", "mysql")), None)
+    if stream and draw(st.booleans()):
+        host = f"{name}.{draw(st.sampled_from(['tcp', 'pass']))}.example.org"
+        entry = {"gateway": "public", "host": host} | draw(_some(port=st.just(stream["name"])))
+        more["exposed"] = [*found.get("exposed", ()), entry]
+    unknown = draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    {"anonymous": True, "reason": "shown to everybody"},
+                    {"ip_blocks": ["10.0.0.0/8", "fd00::/8"], "reason": "the old data centre"},
+                ]
+            ),
+            unique_by=str,
+            max_size=2,
+        )
+    )
+    if unknown and draw(st.booleans()):
+        more["callers"] = [*found.get("callers", ()), *unknown]
+    if draw(st.booleans()):
+        gossip = {"name": "gossip", "number": 7946, "protocol": "tcp"}
+        companion = {"name": f"{name}-pods", "ports": [gossip]}
+        more["headless"] = draw(st.sampled_from([f"{name}-pods", companion]))
+    if draw(st.integers(0, 7)) == 0:
+        more["open"] = {"reason": "a public page"}
+    return more
 
 
 @st.composite
@@ -340,7 +378,9 @@ def _external(draw: st.DrawFn, name: str, callers: list[dict[str, Any]]) -> dict
             found["timeout"] = draw(_durations)
     if draw(st.booleans()) and not found["hosts"][0].startswith("*"):
         found["connection_pool"] = draw(_pool)
-    if draw(st.booleans()) and not found["hosts"][0].startswith("*"):
+    if protocol == "TCP":
+        found["addresses"] = [{"pay": "10.1.0.0/16", "mail": "fd00::/16"}[name]]
+    elif draw(st.booleans()) and not found["hosts"][0].startswith("*"):
         found["endpoints"] = draw(st.sampled_from([["10.1.2.3"], ["echo.external.svc.cluster.local"]]))
     return found
 
@@ -383,6 +423,8 @@ def catalogues(draw: st.DrawFn) -> dict[str, Any]:
     )
     if telemetry:
         mesh["mesh_telemetry"] = telemetry
+    if draw(st.integers(0, 7)) == 0:
+        mesh["mesh_open"] = {"reason": "not adopted yet"}
     return mesh
 
 
@@ -398,6 +440,11 @@ def _gateway(draw: st.DrawFn) -> dict[str, Any]:
         if draw(st.booleans()):
             server["max_tls"] = "1.3"
     servers = [server]
+    if "certificate" in server and draw(st.booleans()):
+        servers.append(server | {"host": "www.example.org", "https_redirect": draw(st.booleans())})
     if draw(st.booleans()):
         servers.append({"host": "internal.shop.lan", "port": 8080})
+    servers.append({"host": "*.pass.example.org", "mode": "PASSTHROUGH", "port": 9443})
+    for index, name in enumerate(NAMES):
+        servers.append({"host": f"{name}.tcp.example.org", "protocol": "TCP", "port": 7000 + index})
     return {"name": "public", "workload": "istio-ingressgateway", "servers": servers}

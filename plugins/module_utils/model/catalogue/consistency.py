@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from ...errors import nearest
 from ..reading.principals import parse_principal
 from ..reading.problems import Problems
+from .exposures import exposed_port, server_for
+from .gateway_servers import check_gateway_ports, check_shared_certificates
 from .mesh import Catalogue, Gateway, Server, all_callers
 from .safety import check_service
 from .services import Caller, Exposure, Service
+from .streams import check_streams
 
 
 def check_consistency(catalogue: Catalogue, problems: Problems) -> None:
@@ -21,11 +24,13 @@ def check_consistency(catalogue: Catalogue, problems: Problems) -> None:
     _check_hosts(catalogue, problems)
     for service in catalogue.services:
         check_service(service, catalogue, problems)
+        _check_headless(service, catalogue, problems)
         _check_callers(service, catalogue, problems)
         for exposure in service.exposed:
-            _check_exposure(exposure, catalogue, problems)
+            _check_exposure(service, exposure, catalogue, problems)
     _check_exposure_clashes(catalogue, problems)
     _check_external(catalogue, problems)
+    check_streams(catalogue, problems)
 
 
 def _twice(
@@ -70,20 +75,25 @@ def _check_duplicates(catalogue: Catalogue, problems: Problems) -> None:
 
 def _check_hosts(catalogue: Catalogue, problems: Problems) -> None:
     """A host may be served once per gateway workload; Envoy would merge or drop the second silently."""
-    by_workload: dict[str, list[Server]] = {}
+    by_workload: dict[str, list[tuple[Gateway, Server]]] = {}
     for gateway in catalogue.gateways:
         workload = f"{gateway.workload_namespace} {sorted(gateway.selector.items())}"
-        sound = [server for server in gateway.servers if not problems.within(server.where)]
+        sound = [(gateway, item) for item in gateway.servers if not problems.within(item.where)]
         by_workload.setdefault(workload, []).extend(sound)
-    for servers in by_workload.values():
+    for served in by_workload.values():
+        servers = [server for _gateway, server in served]
         _twice(((item.host, f"{item.where}.host") for item in servers), "the host", problems)
-        secure = {item.port: item.where for item in servers if item.certificate}
-        plain = {item.port: item for item in servers if not item.certificate}
-        plain |= {item.http_port: item for item in servers if item.certificate and item.https_redirect}
-        for port in sorted(secure.keys() & plain.keys()):
-            problems.add(
-                plain[port].where, f"port {port} serves HTTPS for {secure[port]} as well", "port-clash"
-            )
+        check_gateway_ports(servers, problems)
+        check_shared_certificates(served, problems)
+
+
+def _check_headless(service: Service, catalogue: Catalogue, problems: Problems) -> None:
+    if service.headless is None or problems.within(f"{service.where}.headless"):
+        return
+    other = catalogue.service(service.headless.name, service.namespace)
+    if other is not None:
+        what = "the service itself" if other is service else f"{other.where}, a service of its own"
+        problems.add(f"{service.where}.headless", f"{service.headless.name!r} is {what}", "headless")
 
 
 def _check_caller_name(caller: Caller, catalogue: Catalogue, problems: Problems) -> None:
@@ -130,6 +140,7 @@ def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -
                 item.namespace,
                 item.principal,
                 item.gateway,
+                item.ip_blocks,
                 item.methods,
                 item.paths,
                 item.ports,
@@ -142,7 +153,7 @@ def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -
     _twice(edges, "the same edge", problems)
     if problems.within(f"{service.where}.ports"):
         return
-    ports = {port.name: port for port in service.ports}
+    ports = {port.name: port for port in service.all_ports}
     for caller in service.callers:
         for name in caller.ports:
             if name not in ports:
@@ -156,28 +167,48 @@ def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -
             problems.add(caller.where, message, "http-only")
 
 
-def _check_exposure(exposure: Exposure, catalogue: Catalogue, problems: Problems) -> None:
+def _check_exposure(service: Service, exposure: Exposure, catalogue: Catalogue, problems: Problems) -> None:
     if not exposure.gateway or not exposure.host:
         return
     gateway = catalogue.gateway(exposure.gateway)
     if gateway is None:
         _check_gateway_name(exposure.gateway, f"{exposure.where}.gateway", catalogue, problems)
-    elif not server_for(gateway, exposure.host) and not problems.within(f"{gateway.where}.servers"):
-        hosts = ", ".join(server.host for server in gateway.servers)
+        return
+    server = server_for(gateway, exposure.host)
+    if problems.within(f"{gateway.where}.servers"):
+        return
+    if server is None:
+        hosts = ", ".join(item.host for item in gateway.servers)
         problems.add(
             f"{exposure.where}.host",
             f"gateway {gateway.name} serves {hosts}, not {exposure.host}",
             "unknown-host",
         )
+        return
+    _check_exposed_port(service, exposure, server, catalogue, problems)
+    requests = exposure.path != "/" or exposure.exact or exposure.rewrite or exposure.methods
+    if not server.is_http and requests and not problems.within(exposure.where):
+        message = f"{server.protocol} has no requests, so path, match, rewrite and methods say nothing"
+        problems.add(exposure.where, message, "http-only")
 
 
-def server_for(gateway: Gateway, host: str) -> Server | None:
-    """The server of a gateway that takes ``host``: the exact one, else a wildcard one."""
-    exact = next((server for server in gateway.servers if server.host == host), None)
-    wildcards = (
-        item for item in gateway.servers if item.host.startswith("*.") and host.endswith(item.host[1:])
-    )
-    return exact or max(wildcards, key=lambda item: len(item.host), default=None)
+def _check_exposed_port(
+    service: Service, exposure: Exposure, server: Server, catalogue: Catalogue, problems: Problems
+) -> None:
+    if not service.ports or problems.within(f"{service.where}.ports", exposure.where):
+        return
+    port = exposed_port(catalogue, service, exposure)
+    needs = "a port that speaks HTTP" if server.is_http else "a port of protocol tcp, tls or the like"
+    if port is None and exposure.port is not None:
+        names = [item.name for item in service.ports]
+        hint = nearest(exposure.port, names) or f" ({', '.join(names)})"
+        message = f"{service.name} has no port {exposure.port!r}{hint}"
+        problems.add(f"{exposure.where}.port", message, "unknown-port")
+    elif port is None:
+        problems.add(exposure.where, f"needs {needs}: the gateway serves {server.protocol}", "http-only")
+    elif port.is_http != server.is_http:
+        message = f"{port.name} speaks {port.protocol}; a host served as {server.protocol} needs {needs}"
+        problems.add(f"{exposure.where}.port", message, "http-only")
 
 
 def _check_exposure_clashes(catalogue: Catalogue, problems: Problems) -> None:

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import dataclasses
 
+from .exposures import exposed_port
 from .mesh import Catalogue
 from .services import Caller, Exposure, Service
 
 ANY_PEER = "*"
 """As a principal: every peer that shows a certificate of the mesh."""
+ANONYMOUS = "anonymous"
+"""As a principal: everybody, with or without a certificate."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Edge:
     """One rule of a service's allow-list.
 
-    :param principal: SPIFFE identity without its scheme, or ``ANY_PEER``.
+    :param principal: SPIFFE identity without its scheme, ``ANY_PEER`` or ``ANONYMOUS``.
     :param methods: allowed HTTP methods, empty for all. :param paths: exact paths and ``/x/*`` prefixes,
         empty for all. :param ports: target ports, never empty.
-    :param kind: caller, gateway, open or scrape. :param caller: what the catalogue named, for reports.
+    :param kind: caller, gateway, open (a path), scrape or anyone (the whole service).
+    :param caller: what the catalogue named, for reports.
+    :param ip_blocks: networks from which the connection has to come, empty for all.
     """
 
     principal: str
@@ -30,10 +35,16 @@ class Edge:
     ports: tuple[int, ...]
     kind: str
     caller: str
+    ip_blocks: tuple[str, ...] = ()
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it depends on the identity of the caller."""
+        return self.principal not in (ANY_PEER, ANONYMOUS)
 
 
 def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
-    """The edges in the order of the policy's rules: callers as listed, gateways, open paths, scrapers.
+    """The edges in the order of the policy's rules: callers, gateways, open paths, scrapers, anyone.
 
     :returns: one per caller and way in.
     """
@@ -47,11 +58,19 @@ def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
         edges.append(Edge(ANY_PEER, ("GET",), service.open_paths, (http.target_port,), "open", "any peer"))
     if service.scrape:
         for caller in service.scrape.callers:
-            principal = catalogue.principal_of(caller)
-            ports = (service.scrape.port,)
             edges.append(
-                Edge(principal, ("GET",), (service.scrape.path,), ports, "scrape", caller_name(caller))
+                Edge(
+                    _principal(catalogue, caller),
+                    ("GET",),
+                    (service.scrape.path,),
+                    (service.scrape.port,),
+                    "scrape",
+                    caller_name(caller),
+                    caller.ip_blocks,
+                )
             )
+    if catalogue.open_reason_of(service) is not None:
+        edges.append(Edge(ANONYMOUS, (), (), service.target_ports(), "anyone", "anyone"))
     return tuple(dict.fromkeys(edges))
 
 
@@ -59,25 +78,31 @@ def caller_name(caller: Caller) -> str:
     """How a report names the other end of an edge."""
     if caller.gateway:
         return f"gateway {caller.gateway}"
+    if not caller.has_identity:
+        return ", ".join(caller.ip_blocks) or "anyone"
     return f"{caller.namespace}/{caller.service}" if caller.service else str(caller.principal)
 
 
 def _caller_edge(catalogue: Catalogue, service: Service, caller: Caller) -> Edge:
-    ports = service.ports
+    ports = service.all_ports
     if caller.ports:
         ports = tuple(port for port in ports if port.name in caller.ports)
     if caller.methods or caller.paths:
         # An ALLOW rule with methods or paths is dropped on TCP ports, so it must not seem to open them.
         ports = tuple(port for port in ports if port.is_http)
     targets = tuple(sorted({port.target_port for port in ports}))
-    principal = catalogue.principal_of(caller)
-    return Edge(principal, caller.methods, caller.paths, targets, "caller", caller_name(caller))
+    principal, name = _principal(catalogue, caller), caller_name(caller)
+    return Edge(principal, caller.methods, caller.paths, targets, "caller", name, caller.ip_blocks)
+
+
+def _principal(catalogue: Catalogue, caller: Caller) -> str:
+    return catalogue.principal_of(caller) if caller.has_identity else ANONYMOUS
 
 
 def _gateway_edge(catalogue: Catalogue, service: Service, exposure: Exposure) -> Edge:
-    gateway, http = catalogue.gateway(exposure.gateway), service.http_port
+    gateway, port = catalogue.gateway(exposure.gateway), exposed_port(catalogue, service, exposure)
     principal = gateway.principal if gateway else ""
-    ports = (http.target_port,) if http else ()
+    ports = (port.target_port,) if port else ()
     return Edge(
         principal, exposure.methods, _inner_paths(exposure), ports, "gateway", f"gateway {exposure.gateway}"
     )
@@ -91,9 +116,15 @@ def _inner_paths(exposure: Exposure) -> tuple[str, ...]:
 
 
 def decide(edges: tuple[Edge, ...], principal: str, method: str, path: str, port: int) -> int | None:
-    """Index of the first edge that lets a request in, or ``None``: what the proxy's RBAC filter answers."""
+    """Index of the first edge that lets a request in, or ``None``: what the proxy's RBAC filter answers.
+
+    :param principal: of the caller, who shows a certificate. Networks are not judged: an edge with
+        ``ip_blocks`` lets nobody in here.
+    """
     for index, edge in enumerate(edges):
-        if edge.principal not in (ANY_PEER, principal) or port not in edge.ports:
+        if edge.ip_blocks or port not in edge.ports:
+            continue
+        if edge.asks_who and edge.principal != principal:
             continue
         if (not edge.methods or method in edge.methods) and _path_allowed(edge.paths, path):
             return index

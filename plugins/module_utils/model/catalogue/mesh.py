@@ -15,11 +15,18 @@ EXTERNAL_HTTP_PROTOCOLS = ("HTTP", "HTTP2", "GRPC")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
-    """One host of a gateway. ``certificate`` names the Secret beside the gateway's pods; without it the host
-    is served as plain HTTP. ``mode`` is SIMPLE, MUTUAL or OPTIONAL_MUTUAL, ``min_tls`` 1.2 or 1.3."""
+    """One host of a gateway.
+
+    :param protocol: HTTP, HTTPS, TLS or TCP; what the gateway reads of HTTPS and HTTP are requests, of the
+        other two bytes. :param certificate: the Secret beside the gateway's pods, of HTTPS and of TLS that
+        ends at the gateway. :param mode: SIMPLE, MUTUAL, OPTIONAL_MUTUAL, or PASSTHROUGH: TLS ends at the
+        service, and the gateway reads the name in the handshake (SNI) only.
+    :param min_tls: 1.2 or 1.3. :param port: of the gateway. :param http_port: of the redirect.
+    """
 
     where: str
     host: str
+    protocol: str
     certificate: str | None
     mode: str
     https_redirect: bool
@@ -28,6 +35,16 @@ class Server:
     cipher_suites: tuple[str, ...]
     port: int
     http_port: int
+
+    @property
+    def is_http(self) -> bool:
+        """Whether the gateway reads requests, so that paths and methods can be told apart."""
+        return self.protocol in ("HTTP", "HTTPS")
+
+    @property
+    def is_passthrough(self) -> bool:
+        """Whether TLS ends at the service and not at the gateway."""
+        return self.mode == "PASSTHROUGH"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +99,12 @@ class OriginateTls:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExternalService:
-    """Something outside the mesh. ``resolution`` is DNS, STATIC or NONE."""
+    """Something outside the mesh.
+
+    :param addresses: addresses and networks (CIDR) that applications connect to; empty where the name is
+        enough. :param resolution: DNS, STATIC or NONE (to the address that the application chose).
+    :param endpoints: addresses or names to which the proxy sends instead.
+    """
 
     where: str
     name: str
@@ -97,6 +119,7 @@ class ExternalService:
     timeout: str | None
     circuit_breaker: CircuitBreaker | None
     connection_pool: ConnectionPool | None
+    addresses: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,6 +159,8 @@ class Catalogue:
     """A mesh. Services, gateways and external services keep the order in which they were given.
 
     :param namespace: of services that name none. :param istio_namespace: where istiod runs.
+    :param default_deny: whether a workload without an allow-list lets nobody in.
+    :param open_reason: why nothing is authorized in the whole mesh; ``None`` when it is.
     :param root_namespace: where istiod looks for mesh-wide objects.
     """
 
@@ -156,9 +181,11 @@ class Catalogue:
     egress_gateway: EgressGateway | None
     telemetry: Telemetry | None
     rate_limit_service: RateLimitService | None
+    open_reason: str | None = None
 
     _services: Mapping[str, Service] = dataclasses.field(init=False, repr=False, compare=False)
     _callees: Mapping[str, tuple[Service, ...]] = dataclasses.field(init=False, repr=False, compare=False)
+    _open: tuple[Service, ...] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Indexes the services: a mesh of thousands is asked thousands of times who calls whom."""
@@ -168,10 +195,12 @@ class Catalogue:
         object.__setattr__(self, "_services", services)
         callees: dict[str, dict[str, Service]] = {}
         for service in self.services:
-            for caller in all_callers(service):
+            for caller in filter(lambda item: item.has_identity, all_callers(service)):
                 callees.setdefault(self.principal_of(caller), {})[service.key] = service
         found = {principal: tuple(entries.values()) for principal, entries in callees.items()}
         object.__setattr__(self, "_callees", found)
+        opened = tuple(service for service in self.services if self.open_reason_of(service) is not None)
+        object.__setattr__(self, "_open", opened)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -214,9 +243,21 @@ class Catalogue:
         service = self.service(caller.service or "", caller.namespace)
         return service.principal if service else ""
 
+    def open_reason_of(self, service: Service) -> str | None:
+        """Why everybody may call a service; ``None`` when it has an allow-list."""
+        if self.open_reason is not None or service.open_reason is not None:
+            return service.open_reason if self.open_reason is None else self.open_reason
+        ways_in = service.exposed or service.open_paths or all_callers(service)
+        return None if self.default_deny or ways_in else "mesh_default_deny is false, and it lists nobody"
+
     def callees(self, service: Service) -> tuple[Service, ...]:
         """The services that let ``service`` in, in catalogue order. :returns: each once."""
         return self._callees.get(service.principal, ())
+
+    @property
+    def open_services(self) -> tuple[Service, ...]:
+        """The services that everybody may call. :returns: in catalogue order."""
+        return self._open
 
     def external_callees(self, service: Service) -> tuple[ExternalService, ...]:
         """The external services that list ``service`` as a caller.

@@ -16,7 +16,7 @@ from .consistency import check_consistency
 from .mesh import Catalogue, MetricTags, RateLimitService, Telemetry
 from .readers.external import read_external_service
 from .readers.gateway import read_egress_gateway, read_gateway
-from .readers.service import Defaults, read_service
+from .readers.service import Defaults, read_open, read_service
 from .services import MTLS_MODES
 
 OUTBOUND = ("REGISTRY_ONLY", "ALLOW_ANY")
@@ -62,6 +62,7 @@ CATALOGUE_KEYS = (
     "mesh_trust_domain_aliases",
     "mesh_cluster_domain",
     "mesh_default_deny",
+    "mesh_open",
     "mesh_sidecar_hosts",
     "mesh_gateways",
     "mesh_services",
@@ -129,6 +130,7 @@ def _read(reader: Reader) -> Catalogue:
         trust_domain_aliases=reader.texts("mesh_trust_domain_aliases", DOMAIN),
         cluster_domain=defaults.cluster_domain,
         default_deny=reader.boolean("mesh_default_deny", default=True),
+        open_reason=_open_mesh(reader),
         sidecar_hosts=reader.texts("mesh_sidecar_hosts", EGRESS_HOST, default=(f"{istio_namespace}/*",)),
         services=tuple(read_service(item, defaults) for item in reader.sections("mesh_services")),
         gateways=tuple(read_gateway(item, defaults, installed) for item in reader.sections("mesh_gateways")),
@@ -143,6 +145,11 @@ def _read(reader: Reader) -> Catalogue:
     )
     reader.finish()
     return catalogue
+
+
+def _open_mesh(reader: Reader) -> str | None:
+    """``mesh_open``, where an empty mapping is the absent one of a role's defaults."""
+    return None if reader.value("mesh_open") == {} else read_open(reader, "mesh_open")
 
 
 def _optional(reader: Reader, key: str) -> Reader | None:

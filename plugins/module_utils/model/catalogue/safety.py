@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from ..reading.durations import seconds
+from ..reading.durations import limit_of, seconds
 from ..reading.problems import Problems
+from .exposures import leads_to_delegate
 from .mesh import Catalogue, all_callers
 from .readers.traffic import SAFE_CONDITIONS
 from .services import MTLS_MODES, Retries, Service
@@ -17,8 +18,9 @@ def check_service(service: Service, catalogue: Catalogue, problems: Problems) ->
     _check_versions(service, problems)
     _check_http_only(service, problems)
     _check_retries(service, problems)
-    _check_routes(service, problems)
+    _check_routes(service, catalogue, problems)
     _check_mtls(service, catalogue, problems)
+    _check_anonymous(service, catalogue, problems)
     _check_rate_limit(service, catalogue, problems)
     locality = service.load_balancing.locality if service.load_balancing else None
     if locality and locality.get("enabled") and not service.circuit_breaker:
@@ -66,7 +68,6 @@ def _check_http_only(service: Service, problems: Problems) -> None:
     settings = {
         "timeout": service.timeout,
         "retries": service.retries,
-        "exposed": service.exposed,
         "open_paths": service.open_paths,
         "rate_limit": service.rate_limit,
         "routes": service.routes,
@@ -87,7 +88,7 @@ def _check_retries(service: Service, problems: Problems) -> None:
     _check_budget(f"{service.where}.retries", service.retries, service.timeout, service, problems)
     for index, route in enumerate(service.routes):
         where = f"{service.where}.routes[{index}]"
-        timeout, retries = route.timeout or service.timeout, route.retries or service.retries
+        timeout, retries = service.timeout_of(route), service.retries_of(route)
         _check_budget(f"{where}.retries" if route.retries else where, retries, timeout, service, problems)
 
 
@@ -96,6 +97,7 @@ def _check_budget(
 ) -> None:
     if retries is None or not retries.attempts:
         return
+    timeout = limit_of(timeout)
     if timeout and retries.per_try_timeout:
         tries = 1 + retries.attempts
         needed = tries * seconds(retries.per_try_timeout)
@@ -114,7 +116,7 @@ def _check_budget(
         problems.add(where, message, "retry-idempotence")
 
 
-def _check_routes(service: Service, problems: Problems) -> None:
+def _check_routes(service: Service, catalogue: Catalogue, problems: Problems) -> None:
     port = service.http_port
     if service.mirror and port and port.is_grpc and not service.mirror.writes:
         message = (
@@ -142,6 +144,8 @@ def _check_routes(service: Service, problems: Problems) -> None:
             continue
         where = f"{service.where}.routes[{index}].when.path"
         for exposure in service.exposed:
+            if not leads_to_delegate(catalogue, service, exposure):
+                continue
             # Routes are matched before the rewrite, so behind a rewriting gateway the path never matches.
             if exposure.rewrite and exposure.rewrite != exposure.path:
                 message = f"cannot match behind {exposure.where}, which rewrites the path"
@@ -160,9 +164,7 @@ def _check_routes(service: Service, problems: Problems) -> None:
 def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> None:
     mtls, mesh_mode = service.mtls, catalogue.mtls_mode
     where = f"{service.where}.mtls"
-    known = {port.target_port for port in service.ports} | (
-        {service.scrape.port} if service.scrape else set()
-    )
+    known = set(service.target_ports()) | ({service.scrape.port} if service.scrape else set())
     ports_known = not problems.within(f"{service.where}.ports", f"{service.where}.scrape")
     for port in mtls.ports:
         if port not in known and ports_known:
@@ -184,10 +186,28 @@ def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> N
     plain = {
         port.target_port for port in service.ports if mtls.mode_of(port.target_port, mesh_mode) == "DISABLE"
     }
-    if plain and ports_known and all_callers(service):
+    if plain and ports_known and any(caller.has_identity for caller in all_callers(service)):
         ports = ", ".join(map(str, sorted(plain)))
         message = f"port {ports} without mTLS shows no caller identity, so callers cannot be told apart"
         problems.add(where, message, "identity-needs-mtls")
+
+
+def _check_anonymous(service: Service, catalogue: Catalogue, problems: Problems) -> None:
+    """A port that is STRICT ends every connection without a certificate, whatever the policy says."""
+    if problems.within("mesh_mtls_mode", f"{service.where}.mtls", f"{service.where}.ports"):
+        return
+    scrapers = service.scrape.callers if service.scrape else ()
+    for caller in (item for item in all_callers(service) if item.anonymous):
+        scraped = service.scrape and caller in scrapers
+        ports = (service.scrape.port,) if service.scrape and scraped else service.target_ports(caller.ports)
+        modes = {service.mtls.mode_of(port, catalogue.mtls_mode) for port in ports}
+        if modes == {"STRICT"}:
+            listed = ", ".join(map(str, ports))
+            message = (
+                f"port {listed} is STRICT, so nobody without a certificate gets as far: give mtls.ports "
+                f'{{"{ports[0]}": PERMISSIVE}}, or the service open, which lets everybody of the mesh in'
+            )
+            problems.add(caller.where, message, "anonymous-strict")
 
 
 def _check_rate_limit(service: Service, catalogue: Catalogue, problems: Problems) -> None:

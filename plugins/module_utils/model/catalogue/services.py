@@ -1,12 +1,17 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One service of the catalogue as values. Durations are strings as given, percentages run from 0 to 100."""
+"""One service of the catalogue as values. Durations are strings as given, percentages run from 0 to 100.
+
+A timeout is a duration, ``NO_TIMEOUT``, or ``None`` where the catalogue says nothing.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+
+from ..reading.durations import NO_TIMEOUT
 
 HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web")
 STREAM_PROTOCOLS = ("tcp", "tls", "mongo", "mysql", "redis")
@@ -33,6 +38,19 @@ class Port:
     def is_grpc(self) -> bool:
         """Whether every request is a POST, whatever it does."""
         return self.protocol.startswith("grpc")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Headless:
+    """A headless Service over the pods of a service, as StatefulSets have one (``serviceName``). Its clients
+    choose the pod themselves.
+
+    :param ports: its ports, those included that only it has.
+    """
+
+    name: str
+    fqdn: str
+    ports: tuple[Port, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -176,10 +194,13 @@ class Cors:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Caller:
-    """One edge of the allow-list. Exactly one of ``service`` (with ``namespace``), ``principal`` and
-    ``gateway`` is set. Empty ``methods``, ``paths`` and ``ports`` mean all (of the service's own ports).
+    """One edge of the allow-list. Exactly one of ``service`` (with ``namespace``), ``principal``,
+    ``gateway``, ``anonymous`` and ``ip_blocks`` is set. Empty ``methods``, ``paths`` and ``ports`` mean all
+    (of the service's own ports).
 
-    :param where: variable path, for messages.
+    :param where: variable path, for messages. :param anonymous: everybody, with or without an identity.
+    :param ip_blocks: everybody whose connection comes from these networks (CIDR).
+    :param reason: why somebody is let in of whom nothing is known; of the last two kinds only.
     """
 
     where: str
@@ -190,11 +211,22 @@ class Caller:
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
+    anonymous: bool = False
+    ip_blocks: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether the caller has to show who it is."""
+        return not (self.anonymous or self.ip_blocks)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Exposure:
-    """A path of a gateway host that leads to the service. ``rewrite`` replaces ``path``."""
+    """A path of a gateway host that leads to the service. ``rewrite`` replaces ``path``.
+
+    :param port: name of the service's port; ``None`` for the first that fits the gateway's server.
+    """
 
     where: str
     gateway: str
@@ -203,6 +235,7 @@ class Exposure:
     exact: bool
     rewrite: str | None
     methods: tuple[str, ...]
+    port: str | None = None
 
     @property
     def inner_path(self) -> str:
@@ -263,7 +296,10 @@ class ProxyResources:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
-    """One service. ``where`` is its variable path (``mesh_services[3]``); ``fqdn`` its cluster name."""
+    """One service. ``where`` is its variable path (``mesh_services[3]``); ``fqdn`` its cluster name.
+
+    :param open_reason: why everybody may call it; ``None`` for a service with an allow-list.
+    """
 
     where: str
     name: str
@@ -293,6 +329,21 @@ class Service:
     cors: Cors | None
     proxy: ProxyResources | None
     sidecar_hosts: tuple[str, ...]
+    headless: Headless | None = None
+    open_reason: str | None = None
+
+    def timeout_of(self, route: Route) -> str | None:
+        """The timeout of requests that take ``route``: its own, else the service's."""
+        return route.timeout or self.timeout
+
+    def retries_of(self, route: Route) -> Retries | None:
+        """The retries of requests that take ``route``: its own, else the service's.
+
+        Of these a route without timeout takes over no ``per_try_timeout``: it would end what has to last.
+        """
+        if route.retries or self.retries is None or route.timeout != NO_TIMEOUT:
+            return route.retries or self.retries
+        return dataclasses.replace(self.retries, per_try_timeout=None)
 
     @property
     def key(self) -> str:
@@ -309,9 +360,16 @@ class Service:
         """The port whose traffic is split between versions: the HTTP port, else the first port."""
         return self.http_port or next(iter(self.ports), None)
 
+    @property
+    def all_ports(self) -> tuple[Port, ...]:
+        """The ports of the Service and of its headless companion. :returns: each name once."""
+        known = {port.name for port in self.ports}
+        more = self.headless.ports if self.headless else ()
+        return self.ports + tuple(port for port in more if port.name not in known)
+
     def target_ports(self, names: tuple[str, ...] = ()) -> tuple[int, ...]:
         """Sorted target ports of the named ports, or of all.
 
         :returns: each once; empty for a service without ports.
         """
-        return tuple(sorted({port.target_port for port in self.ports if not names or port.name in names}))
+        return tuple(sorted({port.target_port for port in self.all_ports if not names or port.name in names}))

@@ -17,6 +17,7 @@ _SECTION: Spec = {"type": "dict"}
 CATALOGUE_TYPES: Mapping[str, Spec] = {
     "mesh_trust_domain_aliases": _TEXTS,
     "mesh_default_deny": {"type": "bool", "default": True},
+    "mesh_open": _SECTION,
     "mesh_sidecar_hosts": _TEXTS,
     "mesh_gateways": _SECTIONS,
     "mesh_services": _SECTIONS,

@@ -26,6 +26,9 @@ API_VERSIONS = {
 
 Obj = dict[str, Any]
 
+REASON_ANNOTATION = "servicemesh.istio/reason"
+"""Why an object lets somebody in whom the mesh would refuse."""
+
 
 def build(kind: str, name: str, namespace: str, mesh_name: str, spec: Mapping[str, Any]) -> Obj:
     """An object with ``spec``; fields that are ``None`` are left out at every depth."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..catalogue.mesh import Catalogue, EgressGateway, ExternalService
+from ..reading.durations import limit_of
 from .base import Obj, build
 from .names import (
     egress_gateway_name,
@@ -48,7 +49,8 @@ def egress_objects(catalogue: Catalogue) -> list[Obj]:
         "action": "ALLOW",
         "rules": [_allow(catalogue, external) for external in externals],
     }
-    objects.append(build("AuthorizationPolicy", name, namespace, catalogue.name, policy))
+    if catalogue.open_reason is None:
+        objects.append(build("AuthorizationPolicy", name, namespace, catalogue.name, policy))
     return objects
 
 
@@ -97,14 +99,14 @@ def _routes(catalogue: Catalogue, gateway: EgressGateway, external: ExternalServ
                 "name": f"{external.name}-to-gateway",
                 "match": [{"gateways": ["mesh"], "port": port.number}],
                 "route": [to_gateway],
-                "timeout": external.timeout,
+                "timeout": limit_of(external.timeout),
                 "retries": retries,
             },
             {
                 "name": f"{external.name}-out",
                 "match": [{"gateways": [here], "port": gateway.port}],
                 "route": [to_host],
-                "timeout": external.timeout,
+                "timeout": limit_of(external.timeout),
                 "retries": retries,
                 "headers": {"request": {"remove": list(_PRIVATE_HEADERS)}},
             },

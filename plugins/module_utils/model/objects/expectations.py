@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...object_id import object_id
-from ..catalogue.mesh import Catalogue
+from ..catalogue.exposures import exposed_port, leads_to_delegate
+from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.services import Service
 from ..virtual_services import expected_shares, read_virtual_service
 from .base import Obj
@@ -88,7 +89,7 @@ def _virtual_service(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     namespace, name = _where(obj)
     service = catalogue.service(name.removesuffix(delegate_name("")), namespace)
     if service is None or service.http_port is None or name != delegate_name(service.name):
-        return []
+        return _further_ports(catalogue, obj)
     port = service.http_port.number
     shares = expected_shares(read_virtual_service(obj, catalogue.cluster_domain), service.fqdn, port=port)
     subject = object_id(obj)
@@ -110,12 +111,51 @@ def _roots(catalogue: Catalogue, service: Service) -> list[tuple[Scope, str]]:
     found: dict[str, Scope] = {}
     for exposure in service.exposed:
         gateway = catalogue.gateway(exposure.gateway)
-        if gateway:
+        if gateway and leads_to_delegate(catalogue, service, exposure):
             root = f"{gateway.namespace}/{gateway_root_name(gateway.name, exposure.host)}"
-            found[root] = Scope(
-                namespace=gateway.workload_namespace, selector=gateway.selector, gateways=True
-            )
+            found[root] = _gateway_pods(gateway)
     return [(scope, root) for root, scope in found.items()]
+
+
+def _gateway_pods(gateway: Gateway) -> Scope:
+    return Scope(namespace=gateway.workload_namespace, selector=gateway.selector, gateways=True)
+
+
+def _further_ports(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+    """What the root of a gateway's host itself leads to: HTTP ports without a delegate."""
+    if "mesh" in obj["spec"].get("gateways", ()):
+        return []
+    root = "/".join(_where(obj))
+    wanted: dict[tuple[str, int], Scope] = {}
+    for service in catalogue.services:
+        for exposure in service.exposed:
+            gateway, port = (
+                catalogue.gateway(exposure.gateway),
+                exposed_port(catalogue, service, exposure),
+            )
+            if (
+                gateway
+                and port
+                and port.is_http
+                and port != service.http_port
+                and root == f"{gateway.namespace}/{gateway_root_name(gateway.name, exposure.host)}"
+            ):
+                wanted[service.fqdn, port.number] = _gateway_pods(gateway)
+    read = read_virtual_service(obj, catalogue.cluster_domain)
+    return [
+        Expectation(
+            object_id(obj),
+            scope,
+            "route",
+            {
+                "host": host,
+                "port": port,
+                "shares": expected_shares(read, host, port=port),
+                "virtual_service": root,
+            },
+        )
+        for (host, port), scope in wanted.items()
+    ]
 
 
 def _subsets(obj: Obj | None) -> list[str]:

@@ -113,6 +113,16 @@ def exposed_route_name(namespace: str, service: str) -> str:
     return f"{namespace}/{service}:"
 
 
+def exposed_port_route_name(namespace: str, service: str, port: str) -> str:
+    """The route of a gateway's root to a further HTTP port. Those of a delegate go on with ``-``."""
+    return f"{exposed_route_name(namespace, service)}{port}"
+
+
+def headless_root_name(name: str) -> str:
+    """The VirtualService of a headless companion."""
+    return f"headless.{name}"
+
+
 def side_port_route_name(service: str, port: str) -> str:
     """The route of a further HTTP port of a service."""
     return f"{service}.{port}"

@@ -9,10 +9,8 @@ from typing import Any
 
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
-from .base import Obj, build
+from .base import REASON_ANNOTATION, Obj, build
 from .names import NAMESPACE_WIDE, service_mtls_name
-
-REASON_ANNOTATION = "servicemesh.istio/reason"
 
 
 def peer_authentication_objects(catalogue: Catalogue) -> list[Obj]:

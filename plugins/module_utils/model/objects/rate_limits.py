@@ -19,13 +19,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...labels import ownership_labels
-from ..catalogue.consistency import server_for
+from ..catalogue.exposures import exposed_port, leads_to_delegate, server_for
 from ..catalogue.mesh import Catalogue, Gateway, RateLimitService
 from ..catalogue.readers.service import GLOBAL_UNITS
-from ..catalogue.services import RateLimit, Service
+from ..catalogue.services import Exposure, RateLimit, Service
 from ..reading.durations import proto_duration, seconds
 from .base import Obj, build, compact
-from .names import exposed_route_name, gateway_limit_name, limits_name, service_limit_name
+from .names import (
+    exposed_port_route_name,
+    exposed_route_name,
+    gateway_limit_name,
+    limits_name,
+    service_limit_name,
+)
 from .virtual_service_delegates import http_routes
 
 PRIORITY = 10  # relative operations without a priority are reported by the analyzers (IST0151)
@@ -152,8 +158,10 @@ def _route_patches(
     else:
         per_route = {"@type": _GLOBAL_ROUTE_TYPE, "rate_limits": actions}
         value = {"typed_per_filter_config": {f"{GLOBAL_FILTER}.{catalogue.name}": per_route}}
-    root = exposed_route_name(service.namespace, service.name)
-    names = [f"{root}-{route['name']}" for route in http_routes(service, dict.fromkeys(service.versions, 0))]
+    exposures = [item for item in service.exposed if (item.gateway, item.host) == (gateway.name, host)]
+    names = dict.fromkeys(
+        name for exposure in exposures for name in _route_names(catalogue, service, exposure)
+    )
     return [
         {
             "applyTo": "HTTP_ROUTE",
@@ -168,6 +176,18 @@ def _route_patches(
         }
         for name in names
     ]
+
+
+def _route_names(catalogue: Catalogue, service: Service, exposure: Exposure) -> list[str]:
+    """The names that the routes of an exposure have in the gateway's proxy; none for streams."""
+    if leads_to_delegate(catalogue, service, exposure):
+        root = exposed_route_name(service.namespace, service.name)
+        routes = http_routes(service, dict.fromkeys(service.versions, 0))
+        return [f"{root}-{route['name']}" for route in routes]
+    port = exposed_port(catalogue, service, exposure)
+    if port is None or not port.is_http:
+        return []
+    return [exposed_port_route_name(service.namespace, service.name, port.name)]
 
 
 def shared_config(limited: Sequence[tuple[Service, RateLimit]]) -> dict[str, Any]:

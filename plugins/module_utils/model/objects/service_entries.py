@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..catalogue.mesh import Catalogue, ExternalPort, ExternalService, OriginateTls
+from ..reading.durations import limit_of
 from ..reading.principals import parse_principal
 from .base import Obj, build, compact
 from .destination_rules import traffic_policy
@@ -30,7 +31,7 @@ def external_objects(catalogue: Catalogue) -> list[Obj]:
             if policy:
                 rule = {"host": host, "trafficPolicy": policy, "exportTo": visible}
                 objects.append(_object("DestinationRule", catalogue, external, host, rule))
-            if external.timeout and not external.via_egress_gateway:
+            if limit_of(external.timeout) and not external.via_egress_gateway:
                 routes = _timeout_routes(external, host) | {"exportTo": visible}
                 objects.append(_object("VirtualService", catalogue, external, host, routes))
     return objects
@@ -57,6 +58,7 @@ def _object(
 def _entry(external: ExternalService) -> dict[str, Any]:
     return {
         "hosts": list(external.hosts),
+        "addresses": list(external.addresses) or None,
         "location": "MESH_EXTERNAL",
         "resolution": external.resolution,
         "ports": [_port(external, port) for port in external.ports],

@@ -34,7 +34,13 @@ def sidecar_hosts(catalogue: Catalogue, service: Service) -> tuple[str, ...]:
 
     :returns: each once.
     """
-    hosts = {f"{callee.namespace}/{callee.fqdn}" for callee in catalogue.callees(service)}
+    hosts: set[str] = set()
+    if catalogue.open_reason is not None:
+        hosts |= {f"{namespace}/*" for namespace in catalogue.namespaces}
+    for callee in (*catalogue.callees(service), *catalogue.open_services):
+        hosts.add(f"{callee.namespace}/{callee.fqdn}")
+        if callee.headless:
+            hosts.add(f"{callee.namespace}/{callee.headless.fqdn}")
     for external in catalogue.external_callees(service):
         hosts |= {f"{external.namespace}/{host}" for host in external.hosts}
         if external.via_egress_gateway and catalogue.egress_gateway:

@@ -21,6 +21,7 @@ from ...labels import FENCE_ANNOTATION
 from ..catalogue.mesh import Catalogue
 from ..catalogue.readers.traffic import SAFE_CONDITIONS
 from ..catalogue.services import Condition, Cors, Fault, Mirror, Retries, Service
+from ..reading.durations import limit_of
 from .base import Obj, build, compact, plain_number
 from .names import delegate_name, route_name
 
@@ -123,7 +124,7 @@ def _plain_drafts(service: Service) -> list[_Draft]:
     drafts: list[_Draft] = []
     # The longest path first: a shorter one before it would shadow it.
     for route in sorted(service.routes, key=lambda item: -len(item.when.path or "")):
-        timeout, retries = route.timeout or service.timeout, route.retries or service.retries
+        timeout, retries = service.timeout_of(route), service.retries_of(route)
         drafts += [
             _Draft(name, match, route.to, timeout, retries)
             for name, match in _matches(route_name(route.name, SPLIT), route.when)
@@ -179,7 +180,7 @@ def _by_method(service: Service, weights: Mapping[str, int], draft: _Draft) -> l
             "name": f"{draft.name}.{label}" if label else draft.name,
             "match": [match] if match else None,
             "route": target,
-            "timeout": draft.timeout,
+            "timeout": limit_of(draft.timeout),
             **behaviour,
             "fault": _fault(service.fault, draft),
             "corsPolicy": _cors(service.cors),

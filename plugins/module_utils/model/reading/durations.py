@@ -68,6 +68,26 @@ def proto_duration(duration: str) -> str:
     return f"{seconds(duration):.9f}".rstrip("0").rstrip(".") + "s"
 
 
+NO_TIMEOUT = "none"
+"""A timeout that never ends. Istio's objects cannot say it: a route without a timeout has none."""
+
+
+def timeout_fault(text: str, *, longest: float) -> str:
+    """What is wrong with a timeout: a duration, ``none``, or 0 in any unit, which is ``none`` as well.
+
+    :returns: ``""`` for a good one, else half a sentence.
+    """
+    if text == NO_TIMEOUT or parse_duration(text) == 0:
+        return ""
+    fault = duration_fault(text, longest=longest)
+    return f"{fault}; none stands for no timeout" if fault else ""
+
+
+def limit_of(timeout: str | None) -> str | None:
+    """The duration of a timeout that was checked before; ``None`` when it never ends or is not given."""
+    return None if timeout == NO_TIMEOUT else timeout
+
+
 def duration_fault(text: str, *, longest: float) -> str:
     """What is wrong with a duration.
 

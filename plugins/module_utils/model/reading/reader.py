@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import nearest
-from .durations import with_unit
+from .durations import NO_TIMEOUT, parse_duration, with_unit
 from .problems import Problems
-from .values import DURATION, Check, label_key_fault, label_value_fault
+from .values import DURATION, TIMEOUT, Check, label_key_fault, label_value_fault
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 
@@ -184,6 +184,13 @@ class Reader:
         if key in self._raw:
             self._raw[key] = with_unit(self._raw[key])
         return self.maybe_text(key, DURATION)
+
+    def timeout(self, key: str) -> str | None:
+        """A duration, or ``NO_TIMEOUT`` (also for 0 in any unit); ``None`` when it is absent or bad."""
+        if key in self._raw:
+            self._raw[key] = with_unit(self._raw[key])
+        text = self.maybe_text(key, TIMEOUT)
+        return NO_TIMEOUT if text is not None and not parse_duration(text) else text
 
     # -- collections -----------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ trailing newlines never pass.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
 from collections.abc import Callable
 
-from .durations import duration_fault
+from .durations import duration_fault, timeout_fault
 from .principals import parse_principal
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
@@ -24,7 +25,7 @@ _LABEL_KEY = re.compile(
 )
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/-]*", re.ASCII)
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
+_PREFIX_LENGTH = re.compile(r"/(?:0|[1-9][0-9]{0,2})\Z", re.ASCII)
 _QUANTITY = re.compile(r"\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
 
 _LONGEST = 24 * 3600.0
@@ -52,7 +53,7 @@ def host_fault(text: str) -> str:
     """What is wrong with a fully qualified DNS name; a leading ``*.`` is one fault among others."""
     if len(text) > 253:
         return f"{text[:40]!r}... is longer than 253 characters"
-    if _IPV4.fullmatch(text) or ":" in text:
+    if is_address(text) or ":" in text:
         return f"{text!r} is an address, not a DNS name"
     parts = text.split(".")
     if not all(_LABEL.fullmatch(part) for part in parts):
@@ -65,8 +66,17 @@ def host_fault(text: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether a checked address is an IPv4 address and not a name."""
-    return _IPV4.fullmatch(text) is not None
+    """Whether a text is an IPv4 or IPv6 address as Go and Envoy read it: no zone, no leading zeros."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def is_single_address(text: str) -> bool:
+    """Whether a network that was checked before holds one address only, written with its length or not."""
+    return ipaddress.ip_network(text).num_addresses == 1
 
 
 def _wildcard_host_fault(text: str) -> str:
@@ -164,9 +174,27 @@ def label_value_fault(text: str) -> str:
 def _address_fault(text: str) -> str:
     return (
         ""
-        if _IPV4.fullmatch(text) or not host_fault(text)
-        else f"{text!r} is neither a DNS name nor an IPv4 address"
+        if is_address(text) or not host_fault(text)
+        else f"{text!r} is neither a DNS name nor an IPv4 or IPv6 address"
     )
+
+
+def _network_fault(text: str) -> str:
+    """An address, or a network in CIDR notation whose host part is zero."""
+    if is_address(text):
+        return ""
+    length = _PREFIX_LENGTH.search(text)
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        network = None
+    if network is None or length is None or "%" in text:
+        return f"{text!r} is neither an address nor a network such as 10.1.0.0/16 or fd00::/8"
+    if not network.prefixlen:
+        return f"{text!r} is every address there is"
+    if ipaddress.ip_address(text[: length.start()]) != network.network_address:
+        return f"{text!r} has bits beyond its prefix; the network is {network}"
+    return ""
 
 
 def _quantity_fault(text: str) -> str:
@@ -183,6 +211,7 @@ def _egress_host_fault(text: str) -> str:
 
 
 DURATION = Check("duration", lambda text: duration_fault(text, longest=_LONGEST))
+TIMEOUT = Check("duration", lambda text: timeout_fault(text, longest=_LONGEST))
 LABEL = Check("dns-label", _label_fault)
 HOST = Check("dns-name", host_fault)
 WILDCARD_HOST = Check("dns-name", _wildcard_host_fault)
@@ -196,5 +225,6 @@ HEADER = Check("header-name", _header_fault)
 COOKIE = Check("cookie-name", _cookie_fault)
 TEXT = Check("text", _text_fault)
 ADDRESS = Check("address", _address_fault)
+NETWORK = Check("address", _network_fault)
 QUANTITY = Check("quantity", _quantity_fault)
 EGRESS_HOST = Check("sidecar-host", _egress_host_fault)

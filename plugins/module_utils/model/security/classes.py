@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
-from ..catalogue.edges import Edge
+from ..catalogue.edges import ANONYMOUS, Edge
 from . import witnesses
 from .authorization import Policy, decides
 from .requests import Request, Token
@@ -117,7 +117,9 @@ def trials(
     """
     values = values_of(policy for policy in policies if decides(policy))
     for edge in edges:
-        values.setdefault("source.principal", set()).add(edge.principal)
+        if edge.principal != ANONYMOUS:
+            values.setdefault("source.principal", set()).add(edge.principal)
+        values.setdefault("source.ip", set()).update(edge.ip_blocks)
         values.setdefault(":method", set()).update(edge.methods)
         values.setdefault(":path", set()).update(edge.paths)
     callers = witnesses.principals(
@@ -129,6 +131,9 @@ def trials(
     )
     sources = witnesses.addresses(values.get("source.ip", ()))
     remotes = witnesses.addresses(values.get("remote.ip", ()))
+    # Of a stream both are the peer's address; where a policy asks for one, there is no request without.
+    known: list[str | None] = [address for address in dict.fromkeys((*sources, *remotes)) if address]
+    peers = known or [None]
     parsed: list[Sequence[Any]] = [
         methods(values.get(":method", ())),
         witnesses.paths(values.get(":path", ())),
@@ -156,7 +161,7 @@ def trials(
         if port.tcp
         for caller in callers
         if (port.mtls if caller else port.plaintext)
-        for address in dict.fromkeys((*sources, *remotes))
+        for address in peers
     ]
     return Trials(tuple(found), complete)
 

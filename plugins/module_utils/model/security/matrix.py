@@ -9,9 +9,10 @@ Only cells in which the two differ are kept, gathered by the object that makes t
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from collections.abc import Iterable, Sequence
 
-from ..catalogue.edges import ANY_PEER, Edge
+from ..catalogue.edges import ANONYMOUS, Edge
 from ..reading.principals import parse_principal
 from .authorization import WorkloadPolicies
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
@@ -44,15 +45,15 @@ class Comparison:
 
 
 def is_stated(edges: Sequence[Edge], request: Request, trust_domains: Sequence[str]) -> bool:
-    """Whether the catalogue lets a request in. A peer without a certificate is nobody's caller.
+    """Whether the catalogue lets a request in. A peer without a certificate is one of no named caller.
 
     :param trust_domains: the mesh's own one first; an identity of an alias is the same identity.
     """
     caller = _at_home(request.principal, trust_domains)
     for edge in edges:
-        if edge.principal != ANY_PEER and _at_home(edge.principal, trust_domains) != caller:
+        if not _is_from(edge, caller, trust_domains) or request.port not in edge.ports:
             continue
-        if not caller or request.port not in edge.ports:
+        if edge.ip_blocks and not _comes_from(request.source_ip, edge.ip_blocks):
             continue
         if not request.http and (edge.methods or edge.paths):
             continue
@@ -61,6 +62,19 @@ def is_stated(edges: Sequence[Edge], request: Request, trust_domains: Sequence[s
         if not edge.paths or any(_covers(path, request.path) for path in edge.paths):
             return True
     return False
+
+
+def _is_from(edge: Edge, caller: str, trust_domains: Sequence[str]) -> bool:
+    if edge.asks_who:
+        return bool(caller) and _at_home(edge.principal, trust_domains) == caller
+    return bool(caller) or edge.principal == ANONYMOUS
+
+
+def _comes_from(address: str | None, networks: Sequence[str]) -> bool:
+    if address is None:
+        return False
+    peer = ipaddress.ip_address(address)
+    return any(peer in ipaddress.ip_network(network) for network in networks)
 
 
 def compare(

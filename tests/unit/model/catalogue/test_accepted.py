@@ -444,6 +444,7 @@ def test_what_is_not_said_has_these_values() -> None:
                     Server(
                         where="mesh_gateways[0].servers[0]",
                         host="api.example.com",
+                        protocol="HTTPS",
                         certificate="api-example-com",
                         mode="SIMPLE",
                         https_redirect=True,
@@ -549,6 +550,9 @@ def test_look_ups_of_the_full_catalogue() -> None:
     assert names["web"].http_port == names["web"].routed_port == Port("http", 80, 8080, "http")
     assert names["queue"].http_port is None
     assert names["queue"].routed_port == Port("amqp", 5672, 5672, "tcp")
-    assert names["web"].target_ports() == (5432, 8080, 9000)
+    assert names["web"].target_ports() == (5432, 7946, 8080, 9000)
+    assert [port.name for port in names["web"].all_ports] == ["http", "admin", "db", "gossip"]
+    assert names["queue"].all_ports == names["queue"].ports
+    assert [item.name for item in catalogue.open_services] == ["counted"]
     assert names["web"].target_ports(("db", "http")) == (5432, 8080)
     assert names["web"].key == "shop/web"

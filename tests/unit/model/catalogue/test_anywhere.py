@@ -81,7 +81,8 @@ def values(item: Any) -> Iterator[Any]:
 def test_every_setting_is_really_used_in_it() -> None:
     """A new field has to stand there too, or none of the tests that use it says a word about the field."""
     used: dict[tuple[str, str], bool] = {}
-    for item in values(parse_catalogue(full())):
+    opened = full() | {"mesh_open": {"reason": "not adopted yet"}}  # it takes the policies out of the rest
+    for item in (*values(parse_catalogue(full())), *values(parse_catalogue(opened))):
         for field in dataclasses.fields(item):
             if not field.name.startswith("_"):
                 key = type(item).__name__, field.name

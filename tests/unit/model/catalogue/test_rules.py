@@ -248,13 +248,27 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "timeout in days",
         api(timeout="10d"),
-        "mesh_services[1].timeout of api: '10d' is not a duration such as 500ms, 10s or 1m30s (duration)",
+        "mesh_services[1].timeout of api: '10d' is not a duration such as 500ms, 10s or 1m30s; none stands for no timeout (duration)",
     ),
-    ("timeout 0", api(timeout="0s"), "mesh_services[1].timeout of api: '0s' is shorter than 1ms (duration)"),
+    (
+        "timeout of less than a millisecond",
+        api(timeout="0.5ms"),
+        "mesh_services[1].timeout of api: '0.5ms' is shorter than 1ms; none stands for no timeout (duration)",
+    ),
+    (
+        "timeout that is no text",
+        api(timeout=False),
+        "mesh_services[1].timeout of api: is a boolean, not a string (type)",
+    ),
+    (
+        "0 where something else has to end",
+        api(retries={"attempts": 1, "per_try_timeout": "0s"}),
+        "mesh_services[1].retries.per_try_timeout of api: '0s' is shorter than 1ms (duration)",
+    ),
     (
         "timeout of weeks",
         api(timeout="1000h"),
-        "mesh_services[1].timeout of api: '1000h' is longer than 24h (duration)",
+        "mesh_services[1].timeout of api: '1000h' is longer than 24h; none stands for no timeout (duration)",
     ),
     (
         "tries exceed the timeout",
@@ -526,12 +540,12 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "caller of two kinds",
         api(callers=[{"service": "web", "gateway": "public"}]),
-        "mesh_services[1].callers[0] of api: needs exactly one of service, principal, gateway (caller-kind)",
+        "mesh_services[1].callers[0] of api: needs exactly one of service, principal, gateway, anonymous, ip_blocks (caller-kind)",
     ),
     (
         "caller of no kind",
         api(callers=[{"methods": ["GET"]}]),
-        "mesh_services[1].callers[0] of api: needs exactly one of service, principal, gateway (caller-kind)",
+        "mesh_services[1].callers[0] of api: needs exactly one of service, principal, gateway, anonymous, ip_blocks (caller-kind)",
     ),
     (
         "unknown gateway",
@@ -879,8 +893,8 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     (
         "bad timeout of a route",
-        web(routes=[{"name": "r", "when": WHEN, "timeout": "0s"}]),
-        "mesh_services[0].routes[0].timeout of web: '0s' is shorter than 1ms (duration)",
+        web(routes=[{"name": "r", "when": WHEN, "timeout": "0.1ms"}]),
+        "mesh_services[0].routes[0].timeout of web: '0.1ms' is shorter than 1ms; none stands for no timeout (duration)",
     ),
     (
         "bad version of a route",
@@ -1608,7 +1622,7 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "exposed tcp",
         api(ports=TCP, exposed=[{"gateway": "public", "host": "api.example.com", "path": "/t"}]),
-        "mesh_services[1].exposed of api: needs a port that speaks HTTP (http-only)",
+        "mesh_services[1].exposed[0] of api: needs a port that speaks HTTP: the gateway serves HTTPS (http-only)",
     ),
     (
         "open paths on tcp",
@@ -2104,13 +2118,13 @@ CASES: list[tuple[str, Change, str]] = [
         "endpoint",
         external(endpoints=["a b"]),
         "mesh_external_services[0].endpoints[0] of pay: 'a b' is neither a DNS name "
-        "nor an IPv4 address (address)",
+        "nor an IPv4 or IPv6 address (address)",
     ),
     (
         "endpoint of an IPv4 address that is none",
         external(endpoints=["256.1.1.1"]),
         "mesh_external_services[0].endpoints[0] of pay: '256.1.1.1' is neither a DNS "
-        "name nor an IPv4 address (address)",
+        "name nor an IPv4 or IPv6 address (address)",
     ),
     (
         "external by gateway",

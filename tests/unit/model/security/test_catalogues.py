@@ -33,6 +33,7 @@ from ..objects.test_policies_oracle import catalogue_lets_in
 
 NUMBER = int(os.environ.get("SECURITY_CATALOGUES", "40"))
 DOMAINS = ["cluster.local"]
+NOWHERE = "192.0.2.1"
 
 
 @settings(
@@ -69,5 +70,6 @@ def test_rendered_objects_are_what_the_catalogue_states(raw: dict[str, Any]) -> 
         held = index.workload(service.namespace, labels)
         assert matrix.compare(held, edges, tried.requests, DOMAINS).differences == ()
         for request in tried.requests:
-            stated = catalogue_lets_in(own, (request.principal, request.method, request.path, request.port))
+            asked = (request.principal, request.method, request.path, request.port)
+            stated = catalogue_lets_in(raw, own, (*asked, request.source_ip or NOWHERE))
             assert (held.decide(request).verdict == ALLOW) is stated, request

@@ -6,21 +6,31 @@
 from __future__ import annotations
 
 from ...reading.reader import Reader
-from ...reading.values import ADDRESS, HOST, LABEL, TEXT, WILDCARD_HOST, is_address
+from ...reading.values import (
+    ADDRESS,
+    HOST,
+    LABEL,
+    NETWORK,
+    TEXT,
+    WILDCARD_HOST,
+    is_address,
+    is_single_address,
+)
 from ..mesh import EXTERNAL_HTTP_PROTOCOLS, ExternalPort, ExternalService, OriginateTls
-from .callers import read_callers
+from ..streams import STREAMS
+from .callers import IDENTITIES, read_callers
 from .ports import check_distinct_ports
 from .service import Defaults
 from .traffic_policy import read_circuit_breaker, read_connection_pool
 
-_STREAM = ("TCP", "MONGO", "MYSQL", "REDIS")
-PROTOCOLS = (*EXTERNAL_HTTP_PROTOCOLS, "HTTPS", "TLS", *_STREAM)
+PROTOCOLS = (*EXTERNAL_HTTP_PROTOCOLS, "HTTPS", "TLS", *STREAMS)
 
 
 def read_external_service(reader: Reader, defaults: Defaults) -> ExternalService:
     """One entry of ``mesh_external_services``."""
     hosts = reader.texts("hosts", WILDCARD_HOST)
-    wildcard = any(host.startswith("*") for host in hosts)
+    addresses = reader.texts("addresses", NETWORK)
+    endpoints = reader.texts("endpoints", ADDRESS)
     namespace = reader.text("namespace", LABEL, default=defaults.namespace)
     external = ExternalService(
         where=reader.where,
@@ -28,21 +38,30 @@ def read_external_service(reader: Reader, defaults: Defaults) -> ExternalService
         namespace=namespace,
         hosts=hosts,
         ports=tuple(_port(item) for item in reader.sections("ports")),
+        addresses=addresses,
         resolution=reader.choice(
-            "resolution", ("DNS", "STATIC", "NONE"), default="NONE" if wildcard else "DNS"
+            "resolution", ("DNS", "STATIC", "NONE"), default=_usual_resolution(hosts, addresses, endpoints)
         ),
-        endpoints=reader.texts("endpoints", ADDRESS),
-        callers=read_callers(reader, namespace, with_requests=False),
+        endpoints=endpoints,
+        callers=read_callers(reader, namespace, with_requests=False, kinds=IDENTITIES),
         via_egress_gateway=reader.choice("via", ("sidecar", "egress_gateway"), default="sidecar")
         == "egress_gateway",
         originate_tls=_originate(reader.section("originate_tls")),
-        timeout=reader.duration("timeout"),
+        timeout=reader.timeout("timeout"),
         circuit_breaker=read_circuit_breaker(reader.section("circuit_breaker")),
         connection_pool=read_connection_pool(reader.section("connection_pool")),
     )
     _check(external, reader)
     reader.finish()
     return external
+
+
+def _usual_resolution(hosts: tuple[str, ...], addresses: tuple[str, ...], endpoints: tuple[str, ...]) -> str:
+    """What is known by its address needs no DNS: a connection goes where the application sends it."""
+    if addresses and endpoints and all(map(is_address, endpoints)):
+        return "STATIC"
+    known_by_address = addresses and not endpoints
+    return "NONE" if known_by_address or any(host.startswith("*") for host in hosts) else "DNS"
 
 
 def _port(reader: Reader) -> ExternalPort:
@@ -76,8 +95,9 @@ def _check(external: ExternalService, reader: Reader) -> None:
         if not value and reader.sound(key):
             reader.fault(key, "needs at least one entry", "required")
     check_distinct_ports(reader, external.ports)
-    if not reader.sound("hosts", "ports", "resolution", "endpoints"):
+    if not reader.sound("hosts", "ports", "resolution", "endpoints", "addresses"):
         return
+    _check_addresses(external, reader)
     _check_resolution(external, reader)
     _check_http(external, reader)
     if external.via_egress_gateway:
@@ -99,10 +119,21 @@ def _check_resolution(external: ExternalService, reader: Reader) -> None:
         reader.fault("endpoints", "are required with resolution STATIC", "resolution")
     if resolution == "STATIC" and not all(is_address(endpoint) for endpoint in endpoints):
         reader.fault("endpoints", "must be addresses with resolution STATIC; use DNS for names", "resolution")
-    streams = any(port.protocol in _STREAM for port in external.ports)
+    streams = any(port.protocol in STREAMS for port in external.ports)
     if len(external.hosts) > 1 and resolution != "NONE" and streams:
         message = "a plain TCP port carries no host name, so only one host can be told apart"
         reader.fault("hosts", message, "tcp-host")
+
+
+def _check_addresses(external: ExternalService, reader: Reader) -> None:
+    networks = [text for text in external.addresses if not is_single_address(text)]
+    if networks and external.resolution == "DNS":  # the CRD's own rule
+        reader.fault("addresses", f"{networks[0]} is a network; use resolution NONE or STATIC", "resolution")
+    if networks and any(port.is_http for port in external.ports):
+        message = f"{networks[0]} is a network; HTTP is told apart by names and single addresses, so use TCP"
+        reader.fault("addresses", message, "address")
+    if external.addresses and external.via_egress_gateway:
+        reader.fault("addresses", "an egress gateway tells hosts apart by name", "egress-tcp")
 
 
 def _check_http(external: ExternalService, reader: Reader) -> None:
@@ -119,6 +150,6 @@ def _check_egress(external: ExternalService, reader: Reader) -> None:
         reader.fault("ports", "an egress gateway tells hosts apart by name, so one port each", "egress-port")
     if _wildcard(external):
         reader.fault("via", "an egress gateway needs named hosts", "wildcard")
-    if any(port.protocol in _STREAM for port in external.ports):
+    if any(port.protocol in STREAMS for port in external.ports):
         message = "plain TCP ports cannot be told apart at an egress gateway; use TLS"
         reader.fault("via", message, "egress-tcp")

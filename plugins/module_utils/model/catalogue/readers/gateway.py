@@ -14,6 +14,10 @@ from ...reading.values import LABEL, SECRET_NAME, SERVICE_ACCOUNT, WILDCARD_HOST
 from ..mesh import EgressGateway, Gateway, Server
 from .service import Defaults
 
+MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
+PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP")
+_WITH_CERTIFICATE = ("https_redirect", "min_tls", "max_tls", "cipher_suites")
+
 CIPHER_SUITES = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -88,31 +92,70 @@ def read_egress_gateway(
 def _server(reader: Reader) -> Server:
     host = reader.text("host", WILDCARD_HOST)
     certificate = reader.maybe_text("certificate", SECRET_NAME)
-    secure = reader.has("certificate")
-    if not secure:
-        for key in ("mode", "https_redirect", "min_tls", "max_tls", "cipher_suites"):
-            if reader.has(key):
-                reader.fault(key, "needs a certificate", "tls-without-certificate")
+    mode = reader.choice("mode", MODES, default="SIMPLE")
+    protocol = _protocol(reader, mode)
+    encrypted = protocol in ("HTTPS", "TLS")
     server = Server(
         where=reader.where,
         host=host,
+        protocol=protocol,
         certificate=certificate,
-        mode=reader.choice("mode", ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"), default="SIMPLE"),
-        https_redirect=reader.boolean("https_redirect", default=secure),
+        mode=mode,
+        https_redirect=reader.boolean("https_redirect", default=protocol == "HTTPS"),
         min_tls=_tls_version(reader, "min_tls") or "1.2",
         max_tls=_tls_version(reader, "max_tls"),
         cipher_suites=reader.choices("cipher_suites", CIPHER_SUITES),
-        port=reader.integer("port", 1, 65535, default=443 if secure else 80),
+        # A port for bytes of any kind has no usual number.
+        port=reader.integer(
+            "port", 1, 65535, default=443 if encrypted else None if protocol == "TCP" else 80
+        ),
         http_port=reader.integer("http_port", 1, 65535, default=80),
     )
+    _check_server(server, reader)
+    reader.finish()
+    return server
+
+
+def _protocol(reader: Reader, mode: str) -> str:
+    """``protocol``, by default the one that goes with ``mode`` and ``certificate``."""
+    secure, passthrough = reader.has("certificate"), mode == "PASSTHROUGH"
+    usual = "TLS" if passthrough else "HTTPS" if secure else "HTTP"
+    protocol = reader.choice("protocol", PROTOCOLS, default=usual)
+    if not reader.sound("protocol", "mode", "certificate"):
+        return usual
+    if passthrough and secure:
+        reader.fault(
+            "certificate", "has no use with mode PASSTHROUGH: TLS ends at the service", "tls-passthrough"
+        )
+    elif passthrough and protocol != "TLS":
+        reader.fault("protocol", f"is {protocol}; mode PASSTHROUGH goes with TLS", "tls-passthrough")
+    elif secure and protocol in ("HTTP", "TCP"):
+        other = "HTTPS" if protocol == "HTTP" else "TLS"
+        reader.fault("protocol", f"is {protocol}; with a certificate it is {other}", "tls-certificate")
+    elif not secure and not passthrough and protocol in ("HTTPS", "TLS"):
+        way_out = " or mode PASSTHROUGH" if protocol == "TLS" else ""
+        reader.fault("protocol", f"{protocol} needs a certificate{way_out}", "tls-without-certificate")
+    else:
+        return protocol
+    return usual
+
+
+def _check_server(server: Server, reader: Reader) -> None:
+    if not reader.sound("protocol", "mode", "certificate"):
+        return
+    if server.certificate is None:
+        keys = _WITH_CERTIFICATE if server.is_passthrough else ("mode", *_WITH_CERTIFICATE)
+        for key in keys:
+            if reader.has(key):
+                reader.fault(key, "needs a certificate", "tls-without-certificate")
+    elif server.https_redirect and server.protocol != "HTTPS":
+        reader.fault("https_redirect", f"needs protocol HTTPS, not {server.protocol}", "http-only")
     if server.max_tls and server.max_tls < server.min_tls:
         reader.fault("max_tls", f"{server.max_tls} is below min_tls {server.min_tls}", "tls-range")
     if server.min_tls == "1.3" and server.cipher_suites:
         reader.fault("cipher_suites", "have no effect with min_tls 1.3", "tls-range")
-    if secure and server.https_redirect and server.port == server.http_port:
+    if server.certificate and server.https_redirect and server.port == server.http_port:
         reader.fault("http_port", f"{server.http_port} is also the HTTPS port", "port-clash")
-    reader.finish()
-    return server
 
 
 def _tls_version(reader: Reader, key: str) -> str | None:

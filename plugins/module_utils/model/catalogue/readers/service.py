@@ -15,6 +15,7 @@ from ..services import (
     MTLS_MODES,
     PROTOCOLS,
     Exposure,
+    Headless,
     Mtls,
     Port,
     ProxyResources,
@@ -23,7 +24,7 @@ from ..services import (
     Service,
     Version,
 )
-from .callers import METHODS, read_callers
+from .callers import IDENTITIES, METHODS, UNKNOWN, read_callers
 from .ports import check_distinct_ports
 from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants
 from .traffic_policy import read_circuit_breaker, read_connection_pool, read_load_balancing
@@ -55,6 +56,7 @@ def read_service(reader: Reader, defaults: Defaults) -> Service:
     namespace = reader.text("namespace", LABEL, default=defaults.namespace)
     account = reader.text("service_account", SERVICE_ACCOUNT, default=name)
     versions = {key: _version(item, key, name) for key, item in reader.table("versions").items()}
+    ports = _ports(reader)
     service = Service(
         where=reader.where,
         name=name,
@@ -63,15 +65,17 @@ def read_service(reader: Reader, defaults: Defaults) -> Service:
         service_account=account,
         principal=defaults.principal(namespace, account),
         labels=reader.labels("labels", default={"app": name}),
-        ports=_ports(reader),
+        ports=ports,
+        headless=_headless(reader, ports, namespace, defaults),
         versions=versions,
         initial_version=_initial_version(reader, versions),
-        timeout=reader.duration("timeout"),
+        timeout=reader.timeout("timeout"),
         retries=read_retries(reader),
         circuit_breaker=read_circuit_breaker(reader.section("circuit_breaker")),
         connection_pool=read_connection_pool(reader.section("connection_pool")),
         load_balancing=read_load_balancing(reader.section("load_balancing")),
         callers=read_callers(reader, namespace),
+        open_reason=read_open(reader, "open"),
         exposed=tuple(_exposure(item) for item in reader.sections("exposed")),
         mtls=_mtls(reader.section("mtls")),
         open_paths=reader.texts("open_paths", PATH),
@@ -110,6 +114,35 @@ def _port(reader: Reader) -> Port:
     return port
 
 
+def _headless(reader: Reader, ports: tuple[Port, ...], namespace: str, defaults: Defaults) -> Headless | None:
+    """``headless``: a name, or a name and the ports, where they are not those of the service."""
+    raw = reader.value("headless")
+    if raw is None:
+        return None
+    section = Reader({"name": raw} if isinstance(raw, str) else raw, reader.path("headless"), reader.problems)
+    name = section.text("name", LABEL)
+    own = _ports(section) if section.has("ports") else ports
+    known = {port.name: port for port in ports}
+    for port in own:
+        sound = reader.sound("ports") and section.sound("ports")
+        if known.get(port.name, port).target_port != port.target_port and sound:
+            target = known[port.name].target_port
+            message = f"port {port.name} has target_port {target} in the service, and both have the same pods"
+            section.fault("ports", message, "headless")
+    section.finish()
+    return Headless(name, defaults.fqdn(namespace, name), own)
+
+
+def read_open(reader: Reader, key: str) -> str | None:
+    """``open`` and ``mesh_open``: the reason why everybody is let in, ``None`` when not everybody is."""
+    section = reader.section(key)
+    if section is None:
+        return None
+    reason = section.text("reason", TEXT)
+    section.finish()
+    return reason
+
+
 def _version(reader: Reader, name: str, service: str) -> Version:
     fault = LABEL.fault(name)
     if fault:
@@ -141,6 +174,7 @@ def _exposure(reader: Reader) -> Exposure:
         where=reader.where,
         gateway=reader.text("gateway", LABEL),
         host=reader.text("host", HOST),
+        port=reader.maybe_text("port", LABEL),
         path=reader.text("path", PATH, default="/"),
         exact=reader.choice("match", ("prefix", "exact"), default="prefix") == "exact",
         rewrite=reader.maybe_text("rewrite", PATH),
@@ -180,7 +214,7 @@ def _scrape(reader: Reader | None, namespace: str) -> Scrape | None:
     scrape = Scrape(
         port=reader.integer("port", 1, 65535),
         path=reader.text("path", PATH, default="/metrics"),
-        callers=read_callers(reader, namespace, with_requests=False),
+        callers=read_callers(reader, namespace, with_requests=False, kinds=(*IDENTITIES, *UNKNOWN)),
     )
     if not scrape.callers and reader.sound("callers"):
         reader.fault("callers", "needs at least one scraper", "required")

@@ -88,7 +88,7 @@ def read_routes(reader: Reader) -> tuple[Route, ...]:
             name=item.text("name", LABEL),
             when=_condition(item, paths=True),
             to=item.maybe_text("to"),
-            timeout=item.duration("timeout"),
+            timeout=item.timeout("timeout"),
             retries=read_retries(item),
         )
         item.finish()

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""External streams that a caller's proxy could not tell apart."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ..reading.problems import Problems
+from .mesh import Catalogue, ExternalService
+
+STREAMS = ("TCP", "MONGO", "MYSQL", "REDIS")
+"""Protocols whose connections carry no name of a host."""
+
+
+def check_streams(catalogue: Catalogue, problems: Problems) -> None:
+    """Two external services of one caller with the same stream port need addresses that differ.
+
+    A proxy takes such a connection by port and address only; of two services that claim both, istiod drops
+    one, and its connections reach the other (istio pilot/pkg/networking/core/listener.go, TCPOverTCP).
+    """
+    callers = [
+        {catalogue.principal_of(caller) for caller in external.callers}
+        for external in catalogue.external_services
+    ]
+    for index, external in enumerate(catalogue.external_services):
+        where = (f"{external.where}.ports", f"{external.where}.addresses", f"{external.where}.callers")
+        if problems.within(*where):
+            continue
+        for earlier in range(index):
+            other = catalogue.external_services[earlier]
+            ports = sorted(_stream_ports(external) & _stream_ports(other))
+            if ports and callers[index] & callers[earlier] and _meet(external, other):
+                message = (
+                    f"port {ports[0]} is also that of {other.where}, for the same caller: a stream carries "
+                    "no name, so give both the addresses (networks) by which they can be told apart"
+                )
+                problems.add(f"{external.where}.addresses", message, "stream-clash")
+                break
+
+
+def _stream_ports(external: ExternalService) -> set[int]:
+    return {port.number for port in external.ports if port.protocol in STREAMS}
+
+
+def _meet(one: ExternalService, other: ExternalService) -> bool:
+    """Whether one address may belong to both. Without addresses a service takes what no other one has."""
+    if not one.addresses or not other.addresses:
+        return not one.addresses and not other.addresses
+    networks = [[ipaddress.ip_network(text) for text in item.addresses] for item in (one, other)]
+    return any(
+        left.version == right.version and left.overlaps(right)
+        for left in networks[0]
+        for right in networks[1]
+    )
