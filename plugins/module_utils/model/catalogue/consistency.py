@@ -53,16 +53,6 @@ def _check_duplicates(catalogue: Catalogue, problems: Problems) -> None:
         if earlier != service.where and not problems.within(f"{service.where}.namespace"):
             message = f"{service.key} is already defined by {earlier}"
             problems.add(f"{service.where}.name", message, "duplicate")
-    _twice(
-        (
-            (f"{item.namespace}/{sorted(item.labels.items())}", f"{item.where}.labels")
-            for item in services
-            if item.labels and not problems.within(f"{item.where}.labels", f"{item.where}.name")
-        ),
-        "the selector of these pods",
-        problems,
-        "selector-clash",
-    )
     gateways = ((item.name, f"{item.where}.name") for item in catalogue.gateways if item.name)
     _twice(gateways, "the name", problems)
     externals = (

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..installation.gateways import read_gateways, read_namespace
+from ..installation.gateways import InstalledGateway, read_gateways, read_namespace
 from ..reading.problems import Problems
 from ..reading.reader import Reader
 from ..reading.values import DOMAIN, EGRESS_HOST, HOST, LABEL, TEXT
 from .consistency import check_consistency
 from .mesh import Catalogue, MetricTags, RateLimitService, Telemetry
+from .reach import check_reach
 from .readers.external import read_external_service
 from .readers.gateway import read_egress_gateway, read_gateway
 from .readers.service import Defaults, read_open, read_service
@@ -102,13 +103,14 @@ def parse_catalogue(raw: Mapping[str, Any]) -> Catalogue:
     :raises InputError: with every problem at once; ``where`` is the variable path.
     """
     problems = Problems()
-    catalogue = _read(Reader(raw, "", problems))
+    catalogue, installed = _read(Reader(raw, "", problems))
     check_consistency(catalogue, problems)
+    check_reach(catalogue, installed, problems)
     problems.check(raw)
     return catalogue
 
 
-def _read(reader: Reader) -> Catalogue:
+def _read(reader: Reader) -> tuple[Catalogue, tuple[InstalledGateway, ...]]:
     for name in ROLE_SETTINGS:
         reader.value(name)
     namespace = reader.text("mesh_namespace", LABEL, default="default")
@@ -144,7 +146,7 @@ def _read(reader: Reader) -> Catalogue:
         rate_limit_service=_rate_limit_service(_optional(reader, "mesh_rate_limit_service")),
     )
     reader.finish()
-    return catalogue
+    return catalogue, installed
 
 
 def _open_mesh(reader: Reader) -> str | None:

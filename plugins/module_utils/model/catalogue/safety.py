@@ -10,7 +10,7 @@ from ..reading.problems import Problems
 from .exposures import leads_to_delegate
 from .mesh import Catalogue, all_callers
 from .readers.traffic import SAFE_CONDITIONS
-from .services import MTLS_MODES, Retries, Service
+from .services import MTLS_MODES, Retries, Service, Version
 
 
 def check_service(service: Service, catalogue: Catalogue, problems: Problems) -> None:
@@ -37,8 +37,12 @@ def _check_versions(service: Service, problems: Problems) -> None:
         labels = tuple(sorted(version.labels.items()))
         if problems.within(f"{where}.{name}"):
             continue
+        wider = next((other for other in service.versions if _holds_pods_of(service, name, other)), None)
         if labels in seen_labels:
             problems.add(f"{where}.{name}", f"has the labels of version {seen_labels[labels]}", "duplicate")
+        elif wider is not None and labels not in map(_items, _others(service, name)):
+            message = f"its labels are those of version {wider} as well, so its share would go there, too"
+            problems.add(f"{where}.{name}", message, "duplicate")
         if version.workload in seen_workloads:
             message = f"has the workload of version {seen_workloads[version.workload]}"
             problems.add(f"{where}.{name}", message, "duplicate")
@@ -60,6 +64,20 @@ def _check_versions(service: Service, problems: Problems) -> None:
             problems.add(
                 f"{service.where}.{key}", f"no version {target!r}; there is {known}", "unknown-version"
             )
+
+
+def _items(version: Version) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(version.labels.items()))
+
+
+def _others(service: Service, name: str) -> list[Version]:
+    return [version for other, version in service.versions.items() if other != name]
+
+
+def _holds_pods_of(service: Service, name: str, other: str) -> bool:
+    """Whether the subset of a version takes the pods of another one: its labels are a part of theirs."""
+    pods = {**service.labels, **service.versions[other].labels}
+    return name != other and service.versions[name].labels.items() <= pods.items()
 
 
 def _check_http_only(service: Service, problems: Problems) -> None:

@@ -1,0 +1,210 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far an entry reaches: never beyond its own pods.
+
+Istio selects by labels, so a selector that is part of another one selects the other's pods as well: what lets
+callers in adds up, and one Sidecar of two wins. Objects of the root namespace hold in every namespace, with a
+selector too (pilot/pkg/model, GetPeerAuthenticationsForWorkload and its like), and a Gateway selects pods of
+all namespaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..installation.gateways import InstalledGateway
+from ..reading.problems import Problems
+from .mesh import Catalogue, EgressGateway, Gateway
+from .services import Service
+
+_EGRESS = "mesh_egress_gateway"
+Labels = Mapping[str, str]
+
+
+def check_reach(catalogue: Catalogue, installed: Sequence[InstalledGateway], problems: Problems) -> None:
+    """Notes every entry whose objects would hold for the pods of another one.
+
+    :param installed: the gateways of ``istio_gateways``.
+    """
+    _check_root_namespace(catalogue, problems)
+    _check_selectors(catalogue, problems)
+    _check_workloads(catalogue, problems)
+    _check_gateways_and_services(catalogue, installed, problems)
+    _check_gateways(catalogue, installed, problems)
+
+
+def _check_root_namespace(catalogue: Catalogue, problems: Problems) -> None:
+    root = catalogue.root_namespace
+    if problems.within("mesh_root_namespace", "istio_namespace"):
+        return
+    inside = [service for service in catalogue.services if service.namespace == root]
+    message = (
+        f"{root} is the root namespace: there a policy holds in every namespace, also one with a selector;"
+        " run {names} in another namespace, or leave them out and write their objects under"
+        " mesh_resource_paths"
+    )
+    if root == catalogue.namespace and inside and not problems.within("mesh_namespace"):
+        names = ", ".join(service.name for service in inside)
+        problems.add("mesh_namespace", message.format(names=names), "root-namespace")
+        return
+    for service in inside:
+        if not problems.within(f"{service.where}.namespace"):
+            problems.add(f"{service.where}.namespace", message.format(names=service.name), "root-namespace")
+
+
+def pods_of(service: Service) -> list[dict[str, str]]:
+    """The labels that pods of a service have: those of its selector, and with them those of each version.
+
+    :returns: one mapping for the service, one per version.
+    """
+    own = dict(service.labels)
+    return [own, *({**own, **version.labels} for version in service.versions.values())]
+
+
+def selects(selector: Labels, pod: Labels) -> bool:
+    """Whether ``selector`` takes a pod with the labels ``pod``."""
+    return all(pod.get(key) == value for key, value in selector.items())
+
+
+def _check_selectors(catalogue: Catalogue, problems: Problems) -> None:
+    services = [
+        item
+        for item in catalogue.services
+        if item.labels
+        and not problems.within(
+            f"{item.where}.labels", f"{item.where}.name", f"{item.where}.namespace", f"{item.where}.versions"
+        )
+    ]
+    # By one label of its pods: a mesh of thousands is not compared pair by pair.
+    by_label: dict[tuple[str, str, str], dict[str, Service]] = {}
+    for service in services:
+        for pod in pods_of(service):
+            for key, value in pod.items():
+                by_label.setdefault((service.namespace, key, value), {})[service.where] = service
+    told: set[frozenset[str]] = set()
+    for service in services:
+        candidates = min(
+            (by_label[service.namespace, key, value] for key, value in service.labels.items()), key=len
+        )
+        for other in candidates.values():
+            pair = frozenset((service.where, other.where))
+            if len(pair) == 2 and pair not in told and _meets(service, other):
+                told.add(pair)
+                _tell(service, other, problems)
+
+
+def _meets(service: Service, other: Service) -> bool:
+    return service.key != other.key and any(selects(service.labels, pod) for pod in pods_of(other))
+
+
+def _tell(service: Service, other: Service, problems: Problems) -> None:
+    if service.labels == other.labels:
+        first, second = sorted((service, other), key=lambda item: _index(item.where))
+        message = f"the selector of these pods is already used by {first.where}.labels"
+        problems.add(f"{second.where}.labels", message, "selector-clash")
+        return
+    extra = ", ".join(f"{key}: {value}" for key, value in other.labels.items() if key not in service.labels)
+    if not extra:
+        extra = "its versions' labels"
+    message = (
+        f"also selects the pods of {other.key} ({other.where}), which only has {extra} besides: what lets"
+        " callers in to one would let them in to the other; give both a label with different values"
+    )
+    problems.add(f"{service.where}.labels", message, "selector-clash")
+
+
+def _index(where: str) -> int:
+    return int(where.partition("[")[2].rstrip("]"))
+
+
+def _check_workloads(catalogue: Catalogue, problems: Problems) -> None:
+    """Two entries must not patch or scale one Deployment."""
+    seen: dict[tuple[str, str], str] = {}
+    for service in catalogue.services:
+        if problems.within(f"{service.where}.name", f"{service.where}.namespace"):
+            continue
+        owners = [
+            (version.workload, f"{service.where}.versions.{name}")
+            for name, version in service.versions.items()
+        ]
+        if service.proxy and not service.versions:
+            owners = [(service.name, service.where)]
+        for workload, where in owners:
+            first = seen.setdefault((service.namespace, workload), where)
+            other_service = first.partition(".")[0] != where.partition(".")[0]
+            if workload and other_service and not problems.within(where):
+                message = f"the Deployment {workload} is already that of {first}: give workload"
+                problems.add(where, message, "duplicate")
+
+
+def _check_gateways_and_services(
+    catalogue: Catalogue, installed: Sequence[InstalledGateway], problems: Problems
+) -> None:
+    for where, gateway in _gateways(catalogue, problems):
+        pods = _pods_of_gateway(gateway, installed)
+        # Its policies hold for whom they select, from the root namespace everywhere.
+        home = gateway.workload_namespace
+        everywhere = home == catalogue.root_namespace
+        for service in catalogue.services:
+            if problems.within(f"{service.where}.labels", f"{service.where}.namespace"):
+                continue
+            if (everywhere or service.namespace == home) and any(
+                selects(gateway.selector, pod) for pod in pods_of(service)
+            ):
+                message = f"also selects the pods of {service.key}: what holds for a gateway would hold there"
+                problems.add(where, message, "selector-clash")
+            elif service.namespace == home and any(selects(service.labels, pod) for pod in pods):
+                message = f"also selects the pods of the gateway {where.removesuffix('.selector')}"
+                problems.add(f"{service.where}.labels", message, "selector-clash")
+
+
+def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway], problems: Problems) -> None:
+    described = list(_gateways(catalogue, problems))
+    for where, gateway in described:
+        for other in installed:
+            if other.namespace != gateway.workload_namespace and selects(gateway.selector, other.labels):
+                message = (
+                    f"also selects the pods of {other.where} in {other.namespace}: a Gateway selects in every"
+                    f" namespace; give one of the two a label of its own, such as {other.where}.labels:"
+                    f" {{istio: {other.name}-{other.namespace}}}"
+                )
+                problems.add(where, message, "gateway-reach")
+                break
+    for index, (where, gateway) in enumerate(described):
+        for earlier, other_gateway in described[:index]:
+            if not _overlap(gateway, other_gateway) or problems.within(where, earlier):
+                continue
+            if gateway.workload_namespace != other_gateway.workload_namespace:
+                message = f"selects pods of {earlier} in another namespace as well: a Gateway selects in all"
+                problems.add(where, message, "gateway-reach")
+            elif where.startswith(_EGRESS):
+                message = f"selects pods of {earlier} as well, and its policy keeps everybody else out there"
+                problems.add(where, message, "gateway-reach")
+
+
+def _overlap(gateway: Gateway | EgressGateway, other: Gateway | EgressGateway) -> bool:
+    return selects(gateway.selector, other.selector) or selects(other.selector, gateway.selector)
+
+
+def _gateways(catalogue: Catalogue, problems: Problems) -> Iterator[tuple[str, Gateway | EgressGateway]]:
+    """(path of the selector, gateway) of all that could be read."""
+    found: list[tuple[str, Gateway | EgressGateway | None]] = [
+        (gateway.where, gateway) for gateway in catalogue.gateways
+    ]
+    found.append((_EGRESS, catalogue.egress_gateway))
+    for where, gateway in found:
+        if gateway and gateway.selector and not problems.within(where):
+            yield f"{where}.selector", gateway
+
+
+def _pods_of_gateway(gateway: Gateway | EgressGateway, installed: Sequence[InstalledGateway]) -> list[Labels]:
+    """The labels of a gateway's pods, as far as they are known."""
+    return [
+        gateway.selector,
+        *(
+            item.labels
+            for item in installed
+            if item.namespace == gateway.workload_namespace and selects(gateway.selector, item.labels)
+        ),
+    ]
