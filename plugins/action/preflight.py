@@ -15,3 +15,4 @@ class ActionModule(BackendAction):
     """Runs the backend in the controller when that is possible."""
 
     backend: ClassVar[Any] = preflight
+    handed_over = ("variables",)

@@ -83,7 +83,9 @@ options:
     type: str
     default: https://blob.istio.io/istio-release/charts
   chart_cache:
-    description: Directory where charts of a repository are kept, once per version.
+    description:
+      - Directory where charts of a repository are kept, once per version. Empty is C(servicemesh.istio/charts) in the
+        user's cache directory.
     type: str
-    default: ~/.cache/servicemesh.istio/charts
+    default: ''
 """

@@ -73,17 +73,17 @@ options:
     default: false
   variables:
     description:
-      - Names of variables that begin like those of a role. One that is not in O(known_variables) but looks
-        like one of them is a warning.
-      - Ansible itself ignores a misspelt variable in silence.
-    type: list
-    elements: str
-    default: []
-  known_variables:
-    description: Names of the variables of all roles.
-    type: list
-    elements: str
-    default: []
+      - Variables that begin like those of a role, with their values. One that is not in O(variable_specs) but
+        looks
+        like one of them is a warning; a value that is not of its type is a problem.
+      - Ansible itself ignores a misspelt variable in silence, and finds a bad value when the role's turn
+        comes.
+    type: dict
+    default: {}
+  variable_specs:
+    description: The variables of all roles, with the options of their argument specifications.
+    type: dict
+    default: {}
   timeout:
     description: Seconds that all questions to the API server may take once it has answered.
     type: raw

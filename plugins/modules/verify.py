@@ -38,10 +38,12 @@ options:
     type: dict
     required: true
   namespaces:
-    description: Further namespaces in which every pod must have a sidecar; those of the catalogue are
-      included.
+    description:
+      - Namespaces in which every pod must have a sidecar, besides those of the catalogue; names, or
+        dictionaries as in
+        M(servicemesh.istio.injection).
     type: list
-    elements: str
+    elements: raw
     default: []
   proxy_version:
     description: Image tag that every proxy must have. Empty for the version of the istiod of the proxy's

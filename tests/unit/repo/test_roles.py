@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
+SHARED = ROOT / "roles" / "shared"
 ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/tasks/main.yml"))
 # Names that several roles read: the catalogue, and the installation that the catalogue refers to.
-SHARED = ("mesh_", "istio_")
-# The inventory's one connection setting: a default would promise that it may be unset.
-INVENTORY = {"mesh_connection"}
+PREFIXES = ("mesh_", "istio_")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -32,42 +32,47 @@ def options(role: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def defaults(role: Path) -> dict[str, Any]:
+def own_defaults(role: Path) -> dict[str, Any]:
     path = role / "defaults" / "main.yml"
     return load(path) if path.exists() else {}
 
 
+def defaults(role: Path) -> dict[str, Any]:
+    """What the role sees: its own, and those of role shared, on which it depends."""
+    return {**own_defaults(SHARED), **own_defaults(role)}
+
+
 def test_there_are_roles() -> None:
-    assert len(ROLES) >= 7
+    assert len(ROLES) >= 9
 
 
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+@pytest.mark.parametrize("role", [*ROLES, SHARED], ids=lambda role: role.name)
 def test_every_default_is_an_option(role: Path) -> None:
-    assert set(defaults(role)) <= set(options(role))
+    assert set(own_defaults(role)) <= set(options(role))
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_option_has_a_default_or_is_required(role: Path) -> None:
     """Without a default, a reader of defaults/main.yml does not learn that the variable exists."""
     for name, option in options(role).items():
-        shared = name in INVENTORY or (name.startswith(SHARED) and not name.startswith(f"{role.name}_"))
-        assert name in defaults(role) or option.get("required") or shared, name
+        assert name in defaults(role) or option.get("required"), name
 
 
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+@pytest.mark.parametrize("role", [*ROLES, SHARED], ids=lambda role: role.name)
 def test_default_values_agree(role: Path) -> None:
     """A computed default (a template) is described in words; every other one is the same value."""
     given = defaults(role)
     for name, option in options(role).items():
-        if "default" not in option or name not in given:
+        if name not in given or name == "mesh_name":
             continue
         value = given[name]
-        if isinstance(value, str) and "{{" in value:
-            continue
-        assert option["default"] == value, name
+        if "{{" in str(value):
+            assert "default" not in option, name
+        elif value is not None:
+            assert option.get("default") == value, name
 
 
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+@pytest.mark.parametrize("role", [*ROLES, SHARED], ids=lambda role: role.name)
 def test_every_option_is_typed_and_described(role: Path) -> None:
     for name, option in options(role).items():
         assert option.get("type"), name
@@ -76,8 +81,8 @@ def test_every_option_is_typed_and_described(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_names_carry_the_role_or_a_shared_prefix(role: Path) -> None:
-    for name in {*defaults(role), *options(role)}:
-        assert name.startswith((f"{role.name}_", *SHARED)), name
+    for name in {*own_defaults(role), *options(role)}:
+        assert name.startswith((f"{role.name}_", *PREFIXES)), name
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -85,3 +90,48 @@ def test_every_entry_point_is_a_task_file(role: Path) -> None:
     for entry, spec in entry_points(role).items():
         assert (role / "tasks" / f"{entry}.yml").is_file(), entry
         assert spec.get("short_description"), entry
+
+
+# -- variables of several roles ------------------------------------------------------------------------------
+
+
+def variables_of(role: Path) -> set[str]:
+    """Known variables that a role's tasks, defaults and vars read or set."""
+    known = {name for other in (*ROLES, SHARED) for name in {*options(other), *own_defaults(other)}}
+    texts = [path.read_text(encoding="utf-8") for path in role.glob("*/*.yml") if path.parent.name != "meta"]
+    code = "\n".join(
+        line for text in texts for line in text.splitlines() if not line.lstrip().startswith("#")
+    )
+    return known & set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", code))
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_role_depends_on_the_shared_defaults(role: Path) -> None:
+    assert load(role / "meta" / "main.yml")["dependencies"] == [{"role": "servicemesh.istio.shared"}]
+
+
+def test_a_default_of_several_roles_stands_in_one_place() -> None:
+    """No role sees another value than its neighbour: each default exists once in all roles."""
+    found: dict[str, list[str]] = {}
+    for role in (*ROLES, SHARED):
+        for name in own_defaults(role):
+            found.setdefault(name, []).append(role.name)
+    assert {name: roles for name, roles in found.items() if len(roles) > 1} == {}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_a_variable_that_another_role_owns_is_a_shared_one(role: Path) -> None:
+    """Preflight imports a task file of role istio, and with it the role's defaults."""
+    seen = {*defaults(role), "mesh_name"}
+    if role.name == "preflight":
+        seen |= {*own_defaults(ROOT / "roles" / "istio")}
+    assert variables_of(role) - seen == set()
+
+
+@pytest.mark.parametrize("role", [*ROLES, SHARED], ids=lambda role: role.name)
+def test_no_role_has_a_second_default_inline(role: Path) -> None:
+    """`istio_namespace | default('istio-system')` would be a second place. `omit` is none."""
+    for path in role.glob("*/*.yml"):
+        for name, value in re.findall(r"\b(\w+) \| default\(([^)]*)\)", path.read_text(encoding="utf-8")):
+            known = name in {*defaults(role), "mesh_name"}
+            assert not known or value.startswith("omit"), f"{path.name}: {name}"

@@ -80,6 +80,7 @@ ROLE_SETTINGS = (
     "mesh_cluster_check",
     "mesh_connection",
     "mesh_extension_providers",
+    "mesh_hosts",
     "mesh_istioctl_path",
     "mesh_not_deployed",
     "mesh_prometheus",
@@ -93,7 +94,7 @@ ROLE_SETTINGS = (
     "mesh_wait",
     "mesh_wait_timeout",
 )
-"""Variables of role ``mesh`` that may stand in the same file and describe no object."""
+"""Variables of the roles and plays that may stand in the same file and describe no object."""
 
 
 def parse_catalogue(raw: Mapping[str, Any]) -> Catalogue:

@@ -26,7 +26,7 @@ from ...model.versions import parse_istio_version
 from . import helm, istioctl
 from .drift import HELM_MANAGER, Difference, repair, take_out_additions
 from .installer import find_installer
-from .options import INSTALLATION_SPEC, ToolOptions, installation_of, tools_of
+from .options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, ToolOptions, installation_of, tools_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -35,12 +35,11 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "timeout": {"type": "raw", "default": 300},
     "unlock_after": {"type": "raw", "default": 30},
 }
-VARIABLES = variables_of(
-    ARGUMENT_SPEC,
-    "istio_",
-    extension_providers="mesh_extension_providers",
-    unlock_after="istio_helm_unlock_after",
-)
+VARIABLES = {
+    **INSTALLATION_VARIABLES,
+    **variables_of(("allow_version_skew", "timeout"), "istio_"),
+    "unlock_after": "istio_helm_unlock_after",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

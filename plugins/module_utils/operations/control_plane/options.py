@@ -11,6 +11,7 @@ from typing import Any
 
 from ...model.installation.gateways import DEFAULT_GATEWAYS, DEFAULT_NAMESPACE
 from ...model.installation.settings import METHODS, Installation, read_installation
+from ...model.reading.typed import variables_of
 
 DEFAULT_VERSION = "1.31.1"
 
@@ -32,8 +33,11 @@ INSTALLATION_SPEC: dict[str, dict[str, Any]] = {
     "istioctl_path": {"type": "str", "default": "istioctl"},
     "helm_binary": {"type": "str", "default": "helm"},
     "chart_source": {"type": "str", "default": "https://blob.istio.io/istio-release/charts"},
-    "chart_cache": {"type": "str", "default": "~/.cache/servicemesh.istio/charts"},
+    "chart_cache": {"type": "str", "default": ""},
 }
+INSTALLATION_VARIABLES = variables_of(
+    INSTALLATION_SPEC, "istio_", extension_providers="mesh_extension_providers"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class ToolOptions:
 
     :param istioctl_path: path of istioctl, or its name on PATH. :param helm_binary: the same of helm.
     :param chart_source: repository URL, ``oci://`` reference, or directory.
-    :param chart_cache: directory where charts of a repository are kept.
+    :param chart_cache: directory where charts of a repository are kept; "" for the user's cache.
     """
 
     istioctl_path: str

@@ -193,6 +193,6 @@ def _unpack(archive: Path, new: Path, wanted: Wanted) -> None:
                 path.chmod(0o755 if member.mode & 0o100 else 0o644)
                 count += 1
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise MeshError(f"{wanted.url} cannot be unpacked: {error}") from error
+        raise MeshError(f"{wanted.url} cannot be unpacked: {_reason(error)}") from error
     if not count:
         raise MeshError(f"{wanted.url} holds no {wanted.member}")

@@ -54,8 +54,8 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "istio_versions": {"type": "dict", "default": {}},
     "allow_end_of_life": {"type": "bool", "default": True},
     "allow_untested_kubernetes": {"type": "bool", "default": False},
-    "variables": {"type": "list", "elements": "str", "default": []},
-    "known_variables": {"type": "list", "elements": "str", "default": []},
+    "variables": {"type": "dict", "default": {}},
+    "variable_specs": {"type": "dict", "default": {}},
     "timeout": {"type": "raw", "default": 60},
 }
 VARIABLES = variables_of(

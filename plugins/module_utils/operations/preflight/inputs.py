@@ -16,12 +16,20 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import INSTALLATION_KEYS, ROLE_SETTINGS, parse_catalogue
 from ...model.installation.injection import NamespaceRequest, read_requests
 from ...model.installation.settings import Installation
+from ...model.reading.typed import typed_options
 from ...model.versions import Minor, Support, check_istio_version, support_table
-from ..control_plane.options import INSTALLATION_SPEC, ToolOptions, installation_of, tools_of
+from ..control_plane.options import (
+    INSTALLATION_SPEC,
+    INSTALLATION_VARIABLES,
+    ToolOptions,
+    installation_of,
+    tools_of,
+)
 from .agreement import disagreements, unreachable_ports
-from .names import misspelt
+from .names import misspelt, unreadable
 
 _T = TypeVar("_T")
+_ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}
 NOT_FOR_HELM = (
     "username",
     "password",
@@ -64,7 +72,8 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     :raises InputError: with the problems of every input together.
     """
     problems: list[Problem] = []
-    warnings = misspelt(params["variables"], params["known_variables"])
+    warnings = misspelt([*params["variables"]], [*params["variable_specs"]])
+    problems += unreadable(params["variables"], params["variable_specs"])
     istio = _istio_options(params["istio"])
     table = _collect(problems, lambda: support_table(params["istio_versions"]))
     installation = _collect(problems, lambda: installation_of(istio))
@@ -76,7 +85,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         else:
             problems += [Problem("istio_version", text, "end-of-life") for text in verdict.warnings]
     requests = _collect(problems, lambda: read_requests(params["injection_namespaces"]))
-    problems += check_addons({f"addons_{name}": value for name, value in params["addons"].items()})
+    problems += check_addons(_addons(params["addons"], problems))
     catalogue = _collect(problems, lambda: _catalogue(params["catalogue"], istio))
     if installation is not None:
         problems += _helm_connection(params, installation)
@@ -108,10 +117,17 @@ def _istio_options(given: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             [Problem(f"istio.{key}", "is not a known setting", "unknown-key") for key in unknown]
         )
-    return {
-        name: spec["default"] if given.get(name) is None else given[name]
-        for name, spec in INSTALLATION_SPEC.items()
-    }
+    typed, problems = typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
+    if problems:
+        raise InputError(problems)
+    return {name: typed.get(name, spec["default"]) for name, spec in INSTALLATION_SPEC.items()}
+
+
+def _addons(given: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The choice of add-ons under the names of its variables. :returns: those that are given."""
+    typed, refused = typed_options(given, _ADDONS, lambda name: f"addons_{name}")
+    problems += refused
+    return {f"addons_{name}": value for name, value in typed.items()}
 
 
 def _catalogue(raw: Mapping[str, Any], istio: Mapping[str, Any]) -> Catalogue | None:

@@ -65,7 +65,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "threads": {"type": "int", "default": 24},
 }
 VARIABLES = {
-    **variables_of(("check", "prune", "repair_split", "wait", "wait_timeout"), "mesh_"),
+    **variables_of(
+        ("check", "cluster_check", "not_deployed", "prune", "repair_split", "wait", "wait_timeout"), "mesh_"
+    ),
     **variables_of(("strict_guard", "strict_guard_window"), "mesh_"),
     "src": "mesh_resource_paths",
     "istioctl": "mesh_istioctl_path",

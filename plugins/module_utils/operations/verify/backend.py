@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
     "catalogue": {"type": "dict", "required": True},
-    "namespaces": {"type": "list", "elements": "str", "default": []},
+    "namespaces": {"type": "list", "elements": "raw", "default": []},
     "proxy_version": {"type": "str", "default": ""},
     "checks": {"type": "list", "elements": "str", "choices": list(TITLES), "default": list(TITLES)},
     "unmeshed_pods": {"type": "list", "elements": "str", "default": []},

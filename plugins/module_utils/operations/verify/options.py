@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import InputError, Problem
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
+from ...model.installation.injection import read_requests
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ class VerifyOptions:
         """Reads the module's parameters.
 
         :param params: as the argument spec of ``verify`` leaves them: every option is there.
-        :raises InputError: the catalogue is not one, or ``gateway_addresses`` holds something else.
+        :raises InputError: the catalogue is not one, or namespaces or gateway addresses are something else.
         """
         secret = params["gateway_ca_secret"]
         return cls(
             catalogue=parse_catalogue(params["catalogue"]),
-            namespaces=tuple(params["namespaces"]),
+            namespaces=tuple(request.name for request in read_requests(params["namespaces"])),
             proxy_version=params["proxy_version"],
             checks=frozenset(params["checks"]),
             unmeshed_pods=tuple(params["unmeshed_pods"]),

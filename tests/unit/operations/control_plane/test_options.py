@@ -75,7 +75,7 @@ def test_what_is_meant_when_nothing_is_said() -> None:
         istioctl_path="istioctl",
         helm_binary="helm",
         chart_source="https://blob.istio.io/istio-release/charts",
-        chart_cache="~/.cache/servicemesh.istio/charts",
+        chart_cache="",
     )
 
 

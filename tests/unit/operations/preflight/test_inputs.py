@@ -56,7 +56,7 @@ def test_what_is_not_given_has_the_defaults_of_the_installation() -> None:
         "istioctl",
         "helm",
         "https://blob.istio.io/istio-release/charts",
-        "~/.cache/servicemesh.istio/charts",
+        "",
     )
     assert inputs.catalogue is None and inputs.requests == () and inputs.warnings == ()
     assert (inputs.addons_namespace, inputs.authority_namespace) == ("istio-system", "servicemesh-system")
@@ -134,8 +134,38 @@ def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> 
 
 
 def test_misspelt_variables_are_a_warning() -> None:
-    inputs = read(variables=["istio_versoin"], known_variables=["istio_version"])
+    inputs = read(variables={"istio_versoin": "1"}, variable_specs={"istio_version": {"type": "str"}})
     assert inputs.warnings == ("istio_versoin: no role knows this variable, did you mean istio_version?",)
+
+
+def test_a_bad_value_of_a_later_role_is_found_before_the_first_write() -> None:
+    specs = {
+        "verify_checks": {"type": "list", "elements": "str", "choices": ["sync"]},
+        "mesh_wait_timeout": {"type": "raw", "default": 120},
+        "certificates_provided": {"type": "list", "elements": "dict", "no_log": True},
+    }
+    given = {"verify_checks": "sink", "mesh_wait_timeout": "soon", "certificates_provided": "s3cret"}
+    with pytest.raises(InputError) as caught:
+        read(variables=given, variable_specs=specs)
+    assert [problem.where for problem in caught.value.problems] == [
+        "verify_checks[0]",
+        "mesh_wait_timeout",
+        "certificates_provided",
+    ]
+    assert "s3cret" not in str(caught.value) and "1h30m" in str(caught.value)
+    assert read(variables={"verify_checks": "sync", "mesh_wait_timeout": "2m"}, variable_specs=specs)
+
+
+def test_the_installation_takes_text() -> None:
+    """Surveys and the command line know nothing else."""
+    inputs = read(istio={"gateways": '[{"name": "istio-edge"}]', "mesh_config": "accessLogFile=/dev/stdout"})
+    assert [gateway.name for gateway in inputs.installation.gateways] == ["istio-edge"]
+    assert inputs.installation.mesh_config == {"accessLogFile": "/dev/stdout"}
+    assert faults(istio={"gateways": "istio-edge"}) == [("istio_gateways", "type")]
+    assert faults(addons={"enabled": "[prometheus", "sources": "x"}) == [
+        ("addons_enabled", "type"),
+        ("addons_sources", "type"),
+    ]
 
 
 @pytest.mark.parametrize(
