@@ -160,6 +160,13 @@ class KubeClient:
         """How the server serves a kind. :raises ApiError: ``reason="NoKind"``."""
         return self._discovery.resource(api_version, kind)
 
+    def served_kinds(self) -> list[str]:
+        """Everything the server serves, as ``group/version`` and ``group/version/Kind``.
+
+        :returns: sorted, each once.
+        """
+        return self._discovery.served()
+
     def refresh_discovery(self) -> None:
         """Forget which kinds are served, after CustomResourceDefinitions were written."""
         self._discovery.refresh()

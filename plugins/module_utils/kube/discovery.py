@@ -116,6 +116,18 @@ class Discovery:
             subject=f"{kind} ({api_version})",
         )
 
+    def served(self) -> list[str]:
+        """What Helm calls API versions: every ``group/version``, and every ``group/version/Kind``.
+
+        :returns: sorted, each once.
+        """
+        with self._lock:
+            for root in ("/api", "/apis"):
+                if root not in self._loaded:
+                    self._load(root)
+            kinds = self._kinds
+        return sorted({*kinds, *(f"{version}/{kind}" for version, found in kinds.items() for kind in found)})
+
     def refresh(self) -> None:
         """Forget what is known, because a CustomResourceDefinition was just written."""
         with self._lock:

@@ -165,6 +165,10 @@ class FakeCluster:
             raise no_kind(kind)
         return Resource(api_version, kind, resource_of(kind), kind not in CLUSTER_SCOPED)
 
+    def served_kinds(self) -> list[str]:
+        versions = {(str(obj.get("apiVersion", "v1")), key[0]) for key, obj in self.objects.items()}
+        return sorted({"v1", *(f"{version}/{kind}" for version, kind in versions)})
+
     def refresh_discovery(self) -> None:
         self.calls.append(Call("refresh_discovery"))
 

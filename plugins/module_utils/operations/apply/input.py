@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, InputError, Problem
-from ...fields import labels_of, mapping_at, mappings_at, text_at
+from ...errors import InputError, Problem
+from ...fields import labels_of, mapping_at
 from ...kube.objects import Key, key_of
+from ...kube.scopes import is_namespaced
 from ...object_id import object_id
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def with_scope(
     problems: list[Problem] = []
     result = []
     scopes = {(str(obj["apiVersion"]), str(obj["kind"])): None for obj in objects}
-    namespaced = {kind: _is_namespaced(client, kind, objects) for kind in scopes}
+    namespaced = {kind: is_namespaced(client, kind, objects) for kind in scopes}
     for index, obj in enumerate(objects):
         where, what = (places[index], object_id(obj)) if places else (object_id(obj), "")
         scoped = namespaced[(str(obj["apiVersion"]), str(obj["kind"]))]
@@ -171,30 +172,3 @@ def with_scope(
     if problems:
         raise InputError(problems)
     return result
-
-
-def _is_namespaced(
-    client: KubeClient, kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]
-) -> bool | None:
-    try:
-        return client.resource(*kind).namespaced
-    except ApiError as error:
-        if error.reason != "NoKind":
-            raise
-    definition = definition_of(kind, objects)
-    return None if definition is None else text_at(definition, "spec", "scope") == "Namespaced"
-
-
-def definition_of(kind: tuple[str, str], objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The CustomResourceDefinition among ``objects`` that will define a kind (apiVersion, kind).
-
-    :returns: the CustomResourceDefinition, None when there is none.
-    """
-    group, _unused, version = kind[0].rpartition("/")
-    for obj in objects:
-        if obj.get("kind") != "CustomResourceDefinition" or text_at(obj, "spec", "group") != group:
-            continue
-        versions = [text_at(entry, "name") for entry in mappings_at(obj, "spec", "versions")]
-        if text_at(obj, "spec", "names", "kind") == kind[1] and version in versions:
-            return obj
-    return None

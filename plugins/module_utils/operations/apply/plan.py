@@ -15,8 +15,8 @@ from ...kube.additions import Additions, hand_additions
 from ...kube.comparison import content, ownership
 from ...kube.hand_edits import changed_by_hand
 from ...kube.ownership import proves_unchanged
+from ...kube.scopes import definition_of
 from ...object_id import object_id
-from .input import definition_of
 from .live import Live
 
 if TYPE_CHECKING:

@@ -24,6 +24,8 @@ from ...istio.installation.installed import settled
 from ...istio.installation.manifests import yaml_text
 from ...kube.additions import Additions, hand_additions
 from ...kube.client import KubeClient
+from ...kube.three_way import merge_patch
+from ...kube.three_way import replaced as replaced_by
 from ...object_id import object_id
 
 HELM_MANAGER = "helm"
@@ -73,25 +75,36 @@ class Difference:
 
 
 def compare(
-    client: KubeClient, desired: Sequence[Mapping[str, Any]], *, field_manager: str
+    client: KubeClient,
+    desired: Sequence[Mapping[str, Any]],
+    *,
+    field_manager: str,
+    replaced: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Difference]:
     """The objects of ``desired`` that differ, in its order. Two requests per object, none that writes.
 
+    :param replaced: manifests that the tool is going to replace, by object id: what they have and ``desired``
+        lacks goes, whoever owns it.
     :returns: one per object that differs.
     :raises ApiError: when the server refuses an object (a changed immutable field, say).
     """
-    found = client.in_parallel(lambda obj: _compare_one(client, obj, field_manager), desired)
+    old = replaced or {}
+    found = client.in_parallel(
+        lambda obj: _compare_one(client, obj, field_manager, old.get(object_id(obj))), desired
+    )
     return [difference for difference in found if difference is not None]
 
 
-def _compare_one(client: KubeClient, obj: Mapping[str, Any], field_manager: str) -> Difference | None:
+def _compare_one(
+    client: KubeClient, obj: Mapping[str, Any], field_manager: str, old: Mapping[str, Any] | None
+) -> Difference | None:
     metadata = obj["metadata"]
     for _unused in range(_REREADS + 1):
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
         if live is None:
             return Difference(object_id(obj), "create", {}, quiet(obj), obj, validated=False)
         wanted = settled(obj, live)
-        answer = client.apply(wanted, field_manager=field_manager, force=True, dry_run=True)
+        answer = _predicted(client, live, wanted, old, field_manager)
         added = hand_additions(answer, wanted, field_manager)
         before, after = quiet(live), quiet(added.taken_out(answer) if added else answer)
         if same(before, after):
@@ -100,6 +113,29 @@ def _compare_one(client: KubeClient, obj: Mapping[str, Any], field_manager: str)
         if answer["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion"):
             break
     return Difference(object_id(obj), "update", before, after, wanted, additions=added)
+
+
+def _predicted(
+    client: KubeClient,
+    live: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    old: Mapping[str, Any] | None,
+    field_manager: str,
+) -> dict[str, Any]:
+    """What the server would make of the object, with its own defaults. :returns: its answer to a dry-run."""
+    after = replaced_by(live, old, wanted) if old is not None else None
+    if after is None:
+        return client.apply(wanted, field_manager=field_manager, force=True, dry_run=True)
+    metadata = wanted["metadata"]
+    return client.patch(
+        wanted["apiVersion"],
+        wanted["kind"],
+        metadata["name"],
+        metadata.get("namespace"),
+        merge_patch(live, after),
+        field_manager=field_manager,
+        dry_run=True,
+    )
 
 
 def _without_schemas(obj: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,22 +12,24 @@ would replace whole objects and reset what autoscalers own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...context import Context
-from ...errors import ApiError, RefusedError, WaitTimeout
-from ...fields import annotations_of, mapping_at, namespace_of, text_at
+from ...documents.json_text import json_text
+from ...equality import same
+from ...errors import RefusedError, WaitTimeout
+from ...fields import annotations_of, mapping_at, text_at
 from ...istio.installation.commands import Runner, Tool
 from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
-from ...istio.installation.helm_storage import OWNER_SELECTOR, SECRET_TYPE, StoredRelease, stored_releases
-from ...istio.installation.manifests import parse_manifests
+from ...istio.installation.helm_storage import OWNER_SELECTOR, StoredRelease, stored_releases
 from ...kube.client import KubeClient
 from ...kube.wait import wait_until
 from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removal
-from .installer import CLUSTER_KINDS, chart_references, chart_version, render_helm
+from .helm_records import Stored, as_written, current, old_manifest, read_stored
+from .installer import chart_references, chart_version, render_helm
 from .options import ToolOptions
 
 _KEEP_ANNOTATION = "helm.sh/resource-policy"
@@ -39,6 +41,7 @@ class ReleasePlan:
 
     :param action: ``install``, ``upgrade``, ``keep`` or ``remove``.
     :param locked: the record of a helm run that never ended, which makes helm refuse everything.
+    :param overlooked: whether ``kubernetes.core.helm`` would see no reason for the upgrade.
     """
 
     name: str
@@ -49,6 +52,7 @@ class ReleasePlan:
     reference: ChartReference
     differences: tuple[Difference, ...]
     locked: StoredRelease | None = None
+    overlooked: bool = False
 
     def as_result(self) -> dict[str, Any]:
         """What the role hands to ``kubernetes.core.helm``; values only where they are needed.
@@ -109,46 +113,27 @@ def plan(
     """Compares releases with Helm's records, and rendered objects with live ones."""
     releases = desired_releases(installation)
     references = chart_references(releases, runner, tool, options, version=installation.version)
-    kubernetes = text_at(client.server_version(), "gitVersion")
-    rendered = render_helm(releases, references, runner, tool, kubernetes=kubernetes)
-    stored = _stored(client, installation)
-    planned = [
-        _plan_release(client, release, references[release.chart], rendered[release.name], stored)
+    stored = read_stored(client, installation)
+    actions = {
+        release.name: _action(release, chart_version(references[release.chart]), current(stored, release))
         for release in releases
-    ]
+    }
+    rendered = render_helm(
+        releases,
+        references,
+        runner,
+        tool,
+        kubernetes=text_at(client.server_version(), "gitVersion"),
+        served=client.served_kinds(),
+        installs=[name for name, action in actions.items() if action == "install"],
+    )
+    planned = []
+    for release in releases:
+        objects = as_written(client, rendered[release.name], release.name, release.namespace)
+        reference = references[release.chart]
+        planned.append(_plan_release(client, release, reference, objects, stored, actions[release.name]))
     planned += _removals(client, releases, stored)
     return HelmPlan(tuple(missing_namespaces(client, installation.namespaces)), tuple(planned))
-
-
-def _stored(client: KubeClient, installation: Installation) -> dict[tuple[str, str], list[StoredRelease]]:
-    lists = client.in_parallel(
-        lambda namespace: (
-            client.list(
-                "v1",
-                "Secret",
-                namespace,
-                label_selector=OWNER_SELECTOR,
-                field_selector=f"type={SECRET_TYPE}",
-            ).items
-        ),
-        tuple(dict.fromkeys((*installation.namespaces, *_gateway_namespaces(client)))),
-    )
-    return stored_releases(secret for items in lists for secret in items)
-
-
-def _gateway_namespaces(client: KubeClient) -> list[str]:
-    """Where gateways of this collection run, also those whose namespace left the list.
-
-    Reading deployments everywhere is a smaller right than reading every namespace's Secrets. Without it only
-    the namespaces of the list are looked at.
-    """
-    try:
-        gateways = client.list("apps/v1", "Deployment", label_selector=f"{GATEWAY_MARK}=true").items
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return []
-    return sorted({namespace_of(gateway) for gateway in gateways})
 
 
 def _plan_release(
@@ -156,16 +141,16 @@ def _plan_release(
     release: Release,
     reference: ChartReference,
     rendered: Sequence[Mapping[str, Any]],
-    stored: Mapping[tuple[str, str], Sequence[StoredRelease]],
+    stored: Stored,
+    action: str,
 ) -> ReleasePlan:
     records = stored.get((release.namespace, release.name), ())
     locked = records[0] if records and records[0].pending else None
-    # A run that never ended changed no record that counts: helm itself goes back to the one before.
-    record = next((item for item in records if not item.pending), None)
-    action = _action(release, chart_version(reference), record)
-    differences = compare(client, rendered, field_manager=HELM_MANAGER)
-    if record is not None and action == "upgrade":
-        differences += _dropped(client, record, {object_id(obj) for obj in rendered})
+    old = old_manifest(client, records) if action == "upgrade" else {}
+    differences = compare(client, rendered, field_manager=HELM_MANAGER, replaced=old)
+    differences += _dropped(client, old, {object_id(obj) for obj in rendered})
+    record = current(stored, release)
+    overlooked = action == "upgrade" and record is not None and _looks_equal(release, reference, record)
     return ReleasePlan(
         release.name,
         release.namespace,
@@ -175,7 +160,14 @@ def _plan_release(
         reference,
         tuple(differences),
         locked,
+        overlooked,
     )
+
+
+def _looks_equal(release: Release, reference: ChartReference, record: StoredRelease) -> bool:
+    """Whether ``kubernetes.core.helm`` would leave the release alone: it takes ``true`` for 1, and does not
+    look at the status (plugins/modules/helm.py, default_check)."""
+    return record.chart_version == chart_version(reference) and record.values == release.values
 
 
 def _action(release: Release, version: str, record: StoredRelease | None) -> str:
@@ -187,22 +179,22 @@ def _action(release: Release, version: str, record: StoredRelease | None) -> str
             f"not {release.chart}; remove it or choose another name",
             rule="foreign-release",
         )
-    same = record.chart_version == version and record.values == release.values
-    return "keep" if same and record.status == "deployed" else "upgrade"
+    equal = record.chart_version == version and same(record.values, release.values)
+    return "keep" if equal and record.status == "deployed" else "upgrade"
 
 
-def _dropped(client: KubeClient, record: StoredRelease, kept: set[str]) -> list[Difference]:
-    """Objects of the stored manifest that the new one no longer has; helm deletes them."""
+def _dropped(
+    client: KubeClient, old: Mapping[str, Mapping[str, Any]], kept: Collection[str]
+) -> list[Difference]:
+    """Objects of the old manifest that the new one no longer has; helm deletes them."""
     gone = []
-    for obj in parse_manifests(record.manifest, about=f"the manifest of release {record.name}"):
-        metadata = obj["metadata"]
-        if obj["kind"] not in CLUSTER_KINDS:
-            # A chart need not name the release's namespace, and helm stores what the chart says.
-            metadata.setdefault("namespace", record.namespace)
-        if object_id(obj) in kept or annotations_of(obj).get(_KEEP_ANNOTATION) == "keep":
+    for name, obj in old.items():
+        if name in kept or annotations_of(obj).get(_KEEP_ANNOTATION) == "keep":
             continue
+        metadata = obj["metadata"]
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
-        if live is not None:
+        # helm looks at what lives, too (helm pkg/kube/client.go, Update).
+        if live is not None and annotations_of(live).get(_KEEP_ANNOTATION) != "keep":
             gone.append(removal(live))
     return gone
 
@@ -222,9 +214,10 @@ def _removals(
             "remove",
             {},
             ChartReference(""),
-            tuple(_dropped(client, record, set())),
+            tuple(_dropped(client, old_manifest(client, records), ())),
         )
-        for key, (record, *_older) in stored.items()
+        for key, records in stored.items()
+        for record in records[:1]
         if key not in wanted
         and record.chart == "gateway"
         and record.status != "uninstalled"
@@ -277,3 +270,26 @@ def _wait_for_end(
             last_seen=error.details["last_seen"],
         ) from error
     return latest
+
+
+def upgrade(runner: Runner, tool: Tool, release: ReleasePlan, *, timeout: int) -> None:
+    """Run an upgrade that ``kubernetes.core.helm`` would leave out.
+
+    :param timeout: seconds that helm may wait. :raises MeshError: when helm fails.
+    """
+    result = release.as_result()
+    runner.run(
+        [
+            tool.path,
+            "upgrade",
+            release.name,
+            *release.reference.arguments,
+            *("--namespace", release.namespace, "--reset-values", "--values", "-"),
+            # How many records are kept is the role's affair.
+            *("--history-max", "0", "--timeout", f"{timeout}s"),
+            *(("--wait",) if result["wait"] else ()),
+        ],
+        stdin=json_text(release.values),
+        timeout=timeout + 60,
+        about=f"upgrade release {release.namespace}/{release.name}",
+    )

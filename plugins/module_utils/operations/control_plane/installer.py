@@ -10,7 +10,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ...documents.json_text import json_text
 from ...documents.read import read_document
 from ...errors import InputError, MeshError, Problem
 from ...istio.installation.cache import cache_directory
+from ...fields import annotations_of, labels_of
 from ...istio.installation.commands import (
     Runner,
     Tool,
@@ -69,7 +70,11 @@ def render_istioctl(installation: Installation, runner: Runner, tool: Tool) -> l
         stdin=json_text(operator_document(installation)),
         about="render the control plane with istioctl",
     )
-    rendered = parse_manifests(without_log_lines(text), about="the output of istioctl manifest generate")
+    about = "the output of istioctl manifest generate"
+    rendered = parse_manifests(without_log_lines(text), about=about)
+    if not rendered:
+        # "Nothing to install" would look like "nothing to do", and everything that is there like stale.
+        raise MeshError(f"{about} holds no object: profile {installation.profile} would install nothing")
     return with_owner_labels(rendered, installation, tool.version)
 
 
@@ -166,12 +171,17 @@ def render_helm(
     tool: Tool,
     *,
     kubernetes: str,
+    served: Sequence[str] = (),
+    installs: Collection[str] = (),
 ) -> dict[str, list[dict[str, Any]]]:
-    """Release name -> its objects, as an upgrade would render them. Needs no cluster.
+    """Release name -> its objects, as an install or upgrade renders them. Needs no cluster.
 
-    :param kubernetes: the cluster's version, which charts may ask for.
+    :param kubernetes: the cluster's version, which charts may ask for. :param served: the kinds it serves,
+        for the same reason. :param installs: names of releases that are new; charts may ask for that, too.
     :returns: release name -> its objects, in the order of the releases.
+    :raises MeshError: when helm cannot render a chart, or renders nothing.
     """
+    capabilities = ["--kube-version", kubernetes, *(["--api-versions", ",".join(served)] if served else [])]
 
     def render(release: Release) -> list[dict[str, Any]]:
         text = runner.run(
@@ -182,9 +192,8 @@ def render_helm(
                 *references[release.chart].arguments,
                 "--namespace",
                 release.namespace,
-                "--kube-version",
-                kubernetes,
-                "--is-upgrade",
+                *capabilities,
+                *(() if release.name in installs else ("--is-upgrade",)),
                 "--include-crds",
                 "--values",
                 "-",
@@ -192,41 +201,29 @@ def render_helm(
             stdin=json_text(release.values),
             about=f"render chart {release.chart} for release {release.name}",
         )
-        objects = parse_manifests(text, about=f"the rendered chart {release.chart}")
-        for obj in objects:
-            _as_helm_writes(obj, release)
+        about = f"the rendered chart {release.chart}"
+        objects = parse_manifests(text, about=about)
+        if not objects:
+            raise MeshError(f"{about} holds no object: release {release.name} would install nothing")
         return objects
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         return dict(zip((release.name for release in releases), pool.map(render, releases), strict=True))
 
 
-CLUSTER_KINDS = frozenset(
-    (
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "MutatingWebhookConfiguration",
-        "ValidatingWebhookConfiguration",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "Namespace",
-    )
-)
-
-
-def _as_helm_writes(obj: dict[str, Any], release: Release) -> None:
+def as_helm_writes(obj: dict[str, Any], name: str, namespace: str, *, namespaced: bool) -> None:
     """Adds what helm adds between rendering and writing (helm pkg/action/validate.go setMetadataVisitor).
 
     Without it, an object that was deleted by hand and put back here would not belong to its release any more.
+
+    :param name: of the release. :param namespaced: whether the kind is; charts need not name the namespace.
     """
     metadata = obj["metadata"]
-    if obj["kind"] not in CLUSTER_KINDS:
-        metadata.setdefault("namespace", release.namespace)
-    metadata.setdefault("labels", {})["app.kubernetes.io/managed-by"] = "Helm"
-    metadata.setdefault("annotations", {}).update(
-        {
-            "meta.helm.sh/release-name": release.name,
-            "meta.helm.sh/release-namespace": release.namespace,
-        }
-    )
+    if namespaced:
+        metadata.setdefault("namespace", namespace)
+    metadata["labels"] = {**labels_of(obj), "app.kubernetes.io/managed-by": "Helm"}
+    metadata["annotations"] = {
+        **annotations_of(obj),
+        "meta.helm.sh/release-name": name,
+        "meta.helm.sh/release-namespace": namespace,
+    }

@@ -179,7 +179,7 @@ def parse_messages(text: str, changed: Iterable[str]) -> list[AnalyzerMessage]:
     """
     wanted = set(changed)
     try:
-        messages: Sequence[Mapping[str, Any]] = json.loads(text or "[]") or ()
+        messages: Sequence[Mapping[str, Any]] = json.loads(text) or ()
         found = [
             AnalyzerMessage(str(item["code"]), str(item["level"]), str(item["origin"]), str(item["message"]))
             for item in messages

@@ -315,9 +315,124 @@ def upgraded(*live: dict[str, Any], **changes: Any) -> FakeCluster:
     return cluster(BASE, istiod(**{"values": {}, "manifest": MANIFEST, **changes}), *LIVE, *live)
 
 
+def service(ports: list[dict[str, Any]], **annotations: str) -> dict[str, Any]:
+    metadata = {"name": "edge", "namespace": "istio-system", "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}}
+
+
+HTTP, HTTPS = {"name": "http2", "port": 80}, {"name": "https", "port": 443}
+
+
+def test_what_an_upgrade_takes_out_of_an_object_is_predicted(charts: Path) -> None:
+    """Helm wrote it with plain updates, so no server-side apply would ever take it out."""
+    old = service([HTTP, HTTPS], note="old", kept="yes")
+    live = written(old, "istiod")
+    live["metadata"]["annotations"] |= {"note": "old", "kept": "yes", "cloud": "theirs"}
+    live["spec"]["ports"] = [{**HTTP, "nodePort": 30080}, {**HTTPS, "nodePort": 30443}]
+    server = cluster(BASE, istiod(values={}, manifest=stream(old)), *LIVE)
+    server.put(live)
+    run = runner()
+    run.answers["template istiod"] = stream(service([HTTP], kept="yes"))
+    (difference,) = plan(server, charts, run).differences
+    assert difference.action == "update"
+    assert difference.after["spec"]["ports"] == [{**HTTP, "nodePort": 30080}]
+    assert difference.after["metadata"]["annotations"] == {
+        "kept": "yes",
+        "cloud": "theirs",
+        "meta.helm.sh/release-name": "istiod",
+        "meta.helm.sh/release-namespace": "istio-system",
+    }
+    assert server.writes == []
+
+
 def test_what_an_upgrade_drops_is_deleted(charts: Path) -> None:
     found = plan(upgraded(config_map("old")), charts)
     assert changed(found) == [("ConfigMap istio-system/old", "delete")]
+
+
+def test_an_upgrade_after_a_failed_one_replaces_what_was_deployed_last(charts: Path) -> None:
+    """helm pkg/action/upgrade.go: a failed record is not what the objects came from."""
+    old, tried = service([HTTP, HTTPS]), service([HTTP])
+    failed = istiod(values={}, version=2, status="failed", manifest=stream(tried))
+    server = cluster(BASE, istiod(values={}, manifest=stream(old)), failed, *LIVE)
+    server.put(written(old, "istiod"))
+    run = runner()
+    run.answers["template istiod"] = stream(service([HTTP]))
+    (difference,) = plan(server, charts, run).differences
+    assert difference.after["spec"]["ports"] == [HTTP]
+
+
+def test_a_live_object_that_is_to_be_kept_is_not_deleted(charts: Path) -> None:
+    kept = config_map("old")
+    kept["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+    assert changed(plan(upgraded(kept), charts)) == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted"), [(1, True), (True, 1), (0, False), ({"a": [True]}, {"a": [1]}), ("1", 1)]
+)
+def test_values_are_compared_with_their_types(charts: Path, stored: Any, wanted: Any) -> None:
+    server = cluster(BASE, istiod(values={**ISTIOD_VALUES, "x": stored}), *LIVE)
+    found = plan(server, charts, values={"x": wanted}).releases[1]
+    assert found.action == "upgrade"
+    assert found.overlooked is (stored != "1")  # kubernetes.core.helm takes true for 1
+
+
+def test_a_number_is_a_number_whether_whole_or_not(charts: Path) -> None:
+    server = cluster(BASE, istiod(values={**ISTIOD_VALUES, "x": 1}), *LIVE)
+    assert plan(server, charts, values={"x": 1.0}).releases[1].action == "keep"
+
+
+def test_an_upgrade_that_failed_is_made_again_although_nothing_differs(charts: Path) -> None:
+    found = plan(cluster(BASE, istiod(status="failed"), *LIVE), charts).releases[1]
+    assert (found.action, found.overlooked) == ("upgrade", True)
+    assert not plan(cluster(BASE, istiod(values={}), *LIVE), charts).releases[1].overlooked
+
+
+def test_an_overlooked_upgrade_is_run_here(charts: Path) -> None:
+    found = plan(cluster(BASE, istiod(status="failed"), *LIVE), charts).releases[1]
+    run = ScriptedRunner({"upgrade istiod": ""})
+    helm.upgrade(run, TOOL, found, timeout=7)  # type: ignore[arg-type]
+    (command,) = run.commands
+    assert list(command.argv) == [
+        *(TOOL.path, "upgrade", "istiod", str(charts / "istiod"), "--namespace", "istio-system"),
+        *("--reset-values", "--values", "-", "--history-max", "0", "--timeout", "7s", "--wait"),
+    ]
+    assert json.loads(command.stdin) == ISTIOD_VALUES
+    assert command.timeout == 67
+
+
+def test_every_object_gets_what_helm_adds_and_cluster_wide_ones_no_namespace(charts: Path) -> None:
+    wide = {"apiVersion": "example.io/v1", "kind": "Wide", "metadata": {"name": "w"}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "wides.example.io"},
+        "spec": {
+            "group": "example.io",
+            "scope": "Cluster",
+            "names": {"kind": "Wide"},
+            "versions": [{"name": "v1"}],
+        },
+    }
+    server = cluster()
+    server.missing.add("Wide")
+    run = runner()
+    plain = config_map("plain")
+    del plain["metadata"]["namespace"]
+    plain["metadata"]["labels"] = {"app": "x"}
+    run.answers["template istiod"] = stream(definition, wide, plain)
+    found = {item.id: item.desired["metadata"] for item in plan(server, charts, run).releases[1].differences}
+    assert list(found) == [
+        "CustomResourceDefinition wides.example.io",
+        "Wide w",
+        "ConfigMap istio-system/plain",
+    ]
+    assert found["ConfigMap istio-system/plain"]["labels"] == {
+        "app": "x",
+        "app.kubernetes.io/managed-by": "Helm",
+    }
+    assert found["Wide w"]["annotations"]["meta.helm.sh/release-name"] == "istiod"
 
 
 def test_what_is_gone_already_is_not_deleted(charts: Path) -> None:

@@ -391,41 +391,33 @@ class TestHelm:
         assert json.loads(given) == {"a": "😀"}
         assert "😀" in given, "YAML knows no surrogate pairs"
 
-    def test_objects_get_what_helm_adds_when_it_writes(self, tmp_path: Path) -> None:
-        plain, placed, wide = (obj["metadata"] for obj in self.render(tmp_path)["two"])
-        owner = {"meta.helm.sh/release-name": "two", "meta.helm.sh/release-namespace": "n2"}
-        managed = {"app.kubernetes.io/managed-by": "Helm"}
-        assert plain == {"name": "plain", "namespace": "n2", "labels": managed, "annotations": owner}
-        assert placed == {
-            "name": "placed",
-            "namespace": "own",
-            "labels": {"app": "x", **managed},
-            "annotations": {"note": "kept", **owner},
-        }
-        assert wide == {"name": "wide", "labels": managed, "annotations": owner}
+    def test_a_release_that_is_new_is_rendered_as_an_install(self, tmp_path: Path) -> None:
+        tool = Tool(str(program(tmp_path, "helm", RENDERED)), "3.17.3")
+        served = ["v1", "v1/Pod", "monitoring.coreos.com/v1/ServiceMonitor"]
+        render_helm(
+            self.RELEASES,
+            self.REFERENCES,
+            RUNNER,
+            tool,
+            kubernetes="v1.36.0",
+            served=served,
+            installs=["two"],
+        )
+        one, two = sorted(calls(tmp_path / "helm"))
+        assert "--is-upgrade" in one and "--is-upgrade" not in two
+        assert f"--api-versions {','.join(served)} " in two
 
-    @pytest.mark.parametrize(
-        "kind",
-        [
-            "ClusterRole",
-            "ClusterRoleBinding",
-            "CustomResourceDefinition",
-            "MutatingWebhookConfiguration",
-            "ValidatingWebhookConfiguration",
-            "ValidatingAdmissionPolicy",
-            "ValidatingAdmissionPolicyBinding",
-            "Namespace",
-        ],
-    )
-    def test_cluster_wide_kinds_get_no_namespace(self, tmp_path: Path, kind: str) -> None:
-        found = self.render(tmp_path, f"echo 'apiVersion: v1\nkind: {kind}\nmetadata: {{name: x}}'")
-        assert "namespace" not in found["one"][0]["metadata"]
-
-    def test_a_chart_that_renders_nothing(self, tmp_path: Path) -> None:
-        assert self.render(tmp_path, "true") == {"one": [], "two": []}
+    @pytest.mark.parametrize("script", ["true", "printf -- '---\\n# nothing\\n---\\n'"])
+    def test_a_chart_that_renders_nothing_is_an_error(self, tmp_path: Path, script: str) -> None:
+        with pytest.raises(MeshError) as caught:
+            self.render(tmp_path, script)
+        assert str(caught.value) == (
+            "the rendered chart base holds no object: release one would install nothing"
+        )
 
     def test_a_failure_names_chart_and_release(self, tmp_path: Path) -> None:
-        script = """[ "$2" = one ] && exit 0; echo 'Error: values do not meet the schema' >&2; exit 1"""
+        one = """[ "$2" = one ] && echo '{apiVersion: v1, kind: Pod, metadata: {name: x}}' && exit 0"""
+        script = f"{one}; echo 'Error: values do not meet the schema' >&2; exit 1"
         with pytest.raises(MeshError) as caught:
             self.render(tmp_path, script)
         assert str(caught.value) == (

@@ -88,9 +88,10 @@ def test_only_errors_and_warnings_about_changed_objects_count() -> None:
         "Error IST0101 VirtualService shop/a: not found",
         "Warning IST0101 VirtualService shop/a: not found",
     ]
-    assert parse_messages("", []) == []
-    with pytest.raises(MeshError, match="list of messages"):
-        parse_messages("oops", [])
+    assert parse_messages("[]\n", []) == []
+    for nonsense in ("oops", "", "\n", '{"a": 1}', "[1]"):
+        with pytest.raises(MeshError, match="list of messages"):
+            parse_messages(nonsense, [])
 
 
 def test_warn_reports_and_goes_on(tmp_path: Path) -> None:
