@@ -18,8 +18,8 @@ from typing import Any
 from ...documents.json_text import json_text
 from ...documents.read import read_document
 from ...errors import InputError, MeshError, Problem
-from ...istio.installation.cache import cache_directory
 from ...fields import annotations_of, labels_of
+from ...istio.installation.cache import cache_directory
 from ...istio.installation.commands import (
     Runner,
     Tool,
