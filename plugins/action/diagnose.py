@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..module_utils.operations import diagnose
+from ..module_utils.operations.diagnose import backend as diagnose
 from ..plugin_utils.backend_action import BackendAction
 
 

@@ -11,8 +11,8 @@ version_added: 0.1.0
 description:
   - Follows one request through the proxies and says at every step what holds there. The pods of both ends,
     the route in the caller's proxy and the VirtualService behind it, clusters, endpoints and who was thrown
-    out, the mode of the callee's listener and the object that decided it, the policies that its proxy holds,
-    and what the catalogue allows.
+    out, how caller and callee secure the connection and the objects that decided it, what the live
+    AuthorizationPolicies decide about the request at every pod of the callee, and what the catalogue allows.
   - Only reads. Nothing is sent to a service.
 author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
@@ -47,6 +47,12 @@ options:
     description: Path of the request, without query.
     type: str
     default: /
+  port:
+    description:
+      - Port of the called service, by name or number. Empty for the one whose traffic is split between
+        versions.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -78,7 +84,7 @@ steps:
   elements: dict
 """
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import diagnose
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend as diagnose
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 

@@ -118,9 +118,11 @@ options:
     type: dict
     default: {}
   max_proxies:
-    description: Above this number of proxies a sample of every workload is read.
+    description:
+      - Above this number of proxies a sample is read, one of every workload first.
+      - What hangs on a proxy that was not read is "cannot tell".
     type: int
-    default: 200
+    default: 2000
   report_path:
     description: File for the findings, C(.json) or C(.xml) (JUnit), on the machine where the module runs.
     type: str

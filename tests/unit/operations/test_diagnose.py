@@ -13,7 +13,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import diagnose
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend as diagnose
 
 from ..support.clock import FakeClock
 from ..support.cluster import reaching
@@ -141,16 +141,67 @@ def test_a_cluster_that_is_missing_is_not_asked_for_endpoints(mesh: Mesh) -> Non
     assert all(missing not in message for _verdict, message in steps(result, "endpoints"))
 
 
-def test_a_hand_made_policy_that_opens_the_callee_is_told(mesh: Mesh) -> None:
-    mesh.put(
-        {
-            "kind": "AuthorizationPolicy",
-            "metadata": {"name": "everyone", "namespace": "shop"},
-            "spec": {"rules": [{}]},
-        }
+def put(mesh: Mesh, kind: str, name: str, spec: dict[str, Any], namespace: str = "shop") -> None:
+    mesh.put({"kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+
+
+@pytest.mark.parametrize("namespace", ["shop", "istio-system"])
+@pytest.mark.parametrize("rule", [{}, {"to": [{"operation": {"methods": ["GET"]}}]}])
+def test_a_hand_made_deny_is_the_cause(mesh: Mesh, namespace: str, rule: dict[str, Any]) -> None:
+    put(mesh, "AuthorizationPolicy", "stop", {"action": "DENY", "rules": [rule]}, namespace)
+    cause = follow(mesh)["cause"]
+    assert cause.startswith(
+        f"AuthorizationPolicy {namespace}/stop: a DENY rule matches: refuses shop/web GET /"
     )
+
+
+def test_a_deny_of_another_method_is_not_in_the_way(mesh: Mesh) -> None:
+    rule = {"to": [{"operation": {"methods": ["POST"]}}]}
+    put(mesh, "AuthorizationPolicy", "stop", {"action": "DENY", "rules": [rule]})
+    assert follow(mesh)["status"] == "pass"
+    assert follow(mesh, method="POST")["cause"].startswith("AuthorizationPolicy shop/stop")
+
+
+def test_a_custom_policy_is_up_to_its_server(mesh: Mesh) -> None:
+    put(mesh, "AuthorizationPolicy", "opa", {"action": "CUSTOM", "provider": {"name": "opa"}, "rules": [{}]})
     result = follow(mesh)
-    assert steps(result, "policies")[0][1].startswith("lets everyone into")
+    assert result["status"] == "cannot tell"
+    assert any("CUSTOM policy asks" in message for _verdict, message in steps(result, "policies"))
+
+
+def test_a_deleted_or_narrowed_policy_of_ours_is_the_cause(mesh: Mesh) -> None:
+    mesh.named("AuthorizationPolicy", "cart")["spec"]["rules"][0]["to"] = [{"operation": {"paths": ["/x"]}}]
+    assert follow(mesh)["cause"].startswith(
+        "AuthorizationPolicy shop/cart: is not as the catalogue computes it: refuses shop/web GET / "
+    )
+    mesh.remove("AuthorizationPolicy", "cart", "shop")
+    assert follow(mesh)["cause"].startswith("AuthorizationPolicy shop/cart: is missing: refuses")
+
+
+def test_a_destination_rule_that_disables_mutual_tls_is_the_cause(mesh: Mesh) -> None:
+    mesh.named("DestinationRule", "cart")["spec"]["trafficPolicy"] = {"tls": {"mode": "DISABLE"}}
+    cause = follow(mesh)["cause"]
+    assert cause.startswith("DestinationRule shop/cart: WILL_FAIL: the caller's DestinationRule says DISABLE")
+
+
+def test_a_proxy_that_holds_other_rules_than_the_objects_is_told(mesh: Mesh) -> None:
+    put(mesh, "AuthorizationPolicy", "stop", {"action": "DENY", "rules": [{}]})
+    empty = {"name": "hcm", "typed_config": {"http_filters": []}}
+    mesh.filters = lambda _policies, *, http: [empty] if http else []  # type: ignore[method-assign]
+    told = [message for _verdict, message in steps(follow(mesh), "policies")]
+    assert "its proxy lets it in: it does not hold the policies yet" in told
+
+
+def test_a_fault_that_the_catalogue_does_not_know_is_the_cause(mesh: Mesh) -> None:
+    mesh.named("VirtualService", "cart-routes")["spec"]["http"][0]["fault"] = {"abort": {"httpStatus": 500}}
+    assert follow(mesh)["cause"] == "VirtualService shop/cart-routes: injects a fault (abort) into the calls"
+
+
+def test_another_port_can_be_named(mesh: Mesh) -> None:
+    assert follow(mesh, port="http")["status"] == "pass"
+    assert follow(mesh, port="80")["status"] == "pass"
+    with pytest.raises(InputError, match=r"shop/cart has no port 'grpc', but http \(80\)"):
+        follow(mesh, port="grpc")
 
 
 def test_what_the_catalogue_allows_stands_beside_a_refusal(mesh: Mesh) -> None:

@@ -20,7 +20,6 @@ from ...fields import (
     list_at,
     mapping_at,
     mappings_at,
-    name_of,
     namespace_of,
     text_at,
 )
@@ -191,6 +190,14 @@ class PolicyIndex:
         return WorkloadPolicies(self.of(namespace, labels), self._domains)
 
 
-def own_name(policy: Policy) -> tuple[str, str]:
-    """``(namespace, name)``. :returns: the key by which a catalogue's own policies are found."""
-    return namespace_of(policy), name_of(policy)
+def leaves_rules(policy: Policy) -> bool:
+    """Whether a proxy must hold something of a policy: one of its rules makes sense on some chain, or it
+    is an ALLOW without rules, which refuses everything."""
+    rules = list_at(policy, "spec", "rules")
+    if not rules:
+        return action_of(policy) == "ALLOW"
+    return any(
+        compile_rule(rule, Scene(namespace_of(policy), (), allow=action_of(policy) == "ALLOW", http=True))
+        for rule in rules
+        if isinstance(rule, Mapping)
+    )

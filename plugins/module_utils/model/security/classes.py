@@ -24,6 +24,8 @@ from .tokens import claim_path
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE")
 """Of those that nobody names, one stands for all; the first that is left (RFC 9110, RFC 5789)."""
 
+ANY_OTHER_PORT = 65535
+"""Stands for the ports that nothing names; its chains are the listener's catch-all."""
 MAX_TRIALS = 20_000
 """Requests per workload and port; above it conditions are no longer tried each with each other."""
 

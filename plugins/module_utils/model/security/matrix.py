@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from ..catalogue.edges import ANONYMOUS, Edge
 from ..reading.principals import parse_principal
 from .authorization import WorkloadPolicies
+from .classes import ANY_OTHER_PORT
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
 from .witnesses import FILLERS
 
@@ -122,18 +123,28 @@ def _gathered(
     found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]],
 ) -> Iterable[Difference]:
     for (kind, _policy, _rule), cells in found.items():
-        ordered = sorted(cells, key=lambda cell: _telling(cell[0]))
-        yield Difference(
-            kind, ordered[0][1], tuple(request for request, _decision in ordered[:50]), len(cells)
-        )
+        rank = _closing if kind == CLOSES else _opening
+        ordered = sorted(cells, key=lambda cell, rank=rank: rank(cell[0]))  # type: ignore[misc]
+        examples = tuple(request for request, _decision in ordered[:MAX_EXAMPLES])
+        yield Difference(kind, ordered[0][1], examples, len(cells))
 
 
-def _telling(request: Request) -> tuple[bool, bool, bool, int]:
-    """Identities with a name first, then writing methods, then paths with a name."""
+def _opening(request: Request) -> tuple[int, ...]:
+    """Whoever is nobody in particular first: the widest opening. Then ports and paths with a name."""
+    strangers = request.principal.count(FILLERS[0]) if request.principal else 1
+    return (-strangers, *_place(request))
+
+
+def _closing(request: Request) -> tuple[int, ...]:
+    """Whoever has a name first, for an outage is theirs."""
+    return (request.principal.count(FILLERS[0]), *_place(request))
+
+
+def _place(request: Request) -> tuple[int, ...]:
     return (
-        any(word in request.principal for word in FILLERS),
+        request.port == ANY_OTHER_PORT,
         request.method != "POST",
-        any(word in request.path for word in FILLERS),
+        request.path.count(FILLERS[0]),
         len(request.headers),
     )
 
@@ -155,7 +166,7 @@ def describe(request: Request) -> str:
     if request.http:
         where = "any other path" if any(word in request.path for word in FILLERS) else request.path
         parts.append(f"{request.method} {where}")
-    parts.append(f"on port {request.port}")
+    parts.append("on any other port" if request.port == ANY_OTHER_PORT else f"on port {request.port}")
     if request.source_ip or request.remote_ip:
         parts.append(f"from {request.remote_ip or request.source_ip}")
     if request.headers:

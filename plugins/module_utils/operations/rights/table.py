@@ -321,6 +321,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             Right("security.istio.io", resource, ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES))
             for resource in ("authorizationpolicies", "peerauthentications")
         ),
+        Right(
+            "security.istio.io",
+            "requestauthentications",
+            ("list",),
+            (CONTROL_PLANE, GATEWAYS, SERVICES),
+            optional="a rule that asks for a token counts as one that somebody can meet",
+        ),
         # A probe gets a Sidecar of its own that hides nothing, so that it is the server that refuses.
         Right("networking.istio.io", "sidecars", ("list", "create", "delete"), (SERVICES,)),
         Right("", "secrets", ("get",), (GATEWAYS,)),

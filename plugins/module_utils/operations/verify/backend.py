@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, MeshError, WaitTimeout
-from ...istio.istiod import sync_table
+from ...errors import ApiError, WaitTimeout
 from ...istio.probe import Identity
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
@@ -17,16 +16,14 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
 from ...model.reading.typed import variables_of
 from .checks.authorization import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall, plan_calls
-from .checks.injection import check_pods
-from .checks.mtls import InboundState, check_certificates, check_listeners
-from .checks.policies import check_policies
-from .checks.routes import check_proxy_routes, check_virtual_services
-from .checks.sync import DISCONNECTED, check_policies_held, check_sync
-from .dumps import ProxyDumps, read_proxies
+from .checks.sync import DISCONNECTED
+from .dumps import read_proxies
 from .findings import TITLES, Finding, Findings, passed, unknown
 from .gateway_channels import GatewayCheck
-from .live_objects import LiveObjects, read_live_objects
+from .judge import Judge
+from .live_objects import OPTIONAL, LiveObjects, read_live_objects
 from .options import VerifyOptions
+from .picture import Picture
 from .probes import Probes
 from .report import check_path, write_report
 from .send_calls import send_calls
@@ -57,7 +54,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         },
     },
     "gateway_addresses": {"type": "dict", "default": {}},
-    "max_proxies": {"type": "int", "default": 200},
+    "max_proxies": {"type": "int", "default": 2000},
     "report_path": {"type": "str"},
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "verify_")
@@ -132,7 +129,9 @@ class Verification:
         return self._findings([*findings, *plan.findings])
 
     def _findings(self, findings: Sequence[Finding]) -> Findings:
-        unread = [unknown("policies", kind, why) for kind, why in self._live.unread.items()]
+        unread = [
+            unknown("policies", kind, why) for kind, why in self._live.unread.items() if kind not in OPTIONAL
+        ]
         order = list(TITLES)
         wanted = [item for item in (*findings, *unread) if item.check in self._checks]
         return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))))
@@ -159,7 +158,8 @@ class Verification:
         ]
 
     def _from_proxies(self) -> list[Finding]:
-        """Everything that needs no probe; looked at again while something is wrong that may just be late."""
+        """Everything that needs no probe; looked at again while something is wrong that may just be
+        late."""
         if not self._checks & PROXY_CHECKS:
             return []
         looks: list[list[Finding]] = []
@@ -195,67 +195,9 @@ class Verification:
         proxies = self._proxies()
         limit = self._options.max_proxies
         self._context.progress(f"verify: reading {min(len(proxies), limit)} proxies")
-        return self._judge_proxies(proxies, read_proxies(self._client, proxies, limit))
-
-    def _judge_proxies(self, proxies: Sequence[RunningProxy], dumps: ProxyDumps) -> list[Finding]:
-        live, catalogue = self._live, self._catalogue
-        pods = [pod for namespace in self._namespaces for pod in live.of("Pod", namespace)]
-        findings = check_pods(
-            pods,
-            expected_version=self._options.proxy_version,
-            istiods=live.istiods,
-            unmeshed=self._options.unmeshed_pods,
-        ) or [unknown("injection", ", ".join(self._namespaces), "there are no pods")]
-        findings += self._sync(proxies, dumps)
-        held = InboundState(
-            proxies={str(proxy): proxy for proxy in proxies},
-            ports={name: dump.ports for name, dump in dumps.held.items()},
-            policies=live.of("PeerAuthentication"),
-            unread=dumps.unread,
-            certificates={name: dump.certificates for name, dump in dumps.held.items()},
-            roots=live.roots,
-            now=self._context.clock.now(),
-        )
-        for service in catalogue.services:
-            pods = live.pods_of(service.namespace, service.name)
-            findings += check_listeners(catalogue, service, pods, held)
-            findings += check_certificates(service, pods, held)
-        findings += check_policies(catalogue, live.of("AuthorizationPolicy"))
-        findings += check_virtual_services(live, self._namespaces, catalogue.cluster_domain)
-        dangling: dict[tuple[str, str], Finding] = {}
-        for proxy in proxies:
-            dump = dumps.held.get(str(proxy))
-            if dump and dump.hosts is not None:
-                for finding in check_proxy_routes(proxy, dump.hosts, dump.clusters):
-                    dangling.setdefault((finding.subject, finding.message.partition(" has no ")[2]), finding)
-        return findings + list(dangling.values())
-
-    def _sync(self, proxies: Sequence[RunningProxy], dumps: ProxyDumps) -> list[Finding]:
-        findings = []
-        try:
-            table = sync_table(self._client, self._live.istiods)
-        except MeshError as error:
-            findings.append(unknown("sync", "istiod", error.message, late=True))
-        else:
-            findings += check_sync(proxies, table, {name: dump.refused for name, dump in dumps.held.items()})
-        reasons: dict[str, list[str]] = {}
-        for name, reason in dumps.unread.items():
-            reasons.setdefault(reason.replace(name, "POD"), []).append(name)
-        findings += [
-            unknown(
-                "sync",
-                f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
-                reason,
-                late=True,
-            )
-            for reason, names in reasons.items()
-        ]
-        policies = self._live.of("AuthorizationPolicy")
-        for proxy in proxies:
-            dump = dumps.held.get(str(proxy))
-            if dump and not proxy.gateway:
-                findings += check_policies_held(proxy, dump.ports, policies, self._catalogue.root_namespace)
-        return findings
+        dumps = read_proxies(self._client, proxies, limit)
+        picture = Picture(self._catalogue, self._live, self._namespaces)
+        return Judge(self._options, picture, proxies, self._context.clock.now()).findings(self._client, dumps)
 
     def _accounts(self) -> frozenset[Identity]:
         """The identities of the mesh: those of its services, and ``default``, whom no catalogue lets in."""

@@ -21,10 +21,10 @@ from ...kube.client import KubeClient
 class ProxyDump:
     """What one proxy holds.
 
-    :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``; ``None``
-        for the second and further proxies of a workload, which hold the same.
-    :param refused: resources whose latest version it refused. :param certificates: Envoy's ``/certs``, as it
-        stands; ``""`` for gateways.
+    :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``;
+        ``None`` for the second and further proxies of a workload, which hold the same.
+    :param refused: resources whose latest version it refused. :param certificates: Envoy's ``/certs``, as
+        it stands; ``""`` for gateways.
     """
 
     ports: Mapping[int, InboundPort]

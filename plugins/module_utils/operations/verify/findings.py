@@ -27,6 +27,8 @@ TITLES = {
 
 MAX_FINDINGS = 500
 """Above this number of findings the result leaves out those that passed."""
+FOLDED = 4
+"""From so many subjects on the rest is counted."""
 MAX_LINES = 20
 """So many failed findings of a check are told line by line; the result has the rest."""
 
@@ -112,9 +114,11 @@ class Findings:
         return records
 
     def problems(self) -> list[str]:
-        """Everything that did not pass, the fails first. :returns: one sentence per finding."""
+        """Everything that did not pass, the fails first. :returns: one sentence per cause."""
         return [
-            str(item) for verdict in (FAIL, CANNOT_TELL) for item in self.findings if item.verdict == verdict
+            str(item)
+            for verdict in (FAIL, CANNOT_TELL)
+            for item in folded([item for item in self.findings if item.verdict == verdict])
         ]
 
     def headline(self) -> str:
@@ -140,7 +144,7 @@ class Findings:
             lines.append(
                 f"{LABELS[record['status']]:<11} {record['check']:<13} {record['title']} ({numbers})"
             )
-            bad = [item for item in self.of_check(record["check"]) if item.verdict != PASS]
+            bad = folded([item for item in self.of_check(record["check"]) if item.verdict != PASS])
             lines += [f"              {item}" for item in bad[:MAX_LINES]]
             if len(bad) > MAX_LINES:
                 lines.append(f"              ... and {len(bad) - MAX_LINES} more")
@@ -155,6 +159,25 @@ class Findings:
         if len(findings) > MAX_FINDINGS:
             findings = [item for item in findings if item.verdict != PASS]
         return [item.as_dict() for item in findings]
+
+
+def folded(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings of one check that say the same of several things, as one that names the first of them.
+
+    :returns: in the order of the first of each.
+    """
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for item in findings:
+        groups.setdefault((item.check, item.verdict, item.message), []).append(item)
+    return [_one(group) for group in groups.values()]
+
+
+def _one(group: Sequence[Finding]) -> Finding:
+    if len(group) < FOLDED:
+        named = ", ".join(item.subject for item in group if item.subject)
+        return dataclasses.replace(group[0], subject=named)
+    named = ", ".join(item.subject for item in group[: FOLDED - 1])
+    return dataclasses.replace(group[0], subject=f"{named} and {len(group) - FOLDED + 1} more")
 
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:

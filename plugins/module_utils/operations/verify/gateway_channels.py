@@ -29,7 +29,8 @@ CERTIFICATES = ("tls.crt", "ca.crt")
 class GatewayCheck:
     """The gateways of one catalogue.
 
-    :param probes: with a probe for ``outside``, for gateways that the controller does not reach, or ``None``.
+    :param probes: with a probe for ``outside``, for gateways that the controller does not reach, or
+        ``None``.
     """
 
     def __init__(

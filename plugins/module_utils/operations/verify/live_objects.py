@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError
@@ -17,6 +17,8 @@ from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY, serial_number
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.client import KubeClient
 from ...kube.pods import has_labels, is_active
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import Service
 
 NETWORKING, SECURITY = "networking.istio.io/v1", "security.istio.io/v1"
 KINDS = (
@@ -26,7 +28,10 @@ KINDS = (
     (NETWORKING, "DestinationRule"),
     (SECURITY, "PeerAuthentication"),
     (SECURITY, "AuthorizationPolicy"),
+    (SECURITY, "RequestAuthentication"),
 )
+OPTIONAL = ("RequestAuthentication",)
+"""Kinds without which everything can still be judged, a little more strictly."""
 
 
 Objects = list[dict[str, Any]]
@@ -46,14 +51,42 @@ class LiveObjects:
     unread: dict[str, str]
     missing: frozenset[str]
     roots: frozenset[str] = frozenset()
+    _index: dict[tuple[str, str], Objects] = dataclasses.field(default_factory=dict, repr=False)
+    _services: dict[tuple[str, str], Objects] = dataclasses.field(default_factory=dict, repr=False)
+    _catalogued: dict[str, list[Service]] = dataclasses.field(default_factory=dict, repr=False)
 
     def of(self, kind: str, namespace: str | None = None) -> Objects:
         """The objects of one kind, of one namespace or of all that were read."""
-        return [
+        if namespace is None:
+            return self.objects.get(kind, [])
+        if not self._index:
+            for name, items in self.objects.items():
+                for item in items:
+                    self._index.setdefault((name, namespace_of(item)), []).append(item)
+        return self._index.get((kind, namespace), [])
+
+    def services_of(self, pod: Mapping[str, Any]) -> Objects:
+        """The Services whose selector takes a pod, the oldest first, as istiod sorts them."""
+        namespace = namespace_of(pod)
+        labels = labels_of(pod)
+        if not self._services:
+            for item in sorted(self.of("Service"), key=_age):
+                for pair in list(mapping_at(item, "spec", "selector").items())[:1]:
+                    self._services.setdefault((namespace_of(item), f"{pair[0]}={pair[1]}"), []).append(item)
+        found = [
             item
-            for item in self.objects.get(kind, [])
-            if namespace is None or namespace_of(item) == namespace
+            for key, value in labels.items()
+            for item in self._services.get((namespace, f"{key}={value}"), ())
+            if has_labels(pod, mapping_at(item, "spec", "selector"))
         ]
+        return sorted(found, key=_age)
+
+    def catalogued(self, catalogue: Catalogue, namespace: str) -> Sequence[Service]:
+        """The services of a catalogue in one namespace. :returns: in their order."""
+        if not self._catalogued:
+            for service in catalogue.services:
+                self._catalogued.setdefault(service.namespace, []).append(service)
+        return self._catalogued.get(namespace, [])
 
     def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """One object, if it was there. :returns: the object, None when it was not there."""
@@ -75,6 +108,10 @@ class LiveObjects:
         if not selector:
             return []
         return [pod for pod in self.of("Pod", namespace) if has_labels(pod, selector) and is_active(pod)]
+
+
+def _age(item: Mapping[str, Any]) -> tuple[str, str]:
+    return text_at(item, "metadata", "creationTimestamp"), name_of(item)
 
 
 def read_live_objects(

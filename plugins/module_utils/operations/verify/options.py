@@ -20,7 +20,8 @@ from ...model.installation.injection import read_requests
 class ProbeOptions:
     """How probe pods run. All times are seconds.
 
-    :param lifetime: after it a probe ends by itself. :param start_timeout: that it may take to become ready.
+    :param lifetime: after it a probe ends by itself. :param start_timeout: that it may take to become
+        ready.
     :param call_timeout: that one call may take.
     """
 
@@ -49,7 +50,8 @@ class GatewayOptions:
 class VerifyOptions:
     """What is to be verified, and how.
 
-    :param namespaces: to look at besides those of the catalogue. :param proxy_version: that every proxy must
+    :param namespaces: to look at besides those of the catalogue. :param proxy_version: that every proxy
+        must
         have; ``""`` for that of its istiod. :param unmeshed_pods: patterns ``namespace/name`` of pods that
         need no sidecar. :param unsafe_methods: whether probes may send methods that change something.
     :param max_proxies: above it a sample is read. :param report_path: ``""`` for no report.

@@ -148,7 +148,8 @@ class Probes:
         return answers
 
     def remove(self) -> None:
-        """Deletes the probes and their Sidecars. What cannot be deleted now ends by itself, and is named."""
+        """Deletes the probes and their Sidecars. What cannot be deleted now ends by itself, and is
+        named."""
         targets = [("v1", "Pod", identity.namespace, name) for identity, name in self._names.items()]
         targets += [
             ("networking.istio.io/v1", "Sidecar", namespace, self._sidecar_name())

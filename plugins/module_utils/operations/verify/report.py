@@ -19,7 +19,8 @@ FORMATS = {".json": "json", ".xml": "junit"}
 
 
 def check_path(path: str) -> None:
-    """:raises InputError: a name from which the format cannot be told, or a directory that does not exist."""
+    """:raises InputError: a name from which the format cannot be told, or a directory that does not
+    exist."""
     if Path(path).suffix not in FORMATS:
         problem = f"{path!r} ends neither in .json nor in .xml (JUnit)"
     elif not Path(path).expanduser().parent.is_dir():
@@ -58,7 +59,8 @@ def as_json(findings: Findings, name: str) -> str:
 
 
 def as_junit(findings: Findings, name: str) -> str:
-    """One test case per finding: a fail is a ``failure``, "cannot tell" an ``error``, no pass and no skip."""
+    """One test case per finding: a fail is a ``failure``, "cannot tell" an ``error``, no pass and no
+    skip."""
     numbers = count(findings.findings)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',

@@ -17,13 +17,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    mtls as verify_mtls,
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.peer_authentication import (
+    PeerPolicies,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import sync
 
 from ...support.certificates import certificate, ec_key, pem
 from ...support.cluster import FakeCluster
+from ...support.envoy_rbac import rbac_filters
 from .builders import item, pod
 
 ROOT = certificate("root", ec_key(), ca=True)
@@ -118,33 +118,33 @@ class Mesh(FakeCluster):
 
     def _listeners(self, pod: str) -> list[dict[str, Any]]:
         labels = self.named("Pod", pod)["metadata"]["labels"]
-        mode, _decided = verify_mtls.effective_mode(
-            self.of_kind("PeerAuthentication"),
-            root_namespace="istio-system",
-            namespace="shop",
-            labels=labels,
-            port=3000,
-        )
-        names = {
-            f"ns[shop]-policy[{policy['metadata']['name']}]-rule[0]": {}
+        modes = PeerPolicies(self.of_kind("PeerAuthentication"), "istio-system")
+        policies = [
+            policy
             for policy in self.of_kind("AuthorizationPolicy")
-            if sync.selects(policy, "shop", labels, "istio-system")
-        }
-        filters = [{"name": "envoy.filters.http.rbac", "typed_config": {"rules": {"policies": names}}}]
-        http = [{"name": "hcm", "typed_config": {"http_filters": filters}}]
-        tls = {"typed_config": {"require_client_certificate": True}}
-        match = {"destination_port": 3000}
-        chains = []
-        if mode != "DISABLE":
-            chains.append({"filter_chain_match": match, "transport_socket": tls, "filters": http})
-        if mode != "STRICT":
-            chains.append({"filter_chain_match": match, "filters": http})
-        return [
-            {
-                "name": "virtualInbound",
-                "active_state": {"listener": {"name": "virtualInbound", "filter_chains": chains}},
-            }
+            if policy["metadata"]["namespace"] in ("shop", "istio-system")
+            and policy["spec"].get("selector", {"matchLabels": {}})["matchLabels"].items() <= labels.items()
         ]
+        chains = []
+        for port in (3000, *modes.named_ports("shop", labels), None):
+            match = {"destination_port": port} if port else {}
+            mode, _decided = modes.mode("shop", labels, port)
+            for http in (True,) if port == 3000 else (True, False):
+                chains += self._chains(match, mode, self.filters(policies, http=http))
+        listener = {"name": "virtualInbound", "filter_chains": chains}
+        return [{"name": "virtualInbound", "active_state": {"listener": listener}}]
+
+    def filters(self, policies: list[dict[str, Any]], *, http: bool) -> list[dict[str, Any]]:
+        """The filters of a chain whose proxy holds ``policies``."""
+        rbac = rbac_filters(policies, ["cluster.local"], http=http)
+        return [{"name": "hcm", "typed_config": {"http_filters": rbac}}] if http else rbac
+
+    @staticmethod
+    def _chains(match: dict[str, Any], mode: str, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        tls = {"typed_config": {"require_client_certificate": True}}
+        secure = {"filter_chain_match": match, "transport_socket": tls, "filters": filters}
+        plain = {"filter_chain_match": match, "filters": filters}
+        return [*([secure] if mode != "DISABLE" else []), *([plain] if mode != "STRICT" else [])]
 
     def _routes(self, pod: str) -> list[dict[str, Any]]:
         hosts = []

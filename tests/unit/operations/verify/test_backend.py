@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations import diagnose
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend as diagnose
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
@@ -124,8 +124,12 @@ BROKEN = item(
 @pytest.mark.parametrize(
     ("broken", "check", "words"),
     [
-        (PERMISSIVE, "mtls", "decided by PeerAuthentication shop/loose"),
-        (EVERYONE, "policies", "AuthorizationPolicy shop/everyone: lets everyone into"),
+        (PERMISSIVE, "mtls", "PeerAuthentication shop/loose: makes PERMISSIVE, not STRICT, shop/pay:3000"),
+        (
+            EVERYONE,
+            "policies",
+            "AuthorizationPolicy shop/everyone: opens shop/cart, shop/pay, shop/web to any account of any",
+        ),
         (BROKEN, "routes", "VirtualService shop/broken: sends to subset v9"),
         (
             pod("naked", {"sidecar.istio.io/inject": "false"}, proxy=None),

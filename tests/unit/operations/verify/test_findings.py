@@ -54,7 +54,7 @@ def test_checks_are_told_in_order_with_their_own_status() -> None:
 
 
 def test_lines_name_what_did_not_pass_and_count_the_rest() -> None:
-    many = tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(25))
+    many = tuple(told.failed("mtls", f"shop/s{index}", f"bad {index}") for index in range(25))
     lines = told.Findings((GOOD, *many)).lines()
     assert lines[0].startswith("FAIL")
     assert "1 pass, 25 fail" in lines[0]
@@ -100,3 +100,12 @@ def test_an_unwritable_report_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "verify.json").mkdir()
     with pytest.raises(MeshError, match="could not be written"):
         verify_report.write_report(str(tmp_path / "verify.json"), told.Findings((GOOD,)), "shop")
+
+
+def test_what_is_said_of_many_things_is_one_problem() -> None:
+    few = told.Findings(tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(2)))
+    assert few.problems() == ["FAIL: shop/s0, shop/s1: bad"]
+    many = told.Findings(tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(190)))
+    assert many.problems() == ["FAIL: shop/s0, shop/s1, shop/s2 and 187 more: bad"]
+    assert len(many.lines()) == 2
+    assert len(many.for_result()) == 190

@@ -37,7 +37,7 @@ def test_defaults() -> None:
         "",
     )
     assert found.checks == frozenset(TITLES)
-    assert (found.unsafe_methods, found.max_proxies) == (False, 200)
+    assert (found.unsafe_methods, found.max_proxies) == (False, 2000)
     assert found.probes == ProbeOptions("docker.io/curlimages/curl:8.14.1", (), 60, 180, 5)
     assert found.gateways == GatewayOptions("", None, {})
 

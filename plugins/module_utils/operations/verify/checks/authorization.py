@@ -41,7 +41,8 @@ ENVOY_ANSWERS = (
 """Bodies that a proxy writes itself (Envoy source/common/http/codes and the filters' local replies)."""
 
 CLOSED = (52, 56)
-"""curl: empty reply, connection reset: the other end took the connection and closed it without an answer."""
+"""curl: empty reply, connection reset: the other end took the connection and closed it without an
+answer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ def _judge_stream(call: PlannedCall, answer: Answer) -> Finding:
 def _allowed_calls(
     catalogue: Catalogue, service: Service, accounts: frozenset[Identity], *, unsafe_methods: bool
 ) -> list[PlannedCall]:
-    """The best candidates: a caller's own edge with a harmless method, else an open path, else any method."""
+    """The best candidates: a caller's own edge with a harmless method, else an open path, else any
+    method."""
     callers: list[PlannedCall] = []
     opens: list[PlannedCall] = []
     writes: list[PlannedCall] = []
@@ -244,7 +246,8 @@ def _plaintext_calls(catalogue: Catalogue) -> list[PlannedCall]:
 
 
 def _cover(groups: Sequence[Sequence[PlannedCall]], used: set[Identity]) -> list[PlannedCall]:
-    """One call of each group, with few identities: those in ``used`` first, then the one most groups know."""
+    """One call of each group, with few identities: those in ``used`` first, then the one most groups
+    know."""
     chosen: list[PlannedCall] = []
     known = set(used)
     left = list(groups)

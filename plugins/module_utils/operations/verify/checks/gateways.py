@@ -30,7 +30,8 @@ ATTEMPTS, PAUSE = 3, 1.0
 class GatewayCall:
     """A request to a gateway host.
 
-    :param kind: ``redirect`` or ``exposure``. :param exposure: with the service behind it, for ``exposure``.
+    :param kind: ``redirect`` or ``exposure``. :param exposure: with the service behind it, for
+        ``exposure``.
     """
 
     gateway: Gateway
@@ -77,8 +78,8 @@ class Channel(Protocol):
 class GatewayFacts:
     """What is known about a gateway's certificates before it is asked.
 
-    :param credentials: SHA-256 of the leaf by Secret name, ``""`` when it may not be read, ``None`` when the
-        Secret does not exist. :param trusted: whether the issuer's certificate was given or found.
+    :param credentials: SHA-256 of the leaf by Secret name, ``""`` when it may not be read, ``None`` when
+        the Secret does not exist. :param trusted: whether the issuer's certificate was given or found.
     """
 
     credentials: Mapping[str, str | None]

@@ -1,103 +1,217 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check that no AuthorizationPolicy lets in more than the catalogue: what is beside our own is named."""
+"""Check who may call whom: what all live AuthorizationPolicies decide, against what the catalogue states.
+
+Cell by cell: every identity that matters, port, method and path of every workload of the mesh's
+namespaces, also
+of those that the catalogue does not know. What differs is told once for each object that makes the
+difference.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from ....equality import same
-from ....fields import field, mapping_at, mappings_at, name_of, namespace_of, text_at
-from ....model.catalogue.mesh import Catalogue
+from ....fields import mapping_at, name_of, namespace_of
+from ....model.catalogue.services import Service
 from ....model.objects.authorization_policies import authorization_objects
-from ..findings import Finding, failed, passed
-from .sync import selects
+from ....model.objects.names import DEFAULT_DENY, service_policy_name
+from ....model.security import matrix
+from ....model.security.matrix import CLOSES, OPENS, UNSURE, Difference
+from ....model.security.requests import Request
+from ....model.security.witnesses import FILLERS
+from ....object_id import object_id
+from ..findings import Finding, failed, passed, unknown
+from ..picture import Picture, SeenPod
 
-ANYONE = ("*", "**")
 NAMED = 3
-"""So many services are named, the rest is counted."""
+"""So many workloads are named for one object, the rest is counted."""
 
 
-def check_policies(catalogue: Catalogue, policies: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """One finding per policy that opens a service of the catalogue to everyone, or one pass.
+@dataclasses.dataclass(slots=True)
+class _Cause:
+    """What one object makes differ. ``examples`` are by workload."""
 
-    :param policies: the live AuthorizationPolicies of the mesh's namespaces and the root namespace.
-    :returns: in the order of the policies.
-    """
-    expected = {
-        (item["metadata"]["namespace"], item["metadata"]["name"]): item["spec"].get("rules")
-        for item in authorization_objects(catalogue)
-    }
-    found, looked = [], 0
-    for policy in policies:
-        if (text_at(policy, "spec", "action") or "ALLOW") != "ALLOW":
-            continue
-        looked += 1
-        own = expected.get((namespace_of(policy), name_of(policy)), ())
-        if same(own, field(policy, "spec", "rules")):
-            continue
-        hit = _services(catalogue, policy)
-        opening = next(
-            (why for why in map(opens_to_everyone, mappings_at(policy, "spec", "rules")) if why), ""
+    kind: str
+    subject: str
+    reason: str
+    examples: dict[str, Request] = dataclasses.field(default_factory=dict)
+    cells: int = 0
+
+
+class OwnPolicies:
+    """The policies that the catalogue computes, beside those that live under their names."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._computed = {object_id(item): item for item in authorization_objects(picture.catalogue)}
+        self._live = {object_id(item): item for item in picture.live.of("AuthorizationPolicy")}
+
+    def fault(self, name: str) -> str:
+        """How a computed policy is not there as computed, as half a sentence; ``""`` when it is, or is not
+        ours."""
+        computed = self._computed.get(name)
+        if computed is None:
+            return ""
+        live = self._live.get(name)
+        if live is None:
+            return "is missing"
+        return (
+            "" if same(computed["spec"], mapping_at(live, "spec")) else "is not as the catalogue computes it"
         )
-        if hit and opening:
-            found.append(
-                failed(
-                    "policies",
-                    f"AuthorizationPolicy {namespace_of(policy)}/{name_of(policy)}",
-                    f"lets everyone into {_few(hit)}: {opening}",
-                )
-            )
-    if found:
-        return found
-    return [
-        passed("policies", catalogue.name, f"none of {looked} ALLOW policies opens a service to everyone")
-    ]
+
+    def guards(self, service: Service) -> bool:
+        """Whether the catalogue computes anything that keeps somebody out of a service."""
+        name = f"AuthorizationPolicy {service.namespace}/{service_policy_name(service.name)}"
+        return name in self._computed or self.guards_rest_of(service.namespace)
+
+    def guards_rest_of(self, namespace: str) -> bool:
+        """Whether the catalogue computes a default deny for a namespace."""
+        return f"AuthorizationPolicy {namespace}/{DEFAULT_DENY}" in self._computed
+
+    def culprit(self, namespace: str, service: str) -> tuple[str, str]:
+        """Which own policy of a workload is not as computed.
+
+        :param service: its name, ``""`` for a workload beside the catalogue.
+        :returns: the object and its fault; two empty texts when there is none.
+        """
+        names = [service_policy_name(service)] if service else []
+        for name in (*names, DEFAULT_DENY):
+            subject = f"AuthorizationPolicy {namespace}/{name}"
+            fault = self.fault(subject)
+            if fault:
+                return subject, fault
+        return "", ""
 
 
-def opens_to_everyone(rule: Mapping[str, Any]) -> str:
-    """How a rule lets every caller in, as half a sentence; ``""`` when it asks who they are.
+def check_policies(picture: Picture) -> list[Finding]:
+    """One finding per object that makes live policies differ from the catalogue, and one per workload they
+    hold in.
 
-    Any entry of ``from`` that takes everybody is enough; ``when`` can narrow it down to identities.
+    :returns: what opens first, then what closes, then what nobody can tell.
     """
-    if any(_asks_who(text_at(condition, "key")) for condition in mappings_at(rule, "when")):
-        return ""
-    limits = _operations(rule)
-    sources = mappings_at(rule, "from")
-    if not sources:
-        return f"a rule without any source{limits}" if limits or rule.get("when") else "an empty rule"
-    for entry in sources:
-        source = mapping_at(entry, "source")
-        if not any(source.values()):
-            return f"a rule with an empty source{limits}"
-        for name, values in source.items():
-            narrowed = [key for key, other in source.items() if key != name and other]
-            if values and not narrowed and (name.startswith("not") or set(values) & set(ANYONE)):
-                return f"a rule with {name} {values}{limits}"
-    return ""
-
-
-def _few(names: Sequence[str]) -> str:
-    if len(names) <= NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more services"
-
-
-def _asks_who(key: str) -> bool:
-    return key.startswith(("source.", "request.auth.", "remote.ip"))
-
-
-def _operations(rule: Mapping[str, Any]) -> str:
-    operations = [mapping_at(entry, "operation") for entry in mappings_at(rule, "to")]
-    parts = sorted({f"{key} {value}" for operation in operations for key, value in operation.items()})
-    return f" (limited to {', '.join(parts)})" if parts else ""
-
-
-def _services(catalogue: Catalogue, policy: Mapping[str, Any]) -> list[str]:
-    return [
-        service.key
-        for service in catalogue.services
-        if selects(policy, service.namespace, service.labels, catalogue.root_namespace)
+    own = OwnPolicies(picture)
+    causes: dict[tuple[str, str], _Cause] = {}
+    good: list[Finding] = []
+    done: set[tuple[Any, str]] = set()
+    for seen in picture.pods:
+        for name, found in _workloads(picture, own, seen):
+            if (seen.key, name) in done:
+                continue
+            done.add((seen.key, name))
+            for difference in found.differences:
+                _note(causes, own, seen, name, difference)
+            if not found.complete:
+                good.append(unknown("policies", name, "too many conditions to try each with each other"))
+            elif not found.differences:
+                good.append(passed("policies", name, f"{found.cells} cells as the catalogue states"))
+    order = (OPENS, CLOSES, UNSURE)
+    told = [_told(cause) for cause in sorted(causes.values(), key=lambda cause: order.index(cause.kind))]
+    left = _missing(picture, own, told)
+    return [*told, *left, *_once(good)] or [
+        passed("policies", picture.catalogue.name, "there is no workload")
     ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Compared:
+    differences: tuple[Difference, ...]
+    cells: int
+    complete: bool
+
+
+def _workloads(picture: Picture, own: OwnPolicies, seen: SeenPod) -> Iterable[tuple[str, _Compared]]:
+    """Each service that a pod is behind, or the pod itself; gateways are everybody's way in and are left
+    out."""
+    if not seen.pod.meshed or seen.pod.gateway or seen.pod.ambient:
+        return
+    for service in seen.services:
+        edges = picture.edges(service)
+        tried = picture.trials(seen, edges)
+        found = matrix.compare(seen.held, edges, tried.requests, picture.trust_domains)
+        stated = found.differences
+        if not own.guards(service):  # everybody may call it, on whatever port
+            stated = tuple(item for item in stated if item.kind != OPENS)
+        yield service.key, _Compared(stated, found.cells, tried.complete)
+    if not seen.services and own.guards_rest_of(seen.pod.namespace):
+        tried = picture.trials(seen, ())
+        found = matrix.compare(seen.held, (), tried.requests, picture.trust_domains)
+        wide = tuple(item for item in found.differences if item.kind == OPENS and _to_strangers(item))
+        yield (
+            f"{seen.pod.namespace}/{_workload_name(seen)} (not in the catalogue)",
+            _Compared(wide, found.cells, tried.complete),
+        )
+
+
+def _workload_name(seen: SeenPod) -> str:
+    return seen.pod.labels.get("app") or seen.pod.labels.get("app.kubernetes.io/name") or seen.pod.name
+
+
+def _to_strangers(difference: Difference) -> bool:
+    """Whether somebody gets in whom no rule names: a workload of its own may well name its callers."""
+    return any(
+        not request.principal or any(word in request.principal for word in FILLERS)
+        for request in difference.requests
+    )
+
+
+def _note(
+    causes: dict[tuple[str, str], _Cause],
+    own: OwnPolicies,
+    seen: SeenPod,
+    workload: str,
+    difference: Difference,
+) -> None:
+    subject, reason = difference.decision.policy, difference.decision.reason
+    culprit, fault = own.culprit(seen.pod.namespace, workload.partition("/")[2] if seen.services else "")
+    if subject:
+        reason = own.fault(subject)
+    elif culprit:
+        subject, reason = culprit, fault
+    else:
+        subject = workload
+    cause = causes.setdefault((difference.kind, subject), _Cause(difference.kind, subject, reason))
+    cause.examples.setdefault(workload, difference.requests[0])
+    cause.cells += difference.cells
+
+
+def _told(cause: _Cause) -> Finding:
+    workloads = list(cause.examples)
+    first = matrix.describe(cause.examples[workloads[0]])
+    more = f", and {len(workloads) - NAMED} more workloads" if len(workloads) > NAMED else ""
+    where = f"{', '.join(workloads[:NAMED])}{more}" if workloads != [cause.subject] else ""
+    reason = f"{cause.reason}: " if cause.reason else ""
+    count = f" ({cause.cells} cells)" if cause.cells > 1 else ""
+    if cause.kind == OPENS:
+        return failed("policies", cause.subject, f"{reason}opens {where or 'itself'} to {first}{count}")
+    if cause.kind == CLOSES:
+        return failed("policies", cause.subject, f"{reason}refuses {first} at {where or 'itself'}{count}")
+    return unknown(
+        "policies", cause.subject, f"{cause.reason or 'it decides on more than is known'}: {first}{count}"
+    )
+
+
+def _missing(picture: Picture, own: OwnPolicies, told: Iterable[Finding]) -> list[Finding]:
+    """A default deny that is not there matters also where no pod shows it yet."""
+    known = {finding.subject for finding in told}
+    found = []
+    for item in authorization_objects(picture.catalogue):
+        subject = object_id(item)
+        if name_of(item) != DEFAULT_DENY or subject in known:
+            continue
+        fault = own.fault(subject)
+        if fault and "AuthorizationPolicy" not in picture.live.unread:
+            place = f"what is started in {namespace_of(item)} is open to everyone"
+            found.append(failed("policies", subject, f"{fault}: {place}"))
+    return found
+
+
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding per workload, the worst of its kinds of pods first."""
+    found: dict[str, Finding] = {}
+    for finding in sorted(findings, key=lambda item: item.verdict):
+        found.setdefault(finding.subject, finding)
+    return list(found.values())

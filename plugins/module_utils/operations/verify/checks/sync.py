@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from ....fields import annotations_of, field, list_at, mapping_at, name_of, namespace_of, text_at
-from ....istio.proxy.listeners import InboundPort
-from ....istio.proxy.running import RunningProxy, is_selected
+from ....istio.proxy.listeners import InboundPort, serving_port
+from ....istio.proxy.running import RunningProxy
 from ....istio.syncz import SyncState
+from ....model.security.authorization import Policy, action_of, decides, leaves_rules
+from ....model.security.matrix import describe
+from ....model.security.requests import ALLOW, UNKNOWN, Request
+from ....object_id import object_id
 from ..findings import Finding, failed, passed, unknown
+from ..picture import SeenPod
 
 DISCONNECTED = "its proxy is not connected to any istiod"
 
@@ -50,46 +53,46 @@ def check_sync(
 
 
 def check_policies_held(
-    proxy: RunningProxy,
-    ports: Mapping[int, InboundPort],
-    policies: Iterable[Mapping[str, Any]],
-    root_namespace: str,
+    proxy: RunningProxy, ports: Mapping[int, InboundPort], policies: Iterable[Policy]
 ) -> list[Finding]:
     """AuthorizationPolicies that select the proxy's pod and that its filters do not (or no longer) hold.
 
+    :param policies: those that select the pod. Whether one without rules to be held is held does not
+        matter.
     :returns: one finding per policy; empty when the proxy holds exactly what it should.
     """
-    held = {(rule.namespace, rule.name) for port in ports.values() for rule in port.policies}
-    selecting = {
-        (namespace_of(policy), name_of(policy))
-        for policy in policies
-        if selects(policy, proxy.namespace, proxy.labels, root_namespace)
+    held = {
+        f"AuthorizationPolicy {rule.namespace}/{rule.name}"
+        for port in ports.values()
+        for rule in port.policies
+        if rule.action in ("ALLOW", "DENY")
     }
-    problems = [
-        f"does not hold AuthorizationPolicy {namespace}/{name}" for namespace, name in selecting - held
-    ]
-    problems += [
-        f"still holds AuthorizationPolicy {namespace}/{name}, which is gone"
-        for namespace, name in held - selecting
-    ]
+    selecting = [policy for policy in policies if decides(policy) and action_of(policy) != "CUSTOM"]
+    expected = {object_id(policy) for policy in selecting if leaves_rules(policy)}
+    allowed = {object_id(policy) for policy in selecting}
+    problems = [f"does not hold {name}" for name in expected - held]
+    problems += [f"still holds {name}, which is gone" for name in held - allowed]
     return [failed("sync", f"Pod {proxy}", f"its proxy {why}", late=True) for why in sorted(problems)]
 
 
-def selects(
-    policy: Mapping[str, Any], namespace: str, labels: Mapping[str, str], root_namespace: str
-) -> bool:
-    """Whether a policy applies to the pod of a sidecar: by namespace, then by selector.
+def check_decisions(
+    proxy: RunningProxy, ports: Mapping[int, InboundPort], seen: SeenPod, requests: Sequence[Request]
+) -> Finding | None:
+    """What a proxy's own filters decide about ``requests``, against what the policies say.
 
-    Policies with targetRefs are for waypoints and Gateway API gateways; those in dry-run, with a CUSTOM
-    provider or AUDIT leave no rule behind that decides (istio pilot/pkg/model/policyattachment.go).
+    :returns: one finding for the first port on which they differ, ``None`` when they agree.
     """
-    if namespace_of(policy) not in (namespace, root_namespace):
-        return False
-    if field(policy, "spec", "targetRef") or list_at(policy, "spec", "targetRefs"):
-        return False
-    if annotations_of(policy).get("istio.io/dry-run") == "true":
-        return False
-    action = text_at(policy, "spec", "action") or "ALLOW"
-    if action not in ("ALLOW", "DENY") or (action == "DENY" and not list_at(policy, "spec", "rules")):
-        return False
-    return is_selected(labels, mapping_at(policy, "spec", "selector", "matchLabels"))
+    for request in requests:
+        serving = serving_port(ports, request.port)
+        wanted = seen.held.decide(request).verdict
+        for chain in serving.chains if serving else ():
+            if chain.mtls is not bool(request.principal) or chain.http is not request.http:
+                continue
+            got = chain.authorization.decide(request)
+            if UNKNOWN in (got.verdict, wanted) or got.verdict == wanted:
+                continue
+            does = "lets in" if got.verdict == ALLOW else "refuses"
+            by = f" by {got.policy}" if got.policy else ""
+            reason = f"its proxy {does} {describe(request)}{by}, and the policies say otherwise"
+            return failed("sync", f"Pod {proxy}", reason, late=True)
+    return None

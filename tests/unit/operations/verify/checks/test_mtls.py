@@ -1,173 +1,239 @@
-"""The modes that listeners hold, and the object that decided."""
+"""Check mtls: modes by object, listeners by pod and port, callers by DestinationRule."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import InboundPort
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    mtls as verify_mtls,
+    mtls,
+    mtls_callers,
+    mtls_certificates,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
 
-from ..builders import catalogue, item, pod, service
+from ..builders import GATEWAY, catalogue, item, live, pod, service
 
 LABELS = {"app": "web"}
+MESH = catalogue(service("web"), service("pay", callers=[{"service": "web"}]))
+STRICT = item("PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}})
+KUBERNETES = item(
+    "Service", "web", {"selector": LABELS, "ports": [{"name": "http", "port": 80, "targetPort": 3000}]}
+)
 
 
-def authentication(
-    name: str, mode: str | None, namespace: str = "shop", app: str = "", born: str = "1", **more: dict
-) -> dict:
-    spec: dict = {"mtls": {"mode": mode}} if mode else {}
-    if app:
-        spec["selector"] = {"matchLabels": {"app": app}}
-    return item("PeerAuthentication", name, {**spec, **more}, namespace, creationTimestamp=born)
+def authentication(name: str, mode: str, **spec: Any) -> dict[str, Any]:
+    return item(
+        "PeerAuthentication", name, {"selector": {"matchLabels": LABELS}, "mtls": {"mode": mode}, **spec}
+    )
+
+
+def picture(*items: dict[str, Any], mesh: Catalogue = MESH) -> Picture:
+    return Picture(mesh, live(*items), ["shop"])
+
+
+def problems(*items: dict[str, Any], mesh: Catalogue = MESH) -> list[str]:
+    return [str(finding) for finding in mtls.check_modes(picture(*items, mesh=mesh))]
+
+
+WEB = pod("web-1", LABELS)
+
+
+def test_a_strict_mesh_has_no_finding_by_object() -> None:
+    assert problems(WEB, STRICT, KUBERNETES) == []
+
+
+def test_one_object_that_loosens_many_ports_is_one_finding() -> None:
+    (told,) = problems(
+        WEB,
+        pod("pay-1", {"app": "pay"}),
+        item("PeerAuthentication", "loose", {"mtls": {"mode": "PERMISSIVE"}}),
+    )
+    assert told.startswith("FAIL: PeerAuthentication shop/loose: makes PERMISSIVE, not STRICT, ")
+    assert "shop/web:3000" in told
+    assert "shop/pay:3000" in told
 
 
 @pytest.mark.parametrize(
-    ("policies", "mode", "decided"),
+    ("objects", "told"),
     [
-        ([], "PERMISSIVE", verify_mtls.MESH_DEFAULT),
         (
-            [authentication("default", "STRICT", "istio-system")],
-            "STRICT",
-            "PeerAuthentication istio-system/default",
-        ),
-        (
-            [authentication("default", "STRICT", "istio-system"), authentication("ns", "PERMISSIVE")],
-            "PERMISSIVE",
-            "PeerAuthentication shop/ns",
-        ),
-        (
-            [authentication("ns", "STRICT"), authentication("w", "DISABLE", app="web")],
-            "DISABLE",
-            "PeerAuthentication shop/w",
-        ),
-        (
-            [authentication("ns", "STRICT"), authentication("w", "DISABLE", app="api")],
-            "STRICT",
-            "PeerAuthentication shop/ns",
-        ),
-        (
-            [authentication("ns", "STRICT"), authentication("w", "UNSET", app="web")],
-            "STRICT",
-            "PeerAuthentication shop/ns",
-        ),
-        (
-            [authentication("ns", "STRICT"), authentication("w", None, app="web")],
-            "STRICT",
-            "PeerAuthentication shop/ns",
-        ),
-        (
-            [authentication("b", "STRICT", born="2"), authentication("c", "PERMISSIVE", born="1")],
-            "PERMISSIVE",
-            "PeerAuthentication shop/c",
-        ),
-        (
-            [authentication("b", "STRICT"), authentication("a", "PERMISSIVE")],
-            "PERMISSIVE",
-            "PeerAuthentication shop/a",
-        ),
-        # a selector in the root namespace never applies
-        ([authentication("w", "STRICT", "istio-system", app="web")], "PERMISSIVE", verify_mtls.MESH_DEFAULT),
-        (
-            [
-                authentication("ns", "STRICT"),
-                authentication("w", "STRICT", app="web", portLevelMtls={"3000": {"mode": "DISABLE"}}),
-            ],
-            "DISABLE",
-            "PeerAuthentication shop/w",
+            [authentication("p", "STRICT", portLevelMtls={"9090": {"mode": "DISABLE"}})],
+            "PeerAuthentication shop/p: makes DISABLE, not STRICT, shop/web:9090",
         ),
         (
             [
-                authentication("ns", "STRICT"),
-                authentication("w", "STRICT", app="web", portLevelMtls={"9": {"mode": "DISABLE"}}),
+                authentication("p", "STRICT", portLevelMtls={"8081": {"mode": "PERMISSIVE"}}),
+                item("Service", "extra", {"selector": LABELS, "ports": [{"port": 81, "targetPort": 8081}]}),
             ],
-            "STRICT",
-            "PeerAuthentication shop/w",
+            "PeerAuthentication shop/p: makes PERMISSIVE, not STRICT, shop/web:8081",
+        ),
+        (
+            [authentication("p", "PERMISSIVE", portLevelMtls={"3000": {"mode": "STRICT"}})],
+            "shop/web:any other port",
         ),
     ],
 )
-def test_the_mode_is_composed_as_istiod_composes_it(policies: list[dict], mode: str, decided: str) -> None:
-    found = verify_mtls.effective_mode(
-        policies, root_namespace="istio-system", namespace="shop", labels=LABELS, port=3000
+def test_ports_that_the_catalogue_does_not_name(objects: list[dict[str, Any]], told: str) -> None:
+    found = problems(WEB, STRICT, KUBERNETES, *objects)
+    assert len(found) == 1
+    assert told in found[0]
+
+
+def test_a_workload_beside_the_catalogue() -> None:
+    tool = pod("tool-1", {"app": "tool"})
+    loose = item(
+        "PeerAuthentication", "t", {"selector": {"matchLabels": {"app": "tool"}}, "mtls": {"mode": "DISABLE"}}
     )
-    assert found == (mode, decided)
+    (told,) = problems(tool, STRICT, loose)
+    assert "PeerAuthentication shop/t: makes DISABLE, not STRICT, shop/tool-1:any other port" in told
+    assert problems(tool, STRICT) == []
+
+
+@pytest.mark.parametrize("ports", ["3000", "9090"])
+def test_ports_that_a_proxy_is_kept_away_from(ports: str) -> None:
+    annotated = pod("web-1", LABELS)
+    annotated["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = ports
+    extra = item("Service", "extra", {"selector": LABELS, "ports": [{"port": 90, "targetPort": 9090}]})
+    (told,) = problems(annotated, STRICT, KUBERNETES, extra)
+    assert (
+        told == f"FAIL: Pod shop/web-1: keeps its proxy away (traffic.sidecar.istio.io) from shop/web:{ports}"
+    )
+
+
+def test_a_port_that_nothing_leads_to_may_be_left_out() -> None:
+    annotated = pod("web-1", LABELS)
+    annotated["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = "15090, 9102"
+    assert problems(annotated, STRICT, KUBERNETES) == []
 
 
 MODES = {"STRICT": (True, False), "PERMISSIVE": (True, True), "DISABLE": (False, True)}
 
 
-def held(mode: str, *policies: dict) -> verify_mtls.InboundState:
-    mtls, plaintext = MODES[mode]
-    proxy = RunningProxy("shop", "web-1", LABELS, "web", False, "1.31.0", "", "ReplicaSet/web")
-    ports = {3000: InboundPort(3000, mtls, plaintext, frozenset())}
-    return verify_mtls.InboundState({"shop/web-1": proxy}, {"shop/web-1": ports}, policies)
+def listener(mode: str) -> dict[int, InboundPort]:
+    taken = MODES[mode]
+    return {number: InboundPort(number, *taken, frozenset()) for number in (3000, 0)}
 
 
-def check(held_now: verify_mtls.InboundState, *pods: dict, mtls: dict | None = None) -> tuple[str, str, bool]:
-    mesh = catalogue(service("web", **({"mtls": mtls} if mtls else {})))
-    (finding,) = verify_mtls.check_listeners(mesh, mesh.services[0], pods, held_now)
-    assert (finding.check, finding.subject) == ("mtls", "shop/web:3000")
-    return finding.verdict, finding.message, finding.late
+def state(modes: dict[str, str], **more: Any) -> mtls.InboundState:
+    names = frozenset(f"shop/{name}" for name in modes)
+    ports = {f"shop/{name}": listener(mode) for name, mode in modes.items() if mode}
+    return mtls.InboundState(ports, **{"running": names, "taking": names, **more})
 
 
-def test_strict_listeners_pass() -> None:
-    assert check(held("STRICT"), pod("web-1", LABELS))[0] == "pass"
+def check(
+    held: mtls.InboundState, *items: dict[str, Any], mesh: Catalogue = MESH
+) -> dict[str, tuple[str, str, bool]]:
+    seen = picture(*items, mesh=mesh)
+    return {
+        finding.subject: (finding.verdict, finding.message, finding.late)
+        for finding in mtls.check_listeners(seen, mesh.services[0], held)
+    }
 
 
-def test_a_permissive_listener_fails_and_the_object_is_named() -> None:
-    verdict, message, late = check(
-        held("PERMISSIVE", authentication("loose", "PERMISSIVE")), pod("web-1", LABELS)
-    )
-    assert (verdict, late) == ("fail", False)
-    assert "is PERMISSIVE, not STRICT: decided by PeerAuthentication shop/loose" in message
+def test_strict_listeners_pass_on_every_port() -> None:
+    found = check(state({"web-1": "STRICT"}), WEB, STRICT)
+    assert {subject: verdict for subject, (verdict, _text, _late) in found.items()} == {
+        "shop/web:3000": "pass",
+        "shop/web:any other port": "pass",
+    }
+
+
+def test_a_listener_that_is_as_a_loosening_object_says_is_told_with_the_object_alone() -> None:
+    found = check(state({"web-1": "PERMISSIVE"}), WEB, authentication("loose", "PERMISSIVE"))
+    assert found == {}
 
 
 def test_a_listener_that_lags_behind_its_object_may_change() -> None:
-    verdict, message, late = check(
-        held("PERMISSIVE", authentication("strict", "STRICT")), pod("web-1", LABELS)
-    )
+    verdict, message, late = check(state({"web-1": "PERMISSIVE"}), WEB, STRICT)["shop/web:3000"]
     assert (verdict, late) == ("fail", True)
-    assert "PeerAuthentication shop/strict says STRICT, which it does not hold yet" in message
+    assert "PeerAuthentication shop/default says STRICT, which it does not hold yet" in message
 
 
 def test_an_exception_of_the_catalogue_passes_with_its_reason() -> None:
+    mesh = catalogue(service("web", mtls={"mode": "PERMISSIVE", "reason": "legacy clients"}))
     verdict, message, _rest = check(
-        held("PERMISSIVE"), pod("web-1", LABELS), mtls={"mode": "PERMISSIVE", "reason": "legacy clients"}
-    )
+        state({"web-1": "PERMISSIVE"}), WEB, authentication("web", "PERMISSIVE"), mesh=mesh
+    )["shop/web:3000"]
     assert verdict == "pass"
     assert "legacy clients" in message
 
 
 def test_an_exception_that_does_not_hold_fails() -> None:
-    exception = {"mode": "DISABLE", "reason": "legacy clients"}
-    assert check(held("STRICT"), pod("web-1", LABELS), mtls=exception)[0] == "fail"
+    mesh = catalogue(service("web", mtls={"mode": "DISABLE", "reason": "legacy clients"}))
+    assert check(state({"web-1": "STRICT"}), WEB, STRICT, mesh=mesh) == {}
+    assert problems(WEB, STRICT, mesh=mesh) == [
+        "FAIL: PeerAuthentication shop/default: makes STRICT, not DISABLE, shop/web:3000,"
+        " shop/web:any other port"
+    ]
 
 
-def test_a_pod_without_proxy_behind_the_service_fails() -> None:
-    verdict, message, _rest = check(held("STRICT"), pod("web-1", LABELS), pod("web-2", LABELS, proxy=None))
-    assert verdict == "fail"
-    assert "shop/web-2 takes traffic without a running sidecar" in message
+def test_a_pod_without_proxy_behind_the_service_fails_once_it_takes_requests() -> None:
+    naked = pod("web-2", LABELS, proxy=None)
+    both = state({"web-1": "STRICT", "web-2": ""}, running=frozenset({"shop/web-1"}))
+    assert (
+        "shop/web-2 takes traffic without a running sidecar"
+        in check(both, WEB, naked, STRICT)["shop/web:3000"][1]
+    )
+    starting = state({"web-1": "STRICT"})
+    assert check(starting, WEB, naked, STRICT)["shop/web:3000"][0] == "pass"
 
 
-def test_nothing_read_proves_nothing() -> None:
-    unread = verify_mtls.InboundState(held("STRICT").proxies, {}, ())
-    assert check(unread, pod("web-1", LABELS))[0] == "cannot tell"
-    assert check(held("STRICT"))[0] == "cannot tell"
+@pytest.mark.parametrize("unread", [{"shop/web-2": "no right to exec"}, {}])
+def test_one_proxy_of_two_that_was_not_read_proves_nothing(unread: dict[str, str]) -> None:
+    """Whether it could not be read or was beyond the limit."""
+    held = state({"web-1": "STRICT", "web-2": ""}, unread=unread)
+    verdict, message, late = check(held, WEB, pod("web-2", LABELS), STRICT)["shop/web:3000"]
+    assert (verdict, late) == ("cannot tell", bool(unread))
+    assert ("no right to exec" if unread else "verify_max_proxies") in message
 
 
-def test_one_unreadable_proxy_of_two_proves_nothing() -> None:
-    """What was read passed for both before."""
-    known = held("STRICT")
-    proxies = {**known.proxies, "shop/web-2": known.proxies["shop/web-1"]}
-    some = verify_mtls.InboundState(proxies, known.ports, (), unread={"shop/web-2": "no right to exec"})
-    verdict, message, late = check(some, pod("web-1", LABELS), pod("web-2", LABELS))
-    assert (verdict, late) == ("cannot tell", True)
-    assert message == "the proxy of pod shop/web-2 could not be read"
-    sampled = verify_mtls.InboundState(proxies, known.ports, ())
-    assert check(sampled, pod("web-1", LABELS), pod("web-2", LABELS))[0] == "pass"
+def test_one_plaintext_replica_is_found_whichever_it_is() -> None:
+    for bad in ("web-1", "web-2"):
+        modes = {"web-1": "STRICT", "web-2": "STRICT", bad: "PERMISSIVE"}
+        found = check(state(modes), WEB, pod("web-2", LABELS), STRICT)["shop/web:3000"]
+        assert found[0] == "fail"
+        assert f"shop/{bad}" in found[1]
+
+
+def test_no_pods_and_no_ready_pods_prove_nothing() -> None:
+    assert check(state({}))["shop/web"][0] == "cannot tell"
+    assert check(state({}), WEB)["shop/web:3000"] == ("cannot tell", "none of its pods is ready", True)
 
 
 def test_no_certificates_were_read() -> None:
-    mesh = catalogue(service("web"))
-    assert verify_mtls.check_certificates(mesh.services[0], [pod("web-1", LABELS)], held("STRICT")) == []
+    assert (
+        mtls_certificates.check_certificates(MESH.services[0], ["shop/web-1"], {}, roots=frozenset(), now=0)
+        == []
+    )
+
+
+def rule(name: str, mode: str, namespace: str = "shop", **spec: Any) -> dict[str, Any]:
+    host = "pay.shop.svc.cluster.local"
+    body = {"host": host, "trafficPolicy": {"tls": {"mode": mode}}, **spec}
+    return item("DestinationRule", name, body, namespace=namespace)
+
+
+@pytest.mark.parametrize("selector", [{}, {"workloadSelector": {"matchLabels": LABELS}}])
+def test_a_destination_rule_that_takes_mutual_tls_away_is_named(selector: dict[str, Any]) -> None:
+    (finding,) = mtls_callers.check_callers(
+        picture(WEB, pod("pay-1", {"app": "pay"}), STRICT, rule("off", "DISABLE", **selector))
+    )
+    assert (finding.verdict, finding.subject) == ("fail", "DestinationRule shop/off")
+    assert finding.message == "takes mutual TLS from shop/web -> shop/pay (WILL_FAIL)"
+
+
+def test_callers_with_mutual_tls_pass() -> None:
+    pods = (WEB, pod("pay-1", {"app": "pay"}))
+    for extra in ([], [rule("on", "ISTIO_MUTUAL")], [rule("hidden", "DISABLE", "other")]):
+        (finding,) = mtls_callers.check_callers(picture(*pods, STRICT, *extra))
+        assert finding.verdict == "pass"
+
+
+def test_a_gateway_is_a_caller_too() -> None:
+    exposed = [{"gateway": "public", "host": "api.example.com", "path": "/"}]
+    mesh = catalogue(service("web"), service("pay", exposed=exposed), mesh_gateways=[GATEWAY])
+    seen = picture(pod("pay-1", {"app": "pay"}), STRICT, rule("off", "DISABLE"), mesh=mesh)
+    assert "gateway public -> shop/pay (WILL_FAIL)" in mtls_callers.check_callers(seen)[0].message

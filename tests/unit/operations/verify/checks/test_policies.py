@@ -1,100 +1,150 @@
-"""Policies that let everyone in."""
+"""Check policies: what all live policies decide, against the catalogue, told once per object."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.authorization_policies import (
-    authorization_objects,
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.policies import (
+    check_policies,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    policies as verify_policies,
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.findings import Finding
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
+
+from ....model.security.test_authorization import OPEN_TO_A_STRANGER, source
+from ..builders import catalogue, item, live, pod, service
+
+MESH = catalogue(
+    service("web", open_paths=["/health"]),
+    service("pay", callers=[{"service": "web", "methods": ["POST"], "paths": ["/pay/*"]}]),
 )
-
-from ..builders import GATEWAY, catalogue, item, service
-
-MESH = catalogue(service("web", open_paths=["/health"]), service("pay", callers=[{"service": "web"}]))
-OURS = authorization_objects(MESH)
-CALLER = "cluster.local/ns/shop/sa/web"
+OURS = [obj for obj in render(MESH) if obj["kind"] in ("AuthorizationPolicy", "PeerAuthentication")]
+PODS = [pod("web-1", {"app": "web"}), pod("pay-1", {"app": "pay", "version": "v1"})]
 
 
-@pytest.mark.parametrize(
-    ("rule", "opening"),
-    [
-        ({}, "an empty rule"),
-        ({"from": [{"source": {"principals": ["*"]}}]}, "principals ['*']"),
-        (
-            {"from": [{"source": {"principals": [CALLER]}}, {"source": {"principals": ["*"]}}]},
-            "principals ['*']",
-        ),
-        ({"from": [{"source": {"namespaces": ["*"]}}]}, "namespaces ['*']"),
-        ({"from": [{"source": {"notNamespaces": ["evil"]}}]}, "notNamespaces ['evil']"),
-        ({"from": [{"source": {}}]}, "an empty source"),
-        ({"to": [{"operation": {"methods": ["GET"]}}]}, "without any source (limited to methods ['GET'])"),
-        ({"when": [{"key": "request.headers[x]", "values": ["1"]}]}, "without any source"),
-        ({"from": [{"source": {"principals": [CALLER]}}]}, ""),
-        ({"from": [{"source": {"namespaces": ["shop"]}}]}, ""),
-        ({"from": [{"source": {"principals": ["*"], "namespaces": ["shop"]}}]}, ""),
-        ({"when": [{"key": "source.principal", "values": [CALLER]}]}, ""),
-        ({"from": [{"source": {"requestPrincipals": ["issuer/subject"]}}]}, ""),
-    ],
-)
-def test_how_a_rule_opens(rule: dict, opening: str) -> None:
-    found = verify_policies.opens_to_everyone(rule)
-    assert (opening in found) if opening else found == ""
+def check(*extra: dict[str, Any], ours: Any = OURS, pods: Any = PODS) -> list[Finding]:
+    return check_policies(Picture(MESH, live(*pods, *ours, *extra), ["shop"]))
+
+
+def told(*extra: dict[str, Any], **more: Any) -> list[str]:
+    return [str(finding) for finding in check(*extra, **more) if finding.verdict != "pass"]
+
+
+def ap(name: str, *rules: dict[str, Any], namespace: str = "shop", **spec: Any) -> dict[str, Any]:
+    return item("AuthorizationPolicy", name, {**spec, "rules": list(rules)}, namespace=namespace)
 
 
 def test_our_own_policies_pass_open_paths_included() -> None:
-    (finding,) = verify_policies.check_policies(MESH, OURS)
-    assert finding.verdict == "pass"
+    found = check()
+    assert {finding.subject: finding.verdict for finding in found} == {"shop/web": "pass", "shop/pay": "pass"}
+    assert all("cells as the catalogue states" in finding.message for finding in found)
 
 
-def test_a_foreign_policy_that_opens_the_namespace_is_named() -> None:
-    foreign = item("AuthorizationPolicy", "everyone", {"rules": [{}]})
-    (finding,) = verify_policies.check_policies(MESH, [*OURS, foreign])
-    assert finding.verdict == "fail"
-    assert finding.subject == "AuthorizationPolicy shop/everyone"
-    assert finding.message == "lets everyone into shop/web, shop/pay: an empty rule"
+@pytest.mark.parametrize("rules", OPEN_TO_A_STRANGER, ids=str)
+@pytest.mark.parametrize("where", [{}, {"namespace": "istio-system"}])
+def test_whatever_opens_is_named_once(rules: list[dict[str, Any]], where: dict[str, Any]) -> None:
+    found = told(ap("hole", *rules, **where))
+    namespace = where.get("namespace", "shop")
+    assert len(found) == 1
+    assert found[0].startswith(f"FAIL: AuthorizationPolicy {namespace}/hole: opens ")
+    assert "shop/web" in found[0]
+    assert "shop/pay" in found[0]
 
 
-def test_a_policy_of_the_root_namespace_reaches_everywhere() -> None:
-    foreign = item("AuthorizationPolicy", "everyone", {"rules": [{}]}, namespace="istio-system")
-    assert verify_policies.check_policies(MESH, [foreign])[0].verdict == "fail"
+def test_addresses_open_to_everyone_as_well() -> None:
+    (found,) = told(ap("net", source(ipBlocks=["0.0.0.0/0"])))
+    assert found.startswith("FAIL: AuthorizationPolicy shop/net: opens shop/web, shop/pay to ")
 
 
-def test_our_own_policy_altered_by_hand_is_found() -> None:
-    altered = [dict(policy) for policy in OURS]
-    altered[1] = {**altered[1], "spec": {**altered[1]["spec"], "rules": [{}]}}
-    (finding,) = verify_policies.check_policies(MESH, altered)
-    assert (finding.verdict, finding.subject) == ("fail", "AuthorizationPolicy shop/pay")
+def test_pods_of_a_version_without_weight_count() -> None:
+    pods = [*PODS, pod("pay-2", {"app": "pay", "version": "v9"})]
+    (found,) = told(ap("v9", {}, selector={"matchLabels": {"version": "v9"}}), pods=pods)
+    assert "AuthorizationPolicy shop/v9: opens shop/pay to" in found
 
 
-@pytest.mark.parametrize(
-    "harmless",
-    [
-        item("AuthorizationPolicy", "deny", {"action": "DENY", "rules": [{}]}),
-        item("AuthorizationPolicy", "other", {"rules": [{}]}, namespace="elsewhere"),
-        item("AuthorizationPolicy", "api", {"selector": {"matchLabels": {"app": "api"}}, "rules": [{}]}),
-        item("AuthorizationPolicy", "dry", {"rules": [{}]}, annotations={"istio.io/dry-run": "true"}),
-        item(
-            "AuthorizationPolicy",
-            "narrow",
-            {"rules": [{"from": [{"source": {"namespaces": ["monitoring"]}}]}]},
-        ),
-    ],
-)
-def test_other_policies_open_nothing(harmless: dict) -> None:
-    assert verify_policies.check_policies(MESH, [*OURS, harmless])[0].verdict == "pass"
+def test_a_denied_write_is_named() -> None:
+    (found,) = told(ap("stop", {"to": [{"operation": {"methods": ["POST"]}}]}, action="DENY"))
+    assert found.startswith("FAIL: AuthorizationPolicy shop/stop: refuses shop/web POST any other path")
 
 
-def test_the_gateway_inside_a_mesh_namespace_takes_everyone_and_may() -> None:
-    mesh = catalogue(
-        service("web", open_paths=["/h"]), mesh_gateways=[{**GATEWAY, "workload_namespace": "shop"}]
+def test_a_custom_policy_is_cannot_tell() -> None:
+    (found,) = told(ap("opa", {}, action="CUSTOM", provider={"name": "opa"}))
+    assert found.startswith("cannot tell: AuthorizationPolicy shop/opa: ")
+
+
+def test_audit_and_dry_run_change_nothing() -> None:
+    dry = item("AuthorizationPolicy", "dry", {"rules": [{}]}, annotations={"istio.io/dry-run": "True"})
+    assert told(ap("audit", {}, action="AUDIT"), dry) == []
+
+
+def edited(name: str, change: Any) -> list[dict[str, Any]]:
+    return [
+        {**obj, "spec": change(obj["spec"])}
+        if (obj["kind"], obj["metadata"]["name"]) == ("AuthorizationPolicy", name)
+        else obj
+        for obj in OURS
+    ]
+
+
+def test_an_own_policy_without_its_methods_and_paths_is_named_as_ours() -> None:
+    ours = edited("pay", lambda spec: {**spec, "rules": [{"from": spec["rules"][0]["from"]}]})
+    (found,) = told(ours=ours)
+    assert found.startswith("FAIL: AuthorizationPolicy shop/pay: is not as the catalogue computes it: opens")
+
+
+def test_an_own_policy_that_lost_a_rule_is_named_though_no_rule_decides() -> None:
+    (found,) = told(ours=edited("pay", lambda spec: {key: spec[key] for key in ("selector", "action")}))
+    assert found.startswith(
+        "FAIL: AuthorizationPolicy shop/pay: is not as the catalogue computes it: refuses"
     )
-    assert verify_policies.check_policies(mesh, authorization_objects(mesh))[0].verdict == "pass"
 
 
-def test_many_services_are_counted_rather_than_listed() -> None:
-    mesh = catalogue(*(service(f"s{index}", open_paths=["/h"]) for index in range(9)))
-    foreign = item("AuthorizationPolicy", "everyone", {"rules": [{}]})
-    message = verify_policies.check_policies(mesh, [foreign])[0].message
-    assert message == "lets everyone into shop/s0, shop/s1, shop/s2 and 6 more services: an empty rule"
+@pytest.mark.parametrize("name", ["pay", "mesh-default-deny"])
+def test_a_deleted_policy_is_named(name: str) -> None:
+    ours = [obj for obj in OURS if obj["metadata"]["name"] != name]
+    (found,) = told(ours=ours, pods=[*PODS, pod("tool-1", {"app": "tool"})])
+    assert found.startswith(f"FAIL: AuthorizationPolicy shop/{name}: is missing: ")
+
+
+def test_a_deleted_default_deny_is_told_without_any_pod_that_shows_it() -> None:
+    (found,) = told(ours=[obj for obj in OURS if obj["metadata"]["name"] != "mesh-default-deny"])
+    assert found == (
+        "FAIL: AuthorizationPolicy shop/mesh-default-deny: is missing:"
+        " what is started in shop is open to everyone"
+    )
+
+
+def test_a_workload_beside_the_catalogue_may_name_its_callers_and_nobody_else() -> None:
+    tool = [*PODS, pod("tool-1", {"app": "tool"})]
+    selector = {"matchLabels": {"app": "tool"}}
+    named = ap("tool", source(principals=["cluster.local/ns/shop/sa/web"]), selector=selector)
+    assert told(named, pods=tool) == []
+    (found,) = told(ap("tool", {}, selector=selector), pods=tool)
+    assert found.startswith("FAIL: AuthorizationPolicy shop/tool: opens shop/tool (not in the catalogue) to")
+
+
+def test_pods_that_lack_the_labels_of_their_service_are_refused_to_its_callers() -> None:
+    kubernetes = item(
+        "Service", "pay", {"selector": {"role": "pay"}, "ports": [{"port": 80, "targetPort": 3000}]}
+    )
+    pods = [PODS[0], pod("pay-1", {"role": "pay"})]
+    (found,) = told(kubernetes, pods=pods)
+    assert "refuses shop/web POST" in found
+
+
+def test_a_policy_of_one_service_that_selects_another_is_named() -> None:
+    wide = edited("web", lambda spec: {**spec, "selector": {"matchLabels": {}}})
+    (found,) = told(ours=wide)
+    assert found.startswith(
+        "FAIL: AuthorizationPolicy shop/web: is not as the catalogue computes it: opens shop/pay"
+    )
+
+
+def test_gateways_and_pods_without_proxy_are_not_judged_here() -> None:
+    gateway = pod("gw-1", {"istio": "ingressgateway"})
+    gateway["spec"]["containers"][1]["args"] = ["proxy", "router"]
+    assert (
+        told(ap("gw", {}, selector={"matchLabels": {"istio": "ingressgateway"}}), pods=[*PODS, gateway]) == []
+    )
+    assert told(pods=[*PODS, pod("naked", {"app": "x"}, proxy=None)]) == []

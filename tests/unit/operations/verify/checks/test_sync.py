@@ -47,13 +47,9 @@ def held(*names: str) -> dict[int, InboundPort]:
 
 
 def test_policies_that_select_the_pod_must_be_held_and_no_others() -> None:
-    live = [
-        item("AuthorizationPolicy", "web", {"selector": {"matchLabels": {"app": "web"}}, "rules": [{}]}),
-        item("AuthorizationPolicy", "all", {}),
-        item("AuthorizationPolicy", "api", {"selector": {"matchLabels": {"app": "api"}}}),
-    ]
-    assert sync.check_policies_held(PROXY, held("web", "all"), live, "istio-system") == []
-    late = sync.check_policies_held(PROXY, held("web", "gone"), live, "istio-system")
+    live = [item("AuthorizationPolicy", "web", {"rules": [{}]}), item("AuthorizationPolicy", "all", {})]
+    assert sync.check_policies_held(PROXY, held("web", "all"), live) == []
+    late = sync.check_policies_held(PROXY, held("web", "gone"), live)
     assert [finding.message for finding in late] == [
         "its proxy does not hold AuthorizationPolicy shop/all",
         "its proxy still holds AuthorizationPolicy shop/gone, which is gone",
@@ -61,18 +57,29 @@ def test_policies_that_select_the_pod_must_be_held_and_no_others() -> None:
     assert all(finding.late for finding in late)
 
 
+UNKNOWN_KEY = {"when": [{"key": "no.such", "values": ["x"]}]}
+
+
 @pytest.mark.parametrize(
-    ("policy", "applies"),
+    ("policy", "held_by", "problems"),
     [
-        (item("AuthorizationPolicy", "a", {}), True),
-        (item("AuthorizationPolicy", "a", {}, namespace="istio-system"), True),
-        (item("AuthorizationPolicy", "a", {}, namespace="other"), False),
-        (item("AuthorizationPolicy", "a", {"action": "DENY"}), False),
-        (item("AuthorizationPolicy", "a", {"action": "DENY", "rules": [{}]}), True),
-        (item("AuthorizationPolicy", "a", {"action": "AUDIT", "rules": [{}]}), False),
-        (item("AuthorizationPolicy", "a", {"targetRefs": [{"kind": "Service", "name": "web"}]}), False),
-        (item("AuthorizationPolicy", "a", {}, annotations={"istio.io/dry-run": "true"}), False),
+        (item("AuthorizationPolicy", "a", {}), "ALLOW", 0),
+        (item("AuthorizationPolicy", "a", {}), "", 1),
+        (item("AuthorizationPolicy", "a", {"action": "DENY"}), "", 0),
+        (item("AuthorizationPolicy", "a", {"action": "DENY"}), "DENY", 0),
+        (item("AuthorizationPolicy", "a", {"action": "DENY", "rules": [{}]}), "", 1),
+        (item("AuthorizationPolicy", "a", {"action": "AUDIT", "rules": [{}]}), "LOG", 0),
+        (item("AuthorizationPolicy", "a", {"action": "AUDIT", "rules": [{}]}), "", 0),
+        (item("AuthorizationPolicy", "a", {"action": "CUSTOM", "rules": [{}]}), "", 0),
+        (item("AuthorizationPolicy", "a", {}, annotations={"istio.io/dry-run": "True"}), "", 0),
+        (
+            item("AuthorizationPolicy", "a", {"rules": [{"when": [{"key": "no.such", "values": ["x"]}]}]}),
+            "",
+            0,
+        ),
     ],
 )
-def test_which_policies_apply_to_a_sidecar(policy: dict, applies: bool) -> None:
-    assert sync.selects(policy, "shop", {"app": "web"}, "istio-system") is applies
+def test_which_policies_leave_something_behind(policy: dict, held_by: str, problems: int) -> None:
+    rules = frozenset({RbacPolicy("shop", "a", 0, held_by)} if held_by else ())
+    ports = {3000: InboundPort(3000, True, False, rules)}
+    assert len(sync.check_policies_held(PROXY, ports, [policy])) == problems

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at a mesh, judged: everything that needs no probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...errors import MeshError
+from ...istio.istiod import sync_table
+from ...istio.proxy.running import RunningProxy
+from ...kube.client import KubeClient
+from ...kube.pods import takes_requests
+from ...model.security.requests import Request
+from .checks.injection import check_pods
+from .checks.mtls import InboundState, check_listeners, check_modes
+from .checks.mtls_callers import check_callers
+from .checks.mtls_certificates import check_certificates
+from .checks.policies import check_policies
+from .checks.routes import check_proxy_routes, check_virtual_services
+from .checks.sync import check_decisions, check_policies_held, check_sync
+from .dumps import ProxyDumps
+from .findings import Finding, passed, unknown
+from .options import VerifyOptions
+from .picture import Picture, SeenPod
+
+TRIED = 240
+"""Requests per proxy that are decided once more by its own filters; more are tried for none."""
+
+
+class Judge:
+    """Judges what was read.
+
+    :param now: seconds since the epoch.
+    """
+
+    def __init__(
+        self, options: VerifyOptions, picture: Picture, proxies: Sequence[RunningProxy], now: float
+    ) -> None:
+        self._options, self._picture, self._proxies, self._now = options, picture, proxies, now
+        self._live = picture.live
+        self._seen = {str(seen.pod): seen for seen in picture.pods}
+        self._requests: dict[tuple[Any, ...], Sequence[Request]] = {}
+        self._decided: dict[tuple[Any, ...], bool] = {}
+
+    def findings(self, client: KubeClient, dumps: ProxyDumps) -> list[Finding]:
+        """Causes before their consequences. :returns: the findings of all checks that need no probe."""
+        live, picture = self._live, self._picture
+        pods = [pod for namespace in picture.namespaces for pod in live.of("Pod", namespace)]
+        found = check_pods(
+            pods,
+            expected_version=self._options.proxy_version,
+            istiods=live.istiods,
+            unmeshed=self._options.unmeshed_pods,
+            now=self._now,
+        ) or [unknown("injection", ", ".join(picture.namespaces), "there are no pods")]
+        if "AuthorizationPolicy" not in live.unread:
+            found += check_policies(picture)
+        found += self._mtls(dumps)
+        found += check_virtual_services(live, picture.namespaces, picture.catalogue.cluster_domain)
+        dangling: dict[tuple[str, str], Finding] = {}
+        for proxy in self._proxies:
+            dump = dumps.held.get(str(proxy))
+            if dump and dump.hosts is not None:
+                for finding in check_proxy_routes(proxy, dump.hosts, dump.clusters):
+                    dangling.setdefault((finding.subject, finding.message.partition(" has no ")[2]), finding)
+        return [*found, *dangling.values(), *self._sync(client, dumps), *self._content(dumps)]
+
+    def _mtls(self, dumps: ProxyDumps) -> list[Finding]:
+        live, picture = self._live, self._picture
+        held = InboundState(
+            ports={name: dump.ports for name, dump in dumps.held.items()},
+            unread=dumps.unread,
+            running=frozenset(map(str, self._proxies)),
+            taking=frozenset(
+                f"{namespace}/{pod['metadata']['name']}"
+                for namespace in picture.namespaces
+                for pod in live.of("Pod", namespace)
+                if takes_requests(pod)
+            ),
+        )
+        served = {name: dump.certificates for name, dump in dumps.held.items()}
+        found = check_modes(picture)
+        if "DestinationRule" not in live.unread:
+            found += check_callers(picture)
+        for service in picture.catalogue.services:
+            names = [str(seen.pod) for seen in picture.pods_of(service)]
+            found += check_listeners(picture, service, held)
+            found += check_certificates(service, names, served, roots=live.roots, now=self._now)
+        return found
+
+    def _sync(self, client: KubeClient, dumps: ProxyDumps) -> list[Finding]:
+        found = []
+        try:
+            table = sync_table(client, self._live.istiods)
+        except MeshError as error:
+            found.append(unknown("sync", "istiod", error.message, late=True))
+        else:
+            refused = {name: dump.refused for name, dump in dumps.held.items()}
+            found += check_sync(self._proxies, table, refused)
+        reasons: dict[str, list[str]] = {}
+        for name, reason in dumps.unread.items():
+            reasons.setdefault(reason.replace(name, "POD"), []).append(name)
+        return found + [
+            unknown(
+                "sync",
+                f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
+                reason,
+                late=True,
+            )
+            for reason, names in reasons.items()
+        ]
+
+    def _content(self, dumps: ProxyDumps) -> list[Finding]:
+        """Whether the sidecars' filters hold the policies, by name and by what they decide."""
+        if "AuthorizationPolicy" in self._live.unread:
+            return []
+        found: list[Finding] = []
+        compared = 0
+        for proxy in self._proxies:
+            dump, seen = dumps.held.get(str(proxy)), self._seen.get(str(proxy))
+            if dump is None or seen is None or proxy.gateway:
+                continue
+            problems = check_policies_held(proxy, dump.ports, seen.policies)
+            if not problems:
+                key = (
+                    seen.key,
+                    *(chain.authorization.key for port in dump.ports.values() for chain in port.chains),
+                )
+                if key not in self._decided:
+                    finding = check_decisions(proxy, dump.ports, seen, self._tried(seen))
+                    self._decided[key] = finding is None
+                    problems = [finding] if finding else []
+                elif not self._decided[key]:
+                    problems = [p for p in [check_decisions(proxy, dump.ports, seen, self._tried(seen))] if p]
+            compared += not problems
+            found += problems
+        if compared:
+            found.append(passed("sync", "filters", f"those of {compared} proxies decide as the policies say"))
+        return found
+
+    def _tried(self, seen: SeenPod) -> Sequence[Request]:
+        """A part of the requests, evenly taken, that all ports and identities are among."""
+        if seen.key not in self._requests:
+            edges = [edge for service in seen.services for edge in self._picture.edges(service)]
+            requests = self._picture.trials(seen, edges).requests
+            step = len(requests) // TRIED + 1
+            self._requests[seen.key] = requests[::step]
+        return self._requests[seen.key]

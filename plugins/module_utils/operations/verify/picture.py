@@ -1,0 +1,242 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the objects of a mesh say together, pod by pod: services, ports, modes, policies.
+
+Built once per look, so that each question about a pod costs no further pass over all objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...fields import mapping_at, namespace_of, text_at
+from ...kube.pods import is_active
+from ...model.catalogue.edges import Edge, service_edges
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import HTTP_PROTOCOLS, Service
+from ...model.objects.peer_authentications import port_mode
+from ...model.security.authorization import Policy, PolicyIndex, WorkloadPolicies
+from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, trials, values_of
+from ...model.security.destination_rules import DestinationRules
+from ...model.security.peer_authentication import DISABLE, STRICT, PeerPolicies
+from ...model.security.pods import OWN_PORTS, MeshPod, read_pod, target_ports
+from .live_objects import LiveObjects
+
+_ROLLED = ("pod-template-hash", "controller-revision-hash")
+_OTHER_PROTOCOLS = ("tcp", "tls", "https", "mongo", "mysql", "redis", "udp")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PodPort:
+    """One port of a pod.
+
+    :param mode: the mode that it is in. :param wanted: the mode that the catalogue wants. :param decided:
+        the object that decided ``mode``. :param captured: whether a proxy stands before it.
+    :param served: whether a Service leads to it.
+    """
+
+    number: int
+    mode: str
+    wanted: str
+    decided: str
+    captured: bool
+    http: bool
+    tcp: bool
+    served: bool = False
+
+    @property
+    def label(self) -> str:
+        """The port in messages."""
+        return "any other port" if self.number == ANY_OTHER_PORT else str(self.number)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SeenPod:
+    """A pod with all that objects say about it.
+
+    :param services: of the catalogue, whose pods it is among. :param trials: the requests to try on it.
+    :param key: equal for pods that all of this is equal for.
+    """
+
+    pod: MeshPod
+    services: tuple[Service, ...]
+    ports: tuple[PodPort, ...]
+    policies: tuple[Policy, ...]
+    held: WorkloadPolicies
+    key: tuple[Any, ...]
+
+    def port(self, number: int) -> PodPort | None:
+        """The port of that number, if anything names it."""
+        return next((port for port in self.ports if port.number == number), None)
+
+
+class Picture:
+    """One look at a mesh.
+
+    :param namespaces: those that are to be looked at, catalogued or not.
+    """
+
+    def __init__(self, catalogue: Catalogue, live: LiveObjects, namespaces: Sequence[str]) -> None:
+        self.catalogue, self.live, self.namespaces = catalogue, live, tuple(namespaces)
+        self.trust_domains = (catalogue.trust_domain, *catalogue.trust_domain_aliases)
+        root = catalogue.root_namespace
+        self.modes = PeerPolicies(live.of("PeerAuthentication"), root)
+        self.policies = PolicyIndex(
+            live.of("AuthorizationPolicy"), root_namespace=root, trust_domains=self.trust_domains
+        )
+        self.rules = DestinationRules(
+            live.of("DestinationRule"), root_namespace=root, domain=catalogue.cluster_domain
+        )
+        self._edges: dict[str, tuple[Edge, ...]] = {}
+        self._seen: dict[tuple[Any, ...], SeenPod] = {}
+        self.pods: list[SeenPod] = []
+        self._pods_of: dict[str, list[SeenPod]] = {}
+        for raw in (raw for name in self.namespaces for raw in live.of("Pod", name) if is_active(raw)):
+            seen = self._see(raw)
+            self.pods.append(seen)
+            for service in seen.services:
+                self._pods_of.setdefault(service.key, []).append(seen)
+
+    def edges(self, service: Service) -> tuple[Edge, ...]:
+        """What the catalogue states about a service. :returns: its edges."""
+        if service.key not in self._edges:
+            self._edges[service.key] = service_edges(self.catalogue, service)
+        return self._edges[service.key]
+
+    def pods_of(self, service: Service) -> list[SeenPod]:
+        """The pods of a service, by its own selector and by that of its Kubernetes Service.
+
+        :returns: in the order in which they were read.
+        """
+        return self._pods_of.get(service.key, [])
+
+    def _see(self, raw: Mapping[str, Any]) -> SeenPod:
+        """Pods of one rollout differ in their names only, and are worked out once."""
+        pod = read_pod(raw)
+        labels = {name: value for name, value in pod.labels.items() if name not in _ROLLED}
+        kubernetes = self.live.services_of(raw)
+        policies = tuple(self.policies.of(pod.namespace, pod.labels))
+        key = (
+            pod.namespace,
+            pod.service_account,
+            tuple(sorted(labels.items())),
+            (pod.meshed, pod.gateway, pod.ambient, pod.included, pod.excluded, pod.ports),
+            tuple(id(item) for item in (*policies, *kubernetes)),
+        )
+        known = self._seen.get(key)
+        if known is not None:
+            return dataclasses.replace(known, pod=pod)
+        services = self._services(pod, kubernetes)
+        seen = SeenPod(
+            pod,
+            services,
+            self._ports(pod, raw, services, kubernetes, policies),
+            policies,
+            WorkloadPolicies(policies, self.trust_domains),
+            key,
+        )
+        self._seen[key] = seen
+        return seen
+
+    def _services(self, pod: MeshPod, kubernetes: Sequence[Mapping[str, Any]]) -> tuple[Service, ...]:
+        names = {(namespace_of(item), text_at(item, "metadata", "name")) for item in kubernetes}
+        return tuple(
+            service
+            for service in self.live.catalogued(self.catalogue, pod.namespace)
+            if (service.namespace, service.name) in names or service.labels.items() <= pod.labels.items()
+        )
+
+    def _ports(
+        self,
+        pod: MeshPod,
+        raw: Mapping[str, Any],
+        services: Sequence[Service],
+        kubernetes: Sequence[Mapping[str, Any]],
+        policies: Sequence[Policy],
+    ) -> tuple[PodPort, ...]:
+        protocols: dict[int, set[bool | None]] = {}
+        for service in services:
+            for port in service.all_ports:
+                protocols.setdefault(port.target_port, set()).add(port.is_http)
+            if service.scrape:
+                protocols.setdefault(service.scrape.port, set())
+        for item in kubernetes:
+            for number, entry in target_ports(item, raw).items():
+                protocols.setdefault(number, set()).add(_speaks_http(entry))
+        named = {int(text) for text in values_of(policies).get("destination.port", ()) if text.isdigit()}
+        rest = {*pod.ports, *self.modes.named_ports(pod.namespace, pod.labels), *named, ANY_OTHER_PORT}
+        served = frozenset(protocols)
+        for number in rest:
+            protocols.setdefault(number, set())
+        return tuple(
+            self._port(pod, services, number, protocols[number], served=number in served)
+            for number in sorted(protocols)
+            if number not in OWN_PORTS
+        )
+
+    def _port(
+        self,
+        pod: MeshPod,
+        services: Sequence[Service],
+        number: int,
+        http: set[bool | None],
+        *,
+        served: bool,
+    ) -> PodPort:
+        mode, decided = self.modes.mode(pod.namespace, pod.labels, number)
+        wanted = {port_mode(self.catalogue, service, number) for service in services}
+        sniffed = not http or None in http
+        return PodPort(
+            number,
+            mode,
+            wanted.pop() if len(wanted) == 1 else self.catalogue.mtls_mode,
+            decided,
+            pod.captures(number),
+            http=sniffed or True in http,
+            tcp=sniffed or False in http,
+            served=served,
+        )
+
+    def trials(self, seen: SeenPod, edges: Sequence[Edge]) -> Trials:
+        """The requests to try on a pod: each port as it is served, with and without identity."""
+        ports = [
+            WorkloadPort(
+                port.number,
+                http=port.http,
+                tcp=port.tcp,
+                plaintext=port.mode != STRICT,
+                mtls=port.mode != DISABLE,
+            )
+            for port in seen.ports
+            if port.captured
+        ]
+        tokens = any(
+            namespace_of(item) in (seen.pod.namespace, self.catalogue.root_namespace)
+            and mapping_at(item, "spec", "selector", "matchLabels").items() <= seen.pod.labels.items()
+            for item in self.live.of("RequestAuthentication")
+        )
+        return trials(
+            seen.policies,
+            edges,
+            ports,
+            namespace=seen.pod.namespace,
+            trust_domains=self.trust_domains,
+            tokens=tokens or "RequestAuthentication" in self.live.unread,
+        )
+
+
+def _speaks_http(port: Mapping[str, Any]) -> bool | None:
+    """Whether a Service port is HTTP by its ``appProtocol`` or name; ``None`` when proxies find out.
+
+    Source: istio pkg/config/kube/conversion.go ConvertProtocol.
+    """
+    told = text_at(port, "appProtocol") or text_at(port, "name")
+    word = told.lower().removeprefix("kubernetes.io/")
+    for protocol in ("grpc-web", *HTTP_PROTOCOLS, "h2c", "ws"):
+        if word == protocol or word.startswith(f"{protocol}-"):
+            return True
+    head = word.partition("-")[0]
+    return False if head in _OTHER_PROTOCOLS else None
