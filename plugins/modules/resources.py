@@ -45,12 +45,49 @@ options:
       - A kustomization needs C(kustomize) or C(kubectl) where it is read.
     type: list
     elements: path
+  template:
+    description:
+      - Files with Jinja, rendered on the controller with the variables of the task, wherever the task runs.
+      - A path, a list of paths, or of mappings with C(path) and the settings of M(ansible.builtin.template),
+        such as C(variable_start_string) and C(trim_blocks). Relative paths count from C(templates) of the
+        role or playbook; directories and globs work as for O(src), kustomizations do not.
+      - Files that are encrypted with Ansible Vault are opened, as are those of O(src) and O(catalogue_src),
+        and a vaulted C(kubeconfig). Diffs do not show what they hold.
+    type: raw
+  api_version:
+    description: API version of O(kind).
+    type: str
+    default: v1
+  kind:
+    description:
+      - Kind of the object O(name), instead of a definition.
+      - Without O(name), and with O(state=absent) and O(label_selectors), the live objects of this kind that
+        are deleted.
+    type: str
+  name:
+    description: Name of the object of O(kind), in O(namespace).
+    type: str
+  label_selectors:
+    description:
+      - Label selectors as C(kubectl -l) takes them, all of which have to hold. They choose among the
+        definitions, or, with O(kind) and without O(name), among the live objects.
+    type: list
+    elements: str
+    default: []
+  append_hash:
+    description:
+      - Whether names of ConfigMaps and Secrets end in a hash of their content. References to them are not
+        changed.
+    type: bool
+    default: false
   remote_src:
     description: Whether O(src) and O(catalogue_src) are paths on the host where the task runs.
     type: bool
     default: false
   state:
-    description: Whether the objects shall exist.
+    description:
+      - Whether the objects shall exist. With a catalogue, V(absent) removes the whole mesh, in an order in
+        which callers go on working. Release records stay.
     type: str
     choices: [present, absent]
     default: present
@@ -118,6 +155,44 @@ options:
         description: Value that it must have.
         type: raw
         required: true
+  wait_condition:
+    description:
+      - Entry of C(status.conditions) that each object must have. It replaces what its kind calls ready.
+    type: dict
+    suboptions:
+      type:
+        description: Type of the condition.
+        type: str
+        required: true
+      status:
+        description: Its status.
+        type: str
+        choices: ["True", "False", "Unknown"]
+        default: "True"
+      reason:
+        description: Its reason. By default any.
+        type: str
+  delete_options:
+    description: How objects are deleted, with the names of Kubernetes.
+    type: dict
+    suboptions:
+      propagationPolicy:
+        description: What becomes of what an object owns. By default V(Background).
+        type: str
+        choices: [Background, Foreground, Orphan]
+      gracePeriodSeconds:
+        description: What pods get to end. By default their own.
+        type: int
+      preconditions:
+        description: Only this very object is deleted. When it is another one, the task fails.
+        type: dict
+        suboptions:
+          uid:
+            description: UID of the object.
+            type: str
+          resourceVersion:
+            description: Version of the object.
+            type: str
   unproved:
     description:
       - What happens between the steps of a catalogue when the proxies cannot be read, for lack of rights or
@@ -217,6 +292,28 @@ EXAMPLES = r"""
     wait: true
     wait_for:
       - {jmespath: "metadata.generation > `0`", equals: true}
+
+- name: Apply a manifest with Jinja in it, and wait for a condition
+  servicemesh.istio.resources:
+    template: gateway.yml.j2
+    wait: true
+    wait_condition: {type: Programmed}
+
+- name: Remove one object, and what it owns before it
+  servicemesh.istio.resources:
+    state: absent
+    api_version: apps/v1
+    kind: Deployment
+    name: old
+    namespace: ecommerce
+    delete_options: {propagationPolicy: Foreground}
+    wait: true
+
+- name: Remove a mesh
+  servicemesh.istio.resources:
+    state: absent
+    catalogue_src: [mesh.yml]
+    wait: true
 
 - name: Remove objects
   servicemesh.istio.resources:

@@ -43,6 +43,7 @@ from ..module_utils.run_module import (
     typed_arguments,
 )
 from .paths import CONNECTION_FILES, absolute_kubeconfig, absolute_path
+from .vault import opened_kubeconfig
 
 # Ansible loads an action plugin before it forks the worker that runs it: what is imported here is paid once
 # per playbook (0.3 s), not once per task and host. Backends import it where they need it, as modules must.
@@ -136,6 +137,8 @@ class BackendAction(ActionBase):
             if isinstance(value, str) and value and not is_content(value):
                 find = absolute_kubeconfig if option == "kubeconfig" else absolute_path
                 arguments[option] = find(value, [place for place in places if place])
+        if isinstance(arguments.get("kubeconfig"), str):
+            arguments["kubeconfig"] = opened_kubeconfig(arguments["kubeconfig"], self._loader)
 
     def _run_there(self, arguments: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         names = (*self.handed_over, *_inline(arguments))

@@ -360,23 +360,32 @@ class KubeClient:
         *,
         uid: str | None = None,
         dry_run: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Delete one object; with ``uid`` only that very object. ``False``: it was already gone."""
+        """Delete one object; with ``uid`` only that very object. ``False``: it was already gone.
+
+        :param options: fields of ``DeleteOptions``. Its own ``preconditions`` go before ``uid``, and it is an
+            error when they do not hold.
+        """
         resource = self.resource(api_version, kind)
         subject = _subject(kind, namespace, name)
         body: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
+            **(options or {}),
         }
+        conditional = "preconditions" in body
         if uid:
-            body["preconditions"] = {"uid": uid}
+            body["preconditions"] = {"uid": uid, **body.get("preconditions", {})}
         if dry_run:
             body["dryRun"] = ["All"]
         try:
             response = self.request("DELETE", resource.path(namespace, name), body=body, subject=subject)
         except ApiError as error:
-            if error.status == 404 or (error.status == 409 and uid and "UID" in error.message):
+            if error.status == 404 or (
+                error.status == 409 and uid and not conditional and "UID" in error.message
+            ):
                 return False
             raise
         check_deleted(response, resource, name, subject)

@@ -55,6 +55,7 @@ class FakeCluster:
     :ivar missing: kinds that the server does not serve. :ivar reviews: answers access reviews.
     :ivar allowed_readers: users, besides the caller, who have every right that is asked about.
     :ivar on_patch: called with cluster and object after a patch; ``on_evict`` with the body besides.
+    :ivar delete_options: the options of each deletion.
     :ivar on_exec: answers a command: called with namespace, pod, container and command.
     """
 
@@ -74,6 +75,7 @@ class FakeCluster:
         self.on_evict: Callable[[Any, Obj, Any], None] | None = None
         self.on_exec: Callable[[str, str, str, Sequence[str]], ExecResult | str] | None = None
         self.warnings: list[str] = []
+        self.delete_options: list[Obj] = []
         self.threads, self.host, self.stopped = 16, "https://api.example", False
         for obj in objects:
             self.put(obj)
@@ -299,9 +301,14 @@ class FakeCluster:
         *,
         uid: str | None = None,
         dry_run: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> bool:
+        self.delete_options.append(dict(options or {}))
         with self._call("delete", kind, namespace, name=name, dry_run=dry_run):
             live = self.objects.get((kind, namespace or "", name))
+            wanted = (options or {}).get("preconditions", {})
+            if live is not None and any(live["metadata"].get(key) != value for key, value in wanted.items()):
+                raise from_answer(409, status("Conflict", "Precondition failed"), _subject(live))
             if live is None or (uid and live["metadata"].get("uid", uid) != uid):
                 return False
             self._log("delete", live, dry_run)

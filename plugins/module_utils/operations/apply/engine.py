@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, ConflictError, MeshError
+from ...errors import ApiError, ConflictError, InputError, MeshError, Problem
 from ...labels import FIELD_MANAGER
+from .deletion import Deletion
 from .execute import Barrier, Execution, Held, with_progress
 from .input import checked, with_scope
 from .live import Live, read_live
@@ -50,7 +51,10 @@ class Options:
         ``held by ...``.
     :param validate_first: dry-run everything that differs before the first write, also in a real run.
     :param places: id of an object -> where a person wrote it, for what the server says of it.
+    :param hidden_files: those of ``places`` whose content must not be shown.
     :param force_option: the option that takes over what another manager owns, for the error that names it.
+    :param deletion: how objects are deleted.
+    :param removal: the whole goes away, so what is deleted closed things rather than served them.
     :param whole: Istio objects are all that ``desired`` says; what a person added by hand is taken out again.
     """
 
@@ -64,7 +68,10 @@ class Options:
     whole: bool = False
     wait: Wait | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    hidden_files: frozenset[str] = frozenset()
     force_option: str = ""
+    deletion: Deletion = dataclasses.field(default_factory=Deletion)
+    removal: bool = False
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Options:
@@ -72,7 +79,7 @@ class Options:
 
         :param params: as its argument spec leaves them: every option is there.
         """
-        wait = Wait(float(params["wait_timeout"]), tuple(params["wait_for"])) if params["wait"] else None
+        wait = Wait.from_params(params) if params["wait"] else None
         return cls(
             field_manager=params["field_manager"],
             force=params["force"],
@@ -80,6 +87,7 @@ class Options:
             namespace=params["namespace"],
             wait=wait,
             force_option="force",
+            deletion=Deletion.from_option(params["delete_options"]),
         )
 
 
@@ -152,7 +160,12 @@ def _apply(
         whole=options.whole,
         places=options.places,
     )
+    for item in items:
+        item.hidden = item.where.rpartition(":")[0] in options.hidden_files
     removed = [Item(dict(obj), dict(obj), action=DELETED) for obj in deletions]
+    if options.deletion.conditional and len(removed) > 1:
+        message = f"are about one object, but {len(removed)} would be deleted"
+        raise InputError([Problem("delete_options.preconditions", message, "delete-options")])
     items += removed
     _refuse_missing_kinds(items, live, context)
     validated = context.check_mode or options.proof == "dry_run" or options.validate_first
@@ -168,7 +181,7 @@ def _apply(
         options.before_write(Plan(items, live))
     refuse_without_rights(client, items, validated=validated)
     if context.check_mode:
-        _dry_run_deletions(client, removed)
+        _dry_run_deletions(client, removed, options.deletion)
     else:
         _carry_out(client, items, live, context, options)
     for text in client.warnings:
@@ -187,7 +200,7 @@ def _refuse_missing_kinds(items: Sequence[Item], live: Live, context: Context) -
         )
 
 
-def _dry_run_deletions(client: KubeClient, removed: Sequence[Item]) -> None:
+def _dry_run_deletions(client: KubeClient, removed: Sequence[Item], deletion: Deletion) -> None:
     def ask(item: Item) -> None:
         metadata = item.desired["metadata"]
         client.delete(
@@ -197,6 +210,7 @@ def _dry_run_deletions(client: KubeClient, removed: Sequence[Item]) -> None:
             metadata.get("namespace"),
             uid=metadata.get("uid"),
             dry_run=True,
+            options=deletion.body(),
         )
 
     client.in_parallel(ask, removed)
@@ -214,9 +228,11 @@ def _carry_out(
         field_manager=options.field_manager,
         force=options.force,
         barrier=options.barrier,
+        deletion=options.deletion,
     )
+    policies = live.of_kind("AuthorizationPolicy")
     try:
-        execution.run(steps_of(open_items, live.of_kind("AuthorizationPolicy")))
+        execution.run(steps_of(open_items, policies, removal=options.removal))
         if options.wait:
             kept = [item.desired for item in items if item.action != DELETED]
             gone = [item.desired for item in items if item.action == DELETED]

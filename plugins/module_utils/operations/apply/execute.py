@@ -13,6 +13,7 @@ from ...errors import ApiError, ConflictError, MeshError, RefusedError
 from ...fields import field, mappings_at, name_of, text_at
 from ...kube.ownership import proves_unchanged
 from ...kube.wait import wait_until
+from .deletion import Deletion
 from .plan import (
     CREATED,
     DELETED,
@@ -65,8 +66,10 @@ class Execution:
         field_manager: str,
         force: bool,
         barrier: Barrier | None,
+        deletion: Deletion | None = None,
     ) -> None:
         self._client = client
+        self._deletion = deletion or Deletion()
         self._context = context
         self._manager = field_manager
         self._force = force
@@ -119,6 +122,7 @@ class Execution:
             str(metadata["name"]),
             metadata.get("namespace"),
             uid=metadata.get("uid"),
+            options=self._deletion.body(),
         )
         item.after = None
         self._done[id(item)] = item

@@ -70,7 +70,8 @@ def to_prune(
     to_delete = [obj for obj in ours if object_id(obj) not in wanted and object_id(obj) not in keep]
     if to_delete and len(to_delete) == len(ours) and not everything:
         raise RefusedError(
-            f"pruning would remove all {len(to_delete)} objects of mesh '{mesh}'; prune_all allows that",
+            f"pruning would remove all {len(to_delete)} objects of mesh '{mesh}'; prune_all (in role mesh: "
+            "mesh_prune_all) allows that, and mesh_state: absent removes a mesh",
             rule="prune-all",
             count=len(to_delete),
         )

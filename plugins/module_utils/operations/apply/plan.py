@@ -41,6 +41,7 @@ class Item:
     :param taken_back_from: the person's tool that had changed our object by hand.
     :param whole: ``desired`` is all that the object is to be: what a person added to it is taken out again.
     :param where: where ``desired`` is written, such as ``mesh.yml:12``; empty for what was computed.
+    :param hidden: whether its content must not be shown.
     """
 
     desired: dict[str, Any]
@@ -50,6 +51,7 @@ class Item:
     taken_back_from: str = ""
     whole: bool = False
     where: str = ""
+    hidden: bool = False
 
     @property
     def id(self) -> str:

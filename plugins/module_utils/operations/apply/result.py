@@ -60,13 +60,11 @@ def diff_of(item: Item) -> dict[str, str]:
     :returns: ``before_header``, ``after_header``, ``before`` and ``after``, all text.
     """
     after = None if item.action == DELETED else item.after or item.desired
+    headers = {"before_header": item.id, "after_header": f"{item.id} ({item.action})"}
+    if item.hidden:
+        return {**headers, "before": "", "after": "(not shown: it comes from a file of Ansible Vault)\n"}
     before, shown = for_display(item.before, after)
-    return {
-        "before_header": item.id,
-        "after_header": f"{item.id} ({item.action})",
-        "before": _text(before),
-        "after": _text(shown),
-    }
+    return {**headers, "before": _text(before), "after": _text(shown)}
 
 
 def _text(obj: Any) -> str:

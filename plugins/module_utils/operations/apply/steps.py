@@ -56,10 +56,13 @@ class Step:
     groups: tuple[tuple[Write, ...], ...]
 
 
-def steps_of(items: Sequence[Item], live: Sequence[Mapping[str, Any]] = ()) -> list[Step]:
+def steps_of(
+    items: Sequence[Item], live: Sequence[Mapping[str, Any]] = (), *, removal: bool = False
+) -> list[Step]:
     """The steps for items that are to be written or deleted (action ``deleted``); empty ones are left out.
 
     :param live: live AuthorizationPolicies: where a default deny stands, a new ALLOW policy loosens.
+    :param removal: the mesh goes away as a whole: without a default deny, what allowed some refuses nobody.
     :returns: in the order in which they are carried out.
     """
     closed = {
@@ -67,7 +70,8 @@ def steps_of(items: Sequence[Item], live: Sequence[Mapping[str, Any]] = ()) -> l
     }
     writes: dict[str, list[Write]] = {name: [] for name in STEPS}
     for item in items:
-        for step, write in _placed(item, closed):
+        placed = [_removal(item)] if removal and item.action == DELETED else _placed(item, closed)
+        for step, write in placed:
             writes[step].append(write)
     return [Step(name, _grouped(writes[name])) for name in STEPS if writes[name]]
 
@@ -114,9 +118,13 @@ def _creation(item: Item, closed: set[str]) -> tuple[str, Write]:
 
 
 def _is_strict(obj: Mapping[str, Any]) -> bool:
+    return "STRICT" in _modes(obj)
+
+
+def _modes(obj: Mapping[str, Any]) -> set[str]:
+    """The modes of a PeerAuthentication: of the workload and of its ports."""
     ports = mapping_at(obj, "spec", "portLevelMtls")
-    modes = [text_at(obj, "spec", "mtls", "mode"), *(text_at(ports, port, "mode") for port in ports)]
-    return "STRICT" in modes
+    return {text_at(obj, "spec", "mtls", "mode"), *(text_at(ports, port, "mode") for port in ports)}
 
 
 def _update(item: Item) -> list[tuple[str, Write]]:
@@ -141,6 +149,31 @@ def _deletion(item: Item) -> tuple[str, Write]:
         return EXPAND, Write(item, 0)
     if obj["kind"] == "VirtualService":
         return CONTRACT, Write(item, 4 if is_delegate(obj) else 3)
+    return CONTRACT, Write(item, 5)
+
+
+# What closes something, from the widest to the narrowest: in the other order the rest would close more.
+_CLOSING = ("AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "Sidecar", "EnvoyFilter")
+
+
+def _removal(item: Item) -> tuple[str, Write]:
+    """Loosen, then the routes, then what they led to: callers keep working as long as something serves them.
+
+    A policy of a workload goes after that of its namespace: a Sidecar without the wide one would see less, an
+    exception from STRICT would end before STRICT does.
+    """
+    obj = item.before or item.desired
+    if not is_istio(obj):
+        return CONTRACT, Write(item, 100 - _builtin_rank(obj))
+    if is_default_deny(obj):
+        return EXPAND, Write(item, 0)
+    kind = str(obj["kind"])
+    if kind in _CLOSING:
+        last = kind == "Sidecar" and bool(mapping_at(obj, "spec", "workloadSelector"))
+        last = last or (kind == "PeerAuthentication" and bool(_modes(obj) & {"PERMISSIVE", "DISABLE"}))
+        return EXPAND, Write(item, 1 + 2 * _CLOSING.index(kind) + int(last))
+    if kind == "VirtualService":
+        return SWITCH, Write(item, 1 if is_delegate(obj) else 0)
     return CONTRACT, Write(item, 5)
 
 

@@ -36,10 +36,28 @@ class Wait:
 
     :param timeout: seconds for all objects together.
     :param conditions: each ``{"jmespath": expression over the object, "equals": value}``.
+    :param status_condition: an entry of ``status.conditions`` that each must have: ``type``, ``status`` and,
+        unless empty, ``reason``.
     """
 
     timeout: float = 120.0
     conditions: tuple[Mapping[str, Any], ...] = ()
+    status_condition: Mapping[str, str] | None = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Wait:
+        """The wait of module ``resources``.
+
+        :param params: as its argument spec leaves them: every option is there.
+        """
+        given = params["wait_condition"]
+        condition = given and {name: given[name] or "" for name in ("type", "status", "reason")}
+        return cls(float(params["wait_timeout"]), tuple(params["wait_for"]), condition or None)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether somebody says what ready means."""
+        return bool(self.conditions or self.status_condition)
 
 
 def check_conditions(conditions: Sequence[Mapping[str, Any]]) -> None:
@@ -65,12 +83,12 @@ def wait_for_objects(
 
     :raises WaitTimeout: naming the first object that is late and what was seen of it.
     """
-    pending = [obj for obj in objects if wait.conditions or _has_readiness(obj)]
+    pending = [obj for obj in objects if wait.chosen or _has_readiness(obj)]
     vanishing = list(gone)
 
     def look() -> tuple[bool, str]:
         nonlocal pending, vanishing
-        states = client.in_parallel(lambda obj: _state(get_live(client, obj), obj, wait.conditions), pending)
+        states = client.in_parallel(lambda obj: _state(get_live(client, obj), obj, wait), pending)
         pending = [obj for obj, (done, _unused) in zip(pending, states, strict=True) if not done]
         late = [seen for done, seen in states if not done]
         there = client.in_parallel(lambda obj: get_live(client, obj), vanishing)
@@ -104,16 +122,18 @@ def _has_readiness(obj: Mapping[str, Any]) -> bool:
     return obj["kind"] in _ROLLOUTS or obj["kind"] in _CONDITIONS or obj["kind"] == "Namespace"
 
 
-def _state(
-    live: Mapping[str, Any] | None, obj: Mapping[str, Any], conditions: Sequence[Mapping[str, Any]]
-) -> tuple[bool, str]:
+def _state(live: Mapping[str, Any] | None, obj: Mapping[str, Any], wait: Wait) -> tuple[bool, str]:
     name = object_id(obj)
     if live is None:
         return False, f"{name}: not there yet"
     generation = integer_at(live, "metadata", "generation")
     if integer_at(live, "status", "observedGeneration", default=generation) < generation:
         return False, f"{name}: its controller has not seen the change yet"
-    for condition in conditions:
+    if wait.status_condition:
+        done, seen = _status_condition(live, wait.status_condition)
+        if not done:
+            return False, f"{name}: {seen}"
+    for condition in wait.conditions:
         expression, wanted = str(condition["jmespath"]), condition.get("equals")
         try:
             value = _compiled(expression).search(live)
@@ -121,10 +141,21 @@ def _state(
             return False, f"{name}: {expression} cannot be computed: {error}"
         if not same(value, wanted):
             return False, f"{name}: {expression} is {value!r}, not {wanted!r}"
-    if conditions:
+    if wait.chosen:
         return True, name
     done, seen = _readiness(live)
     return done, f"{name}: {seen}"
+
+
+def _status_condition(live: Mapping[str, Any], wanted: Mapping[str, str]) -> tuple[bool, str]:
+    """Whether an object has a condition, and what it has instead."""
+    for entry in mappings_at(live, "status", "conditions"):
+        if entry.get("type") != wanted["type"]:
+            continue
+        status, reason = text_at(entry, "status"), text_at(entry, "reason")
+        done = status == wanted["status"] and wanted["reason"] in ("", reason)
+        return done, f"condition {wanted['type']} is {status}{f' ({reason})' if reason else ''}"
+    return False, f"condition {wanted['type']} is not reported yet"
 
 
 def _readiness(live: Mapping[str, Any]) -> tuple[bool, str]:

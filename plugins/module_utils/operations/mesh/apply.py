@@ -9,27 +9,25 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, Problem, RefusedError
+from ...errors import InputError, Problem
 from ...kube.access import AccessNeed
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
-from ...model.objects.expectations import expectations
 from ...model.objects.render import render
 from ...model.rollout.split_plan import LiveState, SplitPlan, plan_splits, split_object_id
 from ...object_id import object_id
-from ...verdicts import CANNOT_TELL, FAIL, PASS
-from ..apply.engine import Held, Plan, apply_plan
+from ..apply.engine import Plan, apply_plan
 from ..apply.input import with_scope
 from ..apply.live import Live, read_live
 from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
 from ..apply.plan import Item, is_istio
 from ..apply.rights import forbidden
-from ..propagation.prove import prove
-from ..propagation.report import PropagationReport
 from .analysis import before_write
+from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
 from .neighbours import refuse_shared
 from .release_state import read_live_state, rollout_holders
+from .removal import namespaces_of, remove_mesh
 from .rights import proof_namespaces
 
 if TYPE_CHECKING:
@@ -55,6 +53,8 @@ def apply_mesh(
     """
     catalogue = parse_catalogue(raw)
     _check_name(catalogue, options)
+    if options.absent:
+        return remove_mesh(client, catalogue, [obj for obj, _unused in extra], options, context)
     namespace = options.apply.namespace or catalogue.namespace
     scoped = with_scope(
         client, [obj for obj, _unused in extra], namespace, [where for _unused, where in extra]
@@ -70,7 +70,7 @@ def apply_mesh(
         wanted,
         owned_kinds=prunable_kinds(wanted),
         selector=selector(catalogue.name),
-        namespaces=_namespaces(catalogue),
+        namespaces=namespaces_of(catalogue),
     )
     _refuse_unseen_records(catalogue, live)
     state = read_live_state(client, catalogue, list(live.objects.values()))
@@ -86,7 +86,7 @@ def apply_mesh(
     if options.prune:
         warn_confined(live, catalogue.name, context)
     guard = ClusterGuard(client, catalogue, own, options, context)
-    barrier = _PropagationBarrier(client, catalogue, options, context, guard)
+    barrier = PropagationBarrier(client, catalogue, options, context, guard)
     findings: list[dict[str, Any]] = []
 
     def check(plan: Plan) -> None:
@@ -110,13 +110,6 @@ def apply_mesh(
     held = _items_of_rollouts(catalogue, state, splits, live)
     applied = apply_plan(client, desired, live, to_delete, context=context, options=write, held=held)
     return _result(applied, splits, findings, barrier)
-
-
-def _namespaces(catalogue: Catalogue) -> tuple[str, ...]:
-    """Where objects of the mesh lie."""
-    limits = [catalogue.rate_limit_service.namespace] if catalogue.rate_limit_service else []
-    own = [*catalogue.namespaces, *catalogue.gateway_namespaces, catalogue.root_namespace]
-    return tuple(dict.fromkeys([*own, *(gateway.namespace for gateway in catalogue.gateways), *limits]))
 
 
 def _refuse_unseen_records(catalogue: Catalogue, live: Live) -> None:
@@ -182,77 +175,11 @@ def _leave_routes_of_rollouts(client: KubeClient, catalogue: Catalogue, plan: Pl
         about[key].action = f"held by {holder}"
 
 
-class _PropagationBarrier:
-    """The barrier of a mesh: the proxies hold the step. Keeps what it proved for the result."""
-
-    def __init__(
-        self,
-        client: KubeClient,
-        catalogue: Catalogue,
-        options: MeshOptions,
-        context: Context,
-        guard: ClusterGuard,
-    ) -> None:
-        self._client, self._catalogue, self._options, self._context = client, catalogue, options, context
-        self._guard = guard
-        self.reports: list[tuple[str, PropagationReport]] = []
-        self.namespaces: tuple[str, ...] | None = None
-
-    def __call__(self, held: Held) -> None:
-        if held.last and not self._options.wait:
-            return
-        facts = self._guard.provable(expectations(self._catalogue, held.objects, held.before))
-        if not facts:
-            return
-        report = prove(
-            self._client,
-            facts,
-            timeout=self._options.wait_timeout,
-            progress=self._context.progress,
-            max_proxies=self._options.max_proxies,
-            namespaces=self.namespaces,
-            root_namespace=self._catalogue.root_namespace,
-            istio_namespace=self._catalogue.istio_namespace,
-            since=self._context.clock.monotonic(),
-            stop=self._context.stop,
-        )
-        self.reports.append((held.step, report))
-        self._context.progress(f"{held.step}: {report.headline()}")
-        if report.status == FAIL:
-            report.check()
-        if report.status == CANNOT_TELL and not held.last:
-            self._unproved(held, report)
-
-    def _unproved(self, held: Held, report: PropagationReport) -> None:
-        message = (
-            f"step {held.step} is written, but nothing proves that the proxies hold it: {report.headline()}"
-        )
-        if self._options.unproved == "refuse":
-            raise RefusedError(
-                f"{message}; the next step would risk running calls (option unproved: warn goes on)",
-                rule="unproved",
-                step=held.step,
-            )
-        self._context.warn(message)
-
-    def result(self) -> dict[str, Any] | None:
-        """The last report that is no pass, else the last one.
-
-        :returns: ``PropagationReport.as_result`` with ``steps``: the seconds of each; ``None`` without any.
-        """
-        if not self.reports:
-            return None
-        steps = {step: round(report.seconds, 2) for step, report in self.reports}
-        reports = [report for _unused, report in self.reports]
-        told = [report for report in reports if report.status != PASS] or reports
-        return {**told[-1].as_result(), "steps": steps}
-
-
 def _result(
     applied: dict[str, Any],
     splits: SplitPlan,
     findings: Sequence[dict[str, Any]],
-    barrier: _PropagationBarrier,
+    barrier: PropagationBarrier,
 ) -> dict[str, Any]:
     """What ``apply_plan`` tells, with the notes on splits, the checks before the write, and the proof."""
     lines = [summary(applied["counts"]), *splits.notes]

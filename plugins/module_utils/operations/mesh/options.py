@@ -24,6 +24,7 @@ class MeshOptions:
 
     :param apply: options of the write path.
     :param mesh_name: what the catalogue's name has to be, ``""`` for any.
+    :param absent: the whole mesh shall not exist.
     :param prune_all: pruning may remove everything. :param repair_split: see ``plan_splits``.
     :param wait: prove the last step in the proxies too. :param wait_timeout: seconds for each proof.
     :param unproved: ``refuse`` or ``warn``: what happens when nothing proves a step before the next one.
@@ -36,6 +37,7 @@ class MeshOptions:
 
     apply: Options
     mesh_name: str = ""
+    absent: bool = False
     prune: bool = False
     prune_all: bool = False
     repair_split: bool = False
@@ -61,6 +63,7 @@ class MeshOptions:
         return cls(
             apply=Options.from_params(params),
             mesh_name=params["mesh_name"] or "",
+            absent=params["state"] == "absent",
             prune=params["prune"],
             prune_all=params["prune_all"],
             repair_split=params["repair_split"],

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,6 +72,21 @@ def stripped(obj: Any) -> Any:
             key: value for key, value in metadata.items() if key not in _SERVER_METADATA and value is not None
         }
     return kept
+
+
+def with_hash(obj: dict[str, Any]) -> dict[str, Any]:
+    """A ConfigMap or Secret whose name ends in a hash of its content; any other object as it is.
+
+    Pods that name it are rolled when it changes, and a rollback finds the old content.
+
+    :returns: a copy with the new name.
+    """
+    if obj["apiVersion"] != "v1" or obj["kind"] not in ("ConfigMap", "Secret"):
+        return obj
+    content = {key: obj.get(key) for key in ("kind", "type", "data", "binaryData", "stringData")}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return {**obj, "metadata": {**obj["metadata"], "name": f"{obj['metadata']['name']}-{digest}"}}
 
 
 def in_one_catalogue(sources: Sequence[Source], extra: Any) -> dict[str, Any] | None:

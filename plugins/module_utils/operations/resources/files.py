@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import InputError, Problem
@@ -20,16 +20,25 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 _KUSTOMIZE_TIMEOUT = 120.0
 
 Source = dict[str, str]
-"""One text with the path it is known by: ``{"path": ..., "text": ...}``."""
+"""One text with the path it is known by: ``{"path": ..., "text": ...}``, and ``"hidden": "yes"`` when its
+content must not be shown."""
+
+Read = Callable[[Path], tuple[bytes, bool]]
+"""The content of a file, and whether it must not be shown."""
 
 
-def read_sources(paths: Sequence[str], option: str) -> list[Source]:
+def _plainly(path: Path) -> tuple[bytes, bool]:
+    return path.read_bytes(), False
+
+
+def read_sources(paths: Sequence[str], option: str, *, read: Read = _plainly) -> list[Source]:
     """The texts behind ``paths``, in their order; the files of a directory in the order of their names.
 
     A directory with a kustomization is built with ``kustomize`` or ``kubectl kustomize``; any other one
     contributes its YAML and JSON files, also from below.
 
-    :param option: name of the option, for problems.
+    :param option: name of the option, for problems. :param read: reads one file; kustomizations are built
+        by programs of their own.
     :returns: one per file.
     :raises InputError: nothing found, not readable, not UTF-8, too large, or a kustomization that fails.
     """
@@ -38,7 +47,7 @@ def read_sources(paths: Sequence[str], option: str) -> list[Source]:
     for index, text in enumerate(paths):
         where = f"{option}[{index}]"
         try:
-            sources += list(_expanded(text))
+            sources += list(_expanded(text, read))
         except _UnusableError as error:
             problems.append(Problem(where, str(error), "file"))
     if problems:
@@ -50,26 +59,26 @@ class _UnusableError(Exception):
     """A path that leads to nothing usable; the text says why."""
 
 
-def _expanded(text: str) -> Iterator[Source]:
+def _expanded(text: str, read: Read) -> Iterator[Source]:
     path = Path(text).expanduser()
     if path.is_dir():
-        yield from _directory(path)
+        yield from _directory(path, read)
     elif path.is_file():
-        yield _read(path)
+        yield _read(path, read)
     elif any(mark in text for mark in "*?["):
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
         if not matches:
             raise _UnusableError(f"no file matches {text}")
         for match in matches:
             if Path(match).is_dir():
-                yield from _directory(Path(match))
+                yield from _directory(Path(match), read)
             else:
-                yield _read(Path(match))
+                yield _read(Path(match), read)
     else:
         raise _UnusableError(f"no such file or directory: {text}")
 
 
-def _directory(path: Path) -> Iterator[Source]:
+def _directory(path: Path, read: Read) -> Iterator[Source]:
     if any((path / name).is_file() for name in KUSTOMIZATIONS):
         yield {"path": str(path), "text": _kustomized(path)}
         return
@@ -77,15 +86,17 @@ def _directory(path: Path) -> Iterator[Source]:
     if not files:
         raise _UnusableError(f"no {', '.join(SUFFIXES)} file in {path}")
     for file in files:
-        yield _read(file)
+        yield _read(file, read)
 
 
-def _read(path: Path) -> Source:
+def _read(path: Path, read: Read) -> Source:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise _UnusableError(f"{path} has {size} bytes; {MAX_FILE_BYTES} are the most that is read")
-        return {"path": str(path), "text": path.read_text(encoding="utf-8-sig")}
+        content, hidden = read(path)
+        source = {"path": str(path), "text": content.decode("utf-8-sig")}
+        return {**source, "hidden": "yes"} if hidden else source
     except UnicodeDecodeError as error:
         raise _UnusableError(f"{path} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:

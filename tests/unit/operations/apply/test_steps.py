@@ -21,14 +21,14 @@ def istio(kind, name="x", namespace="shop", **spec):
     }
 
 
-def order(items, live=()):
+def order(items, live=(), **how):
     """Step -> groups -> names."""
     return [
         (
             step.name,
             [sorted(write.item.desired["metadata"]["name"] for write in group) for group in step.groups],
         )
-        for step in steps_of(items, live)
+        for step in steps_of(items, live, **how)
     ]
 
 
@@ -220,3 +220,61 @@ class TestWidening:
         after = {"selector": {"matchLabels": {"app": "b"}}, "rules": ["n"]}
         before = {"selector": {"matchLabels": {"app": "a"}}, "rules": ["o"]}
         assert self.wide("AuthorizationPolicy", before, after) == after
+
+
+class TestRemoval:
+    """The mesh goes away as a whole."""
+
+    def all_kinds(self):
+        default_deny = istio("AuthorizationPolicy", "deny")
+        allow = istio("AuthorizationPolicy", "allow", selector={"matchLabels": {"a": "b"}}, rules=[{}])
+        strict = istio("PeerAuthentication", "strict", mtls={"mode": "STRICT"})
+        scraped = istio(
+            "PeerAuthentication",
+            "scraped",
+            selector={"matchLabels": {"a": "b"}},
+            mtls={"mode": "STRICT"},
+            portLevelMtls={"9100": {"mode": "PERMISSIVE"}},
+        )
+        return [
+            istio("DestinationRule", "rule", host="x"),
+            istio("ServiceEntry", "entry"),
+            istio("Gateway", "gateway"),
+            istio("VirtualService", "delegate", http=[]),
+            istio("VirtualService", "root", hosts=["x"]),
+            istio("Sidecar", "own", workloadSelector={"labels": {"a": "b"}}),
+            istio("Sidecar", "default"),
+            scraped,
+            strict,
+            istio("EnvoyFilter", "limit"),
+            allow,
+            default_deny,
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "shop"}},
+        ]
+
+    def test_what_closes_goes_first_then_the_routes_then_the_rest(self):
+        told = order([deleted(obj) for obj in self.all_kinds()], removal=True)
+        assert told == [
+            (
+                "expand",
+                [["deny"], ["allow"], ["strict"], ["scraped"], ["default"], ["own"], ["limit"]],
+            ),
+            ("switch", [["root"], ["delegate"]]),
+            ("contract", [["entry", "gateway", "rule"], ["limits"]]),
+        ]
+
+    def test_nobody_is_refused_on_the_way(self):
+        """At each moment a call that was allowed before is allowed: no ALLOW goes while a deny stands."""
+        told = order([deleted(obj) for obj in self.all_kinds()], removal=True)
+        names = [name for _step, groups in told for group in groups for name in group]
+        assert names.index("deny") < names.index("allow")
+        assert names.index("strict") < names.index("scraped")
+        assert names.index("default") < names.index("own")
+        assert names.index("root") < names.index("rule")
+
+    def test_a_part_that_goes_keeps_the_other_order(self):
+        """Of a service that leaves a mesh, the policy that lets callers in goes last."""
+        allow = istio("AuthorizationPolicy", "allow", selector={"matchLabels": {"a": "b"}}, rules=[{}])
+        assert order([deleted(allow), deleted(istio("VirtualService", "root", hosts=["x"]))]) == [
+            ("contract", [["root"], ["allow"]])
+        ]

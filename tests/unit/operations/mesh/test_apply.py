@@ -14,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import apply
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import apply, barrier
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import MeshOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.report import (
     Laggard,
@@ -63,7 +63,7 @@ class Run:
         **options: Any,
     ) -> dict[str, Any]:
         self.proof = proof or Proof(PROVED)
-        self.patch.setattr(apply, "prove", self.proof)
+        self.patch.setattr(barrier, "prove", self.proof)
         self.warnings.clear()
         context = Context(clock=self.clock, warn=self.warnings.append, progress=self.lines.append)
         chosen: Any = dataclasses.replace(OPTIONS, **options)

@@ -169,9 +169,6 @@ class TestRefusedBeforeAnyRequest:
     def test_pruning_without_a_name(self):
         assert problems(run, definition=obj(), prune=True) == [("mesh_name", "prune")]
 
-    def test_an_absent_catalogue(self):
-        assert problems(run, catalogue={"mesh_name": "a"}, state="absent") == [("state", "state")]
-
     def test_broken_definitions(self):
         assert problems(run, definition="a: 1\na: 2") == [("definition:2", "duplicate-key")]
         assert problems(run, definition=[obj(), "a: [\n"]) == [("definition[1]:2", "yaml")]

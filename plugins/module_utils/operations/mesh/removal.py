@@ -1,0 +1,102 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes a whole mesh away: everything that carries its label, in an order in which callers go on working."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RefusedError
+from ...fields import name_of, namespace_of, text_at
+from ...model.catalogue.mesh import Catalogue
+from ...model.rollout.journal import parse_journal
+from ...model.rollout.record import journal_name
+from ..apply.engine import Plan, apply_plan
+from ..apply.live import Live, read_live
+from ..apply.owned import prunable_kinds, selector, summary, to_prune, warn_confined
+from ..apply.plan import is_istio
+from .barrier import PropagationBarrier
+from .cluster_guard import ClusterGuard
+from .rights import proof_namespaces
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+    from .options import MeshOptions
+
+_JOURNAL = journal_name("")
+
+
+def namespaces_of(catalogue: Catalogue) -> tuple[str, ...]:
+    """Where objects of the mesh lie. :returns: each once."""
+    limits = [catalogue.rate_limit_service.namespace] if catalogue.rate_limit_service else []
+    own = [*catalogue.namespaces, *catalogue.gateway_namespaces, catalogue.root_namespace]
+    return tuple(dict.fromkeys([*own, *(gateway.namespace for gateway in catalogue.gateways), *limits]))
+
+
+def remove_mesh(
+    client: KubeClient,
+    catalogue: Catalogue,
+    extra: Sequence[Mapping[str, Any]],
+    options: MeshOptions,
+    context: Context,
+) -> dict[str, Any]:
+    """Delete what the mesh owns, whether the catalogue still describes it or not.
+
+    First what closes (default deny, policies, STRICT, scopes, limits), then the routes, then the rest; the
+    proxies hold each step before the next. Callers inside then reach every version of a service; what comes
+    through a gateway has no way left. Release records stay: a mesh that comes back begins where it was.
+
+    :param extra: a team's own objects, for their kinds.
+    :returns: as ``apply_mesh``.
+    :raises RefusedError: a rollout holds a service of the mesh.
+    """
+    kinds = prunable_kinds(extra)
+    live = read_live(
+        client,
+        [],
+        owned_kinds=kinds,
+        selector=selector(catalogue.name),
+        namespaces=namespaces_of(catalogue),
+    )
+    _refuse_rollouts(live)
+    warn_confined(live, catalogue.name, context)
+    guard = ClusterGuard(client, catalogue, [], options, context)
+    barrier = PropagationBarrier(client, catalogue, options, context, guard)
+
+    def check(plan: Plan) -> None:
+        if any(is_istio(item.desired) for item in plan.items):
+            barrier.namespaces = proof_namespaces(client, catalogue, context)
+
+    write = dataclasses.replace(options.apply, barrier=barrier, before_write=check, removal=True)
+    to_delete = to_prune(live, [], catalogue.name, everything=True)
+    applied = apply_plan(client, [], live, to_delete, context=context, options=write)
+    lines = [summary(applied["counts"])]
+    propagation = barrier.result()
+    if propagation:
+        lines.append(str(propagation["headline"]))
+    result = {**applied, "notes": [], "findings": [], "summary": lines}
+    return {**result, "propagation": propagation} if propagation else result
+
+
+def _refuse_rollouts(live: Live) -> None:
+    held = list(_open_runs(live.of_kind("ConfigMap")))
+    if held:
+        raise RefusedError(
+            f"rollouts have not ended: {', '.join(held)}; promote them or roll them back first",
+            rule="rollout",
+        )
+
+
+def _open_runs(config_maps: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for obj in config_maps:
+        text, name = text_at(obj, "data", "journal"), name_of(obj)
+        if not text or not name.startswith(_JOURNAL):
+            continue
+        service, namespace = name.removeprefix(_JOURNAL), namespace_of(obj)
+        run = parse_journal(text, service, namespace)
+        if run.state.open:
+            yield f"{namespace}/{service} (run {run.run})"
