@@ -14,7 +14,7 @@ description:
   - With istioctl it then runs C(istioctl install) if, and only if, that would change something, and proves
     with the same comparison that nothing is left.
   - With Helm it repairs objects that differ although their release does not, and names the releases that
-    M(kubernetes.core.helm) has to install, upgrade or remove. Role C(istio) does both.
+    M(servicemesh.istio.helm_release) has to install, upgrade or remove. Role C(istio) does both.
 author:
   - servicemesh.istio contributors (@servicemesh)
 extends_documentation_fragment:

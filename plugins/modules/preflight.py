@@ -100,6 +100,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+cluster:
+  description:
+    - URL of the API server, and the UID of namespace C(kube-system), which stands for the cluster wherever it
+      is reached from; empty without the right to read that namespace.
+  returned: success
+  type: dict
+  sample: {server: "https://10.0.0.1:6443", uid: 5b1f3c2e-7d0a-4c57-9a53-0d1f2e3c4b5a}
 versions:
   description: Istio and Kubernetes versions.
   returned: success

@@ -131,6 +131,14 @@ options:
     type: str
     choices: [fields, dry_run]
     default: fields
+  hidden_fields:
+    description:
+      - Fields whose values are secrets, such as V(spec.values[0].pin), V(data[app.ini]), V(spec.keys[*].id).
+      - Diffs and errors blank them. Without it they blank the data of Secrets, private keys, and what
+        is called like one (C(password), C(client_secret), a value beside the name C(API_KEY)).
+    type: list
+    elements: str
+    default: []
   wait:
     description:
       - Whether to wait until workloads are rolled out, deleted objects are gone, and O(wait_for) holds.

@@ -76,6 +76,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "control_plane": set(),
         "diagnose": {"verify"},
         "download": set(),
+        "helm_release": set(),
         "injection": set(),
         "mesh": {"apply", "cluster_check", "propagation", "rights"},
         "preflight": {"cluster_check", "control_plane", "rights"},

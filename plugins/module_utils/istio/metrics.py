@@ -10,10 +10,12 @@ results, several series where one is expected, NaN) measures nothing and raises 
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import json
 import math
 import re
 import string
+import time
 import urllib.error
 import urllib.parse
 from collections.abc import Mapping
@@ -22,9 +24,11 @@ from typing import Any, Protocol
 from ansible.module_utils.urls import open_url
 
 from ..errors import ApiError, InputError, MeshError, Problem
+from ..kube.headers import refuse_token
 
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_SERIES = 50_000
+_CHUNK = 256 * 1024
 # labels, and (scrape time in seconds since the epoch, value) in time order
 RawSeries = tuple[frozenset[tuple[str, str]], list[tuple[float, float]]]
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._-]{0,253}")
@@ -81,9 +85,20 @@ class PrometheusOptions:
             )
         if options.service and not options.namespace:
             raise InputError([Problem("prometheus.namespace", "is missing", "prometheus")])
-        if options.url and urllib.parse.urlsplit(options.url).scheme not in ("http", "https"):
+        if options.url and not _is_url(options.url):
             raise InputError([Problem("prometheus.url", "is not an http or https URL", "prometheus")])
-        return options
+        token = options.bearer_token.strip()
+        refuse_token(token, "prometheus.bearer_token", "it")
+        return dataclasses.replace(options, bearer_token=token)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return usable and text.isprintable() and not any(char.isspace() for char in text)
 
 
 class Prometheus:
@@ -186,15 +201,31 @@ class Prometheus:
                 use_netrc=False,
                 unredirected_headers=["Authorization"],  # a redirect may lead to another host
             ) as response:
-                return _parse(response.read(MAX_ANSWER + 1))
+                return _parse(self._whole(response))
         except urllib.error.HTTPError as error:
             # Prometheus explains a bad query in a JSON body with status 400 or 422
             if error.code in (400, 422):
-                return _parse(error.read(65536))
+                return _parse(self._whole(error))
             raise MetricsError(f"Prometheus at {self._host} answered with status {error.code}") from error
-        except (OSError, ValueError) as error:
-            cause = getattr(error, "reason", None) or error
+        except OSError as error:
+            cause = str(getattr(error, "reason", None) or error)
             raise MetricsError(f"Prometheus at {self._host} did not answer: {cause}") from error
+        except (http.client.HTTPException, ValueError) as error:  # their texts quote what was sent or came
+            cause = type(error).__name__
+            raise MetricsError(f"Prometheus at {self._host} did not answer properly: {cause}") from error
+
+    def _whole(self, response: Any) -> bytes:
+        """The body. :raises MetricsError: it does not end in time, however busily it drips."""
+        end = time.monotonic() + self._options.timeout
+        parts: list[bytes] = []
+        size = 0
+        read = getattr(response, "read1", response.read)
+        while size <= MAX_ANSWER and (part := read(_CHUNK)):
+            parts.append(part)
+            size += len(part)
+            if time.monotonic() > end:
+                raise MetricsError(f"Prometheus at {self._host} did not end its answer in time")
+        return b"".join(parts)
 
     @property
     def _host(self) -> str:
@@ -207,7 +238,7 @@ def _parse(body: str | bytes) -> Any:
         raise MetricsError("Prometheus answered with more than 64 MiB")
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MetricsError("the answer is not JSON; is this really Prometheus?") from error
 
 

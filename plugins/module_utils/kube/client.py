@@ -27,6 +27,7 @@ from .transport import Response, Transport
 if TYPE_CHECKING:
     from .clock import Clock
     from .options import ConnectionOptions
+    from .secret_fields import Pattern
 
 PAGE = 500
 # A page may be large, and the way to the server slow.
@@ -58,6 +59,8 @@ class KubeClient:
         self._warnings_lock = threading.Lock()
         self.threads = transport.threads
         self.warnings: list[str] = []
+        # Fields whose values no error quotes, beside those that are secrets by their place and name.
+        self.hidden_fields: Sequence[Pattern] = ()
 
     def __enter__(self) -> KubeClient:
         return self
@@ -110,6 +113,7 @@ class KubeClient:
             timeout=timeout,
             accept=accept,
             subject=subject or path,
+            hidden=self.hidden_fields,
         )
         if response.warnings:
             with self._warnings_lock:

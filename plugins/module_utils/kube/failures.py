@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import ApiError, ConflictError
@@ -34,16 +34,22 @@ _HTTP_NAMES = {
 
 
 def from_answer(
-    status: int, data: Any, subject: str, *, sent: Any = None, is_secret: bool = False, behind: bool = False
+    status: int,
+    data: Any,
+    subject: str,
+    *,
+    secrets: Collection[str] = (),
+    is_secret: bool = False,
+    behind: bool = False,
 ) -> ApiError:
     """The error for an answer with a status of 400 or more. No secret of what was sent is quoted.
 
     :param data: the decoded body: a Kubernetes ``Status``, any other JSON, or text (a proxy's HTML page).
     :param subject: what the request was about, such as ``VirtualService shop/frontend``.
-    :param sent: the object that was sent. :param is_secret: whether the request was about a Secret.
+    :param secrets: those of what was sent. :param is_secret: whether the request was about a Secret.
     :param behind: whether the API server only handed the request on, to a Service or a node.
     """
-    data = redacted_answer(data, sent, is_secret=is_secret)
+    data = redacted_answer(data, secrets, is_secret=is_secret)
     body = data if is_status(data) else {}
     message = str(body.get("message") or "")[:_MAX_MESSAGE] or _HTTP_NAMES.get(status, f"HTTP {status}")
     reason = str(body.get("reason") or "")

@@ -15,7 +15,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .secret_fields import HIDDEN, secret_values
+from .secret_fields import HIDDEN
 
 # Words before a quoted text that is a name, in the sentences of API servers.
 _NAMES_FOLLOW = frozenset(
@@ -45,12 +45,11 @@ def redacted(text: str, secrets: Collection[str]) -> str:
     return text
 
 
-def redacted_answer(value: Any, body: Any, *, is_secret: bool) -> Any:
+def redacted_answer(value: Any, secrets: Collection[str], *, is_secret: bool) -> Any:
     """What a server answered with (a ``Status``, any JSON), each text of it without secrets.
 
-    :param body: what was sent. :param is_secret: whether the request was about a Secret.
+    :param secrets: of what was sent. :param is_secret: whether the request was about a Secret.
     """
-    secrets = secret_values(body)
     if not secrets and not is_secret:
         return value
     return _redacted(value, secrets, is_secret=is_secret)

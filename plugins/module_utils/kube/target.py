@@ -257,7 +257,11 @@ def tool_environment(options: ConnectionOptions, environment: Mapping[str, str])
     left is removed by the next one. :raises InputError: see :func:`target_of`.
     """
     target = target_of(options)
-    kept = {key: value for key, value in environment.items() if key not in _FOREIGN}
+    kept = {
+        key: value
+        for key, value in environment.items()
+        if key not in _FOREIGN and not key.startswith("K8S_AUTH_")
+    }
     if options.no_proxy:
         kept["NO_PROXY"] = options.no_proxy
     keys = KeyDirectory()

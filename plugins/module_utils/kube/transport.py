@@ -29,10 +29,12 @@ from .failures import from_answer, is_status, what_came
 from .headers import encoded
 from .keydir import KeyDirectory
 from .pool import open_pool, tls_of
+from .secret_fields import secret_values
 from .target import Target, target_of
 
 if TYPE_CHECKING:
     from .options import ConnectionOptions
+    from .secret_fields import Pattern
 
 # A list of 500 objects of the largest size has this many bytes; what has more is no answer.
 MAX_ANSWER = 1024 * 1024 * 1024
@@ -194,8 +196,12 @@ class Transport:
         accept: str,
         subject: str,
         extra_headers: Mapping[str, str] | None = None,
+        hidden: Sequence[Pattern] = (),
     ) -> Response:
-        """One request with retries. See ``KubeClient.request``."""
+        """One request with retries. See ``KubeClient.request``.
+
+        :param hidden: fields of ``body`` whose values no error quotes.
+        """
         url = self.host + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         payload = None if body is None else json_text(body, separators=(",", ":")).encode()
         headers = {"Accept": accept, "User-Agent": COLLECTION}
@@ -236,7 +242,12 @@ class Transport:
                 return Response(status, answer.headers, data, _warnings(answer.headers), attempt.doubtful)
             behind = "/proxy/" in path
             failure = from_answer(
-                status, data, subject, sent=body, is_secret=_SECRETS.search(path) is not None, behind=behind
+                status,
+                data,
+                subject,
+                secrets=secret_values(body, hidden),
+                is_secret=_SECRETS.search(path) is not None,
+                behind=behind,
             )
             if status == 401 and not (behind and not is_status(data)) and self.renew(generation):
                 continue

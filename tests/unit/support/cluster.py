@@ -76,6 +76,7 @@ class FakeCluster:
         self.on_exec: Callable[[str, str, str, Sequence[str]], ExecResult | str] | None = None
         self.warnings: list[str] = []
         self.delete_options: list[Obj] = []
+        self.hidden_fields: Sequence[Any] = ()
         self.threads, self.host, self.stopped = 16, "https://api.example", False
         for obj in objects:
             self.put(obj)

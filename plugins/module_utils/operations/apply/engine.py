@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, ConflictError, InputError, MeshError, Problem
+from ...kube.secret_fields import Pattern, pattern_of
 from ...labels import FIELD_MANAGER
 from .deletion import Deletion
 from .execute import Barrier, Execution, Held, with_progress
@@ -52,6 +53,7 @@ class Options:
     :param validate_first: dry-run everything that differs before the first write, also in a real run.
     :param places: id of an object -> where a person wrote it, for what the server says of it.
     :param hidden_files: those of ``places`` whose content must not be shown.
+    :param hidden: fields whose values a person calls secret.
     :param force_option: the option that takes over what another manager owns, for the error that names it.
     :param deletion: how objects are deleted.
     :param removal: the whole goes away, so what is deleted closed things rather than served them.
@@ -72,6 +74,7 @@ class Options:
     force_option: str = ""
     deletion: Deletion = dataclasses.field(default_factory=Deletion)
     removal: bool = False
+    hidden: Sequence[Pattern] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Options:
@@ -88,7 +91,25 @@ class Options:
             wait=wait,
             force_option="force",
             deletion=Deletion.from_option(params["delete_options"]),
+            hidden=hidden_fields(params["hidden_fields"]),
         )
+
+
+def hidden_fields(paths: Sequence[str]) -> tuple[Pattern, ...]:
+    """The option ``hidden_fields``, read.
+
+    :returns: one per path. :raises InputError: one is no path of a field.
+    """
+    patterns: list[Pattern] = []
+    problems = []
+    for index, path in enumerate(paths):
+        try:
+            patterns.append(pattern_of(path))
+        except ValueError as error:
+            problems.append(Problem(f"hidden_fields[{index}]", str(error), "field-path"))
+    if problems:
+        raise InputError(problems)
+    return tuple(patterns)
 
 
 def apply_objects(
@@ -186,7 +207,7 @@ def _apply(
         _carry_out(client, items, live, context, options)
     for text in client.warnings:
         context.warn(text)
-    return result_of([*items, *held], diff_mode=context.diff_mode)
+    return result_of([*items, *held], diff_mode=context.diff_mode, hidden=options.hidden)
 
 
 def _refuse_missing_kinds(items: Sequence[Item], live: Live, context: Context) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...kube.comparison import for_display
+from ...kube.secret_fields import Pattern
 from .plan import ADOPTED, CREATED, DELETED, UNCHANGED, UNVALIDATED, UPDATED, Item
 
 # Ansible prints every diff; beyond this nobody reads them, and the result costs seconds in Ansible itself.
@@ -16,9 +17,10 @@ MAX_DIFFS = 200
 MAX_DIFF_TEXT = 100_000
 
 
-def result_of(items: Sequence[Item], *, diff_mode: bool) -> dict[str, Any]:
+def result_of(items: Sequence[Item], *, diff_mode: bool, hidden: Sequence[Pattern] = ()) -> dict[str, Any]:
     """What an apply tells.
 
+    :param hidden: fields whose values a person calls secret.
     :returns: ``changed``; ``counts`` by action; ``objects``: id and action of all but the unchanged; ``diff``
         with ``diff_mode``.
     """
@@ -30,7 +32,7 @@ def result_of(items: Sequence[Item], *, diff_mode: bool) -> dict[str, Any]:
     }
     if diff_mode:
         changed = [item for item in told if item.changes]
-        result["diff"] = [diff_of(item) for item in changed[:MAX_DIFFS]]
+        result["diff"] = [diff_of(item, hidden) for item in changed[:MAX_DIFFS]]
         if len(changed) > MAX_DIFFS:
             result["diff"].append({"prepared": f"... and {len(changed) - MAX_DIFFS} more objects\n"})
     return result
@@ -54,7 +56,7 @@ def counts_of(items: Sequence[Item]) -> dict[str, int]:
     return counts
 
 
-def diff_of(item: Item) -> dict[str, str]:
+def diff_of(item: Item, hidden: Sequence[Pattern] = ()) -> dict[str, str]:
     """One object's diff in Ansible's form, without secrets and without what only the server writes.
 
     :returns: ``before_header``, ``after_header``, ``before`` and ``after``, all text.
@@ -63,7 +65,7 @@ def diff_of(item: Item) -> dict[str, str]:
     headers = {"before_header": item.id, "after_header": f"{item.id} ({item.action})"}
     if item.hidden:
         return {**headers, "before": "", "after": "(not shown: it comes from a file of Ansible Vault)\n"}
-    before, shown = for_display(item.before, after)
+    before, shown = for_display(item.before, after, hidden)
     return {**headers, "before": _text(before), "after": _text(shown)}
 
 

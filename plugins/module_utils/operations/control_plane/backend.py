@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings a control plane to its described state, or says what would change.
 
-istioctl installs from here; with Helm the role runs ``kubernetes.core.helm`` for the releases that this
+istioctl installs from here; with Helm the role runs ``helm_release`` for the releases that this
 operation names, and only drifted objects are repaired from here.
 """
 

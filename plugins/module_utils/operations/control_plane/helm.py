@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plans an installation with Helm: which releases to install, upgrade or remove, which objects to repair.
 
-``kubernetes.core.helm`` runs the releases; it compares values only. Objects that differ while the values are
+``helm_release`` runs helm for the releases. Objects that differ while the values are
 equal are repaired here by a server-side apply as ``helm``: an upgrade would leave drifted CRDs and custom
 resources as they are (helm pkg/kube/client.go patches those without looking at the live object), ``--force``
 would replace whole objects and reset what autoscalers own.
@@ -55,7 +55,7 @@ class ReleasePlan:
     overlooked: bool = False
 
     def as_result(self) -> dict[str, Any]:
-        """What the role hands to ``kubernetes.core.helm``; values only where they are needed.
+        """What the role hands to ``helm_release``; values only where they are needed.
 
         :returns: ``id``, ``name``, ``namespace``, ``chart``, ``action``, ``chart_ref``, ``values`` and
             ``wait``.

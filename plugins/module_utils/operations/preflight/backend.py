@@ -70,7 +70,7 @@ VARIABLES = variables_of(
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Checks in the order that costs least; never writes.
 
-    :returns: ``versions``, ``tools``, ``rights`` (numbers), ``findings`` (warnings).
+    :returns: ``cluster`` (server, UID), ``versions``, ``tools``, ``rights`` (numbers), ``findings``.
     :raises InputError: with every problem of the input. :raises ApiError: when the API cannot be reached, or
         rights are missing.
     """
@@ -80,12 +80,15 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection, deadline=REACH_SECONDS) as client:
         kubernetes = text_at(client.server_version(), "gitVersion")
+        server = client.host
     installation = inputs.installation
     names = names_of(installation.namespace, installation.revision)
     needs = access_needs(inputs.parts, _places(inputs), _rights_options(inputs), names)
     warnings = [*inputs.warnings, *_check_kubernetes(inputs, kubernetes)]
     # A server that has answered may take its time now.
     with context.client(connection, deadline=inputs.timeout) as client:
+        cluster = {"server": server, "uid": cluster_uid(client)}
+        context.progress(f"reaches {server}, cluster {cluster['uid'] or 'of an unknown UID'}")
         warnings += _check_rights(client, needs)
         if "injection" in inputs.parts:
             warnings += check_namespaces(client, inputs, check_mode=context.check_mode)
@@ -93,11 +96,22 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         context.warn(warning)
     return {
         "changed": False,
+        "cluster": cluster,
         "versions": {"istio": inputs.installation.version, "kubernetes": kubernetes},
         "tools": tools,
         "rights": {"needed": len(needs), "missing": 0},
         "findings": warnings,
     }
+
+
+def cluster_uid(client: KubeClient) -> str:
+    """The UID of namespace kube-system, which stands for the cluster; ``""`` without the right to read it."""
+    try:
+        return text_at(client.get("v1", "Namespace", "kube-system"), "metadata", "uid")
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ""
 
 
 def _check_tools(inputs: Inputs, runner: Runner) -> dict[str, str]:

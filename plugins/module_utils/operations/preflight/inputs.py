@@ -30,16 +30,6 @@ from .names import misspelt, unreadable
 
 _T = TypeVar("_T")
 _ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}
-NOT_FOR_HELM = (
-    "username",
-    "password",
-    "client_cert",
-    "client_key",
-    "proxy",
-    "no_proxy",
-    "impersonate_user",
-    "impersonate_groups",
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,11 +77,9 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     requests = _collect(problems, lambda: read_requests(params["injection_namespaces"]))
     problems += check_addons(_addons(params["addons"], problems))
     catalogue = _collect(problems, lambda: _catalogue(params["catalogue"], istio))
-    if installation is not None:
-        problems += _helm_connection(params, installation)
-        if catalogue is not None:
-            problems += disagreements(installation, catalogue, installs="istio" in params["parts"])
-            warnings += unreachable_ports(installation, catalogue)
+    if installation is not None and catalogue is not None:
+        problems += disagreements(installation, catalogue, installs="istio" in params["parts"])
+        warnings += unreachable_ports(installation, catalogue)
     if problems or installation is None or table is None or requests is None:
         # The catalogue reads the gateways, too, and finds the same there.
         raise InputError(list(dict.fromkeys(problems)))
@@ -136,15 +124,6 @@ def _catalogue(raw: Mapping[str, Any], istio: Mapping[str, Any]) -> Catalogue | 
         return None
     installed = {key: istio[key.removeprefix("istio_")] for key in INSTALLATION_KEYS}
     return parse_catalogue({**installed, **{key: value for key, value in raw.items() if value is not None}})
-
-
-def _helm_connection(params: Mapping[str, Any], installation: Installation) -> list[Problem]:
-    if installation.method != "helm" or "istio" not in params["parts"]:
-        return []
-    message = "kubernetes.core.helm cannot use it; use a kubeconfig"
-    return [
-        Problem(f"mesh_connection.{option}", message, "helm") for option in NOT_FOR_HELM if params.get(option)
-    ]
 
 
 def _collect(problems: list[Problem], read: Callable[[], _T]) -> _T | None:  # noqa: UP047 - no PEP 695 here

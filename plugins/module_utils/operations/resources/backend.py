@@ -48,6 +48,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "force": {"type": "bool", "default": False},
     "field_manager": {"type": "str", "default": FIELD_MANAGER},
     "proof": {"type": "str", "choices": ["fields", "dry_run"], "default": "fields"},
+    "hidden_fields": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "raw", "default": 120},
     "wait_for": {
@@ -124,6 +125,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     with context.client(
         ConnectionOptions.from_params(params, context.environment), threads=params["threads"]
     ) as client:
+        client.hidden_fields = options.apply.hidden
         if catalogue is not None:
             # Loading the model takes a quarter of a second, which a list of plain objects need not pay.
             from ..mesh.apply import apply_mesh

@@ -40,6 +40,7 @@ class Run:
     def __init__(self, cluster: FakeCluster, tmp_path: Path) -> None:
         self.deadlines: list[float | None] = []
         self.warnings: list[str] = []
+        self.lines: list[str] = []
         self.cluster = cluster
         self.istioctl = tmp_path / "istioctl"
         self.istioctl.write_text(ISTIOCTL)
@@ -55,6 +56,7 @@ class Run:
             check_mode=check_mode,
             environment={"PATH": "/bin"},
             warn=self.warnings.append,
+            progress=self.lines.append,
             connect=self.connect,
         )
         return backend.run(params(kubeconfig={}, **changes), context)
@@ -72,6 +74,21 @@ def test_versions_and_tools_are_told(run: Run) -> None:
     assert result["tools"] == {"istioctl": "1.31.0"}
     assert result["findings"] == run.warnings == []
     assert run.cluster.writes == run.cluster.dry_runs == []
+
+
+def test_the_cluster_is_named(run: Run) -> None:
+    run.cluster.put({**namespace("kube-system"), "metadata": {"name": "kube-system", "uid": "u-1"}})
+    assert run()["cluster"] == {"server": "https://api.example", "uid": "u-1"}
+    assert run.lines == ["reaches https://api.example, cluster u-1"]
+
+
+def test_without_the_right_to_read_it_the_cluster_has_no_uid(run: Run) -> None:
+    run.cluster.fail("get", "Namespace", 403)
+    assert run(parts=["mesh"])["cluster"] == {"server": "https://api.example", "uid": ""}
+    assert run.lines == ["reaches https://api.example, cluster of an unknown UID"]
+    run.cluster.fail("get", "Namespace", 500)
+    with pytest.raises(ApiError):
+        run(parts=["mesh"])
 
 
 def test_a_tool_that_nothing_needs_is_not_looked_for(run: Run) -> None:

@@ -126,13 +126,6 @@ def test_an_unmaintained_minor_warns_or_fails() -> None:
     assert found == [("istio_version", "end-of-life")]
 
 
-def test_connection_options_that_helm_cannot_use_are_refused_for_helm_only() -> None:
-    helm = {"istio": {"method": "helm"}, "client_cert": "/x", "client_key": "/y"}
-    assert faults(**helm) == [("mesh_connection.client_cert", "helm"), ("mesh_connection.client_key", "helm")]
-    assert read(**helm, parts=["mesh"]).installation.method == "helm"
-    assert read(client_cert="/x", client_key="/y").installation.method == "istioctl"
-
-
 def test_misspelt_variables_are_a_warning() -> None:
     inputs = read(variables={"istio_versoin": "1"}, variable_specs={"istio_version": {"type": "str"}})
     assert inputs.warnings == ("istio_versoin: no role knows this variable, did you mean istio_version?",)

@@ -43,6 +43,8 @@ CATALOGUE = {
 class Server(Reviews):
     """An API server on which nobody is administrator unless a test says so."""
 
+    host = "https://api.example"
+
     def __init__(self) -> None:
         super().__init__(lambda _user, access: access != EVERYTHING)
 

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs helm for one release, on the cluster that every other task of the run reaches.
+
+helm gets a kubeconfig that says what the connection says, and nothing else of the environment that could name
+another cluster. The values go through its standard input, so that they are neither logged nor on a disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..context import Context
+from ..documents.json_text import json_text
+from ..istio.installation.commands import Runner, find_tool
+from ..kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..kube.target import tool_environment
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **CONNECTION_SPEC,
+    "name": {"type": "str", "required": True},
+    "release_namespace": {"type": "str", "required": True},
+    "chart": {"type": "str"},
+    "values": {"type": "dict", "default": {}},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "history_max": {"type": "int", "default": 10},
+    "wait": {"type": "bool", "default": True},
+    "timeout": {"type": "raw", "default": 300},
+    "binary": {"type": "str", "default": "helm"},
+}
+VARIABLES = {"timeout": "istio_timeout", "binary": "istio_helm_binary", "history_max": "istio_helm_history"}
+CONSTRAINTS: dict[str, Any] = {"required_if": [("state", "present", ["chart"])]}
+
+# helm itself gives up after its timeout, and says for what it waited.
+_GRACE = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """One release. ``timeout`` in seconds, for each operation of helm."""
+
+    name: str
+    namespace: str
+    chart: str
+    values: Mapping[str, Any]
+    absent: bool
+    history_max: int
+    wait: bool
+    timeout: int
+    binary: str
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Options:
+        """The options of module ``helm_release``, as its argument spec leaves them."""
+        return cls(
+            name=params["name"],
+            namespace=params["release_namespace"],
+            chart=params["chart"] or "",
+            values=params["values"],
+            absent=params["state"] == "absent",
+            history_max=params["history_max"],
+            wait=params["wait"],
+            timeout=max(1, round(float(params["timeout"]))),
+            binary=params["binary"],
+        )
+
+    def words(self) -> list[str]:
+        """The command line. :returns: words behind the name of the program; no secret is among them."""
+        waiting = [*(["--wait"] if self.wait else []), "--timeout", f"{self.timeout}s"]
+        place = ["--namespace", self.namespace]
+        if self.absent:
+            return ["uninstall", self.name, *place, "--ignore-not-found", *waiting]
+        history = ["--history-max", str(self.history_max)]
+        return [
+            "upgrade",
+            self.name,
+            self.chart,
+            *place,
+            "--install",
+            "--create-namespace",
+            "--reset-values",
+            *history,
+            *waiting,
+            "--values",
+            "-",
+        ]
+
+
+def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Install or upgrade a release, or remove it. It always runs helm: what differs was found before.
+
+    :returns: ``changed`` and ``release``. :raises InputError: helm is not there.
+    :raises MeshError: helm fails, or does not end in time.
+    """
+    options = Options.from_params(params)
+    release = f"{options.namespace}/{options.name}"
+    result = {"changed": True, "release": release}
+    if context.check_mode:
+        return result
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with tool_environment(connection, context.environment) as environment:
+        runner = Runner(environment, context.stop)
+        tool = find_tool(options.binary, where="istio_helm_binary", environment=environment)
+        action = "remove" if options.absent else "apply"
+        context.progress(f"helm: {action} release {release}")
+        runner.run(
+            [tool, *options.words()],
+            stdin="" if options.absent else json_text(options.values),
+            timeout=2 * options.timeout + _GRACE,
+            about=f"{action} Helm release {release}",
+        )
+    return result
