@@ -10,11 +10,13 @@ that were held because their stable version was down, and gives back shares that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from ...errors import MeshError, RefusedError
 from ...fields import text_at
-from ...model.rollout.journal import Hold, Journal, Outcome
+from ...model.rollout.gates import GateVerdict
+from ...model.rollout.journal import Hold, Journal, Outcome, State
 from ...verdicts import FAIL, PASS
 from . import state_machine
 from .actions import by, split_now, standing, undo, would
@@ -22,7 +24,7 @@ from .assembly import RolloutBuilder
 from .protocols import FencedError
 from .result import report, summary
 from .routes import fence_of
-from .unwatched import is_down, trouble_of
+from .unwatched import is_down, look_back, stable_is_well, trouble_of
 
 ENDS_WELL = (Outcome.ROLLED_BACK, Outcome.PROMOTED, Outcome.SPLIT)
 
@@ -133,20 +135,40 @@ def _watched(builder: RolloutBuilder, journal: Journal) -> dict[str, Any] | None
 
 
 def _looked_at_again(builder: RolloutBuilder, journal: Journal) -> dict[str, Any] | None:
-    """A run that was held. Once its stable version can take the requests, it gets them."""
-    stays = {**summary(builder, outcome=journal.outcome.value, reason=journal.reason), "status": FAIL}
+    """A run that was held. Once its stable version can take the requests, it gets them; until then a canary
+    that falls ill loses what it was not proved for."""
     record = builder.records.read()
     if record is None or record.run != journal.run:
         return None  # a later record has settled it
-    if is_down(builder.of_run(journal), journal, journal.stable):
-        return stays
-    if journal.hold is Hold.STABLE_WORSE:
-        stays["reason"] += f"; when {journal.stable} is well again, canary_rollback gives everything to it"
-        return stays
+    of_run = builder.of_run(journal)
+    of_run.check_known(journal.stable, journal.canary)
+    down = is_down(of_run, journal, journal.stable)
+    if down or (journal.hold is Hold.STABLE_WORSE and not stable_is_well(of_run, journal)):
+        return _still_held(builder, journal, record.weights.get(journal.canary, 0))
+    well = "ready" if journal.hold is Hold.STABLE_DOWN else "well"
     if builder.context.check_mode:
-        return would(builder, f"would go back to {journal.stable}, which is ready again")
-    why = f"{journal.stable} is ready again, after run {journal.run} was held"
+        return would(builder, f"would go back to {journal.stable}, which is {well} again")
+    why = f"{journal.stable} is {well} again, after run {journal.run} was held"
     return undo(builder, journal, stable=journal.stable, canary=journal.canary, why=why)
+
+
+def _still_held(builder: RolloutBuilder, journal: Journal, share: int) -> dict[str, Any]:
+    seen = (
+        None
+        if any(found.verdict is GateVerdict.FAIL for found in journal.verdicts)
+        else look_back(builder, journal, share)
+    )
+    if seen is None or not seen.failed or builder.context.check_mode:
+        return {**summary(builder, outcome=journal.outcome.value, reason=journal.reason), "status": FAIL}
+    rollout = builder.journalled(journal)
+    rollout.lease.acquire()
+    rollout.store.refresh()
+    state_machine.take_over(rollout)
+    windows = (*rollout.journal.windows, seen.window)
+    condemned = replace(rollout.journal, state=State.HOLDING, windows=windows, verdicts=seen.failed)
+    rollout.save(replace(condemned, reason=f"{journal.reason}; and {seen.failed[0]}"), "held: a gate failed")
+    state_machine.drive(rollout)
+    return report(builder, rollout)
 
 
 def _unknown_share(builder: RolloutBuilder) -> dict[str, Any] | None:

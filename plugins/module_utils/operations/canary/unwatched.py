@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 from ...errors import MeshError, WaitTimeout
 from ...kube.clock import seconds_of, timestamp
 from ...kube.wait import wait_until
-from ...model.rollout.gates import GateVerdict
+from ...model.rollout.gates import GateVerdict, Judgement
 from ...model.rollout.journal import Journal, Window
 from ...model.rollout.requests import LabelError
 from .assembly import RolloutBuilder
@@ -18,6 +19,7 @@ from .evidence import judge_windows
 from .watch import by_gate
 
 LOOK_AGAIN = 15.0  # seconds that a version without endpoints has, before it counts as down
+FEWEST_REQUESTS = 100  # of a stable version, before it counts as well again
 LONGEST_LOOK = 6 * 3600.0  # seconds of metrics that one look asks for
 
 
@@ -47,23 +49,33 @@ def trouble_of(builder: RolloutBuilder, journal: Journal) -> str:
     of_run.check_known(journal.stable, journal.canary)
     if is_down(of_run, journal, journal.canary):
         return of_run.endpoints(journal.stable, journal.canary).read()[journal.canary].describe()
-    if of_run.options.prometheus is None or not journal.gates:
-        return ""
-    try:
-        return _failed_gate(of_run, journal, share)
-    except (MeshError, LabelError) as error:
-        builder.context.progress(f"{builder.service.key}: the waiting run cannot be measured: {error}")
-        return ""
+    seen = look_back(builder, journal, share)
+    return str(seen.failed[0]) if seen and seen.failed else ""
 
 
-def _failed_gate(builder: RolloutBuilder, journal: Journal, share: int) -> str:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """What was measured since a run was left. :param failed: judgements of the gates that failed."""
+
+    window: Window
+    failed: tuple[Judgement, ...]
+
+
+def look_back(builder: RolloutBuilder, journal: Journal, share: int) -> Seen | None:
+    """The gates over what was measured since the journal was written; None where nothing can be measured.
+
+    :param share: percent that the canary has had since then.
+    """
+    of_run = builder.of_run(journal)
     now = builder.clock.now()
-    since = seconds_of(journal.at) or now
-    seconds = min(now - since, LONGEST_LOOK)
-    if seconds <= builder.options.scrape_interval:
-        return ""
-    measured = builder.metrics_of(journal).past(seconds)
-    rollout = builder.journalled(journal)
+    seconds = min(now - (seconds_of(journal.at) or now), LONGEST_LOOK)
+    if of_run.options.prometheus is None or not journal.gates or seconds <= of_run.options.scrape_interval:
+        return None
+    try:
+        measured = of_run.metrics_of(journal).past(seconds)
+    except (MeshError, LabelError) as error:
+        builder.context.progress(f"{builder.service.key}: run {journal.run} cannot be measured: {error}")
+        return None
     phase = journal.plan.phases[max(journal.passed, 1) - 1]
     window = Window(
         phase=phase.number,
@@ -72,6 +84,22 @@ def _failed_gate(builder: RolloutBuilder, journal: Journal, share: int) -> str:
         weight=share,
         counts=by_gate(measured),
     )
-    judgements = judge_windows(rollout, phase, [*journal.windows, window])
-    failed = next((found for found in judgements if found.verdict is GateVerdict.FAIL), None)
-    return str(failed) if failed else ""
+    judgements = judge_windows(of_run.journalled(journal), phase, [*journal.windows, window])
+    return Seen(window, tuple(found for found in judgements if found.verdict is GateVerdict.FAIL))
+
+
+def stable_is_well(builder: RolloutBuilder, journal: Journal) -> bool:
+    """Whether a stable version that failed too many requests does so no longer, by enough of them."""
+    of_run = builder.of_run(journal)
+    if of_run.options.prometheus is None or not journal.gates:
+        return False
+    try:
+        measured = of_run.metrics_of(journal).past(of_run.options.baseline)
+    except (MeshError, LabelError) as error:
+        builder.context.progress(f"{builder.service.key}: {journal.stable} cannot be measured: {error}")
+        return False
+    for gate in journal.gates:
+        _canary, _bad, total, bad = measured.counts.get(gate.name, (0, 0, 0, 0))
+        if total < FEWEST_REQUESTS or bad > gate.acceptable * total:
+            return False
+    return True

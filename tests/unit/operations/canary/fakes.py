@@ -88,6 +88,15 @@ class FakeCluster(cluster.FakeCluster):
         super().__init__({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         self.writes.clear()
 
+    def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """A Job gets ready at once."""
+        ready = {"status": {"ready": 1}} if obj["kind"] == "Job" else {}
+        return super().create({**obj, **ready}, dry_run=dry_run)
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        return [obj for key, obj in self.objects.items() if key[0] == "Job"]
+
     def put(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         self.writes.append((obj["kind"], obj["metadata"]["name"]))
         return super().put(obj)
@@ -116,6 +125,26 @@ class Switch:
         self.before = before
         self.after_call = after_call
         self.fail_at: dict[int, str] = {}  # call number -> "lost request" or "lost answer"
+        self.outage: tuple[int, float] | None = None  # first call that fails, and for how many seconds
+        self.back_at: float | None = None
+        self.clock: FakeClock | None = None
+
+    def arrange(self, fault: str, number: int) -> None:
+        """What happens at a call: ``kill``, a lost request or answer, seconds of an outage, or nothing."""
+        self.calls, self.kill_at, self.fail_at, self.outage, self.back_at = 0, None, {}, None, None
+        if fault == "kill":
+            self.kill_at = number
+        elif fault.isdigit():
+            self.outage = (number, float(fault))
+        elif fault:
+            self.fail_at = {number: fault}
+
+    def _is_out(self) -> bool:
+        if self.outage is None or self.clock is None or self.calls < self.outage[0]:
+            return False
+        if self.back_at is None:
+            self.back_at = self.clock.now() + self.outage[1]
+        return self.clock.now() < self.back_at
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.cluster, name)
@@ -125,7 +154,7 @@ class Switch:
             if self.kill_at == self.calls and self.before:
                 raise Killed
             fault = self.fail_at.get(self.calls)
-            if fault == "lost request":
+            if fault == "lost request" or self._is_out():
                 raise ApiError("the API server is gone", status=503, reason="ServiceUnavailable")
             try:
                 answer = method(*args, **options)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     deadman_script as script,
 )
@@ -25,73 +24,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
-from ...support.patches import PatchError, json_patch
-from .fakes import FACTS, NAMESPACE, FakeCluster, Killed, Shop, Switch
+from .fakes import FACTS, FakeCluster, Killed, Shop, Switch
+from .server import Server
 
 WISH = DeadmanOptions("python", "deadman")
-
-
-class Jobs(FakeCluster):
-    """With Jobs that get ready at once."""
-
-    def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        ready = {"status": {"ready": 1}} if obj["kind"] == "Job" else {}
-        return super().create({**obj, **ready}, dry_run=dry_run)
-
-    @property
-    def jobs(self) -> list[dict[str, Any]]:
-        return [obj for key, obj in self.objects.items() if key[0] == "Job"]
-
-
-class Server:
-    """The API server as the Job's pod sees it."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.shop = shop
-        self.broken: list[str] = []  # what happens to the next requests: "", "request" or "answer" is lost
-        self.forbidden: set[str] = set()
-        self.asked: list[str] = []
-
-    def __call__(
-        self, method: str, path: str, body: Any = None, content_type: str = ""
-    ) -> tuple[int, dict[str, Any]]:
-        self.asked.append(method)
-        fault = self.broken.pop(0) if self.broken else ""
-        if fault == "request":
-            raise OSError("connection refused")
-        answer = self.answer(method, path, body, content_type)
-        if fault == "answer":
-            raise OSError("connection reset")
-        return answer
-
-    def answer(self, method: str, path: str, body: Any, content_type: str) -> tuple[int, dict[str, Any]]:
-        place, _sep, query = path.partition("?")
-        kind = "Lease" if "/leases/" in place else "VirtualService"
-        if method in self.forbidden:
-            return 403, {}
-        live = self.shop.cluster.get("", kind, place.rpartition("/")[2], NAMESPACE)
-        if live is None:
-            return 404, {}
-        if method == "GET" or "dryRun=All" in query:
-            return 200, live
-        try:
-            if method == "PUT":
-                return 200, self.shop.cluster.replace(body)
-            if "apply" in content_type:
-                return 200, self.shop.cluster.apply(body)
-            return 200, self.shop.cluster.put(json_patch(live, body))
-        except PatchError:
-            return 422, {}
-        except ApiError as error:
-            return error.status, {}
-
-
-def shop_with_jobs() -> Shop:
-    shop = Shop()
-    jobs = Jobs()
-    jobs.objects = shop.cluster.objects
-    shop.cluster = jobs
-    return shop
 
 
 def with_deadman(shop: Shop, switch: Switch | None = None, **options: Any) -> Rollout:
@@ -134,7 +70,7 @@ def play(
 
 
 def test_the_job_is_there_while_weights_move_and_gone_at_the_end() -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     watched: dict[int, int] = {}
     switch = Switch(shop.cluster, after_call=lambda: watched.update({shop.share(): len(shop.cluster.jobs)}))
     rollout = with_deadman(shop, switch)
@@ -145,8 +81,8 @@ def test_the_job_is_there_while_weights_move_and_gone_at_the_end() -> None:
 
 
 def test_a_job_that_does_not_get_ready_withdraws_before_any_weight() -> None:
-    shop = shop_with_jobs()
-    shop.cluster.create = super(Jobs, shop.cluster).create  # nothing runs it
+    shop = Shop()
+    shop.cluster.create = super(FakeCluster, shop.cluster).create  # nothing runs it
     rollout = with_deadman(shop)
     begun(rollout)
     state = state_machine.drive(rollout)
@@ -158,7 +94,7 @@ def test_a_job_that_does_not_get_ready_withdraws_before_any_weight() -> None:
 
 
 def test_a_dead_runner_s_routes_are_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     rollout = dead_at_half(shop)
     died = shop.clock.now()
     said, _server = play(shop, monkeypatch, tmp_path)
@@ -184,7 +120,7 @@ def test_a_dead_runner_s_routes_are_given_back(monkeypatch: pytest.MonkeyPatch, 
 def test_a_lost_request_or_answer_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost: str, position: int
 ) -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     dead_at_half(shop)
     rehearsal, looks = 4, 15  # requests before the Lease has stood still
     server = Server(shop)
@@ -196,7 +132,7 @@ def test_a_lost_request_or_answer_changes_nothing(
 
 
 def test_a_runner_that_lives_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     rollout = with_deadman(shop)
     begun(rollout)
     assert rollout.deadman
@@ -212,7 +148,7 @@ def test_a_runner_that_lives_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_a_successor_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     dead_at_half(shop)
     shop.clock.at(20, lambda: shop.rollout(identity="runner-2").lease.acquire(steal=True) and None)
     said, _server = play(shop, monkeypatch, tmp_path)
@@ -221,7 +157,7 @@ def test_a_successor_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_who_cannot_see_the_lease_does_not_act(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     dead_at_half(shop)
     server = Server(shop)
     server.broken = [""] * 10 + ["request"] * 40
@@ -240,7 +176,7 @@ def test_who_cannot_see_the_lease_does_not_act(monkeypatch: pytest.MonkeyPatch, 
 def test_missing_rights_are_seen_before_the_first_weight(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str, sentence: str
 ) -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     dead_at_half(shop)
     server = Server(shop)
     server.forbidden = {verb}
@@ -274,7 +210,7 @@ def test_only_destinations_of_a_foreign_object_change() -> None:
 
 
 def test_the_job_carries_the_whole_program() -> None:
-    shop = shop_with_jobs()
+    shop = Shop()
     rollout = with_deadman(shop)
     begun(rollout)
     assert isinstance(rollout.deadman, DeadmanJob)

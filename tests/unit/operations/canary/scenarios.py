@@ -1,0 +1,301 @@
+"""Rollouts that go well and badly, faults that hit them at any call, and a judge that knows the truth.
+
+The judge looks at the API server and at what the shop really is (which pods are ready, who fails), and shares
+no code with what it judges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import deadman_script
+
+from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from .server import Server
+from .world import World
+
+FENCE = "servicemesh.istio/fence"
+LEASE_RUNS_OUT = 31.0
+SHARES = {0, 10, 50, 100}
+OWN = {"ConfigMap", "Lease", "VirtualService", "Job", "Deployment", "Pod", "EndpointSlice"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """One rollout. :param arrange: what will happen to the shop. :param ends: outcomes without any fault.
+
+    :param params: of the call. :param promotable: whether the version may end as stable.
+    """
+
+    name: str
+    ends: frozenset[str]
+    arrange: Callable[[World], None] = lambda _world: None
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    promotable: bool = True
+
+
+def pods(world: World, **count: int) -> Callable[[], None]:
+    def act() -> None:
+        world.shop.pods.update(count)
+        world.shop.set_pods()
+
+    return act
+
+
+def _sick(world: World) -> None:
+    world.shop.sick = 0.3
+
+
+def _sick_later(world: World) -> None:
+    world.shop.sick, world.shop.sick_from = 0.3, 50
+
+
+def _dies(world: World) -> None:
+    world.shop.clock.at(17, pods(world, v2=0))
+
+
+def _changes(world: World) -> None:
+    def act() -> None:
+        world.shop.template["v2"] = "ccc"
+        world.shop.set_pods()
+
+    world.shop.clock.at(17, act)
+
+
+def _stable_falls_ill(world: World) -> None:
+    world.shop.sick = 0.3
+    world.shop.clock.at(2, lambda: setattr(world.shop, "stable_sick", 0.6))
+
+
+def _stable_dies(world: World) -> None:
+    world.shop.clock.at(17, pods(world, v1=0))
+
+
+def _both_sick(world: World) -> None:
+    _sick_later(world)
+    world.shop.clock.at(14, pods(world, v1=0))
+
+
+def _stable_blinks(world: World) -> None:
+    _sick_later(world)
+    world.shop.clock.at(14, pods(world, v1=0))
+    world.shop.clock.at(18, pods(world, v1=1))
+
+
+def _held(world: World) -> None:
+    world.shop.rate = 20.0
+    world.shop.clock.at(3, pods(world, v1=0))
+
+
+def _foreign(world: World) -> None:
+    host = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
+    route = {"name": "theirs", "route": [{"destination": {"host": host, "subset": "v1"}}]}
+    metadata = {"name": "reviews", "namespace": NAMESPACE}
+    world.shop.cluster.put(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": metadata,
+            "spec": {"http": [route]},
+        }
+    )
+    del world.shop.cluster.objects["VirtualService", NAMESPACE, f"{SERVICE}-routes"]
+    world.shop.follow("reviews")
+
+
+def _deployments(world: World) -> None:
+    for version, count in (("v1", 3), ("v2", 1)):
+        world.shop.cluster.put(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": f"{SERVICE}-{version}", "namespace": NAMESPACE},
+                "spec": {"replicas": count},
+                "status": {"readyReplicas": 3},
+            }
+        )
+
+
+def _account(world: World) -> None:
+    metadata = {"name": "servicemesh-deadman", "namespace": NAMESPACE}
+    world.shop.cluster.put({"kind": "ServiceAccount", "metadata": metadata})
+    world.shop.cluster.allowed_readers.add(f"system:serviceaccount:{NAMESPACE}:servicemesh-deadman")
+
+
+def _ends(*outcomes: str) -> frozenset[str]:
+    return frozenset(outcomes)
+
+
+SCENARIOS = (
+    Scenario("promotion", _ends("promoted")),
+    Scenario("sick", _ends("rolled_back"), _sick, promotable=False),
+    Scenario("sick-later", _ends("rolled_back"), _sick_later, promotable=False),
+    Scenario("dies", _ends("rolled_back"), _dies, promotable=False),
+    Scenario("changes", _ends("promoted"), _changes),
+    Scenario("sick-stable", _ends("held_at_split"), _stable_falls_ill, promotable=False),
+    Scenario("stable-dies", _ends("held_on_canary"), _stable_dies),
+    Scenario("both-sick", _ends("held_at_split"), _both_sick, promotable=False),
+    Scenario("stable-blinks", _ends("rolled_back"), _stable_blinks, promotable=False),
+    Scenario("held", _ends("held_at_split"), _held),
+    Scenario("waiting", _ends("awaiting_approval"), params={"approvals": [2]}),
+    Scenario("split", _ends("split"), params={"steps": [10, 50], "promote": False}),
+    Scenario("sticky", _ends("promoted"), params={"sticky": {"cookie": "release"}}),
+    Scenario("foreign", _ends("promoted"), _foreign, params={"routes": {"name": "reviews"}}),
+    Scenario(
+        "foreign-sick",
+        _ends("rolled_back"),
+        lambda world: (_foreign(world), _sick_later(world))[0],
+        params={"routes": {"name": "reviews"}},
+        promotable=False,
+    ),
+    Scenario("scale", _ends("promoted"), _deployments, params={"scale": {"up": 2, "down": True}}),
+    Scenario("deadman", _ends("promoted"), _account, params={"deadman": "job"}),
+    Scenario("testers", _ends("promoted"), params={"testers": {"header": "x-t", "duration": 5}, "dark": 5}),
+)
+FAULTS = ("kill", "lost request", "lost answer", "5", "60", "300")
+
+
+class Trial:
+    """One scenario with one fault at one call."""
+
+    def __init__(self, scenario: Scenario, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        self.scenario = scenario
+        self.world = World(Shop(), monkeypatch)
+        self.shop = self.world.shop
+        scenario.arrange(self.world)
+        self.arranged = set(self.shop.cluster.writes)
+        self.condemned_at: float | None = None
+        self.switch = Switch(self.shop.cluster, after_call=self.watch)
+        self.switch.clock = self.shop.clock
+        self.world.client = self.switch
+        self.monkeypatch, self.directory = monkeypatch, directory
+
+    def begin(self, fault: str = "", number: int = 0) -> str:
+        """The call of a person. :returns: outcome, or an empty string when it died or gave up."""
+        self.switch.arrange(fault, number)
+        try:
+            return str(self.world(**self.scenario.params)["outcome"])
+        except Killed:
+            return ""
+        except ApiError:
+            return ""
+        except MeshError as error:
+            return str(error.details.get("outcome", ""))
+
+    def settle(self, how: str) -> None:
+        """What happens after the runner's death: the deadman, then the schedule or a person, until nothing
+        changes any more."""
+        self.switch.arrange("", 0)
+        self.shop.clock.sleep(LEASE_RUNS_OUT)
+        self._deadman()
+        for turn in range(4):
+            writes = len(self._writes())
+            self._again(how if turn == 0 else "rollback")
+            self.shop.clock.sleep(1)
+            if turn and len(self._writes()) == writes:
+                return
+        raise AssertionError("it never ends")
+
+    def recover(self) -> None:
+        """The stable version gets well, and nobody but the schedule does anything."""
+        self.shop.stable_sick = 0.0
+        pods(self.world, v1=1)()
+        self.shop.clock.sleep(60)
+        self._again("rollback")
+
+    def _again(self, how: str) -> None:
+        try:
+            if how == "run" and self.shop.journal().get("outcome", "") == "":
+                self.world(**{**self.scenario.params})
+            else:
+                self.world(
+                    action="resume",
+                    service=None,
+                    version=None,
+                    steps=None,
+                    orphans=how.replace("run", "rollback"),
+                )
+        except MeshError as error:
+            assert not isinstance(error, ApiError), error
+
+    def _deadman(self) -> None:
+        """Every Job that is left looks at the Lease of its runner."""
+        for key in [key for key in self.shop.cluster.objects if key[0] == "Job"]:
+            container = self.shop.cluster.objects[key]["spec"]["template"]["spec"]["containers"][0]
+            self.monkeypatch.setenv("DEADMAN", container["env"][0]["value"])
+            self.monkeypatch.setattr(deadman_script, "ARMED", os.fspath(self.directory / "armed"))
+            deadman_script.main(Server(self.shop), self.shop.clock.monotonic, self.shop.clock.sleep)
+
+    def _writes(self) -> list[tuple[str, str]]:
+        return [
+            write for write in self.shop.cluster.writes if write[0] not in ("Lease", "Pod", "EndpointSlice")
+        ]
+
+    # The judge.
+
+    def watch(self) -> None:
+        """What must hold after every single call."""
+        routes = self.shop.routes
+        for route in routes["spec"]["http"]:
+            weights = [item.get("weight", 100 if len(route["route"]) == 1 else 0) for item in route["route"]]
+            assert sum(weights) == 100, "I1: weights"
+        share = self.shop.share()
+        assert share in SHARES, "I3: a split that no plan has"
+        lease = int(self.shop.lease().get("leaseTransitions", 0))
+        fences = [int((routes["metadata"].get("annotations") or {}).get(FENCE, 0))]
+        journal = self.shop.journal()
+        fences += [int(journal.get("fence", 0)), int(self.shop.record().get("fence", 0))]
+        assert max(fences) <= lease, "I5: a fence that nobody holds"
+        foreign = {write for write in self.shop.cluster.writes if write[0] not in OWN} - self.arranged
+        assert not foreign, "I9: other objects were written"
+        failed = any(verdict["verdict"] == "fail" for verdict in journal.get("verdicts", []))
+        if failed or journal.get("state") == "rolling_back":
+            known = self.condemned_at
+            assert known is None or share <= known, "a condemned version gained traffic"
+            self.condemned_at = share
+        else:
+            self.condemned_at = None
+
+    def judge(self, moment: str) -> None:
+        """Whether the shop has ended well, or as well as it can."""
+        shop, journal, record = self.shop, self.shop.journal(), self.shop.record()
+        share, outcome = shop.share(), journal.get("outcome", "")
+        stable_well = bool(shop.pods["v1"]) and not shop.stable_sick
+        sick = bool(shop.sick) or not shop.pods["v2"]
+        assert shop.lease().get("holderIdentity", "") == "", f"{moment}: held"
+        if not journal:
+            assert share == 0, moment
+            return
+        if journal["state"] in ("awaiting_approval", "paused"):
+            assert self.scenario.name == "waiting", moment
+            assert share == 10, moment
+            return
+        assert journal["state"] == "finished", moment
+        assert record["weights"] == {v: w for v, w in (("v1", 100 - share), ("v2", share)) if w}, moment
+        fence = (shop.routes["metadata"].get("annotations") or {}).get(FENCE)
+        assert fence == str(record["fence"]), f"{moment}: applying the mesh would change the fence"
+        assert record["stable"] == ("v2" if outcome == "promoted" else "v1"), moment
+        if outcome == "promoted":
+            assert share == 100, moment
+            assert self.scenario.promotable, f"{moment}: promoted"
+        elif outcome == "rolled_back":
+            assert share == 0, moment
+        elif outcome == "split":
+            assert (self.scenario.name, share) == ("split", 50), moment
+        elif outcome == "held_on_canary":
+            assert share == 100, moment
+            assert not shop.pods["v1"], moment
+            assert not sick, f"{moment}: everybody at a sick version"
+        else:
+            assert outcome == "held_at_split", f"{moment}: {outcome}"
+            assert not stable_well, f"{moment}: held away from a version that is well"
+            assert share in (10, 50), moment
+        if sick:
+            assert share <= 10, f"{moment}: {share} % at a sick version"
+            assert not (stable_well and share), f"{moment}: {share} % at a sick version beside a well one"

@@ -1,0 +1,58 @@
+"""Every scenario with every fault at calls of a run: it ends at a proved version, or the next look ends it.
+
+A fair sample, always the same one. The whole matrix, every call of every scenario, takes minutes:
+``ROLLOUT_MATRIX=all``, as ``make campaign`` runs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from .scenarios import FAULTS, SCENARIOS, Scenario, Trial
+
+SAMPLE = 4
+WHOLE = os.environ.get("ROLLOUT_MATRIX") == "all"
+SETTLED_BY = ("rollback", "continue", "run")
+
+
+@functools.cache
+def calls_of(name: str, directory: Path) -> int:
+    """How many calls a run without a fault makes; it ends as it should."""
+    scenario = next(item for item in SCENARIOS if item.name == name)
+    with pytest.MonkeyPatch.context() as patch:
+        trial = Trial(scenario, patch, directory)
+        assert trial.begin() in scenario.ends, scenario.name
+        total = trial.switch.calls
+        trial.judge("no fault")
+        assert total > 30
+        return total
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deadman")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_no_fault_leaves_requests_at_an_unproved_version(
+    scenario: Scenario, fault: str, directory: Path
+) -> None:
+    numbers = list(range(1, calls_of(scenario.name, directory) + 1))
+    if not WHOLE:
+        numbers = random.Random(f"{scenario.name} {fault}").sample(numbers, SAMPLE)
+    for number in numbers:
+        how = SETTLED_BY[number % 3]
+        moment = f"{scenario.name}: {fault} at call {number}, then {how}"
+        with pytest.MonkeyPatch.context() as patch:
+            trial = Trial(scenario, patch, directory)
+            trial.begin(fault, number)
+            trial.settle(how)
+            trial.judge(moment)
+            trial.recover()
+            trial.judge(f"{moment}, and stable got well")
