@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab.places import state_root
 
-from . import artefact, demo, integration, lab, lint, sanity, scenarios, unit
+from . import artefact, demo, integration, lab, lint, readme, sanity, scenarios, unit
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .lanes import Lanes
@@ -36,7 +36,7 @@ def leftovers(cluster: str) -> None:
     """Remove what a killed earlier run left: its clusters, its copies, its results."""
     lab.down(cluster)
     lab.down(integration.beside(cluster))
-    for name in ("artefact", "coverage", "junit", "molecule", "sanity", "stages"):
+    for name in ("artefact", "coverage", "junit", "molecule", "readme", "readme-bin", "sanity", "stages"):
         shutil.rmtree(BUILD / name, ignore_errors=True)
 
 
@@ -120,6 +120,7 @@ def on_the_lab(cluster: str) -> Iterator[Stage]:
     yield Stage("rollouts, a sample", partial(integration.rollouts, cluster))
     for name in scenarios.on_a_finished_mesh():
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
+    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster), after=(ARTEFACT,))
     for name in scenarios.from_a_bare_cluster():
         yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))

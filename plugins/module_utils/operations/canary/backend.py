@@ -80,13 +80,15 @@ def _resume(
 
 
 def _resumed(params: Mapping[str, Any], catalogue: Catalogue) -> list[Service]:
-    """The services that action ``resume`` looks at: those of a name, or all.
+    """The services that action ``resume`` looks at: the one that is named, all of a mere name, or all.
 
     :raises InputError: the catalogue has none of this name.
     """
     name = params.get("service")
     if not name:
         return list(catalogue.services)
+    if "/" in name or params.get("namespace"):
+        return [find_service(params, catalogue)]
     return [item for item in catalogue.services if item.name == name] or [find_service(params, catalogue)]
 
 

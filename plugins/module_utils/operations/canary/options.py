@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, Problem, nearest
+from ...errors import InputError, Problem
 from ...istio.metrics import PrometheusOptions
+from ...model.catalogue.lookup import look_up
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
@@ -92,11 +93,9 @@ def find_service(params: Mapping[str, Any], catalogue: Catalogue) -> Service:
     name = params.get("service") or ""
     if not name:
         raise InputError([Problem("canary_service", "is missing", "service")])
-    service = catalogue.service(name, params.get("namespace") or None)
+    service, fault = look_up(catalogue, name, params.get("namespace") or "")
     if service is None:
-        known = sorted(item.name for item in catalogue.services)
-        message = f"{name!r} is not in mesh_services ({', '.join(known)}){nearest(name, known)}"
-        raise InputError([Problem("canary_service", message, "service")])
+        raise InputError([Problem("canary_service", fault, "service")])
     return service
 
 

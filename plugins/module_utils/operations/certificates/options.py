@@ -35,7 +35,8 @@ class Provided:
 class CertificateOptions:
     """What a run shall achieve, and how.
 
-    :param renew_at: share of a leaf's life that may be left before it is renewed, 0 < share < 1.
+    :param renew_at: share of a leaf's life that may be left before it is renewed, 0 < share <= 1; 1 renews
+        now.
     :param authority_home: namespace and name of the CA's Secret.
     :param authority_beside_key: whether ``ca.crt`` is written beside each key.
     :param timeout: seconds that a written certificate may take until it is served.
@@ -106,10 +107,9 @@ def _number_problems(params: Mapping[str, Any]) -> list[Problem]:
         problems.append(
             Problem("certificates_ca_days", "must be more than certificates_days and at most 7300", "range")
         )
-    if not 0 < params["renew_at"] < 1:
-        problems.append(
-            Problem("certificates_renew_at", f"is {params['renew_at']}, not between 0 and 1", "range")
-        )
+    if not 0 < params["renew_at"] <= 1:
+        message = f"is {params['renew_at']}, not above 0 and at most 1, which renews now"
+        problems.append(Problem("certificates_renew_at", message, "range"))
     return problems
 
 

@@ -13,6 +13,7 @@ from ...errors import InputError, Problem
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...model.catalogue.lookup import look_up
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.catalogue.services import Port, Service
@@ -89,13 +90,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _service(catalogue: Catalogue, name: str, option: str) -> Service:
-    namespace, _slash, short = name.rpartition("/")
-    found = catalogue.service(short, namespace or None)
+    found, fault = look_up(catalogue, name)
     if found is None:
-        known = ", ".join(item.key for item in catalogue.services)
-        raise InputError(
-            [Problem(option, f"{name!r} is no service of the catalogue ({known})", "unknown-service")]
-        )
+        raise InputError([Problem(f"diagnose_{option}", fault, "unknown-service")])
     return found
 
 

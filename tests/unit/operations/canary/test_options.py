@@ -231,7 +231,10 @@ def test_what_is_no_time_is_refused_under_its_name(name: str, value: Any) -> Non
         ({"version": "v9"}, "canary_version: 'v9' is not a version of api (v1, v2)"),
         ({"version": None}, "canary_version: '' is not a version of api (v1, v2)"),
         ({"service": "db"}, "canary_service: db has no HTTP port, so its requests cannot be split"),
-        ({"service": "ap"}, "canary_service: 'ap' is not in mesh_services (api, db), did you mean api"),
+        (
+            {"service": "ap"},
+            "canary_service: 'ap' is not in mesh_services (shop/api, shop/db), did you mean api",
+        ),
         ({"service": None}, "canary_service: is missing"),
         ({"scrape_interval": 0.5}, "canary_scrape_interval: is 0.5 s, less than 1 s"),
         ({"baseline": 59}, "canary_baseline: is 59 s, less than four scrapes of 15 s"),

@@ -204,7 +204,7 @@ BAD = [
     ({"days": 0}, "certificates_days", "range"),
     ({"days": 399}, "certificates_days", "range"),
     ({"ca_days": 90}, "certificates_ca_days", "range"),
-    ({"renew_at": 1.0}, "certificates_renew_at", "range"),
+    ({"renew_at": 1.01}, "certificates_renew_at", "range"),
     ({"renew_at": 0.0}, "certificates_renew_at", "range"),
     ({"ca_namespace": "istio-system"}, "certificates_ca_namespace", "ca-exposed"),
     ({"existing": ["other"]}, "certificates_existing[0]", "unknown-credential"),
@@ -253,3 +253,11 @@ def test_no_result_and_no_error_carries_a_key(cluster):
         assert not any(line in text for line in lines)
         assert "PRIVATE KEY" not in text
         assert not any(key_of(secret)[:40] in text for secret in secrets)
+
+
+def test_the_share_1_renews_now_and_keeps_the_ca(cluster):
+    """The documented way to force a renewal: ``-e certificates_renew_at=1``."""
+    run(cluster)
+    cluster.writes.clear()
+    assert run(cluster, renew_at=1.0)["changed"] is True
+    assert cluster.writes == [("apply", "Secret istio-system/api")]

@@ -239,6 +239,7 @@ CA_DAYS = "certificates_ca_days: must be more than certificates_days and at most
         {"ca_days": 7300},
         {"renew_at": 0.001},
         {"renew_at": 0.999},
+        {"renew_at": 1.0},
     ],
 )
 def test_numbers_at_their_bounds_are_accepted(world: World, params: dict[str, Any]) -> None:
@@ -258,7 +259,10 @@ def test_numbers_at_their_bounds_are_accepted(world: World, params: dict[str, An
             {"ca_days": 20},
             CA_DAYS,
         ),
-        ({"renew_at": 1.0}, "certificates_renew_at: is 1.0, not between 0 and 1 (range)"),
+        (
+            {"renew_at": 1.5},
+            "certificates_renew_at: is 1.5, not above 0 and at most 1, which renews now (range)",
+        ),
         (
             {"ca_namespace": "Not_A_Name"},
             "certificates_ca_namespace: 'Not_A_Name' is not a DNS label "
