@@ -252,7 +252,7 @@ def test_what_is_secret_is_not_shown() -> None:
 
 
 def test_what_is_missing_or_unknown_is_named() -> None:
-    diagnose = importlib.import_module(f"{OPERATIONS}.diagnose")
+    diagnose = importlib.import_module(f"{OPERATIONS}.diagnose.backend")
     with pytest.raises(InputError) as caught:
         typed_arguments(diagnose, {"catalogue": {}, "source": "a"})
     assert str(caught.value) == (
