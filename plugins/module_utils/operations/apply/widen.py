@@ -89,7 +89,10 @@ def _egress(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) 
     before = {listener(entry): entry for entry in old}
     for entry in new:
         hosts = _added(list_at(entry, "hosts"), list_at(before.pop(listener(entry), {}), "hosts"))
-        result.append({**entry, "hosts": hosts})
+        # istiod warns of a host beside the whole namespace that holds it.
+        whole = {str(host).split("/", 1)[0] for host in hosts if str(host).endswith("/*")}
+        kept = [host for host in hosts if str(host).endswith("/*") or str(host).split("/", 1)[0] not in whole]
+        result.append({**entry, "hosts": kept})
     return [*result, *before.values()]
 
 

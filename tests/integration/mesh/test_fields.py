@@ -1,0 +1,244 @@
+"""What shops need of a catalogue, with real requests: each field does what the guide says of it.
+
+Uses a mesh with an ingress gateway, in namespaces of its own:
+`KUBECONFIG=... pytest tests/integration/mesh/test_fields.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import json
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
+    backend as resources,
+)
+
+from .fields.world import HERE, World, answer, eventually
+
+WWW, API = "www.fields.example.org", "api.fields.example.org"
+REFUSED = ("403", "502", "000")
+"""By the service's policy, or by the caller's own proxy, which does not know the host."""
+Write = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def external(world: World) -> list[dict[str, Any]]:
+    """Two servers outside the mesh that only their addresses tell apart."""
+    left, right = (world.pod(name)["status"]["podIP"] for name in ("left", "right"))
+    sql = [{"number": 5432, "protocol": "TCP"}]
+    return [
+        {
+            "name": "left",
+            "hosts": ["left.warehouse.example"],
+            "addresses": [f"{left}/32"],
+            "ports": [*sql, {"number": 8080, "protocol": "HTTP"}],
+            "callers": ["client"],
+        },
+        {
+            "name": "right",
+            "hosts": ["right.warehouse.example"],
+            "addresses": [right],
+            "ports": sql,
+            "callers": ["client"],
+        },
+    ]
+
+
+@pytest.fixture(scope="module")
+def world(client: KubeClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(client, tmp_path_factory.mktemp("fields"))
+    try:
+        made.make()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="module")
+def raw(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((HERE / "catalogue.yml").read_text())
+    return found | {"mesh_external_services": external(world)}
+
+
+@pytest.fixture(scope="module")
+def write(world: World, raw: dict[str, Any]) -> Write:
+    """Applies a catalogue; the first time already the one of the tests."""
+    defaults = {name: option.get("default") for name, option in resources.ARGUMENT_SPEC.items()}
+    lines: list[str] = []
+
+    def run(catalogue: dict[str, Any]) -> dict[str, Any]:
+        params = {
+            **defaults,
+            "kubeconfig": os.environ["KUBECONFIG"],
+            "catalogue": catalogue,
+            "prune": True,
+            "prune_all": True,
+            "strict_guard": "warn",
+            "wait": True,
+        }
+        return resources.run(
+            params, Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
+        )
+
+    assert run(raw)["changed"]
+    assert not run(raw)["changed"]
+    return run
+
+
+@pytest.mark.usefixtures("write")
+class TestGateway:
+    def test_several_ports_of_one_service(self, world: World) -> None:
+        def look() -> list[str]:
+            answers = world.through_gateway(
+                [f"https://{WWW}/x", f"https://{API}/many.Service/Call", f"https://{WWW}/two"]
+            )
+            assert [status for status, _connects, _body in answers] == [200, 200, 200]
+            bodies = [body for _status, _connects, body in answers]
+            return [json.loads(bodies[0])["name"], bodies[1], json.loads(bodies[2])["name"]]
+
+        eventually(look, ["many", "many by HTTP/2", "two"])
+
+    def test_a_connection_is_shared_by_the_hosts_of_a_certificate(self, world: World) -> None:
+        """Browsers do so with HTTP/2; RFC 9113, section 9.1.1."""
+        first, second = world.on_one_connection(f"https://{WWW}/x", API)
+        assert (first[:2], second[:2]) == ((200, 1), (200, 0))
+        assert second[2] == "many by HTTP/2"
+
+    def test_which_would_not_be_answered_by_a_server_of_its_own(
+        self, world: World, raw: dict[str, Any], write: Write
+    ) -> None:
+        """The fault that one server for both prevents: what a gateway answers with a server for each host."""
+        apart = copy.deepcopy(raw)
+        apart["mesh_gateways"][0]["servers"][1]["certificate"] = "fields-other"
+        write(apart)
+        try:
+            eventually(
+                lambda: [status for status, *_rest in world.on_one_connection(f"https://{WWW}/x", API)],
+                [200, 404],
+            )
+        finally:
+            write(raw)
+
+    def test_so_it_is_by_whoever_reuses_connections_with_http1(self, world: World) -> None:
+        connection = http.client.HTTPConnection(WWW, timeout=10)
+        connection.sock = world.tls(WWW, 443)
+        said = []
+        for host in (WWW, API, WWW):
+            connection.request("GET", "/", headers={"Host": host})
+            response = connection.getresponse()
+            said.append((response.status, b"HTTP/2" in response.read()))
+        assert said == [(200, False), (200, True), (200, False)]
+
+    def test_tls_passes_through_by_name(self, world: World) -> None:
+        for name, who in (("mq.pass.example.org", "many hello"), ("b.wild.example.org", "two hello")):
+            with world.tls(name, 8443) as channel:
+                assert answer(channel) == who
+        with pytest.raises((ssl.SSLError, OSError)):
+            world.tls("a.wild.example.org", 8443)
+
+    def test_tls_ends_at_the_gateway_beside_it(self, world: World) -> None:
+        with world.tls("ends.fields.example.org", 8443) as channel:
+            assert answer(channel) == "many hello"
+
+    def test_tcp(self, world: World) -> None:
+        with socket.create_connection((world.streams, 5432), timeout=5) as channel:
+            assert answer(channel) == "many hello"
+
+
+@pytest.mark.usefixtures("write")
+class TestStreams:
+    def test_a_silent_stream_outlives_the_timeout_of_its_service(self, world: World) -> None:
+        begin = time.monotonic()
+        ((status, _connects, _body),) = world.through_gateway([f"https://{WWW}/slow"])
+        assert status == 504
+        assert time.monotonic() - begin < 4
+        command = f"curl -s -m 20 --resolve {WWW}:443:{world.gateway} http://many/stream"
+        assert world.run("client", command).count("data: ") == 2
+
+    def test_so_it_does_at_the_gateway(self, world: World) -> None:
+        connection = http.client.HTTPConnection(WWW, timeout=20)
+        connection.sock = world.tls(WWW, 443)
+        connection.request("GET", "/stream", headers={"Host": WWW})
+        assert connection.getresponse().read().count(b"data: ") == 2
+
+
+@pytest.mark.usefixtures("write")
+class TestHeadless:
+    NAMES = ("db", "db-pods", "db-0.db-pods", "db-1.db-pods.fields.svc.cluster.local")
+
+    def test_every_name_works_with_mutual_tls(self, world: World) -> None:
+        for name in self.NAMES:
+            said = world.said("client", f"http://{name}:8080/x")
+            assert said["name"] == "db"
+            assert "/sa/client" in said["headers"]["x-forwarded-client-cert"], name
+        assert world.said("client", "http://db-1.db-pods:8080/")["pod"] == "db-1"
+        for name in self.NAMES:
+            assert world.line("client", name, 5432) == "db hello", name
+
+    def test_nobody_else_gets_in_by_any_of_them(self, world: World) -> None:
+        addresses = [pod["status"]["podIP"] for pod in world.pods("db", "fields")]
+        for name in (*self.NAMES, *addresses):
+            assert world.code("two", f"http://{name}:8080/x") in REFUSED, name
+            assert world.line("two", name, 5432) == "", name
+        for address in addresses:
+            assert world.line("left", address, 5432) == "", "STRICT"
+
+
+@pytest.mark.usefixtures("write")
+class TestStatedOpenings:
+    def test_a_caller_without_identity_gets_what_is_stated(self, world: World) -> None:
+        assert world.code("left", "http://db.fields:8080/public/prices") == "200"
+        assert world.code("left", "http://db.fields:8080/private") == "403"
+        assert world.code("left", "http://db.fields:8080/public/prices", "-X", "POST") == "403"
+
+    def test_an_open_service_lets_everybody_of_the_mesh_in(self, world: World) -> None:
+        for caller in ("client", "db", "many"):
+            assert world.said(caller, "http://two/x")["name"] == "two"
+        assert world.code("left", "http://two.fields/x") == "000", "it is STRICT"
+
+    def test_a_mesh_without_authorization(self, world: World, raw: dict[str, Any], write: Write) -> None:
+        opened = copy.deepcopy(raw) | {"mesh_open": {"reason": "not adopted yet"}}
+        write(opened)
+        try:
+            eventually(lambda: world.code("two", "http://db:8080/x"), "200")
+            eventually(lambda: world.line("many", "db-0.db-pods", 5432), "db hello")
+            assert world.client.list("security.istio.io/v1", "AuthorizationPolicy", "fields").items == []
+        finally:
+            write(raw)
+        eventually(lambda: world.code("two", "http://db:8080/x") in REFUSED, True)
+
+    def test_without_a_default_deny_only_what_lists_nobody_is_open(
+        self, world: World, raw: dict[str, Any], write: Write
+    ) -> None:
+        loose = copy.deepcopy(raw) | {"mesh_default_deny": False}
+        loose["mesh_services"][3].pop("callers")
+        write(loose)
+        try:
+            eventually(lambda: world.code("two", "http://client/x"), "200")
+            assert world.code("two", "http://db:8080/x") in REFUSED
+        finally:
+            write(raw)
+
+
+@pytest.mark.usefixtures("write")
+class TestAddresses:
+    def test_two_streams_with_one_port(self, world: World) -> None:
+        for name in ("left", "right"):
+            address = world.pod(name)["status"]["podIP"]
+            assert world.line("client", address, 5432) == f"{name} hello"
+            assert world.line("two", address, 5432) == "", "not a caller"
+
+    def test_http_to_an_address(self, world: World) -> None:
+        address = world.pod("left")["status"]["podIP"]
+        assert world.said("client", f"http://{address}:8080/x")["name"] == "left"
+        assert world.code("client", f"http://{world.pod('right')['status']['podIP']}:8080/x") in REFUSED
