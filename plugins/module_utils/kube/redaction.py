@@ -28,7 +28,8 @@ _NAMES_FOLLOW = frozenset(
 )  # fmt: skip
 _QUOTED = re.compile(r"(?P<before>[A-Za-z]+)?(?P<gap>[:=]?\s*)(?P<text>\"(?:[^\"\\]|\\.)*\"|'[^']*'|`[^`]*`)")
 _ECHOED = re.compile(
-    r"(?P<before>\b(?:[Ii]nvalid value:|[Gg]ot|Value:|Unsupported value:)\s*)(?P<text>[^\s,;)}\]]+)"
+    r"(?P<before>\b(?:[Ii]nvalid value:|[Gg]ot|Value:|Unsupported value:)\s*)"
+    r"(?!<hidden>)(?P<text>[^\s,;)}\]]+)"
 )
 # Shorter secrets occur in words: they are blanked where they stand alone.
 _SHORT = 4

@@ -58,6 +58,8 @@ _KEY_MATERIAL = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
 _IN_TEXT = (
     re.compile(r"(?<=://)[^/\s:@\"']*:(?P<secret>[^/\s@\"']+)(?=@)"),
     re.compile(r"\b(?i:bearer|basic)\s+(?P<secret>[A-Za-z0-9._~+/=-]{8,})"),
+    re.compile(r"(?<![\w.\-])(?P<name>[A-Za-z_][\w.\-]*)=(?P<secret>[^\s&;,\"'<]+)"),
+    re.compile(r"[\"'](?P<name>[\w.\-]+)[\"']\s*:\s*[\"'](?P<secret>[^\"']+)[\"']"),
     re.compile(r"\b(?P<secret>eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)"),
 )
 _FLAG = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?P<value>=.*)?", re.DOTALL)

@@ -167,6 +167,7 @@ class Transport:
         while not self._slots.acquire(timeout=_SLOT_POLL):
             self.check(subject)
         try:
+            self.check(subject)
             yield
         finally:
             self._slots.release()

@@ -187,6 +187,44 @@ def test_the_token_does_not_follow_a_redirect(server: tuple[str, dict[str, Any]]
     assert "authorization" not in request.headers
 
 
+@pytest.mark.parametrize("token", ["s3cret\nX: 1", "s3cret\x00", "s3cretß", "s3cret\ud800"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(InputError, match=r"prometheus\.bearer_token") as caught:
+        PrometheusOptions.from_params({"url": "http://p", "bearer_token": token})
+    assert "s3" not in str(caught.value)
+    assert PrometheusOptions.from_params({"url": "http://p", "bearer_token": " t\n"}).bearer_token == "t"
+
+
+@pytest.mark.parametrize("url", ["http://", "http://p\n", "http://p x", "http://[p", "http://p:x", "ftp://p"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match=r"prometheus\.url"):
+        PrometheusOptions.from_params({"url": url})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=vector("3"), how="cut"),
+        Answer(body=vector("3"), how="none"),
+        Answer(body=b"[" * 200_000),
+        Answer(body=b""),
+        Answer(400, b"{", {}, "cut"),
+        Answer(302, b"", {"Location": "http://127.0.0.1:1/"}),
+        Answer(302, b"", {"Location": "file:///etc/passwd"}),
+        Answer(302, b"", {"Location": "http://["}),
+    ],
+)
+def test_half_an_answer_of_a_url_is_no_defect(answer: Answer) -> None:
+    with ScriptedServer(always=answer) as server, pytest.raises(MetricsError):
+        Prometheus(PrometheusOptions(url=server.url, bearer_token="s3cret")).number("up")
+
+
+def test_an_answer_that_drips_is_given_up() -> None:
+    with ScriptedServer(always=Answer(body=vector("3"), how="drip")) as server:
+        with pytest.raises(MetricsError, match="did not end its answer in time"):
+            Prometheus(PrometheusOptions(url=server.url, timeout=0.2)).number("up")
+
+
 @pytest.mark.parametrize(
     ("status", "body"), [(502, b"<html>"), (200, b"<html>"), (400, b'{"status":"error"}'), (401, b"")]
 )

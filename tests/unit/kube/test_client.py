@@ -473,6 +473,20 @@ class TestInParallel:
             client.in_parallel(act, range(50), threads=2)
         assert len(started) < 5
 
+    def test_calls_in_calls_share_the_requests_that_may_be_in_flight(
+        self, server: ScriptedServer, client: KubeClient
+    ) -> None:
+        """Nested calls made 177 requests at once with threads 24."""
+        server.always, server.hold = Answer(body=pod()), 0.01
+
+        def outer(_item: int) -> int:
+            return len(client.in_parallel(lambda _one: client.get("v1", "Pod", "web", "shop"), range(4)))
+
+        assert (
+            client.in_parallel(lambda _item: client.in_parallel(outer, range(3)), range(3)) == [[4] * 3] * 3
+        )
+        assert (len(server.requests), server.most_at_once) == (36, 4)
+
     def test_as_many_threads_as_asked_for(self, client: KubeClient) -> None:
         barrier = threading.Barrier(3, timeout=5)
         assert len(client.in_parallel(lambda _item: barrier.wait(), range(3), threads=3)) == 3

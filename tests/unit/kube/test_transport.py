@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts, keydir
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import SystemClock
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Response, Transport
 
@@ -200,6 +202,11 @@ class TestRetries:
         ask(connected())
         assert clock.time - begin == pytest.approx(seconds, abs=0.02)
 
+    @pytest.mark.parametrize("asked", ["²", "-1", "9" * 400, "1e5", "\t"])
+    def test_a_nonsense_pause_is_none(self, server: ScriptedServer, connected: Connected, asked: str) -> None:
+        server.script = [Answer(429, {}, {"Retry-After": asked}), FINE]
+        assert ask(connected()).data == {"a": 1}
+
     @pytest.mark.parametrize("status", [500, 504])
     def test_an_internal_error_that_repeats_is_told_soon(
         self, server: ScriptedServer, connected: Connected, status: int
@@ -292,20 +299,35 @@ class TestHalfAnswers:
         server.always = Answer(403, b"<html>login</html>", {"Content-Type": "text/html"})
         assert "is not JSON: a proxy may be in between" in failure(connected()).message
 
+    @pytest.mark.parametrize("how", ["drip", "dripping head", "endless"])
     def test_an_answer_that_does_not_end_is_given_up(
-        self, server: ScriptedServer, connected: Connected
+        self, server: ScriptedServer, connected: Connected, how: str
     ) -> None:
         """It would outlive every limit: each byte comes in time."""
-
-        class Hurried(FakeClock):
-            def monotonic(self) -> float:
-                self.time += 50
-                return self.time
-
-        server.always = Answer(body=b'{"a": "' + b"x" * 500, how="drip")
-        found = failure(connected(time=Hurried()))
+        server.always = Answer(body=b'{"a": "' + b"x" * 500, how=how)
+        begin = time.monotonic()
+        found = failure(connected(), timeout=0.3)
+        assert time.monotonic() - begin < 2
         assert found.message.endswith("cannot be reached: no answer in time")
         assert found.details["outcome"] == "unknown"
+
+    @pytest.mark.parametrize("how", ["drip", "dripping head", "endless", "silent"])
+    def test_a_deadline_ends_it_as_well(self, server: ScriptedServer, connected: Connected, how: str) -> None:
+        server.always = Answer(body=b'{"a": "' + b"x" * 500, how=how)
+        begin = time.monotonic()
+        assert failure(connected(deadline=0.3, time=SystemClock()), timeout=30).reason == "Unreachable"
+        assert time.monotonic() - begin < 2
+
+    def test_a_connection_that_was_slow_is_used_again(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        """What was left of one answer's time is not the time of the next request."""
+        server.script = [Answer(body={"a": "x" * 20}, how="drip"), Answer(body={"a": "y" * 30}, how="drip")]
+        to = connected()
+        for length in (20, 30):
+            assert len(ask(to, timeout=0.6).data["a"]) == length
+        server.script = [FINE]
+        assert ask(to, timeout=5).data == {"a": 1}
 
     def test_a_slow_answer_is_whole(self, server: ScriptedServer, connected: Connected) -> None:
         server.script = [Answer(body={"a": "x" * 20}, how="drip")]
@@ -451,6 +473,90 @@ class TestCredentials:
         server.script = [Answer(401, {}), FINE]
         ask(to)
         assert server.requests[1].headers["authorization"] == ["Bearer other"]
+
+
+SLOW_PLUGIN = """#!/bin/sh
+echo started >> "$0.log"
+sleep {seconds}
+echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "t"}}}}'
+"""
+
+
+class TestSlowPlugins:
+    def content(self, directory: Path, server: ScriptedServer, seconds: float) -> dict[str, Any]:
+        path = directory / "plugin"
+        path.write_text(SLOW_PLUGIN.format(seconds=seconds))
+        path.chmod(0o700)
+        plugin = {"command": str(path), "apiVersion": "client.authentication.k8s.io/v1"}
+        return {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+            "users": [{"name": "u", "user": {"exec": plugin}}],
+        }
+
+    def test_it_ends_with_the_deadline(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        content = self.content(tmp_path, server, 30)
+        begin = time.monotonic()
+        with pytest.raises(ApiError, match=r"plugin' failed: it did not end within 0\.\d+ s") as caught:
+            connected(host=None, api_key=None, kubeconfig=content, deadline=0.6, time=SystemClock())
+        assert caught.value.reason == "Credentials"
+        assert time.monotonic() - begin < 3
+
+    def test_who_waits_for_it_sees_a_stop_and_no_lock_is_held(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        stopped = threading.Event()
+        content = self.content(tmp_path, server, 0)
+        to = connected(host=None, api_key=None, kubeconfig=content, stop=stopped.is_set, time=SystemClock())
+        (tmp_path / "plugin").write_text(SLOW_PLUGIN.format(seconds=3))
+        server.always = Answer(401, {})
+        results: list[str] = []
+
+        def call() -> None:
+            results.append(failure(to).reason)
+
+        threads = [threading.Thread(target=call) for _unused in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.0)  # one of them runs the plugin now, the others wait for it
+        assert to._auth.acquire(timeout=0.5)
+        to._auth.release()
+        stopped.set()
+        begin = time.monotonic()
+        while len(results) < 3 and time.monotonic() - begin < 1.5:
+            time.sleep(0.05)
+        assert results == ["Interrupted"] * 3
+        for thread in threads:
+            thread.join()
+        assert (tmp_path / "plugin.log").read_text().count("started") == 2
+
+
+class TestDeadlines:
+    def test_nothing_is_sent_after_it(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock
+    ) -> None:
+        to = connected(deadline=5.0)
+        ask(to)
+        clock.sleep(5)
+        found = failure(to)
+        assert (found.reason, len(server.requests)) == ("Deadline", 1)
+        assert found.message == "Pod shop/web: the time for all requests is over: this one was not sent"
+
+    def test_who_waits_for_a_slot_sees_it(self, server: ScriptedServer, connected: Connected) -> None:
+        server.hold = 1.0
+        to = connected(threads=1, deadline=0.4, time=SystemClock())
+        reasons: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: reasons.append(failure(to).reason)) for _unused in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=5)
+        assert sorted(reasons) == ["Deadline", "Deadline", "Unreachable"]
 
 
 class TestStops:

@@ -19,7 +19,8 @@ class Answer:
     """One answer.
 
     :param body: JSON, or bytes as they are. :param how: ``whole``, ``cut`` (the connection ends within the
-        body), ``none`` (it ends before an answer), ``silent`` (nothing comes) or ``drip`` (a byte at a time).
+        body), ``none`` (it ends before an answer), ``silent`` (nothing comes), ``drip`` (a byte at a time),
+        ``dripping head`` (the same from the status line on) or ``endless`` (the body never ends).
     """
 
     status: int = 200
@@ -119,6 +120,15 @@ def _send(handler: Any, answer: Answer) -> None:
         handler.close_connection = True
         handler.connection.shutdown(socket.SHUT_RDWR)
         return
+    if answer.how == "dripping head":
+        head = f"HTTP/1.1 {answer.status} OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        _drip(handler, head + body)
+        return
+    if answer.how == "endless":
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[")
+        _drip(handler, b"1," * 1000)
+        return
     handler.send_response(answer.status)
     known = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}
     for name, value in known.items():
@@ -129,9 +139,13 @@ def _send(handler: Any, answer: Answer) -> None:
         handler.wfile.write(body[: len(body) // 2])
         handler.close_connection = True
     elif answer.how == "drip":
-        for byte in body:
-            handler.wfile.write(bytes([byte]))
-            handler.wfile.flush()
-            time.sleep(0.01)
+        _drip(handler, body)
     else:
         handler.wfile.write(body)
+
+
+def _drip(handler: Any, content: bytes) -> None:
+    for byte in content:
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+        time.sleep(0.01)

@@ -1,0 +1,229 @@
+"""Which values are secrets, by where they stand; and that nothing else is blanked."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.comparison import for_display
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.secret_fields import (
+    HIDDEN,
+    is_secret_name,
+    pattern_of,
+    secret_parts,
+    secret_values,
+    without_secrets,
+)
+
+S = "hunter2-planted"
+
+
+def shown(spec: Any, *fields: str, kind: str = "EnvoyFilter") -> Any:
+    obj = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "n"}, "spec": spec}
+    _none, after = for_display(None, obj, [pattern_of(field) for field in fields])
+    return after["spec"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password", "Password", "db_password", "dbPassword", "adminPassword", "passwd", "passphrase", "token",
+        "bearer_token", "accessToken", "API_TOKEN", "API_KEY", "apiKey", "APIKey", "apikey", "x-api-key",
+        "client_secret", "clientSecret", "client-secret", "secret", "secrets", "credentials", "privateKey",
+        "private_key", "tls.key", "ssh-key", "signingKey", "encryption_keys", "AWS_SECRET_ACCESS_KEY",
+        "inlineBytes", "inline_bytes", "PASSWORD_1", "password2", "kubeconfig", ".dockerconfigjson",
+        "GF_SECURITY_ADMIN_PASSWORD", "hmac_secret", "storageAccountKey", "webhookKey",
+    ],
+)  # fmt: skip
+def test_names_of_secrets(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "secretName", "secretKeyRef", "secretRef", "imagePullSecrets", "automountServiceAccountToken", "key",
+        "keys", "name", "tokenReview", "credentialName", "passwordFile", "token_bucket", "tokens_per_fill",
+        "caBundle", "publicKey", "host", "serviceAccountName", "secretTypes", "monkey", "hockey", "tokenizer",
+        "authorization", "cookie", "", "42", "JWT_POLICY", "trustDomain", "foreign_key", "primary-key",
+    ],
+)  # fmt: skip
+def test_names_of_other_things(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"password": S},
+        {"password": 20_26_11},
+        {"password": [S, {"a": S}]},
+        {"password": {"inline": {"deep": [S]}}},
+        {"privateKey": {"inline_string": S}},
+        {"a": [{"client_secret": S}]},
+        {"env": [{"name": "DB_PASSWORD", "value": S}]},
+        {"env": [{"value": S, "name": "apiToken"}]},
+        {"headers": [{"key": "Authorization", "value": f"Basic {S}"}]},
+        {"header": {"key": "cookie", "value": S}},
+        {"when": [{"key": "request.headers[x-token]", "values": [S]}]},
+        {"set": {"authorization": S}},
+        {"set": {"x-api-key": S}},
+        {"args": ["--password", S, "x"]},
+        {"args": [f"--client-secret={S}"]},
+        {"command": ["sh", "-c", f"curl https://me:{S}@host/"]},
+        {"url": f"redis://:{S}@redis:6379"},
+        {"value": f"Bearer {S}"},
+        {"text": f"a: 1\npassword: {S}\n"},
+        {"text": f'{{"a": 1, "password": "{S}"}}'},
+        {"url": f"https://host/path?a=1&access_token={S}&b=2"},
+        {"dsn": f"host=db user=me password={S} dbname=x"},
+        {"text": f"[security]\nadmin_password = {S}\n"},
+        {"text": f"export API_TOKEN='{S}'\nx\n"},
+        {"text": f'{{\n "clientSecret": "{S}",\n "a": 1\n}}'},
+        {"text": "x\n-----BEGIN RSA PRIVATE KEY-----\n" + S},
+        {"jwt": f"eyJhbGciOiJI.{S}.abc"},
+        {"any": f"eyJhbGciOiJI.eyJzdWIiOiIx.{S}"},
+    ],
+)
+def test_secrets_are_blank_wherever_they_stand(spec: Any) -> None:
+    text = json.dumps(shown(spec))
+    assert S not in text
+    assert "202611" not in text
+    assert HIDDEN in text
+
+
+ORDINARY: list[Any] = [
+    {
+        "volumes": [
+            {"secret": {"secretName": "certs", "defaultMode": 420, "items": [{"key": "a", "path": "b"}]}}
+        ]
+    },
+    {"projected": [{"serviceAccountToken": {"audience": "istio-ca", "path": "istio-token"}}]},
+    {"projected": [{"secret": {"name": "certs", "optional": True}}]},
+    {"secrets": [{"name": "default-token"}], "imagePullSecrets": [{"name": "regcred"}]},
+    {"token_secret": {"name": "x", "sds_config": {"path_config_source": {"path": "/etc/x"}}}},
+    {"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]},
+    {"env": [{"name": "MODE", "value": "production"}]},
+    {"token_bucket": {"max_tokens": 100, "tokens_per_fill": 10, "fill_interval": "1s"}},
+    {"consistentHash": {"httpCookie": {"name": "user", "ttl": "0s"}}},
+    {"fromHeaders": [{"name": "x-jwt-token", "prefix": "Bearer "}]},
+    {"automountServiceAccountToken": False, "password": None, "token": ""},
+    {"selector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["a"]}]}},
+    {"text": "one: two\nthe password is secret: ask\nname: x\n"},
+    {"uri": "https://host/path?x=1", "at": "me@example.com", "image": "r/a@sha256:abc"},
+    {"args": ["--port", "80", "--log-level=debug"]},
+    {"keys": ["a"], "key": "k"},
+]
+
+
+@pytest.mark.parametrize("spec", ORDINARY)
+def test_what_is_no_secret_is_shown(spec: Any) -> None:
+    assert shown(spec) == spec
+
+
+def test_a_schema_names_secrets_and_holds_none() -> None:
+    spec = {"properties": {"password": {"type": "string", "description": "words"}}}
+    assert shown(spec, kind="CustomResourceDefinition") == spec
+
+
+def test_what_stays_visible_beside_a_secret() -> None:
+    assert shown({"url": f"redis://me:{S}@redis:6379/0"}) == {"url": f"redis://me:{HIDDEN}@redis:6379/0"}
+    assert shown({"args": ["a", f"--token={S}"]}) == {"args": ["a", f"--token={HIDDEN}"]}
+    text = f"user: me\npassword: {S}\nport: 1\n"
+    assert shown({"t": text}) == {"t": f"user: me\npassword: {HIDDEN}\nport: 1\n"}
+
+
+def test_a_secret_in_a_text_that_changed_shows_that_it_changed() -> None:
+    def obj(password: str, port: int) -> dict[str, Any]:
+        text = f"password: {password}\nport: {port}\n"
+        return {"kind": "ConfigMap", "metadata": {}, "data": {"t": text}}
+
+    _old, new = for_display(obj("a", 1), obj("b", 1))
+    assert new["data"]["t"] == "password: <hidden, changed>\nport: 1\n"
+    _old, new = for_display(obj("a", 1), obj("a", 2))
+    assert new["data"]["t"] == f"password: {HIDDEN}\nport: 2\n"
+
+
+class TestFieldsThatAPersonNames:
+    def test_paths(self) -> None:
+        assert pattern_of("spec.values[0].pin") == ("spec", "values", 0, "pin")
+        assert pattern_of("data[app.ini]") == ("data", "app.ini")
+        assert pattern_of("a[*].b") == pattern_of("a[].b") == ("a", None, "b")
+        assert pattern_of("[a.b/c].d") == ("a.b/c", "d")
+
+    @pytest.mark.parametrize("text", ["", ".", "a..b", "a[", "a]b", "a[0", "[0]]", "a."])
+    def test_what_is_no_path(self, text: str) -> None:
+        with pytest.raises(ValueError, match="is no path of a field"):
+            pattern_of(text)
+
+    def test_they_are_blank_whatever_they_hold(self) -> None:
+        spec = {"pin": 1234, "deep": {"a": [S]}, "list": [{"id": S, "b": 1}, {"id": S}], "open": S[:6]}
+        found = shown(spec, "spec.pin", "spec.deep", "spec.list[*].id")
+        assert found == {
+            "pin": HIDDEN,
+            "deep": HIDDEN,
+            "list": [{"id": HIDDEN, "b": 1}, {"id": HIDDEN}],
+            "open": S[:6],
+        }
+        assert shown({"list": [S, "b"]}, "spec.list[1]") == {"list": [S, HIDDEN]}
+        assert shown({"other": S}, "spec.pin") == {"other": S}
+
+    def test_a_change_below_shows_as_a_change(self) -> None:
+        def obj(value: Any) -> dict[str, Any]:
+            return {"kind": "X", "metadata": {}, "spec": {"deep": value}}
+
+        fields = [pattern_of("spec.deep")]
+        assert for_display(obj({"a": 1}), obj({"a": 2}), fields)[1]["spec"] == {"deep": "<hidden, changed>"}
+        assert for_display(obj({"a": 1}), obj({"a": 1}), fields)[1]["spec"] == {"deep": HIDDEN}
+
+    def test_also_in_a_schema(self) -> None:
+        spec = {"a": {"default": S}}
+        assert shown(spec, "spec.a.default", kind="CustomResourceDefinition") == {"a": {"default": HIDDEN}}
+
+
+def test_secrets_in_all_their_spellings() -> None:
+    encoded = base64.b64encode(S.encode()).decode()
+    secret = {
+        "kind": "Secret",
+        "metadata": {"name": "n"},
+        "data": {"a": encoded},
+        "stringData": {"b": "x\ny"},
+    }
+    assert {S, encoded, "x\ny"} <= secret_values(secret)
+    assert secret_values({"kind": "ConfigMap", "data": {"a": S}}) == set()
+    named = secret_values({"kind": "X", "spec": {"pin": 123456}}, [pattern_of("spec.pin")])
+    assert "123456" in named
+    assert secret_values(None) == set()
+    assert secret_values([{"password": S}]) >= {S}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"error: token {S}: password={S}",
+        f"login failed for --client-secret {S}",
+        f"GET https://u:{S}@idp/ failed",
+        f"Authorization: Bearer {S}",
+        f"API_TOKEN={S} is wrong",
+    ],
+)
+def test_a_line_of_a_program_is_shown_without_its_secrets(line: str) -> None:
+    found = without_secrets(line)
+    assert S not in found.replace(f"token {S}:", "")
+
+
+def test_parts_have_paths() -> None:
+    obj = {"kind": "X", "spec": [{"password": S}, {"env": [{"name": "TOKEN", "value": S}]}]}
+    assert set(secret_parts(obj)) == {("spec", 0, "password"), ("spec", 1, "env", 0, "value")}
+
+
+def test_every_shape_is_walked_without_a_defect() -> None:
+    for text in ("null", "5", "[]", "{}", "[[[1]]]", "{kind: Secret, data: [1]}", "{kind: Secret, data: x}"):
+        obj = yaml.safe_load(text)
+        secret_parts(obj)
+        secret_values(obj)
+    assert secret_parts({"kind": "Secret", "data": {"pin": 123456}}) == {("data", "pin"): HIDDEN}
+    assert secret_parts({"kind": "Secret", "data": S}) == {("data",): HIDDEN}
