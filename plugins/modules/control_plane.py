@@ -66,6 +66,14 @@ objects:
   type: list
   elements: dict
   sample: [{id: ConfigMap istio-system/istio, action: update}]
+notes:
+  description:
+    - What platforms and policies changed in the installed objects, and what is left as it is because they
+      would change it again. A sentence for each of them.
+  returned: success
+  type: list
+  elements: str
+  sample: ["an autoscaler (keda-operator) keeps spec.replicas of Deployment mesh/istiod: left as it is"]
 releases:
   description: Helm releases with what has to happen to each; empty with istioctl.
   returned: success

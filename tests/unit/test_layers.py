@@ -56,8 +56,9 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "virtual_services": set(),
     },
     "istio": {
-        "injection": {"workloads"},
-        "installation": set(),
+        "images": set(),
+        "injection": {"images", "workloads"},
+        "installation": {"images"},
         "istiod": {"proxy", "syncz"},
         "metrics": set(),
         "probe": set(),

@@ -23,6 +23,7 @@ from ..fields import (
     text_at,
 )
 from ..kube import pods
+from ..kube.clock import seconds_of
 
 PROXY_CONTAINER = "istio-proxy"
 STATUS_ANNOTATION = "sidecar.istio.io/status"
@@ -60,7 +61,11 @@ class Proxy:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod. ``trouble`` is what its containers wait for, in the kubelet's words."""
+    """One pod.
+
+    :param trouble: what its containers wait for, in the kubelet's words. :param created: seconds since the
+        epoch; None when it is not known.
+    """
 
     namespace: str
     name: str
@@ -74,6 +79,7 @@ class Pod:
     ready: bool
     proxy: Proxy | None
     trouble: str = ""
+    created: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ def parse_pod(pod: Mapping[str, Any]) -> Pod:
         ready=pods.is_ready(pod),
         proxy=_parse_proxy(pod),
         trouble=pods.trouble(pod),
+        created=seconds_of(text_at(pod, "metadata", "creationTimestamp")),
     )
 
 

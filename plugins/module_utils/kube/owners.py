@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,64 @@ class FieldOwner:
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in CONTROLLER_PATTERNS):
             return True
         return self.operation == "Apply" and not any(fnmatch.fnmatchcase(name, tool) for tool in HAND_TOOLS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    """A field manager, how it wrote a field, and through which subresource (``""``: the object itself)."""
+
+    manager: str
+    operation: str
+    subresource: str = ""
+
+
+def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -> tuple[Owner, ...]:
+    """The owners of a field inside lists, too.
+
+    :param path: names of fields; a mapping stands for the item of a list with these key fields, such as
+        ``("spec", "ports", {"port": 80}, "nodePort")``. Who owns a list or mapping as one value owns what is
+        in it.
+    :returns: each once, sorted.
+    """
+    owners = set()
+    for entry in mappings_at(obj, "metadata", "managedFields"):
+        node: Any = mapping_at(entry, "fieldsV1")
+        for step in path:
+            if node is not None and not set(node) - {"."}:
+                break  # owned as one value
+            node = _below(node, step)
+            if node is None:
+                break
+        if node is not None:
+            owners.add(
+                Owner(
+                    str(entry.get("manager", "")),
+                    str(entry.get("operation", "")),
+                    str(entry.get("subresource") or ""),
+                )
+            )
+    return tuple(sorted(owners))
+
+
+def is_by_hand(owners: Iterable[Owner]) -> bool:
+    """Whether a person's tool is among the owners, as ``kubectl edit``."""
+    return any(fnmatch.fnmatchcase(owner.manager.lower(), tool) for owner in owners for tool in HAND_TOOLS)
+
+
+def _below(node: Any, step: str | Mapping[str, Any]) -> Any:
+    if not isinstance(node, Mapping):
+        return None
+    if isinstance(step, str):
+        return node.get(f"f:{step}")
+    for key, child in node.items():
+        if key.startswith("k:"):
+            try:
+                fields = json.loads(key[2:])
+            except ValueError:
+                continue
+            if isinstance(fields, dict) and all(fields.get(name) == value for name, value in step.items()):
+                return child
+    return None
 
 
 def owners_of(obj: Mapping[str, Any], path: Sequence[str]) -> tuple[FieldOwner, ...]:

@@ -15,7 +15,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..workloads import Budget, Owner, Pod, Workload
-from .judge import NamespaceState, PodVerdict, judge
+from .judge import NamespaceState, PodVerdict, judge, pinned_images
 from .webhooks import Injector, InjectorSettings, matches
 
 ROLLOUT, EVICT, WAIT, LISTED = "rollout", "evict", "wait", "listed"
@@ -85,8 +85,10 @@ def plan_restarts(
     """
     verdicts: list[PodVerdict] = []
     steps: list[Restart] = []
-    for home in namespaces:
-        judged = [judge(pod, home, injectors, settings) for pod in home.pods]
+    homes = list(namespaces)
+    pinned = pinned_images(homes, injectors, settings)
+    for home in homes:
+        judged = [judge(pod, home, injectors, settings, pinned) for pod in home.pods]
         relevant = [verdict for verdict in judged if not (home.keep and _is_foreign(verdict))]
         verdicts += relevant
         for owner in sorted({verdict.owner for verdict in relevant}):

@@ -17,6 +17,7 @@ from typing import Any
 from ...documents.read import read_document
 from ...errors import InputError, MalformedError, MeshError
 from ...fields import field, labels_of, list_at, mapping_at, mappings_at, name_of, text_at
+from ...kube.clock import seconds_of
 from ...model.installation.injection import SYSTEM_NAMESPACES
 from ...object_id import object_id
 
@@ -56,6 +57,7 @@ class InjectorSettings:
 
     :param image: ``values.global.proxy.image``; with a slash it is a whole image reference.
     :param variant: image type of meshConfig's default proxy configuration, else ``values.global.variant``.
+    :param changed: when somebody wrote these settings last, in seconds since the epoch; None if unknown.
     """
 
     enabled: bool
@@ -65,6 +67,7 @@ class InjectorSettings:
     tag: str
     image: str
     variant: str
+    changed: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,7 +194,19 @@ def parse_settings(
         tag=str(field(values, "global", "tag") or ""),
         image=text_at(values, "global", "proxy", "image") or "proxyv2",
         variant=image_type or text_at(values, "global", "variant"),
+        changed=_last_change(config_map),
     )
+
+
+def _last_change(config_map: Mapping[str, Any]) -> float | None:
+    """When the data of a ConfigMap was written last, by whomever."""
+    times = [
+        seconds_of(text_at(entry, "time"))
+        for entry in mappings_at(config_map, "metadata", "managedFields")
+        if field(entry, "fieldsV1", "f:data") is not None
+    ]
+    known = [time for time in times if time is not None]
+    return max(known) if known else seconds_of(text_at(config_map, "metadata", "creationTimestamp"))
 
 
 def stored_yaml(config_map: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import annotations_of, labels_of, mapping_at, mappings_at, name_of, text_at
+from ...kube.owners import is_by_hand, owners_at
 
 VALIDATING = "ValidatingWebhookConfiguration"
 MUTATING = "MutatingWebhookConfiguration"
@@ -27,7 +28,7 @@ def settled(rendered: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict
 
     - ``failurePolicy`` of a validating webhook: installed as Ignore, turned to Fail by istiod once it serves
       (pkg/webhooks/validation/controller). Only that direction counts as istiod's doing.
-    - ``clientConfig.caBundle`` of every webhook (pkg/webhooks/webhookpatch.go).
+    - ``clientConfig.caBundle`` of every webhook (pkg/webhooks/webhookpatch.go), unless a person set it.
     - the selectors of a plain injector that the ``default`` tag has switched off
       (istioctl/pkg/tag/generate.go DeactivateIstioInjectionWebhook).
 
@@ -38,21 +39,30 @@ def settled(rendered: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict
         return obj
     present = {text_at(webhook, "name"): webhook for webhook in mappings_at(live, "webhooks")}
     obj["webhooks"] = [
-        _settled_webhook(webhook, present.get(text_at(webhook, "name")), obj["kind"])
+        _settled_webhook(
+            webhook,
+            present.get(text_at(webhook, "name")),
+            obj["kind"],
+            by_hand=_bundle_is_by_hand(live, text_at(webhook, "name")),
+        )
         for webhook in mappings_at(obj, "webhooks")
     ]
     return obj
 
 
+def _bundle_is_by_hand(live: Mapping[str, Any], name: str) -> bool:
+    return is_by_hand(owners_at(live, ("webhooks", {"name": name}, "clientConfig", "caBundle")))
+
+
 def _settled_webhook(
-    rendered: Mapping[str, Any], found: Mapping[str, Any] | None, kind: str
+    rendered: Mapping[str, Any], found: Mapping[str, Any] | None, kind: str, *, by_hand: bool
 ) -> dict[str, Any]:
     webhook = dict(rendered)
     if found is None:
         return webhook
     configuration = mapping_at(webhook, "clientConfig")
     bundle = text_at(found, "clientConfig", "caBundle")
-    if bundle and not configuration.get("caBundle"):
+    if bundle and not configuration.get("caBundle") and not by_hand:
         webhook["clientConfig"] = {**configuration, "caBundle": bundle}
     if (
         kind == VALIDATING

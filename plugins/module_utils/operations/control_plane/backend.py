@@ -15,8 +15,11 @@ from typing import Any
 
 from ...context import Context
 from ...errors import RefusedError
+from ...fields import labels_of
+from ...istio.images import parse_image
 from ...istio.installation.commands import Runner
 from ...istio.installation.installed import images_of, installer_of
+from ...istio.installation.platforms import Kept, platform_notes
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.target import tool_environment
@@ -75,7 +78,8 @@ class Options:
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Plan, then install or repair unless in check mode.
 
-    :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``diff`` if asked.
+    :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``notes`` (what
+        platforms changed and what is left as it is), ``diff`` if asked.
     :raises InputError: for bad settings, or a tool that is missing or of another version.
     :raises RefusedError: for a second installer, or a change in place that Istio does not support.
     """
@@ -103,7 +107,8 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
             helm.upgrade(runner, tool, release, timeout=options.timeout)
 
         return _settle_helm(client, plan, upgrade, context, unlock_after=options.unlock_after)
-    differences = istioctl.plan(client, installation, runner, tool)
+    kept: dict[str, tuple[Kept, ...]] = {}
+    differences = istioctl.plan(client, installation, runner, tool, kept=kept)
     if differences and not context.check_mode:
         istioctl.install(
             client,
@@ -114,7 +119,7 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
             timeout=options.timeout,
             context=context,
         )
-    return _result(differences, context, changed=bool(differences))
+    return _result(differences, context, changed=bool(differences), kept=kept)
 
 
 def _settle_helm(
@@ -129,7 +134,7 @@ def _settle_helm(
     locked = planned.locked
     if context.check_mode:
         changed = bool(planned.differences or locked) or planned.pending
-        result = _result(planned.differences, context, changed=changed)
+        result = _result(planned.differences, context, changed=changed, kept=planned.kept)
         return {**result, "releases": [release.as_result() for release in planned.releases]}
     if locked:
         helm.unlock(client, locked, grace=unlock_after, context=context)
@@ -145,11 +150,18 @@ def _settle_helm(
     if drift:
         context.progress(f"repairs {len(drift)} drifted objects: {', '.join(item.id for item in drift[:5])}")
         repair(client, drift, field_manager=HELM_MANAGER)
-    result = _result(drift, context, changed=bool(drift or locked or overlooked))
+    changed = bool(drift or locked or overlooked)
+    result = _result(drift, context, changed=changed, kept=planned.kept)
     return {**result, "releases": [release.as_result() for release in planned.releases]}
 
 
-def _result(differences: Sequence[Difference], context: Context, *, changed: bool) -> dict[str, Any]:
+def _result(
+    differences: Sequence[Difference],
+    context: Context,
+    *,
+    changed: bool,
+    kept: Mapping[str, tuple[Kept, ...]],
+) -> dict[str, Any]:
     counts = dict.fromkeys(("create", "update", "delete"), 0)
     for difference in differences:
         counts[difference.action] += 1
@@ -158,7 +170,10 @@ def _result(differences: Sequence[Difference], context: Context, *, changed: boo
         "counts": counts,
         "objects": [difference.summary() for difference in differences],
         "releases": [],
+        "notes": platform_notes(kept),
     }
+    for note in result["notes"]:
+        context.progress(note)
     if context.diff_mode:
         result["diff"] = [difference.diff() for difference in differences]
     return result
@@ -179,7 +194,9 @@ def _refuse_mixture(client: KubeClient, installation: Installation, context: Con
             f"istio_method is {installation.method}: two installers would undo each other's work",
             rule="one-installer",
         )
-    running = next((image.rpartition(":")[2] for image in images_of(live)), "")
+    image = next(iter(images_of(live)), "")
+    # A policy may have pinned the image to a digest; the chart's label says the version all the same.
+    running = parse_image(image).tag or labels_of(live).get("app.kubernetes.io/version", "") or image
     now = parse_istio_version(running.partition("-")[0])
     then = parse_istio_version(installation.version)
     if skew:

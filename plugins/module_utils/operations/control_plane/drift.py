@@ -22,6 +22,7 @@ from ...errors import ApiError
 from ...fields import mapping_at, mappings_at
 from ...istio.installation.installed import settled
 from ...istio.installation.manifests import yaml_text
+from ...istio.installation.platforms import Kept, with_platforms
 from ...kube.additions import Additions, hand_additions
 from ...kube.client import KubeClient
 from ...kube.three_way import merge_patch
@@ -80,30 +81,41 @@ def compare(
     *,
     field_manager: str,
     replaced: Mapping[str, Mapping[str, Any]] | None = None,
+    kept: dict[str, tuple[Kept, ...]] | None = None,
 ) -> list[Difference]:
     """The objects of ``desired`` that differ, in its order. Two requests per object, none that writes.
 
     :param replaced: manifests that the tool is going to replace, by object id: what they have and ``desired``
         lacks goes, whoever owns it.
+    :param kept: gets what platforms changed and what is left as it is, by object id.
     :returns: one per object that differs.
     :raises ApiError: when the server refuses an object (a changed immutable field, say).
     """
     old = replaced or {}
     found = client.in_parallel(
-        lambda obj: _compare_one(client, obj, field_manager, old.get(object_id(obj))), desired
+        lambda obj: _compare_one(
+            client, obj, field_manager, old.get(object_id(obj)), {} if kept is None else kept
+        ),
+        desired,
     )
     return [difference for difference in found if difference is not None]
 
 
 def _compare_one(
-    client: KubeClient, obj: Mapping[str, Any], field_manager: str, old: Mapping[str, Any] | None
+    client: KubeClient,
+    obj: Mapping[str, Any],
+    field_manager: str,
+    old: Mapping[str, Any] | None,
+    kept: dict[str, tuple[Kept, ...]],
 ) -> Difference | None:
     metadata = obj["metadata"]
     for _unused in range(_REREADS + 1):
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
         if live is None:
             return Difference(object_id(obj), "create", {}, quiet(obj), obj, validated=False)
-        wanted = settled(obj, live)
+        wanted, of_platforms = with_platforms(settled(obj, live), live)
+        if of_platforms:
+            kept[object_id(obj)] = of_platforms
         answer = _predicted(client, live, wanted, old, field_manager)
         added = hand_additions(answer, wanted, field_manager)
         before, after = quiet(live), quiet(added.taken_out(answer) if added else answer)

@@ -23,6 +23,7 @@ from ...fields import annotations_of, mapping_at, text_at
 from ...istio.installation.commands import Runner, Tool
 from ...istio.installation.helm_releases import GATEWAY_MARK, ChartReference, Release, desired_releases
 from ...istio.installation.helm_storage import OWNER_SELECTOR, StoredRelease, stored_releases
+from ...istio.installation.platforms import Kept
 from ...kube.client import KubeClient
 from ...kube.wait import wait_until
 from ...model.installation.settings import Installation
@@ -75,10 +76,14 @@ class ReleasePlan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HelmPlan:
-    """All releases in the order in which they are to be handled, removals last."""
+    """All releases in the order in which they are to be handled, removals last.
+
+    :param kept: what platforms changed and what is left as it is, by object id.
+    """
 
     namespaces: tuple[Difference, ...]
     releases: tuple[ReleasePlan, ...]
+    kept: Mapping[str, tuple[Kept, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def differences(self) -> list[Difference]:
@@ -127,13 +132,15 @@ def plan(
         served=client.served_kinds(),
         installs=[name for name, action in actions.items() if action == "install"],
     )
+    kept: dict[str, tuple[Kept, ...]] = {}
     planned = []
     for release in releases:
         objects = as_written(client, rendered[release.name], release.name, release.namespace)
         reference = references[release.chart]
-        planned.append(_plan_release(client, release, reference, objects, stored, actions[release.name]))
+        action = actions[release.name]
+        planned.append(_plan_release(client, release, reference, objects, stored, action, kept))
     planned += _removals(client, releases, stored)
-    return HelmPlan(tuple(missing_namespaces(client, installation.namespaces)), tuple(planned))
+    return HelmPlan(tuple(missing_namespaces(client, installation.namespaces)), tuple(planned), kept)
 
 
 def _plan_release(
@@ -143,11 +150,12 @@ def _plan_release(
     rendered: Sequence[Mapping[str, Any]],
     stored: Stored,
     action: str,
+    kept: dict[str, tuple[Kept, ...]],
 ) -> ReleasePlan:
     records = stored.get((release.namespace, release.name), ())
     locked = records[0] if records and records[0].pending else None
     old = old_manifest(client, records) if action == "upgrade" else {}
-    differences = compare(client, rendered, field_manager=HELM_MANAGER, replaced=old)
+    differences = compare(client, rendered, field_manager=HELM_MANAGER, replaced=old, kept=kept)
     differences += _dropped(client, old, {object_id(obj) for obj in rendered})
     record = current(stored, release)
     overlooked = action == "upgrade" and record is not None and _looks_equal(release, reference, record)

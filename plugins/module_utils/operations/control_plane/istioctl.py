@@ -27,6 +27,7 @@ from ...istio.installation.istioctl_operator import (
     prune_selector,
 )
 from ...istio.installation.manifests import parse_manifests
+from ...istio.installation.platforms import Kept
 from ...kube.client import KubeClient
 from ...model.installation.settings import Installation
 from ...object_id import object_id
@@ -36,18 +37,26 @@ from .installer import render_istioctl
 _BY_DEFAULT = ("sidecarInjectorWebhook", "enableNamespacesByDefault")
 
 
-def plan(client: KubeClient, installation: Installation, runner: Runner, tool: Tool) -> list[Difference]:
+def plan(
+    client: KubeClient,
+    installation: Installation,
+    runner: Runner,
+    tool: Tool,
+    *,
+    kept: dict[str, tuple[Kept, ...]] | None = None,
+) -> list[Difference]:
     """Everything that ``istioctl install`` would create, change or prune, namespaces first.
 
+    :param kept: see ``drift.compare``.
     :returns: one per object that differs; empty when nothing would change.
     """
     rendered = render_istioctl(installation, runner, tool)
-    kept = {object_id(obj) for obj in rendered}
+    names = {object_id(obj) for obj in rendered}
     return [
         *missing_namespaces(client, installation.namespaces),
-        *compare(client, rendered, field_manager=FIELD_MANAGER),
-        *_default_tag(client, installation, runner, tool),
-        *(removal(obj) for obj in _stale(client, installation, tool, kept)),
+        *compare(client, rendered, field_manager=FIELD_MANAGER, kept=kept),
+        *_default_tag(client, installation, runner, tool, kept),
+        *(removal(obj) for obj in _stale(client, installation, tool, names)),
     ]
 
 
@@ -102,7 +111,11 @@ def _stale(
 
 
 def _default_tag(
-    client: KubeClient, installation: Installation, runner: Runner, tool: Tool
+    client: KubeClient,
+    installation: Installation,
+    runner: Runner,
+    tool: Tool,
+    kept: dict[str, tuple[Kept, ...]] | None,
 ) -> list[Difference]:
     """The ``default`` tag of an install without revision; istioctl writes it beside the manifest."""
     wanted = default_tag_ids(installation)
@@ -129,7 +142,7 @@ def _default_tag(
         )
     for obj in objects:
         _complete_tag(obj, installation, tool)
-    return compare(client, objects, field_manager=FIELD_MANAGER)
+    return compare(client, objects, field_manager=FIELD_MANAGER, kept=kept)
 
 
 def _complete_tag(obj: dict[str, Any], installation: Installation, tool: Tool) -> None:

@@ -199,7 +199,12 @@ def _restart(work: InjectionRun) -> RestartPlan:
         if not batches:
             break
         _await_injectors(work)
-        for number, batch in enumerate(batches, start=1):
+        for number, planned in enumerate(batches, start=1):
+            # A restart may have shown that others carry what the injector gives: images pinned by a policy.
+            open_owners = {step.owner for step in current.steps if step.batch}
+            batch = [step for step in planned if step.owner in open_owners]
+            if not batch:
+                continue
             names = ", ".join(str(step.owner) for step in batch)
             work.context.progress(f"batch {number} of {len(batches)}: {names}")
             restarter.run_batch(batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.judge import NamespaceState
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.plan import plan_restarts
@@ -15,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.workloads 
     parse_workload,
     resolve,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 
 from ...support import injection as given
 
@@ -75,6 +78,57 @@ def planned(pods, workloads=(), budgets=(), *, labels=None, anyway=(), batch=5, 
 def test_every_pod_gets_a_verdict(pod, state, reason):
     (verdict,) = planned([pod], [given.workload()]).verdicts
     assert (verdict.state, verdict.reason) == (state, reason)
+
+
+SHA, OTHER_SHA = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"{NOW}@{SHA}",
+        "mirror.corp/hub.example/proxyv2:1.31.0",
+        f"mirror.corp/proxyv2:1.31.0@{SHA}",
+        f"hub.example/proxyv2@{SHA}",
+        f"mirror.corp/x/proxyv2@{SHA}",
+    ],
+)
+def test_an_image_that_a_policy_rewrote_is_the_same_image(image):
+    (verdict,) = planned([given.pod(image=image)], [given.workload()]).verdicts
+    assert (verdict.state, verdict.reason) == ("ok", "")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [f"{OLD}@{SHA}", "mirror.corp/proxyv2:1.30.0", f"hub.example/envoy@{SHA}", "hub.example/envoy:1.31.0"],
+)
+def test_a_rewritten_image_of_another_version_or_name_is_another_one(image):
+    (verdict,) = planned([given.pod(image=image)], [given.workload()]).verdicts
+    assert verdict.state == "stale"
+    assert verdict.reason == f"proxy {image}, the injector gives {NOW}"
+
+
+def made(name, image, at):
+    pod = given.pod(name, image=image)
+    pod["metadata"]["creationTimestamp"] = at
+    return pod
+
+
+def verdicts_of(*pods, changed="2026-01-01T12:00:00Z"):
+    settings = dataclasses.replace(SETTINGS["default"], changed=seconds_of(changed))
+    home = NamespaceState("shop", ENABLED, pods=[parse_pod(pod) for pod in pods])
+    found = plan_restarts([home], INJECTORS, {"default": settings}, batch=5).verdicts
+    return {verdict.pod.name: verdict.state for verdict in found}
+
+
+def test_a_digest_tells_nothing_of_a_pod_that_is_older_than_the_settings():
+    """The injector may give another version since: only a pod that was made later shows what it gives."""
+    old, new = "2026-01-01T11:00:00Z", "2026-01-01T12:00:01Z"
+    pinned, other = f"hub.example/proxyv2@{SHA}", f"hub.example/proxyv2@{OTHER_SHA}"
+    assert verdicts_of(made("a", pinned, old)) == {"a": "stale"}
+    assert verdicts_of(made("a", pinned, new)) == {"a": "ok"}
+    assert verdicts_of(made("a", pinned, old), made("b", pinned, new)) == {"a": "ok", "b": "ok"}
+    assert verdicts_of(made("a", pinned, old), made("b", other, new)) == {"a": "stale", "b": "ok"}
 
 
 def test_a_handwritten_proxy_is_not_an_injected_one():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
@@ -15,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.
     proxy_image,
     refusal,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 
 from ...support import injection as given
 
@@ -205,3 +207,19 @@ def test_settings_come_from_the_config_maps():
     assert parse_settings(config_map) == InjectorSettings(False, never, (), "h", "1.31", "p", "debug")
     mesh = {"defaultConfig": {"image": {"imageType": "distroless"}}}
     assert parse_settings(config_map, mesh).variant == "distroless"
+
+
+def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
+    def config_map(*entries: tuple[str, dict[str, Any]], **metadata: Any) -> dict[str, Any]:
+        fields = [{"time": time, "fieldsV1": fieldset} for time, fieldset in entries]
+        return {"metadata": {"name": "istio-sidecar-injector", "managedFields": fields, **metadata}}
+
+    data: dict[str, Any] = {"f:data": {"f:values": {}}}
+    labels: dict[str, Any] = {"f:metadata": {"f:labels": {}}}
+    changed = config_map(
+        ("2026-01-01T10:00:00Z", data), ("2026-01-01T12:00:00Z", data), ("2026-01-02T00:00:00Z", labels)
+    )
+    assert parse_settings(changed).changed == seconds_of("2026-01-01T12:00:00Z")
+    old = config_map(creationTimestamp="2026-01-01T08:00:00Z")
+    assert parse_settings(old).changed == seconds_of("2026-01-01T08:00:00Z")
+    assert parse_settings(config_map()).changed is None

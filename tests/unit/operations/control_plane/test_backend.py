@@ -125,6 +125,7 @@ class TestIstioctl:
                 {"id": "ConfigMap istio-system/new", "action": "create"},
             ],
             "releases": [],
+            "notes": [],
         }
         assert (cluster.writes, tool.runner.asked("install")) == ([], [])
 
@@ -237,10 +238,17 @@ class TestRefusals:
         allowed = with_istioctl(tmp_path, cluster, Context(check_mode=True), allow_version_skew=True)
         assert allowed["changed"] is True
 
+    def test_a_pinned_image_has_its_version_on_the_label(self, tmp_path: Path) -> None:
+        live = running("docker.io/istio/pilot@sha256:abc")
+        live["metadata"].setdefault("labels", {})["app.kubernetes.io/version"] = "1.29.0"
+        cluster = FakeCluster(namespace(), live)
+        with pytest.raises(RefusedError, match=r"istiod-r1 runs 1\.29\.0"):
+            with_istioctl(tmp_path, cluster, Context(check_mode=True))
+
     @pytest.mark.parametrize(
         ("images", "version", "seen"),
         [
-            (("docker.io/istio/pilot@sha256:abc",), "1.31.1", "'abc'"),
+            (("docker.io/istio/pilot@sha256:abc",), "1.31.1", "'docker.io/istio/pilot@sha256:abc'"),
             (("docker.io/istio/pilot:latest",), "1.31.1", "'latest'"),
             ((), "1.31.1", "''"),
             (("docker.io/istio/pilot:1.29.0",), "1.32-alpha.1", "'1.29.0'"),
