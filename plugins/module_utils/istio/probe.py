@@ -23,16 +23,33 @@ RUN_LABEL = "servicemesh.istio/probe"
 RUNNER_ANNOTATION = "servicemesh.istio/probe-runner"
 SELECTOR = f"{COMPONENT_LABEL}={COMPONENT}"
 CONTAINER = "probe"
-MAX_BODY = 2000
+MAX_BODY = 16000
+MAX_CALLS = 64
+"""Calls of one exec: their arguments are part of a URL, and a probe's memory is bounded."""
+AT_ONCE = 8
+"""Calls that one probe makes at the same time: each is a process, and all share its memory."""
 
-# Arguments: a mark that no answer can contain, seconds a call may take, CA certificates (PEM, may be empty),
+# Arguments: a mark that no answer can contain, seconds a call may take, CA certificates (PEM or empty),
 # then per call METHOD URL HEADERS CURL_OPTIONS, the last two joined by newlines.
-# Calls run at once. curl writes headers and body to stdout; the marked line behind them has its exit code.
+# AT_ONCE calls run at once. curl writes headers and body to stdout, of which the beginning is kept; the
+# marked line behind them has its exit code. 23 is that of a curl whose answer was longer than what is kept.
 SCRIPT = r"""
 mark=$1; limit=$2; ca=$3; shift 3
 dir=$(mktemp -d) || exit 1
-number=0
+number=0; first=0
 [ -z "$ca" ] || printf '%s\n' "$ca" > "$dir/ca"
+finish() {
+  wait
+  while [ $first -lt $number ]; do
+    printf '%s\n' "$mark call $first"
+    cat "$dir/$first"
+    code=$(cat "$dir/$first.code")
+    [ "$code" = 23 ] && code=0
+    printf '\n%s\n' "$mark exit $code"
+    rm -f "$dir/$first" "$dir/$first.code"
+    first=$((first + 1))
+  done
+}
 while [ $# -ge 4 ]; do
   (
     method=$1; url=$2; headers=$3; option=$4
@@ -44,17 +61,12 @@ while [ $# -ge 4 ]; do
     for header in $headers; do set -- "$@" -H "$header"; done
     for word in $option; do set -- "$@" "$word"; done
     IFS=$old
-    out=$(curl "$@" "$url" 2>&1; code=$?; printf '\n%s' "$mark exit $code")
-    printf '%s\n' "$mark call $number"
-    printf '%s' "$out" | head -c 4000
-    printf '\n'
-    printf '%s\n' "$out" | tail -n 1
-  ) > "$dir/$number" &
+    { curl "$@" "$url" 2>&1; printf '%s' $? > "$dir/$number.code"; } | head -c 16000 > "$dir/$number"
+  ) &
   number=$((number + 1)); shift 4
+  [ $((number - first)) -lt 8 ] || finish
 done
-wait
-i=0
-while [ $i -lt $number ]; do cat "$dir/$i"; i=$((i + 1)); done
+finish
 rm -rf "$dir"
 """
 
@@ -98,7 +110,7 @@ def is_probe(labels: Mapping[str, str]) -> bool:
 
 
 def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") -> list[str]:
-    """The command that sends ``calls`` at once from inside a probe, each bounded by ``limit`` seconds.
+    """The command that sends ``calls`` from inside a probe, AT_ONCE at a time, each within ``limit`` seconds.
 
     :param mark: a random word, for ``parse_answers``: no service can guess it and so forge an answer.
     :param ca_pem: certificates to trust instead of the image's own.
@@ -108,6 +120,11 @@ def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") 
     for call in calls:
         words += [call.method, call.url, "\n".join(call.headers), "\n".join(call.curl_options)]
     return words
+
+
+def longest(calls: int, limit: float) -> float:
+    """Seconds that ``calls`` may take in one exec."""
+    return limit * -(-calls // AT_ONCE)
 
 
 def parse_answers(output: str, mark: str, count: int) -> list[Answer]:

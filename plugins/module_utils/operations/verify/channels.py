@@ -12,12 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...istio.probe import Answer, HttpCall
-from ...istio.proxy.handshake import Served, UnreachableError, handshake, request
+from ...istio.proxy.handshake import (
+    Served,
+    UnreachableError,
+    handshake,
+    leaf_fingerprint,
+    request,
+)
 from ...model.catalogue.mesh import Server
 from .checks.gateways import GatewayCall, concrete_host
 
 BAD_CERTIFICATE = (35, 51, 60)
 """curl: the handshake failed, the certificate is of another host (before 7.62), it cannot be trusted."""
+WRITE_CERTIFICATES = ("-w", "%{certs}")
+"""curl 7.88 and later: the certificates that were served stand behind the answer."""
 NO_CONNECTION = (5, 6, 7, 28)
 """curl: proxy or host not resolved, connection refused, timeout."""
 
@@ -63,10 +71,10 @@ class ProbeChannel:
     def handshake(self, server: Server) -> Served:
         """What curl in the probe is shown. :raises UnreachableError: no connection."""
         host, port = concrete_host(server.host), server.port
-        options = self._connect_to(host, port)
+        options = (*self._connect_to(host, port), *WRITE_CERTIFICATES)
         answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
         if answer.status:
-            return Served("")
+            return Served("", fingerprint=leaf_fingerprint(answer.body))
         if answer.exit_code in BAD_CERTIFICATE:
             fault = answer.error or f"curl exit {answer.exit_code}"
             return Served(fault, untrusted="issuer" in fault or "self" in fault)

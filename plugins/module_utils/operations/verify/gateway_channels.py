@@ -84,36 +84,60 @@ class GatewayCheck:
             raise UnreachableError(error.message) from error
 
     def _certificates(self, gateway: Gateway) -> tuple[GatewayFacts, str]:
-        """What the Secrets say: leaf fingerprints, and the issuer's certificates."""
+        """What the Secrets say: leaf fingerprints, faults, and the issuer's certificates."""
         leaves: dict[str, str | None] = {}
+        faults: dict[str, str] = {}
         given = self._options.gateways
         issuers = given.ca
         for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
-            found = self._secret(gateway.workload_namespace, name)
+            found, fault = self._secret(gateway.workload_namespace, name)
             leaves[name] = None if found is None else leaf_fingerprint(found.get("tls.crt", ""))
+            if fault:
+                faults[name] = fault
             issuers = issuers or text_at(found, "ca.crt")
         if given.ca_secret and not given.ca:
-            issuers = text_at(self._secret(*given.ca_secret), "tls.crt") or issuers
-        return GatewayFacts(leaves, trusted=bool(issuers)), issuers
+            issuers = text_at(self._secret(*given.ca_secret)[0], "tls.crt") or issuers
+        return GatewayFacts(leaves, trusted=bool(issuers), faults=faults), issuers
 
-    def _secret(self, namespace: str, name: str) -> dict[str, str] | None:
-        """The certificates of a Secret; empty when it may not be read, ``None`` when it does not exist.
+    def _secret(self, namespace: str, name: str) -> tuple[dict[str, str] | None, str]:
+        """The certificates of a Secret, and what is wrong with it as a gateway's credential.
 
-        The key beside them is dropped here and goes nowhere.
+        The key beside them is compared here and goes nowhere.
+
+        :returns: (empty when it may not be read, ``None`` when it does not exist; the fault or ``""``).
         """
         try:
             found = self._client.get("v1", "Secret", name, namespace)
         except ApiError as error:
             if error.status in (401, 403):
-                return {}
+                return {}, ""
             raise
         if found is None:
-            return None
+            return None, ""
         try:
-            return {
-                key: base64.b64decode(data, validate=True).decode("utf-8", "replace")
-                for key in CERTIFICATES
-                if (data := text_at(found, "data", key))
+            data = {
+                key: base64.b64decode(text, validate=True)
+                for key in (*CERTIFICATES, "tls.key")
+                if (text := text_at(found, "data", key))
             }
         except ValueError:  # the API server takes nothing else; then nothing is known
-            return {}
+            return {}, ""
+        certificates = {key: data[key].decode("utf-8", "replace") for key in CERTIFICATES if key in data}
+        return certificates, pair_fault(data.get("tls.crt", b""), data.get("tls.key", b""))
+
+
+def pair_fault(chain: bytes, key: bytes) -> str:
+    """What is wrong with a certificate and its key, as half a sentence; ``""`` when nothing is, or when the
+    library that reads keys is not installed here and the certificate at least is one."""
+    if not leaf_fingerprint(chain.decode("utf-8", "replace")):
+        return "holds no certificate in tls.crt"
+    try:
+        from ...model.certificates.x509 import UnreadableError, read_chain, read_key, same_key
+    except ImportError:
+        return ""
+    try:
+        if same_key(read_chain(chain)[0], read_key(key)):
+            return ""
+    except UnreadableError as error:
+        return f"cannot be used: its certificate or key {error}"
+    return "holds a key that does not belong to its certificate"

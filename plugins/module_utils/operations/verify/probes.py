@@ -129,7 +129,7 @@ class Probes:
     def send(
         self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str = ""
     ) -> list[Answer]:
-        """Sends ``calls`` at once as ``identity``; each may take ``limit`` seconds.
+        """Sends ``calls`` as ``identity``, a few at a time; each may take ``limit`` seconds.
 
         :returns: one answer per call, in their order.
         :raises ApiError: the probe does not run or its pod cannot be entered.
@@ -138,14 +138,21 @@ class Probes:
             raise ApiError(
                 f"the probe of {identity} does not run: {self.trouble.get(identity, 'not started')}"
             )
-        mark = f"@@{secrets.token_hex(8)}@@"
-        command = probe.command(calls, mark, limit, ca_pem)
-        name = self._names[identity]
-        result = self._client.exec(identity.namespace, name, probe.CONTAINER, command, timeout=limit + 15.0)
-        answers = probe.parse_answers(result.stdout, mark, len(calls))
+        answers: list[Answer] = []
+        for start in range(0, len(calls), probe.MAX_CALLS):
+            answers += self._send(identity, calls[start : start + probe.MAX_CALLS], limit, ca_pem)
         if all(answer.exit_code == 127 for answer in answers):
             raise ApiError(f"image {self._options.image} has no curl: give verify_probe_image one that has")
         return answers
+
+    def _send(self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str) -> list[Answer]:
+        mark = f"@@{secrets.token_hex(8)}@@"
+        command = probe.command(calls, mark, limit, ca_pem)
+        timeout = probe.longest(len(calls), limit) + 15.0
+        result = self._client.exec(
+            identity.namespace, self._names[identity], probe.CONTAINER, command, timeout=timeout
+        )
+        return probe.parse_answers(result.stdout, mark, len(calls))
 
     def remove(self) -> None:
         """Deletes the probes and their Sidecars. What cannot be deleted now ends by itself, and is

@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
     Served,
     UnreachableError,
+    leaf_fingerprint,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.channels import (
     DirectChannel,
@@ -21,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     planned_calls,
 )
 
+from ...support import certificates
 from .builders import GATEWAY, catalogue, service
 
 MESH = catalogue(
@@ -109,10 +111,20 @@ def test_the_probe_is_told_the_address(address: str, written: str) -> None:
     ]
     channel.handshake(SERVER)
     assert [(call.method, call.url, call.curl_options) for call in probe.calls] == [
-        ("HEAD", "https://api.example.com:443/", ("--connect-to", f"api.example.com:443:{written}:443"))
+        (
+            "HEAD",
+            "https://api.example.com:443/",
+            ("--connect-to", f"api.example.com:443:{written}:443", "-w", "%{certs}"),
+        )
     ]
 
 
 def test_the_direct_way_says_where_it_went() -> None:
     channel = DirectChannel("127.0.0.1", "", 1.0)
     assert channel.name == "from the controller to 127.0.0.1"
+
+
+def test_the_certificate_that_curl_was_shown_is_told() -> None:
+    pem = certificates.pem(certificates.certificate("api.example.com", certificates.ec_key())).decode()
+    answer = Answer(200, {}, f"Subject:CN = x\nCert:{pem}", 0)
+    assert handshake(answer).fingerprint == leaf_fingerprint(pem) != ""

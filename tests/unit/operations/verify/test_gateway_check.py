@@ -23,6 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
 
+from ...support import certificates
 from ...support.certificates import certificate, ec_key, pem
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
@@ -187,3 +188,24 @@ def test_a_probe_that_does_not_run_is_no_way(seen: Seen) -> None:
     _direct, through = seen.channels
     with pytest.raises(gateway_channels.UnreachableError, match="its pod was refused"):
         through.handshake(options().catalogue.gateways[0].servers[0])
+
+
+def pair() -> tuple[str, str]:
+    key = certificates.ec_key()
+    chain = certificates.pem(certificates.certificate("api.example.com", key))
+    return chain.decode(), certificates.key_pem(key).decode()
+
+
+def test_what_a_gateway_could_not_use_when_it_starts(seen: Seen) -> None:
+    chain, key = pair()
+    _other, foreign = pair()
+    run(secret(tls_crt=chain, tls_key=key))
+    assert seen.facts.faults == {}
+    run(secret(tls_crt=chain, tls_key=foreign))
+    assert seen.facts.faults == {"api": "holds a key that does not belong to its certificate"}
+    run(secret(tls_crt="garbage", tls_key=key))
+    assert seen.facts.faults == {"api": "holds no certificate in tls.crt"}
+    run(secret(tls_crt=chain))
+    assert "cannot be used: its certificate or key" in seen.facts.faults["api"]
+    run(secret(tls_crt=chain), forbidden="Secret")
+    assert seen.facts.faults == {}

@@ -80,10 +80,12 @@ class GatewayFacts:
 
     :param credentials: SHA-256 of the leaf by Secret name, ``""`` when it may not be read, ``None`` when
         the Secret does not exist. :param trusted: whether the issuer's certificate was given or found.
+    :param faults: by Secret name, why a gateway that starts now could not use it.
     """
 
     credentials: Mapping[str, str | None]
     trusted: bool
+    faults: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def check_gateway(
@@ -174,6 +176,11 @@ def _check_credential(gateway: Gateway, server: Server, facts: GatewayFacts) -> 
         return failed(
             "gateways", f"{gateway.name} {server.host}", f"its certificate, {secret}, does not exist"
         )
+    fault = facts.faults.get(server.certificate or "")
+    if fault:
+        secret = f"Secret {gateway.workload_namespace}/{server.certificate}"
+        reason = f"{fault}: a gateway keeps the last good one until it restarts"
+        return failed("gateways", f"{gateway.name} {server.host}", f"{secret} {reason}")
     return None
 
 
@@ -220,7 +227,11 @@ def _judge_handshake(
     if served.fault:
         return failed("gateways", subject, f"its certificate is not good, {through}: {served.fault}")
     stored = facts.credentials.get(server.certificate or "", "")
-    if stored and served.fingerprint and stored != served.fingerprint:
+    if not served.fingerprint or not stored:
+        why = "which one it serves was not seen (curl before 7.88)" if stored else "its Secret was not read"
+        accepted = "a certificate that clients accept was served"
+        return unknown("gateways", subject, f"{accepted}, {through}, but {why}")
+    if stored != served.fingerprint:
         other = (
             f"serves certificate {served.fingerprint[:16]}, Secret {server.certificate} holds {stored[:16]}"
         )

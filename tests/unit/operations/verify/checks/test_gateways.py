@@ -292,6 +292,26 @@ def test_another_certificate_than_the_stored_one_fails() -> None:
     assert findings["serves certificate bb, Secret api holds aa"] == "fail"
 
 
+@pytest.mark.parametrize(
+    ("stored", "served", "words"),
+    [("aa", "", "which one it serves was not seen"), ("", "aa", "its Secret was not read")],
+)
+def test_without_both_fingerprints_nothing_is_proved(stored: str, served: str, words: str) -> None:
+    """A good certificate that nobody compared passed before."""
+    facts = verify_gateways.GatewayFacts({"api": stored}, trusted=True)
+    findings, _rest = check(Channel(certs.Served("", fingerprint=served), GOOD), facts=facts)
+    (told,) = [message for message in findings if words in message]
+    assert findings[told] == "cannot tell"
+
+
+def test_a_credential_that_a_starting_gateway_could_not_use_fails() -> None:
+    """The gateway serves the last good one from memory; comparing was skipped before."""
+    facts = verify_gateways.GatewayFacts({"api": "aa"}, trusted=True, faults={"api": "holds no certificate"})
+    findings, _rest = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
+    told = "Secret istio-system/api holds no certificate: a gateway keeps the last good one until it restarts"
+    assert findings[told] == "fail"
+
+
 def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
     served = certs.Served("unable to get local issuer certificate", untrusted=True)
     for trusted, verdict in ((False, "cannot tell"), (True, "fail")):
