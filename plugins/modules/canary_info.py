@@ -77,8 +77,8 @@ active:
   elements: str
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:

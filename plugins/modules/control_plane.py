@@ -82,10 +82,10 @@ releases:
   sample: [{id: istio-system/istiod, name: istiod, namespace: istio-system, chart: istiod, action: keep}]
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import (
     backend as control_plane,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:

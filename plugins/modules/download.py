@@ -82,10 +82,10 @@ downloaded:
   sample: false
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.download import (
     backend as download,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:

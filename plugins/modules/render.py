@@ -66,8 +66,8 @@ files:
   sample: {virtual-services.yaml: written, kustomization.yaml: unchanged}
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:

@@ -379,10 +379,10 @@ problems:
   sample: [{where: "mesh_services[3].retries", message: "...", rule: timeout-budget}]
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
     backend as resources,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:

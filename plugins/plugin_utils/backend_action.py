@@ -42,6 +42,7 @@ from ..module_utils.run_module import (
     stop_signal,
     typed_arguments,
 )
+from .misspelt import warnings_for
 from .paths import CONNECTION_FILES, absolute_kubeconfig, absolute_path
 from .vault import opened_kubeconfig
 
@@ -76,6 +77,8 @@ class BackendAction(ActionBase):
         del tmp
         self._variables: dict[str, Any] = task_vars or {}
         self._host = str(self._variables.get("inventory_hostname", "localhost"))
+        for warning in warnings_for(self._variables, getattr(self.backend, "VARIABLES", {}).values()):
+            _DISPLAY.warning(warning)
         try:
             arguments = plain(dict(self._task.args))
         except TypeError as error:

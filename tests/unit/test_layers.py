@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "context": {"kube"},
     "operations": {"context", "model", "kube", "istio"},
     "run": {"context", "kube", "model"},
-    "plugin_utils": {"context", "kube", "run"},
+    "plugin_utils": {"context", "kube", "model", "run"},
     "doc_fragments": set(),
     "modules": {"operations", "run", "doc_fragments"},
     "action": {"operations", "run", "plugin_utils"},

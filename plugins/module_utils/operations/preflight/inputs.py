@@ -16,6 +16,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import INSTALLATION_KEYS, ROLE_SETTINGS, parse_catalogue
 from ...model.installation.injection import NamespaceRequest, read_requests
 from ...model.installation.settings import Installation
+from ...model.reading.names import misspelt, unreadable
 from ...model.reading.typed import typed_options
 from ...model.versions import Minor, Support, check_istio_version, support_table
 from ..control_plane.options import (
@@ -26,7 +27,6 @@ from ..control_plane.options import (
     tools_of,
 )
 from .agreement import disagreements, unreachable_ports
-from .names import misspelt, unreadable
 
 _T = TypeVar("_T")
 _ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.names import misspelt
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.names import misspelt
 
 KNOWN = ["istio_version", "istio_values", "certificates_leaf_days", "verify_fail_on"]
 
