@@ -13,6 +13,8 @@ description:
     from the mere existence of an object.
   - Every finding is V(pass), V(fail) or V(cannot tell), with its evidence. What could not be looked at is
     never reported as a pass.
+  - Two notes are no verdict, V(stated opening) for what the catalogue opens on purpose, with its reason, and
+    V(not tested) for what cannot be tested from here, with what would help.
   - The module itself does not fail because of a verdict; I(status) tells it. Role
     P(servicemesh.istio.verify#role) decides what fails the play.
   - Calls are sent from probe pods, which live for seconds. An injected probe runs with a caller's
@@ -148,7 +150,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: V(pass) when everything is proved, V(fail) when something is disproved, else V(cannot tell).
+  description:
+    - V(pass) when everything is proved, V(fail) when something is disproved, else V(cannot tell).
+    - Of notes alone it is the note, V(stated opening) or V(not tested).
   returned: success
   type: str
   sample: pass
@@ -158,7 +162,7 @@ headline:
   type: str
   sample: "cannot tell: not installed"
 checks:
-  description: One record per check, with its title, its status and the number of findings by verdict.
+  description: One record per check, with its title, its status and the number of findings by verdict or note.
   returned: success
   type: list
   elements: dict
@@ -170,7 +174,7 @@ findings:
   sample: [{check: mtls, subject: "ecommerce/frontend:3000", verdict: pass,
             message: "only chains that demand a client certificate, in 2 of 2 proxies"}]
 problems:
-  description: Every finding that is no pass, as a line, the fails first.
+  description: Every finding that is neither a pass nor a note, as a line, the fails first.
   returned: success
   type: list
   elements: str

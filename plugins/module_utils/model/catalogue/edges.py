@@ -42,6 +42,14 @@ class Edge:
         """Whether it depends on the identity of the caller."""
         return self.principal not in (ANY_PEER, ANONYMOUS)
 
+    def takes(self, method: str, path: str, port: int) -> bool:
+        """Whether it is about such a request, whoever sends it. :param port: the target port."""
+        return (
+            port in self.ports
+            and (not self.methods or method in self.methods)
+            and _path_allowed(self.paths, path)
+        )
+
 
 def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
     """The edges in the order of the policy's rules: callers, gateways, open paths, scrapers, anyone.
@@ -122,11 +130,9 @@ def decide(edges: tuple[Edge, ...], principal: str, method: str, path: str, port
         ``ip_blocks`` lets nobody in here.
     """
     for index, edge in enumerate(edges):
-        if edge.ip_blocks or port not in edge.ports:
+        if edge.ip_blocks or (edge.asks_who and edge.principal != principal):
             continue
-        if edge.asks_who and edge.principal != principal:
-            continue
-        if (not edge.methods or method in edge.methods) and _path_allowed(edge.paths, path):
+        if edge.takes(method, path, port):
             return index
     return None
 

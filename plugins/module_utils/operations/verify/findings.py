@@ -11,7 +11,18 @@ from typing import Any
 
 from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
 
-LABELS = {PASS: "pass", FAIL: "FAIL", CANNOT_TELL: "cannot tell"}
+STATED, NOT_TESTED = "stated opening", "not tested"
+NOTES = (STATED, NOT_TESTED)
+"""No verdicts: what the catalogue itself opens, and what cannot be tested from here, each with its reason.
+Neither counts as a pass, and neither is a fault."""
+
+LABELS = {
+    PASS: "pass",
+    FAIL: "FAIL",
+    CANNOT_TELL: "cannot tell",
+    STATED: "stated opening",
+    NOT_TESTED: "not tested",
+}
 
 TITLES = {
     "injection": "every pod has its sidecar",
@@ -81,9 +92,26 @@ def unknown(check: str, subject: str, message: str, *, late: bool = False) -> Fi
     return Finding(check, subject, CANNOT_TELL, message, late)
 
 
+def stated(check: str, subject: str, message: str) -> Finding:
+    """Something that the catalogue opens on purpose; the message holds its reason."""
+    return Finding(check, subject, STATED, message)
+
+
+def not_tested(check: str, subject: str, message: str) -> Finding:
+    """Something that nobody could test from here; the message says why, and what would help."""
+    return Finding(check, subject, NOT_TESTED, message)
+
+
 def worst(findings: Iterable[Finding]) -> str:
-    """The verdict on all of them: one fail fails; nothing at all proves nothing."""
-    return overall(finding.verdict for finding in findings)
+    """The verdict on all of them: one fail fails; nothing at all proves nothing. Of notes alone it is a note.
+
+    :returns: a key of ``LABELS``.
+    """
+    verdicts = [finding.verdict for finding in findings]
+    judged = [verdict for verdict in verdicts if verdict not in NOTES]
+    if judged or not verdicts:
+        return overall(judged)
+    return STATED if STATED in verdicts else NOT_TESTED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,7 +154,9 @@ class Findings:
         problems = self.problems()
         if not problems:
             numbers = count(self.findings)
-            return f"pass: {numbers[PASS]} findings in {len(self.checks())} checks"
+            noted = ", ".join(f"{LABELS[note]}: {numbers[note]}" for note in NOTES if numbers[note])
+            told = f"{numbers[PASS]} findings in {len(self.checks())} checks"
+            return f"{LABELS[self.status]}: {told}{f' ({noted})' if noted else ''}"
         first = problems[0].partition(": ")[2]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return f"{LABELS[self.status].lower()}: {first}{more}"

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ...errors import InputError, MeshError, Problem
 from ...verdicts import CANNOT_TELL, FAIL
-from .findings import Findings, count
+from .findings import NOT_TESTED, STATED, Findings, count
 
 FORMATS = {".json": "json", ".xml": "junit"}
 
@@ -59,13 +59,13 @@ def as_json(findings: Findings, name: str) -> str:
 
 
 def as_junit(findings: Findings, name: str) -> str:
-    """One test case per finding: a fail is a ``failure``, "cannot tell" an ``error``, no pass and no
-    skip."""
+    """One test case per finding: a fail is a ``failure``, "cannot tell" an ``error``, no pass and no skip;
+    skipped is what the catalogue leaves nobody to test."""
     numbers = count(findings.findings)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         f"<testsuite name={quoteattr(f'mesh {name}')} tests={quoteattr(str(len(findings.findings)))}"
-        f' failures="{numbers[FAIL]}" errors="{numbers[CANNOT_TELL]}">',
+        f' failures="{numbers[FAIL]}" errors="{numbers[CANNOT_TELL]}" skipped="{numbers[NOT_TESTED]}">',
     ]
     for finding in findings.findings:
         case = f"  <testcase classname={quoteattr(finding.check)} name={quoteattr(_clean(finding.subject))}"
@@ -74,6 +74,10 @@ def as_junit(findings: Findings, name: str) -> str:
             lines.append(f"{case}><failure message={quoteattr(message)}/></testcase>")
         elif finding.verdict == CANNOT_TELL:
             lines.append(f"{case}><error message={quoteattr(message)}/></testcase>")
+        elif finding.verdict == NOT_TESTED:
+            lines.append(f"{case}><skipped message={quoteattr(message)}/></testcase>")
+        elif finding.verdict == STATED:
+            lines.append(f"{case}><system-out>{escape(f'{STATED}: {message}')}</system-out></testcase>")
         else:
             lines.append(f"{case}><system-out>{escape(message)}</system-out></testcase>")
     return "\n".join([*lines, "</testsuite>", ""])

@@ -17,6 +17,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 GOOD = told.passed("mtls", "shop/web:80", "strict")
 BAD = told.failed("routes", "VirtualService shop/web", "leads <nowhere> & \x1b[0m")
 DIM = told.unknown("sync", "istiod", "no right to exec")
+OPEN = told.stated("policies", "shop/page", "open to everybody: a public page")
+SKIPPED = told.not_tested("gateways", "public sql.example.com", "TCP")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,11 @@ DIM = told.unknown("sync", "istiod", "no right to exec")
         ((GOOD, DIM), "cannot tell"),
         ((GOOD, DIM, BAD), "fail"),
         ((GOOD, BAD), "fail"),
+        ((GOOD, OPEN, SKIPPED), "pass"),
+        ((OPEN, SKIPPED), "stated opening"),
+        ((SKIPPED,), "not tested"),
+        ((OPEN, DIM), "cannot tell"),
+        ((OPEN, BAD), "fail"),
     ],
 )
 def test_status(findings: tuple[told.Finding, ...], status: str) -> None:
@@ -42,6 +49,15 @@ def test_the_headline_begins_with_the_verdict() -> None:
         told.Findings((told.unknown("injection", "", "not installed"),)).headline()
         == "cannot tell: not installed"
     )
+
+
+def test_notes_are_told_and_counted_apart_from_what_passed() -> None:
+    findings = told.Findings((GOOD, OPEN, SKIPPED))
+    assert findings.problems() == []
+    assert findings.headline() == "pass: 1 findings in 3 checks (stated opening: 1, not tested: 1)"
+    assert [record["status"] for record in findings.checks()] == ["stated opening", "pass", "not tested"]
+    assert "stated opening: shop/page: open to everybody: a public page" in findings.lines()[1]
+    assert told.Findings((OPEN,)).headline() == "stated opening: 0 findings in 1 checks (stated opening: 1)"
 
 
 def test_checks_are_told_in_order_with_their_own_status() -> None:
@@ -88,6 +104,10 @@ def test_junit_report_counts_cannot_tell_as_error(tmp_path: Path) -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
     assert suite.get("name") == 'mesh a "mesh" & co'
     assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], ["error"]]
+    notes = ET.fromstring(verify_report.as_junit(told.Findings((OPEN, SKIPPED)), "shop"))  # noqa: S314  # our own
+    assert notes.get("skipped") == "1"
+    assert [[child.tag for child in case] for case in notes] == [["system-out"], ["skipped"]]
+    assert notes[0][0].text == "stated opening: open to everybody: a public page"
 
 
 @pytest.mark.parametrize("name", ["report.txt", "report", "missing/report.json"])

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Sequence
 
 from ....istio.probe import Answer, HttpCall, Identity
 from ....istio.proxy.listeners import STRICT
-from ....model.catalogue.edges import ANY_PEER, Edge, service_edges
+from ....model.catalogue.edges import Edge, service_edges
 from ....model.catalogue.mesh import Catalogue
 from ....model.catalogue.services import Port, Service
 from ....model.objects.peer_authentications import port_mode
 from ....verdicts import CANNOT_TELL
-from ..findings import Finding, failed, passed, unknown
+from ..findings import Finding, failed, passed, stated, unknown
 
 ALLOWED, DENIED, PLAINTEXT = "allowed", "denied", "plaintext"
 OUTSIDE = "outside"
@@ -102,8 +102,11 @@ def plan_calls(catalogue: Catalogue, accounts: frozenset[Identity], *, unsafe_me
         else:
             findings.append(unknown("authorization", service.key, _why_no_call(catalogue, service)))
         refusals = _denied_calls(catalogue, service, accounts)
+        opening = catalogue.open_reason_of(service) or _open_to_anyone(service)
         if refusals:
             denied.append(refusals)
+        elif opening:
+            findings.append(stated("authorization", service.key, f"everybody is let in: {opening}"))
         else:
             findings.append(unknown("authorization", service.key, "its rules leave nobody to refuse"))
     chosen = _cover(allowed, set())
@@ -215,14 +218,10 @@ def _denied_calls(catalogue: Catalogue, service: Service, accounts: frozenset[Id
     """Requests that a caller may make, sent by an identity that may not: only the identity is wrong."""
     edges = service_edges(catalogue, service)
     listed = {edge.principal for edge in edges if edge.kind != "open"}
-    opens = [edge for edge in edges if edge.principal == ANY_PEER]
     port = service.routed_port
-    if port is None or any(not edge.paths for edge in opens):
+    path = _closed_path(edges, port.target_port) if port else ""
+    if port is None or not path:
         return []
-    model = next((edge for edge in edges if edge.kind == "caller" and port.target_port in edge.ports), None)
-    path = concrete_path(model.paths) if model else "/"
-    if any(path in edge.paths for edge in opens):
-        path = f"/{NOWHERE}"
     strangers = [
         identity
         for identity in sorted(accounts)
@@ -233,6 +232,24 @@ def _denied_calls(catalogue: Catalogue, service: Service, accounts: frozenset[Id
         for identity in strangers
         if identity.service_account != service.service_account or identity.namespace != service.namespace
     ]
+
+
+def _closed_path(edges: Sequence[Edge], port: int) -> str:
+    """A path of a caller's, or any other, that is not open to everybody; ``""`` when all of them may be.
+
+    Where a probe's address is, nobody knows before: it may be in one of the networks that are let in.
+    """
+    opens = [edge for edge in edges if not edge.asks_who]
+    models = [edge for edge in edges if edge.asks_who and edge.kind == "caller" and port in edge.ports]
+    paths = [*(concrete_path(edge.paths) for edge in models[:1]), "/", f"/{NOWHERE}"]
+    closed = (path for path in paths if not any(edge.takes("GET", path, port) for edge in opens))
+    return next(closed, "")
+
+
+def _open_to_anyone(service: Service) -> str:
+    """The reasons of callers without an identity, who leave nobody to be refused; ``""`` without them."""
+    reasons = (caller.reason for caller in service.callers if not caller.has_identity)
+    return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
 
 def _plaintext_calls(catalogue: Catalogue) -> list[PlannedCall]:
@@ -271,7 +288,9 @@ def _most_common(groups: Iterable[Sequence[PlannedCall]]) -> Identity:
 def _holders(edge: Edge, catalogue: Catalogue, accounts: frozenset[Identity]) -> list[Identity]:
     """The identities in the mesh's own namespaces for which an edge holds."""
     inside = [identity for identity in sorted(accounts) if identity.namespace in catalogue.namespaces]
-    if edge.principal == ANY_PEER:
+    if edge.ip_blocks:
+        return []
+    if not edge.asks_who:
         return inside
     return [identity for identity in inside if _principal(catalogue, identity) == edge.principal]
 

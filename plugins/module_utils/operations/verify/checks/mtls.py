@@ -19,7 +19,7 @@ from ....model.security.classes import ANY_OTHER_PORT
 from ....model.security.peer_authentication import DISABLE, STRICT
 from ....model.security.pods import MeshPod
 from ....verdicts import FAIL
-from ..findings import Finding, failed, passed, unknown
+from ..findings import Finding, failed, passed, stated, unknown
 from ..picture import Picture, PodPort, SeenPod
 
 NAMED = 3
@@ -137,7 +137,7 @@ def _check_port(service: Service, number: int, pods: Sequence[SeenPod], held: In
     if wanted == STRICT:
         return passed("mtls", subject, f"only chains that demand a client certificate, in {read} proxies")
     reason = service.mtls.reason or "the catalogue's mesh_mtls_mode"
-    return passed("mtls", subject, f"{wanted}, as the catalogue wants it ({reason}), in {read} proxies")
+    return stated("mtls", subject, f"{wanted}, in {read} proxies: {reason}")
 
 
 def _judge(subject: str, pod: MeshPod, port: PodPort, held: InboundState) -> Finding | None:

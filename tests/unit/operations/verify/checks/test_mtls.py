@@ -152,12 +152,12 @@ def test_a_listener_that_lags_behind_its_object_may_change() -> None:
     assert "PeerAuthentication shop/default says STRICT, which it does not hold yet" in message
 
 
-def test_an_exception_of_the_catalogue_passes_with_its_reason() -> None:
+def test_an_exception_of_the_catalogue_is_told_with_its_reason_and_is_no_pass() -> None:
     mesh = catalogue(service("web", mtls={"mode": "PERMISSIVE", "reason": "legacy clients"}))
     verdict, message, _rest = check(
         state({"web-1": "PERMISSIVE"}), WEB, authentication("web", "PERMISSIVE"), mesh=mesh
     )["shop/web:3000"]
-    assert verdict == "pass"
+    assert verdict == "stated opening"
     assert "legacy clients" in message
 
 
