@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from . import lab
+from .needs import debian_packages
 from .paths import ROOT
 from .pytest_run import pytest
 
@@ -23,6 +24,7 @@ def directories() -> list[str]:
 
 def on_the_mesh(cluster: str) -> int:
     """All suites that work on a mesh, with the administrator's kubeconfig; they name other users."""
+    debian_packages("test", {"chromium": "chromium"})  # opens the pages that people look at
     environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
     return pytest(Path(sys.executable), "integration", *directories(), environment=environment)
 

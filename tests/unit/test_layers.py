@@ -85,6 +85,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "render": set(),
         "resources": {"apply", "mesh"},
         "rights": set(),
+        "trust": {"certificates"},
         "verify": set(),
     },
 }

@@ -69,6 +69,25 @@ def judge_certificates(text: str, *, identity: str, roots: frozenset[str], now: 
         return Judgement(CANNOT_TELL, "shows no certificates that can be read")
 
 
+def lives(text: str) -> list[tuple[float, float, str]]:
+    """The leaves with a SPIFFE identity that a proxy serves.
+
+    :param text: the answer of ``/certs``.
+    :returns: begin and end (seconds since the epoch), and the identity; each leaf once. Empty when there is
+        none that can be read.
+    """
+    found: dict[tuple[float, float, str], None] = {}
+    try:
+        for context in mappings_at(json.loads(text), "certificates"):
+            for leaf in mappings_at(context, "cert_chain")[:1]:
+                since, until = (seconds_of(text_at(leaf, key)) for key in ("valid_from", "expiration_time"))
+                if _identities(leaf) and since is not None and until is not None:
+                    found[since, until, _identities(leaf)[0]] = None
+    except (ValueError, MalformedError):
+        return []
+    return list(found)
+
+
 def without_repetition(text: str) -> str:
     """The answer of ``/certs`` with each TLS context once: a proxy has one per cluster, all alike."""
     try:

@@ -30,6 +30,7 @@ ROUTES = "routes"
 CALLERS = "callers"
 SYNTHETIC = "synthetic"
 METRICS = "prometheus"
+NODES = "nodes"
 PLACES = {
     CLUSTER: "the whole cluster, and what belongs to no namespace",
     CONTROL_PLANE: "`istio_namespace`, and `mesh_root_namespace`",
@@ -43,6 +44,7 @@ PLACES = {
     CALLERS: "the namespaces of its callers, and of all gateways",
     SYNTHETIC: "the namespace of the pod that sends synthetic requests",
     METRICS: "the namespace of Prometheus",
+    NODES: "`kube-node-lease`, where the nodes say their time",
 }
 
 # Which option makes a right necessary.
@@ -63,6 +65,7 @@ WHEN = {
 # name, also when it creates (apiserver, handlers/patch.go); the POST of Helm 3 is not.
 ISTIO_ROLES, ISTIO_MUTATING, ISTIO_VALIDATING = "istio roles", "istio mutating webhooks", "istio validation"
 ADDON_ROLES = "add-on roles"
+MESH_ROOTS = "mesh roots"
 
 
 def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[str, tuple[str, ...]]:
@@ -83,6 +86,7 @@ def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[
         ISTIO_MUTATING: ("istio-revision-tag-default", *injectors),
         ISTIO_VALIDATING: (f"istio-validator{suffix}-{istio_namespace}", "istiod-default-validator"),
         ADDON_ROLES: ("kiali", "loki-clusterrole", "loki-clusterrolebinding", "prometheus"),
+        MESH_ROOTS: ("istio-ca-root-cert",),
     }
 
 
@@ -380,6 +384,25 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             optional="the evidence does not name the cluster",
             why="the UID of kube-system stands for the cluster",
         ),
+    ),
+    # Everything that can end: read only. What is missing is "cannot tell" about its part.
+    "trust": (
+        Right("", "pods", ("list",), why="proxies run in every namespace of the mesh"),
+        Right("networking.istio.io", "gateways", ("list",), why="a credential is named by any Gateway"),
+        Right("networking.istio.io", "destinationrules", ("list",), why="TLS is begun by any of them"),
+        # A list of one name is authorized as that name (apiserver, fieldSelector metadata.name).
+        Right(
+            "", "configmaps", ("list",), names=MESH_ROOTS, why="each namespace has a copy of the mesh's roots"
+        ),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
+        Right(_WEBHOOKS, "validatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
+        Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
+        Right("", "pods", ("list",), (CONTROL_PLANE,)),
+        Right("", "secrets", READ, (CONTROL_PLANE, GATEWAYS)),
+        Right("", "secrets", ("get",), (CA, SERVICES)),
+        Right("", "services", ("list",), (GATEWAYS,)),
+        Right("", "pods/exec", ("create", "get"), (GATEWAYS, SERVICES)),
+        Right("coordination.k8s.io", "leases", ("list",), (NODES,)),
     ),
     # The Job of `canary_deadman: job`, under an account of its own.
     "deadman": (

@@ -1,0 +1,304 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every certificate that can end a mesh: where it was found, how long it lives, and what is wrong with it.
+
+Pure: places hand in PEM text or dates, and get entries with a verdict. A bundle is judged block by block,
+because a reader that stops at the first one (istiod's does) never sees the second one end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...verdicts import CANNOT_TELL, FAIL, PASS
+from .credentials import covers
+from .x509 import BLOCK, CERTIFICATE, Fault, issued_by
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+except ImportError:
+    pass
+
+DUE = "due"
+ORDER = (FAIL, CANNOT_TELL, DUE, PASS)
+"""Verdicts, the worst first. "due" is good today, and has to be renewed."""
+
+GATEWAY, GATEWAY_CA, CLIENT_CA = "gateway", "gateway CA", "client CA"
+MESH_CA, MESH_ROOT = "mesh CA", "mesh root"
+ISTIOD, WORKLOAD, WEBHOOK = "istiod", "workload", "webhook"
+REMOTE, ORIGINATION, CONNECTION, CLOCK = "remote cluster", "origination", "connection", "clock"
+KINDS = (
+    GATEWAY, GATEWAY_CA, CLIENT_CA, MESH_CA, MESH_ROOT, ISTIOD, WORKLOAD, WEBHOOK, REMOTE, ORIGINATION,
+    CONNECTION, CLOCK,
+)  # fmt: skip
+
+_DAY = 86_400.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """Shares of a certificate's life: with less than that left it is due, or it fails.
+
+    A third and a sixth leave time for two more tries, whatever the lifetime is.
+    """
+
+    due: float = 1 / 3
+    fail: float = 1 / 6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Life:
+    """What is known of one certificate, wherever it was read.
+
+    :param fingerprint: SHA-256, hexadecimal; ``""`` where only dates are known.
+    """
+
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+    subject: str = ""
+    issuer: str = ""
+    serial: str = ""
+    fingerprint: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrustEntry:
+    """One certificate, or one thing that should have been one.
+
+    :param kind: one of KINDS. :param where: the object that holds it, or the proxy that uses it.
+    :param part: which block of it: ``leaf``, ``issuer 1``, ``root 2``.
+    :param reasons: what is wrong, sentences without full stop.
+    """
+
+    kind: str
+    where: str
+    part: str
+    verdict: str
+    reasons: tuple[Fault, ...] = ()
+    life: Life | None = None
+
+    def as_result(self, now: datetime.datetime) -> dict[str, Any]:
+        """The entry as a module returns it.
+
+        :returns: ``kind``, ``where``, ``part``, ``verdict``, ``reasons`` (``rule``, ``message``), and where
+            dates are known ``not_before``, ``not_after`` (RFC 3339), ``days_left``, ``share_left``,
+            ``subject``, ``issuer``, ``serial``, ``fingerprint_sha256``.
+        """
+        result: dict[str, Any] = {
+            "kind": self.kind,
+            "where": self.where,
+            "part": self.part,
+            "verdict": self.verdict,
+            "reasons": [dataclasses.asdict(reason) for reason in self.reasons],
+        }
+        if self.life is not None:
+            result.update(
+                not_before=rfc3339(self.life.not_before),
+                not_after=rfc3339(self.life.not_after),
+                days_left=round((self.life.not_after - now).total_seconds() / _DAY, 3),
+                share_left=round(share_left(self.life, now), 4),
+                subject=self.life.subject,
+                issuer=self.life.issuer,
+                serial=self.life.serial,
+                fingerprint_sha256=self.life.fingerprint,
+            )
+        return result
+
+
+def rfc3339(moment: datetime.datetime) -> str:
+    """UTC to the second, as certificates say it."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def share_left(life: Life, now: datetime.datetime) -> float:
+    """How much of its life a certificate has before it, 1 to 0; below 0 when it has ended."""
+    whole = (life.not_after - life.not_before).total_seconds()
+    return (life.not_after - now).total_seconds() / whole if whole > 0 else -1.0
+
+
+def life_of(certificate: x509.Certificate) -> Life:
+    """What is told about a certificate: nothing here is secret."""
+    return Life(
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        certificate.subject.rfc4514_string(),
+        certificate.issuer.rfc4514_string(),
+        f"{certificate.serial_number:x}",
+        certificate.fingerprint(hashes.SHA256()).hex(),
+    )
+
+
+def judge_life(life: Life, now: datetime.datetime, limits: Limits) -> tuple[str, tuple[Fault, ...]]:
+    """The verdict that the dates give. :param now: aware. :returns: verdict, and why it is no pass."""
+    left = share_left(life, now)
+    if now >= life.not_after:
+        return FAIL, (Fault("expired", f"ended on {rfc3339(life.not_after)}"),)
+    if now < life.not_before:
+        return FAIL, (Fault("future", f"is not valid before {rfc3339(life.not_before)}"),)
+    days = (life.not_after - now).total_seconds() / _DAY
+    end = f"ends on {rfc3339(life.not_after)}, {days:.1f} days from now: {left:.0%} of its life is left"
+    if left < limits.fail:
+        return FAIL, (Fault("ending", f"{end}, less than {limits.fail:.0%}"),)
+    if left < limits.due:
+        return DUE, (Fault("due", f"{end}, less than {limits.due:.0%}"),)
+    return PASS, ()
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """One verdict for many; for none at all "cannot tell"."""
+    found = set(verdicts)
+    return next((verdict for verdict in ORDER if verdict in found), CANNOT_TELL)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """One PEM block: a certificate, or what stands in its place."""
+
+    certificate: x509.Certificate | None
+    fault: Fault | None = None
+
+
+def blocks_of(pem: bytes) -> list[Block]:
+    """Every PEM block, also those behind one that cannot be read. :returns: in order; empty for no PEM."""
+    found = []
+    for match in BLOCK.finditer(pem):
+        if match.group(1) != CERTIFICATE:
+            kind = match.group(1).decode("ascii", "replace")
+            found.append(Block(None, Fault("foreign-block", f"holds a block {kind} beside certificates")))
+            continue
+        try:
+            found.append(Block(x509.load_pem_x509_certificate(match.group(0))))
+        except ValueError:
+            found.append(Block(None, Fault("unreadable", "holds a certificate that cannot be parsed")))
+    return found
+
+
+class Judge:
+    """Makes entries of what the places hold.
+
+    :param now: the API server's time, aware. :param limits: by kind; others get the defaults.
+    """
+
+    def __init__(self, now: datetime.datetime, limits: Mapping[str, Limits] | None = None) -> None:
+        self.now = now
+        self._limits = dict(limits or {})
+
+    def limits(self, kind: str) -> Limits:
+        """The limits of a kind."""
+        return self._limits.get(kind, Limits())
+
+    def entry(self, kind: str, where: str, part: str, life: Life, *faults: Fault) -> TrustEntry:
+        """One certificate with its dates, and what else is wrong with it (each a fail)."""
+        verdict, reasons = judge_life(life, self.now, self.limits(kind))
+        return TrustEntry(kind, where, part, FAIL if faults else verdict, (*faults, *reasons), life)
+
+    def wrong(self, kind: str, where: str, part: str, rule: str, message: str) -> TrustEntry:
+        """Something that is a fail without dates."""
+        return TrustEntry(kind, where, part, FAIL, (Fault(rule, message),))
+
+    def unknown(self, kind: str, where: str, message: str) -> TrustEntry:
+        """What could not be looked at. It is never a pass."""
+        return TrustEntry(kind, where, "", CANNOT_TELL, (Fault("not-seen", message),))
+
+    def chain(
+        self,
+        kind: str,
+        where: str,
+        pem: bytes,
+        *,
+        hosts: Sequence[str] = (),
+        roots: bytes = b"",
+        first: str = "leaf",
+    ) -> list[TrustEntry]:
+        """A leaf and its issuers, in the order of TLS: each is signed by the next one, and ends before it.
+
+        :param hosts: names that the leaf must cover. :param roots: PEM; when given, the last one leads to
+            one of them, and lives no longer. :param first: what the first block is called.
+        :returns: one per PEM block.
+        """
+        found = blocks_of(pem)
+        if not found:
+            return [self.wrong(kind, where, first, "no-certificate", "holds no PEM certificate")]
+        anchors = [block.certificate for block in blocks_of(roots) if block.certificate is not None]
+        entries = []
+        for position, block in enumerate(found):
+            part = first if position == 0 else f"issuer {position}"
+            if block.certificate is None:
+                entries.append(self._unreadable(kind, where, part, block))
+                continue
+            following = found[position + 1 : position + 2]
+            above = [item.certificate for item in following if item.certificate is not None]
+            faults = [*_link_faults(block.certificate, above, anchors)]
+            if position == 0:
+                faults += _name_faults(block.certificate, hosts)
+            entries.append(self.entry(kind, where, part, life_of(block.certificate), *faults))
+        return entries
+
+    def bundle(self, kind: str, where: str, pem: bytes, part: str = "root") -> list[TrustEntry]:
+        """Certificates that stand for themselves, such as roots. :returns: one per PEM block."""
+        found = blocks_of(pem)
+        if not found:
+            return [self.wrong(kind, where, part, "no-certificate", "holds no PEM certificate")]
+        entries = []
+        for number, block in enumerate(found, 1):
+            name = part if len(found) == 1 else f"{part} {number}"
+            if block.certificate is None:
+                entries.append(self._unreadable(kind, where, name, block))
+            else:
+                entries.append(self.entry(kind, where, name, life_of(block.certificate)))
+        return entries
+
+    @staticmethod
+    def _unreadable(kind: str, where: str, part: str, block: Block) -> TrustEntry:
+        reasons = (block.fault,) if block.fault else ()
+        return TrustEntry(kind, where, part, FAIL, reasons)
+
+
+def _link_faults(
+    certificate: x509.Certificate,
+    above: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+) -> list[Fault]:
+    """Whether it leads upwards, and whether it outlives what it stands on."""
+    if certificate in anchors:
+        return []
+    signers = [issuer for issuer in above or anchors if issued_by(certificate, issuer)]
+    if not signers:
+        if above:
+            return [Fault("path", "is not issued by the certificate that follows it")]
+        return [Fault("path", "is not issued by a root that is trusted here")] if anchors else []
+    end = max(issuer.not_valid_after_utc for issuer in signers)
+    if certificate.not_valid_after_utc > end:
+        text = (
+            f"is valid until {rfc3339(certificate.not_valid_after_utc)}, its issuer until {rfc3339(end)} only"
+        )
+        return [Fault("outlives", text)]
+    return []
+
+
+def _name_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
+    try:
+        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = list(extension.value.get_values_for_type(x509.DNSName))
+    except (x509.ExtensionNotFound, ValueError):
+        names = []
+    missing = [host for host in hosts if not any(covers(name, host) for name in names)]
+    if not missing:
+        return []
+    return [Fault("san", f"does not cover {', '.join(missing)} (its names: {', '.join(names) or 'none'})")]
+
+
+def same_certificates(one: bytes, other: bytes) -> bool:
+    """Whether two bundles hold the same certificates, in any order and however they are wrapped."""
+    return fingerprints(one) == fingerprints(other)
+
+
+def fingerprints(pem: bytes) -> frozenset[str]:
+    """SHA-256 of the readable certificates of a bundle. :returns: hexadecimal; empty when there is none."""
+    certificates = [block.certificate for block in blocks_of(pem) if block.certificate is not None]
+    return frozenset(certificate.fingerprint(hashes.SHA256()).hex() for certificate in certificates)

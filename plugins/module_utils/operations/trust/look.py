@@ -1,0 +1,85 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all sources look at: the cluster, read once, and the judge that they hand their finds to."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, MalformedError
+from ...fields import name_of, namespace_of
+from ...istio.proxy.running import RunningProxy, running_proxies
+from ...kube.clock import Clock
+from ...model.certificates.credentials import Credential
+from ...model.certificates.trust import Judge, TrustEntry
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+    from ...kube.target import Target
+
+GATEWAY_API = "networking.istio.io/v1"
+Source = Callable[["Look"], Iterator[TrustEntry]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """One look at a cluster. What several sources need is read when the first one asks.
+
+    :param credentials: what the catalogue's gateways name. :param authority_home: namespace and name of the
+        Secret of the collection's own CA. :param max_proxies: how many proxies are asked.
+    """
+
+    client: KubeClient
+    judge: Judge
+    clock: Clock
+    target: Target
+    mesh: str
+    istio_namespace: str
+    credentials: tuple[Credential, ...]
+    authority_home: tuple[str, str]
+    max_proxies: int
+
+    def listed(
+        self, api_version: str, kind: str, namespace: str | None = None, **selectors: str
+    ) -> list[Any]:
+        """All objects of a kind. :returns: empty where the server does not serve it.
+
+        :raises ApiError: no right to look, or no answer.
+        """
+        return self.client.list(api_version, kind, namespace, **selectors).items
+
+    def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Secret. :returns: the object, or None where there is none. :raises ApiError: no right to look."""
+        return self.client.get("v1", "Secret", name, namespace)
+
+    @functools.cached_property
+    def pods(self) -> list[Mapping[str, Any]]:
+        """Every pod of the cluster. :returns: API objects."""
+        return self.listed("v1", "Pod")
+
+    @functools.cached_property
+    def gateways(self) -> list[Mapping[str, Any]]:
+        """Every Gateway. :returns: API objects, by namespace and name."""
+        return sorted(self.listed(GATEWAY_API, "Gateway"), key=lambda obj: (namespace_of(obj), name_of(obj)))
+
+    @functools.cached_property
+    def proxies(self) -> list[RunningProxy]:
+        """The proxies that run and are ready. :returns: by namespace and name of the pod."""
+        return sorted(running_proxies(self.pods), key=lambda proxy: (proxy.namespace, proxy.pod))
+
+
+def seen(kind: str, where: str, source: Source, look: Look) -> list[TrustEntry]:
+    """What a source finds. Where it may not or cannot look, that is an entry of its own, never silence.
+
+    :param kind: what it looks for. :param where: where, in the words of the report. :returns: its entries.
+    """
+    found: list[TrustEntry] = []
+    try:
+        found.extend(source(look))
+    except (ApiError, MalformedError) as error:
+        found.append(look.judge.unknown(kind, where, error.message))
+    return found

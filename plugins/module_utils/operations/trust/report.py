@@ -1,0 +1,134 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The finds as files: JSON, JUnit XML, a textfile for Prometheus, and a page."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from ...errors import InputError, MeshError, Problem
+from ...model.certificates.trust import DUE, ORDER, TrustEntry, share_left
+from ...verdicts import CANNOT_TELL, FAIL
+from .page import as_html
+
+Result = Mapping[str, Any]
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """:raises InputError: a name that tells no format, a directory that does not exist, or one name twice."""
+    problems = []
+    for index, path in enumerate(paths):
+        if Path(path).suffix not in FORMATS:
+            problem = f"{path!r} ends in none of {', '.join(FORMATS)}"
+        elif not Path(path).expanduser().parent.is_dir():
+            problem = f"the directory of {path!r} does not exist"
+        elif path in paths[:index]:
+            problem = f"{path!r} is listed twice"
+        else:
+            continue
+        problems.append(Problem(f"trust_report_path[{index}]", problem, "report-path"))
+    if problems:
+        raise InputError(problems)
+
+
+def write_reports(
+    paths: Sequence[str], mesh: str, entries: Sequence[TrustEntry], result: Result, now: datetime.datetime
+) -> None:
+    """Writes each report whole or not at all. :raises MeshError: a file cannot be written."""
+    for path in paths:
+        target = Path(path).expanduser()
+        text = FORMATS[target.suffix](mesh, entries, result, now)
+        try:
+            handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(partial).chmod(0o644)
+            Path(partial).replace(target)
+        except OSError as error:
+            raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
+
+
+def as_json(mesh: str, entries: Sequence[TrustEntry], result: Result, now: datetime.datetime) -> str:
+    """``{mesh, time, status, headline, counts, entries}``."""
+    record = {
+        "mesh": mesh,
+        "time": now.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **{key: result[key] for key in ("status", "headline", "counts")},
+        "entries": [entry.as_result(now) for entry in entries],
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_junit(mesh: str, entries: Sequence[TrustEntry], result: Result, _now: datetime.datetime) -> str:
+    """One test case per entry: fail and due are failures, "cannot tell" an error, no pass and no skip."""
+    counts = result["counts"]
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f"<testsuite name={quoteattr(f'trust of mesh {mesh}')} tests={quoteattr(str(len(entries)))}"
+        f' failures="{counts[FAIL] + counts[DUE]}" errors="{counts[CANNOT_TELL]}">',
+    ]
+    for entry in entries:
+        name = f"{entry.where} {entry.part}".strip()
+        case = f"  <testcase classname={quoteattr(entry.kind)} name={quoteattr(_clean(name))}"
+        message = _clean("; ".join(reason.message for reason in entry.reasons))
+        if entry.verdict in (FAIL, DUE):
+            lines.append(
+                f"{case}><failure type={quoteattr(entry.verdict)} message={quoteattr(message)}/></testcase>"
+            )
+        elif entry.verdict == CANNOT_TELL:
+            lines.append(f"{case}><error message={quoteattr(message)}/></testcase>")
+        else:
+            end = entry.life.not_after.strftime("%Y-%m-%d %H:%M UTC") if entry.life else ""
+            lines.append(f"{case}><system-out>{escape(f'valid until {end}')}</system-out></testcase>")
+    return "\n".join([*lines, "</testsuite>", ""])
+
+
+def as_textfile(mesh: str, entries: Sequence[TrustEntry], _result: Result, now: datetime.datetime) -> str:
+    """For node_exporter's textfile collector: ends as timestamps, so that an alert needs no fresh file."""
+    end = "servicemesh_certificate_not_after_timestamp_seconds"
+    share = "servicemesh_certificate_life_left_ratio"
+    verdicts = "servicemesh_trust_entries"
+    looked = "servicemesh_trust_last_look_timestamp_seconds"
+    labelled = [(_labels(mesh, entry), entry.life) for entry in entries]
+    lines = [f"# HELP {end} When the certificate ends.", f"# TYPE {end} gauge"]
+    lines += [f"{end}{labels} {life.not_after.timestamp():.0f}" for labels, life in labelled if life]
+    lines += [f"# HELP {share} Share of its life that is left, 1 to 0.", f"# TYPE {share} gauge"]
+    lines += [f"{share}{labels} {share_left(life, now):.5f}" for labels, life in labelled if life]
+    lines += [f"# HELP {verdicts} Entries by verdict.", f"# TYPE {verdicts} gauge"]
+    for verdict in ORDER:
+        count = sum(entry.verdict == verdict for entry in entries)
+        lines.append(f'{verdicts}{{mesh="{_quoted(mesh)}",verdict="{verdict}"}} {count}')
+    lines += [f"# HELP {looked} When this was written.", f"# TYPE {looked} gauge"]
+    lines.append(f'{looked}{{mesh="{_quoted(mesh)}"}} {now.timestamp():.0f}')
+    return "\n".join([*lines, ""])
+
+
+def _labels(mesh: str, entry: TrustEntry) -> str:
+    named = {"mesh": mesh, "kind": entry.kind, "where": entry.where, "part": entry.part}
+    return "{" + ",".join(f'{name}="{_quoted(value)}"' for name, value in named.items()) + "}"
+
+
+def _quoted(text: str) -> str:
+    """As the exposition format wants label values."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _clean(text: str) -> str:
+    """Without the characters that XML 1.0 forbids."""
+    return "".join(char for char in text if char in "\t\n\r" or ord(char) >= 0x20)
+
+
+FORMATS: Mapping[str, Callable[[str, Sequence[TrustEntry], Result, datetime.datetime], str]] = {
+    ".json": as_json,
+    ".xml": as_junit,
+    ".prom": as_textfile,
+    ".html": as_html,
+}

@@ -1,0 +1,172 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The credentials of the gateways: what their Secrets hold, and what their pods serve."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ....errors import ApiError
+from ....fields import labels_of, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....kube.pods import has_labels, is_active
+from ....labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
+from ....model.certificates.credentials import Credential
+from ....model.certificates.secret import (
+    AUTHORITY_KEY,
+    CERTIFICATE_KEY,
+    PRIVATE_KEY,
+    TLS_TYPE,
+    decode,
+)
+from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, blocks_of, life_of
+from ....model.certificates.x509 import Fault, UnreadableError, read_key, same_key
+from ....verdicts import CANNOT_TELL, FAIL
+from ...certificates.proof import SERVING_MODES, endpoints_of
+from ...certificates.proof import look as look_at_pods
+from ..look import Look
+
+_MUTUAL = ("MUTUAL", "OPTIONAL_MUTUAL")
+# What istiod takes first (pilot/pkg/credentials/kube/secrets.go).
+_PAIRS = (("cert", "key"), (CERTIFICATE_KEY, PRIVATE_KEY))
+_AUTHORITIES = ("cacert", AUTHORITY_KEY)
+
+
+@dataclasses.dataclass(slots=True)
+class _Named:
+    """A Secret that gateways name: for which hosts, and whether clients show a certificate, too."""
+
+    hosts: dict[str, None] = dataclasses.field(default_factory=dict)
+    mutual: bool = False
+    gateways: dict[str, None] = dataclasses.field(default_factory=dict)
+
+
+def gateway_credentials(look: Look) -> Iterator[TrustEntry]:
+    """Every Secret that a Gateway or the catalogue names, and those of ours that nobody names."""
+    named = _named(look)
+    for (namespace, name), use in sorted(named.items()):
+        where = f"Secret {namespace}/{name}"
+        try:
+            secret = look.secret(namespace, name)
+        except ApiError as error:
+            yield look.judge.unknown(GATEWAY, where, error.message)
+            continue
+        if secret is None:
+            by = ", ".join(use.gateways) or "the catalogue"
+            yield look.judge.wrong(GATEWAY, where, "leaf", "missing", f"does not exist; {by} names it")
+            continue
+        yield from _pair(look, where, secret, tuple(use.hosts))
+        yield from _served(look, Credential(namespace, name, tuple(use.hosts)), secret)
+        if use.mutual:
+            yield from _clients(look, namespace, name, secret)
+    yield from _orphans(look, named)
+
+
+def _named(look: Look) -> dict[tuple[str, str], _Named]:
+    """Namespace and name of each credential -> who names it."""
+    found: dict[tuple[str, str], _Named] = {}
+    for credential in look.credentials:
+        use = found.setdefault((credential.namespace, credential.name), _Named())
+        use.hosts.update(dict.fromkeys(credential.hosts))
+    for gateway in look.gateways:
+        homes = _homes(look, gateway)
+        for server in mappings_at(gateway, "spec", "servers"):
+            mode = text_at(server, "tls", "mode") or "SIMPLE"
+            names = [text_at(server, "tls", "credentialName"), *list_at(server, "tls", "credentialNames")]
+            for key in ((home, str(name)) for home in homes for name in names if name):
+                if mode not in SERVING_MODES:
+                    continue
+                use = found.setdefault(key, _Named())
+                # A host may carry the namespace of its VirtualServices; "*" asks for no name of its own.
+                hosts = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
+                use.hosts.update(dict.fromkeys(host for host in hosts if host != "*"))
+                use.mutual = use.mutual or mode in _MUTUAL
+                use.gateways[f"Gateway {namespace_of(gateway)}/{name_of(gateway)}"] = None
+    return found
+
+
+def _homes(look: Look, gateway: Mapping[str, Any]) -> list[str]:
+    """The namespaces of the pods that a Gateway selects: there istiod looks for its credentials."""
+    selector = mapping_at(gateway, "spec", "selector")
+    if not selector:
+        return []
+    return sorted({namespace_of(pod) for pod in look.pods if is_active(pod) and has_labels(pod, selector)})
+
+
+def _certificate(secret: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Certificate and key as istiod takes them out of the Secret."""
+    pairs = ((decode(secret, one), decode(secret, two)) for one, two in _PAIRS)
+    return next((pair for pair in pairs if pair[0] and pair[1]), (decode(secret, CERTIFICATE_KEY), b""))
+
+
+def _pair(look: Look, where: str, secret: Mapping[str, Any], hosts: tuple[str, ...]) -> Iterator[TrustEntry]:
+    certificate, key = _certificate(secret)
+    entries = look.judge.chain(GATEWAY, where, certificate, hosts=hosts)
+    fault = _key_fault(certificate, key)
+    for position, entry in enumerate(entries):
+        if position == 0 and fault is not None:
+            yield dataclasses.replace(entry, verdict=FAIL, reasons=(fault, *entry.reasons))
+        else:
+            yield entry
+
+
+def _key_fault(certificate: bytes, key: bytes) -> Fault | None:
+    blocks = blocks_of(certificate)
+    if not blocks or blocks[0].certificate is None:
+        return None
+    try:
+        if same_key(blocks[0].certificate, read_key(key)):
+            return None
+    except UnreadableError as error:
+        return Fault("key", f"its private key {error}")
+    return Fault("key-mismatch", "its private key does not belong to it: gateways go on with the one before")
+
+
+def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
+    """Whether the pods serve what the Secret holds."""
+    blocks = blocks_of(_certificate(secret)[0])
+    if not blocks or blocks[0].certificate is None:
+        return
+    pods = [pod for pod in look.pods if namespace_of(pod) == credential.namespace]
+    services = look.listed("v1", "Service", credential.namespace)
+    endpoints = endpoints_of(credential, look.gateways, pods, services)
+    if not endpoints:
+        return
+    fingerprint = life_of(blocks[0].certificate).fingerprint
+    proof = look_at_pods(look.client, credential, endpoints, fingerprint=fingerprint, roots_pem="")
+    if proof.status == FAIL:
+        yield look.judge.wrong(GATEWAY, str(credential), "served", "not-served", proof.evidence)
+    elif proof.status == CANNOT_TELL:
+        yield look.judge.unknown(GATEWAY, str(credential), proof.evidence)
+
+
+def _clients(look: Look, namespace: str, name: str, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
+    """The CA by which a gateway knows its clients."""
+    beside = look.secret(namespace, f"{name}-cacert")
+    for holder, where in (
+        (beside, f"Secret {namespace}/{name}-cacert"),
+        (secret, f"Secret {namespace}/{name}"),
+    ):
+        pem = next((decode(holder, key) for key in _AUTHORITIES if holder and decode(holder, key)), b"")
+        if pem:
+            yield from look.judge.bundle(CLIENT_CA, where, pem, "client CA")
+            return
+    message = f"holds no CA for client certificates ({' or '.join(_AUTHORITIES)}), nor does {name}-cacert"
+    yield look.judge.wrong(CLIENT_CA, f"Secret {namespace}/{name}", "client CA", "missing", message)
+
+
+def _orphans(look: Look, named: Mapping[tuple[str, str], _Named]) -> Iterator[TrustEntry]:
+    """Pairs of ours that no Gateway names any more: a key that lies about, and an expiry that alarms."""
+    selector = f"{MANAGED_BY_LABEL}={COLLECTION}"
+    for namespace in sorted({namespace for namespace, _name in named}):
+        for secret in look.listed("v1", "Secret", namespace, label_selector=selector):
+            key = (namespace, name_of(secret))
+            foreign = labels_of(secret).get(PART_OF_LABEL, look.mesh) != look.mesh
+            if key in named or foreign or secret.get("type") != TLS_TYPE or key == look.authority_home:
+                continue
+            where = f"Secret {namespace}/{key[1]}"
+            fault = Fault("orphan", "no Gateway and no server of the catalogue names it: delete it")
+            for entry in look.judge.chain(GATEWAY, where, _certificate(secret)[0])[:1]:
+                yield dataclasses.replace(entry, verdict=DUE, reasons=(fault,))
