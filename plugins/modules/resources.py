@@ -363,6 +363,15 @@ findings:
   returned: with a catalogue
   type: list
   elements: dict
+streams:
+  description:
+    - The changes that make proxies replace a listener, and whose connections that ends. Requests are
+      finished, longer streams are cut when the proxies have drained (45 s unless C(drainDuration) says
+      otherwise).
+  returned: with a catalogue, when something changed or would
+  type: list
+  elements: dict
+  sample: [{object: AuthorizationPolicy ecommerce/frontend, of: [ecommerce/frontend]}]
 propagation:
   description: Whether the proxies hold the change, how many of them, and the seconds of each step.
   returned: with a catalogue, when something changed

@@ -86,7 +86,7 @@ def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
             return resources.run(params, context)
         with monkeypatch.context() as patch:
             forward = apply.steps_of
-            patch.setattr(apply, "steps_of", lambda *args: forward(*args)[::-1])
+            patch.setattr(apply, "steps_of", lambda *args, **how: forward(*args, **how)[::-1])
             return resources.run(params | {"unproved": "warn"}, context)
 
     return run

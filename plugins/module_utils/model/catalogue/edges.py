@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from .exposures import exposed_port
 from .mesh import Catalogue
@@ -54,6 +55,9 @@ class Edge:
 def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
     """The edges in the order of the policy's rules: callers, gateways, open paths, scrapers, anyone.
 
+    Within a kind the order does not follow the catalogue's: two entries that swap places would be another
+    policy, and each change of a policy ends connections of its workload (model/objects/drains.py).
+
     :returns: one per caller and way in.
     """
     edges = [_caller_edge(catalogue, service, caller) for caller in service.callers]
@@ -63,7 +67,8 @@ def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
     ]
     http = service.http_port
     if service.open_paths and http:
-        edges.append(Edge(ANY_PEER, ("GET",), service.open_paths, (http.target_port,), "open", "any peer"))
+        paths = tuple(sorted(service.open_paths))
+        edges.append(Edge(ANY_PEER, ("GET",), paths, (http.target_port,), "open", "any peer"))
     if service.scrape:
         for caller in service.scrape.callers:
             edges.append(
@@ -79,7 +84,14 @@ def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
             )
     if catalogue.open_reason_of(service) is not None:
         edges.append(Edge(ANONYMOUS, (), (), service.target_ports(), "anyone", "anyone"))
-    return tuple(dict.fromkeys(edges))
+    return tuple(sorted(dict.fromkeys(edges), key=_order))
+
+
+_KINDS = ("caller", "gateway", "open", "scrape", "anyone")
+
+
+def _order(edge: Edge) -> tuple[Any, ...]:
+    return _KINDS.index(edge.kind), edge.principal, edge.ports, edge.methods, edge.paths, edge.ip_blocks
 
 
 def caller_name(caller: Caller) -> str:
@@ -100,7 +112,8 @@ def _caller_edge(catalogue: Catalogue, service: Service, caller: Caller) -> Edge
         ports = tuple(port for port in ports if port.is_http)
     targets = tuple(sorted({port.target_port for port in ports}))
     principal, name = _principal(catalogue, caller), caller_name(caller)
-    return Edge(principal, caller.methods, caller.paths, targets, "caller", name, caller.ip_blocks)
+    methods, paths = tuple(sorted(caller.methods)), tuple(sorted(caller.paths))
+    return Edge(principal, methods, paths, targets, "caller", name, tuple(sorted(caller.ip_blocks)))
 
 
 def _principal(catalogue: Catalogue, caller: Caller) -> str:
@@ -111,9 +124,8 @@ def _gateway_edge(catalogue: Catalogue, service: Service, exposure: Exposure) ->
     gateway, port = catalogue.gateway(exposure.gateway), exposed_port(catalogue, service, exposure)
     principal = gateway.principal if gateway else ""
     ports = (port.target_port,) if port else ()
-    return Edge(
-        principal, exposure.methods, _inner_paths(exposure), ports, "gateway", f"gateway {exposure.gateway}"
-    )
+    methods = tuple(sorted(exposure.methods))
+    return Edge(principal, methods, _inner_paths(exposure), ports, "gateway", f"gateway {exposure.gateway}")
 
 
 def _inner_paths(exposure: Exposure) -> tuple[str, ...]:

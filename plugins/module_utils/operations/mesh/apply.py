@@ -13,6 +13,7 @@ from ...errors import InputError, Problem
 from ...kube.access import AccessNeed
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
+from ...model.objects.drains import Drain, told
 from ...model.objects.render import render
 from ...model.rollout.split_plan import LiveState, SplitPlan, plan_splits, split_object_id
 from ...object_id import object_id
@@ -29,6 +30,7 @@ from .neighbours import refuse_shared
 from .release_state import read_live_state, rollout_holders
 from .removal import namespaces_of, remove_mesh
 from .rights import proof_namespaces
+from .streams import ended_streams
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -88,8 +90,10 @@ def apply_mesh(
     guard = ClusterGuard(client, catalogue, own, options, context)
     barrier = PropagationBarrier(client, catalogue, options, context, guard)
     findings: list[dict[str, Any]] = []
+    streams: list[Drain] = []
 
     def check(plan: Plan) -> None:
+        streams.extend(ended_streams(catalogue, plan, context))
         if any(item.changes and is_istio(item.desired) for item in plan.items):
             barrier.namespaces = proof_namespaces(client, catalogue, context)
         _leave_routes_of_rollouts(client, catalogue, plan, context)
@@ -109,7 +113,7 @@ def apply_mesh(
     )
     held = _items_of_rollouts(catalogue, state, splits, live)
     applied = apply_plan(client, desired, live, to_delete, context=context, options=write, held=held)
-    return _result(applied, splits, findings, barrier)
+    return _result(applied, splits, findings, barrier, streams)
 
 
 def _refuse_unseen_records(catalogue: Catalogue, live: Live) -> None:
@@ -180,11 +184,20 @@ def _result(
     splits: SplitPlan,
     findings: Sequence[dict[str, Any]],
     barrier: PropagationBarrier,
+    streams: Sequence[Drain],
 ) -> dict[str, Any]:
-    """What ``apply_plan`` tells, with the notes on splits, the checks before the write, and the proof."""
+    """What ``apply_plan`` tells, with the notes on splits, the checks before the write, the streams that end,
+    and the proof."""
     lines = [summary(applied["counts"]), *splits.notes]
+    lines += [told(streams)] if streams else []
     propagation = barrier.result()
     if propagation:
         lines.append(str(propagation["headline"]))
-    result = {**applied, "notes": list(splits.notes), "findings": list(findings), "summary": lines}
+    result = {
+        **applied,
+        "notes": list(splits.notes),
+        "findings": list(findings),
+        "streams": [drain.as_dict() for drain in streams],
+        "summary": lines,
+    }
     return {**result, "propagation": propagation} if propagation else result

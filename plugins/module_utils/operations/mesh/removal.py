@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RefusedError
 from ...fields import name_of, namespace_of, text_at
 from ...model.catalogue.mesh import Catalogue
+from ...model.objects.drains import Drain, told
 from ...model.rollout.journal import parse_journal
 from ...model.rollout.record import journal_name
 from ..apply.engine import Plan, apply_plan
@@ -21,6 +22,7 @@ from ..apply.plan import is_istio
 from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
 from .rights import proof_namespaces
+from .streams import ended_streams
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -67,18 +69,22 @@ def remove_mesh(
     guard = ClusterGuard(client, catalogue, [], options, context)
     barrier = PropagationBarrier(client, catalogue, options, context, guard)
 
+    streams: list[Drain] = []
+
     def check(plan: Plan) -> None:
+        streams.extend(ended_streams(catalogue, plan, context))
         if any(is_istio(item.desired) for item in plan.items):
             barrier.namespaces = proof_namespaces(client, catalogue, context)
 
     write = dataclasses.replace(options.apply, barrier=barrier, before_write=check, removal=True)
     to_delete = to_prune(live, [], catalogue.name, everything=True)
     applied = apply_plan(client, [], live, to_delete, context=context, options=write)
-    lines = [summary(applied["counts"])]
+    lines = [summary(applied["counts"]), *([told(streams)] if streams else [])]
     propagation = barrier.result()
     if propagation:
         lines.append(str(propagation["headline"]))
     result = {**applied, "notes": [], "findings": [], "summary": lines}
+    result["streams"] = [drain.as_dict() for drain in streams]
     return {**result, "propagation": propagation} if propagation else result
 
 

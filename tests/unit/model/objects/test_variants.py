@@ -315,14 +315,14 @@ def test_edges_of_the_full_catalogue_in_the_order_of_the_rules() -> None:
     assert api is not None
     gateway = "td.example/ns/istio-system/sa/istio-ingressgateway-service-account"
     assert service_edges(catalogue, web) == (
-        Edge("td.example/ns/shop/sa/api-sa", (), (), (5432, 7946, 8080, 9000), "caller", "shop/api"),
         Edge("td.example/ns/back/sa/ledger", ("GET",), ("/read/*",), (8080, 9000), "caller", "back/ledger"),
-        Edge("td.example/ns/shop/sa/inside", ("GET", "POST"), (), (8080,), "caller", "gateway inside"),
         Edge("td.example/ns/shop/sa/api-sa", (), (), (5432,), "caller", "shop/api"),
+        Edge("td.example/ns/shop/sa/api-sa", (), (), (5432, 7946, 8080, 9000), "caller", "shop/api"),
+        Edge("td.example/ns/shop/sa/inside", ("GET", "POST"), (), (8080,), "caller", "gateway inside"),
+        Edge(gateway, (), (), (5432,), "gateway", "gateway public"),
         Edge(gateway, (), (), (8080,), "gateway", "gateway public"),
         Edge(gateway, ("GET",), ("/e",), (8080,), "gateway", "gateway public"),
         Edge(gateway, ("GET",), (), (9000,), "gateway", "gateway public"),
-        Edge(gateway, (), (), (5432,), "gateway", "gateway public"),
         Edge(ANY_PEER, ("GET",), ("/healthz", "/it's"), (8080,), "open", "any peer"),
     )
     assert [edge.kind for edge in service_edges(catalogue, api)] == ["caller", "scrape", "scrape"]

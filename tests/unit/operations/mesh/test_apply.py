@@ -87,7 +87,14 @@ def test_a_mesh_is_made_and_then_left_alone(run: Run) -> None:
     assert first["changed"]
     assert first["notes"] == []
     assert [item["check"] for item in first["findings"]] == ["cluster", "strict_guard", "analyze"]
-    assert first["summary"] == ["13 created", "3 proxies that matter hold the change, the last after 1.2 s"]
+    assert first["summary"] == [
+        "13 created",
+        "cuts long streams of shop/api, shop/web when their proxies have drained "
+        "(PeerAuthentication shop/default and 3 more change; 45 s unless drainDuration says otherwise)",
+        "3 proxies that matter hold the change, the last after 1.2 s",
+    ]
+    assert first["summary"][1] in run.lines, "said before it is written"
+    assert {name for entry in first["streams"] for name in entry["of"]} == {"shop/api", "shop/web"}
     second = run()
     assert not second["changed"]
     assert second["summary"] == ["13 unchanged"]
