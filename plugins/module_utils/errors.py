@@ -11,9 +11,10 @@
     |-- ApiError         the API server refused or failed a request
     |   `-- ConflictError    another field manager owns the fields
     |-- WaitTimeout      a bounded wait ended without success
+    |-- FencedError      another runner has taken over: this one must not write any more
     `-- MalformedError   an object has not the shape that its API promises
 
-A capability derives its own (``FencedError`` of a rollout, ``JournalError``) from ``MeshError`` where only
+A capability derives its own, such as ``JournalError``, from ``MeshError`` where only
 its own callers tell them apart. Backends raise these; a module's ``main()`` and the action base catch
 ``MeshError`` once. ``str(error)`` is the sentence a user reads first; ``error.details`` is JSON-safe data
 for the result. Neither ever contains key material, tokens or whole objects.
@@ -131,6 +132,10 @@ class RefusedError(MeshError):
     def __init__(self, message: str, *, rule: str, **details: Any) -> None:
         super().__init__(message, rule=rule, **details)
         self.rule = rule
+
+
+class FencedError(MeshError):
+    """Another runner has taken over: this one must not write any more."""
 
 
 class MalformedError(MeshError):

@@ -13,13 +13,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, FencedError, MeshError
 from ...fields import mapping_at, text_at
 from ...kube.clock import Clock, timestamp
 from ...labels import ownership_labels
 from ...model.rollout.journal import Action, Journal, JournalError, Request, parse_journal, parse_request
 from ...model.rollout.record import journal_name
-from .protocols import FencedError, Objects
+from .protocols import Objects
 
 ATTEMPTS = 8
 

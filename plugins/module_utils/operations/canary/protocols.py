@@ -16,10 +16,6 @@ from ...errors import MeshError
 from ...labels import FIELD_MANAGER
 
 
-class FencedError(MeshError):
-    """Another runner has taken over: this one must not write any more."""
-
-
 class StoppedError(MeshError):
     """The run was told to stop (a signal, or its parent process died)."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, FencedError, MeshError
 from ...model.rollout.record import ReleaseRecord, read_record, release_name, release_object
-from .protocols import FencedError, Objects
+from .protocols import Objects
 
 ATTEMPTS = 8
 

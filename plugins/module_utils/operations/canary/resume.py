@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ...errors import MeshError, RefusedError
+from ...errors import FencedError, MeshError, RefusedError
 from ...fields import text_at
 from ...model.rollout.gates import GateVerdict
 from ...model.rollout.journal import Hold, Journal, Outcome, State
@@ -21,7 +21,6 @@ from ...verdicts import FAIL, PASS
 from . import state_machine
 from .actions import by, split_now, standing, undo, would
 from .assembly import RolloutBuilder
-from .protocols import FencedError
 from .result import report, summary
 from .routes import fence_of
 from .unwatched import is_down, look_back, stable_is_well, trouble_of

@@ -13,13 +13,13 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...errors import ApiError, ConflictError, MeshError, RefusedError
+from ...errors import ApiError, ConflictError, FencedError, MeshError, RefusedError
 from ...fields import annotations_of, field, integer_at, mappings_at, name_of, text_at
 from ...kube.hand_edits import changed_by_hand
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.split import Split, gitops_owner, split_patch
-from .protocols import FencedError, Objects
+from .protocols import Objects
 
 ISTIO_API = "networking.istio.io/v1"
 ATTEMPTS = 8

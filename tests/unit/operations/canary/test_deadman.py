@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     deadman_script as script,
 )
@@ -20,7 +21,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
     DeadmanOptions,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, FencedError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
     Action,
     JournalError,
@@ -16,7 +16,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     Step,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
     PauseNeeded,
     PromoteNow,

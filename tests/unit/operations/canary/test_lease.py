@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    FencedError,
+    RefusedError,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.lease import Lease
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
 

@@ -8,7 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    FencedError,
+    RefusedError,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal, Kind
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
@@ -16,7 +20,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     state_machine,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import ProxyProver
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
     ForeignRoutes,
     check_sums,

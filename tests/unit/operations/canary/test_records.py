@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, FencedError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     RecordError,
     ReleaseRecord,
     read_record,
     release_object,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.records import Records
 
 from .fakes import NAMESPACE, SERVICE, Shop

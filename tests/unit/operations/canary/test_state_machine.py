@@ -9,7 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ConflictError,
+    FencedError,
+    RefusedError,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence import (
     evidence_of,
@@ -27,7 +31,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     state_machine,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import LowTraffic
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import FencedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
 from .fakes import FACTS, NAMESPACE, SERVICE, Shop
