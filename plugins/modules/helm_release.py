@@ -20,7 +20,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: partial
-    description: Says that the release would change, without asking helm.
+    details: Says that the release would change, without asking helm.
+    description: It writes nothing in check mode.
   diff_mode:
     support: none
     description: The differences are those of M(servicemesh.istio.control_plane).

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.servicemesh.istio.plugins.filter import variables
+from ansible_collections.servicemesh.istio.plugins.filter import typed as variables
 
 HOSTS = ["prod", "prod-eu", "eu"]
 
