@@ -220,9 +220,11 @@ def test_half_an_answer_of_a_url_is_no_defect(answer: Answer) -> None:
 
 
 def test_an_answer_that_drips_is_given_up() -> None:
-    with ScriptedServer(always=Answer(body=vector("3"), how="drip")) as server:
-        with pytest.raises(MetricsError, match="did not end its answer in time"):
-            Prometheus(PrometheusOptions(url=server.url, timeout=0.2)).number("up")
+    with (
+        ScriptedServer(always=Answer(body=vector("3"), how="drip")) as server,
+        pytest.raises(MetricsError, match="did not end its answer in time"),
+    ):
+        Prometheus(PrometheusOptions(url=server.url, timeout=0.2)).number("up")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ B64 = base64.b64encode(S.encode()).decode()
 SENTENCES = [
     "failed to create typed patch object (shop/s; /v1, Kind=Secret): .data.pin: expected string, got "
     "&value.valueUnstructured{Value:123456}",
-    f'Secret in version "v1" cannot be handled as a Secret: json: illegal base64 data "{B64}" at input byte 4',
+    f'Secret in version "v1" cannot be handled as a Secret: illegal base64 data "{B64}" at input byte 4',
     f'Secret "s" is invalid: data[pin]: Invalid value: {json.dumps(S)}: must be short',
     'Secret "s" is invalid: data[pin]: Invalid value: 123456: must be short',
     f"admission webhook \"policy.example.com\" denied the request: value '{S}' of data.pin is weak",

@@ -478,7 +478,8 @@ class TestCredentials:
 SLOW_PLUGIN = """#!/bin/sh
 echo started >> "$0.log"
 sleep {seconds}
-echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "t"}}}}'
+echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'
+echo '"status": {{"token": "t"}}}}'
 """
 
 
