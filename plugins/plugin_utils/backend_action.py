@@ -18,10 +18,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -84,6 +84,17 @@ class BackendAction(ActionBase):
         except TypeError as error:
             raise AnsibleActionFail(str(error)) from error
         arguments.pop(HANDOVER, None)
+        try:
+            result = self._result(arguments)
+        except AnsibleError:
+            raise
+        except Exception as error:  # Ansible would show its text
+            _DISPLAY.vvv(defect_trace(error), host=self._host)
+            result = {"failed": True, "msg": defect(error)}
+        self._point_at_source(result)
+        return result
+
+    def _result(self, arguments: dict[str, Any]) -> dict[str, Any]:
         local = self._connection.transport == "local"
         try:
             arguments = typed_arguments(self.backend, arguments, self._variable_of)
@@ -91,12 +102,9 @@ class BackendAction(ActionBase):
                 self._absolute_paths(arguments)
             files = self.read_files(arguments)
         except MeshError as error:
-            result = dict(remove_values(failure(error), self._secrets(arguments)))
-        else:
-            stays = local and self._stays_here()
-            result = self._run_here(arguments, files) if stays else self._run_there(arguments, files)
-        self._point_at_source(result)
-        return result
+            return dict(remove_values(printable(failure(error)), self._secrets(arguments)))
+        stays = local and self._stays_here()
+        return self._run_here(arguments, files) if stays else self._run_there(arguments, files)
 
     def _variable_of(self, option: str) -> str:
         """The variable by which a person sets an option."""
@@ -107,13 +115,7 @@ class BackendAction(ActionBase):
 
     def _secrets(self, arguments: Mapping[str, Any]) -> set[str]:
         """What must not be seen in a message about the arguments. :returns: texts of secret options."""
-        spec: Mapping[str, Mapping[str, Any]] = self.backend.ARGUMENT_SPEC
-        secret = {
-            str(arguments[name])
-            for name, entry in spec.items()
-            if entry.get("no_log") and arguments.get(name)
-        }
-        return secret | secrets_in(arguments)
+        return set(_secret_texts(self.backend.ARGUMENT_SPEC, arguments)) | secrets_in(arguments)
 
     def read_files(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Contents of controller-side files by option name, as JSON. By default there are none."""
@@ -220,6 +222,17 @@ class BackendAction(ActionBase):
     def _say(self, line: str) -> None:
         """One live line; with several forks lines interleave, so each names its host."""
         _DISPLAY.display(f"{self._host}: {printable(line)}")
+
+
+def _secret_texts(spec: Mapping[str, Mapping[str, Any]], given: Any) -> Iterator[str]:
+    """The texts of options that are not to be logged, also of those inside of others."""
+    for item in given if isinstance(given, list) else [given]:
+        for name, entry in spec.items() if isinstance(item, Mapping) else ():
+            for value in [item.get(key) for key in (name, *entry.get("aliases", ()))]:
+                if entry.get("no_log") and value:
+                    yield str(value)
+                elif isinstance(value, Mapping | list) and "options" in entry:
+                    yield from _secret_texts(entry["options"], value)
 
 
 def value_at(variables: Mapping[str, Any], path: str) -> Any:

@@ -12,6 +12,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -22,12 +23,14 @@ from ..errors import ApiError, MalformedError
 from ..fields import list_at, mapping_at, mappings_at, text_at
 from .clock import Clock, seconds_of
 from .headers import refuse_token
-from .secret_fields import without_secrets
+from .secret_fields import HIDDEN, without_secrets
 from .target import Target
 
 # A plugin may ask an identity provider on the way; more than this, and it waits for somebody.
 PLUGIN_SECONDS = 60.0
 _LEAST_SECONDS = 0.5
+# Words that nobody speaks: long, with digits in them, and no path or address.
+_OPAQUE = re.compile(r"(?<![\w./:-])(?=[\w+=.~-]*[0-9])(?=[\w+=.~-]*[A-Za-z])[\w+=.~-]{12,}(?![\w/:])")
 _CLUSTER_KEYS = (
     "server",
     "tls-server-name",
@@ -38,8 +41,8 @@ _CLUSTER_KEYS = (
 
 
 def _shown(line: str) -> str:
-    """What a program says about its failure; it may quote what it was given."""
-    return without_secrets(line)[:300]
+    """What a program says about its failure; it may quote what it was given, or what it got."""
+    return _OPAQUE.sub(HIDDEN, without_secrets(line))[:300]
 
 
 class ExecPlugin:

@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -133,7 +133,7 @@ def _open(transport: Transport, url: str, subject: str, end: float, watch: _Watc
                 **websocket_proxy(transport.target.proxy),
             )
         except websocket.WebSocketBadStatusException as error:
-            failure = _handshake_failure(error, subject)
+            failure = _handshake_failure(error, subject, transport.secrets(credential))
             if failure.status == 401 and transport.renew(generation):
                 continue
             # 500 is what the API server answers while a container is being (re)started.
@@ -151,7 +151,7 @@ def _open(transport: Transport, url: str, subject: str, end: float, watch: _Watc
     raise ApiError(f"{subject}: no connection", reason="Unreachable", subject=subject)
 
 
-def _handshake_failure(error: Any, subject: str) -> ApiError:
+def _handshake_failure(error: Any, subject: str, secrets: Collection[str]) -> ApiError:
     status = int(getattr(error, "status_code", 0) or 0)
     body = getattr(error, "resp_body", None)
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
@@ -160,7 +160,7 @@ def _handshake_failure(error: Any, subject: str) -> ApiError:
         data = json.loads(text)
     except (ValueError, RecursionError):
         data = {"kind": "Status", "message": text[:300]} if text else None
-    return from_answer(status, data, subject)
+    return from_answer(status, data, subject, secrets=secrets)
 
 
 def _send(socket: Any, data: bytes) -> None:

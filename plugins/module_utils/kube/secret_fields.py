@@ -169,11 +169,15 @@ class _Walk:
             yield from self.value(obj, (), "", below=False)
             return
         is_secret, is_schema = obj.get("kind") == "Secret", obj.get("kind") == "CustomResourceDefinition"
-        for key, value in obj.items():
-            if is_schema and not self._named:
-                continue  # names of fields, no values
-            below = is_secret and key in ("data", "stringData")
-            yield from self.value(value, (str(key),), str(key), below=below)
+        if is_schema and not self._named:
+            return  # names of fields, no values
+        for field in ("data", "stringData") if is_secret else ():
+            if field in obj:
+                yield from self.value(obj[field], (field,), field, below=True)
+        rest = {
+            key: value for key, value in obj.items() if not is_secret or key not in ("data", "stringData")
+        }
+        yield from self._mapping(rest, (), "", below=False)
 
     def value(self, value: Any, path: Path, name: str, *, below: bool) -> _Found:
         if any(_matches(pattern, path) for pattern in self._named):

@@ -29,6 +29,7 @@ from .failures import from_answer, is_status, what_came
 from .headers import encoded
 from .keydir import KeyDirectory
 from .pool import open_pool, tls_of
+from .redaction import redacted
 from .secret_fields import secret_values
 from .target import Target, target_of
 
@@ -161,6 +162,15 @@ class Transport:
             self._accepted = False
             return True
 
+    def secrets(self, headers: Sequence[tuple[str, str]]) -> set[str]:
+        """What an answer may quote of what we sent with it. :returns: the credential in all its forms."""
+        return {
+            text
+            for name, value in headers
+            if name == "Authorization"
+            for text in secret_values({"token": value.partition(" ")[2]})
+        } | secret_values(self.target.user)
+
     @contextlib.contextmanager
     def slot(self, subject: str) -> Iterator[None]:
         """One of the requests that may be in flight at once, commands in containers included."""
@@ -240,13 +250,17 @@ class Transport:
                 continue
             status = _status_of(answer.status, data, accept)
             if status < 300 or status == 304:
-                return Response(status, answer.headers, data, _warnings(answer.headers), attempt.doubtful)
+                told = _warnings(answer.headers)
+                if told:
+                    secrets = secret_values(body, hidden) | self.secrets(credential)
+                    told = [redacted(text, secrets) for text in told]
+                return Response(status, answer.headers, data, told, attempt.doubtful)
             behind = "/proxy/" in path
             failure = from_answer(
                 status,
                 data,
                 subject,
-                secrets=secret_values(body, hidden),
+                secrets=secret_values(body, hidden) | self.secrets(credential),
                 is_secret=_SECRETS.search(path) is not None,
                 behind=behind,
             )

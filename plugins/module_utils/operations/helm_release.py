@@ -15,8 +15,11 @@ from typing import Any
 
 from ..context import Context
 from ..documents.json_text import json_text
+from ..errors import MeshError
 from ..istio.installation.commands import Runner, find_tool
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
+from ..kube.redaction import redacted
+from ..kube.secret_fields import secret_values
 from ..kube.target import tool_environment
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -106,10 +109,14 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         tool = find_tool(options.binary, where="istio_helm_binary", environment=environment)
         action = "remove" if options.absent else "apply"
         context.progress(f"helm: {action} release {release}")
-        runner.run(
-            [tool, *options.words()],
-            stdin="" if options.absent else json_text(options.values),
-            timeout=2 * options.timeout + _GRACE,
-            about=f"{action} Helm release {release}",
-        )
+        try:
+            runner.run(
+                [tool, *options.words()],
+                stdin="" if options.absent else json_text(options.values),
+                timeout=2 * options.timeout + _GRACE,
+                about=f"{action} Helm release {release}",
+            )
+        except MeshError as error:  # helm quotes values that a chart cannot use
+            error.message = redacted(error.message, secret_values(options.values))
+            raise
     return result

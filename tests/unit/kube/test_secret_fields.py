@@ -197,6 +197,7 @@ def test_secrets_in_all_their_spellings() -> None:
     named = secret_values({"kind": "X", "spec": {"pin": 123456}}, [pattern_of("spec.pin")])
     assert "123456" in named
     assert secret_values(None) == set()
+    assert S in secret_values({"token": S})
     assert secret_values([{"password": S}]) >= {S}
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ...errors import InputError, MalformedError, MeshError, Problem
 from ...fields import text_at
+from ...kube.secret_fields import without_secrets
 
 _POLL = 0.2
 _GRACE = 5.0
@@ -75,9 +76,9 @@ class Runner:
             out.seek(0)
             err.seek(0)
             if code != 0:
-                raise MeshError(
-                    f"could not {purpose}: {first_error(err.read() or out.read())}", returncode=code
-                )
+                # A program may quote what it was given.
+                cause = without_secrets(first_error(err.read() or out.read()))
+                raise MeshError(f"could not {purpose}: {cause}", returncode=code)
             return out.read()
 
     def _wait(self, child: subprocess.Popen[str], timeout: float, purpose: str) -> int:
