@@ -42,6 +42,7 @@ PROXY_CONFIG_KEYS = frozenset(
         "tracing", "tracingServiceName", "zipkinAddress",
     )
 )  # fmt: skip
+_EXPORTED = ("Service", "VirtualService", "DestinationRule")
 
 
 def read_mesh_config(reader: Reader) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def read_mesh_config(reader: Reader) -> dict[str, Any]:
     _check_keys(inner, MESH_CONFIG_KEYS)
     if (defaults := inner.section("defaultConfig")) is not None:
         _check_keys(defaults, PROXY_CONFIG_KEYS)
+    read_parts(inner)
     providers: dict[str, Any] = {}
     for place, key in ((inner, "extensionProviders"), (reader, "mesh_extension_providers")):
         for provider in place.sections(key):
@@ -63,6 +65,18 @@ def read_mesh_config(reader: Reader) -> dict[str, Any]:
             elif name:  # one without a name is a problem already
                 providers[name] = provider.raw()
     return {**config, "extensionProviders": list(providers.values())} if providers else config
+
+
+def read_parts(config: Reader) -> None:
+    """Refuses parts of MeshConfig of another shape, as far as they are compared with a catalogue."""
+    for name in ("outboundTrafficPolicy", "pathNormalization"):
+        config.section(name)
+    for name in (
+        "discoverySelectors",
+        *(f"default{kind}ExportTo" for kind in _EXPORTED),
+        "trustDomainAliases",
+    ):
+        config.items(name)
 
 
 def _check_keys(reader: Reader, known: frozenset[str]) -> None:

@@ -21,7 +21,7 @@ from ..reading.problems import Problems
 from ..reading.reader import Reader
 from ..reading.values import TEXT
 from .gateways import InstalledGateway, read_gateways, read_namespace, read_revision
-from .mesh_config import read_mesh_config
+from .mesh_config import read_mesh_config, read_parts
 
 METHODS = ("istioctl", "helm")
 ISTIOCTL_PROFILES = (
@@ -141,6 +141,7 @@ def _foreign(reader: Reader, key: str) -> dict[str, Any]:
             continue
         if (config := place.section("meshConfig")) is not None:
             config.sections("extensionProviders")
+            read_parts(config)
         for name in ("global", "sidecarInjectorWebhook"):
             if (section := place.section(name)) is not None:
                 section.section("proxy")
@@ -187,13 +188,24 @@ def statements(installation: Installation, *path: str) -> tuple[tuple[str, Any],
     )
     found = []
     for place, holder in (config[0], values[0], config[1], values[1]):
-        key, spelled = path[-1], _snake(path[-1])
-        outer = mapping_at(holder, *path[:-1])
-        name = spelled if spelled in outer and key not in outer else key
-        if outer.get(name) is not None:
-            inner = path[1:-1] if place == "istio_mesh_config" else path[:-1]
-            found.append((".".join((place, *inner, name)), outer[name]))
+        value, names = _walked(holder, path)
+        if value is not None:
+            inner = names[1:] if place == "istio_mesh_config" else names
+            found.append((".".join((place, *inner)), value))
     return tuple(found)
+
+
+def _walked(holder: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """The value at a path, None when there is none, and the path as it is spelled there."""
+    value: Any = holder
+    names = []
+    for step in path:
+        if not isinstance(value, Mapping):
+            return None, ()
+        name = _snake(step) if step not in value and _snake(step) in value else step
+        names.append(name)
+        value = value.get(name)
+    return value, tuple(names)
 
 
 def setting(installation: Installation, *path: str, default: Any) -> Any:

@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, Problem, nearest
-from ...fields import mapping_at, namespace_of
+from ...fields import mapping_at, name_of, namespace_of
 from ...kube.pods import is_active
 from ...model.catalogue.mesh import Catalogue
 from ...model.objects.base import API_VERSIONS
 from .findings import UNKNOWN, Comparison, Difference
 from .gateways import compare_gateways, external_names, foreign, idle_gateways
+from .mesh_config import compare_config
 from .read import Obj, Place, places_of, read_places
 from .services import Weights, compare_services, is_listed, whole_pattern
 
@@ -32,6 +33,7 @@ def compare(
     unread_files: bool = False,
     gateways_to_come: Iterable[tuple[str, str]] = (),
     gateways_may_come: bool = False,
+    to_be_installed: Collection[str] = (),
 ) -> Comparison:
     """Reads the namespaces of services and gateways, and compares.
 
@@ -40,6 +42,7 @@ def compare(
     :param extra: objects of a team that the same run writes; its Services count as there.
     :param unread_files: whether there are such objects that were not read.
     :param gateways_to_come: see ``to_come`` of ``compare_gateways``. :param gateways_may_come: see there.
+    :param to_be_installed: see ``compare_config``.
     :raises InputError: ``not_deployed`` names no service of the catalogue.
     """
     _check_names(catalogue, not_deployed)
@@ -48,6 +51,7 @@ def compare(
         catalogue, places, not_deployed=not_deployed, weights=weights, may_come=unread_files
     )
     differences += compare_gateways(catalogue, places, to_come=gateways_to_come, may_come=gateways_may_come)
+    differences += compare_config(client, catalogue, places, to_be_installed=to_be_installed)
     differences += external_names(catalogue, places)
     differences += _idle_gateways(client, catalogue, places, extra)
     return Comparison(tuple(differences), missing)
@@ -72,18 +76,9 @@ def _idle_gateways(
 ) -> list[Difference]:
     """Those of a team's files, and those that lie in the catalogue's namespaces, whoever wrote them."""
     objects = [obj for obj in extra if obj.get("kind") == "Gateway" and _is_istio(obj)]
-    named = {(namespace_of(obj), obj["metadata"]["name"]) for obj in objects}
-    try:
-        live = client.list(API_VERSIONS["Gateway"], "Gateway").items
-    except ApiError as error:
-        if error.status not in (403, 404):
-            raise
-        live = []
-    objects += [
-        obj
-        for obj in live
-        if namespace_of(obj) in places and (namespace_of(obj), obj["metadata"]["name"]) not in named
-    ]
+    named = {(namespace_of(obj), name_of(obj)) for obj in objects}
+    lists = client.in_parallel(lambda name: _gateways(client, name), list(places))
+    objects += [obj for found in lists for obj in found if (namespace_of(obj), name_of(obj)) not in named]
     others = foreign(objects, catalogue)
     near = [pod for place in places.values() for pod in place.pods]
     idle = idle_gateways(others, near)
@@ -98,6 +93,15 @@ def _idle_gateways(
             raise
         return [Difference(item.where, item.message, item.rule, UNKNOWN) for item in idle]
     return idle_gateways(others, [*near, *pods])
+
+
+def _gateways(client: KubeClient, namespace: str) -> Sequence[Obj]:
+    try:
+        return client.list(API_VERSIONS["Gateway"], "Gateway", namespace).items
+    except ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        return ()
 
 
 def _selected(client: KubeClient, selector: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from ...errors import nearest
 from ...fields import field, integer_at, mappings_at, name_of, text_at
 from ...kube.pods import has_labels
 from ...model.catalogue.mesh import Catalogue
-from ...model.catalogue.services import Port, Service
+from ...model.catalogue.services import Headless, Port, Service
+from ...object_id import object_id
 from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
 from .protocols import are_alike, declared_protocol, needs_http2
 from .read import Obj, Place, account_of, selector_of
@@ -59,12 +60,15 @@ def compare_services(
             found.append(_about(service, "", f"cannot be compared: {place.unread}", UNKNOWN))
             continue
         live = place.services.get(service.name)
+        listed_as_missing = is_listed(catalogue, service, not_deployed)
         if live is not None:
             shares = None if weights is None else weights.get(service.key, {})
             found += _compare(catalogue, service, live, place, shares)
+            if service.headless is not None:
+                found += _headless(service, service.headless, place, needed=not listed_as_missing)
             continue
         missing.add(service.key)
-        if not is_listed(catalogue, service, not_deployed):
+        if not listed_as_missing:
             found.append(_missing(service, place, may_come=may_come))
     return found, frozenset(missing)
 
@@ -108,11 +112,31 @@ def _compare(
     behind = place.behind(live)
     labels = list(_labels(service, live, place, behind))
     yield from labels
-    yield from _ports(service, live, behind)
+    yield from _ports(service, service.ports, "ports", live, behind)
     yield from _account(catalogue, service, behind)
     # Of labels that select other pods, their versions would be told as wrong once more.
     if not any(item.weight == CUTS for item in labels):
         yield from _versions(service, behind, shares)
+
+
+def _headless(service: Service, stated: Headless, place: Place, *, needed: bool) -> Iterator[Difference]:
+    """The companion over the same pods: its clients choose a pod themselves."""
+    live = place.services.get(stated.name)
+    if live is None:
+        if needed:
+            near = nearest(stated.name, sorted(place.services))
+            message = f"there is no Service {place.name}/{stated.name}{near}"
+            yield _about(service, "headless.name", message, rule="service-missing")
+        return
+    if text_at(live, "spec", "clusterIP") != "None":
+        message = f"Service {place.name}/{stated.name} is not headless: its clusterIP is not None"
+        yield _about(service, "headless.name", message, NOTE, "cluster-service")
+    behind = place.behind(live)
+    others = [name_of(pod) for pod in behind if not has_labels(pod, service.labels)]
+    if others:
+        message = f"Service {place.name}/{stated.name} leads to pods of another service: {listed(others)}"
+        yield _about(service, "headless.name", message, NOTE, "cluster-labels")
+    yield from _ports(service, stated.ports, "headless.ports", live, behind)
 
 
 def _labels(service: Service, live: Obj, place: Place, behind: Sequence[Obj]) -> Iterator[Difference]:
@@ -154,26 +178,30 @@ def _contradict(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return any(other.get(key, value) != value for key, value in one.items())
 
 
-def _ports(service: Service, live: Obj, behind: Sequence[Obj]) -> Iterator[Difference]:
+def _ports(
+    service: Service, ports: Sequence[Port], where: str, live: Obj, behind: Sequence[Obj]
+) -> Iterator[Difference]:
     entries = [
         entry for entry in mappings_at(live, "spec", "ports") if (entry.get("protocol") or "TCP") == "TCP"
     ]
     known = {integer_at(entry, "port"): entry for entry in entries}
-    for index, port in enumerate(service.ports):
+    name = object_id(live)
+    for index, port in enumerate(ports):
         entry = known.get(port.number)
-        part = f"ports[{index}]"
+        part = f"{where}[{index}]"
         if entry is None:
             there = ", ".join(map(str, sorted(known))) or "none"
-            message = f"{port.number} is no TCP port of Service {service.key} (it has {there})"
+            message = f"{port.number} is no TCP port of {name} (it has {there})"
             yield _about(service, f"{part}.number", message, rule="cluster-port")
             continue
         yield from _target_port(service, port, entry, part, live, behind)
-        yield from _protocol(service, port, entry, part)
+        yield from _protocol(service, port, entry, part, name)
 
 
 def _target_port(
     service: Service, port: Port, entry: Obj, part: str, live: Obj, behind: Sequence[Obj]
 ) -> Iterator[Difference]:
+    name = object_id(live)
     if not selector_of(live):  # its endpoints name ports of their own
         return
     target = field(entry, "targetPort")
@@ -185,7 +213,7 @@ def _target_port(
         resolved = {number for pod in behind if (number := named_port(pod, target))}
         if not resolved:
             message = (
-                f"Service {service.key} sends port {port.number} to the port named {target!r}, "
+                f"{name} sends port {port.number} to the port named {target!r}, "
                 f"which no pod behind it has, such as {name_of(behind[0])}"
             )
             yield _about(service, f"{part}.target_port", message, rule="cluster-target-port")
@@ -196,7 +224,7 @@ def _target_port(
         there = ", ".join(map(str, sorted(resolved)))
         named = f" (named {target!r})" if isinstance(target, str) else ""
         message = (
-            f"{port.target_port} is not where Service {service.key} sends port {port.number}: that is "
+            f"{port.target_port} is not where {name} sends port {port.number}: that is "
             f"{there}{named}; policies of this entry would name a port that gets no request"
         )
         yield _about(service, f"{part}.target_port", message, rule="cluster-target-port")
@@ -217,22 +245,19 @@ def named_port(pod: Obj, name: str) -> int:
     return 0
 
 
-def _protocol(service: Service, port: Port, entry: Obj, part: str) -> Iterator[Difference]:
+def _protocol(service: Service, port: Port, entry: Obj, part: str, name: str) -> Iterator[Difference]:
     declared = declared_protocol(entry)
     by = (
         f"appProtocol {entry['appProtocol']!r}" if entry.get("appProtocol") else f"name {entry.get('name')!r}"
     )
     if not are_alike(port.protocol, declared):
         message = (
-            f"{port.protocol}, but istiod takes port {port.number} of Service {service.key} for {declared} "
+            f"{port.protocol}, but istiod takes port {port.number} of {name} for {declared} "
             f"(by its {by}): routes and rules of this entry would not apply to it"
         )
         yield _about(service, f"{part}.protocol", message, rule="cluster-protocol")
     elif needs_http2(port.protocol, declared):
-        message = (
-            f"{port.protocol}, but istiod sends HTTP/1.1 to port {port.number} of Service {service.key} "
-            f"(by its {by})"
-        )
+        message = f"{port.protocol}, but istiod sends HTTP/1.1 to port {port.number} of {name} (by its {by})"
         yield _about(service, f"{part}.protocol", message, NOTE, "cluster-protocol")
 
 

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ...errors import Problem
 from ...model.catalogue.mesh import Catalogue, EgressGateway, Gateway
 from ...model.installation.gateways import InstalledGateway
-from ...model.installation.settings import Installation, provider_names, statements
+from ...model.installation.settings import Installation, provider_names, setting, statements
+from ..cluster_check.findings import CUTS
+from ..cluster_check.settings import BUILT_IN, MESH_CONFIG, SETTINGS, Facts, default_of, provider_faults
+
+_RULE = "same-setting"
+DISCOVERY = "discoverySelectors"
 
 
 def disagreements(installation: Installation, catalogue: Catalogue, *, installs: bool) -> list[Problem]:
@@ -28,42 +33,53 @@ def disagreements(installation: Installation, catalogue: Catalogue, *, installs:
 
 
 def _settings(installation: Installation, catalogue: Catalogue, *, installs: bool) -> Iterator[Problem]:
-    """A policy names principals of the trust domain, and istiod looks for it in the root namespace.
-
-    Where the two sides differ everything is applied without a complaint, and every call gets 403 (istio
-    47027).
-    """
-    for path, variable, wanted, default in (
-        (("meshConfig", "trustDomain"), "mesh_trust_domain", catalogue.trust_domain, "cluster.local"),
-        (
-            ("meshConfig", "rootNamespace"),
-            "mesh_root_namespace",
-            catalogue.root_namespace,
-            installation.namespace,
-        ),
-        (
-            ("global", "proxy", "clusterDomain"),
-            "mesh_cluster_domain",
-            catalogue.cluster_domain,
-            "cluster.local",
-        ),
-    ):
-        stated = statements(installation, *path)
+    """Each row of the table, with what the variables state; without a statement, with Istio's default."""
+    for row in SETTINGS:
+        if row.weight != CUTS:
+            continue
+        stated = statements(installation, *row.path)
         for place, value in stated:
-            if value != wanted:
-                yield Problem(place, f"is {value!r}, {variable} is {wanted!r}", "same-setting")
-        if not stated and installs and wanted != default:
-            message = f"is {wanted!r}, but Istio is installed with {path[-1]} {default!r}"
-            yield Problem(variable, message, "same-setting")
+            if message := row.judge(catalogue, value, Facts()):
+                yield Problem(place, message, _RULE)
+        default = default_of(row, installation.namespace)
+        if not stated and installs and (message := row.judge(catalogue, default, Facts())):
+            yield Problem(row.variable, f"unless it is set, {row.name} {message}", _RULE)
+
+
+def doubtful_settings(installation: Installation, catalogue: Catalogue) -> list[str]:
+    """What both sides state, and what is probably not meant. :returns: a sentence each."""
+    return [
+        f"{place}: {message}"
+        for row in SETTINGS
+        if row.weight != CUTS
+        for place, value in statements(installation, *row.path)
+        if (message := row.judge(catalogue, value, Facts()))
+    ]
+
+
+def unseen_namespaces(
+    installation: Installation, catalogue: Catalogue, labels: Mapping[str, Mapping[str, str]]
+) -> list[Problem]:
+    """Namespaces of the catalogue that stated ``discoverySelectors`` leave out.
+
+    :param labels: of the namespaces that exist.
+    :returns: one problem per statement that does.
+    """
+    return [
+        Problem(place, message, _RULE)
+        for row in SETTINGS
+        if row.path[-1] == DISCOVERY
+        for place, value in statements(installation, *row.path)
+        if (message := row.judge(catalogue, value, Facts(labels)))
+    ]
 
 
 def _providers(installation: Installation, catalogue: Catalogue) -> Iterator[Problem]:
-    telemetry, known = catalogue.telemetry, provider_names(installation)
-    if telemetry is not None and telemetry.tracing_provider and telemetry.tracing_provider not in known:
-        message = (
-            f"no extension provider is called {telemetry.tracing_provider!r} (known: {', '.join(known)})"
-        )
-        yield Problem("mesh_telemetry.tracing_provider", message, "extension-provider")
+    configured = setting(installation, MESH_CONFIG, "extensionProviders", default=())
+    # Providers of profiles are not configured by anybody here.
+    besides = [name for name in provider_names(installation) if name not in BUILT_IN]
+    for variable, message in provider_faults(catalogue, configured, besides):
+        yield Problem(variable, message, "extension-provider")
 
 
 def _gateways(installation: Installation, catalogue: Catalogue) -> Iterator[Problem]:

@@ -38,6 +38,7 @@ from ..rights.table import (
     names_of,
 )
 from .inputs import Inputs, read_inputs
+from .with_cluster import check_catalogue, check_revisions
 
 # A server that does not answer within this time is not waited for.
 REACH_SECONDS = 4.0
@@ -92,6 +93,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         warnings += _check_rights(client, needs)
         if "injection" in inputs.parts:
             warnings += check_namespaces(client, inputs, check_mode=context.check_mode)
+            warnings += check_revisions(client, inputs, check_mode=context.check_mode)
+        if "mesh" in inputs.parts and inputs.catalogue is not None:
+            warnings += check_catalogue(client, inputs, inputs.catalogue, check_mode=context.check_mode)
     for warning in warnings:
         context.warn(warning)
     return {

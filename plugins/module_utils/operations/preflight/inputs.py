@@ -26,9 +26,14 @@ from ..control_plane.options import (
     installation_of,
     tools_of,
 )
-from .agreement import disagreements, unreachable_ports
+from .agreement import disagreements, doubtful_settings, unreachable_ports
 
 _T = TypeVar("_T")
+_MESH: dict[str, dict[str, Any]] = {
+    "cluster_check": {"type": "str", "choices": ["refuse", "warn", "off"]},
+    "not_deployed": {"type": "list", "elements": "str"},
+    "resource_paths": {"type": "list", "elements": "str"},
+}
 _ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}
 
 
@@ -41,6 +46,9 @@ class Inputs:
     :param addons_namespace: of add-ons. :param authority_namespace: of the CA's Secret.
     :param timeout: seconds for all questions to the API server.
     :param warnings: what is legal and probably not meant.
+    :param cluster_check: refuse, warn or off: a catalogue that differs from the cluster.
+    :param not_deployed: services that need not exist yet. :param has_files: whether the mesh has files of a
+        team besides, which may make Services.
     """
 
     parts: tuple[str, ...]
@@ -54,6 +62,9 @@ class Inputs:
     authority_namespace: str
     timeout: float
     warnings: tuple[str, ...]
+    cluster_check: str = "refuse"
+    not_deployed: tuple[str, ...] = ()
+    has_files: bool = False
 
 
 def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
@@ -80,6 +91,8 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     if installation is not None and catalogue is not None:
         problems += disagreements(installation, catalogue, installs="istio" in params["parts"])
         warnings += unreachable_ports(installation, catalogue)
+        warnings += doubtful_settings(installation, catalogue)
+    settings = _mesh_settings(params["catalogue"], problems)
     if problems or installation is None or table is None or requests is None:
         # The catalogue reads the gateways, too, and finds the same there.
         raise InputError(list(dict.fromkeys(problems)))
@@ -95,6 +108,9 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         authority_namespace=params["certificates_namespace"],
         timeout=float(params["timeout"]),
         warnings=tuple(warnings),
+        cluster_check=settings.get("cluster_check", "refuse"),
+        not_deployed=tuple(settings.get("not_deployed", ())),
+        has_files=bool(settings.get("resource_paths")),
     )
 
 
@@ -116,6 +132,14 @@ def _addons(given: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]
     typed, refused = typed_options(given, _ADDONS, lambda name: f"addons_{name}")
     problems += refused
     return {f"addons_{name}": value for name, value in typed.items()}
+
+
+def _mesh_settings(raw: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """What role ``mesh`` is told besides the catalogue, as far as it matters here."""
+    given = {name: raw.get(f"mesh_{name}") for name in _MESH}
+    typed, refused = typed_options(given, _MESH, lambda name: f"mesh_{name}")
+    problems += refused
+    return typed
 
 
 def _catalogue(raw: Mapping[str, Any], istio: Mapping[str, Any]) -> Catalogue | None:

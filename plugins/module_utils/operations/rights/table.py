@@ -306,6 +306,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "services", ("list",), _WORKLOADS, optional="the catalogue is not compared with Services"),
         Right(
             "",
+            "configmaps",
+            ("list",),
+            (CONTROL_PLANE,),
+            optional="the catalogue is not compared with Istio's configuration",
+        ),
+        Right(
+            "",
             "namespaces",
             ("get",),
             optional="a namespace that is not there counts as empty",

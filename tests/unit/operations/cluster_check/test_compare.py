@@ -447,3 +447,24 @@ def test_a_gateway_object_may_select_pods_of_any_namespace() -> None:
 def test_a_teams_gateway_is_told_before_it_is_written() -> None:
     notes = compared(extra=[gateway_object("own", istio="nobody")]).notes
     assert [text for text in notes if "Gateway shop/own: its selector istio=nobody matches no pod" in text]
+
+
+def headless(**changes: Any) -> Obj:
+    ports = [{"name": "http", "number": 3000, "protocol": "http"}]
+    return catalogue(headless={"name": "api-pods", "ports": ports, **changes}, versions={})
+
+
+def test_the_headless_companion_is_compared_like_the_service() -> None:
+    companion = kube_service("api-pods", selector={"app": "api"}, clusterIP="None")
+    assert compared(lambda cluster: cluster.put(companion), headless()).differences == ()
+    (missing,) = cuts(raw=headless())
+    assert "mesh_services[1].headless.name of api: there is no Service shop/api-pods" in missing
+    assert cuts(raw=headless(), not_deployed=["api"]) == []
+    other = kube_service("api-pods", selector={"app": "api"}, clusterIP="None", ports=[{"port": 80}])
+    (port,) = cuts(lambda cluster: cluster.put(other), headless())
+    assert "headless.ports[0].number of api: 3000 is no TCP port of Service shop/api-pods (it has 80)" in port
+    notes = compared(
+        lambda cluster: cluster.put(kube_service("api-pods", selector={"app": "web"})), headless()
+    )
+    assert [text for text in notes.notes if "is not headless" in text]
+    assert [text for text in notes.notes if "leads to pods of another service: web-1" in text]

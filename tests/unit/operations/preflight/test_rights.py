@@ -13,6 +13,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import ObjectList
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import backend
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import (
     CLUSTER,
@@ -56,6 +57,11 @@ class Server(Reviews):
 
     def server_version(self) -> dict[str, Any]:
         return {"gitVersion": "v1.34.1"}
+
+    def list(self, _api_version: str, kind: str, *_more: Any, **_selectors: Any) -> ObjectList:
+        """What the catalogue talks about, and nothing else."""
+        service = {"metadata": {"name": "web", "namespace": SHOP}, "spec": {"ports": [{"port": 80}]}}
+        return ObjectList([service] if kind == "Service" else [])
 
     def get(self, _api_version: str, kind: str, name: str) -> dict[str, Any]:
         return {"kind": kind, "metadata": {"name": name}}

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preflight refuses a catalogue that the cluster contradicts, and revisions that nobody answers to."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import backend
+
+from ...support import injection
+from ...support.catalogues import minimal
+from ...support.cluster import FakeCluster, reaching
+from ...support.deployed import namespace, shop
+
+Obj = dict[str, Any]
+MISSING = "there is no Service shop/api"
+
+
+def checked(
+    cluster: FakeCluster,
+    raw: Obj | None = None,
+    *,
+    parts: tuple[str, ...] = ("mesh",),
+    check_mode: bool = False,
+    istio: Obj | None = None,
+    namespaces: list[Any] | None = None,
+) -> list[str]:
+    given = {
+        "parts": list(parts),
+        "catalogue": copy.deepcopy(raw or minimal()),
+        "istio": {"version": "1.31.1", **(istio or {})},
+        "injection_namespaces": namespaces or [],
+        "kubeconfig": {},
+    }
+    valid = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
+    assert valid.error_messages == []
+    context = Context(environment={"PATH": "/bin"}, connect=reaching(cluster), check_mode=check_mode)
+    return list(backend.run(valid.validated_parameters, context)["findings"])
+
+
+def without_api() -> FakeCluster:
+    cluster = FakeCluster(*shop())
+    cluster.remove("Service", "api", "shop")
+    return cluster
+
+
+def test_a_catalogue_that_fits_passes() -> None:
+    assert [text for text in checked(FakeCluster(*shop())) if "version=v2" not in text] == []
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_service_that_is_not_there_is_refused_also_in_check_mode(check_mode: bool) -> None:
+    with pytest.raises(InputError, match=MISSING):
+        checked(without_api(), check_mode=check_mode)
+
+
+def test_without_the_mesh_among_the_parts_nothing_is_compared() -> None:
+    assert checked(without_api(), parts=("verify",)) == []
+
+
+@pytest.mark.parametrize("value", [["api"], "api", "web,api"])
+def test_a_service_that_is_not_deployed_yet_is_allowed_by_name(value: Any) -> None:
+    checked(without_api(), minimal(mesh_not_deployed=value))
+
+
+def test_the_check_may_warn_or_be_switched_off() -> None:
+    assert [text for text in checked(without_api(), minimal(mesh_cluster_check="warn")) if MISSING in text]
+    assert not [text for text in checked(without_api(), minimal(mesh_cluster_check="off")) if MISSING in text]
+    with pytest.raises(InputError, match="mesh_cluster_check"):
+        checked(without_api(), minimal(mesh_cluster_check="maybe"))
+
+
+def test_files_of_a_team_may_make_the_service() -> None:
+    found = checked(without_api(), minimal(mesh_resource_paths=["files/services.yml"]))
+    assert [text for text in found if "mesh_resource_paths would have to make it" in text]
+
+
+def test_a_first_install_on_a_bare_cluster_passes() -> None:
+    """Neither Istio, nor its gateways, nor the team's namespace exist yet."""
+    found = checked(FakeCluster(namespace("kube-system")), check_mode=True)
+    assert [text for text in found if "namespace shop does not exist yet" in text]
+
+
+def test_discovery_selectors_have_to_see_the_catalogue() -> None:
+    istio = {"mesh_config": {"discoverySelectors": [{"matchLabels": {"mesh": "on"}}]}}
+    with pytest.raises(
+        InputError, match=r"istio_mesh_config\.discoverySelectors: leaves out istio-system, shop"
+    ):
+        checked(FakeCluster(*shop()), istio=istio)
+    cluster = FakeCluster(*shop())
+    for name in ("shop", "istio-system"):
+        cluster.put(namespace(name, mesh="on"))
+    checked(cluster, istio=istio)
+
+
+def with_revision(name: str) -> list[Any]:
+    return [{"name": "shop", "mode": "revision", "revision": name}]
+
+
+def injectors() -> Obj:
+    found = injection.webhook_configuration("injector-r1", "r1", ["r1"], tag="prod")
+    return {"kind": "MutatingWebhookConfiguration", **found}
+
+
+def test_a_revision_has_to_exist_or_to_be_installed() -> None:
+    cluster = FakeCluster(*shop(), injectors())
+    for name in ("r1", "prod"):
+        checked(cluster, parts=("injection",), namespaces=with_revision(name))
+    with pytest.raises(
+        InputError, match=r"injection_namespaces\[0\]\.revision: no revision or tag is called 'r2'"
+    ):
+        checked(cluster, parts=("injection",), namespaces=with_revision("r2"))
+    told = checked(cluster, parts=("injection",), namespaces=with_revision("r2"), check_mode=True)
+    assert [text for text in told if "no revision or tag is called 'r2' (known: prod, r1)" in text]
+
+
+def test_a_tag_of_the_installation_counts_as_there() -> None:
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.installation.settings import (
+        read_installation,
+    )
+    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.with_cluster import (
+        _to_be_installed,
+    )
+
+    given = {"method": "helm", "version": "1.31.1", "hub": "h", "gateways": [], "revision": "r2"}
+    installation = read_installation({**given, "values": {"revisionTags": ["stable"]}})
+    assert _to_be_installed(installation) == {"r2", "default", "stable"}
