@@ -279,6 +279,7 @@ def _service(  # noqa: PLR0912 - one branch per setting
     for caller in callers:
         edge = dict(caller)
         if http and draw(st.booleans()):
+            edge["ports"] = [port["name"] for port in ports if port["protocol"] in ("http", "http2", "grpc")]
             edge["methods"] = draw(_methods)
             edge["paths"] = draw(
                 st.lists(
@@ -292,6 +293,8 @@ def _service(  # noqa: PLR0912 - one branch per setting
         found["callers"] = edges
     exposed = http and draw(st.booleans())
     if exposed:
+        # The gateway is let in by what is exposed; as a caller besides it is refused.
+        found["callers"] = [edge for edge in edges if "gateway" not in edge]
         found["exposed"] = [{"gateway": "public", "host": "api.example.com", "path": f"/{name}"}]
         if ports[-1]["protocol"] == "http" and draw(st.booleans()):
             side = {"gateway": "public", "host": "api.example.com", "path": f"/{name}/side"}
@@ -333,6 +336,7 @@ def _ways_in(
         host = f"{name}.{draw(st.sampled_from(['tcp', 'pass']))}.example.org"
         entry = {"gateway": "public", "host": host} | draw(_some(port=st.just(stream["name"])))
         more["exposed"] = [*found.get("exposed", ()), entry]
+        found["callers"] = [caller for caller in found.get("callers", ()) if "gateway" not in caller]
     unknown = draw(
         st.lists(
             st.sampled_from(

@@ -151,9 +151,17 @@ def _check_callers(service: Service, catalogue: Catalogue, problems: Problems) -
                 problems.add(
                     f"{caller.where}.ports", f"{service.name} has no port {name!r}{hint}", "unknown-port"
                 )
-        chosen = [ports[name] for name in caller.ports if name in ports] or list(ports.values())
-        if (caller.methods or caller.paths) and chosen and not any(port.is_http for port in chosen):
+        if problems.within(caller.where):
+            continue
+        chosen = [ports[name] for name in caller.ports] or list(ports.values())
+        streams = [port.name for port in chosen if not port.is_http]
+        if (caller.methods or caller.paths) and streams:
             message = "methods and paths exist on HTTP ports only; on TCP the rule would never match"
+            if len(streams) < len(chosen):
+                message = (
+                    f"methods and paths exist on HTTP ports only, so {', '.join(streams)} would stay closed:"
+                    " name the HTTP ports in ports, and give the others an entry of their own"
+                )
             problems.add(caller.where, message, "http-only")
 
 
@@ -176,10 +184,29 @@ def _check_exposure(service: Service, exposure: Exposure, catalogue: Catalogue, 
         )
         return
     _check_exposed_port(service, exposure, server, catalogue, problems)
+    _check_covered(exposure, server, problems)
+    for caller in service.callers:
+        if caller.gateway == exposure.gateway and not problems.within(caller.where, exposure.where):
+            message = (
+                f"{exposure.where} lets {gateway.name} in already, for what it exposes: give methods there,"
+                " or leave it out and write the routes under mesh_resource_paths"
+            )
+            problems.add(caller.where, message, "two-ways-in")
     requests = exposure.path != "/" or exposure.exact or exposure.rewrite or exposure.methods
     if not server.is_http and requests and not problems.within(exposure.where):
         message = f"{server.protocol} has no requests, so path, match, rewrite and methods say nothing"
         problems.add(exposure.where, message, "http-only")
+
+
+def _check_covered(exposure: Exposure, server: Server, problems: Problems) -> None:
+    """Envoy's ``*.`` takes any number of labels, a certificate's only one (RFC 6125, section 6.4.3)."""
+    deeper = server.host.startswith("*.") and "." in exposure.host.removesuffix(server.host[1:])
+    if deeper and server.certificate and not problems.within(f"{exposure.where}.host", server.where):
+        message = (
+            f"{exposure.host} is not covered by the certificate of {server.host}, whose '*' is one label:"
+            f" give it a server of its own, or *.{exposure.host.partition('.')[2]} one"
+        )
+        problems.add(f"{exposure.where}.host", message, "certificate-host")
 
 
 def _check_exposed_port(

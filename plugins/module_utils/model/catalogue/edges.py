@@ -10,7 +10,7 @@ from typing import Any
 
 from .exposures import exposed_port
 from .mesh import Catalogue
-from .services import Caller, Exposure, Service
+from .services import Caller, Exposure, Scrape, Service
 
 ANY_PEER = "*"
 """As a principal: every peer that shows a certificate of the mesh."""
@@ -61,10 +61,7 @@ def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
     :returns: one per caller and way in.
     """
     edges = [_caller_edge(catalogue, service, caller) for caller in service.callers]
-    explicit = {caller.gateway for caller in service.callers if caller.gateway}
-    edges += [
-        _gateway_edge(catalogue, service, item) for item in service.exposed if item.gateway not in explicit
-    ]
+    edges += [_gateway_edge(catalogue, service, item) for item in service.exposed]
     http = service.http_port
     if service.open_paths and http:
         paths = tuple(sorted(service.open_paths))
@@ -82,6 +79,8 @@ def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
                     caller.ip_blocks,
                 )
             )
+        if service.scraped_without_mtls:
+            edges.append(_unmeshed_scrape(service.scrape))
     if catalogue.open_reason_of(service) is not None:
         edges.append(Edge(ANONYMOUS, (), (), service.target_ports(), "anyone", "anyone"))
     return tuple(sorted(dict.fromkeys(edges), key=_order))
@@ -114,6 +113,11 @@ def _caller_edge(catalogue: Catalogue, service: Service, caller: Caller) -> Edge
     principal, name = _principal(catalogue, caller), caller_name(caller)
     methods, paths = tuple(sorted(caller.methods)), tuple(sorted(caller.paths))
     return Edge(principal, methods, paths, targets, "caller", name, tuple(sorted(caller.ip_blocks)))
+
+
+def _unmeshed_scrape(scrape: Scrape) -> Edge:
+    """A scraper without a sidecar shows no identity: where mTLS is waived it is let in by the port."""
+    return Edge(ANONYMOUS, ("GET",), (scrape.path,), (scrape.port,), "scrape", "scraper without a sidecar")
 
 
 def _principal(catalogue: Catalogue, caller: Caller) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ..reading.durations import limit_of, seconds
 from ..reading.problems import Problems
-from .exposures import leads_to_delegate
+from .exposures import exposed_port, leads_to_delegate
 from .mesh import Catalogue, all_callers
 from .readers.traffic import SAFE_CONDITIONS
-from .services import MTLS_MODES, Retries, Service, Version
+from .services import MTLS_MODES, Port, Retries, Service, Version
 
 
 def check_service(service: Service, catalogue: Catalogue, problems: Problems) -> None:
@@ -21,6 +21,7 @@ def check_service(service: Service, catalogue: Catalogue, problems: Problems) ->
     _check_routes(service, catalogue, problems)
     _check_mtls(service, catalogue, problems)
     _check_anonymous(service, catalogue, problems)
+    _check_ports(service, problems)
     _check_rate_limit(service, catalogue, problems)
     locality = service.load_balancing.locality if service.load_balancing else None
     if locality and locality.get("enabled") and not service.circuit_breaker:
@@ -201,13 +202,51 @@ def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> N
             "STRICT under mesh_mtls_mode DISABLE fails every call: clients send plaintext",
             "mtls-clients",
         )
-    plain = {
-        port.target_port for port in service.ports if mtls.mode_of(port.target_port, mesh_mode) == "DISABLE"
-    }
-    if plain and ports_known and any(caller.has_identity for caller in all_callers(service)):
+    asked = _ports_that_ask_who(service, catalogue) if ports_known else set()
+    plain = {port for port in asked if mtls.mode_of(port, mesh_mode) == "DISABLE"}
+    if plain and catalogue.open_reason_of(service) is None:
         ports = ", ".join(map(str, sorted(plain)))
         message = f"port {ports} without mTLS shows no caller identity, so callers cannot be told apart"
         problems.add(where, message, "identity-needs-mtls")
+
+
+def _ports_that_ask_who(service: Service, catalogue: Catalogue) -> set[int]:
+    """The target ports that a rule opens to somebody with an identity: callers, gateways, open paths."""
+    asked: set[int] = set()
+    for caller in service.callers:
+        if caller.has_identity:
+            asked |= set(service.target_ports(caller.ports))
+    for exposure in service.exposed:
+        if port := exposed_port(catalogue, service, exposure):
+            asked.add(port.target_port)
+    if service.open_paths and service.http_port:
+        asked.add(service.http_port.target_port)
+    return asked
+
+
+def _check_ports(service: Service, problems: Problems) -> None:
+    """What the proxy of a workload reads in one way only, and rules that would never match."""
+    where = f"{service.where}.ports"
+    if problems.within(where):
+        return
+    first: dict[int, Port] = {}
+    for port in service.ports:
+        other = first.setdefault(port.target_port, port)
+        if other.family != port.family:
+            message = (
+                f"{other.name} ({other.protocol}) and {port.name} ({port.protocol}) have the target port"
+                f" {port.target_port}, which a proxy reads in one way only"
+            )
+            problems.add(where, message, "one-protocol")
+    scrape = service.scrape
+    if scrape and not problems.within(f"{service.where}.scrape"):
+        streams = [port for port in service.all_ports if port.target_port == scrape.port and not port.is_http]
+        if streams:
+            message = (
+                f"{scrape.port} is the port {streams[0].name} ({streams[0].protocol}): a rule for"
+                f" GET {scrape.path} never matches there"
+            )
+            problems.add(f"{service.where}.scrape.port", message, "http-only")
 
 
 def _check_anonymous(service: Service, catalogue: Catalogue, problems: Problems) -> None:

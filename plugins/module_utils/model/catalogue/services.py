@@ -35,6 +35,13 @@ class Port:
         return self.protocol in HTTP_PROTOCOLS
 
     @property
+    def family(self) -> str:
+        """How a workload's proxy reads the port and speaks to the application: http1, http2 or stream."""
+        if not self.is_http:
+            return "stream"
+        return "http1" if self.protocol == "http" else "http2"
+
+    @property
     def is_grpc(self) -> bool:
         """Whether every request is a POST, whatever it does."""
         return self.protocol.startswith("grpc")
@@ -331,6 +338,15 @@ class Service:
     sidecar_hosts: tuple[str, ...]
     headless: Headless | None = None
     open_reason: str | None = None
+
+    @property
+    def scraped_without_mtls(self) -> bool:
+        """Whether the service waives mTLS where it is scraped, and names nobody who comes without: then the
+        scraper is one without a sidecar. A mesh that is PERMISSIVE as a whole waives nothing here."""
+        scrape = self.scrape
+        if scrape is None or self.mtls.mode_of(scrape.port, "STRICT") == "STRICT":
+            return False
+        return all(caller.has_identity for caller in scrape.callers)
 
     def timeout_of(self, route: Route) -> str | None:
         """The timeout of requests that take ``route``: its own, else the service's."""

@@ -48,6 +48,8 @@ def _service_policy(catalogue: Catalogue, service: Service, edges: Sequence[Edge
         "AuthorizationPolicy", service_policy_name(service.name), service.namespace, catalogue.name, spec
     )
     reasons = [service.open_reason, *(caller.reason for caller in all_callers(service))]
+    if service.scraped_without_mtls:
+        reasons.append(service.mtls.reason)
     stated = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
     if stated:
         policy["metadata"]["annotations"] = {REASON_ANNOTATION: stated}

@@ -170,8 +170,8 @@ ACCEPTED: list[tuple[str, Change]] = [
         api(
             ports=[*TCP, HTTP],
             callers=[
-                {"service": "web", "paths": ["/a"]},
-                {"service": "web", "paths": ["/b"], "ports": ["http", "tcp"]},
+                {"service": "web", "paths": ["/a"], "ports": ["http"]},
+                {"service": "web", "ports": ["http", "tcp"]},
             ],
         ),
     ),
@@ -313,7 +313,14 @@ ACCEPTED: list[tuple[str, Change]] = [
     ),
     (
         "host of a wildcard",
-        both(server(host="*.example.com"), web(exposed=[{"gateway": "public", "host": "a.b.example.com"}])),
+        both(server(host="*.example.com"), web(exposed=[{"gateway": "public", "host": "b.example.com"}])),
+    ),
+    (
+        "host two labels below a wildcard that has no certificate",
+        both(
+            put("mesh_gateways.0.servers", [{"host": "*.example.com"}]),
+            web(exposed=[{"gateway": "public", "host": "a.b.example.com"}]),
+        ),
     ),
     ("one name in two namespaces", lambda c: c["mesh_services"].append(service("api", namespace="back"))),
     (
@@ -542,7 +549,6 @@ def test_look_ups_of_the_full_catalogue() -> None:
     assert [catalogue.principal_of(caller) for caller in names["web"].callers] == [
         "td.example/ns/shop/sa/api-sa",
         "td.example/ns/back/sa/ledger",
-        "td.example/ns/shop/sa/inside",
         "td.example/ns/shop/sa/api-sa",
     ]
     assert catalogue.principal_of(Caller("", gateway="none")) == ""

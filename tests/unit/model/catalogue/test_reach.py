@@ -419,6 +419,8 @@ def _check_gateways(raw: dict[str, Any], objects: list[dict[str, Any]]) -> None:
     about = {"g0": ("one",), "g1": ("two",), "egress": ("egress-pay", "egress.shop")}
     for installed in raw["istio_gateways"]:
         pod: Pod = ("gateway", installed["namespace"], {"app": installed["name"], **installed["labels"]})
+        twin: Pod = ("gateway", "elsewhere", pod[2])
+        assert not any(obj["kind"] == "EnvoyFilter" and _envoy_filter(obj, twin) for obj in objects)
         for obj in objects:
             if obj["kind"] not in SELECTS or not SELECTS[obj["kind"]](obj, pod) or whole_namespace(obj):
                 continue

@@ -633,8 +633,102 @@ CASES: list[tuple[str, Change, str]] = [
         "identity, so callers cannot be told apart (identity-needs-mtls)",
     ),
     (
+        "exposed without identity",
+        web(mtls={"mode": "DISABLE", "reason": "x"}),
+        "mesh_services[0].mtls of web: port 3000 without mTLS shows no caller "
+        "identity, so callers cannot be told apart (identity-needs-mtls)",
+    ),
+    (
+        "open paths without identity",
+        api(
+            mtls={"mode": "DISABLE", "reason": "x"},
+            callers=[{"anonymous": True, "reason": "y"}],
+            open_paths=["/health"],
+        ),
+        "mesh_services[1].mtls of api: port 3000 without mTLS shows no caller "
+        "identity, so callers cannot be told apart (identity-needs-mtls)",
+    ),
+    (
+        "scraped on a TCP port",
+        api(
+            ports=[{"number": 80, "protocol": "http"}, {"number": 9121, "protocol": "tcp"}],
+            scrape={"port": 9121, "callers": ["web"]},
+        ),
+        "mesh_services[1].scrape.port of api: 9121 is the port tcp (tcp): a rule for GET /metrics never "
+        "matches there (http-only)",
+    ),
+    (
+        "methods on http and tcp",
+        api(
+            ports=[{"number": 80, "protocol": "http"}, {"number": 5432, "protocol": "tcp"}],
+            callers=[{"service": "web", "methods": ["GET"]}],
+        ),
+        "mesh_services[1].callers[0] of api: methods and paths exist on HTTP ports only, so tcp would stay "
+        "closed: name the HTTP ports in ports, and give the others an entry of their own (http-only)",
+    ),
+    (
+        "methods on a named tcp port",
+        api(
+            ports=[{"number": 80, "protocol": "http"}, {"number": 5432, "protocol": "tcp"}],
+            callers=[{"service": "web", "paths": ["/x"], "ports": ["tcp"]}],
+        ),
+        "mesh_services[1].callers[0] of api: methods and paths exist on HTTP ports only; on TCP the rule "
+        "would never match (http-only)",
+    ),
+    (
+        "an unknown port is one problem",
+        api(
+            ports=[{"number": 80, "protocol": "http"}, {"number": 5432, "protocol": "tcp"}],
+            callers=[{"service": "web", "methods": ["GET"], "ports": ["htp"]}],
+        ),
+        "mesh_services[1].callers[0].ports of api: api has no port 'htp', did you mean http (unknown-port)",
+    ),
+    (
+        "one target as http and tcp",
+        api(
+            ports=[
+                {"number": 80, "target_port": 8080, "protocol": "http"},
+                {"number": 81, "target_port": 8080, "protocol": "tcp"},
+            ]
+        ),
+        "mesh_services[1].ports of api: http (http) and tcp (tcp) have the target port 8080, which a proxy "
+        "reads in one way only (one-protocol)",
+    ),
+    (
+        "one target as http and grpc",
+        api(
+            ports=[
+                {"number": 80, "target_port": 8080, "protocol": "http"},
+                {"number": 81, "target_port": 8080, "protocol": "grpc"},
+            ]
+        ),
+        "mesh_services[1].ports of api: http (http) and grpc (grpc) have the target port 8080, which a proxy "
+        "reads in one way only (one-protocol)",
+    ),
+    (
+        "a gateway as caller of what it exposes",
+        web(callers=[{"gateway": "public", "paths": ["/other"]}]),
+        "mesh_services[0].callers[0] of web: mesh_services[0].exposed[0] lets public in already, for what it "
+        "exposes: give methods there, or leave it out and write the routes under mesh_resource_paths "
+        "(two-ways-in)",
+    ),
+    (
+        "a host two labels below a wildcard certificate",
+        both(
+            server(host="*.example.com"),
+            web(exposed=[{"gateway": "public", "host": "a.b.example.com"}]),
+        ),
+        "mesh_services[0].exposed[0].host of web: a.b.example.com is not covered by the certificate of "
+        "*.example.com, whose '*' is one label: give it a server of its own, or *.b.example.com one "
+        "(certificate-host)",
+    ),
+    (
         "clients would send plaintext",
-        lambda c: (put("mesh_mtls_mode", "DISABLE")(c), api(mtls={"mode": "STRICT"})(c)),
+        lambda c: (
+            put("mesh_mtls_mode", "DISABLE")(c),
+            web(exposed=[])(c),
+            api(mtls={"mode": "STRICT"})(c),
+        ),
         "mesh_services[1].mtls of api: STRICT under mesh_mtls_mode DISABLE fails every "
         "call: clients send plaintext (mtls-clients)",
     ),

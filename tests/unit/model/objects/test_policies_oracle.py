@@ -64,10 +64,11 @@ def catalogue_lets_in(mesh: dict[str, Any], service: dict[str, Any], request: Re
     first_stream = next((target for target, http in targets if not http), None)
     if "open" in service and port in by_name.values():
         return True
-    gateways = [caller["gateway"] for caller in service.get("callers", ()) if "gateway" in caller]
     for caller in service.get("callers", ()):
         methods, paths = caller.get("methods", []), caller.get("paths", [])
         open_ports = [target for target, http in targets if http or not (methods or paths)]
+        if "ports" in caller:
+            open_ports = [by_name[name] for name in caller["ports"]]
         named = not methods or method in methods
         if is_caller(caller, principal, address) and port in open_ports and named and fits(path, paths):
             return True
@@ -76,13 +77,16 @@ def catalogue_lets_in(mesh: dict[str, Any], service: dict[str, Any], request: Re
         below = inner in ("/", path) or path.startswith(f"{inner}/")
         usual = first_http if exposed["host"] == "api.example.com" else first_stream
         target = by_name[exposed["port"]] if "port" in exposed else usual
-        if exposed["gateway"] not in gateways and (principal, port) == (GATEWAY, target) and below:
+        if (principal, port) == (GATEWAY, target) and below:
             return True
     if principal and (method, port) == ("GET", first_http) and path in service.get("open_paths", ()):
         return True
     scrape = service.get("scrape", {"port": None, "callers": []})
     scrapers = [identity(caller) for caller in scrape["callers"]]
-    return (method, path, port) == ("GET", "/metrics", scrape["port"]) and principal in scrapers
+    mtls = service.get("mtls", {})
+    waived = mtls.get("ports", {}).get(str(scrape["port"]), mtls.get("mode", "STRICT")) != "STRICT"
+    by_port = waived and all(scrapers)  # a scraper without a sidecar, and nobody else of the kind is named
+    return (method, path, port) == ("GET", "/metrics", scrape["port"]) and (by_port or principal in scrapers)
 
 
 def policies_let_in(policies: list[dict[str, Any]], request: Request) -> bool:

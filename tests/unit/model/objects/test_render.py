@@ -367,11 +367,55 @@ def test_a_service_without_callers_lets_nobody_in() -> None:
     assert spec == {"selector": {"matchLabels": {"app": "api"}}, "action": "ALLOW"}
 
 
-def test_an_explicit_gateway_edge_replaces_the_derived_one() -> None:
-    raw = minimal()
-    raw["mesh_services"][0]["callers"] = [{"gateway": "public", "methods": ["GET"]}]
-    rules = by_kind(mesh_resources(raw), "AuthorizationPolicy")["shop/web"]["spec"]["rules"]
-    assert [rule["to"][0]["operation"] for rule in rules] == [{"ports": ["3000"], "methods": ["GET"]}]
+def test_a_gateway_may_be_a_caller_of_a_service_that_it_does_not_expose() -> None:
+    rules = by_kind(rendered(callers=[{"gateway": "public", "methods": ["GET"]}]), "AuthorizationPolicy")
+    (rule,) = rules["shop/api"]["spec"]["rules"]
+    assert rule["to"][0]["operation"] == {"ports": ["3000"], "methods": ["GET"]}
+
+
+SCRAPE = {"port": 9100, "callers": [{"principal": "cluster.local/ns/monitoring/sa/prometheus"}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "unmeshed"),
+    [
+        ({"mtls": {"ports": {"9100": "PERMISSIVE"}, "reason": "un-meshed"}}, True),
+        ({"mtls": {"ports": {"9100": "DISABLE"}, "reason": "un-meshed"}}, True),
+        ({"mtls": {"mode": "PERMISSIVE", "reason": "un-meshed"}}, True),
+        ({}, False),
+        ({"mtls": {"ports": {"3000": "PERMISSIVE"}, "reason": "un-meshed"}}, False),
+    ],
+    ids=["port", "port without", "service", "strict", "another port"],
+)
+def test_a_scraper_without_a_sidecar_gets_in_where_mtls_is_waived_for_it(
+    more: dict[str, Any], unmeshed: bool
+) -> None:
+    """Public report: PERMISSIVE let the connection through, and the policy answered 403."""
+    policy = by_kind(rendered(scrape=SCRAPE, **more), "AuthorizationPolicy")["shop/api"]
+    open_rules = [rule for rule in policy["spec"]["rules"] if "from" not in rule]
+    operation = {"ports": ["9100"], "methods": ["GET"], "paths": ["/metrics"]}
+    assert open_rules == ([{"to": [{"operation": operation}]}] if unmeshed else [])
+    notes = {"servicemesh.istio/reason": "un-meshed"} if unmeshed else None
+    assert policy["metadata"].get("annotations") == notes
+
+
+def test_a_scraper_of_a_stated_network_is_the_only_one_without_a_sidecar() -> None:
+    network = {"ip_blocks": ["10.9.0.0/16"], "reason": "the monitoring nodes"}
+    more = {"mtls": {"ports": {"9100": "PERMISSIVE"}, "reason": "un-meshed"}}
+    objects = rendered(scrape=SCRAPE | {"callers": [network]}, **more)
+    (rule,) = [
+        rule
+        for rule in by_kind(objects, "AuthorizationPolicy")["shop/api"]["spec"]["rules"]
+        if rule["to"][0]["operation"]["ports"] == ["9100"]
+    ]
+    assert rule["from"] == [{"source": {"ipBlocks": ["10.9.0.0/16"]}}]
+
+
+def test_a_mesh_that_is_permissive_as_a_whole_waives_nothing_for_scrapers() -> None:
+    raw = minimal(mesh_mtls_mode="PERMISSIVE")
+    raw["mesh_services"][1]["scrape"] = SCRAPE
+    rules = by_kind(mesh_resources(raw), "AuthorizationPolicy")["shop/api"]["spec"]["rules"]
+    assert all("from" in rule for rule in rules)
 
 
 def test_gateways_inside_a_mesh_namespace_stay_open() -> None:

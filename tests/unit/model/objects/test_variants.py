@@ -314,19 +314,26 @@ def test_edges_of_the_full_catalogue_in_the_order_of_the_rules() -> None:
     assert web is not None
     assert api is not None
     gateway = "td.example/ns/istio-system/sa/istio-ingressgateway-service-account"
+    inside = "td.example/ns/shop/sa/inside"
     assert service_edges(catalogue, web) == (
-        Edge("td.example/ns/back/sa/ledger", ("GET",), ("/read/*",), (8080, 9000), "caller", "back/ledger"),
+        Edge("td.example/ns/back/sa/ledger", ("GET",), ("/read/*",), (8080,), "caller", "back/ledger"),
         Edge("td.example/ns/shop/sa/api-sa", (), (), (5432,), "caller", "shop/api"),
         Edge("td.example/ns/shop/sa/api-sa", (), (), (5432, 7946, 8080, 9000), "caller", "shop/api"),
-        Edge("td.example/ns/shop/sa/inside", ("GET", "POST"), (), (8080,), "caller", "gateway inside"),
         Edge(gateway, (), (), (5432,), "gateway", "gateway public"),
         Edge(gateway, (), (), (8080,), "gateway", "gateway public"),
         Edge(gateway, ("GET",), ("/e",), (8080,), "gateway", "gateway public"),
         Edge(gateway, ("GET",), (), (9000,), "gateway", "gateway public"),
+        Edge(inside, (), ("/app", "/app/*"), (8080,), "gateway", "gateway inside"),
+        Edge(inside, (), ("/same", "/same/*"), (8080,), "gateway", "gateway inside"),
         Edge(ANY_PEER, ("GET",), ("/healthz", "/it's"), (8080,), "open", "any peer"),
     )
-    assert [edge.kind for edge in service_edges(catalogue, api)] == ["caller", "scrape", "scrape"]
-    assert service_edges(catalogue, api)[1].caller == "td.example/ns/monitoring/sa/prometheus"
+    edges = service_edges(catalogue, api)
+    assert [edge.kind for edge in edges] == ["caller", "caller", "scrape", "scrape", "scrape"]
+    assert [edge.caller for edge in edges[2:]] == [
+        "scraper without a sidecar",
+        "td.example/ns/monitoring/sa/prometheus",
+        "shop/web",
+    ]
     assert caller_name(Caller("", gateway="g")) == "gateway g"
     assert caller_name(Caller("", service="s", namespace="n")) == "n/s"
     assert caller_name(Caller("", principal="p")) == "p"
