@@ -119,6 +119,14 @@ options:
     description: Address or list of addresses by gateway, where they cannot be read from its Service.
     type: dict
     default: {}
+  gateway_client_cert:
+    description:
+      - File (PEM) with a certificate for hosts of mode C(MUTUAL), on the machine where the module runs.
+      - Without it such hosts are asked whether they refuse clients that show none. The rest is V(not tested).
+    type: path
+  gateway_client_key:
+    description: File (PEM) with the key of I(gateway_client_cert), without a password.
+    type: path
   max_proxies:
     description:
       - Above this number of proxies a sample is read, one of every workload first.

@@ -19,6 +19,10 @@ from collections.abc import Iterator
 from ..probe import Answer
 
 MAX_BODY = 2000
+DEMANDS = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE")
+"""Alerts of a server that wants a client's certificate (RFC 8446, section 6.2; RFC 5246, section 7.2.2)."""
+PATIENCE = 1.0
+"""Seconds in which such an alert follows a handshake of TLS 1.3."""
 UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
 """OpenSSL's X509_V_ERR_* for a chain that ends in nothing we trust (openssl/x509_vfy.h)."""
 
@@ -31,6 +35,8 @@ class Served:
     :param untrusted: whether the fault is only that nobody here knows the issuer.
     :param fingerprint: SHA-256 of the leaf, hexadecimal; empty when there was no certificate at all.
     :param unanswered: why nothing is known of it; empty when the server answered or was refused.
+    :param client_refused: how it refused a client without a certificate; empty when it did not, or was not
+        asked to show that.
     """
 
     fault: str
@@ -38,24 +44,47 @@ class Served:
     fingerprint: str = ""
     not_after: str = ""
     unanswered: str = ""
+    client_refused: str = ""
 
 
 class UnreachableError(OSError):
     """No connection: nothing is known about what would be served."""
 
 
-def handshake(address: str, port: int, host: str, *, ca_pem: str = "", timeout: float = 3.0) -> Served:
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Files (PEM) that a client shows to servers that ask for a certificate."""
+
+    certificate: str
+    key: str
+
+
+def handshake(
+    address: str,
+    port: int,
+    host: str,
+    *,
+    ca_pem: str = "",
+    timeout: float = 3.0,
+    client: ClientCertificate | None = None,
+    demanding: bool = False,
+) -> Served:
     """Connects with SNI ``host`` and checks the chain, the dates and the name.
 
     :param ca_pem: certificates to trust; empty for those of the system.
+    :param client: shown when the server asks. :param demanding: wait for the server to refuse a client
+        without a certificate, which with TLS 1.3 comes after the handshake.
     :raises UnreachableError: no TCP connection.
     """
-    context = ssl.create_default_context(cadata=ca_pem or None)
+    context = _context(ca_pem, client)
     try:
         with _connect(address, port, timeout) as raw, context.wrap_socket(raw, server_hostname=host) as tls:
             der, names = tls.getpeercert(binary_form=True) or b"", tls.getpeercert() or {}
             return Served(
-                "", fingerprint=hashlib.sha256(der).hexdigest(), not_after=str(names.get("notAfter", ""))
+                "",
+                fingerprint=hashlib.sha256(der).hexdigest(),
+                not_after=str(names.get("notAfter", "")),
+                client_refused=_refusal(tls) if demanding else "",
             )
     except ssl.SSLCertVerificationError as error:
         return Served(
@@ -64,9 +93,30 @@ def handshake(address: str, port: int, host: str, *, ca_pem: str = "", timeout: 
             fingerprint=_fingerprint(address, port, host, timeout),
         )
     except (ssl.SSLError, ConnectionError, TimeoutError) as error:
-        return Served(
-            f"the handshake failed: {getattr(error, 'reason', None) or str(error) or type(error).__name__}"
-        )
+        reason = str(getattr(error, "reason", None) or str(error) or type(error).__name__)
+        if demanding and any(mark in reason for mark in DEMANDS):
+            return Served("", client_refused=reason)
+        return Served(f"the handshake failed: {reason}")
+
+
+def _context(ca_pem: str, client: ClientCertificate | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=ca_pem or None)
+    if client is not None:
+        context.load_cert_chain(client.certificate, client.key)
+    return context
+
+
+def _refusal(tls: ssl.SSLSocket) -> str:
+    """The alert by which a server ends a connection without a client's certificate; ``""`` when it waits."""
+    tls.settimeout(PATIENCE)
+    try:
+        tls.recv(1)
+    except ssl.SSLError as error:
+        reason = str(error.reason or error)
+        return reason if any(mark in reason for mark in DEMANDS) else ""
+    except OSError:
+        return ""
+    return ""
 
 
 def request(
@@ -79,6 +129,7 @@ def request(
     tls: bool,
     ca_pem: str = "",
     timeout: float = 5.0,
+    client: ClientCertificate | None = None,
 ) -> Answer:
     """One HTTP/1.1 request with Host ``host``; redirects are not followed.
 
@@ -88,7 +139,7 @@ def request(
         with contextlib.ExitStack() as stack:
             channel = stack.enter_context(_connect(address, port, timeout))
             if tls:
-                context = ssl.create_default_context(cadata=ca_pem or None)
+                context = _context(ca_pem, client)
                 channel = stack.enter_context(context.wrap_socket(channel, server_hostname=host))
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
             connection.sock = channel

@@ -16,9 +16,10 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
 from ...model.reading.typed import variables_of
 from .checks.authorization import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall, plan_calls
+from .checks.gateways import GatewayResult
 from .checks.sync import DISCONNECTED
 from .dumps import read_proxies
-from .findings import TITLES, Finding, Findings, passed, unknown
+from .findings import TITLES, Finding, Findings, not_tested, passed, unknown
 from .gateway_channels import GatewayCheck
 from .judge import Judge
 from .live_objects import OPTIONAL, LiveObjects, read_live_objects
@@ -54,6 +55,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
         },
     },
     "gateway_addresses": {"type": "dict", "default": {}},
+    "gateway_client_cert": {"type": "path"},
+    "gateway_client_key": {"type": "path", "no_log": False},
     "max_proxies": {"type": "int", "default": 2000},
     "report_path": {"type": "str"},
 }
@@ -112,7 +115,9 @@ class Verification:
             return Findings((unknown("injection", "", "not installed"),))
         plan = plan_calls(self._catalogue, self._accounts(), unsafe_methods=self._options.unsafe_methods)
         if self._context.check_mode or not self._checks & (PROBE_CHECKS | {"gateways"}):
-            return self._findings([*self._from_proxies(), *self._gateways(None)[0], *self._without_probes()])
+            return self._findings(
+                [*self._from_proxies(), *self._gateways(None).findings, *self._without_probes()]
+            )
         with self._probes() as probes:
             swept = probes.sweep(self._namespaces)
             if swept:
@@ -122,10 +127,10 @@ class Verification:
             probes.start(identities)
             findings = self._from_proxies()
             probes.wait()
-            served, reached = self._gateways(probes)
-            findings += served
+            served = self._gateways(probes)
+            findings += served.findings
             findings += self._calls(plan, probes)
-            findings += self._through_gateway(plan, reached)
+            findings += self._through_gateway(plan, served)
         return self._findings([*findings, *plan.findings])
 
     def _findings(self, findings: Sequence[Finding]) -> Findings:
@@ -231,24 +236,27 @@ class Verification:
             self._context.clock,
         )
 
-    def _through_gateway(self, plan: CallPlan, reached: set[str]) -> list[Finding]:
+    def _through_gateway(self, plan: CallPlan, served: GatewayResult) -> list[Finding]:
         """Services whose only callers are gateways: their allowed call was made through the gateway."""
-        return [
-            passed("authorization", key, "its only caller, the gateway, was let in")
-            if key in reached
-            else unknown(
-                "authorization", key, "no call through the gateway, its only caller, was answered by it"
-            )
-            for key in sorted(plan.through_gateway)
-        ]
+        found = []
+        for key in sorted(plan.through_gateway):
+            if key in served.reached:
+                found.append(passed("authorization", key, "its only caller, the gateway, was let in"))
+            elif key in served.untested:
+                why = "nobody here can call it through the gateway, its only caller (see gateways)"
+                found.append(not_tested("authorization", key, why))
+            else:
+                why = "no call through the gateway, its only caller, was answered by it"
+                found.append(unknown("authorization", key, why))
+        return found
 
     def _without_probes(self) -> list[Finding]:
         why = CHECK_MODE if self._context.check_mode else "no probes were asked for"
         return [unknown(check, self._catalogue.name, why) for check in sorted(PROBE_CHECKS & self._checks)]
 
-    def _gateways(self, probes: Probes | None) -> tuple[list[Finding], set[str]]:
+    def _gateways(self, probes: Probes | None) -> GatewayResult:
         if "gateways" not in self._checks:
-            return [], set()
+            return GatewayResult(())
         check = GatewayCheck(
             self._client, self._options, self._live, probes, self._outside(), self._context.clock
         )

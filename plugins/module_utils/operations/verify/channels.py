@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ...istio.probe import Answer, HttpCall
 from ...istio.proxy.handshake import (
+    ClientCertificate,
     Served,
     UnreachableError,
     handshake,
@@ -20,7 +21,7 @@ from ...istio.proxy.handshake import (
     request,
 )
 from ...model.catalogue.mesh import Server
-from .checks.gateways import GatewayCall, concrete_host
+from .checks.gateways import GatewayCall
 
 BAD_CERTIFICATE = (35, 51, 60)
 """curl: the handshake failed, the certificate is of another host (before 7.62), it cannot be trusted."""
@@ -30,17 +31,35 @@ NO_CONNECTION = (5, 6, 7, 28)
 """curl: proxy or host not resolved, connection refused, timeout."""
 
 
-class DirectChannel:
-    """From this machine to one address of the gateway."""
+TLS_ANSWERED = (1, 8, 51, 52, 56, 60)
+"""curl: the other end spoke TLS, and then something that is no HTTP, or with a certificate for others."""
+_REFUSALS = ("certificate required", "handshake failure", "bad certificate")
 
-    def __init__(self, address: str, ca_pem: str, timeout: float) -> None:
+
+class DirectChannel:
+    """From this machine to one address of the gateway.
+
+    :param client: shown to hosts that ask clients for a certificate.
+    """
+
+    def __init__(
+        self, address: str, ca_pem: str, timeout: float, client: ClientCertificate | None = None
+    ) -> None:
         self.name = f"from the controller to {address}"
-        self._address, self._ca_pem, self._timeout = address, ca_pem, timeout
+        self.has_client = client is not None
+        self._address, self._ca_pem, self._timeout, self._client = address, ca_pem, timeout, client
 
     def handshake(self, server: Server) -> Served:
         """What a TLS client here is shown. :raises UnreachableError: no connection."""
-        host = concrete_host(server.host)
-        return handshake(self._address, server.port, host, ca_pem=self._ca_pem, timeout=self._timeout)
+        return handshake(
+            self._address,
+            server.port,
+            server.host,
+            ca_pem=self._ca_pem,
+            timeout=self._timeout,
+            client=None if server.is_passthrough else self._client,
+            demanding=server.is_passthrough or (server.mode == "MUTUAL" and not self.has_client),
+        )
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
         """One after the other. :returns: one answer per call, in their order."""
@@ -48,19 +67,22 @@ class DirectChannel:
             request(
                 self._address,
                 call.port,
-                concrete_host(call.server.host),
+                call.server.host,
                 call.method,
                 call.path,
                 tls=call.tls,
                 ca_pem=self._ca_pem,
                 timeout=self._timeout,
+                client=self._client,
             )
             for call in calls
         ]
 
 
 class ProbeChannel:
-    """From a probe pod outside the mesh, which is told the gateway's address."""
+    """From a probe pod outside the mesh, which is told the gateway's address. A client's key stays here."""
+
+    has_client = False
 
     def __init__(
         self, address: str, ca_pem: str, send: Callable[[Sequence[HttpCall], str], Sequence[Answer]]
@@ -70,11 +92,15 @@ class ProbeChannel:
 
     def handshake(self, server: Server) -> Served:
         """What curl in the probe is shown. :raises UnreachableError: no connection."""
-        host, port = concrete_host(server.host), server.port
+        host, port = server.host, server.port
         options = (*self._connect_to(host, port), *WRITE_CERTIFICATES)
         answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
         if answer.status:
             return Served("", fingerprint=leaf_fingerprint(answer.body))
+        if server.is_passthrough and answer.exit_code in TLS_ANSWERED:
+            return Served("")
+        if server.mode == "MUTUAL" and any(mark in answer.error.lower() for mark in _REFUSALS):
+            return Served("", client_refused=answer.error)
         if answer.exit_code in BAD_CERTIFICATE:
             fault = answer.error or f"curl exit {answer.exit_code}"
             return Served(fault, untrusted="issuer" in fault or "self" in fault)
@@ -87,7 +113,7 @@ class ProbeChannel:
                 HttpCall(
                     call.method,
                     call.url,
-                    curl_options=self._connect_to(concrete_host(call.server.host), call.port),
+                    curl_options=self._connect_to(call.server.host, call.port),
                 )
                 for call in calls
             ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...fields import integer_at, list_at, mapping_at, mappings_at, text_at
 from ...kube.pods import has_labels
-from ...model.catalogue.mesh import Gateway
+from ...model.catalogue.mesh import Gateway, Server
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,21 +42,22 @@ def read_addresses(service: Mapping[str, Any]) -> ServiceAddresses:
 
 
 def addresses(
-    gateway: Gateway, pods: Sequence[Mapping[str, Any]], services: Sequence[Mapping[str, Any]]
+    gateway: Gateway,
+    server: Server,
+    pods: Sequence[Mapping[str, Any]],
+    services: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    """Where the gateway's Services listen: load balancers, external addresses, then cluster addresses.
+    """Where the Services listen that lead to a server of a gateway: load balancers, external addresses, then
+    cluster addresses.
 
     :param pods: the pods of its workload namespace. :param services: the Services of that namespace.
     :returns: IP addresses and host names, each once.
     """
-    ports = {server.port for server in gateway.servers if server.certificate} or {
-        server.http_port for server in gateway.servers
-    }
     mine = [pod for pod in pods if has_labels(pod, gateway.selector)]
     found = [
         read
         for read in map(read_addresses, services)
-        if read.selector and ports <= read.ports and any(has_labels(pod, read.selector) for pod in mine)
+        if read.selector and server.port in read.ports and any(has_labels(pod, read.selector) for pod in mine)
     ]
     outer = [address for read in found for address in read.outer]
     return list(dict.fromkeys([*outer, *(address for read in found for address in read.inner)]))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Sequence
 
 from ...errors import ApiError
@@ -14,10 +15,16 @@ from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.proxy.handshake import UnreachableError, leaf_fingerprint
 from ...kube.client import KubeClient
 from ...kube.clock import Clock
-from ...model.catalogue.mesh import Gateway
+from ...model.catalogue.mesh import Gateway, Server
 from .channels import DirectChannel, ProbeChannel
-from .checks.gateways import Channel, GatewayFacts, check_gateway, planned_calls
-from .findings import Finding
+from .checks.gateways import (
+    Channel,
+    GatewayFacts,
+    GatewayResult,
+    check_gateway,
+    named_servers,
+    planned_calls,
+)
 from .gateway_addresses import addresses
 from .live_objects import LiveObjects
 from .options import VerifyOptions
@@ -50,27 +57,47 @@ class GatewayCheck:
         self._probes = probes
         self._outside = outside
 
-    def run(self) -> tuple[list[Finding], set[str]]:
-        """The findings, and the services that answered through a gateway.
-
-        :returns: findings, and ``namespace/name`` of those services.
-        """
+    def run(self) -> GatewayResult:
+        """All gateways: the findings, and the services that answered through them or could not be asked."""
         results = self._client.in_parallel(self._gateway, self._catalogue.gateways)
-        findings = [finding for found, _keys in results for finding in found]
-        return findings, {key for _found, keys in results for key in keys}
-
-    def _gateway(self, gateway: Gateway) -> tuple[list[Finding], set[str]]:
-        facts, ca_pem = self._certificates(gateway)
-        calls = planned_calls(self._catalogue, gateway, unsafe_methods=self._options.unsafe_methods)
-        return check_gateway(gateway, calls, self._channels(gateway, ca_pem), facts, self._clock)
-
-    def _channels(self, gateway: Gateway, ca_pem: str) -> list[Channel]:
-        namespace = gateway.workload_namespace
-        found = self._options.gateways.addresses.get(gateway.name) or addresses(
-            gateway, self._live.of("Pod", namespace), self._live.of("Service", namespace)
+        parts = [part for found in results for part in found]
+        return GatewayResult(
+            tuple(finding for part in parts for finding in part.findings),
+            frozenset(key for part in parts for key in part.reached),
+            frozenset(key for part in parts for key in part.untested),
         )
-        timeout = float(self._options.probes.call_timeout)
-        channels: list[Channel] = [DirectChannel(address, ca_pem, timeout) for address in found]
+
+    def _gateway(self, gateway: Gateway) -> list[GatewayResult]:
+        facts, ca_pem = self._certificates(gateway)
+        named, notes = named_servers(self._catalogue, gateway)
+        found = [GatewayResult(tuple(notes))]
+        for places, part in self._by_address(named):
+            calls = planned_calls(self._catalogue, part, unsafe_methods=self._options.unsafe_methods)
+            channels = self._channels(places, ca_pem)
+            found.append(check_gateway(self._catalogue, part, calls, channels, facts, self._clock))
+        return found
+
+    def _by_address(self, gateway: Gateway) -> list[tuple[tuple[str, ...], Gateway]]:
+        """The gateway in parts that have the same addresses: its ports may be those of several Services.
+
+        :returns: addresses, and the gateway with the servers that listen there.
+        """
+        given = self._options.gateways.addresses.get(gateway.name)
+        if given:
+            return [(tuple(given), gateway)]
+        namespace = gateway.workload_namespace
+        pods, services = self._live.of("Pod", namespace), self._live.of("Service", namespace)
+        parts: dict[tuple[str, ...], list[Server]] = {}
+        for server in gateway.servers:
+            parts.setdefault(tuple(addresses(gateway, server, pods, services)), []).append(server)
+        return [
+            (places, dataclasses.replace(gateway, servers=tuple(servers)))
+            for places, servers in parts.items()
+        ]
+
+    def _channels(self, found: Sequence[str], ca_pem: str) -> list[Channel]:
+        timeout, client = float(self._options.probes.call_timeout), self._options.gateways.client
+        channels: list[Channel] = [DirectChannel(address, ca_pem, timeout, client) for address in found]
         if self._probes is not None:
             channels += [ProbeChannel(address, ca_pem, self._send) for address in found]
         return channels

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...istio.proxy.handshake import ClientCertificate
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.installation.injection import read_requests
@@ -39,11 +41,13 @@ class GatewayOptions:
     :param ca: issuers to trust, PEM; ``""`` for those of ``ca_secret``, else those beside the certificate.
     :param ca_secret: ``(namespace, name)`` of a Secret whose ``tls.crt`` is the issuer.
     :param addresses: gateway name -> where to connect, for gateways whose Services do not say so.
+    :param client: what the controller shows to hosts that ask clients for a certificate.
     """
 
     ca: str
     ca_secret: tuple[str, str] | None
     addresses: Mapping[str, tuple[str, ...]]
+    client: ClientCertificate | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,8 +103,31 @@ class VerifyOptions:
                 addresses={
                     name: _addresses(name, value) for name, value in params["gateway_addresses"].items()
                 },
+                client=_client(params["gateway_client_cert"], params["gateway_client_key"]),
             ),
         )
+
+
+def _client(certificate: str | None, key: str | None) -> ClientCertificate | None:
+    """Files that are tried before anything else is: a gateway would only say that it refuses them."""
+    if not certificate and not key:
+        return None
+    if not certificate or not key:
+        missing = "gateway_client_key" if certificate else "gateway_client_cert"
+        message = "is required: a client shows a certificate and has its key"
+        raise InputError([Problem(missing, message, "required")])
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "the key is encrypted"
+        message = f"{certificate} with key {key} cannot be used: {reason}"
+        raise InputError([Problem("gateway_client_cert", message, "certificate")]) from error
+    return ClientCertificate(certificate, key)
+
+
+def _no_password() -> str:
+    """OpenSSL would ask at the terminal."""
+    return ""
 
 
 def _addresses(gateway: str, value: Any) -> tuple[str, ...]:

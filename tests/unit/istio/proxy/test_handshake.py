@@ -5,12 +5,27 @@
 
 from __future__ import annotations
 
+import datetime
+import http.server
 import socket
+import socketserver
 import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import handshake
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
+    ClientCertificate,
+    handshake,
+    request,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from ...support.certificates import DAY, ROOT_KEY, certificate, ec_key, key_pem, pem
+
+ISSUER = ("root", ROOT_KEY)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +45,63 @@ def test_a_failed_handshake_says_why(error: OSError, told: str, monkeypatch: pyt
         served = handshake("127.0.0.1", server.getsockname()[1], "api.example.com")
     assert served.fault == told
     assert not served.fingerprint
+
+
+@pytest.fixture
+def demanding(tmp_path: Path) -> Iterator[Callable[[ssl.TLSVersion], tuple[int, str]]]:
+    """Starts a server that wants a client's certificate. :returns: its port and the issuer of both, PEM."""
+    key, today = ec_key(), datetime.datetime.now(datetime.UTC)
+    times = {"begin": today - DAY, "end": today + DAY}
+    authority = certificate("root", ROOT_KEY, ca=True, **times)
+    own = certificate("api.example.com", key, issuer=ISSUER, hosts=("api.example.com",), **times)
+    chain = pem(own).decode()
+    file = tmp_path / "server.pem"
+    file.write_text(chain + key_pem(key).decode())
+    root = pem(authority).decode()
+    servers: list[socketserver.BaseServer] = []
+
+    def start(newest: ssl.TLSVersion) -> tuple[int, str]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = newest
+        context.load_cert_chain(file)
+        context.load_verify_locations(cadata=root)
+        context.verify_mode = ssl.CERT_REQUIRED
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_rest: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server.server_port, root
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_certificate_refuses_who_has_none(
+    newest: ssl.TLSVersion, demanding: Any, tmp_path: Path
+) -> None:
+    port, root = demanding(newest)
+    served = handshake("127.0.0.1", port, "api.example.com", ca_pem=root, demanding=True)
+    assert served.client_refused
+    assert not served.fault
+    key, today = ec_key(), datetime.datetime.now(datetime.UTC)
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH
+    shown = certificate("client", key, issuer=ISSUER, begin=today - DAY, end=today + DAY, usage=usage)
+    (tmp_path / "crt").write_bytes(pem(shown))
+    (tmp_path / "key").write_bytes(key_pem(key))
+    client = ClientCertificate(str(tmp_path / "crt"), str(tmp_path / "key"))
+    served = handshake("127.0.0.1", port, "api.example.com", ca_pem=root, client=client)
+    assert served.fingerprint
+    assert not served.fault
+    answer = request("127.0.0.1", port, "api.example.com", "GET", "/", tls=True, ca_pem=root, client=client)
+    assert answer.status == 501, "it came through: the handler knows no method"
+
+
+def test_silence_is_no_refusal() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = handshake("127.0.0.1", server.getsockname()[1], "x.example.com", timeout=0.2, demanding=True)
+    assert not told.client_refused
+    assert told.fault

@@ -15,6 +15,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import authorization
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.gateways import (
+    GatewayResult,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
 
 from ...support.access import Restricted, access_of
@@ -334,9 +337,11 @@ def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -
     checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x"})
     options = VerifyOptions.from_params(checked.validated_parameters)
     run_ = verify.Verification(mesh, options, Context())  # type: ignore[arg-type]
-    plan = authorization.CallPlan((), (), frozenset({"shop/web", "shop/pay"}))
-    found = run_._through_gateway(plan, {"shop/web"})
+    plan = authorization.CallPlan((), (), frozenset({"shop/web", "shop/pay", "shop/sql"}))
+    served = GatewayResult((), frozenset({"shop/web"}), frozenset({"shop/sql", "shop/web"}))
+    found = run_._through_gateway(plan, served)
     assert [(item.subject, item.verdict) for item in found] == [
         ("shop/pay", "cannot tell"),
+        ("shop/sql", "not tested"),
         ("shop/web", "pass"),
     ]

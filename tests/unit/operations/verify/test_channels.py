@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -117,6 +118,31 @@ def test_the_probe_is_told_the_address(address: str, written: str) -> None:
             ("--connect-to", f"api.example.com:443:{written}:443", "-w", "%{certs}"),
         )
     ]
+
+
+PASSTHROUGH = dataclasses.replace(SERVER, protocol="TLS", mode="PASSTHROUGH", certificate=None)
+MUTUAL = dataclasses.replace(SERVER, mode="MUTUAL")
+
+
+@pytest.mark.parametrize("code", [1, 8, 51, 52, 56, 60])
+def test_a_server_behind_the_gateway_need_not_speak_http(code: int) -> None:
+    served = ProbeChannel("10.0.0.1", "", Probe(ended(code, "curl: x"))).handshake(PASSTHROUGH)
+    assert served == Served("")
+
+
+@pytest.mark.parametrize("code", [35, 127, -1])
+def test_nor_is_it_there_because_curl_ended(code: int) -> None:
+    served = ProbeChannel("10.0.0.1", "", Probe(ended(code, "curl: x"))).handshake(PASSTHROUGH)
+    assert served.fault or served.unanswered
+
+
+@pytest.mark.parametrize("alert", ["tlsv13 alert certificate required", "sslv3 alert handshake failure"])
+def test_a_host_that_wants_a_certificate_says_so(alert: str) -> None:
+    told = f"curl: (56) OpenSSL SSL_read: {alert}, errno 0"
+    served = ProbeChannel("10.0.0.1", "", Probe(ended(56, told))).handshake(MUTUAL)
+    assert served == Served("", client_refused=told)
+    other = ProbeChannel("10.0.0.1", "", Probe(ended(56, told))).handshake(SERVER)
+    assert not other.client_refused
 
 
 def test_the_direct_way_says_where_it_went() -> None:

@@ -17,6 +17,7 @@ MESH = catalogue(
     mesh_gateways=[GATEWAY],
 )
 GATE = MESH.gateways[0]
+SERVER = GATE.servers[0]
 
 
 def test_addresses_come_from_services_that_lead_to_the_gateways_pods() -> None:
@@ -44,18 +45,18 @@ def test_addresses_come_from_services_that_lead_to_the_gateways_pods() -> None:
         item("Service", "headless", {"selector": {"app": "gw"}, "ports": ports, "clusterIP": "None"}),
         item("Service", "manual", {"ports": ports, "clusterIP": "10.0.0.4"}),
     ]
-    found = addresses(GATE, pods, services)
+    found = addresses(GATE, SERVER, pods, services)
     assert found == ["192.0.2.1", "lb.example.com", "192.0.2.9", "10.0.0.1"]
-    assert addresses(GATE, [], services) == []
+    assert addresses(GATE, SERVER, [], services) == []
 
 
 @pytest.mark.parametrize("ports", [[{"port": 80}], [], [{"name": "x"}]])
 def test_a_service_without_the_https_port_leads_elsewhere(ports: list[dict[str, object]]) -> None:
     spec = {"selector": {"app": "gw"}, "ports": ports, "clusterIP": "10.0.0.1"}
     pods = [pod("gw-1", {"istio": "ingressgateway", "app": "gw"})]
-    assert addresses(GATE, pods, [item("Service", "gw", spec)]) == []
+    assert addresses(GATE, SERVER, pods, [item("Service", "gw", spec)]) == []
 
 
 def test_pods_of_another_gateway_do_not_count() -> None:
     spec = {"selector": {"app": "gw"}, "ports": [{"port": 443}], "clusterIP": "10.0.0.1"}
-    assert addresses(GATE, [pod("gw-1", {"app": "gw"})], [item("Service", "gw", spec)]) == []
+    assert addresses(GATE, SERVER, [pod("gw-1", {"app": "gw"})], [item("Service", "gw", spec)]) == []

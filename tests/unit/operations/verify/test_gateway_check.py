@@ -65,6 +65,8 @@ def options(**params: Any) -> VerifyOptions:
         "gateway_ca": "",
         "gateway_ca_secret": None,
         "gateway_addresses": {},
+        "gateway_client_cert": None,
+        "gateway_client_key": None,
     }
     return VerifyOptions.from_params({**given, **params})
 
@@ -75,10 +77,12 @@ class Seen:
     def __init__(self) -> None:
         self.channels: list[Any] = []
         self.facts: Any = None
+        self.parts: list[Any] = []
 
-    def __call__(self, _gateway: Any, _calls: Any, channels: Any, facts: Any, _clock: Any) -> Any:
+    def __call__(self, _mesh: Any, gateway: Any, _calls: Any, channels: Any, facts: Any, _clock: Any) -> Any:
         self.channels, self.facts = channels, facts
-        return [], {"shop/web"}
+        self.parts.append(([server.host for server in gateway.servers], [item.name for item in channels]))
+        return gateway_channels.GatewayResult((), frozenset({"shop/web"}))
 
 
 class Probes:
@@ -117,7 +121,7 @@ def run(*objects: dict[str, Any], probes: Any = None, forbidden: str = "", **par
 
 
 def test_what_the_secret_says_is_compared_and_trusted(seen: Seen) -> None:
-    assert run(secret(tls_crt=CERTIFICATE, ca_crt="CA", tls_key="KEY")) == ([], {"shop/web"})
+    assert run(secret(tls_crt=CERTIFICATE, ca_crt="CA", tls_key="KEY")).reached == {"shop/web"}
     assert seen.facts.credentials == {"api": leaf_fingerprint(CERTIFICATE)}
     assert seen.facts.trusted is True
     (direct,) = seen.channels
@@ -169,6 +173,29 @@ def test_the_issuer_is_given_or_found(seen: Seen, params: dict[str, Any], issuer
     assert isinstance(through, ProbeChannel)
     through.handshake(options().catalogue.gateways[0].servers[0])
     assert probes.sent == [(OUTSIDE, 1, 7, issuer)]
+
+
+def test_ports_of_several_services_are_asked_where_they_are(seen: Seen) -> None:
+    sql = {"host": "sql.example.com", "protocol": "TCP", "port": 5432}
+    gone = {"host": "gone.example.com", "port": 9999}
+    gateway = GATEWAY | {"servers": [*GATEWAY["servers"], sql, gone]}
+    labels = {"istio": "ingressgateway"}
+    services = [
+        item("Service", name, {"selector": labels, "ports": ports, "clusterIP": address}, "istio-system")
+        for name, address, ports in (
+            ("web", "10.0.0.9", [{"port": 80}, {"port": 443}]),
+            ("sql", "10.0.0.8", [{"port": 5432}]),
+        )
+    ]
+    running = pod("gw-1", labels, metadata={"namespace": "istio-system"})
+    live = LiveObjects({"Pod": [running], "Service": services}, [], {}, frozenset())
+    given = options(catalogue=RAW | {"mesh_gateways": [gateway]})
+    gateway_channels.GatewayCheck(FakeCluster(), given, live, None, OUTSIDE, FakeClock()).run()  # type: ignore[arg-type]
+    assert seen.parts == [
+        (["api.example.com"], ["from the controller to 10.0.0.9"]),
+        (["sql.example.com"], ["from the controller to 10.0.0.8"]),
+        (["gone.example.com"], []),
+    ]
 
 
 def test_addresses_that_are_given_count_alone(seen: Seen) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     ProbeOptions,
     VerifyOptions,
 )
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from ...support.certificates import certificate, ec_key, key_pem, pem
 from .simulated_mesh import RAW
 
 
@@ -39,7 +42,37 @@ def test_defaults() -> None:
     assert found.checks == frozenset(TITLES)
     assert (found.unsafe_methods, found.max_proxies) == (False, 2000)
     assert found.probes == ProbeOptions("docker.io/curlimages/curl:8.14.1", (), 60, 180, 5)
-    assert found.gateways == GatewayOptions("", None, {})
+    assert found.gateways == GatewayOptions("", None, {}, None)
+
+
+def test_a_clients_certificate_is_tried_before_anything_else(tmp_path: Path) -> None:
+    key = ec_key()
+    files = {
+        "crt": pem(certificate("client", key)),
+        "key": key_pem(key),
+        "other": key_pem(ec_key()),
+        "text": b"no certificate",
+        "locked": key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        ),
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+
+    def given(certificate: str, key: str) -> VerifyOptions:
+        paths = {"gateway_client_cert": certificate, "gateway_client_key": key}
+        return options(**{name: str(tmp_path / path) for name, path in paths.items() if path})
+
+    client = given("crt", "key").gateways.client
+    assert client is not None
+    assert (client.certificate, client.key) == (str(tmp_path / "crt"), str(tmp_path / "key"))
+    for one, two, where in (("crt", "", "gateway_client_key"), ("", "key", "gateway_client_cert")):
+        with pytest.raises(InputError, match=f"{where}.*is required"):
+            given(one, two)
+    for one, two in (("crt", "other"), ("text", "key"), ("missing", "key"), ("crt", "locked")):
+        with pytest.raises(InputError, match=r"gateway_client_cert.*cannot be used") as refused:
+            given(one, two)
+        assert "PRIVATE" not in str(refused.value)
 
 
 def test_everything_given() -> None:

@@ -16,10 +16,11 @@ from typing import Protocol
 from ....istio.probe import Answer
 from ....istio.proxy.handshake import Served, UnreachableError
 from ....kube.clock import Clock
+from ....model.catalogue.exposures import server_for
 from ....model.catalogue.mesh import Catalogue, Gateway, Server
 from ....model.catalogue.services import Exposure, Service
 from ....verdicts import CANNOT_TELL, PASS
-from ..findings import Finding, failed, passed, unknown
+from ..findings import Finding, failed, not_tested, passed, unknown
 from .authorization import SAFE_METHODS, UPSTREAM_HEADER, describe, from_service, is_denial
 
 REDIRECTS = (301, 302, 307, 308)
@@ -48,21 +49,25 @@ class GatewayCall:
 
     @property
     def port(self) -> int:
-        """The gateway's port."""
-        return self.server.port if self.tls else self.server.http_port
+        """The gateway's port: only a redirect stands on the second one."""
+        return self.server.http_port if self.kind == "redirect" else self.server.port
 
     @property
     def url(self) -> str:
         """The request's URL as a client writes it."""
         scheme, standard = ("https", 443) if self.tls else ("http", 80)
         port = "" if self.port == standard else f":{self.port}"
-        return f"{scheme}://{concrete_host(self.server.host)}{port}{self.path}"
+        return f"{scheme}://{self.server.host}{port}{self.path}"
 
 
 class Channel(Protocol):
-    """A way to a gateway."""
+    """A way to a gateway.
+
+    :param has_client: whether it shows a client's certificate to hosts that ask for one.
+    """
 
     name: str
+    has_client: bool
 
     def handshake(self, server: Server) -> Served:
         """What is served for the server's host. :raises UnreachableError: no connection."""
@@ -88,16 +93,56 @@ class GatewayFacts:
     faults: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class GatewayResult:
+    """What came of a gateway.
+
+    :param reached: ``namespace/name`` of the services that answered through it.
+    :param untested: of services behind hosts to which nobody here could send a request.
+    """
+
+    findings: tuple[Finding, ...]
+    reached: frozenset[str] = frozenset()
+    untested: frozenset[str] = frozenset()
+
+
+def named_servers(catalogue: Catalogue, gateway: Gateway) -> tuple[Gateway, list[Finding]]:
+    """The gateway with a server for each name that clients really ask for: of a wildcard only the catalogue
+    knows them, as hosts that services are exposed at. A name of our own would be answered with 404.
+
+    :returns: the gateway, and a note for each wildcard of which no name is known.
+    """
+    hosts = dict.fromkeys(
+        exposure.host
+        for service in catalogue.services
+        for exposure in service.exposed
+        if exposure.gateway == gateway.name
+    )
+    servers: list[Server] = []
+    notes: list[Finding] = []
+    for server in gateway.servers:
+        if not server.host.startswith("*."):
+            servers.append(server)
+            continue
+        names = [host for host in hosts if server_for(gateway, host) is server]
+        servers += [dataclasses.replace(server, host=name) for name in names]
+        if not names:
+            why = "no service is exposed under it, so no name is known that it serves"
+            notes.append(not_tested("gateways", f"{gateway.name} {server.host}", why))
+    return dataclasses.replace(gateway, servers=tuple(servers)), notes
+
+
 def check_gateway(
+    catalogue: Catalogue,
     gateway: Gateway,
     calls: Sequence[GatewayCall],
     channels: Iterable[Channel],
     facts: GatewayFacts,
     clock: Clock,
-) -> tuple[list[Finding], set[str]]:
+) -> GatewayResult:
     """The findings about one gateway, through the first channel that connects, and who answered behind it.
 
-    :returns: findings, and ``namespace/name`` of the services that answered.
+    :param gateway: with named servers only, see :func:`named_servers`.
     """
     findings = [
         finding for server in gateway.servers if (finding := _check_credential(gateway, server, facts))
@@ -105,15 +150,15 @@ def check_gateway(
     reasons = []
     for channel in channels:
         try:
-            served, reached = _check_through(gateway, calls, channel, facts, clock)
+            found = _check_through(catalogue, gateway, calls, channel, facts, clock)
         except UnreachableError as error:
             reasons.append(f"{channel.name}: {error}")
         else:
-            return findings + served, reached
+            return dataclasses.replace(found, findings=(*findings, *found.findings))
     why = "; ".join(reasons) or "no Service leads to it: give verify_gateway_addresses"
     for server in gateway.servers:
         findings.append(unknown("gateways", f"{gateway.name} {server.host}", f"could not be reached ({why})"))
-    return findings, set()
+    return GatewayResult(tuple(findings))
 
 
 def planned_calls(catalogue: Catalogue, gateway: Gateway, *, unsafe_methods: bool) -> list[GatewayCall]:
@@ -123,6 +168,8 @@ def planned_calls(catalogue: Catalogue, gateway: Gateway, *, unsafe_methods: boo
     """
     calls = []
     for server in gateway.servers:
+        if not server.is_http:
+            continue
         if server.https_redirect and server.certificate:
             calls.append(GatewayCall(gateway, server, "redirect", "GET", "/"))
         for service, exposure in _exposures(catalogue, gateway, server):
@@ -139,7 +186,7 @@ def judge_gateway_call(call: GatewayCall, answer: Answer, through: str) -> Findi
     subject = f"{call.gateway.name} {call.method} {call.url}"
     if call.kind == "redirect":
         location = answer.headers.get("location", "")
-        if answer.status in REDIRECTS and _is_https(location, concrete_host(call.server.host)):
+        if answer.status in REDIRECTS and _is_https(location, call.server.host):
             return passed("gateways", subject, f"{answer.status} to {location}")
         if answer.status:
             return failed("gateways", subject, f"answered {answer.status}, not a redirect to HTTPS")
@@ -154,11 +201,6 @@ def judge_gateway_call(call: GatewayCall, answer: Answer, through: str) -> Findi
     if answer.status and UPSTREAM_HEADER not in answer.headers and not answer.body:
         return failed("gateways", subject, f"{answer.status} by the gateway itself, nothing from {target}")
     return unknown("gateways", subject, f"no answer of {target} {through}: {describe(answer)}")
-
-
-def concrete_host(host: str) -> str:
-    """A host that a wildcard server serves."""
-    return f"servicemesh-verify{host[1:]}" if host.startswith("*.") else host
 
 
 def _is_https(location: str, host: str) -> bool:
@@ -185,13 +227,53 @@ def _check_credential(gateway: Gateway, server: Server, facts: GatewayFacts) -> 
 
 
 def _check_through(
-    gateway: Gateway, calls: Sequence[GatewayCall], channel: Channel, facts: GatewayFacts, clock: Clock
-) -> tuple[list[Finding], set[str]]:
-    findings = [
-        _judge_handshake(gateway, server, channel.handshake(server), facts, channel.name)
-        for server in gateway.servers
-        if server.certificate
-    ]
+    catalogue: Catalogue,
+    gateway: Gateway,
+    calls: Sequence[GatewayCall],
+    channel: Channel,
+    facts: GatewayFacts,
+    clock: Clock,
+) -> GatewayResult:
+    findings: list[Finding] = []
+    reached: set[str] = set()
+    untested: set[str] = set()
+    for server in gateway.servers:
+        if server.certificate:
+            served = channel.handshake(server)
+            findings += _judge_handshake(gateway, server, served, facts, channel)
+        behind = {service.key for service, _exposure in _exposures(catalogue, gateway, server)}
+        if server.is_passthrough and behind:
+            finding = _judge_passthrough(gateway, server, channel.handshake(server), channel.name)
+            findings.append(finding)
+            if finding.verdict == PASS:
+                reached |= behind
+            continue
+        why = _why_untested(server, channel)
+        if why and behind:
+            findings.append(not_tested("gateways", f"{gateway.name} {server.host}", why))
+            untested |= behind
+    possible = [call for call in calls if call.kind == "redirect" or not _why_untested(call.server, channel)]
+    answered, keys = _ask(possible, channel, clock)
+    return GatewayResult((*findings, *answered), frozenset(reached | keys), frozenset(untested))
+
+
+def _why_untested(server: Server, channel: Channel) -> str:
+    """Why no request can be sent to a host, as half a sentence with the way out; ``""`` when one can."""
+    if server.protocol == "TCP":
+        return "TCP: the gateway takes every connection, and only a client of the protocol sees what answers"
+    if server.protocol == "TLS":
+        return "TLS ends at the gateway, and only a client of the protocol behind it sees what answers"
+    if server.mode == "MUTUAL" and not channel.has_client:
+        way_out = "give verify_gateway_client_cert and verify_gateway_client_key"
+        return f"its clients need a certificate, and there is none {channel.name}: {way_out}"
+    return ""
+
+
+def _ask(calls: Sequence[GatewayCall], channel: Channel, clock: Clock) -> tuple[list[Finding], set[str]]:
+    """Sends the calls, those without a verdict again.
+
+    :returns: one finding per call, and the services that answered.
+    """
     judged: dict[int, Finding] = {}
     for attempt in range(ATTEMPTS):
         left = [
@@ -211,10 +293,37 @@ def _check_through(
         for index, call in enumerate(calls)
         if call.exposure and judged[index].verdict == PASS
     }
-    return findings + [judged[index] for index in range(len(calls))], reached
+    return [judged[index] for index in range(len(calls))], reached
+
+
+def _judge_passthrough(gateway: Gateway, server: Server, served: Served, through: str) -> Finding:
+    """Whether a TLS server answers by that name; whose certificate it has is its clients' business."""
+    subject = f"{gateway.name} {server.host}"
+    if served.unanswered:
+        return unknown("gateways", subject, f"no handshake {through}: {served.unanswered}")
+    if served.fingerprint or served.untrusted or served.client_refused or not served.fault:
+        return passed("gateways", subject, f"TLS passes through to a server that answers, {through}")
+    return failed("gateways", subject, f"no TLS server answers behind it, {through}: {served.fault}")
 
 
 def _judge_handshake(
+    gateway: Gateway, server: Server, served: Served, facts: GatewayFacts, channel: Channel
+) -> list[Finding]:
+    """One finding about the certificate, and of a host that asks clients for theirs one about that."""
+    subject = f"{gateway.name} {server.host}"
+    if server.mode != "MUTUAL" or channel.has_client:
+        return [_judge_certificate(gateway, server, served, facts, channel.name)]
+    if served.client_refused:
+        refused = passed("gateways", subject, f"refuses clients without a certificate, {channel.name}")
+        if not served.fingerprint:
+            return [refused]
+        return [refused, _judge_certificate(gateway, server, served, facts, channel.name)]
+    if served.fault or served.unanswered:
+        return [_judge_certificate(gateway, server, served, facts, channel.name)]
+    return [failed("gateways", subject, f"lets clients in that show no certificate, {channel.name}")]
+
+
+def _judge_certificate(
     gateway: Gateway, server: Server, served: Served, facts: GatewayFacts, through: str
 ) -> Finding:
     subject = f"{gateway.name} {server.host}"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy import handshake as certs
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
     gateways as verify_gateways,
 )
@@ -252,6 +253,7 @@ class Channel:
     """A gateway that answers as it is told."""
 
     name = "from a test"
+    has_client = False
 
     def __init__(self, served: certs.Served | None, answers: Sequence[Answer] = ()) -> None:
         self.served, self.answers = served, list(answers)
@@ -271,8 +273,8 @@ GOOD = [Answer(301, {"location": "https://api.example.com/"}, "", 0), Answer(200
 
 
 def check(*channels: Channel, facts: verify_gateways.GatewayFacts = FACTS) -> tuple[dict[str, str], set[str]]:
-    findings, reached = verify_gateways.check_gateway(GATE, planned(), channels, facts, FakeClock())
-    return {finding.message: finding.verdict for finding in findings}, reached
+    found = verify_gateways.check_gateway(MESH, GATE, planned(), channels, facts, FakeClock())
+    return {finding.message: finding.verdict for finding in found.findings}, set(found.reached)
 
 
 def test_everything_good() -> None:
@@ -346,6 +348,125 @@ def test_an_inconclusive_answer_is_asked_for_again() -> None:
     assert channel.sent == 2
 
 
-def test_a_wildcard_host_is_tried_with_a_name_below_it() -> None:
-    assert verify_gateways.concrete_host("*.example.com") == "servicemesh-verify.example.com"
-    assert verify_gateways.concrete_host("api.example.com") == "api.example.com"
+def exposed(name: str, host: str, **more: object) -> dict[str, object]:
+    return service(name, exposed=[{"gateway": "public", "host": host} | more])
+
+
+def gateway_of(*servers: dict[str, object], services: Sequence[dict[str, object]]) -> Catalogue:
+    return catalogue(*services, mesh_gateways=[GATEWAY | {"servers": list(servers)}])
+
+
+def results(mesh: Catalogue, channel: Channel) -> tuple[dict[str, str], verify_gateways.GatewayResult]:
+    """By subject and message, the verdicts."""
+    named, notes = verify_gateways.named_servers(mesh, mesh.gateways[0])
+    calls = verify_gateways.planned_calls(mesh, named, unsafe_methods=False)
+    facts = verify_gateways.GatewayFacts({"wild": "aa"}, trusted=True)
+    found = verify_gateways.check_gateway(mesh, named, calls, [channel], facts, FakeClock())
+    told = {f"{item.subject}: {item.message}": item.verdict for item in (*notes, *found.findings)}
+    return told, found
+
+
+def test_of_a_wildcard_host_only_names_are_asked_that_the_catalogue_says() -> None:
+    """A name of our own got 404, and with it the gateway a fail."""
+    mesh = gateway_of(
+        {"host": "*.wild.example.org", "certificate": "wild"},
+        {"host": "own.wild.example.org", "certificate": "wild"},
+        services=[exposed("web", "a.wild.example.org"), exposed("api", "own.wild.example.org")],
+    )
+    named, notes = verify_gateways.named_servers(mesh, mesh.gateways[0])
+    assert [server.host for server in named.servers] == ["a.wild.example.org", "own.wild.example.org"]
+    assert notes == []
+    calls = verify_gateways.planned_calls(mesh, named, unsafe_methods=False)
+    assert [(call.kind, call.url) for call in calls] == [
+        ("redirect", "http://a.wild.example.org/"),
+        ("exposure", "https://a.wild.example.org/"),
+        ("redirect", "http://own.wild.example.org/"),
+        ("exposure", "https://own.wild.example.org/"),
+    ]
+
+
+def test_a_wildcard_host_without_a_name_is_not_tested() -> None:
+    mesh = gateway_of({"host": "*.wild.example.org", "certificate": "wild"}, services=[service("web")])
+    told, found = results(mesh, Channel(None))
+    assert told == {
+        "public *.wild.example.org: no service is exposed under it, so no name is known that it serves":
+            "not tested",
+    }  # fmt: skip
+    assert not found.reached
+
+
+def test_a_plain_host_is_asked_on_its_own_port() -> None:
+    mesh = gateway_of({"host": "in.example.org", "port": 8080}, services=[exposed("web", "in.example.org")])
+    (call,) = verify_gateways.planned_calls(mesh, mesh.gateways[0], unsafe_methods=False)
+    assert (call.port, call.url) == (8080, "http://in.example.org:8080/")
+
+
+MUTUAL = gateway_of(
+    {"host": "m.example.org", "certificate": "wild", "mode": "MUTUAL", "https_redirect": False},
+    services=[exposed("web", "m.example.org")],
+)
+UNTESTED = (
+    "public m.example.org: its clients need a certificate, and there is none from a test: "
+    "give verify_gateway_client_cert and verify_gateway_client_key"
+)
+REFUSES = "public m.example.org: refuses clients without a certificate, from a test"
+
+
+def test_a_host_that_asks_clients_for_a_certificate_has_to_refuse_those_without() -> None:
+    refused = certs.Served("", fingerprint="aa", client_refused="TLSV13_ALERT_CERTIFICATE_REQUIRED")
+    told, found = results(MUTUAL, Channel(refused))
+    assert told == {
+        REFUSES: "pass",
+        "public m.example.org: serves a certificate that clients accept, from a test": "pass",
+        UNTESTED: "not tested",
+    }
+    assert (found.reached, found.untested) == (frozenset(), {"shop/web"})
+    told, _found = results(MUTUAL, Channel(certs.Served("", client_refused="HANDSHAKE_FAILURE")))
+    assert told == {REFUSES: "pass", UNTESTED: "not tested"}
+    told, _found = results(MUTUAL, Channel(certs.Served("", fingerprint="aa")))
+    assert told["public m.example.org: lets clients in that show no certificate, from a test"] == "fail"
+
+
+def test_with_a_clients_certificate_it_is_asked_like_any_other() -> None:
+    channel = Channel(certs.Served("", fingerprint="aa"), [Answer(200, UPSTREAM, "hi", 0)])
+    channel.has_client = True
+    told, found = results(MUTUAL, channel)
+    assert set(told.values()) == {"pass"}
+    assert (found.reached, found.untested) == ({"shop/web"}, frozenset())
+
+
+STREAM = {"ports": [{"name": "tls", "number": 443, "protocol": "tls"}]}
+
+
+@pytest.mark.parametrize(
+    ("served", "verdict"),
+    [
+        (certs.Served("certificate verify failed", untrusted=True, fingerprint="cc"), "pass"),
+        (certs.Served("Hostname mismatch", fingerprint="cc"), "pass"),
+        (certs.Served("", fingerprint="cc"), "pass"),
+        (certs.Served("", client_refused="HANDSHAKE_FAILURE"), "pass"),
+        (certs.Served("the handshake failed: ConnectionResetError"), "fail"),
+        (certs.Served("", unanswered="no HTTP answer"), "cannot tell"),
+    ],
+)
+def test_where_tls_passes_through_a_tls_server_has_to_answer(served: certs.Served, verdict: str) -> None:
+    mesh = gateway_of(
+        {"host": "mq.example.org", "mode": "PASSTHROUGH"}, services=[exposed("mq", "mq.example.org") | STREAM]
+    )
+    told, found = results(mesh, Channel(served))
+    assert list(told.values()) == [verdict]
+    assert found.reached == ({"shop/mq"} if verdict == "pass" else frozenset())
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"host": "sql.example.org", "protocol": "TCP", "port": 5432},
+        {"host": "sql.example.org", "protocol": "TLS", "certificate": "wild", "port": 5432},
+    ],
+)
+def test_what_speaks_no_http_is_not_tested(server: dict[str, object]) -> None:
+    mesh = gateway_of(server, services=[exposed("sql", "sql.example.org") | STREAM])
+    told, found = results(mesh, Channel(certs.Served("", fingerprint="aa")))
+    assert list(told.values()) == [*(["pass"] if "certificate" in server else []), "not tested"]
+    assert (found.reached, found.untested) == (frozenset(), {"shop/sql"})
