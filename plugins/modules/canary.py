@@ -210,6 +210,32 @@ options:
           - Seconds that one query may take.
         type: raw
         default: 10
+      matchers:
+        description:
+          - Labels of the series that are meant, such as C(cluster) in a Prometheus that has those of other
+            clusters. They are added to every query but O(queries).
+        type: dict
+        default: {}
+      replica_labels:
+        description:
+          - Labels by which copies of the same samples differ, such as C(prometheus_replica) where two
+            replicas of Prometheus write to one store. Without them a target that is scraped twice is refused.
+        type: list
+        elements: str
+        default: []
+      headers:
+        description:
+          - Headers for the URL, such as C(X-Scope-OrgID).
+        type: dict
+        default: {}
+      username:
+        description:
+          - User of basic authentication for the URL.
+        type: str
+      password:
+        description:
+          - Password of basic authentication for the URL.
+        type: str
   scrape_interval:
     description:
       - Seconds between two scrapes of one proxy.

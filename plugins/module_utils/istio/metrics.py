@@ -9,6 +9,7 @@ results, several series where one is expected, NaN) measures nothing and raises 
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import http.client
 import json
@@ -24,13 +25,15 @@ from typing import Any, Protocol
 from ansible.module_utils.urls import open_url
 
 from ..errors import ApiError, InputError, MeshError, Problem
-from ..kube.headers import refuse_token
+from ..kube.headers import refuse_header, refuse_token
 
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_SERIES = 50_000
 _CHUNK = 256 * 1024
 # labels, and (scrape time in seconds since the epoch, value) in time order
 RawSeries = tuple[frozenset[tuple[str, str]], list[tuple[float, float]]]
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._-]{0,253}")
 
 
@@ -60,6 +63,9 @@ class PrometheusOptions:
 
     :param url: such as ``https://prometheus.example.com``. :param bearer_token: secret, never shown.
     :param ca_cert: PEM file. :param namespace: with ``service`` and ``port``: the Service.
+    :param matchers: label -> value of the series that are meant, in a Prometheus that has those of other
+        clusters or teams. :param replica_labels: labels by which copies of the same samples differ.
+    :param headers: sent to the URL, such as a tenant's; secret, as ``password`` of basic authentication.
     """
 
     url: str = ""
@@ -70,6 +76,11 @@ class PrometheusOptions:
     service: str = ""
     port: int | str = 9090
     timeout: float = 10.0
+    matchers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    replica_labels: tuple[str, ...] = ()
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    username: str = ""
+    password: str = dataclasses.field(default="", repr=False)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> PrometheusOptions:
@@ -78,6 +89,7 @@ class PrometheusOptions:
         :raises InputError: neither or both of ``url`` and ``service``, or a URL that is not http(s).
         """
         given = {key: value for key, value in params.items() if value is not None}
+        given["replica_labels"] = tuple(given.get("replica_labels", ()))
         options = cls(**given)
         if bool(options.url) == bool(options.service):
             raise InputError(
@@ -87,9 +99,39 @@ class PrometheusOptions:
             raise InputError([Problem("prometheus.namespace", "is missing", "prometheus")])
         if options.url and not _is_url(options.url):
             raise InputError([Problem("prometheus.url", "is not an http or https URL", "prometheus")])
+        _check_access(options)
         token = options.bearer_token.strip()
         refuse_token(token, "prometheus.bearer_token", "it")
         return dataclasses.replace(options, bearer_token=token)
+
+
+def _check_access(options: PrometheusOptions) -> None:
+    """:raises InputError: with every problem of matchers, headers and credentials."""
+    problems = [
+        Problem(f"prometheus.matchers.{ascii(name)[1:-1]}", "is not label: text", "prometheus")
+        for name, value in options.matchers.items()
+        if not (isinstance(name, str) and _LABEL.fullmatch(name) and isinstance(value, str))
+    ]
+    if options.headers and not options.url:
+        problems.append(Problem("prometheus.headers", "are for url only", "prometheus"))
+    for name, value in options.headers.items():
+        where = f"prometheus.headers.{ascii(name)[1:-1]}"
+        if not (isinstance(name, str) and _TOKEN.fullmatch(name) and isinstance(value, str)):
+            problems.append(Problem(where, "is not header: text", "prometheus"))
+        elif name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
+            message = "is set otherwise: give bearer_token, or username and password"
+            problems.append(Problem(where, message, "prometheus"))
+        else:
+            refuse_header(value, where, "it")
+    if bool(options.username) != bool(options.password):
+        problems.append(Problem("prometheus.username", "and password belong together", "prometheus"))
+    if ":" in options.username:
+        problems.append(Problem("prometheus.username", "holds a colon (RFC 7617)", "prometheus"))
+    if options.username and (options.bearer_token or not options.url):
+        message = "is for url, and excludes bearer_token"
+        problems.append(Problem("prometheus.username", message, "prometheus"))
+    if problems:
+        raise InputError(problems)
 
 
 def _is_url(text: str) -> bool:
@@ -188,9 +230,12 @@ class Prometheus:
     def _get_url(self, path: str, query: Mapping[str, str]) -> Any:
         options = self._options
         url = f"{options.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **options.headers}
         if options.bearer_token:
             headers["Authorization"] = f"Bearer {options.bearer_token}"
+        if options.username:
+            pair = f"{options.username}:{options.password}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         try:
             with open_url(
                 url,
@@ -199,7 +244,8 @@ class Prometheus:
                 validate_certs=options.validate_certs,
                 ca_path=options.ca_cert or None,
                 use_netrc=False,
-                unredirected_headers=["Authorization"],  # a redirect may lead to another host
+                # a redirect may lead to another host
+                unredirected_headers=["Authorization", *options.headers],
             ) as response:
                 return _parse(self._whole(response))
         except urllib.error.HTTPError as error:

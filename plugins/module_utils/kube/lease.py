@@ -19,6 +19,7 @@ from ..labels import ownership_labels
 from .clock import Clock, seconds_of, timestamp
 
 API = "coordination.k8s.io/v1"
+SKEWED = 10.0  # seconds: two servers of one control plane differ by less
 
 
 class Objects(Protocol):
@@ -77,14 +78,16 @@ class Lease:
     def holder(self, lease: dict[str, Any] | None) -> str:
         """Who holds the Lease and is not known to be dead, by the wall clock; empty for nobody.
 
-        A renewal "in the future" (skewed clocks) counts as alive: waiting is the safe error.
+        A renewal far in the future comes from a clock that is wrong and says nothing: who takes the Lease
+        watches its holder first.
         """
         spec = mapping_at(lease, "spec")
         identity = str(spec.get("holderIdentity") or "")
         renewed = seconds_of(str(spec.get("renewTime") or ""))
         if not identity or renewed is None:
             return identity
-        return identity if self._clock.now() - renewed < float(spec.get("leaseDurationSeconds") or 0) else ""
+        age = self._clock.now() - renewed
+        return identity if -SKEWED < age < float(spec.get("leaseDurationSeconds") or 0) else ""
 
     def acquire(self, *, steal: bool = False, observe: bool = False) -> int:
         """Takes the Lease and returns the fence.

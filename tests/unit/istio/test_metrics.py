@@ -129,6 +129,35 @@ def test_bad_options_are_refused(options: dict[str, Any]) -> None:
         PrometheusOptions.from_params(options)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"matchers": {"not a label": "x"}},
+        {"matchers": {'a="b",c': "x"}},
+        {"matchers": {"cluster": 3}},
+        {"headers": {"X Bad": "y"}},
+        {"headers": {"Authorization": "Bearer s3cret"}},
+        {"headers": {"X-Scope-OrgID": "a\r\nX-Other: s3cret"}},
+        {"headers": {"X-Scope-OrgID": 7}},
+        {"username": "me"},
+        {"password": "s3cret"},
+        {"username": "a:b", "password": "s3cret"},
+        {"username": "me", "password": "s3cret", "bearer_token": "t"},
+        {"url": "", "namespace": "n", "service": "p", "headers": {"X-Scope-OrgID": "s3cret"}},
+    ],
+)
+def test_what_no_query_can_carry_is_refused_and_not_shown(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as raised:
+        PrometheusOptions.from_params({"url": "http://p", **options})
+    assert "s3cret" not in str(raised.value)
+    assert "prometheus." in str(raised.value)
+
+
+def test_secrets_of_a_central_prometheus_are_not_shown() -> None:
+    secret = {"headers": {"X-Scope-OrgID": "s3cret"}, "username": "me", "password": "s3cret"}
+    assert "s3cret" not in repr(PrometheusOptions.from_params({"url": "https://x", **secret}))
+
+
 def test_the_token_is_not_shown() -> None:
     assert "s3cret" not in repr(PrometheusOptions.from_params({"url": "https://x", "bearer_token": "s3cret"}))
 
@@ -152,6 +181,7 @@ def server() -> Iterator[tuple[str, dict[str, Any]]]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted["authorization"] = self.headers.get("Authorization")
+            wanted["tenant"] = self.headers.get("X-Scope-OrgID")
             self.send_response(wanted["status"])
             if "location" in wanted:
                 self.send_header("Location", wanted["location"])
@@ -174,6 +204,27 @@ def test_a_url_is_asked_with_the_token(server: tuple[str, dict[str, Any]]) -> No
     wanted["body"] = json.dumps(vector("3")).encode()
     assert Prometheus(PrometheusOptions(url=url, bearer_token="t")).number("up") == 3.0
     assert wanted["authorization"] == "Bearer t"
+
+
+def test_a_url_is_asked_as_a_tenant_with_user_and_password(server: tuple[str, dict[str, Any]]) -> None:
+    url, wanted = server
+    wanted["body"] = json.dumps(vector("3")).encode()
+    given = {"url": url, "headers": {"X-Scope-OrgID": "shop"}, "username": "me", "password": "p:w"}
+    assert Prometheus(PrometheusOptions.from_params(given)).number("up") == 3.0
+    assert wanted["authorization"] == "Basic bWU6cDp3"
+    assert wanted["tenant"] == "shop"
+
+
+def test_headers_do_not_follow_a_redirect(server: tuple[str, dict[str, Any]]) -> None:
+    url, wanted = server
+    wanted.update(status=302, location="")
+    with ScriptedServer(always=Answer(body=vector("3"))) as elsewhere:
+        wanted["location"] = f"{elsewhere.url}/api/v1/query"
+        options = PrometheusOptions(url=url, headers={"X-Scope-OrgID": "shop"})
+        assert Prometheus(options).number("up") == 3.0
+    assert wanted["tenant"] == "shop"
+    (request,) = elsewhere.requests
+    assert "x-scope-orgid" not in {name.lower() for name in request.headers}
 
 
 def test_the_token_does_not_follow_a_redirect(server: tuple[str, dict[str, Any]]) -> None:

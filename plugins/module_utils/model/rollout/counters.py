@@ -4,26 +4,33 @@
 """Requests of a time window, counted from raw counter samples instead of ``increase()``.
 
 ``increase()`` and ``rate()`` drop what a new series holds at its first sample, and a sick version's errors
-are such series: nobody sees its first failures. Here a series that was absent counts from 0, a counter that
-fell was reset by a restart and counts from 0 again, and each pod's series is treated alone.
+are such series: nobody sees its first failures. Here a new series of a target that is being scraped counts
+from 0, a counter that fell was reset by a restart and counts from 0 again, and each pod's series is treated
+alone. A target that nobody knew when the run began counts from its first sample: its counters may be as old
+as its pod.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 Labels = frozenset[tuple[str, str]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sample:
-    """The newest raw sample of one series. ``at`` is its scrape time in seconds since the epoch."""
+    """The newest raw sample of one series. ``at`` is its scrape time in seconds since the epoch.
+
+    :param first_at: scrape time of the oldest sample in the same answer. :param first: its value.
+    """
 
     labels: Labels
     at: float
     value: float
+    first_at: float
+    first: float
 
     def label(self, name: str) -> str:
         """A label's value, empty when absent (Prometheus makes no difference either)."""
@@ -35,15 +42,18 @@ class Ledger:
 
     A series that vanishes for a while (a missed scrape, a restarted Prometheus) goes on from its last known
     value, so nothing is counted twice and nothing is lost.
+
+    :param target_of: what was scraped, from the labels of a series.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target_of: Callable[[Labels], Hashable]) -> None:
+        self._target_of = target_of
         self._last: dict[Labels, Sample] = {}
+        self._known: set[Hashable] = set()
 
     def start(self, samples: Iterable[Sample]) -> None:
-        """Sets the values that later increments count from. Series not named here count from 0."""
-        for sample in samples:
-            self._last[sample.labels] = sample
+        """Sets the values that later increments count from."""
+        self.commit(samples)
 
     def increments(self, samples: Iterable[Sample]) -> dict[Labels, float]:
         """Increments since the last `commit`, without the series that stand still.
@@ -52,23 +62,22 @@ class Ledger:
         :raises ValueError: a value is NaN, infinite or negative, or a series occurs twice: such an answer
             measures nothing.
         """
-        increments: dict[Labels, float] = {}
-        seen: set[Labels] = set()
-        for sample in samples:
-            if not math.isfinite(sample.value) or sample.value < 0:
-                raise ValueError(f"a counter has the value {sample.value}")
-            if sample.labels in seen:
-                raise ValueError("a series occurs twice in one answer")
-            seen.add(sample.labels)
+        answer = self._checked(samples)
+        alive: dict[Hashable, float] = {}
+        for sample in answer:
+            if sample.labels in self._last:
+                target = self._target_of(sample.labels)
+                alive[target] = max(alive.get(target, 0.0), sample.at)
+        grown: dict[Labels, float] = {}
+        for sample in answer:
             before = self._last.get(sample.labels)
             if before is not None and sample.at < before.at:
                 continue  # an older copy, from a second Prometheus behind a load balancer
-            increment = sample.value
-            if before is not None and sample.value >= before.value:
-                increment = sample.value - before.value
+            start = before.value if before is not None else self._start_of(sample, alive)
+            increment = sample.value - start if sample.value >= start else sample.value
             if increment:
-                increments[sample.labels] = increment
-        return increments
+                grown[sample.labels] = increment
+        return grown
 
     def commit(self, samples: Iterable[Sample]) -> None:
         """Later increments count from these samples. Apart from `increments`, so that an answer that turns
@@ -77,6 +86,30 @@ class Ledger:
             before = self._last.get(sample.labels)
             if before is None or sample.at >= before.at:
                 self._last[sample.labels] = sample
+            self._known.add(self._target_of(sample.labels))
+
+    def _start_of(self, sample: Sample, alive: dict[Hashable, float]) -> float:
+        """What an unseen series counts from.
+
+        From 0, when its target was scraped before without it. Where none of the target's other series go on
+        beside it, all of them have got other labels, and this one is an old counter under a new name.
+        """
+        target = self._target_of(sample.labels)
+        if target in self._known and alive.get(target, -math.inf) >= sample.first_at:
+            return 0.0
+        return sample.first
+
+    @staticmethod
+    def _checked(samples: Iterable[Sample]) -> list[Sample]:
+        answer = list(samples)
+        seen: set[Labels] = set()
+        for sample in answer:
+            if not all(math.isfinite(value) and value >= 0 for value in (sample.value, sample.first)):
+                raise ValueError(f"a counter has the value {sample.value}")
+            if sample.labels in seen:
+                raise ValueError("a series occurs twice in one answer")
+            seen.add(sample.labels)
+        return answer
 
 
 def label_of(labels: Labels, name: str) -> str:

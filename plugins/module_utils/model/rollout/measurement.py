@@ -35,7 +35,8 @@ class Baseline:
 
     :param rate: requests per second. :param requests: those of the stable version that were observed.
     :param shares: gate -> bad share of the stable version.
-    :param unknown_rate: failures per second that reached no known workload.
+    :param unknown_share: share of all requests that failed without reaching a known workload, at most.
+    :param seconds: that the samples really span. :param interval: measured seconds between two scrapes.
     :param bound: text of the latency bound (``le`` label) that the latency gate uses.
     :param p99: milliseconds of the stable version; ``None`` when no latency was asked for or seen.
     """
@@ -43,6 +44,8 @@ class Baseline:
     rate: float
     requests: float
     shares: Mapping[str, float]
-    unknown_rate: float
+    unknown_share: float
     bound: str
     p99: float | None = None
+    seconds: float = 0.0
+    interval: float = 0.0

@@ -65,7 +65,14 @@ def is_bad(labels: Labels) -> bool:
     code = label_of(labels, "response_code")
     if not code.isdigit():
         raise LabelError(f"series without a usable response_code ({code!r})")
-    if label_of(labels, "grpc_response_status") in GRPC_FAILURES:
+    status = label_of(labels, "grpc_response_status")
+    if label_of(labels, "request_protocol") == "grpc" and code == "200" and not status:
+        # every gRPC call that reached a server ends with HTTP 200; how it ended stands in the trailers
+        raise LabelError(
+            "gRPC requests without grpc_response_status: nobody can tell whether they failed (Istio's metrics"
+            " have this label; a Telemetry or a relabelling has removed it)"
+        )
+    if status in GRPC_FAILURES:
         return True
     flags = label_of(labels, "response_flags")
     if code == "0":  # no answer was sent: bad unless the client went away

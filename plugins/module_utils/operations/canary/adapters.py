@@ -53,8 +53,9 @@ class NoMetrics:
     def start(self) -> None:
         """Nothing to count."""
 
-    def measure(self, after: float) -> Measurement:
+    def measure(self, after: float, weight: float | None = None) -> Measurement:
         """Nothing can be measured."""
+        del weight  # there is nothing to divide
         return Measurement(after, {}, problem="no Prometheus is configured")
 
 

@@ -22,6 +22,7 @@ from ...model.rollout.journal import Journal
 from ...model.rollout.phases import Plan
 from ...model.rollout.requests import Arms as MetricArms
 from ...model.rollout.settings import VersionFacts
+from ...model.rollout.unattributed import Unattributed
 from .adapters import CountingClient, NoMetrics, RememberingRoutes
 from .deadman import DeadmanJob
 from .endpoints import EndpointReader
@@ -36,6 +37,7 @@ from .rendering import renderer, split_of
 from .rollout import MetricsSource, Rollout
 from .routes import ForeignRoutes, OwnRoutes
 from .scaling import WorkloadScaler
+from .server_clock import server_clock
 from .synthetic import send_requests
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class RolloutBuilder:
         self.client: Any = CountingClient(client)
         self.options = options
         self.context = context
-        self.clock = context.clock
+        self.clock = server_clock(client, context.clock)
         self.service = options.service
         names: dict[str, Any] = {
             "service": self.service.name,
@@ -161,6 +163,8 @@ class RolloutBuilder:
             gates=options.gates,
             queries=tuple(queries),
             scrape_interval=options.scrape_interval,
+            matchers=options.prometheus.matchers,
+            replica_labels=options.prometheus.replica_labels,
             max_ms=options.max_ms,
         )
 
@@ -180,7 +184,7 @@ class RolloutBuilder:
         """Metrics of a run that has begun, with the bounds that its preflight found."""
         source = self.metrics(journal.stable, journal.canary, self.options)
         if journal.baseline:
-            source.unknown_rate = journal.baseline.unknown_rate
+            source.unattributed = Unattributed(journal.baseline.unknown_share)
             source.bound = journal.baseline.bound
         return source
 

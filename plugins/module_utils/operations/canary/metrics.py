@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from ...istio.metrics import MetricsError, RawSeries
@@ -23,6 +23,11 @@ from ...model.rollout.requests import (
     merged,
     quantile,
 )
+from ...model.rollout.series import Raw, Target, by_target, scrape_interval, span, target_of, unique
+from ...model.rollout.unattributed import Unattributed, share_at_most
+
+FEWEST_SCRAPES = 3.5  # in the baseline: four, of which a late one still counts
+SLOWER = 1.5  # times the declared interval between two scrapes: then the measured one counts
 
 
 class Series(Protocol):
@@ -38,7 +43,9 @@ class Series(Protocol):
 class PrometheusSource:
     """Counts requests of both arms.
 
-    :param scrape_interval: seconds between two scrapes of one proxy. :param max_ms: latency limit in
+    :param scrape_interval: seconds between two scrapes of one proxy.
+    :param matchers: label -> value of the series that are meant, in a Prometheus that has others.
+    :param replica_labels: labels by which copies of the same samples differ. :param max_ms: latency limit in
         milliseconds, or ``None`` to take the bucket above the stable version's p95.
     """
 
@@ -52,6 +59,8 @@ class PrometheusSource:
         gates: tuple[ShareGate, ...],
         queries: tuple[QueryGate, ...] = (),
         scrape_interval: float = 15.0,
+        matchers: Mapping[str, str] | None = None,
+        replica_labels: Collection[str] = (),
         max_ms: float | None = None,
     ) -> None:
         self._prometheus = prometheus
@@ -62,22 +71,24 @@ class PrometheusSource:
         self._scrape = scrape_interval
         self._max_ms = max_ms
         self.bound = ""
-        self.unknown_rate = 0.0
+        self.unattributed = Unattributed(0.0)
         namespace = arms.namespace
         workloads = "|".join(sorted({arms.stable, arms.canary}))
-        server = f'destination_workload_namespace="{namespace}",destination_workload=~"{workloads}"'
+        self._replica_labels = tuple(replica_labels)
+        only = "".join(f",{name}={_quoted(value)}" for name, value in sorted((matchers or {}).items()))
+        server = f'destination_workload_namespace="{namespace}",destination_workload=~"{workloads}"{only}'
         self.selectors = {
             "server": f'istio_requests_total{{reporter=~"destination|waypoint",{server}}}',
             "client": (
                 f'istio_requests_total{{reporter="source",destination_service_name="{service}",'
                 f'destination_service_namespace=~"{namespace}|unknown|",'
-                f'destination_workload_namespace=~"{namespace}|unknown|"}}'
+                f'destination_workload_namespace=~"{namespace}|unknown|"{only}}}'
             ),
             "latency": (
                 f'istio_request_duration_milliseconds_bucket{{reporter=~"destination|waypoint",{server}}}'
             ),
         }
-        self._ledgers: dict[str, Ledger] = {}
+        self._ledger = Ledger(target_of)
         self._sums: dict[str, Pair] = {}
         self._reported: dict[str, Pair] = {}
         self._buckets: dict[str, dict[str, float]] = {}
@@ -91,15 +102,24 @@ class PrometheusSource:
     def baseline(self, seconds: float) -> Baseline:
         """The last ``seconds`` of the service, before anything is written.
 
-        :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing.
+        :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing, a
+            target is scraped twice, or the samples are too few.
         """
         answers = self._ask(seconds)
-        moved = {
-            name: _moved(series, seconds, self._scrape, self._clock.now()) for name, series in answers.items()
-        }
+        every = [series for found in answers.values() for series in found]
+        interval = scrape_interval(every) or 0.0
+        if every and seconds < FEWEST_SCRAPES * interval:
+            raise LabelError(
+                f"each proxy is scraped every {interval:.0f} s, so {seconds:.0f} s hold too few samples:"
+                f" canary_baseline must be at least {4 * interval:.0f} s"
+            )
+        if interval > SLOWER * self._scrape:
+            self._scrape = interval
+        moved = {name: _moved(series) for name, series in answers.items()}
         counts = count_requests({**moved["server"], **moved["client"]}, self._arms)
-        stable = merged(counts, "stable")
-        shares = {"errors": stable.bad / stable.total if stable.total else 0.0}
+        stable, unknown = merged(counts, "stable"), counts.get("source/unknown", Pair())
+        known = stable.plus(unknown.bad, unknown.bad)
+        shares = {"errors": known.bad / known.total if known.total else 0.0}
         p99 = None
         if self.wants_latency:
             mine = self._stable_only(moved["latency"])
@@ -108,46 +128,72 @@ class PrometheusSource:
             self.bound = self._choose_bound(mine, quantile(buckets, 0.95))
             slow = count_slow(mine, self._arms, self.bound).get("stable", Pair())
             shares["latency"] = slow.bad / slow.total if slow.total else 0.0
-        unknown = counts.get("source/unknown", Pair())
         everything = stable.total + merged(counts, "canary").total + unknown.total
-        self.unknown_rate = unknown.bad / seconds
-        return Baseline(everything / seconds, stable.total, shares, self.unknown_rate, self.bound, p99)
+        lost = share_at_most(unknown.bad, everything)
+        self.unattributed = Unattributed(lost)
+        measured = span(every) or seconds
+        return Baseline(
+            everything / measured, stable.total, shares, lost, self.bound, p99, measured, interval
+        )
+
+    def clock_skew(self) -> float:
+        """Seconds by which Prometheus' clock is ahead of this one.
+
+        :raises MetricsError: it does not tell its time.
+        """
+        before = self._clock.now()
+        there = self._prometheus.number("time()")
+        if there is None:
+            raise MetricsError("Prometheus does not tell its time")
+        return there - (before + self._clock.now()) / 2
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two scrapes: as declared, or as measured where that is more."""
+        return self._scrape
 
     def start(self) -> None:
-        """Counts from now on.
+        """Counts from now on; where nothing can be read, or no proxy was scraped lately, from the first look
+        that finds some."""
+        self._begun = None
+        try:
+            samples = self._newest()
+        except (MetricsError, LabelError, ValueError):
+            return
+        self._start(samples)
 
-        :raises MetricsError: Prometheus does not answer properly.
-        """
-        for name, series in self._ask(self._lookback()).items():
-            ledger = Ledger()
-            ledger.start(_newest(series))
-            self._ledgers[name] = ledger
+    def _start(self, newest: Mapping[str, list[Sample]]) -> bool:
+        if not self._fresh(newest):
+            return False
+        self._ledger = Ledger(target_of)
+        self._ledger.start(_all(newest))
         self._sums, self._reported, self._buckets = {}, {}, {}
         self._begun = self._clock.now()
+        return True
 
-    def measure(self, after: float) -> Measurement:
+    def measure(self, after: float, weight: float | None = None) -> Measurement:
         """Requests since the last look.
 
         :param after: seconds since the epoch; ``settled`` tells whether all live proxies were scraped later.
+        :param weight: percent of all requests that the canary was to get since then, ``None`` for unknown.
         """
         now = self._clock.now()
+        nothing = "Prometheus has no fresh sample of any proxy of this service"
         try:
-            if self._begun is None:
-                self.start()
-            answers = self._ask(self._lookback())
-            newest = {name: _newest(series) for name, series in answers.items()}
-            fresh = self._targets(newest)
+            newest = self._newest()
+            fresh = self._fresh(newest)
             if not fresh:
-                return Measurement(
-                    now, {}, problem="Prometheus has no fresh sample of any proxy of this service"
-                )
-            self._advance(newest)
+                return Measurement(now, {}, problem=nothing)
+            if self._begun is None:
+                self._start(newest)
+                return Measurement(now, {}, problem="the first look that found samples: counted from here")
+            counts = self._advance(newest, weight)
             values = {gate.name: self._value(gate) for gate in self._queries}
         except (MetricsError, LabelError, ValueError) as error:
             return Measurement(now, {}, problem=str(error))
         return Measurement(
             at=now,
-            counts=self._counts(now),
+            counts=counts,
             settled=min(fresh) >= after,
             values=values,
             latency={
@@ -156,58 +202,72 @@ class PrometheusSource:
             },
         )
 
-    def past(self, seconds: float) -> Measurement:
+    def past(self, seconds: float, weight: float | None = None) -> Measurement:
         """Requests of both arms in the last ``seconds``, of a run that nobody has watched.
 
         :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing.
         """
-        now = self._clock.now()
-        moved = {
-            name: _moved(series, seconds, self._scrape, now) for name, series in self._ask(seconds).items()
-        }
-        self._begun, self._sums, self._reported = now - seconds, {}, {}
-        for key, pair in count_requests({**moved["server"], **moved["client"]}, self._arms).items():
-            self._sums[key] = pair
-        if self.wants_latency and self.bound:
-            for arm, pair in count_slow(moved["latency"], self._arms, self.bound).items():
-                self._sums[f"latency/{arm}"] = pair
-        return Measurement(at=now, counts=self._counts(now), settled=True)
+        moved = {name: _moved(series) for name, series in self._ask(seconds).items()}
+        self._sums, self._reported = {}, {}
+        return Measurement(at=self._clock.now(), counts=self._counted(moved, weight), settled=True)
 
-    def _ask(self, lookback: float) -> dict[str, list[RawSeries]]:
+    def _ask(self, lookback: float) -> dict[str, list[Raw]]:
         wanted = ["server", "client"] + (["latency"] if self.wants_latency else [])
-        return {name: self._prometheus.raw_series(self.selectors[name], lookback) for name in wanted}
+        return {
+            name: unique(self._prometheus.raw_series(self.selectors[name], lookback), self._replica_labels)
+            for name in wanted
+        }
 
-    def _lookback(self) -> float:
-        return max(60.0, 4 * self._scrape)
+    def _newest(self) -> dict[str, list[Sample]]:
+        answers = self._ask(max(60.0, 4 * self._scrape))
+        return {
+            name: [Sample(labels, *points[-1], *points[0]) for labels, points in series]
+            for name, series in answers.items()
+        }
 
-    def _targets(self, newest: Mapping[str, list[Sample]]) -> list[float]:
+    def _fresh(self, newest: Mapping[str, list[Sample]]) -> list[float]:
         """Times of the newest sample of each live proxy (a silent one has gone away)."""
-        seen: dict[str, float] = {}
-        for samples in newest.values():
-            for sample in samples:
-                target = sample.label("instance") or sample.label("pod")
-                seen[target] = max(seen.get(target, 0.0), sample.at)
+        seen = by_target({sample.labels: sample.at for sample in _all(newest)})
         oldest = self._clock.now() - (3 * self._scrape + 5)
         return [at for at in seen.values() if at >= oldest]
 
-    def _advance(self, newest: Mapping[str, list[Sample]]) -> None:
-        increments = {name: self._ledgers[name].increments(samples) for name, samples in newest.items()}
-        requests = count_requests({**increments["server"], **increments["client"]}, self._arms)
+    def _advance(self, newest: Mapping[str, list[Sample]], weight: float | None) -> dict[str, list[int]]:
+        grown = self._ledger.increments(_all(newest))
+        increments = {
+            name: {sample.labels: grown[sample.labels] for sample in samples if sample.labels in grown}
+            for name, samples in newest.items()
+        }
         if self.wants_latency and not self.bound:
             # there was no request to read it from before the run
             mine = self._stable_only(increments["latency"])
             self.bound = self._choose_bound(increments["latency"], quantile(_by_bound(mine), 0.95))
-        # only now, when every answer turned out to be usable
-        for name, samples in newest.items():
-            self._ledgers[name].commit(samples)
+        counts = self._counted(increments, weight)
+        self._ledger.commit(_all(newest))  # only now, when every answer turned out to be usable
+        return counts
+
+    def _counted(
+        self, increments: Mapping[str, Mapping[Labels, float]], weight: float | None
+    ) -> dict[str, list[int]]:
+        """Adds what has grown to the run's sums. :returns: the growth of each gate's counts."""
+        requests = count_requests({**increments["server"], **increments["client"]}, self._arms)
+        reached = {arm: merged(self._sums, arm).total for arm in ("canary", "stable")}
         for key, pair in requests.items():
             self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
-        if not self.bound:  # no latency is asked for, or nothing says yet what is slow
-            return
-        for arm, pair in count_slow(increments["latency"], self._arms, self.bound).items():
+        canary, stable = (merged(self._sums, arm).total - reached[arm] for arm in ("canary", "stable"))
+        lost = requests.get("source/unknown", Pair()).bad
+        for arm, pair in zip(
+            ("canary", "stable"), self.unattributed.divide(lost, canary, stable, weight), strict=True
+        ):
+            self._sums[f"lost/{arm}"] = self._sums.get(f"lost/{arm}", Pair()).plus(pair.total, pair.bad)
+        if self.bound:
+            self._add_latency(increments["latency"])
+        return self._counts()
+
+    def _add_latency(self, increments: Mapping[Labels, float]) -> None:
+        for arm, pair in count_slow(increments, self._arms, self.bound).items():
             key = f"latency/{arm}"
             self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
-        for labels, growth in increments["latency"].items():
+        for labels, growth in increments.items():
             found = self._buckets.setdefault(self._arms.of(labels), {})
             text = label_of(labels, "le")
             found[text] = found.get(text, 0.0) + growth
@@ -215,20 +275,15 @@ class PrometheusSource:
     def _stable_only(self, series: Mapping[Labels, float]) -> dict[Labels, float]:
         return {labels: value for labels, value in series.items() if self._arms.of(labels) == "stable"}
 
-    def _counts(self, now: float) -> dict[str, list[int]]:
+    def _counts(self) -> dict[str, list[int]]:
         """Per gate the growth of the run's sums. Sums first, then the larger of both reporters: a failure
         that one proxy reports a scrape later than the other is still one failure."""
         counts: dict[str, list[int]] = {}
-        unknown = self._sums.get("source/unknown", Pair()).bad
-        expected = self.unknown_rate * (now - (self._begun or now))
-        excess = max(0.0, unknown - expected)
-        canary, stable = merged(self._sums, "canary"), merged(self._sums, "stable")
-        sums = {"errors": (canary.plus(excess, excess), stable)}
+        arms = [merged(self._sums, arm) for arm in ("canary", "stable")]
+        lost = [self._sums.get(f"lost/{arm}", Pair()) for arm in ("canary", "stable")]
+        sums = {"errors": [arm.plus(more.total, more.bad) for arm, more in zip(arms, lost, strict=True)]}
         if self.wants_latency:
-            sums["latency"] = (
-                self._sums.get("latency/canary", Pair()),
-                self._sums.get("latency/stable", Pair()),
-            )
+            sums["latency"] = [self._sums.get(f"latency/{arm}", Pair()) for arm in ("canary", "stable")]
         for gate, (new_canary, new_stable) in sums.items():
             growth = [
                 *self._growth(f"{gate}/canary", new_canary),
@@ -267,16 +322,29 @@ class PrometheusSource:
         return above[0] if above else bounds[-1][1]
 
 
-def _newest(series: list[RawSeries]) -> list[Sample]:
-    return [Sample(labels, points[-1][0], points[-1][1]) for labels, points in series]
+def _all(newest: Mapping[str, list[Sample]]) -> list[Sample]:
+    return [sample for samples in newest.values() for sample in samples]
 
 
-def _moved(series: list[RawSeries], seconds: float, scrape: float, now: float) -> dict[Labels, float]:
-    """Increment of each series inside the window. One that began inside it counts from 0."""
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _moved(series: list[Raw]) -> dict[Labels, float]:
+    """Increment of each series inside the window.
+
+    One that began later than others of its target counts from 0. A target that began inside the window has
+    counters of unknown age: they count from their first sample.
+    """
+    began: dict[Target, float] = {}
+    for labels, points in series:
+        target = target_of(labels)
+        began[target] = min(began.get(target, points[0][0]), points[0][0])
     moved: dict[Labels, float] = {}
     for labels, points in series:
-        began_inside = points[0][0] > now - seconds + 2 * scrape
-        total, before = 0.0, 0.0 if began_inside else points[0][1]
+        new = points[0][0] > began[target_of(labels)]
+        total, before = 0.0, 0.0 if new else points[0][1]
         for _at, value in points:
             total += value - before if value >= before else value
             before = value

@@ -22,9 +22,12 @@ from ..rights import table
 from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
 from .metrics import PrometheusSource
+from .options import RolloutOptions
 from .rendering import split_of
 from .routes import ISTIO_API, fence_of
 from .subsets import missing_subsets
+
+LARGEST_SKEW = 5.0  # seconds between Prometheus and the API server
 
 
 @dataclasses.dataclass(slots=True)
@@ -50,6 +53,7 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
     except (MetricsError, LabelError) as error:
         found.problems.append(f"metrics: {error}")
         return found
+    _clocks(options, metrics, found)
     need, problems = _gates_on_stable(options.gates, options.policy, found.baseline)
     if options.sick_stable:
         found.warnings += problems
@@ -58,6 +62,26 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
     found.plan = _plan(builder, stable, canary, found.baseline.rate, need)
     _traffic(builder, found)
     return found
+
+
+def _clocks(options: RolloutOptions, metrics: PrometheusSource, found: Preflight) -> None:
+    """Whether the samples can be told apart by time, and as often as the options say."""
+    try:
+        skew = metrics.clock_skew()
+    except MetricsError as error:
+        found.problems.append(f"metrics: {error}")
+        return
+    if abs(skew) > LARGEST_SKEW:
+        side = "ahead of" if skew > 0 else "behind"
+        found.problems.append(
+            f"metrics: Prometheus' clock is {abs(skew):.0f} s {side} the API server's: its samples would be"
+            " taken for requests of another time"
+        )
+    if metrics.interval > options.scrape_interval:
+        found.warnings.append(
+            f"each proxy is scraped every {metrics.interval:.0f} s, not every"
+            f" {options.scrape_interval:.0f} s (canary_scrape_interval): the measured interval counts"
+        )
 
 
 def _plan(builder: RolloutBuilder, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:

@@ -102,8 +102,8 @@ class MetricsSource(Protocol):
     def start(self) -> None:
         """Counts from now on."""
 
-    def measure(self, after: float) -> Measurement:
-        """Requests since the last look."""
+    def measure(self, after: float, weight: float | None = None) -> Measurement:
+        """Requests since the last look. :param weight: percent that the canary was to get since then."""
 
 
 class Scaler(Protocol):

@@ -72,7 +72,7 @@ def look_back(builder: RolloutBuilder, journal: Journal, share: int) -> Seen | N
     if of_run.options.prometheus is None or not journal.gates or seconds <= of_run.options.scrape_interval:
         return None
     try:
-        measured = of_run.metrics_of(journal).past(seconds)
+        measured = of_run.metrics_of(journal).past(seconds, share)
     except (MeshError, LabelError) as error:
         builder.context.progress(f"{builder.service.key}: run {journal.run} cannot be measured: {error}")
         return None

@@ -105,7 +105,8 @@ class _Watch:
             return Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
         if rollout.synthetic and (trouble := rollout.synthetic()):
             rollout.progress(f"synthetic requests: {trouble}")
-        measured = rollout.metrics.measure(self.since)
+        weight = float(phase.weights[rollout.plan.canary]) if self.settled else None
+        measured = rollout.metrics.measure(self.since, weight)
         # requests before the proof reached this phase's window only once every proxy was scraped after it
         number = phase.number if self.settled else max(1, phase.number - 1)
         self.settled = self.settled or measured.settled

@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     judge_share,
     worst,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.series import target_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.statistics import Counts
 
 GATE = ShareGate("errors", acceptable=0.005, limit=0.02)
@@ -115,7 +116,7 @@ def test_the_worst_verdict_decides() -> None:
 
 
 def sample(value: float, at: float = 0.0, **labels: str) -> Sample:
-    return Sample(frozenset(labels.items()), at, value)
+    return Sample(frozenset(labels.items()), at, value, at, value)
 
 
 def advance(ledger: Ledger, samples: list[Sample]) -> dict[Any, float]:
@@ -125,28 +126,52 @@ def advance(ledger: Ledger, samples: list[Sample]) -> dict[Any, float]:
 
 
 def test_a_series_that_was_absent_counts_from_zero() -> None:
-    ledger = Ledger()
+    ledger = Ledger(target_of)
     ledger.start([sample(100, pod="a", code="200")])
     increments = advance(ledger, [sample(110, 1, pod="a", code="200"), sample(3, 1, pod="a", code="500")])
     assert sorted(increments.values()) == [3, 10]
 
 
+def test_a_pod_that_was_not_scraped_when_the_run_began_counts_from_its_first_sample() -> None:
+    """Its counters may be as old as the pod: 50,000 requests of a week are no evidence of this minute."""
+    for first in ([], [sample(9, pod="other")]):
+        ledger = Ledger(target_of)
+        ledger.start(first)
+        late = Sample(frozenset({("pod", "a"), ("code", "200")}), 2.0, 50_150, 1.0, 50_000)
+        assert list(advance(ledger, [late]).values()) == [150]
+        new = [sample(50_170, 3, pod="a", code="200"), sample(2, 3, pod="a", code="500")]
+        assert sorted(advance(ledger, new).values()) == [2, 20]
+
+
+def test_counters_under_new_labels_are_old_ones() -> None:
+    """A relabelling in mid-run: all series of the pod go, and others with their values come."""
+    ledger = Ledger(target_of)
+    ledger.start([sample(100, 1, pod="a", code="200"), sample(7, 1, pod="a", code="500")])
+    renamed = [
+        Sample(frozenset({("pod", "a"), ("code", code), ("team", "x")}), 3.0, value, 2.0, value)
+        for code, value in (("200", 130.0), ("500", 9.0))
+    ]
+    assert advance(ledger, renamed) == {}
+    later = [Sample(found.labels, 4.0, found.value + 1, 2.0, found.value) for found in renamed]
+    assert list(advance(ledger, later).values()) == [1, 1]
+
+
 def test_a_restarted_pod_counts_from_zero_and_others_do_not() -> None:
-    ledger = Ledger()
+    ledger = Ledger(target_of)
     ledger.start([sample(100, pod="a"), sample(50, pod="b")])
     increments = advance(ledger, [sample(4, 1, pod="a"), sample(60, 1, pod="b")])
     assert sorted(increments.values()) == [4, 10]
 
 
 def test_a_gap_in_scraping_neither_loses_nor_doubles() -> None:
-    ledger = Ledger()
+    ledger = Ledger(target_of)
     ledger.start([sample(100, pod="a")])
     assert advance(ledger, []) == {}
     assert list(advance(ledger, [sample(130, 9, pod="a")]).values()) == [30]
 
 
 def test_an_older_copy_is_ignored() -> None:
-    ledger = Ledger()
+    ledger = Ledger(target_of)
     ledger.start([sample(100, 10, pod="a")])
     assert advance(ledger, [sample(90, 5, pod="a")]) == {}
     assert list(advance(ledger, [sample(101, 11, pod="a")]).values()) == [1]
@@ -155,12 +180,12 @@ def test_an_older_copy_is_ignored() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_impossible_counter_values_measure_nothing(value: float) -> None:
     with pytest.raises(ValueError, match="counter"):
-        advance(Ledger(), [sample(value, pod="a")])
+        advance(Ledger(target_of), [sample(value, pod="a")])
 
 
 def test_a_doubled_series_measures_nothing() -> None:
     with pytest.raises(ValueError, match="twice"):
-        advance(Ledger(), [sample(1, pod="a"), sample(2, pod="a")])
+        advance(Ledger(target_of), [sample(1, pod="a"), sample(2, pod="a")])
 
 
 def test_a_burst_of_slow_requests_weighs_less_than_as_many_single_ones() -> None:
@@ -340,7 +365,7 @@ def test_what_is_not_said_of_a_gate_and_a_policy() -> None:
 
 
 def test_a_counter_that_stands_still_counts_nothing_and_keeps_its_time() -> None:
-    ledger = Ledger()
+    ledger = Ledger(target_of)
     ledger.start([sample(5, 10, pod="a")])
     assert ledger.increments([sample(5, 20, pod="a")]) == {}
     assert list(ledger.increments([sample(7, 10, pod="a")]).values()) == [

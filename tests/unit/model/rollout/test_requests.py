@@ -189,5 +189,5 @@ def test_a_quantile_lies_where_the_requests_lie() -> None:
 def test_a_label_that_is_absent_is_empty() -> None:
     assert label_of(labels(a="1", b="2"), "b") == "2"
     assert label_of(labels(a="1"), "b") == ""
-    assert Sample(labels(a="1"), 0.0, 1.0).label("a") == "1"
-    assert Sample(labels(a="1"), 0.0, 1.0).label("b") == ""
+    assert Sample(labels(a="1"), 0.0, 1.0, 0.0, 1.0).label("a") == "1"
+    assert Sample(labels(a="1"), 0.0, 1.0, 0.0, 1.0).label("b") == ""

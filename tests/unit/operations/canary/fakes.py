@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -85,6 +87,7 @@ class FakeCluster(cluster.FakeCluster):
     """With the namespace of the shop. ``writes`` are (kind, name), those of controllers included."""
 
     def __init__(self) -> None:
+        self.time_of: Callable[[], float] = time.time
         super().__init__({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         self.writes.clear()
 
@@ -92,6 +95,11 @@ class FakeCluster(cluster.FakeCluster):
         """A Job gets ready at once."""
         ready = {"status": {"ready": 1}} if obj["kind"] == "Job" else {}
         return super().create({**obj, **ready}, dry_run=dry_run)
+
+    def request(self, method: str, path: str, *, body: Any = None, **more: Any) -> Any:
+        """Dated by the clock of the test."""
+        self.clock = datetime.datetime.fromtimestamp(self.time_of(), datetime.UTC)
+        return super().request(method, path, body=body, **more)
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -186,6 +194,8 @@ class Shop:
         self.pods = {"v1": 1, "v2": 1}
         self.template = {"v1": "aaa", "v2": "bbb"}
         self.split = Split(SERVICE, NAMESPACE, "v1", "v2")
+        self.skew = 0.0  # of Prometheus
+        self.cluster.time_of = self.clock.now
         self.routed_by = f"{SERVICE}-routes"
         self.cluster.put(self.render(TrafficState({"v1": 100, "v2": 0})))
         self.set_pods()
@@ -315,7 +325,7 @@ class FakeMetrics:
     def start(self) -> None:
         self.last = self.shop.clock.now()
 
-    def measure(self, after: float) -> Measurement:
+    def measure(self, after: float, weight: float | None = None) -> Measurement:
         now = self.shop.clock.now()
         if self.shop.blind:
             return Measurement(now, {}, problem="Prometheus did not answer")

@@ -322,7 +322,7 @@ def test_an_account_that_cannot_give_the_routes_back_is_no_deadman(world: World)
 
 
 def test_who_may_not_ask_for_the_account_is_warned_and_goes_on(world: World) -> None:
-    review = world.shop.cluster.reviews.request
+    review = world.shop.cluster.request
 
     def request(method: str, path: str, **more: Any) -> Any:
         if path.endswith("/localsubjectaccessreviews"):

@@ -33,6 +33,9 @@ class FakePrometheus:
         self.clock = clock
         self.values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         self.before: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        self.first: dict[frozenset[tuple[str, str]], float] = {}  # when a series began
+        self.asked: list[str] = []
+        self.times: tuple[float, ...] = ()  # ages of the samples before the newest one
         self.broken = ""
         self.scraped: float | None = None
         self.answer: float | None = 1.0
@@ -65,15 +68,20 @@ class FakePrometheus:
     def raw_series(self, selector: str, lookback: float) -> list[RawSeries]:
         if self.broken:
             raise MetricsError(self.broken)
+        self.asked.append(selector)
         kind = (
             "latency" if "bucket" in selector else "client" if 'reporter="source"' in selector else "server"
         )
         at = self.clock.now() if self.scraped is None else self.scraped
-        return [
-            (labels, [(at - lookback + 1, self.before.get((found, labels), 0.0)), (at, value)])
-            for (found, labels), value in self.values.items()
-            if found == kind
-        ]
+        series: list[RawSeries] = []
+        for (found, labels), value in self.values.items():
+            if found != kind:
+                continue
+            before, first = self.before.get((found, labels), 0.0), self.first.get(labels, at - lookback + 1)
+            times = self.times or (lookback - 1, 10, 5)
+            earlier = [at - age for age in times if at - age >= first]
+            series.append((labels, [*((time, before) for time in earlier), (at, value)]))
+        return series
 
     def number(self, query: str) -> float | None:
         if self.answer is None:
@@ -101,9 +109,9 @@ class Bench:
         self.prometheus.request(1000, "stable")
         self.source.start()
 
-    def measure(self, after: float = 0.0) -> Any:
+    def measure(self, after: float = 0.0, weight: float | None = None) -> Any:
         self.clock.sleep(5)
-        return self.source.measure(after)
+        return self.source.measure(after, weight)
 
 
 def test_both_arms_since_the_last_look() -> None:
@@ -144,12 +152,194 @@ def test_failures_that_only_clients_see_count() -> None:
     assert bench.measure().counts["errors"][:2] == [14, 4]
 
 
-def test_failures_without_a_workload_are_charged_to_the_canary_beyond_their_old_rate() -> None:
+def lost(bench: Bench, amount: float) -> None:
+    bench.prometheus.request(amount, "unknown", "503", reporter="source", response_flags="UH", pod="caller")
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "charged"),
+    [
+        (0, 900, (100, 0)),  # the canary's requests are the ones that are missing
+        (100, 800, (0, 100)),  # stable's own
+        (50, 850, (50, 50)),
+    ],
+)
+def test_failures_without_a_workload_belong_to_the_version_whose_requests_are_missing(
+    canary: int, stable: int, charged: tuple[int, int]
+) -> None:
     bench = Bench()
     bench.start()
-    bench.source.unknown_rate = 1.0
-    bench.prometheus.request(25, "unknown", "503", reporter="source", response_flags="UH", pod="caller")
-    assert bench.measure().counts["errors"] == [20, 20, 0, 0]
+    bench.prometheus.request(canary, "canary")
+    bench.prometheus.request(stable, "stable")
+    lost(bench, 100)
+    counts = bench.measure(weight=10.0).counts["errors"]
+    assert (counts[1], counts[3]) == charged
+    assert (counts[0], counts[2]) == (canary + charged[0], stable + charged[1])
+
+
+def test_without_a_known_weight_they_are_charged_to_the_canary() -> None:
+    bench = Bench()
+    bench.start()
+    bench.prometheus.request(900, "stable")
+    lost(bench, 25)
+    assert bench.measure().counts["errors"] == [25, 25, 900, 0]
+
+
+@pytest.mark.parametrize("traffic", [1, 2, 10])
+def test_a_steady_background_of_failures_is_no_evidence_whatever_the_traffic(traffic: int) -> None:
+    """0.2 % of all requests were lost before the rollout, and are during it, at any rate of requests."""
+    bench = Bench()
+    bench.prometheus.request(5988, "stable")
+    lost(bench, 12)
+    bench.source.baseline(60)
+    bench.source.start()
+    seen = [0, 0, 0, 0]
+    for _look in range(30):
+        bench.prometheus.request(450 * traffic, "stable")
+        bench.prometheus.request(50 * traffic, "canary")
+        lost(bench, traffic)
+        seen = [a + b for a, b in zip(seen, bench.measure(weight=10.0).counts["errors"], strict=True)]
+    assert seen[1] / seen[0] == pytest.approx(0.002, rel=0.25)
+    assert seen[3] / seen[2] == pytest.approx(0.002, rel=0.25)
+
+
+def test_the_baseline_spans_what_was_sampled() -> None:
+    """Samples of 45 s are not the requests of 60."""
+    bench = Bench()
+    key = "instance", "a"
+    bench.prometheus.request(4500, "stable")
+    for _kind, labels in bench.prometheus.values:
+        assert key in labels
+        bench.prometheus.before["server", labels] = 0.0
+        bench.prometheus.first[labels] = bench.clock.now() - 45
+    bench.prometheus.times = (45, 30, 15)
+    assert bench.source.baseline(60).rate == pytest.approx(100)
+
+
+def test_lifetime_counters_are_not_the_traffic_of_the_baseline() -> None:
+    """Prometheus came back a moment ago: all it has are counters of weeks."""
+    bench = Bench()
+    bench.prometheus.request(50_000, "stable")
+    ((_kind, labels),) = bench.prometheus.values
+    bench.prometheus.before["server", labels] = 49_000
+    bench.prometheus.first[labels] = bench.clock.now() - 20
+    baseline = bench.source.baseline(60)
+    assert baseline.requests == 1000
+
+
+def test_a_start_without_samples_begins_with_the_first_look_that_has_some() -> None:
+    bench = Bench()
+    bench.source.start()
+    assert "no fresh sample" in bench.measure().problem
+    bench.prometheus.request(50_000, "stable")
+    bench.prometheus.request(50_000, "canary", "500", pod="b")
+    assert "counted from here" in bench.measure().problem
+    bench.prometheus.request(90, "stable")
+    bench.prometheus.request(10, "canary", pod="b")
+    assert bench.measure().counts["errors"] == [10, 0, 90, 0]
+
+
+def test_a_start_that_fails_is_made_up_for() -> None:
+    bench = Bench()
+    bench.prometheus.broken = "gone"
+    bench.source.start()
+    bench.prometheus.broken = ""
+    bench.prometheus.request(50_000, "stable")
+    assert "counted from here" in bench.measure().problem
+
+
+def test_a_pod_that_was_not_scraped_at_the_start_brings_no_old_requests() -> None:
+    bench = Bench()
+    bench.start()
+    bench.prometheus.request(50_003, "canary", "500", pod="b")
+    ((key),) = [key for key in bench.prometheus.values if ("instance", "b") in key[1]]
+    bench.prometheus.before[key] = 50_000
+    assert bench.measure().counts["errors"][:2] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"job": "envoy-stats"}, "job"),
+        ({"prometheus_replica": "b"}, "prometheus_replica"),
+        ({"job": "envoy-stats", "app": "p", "version": "v1"}, "job"),
+    ],
+)
+def test_a_target_that_is_scraped_twice_measures_nothing(more: dict[str, str], named: str) -> None:
+    bench = Bench()
+    plain = {"job": "pods", "pod": "10.0.0.1:15020"}
+    bench.prometheus.request(100, "stable", **plain)
+    bench.prometheus.request(100, "stable", **{**plain, **more})
+    with pytest.raises(LabelError, match=rf"10\.0\.0\.1 is scraped twice, told apart by {named}"):
+        bench.source.baseline(60)
+    assert "scraped twice" in bench.measure().problem
+
+
+def test_two_ports_of_one_proxy_are_one_target() -> None:
+    bench = Bench()
+    for port in (15020, 15090):
+        bench.prometheus.request(100, "stable", pod=f"10.0.0.1:{port}")
+    with pytest.raises(LabelError, match="told apart by instance"):
+        bench.source.baseline(60)
+
+
+def test_copies_by_a_declared_label_count_once() -> None:
+    bench = Bench(replica_labels=("prometheus_replica",))
+    for replica in "ab":
+        bench.prometheus.request(1000, "stable", prometheus_replica=replica)
+    bench.source.start()
+    for replica, ahead in (("a", 0), ("b", 0)):
+        bench.prometheus.request(90 + ahead, "stable", prometheus_replica=replica)
+        bench.prometheus.request(10, "canary", prometheus_replica=replica)
+    assert bench.measure().counts["errors"] == [10, 0, 90, 0]
+
+
+def test_tags_of_the_team_are_no_second_scrape() -> None:
+    bench = Bench()
+    for path in ("/a", "/b"):
+        bench.prometheus.request(100, "stable", request_path=path)
+    bench.source.start()
+    for path in ("/a", "/b", "/c"):
+        bench.prometheus.request(10, "stable", request_path=path)
+    assert bench.measure().counts["errors"] == [0, 0, 30, 0]
+
+
+def test_the_traffic_of_other_clusters_is_refused_until_one_is_chosen() -> None:
+    bench = Bench(matchers={"cluster": 'a"b', "team": "x"})
+    bench.prometheus.request(100, "stable", cluster="one")
+    bench.prometheus.request(100, "stable", cluster="two", pod="b")
+    with pytest.raises(LabelError, match=r"several clusters \(cluster: one, two\).*matchers"):
+        bench.source.baseline(60)
+    for selector in bench.source.selectors.values():
+        assert selector.endswith(',cluster="a\\"b",team="x"}')
+
+
+def test_the_scrape_interval_is_measured() -> None:
+    bench = Bench()
+    bench.prometheus.request(100, "stable")
+    bench.prometheus.times = (59, 30)
+    with pytest.raises(LabelError, match=r"every 30 s, so 60 s hold too few .* at least 118 s"):
+        bench.source.baseline(60)
+    assert bench.source.baseline(120).interval == pytest.approx(30, abs=1)
+    assert bench.source.interval == pytest.approx(30, abs=1)
+
+
+def test_a_clock_that_is_ahead_is_told() -> None:
+    bench = Bench()
+    bench.prometheus.answer = bench.clock.now() + 45
+    assert bench.source.clock_skew() == pytest.approx(45)
+
+
+def test_grpc_requests_without_their_status_measure_nothing() -> None:
+    bench = Bench()
+    bench.start()
+    bench.prometheus.request(10, "canary", request_protocol="grpc")
+    assert "grpc_response_status" in bench.measure().problem
+    bench = Bench()
+    bench.start()
+    bench.prometheus.request(10, "canary", request_protocol="grpc", grpc_response_status="13")
+    bench.prometheus.request(5, "canary", "503", request_protocol="grpc")
+    assert bench.measure().counts["errors"][:2] == [15, 15]
 
 
 @pytest.mark.parametrize(

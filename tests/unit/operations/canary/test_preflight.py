@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import Policy, ShareGate
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.assembly import (
     RolloutBuilder,
@@ -20,8 +23,12 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     evidence_needed,
     rights_needed,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.server_clock import (
+    server_clock,
+)
 
 from .fakes import OPTIONS, Shop
+from .world import World
 
 POLICY = Policy()
 GATE = ShareGate("errors", acceptable=0.005, limit=0.02)
@@ -75,3 +82,40 @@ def test_bursts_need_more_requests() -> None:
     assert single is not None
     assert bursts is not None
     assert bursts > 2 * single
+
+
+@pytest.mark.parametrize(("skew", "side"), [(45.0, "45 s ahead of"), (-31.0, "31 s behind")])
+def test_a_prometheus_whose_clock_is_wrong_is_refused_before_any_write(
+    skew: float, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    shop.skew = skew
+    world = World(shop, monkeypatch)
+    writes = len(shop.cluster.writes)
+    with pytest.raises(RefusedError, match=f"nothing was written: .*Prometheus' clock is {side}"):
+        world()
+    assert len(shop.cluster.writes) == writes
+
+
+@pytest.mark.parametrize("ahead", [-31.0, 45.0, 600.0])
+def test_a_rollout_goes_by_the_clock_of_the_server(ahead: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the controller's clock says: Leases and journals are dated as the server dates."""
+    shop = Shop()
+    shop.cluster.time_of = lambda: shop.clock.now() + ahead
+    world = World(shop, monkeypatch)
+    assert world(approvals=[2])["outcome"] == "awaiting_approval"
+    renewed = seconds_of(shop.lease()["renewTime"])
+    assert renewed is not None
+    assert abs(renewed - (shop.clock.now() + ahead)) < 15
+    dated = seconds_of(shop.journal()["at"])
+    assert dated is not None
+    assert abs(dated - (shop.clock.now() + ahead)) < 15
+
+
+def test_a_server_without_a_date_leaves_this_machine_s_clock() -> None:
+    shop = Shop()
+    answer = SimpleNamespace(headers={})
+    client = SimpleNamespace(request=lambda *_rest: answer)
+    assert server_clock(client, shop.clock).now() == shop.clock.now()
+    answer.headers = {"Date": "yesterday"}
+    assert server_clock(client, shop.clock).now() == shop.clock.now()

@@ -310,8 +310,8 @@ def test_a_canary_that_nobody_scrapes_is_not_promoted_for_lack_of_traffic() -> N
     rollout = shop.rollout(low_traffic=LowTraffic.PROMOTE_WITH_WARNING)
     plain = rollout.metrics.measure
 
-    def unscraped(after: float) -> Measurement:
-        counts = plain(after).counts["errors"]
+    def unscraped(after: float, weight: float | None = None) -> Measurement:
+        counts = plain(after, weight).counts["errors"]
         return Measurement(shop.clock.now(), {"errors": [0, 0, *counts[2:]]}, settled=True)
 
     rollout.metrics.measure = unscraped  # type: ignore[method-assign]
@@ -406,6 +406,16 @@ def test_a_living_holder_with_a_slow_clock_is_not_robbed() -> None:
     first.lease.acquire()
     lease = shop.lease()
     lease["renewTime"] = "1970-01-01T00:00:00.000000Z"  # the holder's clock is wrong, but it renews
+    shop.clock.at(10, first.lease.renew)
+    with pytest.raises(RefusedError, match="held by runner-1"):
+        second.lease.acquire()
+
+
+def test_a_living_holder_with_a_clock_that_is_ahead_is_not_robbed() -> None:
+    shop = Shop()
+    first, second = shop.rollout(), shop.rollout(identity="runner-2")
+    first.lease.acquire()
+    shop.lease()["renewTime"] = "2100-01-01T00:00:00.000000Z"
     shop.clock.at(10, first.lease.renew)
     with pytest.raises(RefusedError, match="held by runner-1"):
         second.lease.acquire()

@@ -45,10 +45,16 @@ class FakePrometheusSource(FakeMetrics):
     def __init__(self, shop: Shop) -> None:
         super().__init__(shop)
         self.selectors = {"server": "x"}
-        self.unknown_rate = 0.0
+        self.unattributed: Any = None
+        self.interval = 5.0
+        self.skew = shop.skew
         self.bound = ""
 
-    def past(self, seconds: float) -> Measurement:
+    def clock_skew(self) -> float:
+        """One clock for all."""
+        return self.skew
+
+    def past(self, seconds: float, weight: float | None = None) -> Measurement:
         """What was answered while nobody watched."""
         if self.shop.blind:
             raise MetricsError("Prometheus did not answer")
