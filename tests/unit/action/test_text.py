@@ -299,3 +299,29 @@ def test_problems_carry_the_names_that_the_roles_use() -> None:
         checked += 1
         assert getattr(backend, "VARIABLES", {}).get(option, option) in names, (module, option)
     assert checked > 80
+
+
+def test_numbers_inside_of_a_mapping_may_be_text() -> None:
+    """A template such as ``{acceptable: "{{ rate }}"}`` makes text of what ``-e rate=0.01`` gave."""
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases_input import (
+        PlanReader,
+    )
+
+    reader = PlanReader()
+    assert (reader.share("a", "0.01"), reader.weight("b", "10"), reader.requests("c", "30")) == (0.01, 10, 30)
+    assert (reader.boolean("d", "False"), reader.whole("e", "2", 1, 3), reader.seconds("f", "2m")) == (
+        False,
+        2,
+        120,
+    )
+    assert not reader.problems
+
+
+def test_null_as_text_is_not_given() -> None:
+    """``-e canary_latency=null`` turns the gate off, as null in YAML does; a list has no such word."""
+    spec = {
+        "a": {"type": "dict"},
+        "b": {"type": "int", "default": 3},
+        "c": {"type": "list", "elements": "str"},
+    }
+    assert typed_options({"a": "null", "b": "~", "c": "null"}, spec, str) == ({"c": ["null"]}, [])

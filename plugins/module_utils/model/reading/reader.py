@@ -17,6 +17,7 @@ from typing import Any
 from ...errors import nearest
 from .durations import NO_TIMEOUT, parse_duration, with_unit
 from .problems import Problems
+from .typed import plain_boolean, plain_number
 from .values import DURATION, TIMEOUT, Check, label_key_fault, label_value_fault
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
@@ -123,7 +124,7 @@ class Reader:
 
     def boolean(self, key: str, *, default: bool) -> bool:
         """True or false."""
-        value = self.value(key)
+        value = plain_boolean(self.value(key))
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -157,7 +158,7 @@ class Reader:
 
     def maybe_number(self, key: str, low: float, high: float) -> float | None:
         """A number between ``low`` and ``high``, or ``None`` when it is absent or bad."""
-        value = self.value(key)
+        value = plain_number(self.value(key))
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):

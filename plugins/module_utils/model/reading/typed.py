@@ -99,8 +99,11 @@ def typed_value(value: Any, spec: Spec, where: str, problems: list[Problem]) -> 
     :returns: the typed value; ``None`` where nothing is given or the value is refused.
     """
     kind = KINDS.get(where, str(spec.get("type") or "str"))
-    if isinstance(value, str) and kind not in ("str", "path", "raw") and not value.strip():
-        value = spec.get("default", {"list": [], "dict": {}}.get(kind))
+    if isinstance(value, str) and kind not in ("str", "path", "raw"):
+        if not value.strip():
+            value = spec.get("default", {"list": [], "dict": {}}.get(kind))
+        elif value.strip() in ("null", "~") and kind != "list":
+            value = None
     if value is None:
         return None
     try:
@@ -185,6 +188,21 @@ def _text(value: Any, _spec: Spec) -> Any:
 
 def _raw(value: Any, _spec: Spec) -> Any:
     return value
+
+
+def plain_number(value: Any) -> Any:
+    """A text that is nothing but a number as that number; everything else as it is.
+
+    A template that puts a variable of ``-e`` into a field makes text of its number.
+    """
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def plain_boolean(value: Any) -> Any:
+    """``true`` and ``false`` as text as what they say; everything else as it is."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
 def _boolean(value: Any, _spec: Spec) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from ...errors import Problem
 from ..reading.durations import EXAMPLES, read_seconds
+from ..reading.typed import plain_boolean, plain_number
 from ..reading.values import COOKIE, HEADER, LABEL
 
 MAX_SECONDS = 7 * 24 * 3600.0
@@ -62,7 +63,8 @@ class PlanReader:
         return ""
 
     def boolean(self, where: str, value: Any) -> bool:
-        """True or false, and no text that looks like it; false when refused."""
+        """True or false; false when refused."""
+        value = plain_boolean(value)
         if isinstance(value, bool):
             return value
         self.problem(where, f"is {self.shown(value)}, not true or false", "boolean")
@@ -70,6 +72,7 @@ class PlanReader:
 
     def whole(self, where: str, value: Any, least: int, most: int) -> int:
         """A whole number between two others; the least one when refused."""
+        value = plain_number(value)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             self.problem(
                 where, f"is {self.shown(value)}, not a whole number from {least} to {most}", "number"
@@ -79,6 +82,7 @@ class PlanReader:
 
     def weight(self, where: str, value: Any) -> int:
         """A percentage from 1 to 100; 0 when refused."""
+        value = plain_number(value)
         if isinstance(value, bool) or not isinstance(value, int):
             self.problem(where, f"is {self.shown(value)}, not a whole number of percent", "phases-weight")
             return 0
@@ -100,6 +104,7 @@ class PlanReader:
 
     def requests(self, where: str, value: Any) -> int:
         """A number of requests, 0 or more."""
+        value = plain_number(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_REQUESTS:
             self.problem(where, f"is {self.shown(value)}, not a whole number of requests", "requests")
             return 0
@@ -115,6 +120,7 @@ class PlanReader:
 
     def number(self, where: str, value: Any) -> float:
         """A finite number; 0 when refused."""
+        value = plain_number(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
             self.problem(where, f"is {self.shown(value)}, not a finite number", "number")
             return 0.0
@@ -122,6 +128,7 @@ class PlanReader:
 
     def above_zero(self, where: str, value: Any) -> float:
         """A finite number above 0; 0 when refused."""
+        value = plain_number(value)
         number = self.number(where, value)
         if number < 0 or (number == 0 and value == 0):
             self.problem(where, f"is {self.shown(value)}, not above 0", "number")

@@ -2389,8 +2389,8 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     (
         "sampling as text",
-        put("mesh_telemetry", {"trace_sampling_percent": "1"}),
-        "mesh_telemetry.trace_sampling_percent: is '1', not a number (type)",
+        put("mesh_telemetry", {"trace_sampling_percent": "1 %"}),
+        "mesh_telemetry.trace_sampling_percent: is '1 %', not a number (type)",
     ),
     (
         "metric tag of a list",

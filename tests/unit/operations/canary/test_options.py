@@ -265,7 +265,7 @@ def test_what_is_no_time_is_refused_under_its_name(name: str, value: Any) -> Non
         ({"mirror": {"percent": 0}}, "canary_mirror.percent: is 0, not from 1 to 100"),
         ({"scale": {"up": -3}}, "canary_scale.up: is -3, not a whole number from 1 to 10000"),
         ({"scale": {"up": 0}}, "canary_scale.up: is 0, not a whole number from 1 to 10000"),
-        ({"errors": {"compare": "false"}}, "canary_errors.compare: is 'false', not true or false"),
+        ({"errors": {"compare": "no way"}}, "canary_errors.compare: is 'no way', not true or false"),
         ({"errors": {"limit": 2}}, "canary_errors.limit: is 2, not a share between 0 and 1 (0.01 is 1 %)"),
         ({"errors": {"limit": 0.005}}, "canary_errors.limit: 0.005 is not above acceptable 0.005"),
         ({"errors": {"odds_ratio": 1}}, "canary_errors.odds_ratio: is 1, not above 1"),
@@ -273,7 +273,8 @@ def test_what_is_no_time_is_refused_under_its_name(name: str, value: Any) -> Non
         ({"errors": {"max_ms": 3}}, "canary_errors.max_ms: is not a known field"),
         ({"latency": {"max_ms": -1}}, "canary_latency.max_ms: is -1, not above 0"),
         ({"latency": {"max_ms": 0}}, "canary_latency.max_ms: is 0, not above 0"),
-        ({"latency": {"max_ms": "300"}}, "canary_latency.max_ms: is '300', not a finite number"),
+        ({"latency": {"max_ms": "0"}}, "canary_latency.max_ms: is 0, not above 0"),
+        ({"latency": {"max_ms": "3 s"}}, "canary_latency.max_ms: is '3 s', not a finite number"),
         (
             {"latency": {"compare": False}},
             "canary_latency: has neither max_ms nor compare, so it would judge nothing",
@@ -319,7 +320,7 @@ def test_what_is_no_time_is_refused_under_its_name(name: str, value: Any) -> Non
             {"duration": "half an hour"},
             "canary_duration: is 'half an hour', not a duration such as 90, 90s, 2m, 1h30m or 500ms",
         ),
-        ({"min_requests": "30"}, "canary_min_requests: is '30', not a whole number of requests"),
+        ({"min_requests": "30 %"}, "canary_min_requests: is '30 %', not a whole number of requests"),
         ({"dark": "later"}, "canary_dark: is 'later', not a duration such as 90, 90s, 2m, 1h30m or 500ms"),
     ],
 )
