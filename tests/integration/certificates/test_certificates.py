@@ -129,7 +129,7 @@ def test_somebody_elses_secret_is_refused_and_usable_as_existing(edge):
     edge.run()
     labels = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
     edge.client.patch("v1", "Secret", edge.name, "istio-system", labels)
-    with pytest.raises(RefusedError, match="somebody else created it"):
+    with pytest.raises(RefusedError, match="somebody else made it, or replaced ours by hand"):
         edge.run()
     result = edge.run(existing=[edge.name])
     assert (result["changed"], result["status"]) == (False, "pass")

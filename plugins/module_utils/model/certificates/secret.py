@@ -46,6 +46,12 @@ class Assessment:
         return self.action in ("create", "renew", "repair")
 
 
+_UNMARKED = (
+    f"it has no label {MANAGED_BY_LABEL}={COLLECTION}: somebody else made it, or replaced ours by hand; "
+    "delete it to have it issued anew, or name it in certificates_existing"
+)
+
+
 def decode(secret: Mapping[str, Any], key: str) -> bytes:
     """The bytes under ``data[key]``; empty when missing or not base64."""
     try:
@@ -66,7 +72,7 @@ def foreign_owner(secret: Mapping[str, Any], mesh: str) -> str:
         return f"it belongs to {', '.join(owners)}"
     if labels.get(MANAGED_BY_LABEL) != COLLECTION:
         by = labels.get(MANAGED_BY_LABEL)
-        return f"it is managed by {by}" if by else "somebody else created it"
+        return f"it is managed by {by}" if by else _UNMARKED
     if labels.get(PART_OF_LABEL, mesh) != mesh:
         return f"it belongs to the mesh {labels[PART_OF_LABEL]}"
     return ""

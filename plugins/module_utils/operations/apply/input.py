@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Names become part of request paths. The server checks the rest (RFC 1123) itself.
 _PATH_SAFE = re.compile(r"(?!\.{1,2}\Z)[^/%?#\s\x00-\x1f]{1,253}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OFTEN_EMPTY = ("labels", "annotations")
 _API_VERSION = re.compile(r"([a-z0-9.-]+/)?v[a-z0-9]+")
 
 
@@ -119,6 +120,12 @@ def _is_base64(text: str) -> bool:
 
 def _normalised(obj: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(obj)
+    metadata = obj["metadata"]
+    if any(not metadata.get(name) for name in _OFTEN_EMPTY if name in metadata):
+        # An empty map says nothing, but the server records an owner for it and forgets the map itself.
+        result["metadata"] = {
+            key: value for key, value in metadata.items() if key not in _OFTEN_EMPTY or value
+        }
     if obj["kind"] == "Secret" and "stringData" in obj:
         plain = mapping_at(obj, "stringData")
         result.pop("stringData")
@@ -128,9 +135,8 @@ def _normalised(obj: Mapping[str, Any]) -> dict[str, Any]:
     if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1":
         # The server sets this label when it creates a namespace, in our name; an apply without it would give
         # it up again: a second run that changes something.
-        metadata = obj["metadata"]
         labels = {**labels_of(obj), "kubernetes.io/metadata.name": metadata["name"]}
-        result["metadata"] = {**metadata, "labels": labels}
+        result["metadata"] = {**result["metadata"], "labels": labels}
     return result
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...equality import same
 from ...errors import InputError, MeshError, Problem
 from ...fields import integer_at, mappings_at, text_at
+from ...kube.rollouts import pod_trouble
 from ...kube.wait import rollout_status, wait_until
 from ...object_id import object_id
 from .plan import get_live
@@ -88,7 +89,7 @@ def wait_for_objects(
 
     def look() -> tuple[bool, str]:
         nonlocal pending, vanishing
-        states = client.in_parallel(lambda obj: _state(get_live(client, obj), obj, wait), pending)
+        states = client.in_parallel(lambda obj: _looked_at(client, obj, wait), pending)
         pending = [obj for obj, (done, _unused) in zip(pending, states, strict=True) if not done]
         late = [seen for done, seen in states if not done]
         there = client.in_parallel(lambda obj: get_live(client, obj), vanishing)
@@ -111,6 +112,13 @@ def wait_for_objects(
             progress=context.progress,
             clock=context.clock,
         )
+
+
+def _looked_at(client: KubeClient, obj: Mapping[str, Any], wait: Wait) -> tuple[bool, str]:
+    live = get_live(client, obj)
+    done, seen = _state(live, obj, wait)
+    why = pod_trouble(client, live) if live is not None and not done and obj["kind"] in _ROLLOUTS else ""
+    return done, f"{seen}; {why}" if why else seen
 
 
 def _is_same(live: Mapping[str, Any], deleted: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from ...istio.installation.installed import (
 )
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.rollouts import pod_trouble
 from ...kube.wait import rollout_status, wait_until
 from ...model.installation.settings import Installation
 from ...model.reading.typed import variables_of
@@ -133,7 +134,8 @@ def _rollouts(client: KubeClient, installation: Installation) -> list[str]:
             continue
         done, seen = rollout_status(deployment)
         if not done:
-            late.append(f"{seen} ({namespace})")
+            why = pod_trouble(client, deployment)
+            late.append(f"Deployment {namespace}/{name}: {seen}{f'; {why}' if why else ''}")
     return late
 
 

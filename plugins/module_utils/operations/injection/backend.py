@@ -103,7 +103,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             for request, namespace in zip(options.requests, live, strict=True)
         ]
         injectors = read_injectors(client)
-        silent = _refuse(decisions, injectors, context)
+        installed = bool(injectors) or _is_installed(client, options.istio_namespace)
+        silent = _refuse(decisions, injectors, context, installed=installed)
         for decision, namespace in zip(decisions, live, strict=True):
             _write_labels(client, decision, namespace, context)
         work = InjectionRun(client, context, options, decisions, injectors, RestartPlan((), ()))
@@ -126,7 +127,19 @@ def _labels_after(decision: LabelDecision) -> dict[str, str]:
     return dict(decision.after)
 
 
-def _refuse(decisions: Sequence[LabelDecision], injectors: Sequence[Injector], context: Context) -> list[str]:
+_WEBHOOK_GONE = (
+    "Istio is installed, but the MutatingWebhookConfiguration of its injector is gone; istio.yml puts it back"
+)
+
+
+def _is_installed(client: KubeClient, namespace: str) -> bool:
+    """Whether an istiod has left its settings: then only its webhook is missing."""
+    return client.get("v1", "ConfigMap", "istio-sidecar-injector", namespace) is not None
+
+
+def _refuse(
+    decisions: Sequence[LabelDecision], injectors: Sequence[Injector], context: Context, *, installed: bool
+) -> list[str]:
     """What speaks against the first write. What an earlier role would cure only warns in check mode.
 
     :returns: in check mode, what makes it impossible to tell which pods would be injected.
@@ -138,7 +151,7 @@ def _refuse(decisions: Sequence[LabelDecision], injectors: Sequence[Injector], c
     if missing:
         message = f"these namespaces do not exist: {', '.join(missing)}; create them, or set create for them"
         _refuse_or_warn(message, "namespace-missing", context)
-    silent = [text for decision in decisions if (text := _silence(decision, injectors))]
+    silent = [text for decision in decisions if (text := _silence(decision, injectors, installed=installed))]
     if silent:
         _refuse_or_warn("; ".join(silent), "no-injector", context)
     return silent
@@ -150,7 +163,7 @@ def _refuse_or_warn(message: str, rule: str, context: Context) -> None:
     context.warn(message)
 
 
-def _silence(decision: LabelDecision, injectors: Sequence[Injector]) -> str:
+def _silence(decision: LabelDecision, injectors: Sequence[Injector], *, installed: bool) -> str:
     if decision.request.mode == "keep":
         return ""
     name, labels = decision.request.name, _labels_after(decision)
@@ -158,7 +171,8 @@ def _silence(decision: LabelDecision, injectors: Sequence[Injector]) -> str:
     found = injectors_for(injectors, name, labels, {})
     if not found:
         known = sorted({entry.tag or entry.revision for entry in injectors})
-        here = f"revisions and tags here: {', '.join(known)}" if known else "Istio is not installed"
+        nothing = _WEBHOOK_GONE if installed else "Istio is not installed"
+        here = f"revisions and tags here: {', '.join(known)}" if known else nothing
         return f"no injector answers to {label} on namespace {name} ({here})"
     if len({entry.revision for entry in found}) > 1:
         names = ", ".join(sorted({entry.configuration for entry in found}))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, Problem
-from ...fields import labels_of
+from ...fields import labels_of, namespace_of
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...labels import FIELD_MANAGER
@@ -179,7 +179,10 @@ def _apply(
     to_delete: list[dict[str, Any]] = []
     if options.prune:
         kinds = prunable_kinds(desired)
-        live = read_live(client, desired, owned_kinds=kinds, selector=selector(options.mesh))
+        spaces = dict.fromkeys(filter(None, [*map(namespace_of, desired), options.apply.namespace]))
+        live = read_live(
+            client, desired, owned_kinds=kinds, selector=selector(options.mesh), namespaces=list(spaces)
+        )
         warn_confined(live, options.mesh, context)
         to_delete = to_prune(live, desired, options.mesh, everything=options.prune_all)
     else:

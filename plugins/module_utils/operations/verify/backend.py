@@ -239,14 +239,15 @@ class Verification:
     def _through_gateway(self, plan: CallPlan, served: GatewayResult) -> list[Finding]:
         """Services whose only callers are gateways: their allowed call was made through the gateway."""
         found = []
+        alone = "no other caller can be probed"
         for key in sorted(plan.through_gateway):
             if key in served.reached:
-                found.append(passed("authorization", key, "its only caller, the gateway, was let in"))
+                found.append(passed("authorization", key, f"the gateway was let in; {alone}"))
             elif key in served.untested:
-                why = "nobody here can call it through the gateway, its only caller (see gateways)"
+                why = f"nobody here can call it through the gateway (see gateways); {alone}"
                 found.append(not_tested("authorization", key, why))
             else:
-                why = "no call through the gateway, its only caller, was answered by it"
+                why = f"no call through the gateway was answered by it; {alone}"
                 found.append(unknown("authorization", key, why))
         return found
 

@@ -25,7 +25,7 @@ from .checks.gateways import (
     named_servers,
     planned_calls,
 )
-from .gateway_addresses import addresses
+from .gateway_addresses import addresses, no_address
 from .live_objects import LiveObjects
 from .options import VerifyOptions
 from .probes import Probes
@@ -74,8 +74,15 @@ class GatewayCheck:
         for places, part in self._by_address(named):
             calls = planned_calls(self._catalogue, part, unsafe_methods=self._options.unsafe_methods)
             channels = self._channels(places, ca_pem)
-            found.append(check_gateway(self._catalogue, part, calls, channels, facts, self._clock))
+            why = "" if channels else self._unreachable(part)
+            found.append(
+                check_gateway(self._catalogue, part, calls, channels, facts, self._clock, no_channel=why)
+            )
         return found
+
+    def _unreachable(self, gateway: Gateway) -> str:
+        space = gateway.workload_namespace
+        return no_address(gateway, self._live.of("Pod", space), self._live.of("Service", space))
 
     def _by_address(self, gateway: Gateway) -> list[tuple[tuple[str, ...], Gateway]]:
         """The gateway in parts that have the same addresses: its ports may be those of several Services.

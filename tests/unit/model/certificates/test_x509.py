@@ -436,7 +436,7 @@ def test_a_new_host_renews():
 @pytest.mark.parametrize(
     ("live", "reason"),
     [
-        (secret(metadata={"labels": {}}), "somebody else created it"),
+        (secret(metadata={"labels": {}}), "replaced ours by hand; delete it to have it issued anew"),
         (secret(metadata={"labels": {"app.kubernetes.io/managed-by": "Helm"}}), "managed by Helm"),
         (
             secret(metadata={"annotations": {"cert-manager.io/certificate-name": "api"}}),

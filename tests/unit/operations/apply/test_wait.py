@@ -164,3 +164,46 @@ class TestDeleted:
             wait_for_objects(cluster, [], [config_map()], Wait(60.0), context)
         assert caught.value.reason == "Interrupted"
         assert told == ["waiting for the objects to be ready: ConfigMap shop/a is still there"]
+
+
+class TestPods:
+    """Of a workload that is late, its sick pod is named."""
+
+    def deployment(self) -> dict[str, Any]:
+        late = thing("Deployment", "apps/v1", observedGeneration=1, replicas=1, updatedReplicas=1)
+        late["spec"] = {"selector": {"matchLabels": {"app": "x"}}}
+        return late
+
+    def pod(self, **status: Any) -> dict[str, Any]:
+        metadata = {"name": "x-1", "namespace": "shop", "labels": {"app": "x"}}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {"containers": [{"name": "c"}]},
+            "status": {"phase": "Pending", **status},
+        }
+
+    def seen(self, cluster: FakeCluster) -> str:
+        with pytest.raises(WaitTimeout) as caught:
+            wait_for_objects(cluster, [self.deployment()], [], Wait(1.0), quiet())
+        return caught.value.last_seen
+
+    def test_an_image_that_cannot_be_pulled(self) -> None:
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+        pod = self.pod(containerStatuses=[{"name": "c", "state": waiting}])
+        cluster = FakeCluster(namespace(), self.deployment(), pod)
+        said = "Deployment shop/x: 0 of 1 updated replicas available"
+        assert self.seen(cluster) == f"{said}; Pod x-1: c: ImagePullBackOff no such image"
+        cluster.forbidden.add("Pod")
+        assert self.seen(cluster) == said, "without the right to list pods"
+
+    def test_no_node_has_room(self) -> None:
+        condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+        cluster = FakeCluster(namespace(), self.deployment(), self.pod(conditions=[condition]))
+        assert self.seen(cluster).endswith("; Pod x-1: not scheduled: 0/1 nodes are available")
+
+    def test_a_pod_on_its_way_up_is_no_fault(self) -> None:
+        waiting = {"waiting": {"reason": "ContainerCreating"}}
+        pod = self.pod(containerStatuses=[{"name": "c", "state": waiting}])
+        assert "Pod x-1" not in self.seen(FakeCluster(namespace(), self.deployment(), pod))

@@ -196,14 +196,33 @@ class TestNotInstalled:
 class TestLate:
     def test_istiod_is_not_rolled_out(self) -> None:
         cluster = cluster_with(deployment("istiod", available=0))
-        assert late(cluster) == ["0 of 1 updated replicas available (istio-system)"]
+        assert late(cluster) == ["Deployment istio-system/istiod: 0 of 1 updated replicas available"]
         assert not [call for call in cluster.calls if call.verb == "exec"]
+
+    def test_an_image_that_cannot_be_pulled_is_named(self) -> None:
+        """It was told as `0 of 1 updated replicas available`, whatever the pod said."""
+        sick = deployment("istiod", available=0)
+        sick["spec"]["selector"] = {"matchLabels": {"app": "istiod"}}
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "istiod-y", "namespace": "istio-system", "labels": {"app": "istiod"}},
+            "spec": {"containers": [{"name": "discovery"}]},
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "discovery", "state": waiting}]},
+        }
+        cluster = cluster_with(sick)
+        cluster.put(pod)
+        assert late(cluster) == [
+            "Deployment istio-system/istiod: 0 of 1 updated replicas available; "
+            "Pod istiod-y: discovery: ImagePullBackOff no such image"
+        ]
 
     def test_gateways_are_not_rolled_out_or_not_there(self) -> None:
         cluster = cluster_with(deployment("edge", "outside", available=0))
         gateways = [{"name": "edge", "namespace": "outside"}, {"name": "gone"}]
         assert late(cluster, gateways=gateways) == [
-            "0 of 1 updated replicas available (outside)",
+            "Deployment outside/edge: 0 of 1 updated replicas available",
             "Deployment istio-system/gone does not exist",
         ]
         assert run(cluster, gateways=[])["checks"][0] == "istiod and 0 gateways rolled out"
@@ -263,7 +282,7 @@ class TestLate:
             deployment("istiod", available=0), crd("gateways", "False"), webhook("Mutating", bundle="")
         )
         assert [sentence.split()[0] for sentence in late(cluster)] == [
-            "0",
+            "Deployment",
             "CustomResourceDefinition",
             "webhook",
         ]

@@ -197,8 +197,19 @@ def test_no_restart_while_istiod_is_away(cluster):
     assert not any(write[1].startswith("Deployment") for write in cluster.writes)
 
 
+def test_a_webhook_that_somebody_deleted_is_not_an_istio_that_is_not_there(cluster):
+    cluster.remove("MutatingWebhookConfiguration", "istio-sidecar-injector")
+    put(cluster, web())
+    with pytest.raises(
+        RefusedError, match=r"the MutatingWebhookConfiguration of its injector is gone; istio\.yml"
+    ):
+        run(cluster)
+    assert cluster.writes == []
+
+
 def test_without_istio_nothing_is_labelled_but_check_mode_goes_on(cluster):
     cluster.remove("MutatingWebhookConfiguration", "istio-sidecar-injector")
+    cluster.remove("ConfigMap", "istio-sidecar-injector", "istio-system")
     put(cluster, web())
     with pytest.raises(RefusedError, match="Istio is not installed"):
         run(cluster)

@@ -150,6 +150,12 @@ class TestObjects:
         ]
         assert checked([obj(labels=None, annotations={})])
 
+    def test_empty_labels_and_annotations_say_nothing(self):
+        """The server recorded an owner for `annotations: {}` and forgot the map: a dry run in each run."""
+        found = checked([obj(annotations={}, labels=None), obj("b", labels={"a": "b"}, annotations={})])
+        assert found[0]["metadata"] == {"name": "a", "namespace": "n"}
+        assert found[1]["metadata"] == {"name": "b", "namespace": "n", "labels": {"a": "b"}}
+
     def test_a_namespace_keeps_the_label_that_the_server_sets(self):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}
         assert checked([namespace])[0]["metadata"]["labels"] == {"kubernetes.io/metadata.name": "a"}

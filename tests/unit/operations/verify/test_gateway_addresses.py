@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.gateway_addresses import (
     addresses,
+    no_address,
 )
 
 from .builders import GATEWAY, catalogue, item, pod, service
@@ -60,3 +61,43 @@ def test_a_service_without_the_https_port_leads_elsewhere(ports: list[dict[str, 
 def test_pods_of_another_gateway_do_not_count() -> None:
     spec = {"selector": {"app": "gw"}, "ports": [{"port": 443}], "clusterIP": "10.0.0.1"}
     assert addresses(GATE, SERVER, [pod("gw-1", {"app": "gw"})], [item("Service", "gw", spec)]) == []
+
+
+GW = {"istio": "ingressgateway", "app": "gw"}
+PORTS = [{"port": 80}, {"port": 443}]
+
+
+@pytest.mark.parametrize(
+    ("pods", "services", "said"),
+    [
+        (
+            [],
+            [item("Service", "gw", {"selector": {"app": "gw"}, "ports": PORTS, "clusterIP": "10.0.0.1"})],
+            "no pod in istio-system has the labels istio=ingressgateway: its Deployment is gone or has",
+        ),
+        (
+            [pod("gw-1", GW)],
+            [item("Service", "gw", {"selector": {"app": "wrong"}, "ports": PORTS, "clusterIP": "10.0.0.1"})],
+            "no Service in istio-system selects its pods, istio=ingressgateway (gw selects app=wrong)",
+        ),
+        (
+            [pod("gw-1", GW)],
+            [],
+            "no Service in istio-system selects its pods, istio=ingressgateway: istio.yml",
+        ),
+        (
+            [pod("gw-1", GW)],
+            [item("Service", "gw", {"selector": {"app": "gw"}, "ports": PORTS[:1], "clusterIP": "10.0.0.1"})],
+            "Service istio-system/gw has no address with port 443: open the port in istio_gateways, or give",
+        ),
+        (
+            [pod("gw-1", GW)],
+            [item("Service", "gw", {"selector": {"app": "gw"}, "ports": PORTS, "clusterIP": "None"})],
+            "Service istio-system/gw has no address with port 443",
+        ),
+    ],
+)
+def test_without_an_address_the_object_at_fault_is_named(pods: list, services: list, said: str) -> None:
+    """A deleted Deployment and a wrong selector were both told as `give verify_gateway_addresses`."""
+    assert addresses(GATE, SERVER, pods, services) == []
+    assert no_address(GATE, pods, services).startswith(said)

@@ -79,7 +79,18 @@ class Seen:
         self.facts: Any = None
         self.parts: list[Any] = []
 
-    def __call__(self, _mesh: Any, gateway: Any, _calls: Any, channels: Any, facts: Any, _clock: Any) -> Any:
+    def __call__(
+        self,
+        _mesh: Any,
+        gateway: Any,
+        _calls: Any,
+        channels: Any,
+        facts: Any,
+        _clock: Any,
+        *,
+        no_channel: str,
+    ) -> Any:
+        assert bool(channels) != bool(no_channel)
         self.channels, self.facts = channels, facts
         self.parts.append(([server.host for server in gateway.servers], [item.name for item in channels]))
         return gateway_channels.GatewayResult((), frozenset({"shop/web"}))

@@ -139,10 +139,13 @@ def check_gateway(
     channels: Iterable[Channel],
     facts: GatewayFacts,
     clock: Clock,
+    *,
+    no_channel: str = "",
 ) -> GatewayResult:
     """The findings about one gateway, through the first channel that connects, and who answered behind it.
 
     :param gateway: with named servers only, see :func:`named_servers`.
+    :param no_channel: why there is none to try.
     """
     findings = [
         finding for server in gateway.servers if (finding := _check_credential(gateway, server, facts))
@@ -155,7 +158,7 @@ def check_gateway(
             reasons.append(f"{channel.name}: {error}")
         else:
             return dataclasses.replace(found, findings=(*findings, *found.findings))
-    why = "; ".join(reasons) or "no Service leads to it: give verify_gateway_addresses"
+    why = "; ".join(reasons) or no_channel
     for server in gateway.servers:
         findings.append(unknown("gateways", f"{gateway.name} {server.host}", f"could not be reached ({why})"))
     return GatewayResult(tuple(findings))

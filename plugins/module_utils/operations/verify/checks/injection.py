@@ -98,4 +98,7 @@ def _why_bare(pod: Pod) -> str:
         return f"it opts out by {OPT_OUT}=false (list it in verify_unmeshed_pods when that is intended)"
     if pod.host_network:
         return "it uses the host's network (list it in verify_unmeshed_pods when that is intended)"
-    return "it was made before injection was on, or the injector does not select it: restart it"
+    return (
+        "it was made before injection was on, or its namespace has lost the label (istio-injection, "
+        "istio.io/rev): injection.yml puts it back and restarts the pod"
+    )

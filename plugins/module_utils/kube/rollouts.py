@@ -1,0 +1,38 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a workload that does not get ready waits for, in the words of the kubelet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ApiError
+from ..fields import mapping_at, name_of, namespace_of
+from .pods import faults, is_active, trouble
+
+if TYPE_CHECKING:
+    from .client import KubeClient
+
+
+def pod_trouble(client: KubeClient, workload: Mapping[str, Any]) -> str:
+    """The first fault of its pods: ``Pod istiod-x: discovery: ImagePullBackOff ...``; empty without any.
+
+    :param workload: a Deployment, StatefulSet or DaemonSet. Without the right to list pods nothing is told.
+    """
+    labels = mapping_at(workload, "spec", "selector", "matchLabels")
+    if not labels:
+        return ""
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    try:
+        pods = client.list("v1", "Pod", namespace_of(workload), label_selector=selector).items
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        return ""
+    active = [pod for pod in pods if is_active(pod)]
+    sick = [pod for pod in active if faults(pod)] or [
+        pod for pod in active if trouble(pod).startswith("not scheduled")
+    ]
+    return f"Pod {name_of(sick[0])}: {trouble(sick[0])}" if sick else ""
