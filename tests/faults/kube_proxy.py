@@ -27,6 +27,22 @@ TRUNCATE = "cut the answer off"
 GARBLE = "cut the JSON off but not the answer"
 HTML = "answer with a proxy's page"
 TWICE = "deliver twice"
+MUTILATE = "answer with what a function makes of the answer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wire:
+    """What goes over the wire. ``length`` is what the header says; after ``cut`` bytes the line breaks.
+
+    :param drip: seconds between two of its first bytes.
+    """
+
+    status: int
+    headers: dict[str, str]
+    data: bytes
+    length: int | None = None
+    cut: int | None = None
+    drip: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +55,7 @@ class Fault:
     status: int = 503
     retry_after: str | None = None
     seconds: float = 0.0
+    mutilate: Callable[[Wire], Wire] | None = None
     matches: Callable[[str, str], bool] = lambda method, path: True
 
 
@@ -168,6 +185,8 @@ class FaultProxy:
             handler.wfile.write(data[: len(data) // 2])
             handler.wfile.flush()
             return _hang_up(handler)
+        if fault and fault.mutilate and action == MUTILATE:
+            return _send(handler, fault.mutilate(Wire(status, headers, data)))
         if action == GARBLE:
             data = data[: len(data) // 2]
         return _answer(handler, status, headers, data)
@@ -210,6 +229,25 @@ def _answer(
     handler.end_headers()
     handler.wfile.write(data)
     handler.wfile.flush()
+
+
+def _send(handler: http.server.BaseHTTPRequestHandler, wire: Wire) -> None:
+    handler.send_response_only(wire.status)
+    for name, value in wire.headers.items():
+        handler.send_header(name, value)
+    length = len(wire.data) if wire.length is None else wire.length
+    handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+    data = wire.data[: wire.cut]
+    dripped = 10 if wire.drip else 0
+    for byte in data[:dripped]:
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+        time.sleep(wire.drip)
+    handler.wfile.write(data[dripped:])
+    handler.wfile.flush()
+    if length != len(data):
+        _hang_up(handler)
 
 
 def _hang_up(handler: http.server.BaseHTTPRequestHandler) -> None:

@@ -185,7 +185,7 @@ class KubeClient:
         try:
             return self._object("GET", self.resource(api_version, kind), name, namespace)[0]
         except ApiError as error:
-            if error.status == 404:
+            if self._is_gone(error, api_version, kind):
                 return None
             raise
 
@@ -218,6 +218,21 @@ class KubeClient:
             subject=kind,
         )
 
+    def _is_gone(self, error: ApiError, api_version: str, kind: str) -> bool:
+        """Whether an API server says that an object, or its kind, is not there.
+
+        A 404 of something else (a proxy that does not know the path) says nothing about the object. The API
+        server itself answers so in plain words when the kind was removed since discovery.
+        """
+        if error.status != 404 or error.reason in ("NotFound", "NoKind"):
+            return error.status == 404
+        self._discovery.refresh()
+        try:
+            self.resource(api_version, kind)
+        except ApiError as again:
+            return again.reason == "NoKind"
+        return False
+
     def _pages(
         self, resource: Resource, namespace: str | None, query: Mapping[str, str]
     ) -> ObjectList | None:
@@ -238,7 +253,7 @@ class KubeClient:
             except ApiError as error:
                 if error.status == 410 and token:
                     return None
-                if error.status == 404 and not token:  # the kind was removed since discovery
+                if not token and self._is_gone(error, resource.api_version, resource.kind):
                     return ObjectList([], missing=True)
                 raise
             found, token = items_of(response, resource, subject)
@@ -387,7 +402,7 @@ class KubeClient:
         try:
             response = self.request("DELETE", resource.path(namespace, name), body=body, subject=subject)
         except ApiError as error:
-            if error.status == 404 or (
+            if self._is_gone(error, api_version, kind) or (
                 error.status == 409 and uid and not conditional and "UID" in error.message
             ):
                 return False

@@ -211,6 +211,40 @@ def test_what_does_not_say_that_it_is_gone_is_no_deletion(
     assert client.delete("v1", "Pod", "web", "shop")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404, b"<html>no such page</html>", {"Content-Type": "text/html"}),
+        Answer(404, b"404 page not found\n", {"Content-Type": "text/plain"}),
+        Answer(404, {"message": "no route"}),
+        Answer(404, b""),
+    ],
+)
+def test_a_404_of_somebody_else_says_nothing_about_an_object(
+    server: ScriptedServer, client: KubeClient, answer: Answer
+) -> None:
+    """A proxy that does not know the path made 'state: absent' succeed while the object lived."""
+    server.always = answer
+    assert failure(lambda: client.get("v1", "Pod", "web", "shop")).status == 404
+    assert failure(lambda: client.list("v1", "Pod", "shop")).status == 404
+    assert failure(lambda: client.delete("v1", "Pod", "web", "shop")).status == 404
+
+
+def test_a_kind_that_is_not_served_any_more_is_gone(server: ScriptedServer, client: KubeClient) -> None:
+    plain = Answer(404, b"404 page not found\n", {"Content-Type": "text/plain"})
+    other = Answer(body=groups_of({"version": "v1", "resources": []}))
+    for act, expected in (
+        (lambda: client.get("apps/v1", "Deployment", "web", "shop"), None),
+        (lambda: client.list("apps/v1", "Deployment", "shop").missing, True),
+    ):
+        server.script = [Answer(body=GROUPS), plain, other]
+        client.refresh_discovery()
+        assert act() is expected
+        server.script = [Answer(body=GROUPS), plain, Answer(body=GROUPS)]
+        client.refresh_discovery()
+        assert failure(act).status == 404
+
+
 def test_a_version_without_a_version_is_no_server(server: ScriptedServer, client: KubeClient) -> None:
     for body in ({}, {"gitVersion": None}, {"gitVersion": 1}):
         server.script = [Answer(body=body)]
@@ -363,7 +397,7 @@ class TestWriting:
         other = {**pod(), "spec": {"other": 1}}
         server.script = [Answer(504, {}), status(409, "AlreadyExists"), Answer(body=pod())]
         assert failure(lambda: write(other)).status == 409
-        server.script = [Answer(504, {}), status(409, "AlreadyExists"), status(404)]
+        server.script = [Answer(504, {}), status(409, "AlreadyExists"), status(404, "NotFound")]
         assert failure(lambda: write(pod())).status == 409
         # Without doubt an object that is there was there before, and another refusal is one.
         server.script = [status(409, "AlreadyExists")]
@@ -410,7 +444,12 @@ class TestWriting:
 
     def test_deletions(self, server: ScriptedServer, client: KubeClient) -> None:
         done = Answer(body={"kind": "Status", "status": "Success"})
-        server.script = [done, done, status(404), status(409, "Conflict", "the UID in the precondition")]
+        server.script = [
+            done,
+            done,
+            status(404, "NotFound"),
+            status(409, "Conflict", "the UID in the precondition"),
+        ]
         delete = client.delete
         assert delete("v1", "Pod", "web", "shop")
         assert delete("v1", "Pod", "web", "shop", uid="u", dry_run=True)

@@ -53,8 +53,6 @@ def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> li
         try:
             return list(client.list(version, kind, label_selector=selector).items)
         except ApiError as error:
-            if error.status == 404:  # not installed yet
-                return []
             if error.status != 403:
                 raise
         return [obj for name in namespaces for obj in read_in(kind, name)]
