@@ -1,7 +1,7 @@
 """Mutilated answers of a real API server: never a defect, never "unchanged" or "absent" by mistake.
 
-``HALF_ANSWERS=2000`` tries that many, ``HALF_ANSWERS_FROM`` says from which number on. What really happened is
-asked of the API server directly, with no code of the collection.
+``HALF_ANSWERS=2000`` tries that many, ``HALF_ANSWERS_FROM`` says from which number on. What really happened
+is asked of the API server directly, with no code of the collection.
 """
 
 from __future__ import annotations

@@ -131,12 +131,15 @@ def test_with_narrow_rights_the_namespaces_of_the_run_are_asked() -> None:
 
 
 def test_before_istio_is_installed_there_is_no_other_mesh() -> None:
-    refuse_shared(cluster_with(status=404), CATALOGUE, plan())
+    cluster = cluster_with()
+    cluster.missing |= {"Gateway", "VirtualService", "DestinationRule", "ServiceEntry"}
+    refuse_shared(cluster, CATALOGUE, plan())
 
 
-def test_a_server_that_fails_is_no_server_without_other_meshes() -> None:
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_server_that_fails_is_no_server_without_other_meshes(status: int) -> None:
     with pytest.raises(ApiError):
-        refuse_shared(cluster_with(status=500), CATALOGUE, plan())
+        refuse_shared(cluster_with(status=status), CATALOGUE, plan())
 
 
 def test_three_objects_are_named_and_none_is_left_out() -> None:
