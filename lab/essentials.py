@@ -15,6 +15,7 @@ from .places import LAB, REPOSITORY
 from .screen import say, timed
 
 RBAC = REPOSITORY / "docs" / "rbac"
+_BINDINGS = 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\\n"}{end}'
 
 
 def deploy_dns(cluster: Cluster, kubectl: Path) -> None:
@@ -37,8 +38,20 @@ def apply_roles(cluster: Cluster, kubectl: Path) -> None:
         roles += f"\n---\n{(LAB / 'manifests' / 'revision-rights.yaml').read_text()}"
     if roles and not _is_recorded(cluster, "rbac", roles):
         _apply(cluster, kubectl, roles)
+        _drop_stale_bindings(cluster, kubectl, roles)
         _record(cluster, "rbac", roles)
         say("roles of docs/rbac applied")
+
+
+def _drop_stale_bindings(cluster: Cluster, kubectl: Path, roles: str) -> None:
+    """A binding of before would hide a right that docs/rbac no longer grants."""
+    for kind in ("clusterrolebindings", "rolebindings"):
+        listed = _kubectl(cluster, kubectl, "get", kind, "--all-namespaces", "-o", _BINDINGS)
+        for line in listed.splitlines():
+            namespace, _unused, name = line.partition("/")
+            if name.startswith("servicemesh-") and f"name: {name}\n" not in roles:
+                scope = ["-n", namespace] if namespace else []
+                _kubectl(cluster, kubectl, "delete", kind, name, *scope)
 
 
 def _await_coredns(cluster: Cluster, kubectl: Path) -> None:

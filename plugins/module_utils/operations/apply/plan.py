@@ -95,7 +95,7 @@ def judge(
     items = []
     for obj in objects:
         before = live.get(obj)
-        where = (places or {}).get(object_id(obj), "")
+        where = places.get(object_id(obj), "") if places else ""
         item = Item(obj, before, whole=whole and is_istio(obj), where=where)
         if (
             before is not None

@@ -84,13 +84,15 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         server = client.host
     installation = inputs.installation
     names = names_of(installation.namespace, installation.revision)
-    needs = access_needs(inputs.parts, _places(inputs), _rights_options(inputs), names)
+    places, options = _places(inputs), _rights_options(inputs)
+    parts = {part: access_needs([part], places, options, names) for part in inputs.parts}
+    needs = access_needs(inputs.parts, places, options, names)
     warnings = [*inputs.warnings, *_check_kubernetes(inputs, kubernetes)]
     # A server that has answered may take its time now.
     with context.client(connection, deadline=inputs.timeout) as client:
         cluster = {"server": server, "uid": cluster_uid(client)}
         context.progress(f"reaches {server}, cluster {cluster['uid'] or 'of an unknown UID'}")
-        warnings += _check_rights(client, needs)
+        warnings += _check_rights(client, needs, parts)
         if "injection" in inputs.parts:
             warnings += check_namespaces(client, inputs, check_mode=context.check_mode)
             warnings += check_revisions(client, inputs, check_mode=context.check_mode)
@@ -169,8 +171,13 @@ def _places(inputs: Inputs) -> Places:
     }
 
 
-def _check_rights(client: KubeClient, needs: Mapping[AccessNeed, str]) -> list[str]:
-    """:returns: what the rights that are missing and not necessary cost."""
+def _check_rights(
+    client: KubeClient, needs: Mapping[AccessNeed, str], parts: Mapping[str, Mapping[AccessNeed, str]]
+) -> list[str]:
+    """:returns: what the rights that are missing and not necessary cost.
+
+    :param parts: what each part needs. :raises ApiError: some cannot do without one that is missing.
+    """
     # An administrator is one question instead of a hundred.
     everything = AccessNeed(verb="*", group="*", resource="*")
     if not needs or not missing_rights(client, [everything]):
@@ -181,12 +188,19 @@ def _check_rights(client: KubeClient, needs: Mapping[AccessNeed, str]) -> list[s
         necessary = [need for need in needs if not needs[need]]
         share = "none" if missing == necessary else f"only {len(necessary) - len(missing)}"
         phrases = describe_missing(missing)
+        lacking = {
+            part: describe_missing([need for need in missing if own.get(need) == ""])
+            for part, own in parts.items()
+        }
+        plays = [f"{part}.yml" for part, found in lacking.items() if found]
         raise ApiError(
-            f"{share} of {len(necessary)} needed rights are granted; missing "
-            f"{shorten(phrases)} (docs/rbac/README.md says which roles grant them, and where to bind them)",
+            f"{share} of {len(necessary)} needed rights are granted; {', '.join(plays)} "
+            f"{'needs' if len(plays) == 1 else 'need'} more: {shorten(phrases)} "
+            "(docs/rbac/README.md says which roles grant them, and where to bind them)",
             status=403,
             reason="Forbidden",
             missing_rights=phrases,
+            missing_rights_of={part: found for part, found in lacking.items() if found},
         )
     return losses(absent, needs)
 

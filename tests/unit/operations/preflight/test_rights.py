@@ -171,7 +171,8 @@ def test_a_revision_and_a_namespace_have_names_of_their_own(server: Server, tmp_
 def test_every_file_of_docs_rbac_is_compared() -> None:
     """Those of a rollout in operations/canary/test_backend.py."""
     files = {str(path.relative_to(RBAC)) for path in RBAC.rglob("*.yaml")}
-    assert files == {"site.yaml", "canary.yaml", "deadman.yaml", *(f"parts/{part}.yaml" for part in PARTS)}
+    others = {"site.yaml", "canary.yaml", "deadman.yaml", "trust.yaml"}
+    assert files == {*others, *(f"parts/{part}.yaml" for part in PARTS)}
 
 
 def test_rights_are_asked_in_the_namespaces_of_their_places(server: Server, tmp_path: Path) -> None:
@@ -220,5 +221,18 @@ def test_only_what_is_necessary_counts_as_missing(server: Server, tmp_path: Path
 
 def test_who_has_no_right_at_all_reads_that(server: Server, tmp_path: Path) -> None:
     server.allowed = lambda _user, _access: False
-    with pytest.raises(ApiError, match=r"^none of \d+ needed rights are granted; missing"):
+    with pytest.raises(ApiError, match=r"^none of \d+ needed rights are granted; mesh\.yml needs more: "):
         run(server, tmp_path, "mesh")
+
+
+def test_each_play_that_needs_more_is_named_with_what_it_lacks(server: Server, tmp_path: Path) -> None:
+    """Rights that are bound in one namespace are enough for some plays and not for others."""
+    narrow = {access for access in granted_by("parts/mesh.yaml", {"ecommerce": SHOP}) if access.namespace}
+    server.allowed = lambda _user, access: access in narrow
+    with pytest.raises(ApiError) as caught:
+        run(server, tmp_path, "mesh", "injection")
+    assert "; injection.yml needs more: " in caught.value.message
+    assert set(caught.value.details["missing_rights_of"]) == {"injection"}
+    result = run(server, tmp_path, "mesh")
+    assert result["rights"]["missing"] == 0, "a mesh does without rights in the whole cluster"
+    assert any("is not found outside its namespaces" in text for text in result["findings"])
