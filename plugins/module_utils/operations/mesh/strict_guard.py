@@ -9,14 +9,17 @@ show, and scrapers of application ports, which pod annotations show. Both are li
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MeshError, RefusedError
+from ...errors import MeshError, RefusedError, WaitTimeout
 from ...fields import Object, annotations_of, labels_of, mapping_at, name_of, namespace_of, text_at
 from ...istio.metrics import Prometheus
+from ...kube.wait import wait_until
 from ...verdicts import CANNOT_TELL, FAIL, PASS
+from .callers import Caller, Surroundings, read_callers
+from .plaintext import UNSETTLED
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -26,12 +29,10 @@ if TYPE_CHECKING:
 
 # Agent, readiness and Envoy metrics are never captured (istio-discovery/files/injection-template.yaml).
 UNCAPTURED = frozenset({15020, 15021, 15090})
-_METRICS = ("istio_requests_total", "istio_tcp_connections_opened_total")
-_PLAINTEXT = 'reporter="destination",connection_security_policy="none",destination_workload_namespace='
 _TAKES_PLAINTEXT = ("PERMISSIVE", "DISABLE")
 _WHOLE = "*"
-_BEFORE_WINDOW = 300.0
-"""Seconds in which a series that is older than the window has left a sample: it would be stale otherwise."""
+_SETTLING = 180.0
+"""Seconds that the samples after a restart may take to come in."""
 
 
 class StrictGuard:
@@ -60,8 +61,9 @@ class StrictGuard:
 
     def __call__(self, plan: Plan) -> None:
         """:raises RefusedError: in mode refuse, when somebody would be cut off."""
-        for namespace in tightened_namespaces(plan.items):
-            self.findings += self._plaintext_callers(namespace)
+        stricter = tightened_namespaces(plan.items)
+        for namespace in stricter:
+            self.findings += self._plaintext_callers(namespace, plan)
             self.findings += captured_scrapes(self._client.list("v1", "Pod", namespace).items, plan.items)
         for finding in self.findings:
             self._context.warn(f"before STRICT: {finding}")
@@ -72,19 +74,52 @@ class StrictGuard:
             message = f"STRICT would cut off: {'; '.join(self.findings)} (mesh_strict_guard: warn goes on)"
             raise RefusedError(message, rule="strict-guard")
 
-    def _plaintext_callers(self, namespace: str) -> list[str]:
+    def _plaintext_callers(self, namespace: str, plan: Plan) -> list[str]:
         if self._prometheus is None:
             return self._cannot_tell(namespace, "no Prometheus is named (mesh_prometheus)")
-        since = self._context.clock.now() - self._window
-        found: set[str] = set()
-        for metric in _METRICS:
-            selector = f'{metric}{{{_PLAINTEXT}"{namespace}"}}'
-            try:
-                series = self._prometheus.raw_series(selector, self._window + _BEFORE_WINDOW)
-            except MeshError as error:
-                return self._cannot_tell(namespace, error.message)
-            found |= {_caller(labels, namespace) for labels, points in series if grew(points, since)}
-        return sorted(found)
+        try:
+            callers = self._settled(namespace, plan, self._prometheus)
+        except MeshError as error:
+            return self._cannot_tell(namespace, error.message)
+        unsettled = sorted(caller.who for caller in callers if caller.verdict == UNSETTLED)
+        if unsettled and self._context.check_mode:
+            self._cannot_tell(
+                namespace, f"whether {', '.join(unsettled)} stopped to call without mTLS shows in a minute"
+            )
+            callers = [caller for caller in callers if caller.verdict != UNSETTLED]
+        return sorted(caller.sentence(namespace) for caller in callers)
+
+    def _settled(self, namespace: str, plan: Plan, prometheus: Prometheus) -> list[Caller]:
+        """The callers that count. Those that seem to have joined the mesh just now are looked at again.
+
+        :raises MeshError: the metrics cannot be read.
+        """
+        surroundings = Surroundings(self._client, sorted({*_namespaces(plan), namespace}))
+
+        def read() -> list[Caller]:
+            now = self._context.clock.now()
+            return read_callers(prometheus, namespace, surroundings, now=now, window=self._window)
+
+        found = read()
+        if self._context.check_mode or not any(caller.verdict == UNSETTLED for caller in found):
+            return found
+
+        def look() -> tuple[bool, str]:
+            nonlocal found
+            found = read()
+            late = [caller.who for caller in found if caller.verdict == UNSETTLED]
+            return not late, f"{len(late)} of them may still call"
+
+        with contextlib.suppress(WaitTimeout):
+            wait_until(
+                look,
+                awaited=f"a sample that shows who still calls {namespace} without mTLS",
+                timeout=_SETTLING,
+                stop=self._context.stop,
+                progress=self._context.progress,
+                clock=self._context.clock,
+            )
+        return found
 
     def _cannot_tell(self, namespace: str, reason: str) -> list[str]:
         self.status, self.reason = CANNOT_TELL, reason
@@ -92,27 +127,8 @@ class StrictGuard:
         return []
 
 
-def grew(points: Sequence[tuple[float, float]], since: float) -> bool:
-    """Whether a counter counted something after ``since``.
-
-    A series whose first sample is later began at 0; a counter that fell was reset and began at 0 again.
-
-    :param points: (time, value) in time order, at least one, from well before ``since`` on.
-    """
-    at, value = points[0]
-    if at > since and value > 0:
-        return True
-    return any(
-        after_at > since and after > 0 and after != before
-        for (_unused, before), (after_at, after) in itertools.pairwise(points)
-    )
-
-
-def _caller(labels: Iterable[tuple[str, str]], namespace: str) -> str:
-    named = dict(labels)
-    source = named.get("source_workload") or named.get("source_principal") or "unknown"
-    who = "somebody outside the mesh" if source == "unknown" else source
-    return f"{who} calls {namespace}/{named.get('destination_workload', '?')} without mTLS"
+def _namespaces(plan: Plan) -> set[str]:
+    return {namespace_of(item.desired) for item in plan.items} - {""}
 
 
 def tightened_namespaces(items: Iterable[Item]) -> list[str]:

@@ -27,10 +27,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     MeshOptions,
     prometheus_at,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import flow_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.strict_guard import (
     StrictGuard,
     captured_scrapes,
-    grew,
     tightened_namespaces,
 )
 
@@ -362,7 +362,7 @@ SILENT = ((("destination_workload", "api-v1"),), [(NOW - 3700, 5.0), (NOW - 10, 
     ],
 )
 def test_a_call_in_the_window_is_seen(points: list[tuple[float, float]], expected: bool) -> None:
-    assert grew([(NOW + at, value) for at, value in points], NOW - HOUR) is expected
+    assert bool(flow_of([(NOW + at, value) for at, value in points], NOW - HOUR).calls) is expected
 
 
 def test_recent_callers_without_certificate_stop_the_change() -> None:
