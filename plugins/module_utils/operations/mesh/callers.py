@@ -36,12 +36,12 @@ class Caller:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Who calls whom."""
+        """Who calls whom. :returns: the caller and the workload."""
         return self.who, self.whom
 
     @property
     def weight(self) -> tuple[int, float]:
-        """The worst first, and of those the latest."""
+        """The worst first, and of those the latest. :returns: two numbers to sort by."""
         return (CALLS, CALLED, UNSETTLED, OVER).index(self.verdict), self.silent
 
     def sentence(self, namespace: str) -> str:
