@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ...fields import annotations_of, labels_of, mapping_at, mappings_at, text_at
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from .credentials import EXISTING, ISSUE, Credential, renewal_due
-from .x509 import Facts, Fault, UnreadableError, check_pair, facts_of, read_chain
+from .pem import UnreadableError
+from .x509 import Facts, Fault, check_pair, facts_of, read_chain
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .credentials import covers
+from .pem import UnreadableError, blocks_of, skipped
 
 try:
     from cryptography import x509
@@ -73,10 +74,6 @@ class Facts:
         }
 
 
-class UnreadableError(ValueError):
-    """PEM text that is not what it should be. The text of the error never quotes the input."""
-
-
 def _iso(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -87,14 +84,18 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     :returns: one per PEM block, at least one.
     :raises UnreadableError: when it is empty or holds anything else, such as a private key.
     """
-    kinds = [match.group(1) for match in BLOCK.finditer(pem)]
-    if not kinds:
+    blocks = blocks_of(pem)
+    if skipped(pem):
+        raise UnreadableError(
+            "holds a PEM block that does not begin and end on a line of its own, which istiod skips"
+        )
+    if not blocks:
         raise UnreadableError("holds no PEM certificate")
-    foreign = sorted({kind.decode() for kind in kinds if kind != CERTIFICATE})
+    foreign = sorted({block.label for block in blocks} - {CERTIFICATE.decode()})
     if foreign:
         raise UnreadableError(f"holds {', '.join(foreign)} beside certificates")
     try:
-        return [x509.load_pem_x509_certificate(match.group(0)) for match in BLOCK.finditer(pem)]
+        return [x509.load_der_x509_certificate(block.content) for block in blocks]
     except ValueError as error:
         raise UnreadableError("holds a certificate that cannot be parsed") from error
 
@@ -104,8 +105,13 @@ def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
 
     :raises UnreadableError: otherwise.
     """
+    block = next((block for block in blocks_of(pem) if block.is_key), None)
+    if block is None:
+        raise UnreadableError("is not a PEM private key")
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        if block.encrypted:
+            raise TypeError
+        key = serialization.load_pem_private_key(block.as_pem(), password=None)
     except TypeError as error:
         raise UnreadableError("is encrypted: a gateway cannot ask for a passphrase") from error
     except ValueError as error:
@@ -173,8 +179,12 @@ def check_pair(
     leaf, intermediates = chain[0], chain[1:]
     faults: list[Fault] = []
     try:
-        if not same_key(leaf, read_key(key_pem)):
-            faults.append(Fault("key-mismatch", "the private key does not belong to the certificate"))
+        key = read_key(key_pem)
+        if not same_key(leaf, key):
+            others = [number for number, link in enumerate(chain) if same_key(link, key)]
+            order = f" but to number {others[0] + 1} of the chain: it comes first" if others else ""
+            message = f"the private key does not belong to the certificate{order}"
+            faults.append(Fault("key-mismatch", message))
     except UnreadableError as error:
         faults.append(Fault("key", f"the private key {error}"))
     faults += _leaf_faults(leaf, hosts)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
 from ...model.certificates.credentials import EXISTING, PROVIDED, Credential, Lifetimes, credentials_of
-from ...model.certificates.x509 import UnreadableError, check_pair, read_chain
+from ...model.certificates.pem import UnreadableError, certificates_of, key_of
+from ...model.certificates.x509 import check_pair, read_chain
 from ...model.installation.gateways import gateways_of
 from ...model.reading.values import LABEL
 from .issue import Pair
@@ -138,10 +139,9 @@ def _provide(
             problems.append(Problem(place, message, "unknown-credential"))
             continue
         credential = credentials[position] = dataclasses.replace(credentials[position], source=PROVIDED)
-        try:
-            provided[credential] = _provided(entry, place)
-        except UnreadableError as error:
-            problems.append(Problem(f"{place}.ca", str(error), "certificate"))
+        given = _provided(entry, place, problems)
+        if given is not None:
+            provided[credential] = given
     return provided
 
 
@@ -166,10 +166,30 @@ def _position(credentials: Sequence[Credential], name: str, namespace: str) -> i
     return None
 
 
-def _provided(entry: Mapping[str, Any], place: str) -> Provided:
-    pair = Pair(entry["certificate"].encode(), entry["private_key"].encode())
-    authority = entry.get("ca") or ""
-    return Provided(place, pair, tuple(read_chain(authority.encode())) if authority else (), authority)
+def _provided(entry: Mapping[str, Any], place: str, problems: list[Problem]) -> Provided | None:
+    """A pair as it is going to be written: PEM that everybody reads. :returns: ``None`` with a problem."""
+    before = len(problems)
+    chain = _pem(entry["certificate"], certificates_of, f"{place}.certificate", problems)
+    key = _pem(entry["private_key"], key_of, f"{place}.private_key", problems)
+    authority = _pem(entry["ca"], _roots_of, f"{place}.ca", problems) if entry.get("ca") else b""
+    if len(problems) > before:
+        return None
+    roots = tuple(read_chain(authority)) if authority else ()
+    return Provided(place, Pair(chain, key), roots, authority.decode())
+
+
+def _roots_of(text: str) -> bytes:
+    pem = certificates_of(text)
+    read_chain(pem)
+    return pem
+
+
+def _pem(text: str, read: Callable[[str], bytes], place: str, problems: list[Problem]) -> bytes:
+    try:
+        return read(text)
+    except UnreadableError as error:
+        problems.append(Problem(place, str(error), "pem"))
+        return b""
 
 
 def _lifetimes(params: Mapping[str, Any]) -> Lifetimes:

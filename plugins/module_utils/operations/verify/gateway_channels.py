@@ -166,7 +166,8 @@ def pair_fault(chain: bytes, key: bytes) -> str:
     if not leaf_fingerprint(chain.decode("utf-8", "replace")):
         return "holds no certificate in tls.crt"
     try:
-        from ...model.certificates.x509 import UnreadableError, read_chain, read_key, same_key
+        from ...model.certificates.pem import UnreadableError
+        from ...model.certificates.x509 import read_chain, read_key, same_key
     except ImportError:
         return ""
     try:

@@ -11,6 +11,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     Credential,
     Lifetimes,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import UnreadableError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.secret import (
     Assessment,
     assess,
@@ -18,7 +19,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     secret_object,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
-    UnreadableError,
     check_authority,
     check_pair,
     facts_of,

@@ -221,12 +221,12 @@ BAD = [
     (
         {"provided": [{"name": "api", "certificate": "a", "private_key": "b", "ca": "c"}]},
         "certificates_provided[0].ca",
-        "certificate",
+        "pem",
     ),
     (
         {"provided": [{"name": "api", "certificate": "a", "private_key": "b"}]},
-        "certificates_provided[0]",
-        "certificate",
+        "certificates_provided[0].private_key",
+        "pem",
     ),
 ]
 

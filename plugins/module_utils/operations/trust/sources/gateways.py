@@ -14,6 +14,7 @@ from ....fields import labels_of, list_at, mapping_at, mappings_at, name_of, nam
 from ....kube.pods import has_labels, is_active
 from ....labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ....model.certificates.credentials import Credential
+from ....model.certificates.pem import UnreadableError
 from ....model.certificates.secret import (
     AUTHORITY_KEY,
     CERTIFICATE_KEY,
@@ -22,7 +23,7 @@ from ....model.certificates.secret import (
     decode,
 )
 from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, blocks_of, life_of
-from ....model.certificates.x509 import Fault, UnreadableError, read_key, same_key
+from ....model.certificates.x509 import Fault, read_key, same_key
 from ....verdicts import CANNOT_TELL, FAIL
 from ...certificates.proof import SERVING_MODES, endpoints_of
 from ...certificates.proof import look as look_at_pods
