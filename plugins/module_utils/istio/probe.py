@@ -33,7 +33,9 @@ AT_ONCE = 8
 # then per call METHOD URL HEADERS CURL_OPTIONS, the last two joined by newlines.
 # AT_ONCE calls run at once. curl writes headers and body to stdout, of which the beginning is kept; the
 # marked line behind them has its exit code. 23 is that of a curl whose answer was longer than what is kept.
+# Words of headers and options are split at line breaks; set -f keeps a * in them from naming files.
 SCRIPT = r"""
+set -f
 mark=$1; limit=$2; ca=$3; shift 3
 dir=$(mktemp -d) || exit 1
 number=0; first=0

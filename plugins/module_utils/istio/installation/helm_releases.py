@@ -15,6 +15,7 @@ from typing import Any
 
 from ...errors import InputError, Problem
 from ...fields import field
+from ...kube.proxies import credentials_in
 from ...model.installation.gateways import InstalledGateway
 from ...model.installation.settings import Installation, deep_merge
 
@@ -156,6 +157,12 @@ def chart_reference(source: str, chart: str, version: str) -> ChartReference:
     :param source: repository URL, ``oci://`` prefix (``oci://ghcr.io/istio/release/charts``), or directory.
     :raises InputError: when a directory does not hold the chart in this version.
     """
+    if credentials_in(source):
+        message = (
+            "holds a login, which everybody on this machine could read in helm's command line: fetch the charts "
+            "and name their directory"
+        )
+        raise InputError([Problem("istio_chart_source", message, "chart-source")])
     if source.startswith("oci://"):
         return ChartReference(f"{source.rstrip('/')}/{chart}", version=version)
     if _URL.fullmatch(source):

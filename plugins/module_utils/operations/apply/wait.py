@@ -146,9 +146,11 @@ def _state(live: Mapping[str, Any] | None, obj: Mapping[str, Any], wait: Wait) -
         try:
             value = _compiled(expression).search(live)
         except ValueError as error:  # a function on a field that is not there yet (JMESPathError is one)
-            return False, f"{name}: {expression} cannot be computed: {error}"
+            cause = "" if obj["kind"] == "Secret" else f": {error}"
+            return False, f"{name}: {expression} cannot be computed{cause}"
         if not same(value, wanted):
-            return False, f"{name}: {expression} is {value!r}, not {wanted!r}"
+            told = "something else" if obj["kind"] == "Secret" else f"{value!r}, not {wanted!r}"
+            return False, f"{name}: {expression} is {told}"
     if wait.chosen:
         return True, name
     done, seen = _readiness(live)

@@ -175,3 +175,12 @@ def test_charts_of_a_repository_and_of_a_registry() -> None:
     assert chart_reference("http://in.house/charts", "base", "1").repository == "http://in.house/charts"
     oci = chart_reference("oci://ghcr.io/istio/release/charts/", "istiod", "1.31.0")
     assert oci.arguments == ("oci://ghcr.io/istio/release/charts/istiod", "--version", "1.31.0")
+
+
+@pytest.mark.parametrize(
+    "source", ["https://me:s3cret@charts.example.com", "oci://me:s3cret@r.example.com/c"]
+)
+def test_a_login_would_be_seen_in_helms_command_line(source: str) -> None:
+    with pytest.raises(InputError, match="holds a login") as caught:
+        chart_reference(source, "base", "1.31.0")
+    assert "s3cret" not in str(caught.value)

@@ -105,6 +105,15 @@ def test_an_expression_is_checked_before_anything_is_written() -> None:
     assert "\n" not in problem.message
 
 
+def test_what_a_secret_holds_is_not_told() -> None:
+    obj = thing("Secret")
+    obj["data"] = {"pin": "s3cret"}
+    told = waited(obj, {"jmespath": "data.pin", "equals": "other-s3cret"})
+    assert told == "Secret shop/x: data.pin is something else"
+    told = waited(obj, {"jmespath": "abs(data.pin)", "equals": 1})
+    assert told == "Secret shop/x: abs(data.pin) cannot be computed"
+
+
 def test_without_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jmespath", None)
     with pytest.raises(MeshError, match="'jmespath' is needed"):
