@@ -18,13 +18,15 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
     backend as resources,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
-from .fields.world import HERE, World, answer, eventually
+from .fields.world import HERE, IMAGE, World, answer, eventually
 
 WWW, API = "www.fields.example.org", "api.fields.example.org"
 REFUSED = ("403", "502", "000")
@@ -228,6 +230,50 @@ class TestStatedOpenings:
             assert world.code("two", "http://db:8080/x") in REFUSED
         finally:
             write(raw)
+
+
+@pytest.mark.usefixtures("write")
+class TestVerify:
+    def verify(self, world: World, raw: dict[str, Any], **params: Any) -> dict[str, Any]:
+        given = {"kubeconfig": os.environ["KUBECONFIG"], "catalogue": raw, "probe_image": IMAGE}
+        checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(
+            given | {"gateway_ca": world.pair[0]} | params
+        )
+        assert checked.error_messages == []
+        result = verify.run(checked.validated_parameters, Context(environment=dict(os.environ)))
+        assert result["status"] == "pass", result["problems"]
+        return result
+
+    def test_openings_and_what_nobody_can_test_are_told_and_fail_nothing(
+        self, world: World, raw: dict[str, Any]
+    ) -> None:
+        result = self.verify(world, raw)
+        told = {(item["check"], item["subject"], item["verdict"]) for item in result["findings"]}
+        assert told >= {
+            ("policies", "fields/two", "stated opening"),
+            ("policies", "fields/db", "stated opening"),
+            ("mtls", "fields/db:8080", "stated opening"),
+            ("authorization", "fields/two", "stated opening"),
+            ("gateways", "fields mq.pass.example.org", "pass"),
+            ("gateways", "fields b.wild.example.org", "pass"),
+            ("gateways", "fields partner.fields.example.org", "not tested"),
+            ("gateways", "fields *.nobody.example.org", "not tested"),
+            ("gateways", "fields sql.fields.example.org", "not tested"),
+        }
+        assert "stated opening: " in result["headline"]
+        messages = [item["message"] for item in result["findings"] if "partner" in item["subject"]]
+        assert any(message.startswith("refuses clients without a certificate") for message in messages)
+
+    def test_a_clients_certificate_shows_what_is_behind(self, world: World, raw: dict[str, Any]) -> None:
+        files = {"gateway_client_cert": str(world.ca), "gateway_client_key": str(world.key)}
+        result = self.verify(world, raw, checks=["gateways"], **files)
+        (behind,) = [
+            item
+            for item in result["findings"]
+            if "GET https://partner.fields.example.org/" in item["subject"]
+        ]
+        assert behind["verdict"] == "pass"
+        assert behind["message"].startswith("200 from fields/two")
 
 
 @pytest.mark.usefixtures("write")

@@ -19,8 +19,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 HERE = Path(__file__).parent
 NAMESPACES = {"fields": {"istio-injection": "enabled"}, "fields-outside": {}}
 SYSTEM = "istio-system"
-CREDENTIALS = ("fields-wildcard", "fields-other")
-"""Two Secrets with one certificate."""
+CREDENTIALS = ("fields-wildcard", "fields-other", "fields-mutual")
+"""Secrets with one certificate."""
+CLIENTS = "fields-mutual-cacert"
 WORKLOADS: Mapping[str, Any] = yaml.safe_load((HERE / "workloads.yml").read_text())
 TLS_NAMES = (
     "*.fields.example.org", "mq.pass.example.org", "b.wild.example.org", "ends.fields.example.org",
@@ -63,6 +64,12 @@ def objects(pair: tuple[str, str]) -> Iterator[dict[str, Any]]:
         yield tls_secret("server", name, pair)
     for name in CREDENTIALS:
         yield tls_secret(name, SYSTEM, pair)
+    yield {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": CLIENTS, "namespace": SYSTEM},
+        "data": {"ca.crt": base64.b64encode(pair[0].encode()).decode()},
+    }
     ports = [("tls", 8443, 18443), ("tcp", 5432, 15432)]
     yield _service("fields-gateway", SYSTEM, {"istio": "ingressgateway"}, ports)
     for name, workload in WORKLOADS.items():
@@ -134,7 +141,7 @@ class World:
     def __init__(self, client: KubeClient, directory: Path) -> None:
         self.client = client
         self.pair = certificate(directory)
-        self.ca = directory / "crt"
+        self.ca, self.key = directory / "crt", directory / "key"
 
     def make(self) -> None:
         for obj in objects(self.pair):
@@ -156,7 +163,7 @@ class World:
     def remove(self) -> None:
         for name in NAMESPACES:
             self.client.delete("v1", "Namespace", name)
-        for name in CREDENTIALS:
+        for name in (*CREDENTIALS, CLIENTS):
             self.client.delete("v1", "Secret", name, SYSTEM)
         self.client.delete("v1", "Service", "fields-gateway", SYSTEM)
 
