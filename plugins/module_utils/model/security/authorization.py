@@ -97,6 +97,9 @@ class WorkloadPolicies:
         self.policies = tuple(policy for policy in policies if decides(policy))
         self._domains = tuple(trust_domains)
         self._has_allow = any(action_of(policy) == "ALLOW" for policy in self.policies)
+        names = [object_id(policy) for policy in self.policies if action_of(policy) == "ALLOW"]
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        self._refused = Decision(DENY, "", None, f"no rule of {', '.join(names[:2])}{more} matches")
         self._rules = {
             http: {action: self._compiled(action, http=http) for action in ("CUSTOM", "DENY", "ALLOW")}
             for http in (True, False)
@@ -123,7 +126,7 @@ class WorkloadPolicies:
             return _decision(DENY, denier, "a DENY rule matches")
         allows, allower = _first(rules["ALLOW"], request)
         if self._has_allow and allows is False:
-            return Decision(DENY, "", None, self._why_denied())
+            return self._refused
         if custom is not False:
             return _decision(UNKNOWN, asked, "it is up to the server that a CUSTOM policy asks")
         if denies is None:
@@ -133,11 +136,6 @@ class WorkloadPolicies:
         if allows is None:
             return _decision(UNKNOWN, allower, "whether its rule matches hangs on what is not known here")
         return _decision(ALLOW, allower, "its rule matches")
-
-    def _why_denied(self) -> str:
-        names = [object_id(policy) for policy in self.policies if action_of(policy) == "ALLOW"]
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        return f"no rule of {', '.join(names[:2])}{more} matches"
 
 
 def _first(rules: Iterable[_Held], request: Request) -> tuple[Truth, _Held | None]:

@@ -9,6 +9,7 @@ Only cells in which the two differ are kept, gathered by the object that makes t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 from collections.abc import Iterable, Sequence
 
@@ -50,9 +51,10 @@ def is_stated(edges: Sequence[Edge], request: Request, trust_domains: Sequence[s
 
     :param trust_domains: the mesh's own one first; an identity of an alias is the same identity.
     """
-    caller = _at_home(request.principal, trust_domains)
+    domains = tuple(trust_domains)
+    caller = _at_home(request.principal, domains)
     for edge in edges:
-        if not _is_from(edge, caller, trust_domains) or request.port not in edge.ports:
+        if not _is_from(edge, caller, domains) or request.port not in edge.ports:
             continue
         if edge.ip_blocks and not _comes_from(request.source_ip, edge.ip_blocks):
             continue
@@ -65,7 +67,7 @@ def is_stated(edges: Sequence[Edge], request: Request, trust_domains: Sequence[s
     return False
 
 
-def _is_from(edge: Edge, caller: str, trust_domains: Sequence[str]) -> bool:
+def _is_from(edge: Edge, caller: str, trust_domains: tuple[str, ...]) -> bool:
     if edge.asks_who:
         return bool(caller) and _at_home(edge.principal, trust_domains) == caller
     return bool(caller) or edge.principal == ANONYMOUS
@@ -153,7 +155,8 @@ def _covers(pattern: str, path: str) -> bool:
     return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
 
 
-def _at_home(principal: str, trust_domains: Sequence[str]) -> str:
+@functools.lru_cache(maxsize=4096)
+def _at_home(principal: str, trust_domains: tuple[str, ...]) -> str:
     parsed = parse_principal(principal)
     if parsed is None or parsed.trust_domain not in trust_domains:
         return principal

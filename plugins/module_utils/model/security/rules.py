@@ -29,7 +29,7 @@ from .matching import (
 from .requests import Request
 from .tokens import token_test
 from .trust_domains import domains_with_aliases, with_aliases
-from .truth import Truth, all_of, any_of, negated
+from .truth import Truth, any_of, negated
 
 Test = Callable[[Request], Truth]
 _ONE_LIST = ("request.auth.", "experimental.envoy.filters.")
@@ -63,10 +63,33 @@ class Rule:
 
     def matches(self, request: Request) -> Truth:
         """Whether the rule is about a request."""
-        return all_of(
-            any_of(all_of(test(request) for test in tests) for tests in alternatives)
-            for alternatives in (self.sources, self.operations)
-        )
+        result: Truth = True
+        for alternatives in (self.sources, self.operations):
+            some = _some(alternatives, request)
+            if some is False:
+                return False
+            if some is None:
+                result = None
+        return result
+
+
+def _some(alternatives: Sequence[Sequence[Test]], request: Request) -> Truth:
+    """Whether all tests of one of ``alternatives`` hold; in plain loops, for this is done a million times."""
+    result: Truth = False
+    for tests in alternatives:
+        every: Truth = True
+        for test in tests:
+            answer = test(request)
+            if answer is False:
+                every = False
+                break
+            if answer is None:
+                every = None
+        if every:
+            return True
+        if every is None:
+            result = None
+    return result
 
 
 _SOURCE_FIELDS = (
@@ -154,6 +177,11 @@ def _alternatives(key: str, values: Sequence[str], scene: Scene) -> Test | None:
     if key == "source.trustDomain":
         values = domains_with_aliases(values, scene.trust_domains)
     tests: list[Test] = []
+    if key == "source.principal":
+        exact = frozenset(value for value in values if "*" not in value)
+        if len(exact) > 1:
+            tests.append(lambda request: request.principal in exact)
+            values = [value for value in values if value not in exact]
     for value in values:
         try:
             tests.append(_test(key, value, scene))
@@ -164,6 +192,8 @@ def _alternatives(key: str, values: Sequence[str], scene: Scene) -> Test | None:
                 return None
     if not tests:
         return None
+    if len(tests) == 1:
+        return tests[0]
     return lambda request: any_of(test(request) for test in tests)
 
 

@@ -15,7 +15,7 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
 from ...model.reading.typed import variables_of
-from .checks.authorization import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall, plan_calls
+from .call_plan import plan_calls
 from .checks.gateways import GatewayResult
 from .checks.sync import DISCONNECTED
 from .dumps import read_proxies
@@ -25,7 +25,8 @@ from .judge import Judge
 from .live_objects import OPTIONAL, LiveObjects, read_live_objects
 from .options import VerifyOptions
 from .picture import Picture
-from .probes import Probes
+from .planned_calls import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall
+from .probes import Probes, batches
 from .report import check_path, write_report
 from .send_calls import send_calls
 
@@ -113,7 +114,12 @@ class Verification:
         self._read()
         if not self._live.installed:
             return Findings((unknown("injection", "", "not installed"),))
-        plan = plan_calls(self._catalogue, self._accounts(), unsafe_methods=self._options.unsafe_methods)
+        plan = plan_calls(
+            self._catalogue,
+            self._accounts(),
+            unsafe_methods=self._options.unsafe_methods,
+            pods=self._live.addresses(self._catalogue),
+        )
         if self._context.check_mode or not self._checks & (PROBE_CHECKS | {"gateways"}):
             return self._findings(
                 [*self._from_proxies(), *self._gateways(None).findings, *self._without_probes()]
@@ -122,15 +128,17 @@ class Verification:
             swept = probes.sweep(self._namespaces)
             if swept:
                 self._context.progress(f"verify: removed {swept} leftovers of probes of earlier runs")
-            identities = self._identities(plan)
-            self._context.progress(f"verify: starting {len(identities)} probes")
-            probes.start(identities)
-            findings = self._from_proxies()
-            probes.wait()
-            served = self._gateways(probes)
-            findings += served.findings
-            findings += self._calls(plan, probes)
-            findings += self._through_gateway(plan, served)
+            findings: list[Finding] = []
+            for number, identities in enumerate(batches(self._outside(), self._identities(plan))):
+                self._context.progress(f"verify: starting {len(identities)} probes")
+                probes.start(identities)
+                findings += self._from_proxies() if number == 0 else []
+                probes.wait()
+                if number == 0:
+                    served = self._gateways(probes)
+                    findings += [*served.findings, *self._through_gateway(plan, served)]
+                findings += self._calls(plan, probes, identities)
+                probes.remove()
         return self._findings([*findings, *plan.findings])
 
     def _findings(self, findings: Sequence[Finding]) -> Findings:
@@ -225,8 +233,8 @@ class Verification:
     def _outside(self) -> Identity:
         return Identity(self._catalogue.namespace, OUTSIDE, meshed=False)
 
-    def _calls(self, plan: CallPlan, probes: Probes) -> list[Finding]:
-        calls = [call for call in plan.calls if self._wanted(call)]
+    def _calls(self, plan: CallPlan, probes: Probes, identities: Sequence[Identity]) -> list[Finding]:
+        calls = [call for call in plan.calls if self._wanted(call) and call.identity in identities]
         return send_calls(
             self._client,
             probes,
@@ -237,7 +245,7 @@ class Verification:
         )
 
     def _through_gateway(self, plan: CallPlan, served: GatewayResult) -> list[Finding]:
-        """Services whose only callers are gateways: their allowed call was made through the gateway."""
+        """Services of which only the gateway's rules could be called: that was done through the gateway."""
         found = []
         alone = "no other caller can be probed"
         for key in sorted(plan.through_gateway):

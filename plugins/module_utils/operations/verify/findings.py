@@ -103,7 +103,8 @@ def not_tested(check: str, subject: str, message: str) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> str:
-    """The verdict on all of them: one fail fails; nothing at all proves nothing. Of notes alone it is a note.
+    """The verdict on all of them: one fail fails; nothing at all proves nothing. Of notes alone it is a
+    note.
 
     :returns: a key of ``LABELS``.
     """

@@ -47,8 +47,8 @@ def addresses(
     pods: Sequence[Mapping[str, Any]],
     services: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    """Where the Services listen that lead to a server of a gateway: load balancers, external addresses, then
-    cluster addresses.
+    """Where the Services listen that lead to a server of a gateway: load balancers, external addresses,
+    then cluster addresses.
 
     :param pods: the pods of its workload namespace. :param services: the Services of that namespace.
     :returns: IP addresses and host names, each once.

@@ -16,7 +16,7 @@ from ...istio.probe import is_probe
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY, serial_numbers
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.client import KubeClient
-from ...kube.pods import has_labels, is_active
+from ...kube.pods import has_labels, is_active, takes_requests
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 
@@ -80,6 +80,20 @@ class LiveObjects:
             if has_labels(pod, mapping_at(item, "spec", "selector"))
         ]
         return sorted(found, key=_age)
+
+    def addresses(self, catalogue: Catalogue) -> dict[str, list[str]]:
+        """The ready pods behind each service of a catalogue.
+
+        :returns: ``namespace/service`` -> ``name address``, in their order.
+        """
+        return {
+            service.key: [
+                f"{name_of(pod)} {text_at(pod, 'status', 'podIP')}"
+                for pod in self.pods_of(service.namespace, service.name)
+                if takes_requests(pod) and text_at(pod, "status", "podIP")
+            ]
+            for service in catalogue.services
+        }
 
     def catalogued(self, catalogue: Catalogue, namespace: str) -> Sequence[Service]:
         """The services of a catalogue in one namespace. :returns: in their order."""

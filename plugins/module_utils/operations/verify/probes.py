@@ -25,6 +25,19 @@ POLL = 0.4
 PROBE_KINDS = (("networking.istio.io/v1", "Sidecar"), ("v1", "Pod"))
 
 
+AT_ONCE = 12
+"""So many probe pods exist at the same time."""
+
+
+def batches(first: Identity, identities: Sequence[Identity]) -> list[list[Identity]]:
+    """The identities, as many as there may be probes at once; ``first`` is among the first ones if at all.
+
+    :returns: at least one batch, which may be empty.
+    """
+    ordered = sorted(identities, key=lambda identity: (identity != first, identity))
+    return [ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE)] or [[]]
+
+
 class Probes:
     """The probe pods of one run; a context manager, so that they go whatever happens."""
 

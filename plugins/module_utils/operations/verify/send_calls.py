@@ -11,8 +11,9 @@ from ...errors import MeshError
 from ...istio.probe import Answer, Identity
 from ...kube.client import KubeClient
 from ...kube.clock import Clock
-from .checks.authorization import PLAINTEXT, PlannedCall, is_conclusive, judge
+from .checks.authorization import is_conclusive, judge
 from .findings import Finding, unknown
+from .planned_calls import PLAINTEXT, PlannedCall
 from .probes import Probes
 
 ROUNDS, PAUSE = 4, 1.0
@@ -58,16 +59,19 @@ def _send(
             break
         if look:
             clock.sleep(PAUSE)
-        for index, answer in zip(left, _ask(probes, identity, [calls[i] for i in left], limit), strict=True):
-            findings[index] = judge(calls[index], answer)
+        asked = _ask(probes, identity, [calls[i] for i in left], limit)
+        for index, answers in zip(left, asked, strict=True):
+            findings[index] = judge(calls[index], answers)
     return [findings[index] for index in sorted(findings)]
 
 
-def _ask(probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int) -> list[Answer]:
+def _ask(probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int) -> list[list[Answer]]:
+    requests = [call.http() for call in calls]
     try:
-        return probes.send(identity, [call.http() for call in calls], limit)
+        answers = iter(probes.send(identity, [one for some in requests for one in some], limit))
     except MeshError as error:
-        return [Answer(0, {}, "", -1, error.message) for _call in calls]
+        return [[Answer(0, {}, "", -1, error.message) for _one in some] for some in requests]
+    return [[next(answers) for _one in some] for some in requests]
 
 
 def _not_made(identity: Identity, calls: Sequence[PlannedCall], reason: str) -> list[Finding]:

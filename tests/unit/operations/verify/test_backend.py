@@ -14,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagn
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import authorization
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import planned_calls
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.gateways import (
     GatewayResult,
 )
@@ -323,7 +323,7 @@ def test_diagnose_tells_who_was_thrown_out(mesh: Mesh) -> None:
 
 
 def test_diagnose_knows_only_services_of_the_catalogue(mesh: Mesh) -> None:
-    with pytest.raises(InputError, match="'nobody' is no service of the catalogue"):
+    with pytest.raises(InputError, match="'nobody' is not in mesh_services"):
         run(mesh, diagnose, source="nobody", destination="cart")
 
 
@@ -337,7 +337,7 @@ def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -
     checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x"})
     options = VerifyOptions.from_params(checked.validated_parameters)
     run_ = verify.Verification(mesh, options, Context())  # type: ignore[arg-type]
-    plan = authorization.CallPlan((), (), frozenset({"shop/web", "shop/pay", "shop/sql"}))
+    plan = planned_calls.CallPlan((), (), frozenset({"shop/web", "shop/pay", "shop/sql"}))
     served = GatewayResult((), frozenset({"shop/web"}), frozenset({"shop/sql", "shop/web"}))
     found = run_._through_gateway(plan, served)
     assert [(item.subject, item.verdict) for item in found] == [

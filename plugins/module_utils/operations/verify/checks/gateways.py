@@ -21,7 +21,8 @@ from ....model.catalogue.mesh import Catalogue, Gateway, Server
 from ....model.catalogue.services import Exposure, Service
 from ....verdicts import CANNOT_TELL, PASS
 from ..findings import Finding, failed, not_tested, passed, unknown
-from .authorization import SAFE_METHODS, UPSTREAM_HEADER, describe, from_service, is_denial
+from ..planned_calls import SAFE_METHODS
+from .authorization import UPSTREAM_HEADER, describe, from_service, is_denial
 
 REDIRECTS = (301, 302, 307, 308)
 ATTEMPTS, PAUSE = 3, 1.0

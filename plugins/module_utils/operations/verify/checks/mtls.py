@@ -96,8 +96,8 @@ def _few(names: Sequence[str]) -> str:
 def check_listeners(picture: Picture, service: Service, held: InboundState) -> list[Finding]:
     """One finding per port of the pods of a service, from what their proxies hold.
 
-    :returns: in the order of the ports; without those that are as an object wants them and not the catalogue,
-        which `check_modes` tells.
+    :returns: in the order of the ports; without those that are as an object wants them and not the
+        catalogue, which `check_modes` tells.
     """
     pods = picture.pods_of(service)
     if not pods:

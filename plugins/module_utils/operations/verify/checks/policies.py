@@ -96,12 +96,12 @@ def check_policies(picture: Picture) -> list[Finding]:
     own = OwnPolicies(picture)
     causes: dict[tuple[str, str], _Cause] = {}
     good: list[Finding] = []
-    done: set[tuple[Any, str]] = set()
+    done: set[tuple[Any, ...]] = set()
     for seen in picture.pods:
+        if seen.key in done:
+            continue
+        done.add(seen.key)
         for name, found in _workloads(picture, own, seen):
-            if (seen.key, name) in done:
-                continue
-            done.add((seen.key, name))
             for difference in found.differences:
                 _note(causes, own, seen, name, difference)
             if not found.complete:

@@ -1,15 +1,20 @@
-"""Which calls are planned, and what their answers prove."""
+"""What the answers of planned calls prove."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer, Identity
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import planned_calls
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
     authorization as verify_calls,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.planned_calls import (
+    PlannedCall,
+)
 
-from ..builders import GATEWAY, catalogue, service
+from ..builders import catalogue, service
 
 UPSTREAM = {"x-envoy-upstream-service-time": "2"}
 RBAC = Answer(403, {}, "RBAC: access denied", 0)
@@ -17,115 +22,11 @@ HOP_503 = Answer(503, {}, "", 0)
 SERVED = Answer(200, UPSTREAM, "hello", 0)
 
 
-def accounts(mesh: Catalogue) -> frozenset[Identity]:
-    known = {Identity(item.namespace, item.service_account) for item in mesh.services}
-    return frozenset(known | {Identity("shop", "default")})
-
-
-def plan(mesh: Catalogue, *, unsafe: bool = False) -> verify_calls.CallPlan:
-    return verify_calls.plan_calls(mesh, accounts(mesh), unsafe_methods=unsafe)
-
-
-def described(calls: verify_calls.CallPlan, expect: str) -> dict[str, tuple[str, str, str]]:
-    return {
-        call.service.name: (call.identity.service_account, call.method, call.path)
-        for call in calls.calls
-        if call.expect == expect
-    }
-
-
-MESH = catalogue(
-    service("web", open_paths=["/health"]),
-    service("cart", callers=[{"service": "web"}]),
-    service(
-        "pay",
-        callers=[{"service": "cart", "methods": ["POST"], "paths": ["/pay", "/pay/*"]}],
-        open_paths=["/health"],
-    ),
-)
-
-
-def test_every_service_gets_an_allowed_a_denied_and_a_plaintext_call() -> None:
-    planned = plan(MESH)
-    for expect in (verify_calls.ALLOWED, verify_calls.DENIED, verify_calls.PLAINTEXT):
-        assert set(described(planned, expect)) == {"web", "cart", "pay"}
-    assert planned.findings == ()
-
-
-def test_an_allowed_call_is_a_callers_own_edge_where_that_is_harmless() -> None:
-    allowed = described(plan(MESH), verify_calls.ALLOWED)
-    assert allowed["cart"] == ("web", "GET", "/")
-    assert allowed["pay"][1:] == ("GET", "/health")
-
-
-def test_writes_are_sent_only_on_request() -> None:
-    assert described(plan(MESH, unsafe=True), verify_calls.ALLOWED)["pay"] == ("cart", "POST", "/pay")
-    assert {call.method for call in plan(MESH).calls} == {"GET"}
-
-
-def test_a_denied_call_is_sent_by_somebody_who_is_not_a_caller() -> None:
-    denied = described(plan(MESH), verify_calls.DENIED)
-    assert denied["cart"][0] not in ("web", "cart")
-    assert denied["pay"][0] not in ("cart", "pay")
-    assert denied["pay"][2] == "/pay"
-
-
-def test_a_denied_call_avoids_open_paths() -> None:
-    mesh = catalogue(
-        service("web", open_paths=["/", "/health"]), service("api", callers=[{"service": "web"}])
-    )
-    assert described(plan(mesh), verify_calls.DENIED)["web"][2] == f"/{verify_calls.NOWHERE}"
-
-
-def test_few_probes_serve_many_services() -> None:
-    mesh = catalogue(
-        service("hub"), *(service(f"s{index}", callers=[{"service": "hub"}]) for index in range(6))
-    )
-    planned = plan(mesh)
-    meshed = {identity.service_account for identity in planned.identities if identity.meshed}
-    assert len(meshed) == 2
-    assert "hub" in meshed
-
-
-def test_without_any_caller_it_is_said_that_nothing_can_be_shown() -> None:
-    planned = plan(catalogue(service("lonely")))
-    assert [(item.subject, item.verdict) for item in planned.findings] == [("shop/lonely", "cannot tell")]
-
-
-def test_callers_that_only_write_are_named_as_such() -> None:
-    mesh = catalogue(
-        service("web", open_paths=["/health"]),
-        service("log", callers=[{"service": "web", "methods": ["POST"]}]),
-    )
-    findings = plan(mesh).findings
-    assert len(findings) == 1
-    assert "verify_unsafe_methods" in findings[0].message
-    assert plan(mesh, unsafe=True).findings == ()
-
-
-def test_a_service_behind_a_gateway_only_is_called_through_it() -> None:
-    exposed = [{"gateway": "public", "host": "api.example.com", "path": "/"}]
-    mesh = catalogue(
-        service("web", exposed=exposed, callers=[{"gateway": "public"}]), mesh_gateways=[GATEWAY]
-    )
-    assert plan(mesh).through_gateway == {"shop/web"}
-
-
-def test_plaintext_is_tried_where_strict_is_wanted_only() -> None:
-    mesh = catalogue(
-        service("web", open_paths=["/h"]),
-        service("old", open_paths=["/h"], mtls={"mode": "PERMISSIVE", "reason": "legacy clients"}),
-    )
-    assert set(described(plan(mesh), verify_calls.PLAINTEXT)) == {"web"}
-
-
-def call(expect: str, protocol: str = "http") -> verify_calls.PlannedCall:
+def call(expect: str, protocol: str = "http") -> PlannedCall:
     port = {"name": protocol, "number": 80, "target_port": 3000, "protocol": protocol}
     mesh = catalogue(service("pay", ports=[port]))
     target = mesh.services[0]
-    return verify_calls.PlannedCall(
-        target, target.ports[0], Identity("shop", "web"), "GET", "/", expect, "web"
-    )
+    return PlannedCall(target, target.ports[0], Identity("shop", "web"), "GET", "/", expect, "web")
 
 
 @pytest.mark.parametrize(
@@ -167,26 +68,42 @@ def call(expect: str, protocol: str = "http") -> verify_calls.PlannedCall:
     ],
 )
 def test_verdict_on_an_http_answer(expect: str, answer: Answer, verdict: str) -> None:
-    assert verify_calls.judge(call(expect), answer).verdict == verdict
+    assert verify_calls.judge(call(expect), [answer]).verdict == verdict
+
+
+REQUIRED = "curl: (56) OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required"
 
 
 @pytest.mark.parametrize(
-    ("expect", "exit_code", "verdict"),
+    ("plain", "hello", "verdict"),
     [
-        ("allowed", 28, "pass"),
-        ("allowed", 0, "pass"),
-        ("allowed", 1, "pass"),
-        ("allowed", 56, "cannot tell"),
-        ("allowed", 7, "cannot tell"),
-        ("denied", 52, "pass"),
-        ("denied", 56, "pass"),
-        ("denied", 28, "fail"),
-        ("denied", 0, "fail"),
-        ("denied", 6, "cannot tell"),
+        (Answer(0, {}, "", 56), Answer(0, {}, "", 56, REQUIRED), "pass"),
+        (Answer(0, {}, "", 52), Answer(0, {}, "", 35, "curl: (35) wrong version number"), "cannot tell"),
+        (Answer(0, {}, "", 52), Answer(0, {}, "", 52), "cannot tell"),
+        (Answer(0, {}, "", 56), Answer(200, {}, "hi", 0), "cannot tell"),
+        (Answer(0, {}, "", 28), Answer(0, {}, "", 56, REQUIRED), "cannot tell"),
+        (Answer(0, {}, "", 1), Answer(0, {}, "", 56, REQUIRED), "fail"),
+        (Answer(0, {}, "", 0), Answer(0, {}, "", 56, REQUIRED), "fail"),
     ],
 )
-def test_verdict_on_a_tcp_connection(expect: str, exit_code: int, verdict: str) -> None:
-    assert verify_calls.judge(call(expect, "tcp"), Answer(0, {}, "", exit_code)).verdict == verdict
+def test_a_server_that_closes_is_no_proof_on_tcp(plain: Answer, hello: Answer, verdict: str) -> None:
+    """A PostgreSQL without any mesh closes as well, and passed before."""
+    assert verify_calls.judge(call("plaintext", "tcp"), [plain, hello]).verdict == verdict
+
+
+def test_plaintext_to_tcp_goes_with_a_handshake() -> None:
+    plain, hello = call("plaintext", "tcp").http()
+    assert plain.url == "http://pay.shop.svc.cluster.local:80/"
+    assert (hello.url, hello.curl_options) == ("https://pay.shop.svc.cluster.local:80/", ("-k",))
+    (only,) = call("plaintext", "http").http()
+    assert only.url == plain.url
+
+
+@pytest.mark.parametrize(("address", "host"), [("10.0.0.7", "10.0.0.7"), ("fd00::7", "[fd00::7]")])
+def test_a_single_pod_is_called_at_its_own_port(address: str, host: str) -> None:
+    one = dataclasses.replace(call("plaintext"), pod=f"pay-2 {address}")
+    assert one.http()[0].url == f"http://{host}:3000/"
+    assert "at pod pay-2" in verify_calls.judge(one, [Answer(200, {}, "hi", 0)]).message
 
 
 @pytest.mark.parametrize(
@@ -194,9 +111,9 @@ def test_verdict_on_a_tcp_connection(expect: str, exit_code: int, verdict: str) 
     [
         ((), "/"),
         (("/a", "/a/*"), "/a"),
-        (("/a/*",), f"/a/{verify_calls.NOWHERE}"),
-        (("/*",), f"/{verify_calls.NOWHERE}"),
+        (("/a/*",), f"/a/{planned_calls.NOWHERE}"),
+        (("/*",), f"/{planned_calls.NOWHERE}"),
     ],
 )
 def test_a_concrete_path_meets_the_rule(paths: tuple[str, ...], path: str) -> None:
-    assert verify_calls.concrete_path(paths) == path
+    assert planned_calls.concrete_path(paths) == path

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    authorization,
-    openings,
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
+    call_plan,
+    planned_calls,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import openings
 
 from ..builders import catalogue, service
 
-ALLOWED, DENIED, NOWHERE = authorization.ALLOWED, authorization.DENIED, authorization.NOWHERE
+ALLOWED, DENIED, NOWHERE = planned_calls.ALLOWED, planned_calls.DENIED, planned_calls.NOWHERE
 
 PERMISSIVE = {"mode": "PERMISSIVE", "reason": "old clients"}
 ANYONE = {"anonymous": True, "reason": "price list"}
@@ -29,9 +30,9 @@ def mesh(**web: Any) -> Catalogue:
     return catalogue(service("web", **web), service("api", callers=[{"service": "web"}]))
 
 
-def plan(found: Catalogue) -> authorization.CallPlan:
+def plan(found: Catalogue) -> planned_calls.CallPlan:
     accounts = frozenset(Identity("shop", name) for name in ("web", "api", "default"))
-    return authorization.plan_calls(found, accounts, unsafe_methods=False)
+    return call_plan.plan_calls(found, accounts, unsafe_methods=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A call that is planned, and what it must come to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from ...istio.probe import HttpCall, Identity
+from ...model.catalogue.services import Port, Service
+from .findings import Finding
+
+ALLOWED, DENIED, PLAINTEXT = "allowed", "denied", "plaintext"
+OUTSIDE = "outside"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""RFC 9110 9.2.1: methods that ask for no change."""
+NOWHERE = "servicemesh-verify-probe"
+"""Last part of the paths that stand for a prefix: nothing the service knows."""
+_ANY_CERTIFICATE = ("-k",)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """A call and what it must come to. ``why`` names the rule under test, for the evidence.
+
+    :param pod: ``name address`` of the one pod that is called, ``""`` for whichever the Service chooses.
+    """
+
+    service: Service
+    port: Port
+    identity: Identity
+    method: str
+    path: str
+    expect: str
+    why: str
+    pod: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What the finding is about."""
+        if self.expect == PLAINTEXT:
+            return f"{self.service.key}:{self.port.number}"
+        return f"{self.identity} -> {self.service.key}"
+
+    def http(self) -> tuple[HttpCall, ...]:
+        """The call as a probe sends it. Plaintext to a port whose bytes nobody here can read goes together
+        with a TLS handshake without a certificate: what it is answered shows what the port demands.
+
+        :returns: one call, or two.
+        """
+        name, _space, address = self.pod.partition(" ")
+        host = f"[{address}]" if ":" in address else address or self.service.fqdn
+        number = self.port.target_port if name else self.port.number
+        plain = HttpCall(self.method, f"http://{host}:{number}{self.path}")
+        if self.expect != PLAINTEXT or self.port.is_http:
+            return (plain,)
+        return plain, HttpCall("GET", f"https://{host}:{number}/", curl_options=_ANY_CERTIFICATE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CallPlan:
+    """The calls, what could not be planned, and the services whose only callers are gateways."""
+
+    calls: tuple[PlannedCall, ...]
+    findings: tuple[Finding, ...]
+    through_gateway: frozenset[str]
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """The probes that are needed. :returns: each once, sorted."""
+        return tuple(sorted({call.identity for call in self.calls}))
+
+
+def concrete_path(paths: Sequence[str]) -> str:
+    """A path that a rule with ``paths`` lets through."""
+    if not paths:
+        return "/"
+    exact = next((path for path in paths if not path.endswith("*")), None)
+    return exact or f"{paths[0][:-1]}{NOWHERE}"
