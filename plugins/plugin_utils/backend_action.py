@@ -32,6 +32,7 @@ from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
 from ..module_utils.fields import mapping_at
 from ..module_utils.kube.options import CONNECTION_SPEC, HANDOVER, is_content, secrets_in
+from ..module_utils.kube.secret_fields import is_secret_name
 from ..module_utils.run_module import (
     constraints,
     defect,
@@ -55,6 +56,9 @@ with contextlib.suppress(ImportError):
     _PRELOADED = (kubernetes.client, kubernetes.config)
 
 _DISPLAY = Display()
+_BESIDE_SECRETS = frozenset(
+    ("mesh_connection", "kubeconfig", "certificates_provided", "provided", "password")
+)
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -215,7 +219,10 @@ class BackendAction(ActionBase):
             return
         if not isinstance(problems[0], Mapping):
             return
-        value = value_at(self._variables, str(problems[0].get("where") or ""))
+        where = str(problems[0].get("where") or "")
+        if _is_secret_place(where):  # Ansible would show the lines around it
+            return
+        value = value_at(self._variables, where)
         if value is not None:
             raise AnsibleActionFail(str(result.get("msg")), obj=value, result=result)
 
@@ -233,6 +240,12 @@ def _secret_texts(spec: Mapping[str, Mapping[str, Any]], given: Any) -> Iterator
                     yield str(value)
                 elif isinstance(value, Mapping | list) and "options" in entry:
                     yield from _secret_texts(entry["options"], value)
+
+
+def _is_secret_place(path: str) -> bool:
+    """Whether a variable such as ``certificates_provided[0].private_key`` is, or lies beside, a secret."""
+    names = [name for name, _index in _STEP.findall(path) if name]
+    return any(is_secret_name(name) or name in _BESIDE_SECRETS for name in names)
 
 
 def value_at(variables: Mapping[str, Any], path: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import BackendAction, value_at
 
 VARIABLES = {
@@ -36,3 +37,30 @@ def test_findings_about_the_cluster_are_sentences_without_a_place() -> None:
     action = BackendAction.__new__(BackendAction)
     action._variables = VARIABLES
     action._point_at_source({"failed": True, "msg": "refused", "problems": ["metrics: no series"]})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "mesh_connection.api_key",
+        "kubeconfig",
+        "certificates_provided[0].private_key",
+        "certificates_provided[0].certificate",
+        "canary_prometheus.bearer_token",
+        "istio_values.global.adminPassword",
+    ],
+)
+def test_the_lines_around_a_secret_are_not_shown(path: str) -> None:
+    """Ansible prints the line in which a refused value is written, and the two before it."""
+    action = BackendAction.__new__(BackendAction)
+    action._variables = {path.partition(".")[0].partition("[")[0]: "anything"}
+    action._point_at_source({"failed": True, "msg": "refused", "problems": [{"where": path}]})
+
+
+def test_the_line_of_anything_else_is_shown() -> None:
+    action = BackendAction.__new__(BackendAction)
+    action._variables = {"mesh_services": [{"name": "x"}]}
+    with pytest.raises(AnsibleActionFail):
+        action._point_at_source(
+            {"failed": True, "msg": "no", "problems": [{"where": "mesh_services[0].name"}]}
+        )

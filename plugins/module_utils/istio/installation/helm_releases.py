@@ -159,8 +159,8 @@ def chart_reference(source: str, chart: str, version: str) -> ChartReference:
     """
     if credentials_in(source):
         message = (
-            "holds a login, which everybody on this machine could read in helm's command line: fetch the charts "
-            "and name their directory"
+            "holds a login, which everybody on this machine could read in helm's command line: fetch the "
+            "charts and name their directory"
         )
         raise InputError([Problem("istio_chart_source", message, "chart-source")])
     if source.startswith("oci://"):
