@@ -133,6 +133,29 @@ options:
     description: Seconds that the gateways of one credential may take to serve its certificate.
     type: raw
     default: 120
+  overlap:
+    description:
+      - Time for which the previous pair is kept, in a Secret C(NAME-prev), after the new one was proved.
+      - When the gateways do not take the new pair, the previous one is put back and proved.
+    type: raw
+    default: 10
+  force:
+    description: Credentials that get a new pair now, as C(NAME) or C(NAMESPACE/NAME).
+    type: list
+    elements: str
+    default: []
+  revoke:
+    description:
+      - Credentials whose key has leaked, as C(NAME) or C(NAMESPACE/NAME). They get a new pair without overlap
+        and without a way back.
+      - Afterwards no Secret in their namespace may hold the old certificate.
+    type: list
+    elements: str
+    default: []
+  record:
+    description: Write down when a run went well (annotation of a Lease), also when there was nothing to do.
+    type: bool
+    default: false
   fail_on:
     description: Verdicts that fail the task.
     type: list
@@ -174,6 +197,13 @@ summary:
   returned: always
   type: list
   elements: str
+outcome:
+  description: >-
+    For a scheduler; V(fresh) when nothing was to be done, V(renewed), V(due) when a pair that somebody else
+    writes should have been renewed, or V(failed).
+  returned: always
+  type: str
+  sample: fresh
 reason:
   description: Why the status is not V(pass).
   returned: always

@@ -68,6 +68,13 @@ options:
     description: How many proxies are asked at most. Those that were not make the verdict V(cannot tell).
     type: int
     default: 2000
+  rotation_period:
+    description:
+      - Time between two scheduled runs of role C(certificates) with C(certificates_record).
+      - When the last one that went well is older than two periods, that is V(fail). V(0) where none are
+        scheduled.
+    type: raw
+    default: 0
   report_path:
     description:
       - Files for the whole result - V(.json), V(.xml) (JUnit), V(.prom) (textfile for Prometheus) or
@@ -126,7 +133,7 @@ findings:
     kind:
       description: >-
         V(gateway), V(gateway CA), V(client CA), V(mesh CA), V(mesh root), V(istiod), V(workload), V(webhook),
-        V(remote cluster), V(origination), V(connection) or V(clock).
+        V(remote cluster), V(origination), V(connection), V(clock) or V(rotation).
       type: str
       sample: gateway
     where:

@@ -10,16 +10,24 @@ was read together with a fence no newer than the writer's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..errors import ApiError, FencedError, RefusedError
-from ..fields import integer_at, mapping_at, text_at
+from ..fields import annotations_of, integer_at, mapping_at, text_at
 from ..labels import ownership_labels
 from .clock import Clock, seconds_of, timestamp
 
 API = "coordination.k8s.io/v1"
 SKEWED = 10.0  # seconds: two servers of one control plane differ by less
+
+
+def new_identity() -> str:
+    """Names this runner: host, process, and a nonce, so that a later process is never mistaken for it."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 class Objects(Protocol):
@@ -142,14 +150,22 @@ class Lease:
             return
         raise self._lost(self.read())
 
-    def release(self) -> None:
-        """Gives the Lease back. A Lease that is no longer ours is left alone."""
+    def release(self, notes: Mapping[str, str] | None = None) -> None:
+        """Gives the Lease back. A Lease that is no longer ours is left alone.
+
+        :param notes: annotations that it keeps, such as when something last went well.
+        """
         for _turn in range(5):
             lease = self._object or self.read()
             if lease is None or not self._is_ours(lease):
                 return
             try:
-                self._client.replace({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})
+                metadata = mapping_at(lease, "metadata")
+                kept = {**annotations_of(lease), **(notes or {})}
+                body = {**lease, "spec": {**lease["spec"], "holderIdentity": ""}}
+                self._client.replace(
+                    {**body, "metadata": {**metadata, "annotations": kept}} if kept else body
+                )
             except ApiError as error:
                 if error.status not in (404, 409):
                     raise

@@ -25,6 +25,8 @@ CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY = "tls.crt", "tls.key", "ca.crt"
 # istiod prefers these to tls.crt and tls.key (pilot/pkg/credentials/kube/secrets.go): with them in the
 # Secret, a new tls.crt would never be served.
 SHADOW_KEYS = ("cert", "key", "cacert")
+PREVIOUS_OF = "servicemesh.istio/previous-of"
+"""Annotation of a Secret that keeps the pair before: the credential that it belongs to."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

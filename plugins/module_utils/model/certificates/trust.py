@@ -32,9 +32,10 @@ GATEWAY, GATEWAY_CA, CLIENT_CA = "gateway", "gateway CA", "client CA"
 MESH_CA, MESH_ROOT = "mesh CA", "mesh root"
 ISTIOD, WORKLOAD, WEBHOOK = "istiod", "workload", "webhook"
 REMOTE, ORIGINATION, CONNECTION, CLOCK = "remote cluster", "origination", "connection", "clock"
+ROTATION = "rotation"
 KINDS = (
     GATEWAY, GATEWAY_CA, CLIENT_CA, MESH_CA, MESH_ROOT, ISTIOD, WORKLOAD, WEBHOOK, REMOTE, ORIGINATION,
-    CONNECTION, CLOCK,
+    CONNECTION, CLOCK, ROTATION,
 )  # fmt: skip
 
 _DAY = 86_400.0

@@ -8,14 +8,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import os
-import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
+from ...kube.lease import new_identity
 from ...model.catalogue.services import Version
 from ...model.objects.names import delegate_name
 from ...model.rollout.journal import Journal
@@ -272,8 +271,3 @@ def _place(principal: str) -> tuple[str, str]:
 def new_run() -> str:
     """Id of a new run."""
     return uuid.uuid4().hex[:12]
-
-
-def new_identity() -> str:
-    """Names this runner: host, process, and a nonce, so that a later process is never mistaken for it."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"

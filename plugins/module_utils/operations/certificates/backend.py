@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError, RefusedError
+from ...kube.clock import timestamp
+from ...kube.lease import Lease, new_identity
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.owners import owners_of, steady_owners
 from ...labels import COLLECTION
@@ -24,10 +26,13 @@ from ...verdicts import CANNOT_TELL
 from .authority import decide_authority
 from .options import CertificateOptions, read_options
 from .preflight import refuse, warn
+from .previous import name_of_previous, read_previous
 from .proof import GATEWAY_API, Endpoint, ServingProof, endpoints_of, look, prove, settle
 from .renewal import ManagedCredential, Renewal
 from .result import build_result
-from .write import issue, write
+from .revoked import find_revoked
+from .rotation import Rotation
+from .write import issue, try_credentials, write_new_authority
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -62,6 +67,10 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "existing": {"type": "list", "elements": "str", "default": []},
     "prove": {"type": "bool", "default": True},
     "timeout": {"type": "raw", "default": 120},
+    "overlap": {"type": "raw", "default": 10},
+    "force": {"type": "list", "elements": "str", "default": []},
+    "revoke": {"type": "list", "elements": "str", "default": []},
+    "record": {"type": "bool", "default": False},
     "fail_on": {"type": "list", "elements": "str", "default": ["fail"], "choices": ["fail", "cannot tell"]},
 }
 VARIABLES = variables_of(
@@ -72,6 +81,9 @@ VARIABLES = variables_of(
     installed_gateways="istio_gateways",
     istio_namespace="istio_namespace",
 )
+LEASE, LEASE_SECONDS = "servicemesh-certificates", 30
+LAST_SUCCESS = "servicemesh.istio/last-success"
+"""Annotation of the Lease: when a run last ended well. It is what a dead man's alarm looks at."""
 MAX_SKEW = datetime.timedelta(seconds=60)
 NOT_NAMED = "no running gateway pod is told by a Gateway to serve it yet"
 
@@ -94,15 +106,85 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         renewal = _read(client, options, context, now)
         refuse(renewal)
         warn(renewal)
-        issue(renewal)
-        write(renewal)
-        if options.prove:
-            for item in renewal.items:
-                item.proof = _proof_of(renewal, item)
+        if context.check_mode:
+            issue(renewal)
+            write_new_authority(renewal)
+            try_credentials(renewal)
+        elif options.record or any(item.assessment.writes or item.previous for item in renewal.items):
+            return _outcome(_hold_and_rotate(renewal), options)
+        _prove_the_rest(renewal)
         result = build_result(renewal)
+    return _outcome(result, options)
+
+
+def _outcome(result: dict[str, Any], options: CertificateOptions) -> dict[str, Any]:
     if result["status"] in options.fail_on:
         raise MeshError(f"{result['status']}: {result['reason']}", **result)
     return result
+
+
+def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
+    """The run that writes: one at a time in every namespace that has a credential of the mesh."""
+    context, options = renewal.context, renewal.options
+    leases = [
+        Lease(
+            renewal.client,
+            context.clock,
+            name=LEASE,
+            namespace=namespace,
+            mesh=options.mesh,
+            what=f"the rotation of certificates in namespace {namespace}",
+            identity=new_identity(),
+            duration=LEASE_SECONDS,
+        )
+        for namespace in sorted({item.credential.namespace for item in renewal.items} - renewal.absent)
+    ]
+    held: list[Lease] = []
+    notes: dict[str, str] = {}
+    try:
+        for lease in leases:
+            lease.acquire(observe=True)
+            held.append(lease)
+        # What was read before the Lease was ours may be another run's work by now.
+        renewal = _again(renewal)
+        rotation = Rotation(renewal, leases, _prove_fingerprint)
+        if [item for item in renewal.items if rotation.resume(item)]:
+            renewal = _again(renewal)
+            rotation = Rotation(renewal, leases, _prove_fingerprint)
+        issue(renewal)
+        write_new_authority(renewal)
+        for item in renewal.items:
+            if item.pair is None:
+                continue
+            if context.stop():
+                raise MeshError("interrupted between two credentials; the next run completes them")
+            reasons = "; ".join(item.assessment.reasons)
+            context.progress(f"{item.credential}: {item.assessment.action}, {reasons}")
+            rotation.rotate(item)
+        _prove_the_rest(renewal)
+        find_revoked(renewal)
+        result = build_result(renewal)
+        if result["status"] not in options.fail_on:
+            notes = {LAST_SUCCESS: timestamp(context.clock.now())}
+        return result
+    finally:
+        for lease in held:
+            lease.release(notes)
+
+
+def _again(renewal: Renewal) -> Renewal:
+    """The same run on what the cluster holds now."""
+    found = _read(renewal.client, renewal.options, renewal.context, renewal.now)
+    refuse(found)
+    return found
+
+
+def _prove_the_rest(renewal: Renewal) -> None:
+    """Looks at what no rotation has proved already."""
+    if renewal.options.prove:
+        for item in renewal.items:
+            if item.proof is None:
+                item.proof = _proof_of(renewal, item)
 
 
 def server_time(client: KubeClient, clock: Clock) -> datetime.datetime:
@@ -128,9 +210,15 @@ def server_time(client: KubeClient, clock: Clock) -> datetime.datetime:
 def _read(
     client: KubeClient, options: CertificateOptions, context: Context, now: datetime.datetime
 ) -> Renewal:
-    names = [options.authority_home, *((found.namespace, found.name) for found in options.credentials)]
-    ca_secret, *secrets = client.in_parallel(lambda key: client.get("v1", "Secret", key[1], key[0]), names)
-    pairs = list(zip(options.credentials, secrets, strict=True))
+    credentials = options.credentials
+    names = [
+        options.authority_home,
+        *((found.namespace, found.name) for found in credentials),
+        *((found.namespace, name_of_previous(found)) for found in credentials),
+    ]
+    ca_secret, *rest = client.in_parallel(lambda key: client.get("v1", "Secret", key[1], key[0]), names)
+    secrets, kept = rest[: len(credentials)], rest[len(credentials) :]
+    pairs = list(zip(credentials, secrets, strict=True))
     authority = None
     if any(credential.source == ISSUE for credential in options.credentials):
         authority = decide_authority(
@@ -144,7 +232,10 @@ def _read(
         )
     absent = _absent(client, [namespace for namespace, _name in names])
     renewal = Renewal(client, options, context, now, authority, absent)
-    renewal.items += [_item(renewal, credential, live) for credential, live in pairs]
+    renewal.items += [
+        _item(renewal, credential, live, previous)
+        for (credential, live), previous in zip(pairs, kept, strict=True)
+    ]
     return renewal
 
 
@@ -154,7 +245,12 @@ def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
     return frozenset(name for name, namespace in zip(unique, found, strict=True) if namespace is None)
 
 
-def _item(renewal: Renewal, credential: Credential, live: Mapping[str, Any] | None) -> ManagedCredential:
+def _item(
+    renewal: Renewal,
+    credential: Credential,
+    live: Mapping[str, Any] | None,
+    kept: Mapping[str, Any] | None,
+) -> ManagedCredential:
     given = renewal.options.provided.get(credential)
     roots, roots_pem = (given.roots, given.roots_pem) if given else ((), "")
     if credential.source == ISSUE and renewal.authority is not None:
@@ -169,12 +265,23 @@ def _item(renewal: Renewal, credential: Credential, live: Mapping[str, Any] | No
         with_authority=renewal.options.authority_beside_key,
         wanted=(given.pair.chain, given.pair.key) if given else None,
     )
+    if credential in renewal.options.force and assessment.action in ("keep", "repair"):
+        reason = "its key has leaked" if credential in renewal.options.revoke else "a new one is asked for"
+        assessment = dataclasses.replace(assessment, action="renew", reasons=(reason,))
     if live is not None and assessment.writes:
         steady = steady_owners(owners_of(live, ("data", CERTIFICATE_KEY)), COLLECTION)
         if steady:
             reason = f"{', '.join(steady)} writes its {CERTIFICATE_KEY} and would put it back"
             assessment = dataclasses.replace(assessment, action="refuse", reasons=(reason,))
-    return ManagedCredential(credential, live, assessment, roots, roots_pem)
+    return ManagedCredential(
+        credential,
+        live,
+        assessment,
+        roots,
+        roots_pem,
+        previous=read_previous(kept, credential, renewal.options.mesh),
+        revoked=credential in renewal.options.revoke,
+    )
 
 
 def _proof_of(renewal: Renewal, item: ManagedCredential) -> ServingProof:
@@ -192,19 +299,41 @@ def _proof_of(renewal: Renewal, item: ManagedCredential) -> ServingProof:
             if seen.status != "fail":
                 return seen
             return settle(renewal.client, item.credential, endpoints, seen, fingerprint=item.fingerprint)
-        return prove(
-            renewal.client,
-            item.credential,
-            lambda: _endpoints(renewal.client, item.credential),
-            timeout=renewal.options.timeout,
-            stop=renewal.context.stop,
-            clock=renewal.context.clock,
-            **expected,
-        )
+        return _wait_for(renewal, item, item.fingerprint, 1)
     except ApiError as error:
         if error.status != 403:
             raise
         return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
+
+
+def _prove_fingerprint(
+    renewal: Renewal, item: ManagedCredential, fingerprint: str, good: int
+) -> ServingProof:
+    """Whether the gateways serve a fingerprint; "cannot tell" where they cannot be looked at."""
+    if not renewal.options.prove:
+        return ServingProof(CANNOT_TELL, "none", "no proof was asked for")
+    try:
+        if not _endpoints(renewal.client, item.credential):
+            return ServingProof(CANNOT_TELL, "none", NOT_NAMED)
+        return _wait_for(renewal, item, fingerprint, good)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
+
+
+def _wait_for(renewal: Renewal, item: ManagedCredential, fingerprint: str, good: int) -> ServingProof:
+    return prove(
+        renewal.client,
+        item.credential,
+        lambda: _endpoints(renewal.client, item.credential),
+        fingerprint=fingerprint,
+        roots_pem=item.roots_pem,
+        timeout=renewal.options.timeout,
+        good=good,
+        stop=renewal.context.stop,
+        clock=renewal.context.clock,
+    )
 
 
 def _endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:

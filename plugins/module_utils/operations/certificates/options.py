@@ -17,6 +17,7 @@ from ...model.certificates.x509 import check_pair, read_chain
 from ...model.installation.gateways import gateways_of
 from ...model.reading.values import LABEL
 from .issue import Pair
+from .previous import name_of_previous
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -41,6 +42,9 @@ class CertificateOptions:
     :param authority_home: namespace and name of the CA's Secret.
     :param authority_beside_key: whether ``ca.crt`` is written beside each key.
     :param timeout: seconds that a written certificate may take until it is served.
+    :param overlap: seconds that the previous pair is kept after the new one is proved.
+    :param force: credentials that get a new pair now. :param revoke: those whose key has leaked.
+    :param record: whether the time of a successful run is written down.
     :param fail_on: verdicts that make the run fail.
     """
 
@@ -54,6 +58,10 @@ class CertificateOptions:
     authority_beside_key: bool
     prove: bool
     timeout: float
+    overlap: float
+    force: frozenset[Credential]
+    revoke: frozenset[Credential]
+    record: bool
     fail_on: frozenset[str]
 
     def check(self, now: datetime.datetime) -> None:
@@ -82,6 +90,9 @@ def read_options(params: Mapping[str, Any]) -> CertificateOptions:
     problems = [*_number_problems(params), *_home_problems(params, credentials)]
     provided = _provide(credentials, params["provided"], problems)
     _mark_existing(credentials, params["existing"], problems)
+    force = _named(credentials, params["force"], "certificates_force", problems)
+    revoke = _named(credentials, params["revoke"], "certificates_revoke", problems)
+    problems += _previous_problems(credentials)
     if problems:
         raise InputError(problems)
     return CertificateOptions(
@@ -95,6 +106,10 @@ def read_options(params: Mapping[str, Any]) -> CertificateOptions:
         authority_beside_key=params["authority_beside_key"],
         prove=params["prove"],
         timeout=float(params["timeout"]),
+        overlap=float(params["overlap"]),
+        force=force | revoke,
+        revoke=revoke,
+        record=params["record"],
         fail_on=frozenset(params["fail_on"]),
     )
 
@@ -157,6 +172,47 @@ def _mark_existing(credentials: list[Credential], names: Sequence[str], problems
             problems.append(Problem(place, f"{text} is also provided", "one-source"))
         else:
             credentials[position] = dataclasses.replace(credentials[position], source=EXISTING)
+
+
+def _named(
+    credentials: Sequence[Credential], names: Sequence[str], variable: str, problems: list[Problem]
+) -> frozenset[Credential]:
+    """The credentials that are named as ``name`` or ``namespace/name``; only those that we issue can be."""
+    found = set()
+    for index, text in enumerate(names):
+        namespace, _slash, name = text.rpartition("/")
+        position = _position(credentials, name, namespace)
+        place = f"{variable}[{index}]"
+        if position is None:
+            problems.append(Problem(place, f"no gateway names the credential {text}", "unknown-credential"))
+        elif credentials[position].source == PROVIDED:
+            message = f"{text} is provided: give another pair in certificates_provided"
+            problems.append(Problem(place, message, "one-source"))
+        elif credentials[position].source == EXISTING:
+            message = f"{text} is written by somebody else (certificates_existing): renew it there"
+            problems.append(Problem(place, message, "one-source"))
+        else:
+            found.add(credentials[position])
+    return frozenset(found)
+
+
+def _previous_problems(credentials: Sequence[Credential]) -> list[Problem]:
+    """A credential must not have the name under which another one's previous pair is kept."""
+    names = {(credential.namespace, credential.name) for credential in credentials}
+    taken = [
+        credential
+        for credential in credentials
+        if (credential.namespace, name_of_previous(credential)) in names
+    ]
+    return [
+        Problem(
+            "mesh_gateways",
+            f"the credential {name_of_previous(credential)} has the name under which the previous pair of"
+            f" {credential.name} is kept: rename it",
+            "previous-taken",
+        )
+        for credential in taken
+    ]
 
 
 def _position(credentials: Sequence[Credential], name: str, namespace: str) -> int | None:

@@ -259,23 +259,30 @@ def prove(
     fingerprint: str,
     roots_pem: str,
     timeout: float,
+    good: int = 1,
     stop: Callable[[], bool] | None = None,
     clock: Clock | None = None,
 ) -> ServingProof:
-    """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look."""
+    """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look.
+
+    :param good: how many good looks in a row are wanted. A pod that starts, or one that takes the old pair up
+        again, is seen by the second one.
+    """
+    row = 0
     seen = ServingProof(CANNOT_TELL, HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
     clock = clock or SystemClock()
     patience = clock.monotonic() + min(GRACE_SECONDS, timeout)
 
     def check() -> tuple[bool, str]:
-        nonlocal seen
+        nonlocal seen, row
         endpoints = read_endpoints()
         if not endpoints:
             return True, seen.evidence
         seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=roots_pem)
         if seen.status == "fail" and clock.monotonic() >= patience:
             seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)
-        return seen.status != "fail", seen.evidence
+        row = row + 1 if seen.status == "pass" else 0
+        return seen.status == CANNOT_TELL or row >= good, seen.evidence
 
     try:
         wait_until(check, awaited=f"{credential} to be served", timeout=timeout, stop=stop, clock=clock)

@@ -15,6 +15,7 @@ from ...model.certificates.secret import Assessment
 from .authority import AuthorityState
 from .issue import Pair, fingerprint
 from .options import CertificateOptions
+from .previous import Previous
 from .proof import ServingProof
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class ManagedCredential:
     """One credential on its way through a run.
 
     :param roots: what its leaf must lead to; ``roots_pem`` is the same for a TLS client.
-    :param pair: what is written, None when nothing is.
+    :param previous: what an unfinished rotation left. :param pair: what is written, None when nothing is.
+    :param revoked: its key has leaked: the pair that serves now never comes back.
+    :param current: the Secret as it is after the last write. :param restored: the previous pair is back.
     """
 
     credential: Credential
@@ -37,15 +40,24 @@ class ManagedCredential:
     assessment: Assessment
     roots: Sequence[x509.Certificate]
     roots_pem: str
+    previous: Previous | None = None
+    revoked: bool = False
     pair: Pair | None = None
+    current: Mapping[str, Any] | None = None
+    restored: bool = False
     proof: ServingProof | None = None
+
+    @property
+    def served_now(self) -> str:
+        """Fingerprint of the leaf that the Secret held when it was read; ``""`` when there was none."""
+        return self.assessment.facts.fingerprint if self.assessment.facts else ""
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the leaf that must be served, or ``""`` while there is none."""
-        if self.pair is not None:
+        if self.pair is not None and not self.restored:
             return fingerprint(self.pair)
-        return self.assessment.facts.fingerprint if self.assessment.facts else ""
+        return self.served_now
 
 
 @dataclasses.dataclass(slots=True, repr=False)

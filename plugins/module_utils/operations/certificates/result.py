@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...fields import mapping_at
+from ...model.certificates.credentials import renewal_due
 from ...model.certificates.x509 import Facts, facts_of, read_chain
-from ...verdicts import CANNOT_TELL
+from ...verdicts import CANNOT_TELL, FAIL
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -24,6 +25,9 @@ ACTIONS = {
     "keep": "unchanged",
     "refuse": "refused",
 }
+RESTORED = "restored"
+# How a run ended, for whoever schedules it.
+FRESH, RENEWED, DUE, FAILED = "fresh", "renewed", "due", "failed"
 HIDDEN = "(hidden)"
 ORDER = ("fail", "cannot tell", "pass")
 
@@ -31,13 +35,13 @@ ORDER = ("fail", "cannot tell", "pass")
 def build_result(renewal: Renewal) -> dict[str, Any]:
     """What module ``gateway_certificates`` returns.
 
-    :returns: ``changed``, ``status``, ``reason``, ``counts``, ``objects``, ``ca``, ``certificates``,
-        ``summary``, and ``diff`` with ``diff_mode``.
+    :returns: ``changed``, ``status``, ``reason``, ``outcome``, ``counts``, ``objects``, ``ca``,
+        ``certificates``, ``summary``, and ``diff`` with ``diff_mode``.
     """
     items, authority, context = renewal.items, renewal.authority, renewal.context
     written = [item for item in items if item.pair is not None]
     new_ca = authority is not None and authority.action == "create"
-    objects = [{"id": str(item.credential), "action": ACTIONS[item.assessment.action]} for item in written]
+    objects = [{"id": str(item.credential), "action": _action(item)} for item in written]
     if authority is not None and new_ca:
         objects.insert(0, {"id": str(authority), "action": "created"})
         if authority.namespace in renewal.absent:
@@ -47,6 +51,7 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
         "changed": bool(objects),
         "status": status,
         "reason": reason,
+        "outcome": _outcome(renewal, status, changed=bool(objects)),
         "counts": {
             "credentials": len(items),
             "created": sum(item.assessment.action == "create" for item in written),
@@ -61,6 +66,30 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
     if context.diff_mode:
         result["diff"] = [*_authority_diff(renewal), *(_diff(item, context) for item in written)]
     return result
+
+
+def _action(item: ManagedCredential) -> str:
+    return RESTORED if item.restored else ACTIONS[item.assessment.action]
+
+
+def _outcome(renewal: Renewal, status: str, *, changed: bool) -> str:
+    """One word for a scheduler: nothing to do, done, somebody else has to act, or look at it."""
+    if status == FAIL:
+        return FAILED
+    if changed:
+        return RENEWED
+    due = [
+        item
+        for item in renewal.items
+        if item.assessment.facts is not None
+        and renewal_due(
+            item.assessment.facts.not_before,
+            item.assessment.facts.not_after,
+            renewal.now,
+            renewal.options.renew_at,
+        )
+    ]
+    return DUE if due else FRESH
 
 
 def _summary(result: Mapping[str, Any]) -> list[str]:
@@ -103,12 +132,13 @@ def _authority(authority: AuthorityState | None, context: Context) -> dict[str, 
 def _certificate(item: ManagedCredential, context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "id": str(item.credential),
-        "action": ACTIONS[item.assessment.action],
+        "action": _action(item),
         "reasons": list(item.assessment.reasons),
         "hosts": list(item.credential.hosts),
         "source": item.credential.source,
     }
-    facts = _new_facts(item) if item.pair is not None and not context.check_mode else item.assessment.facts
+    facts = None if context.check_mode else _new_facts(item)
+    facts = facts or item.assessment.facts
     if facts is not None:
         result.update(facts.as_result())
     if item.proof is not None:
@@ -117,7 +147,7 @@ def _certificate(item: ManagedCredential, context: Context) -> dict[str, Any]:
 
 
 def _new_facts(item: ManagedCredential) -> Facts | None:
-    return facts_of(read_chain(item.pair.chain)[0]) if item.pair is not None else None
+    return facts_of(read_chain(item.pair.chain)[0]) if item.pair and not item.restored else None
 
 
 def _authority_diff(renewal: Renewal) -> list[dict[str, Any]]:

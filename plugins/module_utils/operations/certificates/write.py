@@ -42,27 +42,26 @@ def _pair_for(renewal: Renewal, item: ManagedCredential) -> Pair:
     return new_leaf(renewal.authority.authority, item.credential.hosts, renewal.now, lifetimes)
 
 
-def write(renewal: Renewal) -> None:
-    """Writes the CA, then the credentials: a leaf without its CA could never be renewed.
+def write_new_authority(renewal: Renewal) -> None:
+    """Writes a CA that was made in this run, before any leaf: a leaf without its CA could never be renewed.
 
-    In check mode everything is a dry-run, but for namespaces that do not exist yet: there the server cannot
-    judge anything.
+    In check mode it is a dry-run, but for a namespace that does not exist yet: there the server cannot judge.
     """
     dry_run = renewal.context.check_mode
     authority = renewal.authority
-    if authority is not None and authority.action == "create":
-        if authority.namespace in renewal.absent:
-            renewal.client.apply(_namespace(authority.namespace), dry_run=dry_run)
-        if not (dry_run and authority.namespace in renewal.absent):
-            write_authority(renewal.client, authority, mesh=renewal.options.mesh, dry_run=dry_run)
+    if authority is None or authority.action != "create":
+        return
+    if authority.namespace in renewal.absent:
+        renewal.client.apply(_namespace(authority.namespace), dry_run=dry_run)
+    if not (dry_run and authority.namespace in renewal.absent):
+        write_authority(renewal.client, authority, mesh=renewal.options.mesh, dry_run=dry_run)
+
+
+def try_credentials(renewal: Renewal) -> None:
+    """Sends every pair as a dry-run: what the server would refuse is known before the real run."""
     for item in renewal.items:
-        if item.pair is None or (dry_run and item.credential.namespace in renewal.absent):
-            continue
-        if renewal.context.stop():
-            raise MeshError("interrupted between two credentials; the next run completes them")
-        reasons = "; ".join(item.assessment.reasons)
-        renewal.context.progress(f"{item.credential}: {item.assessment.action}, {reasons}")
-        _write_secret(renewal, item, item.pair)
+        if item.pair is not None and item.credential.namespace not in renewal.absent:
+            write_credential(renewal, item, item.pair)
 
 
 def _namespace(name: str) -> dict[str, Any]:
@@ -70,8 +69,9 @@ def _namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def _write_secret(renewal: Renewal, item: ManagedCredential, pair: Pair) -> None:
-    credential, live, dry_run = item.credential, item.live, renewal.context.check_mode
+def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> None:
+    """Writes a pair to the item's Secret, if that is still the one that was read or written last."""
+    credential, live, dry_run = item.credential, item.current or item.live, renewal.context.check_mode
     data = {CERTIFICATE_KEY: pair.chain, PRIVATE_KEY: pair.key}
     if renewal.options.authority_beside_key:
         data[AUTHORITY_KEY] = item.roots_pem.encode()
@@ -89,4 +89,6 @@ def _write_secret(renewal: Renewal, item: ManagedCredential, pair: Pair) -> None
         credential.namespace, credential.name, data, mesh=renewal.options.mesh, resource_version=version
     )
     # Its owners were judged: a person's edit may be overruled, a controller's may not.
-    renewal.client.apply(obj, force=live is not None, dry_run=dry_run)
+    written = renewal.client.apply(obj, force=live is not None, dry_run=dry_run)
+    if not dry_run:
+        item.current = written

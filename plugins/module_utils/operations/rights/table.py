@@ -264,8 +264,11 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             (CA,),
             optional="nobody knows which gateways can read the key of the CA",
         ),
-        Right("", "secrets", ("get", "create", "patch"), (GATEWAYS,)),
+        # A rotation keeps the previous pair in a Secret of its own, and takes it away.
+        Right("", "secrets", ("get", "create", "patch", "delete"), (GATEWAYS,)),
         Right("", "secrets", ("get", "create"), (CA,)),
+        # One rotation at a time; when the last one went well stands in the Lease.
+        Right("coordination.k8s.io", "leases", ("get", "create", "update"), (GATEWAYS,)),
         Right("", "pods", ("list",), (GATEWAYS,)),
         Right("", "services", ("list",), (GATEWAYS,)),
     ),
@@ -410,6 +413,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "services", ("list",), (GATEWAYS,)),
         Right("", "pods/exec", ("create", "get"), (GATEWAYS, SERVICES)),
         Right("coordination.k8s.io", "leases", ("list",), (NODES,)),
+        Right("coordination.k8s.io", "leases", ("get",), (GATEWAYS,)),
     ),
     # The Job of `canary_deadman: job`, under an account of its own.
     "deadman": (

@@ -30,6 +30,7 @@ from ...model.certificates.trust import (
     ORDER,
     ORIGINATION,
     REMOTE,
+    ROTATION,
     WEBHOOK,
     WORKLOAD,
     Judge,
@@ -47,6 +48,7 @@ from .sources.authorities import gateway_authority, mesh_authority, mesh_roots
 from .sources.clocks import clocks
 from .sources.clusters import connection, originations, remote_clusters
 from .sources.gateways import gateway_credentials
+from .sources.rotations import rotations
 from .sources.webhooks import istiods, webhooks
 from .sources.workloads import workloads
 
@@ -64,6 +66,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "ca_secret": {"type": "str", "default": "servicemesh-ca", "no_log": False},
     "limits": {"type": "dict", "default": {}},
     "max_proxies": {"type": "int", "default": 2000},
+    "rotation_period": {"type": "raw", "default": 0},
     "report_path": {"type": "list", "elements": "str", "default": []},
     "fail_on": {
         "type": "list",
@@ -95,6 +98,7 @@ SOURCES: tuple[tuple[str, str, Source], ...] = (
     (ORIGINATION, "the credentials of DestinationRules", originations),
     (CONNECTION, "this run's kubeconfig", connection),
     (CLOCK, "the nodes' clocks", clocks),
+    (ROTATION, "the schedule of rotations", rotations),
 )
 SOONEST = 10
 
@@ -128,6 +132,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             credentials=credentials,
             authority_home=(params["ca_namespace"], params["ca_secret"]),
             max_proxies=params["max_proxies"],
+            rotation_period=float(params["rotation_period"]),
         )
         entries = [entry for kind, where, source in SOURCES for entry in seen(kind, where, source, look)]
     result = result_of(entries, now)

@@ -31,6 +31,7 @@ class Look:
 
     :param credentials: what the catalogue's gateways name. :param authority_home: namespace and name of the
         Secret of the collection's own CA. :param max_proxies: how many proxies are asked.
+    :param rotation_period: seconds between two scheduled rotations; 0 where none are.
     """
 
     client: KubeClient
@@ -42,6 +43,7 @@ class Look:
     credentials: tuple[Credential, ...]
     authority_home: tuple[str, str]
     max_proxies: int
+    rotation_period: float = 0.0
 
     def listed(
         self, api_version: str, kind: str, namespace: str | None = None, **selectors: str

@@ -368,3 +368,49 @@ def test_no_key_is_in_any_output(mesh: TrustedMesh, plant: Plant, tmp_path: Path
     for key in (mesh.leaf_key, mesh.root_key, mesh.middle_key):
         assert key_pem(key).splitlines()[1].decode() not in text
         assert base64.b64encode(key_pem(key)).decode()[40:100] not in text
+
+
+CATALOGUE = [
+    {"workload_namespace": HOME, "service_account": "a", "servers": [{"host": HOST, "certificate": "api"}]}
+]
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (None, "no rotation with certificates_record has gone well yet"),
+        ("2026-11-23T09:59:59.000000Z", "the last rotation went well 2.0 h ago, more than two periods"),
+        ("2026-11-23T10:00:00.000000Z", ""),
+        ("never", "no rotation with certificates_record has gone well yet"),
+    ],
+)
+def test_a_schedule_that_died_is_found(mesh: TrustedMesh, last: str | None, told: str) -> None:
+    if last:
+        annotations = {"servicemesh.istio/last-success": last}
+        mesh.cluster.put(
+            {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {
+                    "namespace": HOME,
+                    "name": "servicemesh-certificates",
+                    "annotations": annotations,
+                },
+            }
+        )
+    assert mesh.run(gateways=CATALOGUE)["status"] == "pass", "none is scheduled"
+    result = mesh.run(gateways=CATALOGUE, rotation_period=3600)
+    assert [reason["message"] for entry in result["findings"] for reason in entry["reasons"]] == (
+        [told] if told else []
+    )
+
+
+def test_a_rotation_that_was_not_finished_is_told(mesh: TrustedMesh) -> None:
+    orphan(mesh)
+    mesh.change(
+        "Secret",
+        "old",
+        HOME,
+        lambda obj: obj["metadata"].update(annotations={"servicemesh.istio/previous-of": "api"}),
+    )
+    assert found(mesh.run()) == [("due", "gateway", "Secret istio-system/old", "unfinished")]

@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ....errors import ApiError
-from ....fields import labels_of, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import (
+    annotations_of,
+    labels_of,
+    list_at,
+    mapping_at,
+    mappings_at,
+    name_of,
+    namespace_of,
+    text_at,
+)
 from ....kube.pods import has_labels, is_active
 from ....labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ....model.certificates.credentials import Credential
@@ -18,6 +27,7 @@ from ....model.certificates.pem import UnreadableError
 from ....model.certificates.secret import (
     AUTHORITY_KEY,
     CERTIFICATE_KEY,
+    PREVIOUS_OF,
     PRIVATE_KEY,
     TLS_TYPE,
     decode,
@@ -169,5 +179,8 @@ def _orphans(look: Look, named: Mapping[tuple[str, str], _Named]) -> Iterator[Tr
                 continue
             where = f"Secret {namespace}/{key[1]}"
             fault = Fault("orphan", "no Gateway and no server of the catalogue names it: delete it")
+            if of := annotations_of(secret).get(PREVIOUS_OF):
+                text = f"the rotation of {of} was not finished: run playbook certificates again"
+                fault = Fault("unfinished", text)
             for entry in look.judge.chain(GATEWAY, where, _certificate(secret)[0])[:1]:
                 yield dataclasses.replace(entry, verdict=DUE, reasons=(fault,))

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pair that served before, kept in a Secret of its own until the new one is proved.
+
+It is the journal of a rotation, too: it says which pair was to follow. So whoever runs after a run that was
+killed can tell how far that one came, by what the credential holds now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RefusedError
+from ...fields import annotations_of, text_at
+from ...model.certificates.credentials import Credential
+from ...model.certificates.pem import UnreadableError
+from ...model.certificates.secret import (
+    CERTIFICATE_KEY,
+    PREVIOUS_OF,
+    PRIVATE_KEY,
+    decode,
+    foreign_owner,
+    secret_object,
+)
+from .issue import Pair, fingerprint
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+SUFFIX = "-prev"
+NEXT = "servicemesh.istio/next-fingerprint"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Previous:
+    """What a rotation began with.
+
+    :param following: fingerprint of the leaf that was to be written next.
+    """
+
+    pair: Pair
+    following: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its leaf; ``""`` when somebody made it unreadable."""
+        try:
+            return fingerprint(self.pair)
+        except UnreadableError:
+            return ""
+
+
+def name_of_previous(credential: Credential) -> str:
+    """The Secret that keeps it. Not in a Gateway's words, so that istiod never serves it."""
+    return f"{credential.name}{SUFFIX}"
+
+
+def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh: str) -> Previous | None:
+    """What an unfinished rotation left.
+
+    :raises RefusedError: a Secret of that name is somebody else's.
+    """
+    if secret is None:
+        return None
+    owner = foreign_owner(secret, mesh)
+    if owner or annotations_of(secret).get(PREVIOUS_OF) != credential.name:
+        raise RefusedError(
+            f"Secret {credential.namespace}/{name_of_previous(credential)} is needed for the previous pair of"
+            f" {credential.name}, and {owner or 'it is something else'}: rename one of them",
+            rule="previous-taken",
+        )
+    pair = Pair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
+    return Previous(pair, text_at(secret, "metadata", "annotations", NEXT))
+
+
+def keep(client: KubeClient, credential: Credential, pair: Pair, following: str, mesh: str) -> Previous:
+    """Writes down what serves now and what is to follow, before anything changes."""
+    obj = secret_object(
+        credential.namespace,
+        name_of_previous(credential),
+        {CERTIFICATE_KEY: pair.chain, PRIVATE_KEY: pair.key},
+        mesh=mesh,
+    )
+    obj["metadata"]["annotations"] = {PREVIOUS_OF: credential.name, NEXT: following}
+    client.apply(obj, force=True)
+    return Previous(pair, following)
+
+
+def drop(client: KubeClient, credential: Credential) -> None:
+    """The rotation has ended, one way or the other. One that is gone already is no error."""
+    client.delete("v1", "Secret", name_of_previous(credential), credential.namespace)

@@ -1,0 +1,423 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rotation, killed and refused at every step: a good pair is always served, and the next run ends it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    FencedError,
+    InputError,
+    MeshError,
+    RefusedError,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
+    check_pair,
+    facts_of,
+    read_chain,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import backend, proof
+
+from ...support import certificates as made
+from ...support.cluster import FakeCluster
+from .test_edges import HOME, World
+
+HOST = "api.example.com"
+LEASE = "servicemesh-certificates"
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing runs after it, not even what stands in ``finally``."""
+
+
+class Mortal(FakeCluster):
+    """Kills its caller at one call, before or after the server has acted; every later call fails, too."""
+
+    kill_at, after, dead, count = 0, False, False, 0
+
+    @contextlib.contextmanager
+    def _call(self, *arguments: Any, **more: Any) -> Iterator[None]:
+        if self.dead:
+            raise KilledError
+        self.count += 1
+        now = self.count == self.kill_at
+        if now and not self.after:
+            self.dead = True
+            raise KilledError
+        with super()._call(*arguments, **more):
+            yield
+        if now:
+            self.dead = True
+            raise KilledError
+
+
+class Gateways:
+    """What the pods serve: the Secret's pair, but a pair that they refuse leaves them on the one before."""
+
+    def __init__(self, cluster: Mortal) -> None:
+        self.cluster = cluster
+        self.refused: set[str] = set()
+        self.refuse_new = False
+        self.known: set[str] = set()
+        self.serving = ""
+        self.history: list[str] = []
+
+    def sync(self) -> None:
+        """The proxies follow the Secret, as istiod pushes it."""
+        secret = self.cluster.find("Secret", "api", HOME)
+        if secret is None:
+            return
+        held = held_by(secret)
+        if self.refuse_new and held not in self.known:
+            return
+        if held not in self.refused and held != self.serving:
+            self.serving = held
+            self.history.append(held)
+
+    def fingerprint(self, *_endpoint: Any) -> str:
+        self.sync()
+        return self.serving
+
+
+def held_by(secret: dict[str, Any]) -> str:
+    return facts_of(read_chain(base64.b64decode(secret["data"]["tls.crt"]))[0]).fingerprint
+
+
+class RotatingWorld(World):
+    """A world whose gateway pods serve what the Secret holds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(HOME)
+        old = self.cluster
+        self.cluster = Mortal(*old.objects.values())
+        self.cluster.clock = self.now
+        self.gateways = Gateways(self.cluster)
+        self.cluster.put(
+            {
+                "apiVersion": "networking.istio.io/v1",
+                "kind": "Gateway",
+                "metadata": {"name": "public", "namespace": HOME},
+                "spec": {
+                    "selector": {"istio": "gw"},
+                    "servers": [
+                        {
+                            "hosts": [HOST],
+                            "port": {"number": 443},
+                            "tls": {"mode": "SIMPLE", "credentialName": "api"},
+                        }
+                    ],
+                },
+            }
+        )
+        self.cluster.put(
+            {
+                "kind": "Pod",
+                "metadata": {"name": "gw-1", "namespace": HOME, "labels": {"istio": "gw"}},
+                "status": {"phase": "Running", "podIP": "10.0.0.1"},
+            }
+        )
+        monkeypatch.setattr(proof, "served_fingerprint", self.gateways.fingerprint)
+        self.cluster.on_exec = lambda *_rest: '{"configs": []}'
+
+    def rotate(self, **params: Any) -> dict[str, Any]:
+        """A run after which nothing else happens for longer than a Lease lasts."""
+        try:
+            return self.run(**{"timeout": 20, **params})
+        finally:
+            self.clock.time += 60
+            self.cluster.clock = self.now
+
+    def served_is_good(self) -> bool:
+        """Whether the pods serve a pair that clients accept; only a Secret's pair can be looked into."""
+        for name in ("api", "api-prev"):
+            secret = self.cluster.find("Secret", name, HOME)
+            if secret is not None and held_by(secret) == self.gateways.serving:
+                data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
+                faults = check_pair(data["tls.crt"], data["tls.key"], hosts=[HOST], roots=(), now=self.now)
+                return not faults
+        return False
+
+    @property
+    def kept(self) -> dict[str, Any] | None:
+        return self.cluster.find("Secret", "api-prev", HOME)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
+    made_world = RotatingWorld(monkeypatch)
+    assert made_world.rotate()["outcome"] == "renewed"
+    made_world.gateways.known = {made_world.gateways.serving}
+    made_world.cluster.writes.clear()
+    return made_world
+
+
+def test_a_rotation_keeps_the_old_pair_until_the_new_one_is_proved(world: RotatingWorld) -> None:
+    old = world.gateways.serving
+    result = world.rotate(force=["api"])
+    assert (result["status"], result["outcome"]) == ("pass", "renewed")
+    assert [what for what in world.cluster.writes if "Lease" not in what[1]] == [
+        ("apply", f"Secret {HOME}/api-prev"),
+        ("apply", f"Secret {HOME}/api"),
+        ("delete", f"Secret {HOME}/api-prev"),
+    ]
+    assert world.gateways.serving != old
+    assert result["certificates"][0]["reasons"] == ["a new one is asked for"]
+    lease = world.cluster.find("Lease", LEASE, HOME)
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"] == ""
+    again = world.rotate()
+    assert (again["changed"], again["outcome"]) == (False, "fresh")
+
+
+def test_a_run_without_work_writes_nothing_but_its_record_where_asked(world: RotatingWorld) -> None:
+    world.rotate()
+    assert world.cluster.writes == []
+    assert world.rotate(record=True)["changed"] is False
+    assert {what for _verb, what in world.cluster.writes} == {f"Lease {HOME}/{LEASE}"}
+    lease = world.cluster.find("Lease", LEASE, HOME)
+    assert lease is not None
+    assert lease["metadata"]["annotations"]["servicemesh.istio/last-success"].startswith("20")
+
+
+def test_a_pair_that_is_not_taken_goes_and_the_old_one_is_back(world: RotatingWorld) -> None:
+    old = world.gateways.serving
+    world.gateways.refuse_new = True
+    with pytest.raises(MeshError, match="the previous certificate is back and served") as caught:
+        world.rotate(force=["api"])
+    (certificate,) = caught.value.details["certificates"]
+    assert (certificate["action"], certificate["fingerprint_sha256"]) == ("restored", old)
+    assert caught.value.details["outcome"] == "failed"
+    assert world.gateways.history == [old]
+    assert world.kept is None
+    secret = world.secret()
+    assert held_by(secret) == old
+    lease = world.cluster.find("Lease", LEASE, HOME)
+    assert lease is not None
+    world.gateways.refuse_new = False
+    assert world.rotate()["outcome"] == "fresh"
+
+
+def test_an_old_pair_that_clients_refuse_does_not_come_back(world: RotatingWorld) -> None:
+    world.clock.time += 30 * 24 * 3600.0
+    world.cluster.clock = world.now
+    world.gateways.refuse_new = True
+    with pytest.raises(
+        MeshError, match="the previous certificate cannot come back: the certificate is valid"
+    ):
+        world.rotate()
+    assert held_by(world.secret()) not in world.gateways.known
+    assert world.kept is None
+
+
+def calls_of_a_rotation(monkeypatch: pytest.MonkeyPatch) -> int:
+    world = RotatingWorld(monkeypatch)
+    world.rotate()
+    world.cluster.count = 0
+    world.rotate(force=["api"])
+    return world.cluster.count
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("refuses", [False, True])
+def test_killed_at_every_call_the_next_run_ends_it(
+    monkeypatch: pytest.MonkeyPatch, after: bool, refuses: bool
+) -> None:
+    calls = calls_of_a_rotation(monkeypatch)
+    assert calls > 20
+    for call in range(1, calls + 1):
+        world = RotatingWorld(monkeypatch)
+        world.rotate()
+        world.gateways.known = {world.gateways.serving}
+        world.gateways.refuse_new = refuses
+        cluster = world.cluster
+        cluster.count, cluster.kill_at, cluster.after = 0, call, after
+        with pytest.raises((KilledError, MeshError)):
+            world.rotate(force=["api"])
+            raise KilledError  # a last call that was a write was carried out: the run is over
+        world.gateways.sync()
+        assert world.served_is_good(), call
+        cluster.dead, cluster.kill_at = False, 0
+        # What was served so far stays known; a refused pair stays refused.
+        result = world.rotate()
+        assert result["status"] == "pass", call
+        assert world.kept is None, call
+        assert world.served_is_good(), call
+        assert held_by(world.secret()) == world.gateways.serving, call
+        cluster.writes.clear()
+        assert world.rotate()["changed"] is False, call
+        assert cluster.writes == [], call
+
+
+@pytest.mark.parametrize("how", [503, "lost request", "lost answer"])
+@pytest.mark.parametrize(("verb", "kind"), [("apply", "Secret"), ("delete", "Secret"), ("replace", "Lease")])
+def test_a_failing_server_leaves_what_the_next_run_ends(
+    world: RotatingWorld, verb: str, kind: str, how: int | str
+) -> None:
+    world.cluster.fail(verb, kind, how)
+    with contextlib.suppress(ApiError, FencedError):
+        world.rotate(force=["api"])
+    world.gateways.sync()
+    assert world.served_is_good()
+    assert world.rotate()["status"] == "pass"
+    assert world.kept is None
+
+
+def test_two_at_once_one_acts_and_one_is_told(world: RotatingWorld) -> None:
+    told: list[str] = []
+    inner = RotatingWorld.run
+
+    def second(*_rest: Any) -> str:
+        """While the first one looks at the gateways, another one begins."""
+        if not told:
+            told.append("")
+            with pytest.raises(RefusedError, match="the rotation of certificates in namespace") as caught:
+                inner(world, force=["api"], timeout=20)
+            told[0] = str(caught.value.rule)
+        return world.gateways.fingerprint()
+
+    # The first one lives: its Lease moves while the second one watches.
+    sleep = world.clock.sleep
+
+    def renewing(seconds: float) -> None:
+        sleep(seconds)
+        lease = world.cluster.find("Lease", LEASE, HOME)
+        if lease is not None:
+            lease["spec"]["renewTime"] = world.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "served_fingerprint", second)
+        patch.setattr(world.clock, "sleep", renewing)
+        result = world.rotate(force=["api"])
+    assert (result["status"], told) == ("pass", ["held"])
+
+
+def test_a_leaked_key_is_replaced_without_a_way_back(world: RotatingWorld) -> None:
+    old = world.gateways.serving
+    result = world.rotate(revoke=["istio-system/api"])
+    assert result["status"] == "pass"
+    assert "no Secret of istio-system holds the old one" in result["certificates"][0]["proof"]["evidence"]
+    assert ("apply", f"Secret {HOME}/api-prev") not in world.cluster.writes
+    assert world.gateways.serving != old
+
+
+def test_a_leaked_pair_that_lies_on_elsewhere_is_a_fail(world: RotatingWorld) -> None:
+    copy = world.secret()
+    world.cluster.put({**copy, "metadata": {"name": "backup", "namespace": HOME}})
+    with pytest.raises(MeshError, match="still held by Secret istio-system/backup: delete it"):
+        world.rotate(revoke=["api"])
+
+
+def test_a_leaked_pair_of_a_killed_rotation_does_not_come_back(world: RotatingWorld) -> None:
+    leaked = world.gateways.serving
+    world.cluster.put(
+        {
+            **world.secret(),
+            "metadata": {
+                "name": "api-prev",
+                "namespace": HOME,
+                "labels": {
+                    "app.kubernetes.io/managed-by": "servicemesh.istio",
+                    "app.kubernetes.io/part-of": "shop",
+                },
+                "annotations": {"servicemesh.istio/previous-of": "api"},
+            },
+        }
+    )
+    world.cluster.remove("Secret", "api", HOME)
+    world.rotate(revoke=["api"])
+    assert world.kept is None
+    assert held_by(world.secret()) != leaked
+
+
+def test_a_secret_lost_in_mid_rotation_comes_back(world: RotatingWorld) -> None:
+    old = world.gateways.serving
+    cluster = world.cluster
+    cluster.count, cluster.kill_at, cluster.after = 0, 10**6, True
+    secret = world.secret()
+    cluster.put(
+        {
+            **secret,
+            "metadata": {
+                **secret["metadata"],
+                "name": "api-prev",
+                "annotations": {"servicemesh.istio/previous-of": "api"},
+            },
+        }
+    )
+    cluster.remove("Secret", "api", HOME)
+    result = world.rotate()
+    assert result["status"] == "pass"
+    assert held_by(world.secret()) == old
+    assert world.kept is None
+
+
+@pytest.mark.parametrize("metadata", [{}, {"annotations": {"servicemesh.istio/previous-of": "other"}}])
+def test_somebody_else_s_secret_of_that_name_is_not_touched(
+    world: RotatingWorld, metadata: dict[str, Any]
+) -> None:
+    world.cluster.put({"kind": "Secret", "metadata": {"name": "api-prev", "namespace": HOME, **metadata}})
+    with pytest.raises(RefusedError, match=r"Secret istio-system/api-prev is needed .* rename one of them"):
+        world.rotate(force=["api"])
+    assert world.cluster.writes == []
+
+
+def two_servers(name: str) -> list[dict[str, Any]]:
+    servers = [{"host": HOST, "certificate": "api"}, {"host": "b.example.com", "certificate": name}]
+    return [{"workload_namespace": HOME, "service_account": "gateway", "servers": servers}]
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        (
+            {"force": ["other"]},
+            "certificates_force[0]: no gateway names the credential other (unknown-credential)",
+        ),
+        (
+            {"revoke": ["a/api"]},
+            "certificates_revoke[0]: no gateway names the credential a/api (unknown-credential)",
+        ),
+        (
+            {"force": ["api"], "existing": ["api"]},
+            "certificates_force[0]: api is written by somebody else (certificates_existing): renew it there"
+            " (one-source)",
+        ),
+        (
+            {"gateways": two_servers("api-prev")},
+            "mesh_gateways: the credential api-prev has the name under which the previous pair of api is kept"
+            ": rename it (previous-taken)",
+        ),
+    ],
+)
+def test_what_cannot_be_forced_is_refused(world: RotatingWorld, params: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        world.run(**params)
+    assert str(caught.value) == text
+
+
+def test_an_existing_pair_that_is_due_is_told(world: RotatingWorld) -> None:
+    data = {"tls.crt": made.pem(made.LEAF), "tls.key": made.key_pem(made.LEAF_KEY)}
+    secret = world.secret()
+    secret["data"] = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    world.clock.time = (made.NOW + 50 * made.DAY).timestamp()
+    world.cluster.clock = world.now
+    result = world.rotate(existing=["api"])
+    assert (result["status"], result["outcome"], result["changed"]) == ("pass", "due", False)
+
+
+def test_the_overlap_is_waited_for(world: RotatingWorld) -> None:
+    before = world.clock.time
+    world.rotate(force=["api"], overlap=300)
+    assert world.clock.time - before >= 360
+    assert world.kept is None
+
+
+def test_the_name_of_the_lease_is_what_a_scheduler_looks_at() -> None:
+    assert (backend.LEASE, backend.LAST_SUCCESS) == (LEASE, "servicemesh.istio/last-success")
