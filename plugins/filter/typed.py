@@ -27,8 +27,11 @@ from ansible_collections.servicemesh.istio.plugins.plugin_utils.paths import (
 
 def typed(value: Any, kind: str = "list", name: str = "the value", elements: str = "raw") -> Any:
     """Text as the typed value that it stands for. See the filter's documentation."""
+    return _typed(value, {"type": kind, **({"elements": elements} if kind == "list" else {})}, name)
+
+
+def _typed(value: Any, spec: Mapping[str, Any], name: str) -> Any:
     problems: list[Problem] = []
-    spec = {"type": kind, **({"elements": elements} if kind == "list" else {})}
     found = typed_value(json.loads(json.dumps(value)), spec, name, problems)
     if problems:
         raise AnsibleFilterError("; ".join(str(problem) for problem in problems))
@@ -45,7 +48,7 @@ def seconds(value: Any, name: str = "the value") -> float:
 
 def connection(value: Any, *directories: str) -> dict[str, Any]:
     """A connection with absolute paths. See the filter's documentation."""
-    options: dict[str, Any] = dict(typed(value, "dict", "mesh_connection") or {})
+    options: dict[str, Any] = dict(_typed(value, {"type": "dict", "no_log": True}, "mesh_connection") or {})
     places = [directory for directory in directories if directory]
     for option in CONNECTION_FILES:
         given = options.get(option)

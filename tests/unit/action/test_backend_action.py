@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.plugins.action import ActionBase
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import HANDOVER
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend as diagnose
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import unpack
 from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import BackendAction, plain
 
@@ -55,3 +57,51 @@ def test_values_lose_ansibles_tags_and_dates_become_text() -> None:
     assert plain(given) == {"a": ["2026-01-02", "2026-01-02T03:04:00"], "b": {"c": None}}
     with pytest.raises(TypeError, match="a value of type object cannot be a task argument"):
         plain({"a": object()})
+
+
+class Typed(BackendAction):
+    """An action of a real backend, without Ansible around it."""
+
+    backend = diagnose
+    _supports_async = False
+
+    def __init__(self, transport: str, **arguments: Any) -> None:
+        self._variables = {}
+        self._task = SimpleNamespace(
+            args=arguments, async_val=0, environment=None, delegate_to=None, check_mode=False, diff=False
+        )
+        self._connection = SimpleNamespace(transport=transport, become=False)
+        self._loader = SimpleNamespace(get_basedir=lambda: "/")
+        self._templar = SimpleNamespace(template=lambda value: value)
+        self.sent: dict[str, Any] | None = None
+
+    def _execute_module(self, **options: Any) -> dict[str, Any]:
+        self.sent = options["module_args"]
+        return {"changed": False}
+
+
+@pytest.mark.parametrize("transport", ["local", "ssh"])
+def test_bad_text_is_refused_here_wherever_the_module_would_run(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
+    given = {"catalogue": "no mapping", "source": "a", "destination": "b", "api_key": "s3cret"}
+    action = Typed(transport, **given, validate_certs="maybe")
+    result = action.run(None, {"inventory_hostname": "h", "mesh_connection": {"validate_certs": "maybe"}})
+    assert result["failed"] is True and action.sent is None
+    assert "diagnose_catalogue: is 'no mapping', not a mapping such as" in result["msg"]
+    assert "mesh_connection.validate_certs: is 'maybe', not true or false" in result["msg"]
+    assert "s3cret" not in str(result)
+
+
+def test_a_module_on_another_host_gets_typed_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
+    given = {"catalogue": '{"mesh_default_deny": "no"}', "source": "a", "destination": "b"}
+    action = Typed("ssh", **given, validate_certs="no")
+    assert action.run(None, {"inventory_hostname": "h"}) == {"changed": False}
+    assert action.sent == {
+        "catalogue": {"mesh_default_deny": False},
+        "source": "a",
+        "destination": "b",
+        "validate_certs": False,
+    }

@@ -84,7 +84,7 @@ def test_text_and_seconds() -> None:
             lambda: variables.seconds("soon", "istio_timeout"),
             "istio_timeout: is 'soon', not a duration such as 90",
         ),
-        (lambda: variables.connection("x"), "mesh_connection: is 'x', not a mapping"),
+        (lambda: variables.connection("x"), "mesh_connection: not a mapping"),
     ],
 )
 def test_what_cannot_be_read_is_named(call: Any, words: str) -> None:

@@ -110,7 +110,7 @@ def typed_value(value: Any, spec: Spec, where: str, problems: list[Problem]) -> 
     try:
         found = _READ[kind](value, spec)
     except _RefusedError as refused:
-        shown = "" if spec.get("no_log") else f"is {_shown(value)}, "
+        shown = "" if _may_hold_secrets(spec) else f"is {_shown(value)}, "
         problems.append(Problem(where, f"{shown}not {refused}", "type"))
         return None
     if kind == "dict" and spec.get("options") and isinstance(found, Mapping):
@@ -174,6 +174,12 @@ def _check_choice(found: Any, spec: Spec, where: str, problems: list[Problem]) -
         return
     shown = "" if spec.get("no_log") else f"is {_shown(found)}, "
     problems.append(Problem(where, f"{shown}not one of {', '.join(map(str, choices))}", "choice"))
+
+
+def _may_hold_secrets(spec: Spec) -> bool:
+    """Whether the option is secret, or a field of it: an unreadable text of the whole would show it."""
+    fields = spec.get("options") or {}
+    return bool(spec.get("no_log")) or any(_may_hold_secrets(field) for field in fields.values())
 
 
 def _shown(value: Any) -> str:
