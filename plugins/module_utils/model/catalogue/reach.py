@@ -101,7 +101,10 @@ def _meets(service: Service, other: Service) -> bool:
 def _tell(service: Service, other: Service, problems: Problems) -> None:
     if service.labels == other.labels:
         first, second = sorted((service, other), key=lambda item: _index(item.where))
-        message = f"the selector of these pods is already used by {first.where}.labels"
+        message = (
+            f"the selector of these pods is already used by {first.where}.labels: one entry describes them; a"
+            " headless Service over them is its headless, ports of another one are further ports"
+        )
         problems.add(f"{second.where}.labels", message, "selector-clash")
         return
     extra = ", ".join(f"{key}: {value}" for key, value in other.labels.items() if key not in service.labels)

@@ -19,6 +19,7 @@ from ...istio.metrics import Prometheus
 from ...kube.wait import wait_until
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .callers import Caller, Surroundings, read_callers
+from .exceptions import TAKES_PLAINTEXT, stated_exceptions
 from .plaintext import UNSETTLED
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 # Agent, readiness and Envoy metrics are never captured (istio-discovery/files/injection-template.yaml).
 UNCAPTURED = frozenset({15020, 15021, 15090})
-_TAKES_PLAINTEXT = ("PERMISSIVE", "DISABLE")
 _WHOLE = "*"
 _SETTLING = 180.0
 """Seconds that the samples after a restart may take to come in."""
@@ -47,16 +47,21 @@ class StrictGuard:
         self._window = options.strict_guard_window
         self._prometheus = Prometheus(options.prometheus, client) if options.prometheus else None
         self.findings: list[str] = []
+        self.stated: list[str] = []
         self.status = PASS
         self.reason = ""
 
     def as_result(self) -> dict[str, Any]:
-        """The part of the module's result. :returns: ``check``, ``status``, ``reason``, ``findings``."""
+        """The part of the module's result.
+
+        :returns: ``check``, ``status``, ``reason``, ``findings``, and in ``stated`` who stays let in on purpose.
+        """
         return {
             "check": "strict_guard",
             "status": self.status,
             "reason": self.reason,
             "findings": list(self.findings),
+            "stated": list(self.stated),
         }
 
     def __call__(self, plan: Plan) -> None:
@@ -87,7 +92,27 @@ class StrictGuard:
                 namespace, f"whether {', '.join(unsettled)} stopped to call without mTLS shows in a minute"
             )
             callers = [caller for caller in callers if caller.verdict != UNSETTLED]
-        return sorted(caller.sentence(namespace) for caller in callers)
+        return sorted(caller.sentence(namespace) for caller in self._cut_off(namespace, plan, callers))
+
+    def _cut_off(self, namespace: str, plan: Plan, callers: list[Caller]) -> list[Caller]:
+        """The callers without those of workloads that stay open on purpose, who are told apart."""
+        policies = [
+            item.desired
+            for item in plan.items
+            if item.desired["kind"] == "PeerAuthentication" and item.action != "deleted"
+        ]
+        if not callers:
+            return callers
+        pods = self._client.list("v1", "Pod", namespace).items
+        stated = stated_exceptions(namespace, policies, pods)
+        for caller in callers:
+            if caller.whom in stated:
+                line = (
+                    f"stated opening: {caller.sentence(namespace)}, which stays open: {stated[caller.whom]}"
+                )
+                self.stated.append(line)
+                self._context.progress(f"before STRICT: {line}")
+        return [caller for caller in callers if caller.whom not in stated]
 
     def _settled(self, namespace: str, plan: Plan, prometheus: Prometheus) -> list[Caller]:
         """The callers that count. Those that seem to have joined the mesh just now are looked at again.
@@ -193,7 +218,7 @@ def captured_scrapes(pods: Iterable[Mapping[str, Any]], items: Iterable[Item]) -
     for pod in pods:
         port, labels = _captured_scrape_port(pod), labels_of(pod)
         if not port or any(
-            modes.get(port, modes.get(_WHOLE)) in _TAKES_PLAINTEXT
+            modes.get(port, modes.get(_WHOLE)) in TAKES_PLAINTEXT
             for selector, modes in exceptions
             if selector.items() <= labels.items()
         ):

@@ -23,6 +23,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     before_write,
     parse_messages,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.exceptions import (
+    workload_name,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import (
     MeshOptions,
     prometheus_at,
@@ -324,9 +327,11 @@ class Clock(SystemClock):
         return NOW
 
 
-def guard(series: Any, mode: str = "refuse") -> tuple[StrictGuard, Metrics, list[str]]:
+def guard(
+    series: Any, mode: str = "refuse", *objects: dict[str, Any]
+) -> tuple[StrictGuard, Metrics, list[str]]:
     metrics, warnings = Metrics(series), []
-    cluster: Any = cluster_with()
+    cluster: Any = cluster_with(*objects)
     cluster.service_proxy_get = metrics.service_proxy_get
     options = MeshOptions(
         Options(),
@@ -385,7 +390,68 @@ def test_recent_callers_without_certificate_stop_the_change() -> None:
         "status": "fail",
         "reason": "",
         "findings": ["legacy calls shop/api-v1 without mTLS"],
+        "stated": [],
     }
+
+
+def excepted(mode: str = "PERMISSIVE", **ports: str) -> dict[str, Any]:
+    made = policy(mode)
+    levels = {port.removeprefix("p"): {"mode": value} for port, value in ports.items()}
+    made["metadata"] |= {"name": "api", "annotations": {"servicemesh.istio/reason": "old clients"}}
+    made["spec"] |= {"selector": {"matchLabels": {"app": "api"}}}
+    made["spec"] |= {"portLevelMtls": levels} if levels else {}
+    return made
+
+
+API_POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "api-v1-59c-x",
+        "namespace": "shop",
+        "labels": {"app": "api", "pod-template-hash": "59c"},
+        "ownerReferences": [{"kind": "ReplicaSet", "name": "api-v1-59c", "controller": True}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("exception", "cut_off"),
+    [
+        (excepted(), False),
+        (excepted("DISABLE"), False),
+        (excepted(p3000="PERMISSIVE"), False),
+        (excepted(p3000="UNSET"), False),
+        (excepted(p3000="STRICT"), True),
+        (excepted("STRICT", p9100="PERMISSIVE"), True),
+        (excepted() | {"metadata": excepted()["metadata"] | {"namespace": "other"}}, True),
+    ],
+)
+def test_who_calls_what_stays_open_with_a_reason_is_told_and_not_cut_off(
+    exception: dict[str, Any], cut_off: bool
+) -> None:
+    made, _unused, warnings = guard([CALLER], "warn", API_POD)
+    made(plan(Item(policy("STRICT"), None, action="created"), Item(exception, None, action="created")))
+    sentence = "legacy calls shop/api-v1 without mTLS"
+    assert made.findings == ([sentence] if cut_off else [])
+    told = [] if cut_off else [f"stated opening: {sentence}, which stays open: old clients"]
+    assert made.stated == told
+    assert made.status == ("fail" if cut_off else "pass")
+    assert bool(warnings) is cut_off
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ({"kind": "ReplicaSet", "name": "api-v1-59c", "controller": True}, "api-v1"),
+        ({"kind": "StatefulSet", "name": "db", "controller": True}, "db"),
+        ({"kind": "ReplicaSet", "name": "bare", "controller": True}, "bare"),
+        ({"kind": "Node", "name": "n"}, "api-v1-59c-x"),
+    ],
+)
+def test_a_workload_is_called_as_in_metrics(owner: dict[str, Any], name: str) -> None:
+    metadata = API_POD["metadata"] | {"ownerReferences": [owner]}
+    assert workload_name({"metadata": metadata}) == name
 
 
 def test_old_callers_do_not() -> None:
