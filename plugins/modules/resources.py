@@ -250,6 +250,13 @@ options:
     type: str
     choices: [refuse, warn]
     default: refuse
+  access_guard:
+    description:
+      - Whether a run that lets somebody in is refused, or only told.
+      - Who may call whom is computed from the live policies, with and without the changes.
+    type: str
+    choices: [refuse, tell]
+    default: tell
   strict_guard_window:
     description: How far back O(strict_guard) looks, such as V(1h30m); at most 30 days.
     type: raw
@@ -363,6 +370,20 @@ findings:
   returned: with a catalogue
   type: list
   elements: dict
+access:
+  description:
+    - The requests whose answer the changes flip, by service and the policy that decides, with one example.
+    - What opens comes first.
+  returned: with a catalogue, when something changed or would
+  type: list
+  elements: dict
+  sample:
+    - kind: opens
+      service: ecommerce/payment-service
+      caller: ecommerce/order-service
+      request: POST /api/refunds on port 3000
+      policy: AuthorizationPolicy ecommerce/payment-service
+      cells: 1
 streams:
   description:
     - The changes that make proxies replace a listener, and whose connections that ends. Requests are

@@ -165,7 +165,12 @@ def _at_home(principal: str, trust_domains: tuple[str, ...]) -> str:
 
 def describe(request: Request) -> str:
     """A cell in a few words: ``shop/web POST /x on port 3000``."""
-    parts = [_who(request.principal)]
+    return f"{caller_of(request)} {request_of(request)}"
+
+
+def request_of(request: Request) -> str:
+    """What is asked for, without who asks: ``POST /x on port 3000``."""
+    parts = []
     if request.http:
         where = "any other path" if any(word in request.path for word in FILLERS) else request.path
         parts.append(f"{request.method} {where}")
@@ -177,6 +182,11 @@ def describe(request: Request) -> str:
     if request.token:
         parts.append("with a token")
     return " ".join(parts)
+
+
+def caller_of(request: Request) -> str:
+    """Who asks: ``namespace/account``, or in words whom the identity stands for."""
+    return _who(request.principal)
 
 
 def _who(principal: str) -> str:

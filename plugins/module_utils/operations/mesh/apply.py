@@ -23,6 +23,7 @@ from ..apply.live import Live, read_live
 from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
 from ..apply.plan import Item, is_istio
 from ..apply.rights import forbidden
+from .access import Access, access_changes, as_results
 from .analysis import before_write
 from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
@@ -91,6 +92,7 @@ def apply_mesh(
     barrier = PropagationBarrier(client, catalogue, options, context, guard)
     findings: list[dict[str, Any]] = []
     streams: list[Drain] = []
+    access: list[Access] = []
 
     def check(plan: Plan) -> None:
         streams.extend(ended_streams(catalogue, plan, context))
@@ -98,6 +100,7 @@ def apply_mesh(
             barrier.namespaces = proof_namespaces(client, catalogue, context)
         _leave_routes_of_rollouts(client, catalogue, plan, context)
         refuse_shared(client, catalogue, plan)
+        access.extend(access_changes(client, catalogue, plan, context, options.access_guard))
         guard(_weights(catalogue, splits))
         findings.append(guard.as_result())
         findings.extend(before_write(plan, client, context, options))
@@ -113,7 +116,7 @@ def apply_mesh(
     )
     held = _items_of_rollouts(catalogue, state, splits, live)
     applied = apply_plan(client, desired, live, to_delete, context=context, options=write, held=held)
-    return _result(applied, splits, findings, barrier, streams)
+    return {**_result(applied, splits, findings, barrier, streams), "access": as_results(access)}
 
 
 def _refuse_unseen_records(catalogue: Catalogue, live: Live) -> None:

@@ -30,6 +30,7 @@ class MeshOptions:
     :param unproved: ``refuse`` or ``warn``: what happens when nothing proves a step before the next one.
     :param check: ``strict``, ``warn`` or ``off``, for ``istioctl analyze``; ``istioctl`` is its path.
     :param strict_guard: ``refuse`` or ``warn``. :param strict_guard_window: seconds that it looks back.
+    :param access_guard: whether a run that lets somebody in is refused: ``tell`` or ``refuse``.
     :param prometheus: where it looks, ``None`` for nowhere.
     :param cluster_check: ``refuse``, ``warn`` or ``off``: a catalogue that differs from the cluster.
     :param not_deployed: services that need not exist yet, by name or ``namespace/name``.
@@ -49,6 +50,7 @@ class MeshOptions:
     istioctl: str = ""
     strict_guard: str = "refuse"
     strict_guard_window: float = 3600.0
+    access_guard: str = "tell"
     prometheus: PrometheusOptions | None = None
     cluster_check: str = "refuse"
     not_deployed: tuple[str, ...] = ()
@@ -75,6 +77,7 @@ class MeshOptions:
             istioctl=params["istioctl"] or "",
             strict_guard=params["strict_guard"],
             strict_guard_window=_window(params["strict_guard_window"]),
+            access_guard=params["access_guard"],
             prometheus=prometheus_at(params["prometheus"] or ""),
             cluster_check=params["cluster_check"],
             not_deployed=tuple(params["not_deployed"]),

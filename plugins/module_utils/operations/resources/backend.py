@@ -86,6 +86,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "istioctl": {"type": "path"},
     "strict_guard": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
     "strict_guard_window": {"type": "raw", "default": "1h"},
+    "access_guard": {"type": "str", "choices": ["refuse", "tell"], "default": "tell"},
     "prometheus": {"type": "str"},
     "cluster_check": {"type": "str", "choices": ["refuse", "warn", "off"], "default": "refuse"},
     "not_deployed": {"type": "list", "elements": "str", "default": []},
@@ -95,7 +96,7 @@ VARIABLES = {
     **variables_of(
         ("check", "cluster_check", "not_deployed", "prune", "repair_split", "wait", "wait_timeout"), "mesh_"
     ),
-    **variables_of(("strict_guard", "strict_guard_window"), "mesh_"),
+    **variables_of(("strict_guard", "strict_guard_window", "access_guard"), "mesh_"),
     **variables_of(("state", "prune_all", "force", "cluster_check", "not_deployed"), "mesh_"),
     "src": "mesh_resource_paths",
     "template": "mesh_resource_templates",

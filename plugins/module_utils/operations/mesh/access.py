@@ -1,0 +1,138 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says before a write who will be let in, and who no longer: only the cells of the access matrix that flip.
+
+The live policies, with the run's changes laid over them, are evaluated for every service of the namespaces
+that a changed policy is about.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError, RefusedError
+from ...fields import namespace_of
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import Service
+from ...model.security.authorization import PolicyIndex
+from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, trials
+from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
+from ...object_id import object_id
+from ..apply.plan import DELETED
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+    from ..apply.plan import Item, Plan
+
+TOLD = 10
+"""So many changes of a run are told line by line; the result has all of them."""
+_VERSION, _KIND = "security.istio.io/v1", "AuthorizationPolicy"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """Requests to one service whose answer a change flips.
+
+    :param kind: ``opens``, ``closes`` or ``unsure``. :param service: ``namespace/name``. :param caller:
+        with ``request``, one of them. :param policy: what decides. :param cells: how many there are.
+    """
+
+    kind: str
+    service: str
+    caller: str
+    request: str
+    policy: str
+    cells: int
+
+    def __str__(self) -> str:
+        more = f" ({self.cells} cells)" if self.cells > 1 else ""
+        by = f", by {self.policy}" if self.policy else ""
+        return f"{self.kind}: {self.caller} -> {self.service} {self.request}{more}{by}"
+
+
+def access_changes(
+    client: KubeClient, catalogue: Catalogue, plan: Plan, context: Context, guard: str
+) -> list[Access]:
+    """What of the plan changes who may call whom, told to whoever watches.
+
+    :param guard: ``refuse`` stops a run that opens something, ``tell`` only says it.
+    :returns: one per service and object that decides; what opens comes first.
+    :raises RefusedError: in mode ``refuse``, when something opens.
+    """
+    changed = [item for item in plan.items if item.changes and item.desired.get("kind") == _KIND]
+    if not changed:
+        return []
+    found = sorted(_changes(client, catalogue, changed), key=lambda one: (one.kind != OPENS, one.service))
+    for one in found[:TOLD]:
+        context.progress(str(one))
+    if len(found) > TOLD:
+        context.progress(f"... and {len(found) - TOLD} more changes of who may call whom")
+    opened = [str(one) for one in found if one.kind == OPENS]
+    if guard == "refuse" and opened:
+        more = f" and {len(opened) - 3} more" if len(opened) > 3 else ""
+        message = f"the run {'; '.join(opened[:3])}{more} (mesh_access_guard: tell goes on)"
+        raise RefusedError(message, rule="access-guard")
+    return found
+
+
+def _changes(client: KubeClient, catalogue: Catalogue, changed: Sequence[Item]) -> Iterable[Access]:
+    root, domains = catalogue.root_namespace, (catalogue.trust_domain, *catalogue.trust_domain_aliases)
+    about = {namespace_of(item.desired) for item in changed}
+    namespaces = set(catalogue.namespaces) if root in about else about & set(catalogue.namespaces)
+    live = _live(client, sorted({*namespaces, root}))
+    before = {**live, **{item.id: item.before for item in changed if item.before is not None}}
+    for item in changed:
+        if item.before is None:
+            before.pop(item.id, None)
+    after = {**before, **{item.id: item.after or item.desired for item in changed}}
+    for item in changed:
+        if item.action == DELETED:
+            after.pop(item.id, None)
+    old = PolicyIndex(before.values(), root_namespace=root, trust_domains=domains)
+    new = PolicyIndex(after.values(), root_namespace=root, trust_domains=domains)
+    for service in catalogue.services:
+        if service.namespace not in namespaces:
+            continue
+        told: dict[tuple[str, str], Difference] = {}
+        for labels in _labels(service):
+            policies = [*old.of(service.namespace, labels), *new.of(service.namespace, labels)]
+            tried = trials(policies, (), _ports(service), namespace=service.namespace, trust_domains=domains)
+            then, now = (index.workload(service.namespace, labels) for index in (old, new))
+            for flip in flips(then, now, tried.requests):
+                told.setdefault((flip.kind, flip.decision.policy), flip)
+        for (kind, policy), flip in told.items():
+            first = flip.requests[0]
+            yield Access(kind, service.key, caller_of(first), request_of(first), policy, flip.cells)
+
+
+def _live(client: KubeClient, namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The live policies; where they may not be seen, the run's own ones are all that is known."""
+
+    def read(namespace: str) -> Sequence[dict[str, Any]]:
+        try:
+            return client.list(_VERSION, _KIND, namespace).items
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            return ()
+
+    return {object_id(item): item for found in client.in_parallel(read, namespaces) for item in found}
+
+
+def _labels(service: Service) -> list[Mapping[str, str]]:
+    return [service.labels, *({**service.labels, **one.labels} for one in service.versions.values())]
+
+
+def _ports(service: Service) -> list[WorkloadPort]:
+    known = {port.target_port: port.is_http for port in service.all_ports}
+    named = [WorkloadPort(number, http=http, tcp=not http, plaintext=True) for number, http in known.items()]
+    return [*named, WorkloadPort(ANY_OTHER_PORT, http=True, tcp=True, plaintext=True)]
+
+
+def as_results(changes: Sequence[Access]) -> list[dict[str, Any]]:
+    """The changes as they stand in results. :returns: the fields of `Access`, in the order given."""
+    return [dataclasses.asdict(one) for one in changes if one.kind in (OPENS, CLOSES) or one.policy]

@@ -1,0 +1,85 @@
+"""Who is let in and who no longer: told before a write, and refused where that was asked for."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+
+from ...support.catalogues import minimal
+from .test_apply import Run
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    made = Run(monkeypatch)
+    made()
+    made.lines.clear()
+    return made
+
+
+def with_caller(**edge: Any) -> dict[str, Any]:
+    raw = copy.deepcopy(minimal())
+    raw["mesh_services"][0]["callers"] = [
+        {"service": "api", "methods": ["POST"], "paths": ["/refunds"], **edge}
+    ]
+    return raw
+
+
+TOLD = "opens: shop/api -> shop/web POST /refunds on port 3000, by AuthorizationPolicy shop/web"
+
+
+def test_a_new_caller_is_told_as_the_one_cell_that_flips(run: Run) -> None:
+    result = run(with_caller())
+    assert TOLD in run.lines
+    (entry,) = result["access"]
+    assert entry == {
+        "kind": "opens",
+        "service": "shop/web",
+        "caller": "shop/api",
+        "request": "POST /refunds on port 3000",
+        "policy": "AuthorizationPolicy shop/web",
+        "cells": 1,
+    }
+
+
+def test_an_unchanged_mesh_and_a_change_of_something_else_tell_nothing(run: Run) -> None:
+    assert run()["access"] == []
+    raw = minimal()
+    raw["mesh_services"][1]["timeout"] = "7s"
+    assert run(raw)["access"] == []
+
+
+def test_what_closes_is_told_with_the_policy_that_let_it_in(run: Run) -> None:
+    run(with_caller())
+    run.lines.clear()
+    (entry,) = run()["access"]
+    assert (entry["kind"], entry["caller"], entry["policy"]) == (
+        "closes",
+        "shop/api",
+        "AuthorizationPolicy shop/web",
+    )
+
+
+def test_a_run_that_opens_something_can_be_refused_before_the_first_write(run: Run) -> None:
+    run.cluster.writes.clear()
+    with pytest.raises(RefusedError, match=f"the run {TOLD}.*mesh_access_guard: tell goes on"):
+        run(with_caller(), access_guard="refuse")
+    assert run.cluster.writes == []
+    assert run(access_guard="refuse")["changed"] is False
+    closing = copy.deepcopy(minimal())
+    closing["mesh_services"][1]["callers"] = []
+    assert {entry["kind"] for entry in run(closing, access_guard="refuse")["access"]} == {"closes"}
+
+
+def test_a_policy_of_somebody_else_that_already_opens_hides_the_change(run: Run) -> None:
+    everyone = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "everyone", "namespace": "shop"},
+        "spec": {"rules": [{}]},
+    }
+    run.cluster.put(everyone)
+    assert run(with_caller())["access"] == []
