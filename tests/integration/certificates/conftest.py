@@ -50,7 +50,8 @@ class Edge:
         self.host = f"{self.name}.example.com"
         self.lines = []
 
-    def run(self, check_mode=False, hosts=None, **params):
+    def params(self, hosts=None, **params):
+        """The module's parameters, checked as Ansible checks them."""
         servers = [{"host": host, "certificate": self.name} for host in hosts or [self.host]]
         arguments = {
             "kubeconfig": self.kubeconfig,
@@ -62,6 +63,9 @@ class Edge:
         }
         checked = ArgumentSpecValidator(certificates.ARGUMENT_SPEC).validate(arguments)
         assert not checked.error_messages
+        return checked.validated_parameters
+
+    def run(self, check_mode=False, hosts=None, **params):
         context = Context(
             check_mode=check_mode,
             diff_mode=True,
@@ -69,7 +73,7 @@ class Edge:
             warn=self.lines.append,
             environment={},
         )
-        return certificates.run(checked.validated_parameters, context)
+        return certificates.run(self.params(hosts, **params), context)
 
     def expose(self, *hosts):
         """Lets the ingress gateway serve the credential."""
@@ -99,5 +103,6 @@ class Edge:
 
     def remove(self):
         self.client.delete("networking.istio.io/v1", "Gateway", self.name, HOME)
-        self.client.delete("v1", "Secret", self.name, HOME)
+        for name in (self.name, f"{self.name}-prev"):
+            self.client.delete("v1", "Secret", name, HOME)
         self.client.delete("v1", "Namespace", self.name)
