@@ -2,7 +2,7 @@
 PYTHON3 ?= python3
 TOOLS = @$(PYTHON3) -m tools
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit mutants bench campaign lab lab-down prepare clean
+.PHONY: help demo test lint unit mutants bench promises campaign lab lab-down prepare clean
 .NOTPARALLEL:
 
 help: ## Show this help
@@ -26,6 +26,9 @@ mutants: ## Change the code in single places and see whether a unit test notices
 
 bench: ## Measure speed against the bounds that the design promises (root)
 	$(TOOLS) bench
+
+promises: ## Simulate rollouts, and print how often they end wrongly beside what the guide promises (ARGS="--runs 500")
+	$(TOOLS) promises $(ARGS)
 
 campaign: ## The long runs: the lab's own suite, rollouts, kills (root, an hour)
 	$(TOOLS) campaign

@@ -37,6 +37,7 @@ COMMANDS = {
     "unit": Command("tools.unit", ("runtime", "test", "mutants")),
     "mutants": Command("tools.mutants", ("runtime", "test", "lint", "mutants")),
     "bench": Command("tools.bench", ("runtime", "test"), lab=True),
+    "promises": Command("tools.promises", ("runtime", "test")),
     "campaign": Command("tools.campaign", ("runtime", "test"), lab=True),
     "lab": Command("tools.lab", ("runtime",), lab=True),
     "lab-down": Command("tools.lab", ("runtime",), lab=True),

@@ -134,7 +134,8 @@ options:
     description:
       - Gate on failed requests, as the server and as its clients see them. Keys C(acceptable) (share
         that a healthy version may have, 0.005), C(limit) (share from which a version is sick, 0.02),
-        C(odds_ratio) (3), C(compare) (with the concurrent stable version, true).
+        C(odds_ratio) (3), C(compare) (with the concurrent stable version, true), C(burst) (1, how many
+        errors come together in the mean, at least; what the stable version shows counts where it is more).
     type: dict
     default: {}
   latency:

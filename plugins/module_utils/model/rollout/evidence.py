@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .gates import Judgement, Policy, ShareGate, judge_share
+from .gates import Judgement, Look, Policy, ShareGate, judge_share
 from .statistics import Counts
 
 EVIDENCE_KEYS = (
@@ -35,6 +35,7 @@ EVIDENCE_KEYS = (
     "values",
     "verdicts",
     "judged",
+    "ended",
     "proofs",
     "diffs",
     "restarts",
@@ -67,6 +68,15 @@ def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
     number = evidence["judged"]
     phase = phases[number - 1]
     early = phase["kind"] != "weight"
+    look = Look(
+        phases=len(phases),
+        phase=number,
+        minimum_requests=phase["minimum_requests"] if early else max(1, phase["minimum_requests"]),
+        promotion=not early and number >= evidence["plan"]["evidence_phase"],
+        live=sum(item["kind"] != "weight" for item in phases) + 1,
+        ended=evidence["ended"],
+    )
+    spread = (evidence.get("baseline") or {}).get("spread", {})
     return [
         judge_share(
             gate,
@@ -75,12 +85,10 @@ def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
                 for w in evidence["windows"]
                 if gate.name in w["counts"]
             ],
+            look,
             policy=policy,
             gates=gates,
-            phases=len(phases),
-            phase=number,
-            minimum_requests=phase["minimum_requests"] if early else max(1, phase["minimum_requests"]),
-            promotion=not early and number >= evidence["plan"]["evidence_phase"],
+            before=[(total, bad) for total, bad in spread.get(gate.name, ())],
         )
         for gate in gates
     ]

@@ -67,8 +67,8 @@ class ShareGate:
     :param compare: judge against the concurrent stable version too.
     :param absolute: judge against the fixed shares. Off where the bound itself was read from the stable
         version before the run: a slow minute of the whole cluster would look like a sick canary.
-    :param burst: how many bad requests come in one burst. Slow requests are not independent (one stalled
-        proxy or CPU delays many), so evidence is taken to the power ``1/burst``, which keeps it valid.
+    :param burst: how many bad requests come in one burst, in the mean and at least: slow requests are not
+        independent, one stalled proxy or CPU delays many. What stable shows counts where it is more.
     """
 
     name: str
@@ -119,63 +119,154 @@ def harm_level(policy: Policy, gates: Sequence[ShareGate]) -> float:
     return math.log(max(1, tests) / policy.alpha)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """Where a run stands when its gates are judged.
+
+    :param phases: number of phases in the plan. :param phase: the current one. :param live: the first one
+        that sends users to the canary. :param minimum_requests: canary requests that the current one needs.
+    :param promotion: the run's evidence must be complete for a pass (last phase with a live stable, and any
+        after it). :param ended: the phase has lasted as long as it must.
+    """
+
+    phases: int
+    phase: int
+    minimum_requests: int
+    promotion: bool
+    live: int = 1
+    ended: bool = True
+
+
 def judge_share(
     gate: ShareGate,
     windows: Sequence[Counts],
+    look: Look,
     *,
     policy: Policy,
     gates: Sequence[ShareGate],
-    phases: int,
-    phase: int,
-    minimum_requests: int,
-    promotion: bool,
+    before: Sequence[tuple[int, int]] = (),
 ) -> Judgement:
     """The verdict of a share gate at this look.
 
     :param windows: all windows of the run so far, in time order.
-    :param gates: all share gates of the run (they share alpha). :param phases: number of phases in the plan.
-    :param phase: current phase. :param minimum_requests: canary requests that this phase needs.
-    :param promotion: the run's evidence must be complete for a pass (last phase with a live stable).
+    :param gates: all share gates of the run (they share alpha).
+    :param before: (requests, bad ones) of stable in successive spans before the run.
     """
-    figures = _figures(gate, windows, phase, policy)
+    figures = _figures(gate, windows, look.phase, policy)
     if policy.mode == "fixed":
-        return _judge_fixed(gate, figures, minimum_requests)
+        return _judge_fixed(gate, figures, look)
+    own = [window for window in windows if not _is_common(gate, window)]  # one long failure is no burst
+    spans = [*before, *((w.stable_total, w.stable_bad) for w in own)]
+    burst = max(gate.burst, statistics.estimated_burst(spans))
     level = harm_level(policy, gates)
-    figures["stop_at"] = round(level, 3)
-    if gate.absolute:
-        harm = statistics.absolute_harm(windows, acceptable=gate.acceptable, limit=gate.limit, phases=phases)
-        figures["harm_evidence"] = round(harm / gate.burst, 3)
-        if harm / gate.burst >= level:
-            reason = _harm_reason(gate, figures, against="the acceptable share")
-            return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
-    if gate.compare:
-        relative = statistics.relative_harm(windows, phases=phases) / gate.burst
-        figures["worse_than_stable_evidence"] = round(relative, 3)
-        if relative >= level:
-            return Judgement(
-                gate.name, GateVerdict.FAIL, _harm_reason(gate, figures, against="stable"), figures
-            )
-    if figures["phase_canary_total"] < minimum_requests:
+    figures |= {"stop_at": round(level, 3), "burst": round(burst, 2)}
+    harm = _harm(gate, windows, look, burst, level, figures)
+    if harm is not None:
+        return harm
+    if figures["phase_canary_total"] < look.minimum_requests:
         have = figures["phase_canary_total"]
         return Judgement(
             gate.name,
             GateVerdict.NOT_ENOUGH_DATA,
-            f"{have} of {minimum_requests} requests in this phase",
+            f"{have} of {look.minimum_requests} requests in this phase",
             figures,
         )
-    if promotion and (missing := _missing_evidence(gate, windows, policy, figures)):
+    if look.promotion and (missing := _missing_evidence(gate, windows, look, policy, burst, figures)):
         return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, missing, figures)
     return Judgement(gate.name, GateVerdict.PASS, _pass_reason(gate, figures), figures)
 
 
+def _harm(
+    gate: ShareGate,
+    windows: Sequence[Counts],
+    look: Look,
+    burst: float,
+    level: float,
+    figures: dict[str, Any],
+) -> Judgement | None:
+    """What speaks against the canary; None for nothing.
+
+    A share that is acceptable is no harm, however much better the stable version is. What fails both versions
+    alike has another cause: it neither condemns the canary nor lets the run go on.
+    """
+    worse = False
+    if gate.compare:
+        relative = statistics.relative_harm(windows, phases=look.phases, burst=burst)
+        figures["worse_than_stable_evidence"] = round(relative, 3)
+        worse = relative >= level
+        share = max(figures["phase_canary_share"], _share(figures["canary_bad"], figures["canary_total"]))
+        if worse and share > gate.acceptable:
+            reason = _harm_reason(gate, figures, against="stable")
+            return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
+    if not gate.absolute:
+        return None
+    own = [window for window in windows if not _is_common(gate, window)]
+    harm = statistics.absolute_harm(
+        own, acceptable=gate.acceptable, limit=gate.limit, phases=look.phases, burst=burst
+    )
+    figures["harm_evidence"] = round(harm, 3)
+    if harm >= level and (worse or not _are_alike(gate, windows, look.phase)):
+        reason = _harm_reason(gate, figures, against="the acceptable share")
+        return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
+    if (windows and _is_common(gate, windows[-1])) or harm >= level:
+        figures["alike"] = True
+        reason = _harm_reason(gate, figures, against="the acceptable share").replace(
+            "worse than", "both versions fail alike: worse than"
+        )
+        return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, reason, figures)
+    return None
+
+
+def _share(bad: int, total: int) -> float:
+    return bad / total if total else 0.0
+
+
+FEWEST_OF_STABLE = 20  # requests, before a share of the stable version says anything
+
+
+def _is_common(gate: ShareGate, window: Counts) -> bool:
+    """Whether stable was sick in this window, and the canary not sicker: it tells nothing of the canary."""
+    if not gate.compare or window.stable_total < FEWEST_OF_STABLE:
+        return False
+    stable, canary = (
+        _share(window.stable_bad, window.stable_total),
+        _share(window.canary_bad, window.canary_total),
+    )
+    return stable > gate.limit and canary > gate.acceptable and stable >= canary / 2
+
+
+def _are_alike(gate: ShareGate, windows: Sequence[Counts], phase: int) -> bool:
+    """Whether stable fails about as many of its requests, in this phase where both have some."""
+    if not gate.compare:
+        return False
+    here = [window for window in windows if window.phase == phase]
+    ours = here if any(window.canary_total for window in here) else windows
+    theirs = here if sum(window.stable_total for window in here) >= FEWEST_OF_STABLE else windows
+    canary = _share(sum(w.canary_bad for w in ours), sum(w.canary_total for w in ours))
+    stable_total = sum(w.stable_total for w in theirs)
+    stable = _share(sum(w.stable_bad for w in theirs), stable_total)
+    return stable_total >= FEWEST_OF_STABLE and stable > gate.acceptable and stable >= canary / 2
+
+
 def _missing_evidence(
-    gate: ShareGate, windows: Sequence[Counts], policy: Policy, figures: dict[str, Any]
+    gate: ShareGate,
+    windows: Sequence[Counts],
+    look: Look,
+    policy: Policy,
+    burst: float,
+    figures: dict[str, Any],
 ) -> str:
+    """What a promotion lacks; empty for nothing.
+
+    Copies and testers prove nothing about users, so early phases do not count; and the last phase, which has
+    everybody, must show by itself that the version bears it.
+    """
+    live = [window for window in windows if window.phase >= look.live]
     if gate.absolute:
         need = -math.log(policy.beta)
-        health = (
-            statistics.absolute_health(windows, acceptable=gate.acceptable, limit=gate.limit) / gate.burst
-        )
+        last = look.phase == look.phases
+        own = [w for w in live if not _is_common(gate, w) and (w.phase == look.phase or not last)]
+        health = statistics.absolute_health(own, acceptable=gate.acceptable, limit=gate.limit, burst=burst)
         figures["health_evidence"] = round(health, 3)
         figures["promote_at"] = round(need, 3)
         if health < need:
@@ -185,15 +276,15 @@ def _missing_evidence(
     # "sick against stable" = worse by the odds ratio AND by the absolute effect. Either may be refuted,
     # each with half of the error rate.
     half = policy.beta / 2
-    relative = statistics.relative_health(windows, odds_ratio=gate.odds_ratio) / gate.burst
+    relative = statistics.relative_health(live, odds_ratio=gate.odds_ratio, burst=burst)
     figures["not_worse_evidence"] = round(relative, 3)
     if relative >= -math.log(half):
         return ""
-    stable_total = sum(w.stable_total for w in windows)
-    stable_bad, canary_bad = sum(w.stable_bad for w in windows), sum(w.canary_bad for w in windows)
-    canary_total = sum(w.canary_total for w in windows)
-    stable_low = statistics.interval(stable_bad / gate.burst, stable_total / gate.burst, half / 2)[0]
-    canary_high = statistics.interval(canary_bad / gate.burst, canary_total / gate.burst, half / 2)[1]
+    stable_total, canary_total = sum(w.stable_total for w in live), sum(w.canary_total for w in live)
+    stable_bad, canary_bad = sum(w.stable_bad for w in live), sum(w.canary_bad for w in live)
+    spread = 2 * burst - 1  # variance of geometric bursts over that of single ones
+    stable_low = statistics.interval(stable_bad / spread, stable_total / spread, half / 2)[0]
+    canary_high = statistics.interval(canary_bad / spread, canary_total / spread, half / 2)[1]
     effect = gate.limit - gate.acceptable
     figures["difference_at_most"] = round(canary_high - stable_low, 5)
     if canary_high - stable_low < max(effect, 0) or stable_total == 0:
@@ -201,11 +292,14 @@ def _missing_evidence(
     return f"may still be worse than stable by {canary_high - stable_low:.2%}, the effect is {effect:.2%}"
 
 
-def _judge_fixed(gate: ShareGate, figures: dict[str, Any], minimum_requests: int) -> Judgement:
+def _judge_fixed(gate: ShareGate, figures: dict[str, Any], look: Look) -> Judgement:
+    """The share of the phase against the limit, at its end and not before."""
     total, share = figures["phase_canary_total"], figures["phase_canary_share"]
-    if total == 0 or total < minimum_requests:
-        reason = f"{total} of {max(1, minimum_requests)} requests in this phase"
+    if total == 0 or total < look.minimum_requests:
+        reason = f"{total} of {max(1, look.minimum_requests)} requests in this phase"
         return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, reason, figures)
+    if not look.ended:
+        return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, "judged at the end of the phase", figures)
     if share > gate.limit:
         return Judgement(
             gate.name, GateVerdict.FAIL, _harm_reason(gate, figures, against="the fixed limit"), figures

@@ -219,7 +219,8 @@ class Journal(RunFacts):
     :param templates: ``pod-template-hash`` of the canary's pods: others are another revision.
     :param stable_templates: of the stable version's pods, all that were seen.
     :param discarded: windows about an earlier revision, which cost users and prove nothing.
-    :param verdicts: of the last look, in phase ``judged``. :param values: query gate -> its values.
+    :param verdicts: of the last look, in phase ``judged``, which had ``ended`` as far as time goes.
+    :param values: query gate -> its values.
     :param api_calls: phase number -> calls to the API server.
     :param replicas_before: of the canary, before the run scaled it up.
     :param intent: what the routes shall do next. :param rollback_began: RFC 3339.
@@ -254,6 +255,7 @@ class Journal(RunFacts):
     verdicts: tuple[Judgement, ...] = ()
     values: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
     judged: int | None = None
+    ended: bool = True
     proofs: tuple[ProofNote, ...] = ()
     timeline: tuple[Event, ...] = ()
     api_calls: Mapping[str, int] = dataclasses.field(default_factory=dict)

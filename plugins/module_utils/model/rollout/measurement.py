@@ -36,6 +36,7 @@ class Baseline:
     :param rate: requests per second. :param requests: those of the stable version that were observed.
     :param shares: gate -> bad share of the stable version.
     :param unknown_share: share of all requests that failed without reaching a known workload, at most.
+    :param spread: gate -> (requests, bad ones) of stable in successive spans between two scrapes.
     :param seconds: that the samples really span. :param interval: measured seconds between two scrapes.
     :param bound: text of the latency bound (``le`` label) that the latency gate uses.
     :param p99: milliseconds of the stable version; ``None`` when no latency was asked for or seen.
@@ -47,5 +48,6 @@ class Baseline:
     unknown_share: float
     bound: str
     p99: float | None = None
+    spread: Mapping[str, tuple[tuple[int, int], ...]] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     interval: float = 0.0

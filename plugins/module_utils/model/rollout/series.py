@@ -148,6 +148,19 @@ def span(series: Iterable[Raw]) -> float:
     return max((points[-1][0] - points[0][0] for _labels, points in series), default=0.0)
 
 
+def between_scrapes(series: Iterable[Raw], interval: float) -> dict[int, dict[Labels, float]]:
+    """How much each series grew in spans of one scrape interval.
+
+    :param interval: seconds. :returns: number of the span -> labels -> growth.
+    """
+    grown: dict[int, dict[Labels, float]] = {}
+    for labels, points in series:
+        for (_at, before), (at, after) in itertools.pairwise(points):
+            here = grown.setdefault(int(at // interval), {})
+            here[labels] = here.get(labels, 0.0) + (after - before if after >= before else after)
+    return grown
+
+
 def by_target(newest: Mapping[Labels, float]) -> dict[Target, float]:
     """When each target was scraped last. :param newest: labels of a series -> time of its newest sample.
 

@@ -14,6 +14,7 @@ All functions work with natural logarithms of e-values.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -46,6 +47,62 @@ def binomial_log_ratio(bad: int, total: int, *, against: float, under: float) ->
     return bad * math.log(against / under) + (total - bad) * math.log((1 - against) / (1 - under))
 
 
+def burst_log_ratio(bad: int, total: int, *, against: float, under: float, burst: float) -> float:
+    """The same where bad requests come in bursts of geometric size with mean ``burst``.
+
+    Bursts are a Poisson process; the e-value is its exponential tilt by which the mean share becomes
+    ``against``, divided by its expectation under the share ``under`` (a cumulant; Cramér). Exact for such
+    bursts, whatever their number was, which no counter tells. With bursts of one it is the Poisson ratio, and
+    `binomial_log_ratio` is used.
+    """
+    if burst <= 1:
+        return binomial_log_ratio(bad, total, against=against, under=under)
+    tilt = _tilt(against / under, burst)
+    stop = 1 / burst
+    moment = stop * tilt / (1 - (1 - stop) * tilt)
+    return bad * math.log(tilt) - total * under / burst * (moment - 1)
+
+
+def _tilt(ratio: float, burst: float) -> float:
+    """The weight of one bad request under which the mean number of them is ``ratio`` times as large.
+
+    The smaller root of ``ratio (1 - q x)^2 = p^2 x`` with ``p = 1 / burst``, ``q = 1 - p``.
+    """
+    p = 1 / burst
+    q = 1 - p
+    middle = 2 * ratio * q + p * p
+    return (middle - math.sqrt(middle * middle - 4 * ratio * ratio * q * q)) / (2 * ratio * q * q)
+
+
+def largest_burst(burst: float) -> float:
+    """What nearly no burst of geometric size with this mean exceeds (95 of 100)."""
+    return 1 + 3 * (burst - 1)
+
+
+FEWEST_BAD, FEWEST_SPANS = 8, 5
+
+
+def estimated_burst(spans: Sequence[tuple[int, int]]) -> float:
+    """The mean size of bursts, from how much the bad requests of one version vary from span to span.
+
+    Pearson's dispersion; where it exceeds what independent requests show, bursts explain it, and the estimate
+    is widened by its own uncertainty.
+
+    :param spans: (requests, bad ones) of successive spans of time. :returns: 1 for no sign of bursts.
+    """
+    known = [(total, bad) for total, bad in spans if total > 0]
+    total, bad = sum(item[0] for item in known), sum(item[1] for item in known)
+    if bad < FEWEST_BAD or bad == total or len(known) < FEWEST_SPANS:
+        return 1.0
+    share, degrees = bad / total, len(known) - 1
+    squares = sum((b - n * share) ** 2 / (n * share * (1 - share)) for n, b in known)
+    dispersion, noise = squares / degrees, math.sqrt(2 / degrees)
+    if dispersion <= 1 + 2 * noise:
+        return 1.0
+    return max(1.0, (dispersion * (1 + 2 * noise) + 1) / 2)
+
+
+@functools.lru_cache(maxsize=65_536)
 def odds_log_ratio(counts: Counts, odds_ratio: float) -> float:
     """Log likelihood ratio that the canary's odds of a bad request are ``odds_ratio`` times the stable's.
 
@@ -95,7 +152,9 @@ def harm_grid(acceptable: float, limit: float) -> tuple[float, ...]:
     return (limit, min(0.9, limit * 4), max(0.5, (1 + limit) / 2)) if acceptable < limit else ()
 
 
-def absolute_harm(windows: Sequence[Counts], *, acceptable: float, limit: float, phases: int) -> float:
+def absolute_harm(
+    windows: Sequence[Counts], *, acceptable: float, limit: float, phases: int, burst: float = 1.0
+) -> float:
     """Log e-value against "the canary's bad share is at most ``acceptable``". High = stop."""
     return log_mean_exp(
         [
@@ -103,7 +162,9 @@ def absolute_harm(windows: Sequence[Counts], *, acceptable: float, limit: float,
                 (
                     (
                         w.phase,
-                        binomial_log_ratio(w.canary_bad, w.canary_total, against=share, under=acceptable),
+                        burst_log_ratio(
+                            w.canary_bad, w.canary_total, against=share, under=acceptable, burst=burst
+                        ),
                     )
                     for w in windows
                 ),
@@ -117,23 +178,33 @@ def absolute_harm(windows: Sequence[Counts], *, acceptable: float, limit: float,
 ODDS_GRID = (2.0, 5.0, 20.0)
 
 
-def relative_harm(windows: Sequence[Counts], *, phases: int) -> float:
-    """Log e-value against "the canary is no worse than the concurrent stable". High = stop."""
+def relative_harm(windows: Sequence[Counts], *, phases: int, burst: float = 1.0) -> float:
+    """Log e-value against "the canary is no worse than the concurrent stable". High = stop.
+
+    A burst hits one version as a whole, so that a window tells as much as one with so many fewer requests.
+    """
+    size = largest_burst(burst)
     return log_mean_exp(
-        [restarting(((w.phase, odds_log_ratio(w, odds)) for w in windows), phases) for odds in ODDS_GRID]
+        [
+            restarting(((w.phase, odds_log_ratio(w, odds) / size) for w in windows), phases)
+            for odds in ODDS_GRID
+        ]
     )
 
 
-def absolute_health(windows: Sequence[Counts], *, acceptable: float, limit: float) -> float:
+def absolute_health(
+    windows: Sequence[Counts], *, acceptable: float, limit: float, burst: float = 1.0
+) -> float:
     """Log e-value against "the canary's bad share is at least ``limit``". High = promote."""
-    return -sum(
-        binomial_log_ratio(w.canary_bad, w.canary_total, against=limit, under=acceptable) for w in windows
+    return sum(
+        burst_log_ratio(w.canary_bad, w.canary_total, against=acceptable, under=limit, burst=burst)
+        for w in windows
     )
 
 
-def relative_health(windows: Sequence[Counts], *, odds_ratio: float) -> float:
+def relative_health(windows: Sequence[Counts], *, odds_ratio: float, burst: float = 1.0) -> float:
     """Log e-value against "the canary's odds are at least ``odds_ratio`` times the stable's"."""
-    return -sum(odds_log_ratio(w, odds_ratio) for w in windows)
+    return -sum(odds_log_ratio(w, odds_ratio) for w in windows) / largest_burst(burst)
 
 
 def interval(bad: float, total: float, error: float) -> tuple[float, float]:
@@ -158,14 +229,16 @@ def interval(bad: float, total: float, error: float) -> tuple[float, float]:
     return low, high
 
 
-def requests_for_health(share: float, *, acceptable: float, limit: float, error: float) -> int | None:
+def requests_for_health(
+    share: float, *, acceptable: float, limit: float, error: float, burst: float = 1.0
+) -> int | None:
     """Canary requests after which the evidence of health is expected at the true bad share ``share``.
 
     Wald's approximation. ``None`` when evidence never comes because the share is too near the limit.
     """
-    drift = -binomial_log_ratio(0, 1, against=limit, under=acceptable) * (1 - share) - share * math.log(
-        limit / acceptable
-    )
+    good = burst_log_ratio(0, 1, against=acceptable, under=limit, burst=burst)
+    bad = burst_log_ratio(1, 1, against=acceptable, under=limit, burst=burst)
+    drift = good * (1 - share) + bad * share
     if drift <= 0:
         return None
     return math.ceil(-math.log(error) / drift)

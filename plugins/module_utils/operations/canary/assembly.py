@@ -23,6 +23,7 @@ from ...model.rollout.requests import Arms as MetricArms
 from ...model.rollout.settings import VersionFacts
 from ...model.rollout.unattributed import Unattributed
 from .adapters import CountingClient, NoMetrics, RememberingRoutes
+from .background import Background, Worker
 from .deadman import DeadmanJob
 from .endpoints import EndpointReader
 from .fences import highest_fence
@@ -59,6 +60,7 @@ class RolloutBuilder:
             "mesh": options.catalogue.name,
         }
         self.records = Records(self.client, **names)
+        self.background: Background = Worker()
         self.store = JournalStore(self.client, self.clock, **names)
         self.lease = Lease(self.client, self.clock, identity=new_identity(), duration=options.lease, **names)
         self.lease.floor = self._highest_fence
@@ -213,6 +215,7 @@ class RolloutBuilder:
             progress=self.context.progress,
             stop=self.context.stop,
             api_calls=lambda: int(self.client.calls),
+            background=self.background,
         )
         if options.synthetic:
             rollout.synthetic = functools.partial(send_requests, self.client, options.synthetic)

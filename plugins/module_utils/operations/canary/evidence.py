@@ -8,42 +8,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...model.rollout import statistics
-from ...model.rollout.gates import GateVerdict, Judgement, harm_level, judge_query, judge_share
+from ...model.rollout.gates import (
+    GateVerdict,
+    Judgement,
+    Look,
+    harm_level,
+    judge_query,
+    judge_share,
+)
 from ...model.rollout.journal import Window
 from ...model.rollout.phases import Phase
 from ...model.rollout.statistics import Counts
 from .rollout import Rollout
 
 
-def judge_windows(rollout: Rollout, phase: Phase, windows: Sequence[Window]) -> list[Judgement]:
+def judge_windows(
+    rollout: Rollout, phase: Phase, windows: Sequence[Window], *, ended: bool = True
+) -> list[Judgement]:
     """All share gates over the windows of a run: the same function that recomputes verdicts from evidence.
 
+    :param ended: the phase has lasted as long as it must.
     :returns: one per share gate, in the gates' order.
     """
     early = phase.kind != "weight"
-    return _judged(
-        rollout,
-        windows,
+    look = Look(
+        phases=len(rollout.plan.phases),
         phase=phase.number,
         minimum_requests=phase.minimum_requests if early else max(1, phase.minimum_requests),
         promotion=not early and phase.number >= rollout.plan.evidence_phase,
+        live=_first_live(rollout),
+        ended=ended,
     )
+    return _judged(rollout, windows, look)
 
 
-def _judged(
-    rollout: Rollout, windows: Sequence[Window], *, phase: int, minimum_requests: int, promotion: bool
-) -> list[Judgement]:
-    options = rollout.options
+def _first_live(rollout: Rollout) -> int:
+    return sum(phase.kind != "weight" for phase in rollout.plan.phases) + 1
+
+
+def _judged(rollout: Rollout, windows: Sequence[Window], look: Look) -> list[Judgement]:
+    options, baseline = rollout.options, rollout.journal.baseline
+    spread = baseline.spread if baseline else {}
     return [
         judge_share(
             gate,
             counts_of(windows, gate.name),
+            look,
             policy=options.policy,
             gates=options.gates,
-            phases=len(rollout.plan.phases),
-            phase=phase,
-            minimum_requests=minimum_requests,
-            promotion=promotion,
+            before=spread.get(gate.name, ()),
         )
         for gate in options.gates
     ]
@@ -55,7 +68,14 @@ def is_proved(rollout: Rollout) -> bool:
     journal, options = rollout.journal, rollout.options
     if not journal.windows or not options.gates:
         return False
-    judged = _judged(rollout, journal.windows, phase=journal.phase, minimum_requests=0, promotion=True)
+    look = Look(
+        phases=len(rollout.plan.phases),
+        phase=journal.phase,
+        minimum_requests=0,
+        promotion=True,
+        live=_first_live(rollout),
+    )
+    judged = _judged(rollout, journal.windows, look)
     judged += [judge_query(gate, journal.values.get(gate.name, ())) for gate in options.queries]
     return all(judgement.verdict is GateVerdict.PASS for judgement in judged)
 
@@ -63,6 +83,11 @@ def is_proved(rollout: Rollout) -> bool:
 def has_failed(rollout: Rollout) -> bool:
     """Whether a gate failed at the last look."""
     return any(judgement.verdict is GateVerdict.FAIL for judgement in rollout.journal.verdicts)
+
+
+def fail_alike(rollout: Rollout) -> bool:
+    """Whether both versions failed too many requests at the last look, the canary not more than stable."""
+    return any(judgement.figures.get("alike") for judgement in rollout.journal.verdicts)
 
 
 def counts_of(windows: Sequence[Window], gate: str) -> list[Counts]:

@@ -23,7 +23,16 @@ from ...model.rollout.requests import (
     merged,
     quantile,
 )
-from ...model.rollout.series import Raw, Target, by_target, scrape_interval, span, target_of, unique
+from ...model.rollout.series import (
+    Raw,
+    Target,
+    between_scrapes,
+    by_target,
+    scrape_interval,
+    span,
+    target_of,
+    unique,
+)
 from ...model.rollout.unattributed import Unattributed, share_at_most
 
 FEWEST_SCRAPES = 3.5  # in the baseline: four, of which a late one still counts
@@ -133,8 +142,38 @@ class PrometheusSource:
         self.unattributed = Unattributed(lost)
         measured = span(every) or seconds
         return Baseline(
-            everything / measured, stable.total, shares, lost, self.bound, p99, measured, interval
+            everything / measured,
+            stable.total,
+            shares,
+            lost,
+            self.bound,
+            p99,
+            spread=self._spread(answers, interval),
+            seconds=measured,
+            interval=interval,
         )
+
+    def _spread(
+        self, answers: Mapping[str, list[Raw]], interval: float
+    ) -> dict[str, tuple[tuple[int, int], ...]]:
+        """Requests of the stable version in successive spans of one scrape: how bad ones come together."""
+        if not interval:
+            return {}
+        cut = {name: between_scrapes(series, interval) for name, series in answers.items()}
+        spans = sorted({span for found in cut.values() for span in found})
+        spread: dict[str, list[Pair]] = {"errors": []}
+        for number in spans:
+            grown = {name: found.get(number, {}) for name, found in cut.items()}
+            counts = count_requests({**grown["server"], **grown["client"]}, self._arms)
+            lost = counts.get("source/unknown", Pair()).bad
+            spread["errors"].append(merged(counts, "stable").plus(lost, lost))
+            if self.wants_latency and self.bound:
+                slow = count_slow(self._stable_only(grown["latency"]), self._arms, self.bound)
+                spread.setdefault("latency", []).append(slow.get("stable", Pair()))
+        return {
+            gate: tuple((round(pair.total), round(pair.bad)) for pair in pairs)
+            for gate, pairs in spread.items()
+        }
 
     def clock_skew(self) -> float:
         """Seconds by which Prometheus' clock is ahead of this one.

@@ -22,7 +22,7 @@ from ...model.rollout.phases import TrafficState
 from ...model.rollout.record import ReleaseRecord
 from ...verdicts import FAIL, PASS
 from .endpoints import VersionEndpoints
-from .evidence import has_failed, is_proved, stable_is_worse
+from .evidence import fail_alike, has_failed, is_proved, stable_is_worse
 from .phase import prove, write_and_prove
 from .rollout import RollbackNeeded, Rollout
 from .watch import count_the_end
@@ -147,7 +147,8 @@ def abandon(rollout: Rollout, reason: str) -> None:
     What its last look said of the stable version still holds: a run that died between a look and its decision
     is decided as it would have been.
     """
-    if has_failed(rollout) and stable_is_worse(rollout, rollout.journal.windows):
+    bad = has_failed(rollout) or fail_alike(rollout)
+    if bad and stable_is_worse(rollout, rollout.journal.windows):
         hold_on(rollout, f"{reason}; and stable was worse than the canary", Hold.STABLE_WORSE)
     else:
         roll_back(rollout, reason)

@@ -256,7 +256,8 @@ def _gates_on_stable(
     need, problems = 0, []
     for gate in gates:
         share = baseline.shares.get(gate.name, 0.0)
-        wanted = evidence_needed(gate, policy, share)
+        burst = statistics.estimated_burst(baseline.spread.get(gate.name, ()))
+        wanted = evidence_needed(dataclasses.replace(gate, burst=max(gate.burst, burst)), policy, share)
         if wanted is None or (policy.mode == "fixed" and share > gate.limit):
             problems.append(
                 f"gate {gate.name} does not pass on stable itself: {share:.2%} of its requests are bad,"
@@ -272,16 +273,16 @@ def evidence_needed(gate: ShareGate, policy: Policy, share: float) -> int | None
     requests = 10
     if gate.absolute:
         absolute = statistics.requests_for_health(
-            share, acceptable=gate.acceptable, limit=gate.limit, error=policy.beta
+            share, acceptable=gate.acceptable, limit=gate.limit, error=policy.beta, burst=gate.burst
         )
         if absolute is None:
             return None
-        requests = max(requests, round(absolute * gate.burst))
+        requests = max(requests, absolute)
     if not gate.compare:
         return requests
     effect, error = gate.limit - gate.acceptable, policy.beta / 4
     while requests < 10_000_000:
-        counted = requests / gate.burst
+        counted = requests / (2 * gate.burst - 1)
         if statistics.interval(share * counted, counted, error)[1] - share < effect:
             return requests
         requests = round(requests * 1.1) + 1

@@ -16,6 +16,7 @@ from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
+from .background import Background, Pending, inline
 from .endpoints import VersionEndpoints
 from .journal import JournalStore, taken_over
 from .lease import Lease
@@ -146,6 +147,7 @@ class Rollout:
     deadman: DeadmanSwitch | None = None
     synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
+    background: Background = inline
     changed: bool = False
     watched: bool = False
     began: float | None = None
@@ -225,6 +227,20 @@ class Rollout:
             )
         except WaitTimeout as late:
             raise RollbackNeeded(f"{late.last_seen}, after {limit:.0f} s") from late
+
+    def await_result(self, pending: Pending, limit: float) -> bool:
+        """Waits for work in the background, and renews the Lease meanwhile. :returns: whether it is done.
+
+        :param limit: seconds.
+        """
+        end = self.clock.monotonic() + limit
+        while not pending.wait(0):
+            self.renew_if_due()
+            left = end - self.clock.monotonic()
+            if left <= 0:
+                return False
+            pending.wait(min(1.0, left))
+        return True
 
     def checkpoint(self, *, requests: bool = True) -> None:
         """Between two acts: still the holder, not told to stop, no request waiting.

@@ -23,6 +23,7 @@ from .protocols import StoppedError
 from .rollout import HoldNeeded, PauseNeeded, PromoteNow, RestartNeeded, RollbackNeeded, Rollout
 
 MAX_RESTARTS = 3
+START_WITHIN = 15.0  # seconds in which counting begins; later looks make up for a start that fails
 OUTAGE = 900.0  # seconds in which a failing API server is asked again
 PASSING = frozenset({401, 403, 408, 409, 429})  # statuses that may end while the run waits
 
@@ -162,7 +163,7 @@ def _phases(rollout: Rollout) -> None:
     if not rollout.journal.templates:  # there was no pod when the run began
         templates = rollout.endpoints.read()[rollout.plan.canary].templates
         rollout.save(replace(rollout.journal, templates=templates))
-    rollout.metrics.start()
+    rollout.await_result(rollout.background(rollout.metrics.start), START_WITHIN)
     while True:
         try:
             for phase in rollout.plan.phases[rollout.journal.passed :]:
@@ -208,7 +209,7 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
         templates=changed.templates,
     )
     rollout.save(forgotten)
-    rollout.metrics.start()
+    rollout.await_result(rollout.background(rollout.metrics.start), START_WITHIN)
 
 
 def _must_wait(rollout: Rollout, phase: Phase) -> bool:

@@ -14,11 +14,13 @@ from ...model.rollout.journal import After, Hold, Window
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Phase
 from ...model.rollout.settings import LowTraffic
+from .background import Pending
 from .endpoints import VersionEndpoints
-from .evidence import counts_of, judge_windows, stable_is_worse, worse_share
+from .evidence import counts_of, fail_alike, judge_windows, stable_is_worse, worse_share
 from .rollout import HoldNeeded, RollbackNeeded, Rollout
 
 LAST_LOOK = 15.0  # seconds at most that a run stays to count what its rollback came too late for
+ANSWER_WITHIN = 20.0  # seconds: then a look at the metrics counts as one that saw nothing
 LOOKS_AGAIN = 3  # at a stable version that seemed the worse one
 
 CheckRevision = Callable[[Rollout, Mapping[str, VersionEndpoints]], None]
@@ -44,41 +46,52 @@ class _Watch:
         self.started = rollout.clock.monotonic()
         self.since = rollout.clock.now()
         self.settled = False
+        self.pending: Pending | None = None
+        self.asked_at = 0.0
         self.blind_since: float | None = None
         self.stable_down_since: float | None = None
         self.suspected: int | None = None  # windows before the one in which stable seemed the worse one
         self.values: dict[str, list[float | None]] = {gate.name: [] for gate in rollout.options.queries}
 
     def until_it_passes(self) -> Judgement:
-        rollout, phase, options = self.rollout, self.phase, self.rollout.options
+        rollout, options = self.rollout, self.rollout.options
         rollout.watched = True
-        deadline = max(options.phase_deadline, 3 * phase.expected_seconds)
-        next_look = self.started + min(options.scrape_interval, phase.duration)
+        next_look = self.started + min(options.scrape_interval, self.phase.duration)
         while True:
             rollout.checkpoint()
             self._check_endpoints()
             now = rollout.clock.monotonic()
-            if now < next_look:
+            if self.pending is None and now < next_look:
                 rollout.clock.sleep(min(options.poll, next_look - now))
                 continue
-            next_look = now + options.scrape_interval
-            elapsed = now - self.started
-            judgement = self._look()
-            _report(rollout, phase, judgement, elapsed)
-            if judgement.verdict is GateVerdict.FAIL:
-                self._failed(judgement)
-            self._check_blindness(judgement, now)
-            # while stable is down nothing goes on: the next phase would give the canary more
-            if (
-                judgement.verdict is GateVerdict.PASS
-                and elapsed >= phase.duration
-                and self.stable_down_since is None
-            ):
-                return judgement
-            if rollout.spent() >= options.deadline:
-                raise RollbackNeeded(f"not promoted within canary_deadline, {options.deadline:.0f} s")
-            if elapsed >= deadline:
-                return self._at_deadline(judgement, elapsed)
+            if self.pending is None:
+                self.pending, self.asked_at = rollout.background(self._measure), now
+                next_look = now + options.scrape_interval
+            judgement = self._answer(self.pending)
+            if judgement is None:
+                continue
+            ended = self._decide(judgement)
+            if ended is not None:
+                return ended
+
+    def _decide(self, judgement: Judgement) -> Judgement | None:
+        """What a look leads to. :returns: the judgement when the phase has ended well, None to look again."""
+        rollout, phase, options = self.rollout, self.phase, self.rollout.options
+        now = rollout.clock.monotonic()
+        elapsed = now - self.started
+        _report(rollout, phase, judgement, elapsed)
+        if judgement.verdict is GateVerdict.FAIL or self._stable_is_sick():
+            self._failed(judgement)
+        self._check_blindness(judgement, now)
+        # while stable is down nothing goes on: the next phase would give the canary more
+        passed = judgement.verdict is GateVerdict.PASS and self.stable_down_since is None
+        if passed and elapsed >= phase.duration:
+            return judgement
+        if rollout.spent() >= options.deadline:
+            raise RollbackNeeded(f"not promoted within canary_deadline, {options.deadline:.0f} s")
+        if elapsed >= max(options.phase_deadline, 3 * phase.expected_seconds):
+            return self._at_deadline(judgement, elapsed)
+        return None
 
     def _check_endpoints(self) -> None:
         rollout, phase = self.rollout, self.phase
@@ -99,14 +112,35 @@ class _Watch:
             down = f"the stable version has been down for {now - self.stable_down_since:.0f} s"
             raise HoldNeeded(f"{down}: {stable.describe()}", Hold.STABLE_DOWN)
 
-    def _look(self) -> Judgement:
+    def _measure(self) -> Measurement | None:
+        """Requests since the last look, asked for in the background; None in a phase without any."""
         rollout, phase = self.rollout, self.phase
         if phase.kind == "dark":
-            return Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
+            return None
         if rollout.synthetic and (trouble := rollout.synthetic()):
             rollout.progress(f"synthetic requests: {trouble}")
         weight = float(phase.weights[rollout.plan.canary]) if self.settled else None
-        measured = rollout.metrics.measure(self.since, weight)
+        return rollout.metrics.measure(self.since, weight)
+
+    def _answer(self, pending: Pending) -> Judgement | None:
+        """The judgement of the look that was asked for; None while its answer is awaited.
+
+        The run waits no longer than between two looks at the pods. An answer that is long overdue counts as
+        none, and is still waited for.
+        """
+        rollout, phase = self.rollout, self.phase
+        if not pending.wait(min(1.0, rollout.options.poll)):
+            late = rollout.clock.monotonic() - self.asked_at
+            if late < max(ANSWER_WITHIN, rollout.options.scrape_interval):
+                return None
+            if self.blind_since is None:
+                self.blind_since = self.asked_at
+            reason = f"no answer for {late:.0f} s"
+            return Judgement("metrics", GateVerdict.CANNOT_MEASURE, reason)
+        measured: Measurement | None = pending.result()
+        self.pending = None
+        if measured is None:
+            return Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
         # requests before the proof reached this phase's window only once every proxy was scraped after it
         number = phase.number if self.settled else max(1, phase.number - 1)
         self.settled = self.settled or measured.settled
@@ -128,7 +162,8 @@ class _Watch:
         )
         for name, value in measured.values.items():
             self.values[name].append(value)
-        judgements = judge_windows(rollout, phase, [*windows, window])
+        ended = rollout.clock.monotonic() - self.started >= phase.duration
+        judgements = judge_windows(rollout, phase, [*windows, window], ended=ended)
         judgements += [judge_query(gate, self.values[gate.name]) for gate in rollout.options.queries]
         judged = replace(
             rollout.journal,
@@ -136,9 +171,15 @@ class _Watch:
             verdicts=tuple(judgements),
             values={name: tuple(found) for name, found in self.values.items()},
             judged=phase.number,
+            ended=ended,
         )
         rollout.save(judged)
         return worst(judgements)
+
+    def _stable_is_sick(self) -> bool:
+        """Whether both versions fail, and stable fails more: nothing is rolled into it, or further."""
+        rollout = self.rollout
+        return fail_alike(rollout) and stable_is_worse(rollout, rollout.journal.windows)
 
     def _failed(self, judgement: Judgement) -> None:
         """A gate failed. Where stable seems to be the worse one, it is looked at again before that counts.
@@ -227,7 +268,10 @@ def count_the_end(rollout: Rollout) -> None:
     while (left := end - rollout.clock.monotonic()) > 0:
         rollout.renew_if_due()
         rollout.clock.sleep(min(rollout.options.poll, left))
-    measured = rollout.metrics.measure(rollout.clock.now())
+    asked = rollout.background(lambda: rollout.metrics.measure(rollout.clock.now()))
+    if not rollout.await_result(asked, LAST_LOOK):
+        return
+    measured = asked.result()
     if not measured.problem:
         after = After(timestamp(measured.at), by_gate(measured))
         rollout.save(replace(rollout.journal, after=after))

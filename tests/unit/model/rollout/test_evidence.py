@@ -34,6 +34,7 @@ def evidence(judged: int, *windows: dict[str, Any], **more: Any) -> dict[str, An
         "gates": [ERRORS, LATENCY],
         "plan": {"phases": PHASES, "evidence_phase": 3},
         "judged": judged,
+        "ended": True,
         "windows": list(windows),
         **more,
     }
@@ -64,6 +65,7 @@ def test_only_what_a_verdict_rests_on_is_evidence() -> None:
         "values",
         "verdicts",
         "judged",
+        "ended",
         "proofs",
         "diffs",
         "restarts",

@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.co
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
     GateVerdict,
     Judgement,
+    Look,
     Policy,
     QueryGate,
     ShareGate,
@@ -25,16 +26,21 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.st
 GATE = ShareGate("errors", acceptable=0.005, limit=0.02)
 
 
-def judged(windows: list[Counts], **changes: object) -> Judgement:
-    options: dict[str, object] = {
-        "policy": Policy(),
-        "gates": [GATE],
+def judged(windows: list[Counts], **changes: Any) -> Judgement:
+    return judge_of(GATE, windows, **changes)
+
+
+def judge_of(gate: ShareGate, windows: list[Counts], **changes: Any) -> Judgement:
+    fields = {
         "phases": 5,
         "phase": windows[-1].phase if windows else 1,
         "minimum_requests": 100,
         "promotion": False,
     }
-    return judge_share(GATE, windows, **{**options, **changes})  # type: ignore[arg-type]
+    names = {"phases", "phase", "minimum_requests", "promotion", "live", "ended"}
+    look = Look(**{**fields, **{name: changes[name] for name in names & set(changes)}})
+    more = {name: changes[name] for name in changes if name not in names}
+    return judge_share(gate, windows, look, **{"policy": Policy(), "gates": [gate], **more})
 
 
 def test_no_requests_are_never_a_pass() -> None:
@@ -69,11 +75,13 @@ def test_requests_of_other_phases_do_not_fill_this_phase() -> None:
 def test_worse_than_stable_fails_though_below_the_absolute_limit() -> None:
     gate = ShareGate("errors", acceptable=0.2, limit=0.4)
     windows = [Counts(phase, 400, 40, 400, 2) for phase in (1, 2)]
-    verdict = judge_share(
-        gate, windows, policy=Policy(), gates=[gate], phases=2, phase=2, minimum_requests=1, promotion=False
+    verdict = judge_of(gate, windows, phases=2, phase=2, minimum_requests=1)
+    assert verdict.verdict is GateVerdict.PASS, "what is acceptable is no harm"
+    sicker = judge_of(
+        gate, [Counts(phase, 400, 100, 400, 20) for phase in (1, 2)], phases=2, minimum_requests=1
     )
-    assert verdict.verdict is GateVerdict.FAIL
-    assert "worse than stable" in verdict.reason
+    assert sicker.verdict is GateVerdict.FAIL
+    assert "worse than stable" in sicker.reason
 
 
 def test_fixed_mode_compares_the_share_of_the_phase() -> None:
@@ -87,6 +95,73 @@ def test_alpha_is_shared_by_all_gates() -> None:
     alone = judged(windows).figures["stop_at"]
     shared = judged(windows, gates=[GATE, ShareGate("latency", 0.01, 0.05)]).figures["stop_at"]
     assert shared - alone == pytest.approx(math.log(2), abs=0.002)
+
+
+def test_fixed_mode_judges_at_the_end_of_the_phase() -> None:
+    fixed = Policy(mode="fixed")
+    for bad in (0, 190):
+        early = judged([Counts(1, 200, bad, 0, 0)], policy=fixed, ended=False)
+        assert early.verdict is GateVerdict.NOT_ENOUGH_DATA
+        assert early.reason == "judged at the end of the phase"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.02])
+def test_what_fails_both_versions_alike_neither_condemns_nor_passes(share: float) -> None:
+    """A dependency of both that fails is no harm of the canary, and no proof of its health."""
+    windows = [Counts(1, 2000, round(2000 * share), 18000, round(18000 * share))] * 4
+    found = judged(windows)
+    assert found.verdict is GateVerdict.NOT_ENOUGH_DATA
+    assert found.figures["alike"]
+    assert "both versions fail alike" in found.reason
+
+
+def test_a_canary_twice_as_sick_as_a_sick_stable_fails() -> None:
+    windows = [Counts(1, 2000, 1300, 18000, 5400)] * 4
+    assert judged(windows).verdict is GateVerdict.FAIL
+
+
+def test_after_a_common_failure_the_run_goes_on() -> None:
+    """A minute in which both failed counts neither for nor against, once it is over."""
+    blip = [Counts(4, 300, 90, 100, 30)] * 4
+    assert judged(blip, promotion=True).verdict is GateVerdict.NOT_ENOUGH_DATA
+    well = [Counts(4, 900, 0, 600, 0)] * 2
+    assert judged([*blip, *well], promotion=True).verdict is GateVerdict.PASS
+
+
+def test_without_a_comparison_a_common_failure_cannot_be_told() -> None:
+    alone = ShareGate("errors", acceptable=0.005, limit=0.02, compare=False)
+    assert judge_of(alone, [Counts(1, 2000, 600, 18000, 5400)]).verdict is GateVerdict.FAIL
+
+
+@pytest.mark.parametrize(("canary", "stable"), [(1.0, 0.3), (4.0, 2.0), (4.9, 0.2)])
+def test_a_share_that_is_acceptable_is_no_harm(canary: float, stable: float) -> None:
+    """Per mille of 100,000 and 900,000 requests: far more evidence than any test needs."""
+    windows = [Counts(1, 25_000, round(25 * canary), 225_000, round(225 * stable))] * 4
+    assert judged(windows).verdict is GateVerdict.PASS
+
+
+def test_copies_prove_nothing_about_users() -> None:
+    mirrored = [Counts(1, 50_000, 0, 50_000, 0)]
+    assert judged([*mirrored, Counts(4, 150, 0, 50, 0)], promotion=True, live=2).verdict is (
+        GateVerdict.NOT_ENOUGH_DATA
+    )
+    assert judged([*mirrored, Counts(4, 900, 0, 600, 0)], promotion=True, live=2).verdict is GateVerdict.PASS
+
+
+def test_the_last_phase_shows_by_itself_that_the_version_bears_everybody() -> None:
+    before = [Counts(4, 50_000, 0, 20_000, 0)]
+    assert judged([*before, Counts(5, 150, 0)], promotion=True).verdict is GateVerdict.NOT_ENOUGH_DATA
+    assert judged([*before, Counts(5, 250, 0)], promotion=True).verdict is GateVerdict.PASS
+    assert judged([*before, Counts(5, 250, 5)], promotion=True).verdict is GateVerdict.NOT_ENOUGH_DATA
+
+
+def test_bursts_that_stable_shows_widen_every_test_and_are_told() -> None:
+    bursts = [(300, bad) for bad in (0, 11, 0, 0, 14, 0, 2, 0, 9, 0)] * 2
+    windows = [Counts(1, 150, 6, 1350, 0)]
+    assert judged(windows).verdict is GateVerdict.FAIL
+    widened = judged(windows, before=bursts)
+    assert widened.verdict is GateVerdict.PASS
+    assert widened.figures["burst"] > 4
 
 
 @pytest.mark.parametrize(
@@ -192,20 +267,15 @@ def test_a_burst_of_slow_requests_weighs_less_than_as_many_single_ones() -> None
     single = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False)
     bursts = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False, burst=5.0)
     windows = [Counts(1, 60, 9, 540, 12)]
-    options = {"policy": Policy(), "phases": 5, "phase": 1, "minimum_requests": 1, "promotion": False}
-    assert judge_share(single, windows, gates=[single], **options).verdict is GateVerdict.FAIL
-    assert judge_share(bursts, windows, gates=[bursts], **options).verdict is GateVerdict.PASS
-    lasting = windows * 8
-    assert judge_share(bursts, lasting, gates=[bursts], **options).verdict is GateVerdict.FAIL
+    assert judge_of(single, windows, minimum_requests=1).verdict is GateVerdict.FAIL
+    assert judge_of(bursts, windows, minimum_requests=1).verdict is GateVerdict.PASS
+    assert judge_of(bursts, windows * 20, minimum_requests=1).verdict is GateVerdict.FAIL
 
 
 def test_a_slow_minute_of_both_arms_is_no_evidence_without_an_absolute_limit() -> None:
     gate = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False)
     windows = [Counts(1, 100, 60, 300, 180)] * 5
-    verdict = judge_share(
-        gate, windows, policy=Policy(), gates=[gate], phases=5, phase=1, minimum_requests=1, promotion=False
-    )
-    assert verdict.verdict is GateVerdict.PASS
+    assert judge_of(gate, windows, minimum_requests=1).verdict is GateVerdict.PASS
 
 
 # -- every figure and every word -------------------------------------------------------------------------------
@@ -214,18 +284,6 @@ def test_a_slow_minute_of_both_arms_is_no_evidence_without_an_absolute_limit() -
 def told(windows: list[Counts], gate: ShareGate = GATE, **changes: Any) -> tuple[str, str]:
     found = judged(windows, **changes) if gate is GATE else judge_of(gate, windows, **changes)
     return str(found.verdict), found.reason
-
-
-def judge_of(gate: ShareGate, windows: list[Counts], **changes: Any) -> Judgement:
-    options: dict[str, Any] = {
-        "policy": Policy(),
-        "gates": [gate],
-        "phases": 5,
-        "phase": windows[-1].phase if windows else 1,
-        "minimum_requests": 100,
-        "promotion": False,
-    }
-    return judge_share(gate, windows, **{**options, **changes})
 
 
 def test_a_judgement_tells_all_figures_it_rests_on() -> None:
@@ -248,6 +306,7 @@ def test_a_judgement_tells_all_figures_it_rests_on() -> None:
             "acceptable": 0.005,
             "limit": 0.02,
             "stop_at": 5.298,
+            "burst": 1.0,
             "harm_evidence": -0.499,
             "worse_than_stable_evidence": -0.243,
             "health_evidence": 3.915,
@@ -264,7 +323,7 @@ def test_a_judgement_tells_all_figures_it_rests_on() -> None:
     [
         ([Counts(1, 99, 0, 900, 0)], "not enough data", "99 of 100 requests in this phase"),
         ([Counts(1, 100, 0, 900, 0)], "pass", "0 of 100 requests failed in this phase"),
-        ([Counts(1, 8, 6, 72, 0)], "fail", "6 of 8 canary requests failed (stable 0 of 72): worse than the acceptable share"),
+        ([Counts(1, 8, 6, 72, 0)], "fail", "6 of 8 canary requests failed (stable 0 of 72): worse than stable"),
     ],
 )  # fmt: skip
 def test_words_of_the_errors_gate(windows: list[Counts], verdict: str, reason: str) -> None:
@@ -280,7 +339,7 @@ def test_words_of_the_latency_gate() -> None:
     slow = [Counts(1, 100, 60, 300, 3)]
     assert told(slow, LATENCY) == (
         "fail",
-        "60 of 100 canary requests were too slow (stable 3 of 300): worse than the acceptable share",
+        "60 of 100 canary requests were too slow (stable 3 of 300): worse than stable",
     )
     assert told(slow, RELATIVE) == (
         "fail",

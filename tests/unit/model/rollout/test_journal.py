@@ -109,6 +109,7 @@ FULL = Journal(
     verdicts=(Judgement("errors", GateVerdict.FAIL, "too many", {"canary_bad": 1}),),
     values={"q": (1.0, None)},
     judged=2,
+    ended=False,
     proofs=(ProofNote("t1", {"v1": 90, "v2": 10}, "pass", 0.25, 3, ""),),
     timeline=(Event("t0", "run begins"), Event("t1", "intent", 1, {"v1": 90, "v2": 10}, 3.5)),
     api_calls={"1": 12},

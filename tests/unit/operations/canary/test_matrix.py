@@ -15,7 +15,7 @@ import pytest
 
 from .scenarios import FAULTS, SCENARIOS, Scenario, Trial
 
-SAMPLE = 4
+SAMPLE = 3
 WHOLE = os.environ.get("ROLLOUT_MATRIX") == "all"
 SETTLED_BY = ("rollback", "continue", "run")
 
