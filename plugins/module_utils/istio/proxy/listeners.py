@@ -88,6 +88,22 @@ def inbound_ports(listeners: Iterable[Mapping[str, Any]]) -> dict[int, InboundPo
     return ports
 
 
+def gateway_policies(listeners: Iterable[Mapping[str, Any]]) -> frozenset[RbacPolicy] | None:
+    """The rules by which a gateway judges what comes in through its own listeners.
+
+    :param listeners: a dump of ``dynamic_listeners``.
+    :returns: None when it serves nothing yet.
+    """
+    chains = [
+        chain
+        for entry in listeners
+        for chain in mappings_at(entry, "active_state", "listener", "filter_chains")
+    ]
+    if not chains:
+        return None
+    return frozenset(policy for chain in chains for policy in policies_of_chain(chain))
+
+
 def serving_port(ports: Mapping[int, InboundPort], port: int) -> InboundPort | None:
     """What serves ``port``: its own chains, else the catch-all; ``None`` when the listener has neither."""
     return ports.get(port) or ports.get(CATCH_ALL)

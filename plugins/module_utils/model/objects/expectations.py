@@ -188,7 +188,18 @@ def _selected(obj: Obj) -> Scope:
     return Scope(namespace=obj["metadata"]["namespace"], selector=selector)
 
 
-def _authorization_policy(_catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+def _judging(catalogue: Catalogue, obj: Obj) -> Scope:
+    """The proxies that judge by a policy: sidecars, or the egress gateway that it selects."""
+    scope, gateway = _selected(obj), catalogue.egress_gateway
+    at_gateway = (
+        gateway is not None
+        and scope.namespace == gateway.workload_namespace
+        and dict(scope.selector) == dict(gateway.selector)
+    )
+    return dataclasses.replace(scope, gateways=at_gateway)
+
+
+def _authorization_policy(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     namespace, name = _where(obj)
     rules = obj["spec"].get("rules", ())
     data = {
@@ -196,7 +207,7 @@ def _authorization_policy(_catalogue: Catalogue, obj: Obj) -> list[Expectation]:
         "rules": len(rules),
         "words": [_words(rule) for rule in rules],
     }
-    return [Expectation(object_id(obj), _selected(obj), "rbac", data)]
+    return [Expectation(object_id(obj), _judging(catalogue, obj), "rbac", data)]
 
 
 def _words(rule: Mapping[str, Any]) -> list[str]:
@@ -207,6 +218,8 @@ def _words(rule: Mapping[str, Any]) -> list[str]:
     for entry in rule.get("to", ()):
         found.update(entry["operation"].get("methods", ()))
         found.update(entry["operation"].get("paths", ()))
+    for entry in rule.get("when", ()):
+        found.update(entry.get("values", ()))
     return sorted(found)
 
 
@@ -244,7 +257,7 @@ def _gone(catalogue: Catalogue, old: Obj, new: Obj | None) -> list[Expectation]:
         return []
     if old["kind"] == "AuthorizationPolicy":
         data = {"policy": f"ns[{namespace}]-policy[{name}]", "rules": 0}
-        return [Expectation(object_id(old), _selected(old), "no_rbac", data)]
+        return [Expectation(object_id(old), _judging(catalogue, old), "no_rbac", data)]
     if old["kind"] == "VirtualService" and old["spec"].get("hosts"):
         scope = Scope(clients_of=old["spec"]["hosts"][0])
         return [

@@ -11,20 +11,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, Executor, config_dump
-from ...istio.proxy.listeners import VIRTUAL_INBOUND, InboundPort, inbound_ports, mode_fault
+from ...istio.proxy.listeners import (
+    VIRTUAL_INBOUND,
+    InboundPort,
+    gateway_policies,
+    inbound_ports,
+    mode_fault,
+)
+from ...istio.proxy.rbac import RbacPolicy
 from ...istio.proxy.routes import VirtualHost, cluster_names, held_shares, routes_of, virtual_hosts
 from ...istio.proxy.running import RunningProxy
 from ...model.objects.expectations import Expectation
 from ...model.virtual_services import Shares
 
+_JUDGING = frozenset({"rbac", "no_rbac"})
 _POLICY = re.compile(r"ns\[([^\]]+)\]-policy\[([^\]]+)\]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """The parts of a proxy's configuration that were asked for."""
+    """The parts of a proxy's configuration that were asked for.
+
+    :param served: the rules of a gateway's own listeners; None while it has none, so that nothing is judged.
+    """
 
     ports: Mapping[int, InboundPort] = dataclasses.field(default_factory=dict)
+    served: frozenset[RbacPolicy] | None = None
     hosts: Sequence[VirtualHost] = ()
     clusters: frozenset[str] = frozenset()
 
@@ -39,7 +51,10 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
     ports: Mapping[int, InboundPort] = {}
     hosts: Sequence[VirtualHost] = ()
     clusters: frozenset[str] = frozenset()
-    if checks & {"mtls", "rbac", "no_rbac"}:
+    served: frozenset[RbacPolicy] | None = None
+    if proxy.gateway and checks & _JUDGING:
+        served = gateway_policies(config_dump(client, proxy, LISTENERS))
+    elif checks & {"mtls", *_JUDGING}:
         ports = inbound_ports(config_dump(client, proxy, LISTENERS, VIRTUAL_INBOUND))
     if checks & {"route", "no_virtual_service"}:
         hosts = virtual_hosts(config_dump(client, proxy, ROUTES))
@@ -47,11 +62,16 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
         wanted = sorted({str(item.data["host"]) for item in items if item.check in ("subset", "no_subset")})
         names = "|".join(re.escape(host) for host in wanted)
         clusters = cluster_names(config_dump(client, proxy, CLUSTERS, rf"outbound\|.*\|({names})"))
-    return Facts(ports, hosts, clusters)
+    return Facts(ports, served, hosts, clusters)
 
 
 def is_concerned(held: Facts, expectation: Expectation) -> bool:
-    """Whether the proxy has to do with it at all: one without a route to a host does not import it."""
+    """Whether the proxy has to do with it at all.
+
+    One without a route to a host does not import it; a gateway that serves nothing yet judges nobody.
+    """
+    if expectation.scope.gateways and expectation.check in _JUDGING:
+        return held.served is not None
     return not expectation.if_routed or bool(_held(held, expectation.data))
 
 
@@ -120,10 +140,10 @@ def _rules(held: Facts, policy: str) -> dict[int, set[str]]:
     found = _POLICY.fullmatch(policy)
     namespace, name = (found[1], found[2]) if found else ("", "")
     rules: dict[int, set[str]] = {}
-    for port in held.ports.values():
-        for rule in port.policies:
-            if (rule.namespace, rule.name) == (namespace, name):
-                rules.setdefault(rule.rule, set()).update(rule.words)
+    known = [held.served or frozenset(), *(port.policies for port in held.ports.values())]
+    for rule in (rule for policies in known for rule in policies):
+        if (rule.namespace, rule.name) == (namespace, name):
+            rules.setdefault(rule.rule, set()).update(rule.words)
     return rules
 
 

@@ -77,3 +77,25 @@ def test_decisions_follow_method_path_and_port() -> None:
     for method, path, port in (("GET", "/ab", 3000), ("POST", "/a", 3000), ("GET", "/a", 9100)):
         assert decide(edges, web, method, path, port) is None
     assert decide(edges, "cluster.local/ns/shop/sa/other", "GET", "/a", 3000) is None
+
+
+def test_the_policy_at_the_egress_gateway_is_expected_there() -> None:
+    raw = minimal()
+    raw["istio_gateways"].append({"name": "istio-egressgateway", "egress": True})
+    raw["mesh_egress_gateway"] = {"workload": "istio-egressgateway"}
+    raw["mesh_external_services"] = [
+        {
+            "name": "bank",
+            "hosts": ["pay.example.com"],
+            "ports": [{"number": 443, "protocol": "TLS"}],
+            "callers": [{"service": "web"}],
+            "via": "egress_gateway",
+        }
+    ]
+    catalogue = parse_catalogue(raw)
+    at_gateway = [item for item in facts(catalogue, "rbac") if item[0].gateways]
+    scope = Scope(namespace="istio-system", selector={"istio": "egressgateway"}, gateways=True)
+    assert [item[0] for item in at_gateway] == [scope]
+    assert at_gateway[0][1]["words"] == [["cluster.local/ns/shop/sa/web", "pay.example.com"]]
+    gone = expectations(catalogue, [], render(catalogue))
+    assert scope in [item.scope for item in gone if item.check == "no_rbac"]

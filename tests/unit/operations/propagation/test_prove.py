@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 import urllib.parse
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, WaitTimeout
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import InboundPort
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import (
+    InboundPort,
+    gateway_policies,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
@@ -25,6 +29,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
     Facts,
+    is_concerned,
     missing,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.report import (
@@ -301,3 +306,31 @@ def test_probes_are_not_proxies_that_matter() -> None:
     }
     cluster = Cluster([pod], lambda pod, time: [])
     assert prove(cluster).concerned == 0
+
+
+GATEWAY = Scope(namespace="edge", selector={"istio": "egress"}, gateways=True)
+
+
+def test_a_gateway_judges_by_the_rules_of_its_own_listeners() -> None:
+    """It has no inbound listener as sidecars have; what it serves stands in listeners of its own."""
+    expected = Expectation("AuthorizationPolicy edge/shop", GATEWAY, "rbac", RBAC)
+    held = Facts(served=frozenset({rule(0, "a", "GET"), rule(1, "b")}))
+    assert (is_concerned(held, expected), missing(held, expected)) == (True, "")
+    assert "has 0 rules there" in missing(Facts(served=frozenset()), expected)
+    # While it serves nothing, nobody can be judged.
+    assert not is_concerned(Facts(), expected)
+    sidecar = dataclasses.replace(expected, scope=Scope(namespace="edge"))
+    assert is_concerned(Facts(), sidecar)
+
+
+def test_the_rules_of_a_gateway_are_read_from_its_chains() -> None:
+    name = "ns[edge]-policy[shop]-rule[0]"
+    principal = {"authenticated": {"principal_name": {"exact": "spiffe://a"}}}
+    sni = {"requested_server_name": {"exact": "pay.example.com"}}
+    rules = {"policies": {name: {"principals": [principal], "permissions": [sni]}}}
+    chain = {"filters": [{"name": "envoy.filters.network.rbac", "typed_config": {"rules": rules}}]}
+    entry = {"active_state": {"listener": {"name": "0.0.0.0_8443", "filter_chains": [chain, {}]}}}
+    found = gateway_policies([entry])
+    assert found == {RbacPolicy("edge", "shop", 0, "ALLOW", frozenset({"a", "pay.example.com"}))}
+    assert gateway_policies([]) is None
+    assert gateway_policies([{"active_state": {"listener": {"name": "x"}}}]) is None
