@@ -256,3 +256,58 @@ def test_a_first_and_a_second_run_are_quick(ansible, space):
     started = time.monotonic()
     ansible.run(steps, **PLACES["controller"])
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("place", ["controller", "module, another connection", "module, another interpreter"])
+def test_templates_and_vaults_are_opened_on_the_controller(ansible, space, place, tmp_path):
+    """Rendered with the host's variables and decrypted in memory, wherever the task runs; never shown."""
+    (tmp_path / "templates").mkdir()
+    part = "data: {who: '{{ who }}', host: '{{ inventory_hostname }}'}\n"
+    (tmp_path / "templates" / "part.j2").write_text(part)
+    head = "apiVersion: v1\nkind: ConfigMap\n"
+    (tmp_path / "templates" / "map.yml.j2").write_text(
+        head + "metadata: {name: rendered, namespace: {{ space }}}\n{% include 'part.j2' %}\n"
+    )
+    (tmp_path / "password").write_text("open sesame\n")
+    secret = tmp_path / "secret.yml"
+    secret.write_text(head + f"metadata: {{name: vaulted, namespace: {space}}}\ndata: {{a: {SECRET}}}\n")
+    config = tmp_path / "config"
+    config.write_text(Path(ansible.kubeconfig).read_text())
+    vault = [str(PLAYBOOK.with_name("ansible-vault")), "encrypt", "--vault-password-file", "password"]
+    subprocess.run([*vault, str(secret), str(config)], cwd=tmp_path, check=True, capture_output=True)
+    assert config.read_bytes().startswith(b"$ANSIBLE_VAULT;")
+    ansible.kubeconfig = str(config)
+    variables = {**PLACES[place].get("vars", {}), "who": "{{ 'web' }}", "space": space}
+    task = {"servicemesh.istio.resources": {"template": "map.yml.j2", "src": ["secret.yml"], "wait": True}}
+    play = {**{key: value for key, value in PLACES[place].items() if key != "vars"}, "vars": variables}
+    options = ("--vault-password-file", "password", "-vvvv", "--diff")
+    if place == "module, another connection":
+        play["module_defaults"] = {}  # a path on a target is the target's; the mapping below goes along
+        task["servicemesh.istio.resources"]["kubeconfig"] = "{{ lookup('file', 'config') | from_yaml }}"
+    results, printed = ansible.run([task], *options, **play)
+    assert results[-1].get("failed") is not True, results[-1]
+    assert results[-1]["counts"]["created"] == 2
+    assert SECRET not in printed
+    again, printed = ansible.run([task], *options, **play)
+    assert not again[-1]["changed"]
+    assert "client-key-data: LS0" not in printed
+
+
+def test_a_vault_without_its_password_is_one_sentence(ansible, space, tmp_path):
+    (tmp_path / "password").write_text("open sesame\n")
+    secret = tmp_path / "secret.yml"
+    secret.write_text("a: 1\n")
+    vault = [str(PLAYBOOK.with_name("ansible-vault")), "encrypt", "--vault-password-file", "password"]
+    subprocess.run([*vault, str(secret)], cwd=tmp_path, check=True, capture_output=True)
+    task = {"servicemesh.istio.resources": {"src": ["secret.yml"]}}
+    results, _printed = ansible.run([task], connection="local")
+    assert "is encrypted with Ansible Vault, and no password of this run opens it" in results[-1]["msg"]
+
+
+def test_an_undefined_variable_names_the_template(ansible, tmp_path):
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "a.j2").write_text("a: {{ missing }}\n")
+    task = {"servicemesh.istio.resources": {"template": "a.j2"}}
+    results, _printed = ansible.run([task], connection="local")
+    assert "a.j2 cannot be rendered: " in results[-1]["msg"]
+    assert "'missing' is undefined" in results[-1]["msg"]

@@ -71,7 +71,7 @@ def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
     defaults = {name: option.get("default") for name, option in specification.items()}
     lines: list[str] = []
 
-    def run(raw: dict[str, Any], *, reverse: bool = False) -> dict[str, Any]:
+    def run(raw: dict[str, Any], *, reverse: bool = False, **more: Any) -> dict[str, Any]:
         params = {
             **defaults,
             "kubeconfig": os.environ["KUBECONFIG"],
@@ -80,6 +80,7 @@ def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
             "prune_all": True,
             "strict_guard": "warn",
             "wait": True,
+            **more,
         }
         context = Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
         if not reverse:
@@ -93,11 +94,11 @@ def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
 
 
 @pytest.fixture
-def load(client: KubeClient) -> Iterator[Callable[[bool], Load]]:
+def load(client: KubeClient) -> Iterator[Callable[..., Load]]:
     loads: list[Load] = []
 
-    def start(through_gateway: bool) -> Load:
-        loads.append(Load(client, through_gateway))
+    def start(through_gateway: bool, service: str = "product-service") -> Load:
+        loads.append(Load(client, through_gateway, service))
         return loads[-1]
 
     yield start
@@ -108,12 +109,12 @@ def load(client: KubeClient) -> Iterator[Callable[[bool], Load]]:
 class Load:
     """Both loads; ``stop`` ends them and answers with their totals."""
 
-    def __init__(self, client: KubeClient, through_gateway: bool) -> None:
+    def __init__(self, client: KubeClient, through_gateway: bool, service: str) -> None:
         self.client, self.outside = client, None
         pods = client.list("v1", "Pod", "ecommerce", label_selector="app=api-gateway").items
         self.pod = next(pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running")
         self._inside("rm -f /tmp/stop-load /tmp/load.json; cat > /tmp/load.py", LOAD.read_text())
-        to_products = f"product-service 3000 /api/products product-service:3000 0 {RATE} 900 x-version=v2"
+        to_products = f"{service} 3000 /api/products {service}:3000 0 {RATE} 900 x-version=v2"
         self._inside(f"nohup python3 /tmp/load.py {to_products} > /tmp/load.json 2>&1 &")
         if through_gateway:
             service = client.get("v1", "Service", "istio-ingressgateway", "istio-system")
@@ -149,7 +150,7 @@ def assert_lossless(totals: dict[str, dict[str, Any]]) -> None:
         assert total["sent"] > RATE, f"{name}: {total}"
 
 
-def test_nobody_loses_a_request(write: Apply, load: Callable[[bool], Load]) -> None:
+def test_nobody_loses_a_request(write: Apply, load: Callable[..., Load]) -> None:
     bare = full() | {"mesh_services": [], "mesh_gateways": [], "mesh_external_services": []}
     write(bare)
     running = load(False)
@@ -164,7 +165,7 @@ def test_nobody_loses_a_request(write: Apply, load: Callable[[bool], Load]) -> N
     assert all(total["versions"].keys() >= {"v1", "v2"} for total in totals.values()), totals
 
 
-def test_the_same_in_reverse_order_loses_requests(write: Apply, load: Callable[[bool], Load]) -> None:
+def test_the_same_in_reverse_order_loses_requests(write: Apply, load: Callable[..., Load]) -> None:
     write(full())
     running = load(True)
     write(narrowed(), reverse=True)
@@ -174,3 +175,79 @@ def test_the_same_in_reverse_order_loses_requests(write: Apply, load: Callable[[
     write(full())
     print(json.dumps(totals))
     assert sum(total["failed"] for total in totals.values()) > 0, totals
+
+
+def test_a_mesh_goes_away_and_calls_inside_go_on(write: Apply, load: Callable[..., Load]) -> None:
+    write(full())
+    running = load(False)
+    done = write(full(), state="absent")
+    assert done["counts"]["deleted"] > 30
+    time.sleep(3)
+    assert_lossless(running.stop())
+    assert not write(full(), state="absent")["changed"]
+    assert write(full())["counts"]["created"] == done["counts"]["deleted"]
+
+
+@pytest.fixture
+def twin(client: KubeClient) -> Iterator[str]:
+    """product-service once more under another name: Service, ServiceAccount and Deployments of its own."""
+    space, name = "ecommerce", "products"
+    made: list[dict[str, Any]] = []
+    for api, kind, old in (
+        ("v1", "ServiceAccount", "product-service"),
+        ("v1", "Service", "product-service"),
+        ("apps/v1", "Deployment", "product-service-v1"),
+        ("apps/v1", "Deployment", "product-service-v2"),
+    ):
+        live = client.get(api, kind, old, space)
+        assert live is not None
+        text = json.dumps({key: live[key] for key in ("apiVersion", "kind", "spec") if key in live})
+        copied = json.loads(text.replace("product-service", name))
+        copied["metadata"] = {"name": old.replace("product-service", name), "namespace": space}
+        if kind == "Service":
+            for key in ("clusterIP", "clusterIPs"):
+                copied["spec"].pop(key)
+        else:
+            copied["metadata"]["labels"] = {"app": name}
+        if kind == "Deployment":
+            for container in copied["spec"]["template"]["spec"]["containers"]:
+                original = live["spec"]["template"]["spec"]["containers"][0]
+                container["image"] = original["image"]
+        client.apply(copied, field_manager="twin")
+        made.append(copied)
+    yield name
+    for obj in made:
+        client.delete(obj["apiVersion"], obj["kind"], obj["metadata"]["name"], space)
+
+
+def renamed(name: str, *, with_old: bool) -> dict[str, Any]:
+    """The catalogue with the service under its new name, beside the old one or alone."""
+    raw = full()
+    old = by_name(raw)["product-service"]
+    raw["mesh_services"].append({**copy.deepcopy(old), "name": name})
+    if not with_old:
+        raw["mesh_services"].remove(old)
+    return raw
+
+
+def test_a_service_gets_another_name_under_load(
+    write: Apply, load: Callable[..., Load], client: KubeClient, twin: str
+) -> None:
+    """As docs/guides/mesh.md says: the new one beside the old, callers move, the old one goes."""
+    write(full())
+    running = load(False)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        rules = [
+            client.get("apps/v1", "Deployment", f"{twin}-{version}", "ecommerce") for version in ("v1", "v2")
+        ]
+        if all((rule or {}).get("status", {}).get("readyReplicas") for rule in rules):
+            break
+        time.sleep(1)
+    assert write(renamed(twin, with_old=True))["changed"]
+    assert_lossless(running.stop())
+    running = load(False, twin)
+    assert write(renamed(twin, with_old=False))["counts"]["deleted"] >= 4
+    assert_lossless(running.stop())
+    assert client.get("networking.istio.io/v1", "VirtualService", "product-service", "ecommerce") is None
+    write(full())

@@ -19,6 +19,8 @@ Kind = tuple[str, str]
 # The objects of a few namespaces cost less than the whole cluster's, of which most may be none of ours.
 _FEW_OBJECTS = 4
 _FEW_NAMESPACES = 4
+# So many objects in more namespaces than that are read one by one: a foreign kind may have thousands.
+_SCATTERED = 16
 _FORBIDDEN: list[dict[str, Any]] = []
 """Stands for the list of a namespace in which a kind may not be listed."""
 
@@ -56,8 +58,8 @@ def read_live(
     """Read the live counterparts of ``wanted``, and of ``owned_kinds`` everything that ``selector`` finds.
 
     One LIST per kind: by label for owned kinds, else per namespace for a few of them (the others may hold a
-    lot that is none of ours), else cluster-wide. Without the right to list cluster-wide: per namespace;
-    without the right to list: object by object.
+    lot that is none of ours), else cluster-wide; a few objects in many namespaces one by one. Without the
+    right to list cluster-wide: per namespace; without the right to list: object by object.
 
     :param namespaces: where owned kinds are looked for besides those of ``wanted``, without the right to look
         everywhere. Where they may not be listed either is left out of ``Live.confined``.
@@ -117,6 +119,8 @@ class _Reader:
                 return self._each(self._objects)
             if resource.namespaced and len(self._namespaces) <= _FEW_NAMESPACES:
                 return self._per_namespace()
+            if len(self._objects) <= _SCATTERED and resource.namespaced:
+                return self._each(self._objects)
         try:
             return self._listed(None)
         except ApiError as error:

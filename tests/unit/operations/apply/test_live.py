@@ -39,18 +39,21 @@ def test_one_object_is_read_by_itself(cluster: FakeCluster) -> None:
     assert live.get(config_map("a", "ns-1")) is None
 
 
-@pytest.mark.parametrize(("spaces", "expected"), [(2, SPACES[:2]), (4, SPACES[:4]), (5, [None])])
-def test_objects_are_listed_where_they_are_wanted(
-    cluster: FakeCluster, spaces: int, expected: list[str | None]
-) -> None:
+@pytest.mark.parametrize(("spaces", "verb"), [(2, "list"), (4, "list"), (5, "get"), (6, "get")])
+def test_objects_are_read_where_they_are_wanted(cluster: FakeCluster, spaces: int, verb: str) -> None:
     """Two custom resources cost a list of all of their kind in the cluster, most of it none of ours."""
     for wanted in ([config_map("a", name) for name in SPACES[:spaces]], rules(spaces)):
         forget(cluster)
         kind = wanted[0]["kind"]
         live = read_live(cluster, wanted)
-        assert requests(cluster) == [("list", kind, space) for space in expected]
+        assert requests(cluster) == [(verb, kind, space) for space in SPACES[:spaces]]
         assert all(live.get(obj) for obj in wanted)
-        assert len(live.of_kind(kind)) == len(live.objects) == (spaces if spaces < 5 else 6)
+        assert len(live.of_kind(kind)) == len(live.objects) == spaces
+
+
+def test_many_objects_in_many_namespaces_are_one_list(cluster: FakeCluster) -> None:
+    read_live(cluster, [config_map(name, space) for name in "abc" for space in SPACES])
+    assert requests(cluster) == [("list", "ConfigMap", None)]
 
 
 def test_objects_of_one_namespace_are_one_list(cluster: FakeCluster) -> None:
@@ -91,9 +94,25 @@ class Restricted(FakeCluster):
 
 def test_without_the_right_to_list_everywhere_each_namespace_is_listed(cluster: FakeCluster) -> None:
     restricted = Restricted(cluster, allowed=tuple(SPACES))
-    live = read_live(restricted, rules(5))
-    assert requests(restricted) == [("list", "DestinationRule", space) for space in (None, *SPACES[:5])]
-    assert len(live.objects) == 5
+    many = [{**rule(), "metadata": {"name": name, "namespace": space}} for name in "xyz" for space in SPACES]
+    live = read_live(restricted, many)
+    assert requests(restricted) == [("list", "DestinationRule", space) for space in (None, *SPACES)]
+    assert len(live.objects) == 6
+
+
+def test_owned_kinds_are_looked_for_in_given_namespaces_as_far_as_they_may_be_listed(
+    cluster: FakeCluster,
+) -> None:
+    """Where an object is wanted that must be possible: what is not seen is taken for absent."""
+    restricted = Restricted(cluster, allowed=("ns-0", "ns-2"))
+    kind = ("v1", "ConfigMap")
+    given = {"owned_kinds": [kind], "selector": "a=b", "namespaces": ["ns-1", "ns-2"]}
+    live = read_live(restricted, [config_map("a", "ns-0")], **given)
+    assert live.confined == {kind: ("ns-0", "ns-2")}
+    with pytest.raises(ApiError) as caught:
+        read_live(restricted, [config_map("a", "ns-1")], **given)
+    assert caught.value.status == 403
+    assert read_live(cluster, [config_map("a", "ns-1")], **given).confined == {}
 
 
 def test_without_any_right_to_list_each_object_is_read(cluster: FakeCluster) -> None:
@@ -116,7 +135,7 @@ def test_an_owned_kind_that_may_not_be_listed_and_of_which_nothing_is_wanted(clu
 def test_an_outage_is_no_missing_right(cluster: FakeCluster, how: int | str) -> None:
     cluster.fail("list", how=how)
     with pytest.raises(ApiError):
-        read_live(cluster, rules(5))
+        read_live(cluster, rules(3))
     cluster.fail("list", how=how)
     with pytest.raises(ApiError):
         read_live(cluster, [config_map("a", name) for name in SPACES[:2]])
@@ -132,8 +151,9 @@ def test_kinds_that_the_server_does_not_serve(cluster: FakeCluster) -> None:
 def test_a_kind_that_goes_between_discovery_and_list(cluster: FakeCluster) -> None:
     cluster.missing.add("DestinationRule")
     cluster.resource = lambda api_version, kind: FakeCluster().resource(api_version, kind)
-    for count in (2, 5):
-        assert read_live(cluster, rules(count)).missing == {("networking.istio.io/v1", "DestinationRule")}
+    many = [{**rule(), "metadata": {"name": name, "namespace": space}} for name in "xyz" for space in SPACES]
+    for wanted in (rules(2), many):
+        assert read_live(cluster, wanted).missing == {("networking.istio.io/v1", "DestinationRule")}
 
 
 def test_another_error_of_discovery_is_told(cluster: FakeCluster) -> None:
