@@ -55,6 +55,9 @@ options:
     description: Seconds that all workloads together may take to roll out.
     type: raw
     default: 300
+seealso:
+  - module: servicemesh.istio.download
+  - module: servicemesh.istio.resources
 """
 
 EXAMPLES = r"""
@@ -73,16 +76,19 @@ addons:
   returned: success
   type: list
   elements: str
+  sample: [prometheus]
 images:
   description: Every image that the add-ons use.
   returned: success
   type: list
   elements: str
+  sample: [docker.io/prom/prometheus:v3.5.0]
 objects:
   description: The objects that were changed, or would be in check mode.
   returned: success
   type: list
   elements: dict
+  sample: [{id: Deployment istio-system/prometheus, action: updated}]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

@@ -394,6 +394,8 @@ options:
     description:
       - Who asks, for the journal.
     type: str
+seealso:
+  - module: servicemesh.istio.canary_info
 """
 
 EXAMPLES = r"""
@@ -440,50 +442,61 @@ reason:
   description: Why it ended so, in one sentence.
   returned: always
   type: str
+  sample: every gate passed in phase 5
 run:
   description: Id of the run.
   returned: always
   type: str
+  sample: 20260101T120000-4f1c
 counts:
   description: Requests and failures of both arms, and the share of all requests that the canary hurt.
   returned: when a run ended
   type: dict
+  sample: {canary: {requests: 1450, failed: 0}, stable: {requests: 4350, failed: 3}, hurt: 0.0}
 propagation_seconds:
   description: For each write, seconds until the last proxy held it.
   returned: when a run ended
   type: list
   elements: float
+  sample: [0.8, 1.1]
 seconds_to_weight_0:
   description: After a rollback, seconds from the decision to weight 0 at the last proxy.
   returned: when a run was rolled back
   type: float
+  sample: 2.3
 seconds_from_first_bad_window:
   description: >-
     After a rollback, seconds from the begin of the first metric window in which a request of the canary
     failed or was slow to weight 0 at the last proxy.
   returned: when a run was rolled back after such a window
   type: float
+  sample: 17.4
 api_calls:
   description: Calls to the API server in each phase.
   returned: when a run ended
   type: dict
+  sample: {"phase 1": 42}
 evidence:
   description: Paths of the evidence files.
   returned: when O(evidence) is given
   type: list
   elements: str
+  sample: [/srv/evidence/product-service-20260101T120000-4f1c.json]
 evidence_sha256:
   description: Hash of the evidence, as it stands in the release record.
   returned: when a run ended
   type: str
+  sample: 9f2c...
 plan:
   description: The phases, as filter P(servicemesh.istio.canary_phases#filter) gives them.
   returned: in check mode
   type: dict
+  sample: {stable: v1, canary: v2, phases: [{weight: 10, seconds: 60}]}
 services:
   description: With V(action=resume), one result per service that was cleaned up.
   returned: with V(action=resume)
   type: dict
+  sample: {shop/product-service: {status: pass, outcome: rolled_back}}
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

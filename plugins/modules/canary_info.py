@@ -30,6 +30,8 @@ options:
     type: list
     elements: str
     default: []
+seealso:
+  - module: servicemesh.istio.canary
 """
 
 EXAMPLES = r"""
@@ -75,6 +77,7 @@ active:
   returned: success
   type: list
   elements: str
+  sample: [shop/product-service]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

@@ -40,6 +40,9 @@ options:
     description: Seconds without a write after which an unfinished helm run counts as dead.
     type: raw
     default: 30
+seealso:
+  - module: servicemesh.istio.control_plane_ready
+  - module: servicemesh.istio.preflight
 """
 
 EXAMPLES = r"""

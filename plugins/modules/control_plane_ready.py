@@ -50,6 +50,8 @@ options:
     description: Seconds that the whole proof may take.
     type: raw
     default: 300
+seealso:
+  - module: servicemesh.istio.control_plane
 """
 
 EXAMPLES = r"""
@@ -74,6 +76,7 @@ checks:
   returned: success
   type: list
   elements: str
+  sample: ["Deployment istiod is rolled out", "9 CRDs are established"]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

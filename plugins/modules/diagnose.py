@@ -53,6 +53,8 @@ options:
         versions.
     type: str
     default: ""
+seealso:
+  - module: servicemesh.istio.verify
 """
 
 EXAMPLES = r"""
@@ -82,6 +84,7 @@ steps:
   returned: success
   type: list
   elements: dict
+  sample: [{step: route, status: pass, subject: Pod shop/web-1, message: sends to cart}]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

@@ -162,6 +162,8 @@ options:
     elements: str
     choices: [fail, cannot tell]
     default: [fail]
+seealso:
+  - module: servicemesh.istio.verify
 """
 
 EXAMPLES = r"""
@@ -197,6 +199,7 @@ summary:
   returned: always
   type: list
   elements: str
+  sample: ["pass: 1 credentials, 1 created, 0 updated, 0 unchanged"]
 outcome:
   description: >-
     For a scheduler; V(fresh) when nothing was to be done, V(renewed), V(due) when a pair that somebody else
@@ -208,6 +211,7 @@ reason:
   description: Why the status is not V(pass).
   returned: always
   type: str
+  sample: no Gateway names the credential yet
 counts:
   description: Numbers of credentials by action.
   returned: always
@@ -223,6 +227,7 @@ ca:
   description: The CA. C(certificate) is the PEM text that clients must trust; it is public.
   returned: when something is issued
   type: dict
+  sample: {action: unchanged, certificate: "-----BEGIN CERTIFICATE-----..."}
 certificates:
   description:
     - One entry per credential with its action and reasons, and C(fingerprint_sha256), C(serial),
@@ -234,6 +239,7 @@ certificates:
   returned: always
   type: list
   elements: dict
+  sample: [{credential: istio-system/api-example-com, action: created, reasons: [missing]}]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

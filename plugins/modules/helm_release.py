@@ -62,6 +62,8 @@ options:
     description: The program helm, as a path or as a name on C(PATH).
     type: str
     default: helm
+seealso:
+  - module: servicemesh.istio.control_plane
 """
 
 EXAMPLES = r"""
@@ -83,6 +85,7 @@ error:
   description: Class of the error, such as V(InputError) or V(MeshError).
   returned: failure
   type: str
+  sample: MeshError
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

@@ -87,6 +87,9 @@ options:
     description: Seconds that one batch may take, and that one eviction may wait for its budget.
     type: raw
     default: 600
+seealso:
+  - module: servicemesh.istio.control_plane
+  - module: servicemesh.istio.verify
 """
 
 EXAMPLES = r"""
@@ -120,10 +123,12 @@ summary:
   returned: success
   type: list
   elements: str
+  sample: ["pass: 10 pods with the right proxy, 0 workloads to restart"]
 reason:
   description: Why the status is not V(pass).
   returned: success
   type: str
+  sample: 1 pod carries no proxy
 counts:
   description: Numbers of namespaces, labels, restarts and pods by verdict.
   returned: success
@@ -143,6 +148,7 @@ plan:
   returned: success
   type: list
   elements: dict
+  sample: [{workload: Deployment shop/web, reasons: [no proxy], action: rollout}]
 left_alone:
   description: Workloads with wrong pods that were not restarted, and the reason.
   returned: success
@@ -161,6 +167,7 @@ not_proved:
   returned: success
   type: list
   elements: dict
+  sample: [shop/web-1]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

@@ -88,6 +88,9 @@ options:
     description: Seconds that all questions to the API server may take once it has answered.
     type: raw
     default: 60
+seealso:
+  - module: servicemesh.istio.control_plane
+  - module: servicemesh.istio.verify
 """
 
 EXAMPLES = r"""
@@ -133,6 +136,7 @@ findings:
   returned: success
   type: list
   elements: str
+  sample: ["istio_verison: no role knows this variable, did you mean istio_version?"]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

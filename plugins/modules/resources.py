@@ -355,21 +355,25 @@ not_written:
   description: Number of objects that were not written when the task failed on the way.
   returned: failure during the writes
   type: int
+  sample: 3
 summary:
   description: The result as lines to read.
   returned: success
   type: list
   elements: str
+  sample: ["2 updated, 41 unchanged"]
 notes:
   description: What there is to say about services, such as running rollouts and drift.
   returned: with a catalogue
   type: list
   elements: str
+  sample: ["shop/cart: a rollout holds its routes"]
 findings:
   description: The verdicts of the checks before the first write, when something differed.
   returned: with a catalogue
   type: list
   elements: dict
+  sample: [{check: analyze, status: pass}]
 access:
   description:
     - The requests whose answer the changes flip, by service and the policy that decides, with one example.
@@ -397,10 +401,12 @@ propagation:
   description: Whether the proxies hold the change, how many of them, and the seconds of each step.
   returned: with a catalogue, when something changed
   type: dict
+  sample: {status: pass, proxies: 12, seconds: [0.4, 0.9]}
 error:
   description: Class of the error, such as V(InputError), V(ApiError), V(ConflictError) or V(WaitTimeout).
   returned: failure
   type: str
+  sample: ConflictError
 problems:
   description: Everything that is wrong with the input.
   returned: failure by bad input

@@ -136,6 +136,9 @@ options:
   report_path:
     description: File for the findings, C(.json) or C(.xml) (JUnit), on the machine where the module runs.
     type: str
+seealso:
+  - module: servicemesh.istio.diagnose
+  - module: servicemesh.istio.resources
 """
 
 EXAMPLES = r"""
@@ -174,6 +177,7 @@ checks:
   returned: success
   type: list
   elements: dict
+  sample: [{check: mtls, title: the proxies' listeners demand mutual TLS, status: pass, pass: 8}]
 findings:
   description: All findings; of more than 500 only those that did not pass.
   returned: success
@@ -186,6 +190,7 @@ problems:
   returned: success
   type: list
   elements: str
+  sample: ["FAIL mtls: shop/cart:8080: the proxy of pod shop/cart-1 is PERMISSIVE, not STRICT"]
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

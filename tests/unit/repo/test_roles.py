@@ -135,3 +135,21 @@ def test_no_role_has_a_second_default_inline(role: Path) -> None:
         for name, value in re.findall(r"\b(\w+) \| default\(([^)]*)\)", path.read_text(encoding="utf-8")):
             known = name in {*defaults(role), "mesh_name"}
             assert not known or value.startswith("omit"), f"{path.name}: {name}"
+
+
+# -- the catalogue in the documentation of the roles -------------------------------------------------------
+
+FULL = load(ROOT / "tests" / "unit" / "support" / "full_catalogue.yml")
+SECTIONS = [
+    name for name, value in FULL.items() if name.startswith("mesh_") and isinstance(value, list | dict)
+]
+
+
+@pytest.mark.parametrize("role", [ROOT / "roles" / "mesh", SHARED], ids=lambda role: role.name)
+@pytest.mark.parametrize("name", [name for name in SECTIONS if name != "mesh_open"])
+def test_the_keys_of_the_catalogue_are_named(role: Path, name: str) -> None:
+    """`ansible-doc -t role` names the keys; the full catalogue of the tests has all of them."""
+    section = FULL[name] if isinstance(FULL[name], list) else [FULL[name]]
+    used = {key for entry in section if isinstance(entry, dict) for key in entry}
+    text = str(options(role)[name]["description"])
+    assert used <= {*re.findall(r"C\((\w+)\)", text)}
