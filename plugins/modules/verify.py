@@ -134,7 +134,9 @@ options:
     type: int
     default: 2000
   report_path:
-    description: File for the findings, C(.json) or C(.xml) (JUnit), on the machine where the module runs.
+    description:
+      - File for the findings, on the machine where the module runs.
+      - By its ending C(.json), C(.xml) (JUnit), C(.sarif) or C(.html).
     type: str
 seealso:
   - module: servicemesh.istio.diagnose

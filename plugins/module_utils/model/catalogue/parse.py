@@ -76,6 +76,7 @@ CATALOGUE_KEYS = (
 """The variables that describe a mesh, in the order of the documentation."""
 
 ROLE_SETTINGS = (
+    "mesh_access_guard",
     "mesh_check",
     "mesh_cluster_check",
     "mesh_connection",

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Before mutual TLS becomes obligatory: who would be cut off?
 
-Two kinds of clients come without a certificate: callers outside the mesh, which the metrics of the last hour
-show, and scrapers of application ports, which pod annotations show. Both are listed with what to do.
+Two kinds of clients come without a certificate: callers outside the mesh, which the metrics of the last
+hour show, and scrapers of application ports, which pod annotations show. Both are listed with what to do.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _SETTLING = 180.0
 class StrictGuard:
     """Called with the plan of a run that would change something; then ``status`` and ``findings`` tell.
 
-    :param options: ``strict_guard``, ``strict_guard_window``, ``prometheus``. Without a Prometheus to ask the
-        verdict is "cannot tell" as soon as something becomes stricter.
+    :param options: ``strict_guard``, ``strict_guard_window``, ``prometheus``. Without a Prometheus to ask
+        the verdict is "cannot tell" as soon as something becomes stricter.
     """
 
     def __init__(self, client: KubeClient, context: Context, options: MeshOptions) -> None:
@@ -54,7 +54,8 @@ class StrictGuard:
     def as_result(self) -> dict[str, Any]:
         """The part of the module's result.
 
-        :returns: ``check``, ``status``, ``reason``, ``findings``, and in ``stated`` who stays let in on purpose.
+        :returns: ``check``, ``status``, ``reason``, ``findings``, and in ``stated`` who stays let in on
+            purpose.
         """
         return {
             "check": "strict_guard",

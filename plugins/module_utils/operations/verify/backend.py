@@ -86,7 +86,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         context.progress(line)
     context.progress(f"verify: {findings.headline()}")
     if options.report_path:
-        write_report(options.report_path, findings, options.catalogue.name)
+        now = context.clock.now()
+        write_report(options.report_path, findings, options.catalogue, params["catalogue"], now)
     return {
         "changed": False,
         "status": findings.status,

@@ -1,28 +1,35 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict as a file: JSON for programs, JUnit XML for CI systems."""
+"""The verdict as a file: JSON for programs, JUnit XML for CI systems, SARIF for dashboards, and a page."""
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from ...errors import InputError, MeshError, Problem
+from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
 from .findings import NOT_TESTED, STATED, Findings, count
+from .report_page import page
+from .report_sarif import sarif
 
-FORMATS = {".json": "json", ".xml": "junit"}
+FORMATS = (".json", ".xml", ".sarif", ".html")
 
 
 def check_path(path: str) -> None:
     """:raises InputError: a name from which the format cannot be told, or a directory that does not
     exist."""
     if Path(path).suffix not in FORMATS:
-        problem = f"{path!r} ends neither in .json nor in .xml (JUnit)"
+        problem = f"{path!r} ends in none of .json, .xml (JUnit), .sarif and .html"
     elif not Path(path).expanduser().parent.is_dir():
         problem = f"the directory of {path!r} does not exist"
     else:
@@ -30,13 +37,26 @@ def check_path(path: str) -> None:
     raise InputError([Problem("report_path", problem, "report-path")])
 
 
-def write_report(path: str, findings: Findings, name: str) -> None:
+def write_report(
+    path: str, findings: Findings, catalogue: Catalogue, raw: Mapping[str, Any], now: float
+) -> None:
     """Writes the report whole or not at all.
 
-    :param name: the mesh, as title. :raises MeshError: the file cannot be written.
+    :param raw: the catalogue as it was given; its digest says which one was verified.
+    :param now: seconds since the epoch. :raises MeshError: the file cannot be written.
     """
     target = Path(path).expanduser()
-    text = as_json(findings, name) if FORMATS[target.suffix] == "json" else as_junit(findings, name)
+    time = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
+    facts = {"time": time, "catalogue SHA-256": digest(raw)}
+    match target.suffix:
+        case ".json":
+            text = as_json(findings, catalogue.name, time=time, catalogue_sha256=digest(raw))
+        case ".xml":
+            text = as_junit(findings, catalogue.name)
+        case ".sarif":
+            text = json.dumps(sarif(findings, catalogue.name), indent=2, ensure_ascii=False) + "\n"
+        case _:
+            text = page(findings, catalogue, facts)
     try:
         handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -47,15 +67,25 @@ def write_report(path: str, findings: Findings, name: str) -> None:
         raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
 
 
-def as_json(findings: Findings, name: str) -> str:
-    """``{mesh, status, checks, findings}``."""
+def digest(value: Any) -> str:
+    """SHA-256 of a value in its canonical JSON form, hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def as_json(findings: Findings, name: str, *, time: str, catalogue_sha256: str) -> str:
+    """``{mesh, time, catalogue_sha256, status, headline, checks, findings, sha256}``; the last is that of the
+    rest, so that a change by hand shows."""
     record = {
         "mesh": name,
+        "time": time,
+        "catalogue_sha256": catalogue_sha256,
         "status": findings.status,
+        "headline": findings.headline(),
         "checks": findings.checks(),
         "findings": [finding.as_dict() for finding in findings.findings],
     }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({**record, "sha256": digest(record)}, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_junit(findings: Findings, name: str) -> str:

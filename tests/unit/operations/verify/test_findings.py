@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import stat
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
     report as verify_report,
@@ -88,38 +85,10 @@ def test_every_check_has_a_title() -> None:
     assert {finding.check for finding in (GOOD, BAD, DIM)} <= set(told.TITLES)
 
 
-def test_json_report(tmp_path: Path) -> None:
-    path = tmp_path / "verify.json"
-    verify_report.write_report(str(path), told.Findings((GOOD, BAD)), "shop")
-    record = json.loads(path.read_text())
-    assert (record["mesh"], record["status"], len(record["findings"])) == ("shop", "fail", 2)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["verify.json"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-
-
-def test_junit_report_counts_cannot_tell_as_error(tmp_path: Path) -> None:
-    path = tmp_path / "verify.xml"
-    verify_report.write_report(str(path), told.Findings((GOOD, BAD, DIM)), 'a "mesh" & co')
-    suite = ET.fromstring(path.read_text())  # noqa: S314  # our own file
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
-    assert suite.get("name") == 'mesh a "mesh" & co'
-    assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], ["error"]]
-    notes = ET.fromstring(verify_report.as_junit(told.Findings((OPEN, SKIPPED)), "shop"))  # noqa: S314  # our own
-    assert notes.get("skipped") == "1"
-    assert [[child.tag for child in case] for case in notes] == [["system-out"], ["skipped"]]
-    assert notes[0][0].text == "stated opening: open to everybody: a public page"
-
-
 @pytest.mark.parametrize("name", ["report.txt", "report", "missing/report.json"])
 def test_a_bad_report_path_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="report"):
         verify_report.check_path(str(tmp_path / name))
-
-
-def test_an_unwritable_report_is_one_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "verify.json").mkdir()
-    with pytest.raises(MeshError, match="could not be written"):
-        verify_report.write_report(str(tmp_path / "verify.json"), told.Findings((GOOD,)), "shop")
 
 
 def test_what_is_said_of_many_things_is_one_problem() -> None:

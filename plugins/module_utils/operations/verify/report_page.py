@@ -1,0 +1,192 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A verification as one HTML page: needs no network, can be filtered, and prints."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+
+from ...model.catalogue.edges import Edge, service_edges
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import Service
+from ...model.objects.peer_authentications import port_mode
+from ...verdicts import CANNOT_TELL, FAIL, PASS
+from .findings import LABELS, NOT_TESTED, STATED, Finding, Findings, folded
+
+_STYLE = """
+body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
+h1{font-size:1.4rem;margin:0}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}
+table{border-collapse:collapse;margin:.4rem 0}
+td,th{border:1px solid #d5d9de;padding:.2rem .5rem;text-align:left;vertical-align:top}
+th{background:#f4f6f8;font-weight:600}
+.scroll{overflow:auto;max-height:80vh}.scroll thead th{position:sticky;top:0}
+.pass{color:#1a7f37}.fail{color:#cf222e;font-weight:600}.cannot{color:#9a6700}.note{color:#57606a}
+.cell{min-width:7rem}.empty{background:#f6f8fa}
+input{font:inherit;padding:.3rem .5rem;width:22rem;max-width:100%}
+code{font-size:.92em}
+@media print{input,label{display:none}.scroll{overflow:visible;max-height:none}body{margin:0}}
+""".strip()
+_SCRIPT = """
+const box=document.getElementById('filter');
+box.addEventListener('input',()=>{const text=box.value.toLowerCase();
+for(const row of document.querySelectorAll('tr[data-text]'))row.hidden=!row.dataset.text.includes(text);});
+""".strip()
+_CLASS = {PASS: "pass", FAIL: "fail", CANNOT_TELL: "cannot", STATED: "note", NOT_TESTED: "note"}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def page(findings: Findings, catalogue: Catalogue, facts: Mapping[str, str]) -> str:
+    """The page.
+
+    :param facts: what else is to stand at its top, by name: time, hashes.
+    """
+    title = f"Mesh {catalogue.name}: {LABELS[findings.status].lower()}"
+    parts = [
+        "<!doctype html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{_e(title)}</title>',
+        f'<meta http-equiv="Content-Security-Policy" content="{_e(_POLICY)}">',
+        f"<style>{_STYLE}</style></head><body>",
+        f"<h1>{_e(title)}</h1>",
+        f'<p id="headline" class="{_CLASS[findings.status]}">{_e(findings.headline())}</p>',
+        _table("facts", ("", ""), [(name, value) for name, value in facts.items()]),
+        '<label>Show rows with <input id="filter" type="search" autofocus></label>',
+        "<h2>What is proved and what is not</h2>",
+        _checks(findings),
+        "<h2>Causes</h2>",
+        _causes(findings, (FAIL, CANNOT_TELL), "causes", "Nothing failed, and nothing was left unclear."),
+        "<h2>Opened on purpose, and not tested</h2>",
+        _causes(findings, (STATED, NOT_TESTED), "notes", "Nothing."),
+        "<h2>Who may call whom</h2>",
+        _matrix(findings, catalogue),
+        "<h2>Mutual TLS by port</h2>",
+        _ports(findings, catalogue),
+        "<h2>All findings</h2>",
+        _findings(findings.findings),
+        f"<script>{_SCRIPT}</script></body></html>",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _e(text: object) -> str:
+    return html.escape(str(text), quote=True)
+
+
+def _row(cells: Iterable[str], text: str) -> str:
+    return f'<tr data-text="{_e(text.lower())}">{"".join(cells)}</tr>'
+
+
+def _table(name: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    body = "".join(_row((f"<td>{_e(cell)}</td>" for cell in row), " ".join(map(str, row))) for row in rows)
+    head = "".join(f"<th>{_e(text)}</th>" for text in heads) if any(heads) else ""
+    return f'<table id="{name}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _checks(findings: Findings) -> str:
+    rows = []
+    for record in findings.checks():
+        numbers = ", ".join(f"{record[kind]} {LABELS[kind].lower()}" for kind in LABELS if record[kind])
+        cells = (
+            f'<td class="{_CLASS[record["status"]]}">{_e(LABELS[record["status"]])}</td>',
+            f"<td>{_e(record['check'])}</td><td>{_e(record['title'])}</td><td>{_e(numbers)}</td>",
+        )
+        rows.append(_row(cells, f"{record['check']} {record['title']} {record['status']}"))
+    return f'<table id="checks"><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _causes(findings: Findings, verdicts: Sequence[str], name: str, nothing: str) -> str:
+    found = [
+        item
+        for verdict in verdicts
+        for item in folded([one for one in findings.findings if one.verdict == verdict])
+    ]
+    if not found:
+        return f'<p id="{name}">{_e(nothing)}</p>'
+    return f'<table id="{name}"><tbody>{"".join(map(_finding, found))}</tbody></table>'
+
+
+def _finding(item: Finding) -> str:
+    cells = (
+        f'<td class="{_CLASS[item.verdict]}">{_e(LABELS[item.verdict])}</td>',
+        f"<td>{_e(item.check)}</td><td>{_e(item.subject)}</td><td>{_e(item.message)}</td>",
+    )
+    return _row(cells, f"{item.verdict} {item.check} {item.subject} {item.message}")
+
+
+def _findings(items: Iterable[Finding]) -> str:
+    rows = "".join(map(_finding, items))
+    return f'<div class="scroll"><table id="findings"><tbody>{rows}</tbody></table></div>'
+
+
+def _matrix(findings: Findings, catalogue: Catalogue) -> str:
+    """Rows are services, columns those who may call any; an empty cell is a refusal. The row's verdict is
+    that of
+    check ``policies``, which compares every cell with the live policies; ``called`` is what was also
+    sent."""
+    edges = {service.key: service_edges(catalogue, service) for service in catalogue.services}
+    callers = sorted({edge.caller for some in edges.values() for edge in some})
+    judged = {item.subject: item for item in findings.of_check("policies")}
+    called = {item.subject: item.verdict for item in findings.of_check("authorization")}
+    rows = []
+    for service in catalogue.services:
+        verdict = (
+            judged[service.key].verdict
+            if service.key in judged
+            else FAIL
+            if _is_named(service, judged.values())
+            else CANNOT_TELL
+        )
+        cells = [f"<th>{_e(service.key)}</th>", f'<td class="{_CLASS[verdict]}">{_e(LABELS[verdict])}</td>']
+        for caller in callers:
+            cells.append(
+                _cell([edge for edge in edges[service.key] if edge.caller == caller], service, called)
+            )
+        rows.append(_row(cells, f"{service.key} {' '.join(edge.caller for edge in edges[service.key])}"))
+    head = "".join(f"<th>{_e(text)}</th>" for text in ("service", "live policies", *callers))
+    return (
+        f'<div class="scroll"><table id="matrix"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _is_named(service: Service, items: Iterable[Finding]) -> bool:
+    return any(item.verdict == FAIL and service.key in item.message for item in items)
+
+
+def _cell(edges: Sequence[Edge], service: Service, called: Mapping[str, str]) -> str:
+    if not edges:
+        return '<td class="empty"></td>'
+    told = [
+        f"{' '.join(edge.methods) or 'any method'} {' '.join(edge.paths) or 'any path'}"
+        f" :{' :'.join(map(str, edge.ports))}"
+        for edge in edges
+    ]
+    sent = {
+        verdict for subject, verdict in called.items() if subject == f"{edges[0].caller} -> {service.key}"
+    }
+    mark = " (called)" if sent == {PASS} else " (failed when called)" if FAIL in sent else ""
+    return f'<td class="cell">{"<br>".join(map(_e, told))}{_e(mark)}</td>'
+
+
+def _ports(findings: Findings, catalogue: Catalogue) -> str:
+    held = {item.subject: item for item in findings.of_check("mtls")}
+    sent = {item.subject: item for item in findings.of_check("plaintext")}
+    rows = []
+    for service in catalogue.services:
+        for port in service.all_ports:
+            read = held.get(f"{service.key}:{port.target_port}")
+            plain = sent.get(f"{service.key}:{port.number}")
+            mode = port_mode(catalogue, service, port.target_port)
+            rows.append(
+                (
+                    f"{service.key}:{port.target_port}",
+                    mode,
+                    service.mtls.reason or "",
+                    f"{LABELS[read.verdict]}: {read.message}" if read else "see causes",
+                    f"{LABELS[plain.verdict]}: {plain.message}" if plain else "not sent",
+                )
+            )
+    heads = ("port", "wanted", "reason", "in the proxies", "plaintext from outside")
+    return f'<div class="scroll">{_table("ports", heads, rows)}</div>'
