@@ -86,6 +86,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "resources": {"apply", "mesh"},
         "rights": set(),
         "trust": {"certificates"},
+        "sidecar_sizes": set(),
         "verify": set(),
     },
 }

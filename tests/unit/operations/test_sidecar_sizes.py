@@ -1,0 +1,117 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sizes of sidecars: only annotations of pod templates change, and only where they differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    InputError,
+    WaitTimeout,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations import sidecar_sizes
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import (
+    SERVICES,
+    SIDECAR_SIZES,
+)
+
+from ..support.access import Restricted, access_of
+from ..support.clock import FakeClock
+from ..support.cluster import FakeCluster, reaching
+
+PORTS = [{"number": 80, "target_port": 8080, "protocol": "http"}]
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+CPU, MEMORY = "sidecar.istio.io/proxyCPU", "sidecar.istio.io/proxyMemory"
+
+
+def catalogue(**proxy: Any) -> dict[str, Any]:
+    services = [{"name": "web", "ports": PORTS, **({"proxy": proxy} if proxy else {})}]
+    return {"mesh_name": "shop", "mesh_namespace": "shop", "mesh_services": services}
+
+
+def deployment(name: str = "web", *, rolled_out: bool = True, **annotations: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"replicas": 1, "template": {"metadata": {"annotations": annotations}, "spec": {}}},
+        "status": {"replicas": 1, "updatedReplicas": 1, "availableReplicas": int(rolled_out)},
+    }
+
+
+def run(
+    cluster: Any, given: dict[str, Any], *, check_mode: bool = False, wait: bool = True
+) -> dict[str, Any]:
+    context = Context(check_mode=check_mode, diff_mode=True, clock=FakeClock(), connect=reaching(cluster))
+    params = {"catalogue": given, "wait": wait, "wait_timeout": 5, "host": "https://h"}
+    return sidecar_sizes.run(params, context)
+
+
+def test_a_size_that_differs_is_set_and_the_rest_stays() -> None:
+    cluster = FakeCluster(NAMESPACE, deployment(other="stays"))
+    result = run(cluster, catalogue(cpu="50m"))
+    assert (result["changed"], result["objects"]) == (True, ["Deployment shop/web"])
+    live = cluster.find("Deployment", "web", "shop")
+    assert live is not None
+    assert live["spec"]["template"]["metadata"]["annotations"] == {"other": "stays", CPU: "50m"}
+    (diff,) = result["diff"]
+    assert diff["before"]["spec"]["template"]["metadata"]["annotations"] == {"other": "stays"}
+    assert run(cluster, catalogue(cpu="50m")) == {"changed": False, "objects": [], "diff": []}
+    assert [verb for verb, _unused in cluster.writes] == ["patch"]
+
+
+def test_a_size_that_left_the_catalogue_is_taken_away() -> None:
+    cluster = FakeCluster(NAMESPACE, deployment(**{CPU: "50m", MEMORY: "64Mi"}))
+    assert run(cluster, catalogue(cpu="50m"))["changed"]
+    live = cluster.find("Deployment", "web", "shop")
+    assert live is not None
+    assert live["spec"]["template"]["metadata"]["annotations"] == {CPU: "50m"}
+
+
+def test_check_mode_asks_and_writes_nothing() -> None:
+    cluster = FakeCluster(NAMESPACE, deployment(rolled_out=False))
+    assert run(cluster, catalogue(cpu="50m"), check_mode=True)["changed"]
+    assert (len(cluster.writes), len(cluster.dry_runs)) == (0, 1)
+
+
+def test_without_sizes_nothing_is_asked() -> None:
+    cluster = FakeCluster(NAMESPACE)
+    assert run(cluster, catalogue()) == {"changed": False, "objects": []}
+    assert cluster.calls == []
+
+
+def test_a_workload_that_is_not_there_is_named_before_the_first_write() -> None:
+    with pytest.raises(ApiError, match="Deployment shop/web does not exist"):
+        run(FakeCluster(NAMESPACE), catalogue(cpu="50m"))
+
+
+def test_it_waits_for_what_rolls_and_says_what_it_sees() -> None:
+    cluster = FakeCluster(NAMESPACE, deployment(rolled_out=False))
+    with pytest.raises(WaitTimeout, match="Deployment shop/web: 0 of 1 updated replicas available"):
+        run(cluster, catalogue(cpu="50m"))
+    assert not run(cluster, catalogue(cpu="50m"))["changed"]  # what does not roll is not waited for
+    assert run(cluster, catalogue(cpu="60m"), wait=False)["changed"]
+
+
+def test_a_bad_catalogue_is_refused() -> None:
+    with pytest.raises(InputError, match="proxy"):
+        run(FakeCluster(NAMESPACE), catalogue(cpu="many"))
+
+
+def test_the_rights_of_the_table_suffice() -> None:
+    cluster = FakeCluster(NAMESPACE, deployment())
+    needs = access_needs(["mesh"], _Places(), {SIDECAR_SIZES})
+    assert run(Restricted(cluster, set(map(access_of, needs))), catalogue(cpu="50m"))["changed"]
+
+
+class _Places(dict[str, tuple[str, ...]]):
+    """Everything is in one namespace."""
+
+    def __missing__(self, place: str) -> tuple[str, ...]:
+        return ("shop",) if place == SERVICES else ()
