@@ -26,6 +26,7 @@ from ..verify.findings import Finding, failed, unknown, worst
 from ..verify.live_objects import OPTIONAL, LiveObjects, read_live_objects
 from ..verify.picture import Picture
 from .callee import policies, stated, transport
+from .external_name import stands_for
 from .way import faults, outbound
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
     :returns: ``{changed, status, cause, steps}``, see module ``diagnose``.
     """
-    call = Call.from_params(params)
+    catalogue = parse_catalogue(params["catalogue"])
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        steps = _follow(client, call, context.clock.now())
+        if look_up(catalogue, params["destination"])[0] is None:
+            _refuse_other_names(client, catalogue, params["destination"])
+        steps = _follow(client, Call.from_params(params), context.clock.now())
     first = next((step for step in steps if step.verdict == FAIL), None)
     cause = f"{first.subject}: {first.message}" if first else ""
     for step in steps:
@@ -87,6 +90,12 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "cause": cause,
         "steps": [{"step": step.check, **step.as_dict()} for step in steps],
     }
+
+
+def _refuse_other_names(client: KubeClient, catalogue: Catalogue, name: str) -> None:
+    """:raises InputError: the destination is a Service that only stands for another host."""
+    if said := stands_for(client, catalogue, name):
+        raise InputError([Problem("diagnose_destination", said, "external-name")])
 
 
 def _service(catalogue: Catalogue, name: str, option: str) -> Service:

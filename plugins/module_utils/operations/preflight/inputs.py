@@ -33,6 +33,7 @@ _MESH: dict[str, dict[str, Any]] = {
     "cluster_check": {"type": "str", "choices": ["refuse", "warn", "off"]},
     "not_deployed": {"type": "list", "elements": "str"},
     "resource_paths": {"type": "list", "elements": "str"},
+    "state": {"type": "str"},
 }
 _ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}
 
@@ -108,7 +109,8 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         authority_namespace=params["certificates_namespace"],
         timeout=float(params["timeout"]),
         warnings=tuple(warnings),
-        cluster_check=settings.get("cluster_check", "refuse"),
+        # Of a mesh that is going to be removed nothing has to fit.
+        cluster_check="off" if settings.get("state") == "absent" else settings.get("cluster_check", "refuse"),
         not_deployed=tuple(settings.get("not_deployed", ())),
         has_files=bool(settings.get("resource_paths")),
     )

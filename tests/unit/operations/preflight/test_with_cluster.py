@@ -77,6 +77,10 @@ def test_the_check_may_warn_or_be_switched_off() -> None:
         checked(without_api(), minimal(mesh_cluster_check="maybe"))
 
 
+def test_a_mesh_that_goes_need_not_fit() -> None:
+    assert not [text for text in checked(without_api(), minimal(mesh_state="absent")) if MISSING in text]
+
+
 def test_files_of_a_team_may_make_the_service() -> None:
     found = checked(without_api(), minimal(mesh_resource_paths=["files/services.yml"]))
     assert [text for text in found if "mesh_resource_paths would have to make it" in text]
