@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, several of them joined by C(:), or the parsed content.
+      - Path of a kubeconfig, several of them joined by C(:), or the content, parsed or as text.
       - It is read as kubectl reads it, whom to act as (C(as)) included, and istioctl and helm are given what it says.
       - Falls back to the environment variable E(K8S_AUTH_KUBECONFIG), then E(KUBECONFIG), then
         C(~/.kube/config), then the service account of the pod that it runs in.
@@ -75,6 +75,8 @@ requirements:
   - kubernetes >= 31.0.0, other than 36.0.0 and 36.0.1
 notes:
   - The names of these options are those of the collection kubernetes.core.
-  - When O(kubeconfig), O(context) or O(host) are given and the environment's C(K8S_AUTH_*) variables name another cluster,
-    none of those variables counts.
+  - What names a cluster counts whole. When O(kubeconfig) is given, no C(K8S_AUTH_*) variable counts. When O(host) is
+    given, they count only if they name no cluster themselves. O(context) may choose one of the variables' kubeconfig.
+  - Token, password and client certificate come from the options or from the variables, never from both.
+  - A warning names the variables that are set and do not count.
 """

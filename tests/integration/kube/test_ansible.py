@@ -43,6 +43,8 @@ SECRET = "hunter2-planted-secret"
 class Ansible:
     """ansible-playbook with plugins of the test's own; returns results and everything that was printed."""
 
+    limit = 120.0
+
     def __init__(self, directory: Path, kubeconfig: str) -> None:
         self.directory, self.kubeconfig = directory, kubeconfig
         for kind, name, text in (("callback", "collect", CALLBACK), ("connection", "elsewhere", CONNECTION)):
@@ -84,7 +86,7 @@ class Ansible:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=self.limit,
             check=False,
         )
         results = [json.loads(line) for line in (self.directory / "results").read_text().splitlines()]

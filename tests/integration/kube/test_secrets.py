@@ -83,6 +83,8 @@ def left_behind(directory: Path) -> list[str]:
 class Planted(Ansible):
     """ansible-playbook with directories, a log and a server of its own."""
 
+    limit = 900.0
+
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, "")
         self.out = directory / "out"
@@ -108,8 +110,10 @@ class Planted(Ansible):
         }
 
 
-@pytest.mark.parametrize("end", ["well", "422"])
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize(
+    ("road", "end"),
+    [("controller", "well"), ("controller", "422"), ("module", "422"), ("become", "422")],
+)
 def test_nobody_sees_a_secret(tmp_path, road, end):
     ansible = Planted(tmp_path)
     with ScriptedServer(always=ENDS[end]) as server:
