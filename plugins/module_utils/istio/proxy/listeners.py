@@ -10,10 +10,10 @@ required client certificate, PERMISSIVE has both kinds, DISABLE has none that as
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ...fields import field, integer_at, mapping_at, mappings_at, text_at
+from ...fields import field, integer_at, list_at, mapping_at, mappings_at, text_at
 from .authorization import HeldAuthorization, held_authorization, parses_requests
 from .rbac import RbacPolicy, policies_of_chain
 
@@ -102,6 +102,31 @@ def gateway_policies(listeners: Iterable[Mapping[str, Any]]) -> frozenset[RbacPo
     if not chains:
         return None
     return frozenset(policy for chain in chains for policy in policies_of_chain(chain))
+
+
+def stream_clusters(listeners: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Where a proxy's listeners send connections whose bytes they do not read.
+
+    :param listeners: a dump of ``dynamic_listeners``.
+    :returns: name in the TLS handshake, ``""`` for connections without one -> names of clusters.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for entry in listeners:
+        for chain in mappings_at(entry, "active_state", "listener", "filter_chains"):
+            clusters = frozenset(_tcp_clusters(chain))
+            for name in list_at(chain, "filter_chain_match", "server_names") or [""]:
+                if clusters:
+                    found[str(name)] = found.get(str(name), frozenset()) | clusters
+    return found
+
+
+def _tcp_clusters(chain: Mapping[str, Any]) -> Iterator[str]:
+    for item in mappings_at(chain, "filters"):
+        config = mapping_at(item, "typed_config")
+        if text_at(item, "name") == "envoy.filters.network.tcp_proxy":
+            yield from filter(None, [text_at(config, "cluster")])
+            for weighted in mappings_at(config, "weighted_clusters", "clusters"):
+                yield text_at(weighted, "name")
 
 
 def serving_port(ports: Mapping[int, InboundPort], port: int) -> InboundPort | None:

@@ -10,12 +10,14 @@ import ipaddress
 from ..reading.problems import Problems
 from .mesh import Catalogue, ExternalService
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 STREAMS = ("TCP", "MONGO", "MYSQL", "REDIS")
 """Protocols whose connections carry no name of a host."""
 
 
 def check_streams(catalogue: Catalogue, problems: Problems) -> None:
-    """Two external services of one caller with the same stream port need addresses that differ.
+    """Two external services of one caller with the same port need addresses that differ: streams in any case,
+    HTTP where both are called by address.
 
     A proxy takes such a connection by port and address only; of two services that claim both, istiod drops
     one, and its connections reach the other (istio pilot/pkg/networking/core/listener.go, TCPOverTCP).
@@ -30,25 +32,31 @@ def check_streams(catalogue: Catalogue, problems: Problems) -> None:
             continue
         for earlier in range(index):
             other = catalogue.external_services[earlier]
-            ports = sorted(_stream_ports(external) & _stream_ports(other))
+            ports = sorted(_ports(external, other) & _ports(other, external))
             if ports and callers[index] & callers[earlier] and _meet(external, other):
                 message = (
-                    f"port {ports[0]} is also that of {other.where}, for the same caller: a stream carries "
-                    "no name, so give both the addresses (networks) by which they can be told apart"
+                    f"port {ports[0]} is also that of {other.where}, for the same caller: nothing tells the"
+                    " connections apart, so give both addresses (networks) that differ"
                 )
                 problems.add(f"{external.where}.addresses", message, "stream-clash")
                 break
 
 
-def _stream_ports(external: ExternalService) -> set[int]:
-    return {port.number for port in external.ports if port.protocol in STREAMS}
+def _ports(external: ExternalService, other: ExternalService) -> set[int]:
+    """The ports whose connections only addresses tell apart from the other's."""
+    by_address = external.addresses and other.addresses
+    return {
+        port.number for port in external.ports if port.protocol in STREAMS or (port.is_http and by_address)
+    }
 
 
 def _meet(one: ExternalService, other: ExternalService) -> bool:
     """Whether one address may belong to both. Without addresses a service takes what no other one has."""
     if not one.addresses or not other.addresses:
         return not one.addresses and not other.addresses
-    networks = [[ipaddress.ip_network(text) for text in item.addresses] for item in (one, other)]
+    networks: list[list[Network]] = [
+        [ipaddress.ip_network(text) for text in item.addresses] for item in (one, other)
+    ]
     return any(
         left.version == right.version and left.overlaps(right)
         for left in networks[0]

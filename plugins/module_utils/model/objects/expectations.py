@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...object_id import object_id
-from ..catalogue.exposures import exposed_port, leads_to_delegate
+from ..catalogue.exposures import exposed_port, leads_to_delegate, server_of
 from ..catalogue.mesh import Catalogue, Gateway
-from ..catalogue.services import Service
-from ..virtual_services import expected_shares, read_virtual_service
+from ..catalogue.services import Exposure, Service
+from ..virtual_services import VirtualService, expected_shares, read_virtual_service
 from .base import Obj
 from .names import NAMESPACE_WIDE, delegate_name, gateway_root_name, mesh_root_name, service_mtls_name
 from .peer_authentications import port_mode
@@ -44,7 +44,8 @@ class Expectation:
     ``check`` and its ``data``: ``route`` {host, port, virtual_service: the root that proxies name,
     shares: ExpectedShares},
     ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` {policy, rules, words: what each rule names},
-    ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}.
+    ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}, ``stream``
+    {sni: name in the handshake or ``""``, clusters}.
 
     :param subject: the object that asks for it, ``Kind namespace/name``.
     :param if_routed: of ``route``: only of proxies that have a route to the host at all.
@@ -122,40 +123,39 @@ def _gateway_pods(gateway: Gateway) -> Scope:
 
 
 def _further_ports(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
-    """What the root of a gateway's host itself leads to: HTTP ports without a delegate."""
+    """What the root of a gateway's host itself leads to: HTTP ports without a delegate, and streams."""
     if "mesh" in obj["spec"].get("gateways", ()):
         return []
     root = "/".join(_where(obj))
-    wanted: dict[tuple[str, int], Scope] = {}
+    read = read_virtual_service(obj, catalogue.cluster_domain)
+    found: dict[tuple[str, int], Expectation] = {}
     for service in catalogue.services:
         for exposure in service.exposed:
-            gateway, port = (
-                catalogue.gateway(exposure.gateway),
-                exposed_port(catalogue, service, exposure),
-            )
-            if (
-                gateway
-                and port
-                and port.is_http
-                and port != service.http_port
-                and root == f"{gateway.namespace}/{gateway_root_name(gateway.name, exposure.host)}"
-            ):
-                wanted[service.fqdn, port.number] = _gateway_pods(gateway)
-    read = read_virtual_service(obj, catalogue.cluster_domain)
-    return [
-        Expectation(
-            object_id(obj),
-            scope,
-            "route",
-            {
-                "host": host,
-                "port": port,
-                "shares": expected_shares(read, host, port=port),
-                "virtual_service": root,
-            },
-        )
-        for (host, port), scope in wanted.items()
-    ]
+            gateway, port = catalogue.gateway(exposure.gateway), exposed_port(catalogue, service, exposure)
+            if gateway is None or port is None or port == service.http_port:
+                continue
+            if root == f"{gateway.namespace}/{gateway_root_name(gateway.name, exposure.host)}":
+                check, data = _stream(catalogue, exposure, read)
+                if port.is_http:
+                    shares = expected_shares(read, service.fqdn, port=port.number)
+                    wanted = {"host": service.fqdn, "port": port.number, "shares": shares}
+                    check, data = "route", wanted | {"virtual_service": root}
+                expectation = Expectation(object_id(obj), _gateway_pods(gateway), check, data)
+                found[service.fqdn, port.number] = expectation
+    return list(found.values())
+
+
+def _stream(catalogue: Catalogue, exposure: Exposure, read: VirtualService) -> tuple[str, dict[str, Any]]:
+    """The filter chain of a stream: by the name in the handshake, and of plain TCP by none."""
+    server = server_of(catalogue, exposure)
+    clusters = sorted(
+        f"outbound|{item.port}|{item.subset}|{item.host}"
+        for route in read.routes
+        for item in route.destinations
+        if item.share
+    )
+    name = "" if server and server.protocol == "TCP" else exposure.host
+    return "stream", {"sni": name, "clusters": clusters}
 
 
 def _subsets(obj: Obj | None) -> list[str]:

@@ -86,6 +86,11 @@ def _wildcard_host_fault(text: str) -> str:
     return host_fault(domain) if "." in domain else f"{text!r} covers a whole top-level domain"
 
 
+def _external_host_fault(text: str) -> str:
+    fault = _wildcard_host_fault(text)
+    return f"{fault}: it belongs into addresses, beside any name in hosts" if is_address(text) else fault
+
+
 def _path_fault(text: str) -> str:
     if not _PATH.fullmatch(text):
         return f"{text!r} is not a path (it starts with '/', holds no query, no fragment and no '*')"
@@ -224,6 +229,8 @@ PRINCIPAL = Check("principal", _principal_fault)
 HEADER = Check("header-name", _header_fault)
 COOKIE = Check("cookie-name", _cookie_fault)
 TEXT = Check("text", _text_fault)
+REASON = Check("text", lambda text: _text_fault(text) if text.strip() else "is blank, which is no reason")
+EXTERNAL_HOST = Check("dns-name", _external_host_fault)
 ADDRESS = Check("address", _address_fault)
 NETWORK = Check("address", _network_fault)
 QUANTITY = Check("quantity", _quantity_fault)

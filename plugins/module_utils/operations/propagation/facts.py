@@ -17,6 +17,7 @@ from ...istio.proxy.listeners import (
     gateway_policies,
     inbound_ports,
     mode_fault,
+    stream_clusters,
 )
 from ...istio.proxy.rbac import RbacPolicy
 from ...istio.proxy.routes import VirtualHost, cluster_names, held_shares, routes_of, virtual_hosts
@@ -39,6 +40,7 @@ class Facts:
     served: frozenset[RbacPolicy] | None = None
     hosts: Sequence[VirtualHost] = ()
     clusters: frozenset[str] = frozenset()
+    streams: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
 
 
 def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Expectation]) -> Facts:
@@ -62,7 +64,10 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
         wanted = sorted({str(item.data["host"]) for item in items if item.check in ("subset", "no_subset")})
         names = "|".join(re.escape(host) for host in wanted)
         clusters = cluster_names(config_dump(client, proxy, CLUSTERS, rf"outbound\|.*\|({names})"))
-    return Facts(ports, served, hosts, clusters)
+    streams: Mapping[str, frozenset[str]] = {}
+    if "stream" in checks:
+        streams = stream_clusters(config_dump(client, proxy, LISTENERS))
+    return Facts(ports, served, hosts, clusters, streams)
 
 
 def is_concerned(held: Facts, expectation: Expectation) -> bool:
@@ -95,6 +100,13 @@ def _held(held: Facts, data: Mapping[str, Any]) -> frozenset[Shares]:
     name = str(data["virtual_service"])
     routes = routes_of(held.hosts, name) if name else [route for host in held.hosts for route in host.routes]
     return held_shares(routes, str(data["host"]), port=data["port"], unnamed=bool(name))
+
+
+def _stream(held: Facts, data: Mapping[str, Any]) -> str:
+    name, wanted = str(data["sni"]), set(data["clusters"])
+    lacking = sorted(wanted - held.streams.get(name, frozenset()))
+    where = f"{name} " if name else ""
+    return f"no listener that sends {where}connections to {lacking[0]}" if lacking else ""
 
 
 def _no_virtual_service(held: Facts, data: Mapping[str, Any]) -> str:
@@ -153,6 +165,7 @@ def _cluster(data: Mapping[str, Any]) -> str:
 
 _CHECKS: Mapping[str, Callable[[Facts, Mapping[str, Any]], str]] = {
     "route": _route,
+    "stream": _stream,
     "no_virtual_service": _no_virtual_service,
     "subset": _subset,
     "no_subset": _no_subset,

@@ -1983,7 +1983,7 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "empty reason",
         api(mtls={"mode": "PERMISSIVE", "reason": ""}),
-        "mesh_services[1].mtls.reason of api: must be 1 to 1024 characters long (text)",
+        "mesh_services[1].mtls.reason of api: is blank, which is no reason (text)",
     ),
     (
         "a million and one",

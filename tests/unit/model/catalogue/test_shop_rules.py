@@ -250,6 +250,17 @@ CASES: list[tuple[str, Change, str]] = [
         "mesh_services[1].callers[0].ip_blocks[0] of api: '10.0.0.1/8' has bits beyond its prefix; the network is 10.0.0.0/8 (address)",
     ),
     ("open without a reason", api(open={}), "mesh_services[1].open.reason of api: is required (required)"),
+    (
+        "blank reasons",
+        both(
+            put("mesh_open", {"reason": " "}),
+            api(open={"reason": "\t"}, callers=[OPEN | {"reason": ""}], mtls=LOOSE | {"reason": "  "}),
+        ),
+        "mesh_open.reason: is blank, which is no reason (text); "
+        "mesh_services[1].callers[0].reason of api: is blank, which is no reason (text); "
+        "mesh_services[1].open.reason of api: is blank, which is no reason (text); "
+        "mesh_services[1].mtls.reason of api: is blank, which is no reason (text)",
+    ),
     ("open, just so", api(open=True), "mesh_services[1].open of api: is a boolean, not a mapping (type)"),
     ("mesh open without a reason", put("mesh_open", {"why": "x"}), "mesh_open.reason: is required (required); mesh_open.why: is not a known key (unknown-key)"),
     ("mesh open, just so", put("mesh_open", True), "mesh_open: is a boolean, not a mapping (type)"),
@@ -257,6 +268,25 @@ CASES: list[tuple[str, Change, str]] = [
         "address that is none",
         external(addresses=["169.254.169.256"]),
         "mesh_external_services[0].addresses[0] of pay: '169.254.169.256' is neither an address nor a network such as 10.1.0.0/16 or fd00::/8 (address)",
+    ),
+    (
+        "address as a host",
+        external(hosts=["169.254.169.254"]),
+        "mesh_external_services[0].hosts[0] of pay: '169.254.169.254' is an address, not a DNS name: it belongs into addresses, beside any name in hosts (dns-name)",
+    ),
+    (
+        "one address twice",
+        external(addresses=["10.0.0.0/8", "fd00::1", "10.0.0.1/32"]),
+        "mesh_external_services[0].addresses of pay: 10.0.0.1/32 is already in another entry (duplicate)",
+    ),
+    (
+        "two HTTP services at one address",
+        put("mesh_external_services", [
+            EXTERNAL | {"name": name, "hosts": [f"{name}.example.org"], "addresses": ["10.0.0.1"], "ports": [{"number": 80, "protocol": "HTTP"}]}
+            for name in "ab"
+        ]),
+        "mesh_external_services[1].addresses of b: port 80 is also that of mesh_external_services[0], for the same "
+        "caller: nothing tells the connections apart, so give both addresses (networks) that differ (stream-clash)",
     ),
     (
         "every address",
@@ -292,13 +322,13 @@ CASES: list[tuple[str, Change, str]] = [
         "two streams that nothing tells apart",
         streams({}, {}),
         "mesh_external_services[1].addresses of e1: port 5432 is also that of mesh_external_services[0], for the same "
-        "caller: a stream carries no name, so give both the addresses (networks) by which they can be told apart (stream-clash)",
+        "caller: nothing tells the connections apart, so give both addresses (networks) that differ (stream-clash)",
     ),
     (
         "two streams with an address in common",
         streams({"addresses": ["10.0.0.0/8"]}, {"addresses": ["fd00::1", "10.1.0.1"]}),
         "mesh_external_services[1].addresses of e1: port 5432 is also that of mesh_external_services[0], for the same "
-        "caller: a stream carries no name, so give both the addresses (networks) by which they can be told apart (stream-clash)",
+        "caller: nothing tells the connections apart, so give both addresses (networks) that differ (stream-clash)",
     ),
 ]  # fmt: skip
 
@@ -347,6 +377,10 @@ ACCEPTED: list[tuple[str, Change]] = [
     ("streams of two families", streams({"addresses": ["10.0.0.0/8"]}, {"addresses": ["fd00::/8"]})),
     ("IPv6 endpoints", external(resolution="STATIC", endpoints=["2001:db8::1", "10.0.0.1"])),
     ("long form of a network", external(addresses=["2001:0db8::/32", "10.0.0.0/8"])),
+    ("two HTTP services, one by address", put("mesh_external_services", [
+        EXTERNAL | {"name": name, "hosts": [f"{name}.example.org"], "ports": [{"number": 80, "protocol": "HTTP"}]} | more
+        for name, more in (("a", {}), ("b", {"addresses": ["10.0.0.1"]}))
+    ])),
     ("the metadata service", external(hosts=["metadata.internal"], addresses=["169.254.169.254/32"], ports=[{"number": 80, "protocol": "HTTP"}])),
 ]  # fmt: skip
 

@@ -99,3 +99,52 @@ def test_the_policy_at_the_egress_gateway_is_expected_there() -> None:
     assert at_gateway[0][1]["words"] == [["cluster.local/ns/shop/sa/web", "pay.example.com"]]
     gone = expectations(catalogue, [], render(catalogue))
     assert scope in [item.scope for item in gone if item.check == "no_rbac"]
+
+
+def test_further_ports_and_streams_of_a_gateway_are_expected_there() -> None:
+    raw = minimal()
+    raw["mesh_gateways"][0]["servers"] += [
+        {"host": "sql.example.com", "protocol": "TCP", "port": 5432},
+        {"host": "mq.example.com", "mode": "PASSTHROUGH", "port": 8443},
+        {"host": "ends.example.com", "protocol": "TLS", "certificate": "ends", "port": 8443},
+    ]
+    raw["mesh_services"][1] |= {
+        "ports": [
+            {"name": "http", "number": 80, "protocol": "http"},
+            {"name": "grpc", "number": 81, "protocol": "grpc"},
+            {"name": "sql", "number": 82, "protocol": "tcp"},
+            {"name": "tls", "number": 83, "protocol": "tls"},
+        ],
+        "exposed": [
+            {"gateway": "public", "host": "api.example.com", "path": "/g", "port": "grpc"},
+            {"gateway": "public", "host": "sql.example.com", "port": "sql"},
+            {"gateway": "public", "host": "mq.example.com", "port": "tls"},
+            {"gateway": "public", "host": "ends.example.com", "port": "sql"},
+        ],
+    }
+    catalogue = parse_catalogue(raw)
+    gateway = Scope(namespace="istio-system", selector={"istio": "ingressgateway"}, gateways=True)
+    assert sorted(facts(catalogue, "stream"), key=lambda item: item[1]["sni"]) == [
+        (gateway, {"sni": "", "clusters": [f"outbound|82||{API}"]}),
+        (gateway, {"sni": "ends.example.com", "clusters": [f"outbound|82||{API}"]}),
+        (gateway, {"sni": "mq.example.com", "clusters": [f"outbound|83||{API}"]}),
+    ]
+    at_gateway = [data for scope, data in facts(catalogue, "route") if scope == gateway]
+    whole = frozenset({frozenset({("", 100)})})
+    assert {"host": API, "port": 81, "shares": ExpectedShares(whole, whole)} | {
+        "virtual_service": "shop/gateway.public.api.example.com"
+    } in at_gateway
+    assert 80 not in {data["port"] for data in at_gateway if data["host"] == API}, "it is not exposed"
+
+
+def test_a_stream_is_expected_where_its_service_has_it() -> None:
+    raw = minimal()
+    raw["mesh_gateways"][0]["servers"].append({"host": "mq.example.com", "mode": "PASSTHROUGH", "port": 8443})
+    raw["mesh_services"][1] |= {
+        "ports": [{"name": "tls", "number": 83, "protocol": "tls"}],
+        "exposed": [{"gateway": "public", "host": "mq.example.com"}],
+    }
+    found = facts(parse_catalogue(raw), "stream", releases={"shop/api": {"weights": {"v1": 90, "v2": 10}}})
+    assert [data["clusters"] for _scope, data in found] == [
+        [f"outbound|83|v1|{API}", f"outbound|83|v2|{API}"]
+    ]

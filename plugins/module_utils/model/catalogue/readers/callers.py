@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...reading.reader import Reader
-from ...reading.values import LABEL, NETWORK, POLICY_PATH, PRINCIPAL, TEXT
+from ...reading.values import LABEL, NETWORK, POLICY_PATH, PRINCIPAL, REASON
 from ..services import Caller
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -58,7 +58,7 @@ def _caller(reader: Reader, namespace: str, kinds: Sequence[str], *, with_reques
         ports=reader.texts("ports", LABEL) if with_requests else (),
         anonymous="anonymous" in kinds and reader.boolean("anonymous", default=False),
         ip_blocks=reader.texts("ip_blocks", NETWORK) if "ip_blocks" in kinds else (),
-        reason=reader.maybe_text("reason", TEXT) if "anonymous" in kinds else None,
+        reason=reader.maybe_text("reason", REASON) if "anonymous" in kinds else None,
     )
     _check_unknown(reader, caller, given)
     reader.finish()

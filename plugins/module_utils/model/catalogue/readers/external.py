@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from ...reading.reader import Reader
 from ...reading.values import (
     ADDRESS,
+    EXTERNAL_HOST,
     HOST,
     LABEL,
     NETWORK,
     TEXT,
-    WILDCARD_HOST,
     is_address,
     is_single_address,
 )
 from ..mesh import EXTERNAL_HTTP_PROTOCOLS, ExternalPort, ExternalService, OriginateTls
-from ..streams import STREAMS
+from ..streams import STREAMS, Network
 from .callers import IDENTITIES, read_callers
 from .ports import check_distinct_ports
 from .service import Defaults
@@ -28,7 +30,7 @@ PROTOCOLS = (*EXTERNAL_HTTP_PROTOCOLS, "HTTPS", "TLS", *STREAMS)
 
 def read_external_service(reader: Reader, defaults: Defaults) -> ExternalService:
     """One entry of ``mesh_external_services``."""
-    hosts = reader.texts("hosts", WILDCARD_HOST)
+    hosts = reader.texts("hosts", EXTERNAL_HOST)
     addresses = reader.texts("addresses", NETWORK)
     endpoints = reader.texts("endpoints", ADDRESS)
     namespace = reader.text("namespace", LABEL, default=defaults.namespace)
@@ -127,6 +129,12 @@ def _check_resolution(external: ExternalService, reader: Reader) -> None:
 
 def _check_addresses(external: ExternalService, reader: Reader) -> None:
     networks = [text for text in external.addresses if not is_single_address(text)]
+    known: list[Network] = []
+    for text in external.addresses:
+        network = ipaddress.ip_network(text)
+        if any(network.version == other.version and network.overlaps(other) for other in known):
+            reader.fault("addresses", f"{text} is already in another entry", "duplicate")
+        known.append(network)
     if networks and external.resolution == "DNS":  # the CRD's own rule
         reader.fault("addresses", f"{networks[0]} is a network; use resolution NONE or STATIC", "resolution")
     if networks and any(port.is_http for port in external.ports):

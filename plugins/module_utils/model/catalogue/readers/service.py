@@ -10,7 +10,7 @@ import dataclasses
 from ...reading.durations import seconds
 from ...reading.principals import Principal
 from ...reading.reader import Reader
-from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, SERVICE_ACCOUNT, TEXT
+from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, REASON, SERVICE_ACCOUNT
 from ..services import (
     MTLS_MODES,
     PROTOCOLS,
@@ -138,7 +138,7 @@ def read_open(reader: Reader, key: str) -> str | None:
     section = reader.section(key)
     if section is None:
         return None
-    reason = section.text("reason", TEXT)
+    reason = section.text("reason", REASON)
     section.finish()
     return reason
 
@@ -203,7 +203,7 @@ def _mtls(reader: Reader | None) -> Mtls:
             reader.fault("ports", f"{key!r} is not a target port (1 to 65535)", "range")
         elif section:
             ports[int(key)] = section.choice(key, MTLS_MODES)
-    mtls = Mtls(mode, ports, reader.maybe_text("reason", TEXT))
+    mtls = Mtls(mode, ports, reader.maybe_text("reason", REASON))
     reader.finish()
     return mtls
 
