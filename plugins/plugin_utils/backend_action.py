@@ -143,7 +143,7 @@ class BackendAction(ActionBase):
         places = [self._loader.get_basedir(), str(self._variables.get("inventory_dir") or "")]
         for option in CONNECTION_FILES:
             value = arguments.get(option)
-            if isinstance(value, str) and value and not is_content(value):
+            if isinstance(value, str) and value:
                 find = absolute_kubeconfig if option == "kubeconfig" else absolute_path
                 arguments[option] = find(value, [place for place in places if place])
         if isinstance(arguments.get("kubeconfig"), str):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ..module_utils.kube.options import is_content
+
 CONNECTION_FILES = (
     "kubeconfig",
     "ca_cert",
@@ -32,5 +34,7 @@ def absolute_path(path: str, directories: Sequence[str]) -> str:
 
 
 def absolute_kubeconfig(path: str, directories: Sequence[str]) -> str:
-    """The same for a kubeconfig, which may be several paths joined by colons."""
+    """The same for a kubeconfig, which may be several paths joined by colons, or no path but the content."""
+    if is_content(path):
+        return path
     return os.pathsep.join(absolute_path(part, directories) for part in path.split(os.pathsep) if part)

@@ -90,3 +90,8 @@ def test_text_and_seconds() -> None:
 def test_what_cannot_be_read_is_named(call: Any, words: str) -> None:
     with pytest.raises(AnsibleFilterError, match=words):
         call()
+
+
+def test_the_content_of_a_kubeconfig_is_no_path() -> None:
+    for content in ("clusters: []\nusers: []\n", '{"clusters": []}'):
+        assert variables.connection({"kubeconfig": content}, "/play") == {"kubeconfig": content}

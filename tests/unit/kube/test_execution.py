@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, WaitTimeout
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError, WaitTimeout
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
@@ -168,6 +172,28 @@ def test_a_command_that_does_not_end_is_given_up(started: Started) -> None:
         run(client, timeout=0.3)
     assert caught.value.message == "the end of 'sh' in Pod shop/web-1 (app) did not come in time"
     assert caught.value.last_seen == "still running"
+
+
+def test_a_handshake_that_drips_ends_in_time() -> None:
+    """Each byte comes in time, and the answer never."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _address = listening.accept()
+                with contextlib.suppress(OSError):
+                    for byte in b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 1000:
+                        near.sendall(bytes([byte]))
+                        time.sleep(0.02)
+
+    threading.Thread(target=drip, daemon=True).start()
+    begin = time.monotonic()
+    with listening:
+        options = ConnectionOptions(host=f"http://127.0.0.1:{listening.getsockname()[1]}", api_key="t")
+        with connect(options) as client, pytest.raises(MeshError):
+            run(client, timeout=0.5)
+    assert time.monotonic() - begin < 5
 
 
 def test_a_stop_ends_it(started: Started) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import gzip
 import json
 import socket
@@ -607,6 +609,66 @@ def test_a_proxy_gets_its_login(connected: Connected) -> None:
     (request,) = proxy.requests
     assert request.path == "http://api.invalid/x"
     assert request.headers["proxy-authorization"] == ["Basic bWU6cEBzcw=="]
+
+
+def tunnel(login: str) -> tuple[socket.socket, list[str]]:
+    """A proxy for one tunnel after another; asks for a login, and notes what it was asked."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    asked: list[str] = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        while True:
+            try:
+                near, _address = listening.accept()
+            except OSError:
+                return
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += near.recv(1)
+            asked.append(head.decode())
+            if f"basic {login}".lower() not in head.decode().lower():
+                near.sendall(b"HTTP/1.1 407 no\r\nContent-Length: 0\r\n\r\n")
+                near.close()
+                continue
+            port = int(head.split(b" ")[1].rpartition(b":")[2])
+            far = socket.create_connection(("127.0.0.1", port))
+            near.sendall(b"HTTP/1.1 200 yes\r\n\r\n")
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listening, asked
+
+
+def test_a_tunnel_through_a_proxy_with_a_login(
+    server: ScriptedServer, connected: Connected, tmp_path: Path
+) -> None:
+    key = ec_key()
+    made = certificate("server", key, issuer=("root", ROOT_KEY), hosts=("localhost",))
+    (tmp_path / "chain").write_bytes(pem(made) + key_pem(key))
+    (tmp_path / "ca.crt").write_bytes(pem(ROOT))
+    server.secure(str(tmp_path / "chain"))
+    url = server.url.replace("127.0.0.1", "localhost")
+    login = base64.b64encode(b"me:p@ss").decode()
+    listening, asked = tunnel(login)
+    with listening:
+        proxy = f"http://me:p%40ss@127.0.0.1:{listening.getsockname()[1]}"
+        to = connected(host=url, ca_cert=str(tmp_path / "ca.crt"), proxy=proxy)
+        server.script = [Answer(body={"a": "x" * 300_000}), FINE]
+        assert len(ask(to).data["a"]) == 300_000
+        assert ask(to).data == {"a": 1}
+        assert len(asked) == 1
+        assert asked[0].startswith("CONNECT localhost:")
+        wrong = connected(host=url, ca_cert=str(tmp_path / "ca.crt"), proxy=proxy.replace("p%40ss", "other"))
+        found = failure(wrong)
+        assert found.details["cause"] == "the proxy does not let the connection through"
+        assert "other" not in found.message
 
 
 def test_a_proxy_that_refuses_is_named(connected: Connected) -> None:
