@@ -79,7 +79,8 @@ def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 _ports = st.integers(1, 65535)
-_keepalive = _some(time=_durations, interval=_durations, probes=st.integers(1, 10)).filter(bool)
+_whole = st.sampled_from(["1s", "10s", "1m30s"])
+_keepalive = _some(time=_whole, interval=_whole, probes=st.integers(1, 10)).filter(bool)
 _pool = _some(
     max_connections=st.integers(1, 5000),
     connect_timeout=_durations,

@@ -13,7 +13,7 @@ from typing import Any
 from ..installation.gateways import InstalledGateway, workload_of
 from ..reading.problems import Problems
 from ..reading.reader import Reader
-from ..reading.values import LABEL, SECRET_NAME, SERVICE_ACCOUNT, WILDCARD_HOST
+from ..reading.values import CREDENTIAL, LABEL, SERVICE_ACCOUNT, WILDCARD_HOST
 
 ISSUE, PROVIDED, EXISTING = "issue", "provided", "existing"
 
@@ -96,7 +96,7 @@ def credentials_of(
             message = "unknown: set it, or name a gateway of istio_gateways in workload"
             gateway.fault("workload_namespace", message, "required")
         for server in secure:
-            key = (namespace, server.text("certificate", SECRET_NAME))
+            key = (namespace, server.text("certificate", CREDENTIAL))
             hosts.setdefault(key, {})[server.text("host", WILDCARD_HOST)] = None
             accounts.setdefault(key, set()).update({account} if account else ())
     problems.check(variables)

@@ -10,7 +10,6 @@ all of them.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,8 +29,6 @@ DEFAULT_PORTS: tuple[Mapping[str, Any], ...] = (
 )
 # The API server refuses replicas above int32; nobody means as many gateways as this.
 _MOST_REPLICAS = 10_000
-# apimachinery/pkg/api/resource/quantity.go
-_QUANTITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?\d+)?", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -221,11 +218,9 @@ def _check_resources(reader: Reader) -> None:
     reader.items("claims")
     for part in ("requests", "limits"):
         amounts = reader.section(part)
-        for name, amount in amounts.raw().items() if amounts else ():
-            if isinstance(amount, bool) or not _QUANTITY.fullmatch(str(amount)):
-                reader.problems.add(
-                    f"{reader.path(part)}.{name}",
-                    f"is {amount!r}, not a quantity such as 100m or 128Mi",
-                    "quantity",
-                )
+        for name in amounts.raw() if amounts else ():
+            if amounts and amounts.value(name) is None:
+                amounts.fault(name, "is nothing, not a quantity such as 100m or 128Mi", "quantity")
+            elif amounts:
+                amounts.quantity(name)
     reader.finish()

@@ -99,6 +99,8 @@ def duration_fault(text: str, *, longest: float) -> str:
         return f"{text!r} is not a duration such as 500ms, 10s or 1m30s"
     if length < 0.001:
         return f"{text!r} is shorter than 1ms"
+    if Decimal(str(length)) % Decimal("0.001"):
+        return f"{text!r} is finer than 1ms, which Istio refuses"
     if length > longest:
         return f"{text!r} is longer than {longest / 3600:g}h"
     return ""

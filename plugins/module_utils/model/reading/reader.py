@@ -18,7 +18,7 @@ from ...errors import nearest
 from .durations import NO_TIMEOUT, parse_duration, with_unit
 from .problems import Problems
 from .typed import plain_boolean, plain_number
-from .values import DURATION, TIMEOUT, Check, label_key_fault, label_value_fault
+from .values import DURATION, QUANTITY, TIMEOUT, Check, label_key_fault, label_value_fault
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 
@@ -176,6 +176,20 @@ class Reader:
             return low
         value = self.maybe_number(key, low, high)
         return low if value is None else value
+
+    def quantity(self, key: str) -> str | None:
+        """A size that Kubernetes takes, such as ``100m``, ``128Mi`` or 1; ``None`` when absent or bad."""
+        value = self.value(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            self._raw[key] = str(value)
+        return self.maybe_text(key, QUANTITY)
+
+    def percent(self, key: str) -> float:
+        """A required percentage. Istio takes 0, and from 0.0001 on (validatePercentage)."""
+        value = self.number(key, 0, 100)
+        if 0 < value < 0.0001:
+            self.fault(key, f"is {value}, and the smallest that Istio takes is 0.0001", "range")
+        return value
 
     def duration(self, key: str) -> str | None:
         """A duration such as ``10s`` or a number of seconds, or ``None`` when it is absent or bad.

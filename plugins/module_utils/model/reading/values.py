@@ -14,21 +14,27 @@ import dataclasses
 import ipaddress
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 from .durations import duration_fault, timeout_fault
 from .principals import parse_principal
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
-_LABEL_KEY = re.compile(
-    r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
-)
+_LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/-]*", re.ASCII)
 _PREFIX_LENGTH = re.compile(r"/(?:0|[1-9][0-9]{0,2})\Z", re.ASCII)
-_QUANTITY = re.compile(r"\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
+# apimachinery/pkg/api/resource/quantity.go; a size below zero is none
+_QUANTITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?\d+)?", re.ASCII)
+_SCALES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 _LONGEST = 24 * 3600.0
+_CA_SUFFIX = "-cacert"
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}", re.ASCII)
+# RFC 3986, section 2.3: letters, digits and -._~, encoded.
+_UNRESERVED = re.compile(r"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,6 +100,11 @@ def _external_host_fault(text: str) -> str:
 def _path_fault(text: str) -> str:
     if not _PATH.fullmatch(text):
         return f"{text!r} is not a path (it starts with '/', holds no query, no fragment and no '*')"
+    if needless := _UNRESERVED.search(text):
+        plain = bytes.fromhex(needless[0][1:]).decode()
+        return f"{text!r} writes {plain!r} as {needless[0]}, which proxies decode before they compare"
+    if "%" in _ENCODED.sub("", text):
+        return f"{text!r} has a '%' that does not begin an encoded byte such as %20"
     if "//" in text or "/./" in text or "/../" in text or text.endswith(("/.", "/..")):
         return f"{text!r} is not a normalised path"
     if len(text) > 1024:
@@ -137,9 +148,18 @@ def service_account_fault(text: str) -> str:
     return "" if not host_or_label_fault(text) else f"{text!r} is not a ServiceAccount name"
 
 
-def _secret_name_fault(text: str) -> str:
-    # apimachinery NameIsDNSSubdomain
-    return "" if not host_or_label_fault(text) else f"{text!r} is not the name of a Secret"
+def _credential_fault(text: str) -> str:
+    """The Secret of a gateway's certificate. istiod takes ``NAME-cacert`` for the clients' CA of NAME, which
+    has to be a name as well (pilot/pkg/credentials/kube/secrets.go)."""
+    if host_or_label_fault(text) or len(text) + len(_CA_SUFFIX) > 253:  # apimachinery NameIsDNSSubdomain
+        return f"{text!r} is not the name of a Secret"
+    if text.endswith(_CA_SUFFIX):
+        return f"{text!r} ends in {_CA_SUFFIX}, by which istiod knows the CA of clients"
+    return ""
+
+
+def _workload_fault(text: str) -> str:
+    return "" if not host_or_label_fault(text) else f"{text!r} is not the name of a Deployment"
 
 
 def _header_fault(text: str) -> str:
@@ -168,7 +188,9 @@ def _text_fault(text: str) -> str:
 
 def label_key_fault(text: str) -> str:
     """What is wrong with the key of a Kubernetes label."""
-    return "" if _LABEL_KEY.fullmatch(text) else f"{text!r} is not a label key"
+    prefix, slash, name = text.rpartition("/")
+    good = _LABEL_KEY.fullmatch(name) and not (slash and host_or_label_fault(prefix))
+    return "" if good else f"{text!r} is not a label key"
 
 
 def label_value_fault(text: str) -> str:
@@ -206,6 +228,22 @@ def _quantity_fault(text: str) -> str:
     return "" if _QUANTITY.fullmatch(text) else f"{text!r} is not a quantity such as 100m or 128Mi"
 
 
+def amount(quantity: str) -> Decimal:
+    """A quantity that was checked before, in its unit: cores, or bytes."""
+    found = _QUANTITY.fullmatch(quantity)
+    number, unit = (found[1], found[2] or "") if found else ("0", "")
+    if unit in _BINARY:
+        return Decimal(number) * Decimal(1024) ** (_BINARY.index(unit) + 1)
+    # A suffix `E` alone is exa; with digits behind it, it is an exponent.
+    power = _SCALES[unit] if unit in _SCALES else max(-99, min(99, int(unit[1:])))
+    return Decimal(number).scaleb(power)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a row of ASCII digits: Python's ``isdigit`` takes others, which ``int`` may not."""
+    return text.isascii() and text.isdigit()
+
+
 def _egress_host_fault(text: str) -> str:
     namespace, slash, host = text.partition("/")
     if not slash or (namespace not in (".", "*") and _label_fault(namespace)):
@@ -222,7 +260,8 @@ HOST = Check("dns-name", host_fault)
 WILDCARD_HOST = Check("dns-name", _wildcard_host_fault)
 DOMAIN = Check("dns-name", host_or_label_fault)
 SERVICE_ACCOUNT = Check("service-account", service_account_fault)
-SECRET_NAME = Check("dns-name", _secret_name_fault)
+CREDENTIAL = Check("dns-name", _credential_fault)
+WORKLOAD = Check("dns-name", _workload_fault)
 PATH = Check("path", _path_fault)
 POLICY_PATH = Check("path-boundary", _policy_path_fault)
 PRINCIPAL = Check("principal", _principal_fault)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from ..reading.values import is_number
 from .counters import Labels, label_of
 
 # Envoy's response flags of requests that the client gave up (DC: downstream connection termination).
@@ -63,7 +64,7 @@ def is_bad(labels: Labels) -> bool:
     :raises LabelError: no response code: nobody can tell.
     """
     code = label_of(labels, "response_code")
-    if not code.isdigit():
+    if not is_number(code):
         raise LabelError(f"series without a usable response_code ({code!r})")
     status = label_of(labels, "grpc_response_status")
     if label_of(labels, "request_protocol") == "grpc" and code == "200" and not status:

@@ -23,6 +23,7 @@ from ..objects.base import Obj
 from ..objects.names import delegate_name, mesh_root_name
 from ..objects.virtual_service_delegates import SPLIT
 from ..objects.weights import initial_weights
+from ..reading.values import is_number
 from ..virtual_services import HTTP, read_virtual_service
 from .record import ReleaseRecord
 
@@ -172,7 +173,7 @@ def _fence(service: Service, live: LiveState) -> int:
     """The highest fence that was ever written: it must not fall, or a dead run could write again."""
     written = annotations_of(live.routes.get(service.key)).get(FENCE_ANNOTATION, "0")
     record = live.records.get(service.key)
-    return max(record.fence if record else 0, int(written) if written.isdigit() else 0)
+    return max(record.fence if record else 0, int(written) if is_number(written) else 0)
 
 
 def _text(weights: Mapping[str, float]) -> str:

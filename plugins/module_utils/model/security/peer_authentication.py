@@ -16,6 +16,7 @@ from typing import Any
 
 from ...fields import mapping_at, name_of, namespace_of, text_at
 from ...object_id import object_id
+from ..reading.values import is_number
 
 STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
 MESH_DEFAULT = "the mesh default (no PeerAuthentication applies)"
@@ -61,7 +62,7 @@ class PeerPolicies:
         """
         workload = self._chain(namespace, labels)[2]
         ports = mapping_at(workload, "spec", "portLevelMtls")
-        return sorted(int(port) for port in ports if str(port).isdigit())
+        return sorted(int(port) for port in ports if is_number(str(port)))
 
     def _chain(self, namespace: str, labels: Mapping[str, str] | None) -> tuple[str, str, Policy | None]:
         mode, decided = PERMISSIVE, MESH_DEFAULT

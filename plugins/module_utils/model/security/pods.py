@@ -27,6 +27,7 @@ from ...fields import (
     namespace_of,
     text_at,
 )
+from ..reading.values import is_number
 
 PROXY = "istio-proxy"
 _CAPTURE = ("istio-init", "istio-validation")
@@ -126,7 +127,7 @@ def _included(text: str) -> frozenset[int] | None:
 
 
 def _numbers(text: str) -> frozenset[int]:
-    return frozenset(int(word) for word in text.replace(",", " ").split() if word.isdigit())
+    return frozenset(int(word) for word in text.replace(",", " ").split() if is_number(word))
 
 
 def target_ports(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:

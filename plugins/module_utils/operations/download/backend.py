@@ -32,7 +32,7 @@ _SYSTEMS = {"Linux": "linux", "Darwin": "osx"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "armv7"}
 _URL = re.compile(r"(https?|file)://[^\s]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_MEMBER = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[\w.+/-]*", re.ASCII)
+_MEMBER = re.compile(r"(?!/)(?!(.*/)?\.\.(/|\Z))[\w.+/-]*", re.ASCII)
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -73,6 +73,6 @@ def _wanted(params: Mapping[str, Any]) -> Wanted:
 
 def _key(wanted: Wanted) -> str:
     """A name that a person recognises, and that no other source has."""
-    name = re.sub(r"\.(tar\.gz|tgz)$", "", wanted.url.rpartition("/")[2])
+    name = re.sub(r"\.(tar\.gz|tgz)\Z", "", wanted.url.rpartition("/")[2])
     origin = hashlib.sha256(f"{wanted.url}\n{wanted.member}".encode()).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:80]}-{origin[:12]}"

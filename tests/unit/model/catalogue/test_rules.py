@@ -2054,7 +2054,86 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "quantity of a number",
         api(proxy={"memory": 128}),
-        "mesh_services[1].proxy.memory of api: is a number, not a string (type)",
+        "mesh_services[1].proxy.memory of api: is 128, which is 128 bytes (quantity)",
+    ),
+    (
+        "memory in thousandths",
+        api(proxy={"memory_limit": "64m"}),
+        "mesh_services[1].proxy.memory_limit of api: is 64m, which is 0.064 bytes (quantity)",
+    ),
+    (
+        "more than the limit",
+        api(proxy={"cpu": "1500m", "cpu_limit": 1}),
+        "mesh_services[1].proxy.cpu of api: is 1500m, more than cpu_limit 1: the API server refuses such "
+        "pods (quantity)",
+    ),
+    (
+        "digits of another script",
+        api(mtls={"ports": {"\N{SUPERSCRIPT TWO}": "PERMISSIVE"}, "reason": "x"}),
+        "mesh_services[1].mtls.ports of api: '\N{SUPERSCRIPT TWO}' is not a target port (1 to 65535) (range)",
+    ),
+    (
+        "a status of another script",
+        api(retries={"attempts": 1, "on": ["\N{ARABIC-INDIC DIGIT FIVE}03"]}),
+        "mesh_services[1].retries.on[0] of api: '\N{ARABIC-INDIC DIGIT FIVE}03' is neither a status code nor "
+        "one of connect-failure, refused-stream, reset-before-request, 5xx, gateway-error, reset, "
+        "retriable-4xx, envoy-ratelimited, cancelled, deadline-exceeded, internal, resource-exhausted, "
+        "unavailable (retry-conditions)",
+    ),
+    (
+        "a percentage that Istio does not take",
+        api(mirror={"to": "v2", "percent": 0.00001}),
+        "mesh_services[1].mirror.percent of api: is 1e-05, and the smallest that Istio takes is 0.0001 (range)",
+    ),
+    (
+        "a keepalive that would become 0",
+        api(connection_pool={"keepalive": {"time": "500ms"}}),
+        "mesh_services[1].connection_pool.keepalive.time of api: '500ms' is not a whole number of seconds "
+        "(duration)",
+    ),
+    (
+        "a credential for the CA of clients",
+        server(certificate="api-cacert"),
+        "mesh_gateways[0].servers[0].certificate of public: 'api-cacert' ends in -cacert, by which istiod "
+        "knows the CA of clients (dns-name)",
+    ),
+    (
+        "an encoded tilde",
+        web(open_paths=["/%7Ejoe"]),
+        "mesh_services[0].open_paths[0] of web: '/%7Ejoe' writes '~' as %7E, which proxies decode before they "
+        "compare (path)",
+    ),
+    (
+        "a route with a bad path is one problem",
+        api(routes=[{"name": "r", "when": {"path": "events", "match": "exact"}, "timeout": "1s"}]),
+        "mesh_services[1].routes[0].when.path of api: 'events' is not a path (it starts with '/', holds no "
+        "query, no fragment and no '*') (path)",
+    ),
+    (
+        "a route with a bad path and nothing else is one problem",
+        api(routes=[{"name": "r", "when": {"path": "events"}}]),
+        "mesh_services[1].routes[0].when.path of api: 'events' is not a path (it starts with '/', holds no "
+        "query, no fragment and no '*') (path)",
+    ),
+    (
+        "two routes with bad paths are two problems",
+        api(routes=[{"name": name, "when": {"path": name}, "timeout": "1s"} for name in ("r", "s")]),
+        "\n".join(
+            f"mesh_services[1].routes[{index}].when.path of api: {name!r} is not a path (it starts with '/', "
+            "holds no query, no fragment and no '*') (path)"
+            for index, name in enumerate(("r", "s"))
+        ),
+    ),
+    (
+        "two bad headers are two problems",
+        api(
+            variants=[
+                {"name": "a", "to": "v2", "when": {"header": {"x y": "1"}}},
+                {"name": "b", "to": "v2", "when": {"header": {"x z": "1"}}},
+            ]
+        ),
+        "mesh_services[1].variants[0].when.header of api: 'x y' is not an HTTP header name (header-name)\n"
+        "mesh_services[1].variants[1].when.header of api: 'x z' is not an HTTP header name (header-name)",
     ),
     (
         "concurrency 65",

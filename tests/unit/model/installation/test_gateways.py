@@ -172,7 +172,7 @@ FAULTS: list[tuple[Any, str, str]] = [
     (
         {"name": "a", "resources": {"requests": {"cpu": True}}},
         "istio_gateways[0].resources.requests.cpu",
-        "quantity",
+        "type",
     ),
 ]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ...installation.gateways import InstalledGateway, workload_of
 from ...reading.problems import Problems
 from ...reading.reader import Reader
-from ...reading.values import LABEL, SECRET_NAME, SERVICE_ACCOUNT, WILDCARD_HOST
+from ...reading.values import CREDENTIAL, LABEL, SERVICE_ACCOUNT, WILDCARD_HOST
 from ..mesh import EgressGateway, Gateway, Server
 from .service import Defaults
 
@@ -91,7 +91,7 @@ def read_egress_gateway(
 
 def _server(reader: Reader) -> Server:
     host = reader.text("host", WILDCARD_HOST)
-    certificate = reader.maybe_text("certificate", SECRET_NAME)
+    certificate = reader.maybe_text("certificate", CREDENTIAL)
     mode = reader.choice("mode", MODES, default="SIMPLE")
     protocol = _protocol(reader, mode)
     encrypted = protocol in ("HTTPS", "TLS")

@@ -10,7 +10,18 @@ import dataclasses
 from ...reading.durations import seconds
 from ...reading.principals import Principal
 from ...reading.reader import Reader
-from ...reading.values import EGRESS_HOST, HEADER, HOST, LABEL, PATH, QUANTITY, REASON, SERVICE_ACCOUNT
+from ...reading.values import (
+    EGRESS_HOST,
+    HEADER,
+    HOST,
+    LABEL,
+    PATH,
+    REASON,
+    SERVICE_ACCOUNT,
+    WORKLOAD,
+    amount,
+    is_number,
+)
 from ..services import (
     MTLS_MODES,
     PROTOCOLS,
@@ -28,6 +39,9 @@ from .callers import IDENTITIES, METHODS, UNKNOWN, read_callers
 from .ports import check_distinct_ports
 from .traffic import read_cors, read_fault, read_mirror, read_retries, read_routes, read_variants
 from .traffic_policy import read_circuit_breaker, read_connection_pool, read_load_balancing
+
+_LEAST_MEMORY = 1024 * 1024
+"""Less is no size of a proxy: ``64m`` is a fraction of a byte."""
 
 GLOBAL_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
 """The periods that the rate limit service knows, by seconds."""
@@ -150,7 +164,7 @@ def _version(reader: Reader, name: str, service: str) -> Version:
     version = Version(
         name=name,
         labels=reader.labels("labels", default={"version": name}),
-        workload=reader.text("workload", LABEL, default=f"{service}-{name}"),
+        workload=reader.text("workload", WORKLOAD, default=f"{service}-{name}"),
     )
     reader.finish()
     return version
@@ -199,7 +213,7 @@ def _mtls(reader: Reader | None) -> Mtls:
     ports: dict[int, str] = {}
     section = reader.section("ports")
     for key in section.raw() if section else ():
-        if not key.isdigit() or not 1 <= int(key) <= 65535:
+        if not is_number(key) or not 1 <= int(key) <= 65535:
             reader.fault("ports", f"{key!r} is not a target port (1 to 65535)", "range")
         elif section:
             ports[int(key)] = section.choice(key, MTLS_MODES)
@@ -262,11 +276,22 @@ def _proxy(reader: Reader | None) -> ProxyResources | None:
     if reader is None:
         return None
     proxy = ProxyResources(
-        cpu=reader.maybe_text("cpu", QUANTITY),
-        memory=reader.maybe_text("memory", QUANTITY),
-        cpu_limit=reader.maybe_text("cpu_limit", QUANTITY),
-        memory_limit=reader.maybe_text("memory_limit", QUANTITY),
+        cpu=reader.quantity("cpu"),
+        memory=reader.quantity("memory"),
+        cpu_limit=reader.quantity("cpu_limit"),
+        memory_limit=reader.quantity("memory_limit"),
         concurrency=reader.maybe_integer("concurrency", 0, 64),
     )
+    for key, size, limit in (
+        ("cpu", proxy.cpu, proxy.cpu_limit),
+        ("memory", proxy.memory, proxy.memory_limit),
+    ):
+        if size and limit and amount(size) > amount(limit):
+            message = f"is {size}, more than {key}_limit {limit}: the API server refuses such pods"
+            reader.fault(key, message, "quantity")
+    for key in ("memory", "memory_limit"):
+        bytes_ = getattr(proxy, key)
+        if bytes_ and amount(bytes_) < _LEAST_MEMORY:
+            reader.fault(key, f"is {bytes_}, which is {amount(bytes_):f} bytes", "quantity")
     reader.finish()
     return proxy

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...reading.durations import seconds
 from ...reading.reader import Reader, kind_of
-from ...reading.values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check
+from ...reading.values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check, is_number
 from ..regex import REGEX
 from ..services import Condition, Cors, Fault, Mirror, Retries, Route, StringMatch, Variant
 from .callers import METHODS
@@ -62,7 +62,7 @@ def read_retries(reader: Reader) -> Retries | None:
 
 
 def _condition_fault(text: str) -> str:
-    if text in CONDITIONS or (text.isdigit() and 400 <= int(text) <= 599):
+    if text in CONDITIONS or (is_number(text) and 400 <= int(text) <= 599):
         return ""
     return f"{text!r} is neither a status code nor one of {', '.join(CONDITIONS)}"
 
@@ -188,7 +188,7 @@ def read_mirror(reader: Reader | None) -> Mirror | None:
         return None
     mirror = Mirror(
         to=reader.text("to"),
-        percent=reader.number("percent", 0, 100),
+        percent=reader.percent("percent"),
         writes=reader.boolean("writes", default=False),
     )
     reader.finish()
@@ -201,9 +201,9 @@ def read_fault(reader: Reader | None) -> Fault | None:
         return None
     delay, abort = reader.section("delay"), reader.section("abort")
     fault = Fault(
-        delay_percent=delay.number("percent", 0, 100) if delay else None,
+        delay_percent=delay.percent("percent") if delay else None,
         delay=delay.text("fixed", DURATION) if delay else None,
-        abort_percent=abort.number("percent", 0, 100) if abort else None,
+        abort_percent=abort.percent("percent") if abort else None,
         abort_status=abort.integer("status", 200, 599) if abort else None,
         only_header=reader.maybe_text("only_header", HEADER),
     )

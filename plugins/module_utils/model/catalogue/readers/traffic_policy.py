@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ...reading.durations import seconds
 from ...reading.reader import Reader
 from ...reading.values import COOKIE, HEADER, PATH, TEXT
 from ..services import CircuitBreaker, ConnectionPool, LoadBalancing
@@ -63,12 +64,20 @@ def read_connection_pool(reader: Reader | None) -> ConnectionPool | None:
     return pool
 
 
+def _whole_seconds(reader: Reader, key: str) -> str | None:
+    """istiod hands on the whole seconds of a keepalive, and 0 is the kernel's own value."""
+    found = reader.duration(key)
+    if found and seconds(found) % 1:
+        reader.fault(key, f"{found!r} is not a whole number of seconds", "duration")
+    return found
+
+
 def _keepalive(reader: Reader | None) -> dict[str, str | int] | None:
     if reader is None:
         return None
     values = {
-        "time": reader.duration("time"),
-        "interval": reader.duration("interval"),
+        "time": _whole_seconds(reader, "time"),
+        "interval": _whole_seconds(reader, "interval"),
         "probes": reader.maybe_integer("probes", 1, 100),
     }
     reader.finish()
