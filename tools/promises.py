@@ -50,7 +50,7 @@ class Case:
     sick_from: int = 0
     mirror: float = 0.0
     compare: bool = True
-    common: float = 0.0  # of both, in every fourth look
+    common: float = 0.0  # of both, in every fourth look while both have requests
 
 
 def cases() -> Iterator[Case]:
@@ -74,6 +74,7 @@ def cases() -> Iterator[Case]:
             f"both 0.5 % in bursts of {burst:g}, 100/s", 0.005, 0.005, 100, "stopped", most, burst=burst
         )
     for rate in (100, 1000):
+        yield Case(f"canary 0.5 %, stable 0.05 %, {rate}/s", 0.005, 0.0005, rate, "stopped", 0.01)
         yield Case(f"canary 0.4 %, stable 0.2 %, {rate}/s", 0.004, 0.002, rate, "stopped", 0.01)
         yield Case(f"canary 0.1 %, stable 0.03 %, {rate}/s", 0.001, 0.0003, rate, "stopped", 0.01)
     for share in (0.008, 0.009, 0.0105):
@@ -114,7 +115,7 @@ class Run:
         self.carried -= total
         ours = total if copies else self.source.binomialvariate(total, weight / 100)
         theirs = total if copies else total - ours
-        both = case.common if self.source.random() < 0.25 else 0.0
+        both = case.common if weight < 100 and self.source.random() < 0.25 else 0.0
         sick = case.stable if copies or weight < case.sick_from else case.canary
         ours_bad, theirs_bad = (
             self.bad(ours, min(1.0, sick + both)),

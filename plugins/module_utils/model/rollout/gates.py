@@ -160,7 +160,7 @@ def judge_share(
     burst = max(gate.burst, statistics.estimated_burst(spans))
     level = harm_level(policy, gates)
     figures |= {"stop_at": round(level, 3), "burst": round(burst, 2)}
-    harm = _harm(gate, windows, look, burst, level, figures)
+    harm = _harm(gate, windows, look, policy, burst, level, figures)
     if harm is not None:
         return harm
     if figures["phase_canary_total"] < look.minimum_requests:
@@ -180,6 +180,7 @@ def _harm(
     gate: ShareGate,
     windows: Sequence[Counts],
     look: Look,
+    policy: Policy,
     burst: float,
     level: float,
     figures: dict[str, Any],
@@ -194,8 +195,9 @@ def _harm(
         relative = statistics.relative_harm(windows, phases=look.phases, burst=burst)
         figures["worse_than_stable_evidence"] = round(relative, 3)
         worse = relative >= level
-        share = max(figures["phase_canary_share"], _share(figures["canary_bad"], figures["canary_total"]))
-        if worse and share > gate.acceptable:
+        # the comparison holds alpha already: this only keeps what is acceptable out of it
+        floor = min(0.2, 10 * policy.alpha)
+        if worse and _exceeds_acceptable(gate, windows, look.phase, burst, floor):
             reason = _harm_reason(gate, figures, against="stable")
             return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
     if not gate.absolute:
@@ -236,16 +238,30 @@ def _is_common(gate: ShareGate, window: Counts) -> bool:
 
 
 def _are_alike(gate: ShareGate, windows: Sequence[Counts], phase: int) -> bool:
-    """Whether stable fails about as many of its requests, in this phase where both have some."""
-    if not gate.compare:
-        return False
-    here = [window for window in windows if window.phase == phase]
-    ours = here if any(window.canary_total for window in here) else windows
-    theirs = here if sum(window.stable_total for window in here) >= FEWEST_OF_STABLE else windows
-    canary = _share(sum(w.canary_bad for w in ours), sum(w.canary_total for w in ours))
-    stable_total = sum(w.stable_total for w in theirs)
-    stable = _share(sum(w.stable_bad for w in theirs), stable_total)
+    """Whether stable fails about as many of its requests: in the run, or in this phase."""
+    return gate.compare and any(
+        _shares_are_alike(gate, part)
+        for part in (windows, [window for window in windows if window.phase == phase])
+    )
+
+
+def _shares_are_alike(gate: ShareGate, windows: Sequence[Counts]) -> bool:
+    stable_total = sum(window.stable_total for window in windows)
+    canary = _share(sum(w.canary_bad for w in windows), sum(w.canary_total for w in windows))
+    stable = _share(sum(w.stable_bad for w in windows), stable_total)
     return stable_total >= FEWEST_OF_STABLE and stable > gate.acceptable and stable >= canary / 2
+
+
+def _exceeds_acceptable(
+    gate: ShareGate, windows: Sequence[Counts], phase: int, burst: float, error: float
+) -> bool:
+    """Whether the canary's share is surely more than acceptable, in the run or in this phase."""
+    spread = 2 * burst - 1  # variance of geometric bursts over that of single ones
+    for part in (windows, [window for window in windows if window.phase == phase]):
+        total, bad = sum(w.canary_total for w in part), sum(w.canary_bad for w in part)
+        if statistics.interval(bad / spread, total / spread, error)[0] > gate.acceptable:
+            return True
+    return False
 
 
 def _missing_evidence(

@@ -266,7 +266,7 @@ def test_a_doubled_series_measures_nothing() -> None:
 def test_a_burst_of_slow_requests_weighs_less_than_as_many_single_ones() -> None:
     single = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False)
     bursts = ShareGate("latency", acceptable=0.05, limit=0.2, absolute=False, burst=5.0)
-    windows = [Counts(1, 60, 9, 540, 12)]
+    windows = [Counts(1, 60, 14, 540, 12)]
     assert judge_of(single, windows, minimum_requests=1).verdict is GateVerdict.FAIL
     assert judge_of(bursts, windows, minimum_requests=1).verdict is GateVerdict.PASS
     assert judge_of(bursts, windows * 20, minimum_requests=1).verdict is GateVerdict.FAIL
