@@ -127,8 +127,9 @@ options:
     type: dict
   sticky:
     description:
-      - Users that the canary answered stay with it while weights move, by a cookie, with C(cookie) and
-        C(max_age) in seconds.
+      - Users stay with the version that answered them, by a cookie that both versions set, with C(cookie) and
+        C(max_age) in seconds. The share of users at the canary follows the weight; at weight 0 nobody is
+        pinned. Not with O(routes).
     type: dict
   errors:
     description:

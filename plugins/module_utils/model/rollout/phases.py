@@ -30,12 +30,15 @@ class TrafficState:
     """What the routes shall do: the split, and the temporary routes of early phases.
 
     :param weights: version -> percent. :param kind: ``weight``, ``mirror``, ``testers`` or ``dark``.
-    :param percent: copies in percent of a ``mirror`` phase.
+    :param percent: copies in percent of a ``mirror`` phase. :param earlier: the canary's percentages in the
+        live phases before this one. :param epoch: what tells the cookies of this attempt from older ones.
     """
 
     weights: Mapping[str, int]
     kind: str = "weight"
     percent: int = 0
+    earlier: tuple[int, ...] = ()
+    epoch: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,6 +97,13 @@ class Plan:
     def expected_seconds(self) -> float:
         """Total time at the given traffic."""
         return sum(phase.expected_seconds for phase in self.phases)
+
+    def traffic(self, phase: Phase, epoch: str) -> TrafficState:
+        """What the routes do in a phase of this plan. :param epoch: of the attempt."""
+        earlier = tuple(
+            item.canary for item in self.phases if item.kind == "weight" and item.number < phase.number
+        )
+        return dataclasses.replace(phase.traffic, earlier=earlier, epoch=epoch)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON data. :returns: its fields, and ``minimum_seconds`` and ``expected_seconds``."""

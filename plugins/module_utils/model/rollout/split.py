@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import RefusedError
-from ...fields import annotations_of, field, labels_of, list_at, mappings_at
+from ...fields import annotations_of, field, labels_of, mappings_at
 from ..virtual_services import Destination, full_host, read_virtual_service
 
 # Labels and annotations by which a GitOps controller marks what it keeps in sync.
@@ -172,22 +172,3 @@ def gitops_owner(obj: Mapping[str, Any]) -> str:
         if entry.get("manager") in _GITOPS_MANAGERS:
             return str(entry["manager"])
     return ""
-
-
-def with_sticky_cookie(
-    virtual_service: Mapping[str, Any], split: Split, *, cookie: str, max_age: int
-) -> dict[str, Any]:
-    """A copy in which the canary's answers set a cookie, by which a route may keep their readers with it.
-
-    :param max_age: seconds. :returns: the whole object.
-    """
-    result = copy.deepcopy(dict(virtual_service))
-    read = read_virtual_service(virtual_service, split.domain)
-    for raw, route in zip(_http(result), read.http, strict=True):
-        for item, destination in zip(list_at(raw, "route"), route.destinations, strict=True):
-            if destination.host == split.host and destination.subset == split.canary:
-                add = item.setdefault("headers", {}).setdefault("response", {}).setdefault("add", {})
-                add["set-cookie"] = (
-                    f"{cookie}={split.canary}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax"
-                )
-    return result

@@ -161,6 +161,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         **{name: reader.seconds(name, params[name]) for name in _TIMES},
     )
     _check_times(reader, options)
+    _check_foreign(reader, options)
     if reader.problems:
         raise InputError(reader.problems)
     return options
@@ -187,6 +188,13 @@ def _check_version(reader: PlanReader, params: Mapping[str, Any], service: Servi
         reader.problem("version", f"{version!r} is not a version of {service.name} ({known})", "version")
     if service.http_port is None:
         reader.problem("service", f"{service.name} has no HTTP port, so its requests cannot be split", "http")
+
+
+def _check_foreign(reader: PlanReader, options: RolloutOptions) -> None:
+    """In a VirtualService of somebody else only weights change."""
+    if options.routes and options.sticky:
+        message = "needs routes that are computed from the catalogue, and canary_routes names another object"
+        reader.problem("sticky", message, "foreign-routes")
 
 
 def _check_times(reader: PlanReader, options: RolloutOptions) -> None:

@@ -31,8 +31,9 @@ from .watch import count_the_end
 def promote(rollout: Rollout) -> None:
     """Makes the split of the last phase permanent: routes, proof, record, end."""
     options = rollout.options
-    weights = rollout.canary_traffic().weights if options.promote else rollout.plan.phases[-1].weights
-    traffic = TrafficState(dict(weights))
+    last = rollout.plan.phases[-1]
+    traffic = rollout.canary_traffic() if options.promote else rollout.traffic_of(last)
+    weights = traffic.weights
     whole = weights[rollout.plan.canary] == 100
     if not rollout.endpoints.read()[rollout.plan.canary].ready:
         raise RollbackNeeded("no ready endpoint of the new version at promotion")
@@ -120,7 +121,8 @@ def _kept(rollout: Rollout, cause: Hold = Hold.STABLE_DOWN) -> TrafficState:
         share = 100
     else:
         share = now
-    return TrafficState({plan.stable: 100 - share, plan.canary: share})
+    # users are drawn anew: those who are pinned to a larger share must not keep it
+    return TrafficState({plan.stable: 100 - share, plan.canary: share}, epoch=f"{rollout.epoch}-held")
 
 
 def _hold(rollout: Rollout, traffic: TrafficState, reason: str, cause: Hold) -> None:

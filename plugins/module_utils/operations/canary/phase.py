@@ -24,7 +24,7 @@ def run_phase(rollout: Rollout, phase: Phase) -> None:
     :raises RollbackNeeded, HoldNeeded, RestartNeeded, PauseNeeded, PromoteNow, FencedError, StoppedError:
     """
     rollout.checkpoint()
-    traffic = phase.traffic
+    traffic = rollout.traffic_of(phase)
     calls, started = rollout.api_calls(), rollout.clock.monotonic()
     intent = replace(
         rollout.journal, state=State.RUNNING, step=Step.WEIGHTS, phase=phase.number, intent=traffic

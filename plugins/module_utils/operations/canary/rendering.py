@@ -11,9 +11,10 @@ from typing import Any
 
 from ...errors import RefusedError
 from ...model.catalogue.services import Condition, Mirror, Service, StringMatch, Variant
-from ...model.objects.virtual_service_delegates import delegate_object
+from ...model.objects.virtual_service_delegates import SPLIT, delegate_object, split_destinations
 from ...model.rollout.phases import TrafficState
-from ...model.rollout.split import Split, with_sticky_cookie
+from ...model.rollout.split import Split
+from ...model.rollout.stickiness import Stickiness
 from .options import RolloutOptions
 
 
@@ -24,20 +25,22 @@ def renderer(options: RolloutOptions, stable: str, canary: str) -> Callable[[Tra
     """
 
     def render(traffic: TrafficState) -> dict[str, Any]:
-        service, sticky = _with_early_phase(options, traffic, canary), options.sticky
-        live = traffic.kind == "weight" and 0 < traffic.weights.get(canary, 0) < 100
-        if sticky and live:
-            cookie = (sticky.cookie, canary)
-            when = Condition(headers={}, cookie=cookie, query={}, path=None, path_exact=False)
-            variants = (*service.variants, Variant("sticky", canary, when))
-            service = dataclasses.replace(service, variants=variants)
+        service, sticky = _with_early_phase(options, traffic, canary), None
+        if options.sticky:
+            wish = options.sticky
+            sticky = Stickiness(wish.cookie, wish.max_age, stable, canary, traffic)
+        if sticky and sticky.active:
+            service = sticky.service(service)
         weights = {name: traffic.weights[name] for name in service.versions if traffic.weights.get(name)}
         rendered = delegate_object(options.catalogue, service, weights)
         if rendered is None:
             raise RefusedError(f"{service.name} has no HTTP port", rule="http")
-        if sticky and live:
-            split = split_of(options, stable, canary)
-            rendered = with_sticky_cookie(rendered, split, cookie=sticky.cookie, max_age=sticky.max_age)
+        if sticky and sticky.active:
+            again = {
+                share: split_destinations(service, {stable: 100 - share, canary: share})
+                for share in sticky.redraws.values()
+            }
+            rendered = sticky.dressed(rendered, SPLIT, again)
         return rendered
 
     return render

@@ -147,7 +147,8 @@ def diffs_of(rollout: Rollout) -> list[dict[str, Any]]:
     """
     routes = rollout.routes
     before = routes.desired(rollout.stable_traffic())["spec"]
-    steps = [(f"phase {phase.label()}", phase.traffic) for phase in rollout.plan.phases]
+    plan = rollout.plan
+    steps = [(f"phase {phase.label()}", plan.traffic(phase, "run")) for phase in plan.phases]
     diffs = []
     for label, traffic in [*steps, ("rollback", rollout.stable_traffic())]:
         after = routes.desired(traffic)["spec"]

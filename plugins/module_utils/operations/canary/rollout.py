@@ -14,7 +14,7 @@ from ...kube.clock import Clock, timestamp
 from ...kube.wait import wait_until
 from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal
 from ...model.rollout.measurement import Measurement
-from ...model.rollout.phases import Plan, TrafficState
+from ...model.rollout.phases import Phase, Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
 from .background import Background, Pending, inline
 from .endpoints import VersionEndpoints
@@ -172,6 +172,15 @@ class Rollout:
         if self.began is None:
             self.began = now - self.journal.spent
         return now - self.began
+
+    def traffic_of(self, phase: Phase) -> TrafficState:
+        """What the routes do in a phase, with the cookies of this attempt."""
+        return self.plan.traffic(phase, self.epoch)
+
+    @property
+    def epoch(self) -> str:
+        """What tells the cookies of this attempt from those of earlier ones."""
+        return f"{self.journal.run}-{self.journal.restarts}"
 
     def stable_traffic(self) -> TrafficState:
         """All requests to the stable version."""

@@ -10,7 +10,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.sp
     gitops_owner,
     is_request_host,
     split_patch,
-    with_sticky_cookie,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,13 +120,6 @@ def test_the_patch_touches_route_lists_only_and_tests_what_it_replaces() -> None
 )
 def test_gitops_controllers_are_recognised(metadata: dict[str, Any], owner: str) -> None:
     assert gitops_owner({"metadata": metadata}) == owner
-
-
-def test_sticky_cookie_is_set_by_the_canary_only() -> None:
-    after = with_sticky_cookie(SPLIT.with_share(RICH, 50), SPLIT, cookie="release", max_age=60)
-    main = after["spec"]["http"][3]["route"]
-    assert "response" not in main[0]["headers"]
-    assert main[1]["headers"]["response"]["add"]["set-cookie"].startswith("release=v2; Path=/; Max-Age=60")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -403,7 +404,8 @@ def test_sticky_cookie_lives_as_long_as_the_split(world: World) -> None:
         world(steps=[10, 100], sticky={"cookie": "release"}, approvals=[2])["outcome"] == "awaiting_approval"
     )
     text = json.dumps(world.shop.routes["spec"])
-    assert "release=v2; Path=/" in text
+    assert re.search(r"release=[0-9a-f]{12}-0\.v2; Path=/", text)
+    assert re.search(r"release=[0-9a-f]{12}-0\.v1\.1; Path=/", text)
     assert '"cookie": {"regex"' in text
     world(action="promote", steps=[10, 100], sticky={"cookie": "release"}, approvals=[2])
     assert "release=" not in json.dumps(world.shop.routes["spec"])

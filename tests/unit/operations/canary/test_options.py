@@ -94,6 +94,12 @@ def test_defaults() -> None:
     assert set(found.inputs) == {"duration", "min_requests", "deadline", "low_traffic", "approvals"}
 
 
+def test_a_cookie_needs_routes_of_our_own() -> None:
+    assert options(sticky={"cookie": "release", "max_age": 60}).sticky == Sticky("release", 60)
+    with pytest.raises(InputError, match="canary_sticky: needs routes that are computed"):
+        options(sticky={"cookie": "release"}, routes={"name": "own"})
+
+
 def test_everything_that_can_be_asked_for() -> None:
     found = options(
         steps=[20, {"weight": 100, "duration": "2m", "min_requests": 7}],
@@ -102,7 +108,6 @@ def test_everything_that_can_be_asked_for() -> None:
         dark="1m",
         testers={"header": "X-Tester", "value": "yes", "duration": 9},
         approvals=[2, 3],
-        sticky={"cookie": "release", "max_age": 60},
         errors={"acceptable": 0.01, "limit": 0.1, "odds_ratio": 2, "compare": False, "burst": 2},
         latency={"max_ms": 250, "compare": True},
         queries=[{"name": "q", "query": "up", "min": 1, "max": 2, "failures": 3}],
@@ -137,7 +142,6 @@ def test_everything_that_can_be_asked_for() -> None:
         PhaseOptions("weight", 100, 120.0, 7),
     )
     assert found.testers == HeaderMatch("x-tester", "yes")
-    assert found.sticky == Sticky("release", 60)
     assert found.gates == (
         ShareGate("errors", 0.01, 0.1, 2.0, compare=False, burst=2.0),
         ShareGate("latency", 0.05, 0.2, 3.0, burst=5.0),
