@@ -88,4 +88,10 @@ options:
         user's cache directory.
     type: str
     default: ''
+  chart_checksums:
+    description:
+      - sha256 of packaged charts, by the chart's name (base, istiod, gateway). They are compared at every use, before
+        anything is rendered. By default none is.
+    type: dict
+    default: {}
 """

@@ -87,13 +87,39 @@ def chart_references(
     every later command then works without the network.
 
     :returns: chart name -> where it lies, for every chart of the releases.
-    :raises InputError: a source without the charts, or a cache that cannot be written.
+    :raises InputError: a source without the charts, a cache that cannot be written, or a chart that is not
+        what its checksum says.
     :raises MeshError: when helm cannot fetch one.
     """
     charts = sorted({release.chart for release in releases})
     references = {chart: chart_reference(options.chart_source, chart, version) for chart in charts}
-    if not any(reference.version for reference in references.values()):
-        return references
+    if any(reference.version for reference in references.values()):
+        references = _from_repository(references, runner, tool, options, version)
+    for chart, digest in options.chart_checksums.items():
+        if chart in references:
+            _compare(chart, Path(references[chart].reference), digest)
+    return references
+
+
+def _compare(chart: str, package: Path, digest: str) -> None:
+    """:raises InputError: the chart is not the one that the checksum is of; at every use, cached or not."""
+    where = f"istio_chart_checksums.{chart}"
+    if not package.is_file():
+        message = f"{package} is no packaged chart, which alone has a checksum"
+        raise InputError([Problem(where, message, "checksum")])
+    found = hashlib.sha256(package.read_bytes()).hexdigest()
+    if found != digest:
+        message = f"{package} has the sha256 {found}; remove it when it should be fetched again"
+        raise InputError([Problem(where, message, "checksum")])
+
+
+def _from_repository(
+    references: Mapping[str, ChartReference],
+    runner: Runner,
+    tool: Tool,
+    options: ToolOptions,
+    version: str,
+) -> dict[str, ChartReference]:
     # One directory per source: two repositories may hold different charts of one name and version.
     origin = hashlib.sha256(options.chart_source.encode()).hexdigest()[:16]
     try:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...errors import InputError, Problem
 from ...model.installation.gateways import DEFAULT_GATEWAYS, DEFAULT_NAMESPACE
 from ...model.installation.settings import METHODS, Installation, read_installation
 from ...model.reading.typed import variables_of
@@ -16,6 +18,7 @@ from ...model.reading.typed import variables_of
 DEFAULT_VERSION = "1.31.1"
 
 # A fresh copy per use: Ansible's validator may write into a spec.
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 INSTALLATION_SPEC: dict[str, dict[str, Any]] = {
     "method": {"type": "str", "default": "istioctl", "choices": list(METHODS)},
     "version": {"type": "str", "default": DEFAULT_VERSION},
@@ -34,6 +37,7 @@ INSTALLATION_SPEC: dict[str, dict[str, Any]] = {
     "helm_binary": {"type": "str", "default": "helm"},
     "chart_source": {"type": "str", "default": "https://blob.istio.io/istio-release/charts"},
     "chart_cache": {"type": "str", "default": ""},
+    "chart_checksums": {"type": "dict", "default": {}},
 }
 INSTALLATION_VARIABLES = variables_of(
     INSTALLATION_SPEC, "istio_", extension_providers="mesh_extension_providers"
@@ -47,12 +51,14 @@ class ToolOptions:
     :param istioctl_path: path of istioctl, or its name on PATH. :param helm_binary: the same of helm.
     :param chart_source: repository URL, ``oci://`` reference, or directory.
     :param chart_cache: directory where charts of a repository are kept; "" for the user's cache.
+    :param chart_checksums: sha256 of packaged charts, by the chart's name.
     """
 
     istioctl_path: str
     helm_binary: str
     chart_source: str
     chart_cache: str
+    chart_checksums: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def installation_of(params: Mapping[str, Any]) -> Installation:
@@ -65,5 +71,28 @@ def installation_of(params: Mapping[str, Any]) -> Installation:
 
 
 def tools_of(params: Mapping[str, Any]) -> ToolOptions:
-    """Where a module's parameters say that the tools are; needs all of ``INSTALLATION_SPEC``."""
-    return ToolOptions(**{field.name: str(params[field.name]) for field in dataclasses.fields(ToolOptions)})
+    """Where a module's parameters say that the tools are; needs all of ``INSTALLATION_SPEC``.
+
+    :raises InputError: a checksum that is none.
+    """
+    return ToolOptions(
+        istioctl_path=str(params["istioctl_path"]),
+        helm_binary=str(params["helm_binary"]),
+        chart_source=str(params["chart_source"]),
+        chart_cache=str(params["chart_cache"]),
+        chart_checksums=_checksums(params["chart_checksums"]),
+    )
+
+
+def _checksums(given: Mapping[str, Any]) -> dict[str, str]:
+    """Digests as ``sha256sum`` prints them, with or without ``sha256:`` before them."""
+    found, problems = {}, []
+    for chart, value in given.items():
+        digest = str(value).strip().lower().removeprefix("sha256:")
+        if not _DIGEST.fullmatch(digest):
+            message = "is no sha256 (64 hexadecimal digits)"
+            problems.append(Problem(f"istio_chart_checksums.{chart}", message, "checksum"))
+        found[str(chart)] = digest
+    if problems:
+        raise InputError(problems)
+    return found

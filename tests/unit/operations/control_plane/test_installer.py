@@ -49,8 +49,8 @@ def installation(method: str = "istioctl", **options: Any) -> Installation:
     return read_installation({"method": method, "version": "1.31.1", "hub": "h", "gateways": [], **options})
 
 
-def tools(directory: Path, **changes: str) -> ToolOptions:
-    given = {
+def tools(directory: Path, **changes: Any) -> ToolOptions:
+    given: dict[str, Any] = {
         "istioctl_path": str(directory / "istioctl"),
         "helm_binary": str(directory / "helm"),
         "chart_source": URL,
@@ -161,7 +161,7 @@ def releases(*charts: str) -> list[Release]:
 
 class TestCharts:
     def references(
-        self, directory: Path, *charts: str, script: str = PULL, **changes: str
+        self, directory: Path, *charts: str, script: str = PULL, **changes: Any
     ) -> dict[str, ChartReference]:
         path = program(directory, "helm", script)
         tool, options = Tool(str(path), "3.17.3"), tools(directory, **changes)
@@ -180,6 +180,23 @@ class TestCharts:
             f"pull {chart} --repo {URL} --version 1.31.1" for chart in ("base", "gateway")
         ]
         assert sorted(item.name for item in cache.iterdir()) == ["base-1.31.1.tgz", "gateway-1.31.1.tgz"]
+
+    def test_a_chart_is_compared_with_its_checksum_at_every_use(self, tmp_path: Path) -> None:
+        """A cached package was taken by its name, whoever had written it."""
+        digest = hashlib.sha256(b"package\n").hexdigest()
+        pinned = {"base": digest, "unused": "0" * 64}
+        for _fetched_then_cached in range(2):
+            self.references(tmp_path, "base", chart_checksums=pinned)
+        package = self.cache(tmp_path) / "base-1.31.1.tgz"
+        package.write_text("another")
+        with pytest.raises(InputError, match=r"istio_chart_checksums\.base: .*1\.tgz has the sha256"):
+            self.references(tmp_path, "base", chart_checksums=pinned)
+        package.unlink()
+        self.references(tmp_path, "base", chart_checksums=pinned)
+        (tmp_path / "charts" / "base").mkdir(parents=True)
+        (tmp_path / "charts" / "base" / "Chart.yaml").write_text("version: 1.31.1\n")
+        with pytest.raises(InputError, match="is no packaged chart, which alone has a checksum"):
+            self.references(tmp_path, "base", chart_source=str(tmp_path / "charts"), chart_checksums=pinned)
 
     def test_a_fetch_has_two_minutes(self, tmp_path: Path) -> None:
         def pull(command: Command) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import CONNECTION_SPEC
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import (
@@ -95,3 +96,14 @@ def test_a_run_does_not_share_its_lists_with_the_next_one() -> None:
     assert ready.ARGUMENT_SPEC.keys() - CONNECTION_SPEC.keys() == {
         "method", "hub", "revision", "namespace", "gateways", "timeout",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["A" * 64, f"sha256:{'a' * 64}", f" {'a' * 64} "])
+def test_a_checksum_is_read_as_programs_print_it(text: str) -> None:
+    assert tools_of(validated(backend, chart_checksums={"base": text})).chart_checksums == {"base": "a" * 64}
+
+
+@pytest.mark.parametrize("text", ["", "a" * 63, "g" * 64, f"md5:{'a' * 64}", 7])
+def test_what_is_no_checksum_is_refused(text: Any) -> None:
+    with pytest.raises(InputError, match=r"istio_chart_checksums\.base: is no sha256"):
+        tools_of(validated(backend, chart_checksums={"base": text}))
