@@ -48,7 +48,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "catalogue": {"installation", "reading"},
         "certificates": {"installation", "reading"},
         "installation": {"reading"},
-        "objects": {"catalogue", "reading", "virtual_services"},
+        "objects": {"catalogue", "reading", "security", "virtual_services"},
         "reading": set(),
         "rollout": {"catalogue", "objects", "reading", "virtual_services"},
         "security": {"catalogue", "reading", "virtual_services"},

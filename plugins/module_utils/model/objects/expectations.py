@@ -17,6 +17,7 @@ from ...object_id import object_id
 from ..catalogue.exposures import exposed_port, leads_to_delegate, server_of
 from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.services import Exposure, Service
+from ..security.trust_domains import with_aliases
 from ..virtual_services import VirtualService, expected_shares, read_virtual_service
 from .base import Obj
 from .names import NAMESPACE_WIDE, delegate_name, gateway_root_name, mesh_root_name, service_mtls_name
@@ -205,16 +206,19 @@ def _authorization_policy(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     data = {
         "policy": f"ns[{namespace}]-policy[{name}]",
         "rules": len(rules),
-        "words": [_words(rule) for rule in rules],
+        "words": [_words(rule, (catalogue.trust_domain, *catalogue.trust_domain_aliases)) for rule in rules],
     }
     return [Expectation(object_id(obj), _judging(catalogue, obj), "rbac", data)]
 
 
-def _words(rule: Mapping[str, Any]) -> list[str]:
-    """What a rule is about: a narrowed rule keeps its name and changes one of these."""
+def _words(rule: Mapping[str, Any], trust_domains: Sequence[str]) -> list[str]:
+    """What a rule is about: a narrowed rule keeps its name and changes one of these.
+
+    istiod repeats a principal of the mesh for each of its trust domains.
+    """
     found: set[str] = set()
     for entry in rule.get("from", ()):
-        found.update(entry["source"].get("principals", ()))
+        found.update(with_aliases(entry["source"].get("principals", ()), trust_domains))
     for entry in rule.get("to", ()):
         found.update(entry["operation"].get("methods", ()))
         found.update(entry["operation"].get("paths", ()))

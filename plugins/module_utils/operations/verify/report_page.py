@@ -33,6 +33,8 @@ const box=document.getElementById('filter');
 box.addEventListener('input',()=>{const text=box.value.toLowerCase();
 for(const row of document.querySelectorAll('tr[data-text]'))row.hidden=!row.dataset.text.includes(text);});
 """.strip()
+COLUMNS = 20
+"""With more callers than this the matrix becomes a list."""
 _CLASS = {PASS: "pass", FAIL: "fail", CANNOT_TELL: "cannot", STATED: "note", NOT_TESTED: "note"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -121,30 +123,31 @@ def _findings(items: Iterable[Finding]) -> str:
 
 
 def _matrix(findings: Findings, catalogue: Catalogue) -> str:
-    """Rows are services, columns those who may call any; an empty cell is a refusal. The row's verdict is
-    that of
-    check ``policies``, which compares every cell with the live policies; ``called`` is what was also
-    sent."""
+    """Rows are services, columns those who may call any; an empty cell is a refusal.
+
+    The row's verdict is that of check ``policies``, which compares every cell with the live policies;
+    ``called`` is what was also sent.
+    """
     edges = {service.key: service_edges(catalogue, service) for service in catalogue.services}
     callers = sorted({edge.caller for some in edges.values() for edge in some})
+    wide = len(callers) > COLUMNS
     judged = {item.subject: item for item in findings.of_check("policies")}
     called = {item.subject: item.verdict for item in findings.of_check("authorization")}
     rows = []
     for service in catalogue.services:
-        verdict = (
-            judged[service.key].verdict
-            if service.key in judged
-            else FAIL
-            if _is_named(service, judged.values())
-            else CANNOT_TELL
-        )
+        if service.key in judged:
+            verdict = judged[service.key].verdict
+        else:
+            verdict = FAIL if _is_named(service, judged.values()) else CANNOT_TELL
         cells = [f"<th>{_e(service.key)}</th>", f'<td class="{_CLASS[verdict]}">{_e(LABELS[verdict])}</td>']
-        for caller in callers:
-            cells.append(
-                _cell([edge for edge in edges[service.key] if edge.caller == caller], service, called)
-            )
+        if wide:
+            cells.append(_list(edges[service.key], service, called))
+        for caller in callers if not wide else ():
+            own = [edge for edge in edges[service.key] if edge.caller == caller]
+            cells.append(_cell(own, service, called))
         rows.append(_row(cells, f"{service.key} {' '.join(edge.caller for edge in edges[service.key])}"))
-    head = "".join(f"<th>{_e(text)}</th>" for text in ("service", "live policies", *callers))
+    heads = ("service", "live policies", *(("callers",) if wide else callers))
+    head = "".join(f"<th>{_e(text)}</th>" for text in heads)
     return (
         f'<div class="scroll"><table id="matrix"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -155,19 +158,30 @@ def _is_named(service: Service, items: Iterable[Finding]) -> bool:
     return any(item.verdict == FAIL and service.key in item.message for item in items)
 
 
+def _list(edges: Sequence[Edge], service: Service, called: Mapping[str, str]) -> str:
+    """All callers of a service below each other: a matrix of hundreds of columns is mostly empty."""
+    lines = []
+    for caller in dict.fromkeys(edge.caller for edge in edges):
+        own = [edge for edge in edges if edge.caller == caller]
+        lines.append(f"<b>{_e(caller)}</b> {_told(own, service, called)}")
+    return f"<td>{'<br>'.join(lines) or 'nobody'}</td>"
+
+
 def _cell(edges: Sequence[Edge], service: Service, called: Mapping[str, str]) -> str:
     if not edges:
         return '<td class="empty"></td>'
+    return f'<td class="cell">{_told(edges, service, called)}</td>'
+
+
+def _told(edges: Sequence[Edge], service: Service, called: Mapping[str, str]) -> str:
     told = [
         f"{' '.join(edge.methods) or 'any method'} {' '.join(edge.paths) or 'any path'}"
         f" :{' :'.join(map(str, edge.ports))}"
         for edge in edges
     ]
-    sent = {
-        verdict for subject, verdict in called.items() if subject == f"{edges[0].caller} -> {service.key}"
-    }
-    mark = " (called)" if sent == {PASS} else " (failed when called)" if FAIL in sent else ""
-    return f'<td class="cell">{"<br>".join(map(_e, told))}{_e(mark)}</td>'
+    sent = called.get(f"{edges[0].caller} -> {service.key}")
+    mark = {PASS: " (called)", FAIL: " (failed when called)"}.get(sent or "", "")
+    return f"{'<br>'.join(map(_e, told))}{_e(mark)}"
 
 
 def _ports(findings: Findings, catalogue: Catalogue) -> str:
