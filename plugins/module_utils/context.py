@@ -74,7 +74,7 @@ class Context:
         """A client for the API server of ``options``; a context manager. Sends nothing yet.
 
         :param threads: requests in flight at most, commands in containers included.
-        :param deadline: seconds from now after which nothing more is sent, nor waited for.
+        :param deadline: seconds, once there is a credential, after which nothing is sent nor waited for.
         :param stoppable: whether a stop of the run ends its requests; a backend that has to leave a safe
             state behind asks :attr:`stop` itself.
         :raises InputError: the connection options do not say clearly which cluster is meant.

@@ -530,7 +530,7 @@ def connect(
     """A client; a context manager. Sends nothing yet.
 
     :param threads: requests in flight at most, commands in containers included.
-    :param deadline: seconds from now after which nothing more is sent, nor waited for.
+    :param deadline: seconds, once there is a credential, after which nothing is sent nor waited for.
     :param stop: asked between requests and in pauses; true ends the work with an ApiError "Interrupted".
     :param clock: for deadlines and pauses between attempts; the machine's by default.
     :raises InputError: the kubeconfig does not say clearly which cluster is meant.

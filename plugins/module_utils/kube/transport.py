@@ -72,7 +72,7 @@ class Transport:
         self.clock = clock or SystemClock()
         self.options = options
         self.threads = threads
-        self._end = self.clock.monotonic() + deadline if deadline is not None else None
+        self._end: float | None = None
         self._stop = stop or (lambda: False)
         self._keys = KeyDirectory()
         # Held for moments only: while a credential is fetched, which may take a minute, `_fetching` says so.
@@ -89,6 +89,9 @@ class Transport:
         except BaseException:
             self._keys.remove()
             raise
+        # A credential plugin may ask a person's identity provider: the server's time begins after it.
+        if deadline is not None:
+            self._end = self.clock.monotonic() + deadline
 
     def close(self) -> None:
         """Close the connections and remove the key files."""

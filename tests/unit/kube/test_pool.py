@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 import stat
 import sys
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pool import (
     Tls,
+    _TimedReader,
     open_pool,
     tls_of,
     websocket_proxy,
@@ -158,3 +160,24 @@ def test_connections_without_verification_leave_the_process_its_warnings() -> No
     pool = manager.connection_from_url("https://h")
     assert pool.ConnectionCls("h").is_verified
     assert not open_pool(Tls(True), "", 1).connection_from_url("https://h").ConnectionCls("h").is_verified
+
+
+def test_what_is_left_of_one_answers_time_is_not_that_of_the_next() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.settimeout(5.0)
+        reader = _TimedReader(near)
+        far.sendall(b"ab")
+        assert reader.readinto(bytearray(1)) == 1
+        assert near.gettimeout() != 5.0
+        reader.close()
+        assert near.gettimeout() == 5.0
+
+
+def test_an_answer_without_a_limit_has_none() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        reader = _TimedReader(near)
+        far.sendall(b"ab")
+        assert reader.readinto(bytearray(2)) == 2
+        assert near.gettimeout() is None
