@@ -113,7 +113,7 @@ def test_nobody_notices_a_rotation(edge, gateway) -> None:
     assert edge.secret(f"{edge.name}{SUFFIX}") is None
     ordered = sorted(delays)
     print(
-        f"\n{ROTATIONS} rotations under {clients.handshakes} handshakes, {LONG_LIVED} long-lived connections: "
+        f"\n{ROTATIONS} rotations under {clients.handshakes} handshakes, {LONG_LIVED} long-lived: "
         f"0 failed; a rotation takes {statistics.median(delays):.2f} s, "
         f"p99 {ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]:.2f} s"
     )
