@@ -126,7 +126,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 @pytest.mark.parametrize("remote", [False, True], ids=["controller", "module"])
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize(
-    ("module", "name", "way"), CASES, ids=[f"{module}-{name}" for module, name, _ in CASES]
+    ("module", "name", "way"), CASES, ids=[f"{module}-{name}" for module, name, _way in CASES]
 )
 def test_nobody_sees_a_secret(
     place: Place,

@@ -102,11 +102,7 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
         def plan() -> helm.HelmPlan:
             return helm.plan(client, installation, runner, tool, options.tools)
 
-        def upgrade(release: helm.ReleasePlan) -> None:
-            context.progress(f"upgrades release {release.namespace}/{release.name}")
-            helm.upgrade(runner, tool, release, timeout=options.timeout)
-
-        return _settle_helm(client, plan, upgrade, context, unlock_after=options.unlock_after)
+        return _settle_helm(client, plan, context, unlock_after=options.unlock_after)
     kept: dict[str, tuple[Kept, ...]] = {}
     differences = istioctl.plan(client, installation, runner, tool, kept=kept)
     if differences and not context.check_mode:
@@ -125,7 +121,6 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
 def _settle_helm(
     client: KubeClient,
     plan: Callable[[], helm.HelmPlan],
-    upgrade: Callable[[helm.ReleasePlan], None],
     context: Context,
     *,
     unlock_after: int,
@@ -139,18 +134,13 @@ def _settle_helm(
     if locked:
         helm.unlock(client, locked, grace=unlock_after, context=context)
         planned = plan()  # the run that was waited for may have ended by itself
-    overlooked = [release for release in planned.releases if release.overlooked]
-    for release in overlooked:
-        upgrade(release)
-    if overlooked:
-        planned = plan()
     drift = planned.drift
     # An upgrade merges three states and so keeps what a person added, too.
     take_out_additions(client, planned.differences, field_manager=HELM_MANAGER)
     if drift:
         context.progress(f"repairs {len(drift)} drifted objects: {', '.join(item.id for item in drift[:5])}")
         repair(client, drift, field_manager=HELM_MANAGER)
-    changed = bool(drift or locked or overlooked)
+    changed = bool(drift or locked)
     result = _result(drift, context, changed=changed, kept=planned.kept)
     return {**result, "releases": [release.as_result() for release in planned.releases]}
 

@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...context import Context
-from ...documents.json_text import json_text
 from ...equality import same
 from ...errors import RefusedError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
@@ -42,7 +41,6 @@ class ReleasePlan:
 
     :param action: ``install``, ``upgrade``, ``keep`` or ``remove``.
     :param locked: the record of a helm run that never ended, which makes helm refuse everything.
-    :param overlooked: whether ``kubernetes.core.helm`` would see no reason for the upgrade.
     """
 
     name: str
@@ -53,7 +51,6 @@ class ReleasePlan:
     reference: ChartReference
     differences: tuple[Difference, ...]
     locked: StoredRelease | None = None
-    overlooked: bool = False
 
     def as_result(self) -> dict[str, Any]:
         """What the role hands to ``helm_release``; values only where they are needed.
@@ -157,8 +154,6 @@ def _plan_release(
     old = old_manifest(client, records) if action == "upgrade" else {}
     differences = compare(client, rendered, field_manager=HELM_MANAGER, replaced=old, kept=kept)
     differences += _dropped(client, old, {object_id(obj) for obj in rendered})
-    record = current(stored, release)
-    overlooked = action == "upgrade" and record is not None and _looks_equal(release, reference, record)
     return ReleasePlan(
         release.name,
         release.namespace,
@@ -168,14 +163,7 @@ def _plan_release(
         reference,
         tuple(differences),
         locked,
-        overlooked,
     )
-
-
-def _looks_equal(release: Release, reference: ChartReference, record: StoredRelease) -> bool:
-    """Whether ``kubernetes.core.helm`` would leave the release alone: it takes ``true`` for 1, and does not
-    look at the status (plugins/modules/helm.py, default_check)."""
-    return record.chart_version == chart_version(reference) and record.values == release.values
 
 
 def _action(release: Release, version: str, record: StoredRelease | None) -> str:
@@ -278,26 +266,3 @@ def _wait_for_end(
             last_seen=error.details["last_seen"],
         ) from error
     return latest
-
-
-def upgrade(runner: Runner, tool: Tool, release: ReleasePlan, *, timeout: int) -> None:
-    """Run an upgrade that ``kubernetes.core.helm`` would leave out.
-
-    :param timeout: seconds that helm may wait. :raises MeshError: when helm fails.
-    """
-    result = release.as_result()
-    runner.run(
-        [
-            tool.path,
-            "upgrade",
-            release.name,
-            *release.reference.arguments,
-            *("--namespace", release.namespace, "--reset-values", "--values", "-"),
-            # How many records are kept is the role's affair.
-            *("--history-max", "0", "--timeout", f"{timeout}s"),
-            *(("--wait",) if result["wait"] else ()),
-        ],
-        stdin=json_text(release.values),
-        timeout=timeout + 60,
-        about=f"upgrade release {release.namespace}/{release.name}",
-    )

@@ -373,9 +373,7 @@ def test_a_live_object_that_is_to_be_kept_is_not_deleted(charts: Path) -> None:
 )
 def test_values_are_compared_with_their_types(charts: Path, stored: Any, wanted: Any) -> None:
     server = cluster(BASE, istiod(values={**ISTIOD_VALUES, "x": stored}), *LIVE)
-    found = plan(server, charts, values={"x": wanted}).releases[1]
-    assert found.action == "upgrade"
-    assert found.overlooked is (stored != "1")  # kubernetes.core.helm takes true for 1
+    assert plan(server, charts, values={"x": wanted}).releases[1].action == "upgrade"
 
 
 def test_a_number_is_a_number_whether_whole_or_not(charts: Path) -> None:
@@ -385,21 +383,7 @@ def test_a_number_is_a_number_whether_whole_or_not(charts: Path) -> None:
 
 def test_an_upgrade_that_failed_is_made_again_although_nothing_differs(charts: Path) -> None:
     found = plan(cluster(BASE, istiod(status="failed"), *LIVE), charts).releases[1]
-    assert (found.action, found.overlooked) == ("upgrade", True)
-    assert not plan(cluster(BASE, istiod(values={}), *LIVE), charts).releases[1].overlooked
-
-
-def test_an_overlooked_upgrade_is_run_here(charts: Path) -> None:
-    found = plan(cluster(BASE, istiod(status="failed"), *LIVE), charts).releases[1]
-    run = ScriptedRunner({"upgrade istiod": ""})
-    helm.upgrade(run, TOOL, found, timeout=7)  # type: ignore[arg-type]
-    (command,) = run.commands
-    assert list(command.argv) == [
-        *(TOOL.path, "upgrade", "istiod", str(charts / "istiod"), "--namespace", "istio-system"),
-        *("--reset-values", "--values", "-", "--history-max", "0", "--timeout", "7s", "--wait"),
-    ]
-    assert json.loads(command.stdin) == ISTIOD_VALUES
-    assert command.timeout == 67
+    assert found.action == "upgrade"
 
 
 def test_every_object_gets_what_helm_adds_and_cluster_wide_ones_no_namespace(charts: Path) -> None:
