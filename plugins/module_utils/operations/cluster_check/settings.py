@@ -103,7 +103,8 @@ def _paths_are_normalized(catalogue: Catalogue, value: Any, _facts: Facts) -> st
 
 
 def _has_paths(service: Service) -> bool:
-    return bool(service.open_paths or any(caller.paths for caller in all_callers(service)))
+    exposed = any(exposure.path != "/" for exposure in service.exposed)
+    return bool(service.open_paths or exposed or any(caller.paths for caller in all_callers(service)))
 
 
 def _auto_mtls(catalogue: Catalogue, value: Any, _facts: Facts) -> str:

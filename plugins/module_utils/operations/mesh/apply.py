@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
 from ...kube.access import AccessNeed
+from ...model.catalogue.hints import shared_accounts
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.drains import Drain, told
@@ -56,6 +57,8 @@ def apply_mesh(
     """
     catalogue = parse_catalogue(raw)
     _check_name(catalogue, options)
+    for hint in () if options.absent else shared_accounts(catalogue):
+        context.warn(str(hint))
     if options.absent:
         return remove_mesh(client, catalogue, [obj for obj, _unused in extra], options, context)
     namespace = options.apply.namespace or catalogue.namespace

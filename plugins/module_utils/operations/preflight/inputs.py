@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError, Problem
 from ...model.addons import check_addons
+from ...model.catalogue.hints import catalogue_hints
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import INSTALLATION_KEYS, ROLE_SETTINGS, parse_catalogue
 from ...model.installation.injection import NamespaceRequest, read_requests
@@ -27,6 +28,7 @@ from ..control_plane.options import (
     tools_of,
 )
 from .agreement import disagreements, doubtful_settings, unreachable_ports
+from .normalisation import weak_normalisation
 
 _T = TypeVar("_T")
 _MESH: dict[str, dict[str, Any]] = {
@@ -90,7 +92,10 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     problems += check_addons(_addons(params["addons"], problems))
     catalogue = _collect(problems, lambda: _catalogue(params["catalogue"], istio))
     if installation is not None and catalogue is not None:
-        problems += disagreements(installation, catalogue, installs="istio" in params["parts"])
+        installs = "istio" in params["parts"]
+        problems += disagreements(installation, catalogue, installs=installs)
+        warnings += weak_normalisation(installation, catalogue, installs=installs)
+        warnings += [str(hint) for hint in catalogue_hints(catalogue)]
         warnings += unreachable_ports(installation, catalogue)
         warnings += doubtful_settings(installation, catalogue)
     settings = _mesh_settings(params["catalogue"], problems)
