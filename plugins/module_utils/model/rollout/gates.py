@@ -355,6 +355,34 @@ def _pass_reason(gate: ShareGate, figures: Mapping[str, Any]) -> str:
     return f"{figures['phase_canary_bad']} of {figures['phase_canary_total']} requests {what} in this phase"
 
 
+SHARE_GATE = "share"
+SHARE_SIGMAS = 5.0  # by which the measured share may exceed the split by chance
+
+
+def judge_split(windows: Sequence[Counts], phase: int, weight: int) -> Judgement:
+    """Whether the canary gets about the share that the routes give it.
+
+    Twice as much, beyond chance, means that requests reach it past the routes: clients without a proxy, or
+    another VirtualService. Then no split is what it says, and neither is a rollback. A share below the weight
+    is told by the lack of requests.
+
+    :param windows: of the errors gate. :param weight: percent of the live split in this phase.
+    """
+    here = [window for window in windows if window.phase == phase]
+    canary = sum(window.canary_total for window in here)
+    total = canary + sum(window.stable_total for window in here)
+    wanted = weight / 100
+    figures = {"measured_share": round(_share(canary, total), 4), "weight": weight}
+    allowed = 2 * wanted * total + SHARE_SIGMAS * math.sqrt(total * wanted * (1 - wanted))
+    if canary > allowed:
+        reason = (
+            f"the canary gets {_share(canary, total):.0%} of the requests, the routes give it {weight} %:"
+            " others reach it past them"
+        )
+        return Judgement(SHARE_GATE, GateVerdict.FAIL, reason, figures)
+    return Judgement(SHARE_GATE, GateVerdict.PASS, f"{figures['measured_share']:.0%} at {weight} %", figures)
+
+
 def judge_query(gate: QueryGate, values: Sequence[float | None]) -> Judgement:
     """The verdict of a query gate.
 

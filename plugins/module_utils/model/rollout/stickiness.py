@@ -66,7 +66,7 @@ class Stickiness:
 
     @property
     def redraws(self) -> dict[int, int]:
-        """Live phase of an older cookie -> percent that goes to the canary now."""
+        """Who is drawn again. :returns: live phase of an older cookie -> the canary's percent of them."""
         first = max(0, len(self.traffic.earlier) - MOST_REDRAWS)
         return {
             number: share_again(before, self.share)

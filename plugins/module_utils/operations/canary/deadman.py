@@ -140,7 +140,11 @@ class DeadmanJob:
             write = {
                 "query": f"fieldManager={FOREIGN_MANAGER}",
                 "content_type": "application/json-patch+json",
-                "routes": [route.get("route") for route in mappings_at(restored, "spec", "http")],
+                "routes": [
+                    {key: route[key] for key in ("name", "match", "route") if key in route}
+                    for route in mappings_at(restored, "spec", "http")
+                ],
+                "subsets": [rollout.plan.stable, rollout.plan.canary],
             }
         return {
             "lease": f"{leases}/{journal_name(options.service.name)}",

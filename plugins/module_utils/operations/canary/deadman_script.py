@@ -12,7 +12,8 @@ does the rest (proof, record, report).
 Environment: ``DEADMAN`` is JSON with ``lease`` and ``routes`` (paths of the two objects on the API server),
 ``holder``, ``fence``, ``seconds`` (the Lease's duration), ``annotation`` (of the fence), ``identity``, and
 ``write``: ``query`` and ``content_type`` of the PATCH, with ``object`` (whole, for server-side apply) or with
-``routes`` (the destinations of each route, for a JSON Patch that leaves everything else alone).
+``routes`` (name, matches and destinations of each route, for a JSON Patch that leaves everything else alone)
+and ``subsets`` (stable and canary).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 ARMED = "/tmp/armed"  # noqa: S108 - an emptyDir of the pod's own; its readiness probe looks for it
 PAUSE = 2.0
+GONE = "gone"  # stands for the renewTime of a Lease that is not there
 Ask = Callable[..., "tuple[int, dict[str, Any]]"]
 
 
@@ -85,16 +87,55 @@ def given_back(live: Mapping[str, Any], task: Mapping[str, Any]) -> Any:
         body["metadata"]["annotations"] = {**(body["metadata"].get("annotations") or {}), **fence}
         return body
     annotations = {**(live["metadata"].get("annotations") or {}), **fence}
-    routes = live["spec"].get("http") or []
     return [
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
         *(
             {"op": "replace", "path": f"/spec/http/{index}/route", "value": image}
-            for index, (route, image) in enumerate(zip(routes, write["routes"], strict=False))
-            if image is not None and route.get("route") != image
+            for index, image in images(live["spec"].get("http") or [], write)
         ),
     ]
+
+
+def images(live: list[Any], write: Mapping[str, Any]) -> list[tuple[int, Any]]:
+    """Which destinations each live route gets back. Its owner may have added, removed or moved routes.
+
+    A route is the same one when name and matches are, and it still sends to the same hosts. In any other the
+    canary's part goes to the stable version, where the route has both.
+
+    :param write: ``routes`` before the rollout (name, match, route), and both ``subsets``, stable first.
+    :returns: (index of the live route, destinations).
+    """
+    left = list(write["routes"])
+    found = []
+    for index, route in enumerate(live):
+        same = next((item for item in left if identity(item) == identity(route)), None)
+        if same is not None:
+            left.remove(same)
+        image = same.get("route") if same is not None else without_canary(route, write["subsets"])
+        if image is not None and image != route.get("route"):
+            found.append((index, image))
+    return found
+
+
+def without_canary(route: Mapping[str, Any], subsets: list[str]) -> Any:
+    """The destinations of a route without the canary's. :returns: them, or None where it has not both."""
+    parts = {(item.get("destination") or {}).get("subset"): item for item in route.get("route") or []}
+    if any(subset not in parts for subset in subsets):
+        return None
+    stable, canary = (parts[subset] for subset in subsets)
+    weight = int(stable.get("weight") or 0) + int(canary.get("weight") or 0)
+    return [
+        {**item, "weight": weight} if item is stable else item
+        for item in route["route"]
+        if item is not canary
+    ]
+
+
+def identity(route: Mapping[str, Any]) -> tuple[Any, Any, list[str]]:
+    """What a rollout never changes of a route. :returns: name, match, and the hosts it sends to."""
+    hosts = {str((item.get("destination") or {}).get("host")) for item in route.get("route") or []}
+    return route.get("name"), route.get("match"), sorted(hosts)
 
 
 def fence_of(live: Mapping[str, Any], task: Mapping[str, Any]) -> int:
@@ -135,8 +176,12 @@ def watch(
     while True:
         status, lease = attempted(ask, "GET", task["lease"])
         if status == 404:
-            return "the Lease is gone"
-        if status == 200:
+            # somebody deleted it: a live runner makes it again with its next renewal
+            if seen != GONE:
+                seen, since = GONE, clock()
+            elif clock() - since >= task["seconds"]:
+                return {}
+        elif status == 200:
             state = state_of(lease, task)
             if state == "taken":
                 return lease
@@ -153,6 +198,8 @@ def watch(
 
 def take(ask: Ask, task: Mapping[str, Any], lease: Mapping[str, Any]) -> dict[str, Any] | None:
     """The dead runner's Lease under the next fence. :returns: it, or None when it moved meanwhile."""
+    if not lease:
+        return {}  # nobody has it; the fence of the routes alone stops the dead runner
     if state_of(lease, task) == "taken":
         return dict(lease)
     spec = {
@@ -187,6 +234,8 @@ def give_back(ask: Ask, task: Mapping[str, Any], sleep: Callable[[float], None])
 
 def release(ask: Ask, task: Mapping[str, Any], lease: Mapping[str, Any]) -> None:
     """Let go, so that the next runner need not wait. A Lease that stays runs out by itself."""
+    if not lease:
+        return
     for _turn in range(5):
         status, _none = attempted(
             ask, "PUT", task["lease"], {**lease, "spec": {**lease["spec"], "holderIdentity": ""}}

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ...kube.clock import timestamp
-from ...model.rollout.gates import GateVerdict, Judgement, judge_query, worst
+from ...model.rollout.gates import GateVerdict, Judgement, judge_query, judge_split, worst
 from ...model.rollout.journal import After, Hold, Window
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Phase
@@ -165,6 +165,7 @@ class _Watch:
         ended = rollout.clock.monotonic() - self.started >= phase.duration
         judgements = judge_windows(rollout, phase, [*windows, window], ended=ended)
         judgements += [judge_query(gate, self.values[gate.name]) for gate in rollout.options.queries]
+        judgements += self._judge_split([*windows, window])
         judged = replace(
             rollout.journal,
             windows=(*windows, window),
@@ -175,6 +176,15 @@ class _Watch:
         )
         rollout.save(judged)
         return worst(judgements)
+
+    def _judge_split(self, windows: Sequence[Window]) -> list[Judgement]:
+        """The measured share, where the split is all that brings requests to the canary."""
+        rollout, phase = self.rollout, self.phase
+        service, canary = rollout.options.service, rollout.plan.canary
+        elsewhere = [*(item.to for item in service.variants), *(item.to for item in service.routes)]
+        if phase.kind != "weight" or phase.canary >= 100 or canary in elsewhere or rollout.options.routes:
+            return []
+        return [judge_split(counts_of(windows, "errors"), phase.number, phase.canary)]
 
     def _stable_is_sick(self) -> bool:
         """Whether both versions fail, and stable fails more: nothing is rolled into it, or further."""

@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     ShareGate,
     judge_query,
     judge_share,
+    judge_split,
     worst,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.series import target_of
@@ -435,3 +436,21 @@ def test_a_counter_that_stands_still_counts_nothing_and_keeps_its_time() -> None
     ledger.commit([sample(6, 10, pod="a")])
     assert list(ledger.increments([sample(7, 11, pod="a")]).values()) == [1]
     assert list(ledger.increments([sample(0, 12, pod="b"), sample(6, 12, pod="a")]).values()) == []
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "weight", "verdict"),
+    [
+        (10, 90, 10, "pass"),
+        (500, 500, 10, "fail"),
+        (19, 81, 10, "pass"),  # chance
+        (300, 700, 10, "fail"),
+        (0, 1000, 10, "pass"),  # too few is told otherwise
+        (0, 0, 10, "pass"),
+        (900, 100, 50, "pass"),  # twice as much is everything
+        (3, 0, 1, "fail"),
+    ],
+)
+def test_the_measured_share_against_the_split(canary: int, stable: int, weight: int, verdict: str) -> None:
+    windows = [Counts(1, 400, 0, 400, 0), Counts(2, canary, 0, stable, 0)]
+    assert str(judge_split(windows, 2, weight).verdict) == verdict

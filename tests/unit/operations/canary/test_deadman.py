@@ -24,7 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
-from .fakes import FACTS, FakeCluster, Killed, Shop, Switch
+from .fakes import FACTS, NAMESPACE, FakeCluster, Killed, Shop, Switch
 from .server import Server
 
 WISH = DeadmanOptions("python", "deadman")
@@ -185,28 +185,92 @@ def test_missing_rights_are_seen_before_the_first_weight(
     assert not (tmp_path / "armed").exists()
 
 
-def test_only_destinations_of_a_foreign_object_change() -> None:
-    task = {
-        "fence": 3,
-        "annotation": "servicemesh.istio/fence",
-        "write": {"routes": [[{"destination": {"host": "a"}}], None, [{"destination": {"host": "c"}}]]},
-    }
+def to(subset: str, weight: int | None = None, host: str = "p") -> dict[str, Any]:
+    part: dict[str, Any] = {"destination": {"host": host, "subset": subset}}
+    return part if weight is None else {**part, "weight": weight}
+
+
+FOREIGN = {
+    "fence": 3,
+    "annotation": "servicemesh.istio/fence",
+    "write": {
+        "subsets": ["v1", "v2"],
+        "routes": [
+            {"name": "a", "route": [to("v1")]},
+            {"name": "moved"},
+            {"match": [{"uri": {"prefix": "/c"}}], "route": [to("v1", host="q")]},
+        ],
+    },
+}
+
+
+def given_back(*routes: dict[str, Any]) -> list[dict[str, Any]]:
     live = {
         "metadata": {"resourceVersion": "9", "annotations": {"team": "own"}},
-        "spec": {
-            "http": [
-                {"route": [{"destination": {"host": "a"}}, {"destination": {"host": "b"}}], "timeout": "1s"},
-                {"redirect": {"uri": "/"}},
-                {"route": [{"destination": {"host": "c"}}]},
-            ]
-        },
+        "spec": {"http": list(routes)},
     }
-    test, fence, *routes = script.given_back(live, task)
+    test, fence, *patch = script.given_back(live, FOREIGN)
     assert test == {"op": "test", "path": "/metadata/resourceVersion", "value": "9"}
     assert fence["value"] == {"team": "own", "servicemesh.istio/fence": "4"}
-    assert routes == [
-        {"op": "replace", "path": "/spec/http/0/route", "value": [{"destination": {"host": "a"}}]}
+    return patch
+
+
+SPLIT_A = {"name": "a", "route": [to("v1", 90), to("v2", 10)], "timeout": "1s"}
+BACK = [to("v1")]
+
+
+@pytest.mark.parametrize("above", [0, 1, 3])
+def test_routes_that_the_owner_added_above_are_left_alone(above: int) -> None:
+    added = [{"name": f"new-{number}", "route": [to("x", host="z")]} for number in range(above)]
+    moved = {"name": "moved", "redirect": {"uri": "/"}}
+    other = {"match": [{"uri": {"prefix": "/c"}}], "route": [to("v1", host="q")]}
+    assert given_back(*added, SPLIT_A, moved, other) == [
+        {"op": "replace", "path": f"/spec/http/{above}/route", "value": BACK}
     ]
+    assert given_back(other, *added, SPLIT_A) == [
+        {"op": "replace", "path": f"/spec/http/{above + 1}/route", "value": BACK}
+    ]
+
+
+def test_a_route_that_its_owner_changed_loses_the_canary_s_part_only() -> None:
+    changed = {"name": "a", "route": [to("v1", 70), to("v2", 20), to("x", 10, host="z")]}
+    assert given_back(changed) == [
+        {"op": "replace", "path": "/spec/http/0/route", "value": [to("v1", 90), to("x", 10, host="z")]}
+    ]
+    pinned = {"name": "beta", "route": [to("v2")]}
+    assert given_back(pinned) == []
+
+
+def test_a_lease_that_was_deleted_does_not_end_the_watch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shop = Shop()
+    dead_at_half(shop)
+    key = ("Lease", NAMESPACE, "servicemesh-canary-product")
+    shop.clock.at(10, lambda: shop.cluster.objects.pop(key) and None)
+    said, _server = play(shop, monkeypatch, tmp_path)
+    assert "the runner is dead" in said
+    assert shop.share() == 0
+    assert fence_of(shop.routes) == 2
+
+
+def test_a_lease_that_its_live_holder_makes_again_is_watched_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shop = Shop()
+    rollout = with_deadman(shop)
+    begun(rollout)
+    assert rollout.deadman
+    rollout.deadman.arm()
+    rollout.routes.write(rollout.plan.phases[1].traffic, rollout.fence)
+    key = ("Lease", NAMESPACE, "servicemesh-canary-product")
+    shop.clock.at(10, lambda: shop.cluster.objects.pop(key) and None)
+    for turn in range(1, 8):
+        shop.clock.at(9.9 * turn, rollout.lease.renew)
+    shop.clock.at(75, rollout.lease.release)
+    said, _server = play(shop, monkeypatch, tmp_path)
+    assert said == "the rollout has ended"
+    assert shop.share() == 50
 
 
 def test_the_job_carries_the_whole_program() -> None:

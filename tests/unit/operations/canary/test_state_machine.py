@@ -80,7 +80,7 @@ def test_requests_between_the_last_look_and_weight_0_count_as_hurt() -> None:
     judged = sum(window["counts"]["errors"][0] for window in evidence["windows"])
     late = evidence["after"]["counts"]["errors"]
     assert totals(evidence)["canary_requests"] == judged + late[0]
-    assert tuple(recompute(evidence)) == state.verdicts
+    assert recompute(evidence) == [found for found in state.verdicts if found.gate != "share"]
 
 
 def test_version_that_breaks_at_half_of_the_traffic_is_withdrawn() -> None:
@@ -459,7 +459,8 @@ def test_verdicts_are_recomputed_from_the_evidence() -> None:
     shop.sick = 0.3
     state = start(shop.rollout())
     evidence = json.loads(json.dumps(evidence_of(state.as_dict())))
-    assert [j.as_dict() for j in recompute(evidence)] == evidence["verdicts"]
+    kept = [found for found in evidence["verdicts"] if found["gate"] != "share"]
+    assert [j.as_dict() for j in recompute(evidence)] == kept
     assert sha256_of(evidence) == state.evidence_sha256 == shop.record()["evidenceSha256"]
     evidence["windows"][0]["counts"]["errors"][1] = 0
     assert sha256_of(evidence) != state.evidence_sha256
@@ -527,3 +528,20 @@ def test_an_edit_by_hand_in_mid_run_does_not_keep_the_canary_s_share(
     state_machine.take_over(successor)
     assert state_machine.withdraw(successor, "asked for").outcome == "rolled_back"
     assert shop.share() == 0
+
+
+def test_a_canary_that_gets_more_than_the_routes_give_it_is_withdrawn() -> None:
+    """Clients without a proxy reach all pods of the Service: half of the requests, at 10 percent."""
+    shop = Shop()
+    rollout = shop.rollout()
+    plain = rollout.metrics.measure
+
+    def past_the_routes(after: float, weight: float | None = None) -> Measurement:
+        found = plain(after, weight)
+        total = found.counts["errors"][0] + found.counts["errors"][2]
+        return replace(found, counts={"errors": [total // 2, 0, total - total // 2, 0]})
+
+    rollout.metrics.measure = past_the_routes  # type: ignore[method-assign]
+    state = start(rollout)
+    assert state.outcome == "rolled_back"
+    assert "the canary gets 50% of the requests, the routes give it 10 %" in state.reason
