@@ -124,12 +124,14 @@ class TestGateway:
         apart["mesh_gateways"][0]["servers"][1]["certificate"] = "fields-other"
         write(apart)
         try:
-            eventually(
-                lambda: [status for status, *_rest in world.on_one_connection(f"https://{WWW}/x", API)],
-                [200, 404],
-            )
+            eventually(lambda: self.statuses(world), [200, 404])
         finally:
             write(raw)
+        eventually(lambda: self.statuses(world), [200, 200])
+
+    @staticmethod
+    def statuses(world: World) -> list[int]:
+        return [status for status, *_rest in world.on_one_connection(f"https://{WWW}/x", API)]
 
     def test_so_it_is_by_whoever_reuses_connections_with_http1(self, world: World) -> None:
         connection = http.client.HTTPConnection(WWW, timeout=10)

@@ -144,8 +144,9 @@ class World:
         self.ca, self.key = directory / "crt", directory / "key"
 
     def make(self) -> None:
+        self._leftovers_go()
         for obj in objects(self.pair):
-            self._create(obj)
+            self.client.create(obj)
         deadline = time.monotonic() + 180
         while waiting := [name for name in WORKLOADS if not self._ready(name)]:
             assert time.monotonic() < deadline, f"not ready: {waiting}"
@@ -155,10 +156,13 @@ class World:
             for name in ("istio-ingressgateway", "fields-gateway")
         )
 
-    def _create(self, obj: dict[str, Any]) -> None:
-        meta = obj["metadata"]
-        if self.client.get(obj["apiVersion"], obj["kind"], meta["name"], meta.get("namespace")) is None:
-            self.client.create(obj)
+    def _leftovers_go(self) -> None:
+        """Of a run that was killed, or whose namespaces are still going."""
+        self.remove()
+        deadline = time.monotonic() + 120
+        while left := [name for name in NAMESPACES if self.client.get("v1", "Namespace", name)]:
+            assert time.monotonic() < deadline, f"still there: {left}"
+            time.sleep(1)
 
     def remove(self) -> None:
         for name in NAMESPACES:
