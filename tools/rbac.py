@@ -27,6 +27,7 @@ NAMESPACES: dict[str, tuple[str, ...]] = {
     table.CONTROL_PLANE: (ISTIO,),
     table.GATEWAYS: (ISTIO,),
     table.SERVICES: (SHOP,),
+    table.OBJECTS: (SHOP,),
     table.ADDONS: (ISTIO,),
     table.RATE_LIMITS: (SHOP,),
     table.CA: (AUTHORITY,),

@@ -208,6 +208,13 @@ class Catalogue:
         return tuple(sorted({service.namespace for service in self.services}))
 
     @property
+    def object_namespaces(self) -> tuple[str, ...]:
+        """Where objects of the mesh lie, but for those beside gateways' pods. :returns: sorted, each once."""
+        found = {gateway.namespace for gateway in self.gateways}
+        found |= {external.namespace for external in self.external_services}
+        return tuple(sorted(found | set(self.namespaces)))
+
+    @property
     def gateway_namespaces(self) -> tuple[str, ...]:
         """The namespaces of the gateways' pods, sorted. :returns: each once."""
         found = {gateway.workload_namespace for gateway in self.gateways}

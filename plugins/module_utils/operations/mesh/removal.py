@@ -35,8 +35,7 @@ _JOURNAL = journal_name("")
 def namespaces_of(catalogue: Catalogue) -> tuple[str, ...]:
     """Where objects of the mesh lie. :returns: each once."""
     limits = [catalogue.rate_limit_service.namespace] if catalogue.rate_limit_service else []
-    own = [*catalogue.namespaces, *catalogue.gateway_namespaces, catalogue.root_namespace]
-    return tuple(dict.fromkeys([*own, *(gateway.namespace for gateway in catalogue.gateways), *limits]))
+    return tuple(dict.fromkeys([*catalogue.object_namespaces, *catalogue.gateway_namespaces, *limits]))
 
 
 def remove_mesh(

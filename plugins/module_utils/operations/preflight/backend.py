@@ -31,6 +31,7 @@ from ..rights.table import (
     CA,
     CONTROL_PLANE,
     GATEWAYS,
+    OBJECTS,
     PARTS,
     RATE_LIMITS,
     SERVICES,
@@ -160,11 +161,13 @@ def _places(inputs: Inputs) -> Places:
     if inputs.catalogue is not None:
         services.update(dict.fromkeys(inputs.catalogue.namespaces))
     gateways = dict.fromkeys(gateway.namespace for gateway in inputs.installation.gateways)
+    objects = inputs.catalogue.object_namespaces if inputs.catalogue is not None else ()
     limits = inputs.catalogue.rate_limit_service if inputs.catalogue is not None else None
     return {
         CONTROL_PLANE: (inputs.installation.namespace,),
         GATEWAYS: tuple(gateways),
         SERVICES: tuple(services),
+        OBJECTS: objects,
         ADDONS: (inputs.addons_namespace,),
         CA: (inputs.authority_namespace,),
         RATE_LIMITS: (limits.namespace,) if limits else (),

@@ -22,6 +22,7 @@ CLUSTER = "cluster"
 CONTROL_PLANE = "control plane"
 GATEWAYS = "gateways"
 SERVICES = "services"
+OBJECTS = "objects"
 ADDONS = "addons"
 RATE_LIMITS = "rate limits"
 CA = "certificate authority"
@@ -33,9 +34,10 @@ METRICS = "prometheus"
 NODES = "nodes"
 PLACES = {
     CLUSTER: "the whole cluster, and what belongs to no namespace",
-    CONTROL_PLANE: "`istio_namespace`, and `mesh_root_namespace`",
+    CONTROL_PLANE: "`istio_namespace` (for a mesh `mesh_root_namespace`)",
     GATEWAYS: "the namespaces of the gateways",
     SERVICES: "the namespaces of the services (`mesh_services`, `injection_namespaces`)",
+    OBJECTS: "the namespaces of the mesh's objects: of services, `mesh_gateways` and external services",
     ADDONS: "`addons_namespace`",
     RATE_LIMITS: "the namespace of `mesh_rate_limit_service`",
     CA: "`certificates_ca_namespace`",
@@ -132,7 +134,12 @@ _PRUNED = (
 )
 
 # What a catalogue is rendered to (model/objects/base.py, API_VERSIONS), but for ConfigMaps.
-_MESH = (CONTROL_PLANE, GATEWAYS, SERVICES)
+# Beside a gateway's pods lie the policies that select them, the rule of the egress gateway, and limits.
+_AT_GATEWAYS = (
+    ("networking.istio.io", "destinationrules"),
+    ("networking.istio.io", "envoyfilters"),
+    ("security.istio.io", "authorizationpolicies"),
+)
 _CATALOGUE = (
     ("networking.istio.io", "destinationrules"),
     ("networking.istio.io", "envoyfilters"),
@@ -283,14 +290,16 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             )
             for group, resource in _CATALOGUE
         ),
-        *(Right(group, resource, WRITE, _MESH) for group, resource in _CATALOGUE),
+        *(Right(group, resource, WRITE, (OBJECTS,)) for group, resource in _CATALOGUE),
+        *(Right(group, resource, WRITE, (GATEWAYS,)) for group, resource in _AT_GATEWAYS),
         *(
-            Right(group, resource, WRITE, _MESH, optional=f"files of a team cannot hold {resource}")
+            Right(group, resource, WRITE, (OBJECTS,), optional=f"files of a team cannot hold {resource}")
             for group, resource in (("security.istio.io", "requestauthentications"),)
         ),
         # Every proxy has to hold a change.
         Right("", "pods", ("list",), _WORKLOADS),
         Right("", "pods/exec", ("create", "get"), _WORKLOADS),
+        Right("networking.istio.io", "sidecars", ("list",), (CONTROL_PLANE, *_WORKLOADS)),
         # Release records, and the journals and Leases of rollouts.
         Right("", "configmaps", READ, (SERVICES,)),
         Right("coordination.k8s.io", "leases", ("get",), (SERVICES,)),

@@ -9,11 +9,14 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import backend
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 
-from ...support.access import Access, Restricted, access_of
+from ...support.access import Access, Restricted, access_of, resource_of
+from ...support.catalogues import full
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -40,6 +43,7 @@ PLACES = {
     table.CONTROL_PLANE: ["istio-system"],
     table.GATEWAYS: ["edge"],
     table.SERVICES: [SHOP],
+    table.OBJECTS: [SHOP],
     table.RATE_LIMITS: [LIMITS],
 }
 GRANTED = {access_of(need) for need in access_needs(["mesh"], PLACES)}
@@ -95,8 +99,7 @@ def test_rights_bound_in_the_namespaces_of_the_mesh_are_enough() -> None:
     assert run(SMALLER, prune=True, wait_timeout=1)["counts"]["deleted"]
     assert {access for access in run.client.refused if access.namespace and access.verb != "list"} == set()
     assert any(
-        "what left mesh 'shop' is looked for in istio-system, shop only: no right to list" in text
-        for text in run.warnings
+        "what left mesh 'shop' is looked for in shop only: no right to list" in text for text in run.warnings
     )
     assert f"proxies are asked in {SHOP}: no right to look in the whole cluster" in run.lines
 
@@ -154,3 +157,29 @@ def test_callers_of_other_namespaces_are_asked_as_far_as_that_is_allowed() -> No
     run = Operator(NARROW | near)
     run(catalogue, wait_timeout=1)
     assert "proxies are asked in shop, near: no right to look in the whole cluster" in run.lines
+
+
+def test_each_object_of_a_mesh_lies_where_the_table_grants_it() -> None:
+    """And beside the pods of gateways nothing is granted that no catalogue has there."""
+    catalogue = parse_catalogue(full())
+    limits = catalogue.rate_limit_service
+    assert limits is not None
+    places = {
+        table.CONTROL_PLANE: [catalogue.root_namespace],
+        table.GATEWAYS: catalogue.gateway_namespaces,
+        table.SERVICES: catalogue.namespaces,
+        table.OBJECTS: catalogue.object_namespaces,
+        table.RATE_LIMITS: [limits.namespace],
+    }
+    granted = {access_of(need) for need in access_needs(["mesh"], places)}
+    written: set[Access] = set()
+    for obj in render(catalogue):
+        group, where = obj["apiVersion"].rpartition("/")[0], obj["metadata"]["namespace"]
+        for verb in ("get", "list", "create", "patch", "delete"):
+            written.add(Access(group, resource_of(obj["kind"]), verb, where))
+    assert written <= granted
+    bare = set(catalogue.gateway_namespaces) - set(catalogue.object_namespaces)
+    assert bare
+    assert {access.resource for access in granted if access.namespace in bare and access.verb == "create"} - {
+        "pods/exec"
+    } == {access.resource for access in written if access.namespace in bare}
