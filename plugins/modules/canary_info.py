@@ -61,7 +61,9 @@ services:
       description: Percent by version in the live routes.
       type: dict
     state:
-      description: State of the newest rollout, V(none) when there was none.
+      description: >-
+        State of the newest rollout, V(none) when there was none, V(unreadable) when what the cluster keeps of
+        it cannot be read.
       type: str
     outcome:
       description: How it ended.
@@ -72,6 +74,11 @@ services:
     held_by:
       description: The runner that holds the service now.
       type: str
+lines:
+  description: The same for people, one line per service.
+  returned: success
+  type: list
+  elements: str
 active:
   description: Services whose rollout has not ended.
   returned: success

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...errors import MalformedError
 from ...kube.clock import Clock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.names import delegate_name
 from ...model.rollout.evidence import evidence_of, totals
-from ...model.rollout.journal import Journal
-from ...model.rollout.record import read_record, release_name
+from ...model.rollout.journal import Journal, JournalError
+from ...model.rollout.record import RecordError, read_record, release_name
 from ...model.rollout.split import Split
 from .journal import JournalStore
 from .lease import Lease
@@ -36,17 +37,53 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """One entry per service that has versions: record, live split, journal, holder.
 
-    :returns: ``services`` (one mapping each) and ``active`` (their names).
-    :raises MeshError: a record or journal is there but cannot be read.
+    A record or journal that cannot be read is told in its entry, and hides no other.
+
+    :returns: ``services`` (one mapping each), ``active`` (their names), and ``lines`` for people.
     """
     catalogue = parse_catalogue(params["catalogue"])
     wanted = set(params["services"])
     services = [item for item in catalogue.services if item.versions and (not wanted or item.name in wanted)]
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
         entries = client.in_parallel(
-            lambda service: _entry(client, context.clock, catalogue, service), services
+            lambda service: _told_entry(client, context.clock, catalogue, service), services
         )
-    return {"changed": False, "services": entries, "active": [e["service"] for e in entries if e["active"]]}
+    return {
+        "changed": False,
+        "services": entries,
+        "active": [e["service"] for e in entries if e["active"]],
+        "lines": [_line(entry) for entry in entries],
+    }
+
+
+def _told_entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Service) -> dict[str, Any]:
+    try:
+        return _entry(client, clock, catalogue, service)
+    except (JournalError, RecordError, MalformedError) as error:
+        unknown = {"stable": "", "recorded": False, "previous": "", "split": {}, "active": False}
+        found = {**_newest_run(None), "state": "unreadable", "reason": str(error)}
+        return {"service": service.key, **unknown, "held_by": "", **found}
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    """One service in one line: ``shop/api: v1 stable; v1 90 %, v2 10 %; v2 awaiting_approval in phase 2``."""
+    if entry["state"] == "unreadable":
+        return f"{entry['service']}: {entry['reason']}"
+    parts = [f"{entry['service']}: {entry['stable'] or 'no version'} stable"]
+    split = ", ".join(f"{name} {share:g} %" for name, share in sorted(entry["split"].items()) if share)
+    if split:
+        parts.append(split)
+    if entry["state"] != "none":
+        run = f"{entry['canary']} {entry['outcome'] or entry['state']}"
+        parts.append(run if entry["outcome"] else f"{run} in phase {entry['phase']} of {entry['phases']}")
+        counts = entry["counts"]
+        if counts["canary_requests"]:
+            parts.append(f"{counts['canary_failed']} of {counts['canary_requests']} canary requests failed")
+    if entry["held_by"]:
+        parts.append(f"held by {entry['held_by']}")
+    if entry["reason"]:
+        parts.append(entry["reason"])
+    return "; ".join(parts)
 
 
 def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Service) -> dict[str, Any]:
@@ -80,6 +117,7 @@ def _newest_run(journal: Journal | None) -> dict[str, Any]:
         "reason": journal.reason if journal else "",
         "canary": journal.canary if journal else "",
         "phase": journal.phase if journal else 0,
+        "phases": len(journal.plan.phases) if journal else 0,
         "run": journal.run if journal else "",
         "counts": totals(evidence_of(journal.as_dict()) if journal else {}),
         "plan": journal.plan.as_dict() if journal else {},

@@ -376,7 +376,29 @@ def test_info_tells_what_is_known(world: World) -> None:
     assert entry["stable"] == "v1"
     assert entry["split"] == {"v1": 90, "v2": 10}
     assert entry["state"] == "awaiting_approval"
+    (line,) = result["lines"]
+    assert line.startswith(
+        f"{NAMESPACE}/{SERVICE}: v1 stable; v1 90 %, v2 10 %; v2 awaiting_approval in phase 2 of 3"
+    )
     assert result["active"] == []
+
+
+def test_info_tells_what_it_cannot_read_and_the_rest(world: World) -> None:
+    other = copy.deepcopy(CATALOGUE)
+    other["mesh_services"].append({**copy.deepcopy(other["mesh_services"][0]), "name": "cart"})
+    world.shop.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "servicemesh-canary-cart", "namespace": NAMESPACE},
+            "data": {"journal": "{"},
+        }
+    )
+    params = {"kubeconfig": {}, "catalogue": other, "services": []}
+    result = canary_info.run(params, Context(connect=world.connect))
+    states = {entry["service"]: entry["state"] for entry in result["services"]}
+    assert states == {f"{NAMESPACE}/{SERVICE}": "none", f"{NAMESPACE}/cart": "unreadable"}
+    assert "no readable journal" in result["lines"][1]
 
 
 def test_testers_and_mirror_come_first_and_leave_nothing_behind(world: World) -> None:
