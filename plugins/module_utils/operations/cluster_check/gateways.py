@@ -14,6 +14,7 @@ from ...model.catalogue.mesh import Catalogue, EgressGateway, Gateway
 from ...object_id import object_id
 from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
 from .read import Obj, Place, account_of, selector_of
+from .services import named_port
 
 Described = tuple[str, str, Gateway | EgressGateway]
 
@@ -103,27 +104,39 @@ def _gateway_ports(
         message = f"no Service in {place.name} leads to its pods, such as {name_of(pods[0])}"
         yield Difference(where, message, "cluster-gateway", NOTE, name)
         return
-    known = {
-        integer_at(entry, "port") for service in services for entry in mappings_at(service, "spec", "ports")
-    }
-    for part, port in _wanted_ports(where, gateway):
-        if port in known or any(_reaches_node(pod, port) for pod in pods):
+    entries = [entry for service in services for entry in mappings_at(service, "spec", "ports")]
+    known = {integer_at(entry, "port") for entry in entries}
+    # A server may also name the port of the pods that a Service sends to.
+    behind = {target for entry in entries if (target := _target_of(entry, pods))}
+    for part, port, weight in _wanted_ports(where, gateway):
+        if port in known | behind or any(_reaches_node(pod, port) for pod in pods):
             continue
         names = listed(sorted(f"{place.name}/{name_of(service)}" for service in services))
         message = (
             f"{port} is no port of Service {names} ({', '.join(map(str, sorted(known)))}): nobody gets there"
         )
-        yield Difference(part, message, "cluster-gateway-port", CUTS, name)
+        yield Difference(part, message, "cluster-gateway-port", weight, name)
 
 
-def _wanted_ports(where: str, gateway: Gateway | EgressGateway) -> Iterator[tuple[str, int]]:
+def _target_of(entry: Obj, pods: Sequence[Obj]) -> int:
+    """The port of the pods behind a port of a Service; 0 for a name that they do not have."""
+    target = field(entry, "targetPort")
+    if target is None:
+        return integer_at(entry, "port")
+    if isinstance(target, int) or str(target).isdigit():
+        return int(target)
+    return next((number for pod in pods if (number := named_port(pod, str(target)))), 0)
+
+
+def _wanted_ports(where: str, gateway: Gateway | EgressGateway) -> Iterator[tuple[str, int, str]]:
+    """Place and number of each port, and what it means when nobody gets there."""
     if isinstance(gateway, EgressGateway):
-        yield f"{where}.port", gateway.port
+        yield f"{where}.port", gateway.port, CUTS
         return
     for server in gateway.servers:
-        yield f"{server.where}.port", server.port
-        if server.https_redirect:
-            yield f"{server.where}.http_port", server.http_port
+        yield f"{server.where}.port", server.port, CUTS
+        if server.https_redirect:  # which only sends on to the other port
+            yield f"{server.where}.http_port", server.http_port, NOTE
 
 
 def _reaches_node(pod: Obj, port: int) -> bool:

@@ -425,6 +425,31 @@ def test_a_wrong_selector_is_a_cut_also_where_gateways_may_come() -> None:
     )
 
 
+@pytest.mark.parametrize("target", [443, "443", "https"])
+def test_a_server_may_name_the_port_of_the_gateways_pods(target: Any) -> None:
+    def change(cluster: FakeCluster) -> None:
+        ports = [{"name": "http2", "port": 80}, {"name": "https", "port": 8443, "targetPort": target}]
+        selector = {"istio": "ingressgateway"}
+        cluster.put(kube_service("istio-ingressgateway", "istio-system", selector=selector, ports=ports))
+        found = cluster.find("Pod", "istio-ingressgateway-1", "istio-system")
+        assert found is not None
+        found["spec"]["containers"][0]["ports"] = [{"name": "https", "containerPort": 443}]
+
+    assert cuts(change) == []
+
+
+def test_a_port_that_only_redirects_is_told() -> None:
+    def change(cluster: FakeCluster) -> None:
+        selector, ports = {"istio": "ingressgateway"}, [{"name": "https", "port": 443}]
+        cluster.put(kube_service("istio-ingressgateway", "istio-system", selector=selector, ports=ports))
+
+    found = compared(change)
+    assert found.cuts == []
+    assert [
+        note for note in found.notes if "servers[0].http_port of public: 80 is no port of Service" in note
+    ]
+
+
 def test_a_host_port_needs_no_service() -> None:
     def change(cluster: FakeCluster) -> None:
         selector, ports = {"istio": "ingressgateway"}, [{"name": "http2", "port": 80}]
