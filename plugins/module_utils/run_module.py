@@ -121,7 +121,7 @@ def typed_arguments(
     named = name_of or (lambda option: str(variables.get(option, option)))
     typed, problems = typed_options(given, backend.ARGUMENT_SPEC, named)
     refused: list[Problem] = []
-    if isinstance(typed.get("catalogue"), Mapping):
+    if isinstance(typed.get("catalogue"), Mapping) and not getattr(backend, "TELLS_ALL", False):
         typed["catalogue"] = typed_catalogue(typed["catalogue"], refused)
     # An option that was refused is not missing.
     problems += refused + missing_options({**given, **typed}, backend.ARGUMENT_SPEC, named)

@@ -60,6 +60,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "variable_specs": {"type": "dict", "default": {}},
     "timeout": {"type": "raw", "default": 60},
 }
+TELLS_ALL = True  # what the catalogue's text stands for is read here, so that all problems come together
 VARIABLES = variables_of(
     ARGUMENT_SPEC,
     "preflight_",

@@ -15,6 +15,7 @@ from ...model.addons import check_addons
 from ...model.catalogue.hints import catalogue_hints
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import INSTALLATION_KEYS, ROLE_SETTINGS, parse_catalogue
+from ...model.catalogue.variables import typed_catalogue
 from ...model.installation.injection import NamespaceRequest, read_requests
 from ...model.installation.settings import Installation
 from ...model.reading.names import misspelt, unreadable
@@ -78,7 +79,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     problems: list[Problem] = []
     warnings = misspelt([*params["variables"]], [*params["variable_specs"]])
     problems += unreadable(params["variables"], params["variable_specs"])
-    istio = _istio_options(params["istio"])
+    istio = _istio_options(params["istio"], problems)
     table = _collect(problems, lambda: support_table(params["istio_versions"]))
     installation = _collect(problems, lambda: installation_of(istio))
     if table is not None:
@@ -121,16 +122,15 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     )
 
 
-def _istio_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of module ``control_plane``, with its defaults; null counts as not given."""
+def _istio_options(given: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The options of module ``control_plane``, with its defaults for what is null or refused."""
     unknown = sorted(set(given) - set(INSTALLATION_SPEC))
     if unknown:
         raise InputError(
             [Problem(f"istio.{key}", "is not a known setting", "unknown-key") for key in unknown]
         )
-    typed, problems = typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
-    if problems:
-        raise InputError(problems)
+    typed, refused = typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
+    problems += refused
     return {name: typed.get(name, spec["default"]) for name, spec in INSTALLATION_SPEC.items()}
 
 
@@ -153,8 +153,12 @@ def _catalogue(raw: Mapping[str, Any], istio: Mapping[str, Any]) -> Catalogue | 
     """The catalogue. Where istiod and the gateways are it takes from ``istio`` unless it says it itself."""
     if not set(raw) - {*ROLE_SETTINGS, *INSTALLATION_KEYS}:
         return None
+    refused: list[Problem] = []
+    typed = typed_catalogue(raw, refused)
+    if refused:
+        raise InputError(refused)
     installed = {key: istio[key.removeprefix("istio_")] for key in INSTALLATION_KEYS}
-    return parse_catalogue({**installed, **{key: value for key, value in raw.items() if value is not None}})
+    return parse_catalogue({**installed, **{key: value for key, value in typed.items() if value is not None}})
 
 
 def _collect(problems: list[Problem], read: Callable[[], _T]) -> _T | None:  # noqa: UP047 - no PEP 695 here

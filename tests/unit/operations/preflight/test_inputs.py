@@ -149,6 +149,25 @@ def test_a_bad_value_of_a_later_role_is_found_before_the_first_write() -> None:
     assert read(variables={"verify_checks": "sync", "mesh_wait_timeout": "2m"}, variable_specs=specs)
 
 
+def test_unreadable_text_everywhere_is_one_message() -> None:
+    """Each of them ended the run alone, so a person ran it again and again."""
+    given = {
+        "istio": {"gateways": "edge", "mesh_config": "x"},
+        "catalogue": {**CATALOGUE, "istio_gateways": "edge", "mesh_services": "frontend"},
+        "variables": {"mesh_wait_timeout": "soon", "istio_gateways": "edge"},
+        "variable_specs": {
+            "mesh_wait_timeout": {"type": "raw"},
+            "istio_gateways": {"type": "list", "elements": "dict"},
+        },
+    }
+    assert sorted(where for where, _rule in faults(**given)) == [
+        "istio_gateways",
+        "istio_mesh_config",
+        "mesh_services",
+        "mesh_wait_timeout",
+    ]
+
+
 def test_the_installation_takes_text() -> None:
     """Surveys and the command line know nothing else."""
     inputs = read(istio={"gateways": '[{"name": "istio-edge"}]', "mesh_config": "accessLogFile=/dev/stdout"})
