@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import (
+    CATALOGUE_KEYS,
+    ROLE_SETTINGS,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT / "roles" / "shared"
@@ -153,3 +157,9 @@ def test_the_keys_of_the_catalogue_are_named(role: Path, name: str) -> None:
     used = {key for entry in section if isinstance(entry, dict) for key in entry}
     text = str(options(role)[name]["description"])
     assert used <= {*re.findall(r"C\((\w+)\)", text)}
+
+
+def test_every_variable_of_the_mesh_is_the_catalogues_or_a_setting() -> None:
+    """The catalogue refuses `mesh_*` names that it does not know, so that a misspelt one is found."""
+    found = {name for role in (*ROLES, SHARED) for name in own_defaults(role) if name.startswith("mesh_")}
+    assert found <= {*CATALOGUE_KEYS, *ROLE_SETTINGS}
