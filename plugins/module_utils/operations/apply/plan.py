@@ -15,7 +15,9 @@ from ...kube.additions import Additions, hand_additions
 from ...kube.comparison import content, ownership
 from ...kube.hand_edits import changed_by_hand
 from ...kube.ownership import proves_unchanged
+from ...kube.redaction import redacted, redacted_answer
 from ...kube.scopes import definition_of
+from ...kube.secret_fields import secret_values
 from ...object_id import object_id
 from .live import Live
 
@@ -184,6 +186,18 @@ def apply_item(
             raise
         item.taken_back_from = error.manager
         return client.apply_told(body, field_manager=field_manager, force=True, dry_run=dry_run)
+    except ApiError as error:
+        if item.hidden:
+            _hide(error, body)
+        raise
+
+
+def _hide(error: ApiError, body: Mapping[str, Any]) -> None:
+    """Of an object whose content must not be shown, the server's refusal may quote any value."""
+    everything = [(key,) for key in body if key not in ("apiVersion", "kind", "metadata")]
+    secrets = secret_values(body, everything)
+    error.message = redacted(error.message, secrets)
+    error.details = redacted_answer(error.details, secrets, is_secret=False)
 
 
 def _cannot_be_asked(item: Item, live: Live, new_namespaces: set[str]) -> bool:

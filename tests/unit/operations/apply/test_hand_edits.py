@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ConflictError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, ConflictError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.hand_edits import changed_by_hand
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, apply_item
 
@@ -79,3 +79,21 @@ def test_a_controllers_field_stays_a_conflict() -> None:
         apply_item(cluster, item, item.desired, field_manager="servicemesh.istio", force=False)
     assert cluster.find("VirtualService", "a", "shop")["spec"] == {"http": ["theirs"]}
     assert item.taken_back_from == ""
+
+
+class Refusing(FakeCluster):
+    """An API server that quotes what it refuses."""
+
+    def apply_told(self, obj: Any, **_options: Any) -> Any:
+        message = f"denied: {obj['spec']['plain']} of {obj['metadata']['name']}"
+        raise ApiError(message, status=422, causes=[{"field": "spec.plain", "message": message}])
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_of_an_object_out_of_a_vault_no_value_is_quoted(hidden: bool) -> None:
+    item = Item({**WANTED, "spec": {"plain": "vaulted-value", "port": 80}}, hidden=hidden)
+    with pytest.raises(ApiError) as caught:
+        apply_item(Refusing(), item, item.desired, field_manager="m", force=False)
+    told = [caught.value.message, caught.value.details["causes"][0]["message"]]
+    assert told == (["denied: <hidden> of a"] * 2 if hidden else ["denied: vaulted-value of a"] * 2)
+    assert caught.value.details["causes"][0]["field"] == "spec.plain"
