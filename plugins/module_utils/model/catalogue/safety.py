@@ -275,7 +275,10 @@ def _check_rate_limit(service: Service, catalogue: Catalogue, problems: Problems
         problems.add(
             f"{service.where}.rate_limit.scope", "global needs mesh_rate_limit_service", "rate-limit-service"
         )
-    if limit.at == "gateway" and not service.exposed and not problems.within(f"{service.where}.exposed"):
-        problems.add(
-            f"{service.where}.rate_limit.at", "gateway needs an entry in exposed", "rate-limit-gateway"
-        )
+    if limit.at != "gateway" or problems.within(f"{service.where}.exposed", f"{service.where}.ports"):
+        return
+    ports = [exposed_port(catalogue, service, exposure) for exposure in service.exposed]
+    if not any(port and port.is_http for port in ports):
+        # Streams have no requests that could be counted.
+        message = "gateway needs an entry in exposed" + (" that leads to HTTP" if ports else "")
+        problems.add(f"{service.where}.rate_limit.at", message, "rate-limit-gateway")

@@ -172,6 +172,11 @@ CASES: list[tuple[str, Change, str]] = [
         "mesh_services[1].exposed[0] of api: this path of the host is already used by mesh_services[0].exposed[0] (duplicate)",
     ),
     (
+        "limit of a stream at the gateway",
+        both(exposed("sql.example.com", TCP), api(rate_limit={"requests": 1, "per": "1s", "at": "gateway"})),
+        "mesh_services[1].rate_limit.at of api: gateway needs an entry in exposed that leads to HTTP (rate-limit-gateway)",
+    ),
+    (
         "headless companion that is another service",
         api(headless="web"),
         "mesh_services[1].headless of api: 'web' is mesh_services[0], a service of its own (headless)",
