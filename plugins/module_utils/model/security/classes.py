@@ -144,26 +144,28 @@ def trials(
         remotes,
         _headers(values),
         _tokens(values) if tokens else [None],
+        witnesses.texts(values["connection.sni"]) if "connection.sni" in values else [None],
     ]
     shapes = list(itertools.islice(itertools.product(*parsed), limit + 1))
     complete = len(shapes) * len(callers) <= limit
     if not complete:
         shapes = _one_by_one(parsed, limit // len(callers))
     found = [
-        Request(caller, port.number, method, path, True, host, source, remote, headers, token)
+        Request(caller, port.number, method, path, True, host, source, remote, headers, token, sni=sni)
         for port in ports
         if port.http
         for caller in callers
         if (port.mtls if caller else port.plaintext)
-        for method, path, host, source, remote, headers, token in shapes
+        for method, path, host, source, remote, headers, token, sni in shapes
     ]
     found += [
-        Request(caller, port.number, "", "", http=False, source_ip=address, remote_ip=address)
+        Request(caller, port.number, "", "", False, "", address, address, sni=sni)
         for port in ports
         if port.tcp
         for caller in callers
         if (port.mtls if caller else port.plaintext)
         for address in peers
+        for sni in parsed[-1]
     ]
     return Trials(tuple(found), complete)
 

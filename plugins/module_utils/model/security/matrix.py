@@ -181,6 +181,8 @@ def request_of(request: Request) -> str:
         parts.append("with " + ", ".join(f"{name}: {value}" for name, value in request.headers.items()))
     if request.token:
         parts.append("with a token")
+    if request.sni:
+        parts.append(f"to {request.sni}")
     return " ".join(parts)
 
 

@@ -151,7 +151,7 @@ class Verification:
         return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))))
 
     def _read(self) -> None:
-        gateways = [gateway.workload_namespace for gateway in self._catalogue.gateways]
+        gateways = self._catalogue.gateway_namespaces
         self._live = read_live_objects(
             self._client,
             namespaces=(*self._namespaces, *gateways),
@@ -160,14 +160,17 @@ class Verification:
         )
 
     def _proxies(self) -> list[RunningProxy]:
-        """The sidecars of the mesh's namespaces, and the gateways of the catalogue."""
+        """The sidecars of the mesh's namespaces, and the gateways of the catalogue, that for egress too."""
+        egress = self._catalogue.egress_gateway
+        gateways = [(item.workload_namespace, item.selector) for item in self._catalogue.gateways]
+        gateways += [(egress.workload_namespace, egress.selector)] if egress else []
         return [
             proxy
             for proxy in self._live.proxies()
             if proxy.namespace in self._namespaces
             or any(
-                proxy.namespace == gateway.workload_namespace and proxy.selected_by(gateway.selector)
-                for gateway in self._catalogue.gateways
+                proxy.namespace == namespace and proxy.selected_by(selector)
+                for namespace, selector in gateways
             )
         ]
 

@@ -20,6 +20,7 @@ from .checks.mtls_callers import check_callers
 from .checks.mtls_certificates import check_certificates
 from .checks.openings import stated_openings
 from .checks.policies import check_policies
+from .checks.policies_egress import check_egress
 from .checks.routes import check_proxy_routes, check_virtual_services
 from .checks.sync import check_decisions, check_policies_held, check_sync
 from .dumps import ProxyDumps
@@ -59,6 +60,7 @@ class Judge:
         ) or [unknown("injection", ", ".join(picture.namespaces), "there are no pods")]
         if "AuthorizationPolicy" not in live.unread:
             found += check_policies(picture)
+            found += check_egress(picture)
             found += stated_openings(picture.catalogue)
         found += self._mtls(dumps)
         found += check_virtual_services(live, picture.namespaces, picture.catalogue.cluster_domain)

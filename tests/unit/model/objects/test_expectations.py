@@ -151,7 +151,7 @@ def test_a_stream_is_expected_where_its_service_has_it() -> None:
 
 
 def test_principals_are_expected_for_every_trust_domain_of_the_mesh() -> None:
-    """istiod writes one matcher for each; the wait took the further ones for another policy, and never ended."""
+    """istiod writes one matcher for each; the wait took the further ones for another policy."""
     raw = {**minimal(), "mesh_trust_domain": "new", "mesh_trust_domain_aliases": ["old"]}
     rbac = {data["policy"]: data["words"] for _unused, data in facts(parse_catalogue(raw), "rbac")}
     assert rbac["ns[shop]-policy[api]"] == [["new/ns/shop/sa/web", "old/ns/shop/sa/web"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +346,25 @@ def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -
         ("shop/sql", "not tested"),
         ("shop/web", "pass"),
     ]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_nothing_passes_over_a_proxy_that_was_never_read(mesh: Mesh, seed: int) -> None:
+    """Any proxies that stay silent, and answers that are lost now and then."""
+    dice = random.Random(seed)
+    silent = {name for name in ("web-1", "cart-1", "pay-1") if dice.random() < 0.5} or {"pay-1"}
+    answer = mesh._ask
+
+    def lossy(pod: str, container: str, path: str) -> Any:
+        if container == "istio-proxy" and (pod in silent or dice.random() < 0.1):
+            raise ApiError("the connection was lost", reason="Exec")
+        return answer(pod, container, path)
+
+    mesh._ask = lossy  # type: ignore[method-assign]
+    result = run(mesh, verify, checks=["policies", "mtls", "sync"])
+    assert result["status"] == "cannot tell"
+    passed = {item["subject"] for item in result["findings"] if item["verdict"] == "pass"}
+    for name in silent:
+        service = name.removesuffix("-1")
+        assert f"shop/{service}:3000" not in passed
+        assert f"shop/{service}:any other port" not in passed

@@ -19,6 +19,7 @@ from ....equality import same
 from ....fields import mapping_at, name_of, namespace_of
 from ....model.catalogue.services import Service
 from ....model.objects.authorization_policies import authorization_objects
+from ....model.objects.egress import egress_objects
 from ....model.objects.names import DEFAULT_DENY, service_policy_name
 from ....model.security import matrix
 from ....model.security.matrix import CLOSES, OPENS, UNSURE, Difference
@@ -47,7 +48,11 @@ class OwnPolicies:
     """The policies that the catalogue computes, beside those that live under their names."""
 
     def __init__(self, picture: Picture) -> None:
-        self._computed = {object_id(item): item for item in authorization_objects(picture.catalogue)}
+        at_egress = [
+            item for item in egress_objects(picture.catalogue) if item["kind"] == "AuthorizationPolicy"
+        ]
+        computed = [*authorization_objects(picture.catalogue), *at_egress]
+        self._computed = {object_id(item): item for item in computed}
         self._live = {object_id(item): item for item in picture.live.of("AuthorizationPolicy")}
 
     def fault(self, name: str) -> str:
