@@ -79,6 +79,9 @@ def test_the_operator_may_do_only_what_was_granted(b):
     b.up()
     assert b.kubectl("auth", "can-i", "*", "*").stdout.strip() == "yes"
     assert b.kubectl("auth", "can-i", "*", "*", user="operator").stdout.strip() == "no"
+    for namespace, answer in (("ecommerce", "yes"), ("kube-system", "no")):
+        asked = b.kubectl("auth", "can-i", "create", "pods/exec", "-n", namespace, user="operator")
+        assert asked.stdout.strip() == answer, "the roles of docs/rbac are bound in their namespaces"
     who = b.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}", user="operator")
     assert who.stdout == "servicemesh-operator"
 
