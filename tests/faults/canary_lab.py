@@ -174,16 +174,24 @@ class Lab:
             end.set()
             thread.join()
 
-    def patch(self, container: dict[str, Any]) -> None:
-        """Changes the program of v2 and waits for its rollout."""
+    def patch(self, container: dict[str, Any], version: str = "v2") -> None:
+        """Changes the program of a version and waits for its rollout."""
         patch = {"spec": {"template": {"spec": {"containers": [{"name": "service", **container}]}}}}
-        self.kubectl("patch", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "-p", json.dumps(patch))
-        self.kubectl("rollout", "status", f"deployment/{SERVICE}-v2", "-n", NAMESPACE, "--timeout=120s")
+        self.kubectl("patch", f"deployment/{SERVICE}-{version}", "-n", NAMESPACE, "-p", json.dumps(patch))
+        self.kubectl(
+            "rollout", "status", f"deployment/{SERVICE}-{version}", "-n", NAMESPACE, "--timeout=120s"
+        )
 
-    def sicken(self, status: str) -> float:
-        """v2 with program ``SWITCHED`` answers everything with a status from now on. :returns: the time."""
+    def scale(self, version: str, replicas: int) -> None:
+        """So many pods of a version; waits until they are there, or gone."""
+        deployment = f"deployment/{SERVICE}-{version}"
+        self.kubectl("scale", deployment, "-n", NAMESPACE, f"--replicas={replicas}")
+        self.kubectl("rollout", "status", deployment, "-n", NAMESPACE, "--timeout=120s")
+
+    def sicken(self, status: str, version: str = "v2") -> float:
+        """A version with program ``SWITCHED`` answers everything with a status. :returns: since when."""
         pods = self.kubectl(
-            "get", "pod", "-n", NAMESPACE, "-l", f"app={SERVICE},version=v2", "-o", "name"
+            "get", "pod", "-n", NAMESPACE, "-l", f"app={SERVICE},version={version}", "-o", "name"
         ).split()
         for pod in pods:
             text = f"echo {status} > {SICK_FILE}"

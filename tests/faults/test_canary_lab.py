@@ -187,6 +187,70 @@ def test_telemetry_without_response_codes(lab: Lab) -> None:
     shown("no response codes", reason=state["reason"])
 
 
+def test_stable_that_is_gone_is_looked_at_again_and_gets_everything_when_it_is_back(lab: Lab) -> None:
+    """The kill case "stable is the sick one": no end at a version that nobody proved."""
+    lab.healthy()
+    gone: list[float] = []
+
+    def act(share: int) -> None:
+        if share == 10 and not gone:
+            gone.append(time.time())
+            lab.scale("v1", 0)
+
+    try:
+        with lab.load(seconds=200), lab.shares_seen(act) as shares:
+            code, output = lab.play("canary", canary_ready_timeout=15, canary_min_requests=100_000)
+        assert code != 0, output[-2000:]
+        assert lab.journal()["outcome"] == "held_at_split", output[-2000:]
+        assert max(shares) == 10, "an unproved version gained traffic"
+        assert lab.play("canary_resume")[0] != 0
+        assert lab.split() == {"v1": 90, "v2": 10}
+        lab.scale("v1", 1)
+        lab.play("canary_resume", check=True)
+        assert lab.split() == {"v1": 100}
+        assert lab.record()["weights"] == {"v1": 100}
+    finally:
+        lab.scale("v1", 1)
+
+
+def test_a_short_moment_without_stable_ends_nothing(lab: Lab) -> None:
+    lab.healthy()
+    gone: list[float] = []
+
+    def act(share: int) -> None:
+        if share == 25 and not gone:
+            gone.append(time.time())
+            lab.scale("v1", 0)
+            lab.scale("v1", 1)
+
+    with lab.load(), lab.shares_seen(act) as shares:
+        code, output = lab.play("canary", canary_ready_timeout=60)
+    assert lab.journal()["outcome"] in ("promoted", "rolled_back"), output[-2000:]
+    assert (code == 0) == (lab.journal()["outcome"] == "promoted")
+    assert 100 not in shares[: shares.index(25) + 1]
+
+
+def test_stable_that_falls_ill_is_not_rolled_into(lab: Lab) -> None:
+    """Both answer with errors, stable with more of them."""
+    lab.healthy()
+    for version in ("v1", "v2"):
+        lab.patch({"command": ["python3", "-c", SWITCHED]}, version)
+
+    def act(share: int) -> None:
+        if share == 10:
+            lab.sicken("500", "v1")
+            lab.sicken("500", "v2")
+
+    try:
+        with lab.load(seconds=200), lab.shares_seen(act) as shares:
+            code, output = lab.play("canary")
+        assert code != 0, output[-2000:]
+        assert max(shares) <= 10, "a sick version gained traffic"
+    finally:
+        lab.patch({"command": None}, "v1")
+        lab.healthy()
+
+
 def test_version_that_refuses_connections(lab: Lab) -> None:
     """The Service's port leads nowhere in v2: its own proxy answers 503 in its stead."""
     lab.healthy()

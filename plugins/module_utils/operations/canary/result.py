@@ -70,7 +70,10 @@ def report(
     if outcome is Outcome.ROLLED_BACK and journal.proofs:
         result.update(_seconds_to_stable(journal, journal.proofs[-1].at))
     if builder.options.evidence:
-        result["evidence"] = write_evidence(builder.options.evidence, builder.service.name, journal)
+        try:
+            result["evidence"] = write_evidence(builder.options.evidence, builder.service.name, journal)
+        except OSError as error:  # what was decided stands, and the journal keeps the evidence
+            rollout.warnings.append(f"the evidence is not written: {error.filename}: {error.strerror}")
     hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
     slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
     share = f"hurt by the canary: {hurt}{slow}"

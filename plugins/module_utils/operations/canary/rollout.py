@@ -216,10 +216,13 @@ class Rollout:
         """Renews the Lease when due. Waits call it often. Raises nothing but loss of the Lease."""
         self.lease.renew_if_due()
 
-    def await_ready(self, check: Callable[[], tuple[bool, str]], awaited: str) -> None:
-        """Waits until something is ready, at most for option ``ready_timeout``, and takes requests meanwhile.
+    def await_ready(
+        self, check: Callable[[], tuple[bool, str]], awaited: str, limit: float | None = None
+    ) -> None:
+        """Waits until something is ready, and takes requests meanwhile.
 
         :param check: whether it is, and what was seen, as the reason of a rollback.
+        :param limit: seconds; option ``ready_timeout`` by default.
         :raises RollbackNeeded: it is not in time. What `checkpoint` raises is raised, too.
         """
 
@@ -229,7 +232,7 @@ class Rollout:
                 self.checkpoint()
             return ready, seen
 
-        limit, pause = self.options.ready_timeout, min(2.0, self.options.poll)
+        limit, pause = limit or self.options.ready_timeout, min(2.0, self.options.poll)
         try:
             wait_until(
                 look, awaited=awaited, timeout=limit, interval=1.0, max_interval=pause, clock=self.clock

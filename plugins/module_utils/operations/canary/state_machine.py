@@ -206,10 +206,27 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
         judged=None,
         discarded=(*journal.discarded, *journal.windows)[-KEPT_DISCARDED:],
         restarts=restarts,
-        templates=changed.templates,
+        templates=_one_revision(rollout),
     )
     rollout.save(forgotten)
     rollout.await_result(rollout.background(rollout.metrics.start), START_WITHIN)
+
+
+def _one_revision(rollout: Rollout) -> tuple[str, ...]:
+    """Waits until all pods of the canary are of one revision, the new one or, undone, the old one again: what
+    is seen of two at once is about neither.
+
+    :raises RollbackNeeded: two stay.
+    """
+    seen: list[tuple[str, ...]] = []
+
+    def check() -> tuple[bool, str]:
+        canary = rollout.endpoints.read()[rollout.plan.canary]
+        seen[:] = [canary.templates]
+        return len(canary.templates) <= 1, f"{canary.version} has pods of {len(canary.templates)} revisions"
+
+    rollout.await_ready(check, "one revision of the canary", rollout.options.phase_deadline)
+    return seen[0]
 
 
 def _must_wait(rollout: Rollout, phase: Phase) -> bool:

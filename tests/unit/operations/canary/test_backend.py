@@ -52,6 +52,13 @@ def test_run_promotes_and_the_next_run_changes_nothing(world: World, tmp_path: P
     assert len(world.shop.cluster.writes) == writes
 
 
+def test_evidence_that_cannot_be_written_is_a_warning(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = world(evidence=str(tmp_path / "file" / "below"))
+    assert result["outcome"] == "promoted"
+    assert any("the evidence is not written" in warning for warning in result["warnings"])
+
+
 def test_applying_the_mesh_afterwards_renders_exactly_what_is_live(world: World) -> None:
     world()
     releases = {f"{NAMESPACE}/{SERVICE}": world.shop.record()}

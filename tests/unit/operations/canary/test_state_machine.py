@@ -545,3 +545,23 @@ def test_a_canary_that_gets_more_than_the_routes_give_it_is_withdrawn() -> None:
     state = start(rollout)
     assert state.outcome == "rolled_back"
     assert "the canary gets 50% of the requests, the routes give it 10 %" in state.reason
+
+
+@pytest.mark.parametrize("ends", [["ccc"], ["bbb"]])
+def test_a_new_revision_is_judged_once_it_is_alone(ends: list[str]) -> None:
+    """A rolling update has pods of both revisions for a while; it may also be undone."""
+    shop = Shop()
+    plain = shop.rollout().endpoints.read()["v2"]
+    found = [("bbb",)]
+    shop.clock.at(7, lambda: found.append(("bbb", "ccc")))
+    shop.clock.at(40, lambda: found.append(tuple(ends)))
+    rollout = shop.rollout()
+    read = rollout.endpoints.read
+    rollout.endpoints.read = lambda: {**read(), "v2": replace(plain, templates=found[-1])}  # type: ignore[method-assign]
+    state = start(rollout)
+    assert (state.outcome, state.restarts, state.templates) == ("promoted", 1, tuple(ends))
+    began = next(line.at for line in state.timeline if line.event.startswith("start over"))
+    again = [
+        line.at for line in state.timeline if line.event.startswith("phase 1") and "intent" in line.event
+    ]
+    assert (seconds_of(again[-1]) or 0) - (seconds_of(began) or 0) >= 30
