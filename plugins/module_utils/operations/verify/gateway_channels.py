@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ...errors import ApiError
-from ...fields import text_at
+from ...fields import mapping_at, text_at
 from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.proxy.handshake import UnreachableError, leaf_fingerprint
 from ...kube.client import KubeClient
@@ -18,6 +18,7 @@ from ...kube.clock import Clock
 from ...model.catalogue.mesh import Gateway, Server
 from .channels import DirectChannel, ProbeChannel
 from .checks.gateways import (
+    MUTUAL,
     Channel,
     GatewayFacts,
     GatewayResult,
@@ -129,9 +130,33 @@ class GatewayCheck:
             if fault:
                 faults[name] = fault
             issuers = issuers or text_at(found, "ca.crt")
+        mutual = dict.fromkeys(server.certificate for server in gateway.servers if server.mode in MUTUAL)
+        without = {
+            name: missing
+            for name in mutual
+            if name and leaves.get(name) and (missing := self._no_client_ca(gateway.workload_namespace, name))
+        }
         if given.ca_secret and not given.ca:
             issuers = text_at(self._secret(*given.ca_secret)[0], "tls.crt") or issuers
-        return GatewayFacts(leaves, trusted=bool(issuers), faults=faults), issuers
+        return GatewayFacts(leaves, trusted=bool(issuers), faults=faults, without_ca=without), issuers
+
+    def _no_client_ca(self, namespace: str, name: str) -> str:
+        """Why istiod has no CA for the clients of a server, which is beside the certificate or in ``-cacert``.
+
+        Source: pilot/pkg/credentials/kube/secrets.go, ``GetCaCert``.
+
+        :returns: half a sentence; empty when there is one, or nobody may look.
+        """
+        for candidate in (f"{name}-cacert", name):
+            try:
+                data = mapping_at(self._client.get("v1", "Secret", candidate, namespace), "data")
+            except ApiError as error:
+                if error.status in (401, 403):
+                    return ""
+                raise
+            if any(data.get(key) for key in ("ca.crt", "cacert")):
+                return ""
+        return f"neither Secret {namespace}/{name}-cacert nor {name} has a CA for their certificates (ca.crt)"
 
     def _secret(self, namespace: str, name: str) -> tuple[dict[str, str] | None, str]:
         """The certificates of a Secret, and what is wrong with it as a gateway's credential.

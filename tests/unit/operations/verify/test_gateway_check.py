@@ -247,3 +247,29 @@ def test_what_a_gateway_could_not_use_when_it_starts(seen: Seen) -> None:
     assert "cannot be used: its certificate or key" in seen.facts.faults["api"]
     run(secret(tls_crt=chain), forbidden="Secret")
     assert seen.facts.faults == {}
+
+
+MUTUAL = {
+    **RAW,
+    "mesh_gateways": [{**GATEWAY, "servers": [{**GATEWAY["servers"][0], "mode": "MUTUAL"}]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [
+        ([], True),
+        ([secret("api-cacert", ca_crt="CA")], False),
+        ([secret("api-cacert", other="CA")], True),
+        ([secret("api-cacert", "elsewhere", ca_crt="CA")], True),
+    ],
+)
+def test_a_ca_for_clients_that_is_missing_is_named(seen: Seen, beside: list[Any], told: bool) -> None:
+    """It was told as a certificate that is not good, or as a connection that was reset."""
+    run(secret(tls_crt=CERTIFICATE), *beside, catalogue=MUTUAL)
+    missing = "neither Secret istio-system/api-cacert nor api has a CA for their certificates (ca.crt)"
+    assert seen.facts.without_ca == ({"api": missing} if told else {})
+    run(secret(tls_crt=CERTIFICATE), *beside)
+    assert seen.facts.without_ca == {}, "a server that asks no client needs none"
+    run(secret(tls_crt=CERTIFICATE, ca_crt="CA"), catalogue=MUTUAL)
+    assert seen.facts.without_ca == {}

@@ -80,6 +80,9 @@ class Channel(Protocol):
         """
 
 
+MUTUAL = ("MUTUAL", "OPTIONAL_MUTUAL")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class GatewayFacts:
     """What is known about a gateway's certificates before it is asked.
@@ -87,11 +90,13 @@ class GatewayFacts:
     :param credentials: SHA-256 of the leaf by Secret name, ``""`` when it may not be read, ``None`` when
         the Secret does not exist. :param trusted: whether the issuer's certificate was given or found.
     :param faults: by Secret name, why a gateway that starts now could not use it.
+    :param without_ca: by Secret name, why no client's certificate can be checked; of servers with MUTUAL.
     """
 
     credentials: Mapping[str, str | None]
     trusted: bool
     faults: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    without_ca: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -227,6 +232,9 @@ def _check_credential(gateway: Gateway, server: Server, facts: GatewayFacts) -> 
         secret = f"Secret {gateway.workload_namespace}/{server.certificate}"
         reason = f"{fault}: a gateway keeps the last good one until it restarts"
         return failed("gateways", f"{gateway.name} {server.host}", f"{secret} {reason}")
+    missing = facts.without_ca.get(server.certificate or "")
+    if missing and server.mode in MUTUAL:
+        return failed("gateways", f"{gateway.name} {server.host}", f"no client gets in: {missing}")
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import http.server
 import ssl
@@ -312,6 +313,22 @@ def test_a_credential_that_a_starting_gateway_could_not_use_fails() -> None:
     findings, _rest = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
     told = "Secret istio-system/api holds no certificate: a gateway keeps the last good one until it restarts"
     assert findings[told] == "fail"
+
+
+@pytest.mark.parametrize(("mode", "fails"), [("MUTUAL", True), ("OPTIONAL_MUTUAL", True), ("SIMPLE", False)])
+def test_a_server_for_clients_with_certificates_needs_their_ca(mode: str, fails: bool) -> None:
+    facts = verify_gateways.GatewayFacts({"api": "aa"}, trusted=True, without_ca={"api": "there is no CA"})
+    gate = dataclasses.replace(
+        GATE, servers=tuple(dataclasses.replace(one, mode=mode) for one in GATE.servers)
+    )
+    channel = Channel(certs.Served("", fingerprint="aa"), GOOD)
+    found = verify_gateways.check_gateway(MESH, gate, [], [channel], facts, FakeClock())
+    told = [
+        finding.verdict
+        for finding in found.findings
+        if "no client gets in: there is no CA" in finding.message
+    ]
+    assert told == (["fail"] if fails else [])
 
 
 def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
