@@ -141,7 +141,7 @@ class GatewayCheck:
         return GatewayFacts(leaves, trusted=bool(issuers), faults=faults, without_ca=without), issuers
 
     def _no_client_ca(self, namespace: str, name: str) -> str:
-        """Why istiod has no CA for the clients of a server, which is beside the certificate or in ``-cacert``.
+        """Why istiod has no CA for the clients of a server: beside the certificate, or in ``-cacert``.
 
         Source: pilot/pkg/credentials/kube/secrets.go, ``GetCaCert``.
 
