@@ -24,6 +24,7 @@ _ENDS_IN_DIGEST = re.compile(r".*-[0-9a-f]{8}", re.ASCII | re.DOTALL)
 _WILDCARD = "wildcard"
 
 DEFAULT_DENY = "mesh-default-deny"
+NAMESPACE_TELEMETRY = "mesh-telemetry"
 NAMESPACE_WIDE = "default"
 """Name of the PeerAuthentication of a whole namespace."""
 
@@ -46,6 +47,11 @@ def service_policy_name(service: str) -> str:
 def service_mtls_name(service: str) -> str:
     """The PeerAuthentication of a service."""
     return _beside(service, NAMESPACE_WIDE)
+
+
+def service_telemetry_name(service: str) -> str:
+    """The Telemetry of a service."""
+    return _beside(service, NAMESPACE_TELEMETRY)
 
 
 def _beside(service: str, reserved: str) -> str:

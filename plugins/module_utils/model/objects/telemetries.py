@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..catalogue.mesh import Catalogue, MetricTags, Telemetry
 from .base import Obj, build, compact, plain_number
-
-NAME = "mesh-telemetry"
+from .names import NAMESPACE_TELEMETRY, service_telemetry_name
 
 
 def telemetry_objects(catalogue: Catalogue) -> list[Obj]:
-    """One Telemetry per namespace with services. The root namespace is shared, so it is left alone.
+    """One Telemetry per namespace with services, and one per service whose good health checks are not logged.
+
+    The root namespace is shared, so it is left alone. What one service opens for health checks says nothing
+    of the same path of its neighbour, hence the second kind.
 
     :returns: Telemetries, by namespace; empty when the catalogue has no telemetry.
     """
@@ -23,16 +26,21 @@ def telemetry_objects(catalogue: Catalogue) -> list[Obj]:
         return []
     objects: list[Obj] = []
     for namespace in catalogue.namespaces:
-        quiet = sorted(
-            {path for item in catalogue.services if item.namespace == namespace for path in item.open_paths}
-        )
-        spec = _spec(telemetry, quiet)
+        spec = _spec(telemetry)
         if spec:
-            objects.append(build("Telemetry", NAME, namespace, catalogue.name, spec))
+            objects.append(build("Telemetry", NAMESPACE_TELEMETRY, namespace, catalogue.name, spec))
+    for service in catalogue.services:
+        if telemetry.access_log == "all" and service.open_paths:
+            quiet = {
+                "selector": {"matchLabels": dict(service.labels)},
+                "accessLogging": [_access_log(telemetry, sorted(service.open_paths))],
+            }
+            name = service_telemetry_name(service.name)
+            objects.append(build("Telemetry", name, service.namespace, catalogue.name, quiet))
     return objects
 
 
-def _spec(telemetry: Telemetry, quiet: list[str]) -> dict[str, Any]:
+def _spec(telemetry: Telemetry) -> dict[str, Any]:
     tracing = {
         "providers": [{"name": telemetry.tracing_provider}] if telemetry.tracing_provider else None,
         "randomSamplingPercentage": (
@@ -42,16 +50,16 @@ def _spec(telemetry: Telemetry, quiet: list[str]) -> dict[str, Any]:
         ),
     }
     spec = {
-        "accessLogging": [_access_log(telemetry, quiet)] if telemetry.access_log else None,
+        "accessLogging": [_access_log(telemetry, ())] if telemetry.access_log else None,
         "tracing": [tracing] if compact(tracing) else None,
         "metrics": [_metrics(telemetry.metrics)] if telemetry.metrics else None,
     }
     return compact(spec)
 
 
-def _access_log(telemetry: Telemetry, quiet: list[str]) -> dict[str, Any]:
+def _access_log(telemetry: Telemetry, quiet: Sequence[str]) -> dict[str, Any]:
     """``errors``: answers from 400 on and broken TCP connections. ``all``: everything but good answers on
-    open paths, which are the health checks."""
+    the service's ``quiet`` paths, which are its health checks."""
     if telemetry.access_log == "none":
         return {"disabled": True}
     entry: dict[str, Any] = {"providers": [{"name": telemetry.access_log_provider}]}

@@ -343,6 +343,8 @@ def _service(chance: random.Random, name: str) -> dict[str, Any]:
         item["initial_version"] = "v1"
     if chance.random() < 0.3:
         item["mtls"] = {"mode": "PERMISSIVE", "reason": "a test"}
+    if chance.random() < 0.5:
+        item["open_paths"] = ["/health"]
     item["exposed"] = [{"gateway": "one", "host": "a.example.com", "path": f"/{name}"}]
     if chance.random() < 0.6:
         item["rate_limit"] = {"requests": 1, "per": "1s", "at": chance.choice(("service", "gateway"))}
@@ -368,7 +370,7 @@ def generated(chance: random.Random) -> dict[str, Any]:
         mesh_external_services=[
             {"name": "pay", "hosts": ["pay.example.org"], "ports": [{"number": 443, "protocol": "TLS"}], "callers": [{"principal": "cluster.local/ns/shop/sa/a"}], "via": "egress_gateway"}
         ],
-        mesh_telemetry={"access_log": "errors"},
+        mesh_telemetry={"access_log": "all"},
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import datetime
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
     Credential,
     covers,
@@ -13,6 +14,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     renewal_due,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.installation.gateways import gateways_of
+
+from ...support.catalogues import minimal
 
 DAY = datetime.timedelta(days=1)
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -184,3 +187,25 @@ def test_all_problems_come_at_once_with_their_places():
         "mesh_gateways[0].servers[0].host",
         "mesh_gateways[0].servers[1].certificate",
     ]
+
+
+@pytest.mark.parametrize("name", ["cert-api.example.com", "a.b", "api"])
+def test_catalogue_and_certificates_know_the_same_credentials(name: str) -> None:
+    """Public report: a credential with dots, refused by one reader and accepted by the other."""
+    servers = [{"host": "api.example.com", "certificate": name}]
+    gateways = [{"name": "public", "servers": servers}]
+    raw = minimal(mesh_gateways=gateways)
+    assert parse_catalogue(raw).gateways[0].servers[0].certificate == name
+    (credential,) = credentials_of(gateways, gateways_of(raw))
+    assert credential.name == name
+
+
+@pytest.mark.parametrize("name", ["api-cacert", "-api", "a..b", "API", "api\n", "a" * 250])
+def test_catalogue_and_certificates_refuse_the_same_credentials(name: str) -> None:
+    gateways = [{"name": "public", "servers": [{"host": "api.example.com", "certificate": name}]}]
+    raw = minimal(mesh_gateways=gateways)
+    with pytest.raises(InputError) as by_catalogue:
+        parse_catalogue(raw)
+    with pytest.raises(InputError) as by_certificates:
+        credentials_of(gateways, gateways_of(raw))
+    assert str(by_catalogue.value) == str(by_certificates.value)

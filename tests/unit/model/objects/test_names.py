@@ -51,6 +51,11 @@ VIRTUAL_SERVICES: list[tuple[str, Callable[..., str], int]] = [
     ("gateway", names.gateway_root_name, 2),
     ("external", names.external_name, 2),
     ("egress", names.egress_routes_name, 2),
+    ("headless", names.headless_root_name, 1),
+]
+TELEMETRIES: list[tuple[str, Callable[..., str], int]] = [
+    ("service", names.service_telemetry_name, 1),
+    ("all", lambda _label: names.NAMESPACE_TELEMETRY, 0),
 ]
 POLICIES: list[tuple[str, Callable[..., str], int]] = [
     ("service", names.service_policy_name, 1),
@@ -85,9 +90,10 @@ def made(kinds: list[tuple[str, Callable[..., str], int]]) -> dict[tuple[str, ..
     return found
 
 
-@pytest.mark.parametrize(
-    "kinds", [VIRTUAL_SERVICES, POLICIES, MTLS, FILTERS, MAPS], ids=["vs", "ap", "pa", "ef", "cm"]
-)
+KINDS = [VIRTUAL_SERVICES, POLICIES, MTLS, FILTERS, MAPS, TELEMETRIES]
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=["vs", "ap", "pa", "ef", "cm", "te"])
 def test_no_two_names_of_a_kind_meet(kinds: list[tuple[str, Callable[..., str], int]]) -> None:
     found = made(kinds)
     (name, times), *_rest = Counter(found.values()).most_common()

@@ -671,17 +671,15 @@ def test_telemetry_stays_in_the_namespaces_of_the_mesh() -> None:
     )
     raw["mesh_services"][1]["open_paths"] = ["/health"]
     telemetry = by_kind(mesh_resources(raw), "Telemetry")
-    assert set(telemetry) == {"shop/mesh-telemetry"}
+    assert set(telemetry) == {"shop/mesh-telemetry", "shop/api"}
     spec = telemetry["shop/mesh-telemetry"]["spec"]
     assert spec["tracing"] == [{"providers": [{"name": "jaeger"}], "randomSamplingPercentage": 1}]
-    assert spec["accessLogging"] == [
-        {
-            "providers": [{"name": "envoy"}],
-            "filter": {
-                "expression": "!has(request.url_path) || !(request.url_path in ['/health']) || response.code >= 400"
-            },
-        }
-    ]
+    assert spec["accessLogging"] == [{"providers": [{"name": "envoy"}]}], "what api opens says nothing of web"
+    expression = "!has(request.url_path) || !(request.url_path in ['/health']) || response.code >= 400"
+    assert telemetry["shop/api"]["spec"] == {
+        "selector": {"matchLabels": {"app": "api"}},
+        "accessLogging": [{"providers": [{"name": "envoy"}], "filter": {"expression": expression}}],
+    }
     assert "metrics" not in spec
     assert not by_kind(rendered(), "Telemetry")
 
