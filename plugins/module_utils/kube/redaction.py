@@ -38,7 +38,7 @@ _SHORT = 4
 def redacted(text: str, secrets: Collection[str]) -> str:
     """A text without these secrets, the longest first."""
     for secret in sorted(secrets, key=len, reverse=True):
-        for spelled in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+        for spelled in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
             if len(spelled) > _SHORT:
                 text = text.replace(spelled, HIDDEN)
             elif spelled:

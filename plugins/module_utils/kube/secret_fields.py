@@ -20,8 +20,9 @@ HIDDEN = "<hidden>"
 
 # Shorter ones are looked for as they are: their encoded forms occur anywhere.
 _LEAST_ENCODED = 4
-Path = tuple[str | int, ...]
-Pattern = tuple[str | int | None, ...]
+Path = tuple[Any, ...]
+"""Keys and indexes."""
+Pattern = tuple[Any, ...]
 """A path in which ``None`` stands for every item."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")

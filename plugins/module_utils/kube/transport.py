@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ from ..documents.json_text import json_text
 from ..errors import ApiError
 from ..labels import COLLECTION
 from .attempts import RETRIED, Attempts, noted
+from .bodies import decoded, status_of, warnings_in, whole_body
 from .clock import Clock, SystemClock
 from .credentials import credential_of
 from .failures import from_answer, is_status, what_came
@@ -37,12 +37,8 @@ if TYPE_CHECKING:
     from .options import ConnectionOptions
     from .secret_fields import Pattern
 
-# A list of 500 objects of the largest size has this many bytes; what has more is no answer.
-MAX_ANSWER = 1024 * 1024 * 1024
-_CHUNK = 256 * 1024
 _SLOT_POLL = 0.25
 _SECRETS = re.compile(r"/secrets(?:/|\Z)")
-_WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -240,34 +236,27 @@ class Transport:
                         preload_content=False,
                         timeout=attempt.timeout(timeout),
                     )
-                    raw = _whole(answer)
+                    raw = whole_body(answer)
             except _transport_errors() as error:
                 attempt.unanswered(error)
                 continue
             self._answered = True
             self._accepted = self._accepted or answer.status != 401
             try:
-                data = _decode(answer, raw, accept)
+                data = decoded(answer, raw, accept)
             except (ValueError, RecursionError):
                 attempt.broken(what_came(answer.status, answer.headers, raw))
                 continue
-            status = _status_of(answer.status, data, accept)
-            if status < 300 or status == 304:
-                told = _warnings(answer.headers)
-                if told:
-                    secrets = secret_values(body, hidden) | self.secrets(credential)
-                    told = [redacted(text, secrets) for text in told]
+            status = status_of(answer.status, data, accept)
+            told = warnings_in(answer.headers)
+            good = status < 300 or status == 304
+            secrets = secret_values(body, hidden) | self.secrets(credential) if told or not good else set()
+            if good:
+                told = [redacted(text, secrets) for text in told]
                 return Response(status, answer.headers, data, told, attempt.doubtful)
-            behind = "/proxy/" in path
-            failure = from_answer(
-                status,
-                data,
-                subject,
-                secrets=secret_values(body, hidden) | self.secrets(credential),
-                is_secret=_SECRETS.search(path) is not None,
-                behind=behind,
-            )
-            if status == 401 and not (behind and not is_status(data)) and self.renew(generation):
+            failure = _refusal(status, data, subject, path, secrets)
+            theirs = _is_behind(path) and not is_status(data)
+            if status == 401 and not theirs and self.renew(generation):
                 continue
             if status not in RETRIED or failure.reason == "Invalid":
                 raise noted(failure, attempt.doubtful)
@@ -286,61 +275,20 @@ class Transport:
         return self._answered
 
 
-def _whole(answer: Any) -> bytes:
-    """The body. It ends in time, see ``pool``.
-
-    :raises OSError: it does not, or has no end.
-    """
-    read = getattr(answer, "read1", answer.read)  # urllib3 before 2.1 has no read1
-    parts: list[bytes] = []
-    size = 0
-    try:
-        while part := read(_CHUNK):
-            parts.append(part)
-            size += len(part)
-            if size > MAX_ANSWER:
-                raise OSError(f"the answer has more than {MAX_ANSWER} bytes")
-    except BaseException:
-        answer.close()
-        raise
-    answer.release_conn()
-    return b"".join(parts)
+def _refusal(status: int, data: Any, subject: str, path: str, secrets: Collection[str]) -> ApiError:
+    return from_answer(
+        status,
+        data,
+        subject,
+        secrets=secrets,
+        is_secret=_SECRETS.search(path) is not None,
+        behind=_is_behind(path),
+    )
 
 
-def _decode(answer: Any, raw: bytes, accept: str) -> Any:
-    """The body of an answer. :raises ValueError: it should be JSON and is not; an empty one counts."""
-    wants_json = "json" in accept
-    if not raw and (answer.status in (204, 304) or answer.status >= 400 or not wants_json):
-        return None
-    kind = answer.headers.get("Content-Type", "")
-    if answer.status < 400 and (wants_json or "json" in kind):
-        return _json(raw)  # raises: a proxy's page with status 200
-    if "json" in kind:
-        with contextlib.suppress(ValueError, RecursionError):
-            return _json(raw)
-    return raw.decode("utf-8", "replace")
-
-
-def _json(raw: bytes) -> Any:
-    """JSON of UTF-8 text. Numbers that are none (NaN) and halves of characters are no answer."""
-    return json.loads(raw.decode(), parse_constant=_no_number)
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _status_of(status: int, data: Any, accept: str) -> int:
-    """The status of an answer; a failure that came with 200 has its own."""
-    if status >= 300 or "json" not in accept or not is_status(data) or data.get("status") != "Failure":
-        return status
-    code = data.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600 else 500
-
-
-def _warnings(headers: Any) -> list[str]:
-    values = headers.getlist("Warning") if hasattr(headers, "getlist") else [headers.get("Warning", "")]
-    return [found.replace('\\"', '"') for value in values for found in _WARNING.findall(value)]
+def _is_behind(path: str) -> bool:
+    """Whether the API server hands a request on, to a Service or a node."""
+    return "/proxy/" in path
 
 
 def _transport_errors() -> tuple[type[BaseException], ...]:
