@@ -18,7 +18,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """RFC 9110 9.2.1: methods that ask for no change."""
 NOWHERE = "servicemesh-verify-probe"
 """Last part of the paths that stand for a prefix: nothing the service knows."""
-_ANY_CERTIFICATE = ("-k",)
+_ANY_CERTIFICATE = ("-k", "-v")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

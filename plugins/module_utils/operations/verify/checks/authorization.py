@@ -27,8 +27,12 @@ CLOSED = (52, 56)
 """curl: empty reply, connection reset: the other end took the connection and closed it without an
 answer."""
 
-CERTIFICATE_REQUIRED = ("certificate required", "certificate_required")
-"""How TLS 1.3 ends a handshake in which the client had to show a certificate (RFC 8446 6.2, alert 116)."""
+CERTIFICATE_REQUIRED = ("certificate required", "TLS alert, unknown (628)")
+"""How TLS 1.3 ends a handshake in which the client had to show a certificate (RFC 8446 6.2, alert 116), in
+the words of OpenSSL and of curl before it knew the alert."""
+CERTIFICATE_REQUEST = "TLS handshake, Request CERT (13)"
+"""What curl tells of a server that asks for a certificate. Who is then cut off had to show one; the alert
+itself may be lost when the connection is reset."""
 
 
 def judge(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
@@ -87,8 +91,15 @@ def _judge_plaintext(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
         return unknown("plaintext", call.subject, reason)
     if len(answers) == 1:
         return passed("plaintext", call.subject, f"a plaintext request was cut off without an answer{where}")
-    if any(word in answers[1].error for word in CERTIFICATE_REQUIRED):
+    if _demands_certificate(answers[1]):
         reason = f"plaintext was cut off, and a TLS handshake demands a certificate{where}"
         return passed("plaintext", call.subject, reason)
     reason = f"plaintext was cut off{where}, but no TLS handshake showed that a certificate is demanded"
     return unknown("plaintext", call.subject, f"{reason} ({describe(answers[1])})")
+
+
+def _demands_certificate(answer: Answer) -> bool:
+    told = f"{answer.error} {answer.body}"
+    if any(word in told for word in CERTIFICATE_REQUIRED):
+        return True
+    return CERTIFICATE_REQUEST in told and not answer.status and answer.exit_code in (*CLOSED, 55)

@@ -74,10 +74,16 @@ def test_verdict_on_an_http_answer(expect: str, answer: Answer, verdict: str) ->
 REQUIRED = "curl: (56) OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required"
 
 
+ASKED = "* TLSv1.3 (IN), TLS handshake, Request CERT (13):"
+
+
 @pytest.mark.parametrize(
     ("plain", "hello", "verdict"),
     [
         (Answer(0, {}, "", 56), Answer(0, {}, "", 56, REQUIRED), "pass"),
+        (Answer(0, {}, "", 56), Answer(0, {}, ASKED, 55, "curl: (55) getpeername() failed"), "pass"),
+        (Answer(0, {}, "", 56), Answer(0, {}, ASKED, 0), "cannot tell"),
+        (Answer(0, {}, "", 56), Answer(0, {}, "* TLSv1.3 (IN), TLS alert, unknown (628):", 56), "pass"),
         (Answer(0, {}, "", 52), Answer(0, {}, "", 35, "curl: (35) wrong version number"), "cannot tell"),
         (Answer(0, {}, "", 52), Answer(0, {}, "", 52), "cannot tell"),
         (Answer(0, {}, "", 56), Answer(200, {}, "hi", 0), "cannot tell"),
@@ -94,7 +100,7 @@ def test_a_server_that_closes_is_no_proof_on_tcp(plain: Answer, hello: Answer, v
 def test_plaintext_to_tcp_goes_with_a_handshake() -> None:
     plain, hello = call("plaintext", "tcp").http()
     assert plain.url == "http://pay.shop.svc.cluster.local:80/"
-    assert (hello.url, hello.curl_options) == ("https://pay.shop.svc.cluster.local:80/", ("-k",))
+    assert (hello.url, hello.curl_options) == ("https://pay.shop.svc.cluster.local:80/", ("-k", "-v"))
     (only,) = call("plaintext", "http").http()
     assert only.url == plain.url
 
