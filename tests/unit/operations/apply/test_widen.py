@@ -119,6 +119,18 @@ WIDER = {
             ]
         },
     ),
+    "hosts of a namespace that comes as a whole": (
+        "Sidecar",
+        {"egress": [{"hosts": ["shop/web", "back/api", "./own", "*/far"]}]},
+        {"egress": [{"hosts": ["shop/*", "back/db"]}]},
+        {"egress": [{"hosts": ["shop/*", "back/db", "back/api", "./own", "*/far"]}]},
+    ),
+    "hosts of a namespace that went as a whole": (
+        "Sidecar",
+        {"egress": [{"hosts": ["shop/*"]}]},
+        {"egress": [{"hosts": ["shop/web", "istio-system/*"]}]},
+        {"egress": [{"hosts": ["istio-system/*", "shop/*"]}]},
+    ),
     "a Sidecar that loses its egress section": ("Sidecar", {"egress": [{"hosts": ["a"]}]}, {}, {}),
     "an outbound policy that stays": (
         "Sidecar",
