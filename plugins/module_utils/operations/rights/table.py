@@ -9,109 +9,82 @@ pkg/action and pkg/kube/wait.go).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+
+from .places import (
+    ADDON_ROLES,
+    ADDONS,
+    CA,
+    CALLERS,
+    CLUSTER,
+    CONTROL_PLANE,
+    DEADMAN,
+    GATEWAYS,
+    HELM,
+    ISTIO_MUTATING,
+    ISTIO_ROLES,
+    ISTIO_VALIDATING,
+    ISTIOCTL,
+    MESH_ROOTS,
+    METRICS,
+    METRICS_BY_SERVICE,
+    NODES,
+    OBJECTS,
+    PLACES,
+    RATE_LIMITS,
+    ROUTES,
+    SCALE,
+    SERVICE,
+    SERVICES,
+    SIDECAR_SIZES,
+    SYNTHETIC,
+    SYNTHETIC_LOAD,
+    WHEN,
+    Right,
+    names_of,
+)
+
+__all__ = [
+    "ADDONS",
+    "ADDON_ROLES",
+    "CA",
+    "CALLERS",
+    "CLUSTER",
+    "CONTROL_PLANE",
+    "DEADMAN",
+    "GATEWAYS",
+    "HELM",
+    "ISTIOCTL",
+    "ISTIO_MUTATING",
+    "ISTIO_ROLES",
+    "ISTIO_VALIDATING",
+    "MESH_ROOTS",
+    "METRICS",
+    "METRICS_BY_SERVICE",
+    "NODES",
+    "OBJECTS",
+    "PARTS",
+    "PLACES",
+    "RATE_LIMITS",
+    "READ",
+    "RIGHTS",
+    "ROUTES",
+    "SCALE",
+    "SERVICE",
+    "SERVICES",
+    "SIDECAR_SIZES",
+    "SYNTHETIC",
+    "SYNTHETIC_LOAD",
+    "WHEN",
+    "WRITE",
+    "Right",
+    "names_of",
+]
 
 READ = ("get", "list")
 WRITE = ("get", "list", "create", "patch", "delete")
 # The parts of `site.yml`, in its order. The table has more: a rollout, and the Job that watches it.
 PARTS = ("istio", "injection", "addons", "certificates", "mesh", "verify")
-
-# Where a right is needed. Whoever asks says which namespaces these are.
-CLUSTER = "cluster"
-CONTROL_PLANE = "control plane"
-GATEWAYS = "gateways"
-SERVICES = "services"
-OBJECTS = "objects"
-ADDONS = "addons"
-RATE_LIMITS = "rate limits"
-CA = "certificate authority"
-SERVICE = "service"
-ROUTES = "routes"
-CALLERS = "callers"
-SYNTHETIC = "synthetic"
-METRICS = "prometheus"
-NODES = "nodes"
-PLACES = {
-    CLUSTER: "the whole cluster, and what belongs to no namespace",
-    CONTROL_PLANE: "`istio_namespace` (for a mesh `mesh_root_namespace`)",
-    GATEWAYS: "the namespaces of the gateways",
-    SERVICES: "the namespaces of the services (`mesh_services`, `injection_namespaces`)",
-    OBJECTS: "the namespaces of the mesh's objects: of services, `mesh_gateways` and external services",
-    ADDONS: "`addons_namespace`",
-    RATE_LIMITS: "the namespace of `mesh_rate_limit_service`",
-    CA: "`certificates_ca_namespace`",
-    SERVICE: "the namespace of the service of a rollout",
-    ROUTES: "the namespace of its VirtualService",
-    CALLERS: "the namespaces of its callers, and of all gateways",
-    SYNTHETIC: "the namespace of the pod that sends synthetic requests",
-    METRICS: "the namespace of Prometheus",
-    NODES: "`kube-node-lease`, where the nodes say their time",
-}
-
-# Which option makes a right necessary.
-ISTIOCTL, HELM = "istioctl", "helm"
-SIDECAR_SIZES = "sidecar sizes"
-SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
-WHEN = {
-    ISTIOCTL: "`istio_method: istioctl`",
-    HELM: "`istio_method: helm`",
-    SIDECAR_SIZES: "a service with `proxy`",
-    SCALE: "`canary_scale`",
-    DEADMAN: "`canary_deadman: job`",
-    SYNTHETIC_LOAD: "`canary_synthetic`",
-    METRICS_BY_SERVICE: "a Prometheus that is reached through its Service",
-}
-
-# Objects without a namespace that are written by their names. A server-side apply is authorized with the
-# name, also when it creates (apiserver, handlers/patch.go); the POST of Helm 3 is not.
-ISTIO_ROLES, ISTIO_MUTATING, ISTIO_VALIDATING = "istio roles", "istio mutating webhooks", "istio validation"
-ADDON_ROLES = "add-on roles"
-MESH_ROOTS = "mesh roots"
-
-
-def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[str, tuple[str, ...]]:
-    """The names of the objects without a namespace that are written by name.
-
-    Source: manifests/charts of Istio (base, istio-control/istio-discovery) and samples/addons.
-
-    :param revision: ``istio_revision``. :returns: kind of names (ISTIO_ROLES, ...) -> names.
-    """
-    suffix = f"-{revision}" if revision else ""
-    home = "" if istio_namespace == "istio-system" else f"-{istio_namespace}"
-    injectors = dict.fromkeys(f"istio-sidecar-injector{part}{home}" for part in ("", suffix))
-    return {
-        ISTIO_ROLES: tuple(
-            f"{name}{suffix}-{istio_namespace}"
-            for name in ("istio-reader-clusterrole", "istiod-clusterrole", "istiod-gateway-controller")
-        ),
-        ISTIO_MUTATING: ("istio-revision-tag-default", *injectors),
-        ISTIO_VALIDATING: (f"istio-validator{suffix}-{istio_namespace}", "istiod-default-validator"),
-        ADDON_ROLES: ("kiali", "loki-clusterrole", "loki-clusterrolebinding", "prometheus"),
-        MESH_ROOTS: ("istio-ca-root-cert",),
-    }
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Right:
-    """Verbs on one resource in some kinds of places.
-
-    :param resource: plural, with its subresource: ``pods/exec``. :param places: CLUSTER, GATEWAYS, ...
-    :param when: options, one of which makes it necessary; empty = always.
-    :param optional: what is lost without it, as a sentence; empty = nothing works without it.
-    :param names: which names it is about (a key of ``names_of``); empty = all objects.
-    :param why: for rights in the whole cluster: why they cannot be less.
-    """
-
-    group: str
-    resource: str
-    verbs: tuple[str, ...]
-    places: tuple[str, ...] = (CLUSTER,)
-    when: tuple[str, ...] = ()
-    optional: str = ""
-    names: str = ""
-    why: str = ""
-
 
 _INSTALLED = (CONTROL_PLANE, GATEWAYS)
 _WORKLOADS = (SERVICES, GATEWAYS)
