@@ -22,6 +22,16 @@ def faults(cluster: str) -> int:
     return pytest(Path(sys.executable), "faults", "tests/faults", environment=environment)
 
 
+def rollout_matrix() -> int:
+    """Every fault at every call of every rollout, in memory."""
+    return pytest(
+        Path(sys.executable),
+        "rollout-matrix",
+        "tests/unit/operations/canary/test_matrix.py",
+        environment={"ROLLOUT_MATRIX": "all"},
+    )
+
+
 def main() -> int:
     """Run everything, also after a failure."""
     cluster = os.environ.get("LAB_CLUSTER") or "t"
@@ -33,6 +43,7 @@ def main() -> int:
             for name in scenarios.CAMPAIGNS
         ]
         stages.append(Stage("faults", partial(faults, cluster)))
+        stages.append(Stage("faults of rollouts in memory", rollout_matrix))
         return report(run_stages(stages, keep_going=True))
 
 

@@ -158,3 +158,32 @@ def quantile(buckets: Mapping[str, float], share: float) -> float | None:
             return lower + (bound - lower) * ((rank - below) / inside if inside else 1.0)
         lower, below = bound, count
     return lower
+
+
+def by_bound(increments: Mapping[Labels, float]) -> dict[str, float]:
+    """Requests up to each bound. :returns: text of the bound -> how many."""
+    buckets: dict[str, float] = {}
+    for labels, value in increments.items():
+        text = label_of(labels, "le")
+        buckets[text] = buckets.get(text, 0.0) + value
+    return buckets
+
+
+def choose_bound(series: Iterable[Labels], p95: float | None, max_ms: float | None) -> str:
+    """Text of the histogram bound above which a request is slow; empty where nothing says so yet.
+
+    :param p95: milliseconds of the stable version. :param max_ms: the limit that was asked for.
+    :raises LabelError: no bound is at or below the limit.
+    """
+    bounds = bucket_bounds(series)
+    if not bounds:
+        return ""
+    if max_ms is not None:
+        below = [text for value, text in bounds if value <= max_ms]
+        if not below:
+            raise LabelError(f"no histogram bound at or below {max_ms:g} ms: the smallest is {bounds[0][1]}")
+        return below[-1]  # a bound below the limit: stricter than asked, never looser
+    if p95 is None:
+        return ""
+    above = [text for value, text in bounds if value >= 2 * p95]
+    return above[0] if above else bounds[-1][1]

@@ -161,6 +161,29 @@ def between_scrapes(series: Iterable[Raw], interval: float) -> dict[int, dict[La
     return grown
 
 
+def moved(series: Sequence[Raw]) -> dict[Labels, float]:
+    """Increment of each series inside the window.
+
+    One that began later than others of its target counts from 0. A target that began inside the window has
+    counters of unknown age: they count from their first sample.
+
+    :returns: labels of a series -> how much it has grown.
+    """
+    began: dict[Target, float] = {}
+    for labels, points in series:
+        target = target_of(labels)
+        began[target] = min(began.get(target, points[0][0]), points[0][0])
+    grown: dict[Labels, float] = {}
+    for labels, points in series:
+        new = points[0][0] > began[target_of(labels)]
+        total, before = 0.0, 0.0 if new else points[0][1]
+        for _at, value in points:
+            total += value - before if value >= before else value
+            before = value
+        grown[labels] = total
+    return grown
+
+
 def by_target(newest: Mapping[Labels, float]) -> dict[Target, float]:
     """When each target was scraped last. :param newest: labels of a series -> time of its newest sample.
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from ...istio.metrics import MetricsError, RawSeries
 from ...kube.clock import Clock
@@ -17,7 +17,8 @@ from ...model.rollout.requests import (
     Arms,
     LabelError,
     Pair,
-    bucket_bounds,
+    by_bound,
+    choose_bound,
     count_requests,
     count_slow,
     merged,
@@ -25,9 +26,9 @@ from ...model.rollout.requests import (
 )
 from ...model.rollout.series import (
     Raw,
-    Target,
     between_scrapes,
     by_target,
+    moved,
     scrape_interval,
     span,
     target_of,
@@ -124,17 +125,17 @@ class PrometheusSource:
             )
         if interval > SLOWER * self._scrape:
             self._scrape = interval
-        moved = {name: _moved(series) for name, series in answers.items()}
-        counts = count_requests({**moved["server"], **moved["client"]}, self._arms)
+        grown = {name: moved(series) for name, series in answers.items()}
+        counts = count_requests({**grown["server"], **grown["client"]}, self._arms)
         stable, unknown = merged(counts, "stable"), counts.get("source/unknown", Pair())
         known = stable.plus(unknown.bad, unknown.bad)
         shares = {"errors": known.bad / known.total if known.total else 0.0}
         p99 = None
         if self.wants_latency:
-            mine = self._stable_only(moved["latency"])
-            buckets = _by_bound(mine)
+            mine = self._stable_only(grown["latency"])
+            buckets = by_bound(mine)
             p99 = quantile(buckets, 0.99)
-            self.bound = self._choose_bound(mine, quantile(buckets, 0.95))
+            self.bound = choose_bound(mine, quantile(buckets, 0.95), self._max_ms)
             slow = count_slow(mine, self._arms, self.bound).get("stable", Pair())
             shares["latency"] = slow.bad / slow.total if slow.total else 0.0
         everything = stable.total + merged(counts, "canary").total + unknown.total
@@ -246,9 +247,9 @@ class PrometheusSource:
 
         :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing.
         """
-        moved = {name: _moved(series) for name, series in self._ask(seconds).items()}
+        grown = {name: moved(series) for name, series in self._ask(seconds).items()}
         self._sums, self._reported = {}, {}
-        return Measurement(at=self._clock.now(), counts=self._counted(moved, weight), settled=True)
+        return Measurement(at=self._clock.now(), counts=self._counted(grown, weight), settled=True)
 
     def _ask(self, lookback: float) -> dict[str, list[Raw]]:
         wanted = ["server", "client"] + (["latency"] if self.wants_latency else [])
@@ -279,7 +280,7 @@ class PrometheusSource:
         if self.wants_latency and not self.bound:
             # there was no request to read it from before the run
             mine = self._stable_only(increments["latency"])
-            self.bound = self._choose_bound(increments["latency"], quantile(_by_bound(mine), 0.95))
+            self.bound = choose_bound(increments["latency"], quantile(by_bound(mine), 0.95), self._max_ms)
         counts = self._counted(increments, weight)
         self._ledger.commit(_all(newest))  # only now, when every answer turned out to be usable
         return counts
@@ -344,22 +345,6 @@ class PrometheusSource:
         except MetricsError:
             return None
 
-    def _choose_bound(self, series: Mapping[Labels, Any], p95: float | None) -> str:
-        bounds = bucket_bounds(series)
-        if not bounds:
-            return ""
-        if self._max_ms is not None:
-            below = [text for value, text in bounds if value <= self._max_ms]
-            if not below:
-                raise LabelError(
-                    f"no histogram bound at or below {self._max_ms:g} ms: the smallest is {bounds[0][1]}"
-                )
-            return below[-1]  # a bound below the limit: stricter than asked, never looser
-        if p95 is None:
-            return ""
-        above = [text for value, text in bounds if value >= 2 * p95]
-        return above[0] if above else bounds[-1][1]
-
 
 def _all(newest: Mapping[str, list[Sample]]) -> list[Sample]:
     return [sample for samples in newest.values() for sample in samples]
@@ -368,32 +353,3 @@ def _all(newest: Mapping[str, list[Sample]]) -> list[Sample]:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-def _moved(series: list[Raw]) -> dict[Labels, float]:
-    """Increment of each series inside the window.
-
-    One that began later than others of its target counts from 0. A target that began inside the window has
-    counters of unknown age: they count from their first sample.
-    """
-    began: dict[Target, float] = {}
-    for labels, points in series:
-        target = target_of(labels)
-        began[target] = min(began.get(target, points[0][0]), points[0][0])
-    moved: dict[Labels, float] = {}
-    for labels, points in series:
-        new = points[0][0] > began[target_of(labels)]
-        total, before = 0.0, 0.0 if new else points[0][1]
-        for _at, value in points:
-            total += value - before if value >= before else value
-            before = value
-        moved[labels] = total
-    return moved
-
-
-def _by_bound(increments: Mapping[Labels, float]) -> dict[str, float]:
-    buckets: dict[str, float] = {}
-    for labels, value in increments.items():
-        text = label_of(labels, "le")
-        buckets[text] = buckets.get(text, 0.0) + value
-    return buckets

@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 
-from ...errors import ApiError, MeshError, RefusedError
-from ...fields import list_at, mappings_at, name_of, namespace_of
+from ...errors import ApiError, MeshError
 from ...istio.metrics import MetricsError
 from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
-from ...model.rollout.phases import PhaseOptions, Plan, timed_plan
+from ...model.rollout.phases import Plan, timed_plan
 from ...model.rollout.requests import LabelError
 from ...model.rollout.settings import LowTraffic
-from ...model.rollout.split import is_request_host
 from ..rights import table
 from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
 from .metrics import PrometheusSource
 from .options import RolloutOptions
+from .preflight_objects import objects
 from .rendering import split_of
-from .routes import ISTIO_API, fence_of
-from .subsets import missing_subsets
+from .routes import fence_of
 
 LARGEST_SKEW = 5.0  # seconds between Prometheus and the API server
 
@@ -45,7 +43,7 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
     options = builder.options
     found = Preflight(plan=_plan(builder, stable, canary, None, 0), baseline=None)
     _rights(builder, found)
-    found.problems += _objects(builder, stable, canary)
+    found.problems += objects(builder, stable, canary)
     found.problems += _endpoints(builder, stable, canary)
     _deadman(builder, found)
     try:
@@ -128,82 +126,6 @@ def _rights(builder: RolloutBuilder, found: Preflight) -> None:
         return
     found.problems += [f"missing right: {need}" for need in missing if not needs[need]]
     found.warnings += losses(missing, needs)
-
-
-def _objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
-    problems: list[str] = []
-    routes = builder.routes(stable, canary)
-    live = routes.read()
-    if live is None:
-        problems.append(
-            f"VirtualService {routes.namespace}/{routes.name} does not exist: apply the mesh first"
-        )
-    else:
-        share = split_of(builder.options, stable, canary).canary_share(live)
-        if share != share_on_record(builder, canary):
-            problems.append(
-                f"VirtualService {routes.name} already gives {canary} {share:g} percent, while {stable} is on"
-                " record as stable: canary_rollback gives it back"
-            )
-    problems += _beside(builder, stable, canary)
-    problems += missing_subsets(builder, stable, canary)
-    problems += _other_routes(builder, routes.name)
-    return problems
-
-
-def share_on_record(builder: RolloutBuilder, canary: str) -> int:
-    """The canary's percent that an earlier run has left, by the release record."""
-    record = builder.records.read()
-    return record.weights.get(canary, 0) if record and record.stable != canary else 0
-
-
-def continued(phases: tuple[PhaseOptions, ...], share: int) -> tuple[PhaseOptions, ...]:
-    """The phases that are left for a version which has a share already: none may take requests from it.
-
-    :returns: them in order, all of them without a share.
-    :raises RefusedError: none is left.
-    """
-    if not share:
-        return phases
-    left = tuple(phase for phase in phases if phase.kind == "weight" and phase.canary >= share)
-    if not left:
-        raise RefusedError(
-            f"nothing was written: the version has {share} percent already, and no step goes beyond it"
-            " (canary_steps)",
-            rule="steps",
-        )
-    return left
-
-
-def _beside(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
-    """A third version that holds a share would lose it to both others at the first write."""
-    record = builder.records.read()
-    return [
-        f"{name} holds {weight} percent beside {stable}: give them back (canary_rollback), or carry {name} on"
-        f" (canary_promote, or a rollout of {name}), before {canary} is rolled out"
-        for name, weight in (record.weights.items() if record else ())
-        if weight and name not in (stable, canary)
-    ]
-
-
-def _other_routes(builder: RolloutBuilder, own: str) -> list[str]:
-    """VirtualServices that send requests to the host past the split."""
-    service, domain = builder.service, builder.options.catalogue.cluster_domain
-    found = []
-    for item in builder.client.list(ISTIO_API, "VirtualService", service.namespace).items:
-        names = any(
-            is_request_host(
-                host, service.name, service.namespace, object_namespace=namespace_of(item), domain=domain
-            )
-            for host in list_at(item, "spec", "hosts")
-        )
-        delegates = any("delegate" in route for route in mappings_at(item, "spec", "http"))
-        if names and not delegates and name_of(item) != own:
-            found.append(
-                f"VirtualService {namespace_of(item)}/{name_of(item)} also routes {service.fqdn}:"
-                " only one of them counts"
-            )
-    return found
 
 
 def _endpoints(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:

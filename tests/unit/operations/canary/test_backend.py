@@ -249,6 +249,14 @@ def test_a_live_split_against_the_record_is_refused_first(world: World) -> None:
     refuse(world, "already gives v2 30 percent")
 
 
+def test_a_route_without_a_subset_is_refused_first(world: World) -> None:
+    """It sends requests to the pods of all versions, whatever the split says."""
+    routes = world.shop.routes["spec"]["http"]
+    host = routes[-1]["route"][0]["destination"]["host"]
+    routes.insert(0, {"match": [{"uri": {"prefix": "/x"}}], "route": [{"destination": {"host": host}}]})
+    refuse(world, "sends 100 percent of a route to all versions of product")
+
+
 def test_gates_that_stable_itself_fails_are_refused_first(world: World) -> None:
     world.shop.stable_sick = 0.2
     refuse(world, "does not pass on stable itself")
