@@ -61,4 +61,11 @@ def opened_kubeconfig(path: str, loader: Any) -> Any:
             inner = entry.get(part) if isinstance(entry, dict) else None
             if isinstance(inner, dict):
                 inner.update({name: str(home / inner[name]) for name in files if inner.get(name)})
+                _absolute_command(inner.get("exec"), home)
     return content
+
+
+def _absolute_command(plugin: Any, home: Path) -> None:
+    """A program that is named by a path counts from the kubeconfig; a bare name is found on PATH."""
+    if isinstance(plugin, dict) and "/" in str(plugin.get("command") or ""):
+        plugin["command"] = str(home / str(plugin["command"]))

@@ -75,13 +75,16 @@ class TestVault:
     def test_a_kubeconfig_is_a_mapping_with_absolute_paths(self, tmp_path: Path) -> None:
         text = (
             "clusters: [{name: c, cluster: {certificate-authority: ca.crt}}]\n"
-            "users: [{name: u, user: {token: t, client-key: /abs/key}}, null]\n"
+            "users: [{name: u, user: {token: t, client-key: /abs/key}}, null,\n"
+            "  {name: v, user: {exec: {command: ./bin/login}}}, {name: w, user: {exec: {command: aws}}}]\n"
         )
         path = tmp_path / "config"
         path.write_bytes(vaulted(text))
         found = opened_kubeconfig(str(path), loader(tmp_path))
         assert found["clusters"][0]["cluster"]["certificate-authority"] == str(tmp_path / "ca.crt")
         assert found["users"][0]["user"] == {"token": "t", "client-key": "/abs/key"}
+        commands = [user["user"]["exec"]["command"] for user in found["users"][2:]]
+        assert commands == [str(tmp_path / "bin" / "login"), "aws"]
         path.write_text(text)
         assert opened_kubeconfig(str(path), loader(tmp_path)) == str(path)
         assert opened_kubeconfig("/nowhere", loader(tmp_path)) == "/nowhere"

@@ -126,7 +126,11 @@ class _Reader:
         except ApiError as error:
             if error.status != 403 or not (self._everywhere or self._objects):
                 raise
-        return self._per_namespace() if resource.namespaced else self._each(self._objects)
+        if resource.namespaced:
+            return self._per_namespace()
+        if self._selector is not None:
+            self.confined = ()
+        return self._each(self._objects)
 
     def _listed(self, namespace: str | None) -> list[dict[str, Any]] | None:
         found = self._client.list(*self.kind, namespace, label_selector=self._selector)

@@ -88,10 +88,9 @@ def warn_confined(live: Live, mesh: str, context: Context) -> None:
     if not confined:
         return
     kinds = ", ".join(sorted(confined))
-    places = ", ".join(sorted(set().union(*confined.values()))) or "no namespace"
-    context.warn(
-        f"what left mesh '{mesh}' is looked for in {places} only: no right to list {kinds} in all namespaces"
-    )
+    places = ", ".join(sorted(set().union(*confined.values())))
+    where = f"is looked for in {places} only" if places else "is not looked for"
+    context.warn(f"what left mesh '{mesh}' {where}: no right to list {kinds} in all namespaces")
 
 
 def summary(counts: Mapping[str, int]) -> str:

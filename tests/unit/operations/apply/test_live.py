@@ -163,3 +163,11 @@ def test_another_error_of_discovery_is_told(cluster: FakeCluster) -> None:
     cluster.resource = broken
     with pytest.raises(ApiError, match="no"):
         read_live(cluster, rules(2))
+
+
+def test_an_owned_kind_without_namespaces_that_may_not_be_listed_is_told(cluster: FakeCluster) -> None:
+    restricted = Restricted(cluster, allowed=())
+    kind = ("v1", "Namespace")
+    live = read_live(restricted, [namespace("ns-0")], owned_kinds=[kind], selector="a=b")
+    assert live.confined == {kind: ()}
+    assert live.get(namespace("ns-0")) is not None
