@@ -245,6 +245,14 @@ def _check_external(catalogue: Catalogue, problems: Problems) -> None:
         for host in external.hosts
     ]
     _twice(hosts, "the host", problems)
+    outward = [
+        (host, f"{external.where}.hosts")
+        for external in catalogue.external_services
+        if external.via_egress_gateway and not problems.within(f"{external.where}.hosts")
+        for host in external.hosts
+    ]
+    # Told apart by name only, at the gateway and by its policy.
+    _twice(outward, "at the egress gateway the host", problems)
     inside = f".svc.{catalogue.cluster_domain}"
     for external in catalogue.external_services:
         for host in external.hosts:

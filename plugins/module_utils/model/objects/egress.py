@@ -22,6 +22,7 @@ from .names import (
     egress_subset_name,
     host_label,
 )
+from .service_entries import export_to
 from .virtual_service_delegates import DEFAULT_RETRY_POLICY
 
 _PRIVATE_HEADERS = ("x-forwarded-client-cert", "x-forwarded-for", "x-envoy-external-address")
@@ -91,7 +92,12 @@ def _routes(catalogue: Catalogue, gateway: EgressGateway, external: ExternalServ
         }
     }
     to_host = {"destination": {"host": host, "port": {"number": port.number}}}
-    spec: dict[str, Any] = {"hosts": [host], "gateways": ["mesh", here]}
+    # Seen by the callers and the gateway only: it would turn everybody's requests for the host this way.
+    spec: dict[str, Any] = {
+        "hosts": [host],
+        "gateways": ["mesh", here],
+        "exportTo": export_to(catalogue, external),
+    }
     if external.ports[0].is_http:
         retries = dict(DEFAULT_RETRY_POLICY)
         spec["http"] = [

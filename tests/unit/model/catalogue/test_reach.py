@@ -481,3 +481,27 @@ def test_a_limit_at_a_gateway_touches_no_neighbour() -> None:
     assert patched == {name for name, owner in owners.items() if owner == "shop/a-routes"}
     filters = [patch for patch in patches if patch["applyTo"] == "HTTP_FILTER"]
     assert [len(patch["patch"]["value"]["typed_config"]["descriptors"]) for patch in filters] == [1]
+
+
+@pytest.mark.parametrize("via", ["sidecar", "egress_gateway"])
+def test_routes_and_limits_of_an_external_host_are_its_callers_alone(via: str) -> None:
+    """A VirtualService or DestinationRule without exportTo holds for every proxy that knows the host."""
+    pay = {
+        "name": "pay",
+        "hosts": ["pay.example.org"],
+        "ports": [{"number": 80, "protocol": "HTTP"}],
+        "callers": ["web", {"principal": "cluster.local/ns/jobs/sa/batch"}],
+        "timeout": "3s",
+        "connection_pool": {"max_requests": 9},
+        "via": via,
+    }
+    gateways = [edge(), edge("egress", egress=True)]
+    objects = mesh_resources(mesh(service("web"), istio_gateways=gateways, mesh_external_services=[pay]))
+    about = [
+        obj
+        for obj in objects
+        if "pay.example.org" in (obj["spec"].get("host"), *obj["spec"].get("hosts", ()))
+    ]
+    seen = ["edge", "jobs", "shop"] if via == "egress_gateway" else ["jobs", "shop"]
+    assert {obj["kind"] for obj in about} == {"ServiceEntry", "DestinationRule", "VirtualService"}
+    assert all(obj["spec"]["exportTo"] == seen for obj in about)

@@ -723,6 +723,26 @@ CASES: list[tuple[str, Change, str]] = [
         "(certificate-host)",
     ),
     (
+        "a host that leaves by the egress gateway twice",
+        both(
+            EGRESS,
+            put(
+                "mesh_external_services",
+                [
+                    EXTERNAL | {"via": "egress_gateway"},
+                    EXTERNAL
+                    | {
+                        "via": "egress_gateway",
+                        "namespace": "back",
+                        "callers": [{"service": "web", "namespace": "shop"}],
+                    },
+                ],
+            ),
+        ),
+        "mesh_external_services[1].hosts of pay: at the egress gateway the host is already used by "
+        "mesh_external_services[0].hosts (duplicate)",
+    ),
+    (
         "clients would send plaintext",
         lambda c: (
             put("mesh_mtls_mode", "DISABLE")(c),
