@@ -86,14 +86,15 @@ class LiveObjects:
 
         :returns: ``namespace/service`` -> ``name address``, in their order.
         """
-        return {
-            service.key: [
-                f"{name_of(pod)} {text_at(pod, 'status', 'podIP')}"
-                for pod in self.pods_of(service.namespace, service.name)
-                if takes_requests(pod) and text_at(pod, "status", "podIP")
-            ]
-            for service in catalogue.services
-        }
+        found: dict[str, list[str]] = {service.key: [] for service in catalogue.services}
+        for namespace in catalogue.namespaces:
+            for pod in self.of("Pod", namespace):
+                address = text_at(pod, "status", "podIP")
+                for item in self.services_of(pod) if address and takes_requests(pod) else ():
+                    key = f"{namespace}/{name_of(item)}"
+                    if key in found:
+                        found[key].append(f"{name_of(pod)} {address}")
+        return found
 
     def catalogued(self, catalogue: Catalogue, namespace: str) -> Sequence[Service]:
         """The services of a catalogue in one namespace. :returns: in their order."""

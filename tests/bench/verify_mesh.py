@@ -1,0 +1,112 @@
+"""Judges a mesh in memory as verify does, and prints CPU seconds by step and the peak of memory as JSON.
+
+A program of its own, so that the peak is that of this alone: ``verify_mesh.py SERVICES REPLICAS``.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import plan_calls
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.mtls import (
+    InboundState,
+    check_listeners,
+    check_modes,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.mtls_callers import (
+    check_callers,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.policies import (
+    check_policies,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
+    LiveObjects,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
+
+NAMESPACES = 20
+
+
+def catalogue(services: int) -> dict[str, Any]:
+    def caller(number: int) -> dict[str, Any]:
+        place = number % services
+        named = {"service": f"s{place}", "namespace": f"ns{place % NAMESPACES}"}
+        return {**named, "methods": ["GET", "POST"], "paths": ["/api", "/api/*"]}
+
+    return {
+        "mesh_name": "bench",
+        "mesh_namespace": "ns0",
+        "mesh_services": [
+            {
+                "name": f"s{number}",
+                "namespace": f"ns{number % NAMESPACES}",
+                "ports": [{"name": "http", "number": 3000, "protocol": "http"}],
+                "open_paths": ["/health"],
+                "callers": [caller(number + step) for step in range(1, 5)],
+            }
+            for number in range(services)
+        ],
+    }
+
+
+def objects(services: int, replicas: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for number in range(services):
+        name, place = f"s{number}", f"ns{number % NAMESPACES}"
+        spec = {"selector": {"app": name}, "ports": [{"name": "http", "port": 3000}]}
+        found.append({"kind": "Service", "metadata": {"name": name, "namespace": place}, "spec": spec})
+        for replica in range(replicas):
+            labels = {"app": name, "version": "v1", "pod-template-hash": f"{number:x}"}
+            found.append(
+                {
+                    "kind": "Pod",
+                    "metadata": {"name": f"{name}-{replica}", "namespace": place, "labels": labels},
+                    "spec": {
+                        "serviceAccountName": name,
+                        "containers": [
+                            {"name": "app"},
+                            {"name": "istio-proxy", "args": ["proxy", "sidecar"]},
+                        ],
+                    },
+                    "status": {"phase": "Running", "podIP": "10.0.0.1"},
+                }
+            )
+    return found
+
+
+def main(services: int, replicas: int) -> None:
+    mesh = parse_catalogue(catalogue(services))
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for item in (*render(mesh), *objects(services, replicas)):
+        by_kind.setdefault(item["kind"], []).append(item)
+    live = LiveObjects(by_kind, [], {}, frozenset())
+    accounts = frozenset(Identity(one.namespace, one.service_account) for one in mesh.services)
+    seconds: dict[str, float] = {}
+
+    def step(name: str, work: Any) -> Any:
+        started = time.process_time()
+        result = work()
+        seconds[name] = round(time.process_time() - started, 2)
+        return result
+
+    picture = step("picture", lambda: Picture(mesh, live, mesh.namespaces))
+    findings = step("policies", lambda: check_policies(picture))
+    assert {finding.verdict for finding in findings} == {"pass"}
+    assert step("modes", lambda: check_modes(picture)) == []
+    step("callers", lambda: check_callers(picture))
+    held = InboundState({})
+    step("listeners", lambda: [check_listeners(picture, one, held) for one in mesh.services])
+    step("plan", lambda: plan_calls(mesh, accounts, unsafe_methods=False, pods=live.addresses(mesh)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak MiB": round(peak)}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
