@@ -238,6 +238,19 @@ def own(name: str, kind: str = "DestinationRule") -> dict[str, Any]:
     }
 
 
+def test_services_of_one_account_are_told_in_every_run(run: Run) -> None:
+    raw = minimal()
+    for item in raw["mesh_services"]:
+        item["service_account"] = "default"
+    for _again in range(2):
+        run(raw)
+        told = [text for text in run.warnings if "shared-account" in text]
+        assert len(told) == 1
+        assert told[0].startswith("mesh_services[0]: shop/web, shop/api run as one ServiceAccount")
+    run()
+    assert not any("shared-account" in text for text in run.warnings)
+
+
 def test_a_team_s_own_objects_belong_to_the_mesh(run: Run) -> None:
     run(None, own("extra"))
     made = run.cluster.find("DestinationRule", "extra", "shop")
