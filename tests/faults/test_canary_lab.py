@@ -187,6 +187,10 @@ def test_telemetry_without_response_codes(lab: Lab) -> None:
     shown("no response codes", reason=state["reason"])
 
 
+# so much evidence that a tenth of the requests does not give it within a minute
+HARD = {"acceptable": 0.0001, "limit": 0.001}
+
+
 def test_stable_that_is_gone_is_looked_at_again_and_gets_everything_when_it_is_back(lab: Lab) -> None:
     """The kill case "stable is the sick one": no end at a version that nobody proved."""
     lab.healthy()
@@ -199,7 +203,7 @@ def test_stable_that_is_gone_is_looked_at_again_and_gets_everything_when_it_is_b
 
     try:
         with lab.load(seconds=200), lab.shares_seen(act) as shares:
-            code, output = lab.play("canary", canary_ready_timeout=15, canary_min_requests=100_000)
+            code, output = lab.play("canary", canary_ready_timeout=15, canary_errors=HARD)
         assert code != 0, output[-2000:]
         assert lab.journal()["outcome"] == "held_at_split", output[-2000:]
         assert max(shares) == 10, "an unproved version gained traffic"
@@ -230,25 +234,24 @@ def test_a_short_moment_without_stable_ends_nothing(lab: Lab) -> None:
     assert 100 not in shares[: shares.index(25) + 1]
 
 
-def test_stable_that_falls_ill_is_not_rolled_into(lab: Lab) -> None:
-    """Both answer with errors, stable with more of them."""
+def test_stable_that_falls_ill_does_not_keep_a_healthy_version_back(lab: Lab) -> None:
+    """Nothing is rolled back into the sick version; the new one is proved, and gets everybody."""
     lab.healthy()
-    for version in ("v1", "v2"):
-        lab.patch({"command": ["python3", "-c", SWITCHED]}, version)
+    lab.patch({"command": ["python3", "-c", SWITCHED]}, "v1")
 
     def act(share: int) -> None:
         if share == 10:
             lab.sicken("500", "v1")
-            lab.sicken("500", "v2")
 
     try:
         with lab.load(seconds=200), lab.shares_seen(act) as shares:
             code, output = lab.play("canary")
-        assert code != 0, output[-2000:]
-        assert max(shares) <= 10, "a sick version gained traffic"
+        assert code == 0, output[-2000:]
+        assert lab.journal()["outcome"] == "promoted"
+        assert shares == sorted(shares), "requests went back to a sick version"
     finally:
         lab.patch({"command": None}, "v1")
-        lab.healthy()
+        lab.play("canary_rollback")
 
 
 def test_version_that_refuses_connections(lab: Lab) -> None:
