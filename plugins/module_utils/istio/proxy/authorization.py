@@ -105,9 +105,9 @@ def _told(verdict: str, name: str, reason: str) -> Decision:
 
 
 def _permits(rule: Rule, request: Request) -> Truth:
-    combined = _combined(rule, request, _permits, ("and_rules", "or_rules", "rules", "not_rule"))
-    if combined is not NotImplemented:
-        return combined  # type: ignore[no-any-return]
+    known, combined = _combined(rule, request, _permits, ("and_rules", "or_rules", "rules", "not_rule"))
+    if known:
+        return combined
     if "header" in rule:
         return _header(mapping_at(rule, "header"), request)
     if "url_path" in rule:
@@ -125,9 +125,9 @@ def _permits(rule: Rule, request: Request) -> Truth:
 
 
 def _is_principal(rule: Rule, request: Request) -> Truth:
-    combined = _combined(rule, request, _is_principal, ("and_ids", "or_ids", "ids", "not_id"))
-    if combined is not NotImplemented:
-        return combined  # type: ignore[no-any-return]
+    known, combined = _combined(rule, request, _is_principal, ("and_ids", "or_ids", "ids", "not_id"))
+    if known:
+        return combined
     name = _peer_name(rule)
     if name is not None:
         return bool(request.principal) and _text(name, f"spiffe://{request.principal}")
@@ -152,18 +152,18 @@ def _peer_name(rule: Rule) -> Mapping[str, Any] | None:
 
 def _combined(
     rule: Rule, request: Request, one: Callable[[Rule, Request], Truth], names: tuple[str, str, str, str]
-) -> Any:
-    """And, or, not, any; ``NotImplemented`` for a rule that is none of them."""
+) -> tuple[bool, Truth]:
+    """And, or, not, any: whether a rule is one of them, and what it says."""
     every, some, inner, opposite = names
     if "any" in rule:
-        return rule["any"] is True
+        return True, rule["any"] is True
     if every in rule:
-        return all_of(one(item, request) for item in mappings_at(rule, every, inner))
+        return True, all_of(one(item, request) for item in mappings_at(rule, every, inner))
     if some in rule:
-        return any_of(one(item, request) for item in mappings_at(rule, some, inner))
+        return True, any_of(one(item, request) for item in mappings_at(rule, some, inner))
     if opposite in rule:
-        return negated(one(mapping_at(rule, opposite), request))
-    return NotImplemented
+        return True, negated(one(mapping_at(rule, opposite), request))
+    return False, None
 
 
 def _header(matcher: Mapping[str, Any], request: Request) -> Truth:

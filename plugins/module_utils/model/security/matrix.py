@@ -125,21 +125,21 @@ def _gathered(
     found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]],
 ) -> Iterable[Difference]:
     for (kind, _policy, _rule), cells in found.items():
-        rank = _closing if kind == CLOSES else _opening
-        ordered = sorted(cells, key=lambda cell, rank=rank: rank(cell[0]))  # type: ignore[misc]
+        ordered = sorted(cells, key=_closing if kind == CLOSES else _opening)
         examples = tuple(request for request, _decision in ordered[:MAX_EXAMPLES])
         yield Difference(kind, ordered[0][1], examples, len(cells))
 
 
-def _opening(request: Request) -> tuple[int, ...]:
+def _opening(cell: tuple[Request, Decision]) -> tuple[int, ...]:
     """Whoever is nobody in particular first: the widest opening. Then ports and paths with a name."""
+    request = cell[0]
     strangers = request.principal.count(FILLERS[0]) if request.principal else 1
     return (-strangers, *_place(request))
 
 
-def _closing(request: Request) -> tuple[int, ...]:
+def _closing(cell: tuple[Request, Decision]) -> tuple[int, ...]:
     """Whoever has a name first, for an outage is theirs."""
-    return (request.principal.count(FILLERS[0]), *_place(request))
+    return (cell[0].principal.count(FILLERS[0]), *_place(cell[0]))
 
 
 def _place(request: Request) -> tuple[int, ...]:
