@@ -310,7 +310,14 @@ def fine(request: Request) -> Answer:
     """An API server that takes everything, and warns with what it was sent."""
     warning = {"Warning": f'299 - "you sent {request.headers.get("authorization", [""])[0]}"'}
     if request.method == "GET":
-        return Answer(404, {"kind": "Status", "status": "Failure", "message": "not found", "code": 404})
+        gone = {
+            "kind": "Status",
+            "status": "Failure",
+            "reason": "NotFound",
+            "message": "not found",
+            "code": 404,
+        }
+        return Answer(404, gone)
     body = request.body or {}
     if "accessreviews" in request.path:
         return Answer(201, {**body, "status": {"allowed": True}}, warning)
