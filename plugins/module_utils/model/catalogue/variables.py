@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import Problem
-from ..reading.typed import Spec, typed_value
+from ..reading.texts import Spec
+from ..reading.typed import typed_value
 
 _TEXTS: Spec = {"type": "list", "elements": "str"}
 _SECTIONS: Spec = {"type": "list", "elements": "dict"}

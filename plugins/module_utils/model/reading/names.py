@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import Problem
-from .typed import Spec, typed_value
+from .texts import Spec
+from .typed import typed_value
 
 NEAR = 0.85
 """Above the likeness of `istio_versions` to a person's own `istio_version_of_the_test_cluster`."""

@@ -17,7 +17,7 @@ from typing import Any
 from ...errors import nearest
 from .durations import NO_TIMEOUT, parse_duration, with_unit
 from .problems import Problems
-from .typed import plain_boolean, plain_number
+from .texts import plain_boolean, plain_number
 from .values import DURATION, QUANTITY, TIMEOUT, Check, label_key_fault, label_value_fault
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ...errors import Problem
 from ..reading.durations import EXAMPLES, read_seconds
-from ..reading.typed import plain_boolean, plain_number
+from ..reading.texts import plain_boolean, plain_number
 from ..reading.values import COOKIE, HEADER, LABEL
 
 MAX_SECONDS = 7 * 24 * 3600.0

@@ -32,6 +32,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "catalogue": {"type": "dict", "required": True},
     "services": {"type": "list", "elements": "str", "default": []},
 }
+VARIABLES = {"catalogue": "canary_catalogue", "services": "canary_service"}
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
