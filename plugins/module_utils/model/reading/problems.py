@@ -61,4 +61,5 @@ def _name_in(raw: Mapping[str, Any], where: str) -> str:
     index = int(found[2])
     entry = entries[index] if index < len(entries) else None
     name = entry.get("name") if isinstance(entry, Mapping) else None
-    return name if isinstance(name, str) else ""
+    # What is wrong with a name is quoted by its own problem; here it must not break the line.
+    return name if isinstance(name, str) and name.isprintable() else ""

@@ -743,6 +743,12 @@ CASES: list[tuple[str, Change, str]] = [
         "mesh_external_services[0].hosts (duplicate)",
     ),
     (
+        "a name with a line break stays on its line",
+        web(name="web\n"),
+        "mesh_services[0].name: 'web\\n' is not a DNS label (lower case letters, digits and '-', at most 63 "
+        "characters) (dns-label)",
+    ),
+    (
         "clients would send plaintext",
         lambda c: (
             put("mesh_mtls_mode", "DISABLE")(c),
