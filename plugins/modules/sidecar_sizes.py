@@ -59,8 +59,8 @@ error:
   type: str
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import sidecar_sizes
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:

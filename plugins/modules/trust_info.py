@@ -166,8 +166,8 @@ soonest:
   contains: *entry
 """
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust import backend
-from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import run_module
 
 
 def main() -> None:
