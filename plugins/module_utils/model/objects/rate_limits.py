@@ -1,8 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rate limits. Istio has no API of its own for them, so they are EnvoyFilters, with real message types that
-istiod checks field by field (a TypedStruct would pass unchecked).
+"""Rate limits. Istio has no API of its own for them, so they are EnvoyFilters.
 
 Local limits count in each proxy, so the real limit is theirs times the number of replicas. Filters stand
 right before the router, behind authorization: refused requests use up nobody's share.
@@ -15,15 +14,14 @@ routes that an entry of ``exposed`` becomes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...labels import ownership_labels
 from ..catalogue.exposures import exposed_port, leads_to_delegate, server_for
-from ..catalogue.mesh import Catalogue, Gateway, RateLimitService
+from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.readers.service import GLOBAL_UNITS
 from ..catalogue.services import Exposure, RateLimit, Service
-from ..reading.durations import proto_duration, seconds
+from ..reading.durations import seconds
 from .base import Obj, build, compact
 from .names import (
     exposed_port_route_name,
@@ -32,22 +30,20 @@ from .names import (
     limits_name,
     service_limit_name,
 )
+from .rate_limit_filters import (
+    GLOBAL_FILTER,
+    GLOBAL_ROUTE_TYPE,
+    LOCAL_FILTER,
+    LOCAL_STAGE,
+    VALUE_KEY,
+    global_actions,
+    global_config,
+    local_config,
+    shared_config,
+)
 from .virtual_service_delegates import http_routes
 
 PRIORITY = 10  # relative operations without a priority are reported by the analyzers (IST0151)
-LOCAL_FILTER = "envoy.filters.http.local_ratelimit"
-GLOBAL_FILTER = "envoy.filters.http.ratelimit"
-_LOCAL_TYPE = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-_GLOBAL_TYPE = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit"
-_GLOBAL_ROUTE_TYPE = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute"
-_KEY = "key"
-_ALL = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-_ALWAYS: Mapping[str, Any] = {
-    "filter_enabled": {"runtime_key": "rate_limit_enabled", **_ALL},
-    "filter_enforced": {"runtime_key": "rate_limit_enforced", **_ALL},
-}
-_STAGE = 1
-"""Of the actions that the local filter of a gateway reads; the global one reads those of stage 0."""
 
 
 def rate_limit_objects(catalogue: Catalogue) -> list[Obj]:
@@ -154,9 +150,11 @@ def _route_patches(
     vhost = f"{host}:{server.port if server else 443}"
     actions = global_actions(service, limit)
     if limit.scope == "local":
-        value: dict[str, Any] = {"route": {"rate_limits": [{"stage": _STAGE, **item} for item in actions]}}
+        value: dict[str, Any] = {
+            "route": {"rate_limits": [{"stage": LOCAL_STAGE, **item} for item in actions]}
+        }
     else:
-        per_route = {"@type": _GLOBAL_ROUTE_TYPE, "rate_limits": actions}
+        per_route = {"@type": GLOBAL_ROUTE_TYPE, "rate_limits": actions}
         value = {"typed_per_filter_config": {f"{GLOBAL_FILTER}.{catalogue.name}": per_route}}
     exposures = [item for item in service.exposed if (item.gateway, item.host) == (gateway.name, host)]
     names = dict.fromkeys(
@@ -190,114 +188,6 @@ def _route_names(catalogue: Catalogue, service: Service, exposure: Exposure) -> 
     return [exposed_port_route_name(service.namespace, service.name, port.name)]
 
 
-def shared_config(limited: Sequence[tuple[Service, RateLimit]]) -> dict[str, Any]:
-    """An enforcing LocalRateLimit with buckets of its own for each service; what no service's route asks for
-    is not limited.
-
-    :returns: ``typed_config`` of the filter, with Envoy's field names.
-    """
-    descriptors = [entry for service, limit in limited for entry in _buckets_of(service, limit)]
-    config: dict[str, Any] = {
-        "@type": _LOCAL_TYPE,
-        "stat_prefix": "rate_limit",
-        "stage": _STAGE,
-        **_ALWAYS,
-        "descriptors": descriptors,
-        "always_consume_default_token_bucket": False,
-    }
-    keys = [limit.max_keys for _service, limit in limited if limit.header]
-    return config | ({"max_dynamic_descriptors": max(keys)} if keys else {})
-
-
-def _buckets_of(service: Service, limit: RateLimit) -> list[dict[str, Any]]:
-    """The descriptors of :func:`global_actions` with their buckets."""
-    mine = {"key": "service", "value": service.key}
-    bucket = _bucket(limit.requests, limit.per)
-    if limit.header is None:
-        return [{"entries": [mine], "token_bucket": bucket}]
-    return [
-        # An entry without a value means one bucket per value that is seen.
-        {"entries": [mine, {"key": _KEY}], "token_bucket": bucket},
-        {
-            "entries": [mine, {"key": "anonymous", "value": "true"}],
-            "token_bucket": _bucket(limit.anonymous_requests, limit.per),
-        },
-    ]
-
-
-def local_config(limit: RateLimit) -> dict[str, Any]:
-    """An enforcing LocalRateLimit. With a header each of its values has a bucket of its own; requests without
-    the header share the default bucket.
-
-    :returns: ``typed_config`` of the filter, with Envoy's field names.
-    """
-    config: dict[str, Any] = {
-        "@type": _LOCAL_TYPE,
-        "stat_prefix": "rate_limit",
-        "token_bucket": _bucket(limit.anonymous_requests if limit.header else limit.requests, limit.per),
-        **_ALWAYS,
-    }
-    if limit.header:
-        config |= {
-            "rate_limits": [{"actions": [_header_action(limit.header)]}],
-            # An entry without a value means one bucket per value that is seen.
-            "descriptors": [{"entries": [{"key": _KEY}], "token_bucket": _bucket(limit.requests, limit.per)}],
-            "max_dynamic_descriptors": limit.max_keys,
-            "always_consume_default_token_bucket": False,
-        }
-    return config
-
-
-def _bucket(requests: int, per: str) -> dict[str, Any]:
-    return {"max_tokens": requests, "tokens_per_fill": requests, "fill_interval": proto_duration(per)}
-
-
-def _header_action(header: str) -> dict[str, Any]:
-    return {"request_headers": {"header_name": header.lower(), "descriptor_key": _KEY}}
-
-
-def global_actions(service: Service, limit: RateLimit) -> list[dict[str, Any]]:
-    """The descriptors that a request sends to the rate limit service.
-
-    :returns: ``rate_limits`` of a route, with Envoy's field names.
-    """
-    mine = {"generic_key": {"descriptor_key": "service", "descriptor_value": service.key}}
-    if limit.header is None:
-        return [{"actions": [mine]}]
-    absent = {
-        "header_value_match": {
-            "descriptor_key": "anonymous",
-            "descriptor_value": "true",
-            "expect_match": False,
-            "headers": [{"name": limit.header.lower(), "present_match": True}],
-        }
-    }
-    return [{"actions": [mine, _header_action(limit.header)]}, {"actions": [mine, absent]}]
-
-
-def global_config(
-    domain: str, service: RateLimitService | None, actions: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """The filter that asks the rate limit service.
-
-    :returns: ``typed_config`` of the filter, with Envoy's field names; ``{}`` without a service.
-    """
-    if service is None:
-        return {}
-    cluster = f"outbound|{service.port}||{service.host}"
-    config: dict[str, Any] = {
-        "@type": _GLOBAL_TYPE,
-        "domain": domain,
-        "timeout": proto_duration(service.timeout),
-        "failure_mode_deny": service.deny_on_failure,
-        "rate_limit_service": {
-            "grpc_service": {"envoy_grpc": {"cluster_name": cluster, "authority": service.host}},
-            "transport_api_version": "V3",
-        },
-    }
-    return config | ({"rate_limits": actions} if actions else {})
-
-
 def _service_configuration(catalogue: Catalogue) -> list[Obj]:
     """The limits in the form of envoyproxy/ratelimit, as a ConfigMap to mount there. JSON is YAML as well."""
     backend = catalogue.rate_limit_service
@@ -320,7 +210,7 @@ def _limits(service: Service, limit: RateLimit) -> dict[str, Any]:
     unit = GLOBAL_UNITS[seconds(limit.per)]
     if limit.header is None:
         return entry | {"rate_limit": {"unit": unit, "requests_per_unit": limit.requests}}
-    per_value = {"key": _KEY, "rate_limit": {"unit": unit, "requests_per_unit": limit.requests}}
+    per_value = {"key": VALUE_KEY, "rate_limit": {"unit": unit, "requests_per_unit": limit.requests}}
     anonymous = {
         "key": "anonymous",
         "value": "true",
