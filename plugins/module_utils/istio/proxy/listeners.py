@@ -111,13 +111,32 @@ def stream_clusters(listeners: Iterable[Mapping[str, Any]]) -> dict[str, frozens
     :returns: name in the TLS handshake, ``""`` for connections without one -> names of clusters.
     """
     found: dict[str, frozenset[str]] = {}
-    for entry in listeners:
-        for chain in mappings_at(entry, "active_state", "listener", "filter_chains"):
-            clusters = frozenset(_tcp_clusters(chain))
-            for name in list_at(chain, "filter_chain_match", "server_names") or [""]:
-                if clusters:
-                    found[str(name)] = found.get(str(name), frozenset()) | clusters
+    for chain in _received_chains(listeners):
+        clusters = frozenset(_tcp_clusters(chain))
+        for name in list_at(chain, "filter_chain_match", "server_names") or [""]:
+            if clusters:
+                found[str(name)] = found.get(str(name), frozenset()) | clusters
     return found
+
+
+def served_names(listeners: Iterable[Mapping[str, Any]]) -> frozenset[frozenset[str]]:
+    """The names in the TLS handshake for which a proxy has filter chains: one set per chain, since a
+    connection that begins with one of them serves all of its set, and no other.
+
+    :param listeners: a dump of ``dynamic_listeners``.
+    """
+    return frozenset(
+        frozenset(map(str, names))
+        for chain in _received_chains(listeners)
+        if (names := list_at(chain, "filter_chain_match", "server_names"))
+    )
+
+
+def _received_chains(listeners: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Also those that wait for a certificate: a Secret that is still to come is no lack of configuration."""
+    for entry in listeners:
+        for state in ("active_state", "warming_state"):
+            yield from mappings_at(entry, state, "listener", "filter_chains")
 
 
 def _tcp_clusters(chain: Mapping[str, Any]) -> Iterator[str]:

@@ -46,7 +46,7 @@ class Expectation:
     shares: ExpectedShares},
     ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` {policy, rules, words: what each rule names},
     ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}, ``stream``
-    {sni: name in the handshake or ``""``, clusters}.
+    {sni: name in the handshake or ``""``, clusters}, ``server`` {hosts: that one TLS connection serves}.
 
     :param subject: the object that asks for it, ``Kind namespace/name``.
     :param if_routed: of ``route``: only of proxies that have a route to the host at all.
@@ -242,7 +242,26 @@ def _peer_authentication(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     return found
 
 
+def _gateway(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
+    """HTTPS servers: which hosts one connection serves decides what a reused one gets. Servers of streams
+    have no filter chain before there is a route, and are expected with it."""
+    gateway = catalogue.gateway(_where(obj)[1])
+    if gateway is None or gateway.namespace != _where(obj)[0]:
+        return []
+    return [
+        Expectation(
+            object_id(obj),
+            _gateway_pods(gateway),
+            "server",
+            {"hosts": [str(host).rpartition("/")[2] for host in server["hosts"]]},
+        )
+        for server in obj["spec"]["servers"]
+        if server["port"]["protocol"] == "HTTPS" and "credentialName" in server["tls"]
+    ]
+
+
 _RULES = {
+    "Gateway": _gateway,
     "VirtualService": _virtual_service,
     "DestinationRule": _destination_rule,
     "AuthorizationPolicy": _authorization_policy,

@@ -17,6 +17,7 @@ from ...istio.proxy.listeners import (
     gateway_policies,
     inbound_ports,
     mode_fault,
+    served_names,
     stream_clusters,
 )
 from ...istio.proxy.rbac import RbacPolicy
@@ -41,6 +42,7 @@ class Facts:
     hosts: Sequence[VirtualHost] = ()
     clusters: frozenset[str] = frozenset()
     streams: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    together: frozenset[frozenset[str]] = frozenset()
 
 
 def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Expectation]) -> Facts:
@@ -65,9 +67,11 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
         names = "|".join(re.escape(host) for host in wanted)
         clusters = cluster_names(config_dump(client, proxy, CLUSTERS, rf"outbound\|.*\|({names})"))
     streams: Mapping[str, frozenset[str]] = {}
-    if "stream" in checks:
-        streams = stream_clusters(config_dump(client, proxy, LISTENERS))
-    return Facts(ports, served, hosts, clusters, streams)
+    together: frozenset[frozenset[str]] = frozenset()
+    if checks & {"stream", "server"}:
+        listeners = config_dump(client, proxy, LISTENERS)
+        streams, together = stream_clusters(listeners), served_names(listeners)
+    return Facts(ports, served, hosts, clusters, streams, together)
 
 
 def is_concerned(held: Facts, expectation: Expectation) -> bool:
@@ -107,6 +111,13 @@ def _stream(held: Facts, data: Mapping[str, Any]) -> str:
     lacking = sorted(wanted - held.streams.get(name, frozenset()))
     where = f"{name} " if name else ""
     return f"no listener that sends {where}connections to {lacking[0]}" if lacking else ""
+
+
+def _server(held: Facts, data: Mapping[str, Any]) -> str:
+    wanted = frozenset(map(str, data["hosts"]))
+    if wanted in held.together:
+        return ""
+    return f"no filter chain for {', '.join(sorted(wanted))}" + (" together" if len(wanted) > 1 else "")
 
 
 def _no_virtual_service(held: Facts, data: Mapping[str, Any]) -> str:
@@ -166,6 +177,7 @@ def _cluster(data: Mapping[str, Any]) -> str:
 _CHECKS: Mapping[str, Callable[[Facts, Mapping[str, Any]], str]] = {
     "route": _route,
     "stream": _stream,
+    "server": _server,
     "no_virtual_service": _no_virtual_service,
     "subset": _subset,
     "no_subset": _no_subset,

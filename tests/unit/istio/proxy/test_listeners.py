@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import stream_clusters
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import (
+    served_names,
+    stream_clusters,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
     Expectation,
     Scope,
@@ -40,6 +43,22 @@ HELD = stream_clusters(
         {"error_state": {}},
     ]
 )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "lack"),
+    [
+        (["b.example.com", "a.example.com"], ""),
+        (["c.example.com"], ""),
+        (["a.example.com"], "no filter chain for a.example.com"),
+        (["a.example.com", "c.example.com"], "no filter chain for a.example.com, c.example.com together"),
+    ],
+)
+def test_a_connection_serves_exactly_the_names_of_its_chain(hosts: list[str], lack: str) -> None:
+    waiting = {"warming_state": listener(chain("c.example.com"))["active_state"]}
+    names = served_names([listener(chain("a.example.com", "b.example.com"), chain()), waiting])
+    assert names == {frozenset({"a.example.com", "b.example.com"}), frozenset({"c.example.com"})}
+    assert missing(Facts(together=names), Expectation("subject", Scope(), "server", {"hosts": hosts})) == lack
 
 
 def test_streams_by_the_name_in_the_handshake() -> None:

@@ -155,3 +155,19 @@ def test_principals_are_expected_for_every_trust_domain_of_the_mesh() -> None:
     raw = {**minimal(), "mesh_trust_domain": "new", "mesh_trust_domain_aliases": ["old"]}
     rbac = {data["policy"]: data["words"] for _unused, data in facts(parse_catalogue(raw), "rbac")}
     assert rbac["ns[shop]-policy[api]"] == [["new/ns/shop/sa/web", "old/ns/shop/sa/web"]]
+
+
+def test_hosts_that_share_a_certificate_are_expected_together() -> None:
+    raw = minimal()
+    raw["mesh_gateways"][0]["servers"] += [
+        {"host": "b.example.com", "certificate": "api-example-com"},
+        {"host": "c.example.com", "certificate": "own", "mode": "MUTUAL"},
+        {"host": "plain.example.com", "port": 8080},
+        {"host": "mq.example.com", "mode": "PASSTHROUGH", "port": 8443},
+        {"host": "ends.example.com", "protocol": "TLS", "certificate": "ends", "port": 8443},
+    ]
+    gateway = Scope(namespace="istio-system", selector={"istio": "ingressgateway"}, gateways=True)
+    assert facts(parse_catalogue(raw), "server") == [
+        (gateway, {"hosts": ["api.example.com", "b.example.com"]}),
+        (gateway, {"hosts": ["c.example.com"]}),
+    ]
