@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ TAGS = (
     "canary",
     "diagnose",
     "render",
+    "trust",
 )
 SPECIAL_TAGS = ("all", "always", "never", "tagged", "untagged")
 
@@ -96,13 +98,21 @@ def playbooks_of(arguments: Sequence[Any]) -> list[str]:
     return found
 
 
+def tags_in(playbook: str) -> set[str]:
+    """The tags of one of our playbooks; one that imports others has those of all."""
+    text = (PLAYBOOKS / f"{playbook}.yml").read_text(encoding="utf-8")
+    if "import_playbook" in text:
+        return {*TAGS}
+    return {tag.strip() for found in re.findall(r"tags: \[([^\]]*)\]", text) for tag in found.split(",")}
+
+
 def check_tags(tags: Sequence[str], ours: Sequence[str]) -> None:
     """Refuse tags that no task has.
 
     :param ours: names of our playbooks, when there are no others; else only what looks misspelt is refused.
     :raises AnsibleError: with the tag that was probably meant.
     """
-    known = {*TAGS} if not ours or "site" in ours else {name.partition("_")[0] for name in ours}
+    known = {tag for name in ours for tag in tags_in(name)} if ours else {*TAGS}
     for tag in tags:
         if tag in known or tag in SPECIAL_TAGS:
             continue

@@ -89,6 +89,7 @@ def test_a_tag_that_no_task_has_is_an_error(
     ("playbook", "tag"),
     [
         (OURS, "mesh"), (OURS, "all"), (OURS, "always"), ("servicemesh.istio.canary_rollback", "canary"),
+        ("servicemesh.istio.rotate_certificates", "certificates"),
         ("servicemesh.istio.render", "render"), ("/srv/mine.yml", "deploy"), ("/srv/mine.yml", "verify"),
         (str(clusters.PLAYBOOKS / "site.yml"), "verify"),
     ],
