@@ -32,8 +32,11 @@ class KeyDirectory:
         root = base or _base()
         sweep(root)
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-        self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # Locked before it has its name: whoever sweeps meanwhile must not find it free.
+        made = self.path / f"{LOCK}.new"
+        self._lock = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made.rename(self.path / LOCK)
 
     def remove(self) -> None:
         """Remove the directory with every key in it. May be called twice."""

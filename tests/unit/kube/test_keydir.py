@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import keydir
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.keydir import (
     GRACE_SECONDS,
     PREFIX,
@@ -56,3 +58,23 @@ def test_a_link_is_never_followed(tmp_path):
     (tmp_path / f"{PREFIX}link").symlink_to(target)
     sweep(tmp_path)
     assert (target / ".lock").exists()
+
+
+def test_who_sweeps_while_a_directory_is_made_leaves_it(tmp_path, monkeypatch):
+    """Another run's sweep between the making of the lock and its taking removed the directory."""
+    real, swept = fcntl.flock, []
+
+    def late(handle, how):
+        if not swept:
+            swept.append(True)
+            keydir.sweep(tmp_path)
+        real(handle, how)
+
+    monkeypatch.setattr(keydir.fcntl, "flock", late)
+    made = keydir.KeyDirectory(tmp_path)
+    assert swept
+    assert made.path.is_dir()
+    keydir.sweep(tmp_path)
+    assert made.path.is_dir()
+    made.remove()
+    assert not made.path.exists()
