@@ -203,7 +203,9 @@ def test_stable_that_is_gone_is_looked_at_again_and_gets_everything_when_it_is_b
 
     try:
         with lab.load(seconds=200), lab.shares_seen(act) as shares:
-            code, output = lab.play("canary", canary_ready_timeout=15, canary_errors=HARD)
+            code, output = lab.play(
+                "canary", canary_ready_timeout=15, canary_errors=HARD, canary_phase_deadline=600
+            )
         assert code != 0, output[-2000:]
         assert lab.journal()["outcome"] == "held_at_split", output[-2000:]
         assert max(shares) == 10, "an unproved version gained traffic"

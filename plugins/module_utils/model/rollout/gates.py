@@ -155,8 +155,7 @@ def judge_share(
     figures = _figures(gate, windows, look.phase, policy)
     if policy.mode == "fixed":
         return _judge_fixed(gate, figures, look)
-    own = [window for window in windows if not _is_common(gate, window)]  # one long failure is no burst
-    spans = [*before, *((w.stable_total, w.stable_bad) for w in own)]
+    spans = [*before, *_without_outages(gate, windows)]
     burst = max(gate.burst, statistics.estimated_burst(spans))
     level = harm_level(policy, gates)
     figures |= {"stop_at": round(level, 3), "burst": round(burst, 2)}
@@ -174,6 +173,21 @@ def judge_share(
     if look.promotion and (missing := _missing_evidence(gate, windows, look, policy, burst, figures)):
         return Judgement(gate.name, GateVerdict.NOT_ENOUGH_DATA, missing, figures)
     return Judgement(gate.name, GateVerdict.PASS, _pass_reason(gate, figures), figures)
+
+
+def _without_outages(gate: ShareGate, windows: Sequence[Counts]) -> list[tuple[int, int]]:
+    """Stable's (requests, bad ones), without the windows of a lasting failure: one long failure is no burst,
+    and must not keep a healthy canary from being proved."""
+    sick = [_share(window.stable_bad, window.stable_total) > gate.limit for window in windows]
+    lasting = [
+        now and ((index > 0 and sick[index - 1]) or sick[index + 1 : index + 2] == [True])
+        for index, now in enumerate(sick)
+    ]
+    return [
+        (window.stable_total, window.stable_bad)
+        for window, out in zip(windows, lasting, strict=True)
+        if not out
+    ]
 
 
 def _harm(

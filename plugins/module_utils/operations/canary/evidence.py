@@ -106,6 +106,14 @@ def stable_is_worse(rollout: Rollout, windows: Sequence[Window]) -> bool:
     return bool(swapped) and statistics.relative_harm(swapped, phases=len(rollout.plan.phases)) >= level
 
 
+def stable_is_sick(rollout: Rollout, windows: Sequence[Window]) -> bool:
+    """Whether the stable version is surely the worse one, and fails more than any gate allows by now."""
+    gates = [gate for gate in rollout.options.gates if gate.name == "errors"]
+    counts = counts_of(windows, "errors")[-3:]
+    total, bad = sum(w.stable_total for w in counts), sum(w.stable_bad for w in counts)
+    return bool(gates and total and bad > gates[0].limit * total and stable_is_worse(rollout, windows))
+
+
 def worse_share(windows: Sequence[Window]) -> str:
     """Which version failed the larger share of its requests in these windows.
 

@@ -108,16 +108,16 @@ def hold_on(rollout: Rollout, reason: str, cause: Hold) -> None:
 def _kept(rollout: Rollout, cause: Hold = Hold.STABLE_DOWN) -> TrafficState:
     """The split of a hold, from what the proxies proved to hold and what the gates said.
 
-    A canary that failed a gate keeps the smallest share it ever had; one that somebody withdrew, or that is
-    not proved, keeps what it has; only one whose evidence would do for a promotion takes over, from a stable
-    version that is down.
+    A canary that failed a gate, or fails as stable does, keeps the smallest share it ever had; one that
+    somebody withdrew, or that is not proved, keeps what it has; only one whose evidence would do for a
+    promotion takes over, from a stable version that is down.
     """
     plan, journal = rollout.plan, rollout.journal
     shares = [proof.weights.get(plan.canary, 0) for proof in journal.proofs if proof.status != FAIL]
     now = shares[-1] if shares else journal.before.get(plan.canary, 0)
-    if has_failed(rollout) or cause is Hold.STABLE_WORSE:
+    if has_failed(rollout) or fail_alike(rollout):
         share = min((found for found in shares if 0 < found <= now), default=now)
-    elif not journal.rollback_began and is_proved(rollout):
+    elif cause is Hold.STABLE_DOWN and not journal.rollback_began and is_proved(rollout):
         share = 100
     else:
         share = now

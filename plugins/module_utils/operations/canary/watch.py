@@ -16,7 +16,14 @@ from ...model.rollout.phases import Phase
 from ...model.rollout.settings import LowTraffic
 from .background import Pending
 from .endpoints import VersionEndpoints
-from .evidence import counts_of, fail_alike, judge_windows, stable_is_worse, worse_share
+from .evidence import (
+    counts_of,
+    fail_alike,
+    judge_windows,
+    stable_is_sick,
+    stable_is_worse,
+    worse_share,
+)
 from .rollout import HoldNeeded, RollbackNeeded, Rollout
 
 LAST_LOOK = 15.0  # seconds at most that a run stays to count what its rollback came too late for
@@ -229,7 +236,10 @@ class _Watch:
                 rollout.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
                 return judgement
             judgement = Judgement("metrics", GateVerdict.CANNOT_MEASURE, unseen)
-        raise RollbackNeeded(f"{judgement.verdict} after {elapsed:.0f} s: {judgement}")
+        reason = f"{judgement.verdict} after {elapsed:.0f} s: {judgement}"
+        if stable_is_sick(rollout, rollout.journal.windows):
+            raise HoldNeeded(f"{reason}; and the stable version is sick", Hold.STABLE_WORSE)
+        raise RollbackNeeded(reason)
 
     def _unseen(self) -> str:
         """Why too few canary requests are no sign of little traffic; empty when they are one.

@@ -454,3 +454,12 @@ def test_a_counter_that_stands_still_counts_nothing_and_keeps_its_time() -> None
 def test_the_measured_share_against_the_split(canary: int, stable: int, weight: int, verdict: str) -> None:
     windows = [Counts(1, 400, 0, 400, 0), Counts(2, canary, 0, stable, 0)]
     assert str(judge_split(windows, 2, weight).verdict) == verdict
+
+
+def test_a_stable_version_that_stays_sick_does_not_keep_a_healthy_canary_from_being_proved() -> None:
+    """One long failure of stable is no burst of errors."""
+    before = [Counts(1, 300, 0, 2700, 0)] * 4
+    sick = [Counts(4, 450, 0, 150, 150)] * 4
+    found = judged([*before, *sick], promotion=True)
+    assert found.verdict is GateVerdict.PASS
+    assert found.figures["burst"] == 1.0

@@ -78,9 +78,9 @@ def test_a_hold_gives_no_canary_more_than_it_is_proved_for(
     outcomes.hold_on(rollout, "stable is bad", cause)
     if not canary or (stable and cause is Hold.STABLE_DOWN):
         wanted, outcome = 0, "rolled_back"
-    elif verdicts == FAILED or cause is Hold.STABLE_WORSE:
+    elif verdicts == FAILED:
         wanted, outcome = 10, "held_at_split"
-    elif windows == (PROOF,):
+    elif windows == (PROOF,) and cause is Hold.STABLE_DOWN:
         wanted, outcome = 100, "held_on_canary"
     else:
         wanted, outcome = 50, "held_at_split"

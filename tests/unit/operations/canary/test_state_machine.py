@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ev
     sha256_of,
     totals,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import ShareGate
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
     Action,
     Journal,
@@ -565,3 +566,18 @@ def test_a_new_revision_is_judged_once_it_is_alone(ends: list[str]) -> None:
         line.at for line in state.timeline if line.event.startswith("phase 1") and "intent" in line.event
     ]
     assert (seconds_of(again[-1]) or 0) - (seconds_of(began) or 0) >= 30
+
+
+def test_a_healthy_canary_is_not_withdrawn_into_a_sick_stable_for_lack_of_data() -> None:
+    shop = Shop()
+    shop.clock.at(17, lambda: setattr(shop, "stable_sick", 1.0))
+    state = start(shop.rollout(steps=[10, 50, 100], gates=(ShareGate("errors", 1e-6, 1e-5, compare=False),)))
+    assert state.outcome == "held_at_split"
+    assert "the stable version is sick" in state.reason
+    assert shop.share() == 50
+
+
+def test_a_sick_stable_does_not_keep_a_healthy_canary_back() -> None:
+    shop = Shop()
+    shop.clock.at(17, lambda: setattr(shop, "stable_sick", 1.0))
+    assert start(shop.rollout()).outcome == "promoted"
