@@ -269,7 +269,11 @@ def _service(  # noqa: PLR0912 - one branch per setting
     if draw(st.booleans()):
         ports[0]["target_port"] = draw(_ports)
     if draw(st.booleans()):
-        number = ports[0]["number"] % 65535 + 1
+        number = next(  # a proxy reads a target port in one way only
+            one
+            for one in (ports[0]["number"] % 65535 + 1, (ports[0]["number"] + 1) % 65535 + 1)
+            if one != ports[0].get("target_port")
+        )
         ports.append({"name": "extra", "number": number, "protocol": draw(st.sampled_from(["http", "tcp"]))})
         http = http or ports[1]["protocol"] == "http"
     versions = draw(st.sampled_from([[], ["v1"], ["v1", "v2"]]))
