@@ -215,6 +215,10 @@ def provided(**entry: str) -> dict[str, object]:
         "authority_beside_key": False,
         "prove": True,
         "timeout": 1,
+        "overlap": 0,
+        "force": [],
+        "revoke": [],
+        "record": False,
         "fail_on": [],
     }
 
