@@ -30,7 +30,7 @@ def refusal(version: tuple[int, ...], executable: str) -> str:
 _REFUSAL = refusal(sys.version_info[:2], sys.executable)
 if _REFUSAL:
     sys.stdout.write(_REFUSAL)
-    sys.exit(1)
+    raise SystemExit(1)
 
 
 def run_module(backend: Any) -> NoReturn:

@@ -22,10 +22,10 @@ def vaulted(text: str) -> bytes:
     return bytes(VaultLib(SECRET).encrypt(text, SECRET[0][1]))
 
 
-def loader(base: Path, secrets: Any = SECRET) -> DataLoader:
+def loader(base: Path, secrets: Any = None) -> DataLoader:
     found = DataLoader()
     found.set_basedir(str(base))
-    found.set_vault_secrets(secrets)
+    found.set_vault_secrets(SECRET if secrets is None else secrets)
     return found
 
 
@@ -39,10 +39,10 @@ class Action(ActionModule):
         self._task = SimpleNamespace(async_val=0, args={})
         self._base = base
 
-    def _find_needle(self, directory: str, needle: str) -> str:
+    def _find_needle(self, dirname: str, needle: str) -> str:
         from ansible.errors import AnsibleError
 
-        for place in (self._base / directory / needle, self._base / needle):
+        for place in (self._base / dirname / needle, self._base / needle):
             if place.exists():
                 return str(place)
         raise AnsibleError(f"no {needle}")

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TypeAlias
 
 from ..reading.problems import Problems
 from .mesh import Catalogue, ExternalService
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 STREAMS = ("TCP", "MONGO", "MYSQL", "REDIS")
 """Protocols whose connections carry no name of a host."""
 
@@ -32,7 +33,7 @@ def check_streams(catalogue: Catalogue, problems: Problems) -> None:
             continue
         for earlier in range(index):
             other = catalogue.external_services[earlier]
-            ports = sorted(_ports(external, other) & _ports(other, external))
+            ports = sorted(_ports(external, beside=other) & _ports(other, beside=external))
             if ports and callers[index] & callers[earlier] and _meet(external, other):
                 message = (
                     f"port {ports[0]} is also that of {other.where}, for the same caller: nothing tells the"
@@ -42,9 +43,9 @@ def check_streams(catalogue: Catalogue, problems: Problems) -> None:
                 break
 
 
-def _ports(external: ExternalService, other: ExternalService) -> set[int]:
-    """The ports whose connections only addresses tell apart from the other's."""
-    by_address = external.addresses and other.addresses
+def _ports(external: ExternalService, *, beside: ExternalService) -> set[int]:
+    """The ports whose connections only addresses tell apart from those of ``beside``."""
+    by_address = external.addresses and beside.addresses
     return {
         port.number for port in external.ports if port.protocol in STREAMS or (port.is_http and by_address)
     }

@@ -89,7 +89,7 @@ def _block(data: bytes, begin: int, end: int) -> tuple[Block, bytes] | None:
         return None
     headers: dict[bytes, bytes] = {}
     while b":" in body and b":" in (found := _line(body))[0]:
-        key, _, value = found[0].partition(b":")
+        key, _colon, value = found[0].partition(b":")
         headers[key.strip()] = value.strip()
         body = found[1]
     content = _decoded(body)

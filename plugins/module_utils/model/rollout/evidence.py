@@ -88,7 +88,7 @@ def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
             look,
             policy=policy,
             gates=gates,
-            before=[(total, bad) for total, bad in spread.get(gate.name, ())],
+            before=list(spread.get(gate.name, ())),
         )
         for gate in gates
     ]

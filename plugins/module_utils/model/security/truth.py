@@ -10,8 +10,9 @@ whatever the unknown rest would have been.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
-Truth = bool | None
+Truth: TypeAlias = "bool | None"
 
 
 def all_of(parts: Iterable[Truth]) -> Truth:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from ...errors import nearest
 from ...fields import field, integer_at, labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
@@ -16,7 +17,7 @@ from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
 from .read import Obj, Place, account_of, selector_of
 from .services import named_port
 
-Described = tuple[str, str, Gateway | EgressGateway]
+Described: TypeAlias = "tuple[str, str, Gateway | EgressGateway]"
 
 
 def compare_gateways(

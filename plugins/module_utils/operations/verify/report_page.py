@@ -52,7 +52,7 @@ def page(findings: Findings, catalogue: Catalogue, facts: Mapping[str, str]) -> 
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{_e(title)}</h1>",
         f'<p id="headline" class="{_CLASS[findings.status]}">{_e(findings.headline())}</p>',
-        _table("facts", ("", ""), [(name, value) for name, value in facts.items()]),
+        _table("facts", ("", ""), list(facts.items())),
         '<label>Show rows with <input id="filter" type="search" autofocus></label>',
         "<h2>What is proved and what is not</h2>",
         _checks(findings),

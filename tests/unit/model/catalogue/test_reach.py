@@ -100,7 +100,11 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "equal selectors",
         mesh(service("a", labels={"app": "x"}), service("b", labels={"app": "x"})),
-        ["mesh_services[1].labels of b: the selector of these pods is already used by mesh_services[0].labels: one entry describes them; a headless Service over them is its headless, ports of another one are further ports (selector-clash)"],
+        [
+                "mesh_services[1].labels of b: the selector of these pods is already used by mesh_services[0].labels:"
+                " one entry describes them; a headless Service over them is its headless, ports of another one are"
+                " further ports (selector-clash)"
+            ],
     ),
     (
         "a version's subset within another's",
@@ -368,7 +372,13 @@ def generated(chance: random.Random) -> dict[str, Any]:
             for index, (name, letter) in enumerate((("one", "a"), ("two", "b")))
         ],
         mesh_external_services=[
-            {"name": "pay", "hosts": ["pay.example.org"], "ports": [{"number": 443, "protocol": "TLS"}], "callers": [{"principal": "cluster.local/ns/shop/sa/a"}], "via": "egress_gateway"}
+            {
+                "name": "pay",
+                "hosts": ["pay.example.org"],
+                "ports": [{"number": 443, "protocol": "TLS"}],
+                "callers": [{"principal": "cluster.local/ns/shop/sa/a"}],
+                "via": "egress_gateway",
+            }
         ],
         mesh_telemetry={"access_log": "all"},
     )  # fmt: skip

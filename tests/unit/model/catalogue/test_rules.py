@@ -196,7 +196,8 @@ CASES: list[tuple[str, Change, str]] = [
         "same pods twice",
         add(service("copy", labels={"app": "api"})),
         "mesh_services[2].labels of copy: the selector of these pods is already used "
-        "by mesh_services[1].labels: one entry describes them; a headless Service over them is its headless, ports of another one are further ports (selector-clash)",
+        "by mesh_services[1].labels: one entry describes them; a headless Service over them is its headless, "
+        "ports of another one are further ports (selector-clash)",
     ),
     (
         "empty selector",

@@ -277,7 +277,8 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "address as a host",
         external(hosts=["169.254.169.254"]),
-        "mesh_external_services[0].hosts[0] of pay: '169.254.169.254' is an address, not a DNS name: it belongs into addresses, beside any name in hosts (dns-name)",
+        "mesh_external_services[0].hosts[0] of pay: '169.254.169.254' is an address, not a DNS name: "
+        "it belongs into addresses, beside any name in hosts (dns-name)",
     ),
     (
         "one address twice",
@@ -353,6 +354,7 @@ def test_rule(change: Change, told: str) -> None:
     assert problems(change) == told
 
 
+GOSSIP = {"name": "pods", "ports": [{"name": "gossip", "number": 7946, "protocol": "tcp"}]}
 ACCEPTED: list[tuple[str, Change]] = [
     ("HTTPS, TLS and names on one port", servers(PASS | {"port": 443}, {"host": "t.example.com", "protocol": "TLS", "certificate": "t"})),
     ("the same certificate on two ports", servers({"host": "b.example.com", "certificate": "api-example-com", "min_tls": "1.3", "port": 8443})),
@@ -361,8 +363,11 @@ ACCEPTED: list[tuple[str, Change]] = [
     ("several ports exposed", both(exposed("api.example.com", path="/g", port="grpc"))),
     ("stream by default", exposed("sql.example.com", TCP)),
     ("one companion of two services", both(api(headless="pods"), web(headless="pods"))),
-    ("port that only the companion has", api(headless={"name": "pods", "ports": [{"name": "gossip", "number": 7946, "protocol": "tcp"}]}, callers=[{"service": "web", "ports": ["gossip"]}])),
-    ("mode of a port that only the companion has", api(headless={"name": "pods", "ports": [{"name": "gossip", "number": 7946, "protocol": "tcp"}]}, mtls={"ports": {"7946": "DISABLE"}, "reason": "x"}, callers=[])),
+    ("port that only the companion has", api(headless=GOSSIP, callers=[{"service": "web", "ports": ["gossip"]}])),
+    (
+        "mode of a port that only the companion has",
+        api(headless=GOSSIP, mtls={"ports": {"7946": "DISABLE"}, "reason": "x"}, callers=[]),
+    ),
     ("anonymous where plaintext is taken", api(callers=[OPEN], mtls=LOOSE)),
     ("anonymous in a PERMISSIVE mesh", both(put("mesh_mtls_mode", "PERMISSIVE"), api(callers=[OPEN]))),
     ("anonymous on one of two ports", api(ports=PORTS, callers=[OPEN], mtls={"ports": {"80": "PERMISSIVE"}, "reason": "x"})),
@@ -374,7 +379,14 @@ ACCEPTED: list[tuple[str, Change]] = [
     ("open mesh", put("mesh_open", {"reason": "not adopted"})),
     ("timeout that never ends", api(timeout="none", retries={"attempts": 2, "per_try_timeout": "20s"})),
     ("timeout of zero", api(timeout=0)),
-    ("one stream in a short timeout", api(timeout="2s", retries={"attempts": 1, "per_try_timeout": "1s"}, routes=[{"name": "s", "when": {"path": "/s"}, "timeout": "0s"}])),
+    (
+        "one stream in a short timeout",
+        api(
+            timeout="2s",
+            retries={"attempts": 1, "per_try_timeout": "1s"},
+            routes=[{"name": "s", "when": {"path": "/s"}, "timeout": "0s"}],
+        ),
+    ),
     ("timeout of an external service that never ends", external(ports=[{"number": 80, "protocol": "HTTP"}], timeout="none")),
     ("two streams of two callers", streams({}, {"callers": ["api"]})),
     ("two streams told apart", streams({"addresses": ["10.0.0.0/9"]}, {"addresses": ["10.128.0.0/9"]})),

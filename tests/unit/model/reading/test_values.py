@@ -64,7 +64,10 @@ def test_a_quantity_is_what_kubernetes_reads(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "1 Mi", "1mi", "1KI", "1K", "1kb", "1MB", "1e", "1e1.5", "0x10", "1,5", "m", ".", "1Mi\n", "\n1", "1_000", "1Mii", "\N{ARABIC-INDIC DIGIT THREE}"],
+    [
+        "", "-1", "1 Mi", "1mi", "1KI", "1K", "1kb", "1MB", "1e", "1e1.5", "0x10", "1,5", "m", ".", "1Mi\n", "\n1",
+        "1_000", "1Mii", "\N{ARABIC-INDIC DIGIT THREE}",
+    ],
 )  # fmt: skip
 def test_what_is_no_quantity(text: str) -> None:
     assert QUANTITY.fault(text) == f"{text!r} is not a quantity such as 100m or 128Mi"

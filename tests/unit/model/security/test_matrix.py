@@ -46,7 +46,8 @@ PAY = SHOP.services[1]
 OWN = [obj for obj in render(SHOP) if obj["kind"] == "AuthorizationPolicy"]
 
 
-def compared(*extra: dict[str, Any], ports: Any = STRICT, own: Any = OWN) -> matrix.Comparison:
+def compared(*extra: dict[str, Any], ports: Any = None, own: Any = None) -> matrix.Comparison:
+    ports, own = STRICT if ports is None else ports, OWN if own is None else own
     index = PolicyIndex([*own, *extra], root_namespace="istio-system", trust_domains=DOMAINS)
     labels = {**PAY.labels, "version": "v0"}
     held = index.workload("shop", labels)

@@ -220,7 +220,7 @@ def test_lifetime_counters_are_not_the_traffic_of_the_baseline() -> None:
     """Prometheus came back a moment ago: all it has are counters of weeks."""
     bench = Bench()
     bench.prometheus.request(50_000, "stable")
-    ((_kind, labels),) = bench.prometheus.values
+    _kind, labels = next(iter(bench.prometheus.values))
     bench.prometheus.before["server", labels] = 49_000
     bench.prometheus.first[labels] = bench.clock.now() - 20
     baseline = bench.source.baseline(60)

@@ -26,7 +26,8 @@ OURS = [obj for obj in render(MESH) if obj["kind"] in ("AuthorizationPolicy", "P
 PODS = [pod("web-1", {"app": "web"}), pod("pay-1", {"app": "pay", "version": "v1"})]
 
 
-def check(*extra: dict[str, Any], ours: Any = OURS, pods: Any = PODS) -> list[Finding]:
+def check(*extra: dict[str, Any], ours: Any = None, pods: Any = None) -> list[Finding]:
+    ours, pods = OURS if ours is None else ours, PODS if pods is None else pods
     return check_policies(Picture(MESH, live(*pods, *ours, *extra), ["shop"]))
 
 
