@@ -101,10 +101,10 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         "equal selectors",
         mesh(service("a", labels={"app": "x"}), service("b", labels={"app": "x"})),
         [
-                "mesh_services[1].labels of b: the selector of these pods is already used by mesh_services[0].labels:"
-                " one entry describes them; a headless Service over them is its headless, ports of another one are"
-                " further ports (selector-clash)"
-            ],
+            "mesh_services[1].labels of b: the selector of these pods is already used by mesh_services[0].labels:"
+            " one entry describes them; a headless Service over them is its headless, ports of another one are"
+            " further ports (selector-clash)"
+        ],
     ),
     (
         "a version's subset within another's",
