@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 from ansible.module_utils import basic
+from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from ansible.plugins.action import ActionBase
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts
@@ -85,6 +86,10 @@ class Roads:
         out, err = io.StringIO(), io.StringIO()
         internal = {"_ansible_inject_invocation": True, "_ansible_diff": True, "_ansible_verbosity": 4}
         internal["_ansible_tracebacks_for"] = ["error", "warning"]
+        # An older core refuses what it does not know, and would say nothing else.
+        internal = {
+            key: value for key, value in internal.items() if key.removeprefix("_ansible_") in PASS_VARS
+        }
         with (
             patch_module_args({**arguments, **internal}),
             contextlib.redirect_stdout(out),

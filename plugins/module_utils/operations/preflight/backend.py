@@ -94,9 +94,10 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     with context.client(connection, deadline=inputs.timeout) as client:
         cluster = {"server": server, "uid": cluster_uid(client)}
         context.progress(f"reaches {server}, cluster {cluster['uid'] or 'of an unknown UID'}")
+        if "injection" in inputs.parts:
+            warnings += _check_namespaces(client, inputs, check_mode=context.check_mode)
         warnings += _check_rights(client, needs, parts)
         if "injection" in inputs.parts:
-            warnings += check_namespaces(client, inputs, check_mode=context.check_mode)
             warnings += check_revisions(client, inputs, check_mode=context.check_mode)
         if "mesh" in inputs.parts and inputs.catalogue is not None:
             warnings += check_catalogue(client, inputs, inputs.catalogue, check_mode=context.check_mode)
@@ -110,6 +111,19 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "rights": {"needed": len(needs), "missing": 0},
         "findings": warnings,
     }
+
+
+def _check_namespaces(client: KubeClient, inputs: Inputs, *, check_mode: bool) -> list[str]:
+    """Before the rights: where there is no namespace nobody can have any, and that is the cause to tell.
+
+    :returns: warnings; none where the namespaces may not be read, which the check of the rights tells.
+    """
+    try:
+        return [*check_namespaces(client, inputs, check_mode=check_mode)]
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
 
 
 def cluster_uid(client: KubeClient) -> str:
