@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from .canary_lab import ENVIRONMENT, NAMESPACE, ROOT, SERVICE, SWITCHED, Lab, kill
 from .fake_prometheus import fake_prometheus
@@ -549,30 +550,32 @@ def test_check_mode_writes_nothing(lab: Lab) -> None:
     assert lab.get("configmap", f"servicemesh-canary-{SERVICE}")["metadata"]["resourceVersion"] == journal
 
 
-NARROW = """
-apiVersion: v1
-kind: List
-items:
-- apiVersion: rbac.authorization.k8s.io/v1
-  kind: RoleBinding
-  metadata: {name: canary-only, namespace: ecommerce}
-  roleRef: &role {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: servicemesh-canary}
-  subjects: &user [{apiGroup: rbac.authorization.k8s.io, kind: User, name: canary-only}]
-- apiVersion: rbac.authorization.k8s.io/v1
-  kind: RoleBinding
-  metadata: {name: canary-only, namespace: istio-system}
-  roleRef: *role
-  subjects: *user
-"""
+def narrow() -> str:
+    """The bindings in namespaces of docs/rbac/canary.yaml, to one user: nothing in the whole cluster."""
+    items = yaml.safe_load((Path(__file__).parents[2] / "docs/rbac/canary.yaml").read_text())["items"]
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "canary-only"}]
+    bindings = [
+        {
+            **item,
+            "metadata": {**item["metadata"], "name": f"only-{item['metadata']['name']}"},
+            "subjects": subjects,
+        }
+        for item in items
+        if item["kind"] == "RoleBinding"
+    ]
+    assert bindings
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": bindings})
+
+
 SHORT = {**STEADY, "canary_duration": 4, "canary_baseline": 10, "canary_steps": [10, 50, 100]}
 
 
 @pytest.fixture
 def canary_only(lab: Lab) -> Iterator[dict[str, Any]]:
-    """``mesh_connection`` of a user with ClusterRole servicemesh-canary in the two namespaces that matter."""
-    lab.kubectl("apply", "-f", "-", stdin=NARROW)
+    """``mesh_connection`` of a user with the ClusterRoles of a rollout in the namespaces that matter."""
+    lab.kubectl("apply", "-f", "-", stdin=narrow())
     yield {"kubeconfig": lab.environment["KUBECONFIG"], "impersonate_user": "canary-only"}
-    lab.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=NARROW)
+    lab.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=narrow())
 
 
 @pytest.mark.sample

@@ -85,7 +85,7 @@ def test_without_a_persons_addition_there_is_no_further_request(through, proxy, 
     add(through, wanted[0])
     proxy.reset()
     assert apply(through, wanted)["counts"]["updated"] == 1
-    assert proxy.methods == {"GET": 3, "APPLY": 2}
+    assert proxy.methods == {"GET": 3, "POST": 1, "APPLY": 2}
 
 
 def test_a_controllers_addition_stays(kube, space):

@@ -40,12 +40,12 @@ def many(space, count):
 
 
 class TestRequests:
-    """K kinds, N objects, M changed, C contracted."""
+    """K kinds, N objects, M changed, C contracted; before a write one question about rights (POST)."""
 
     def test_first_no_change_check_and_change(self, run, proxy, space):
         wanted = many(space, 20)
         run(host=proxy.url, definition=wanted)
-        assert proxy.methods == {"DISCOVERY": 1, "LIST": 5, "APPLY": 20}
+        assert proxy.methods == {"DISCOVERY": 1, "LIST": 5, "POST": 1, "APPLY": 20}
         proxy.reset()
         assert run(host=proxy.url, definition=wanted)["changed"] is False
         assert proxy.methods == {"DISCOVERY": 1, "LIST": 5}
@@ -56,7 +56,7 @@ class TestRequests:
         assert proxy.methods == {"DISCOVERY": 1, "LIST": 5, "DRY-RUN": 3}
         proxy.reset()
         assert run(host=proxy.url, definition=wanted)["counts"]["updated"] == 3
-        assert proxy.methods == {"DISCOVERY": 1, "LIST": 5, "APPLY": 3}
+        assert proxy.methods == {"DISCOVERY": 1, "LIST": 5, "POST": 1, "APPLY": 3}
 
     def test_only_what_is_narrowed_is_written_twice(self, run, proxy, space):
         run(definition=[rule(space, "one"), rule(space, "two"), routes(space)])
@@ -64,7 +64,7 @@ class TestRequests:
         proxy.reset()
         run(host=proxy.url, definition=wanted)
         # One object of a kind is read by its name: the same number of requests, and fewer rights.
-        assert proxy.methods == {"DISCOVERY": 1, "LIST": 1, "GET": 1, "APPLY": 4}
+        assert proxy.methods == {"DISCOVERY": 1, "LIST": 1, "GET": 1, "POST": 1, "APPLY": 4}
 
     def test_the_server_counts_the_same(self, kube, run, space):
         wanted = many(space, 15)
