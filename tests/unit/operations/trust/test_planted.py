@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import Served
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.sources import webhooks
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ...support.certificates import DAY, NOW, certificate, ec_key, key_pem, pem
-from .trusted_mesh import HOME, HOST, SHOP, TrustedMesh, b64, secret
+from .trusted_mesh import HOME, HOST, SHOP, TrustedMesh, b64, pod, secret
 
 Plant = Callable[[TrustedMesh], Any]
 
@@ -336,9 +338,63 @@ def test_proxies_beyond_the_limit_are_never_a_pass(mesh: TrustedMesh) -> None:
     assert "1 of 3 proxies were not asked" in result["headline"]
 
 
-def test_the_machine_s_own_clock(mesh: TrustedMesh) -> None:
-    mesh.clock.time += 61
-    assert found(mesh.run()) == [("fail", "clock", "this machine", "clock-skew")]
+@pytest.mark.parametrize(("seconds", "told"), [(61, "is 61 s ahead of"), (-61, "is 61 s behind")])
+def test_the_machine_s_own_clock(mesh: TrustedMesh, seconds: int, told: str) -> None:
+    mesh.clock.time += seconds
+    result = mesh.run()
+    assert found(result) == [("fail", "clock", "this machine", "clock-skew")]
+    assert result["findings"][0]["reasons"][0]["message"] == f"{told} the API server's"
+
+
+@pytest.mark.parametrize("seconds", [60, -60])
+def test_a_minute_is_no_skew(mesh: TrustedMesh, seconds: int) -> None:
+    mesh.clock.time += seconds
+    assert found(mesh.run()) == []
+
+
+def istiod(mesh: TrustedMesh) -> None:
+    made = pod(HOME, "istiod-1", "istiod", {"app": "istiod"}, "10.0.0.9")
+    for container in (made["spec"]["containers"][0], made["status"]["containerStatuses"][0]):
+        container["name"] = "discovery"
+    mesh.cluster.put(made)
+
+
+@pytest.mark.parametrize(
+    ("end", "refusal", "rules"),
+    [
+        (NOW + 60 * DAY, "", []),
+        (NOW + 60 * DAY, "unable to get local issuer certificate", ["bundle-mismatch", "bundle-mismatch"]),
+        (NOW, "", ["expired"]),
+    ],
+)
+def test_what_istiod_serves(
+    mesh: TrustedMesh, monkeypatch: pytest.MonkeyPatch, end: Any, refusal: str, rules: list[str]
+) -> None:
+    istiod(mesh)
+    served = mesh.leaf_of("istiod.istio-system.svc", begin=NOW - 60 * DAY, end=end)
+    asked: list[tuple[str, int, str]] = []
+
+    def presented(address: str, port: int, host: str) -> bytes:
+        asked.append((address, port, host))
+        return pem(served)
+
+    monkeypatch.setattr(webhooks, "_presented", presented)
+    monkeypatch.setattr(webhooks, "handshake", lambda *_rest, **_more: Served(refusal))
+    result = mesh.run()
+    told = [reason["rule"] for entry in result["findings"] for reason in entry["reasons"]]
+    assert (asked, told) == ([("10.0.0.9", 15017, "istiod.istio-system.svc")], rules)
+
+
+def test_an_istiod_out_of_reach_is_never_a_pass(mesh: TrustedMesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    istiod(mesh)
+
+    def refuse(*_rest: Any) -> bytes:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(webhooks, "_presented", refuse)
+    (entry,) = mesh.run()["findings"]
+    assert (entry["verdict"], entry["where"]) == ("cannot tell", "Pod istio-system/istiod-1:15017")
+    assert entry["reasons"][0]["message"] == "is not reachable from here: Connection refused"
 
 
 def test_limits_by_kind(mesh: TrustedMesh) -> None:
