@@ -9,10 +9,8 @@ and count other requests than those of the run.
 
 from __future__ import annotations
 
-import email.utils
-from typing import Any
-
 from ...kube.clock import Clock
+from ...kube.server_time import Requester, server_time
 
 SAME = 2.0  # seconds: the server's date has whole seconds, and its answer takes time
 
@@ -37,16 +35,14 @@ class ServerClock:
         self._clock.sleep(seconds)
 
 
-def server_clock(client: Any, clock: Clock) -> ServerClock:
+def server_clock(client: Requester, clock: Clock) -> ServerClock:
     """The server's clock. This machine's, where both agree or the server does not tell.
 
     :raises ApiError: the server does not answer.
     """
     before = clock.now()
-    headers = {str(key).lower(): value for key, value in client.request("GET", "/version").headers.items()}
-    try:
-        there = email.utils.parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    there = server_time(client)
+    if there is None:
         return ServerClock(clock, 0.0)
-    offset = there + 0.5 - (before + clock.now()) / 2
+    offset = there.timestamp() + 0.5 - (before + clock.now()) / 2
     return ServerClock(clock, offset if abs(offset) > SAME else 0.0)

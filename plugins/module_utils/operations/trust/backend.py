@@ -9,12 +9,12 @@ Backend of module ``trust_info``.
 from __future__ import annotations
 
 import datetime
-import email.utils
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MeshError, Problem
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.server_time import server_time
 from ...kube.target import target_of
 from ...model.certificates.credentials import credentials_of
 from ...model.certificates.trust import (
@@ -54,7 +54,6 @@ from .sources.workloads import workloads
 
 if TYPE_CHECKING:
     from ...context import Context
-    from ...kube.client import KubeClient
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
@@ -140,15 +139,6 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if result["status"] in params["fail_on"]:
         raise MeshError(result["headline"], **result)
     return result
-
-
-def server_time(client: KubeClient) -> datetime.datetime | None:
-    """The API server's time, or None when it does not say one that can be read."""
-    headers = {str(key).lower(): value for key, value in client.request("GET", "/version").headers.items()}
-    try:
-        return email.utils.parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
-        return None
 
 
 def read_limits(given: Mapping[str, Any]) -> dict[str, Limits]:
