@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import email.utils
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError, RefusedError
@@ -16,6 +15,7 @@ from ...kube.clock import timestamp
 from ...kube.lease import Lease, new_identity
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.owners import owners_of, steady_owners
+from ...kube.server_time import server_time
 from ...labels import COLLECTION
 from ...model.certificates.credentials import ISSUE, Credential
 from ...model.certificates.secret import CERTIFICATE_KEY, assess
@@ -27,7 +27,7 @@ from .authority import decide_authority
 from .options import CertificateOptions, read_options
 from .preflight import refuse, warn
 from .previous import name_of_previous, read_previous
-from .proof import GATEWAY_API, Endpoint, ServingProof, endpoints_of, look, prove, settle
+from .proof import GATEWAY_API, NOT_ASKED, Endpoint, ServingProof, endpoints_of, look, prove, settle
 from .renewal import ManagedCredential, Renewal
 from .result import build_result
 from .revoked import find_revoked
@@ -101,7 +101,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     options = read_options(params)
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection) as client:
-        now = server_time(client, context.clock)
+        now = agreed_time(client, context.clock)
         options.check(now)
         renewal = _read(client, options, context, now)
         refuse(renewal)
@@ -187,18 +187,13 @@ def _prove_the_rest(renewal: Renewal) -> None:
                 item.proof = _proof_of(renewal, item)
 
 
-def server_time(client: KubeClient, clock: Clock) -> datetime.datetime:
+def agreed_time(client: KubeClient, clock: Clock) -> datetime.datetime:
     """The time now, once the API server agrees. A certificate dated by a wrong clock is a later outage.
 
     :raises RefusedError: when this machine's clock and the server's differ by more than a minute.
     """
-    headers = {str(key).lower(): value for key, value in client.request("GET", "/version").headers.items()}
-    local = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC)
-    try:
-        server = email.utils.parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
-        return local
-    if abs(server - local) > MAX_SKEW:
+    local, server = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC), server_time(client)
+    if server is not None and abs(server - local) > MAX_SKEW:
         raise RefusedError(
             f"the clock here says {local:%Y-%m-%d %H:%M:%S} UTC, the server's {server:%Y-%m-%d %H:%M:%S}: "
             f"certificates would be dated wrongly",
@@ -289,51 +284,44 @@ def _proof_of(renewal: Renewal, item: ManagedCredential) -> ServingProof:
         return ServingProof(CANNOT_TELL, "none", "it is not written in check mode")
     if not item.fingerprint:
         return ServingProof(CANNOT_TELL, "none", "there is no certificate yet")
-    expected: dict[str, Any] = {"fingerprint": item.fingerprint, "roots_pem": item.roots_pem}
-    try:
-        endpoints = _endpoints(renewal.client, item.credential)
-        if not endpoints:
-            return ServingProof(CANNOT_TELL, "none", NOT_NAMED)
-        if renewal.context.check_mode:
-            seen = look(renewal.client, item.credential, endpoints, **expected)
-            if seen.status != "fail":
-                return seen
-            return settle(renewal.client, item.credential, endpoints, seen, fingerprint=item.fingerprint)
-        return _wait_for(renewal, item, item.fingerprint, 1)
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
+    return _prove_fingerprint(renewal, item, item.fingerprint, 1, renewal.context.stop)
 
 
 def _prove_fingerprint(
-    renewal: Renewal, item: ManagedCredential, fingerprint: str, good: int
+    renewal: Renewal, item: ManagedCredential, fingerprint: str, good: int, stop: Callable[[], bool]
 ) -> ServingProof:
-    """Whether the gateways serve a fingerprint; "cannot tell" where they cannot be looked at."""
+    """Whether the gateways serve a fingerprint; "cannot tell" where they cannot be looked at.
+
+    :param good: how many good looks in a row are wanted. :param stop: asked while it waits.
+    """
+    client, credential = renewal.client, item.credential
     if not renewal.options.prove:
-        return ServingProof(CANNOT_TELL, "none", "no proof was asked for")
+        return ServingProof(CANNOT_TELL, "none", NOT_ASKED)
     try:
-        if not _endpoints(renewal.client, item.credential):
+        endpoints = _endpoints(client, credential)
+        if not endpoints:
             return ServingProof(CANNOT_TELL, "none", NOT_NAMED)
-        return _wait_for(renewal, item, fingerprint, good)
+        if renewal.context.check_mode:
+            expected = {"fingerprint": fingerprint, "roots_pem": item.roots_pem}
+            seen = look(client, credential, endpoints, **expected)
+            if seen.status != "fail":
+                return seen
+            return settle(client, credential, endpoints, seen, fingerprint=fingerprint)
+        return prove(
+            client,
+            credential,
+            lambda: _endpoints(client, credential),
+            fingerprint=fingerprint,
+            roots_pem=item.roots_pem,
+            timeout=renewal.options.timeout,
+            good=good,
+            stop=stop,
+            clock=renewal.context.clock,
+        )
     except ApiError as error:
         if error.status != 403:
             raise
         return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
-
-
-def _wait_for(renewal: Renewal, item: ManagedCredential, fingerprint: str, good: int) -> ServingProof:
-    return prove(
-        renewal.client,
-        item.credential,
-        lambda: _endpoints(renewal.client, item.credential),
-        fingerprint=fingerprint,
-        roots_pem=item.roots_pem,
-        timeout=renewal.options.timeout,
-        good=good,
-        stop=renewal.context.stop,
-        clock=renewal.context.clock,
-    )
 
 
 def _endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:

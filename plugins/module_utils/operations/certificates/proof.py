@@ -36,6 +36,7 @@ CONNECT_SECONDS = 3.0
 # A new certificate is served within seconds; only then is a failing handshake worth a second opinion.
 GRACE_SECONDS = 15.0
 HANDSHAKE, PROXY_SECRET = "handshake", "proxy secret"
+NOT_ASKED = "no proof was asked for"
 # TLS modes in which a Gateway presents the certificate of its credentialName.
 SERVING_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 

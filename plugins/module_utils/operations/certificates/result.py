@@ -12,6 +12,7 @@ from ...fields import mapping_at
 from ...model.certificates.credentials import renewal_due
 from ...model.certificates.x509 import Facts, facts_of, read_chain
 from ...verdicts import CANNOT_TELL, FAIL
+from .proof import NOT_ASKED
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -116,7 +117,7 @@ def _verdict(items: Sequence[ManagedCredential]) -> tuple[str, str]:
             if proof.status == status:
                 return status, f"{item.credential}: {proof.evidence}"
     if len(proofs) < len(items):
-        return CANNOT_TELL, "no proof was asked for"
+        return CANNOT_TELL, NOT_ASKED
     return "pass", ""
 
 

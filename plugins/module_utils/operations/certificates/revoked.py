@@ -13,7 +13,7 @@ from ...fields import mapping_at, name_of, namespace_of
 from ...model.certificates.secret import decode
 from ...model.certificates.trust import fingerprints
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .proof import ServingProof
+from .proof import NOT_ASKED, ServingProof
 
 if TYPE_CHECKING:
     from .renewal import Renewal
@@ -24,7 +24,7 @@ def find_revoked(renewal: Renewal) -> None:
     for item in renewal.items:
         if not item.revoked or item.pair is None or (item.proof and item.proof.status == FAIL):
             continue
-        seen = item.proof or ServingProof(CANNOT_TELL, "none", "no proof was asked for")
+        seen = item.proof or ServingProof(CANNOT_TELL, "none", NOT_ASKED)
         try:
             secrets = renewal.client.list("v1", "Secret", item.credential.namespace).items
         except ApiError as error:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from .renewal import ManagedCredential, Renewal
 
 GOOD_IN_A_ROW = 3
-Prove = Callable[["Renewal", "ManagedCredential", str, int], ServingProof]
-"""Run, credential, fingerprint that must be served, and how many good looks in a row are wanted."""
+Prove = Callable[["Renewal", "ManagedCredential", str, int, Callable[[], bool]], ServingProof]
+"""Run, credential, fingerprint that must be served, how many good looks in a row are wanted, and whether to
+stop, which is asked several times a second."""
 
 
 class Rotation:
@@ -55,51 +56,52 @@ class Rotation:
         previous = item.previous
         if previous is None:
             return False
-        client, credential = self._renewal.client, item.credential
-        if item.served_now in ("", previous.fingerprint) or item.assessment.action == "refuse":
-            # Nothing had been written, or what is there now is somebody else's: there is nothing to undo.
-            if not item.served_now and not self._faults(item, previous.pair):
+        if item.revoked:
+            pass  # its key has leaked: it never comes back, and the run makes another one
+        elif not item.served_now:
+            if not self._faults(item, previous.pair):
                 self._say(item, "its Secret was lost in mid-rotation: the previous pair is put back")
                 write_credential(self._renewal, item, previous.pair)
-                drop(client, credential)
-                return True
-            drop(client, credential)
-            return False
-        self._say(item, "a rotation was not finished: its pair is proved now")
-        proof = self._prove(self._renewal, item, item.served_now, GOOD_IN_A_ROW)
-        if proof.status == FAIL and self._restore(item, previous).status != FAIL:
-            drop(client, credential)
-            return True
-        drop(client, credential)
-        return False
+                item.restored = True
+        elif item.served_now != previous.fingerprint and item.assessment.action != "refuse":
+            # Else nothing had been written, or what is there now is somebody else's: nothing is to be undone.
+            self._say(item, "a rotation was not finished: its pair is proved now")
+            if self._proof(item, item.served_now).status == FAIL:
+                self._restore(item, previous)
+        drop(self._renewal.client, item.credential)
+        return item.restored
 
     def rotate(self, item: ManagedCredential) -> None:
         """Writes the item's pair. The proof says whether it is served, or the previous one is back."""
-        pair, renewal = item.pair, self._renewal
-        if pair is None:
-            return None
+        if item.pair is None:
+            return
+        options = self._renewal.options
         previous = self._keep(item)
         self.alive()
-        write_credential(renewal, item, pair)
-        if not renewal.options.prove:
-            return self._end(item, previous)
-        item.proof = self._prove(renewal, item, item.fingerprint, GOOD_IN_A_ROW)
-        if item.proof.status != FAIL:
-            self._wait(renewal.options.overlap if previous else 0.0)
-            return self._end(item, previous)
+        write_credential(self._renewal, item, item.pair)
+        if options.prove:
+            item.proof = self._proof(item, item.fingerprint)
+            if item.proof.status == FAIL:
+                item.proof = self._taken_back(item, previous, item.proof)
+            elif previous is not None:
+                self._wait(options.overlap)
+        if previous is not None:
+            drop(self._renewal.client, item.credential)
+
+    def _taken_back(
+        self, item: ManagedCredential, previous: Previous | None, proof: ServingProof
+    ) -> ServingProof:
+        """The proof of a pair that is not served, with what became of the one before."""
         if previous is None:
-            return None
-        if faults := self._faults(item, previous.pair):
-            text = f"{item.proof.evidence}; the previous certificate cannot come back: {faults[0]}"
-            item.proof = dataclasses.replace(item.proof, evidence=text)
-            return self._end(item, previous)
+            return proof
         back = self._restore(item, previous)
-        served = "is back and served" if back.status == PASS else f"is back, but {back.evidence}"
-        item.proof = dataclasses.replace(
-            item.proof, evidence=f"{item.proof.evidence}; the previous certificate {served}"
-        )
-        item.restored = True
-        return self._end(item, previous)
+        if not item.restored:
+            end = back.evidence
+        elif back.status == PASS:
+            end = "the previous certificate is back and served"
+        else:
+            end = f"the previous certificate is back, but {back.evidence}"
+        return dataclasses.replace(proof, evidence=f"{proof.evidence}; {end}")
 
     def _keep(self, item: ManagedCredential) -> Previous | None:
         """Nothing to keep: a first pair, the same pair with fewer keys beside it, or a leaked one."""
@@ -129,16 +131,23 @@ class Rotation:
         return [fault.message for fault in faults]
 
     def _restore(self, item: ManagedCredential, previous: Previous) -> ServingProof:
+        """Puts the previous pair back and proves it; one that clients would refuse stays away."""
         if faults := self._faults(item, previous.pair):
             return ServingProof(FAIL, "none", f"the previous certificate cannot come back: {faults[0]}")
         self._say(item, "the new certificate is not served everywhere: the previous one is put back")
         self.alive()
         write_credential(self._renewal, item, previous.pair)
-        return self._prove(self._renewal, item, previous.fingerprint, GOOD_IN_A_ROW)
+        item.restored = True
+        return self._proof(item, previous.fingerprint)
 
-    def _end(self, item: ManagedCredential, previous: Previous | None) -> None:
-        if previous is not None:
-            drop(self._renewal.client, item.credential)
+    def _proof(self, item: ManagedCredential, fingerprint: str) -> ServingProof:
+        """A proof may take longer than a Lease lasts: it is renewed meanwhile."""
+
+        def stop() -> bool:
+            self.alive()
+            return self._renewal.context.stop()
+
+        return self._prove(self._renewal, item, fingerprint, GOOD_IN_A_ROW, stop)
 
     def _wait(self, seconds: float) -> None:
         """The overlap: clients that are slow to come still find the pair that can be put back."""

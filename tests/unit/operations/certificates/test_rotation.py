@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     MeshError,
     RefusedError,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
     check_pair,
     facts_of,
@@ -298,6 +299,24 @@ def test_two_at_once_one_acts_and_one_is_told(world: RotatingWorld) -> None:
     assert (result["status"], told) == ("pass", ["held"])
 
 
+def test_the_lease_lives_as_long_as_the_proof_takes(world: RotatingWorld) -> None:
+    """The gateways take the new pair after a minute and a half: nobody may take the Lease over meanwhile."""
+    begin, old = world.clock.time, world.gateways.serving
+    ages: list[float] = []
+
+    def slow(*_endpoint: Any) -> str:
+        lease = world.cluster.find("Lease", LEASE, HOME)
+        assert lease is not None
+        ages.append(world.clock.time - (seconds_of(lease["spec"]["renewTime"]) or 0.0))
+        return old if world.clock.time - begin < 90 else world.gateways.fingerprint()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "served_fingerprint", slow)
+        assert world.rotate(force=["api"], timeout=120)["status"] == "pass"
+    assert world.clock.time - begin > 90
+    assert max(ages) < backend.LEASE_SECONDS / 2
+
+
 def test_a_leaked_key_is_replaced_without_a_way_back(world: RotatingWorld) -> None:
     old = world.gateways.serving
     result = world.rotate(revoke=["istio-system/api"])
@@ -334,6 +353,7 @@ def test_a_leaked_pair_of_a_killed_rotation_does_not_come_back(world: RotatingWo
     world.rotate(revoke=["api"])
     assert world.kept is None
     assert held_by(world.secret()) != leaked
+    assert world.cluster.writes.count(("apply", f"Secret {HOME}/api")) == 1, "not even for a moment"
 
 
 def test_a_secret_lost_in_mid_rotation_comes_back(world: RotatingWorld) -> None:
