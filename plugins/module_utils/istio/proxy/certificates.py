@@ -10,17 +10,15 @@ judged.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...errors import MalformedError
 from ...fields import mappings_at, text_at
 from ...kube.clock import seconds_of
+from ...model.certificates.pem import blocks_of
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 
 SPIFFE = "spiffe://"
@@ -103,10 +101,10 @@ def serial_numbers(pem: str) -> frozenset[str]:
 
     :returns: empty when there is none, or one cannot be read.
     """
-    blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", pem, re.DOTALL)
+    blocks = [block for block in blocks_of(pem.encode()) if block.label == "CERTIFICATE"]
     try:
-        return frozenset(_serial(base64.b64decode(block, validate=False)) for block in blocks)
-    except (binascii.Error, IndexError, ValueError):
+        return frozenset(_serial(block.content) for block in blocks)
+    except (IndexError, ValueError):
         return frozenset()
 
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...verdicts import CANNOT_TELL, FAIL, PASS
+from . import pem
 from .credentials import covers
-from .x509 import BLOCK, CERTIFICATE, Fault, issued_by
+from .x509 import CERTIFICATE, SKIPPED, Facts, Fault, facts_of, issued_by, rfc3339
 
 try:
     from cryptography import x509
@@ -53,21 +54,6 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Life:
-    """What is known of one certificate, wherever it was read.
-
-    :param fingerprint: SHA-256, hexadecimal; ``""`` where only dates are known.
-    """
-
-    not_before: datetime.datetime
-    not_after: datetime.datetime
-    subject: str = ""
-    issuer: str = ""
-    serial: str = ""
-    fingerprint: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class TrustEntry:
     """One certificate, or one thing that should have been one.
 
@@ -81,7 +67,7 @@ class TrustEntry:
     part: str
     verdict: str
     reasons: tuple[Fault, ...] = ()
-    life: Life | None = None
+    life: Facts | None = None
 
     def as_result(self, now: datetime.datetime) -> dict[str, Any]:
         """The entry as a module returns it.
@@ -98,43 +84,20 @@ class TrustEntry:
             "reasons": [dataclasses.asdict(reason) for reason in self.reasons],
         }
         if self.life is not None:
-            result.update(
-                not_before=rfc3339(self.life.not_before),
-                not_after=rfc3339(self.life.not_after),
-                days_left=round((self.life.not_after - now).total_seconds() / _DAY, 3),
-                share_left=round(share_left(self.life, now), 4),
-                subject=self.life.subject,
-                issuer=self.life.issuer,
-                serial=self.life.serial,
-                fingerprint_sha256=self.life.fingerprint,
-            )
+            told = self.life.as_result()
+            del told["dns_names"]
+            days = (self.life.not_after - now).total_seconds() / _DAY
+            result.update(told, days_left=round(days, 3), share_left=round(share_left(self.life, now), 4))
         return result
 
 
-def rfc3339(moment: datetime.datetime) -> str:
-    """UTC to the second, as certificates say it."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def share_left(life: Life, now: datetime.datetime) -> float:
+def share_left(life: Facts, now: datetime.datetime) -> float:
     """How much of its life a certificate has before it, 1 to 0; below 0 when it has ended."""
     whole = (life.not_after - life.not_before).total_seconds()
     return (life.not_after - now).total_seconds() / whole if whole > 0 else -1.0
 
 
-def life_of(certificate: x509.Certificate) -> Life:
-    """What is told about a certificate: nothing here is secret."""
-    return Life(
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-        certificate.subject.rfc4514_string(),
-        certificate.issuer.rfc4514_string(),
-        f"{certificate.serial_number:x}",
-        certificate.fingerprint(hashes.SHA256()).hex(),
-    )
-
-
-def judge_life(life: Life, now: datetime.datetime, limits: Limits) -> tuple[str, tuple[Fault, ...]]:
+def judge_life(life: Facts, now: datetime.datetime, limits: Limits) -> tuple[str, tuple[Fault, ...]]:
     """The verdict that the dates give. :param now: aware. :returns: verdict, and why it is no pass."""
     left = share_left(life, now)
     if now >= life.not_after:
@@ -164,19 +127,22 @@ class Block:
     fault: Fault | None = None
 
 
-def blocks_of(pem: bytes) -> list[Block]:
-    """Every PEM block, also those behind one that cannot be read. :returns: in order; empty for no PEM."""
-    found = []
-    for match in BLOCK.finditer(pem):
-        if match.group(1) != CERTIFICATE:
-            kind = match.group(1).decode("ascii", "replace")
-            found.append(Block(None, Fault("foreign-block", f"holds a block {kind} beside certificates")))
-            continue
-        try:
-            found.append(Block(x509.load_pem_x509_certificate(match.group(0))))
-        except ValueError:
-            found.append(Block(None, Fault("unreadable", "holds a certificate that cannot be parsed")))
-    return found
+def certificates_in(text: bytes) -> list[Block]:
+    """Every PEM block that istiod and gateways read, also those behind one that is no certificate.
+
+    :returns: in order, and a fault at the end where a block is skipped; empty for no PEM.
+    """
+    found = [_block(block) for block in pem.blocks_of(text)]
+    return [*found, Block(None, Fault("skipped", SKIPPED))] if pem.skipped(text) else found
+
+
+def _block(block: pem.Block) -> Block:
+    if block.label != CERTIFICATE:
+        return Block(None, Fault("foreign-block", f"holds a block {block.label} beside certificates"))
+    try:
+        return Block(x509.load_der_x509_certificate(block.content))
+    except ValueError:
+        return Block(None, Fault("unreadable", "holds a certificate that cannot be parsed"))
 
 
 class Judge:
@@ -193,7 +159,7 @@ class Judge:
         """The limits of a kind."""
         return self._limits.get(kind, Limits())
 
-    def entry(self, kind: str, where: str, part: str, life: Life, *faults: Fault) -> TrustEntry:
+    def entry(self, kind: str, where: str, part: str, life: Facts, *faults: Fault) -> TrustEntry:
         """One certificate with its dates, and what else is wrong with it (each a fail)."""
         verdict, reasons = judge_life(life, self.now, self.limits(kind))
         return TrustEntry(kind, where, part, FAIL if faults else verdict, (*faults, *reasons), life)
@@ -210,7 +176,7 @@ class Judge:
         self,
         kind: str,
         where: str,
-        pem: bytes,
+        text: bytes,
         *,
         hosts: Sequence[str] = (),
         roots: bytes = b"",
@@ -222,10 +188,10 @@ class Judge:
             one of them, and lives no longer. :param first: what the first block is called.
         :returns: one per PEM block.
         """
-        found = blocks_of(pem)
+        found = certificates_in(text)
         if not found:
             return [self.wrong(kind, where, first, "no-certificate", "holds no PEM certificate")]
-        anchors = [block.certificate for block in blocks_of(roots) if block.certificate is not None]
+        anchors = [block.certificate for block in certificates_in(roots) if block.certificate is not None]
         entries = []
         for position, block in enumerate(found):
             part = first if position == 0 else f"issuer {position}"
@@ -236,13 +202,13 @@ class Judge:
             above = [item.certificate for item in following if item.certificate is not None]
             faults = [*_link_faults(block.certificate, above, anchors)]
             if position == 0:
-                faults += _name_faults(block.certificate, hosts)
-            entries.append(self.entry(kind, where, part, life_of(block.certificate), *faults))
+                faults += _name_faults(facts_of(block.certificate), hosts)
+            entries.append(self.entry(kind, where, part, facts_of(block.certificate), *faults))
         return entries
 
-    def bundle(self, kind: str, where: str, pem: bytes, part: str = "root") -> list[TrustEntry]:
+    def bundle(self, kind: str, where: str, text: bytes, part: str = "root") -> list[TrustEntry]:
         """Certificates that stand for themselves, such as roots. :returns: one per PEM block."""
-        found = blocks_of(pem)
+        found = certificates_in(text)
         if not found:
             return [self.wrong(kind, where, part, "no-certificate", "holds no PEM certificate")]
         entries = []
@@ -251,7 +217,7 @@ class Judge:
             if block.certificate is None:
                 entries.append(self._unreadable(kind, where, name, block))
             else:
-                entries.append(self.entry(kind, where, name, life_of(block.certificate)))
+                entries.append(self.entry(kind, where, name, facts_of(block.certificate)))
         return entries
 
     @staticmethod
@@ -282,12 +248,8 @@ def _link_faults(
     return []
 
 
-def _name_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
-    try:
-        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = list(extension.value.get_values_for_type(x509.DNSName))
-    except (x509.ExtensionNotFound, ValueError):
-        names = []
+def _name_faults(leaf: Facts, hosts: Sequence[str]) -> list[Fault]:
+    names = leaf.dns_names
     missing = [host for host in hosts if not any(covers(name, host) for name in names)]
     if not missing:
         return []
@@ -299,7 +261,7 @@ def same_certificates(one: bytes, other: bytes) -> bool:
     return fingerprints(one) == fingerprints(other)
 
 
-def fingerprints(pem: bytes) -> frozenset[str]:
+def fingerprints(text: bytes) -> frozenset[str]:
     """SHA-256 of the readable certificates of a bundle. :returns: hexadecimal; empty when there is none."""
-    certificates = [block.certificate for block in blocks_of(pem) if block.certificate is not None]
+    certificates = [block.certificate for block in certificates_in(text) if block.certificate is not None]
     return frozenset(certificate.fingerprint(hashes.SHA256()).hex() for certificate in certificates)

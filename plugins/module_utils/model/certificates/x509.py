@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,8 +30,8 @@ try:
 except ImportError:
     HAS_CRYPTOGRAPHY = False
 
-BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-CERTIFICATE = b"CERTIFICATE"
+CERTIFICATE = "CERTIFICATE"
+SKIPPED = "holds a PEM block that does not begin and end on a line of its own, which istiod skips"
 SECRET_LIMIT = 1024 * 1024
 CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
 
@@ -66,15 +65,16 @@ class Facts:
         return {
             "fingerprint_sha256": self.fingerprint,
             "serial": self.serial,
-            "not_before": _iso(self.not_before),
-            "not_after": _iso(self.not_after),
+            "not_before": rfc3339(self.not_before),
+            "not_after": rfc3339(self.not_after),
             "dns_names": list(self.dns_names),
             "subject": self.subject,
             "issuer": self.issuer,
         }
 
 
-def _iso(moment: datetime.datetime) -> str:
+def rfc3339(moment: datetime.datetime) -> str:
+    """UTC to the second, as certificates say it."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -86,12 +86,10 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     """
     blocks = blocks_of(pem)
     if skipped(pem):
-        raise UnreadableError(
-            "holds a PEM block that does not begin and end on a line of its own, which istiod skips"
-        )
+        raise UnreadableError(SKIPPED)
     if not blocks:
         raise UnreadableError("holds no PEM certificate")
-    foreign = sorted({block.label for block in blocks} - {CERTIFICATE.decode()})
+    foreign = sorted({block.label for block in blocks} - {CERTIFICATE})
     if foreign:
         raise UnreadableError(f"holds {', '.join(foreign)} beside certificates")
     try:
@@ -228,10 +226,10 @@ def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> l
         what = "the certificate" if position == 0 else f"intermediate {position}"
         if certificate.not_valid_after_utc <= now:
             faults.append(
-                Fault("expired", f"{what} is valid until {_iso(certificate.not_valid_after_utc)} only")
+                Fault("expired", f"{what} is valid until {rfc3339(certificate.not_valid_after_utc)} only")
             )
         if certificate.not_valid_before_utc > now - CLOCK_TOLERANCE:
-            begin = _iso(certificate.not_valid_before_utc)
+            begin = rfc3339(certificate.not_valid_before_utc)
             faults.append(
                 Fault("future", f"{what} is valid from {begin} only, too late for clocks that run slow")
             )
@@ -303,7 +301,7 @@ def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) ->
             faults.append(Fault("not-a-ca", "its certificate may not sign certificates"))
     for certificate in chain:
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
-            ends = _iso(certificate.not_valid_after_utc)
+            ends = rfc3339(certificate.not_valid_after_utc)
             faults.append(
                 Fault("expired", f"{certificate.subject.rfc4514_string()} is not valid now (until {ends})")
             )

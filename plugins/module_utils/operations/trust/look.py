@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MalformedError
-from ...fields import name_of, namespace_of
+from ...fields import name_of, namespace_of, text_at
+from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.clock import Clock
 from ...model.certificates.credentials import Credential
@@ -45,18 +46,29 @@ class Look:
     max_proxies: int
     rotation_period: float = 0.0
 
+    _lists: dict[tuple[Any, ...], list[Any]] = dataclasses.field(default_factory=dict)
+
     def listed(
         self, api_version: str, kind: str, namespace: str | None = None, **selectors: str
     ) -> list[Any]:
-        """All objects of a kind. :returns: empty where the server does not serve it.
+        """All objects of a kind, read once. :returns: empty where the server does not serve it.
 
         :raises ApiError: no right to look, or no answer.
         """
-        return self.client.list(api_version, kind, namespace, **selectors).items
+        key = (api_version, kind, namespace, *sorted(selectors.items()))
+        if key not in self._lists:
+            self._lists[key] = self.client.list(api_version, kind, namespace, **selectors).items
+        return self._lists[key]
 
     def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
         """A Secret. :returns: the object, or None where there is none. :raises ApiError: no right to look."""
         return self.client.get("v1", "Secret", name, namespace)
+
+    @functools.cached_property
+    def roots(self) -> bytes:
+        """The roots that istiod publishes in its namespace, PEM; empty when there are none."""
+        found = self.client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, self.istio_namespace)
+        return text_at(found, "data", ROOT_KEY).encode()
 
     @functools.cached_property
     def pods(self) -> list[Mapping[str, Any]]:

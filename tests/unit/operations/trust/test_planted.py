@@ -180,6 +180,11 @@ PLANTED: list[tuple[str, Plant, tuple[str, str, str, str]]] = [
         ("fail", "gateway", API, "unreadable"),
     ),
     (
+        "blocks that are joined",
+        lambda mesh: mesh.data("api", tls_crt=pem(mesh.leaf).rstrip() + pem(mesh.middle)),
+        ("fail", "gateway", API, "skipped"),
+    ),
+    (
         "shadowed by keys that istiod prefers",
         lambda mesh: mesh.data("api", cert=pem(certificate("x", mesh.leaf_key)), key=key_pem(mesh.leaf_key)),
         ("fail", "gateway", API, "san"),
@@ -330,6 +335,13 @@ def test_what_may_not_be_read_is_never_a_pass(mesh: TrustedMesh, kind: str) -> N
     result = mesh.run()
     assert result["status"] == "cannot tell"
     assert result["counts"]["cannot tell"] > 0
+
+
+def test_nothing_is_asked_for_twice(mesh: TrustedMesh) -> None:
+    mesh.run()
+    asked = [(call.verb, call.kind, call.namespace, call.name, call.selector) for call in mesh.cluster.calls]
+    asked = [call for call in asked if call[0] in ("get", "list")]
+    assert len(asked) == len(set(asked)), sorted(map(str, asked))
 
 
 def test_proxies_beyond_the_limit_are_never_a_pass(mesh: TrustedMesh) -> None:

@@ -28,16 +28,10 @@ from ..look import Look
 PLUGGED, SELF_SIGNED = "cacerts", "istio-ca-secret"
 
 
-def published_roots(look: Look) -> bytes:
-    """The roots that istiod publishes in its namespace, PEM. :returns: empty when there are none."""
-    found = look.client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, look.istio_namespace)
-    return text_at(found, "data", ROOT_KEY).encode()
-
-
 def mesh_roots(look: Look) -> Iterator[TrustEntry]:
     """Every block of the published roots, and namespaces that hold others."""
     where = f"ConfigMap {look.istio_namespace}/{ROOT_CONFIG_MAP}"
-    published = published_roots(look)
+    published = look.roots
     if not published:
         yield look.judge.unknown(MESH_ROOT, where, "does not exist, or holds no root")
         return
@@ -86,7 +80,7 @@ def _signer(look: Look, where: str, secret: Mapping[str, Any]) -> Iterator[Trust
         else:
             yield entry
     yield from look.judge.bundle(MESH_ROOT, where, roots)
-    published = published_roots(look)
+    published = look.roots
     if published and not fingerprints(roots) <= fingerprints(published):
         message = (
             f"holds a root that ConfigMap {look.istio_namespace}/{ROOT_CONFIG_MAP} does not: istiod did not"

@@ -32,8 +32,8 @@ from ....model.certificates.secret import (
     TLS_TYPE,
     decode,
 )
-from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, blocks_of, life_of
-from ....model.certificates.x509 import Fault, read_key, same_key
+from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, certificates_in
+from ....model.certificates.x509 import Fault, facts_of, read_key, same_key
 from ....verdicts import CANNOT_TELL, FAIL
 from ...certificates.proof import SERVING_MODES, endpoints_of
 from ...certificates.proof import look as look_at_pods
@@ -124,7 +124,7 @@ def _pair(look: Look, where: str, secret: Mapping[str, Any], hosts: tuple[str, .
 
 
 def _key_fault(certificate: bytes, key: bytes) -> Fault | None:
-    blocks = blocks_of(certificate)
+    blocks = certificates_in(certificate)
     if not blocks or blocks[0].certificate is None:
         return None
     try:
@@ -137,7 +137,7 @@ def _key_fault(certificate: bytes, key: bytes) -> Fault | None:
 
 def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
     """Whether the pods serve what the Secret holds."""
-    blocks = blocks_of(_certificate(secret)[0])
+    blocks = certificates_in(_certificate(secret)[0])
     if not blocks or blocks[0].certificate is None:
         return
     pods = [pod for pod in look.pods if namespace_of(pod) == credential.namespace]
@@ -145,7 +145,7 @@ def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> It
     endpoints = endpoints_of(credential, look.gateways, pods, services)
     if not endpoints:
         return
-    fingerprint = life_of(blocks[0].certificate).fingerprint
+    fingerprint = facts_of(blocks[0].certificate).fingerprint
     proof = look_at_pods(look.client, credential, endpoints, fingerprint=fingerprint, roots_pem="")
     if proof.status == FAIL:
         yield look.judge.wrong(GATEWAY, str(credential), "served", "not-served", proof.evidence)

@@ -22,7 +22,6 @@ from ....model.certificates.trust import ISTIOD, WEBHOOK, TrustEntry, fingerprin
 from ....model.certificates.x509 import Fault
 from ....verdicts import FAIL
 from ..look import Look
-from .authorities import published_roots
 
 ADMISSION = "admissionregistration.k8s.io/v1"
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
@@ -126,7 +125,7 @@ def _decoded(text: str) -> bytes:
 
 def webhooks(look: Look) -> Iterator[TrustEntry]:
     """Every block of every bundle; one that holds none of the mesh's roots is another CA's."""
-    roots = fingerprints(published_roots(look))
+    roots = fingerprints(look.roots)
     for bundle in bundles_of(look):
         part = f"caBundle of {', '.join(bundle.names)}"
         entries = look.judge.bundle(WEBHOOK, bundle.where, bundle.pem, part)

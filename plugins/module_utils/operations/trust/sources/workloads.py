@@ -13,17 +13,16 @@ from ....errors import ApiError
 from ....istio.proxy.admin import admin_get
 from ....istio.proxy.certificates import judge_certificates, lives, serial_numbers
 from ....istio.proxy.running import RunningProxy, sample
-from ....model.certificates.trust import WORKLOAD, Life, TrustEntry
-from ....model.certificates.x509 import Fault
+from ....model.certificates.trust import WORKLOAD, TrustEntry
+from ....model.certificates.x509 import Facts, Fault
 from ....verdicts import CANNOT_TELL, PASS
 from ..look import Look
-from .authorities import published_roots
 
 
 def workloads(look: Look) -> Iterator[TrustEntry]:
     """Per workload the one of its good proxies that ends first; every proxy that is not well."""
     chosen = sample(look.proxies, look.max_proxies)
-    roots = serial_numbers(published_roots(look).decode("ascii", "replace"))
+    roots = serial_numbers(look.roots.decode("ascii", "replace"))
     entries = look.client.in_parallel(lambda proxy: _entry(look, proxy, roots), chosen)
     good: dict[str, list[TrustEntry]] = {}
     for proxy, entry in zip(chosen, entries, strict=True):
@@ -61,7 +60,7 @@ def _entry(look: Look, proxy: RunningProxy, roots: frozenset[str]) -> TrustEntry
     if own is None:
         return look.judge.wrong(WORKLOAD, where, "leaf", "no-certificate", judged.reason)
     begin, end, identity_seen = own
-    life = Life(_moment(begin), _moment(end), subject=identity_seen)
+    life = Facts("", "", _moment(begin), _moment(end), (), subject=identity_seen, issuer="")
     faults = [Fault("identity", judged.reason)] if judged.verdict != PASS else []
     return look.judge.entry(WORKLOAD, where, "leaf", life, *faults)
 
