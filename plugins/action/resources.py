@@ -70,7 +70,8 @@ class ActionModule(BackendAction):
 
     def _template_path(self, path: str, where: str) -> str:
         """A relative path counts from ``templates`` of the role or playbook, as in ``template``."""
-        path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+        # Not Path: it knows no answer for ~somebody who has no home, and drops a slash at the end.
+        path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - see above
         find: Any = self._find_needle  # ansible-core has no types here
         fixed, magic = _before_glob(path)
         try:
@@ -78,7 +79,7 @@ class ActionModule(BackendAction):
         except AnsibleError as error:
             message = f"no such file or directory: {path}"
             raise InputError([Problem(where, message, "file")]) from error
-        return os.path.join(found, magic) if magic else found  # noqa: PTH118
+        return os.path.join(found, magic) if magic else found  # noqa: PTH118 - text, like what is found
 
     def _found(self, path: str) -> str:
         """A relative path counts from the role's or the playbook's ``files`` directory, as in ``copy``."""

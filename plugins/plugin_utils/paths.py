@@ -27,10 +27,12 @@ def absolute_path(path: str, directories: Sequence[str]) -> str:
     A relative one is looked for in ``directories``, then in that of the process. Where none has it, it counts
     from the process's directory, as for kubectl, so that a message shows where it was expected.
     """
-    expanded = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
-    here = [os.path.join(directory, expanded) for directory in (*directories, os.getcwd())]  # noqa: PTH109, PTH118
-    found = [candidate for candidate in here if os.path.exists(candidate)]  # noqa: PTH110
-    return os.path.abspath((found or here[-1:])[0])  # noqa: PTH100
+    # Not Path: it knows no answer for ~somebody who has no home, and resolves what abspath only joins.
+    expanded = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - see above
+    places = (*directories, os.getcwd())  # noqa: PTH109 - text, like the rest
+    here = [os.path.join(directory, expanded) for directory in places]  # noqa: PTH118 - text
+    found = [candidate for candidate in here if os.path.exists(candidate)]  # noqa: PTH110 - text
+    return os.path.abspath((found or here[-1:])[0])  # noqa: PTH100 - see above
 
 
 def absolute_kubeconfig(path: str, directories: Sequence[str]) -> str:

@@ -70,8 +70,8 @@ def rendered(
     :param where: the option, for the error.
     :raises InputError: Jinja refuses it, or a variable is undefined.
     """
-    search = [*variables.get("ansible_search_path", ()), os.path.dirname(path)]  # noqa: PTH120
-    places = [place for base in search for place in (os.path.join(base, "templates"), base)]  # noqa: PTH118
+    search = [*variables.get("ansible_search_path", ()), os.path.dirname(path)]  # noqa: PTH120 - Jinja takes text
+    places = [place for base in search for place in (os.path.join(base, "templates"), base)]  # noqa: PTH118 - text
     try:
         inner = templar.copy_with_new_env(searchpath=places, available_variables=dict(variables))
         found = inner.template(trust_as_template(text), escape_backslashes=False, overrides=dict(overrides))

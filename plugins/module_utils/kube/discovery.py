@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError, MalformedError
 from ..fields import list_at, mappings_at, name_of, text_at
+from ..files import write_whole
 from ..labels import COLLECTION
 
 if TYPE_CHECKING:
@@ -306,11 +306,4 @@ def _write_cache(path: Path | None, root: str, entry: Mapping[str, Any]) -> None
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         content = {**_read_cache(path), root: entry}
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".discovery-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file, separators=(",", ":"))
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, json.dumps(content, separators=(",", ":")), 0o600)

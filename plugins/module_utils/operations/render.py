@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, Problem
+from ..files import write_whole
 from ..model.objects.render import mesh_resources
 
 if TYPE_CHECKING:
@@ -134,9 +134,4 @@ def _write(path: Path, text: str | None) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         return
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
-    ) as new:
-        new.write(text)
-    Path(new.name).chmod(0o644)
-    Path(new.name).replace(path)
+    write_whole(path, text)

@@ -121,7 +121,7 @@ def find_tool(path: str, *, where: str, environment: Mapping[str, str]) -> str:
     :raises InputError: when there is none, named by the variable ``where``.
     """
     # Not Path.expanduser: it makes ./istioctl a mere name, which would be looked for on PATH.
-    expanded = os.path.expanduser(path)  # noqa: PTH111
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - see above
     found = shutil.which(expanded, path=environment.get("PATH", os.defpath))
     if found is None:
         raise InputError([Problem(where, f"{path!r} is not a program that can be run here", "tool-missing")])

@@ -168,7 +168,7 @@ def chart_reference(source: str, chart: str, version: str) -> ChartReference:
     if _URL.fullmatch(source):
         return ChartReference(chart, repository=source, version=version)
     # Not Path.expanduser: it knows no answer for ~somebody who has no home.
-    directory = Path(os.path.expanduser(source))  # noqa: PTH111
+    directory = Path(os.path.expanduser(source))  # noqa: PTH111 - see above
     if not directory.is_dir():
         raise InputError(
             [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
@@ -161,14 +161,9 @@ def _provide(
 
 
 def _mark_existing(credentials: list[Credential], names: Sequence[str], problems: list[Problem]) -> None:
-    """Marks the credentials that somebody else writes, named as ``name`` or ``namespace/name``."""
-    for index, text in enumerate(names):
-        namespace, _slash, name = text.rpartition("/")
-        position = _position(credentials, name, namespace)
-        place = f"certificates_existing[{index}]"
-        if position is None:
-            problems.append(Problem(place, f"no gateway names the credential {text}", "unknown-credential"))
-        elif credentials[position].source == PROVIDED:
+    """Marks the credentials that somebody else writes."""
+    for place, text, position in _positions(credentials, names, "certificates_existing", problems):
+        if credentials[position].source == PROVIDED:
             problems.append(Problem(place, f"{text} is also provided", "one-source"))
         else:
             credentials[position] = dataclasses.replace(credentials[position], source=EXISTING)
@@ -177,23 +172,32 @@ def _mark_existing(credentials: list[Credential], names: Sequence[str], problems
 def _named(
     credentials: Sequence[Credential], names: Sequence[str], variable: str, problems: list[Problem]
 ) -> frozenset[Credential]:
-    """The credentials that are named as ``name`` or ``namespace/name``; only those that we issue can be."""
+    """The credentials that are named; only those that we issue can be."""
+    elsewhere = {
+        PROVIDED: "is provided: give another pair in certificates_provided",
+        EXISTING: "is written by somebody else (certificates_existing): renew it there",
+    }
     found = set()
+    for place, text, position in _positions(credentials, names, variable, problems):
+        if why := elsewhere.get(credentials[position].source):
+            problems.append(Problem(place, f"{text} {why}", "one-source"))
+        else:
+            found.add(credentials[position])
+    return frozenset(found)
+
+
+def _positions(
+    credentials: Sequence[Credential], names: Sequence[str], variable: str, problems: list[Problem]
+) -> Iterator[tuple[str, str, int]]:
+    """Where a variable's entries, ``name`` or ``namespace/name``, stand among the credentials."""
     for index, text in enumerate(names):
         namespace, _slash, name = text.rpartition("/")
         position = _position(credentials, name, namespace)
         place = f"{variable}[{index}]"
         if position is None:
             problems.append(Problem(place, f"no gateway names the credential {text}", "unknown-credential"))
-        elif credentials[position].source == PROVIDED:
-            message = f"{text} is provided: give another pair in certificates_provided"
-            problems.append(Problem(place, message, "one-source"))
-        elif credentials[position].source == EXISTING:
-            message = f"{text} is written by somebody else (certificates_existing): renew it there"
-            problems.append(Problem(place, message, "one-source"))
         else:
-            found.add(credentials[position])
-    return frozenset(found)
+            yield place, text, position
 
 
 def _previous_problems(credentials: Sequence[Credential]) -> list[Problem]:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from ...errors import InputError, MeshError, Problem
+from ...files import write_whole
 from ...model.certificates.trust import DUE, ORDER, TrustEntry, share_left
+from ...model.certificates.x509 import rfc3339
 from ...verdicts import CANNOT_TELL, FAIL
 from .page import as_html
 
@@ -47,11 +47,7 @@ def write_reports(
         target = Path(path).expanduser()
         text = FORMATS[target.suffix](mesh, entries, result, now)
         try:
-            handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(partial).chmod(0o644)
-            Path(partial).replace(target)
+            write_whole(target, text)
         except OSError as error:
             raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
 
@@ -60,7 +56,7 @@ def as_json(mesh: str, entries: Sequence[TrustEntry], result: Result, now: datet
     """``{mesh, time, status, headline, counts, entries}``."""
     record = {
         "mesh": mesh,
-        "time": now.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": rfc3339(now),
         **{key: result[key] for key in ("status", "headline", "counts")},
         "entries": [entry.as_result(now) for entry in entries],
     }

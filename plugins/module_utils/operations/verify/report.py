@@ -8,14 +8,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from ...errors import InputError, MeshError, Problem
+from ...files import write_whole
 from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
 from .findings import NOT_TESTED, STATED, Findings, count
@@ -58,11 +57,7 @@ def write_report(
         case _:
             text = page(findings, catalogue, facts)
     try:
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(target)
+        write_whole(target, text)
     except OSError as error:
         raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
 
