@@ -1,9 +1,11 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the collection marks what it writes: its name, ownership labels, the fence of a rollout."""
+"""Labels: how the collection marks what it writes, and whom an equality selector takes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 COLLECTION = "servicemesh.istio"
 """The collection's name: in labels, in ``managedFields``, in the user agent."""
@@ -20,3 +22,8 @@ def ownership_labels(part_of: str) -> dict[str, str]:
     :returns: label key -> value.
     """
     return {MANAGED_BY_LABEL: COLLECTION, PART_OF_LABEL: part_of}
+
+
+def is_selected(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
+    """Whether ``labels`` hold every label of an equality selector; an empty selector selects all."""
+    return all(labels.get(key) == value for key, value in selector.items())

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..fields import field, labels_of, list_at, mapping_at, mappings_at, text_at
+from ..labels import is_selected
 
 SUCCEEDED, FAILED = "Succeeded", "Failed"
 STARTING = ("PodInitializing", "ContainerCreating")
@@ -73,8 +74,7 @@ def takes_requests(pod: Pod) -> bool:
 
 def has_labels(pod: Pod, labels: Mapping[str, str]) -> bool:
     """Whether the pod carries all of ``labels``; an empty selector selects all."""
-    own = labels_of(pod)
-    return all(own.get(key) == value for key, value in labels.items())
+    return is_selected(labels_of(pod), labels)
 
 
 def containers(pod: Pod) -> list[Container]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...fields import text_at
 from ...kube.pods import containers
+from ...labels import is_selected
 from ..workloads import PROXY_CONTAINER, parse_pod
 
 VARIANTS = ("-distroless", "-debug")
@@ -46,11 +47,6 @@ class RunningProxy:
     def selected_by(self, selector: Mapping[str, str]) -> bool:
         """Whether the pod carries all labels of ``selector``."""
         return is_selected(self.labels, selector)
-
-
-def is_selected(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
-    """Whether ``labels`` hold every label of an equality selector; an empty selector selects all."""
-    return all(labels.get(key) == value for key, value in selector.items())
 
 
 def running_proxies(pods: Iterable[Mapping[str, Any]]) -> list[RunningProxy]:

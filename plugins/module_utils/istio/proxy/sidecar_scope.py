@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
-from .running import RunningProxy, is_selected
+from ...labels import is_selected
+from .running import RunningProxy
 
 
 def imports_host(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ...labels import is_selected
 from ..installation.gateways import InstalledGateway
 from ..reading.problems import Problems
 from .mesh import Catalogue, EgressGateway, Gateway
@@ -62,11 +63,6 @@ def pods_of(service: Service) -> list[dict[str, str]]:
     return [own, *({**own, **version.labels} for version in service.versions.values())]
 
 
-def selects(selector: Labels, pod: Labels) -> bool:
-    """Whether ``selector`` takes a pod with the labels ``pod``."""
-    return all(pod.get(key) == value for key, value in selector.items())
-
-
 def _check_selectors(catalogue: Catalogue, problems: Problems) -> None:
     services = [
         item
@@ -95,7 +91,7 @@ def _check_selectors(catalogue: Catalogue, problems: Problems) -> None:
 
 
 def _meets(service: Service, other: Service) -> bool:
-    return service.key != other.key and any(selects(service.labels, pod) for pod in pods_of(other))
+    return service.key != other.key and any(is_selected(pod, service.labels) for pod in pods_of(other))
 
 
 def _tell(service: Service, other: Service, problems: Problems) -> None:
@@ -153,11 +149,11 @@ def _check_gateways_and_services(
             if problems.within(f"{service.where}.labels", f"{service.where}.namespace"):
                 continue
             if (everywhere or service.namespace == home) and any(
-                selects(gateway.selector, pod) for pod in pods_of(service)
+                is_selected(pod, gateway.selector) for pod in pods_of(service)
             ):
                 message = f"also selects the pods of {service.key}: what holds for a gateway would hold there"
                 problems.add(where, message, "selector-clash")
-            elif service.namespace == home and any(selects(service.labels, pod) for pod in pods):
+            elif service.namespace == home and any(is_selected(pod, service.labels) for pod in pods):
                 message = f"also selects the pods of the gateway {where.removesuffix('.selector')}"
                 problems.add(f"{service.where}.labels", message, "selector-clash")
 
@@ -166,7 +162,7 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
     described = list(_gateways(catalogue, problems))
     for where, gateway in described:
         for other in installed:
-            if other.namespace != gateway.workload_namespace and selects(gateway.selector, other.labels):
+            if other.namespace != gateway.workload_namespace and is_selected(other.labels, gateway.selector):
                 message = (
                     f"also selects the pods of {other.where} in {other.namespace}: a Gateway selects in every"
                     f" namespace; give one of the two a label of its own, such as {other.where}.labels:"
@@ -187,7 +183,7 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
 
 
 def _overlap(gateway: Gateway | EgressGateway, other: Gateway | EgressGateway) -> bool:
-    return selects(gateway.selector, other.selector) or selects(other.selector, gateway.selector)
+    return is_selected(other.selector, gateway.selector) or is_selected(gateway.selector, other.selector)
 
 
 def _gateways(catalogue: Catalogue, problems: Problems) -> Iterator[tuple[str, Gateway | EgressGateway]]:
@@ -208,6 +204,6 @@ def _pods_of_gateway(gateway: Gateway | EgressGateway, installed: Sequence[Insta
         *(
             item.labels
             for item in installed
-            if item.namespace == gateway.workload_namespace and selects(gateway.selector, item.labels)
+            if item.namespace == gateway.workload_namespace and is_selected(item.labels, gateway.selector)
         ),
     ]

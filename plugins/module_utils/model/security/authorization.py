@@ -23,6 +23,7 @@ from ...fields import (
     namespace_of,
     text_at,
 )
+from ...labels import is_selected
 from ...object_id import object_id
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
 from .rules import Rule, Scene, compile_rule
@@ -66,7 +67,7 @@ def selects(policy: Policy, namespace: str, labels: Mapping[str, str], root_name
             _is_target(one, labels, namespace) for one in targets
         )
     selector = mapping_at(policy, "spec", "selector", "matchLabels")
-    return all(labels.get(key) == value for key, value in selector.items())
+    return is_selected(labels, selector)
 
 
 def _is_target(target: Mapping[str, Any], labels: Mapping[str, str], namespace: str) -> bool:
