@@ -20,8 +20,9 @@ from .pool import Pool
 from .run import CACHE, Run
 
 REQUIRED = (
-    "model", "istio", "kube", "operations/canary", "operations/certificates", "operations/mesh",
-    "operations/preflight", "operations/propagation", "operations/verify",
+    "model", "istio", "kube", "operations/canary", "operations/certificates", "operations/cluster_check",
+    "operations/diagnose", "operations/mesh", "operations/preflight", "operations/propagation",
+    "operations/trust", "operations/verify",
 )  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
     for test in sorted(work.failing):
         say(f"left out, it fails or is skipped without any change: {test}")
     few = report.below(report.counts(verdicts), required, options.threshold)
-    return 1 if few or work.failing else 0
+    untold = any(verdict.untold for verdict in verdicts)
+    return 1 if few or untold or work.failing else 0
 
 
 class _Steps:

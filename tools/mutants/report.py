@@ -9,18 +9,26 @@ from .operators import Mutant
 from .sample import belongs, package_of
 
 NOT_RUN = "no test runs it"
+STALLED = "the clock ended its tests, as it did without the change"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a mutant. `noticed_by`: the first test that failed, or "time limit"; "": it survived,
-    and `why` tells more; `untyped`: the type check finds it, so that it counts on neither side.
+    and `why` tells more; `untyped`: the type check finds it, `untold`: the machine was too busy to tell, so
+    that it counts on neither side.
     """
 
     mutant: Mutant
     noticed_by: str
     why: str = ""
     untyped: bool = False
+    untold: bool = False
+
+    @property
+    def survived(self) -> bool:
+        """Whether its tests ran to their end, and none failed."""
+        return not self.noticed_by and not self.untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +45,10 @@ class Count:
 
 
 def counts(verdicts: Sequence[Verdict]) -> dict[str, Count]:
-    """Package -> how many were noticed, of how many that the types admit."""
+    """Package -> how many were noticed, of how many that the types admit and the machine could try."""
     found: dict[str, Count] = {}
     for verdict in verdicts:
-        if verdict.untyped:
+        if verdict.untyped or verdict.untold:
             continue
         name = package_of(verdict.mutant.path)
         old = found.get(name, Count(0, 0))
@@ -56,7 +64,7 @@ def below(found: Mapping[str, Count], required: Sequence[str], threshold: float)
 def lines(verdicts: Sequence[Verdict], required: Sequence[str], threshold: float) -> list[str]:
     """The report, survivors first, so that the counts stand at the end of a long output."""
     text = []
-    survivors = [verdict for verdict in verdicts if not verdict.noticed_by and not verdict.untyped]
+    survivors = [verdict for verdict in verdicts if verdict.survived and not verdict.untyped]
     for verdict in sorted(survivors, key=lambda one: (one.mutant.path, one.mutant.line)):
         mutant = verdict.mutant
         text.append(f"{mutant.path}:{mutant.line}: {mutant.kind}{f', {verdict.why}' if verdict.why else ''}")
@@ -70,6 +78,8 @@ def lines(verdicts: Sequence[Verdict], required: Sequence[str], threshold: float
         text.append(f"  {f'{count.noticed}/{count.total}':>9}  {count.percent:5.1f} %  {name}{mark}")
     noticed, total = (sum(getattr(count, part) for count in found.values()) for part in ("noticed", "total"))
     untyped = sum(verdict.untyped for verdict in verdicts)
+    untold = sum(verdict.untold for verdict in verdicts)
     beside = f", and {untyped} that the type check finds" if untyped else ""
+    beside += f", and {untold} that could not be told: this machine is too busy" if untold else ""
     text.append(f"  {f'{noticed}/{total}':>9}  {Count(noticed, total).percent:5.1f} %  in all{beside}")
     return text

@@ -6,7 +6,7 @@ import argparse
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from .coverage_map import CoverageMap, Recorded
 from .imports import Imports
 from .known import Known
 from .operators import Mutant, is_change, mutants_of
-from .pool import Pool, Worker
+from .pool import Answer, Pool, Task, Worker
 from .report import Verdict
 from .trees import make
 from .types_check import refused as refused_by_types
@@ -110,7 +110,7 @@ class Run:
         def one(file: str, stored: Path, worker: Worker) -> None:
             nonlocal done
             answer = worker.ask({"file": file, "limit": 600})
-            if "ended" in answer:
+            if "ended" in answer or "stalled" in answer:
                 answer = {"tests": {}, "costs": {}, "failed": [file]}
             with self._lock:
                 done += 1
@@ -133,7 +133,8 @@ class Run:
 
         def one(mutant: Mutant, worker: Worker) -> None:
             verdict = self._verdict(mutant, worker)
-            self._known_verdicts.keep(verdict, self.map.tests_of(mutant))
+            if not verdict.untold:
+                self._known_verdicts.keep(verdict, self.map.tests_of(mutant))
             with self._lock:
                 verdicts.append(verdict)
                 noticed = sum(bool(found.noticed_by) for found in verdicts)
@@ -161,14 +162,15 @@ class Run:
         code = mutant.apply(self.code[mutant.path])
         for batch in self.map.batches(tests):
             usual = self.map.cost(batch) + 0.5 * len({test.partition("::")[0] for test in batch})
-            answer = worker.ask(
-                {
-                    "path": mutant.path,
-                    "code": code,
-                    "tests": {test: self.map.costs[test] for test in batch},
-                    "limit": 5 + 4 * usual,
-                }
-            )
+            task = {
+                "path": mutant.path,
+                "code": code,
+                "tests": {test: self.map.costs[test] for test in batch},
+                "limit": 5 + 4 * usual,
+            }
+            answer = settled(worker.ask, task, self.code[mutant.path])
+            if "stalled" in answer:
+                return Verdict(mutant, "", report.STALLED, untold=True)
             noticed = answer.get("noticed_by") or answer.get("ended", "")
             if noticed:
                 return Verdict(mutant, noticed)
@@ -176,7 +178,7 @@ class Run:
 
     def check_types(self, verdicts: Sequence[Verdict], trees: Sequence[Path]) -> list[Verdict]:
         """Mark the survivors that the type check finds."""
-        survivors = [verdict.mutant for verdict in verdicts if not verdict.noticed_by]
+        survivors = [verdict.mutant for verdict in verdicts if verdict.survived]
         unknown = [mutant for mutant in survivors if self._known_verdicts.types(mutant) is None]
         if unknown:
             say(f"==> types of {len(unknown)} survivors")
@@ -185,9 +187,7 @@ class Run:
                 self._known_verdicts.keep_types(mutant, mutant in refused)
             self._known_verdicts.save()
         return [
-            replace(
-                verdict, untyped=not verdict.noticed_by and bool(self._known_verdicts.types(verdict.mutant))
-            )
+            replace(verdict, untyped=verdict.survived and bool(self._known_verdicts.types(verdict.mutant)))
             for verdict in verdicts
         ]
 
@@ -195,6 +195,24 @@ class Run:
         if time.monotonic() - self._told > 10:
             self._told = time.monotonic()
             say(f"    {text}")
+
+
+def settled(ask: Callable[[Task], Answer], task: Task, unchanged: str) -> Answer:
+    """The answer to a task; of one that the clock has ended, only after the same tests have ended in time
+    without the change: a busy machine stops tests too, and that must not count as noticed.
+
+    :param unchanged: the file without the change.
+    :returns: the answer; still ``stalled`` when the machine was too busy each time.
+    """
+    answer = ask(task)
+    for _ in range(2):
+        if "stalled" not in answer:
+            break
+        without = ask({**task, "code": unchanged})
+        answer = ask(task)
+        if "stalled" in answer and without == {"noticed_by": ""}:
+            return {"ended": answer["stalled"]}
+    return answer
 
 
 def _write(path: Path, content: object) -> None:

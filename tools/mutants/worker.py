@@ -150,8 +150,9 @@ def in_fork(
 ) -> dict[str, Any]:
     """Do the work in a fork, within `task["limit"]` CPU seconds and 20 times as many of the clock.
 
-    :returns: what it returned; ``{"ended": why}`` when it came to no end of its own; ``{"trouble": why}``
-        when it could not be done at all, which says nothing about a mutant.
+    :returns: what it returned; ``{"ended": why}`` when it came to no end of its own; ``{"stalled": why}``
+        when the clock or the machine ended it, not the processor's time that it used, which says nothing
+        before the same was tried without the change; ``{"trouble": why}`` when it could not be done at all.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -167,9 +168,12 @@ def in_fork(
     if text.endswith(b"\n"):
         answer: dict[str, Any] = json.loads(text)
         return answer
-    if late or os.WIFSIGNALED(status):
+    ended = os.waitstatus_to_exitcode(status)
+    if late or ended in (-signal.SIGALRM, -signal.SIGKILL):  # killed: by us, or for the machine's memory
+        return {"stalled": "waits for ever"}
+    if ended in (-signal.SIGPROF, -signal.SIGXCPU):
         return {"ended": "time limit"}
-    return {"ended": f"the tests' process ended ({os.waitstatus_to_exitcode(status)})"}
+    return {"ended": f"the tests' process ended ({ended})"}
 
 
 def _read(stream: IO[bytes], deadline: float) -> tuple[bytes, bool]:

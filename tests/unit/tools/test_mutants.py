@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,6 +16,7 @@ from tools.mutants.known import Known
 from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
 from tools.mutants.pool import Pool
 from tools.mutants.report import Verdict
+from tools.mutants.run import settled
 from tools.screen import SetupError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -154,6 +156,56 @@ def test_survivors_are_counted_right() -> None:
     assert "below 90 %" in text
 
 
+def test_what_a_busy_machine_could_not_tell_counts_on_neither_side() -> None:
+    found = [
+        Verdict(mutant(line=1), "tests/unit/kube/test_a.py::test_one"),
+        Verdict(mutant(line=2), "", report.STALLED, untold=True),
+    ]
+    assert not found[1].survived
+    assert report.counts(found) == {"kube": report.Count(1, 1)}
+    text = "\n".join(report.lines(found, ["kube"], 90))
+    assert "1/1  100.0 %  in all, and 1 that could not be told" in text
+    assert "a.py:2:" not in text
+
+
+class TestSettled:
+    """What counts when the clock ends the tests of a mutant."""
+
+    STALLED: ClassVar[dict[str, str]] = {"stalled": "waits for ever"}
+    PASSED: ClassVar[dict[str, str]] = {"noticed_by": ""}
+
+    def settle(self, *answers: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+        waiting = list(answers)
+        asked: list[str] = []
+
+        def ask(task: Mapping[str, Any]) -> dict[str, str]:
+            asked.append(task["code"])
+            return waiting.pop(0)
+
+        found = settled(ask, {"code": "changed"}, "as it was")
+        assert not waiting
+        return found, asked
+
+    def test_an_answer_is_taken_as_it_is(self) -> None:
+        assert self.settle({"noticed_by": SMALL}) == ({"noticed_by": SMALL}, ["changed"])
+        assert self.settle({"ended": "time limit"}) == ({"ended": "time limit"}, ["changed"])
+
+    def test_noticed_when_only_the_changed_tests_are_late(self) -> None:
+        found, asked = self.settle(self.STALLED, self.PASSED, self.STALLED)
+        assert found == {"ended": "waits for ever"}
+        assert asked == ["changed", "as it was", "changed"]
+
+    def test_a_busy_machine_tells_nothing(self) -> None:
+        assert self.settle(*[self.STALLED] * 5)[0] == self.STALLED
+        # ... nor do tests that fail without the change while it is busy
+        red = {"noticed_by": SMALL}
+        assert self.settle(self.STALLED, red, self.STALLED, red, self.STALLED)[0] == self.STALLED
+
+    def test_the_second_attempt_decides_when_it_comes_to_an_end(self) -> None:
+        assert self.settle(self.STALLED, self.STALLED, self.PASSED)[0] == self.PASSED
+        assert self.settle(self.STALLED, self.PASSED, {"noticed_by": SMALL})[0] == {"noticed_by": SMALL}
+
+
 def test_exactly_the_threshold_is_enough() -> None:
     assert report.below({"kube": report.Count(9, 10)}, ["kube"], 90) == []
 
@@ -287,6 +339,16 @@ def test_mutants_are_judged_and_the_tree_is_as_before(
     answer = ask(pool, task)
     assert answer.get("noticed_by", answer.get("ended")) == noticed
     assert (tree / path).read_text() == FILES[path]
+
+
+@pytest.mark.parametrize("ends", ["time.sleep(99)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_process_that_the_clock_or_the_machine_ends_says_nothing_yet(
+    tree: Path, pool: Pool, ends: str
+) -> None:
+    file = "tests/unit/kube/test_stalls.py"
+    (tree / file).write_text(f"import os, signal, time\n\n\ndef test_it():\n    {ends}\n")
+    task = {"path": A, "code": FILES[A], "tests": {f"{file}::test_it": 0.1}, "limit": 0.1}
+    assert ask(pool, task) == {"stalled": "waits for ever"}
 
 
 def test_tests_that_cannot_be_run_say_nothing_about_a_mutant(pool: Pool) -> None:
