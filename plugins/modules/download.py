@@ -56,6 +56,12 @@ options:
     description: What a person can do when the file cannot be fetched, for the message.
     type: str
     default: ''
+  required:
+    description:
+      - With V(false) a file that cannot be had is a warning, and RV(path) is empty. Bad options are an error
+        all the same, and nothing unverified is ever used.
+    type: bool
+    default: true
 seealso:
   - module: servicemesh.istio.control_plane
   - module: servicemesh.istio.addons
@@ -71,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: Path of the verified copy.
+  description: Path of the verified copy; empty when there is none and O(required=false).
   returned: success
   type: str
   sample: /home/me/.cache/servicemesh.istio/downloads/istioctl-1.31.1-linux-amd64-5f0c9d2b7e11/istioctl
@@ -80,6 +86,11 @@ downloaded:
   returned: success
   type: bool
   sample: false
+reason:
+  description: Why there is no copy; empty when there is one.
+  returned: success
+  type: str
+  sample: ''
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module

@@ -203,3 +203,18 @@ def test_two_meshes_share_no_host_and_no_object(client, extra, said, check):
     assert difference(before, fingerprint(client)) == set()
     run = playbook("playbooks/mesh.yml", "--check", extra={**second_mesh("books.example.com")})
     assert run.code == 0, run.output
+
+
+def test_a_controller_without_the_network_goes_on_without_an_analysis(admin, tmp_path):
+    nowhere = {
+        "istio_istioctl_path": "",
+        "istio_istioctl_url": "file:///nowhere",
+        "istio_istioctl_directory": str(tmp_path),
+        "mesh_telemetry": {"access_log": "none"},  # something to write
+    }
+    run = playbook("playbooks/mesh.yml", "--check", extra=nowhere)
+    assert run.code == 0, run.output
+    assert run.recap["changed"] == 1, run.output
+    assert "cannot be fetched" in run.output and "istioctl analyze: cannot tell" in run.output, run.output
+    run = playbook("playbooks/mesh.yml", "--check", extra={**nowhere, "mesh_check": "strict"})
+    assert run.code != 0 and "no verdict of istioctl analyze" in run.output, run.output

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...files import write_whole
 from ...kube.clock import seconds_of
 from ...model.rollout.evidence import evidence_of, sha256_of, totals
 from ...model.rollout.evidence_page import evidence_page
@@ -73,7 +74,8 @@ def report(
         try:
             result["evidence"] = write_evidence(builder.options.evidence, builder.service.name, journal)
         except OSError as error:  # what was decided stands, and the journal keeps the evidence
-            rollout.warnings.append(f"the evidence is not written: {error.filename}: {error.strerror}")
+            where = builder.options.evidence
+            rollout.warnings.append(f"the evidence is not written to {where}: {error.strerror or error}")
     hurt = f"{cost['canary_failed']} of {cost['requests']} requests failed ({cost['hurt_share']:.3%})"
     slow = f", {cost['canary_slow']} were slow" if cost["canary_slow"] else ""
     share = f"hurt by the canary: {hurt}{slow}"
@@ -114,7 +116,7 @@ def _seconds(journal: Journal) -> float:
 
 
 def write_evidence(directory: Path, service: str, journal: Journal) -> list[str]:
-    """Writes ``<service>-<run>.json`` and ``.html``.
+    """Writes ``<service>-<run>.json`` and ``.html``, each whole or not at all.
 
     :param service: as the catalogue names it; the run's id is what ``parse_journal`` lets through.
     :returns: their paths.
@@ -138,7 +140,7 @@ def write_evidence(directory: Path, service: str, journal: Journal) -> list[str]
         (".html", evidence_page(whole)),
     ):
         path = directory / f"{stem}{suffix}"
-        path.write_text(text + "\n", encoding="utf-8")
+        write_whole(path, text + "\n")
         paths.append(str(path))
     return paths
 

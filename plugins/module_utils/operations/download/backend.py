@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, Problem
+from ...errors import InputError, MeshError, Problem
 from ...istio.installation.cache import cache_directory
 from .store import Store, Wanted
 
@@ -27,6 +27,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "member": {"type": "str", "default": ""},
     "directory": {"type": "path"},
     "advice": {"type": "str", "default": ""},
+    "required": {"type": "bool", "default": True},
 }
 _SYSTEMS = {"Linux": "linux", "Darwin": "osx"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "armv7"}
@@ -38,17 +39,22 @@ _MEMBER = re.compile(r"(?!/)(?!(.*/)?\.\.(/|\Z))[\w.+/-]*", re.ASCII)
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Backend of module ``download``.
 
-    :returns: ``path`` of the verified copy, ``downloaded``: whether it was fetched now. Never changed: a
-        cache
-        is no state of anybody's cluster, and check mode needs it, too.
+    :returns: ``path`` of the verified copy, ``downloaded``: whether it was fetched now, ``reason``: why there
+        is none. Never changed: a cache is no state of anybody's cluster, and check mode needs it, too.
     :raises InputError: bad options. :raises MeshError: it cannot be fetched, or is not what the checksum
-        says.
+        says, and it is required.
     """
     wanted = _wanted(params)
     given = params.get("directory")
     root = Path(given) if given else cache_directory(context.environment, "downloads")
-    path, downloaded = Store(root, context).provide(wanted)
-    return {"changed": False, "path": str(path), "downloaded": downloaded}
+    try:
+        path, downloaded = Store(root, context).provide(wanted)
+    except MeshError as error:
+        if params["required"]:
+            raise
+        context.warn(error.message)
+        return {"changed": False, "path": "", "downloaded": False, "reason": error.message}
+    return {"changed": False, "path": str(path), "downloaded": downloaded, "reason": ""}
 
 
 def _wanted(params: Mapping[str, Any]) -> Wanted:

@@ -56,7 +56,7 @@ def test_evidence_that_cannot_be_written_is_a_warning(world: World, tmp_path: Pa
     (tmp_path / "file").write_text("")
     result = world(evidence=str(tmp_path / "file" / "below"))
     assert result["outcome"] == "promoted"
-    assert any("the evidence is not written" in warning for warning in result["warnings"])
+    assert any("the evidence is not written to " in warning for warning in result["warnings"])
 
 
 def test_applying_the_mesh_afterwards_renders_exactly_what_is_live(world: World) -> None:

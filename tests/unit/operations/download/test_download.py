@@ -70,6 +70,7 @@ def fetch(release: Path, cache: Path, **params: Any) -> dict[str, Any]:
         "member": "istioctl",
         "directory": str(cache),
         "advice": "",
+        "required": True,
     }
     return backend.run({**given, **params}, Context(clock=Still()))
 
@@ -211,3 +212,19 @@ def test_what_somebody_else_put_there_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MeshError, match="belongs to somebody else, or everybody may write it"):
         cache_directory({"TMPDIR": str(tmp_path), "HOME": str(tmp_path / "file")}, "x")
+
+
+@pytest.mark.parametrize("change", ["gone", "mutilated"])
+def test_what_is_not_required_is_a_warning_and_no_file(release: Path, tmp_path: Path, change: str) -> None:
+    if change == "gone":
+        release.unlink()
+    else:
+        release.write_bytes(release.read_bytes()[:-7])
+    heard: list[str] = []
+    params = {"url": release.as_uri(), "checksum": "", "member": "istioctl", "directory": str(tmp_path / "c")}
+    context = Context(clock=Still(), warn=heard.append)
+    found = backend.run({**params, "advice": "give a mirror", "required": False}, context)
+    assert (found["path"], found["changed"], found["downloaded"]) == ("", False, False)
+    assert heard == [found["reason"]] and release.name in heard[0]
+    with pytest.raises(InputError, match="url"):
+        backend.run({**params, "url": "nowhere", "advice": "", "required": False}, context)
