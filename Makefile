@@ -30,8 +30,8 @@ bench: ## Measure speed against the bounds that the design promises (root)
 promises: ## Simulate rollouts, and print how often they end wrongly beside what the guide promises (ARGS="--runs 500")
 	$(TOOLS) promises $(ARGS)
 
-campaign: ## The long runs: the lab's own suite, rollouts, kills (root, an hour)
-	$(TOOLS) campaign
+campaign: ## The long runs: the lab's own suite, proof of verify, rollouts, kills (root; ARGS="--only proof --seed 7")
+	$(TOOLS) campaign $(ARGS)
 
 lab: ## The embedded cluster with the demo shop and no mesh (root)
 	$(TOOLS) lab

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,13 @@ def faults(cluster: str) -> int:
     return pytest(Path(sys.executable), "faults", "tests/faults", environment=environment)
 
 
+def proof(cluster: str, seed: int) -> int:
+    """Verify on a finished mesh: random policies, servers of every kind, restarts, losses, kills."""
+    lab.down(cluster)
+    demo.build(cluster)
+    return integration.proof(cluster, seed)
+
+
 def rollout_matrix() -> int:
     """Every fault at every call of every rollout, in memory."""
     return pytest(
@@ -32,20 +41,33 @@ def rollout_matrix() -> int:
     )
 
 
-def main() -> int:
-    """Run everything, also after a failure."""
+def stages(cluster: str, seed: int) -> list[Stage]:
+    """Everything, in its order. `seed`: of what is thrown with dice."""
+    found = [Stage("integration: the lab itself", integration.lab_suite)]
+    found += [
+        Stage(f"molecule: {name}", partial(scenarios.scenario_alone, name, cluster))
+        for name in scenarios.CAMPAIGNS
+    ]
+    found.append(Stage("proof", partial(proof, cluster, seed)))
+    found.append(Stage("faults", partial(faults, cluster)))
+    found.append(Stage("faults of rollouts in memory", rollout_matrix))
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run everything, or the stages that are named, also after a failure."""
+    parser = argparse.ArgumentParser(prog="make campaign", description=__doc__)
+    parser.add_argument("--only", default="", help="part of the names of the stages to run, such as proof")
+    parser.add_argument("--seed", type=int, default=1, help="where the dice of the proof begin")
+    options = parser.parse_args(arguments)
     cluster = os.environ.get("LAB_CLUSTER") or "t"
     os.environ["LAB_CLUSTER"] = cluster
+    wanted = [stage for stage in stages(cluster, options.seed) if options.only in stage.name]
+    if not wanted:
+        parser.error(f"no stage is named like {options.only!r}")
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
-        stages = [Stage("integration: the lab itself", integration.lab_suite)]
-        stages += [
-            Stage(f"molecule: {name}", partial(scenarios.scenario_alone, name, cluster))
-            for name in scenarios.CAMPAIGNS
-        ]
-        stages.append(Stage("faults", partial(faults, cluster)))
-        stages.append(Stage("faults of rollouts in memory", rollout_matrix))
-        return report(run_stages(stages, keep_going=True))
+        return report(run_stages(wanted, keep_going=True))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[2:]))

@@ -12,7 +12,7 @@ from .pytest_run import pytest
 
 OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of its own
 
-
+PROOF = "tests/integration/proof"
 API_SERVER = "tests/integration/kube"  # needs an API server, which it starts itself, and no mesh
 
 
@@ -27,6 +27,17 @@ def on_the_mesh(cluster: str) -> int:
     debian_packages("test", {"chromium": "chromium"})  # opens the pages that people look at
     environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
     return pytest(Path(sys.executable), "integration", *directories(), environment=environment)
+
+
+def proof(cluster: str, seed: int) -> int:
+    """The campaigns that put verify to the proof, whole; `make test` runs samples. `seed`: of the dice."""
+    environment = {
+        "LAB_CLUSTER": cluster,
+        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
+        "PROOF": "all",
+        "PROOF_SEED": str(seed),
+    }
+    return pytest(Path(sys.executable), "proof", PROOF, environment=environment)
 
 
 def beside(cluster: str) -> str:

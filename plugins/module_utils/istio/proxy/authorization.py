@@ -23,6 +23,9 @@ from .rbac import policy_of_name
 _FILTERS = re.compile(r"envoy\.filters\.(http|network)\.rbac|istio\.authorization\.(allow|deny|deny\.root)")
 _EXT_AUTHZ = "istio_ext_authz_"
 _KEY = "io.istio.peer_principal"
+_PATH_CHARACTERS = r"\w\-.~%!$&'()+,;:@=*"
+_VARIABLES = {"*": rf"(?a:[{_PATH_CHARACTERS}])+", "**": rf"(?a:[{_PATH_CHARACTERS}/])*"}
+"""What the variables of a path template stand for (envoy source/extensions/path/uri_template_lib, 1.39)."""
 Rule = Mapping[str, Any]
 
 
@@ -195,7 +198,7 @@ def _text(matcher: Mapping[str, Any], value: str) -> bool:
 
 def _template(config: Mapping[str, Any], path: str) -> bool:
     words = re.split(r"(\*\*|\*)", text_at(config, "path_template"))
-    wanted = "".join({"*": "[^/]+", "**": ".*"}.get(word, re.escape(word)) for word in words)
+    wanted = "".join(_VARIABLES.get(word, re.escape(word)) for word in words)
     return re.fullmatch(wanted, path) is not None
 
 

@@ -17,8 +17,8 @@ Match = Callable[[str], bool]
 SCHEME = "spiffe://"
 
 # Envoy uri_template_internal.cc: what one segment, and what the rest of a path may hold.
-_SEGMENT = "[a-zA-Z0-9\\-._~%!$&'()+,;:@=]+"
-_REST = "[a-zA-Z0-9\\-._~%!$&'()+,;:@=/]*"
+_SEGMENT = "[a-zA-Z0-9\\-._~%!$&'()+,;:@=*]+"
+_REST = "[a-zA-Z0-9\\-._~%!$&'()+,;:@=*/]*"
 
 
 def text_match(pattern: str, *, ignore_case: bool = False) -> Match:

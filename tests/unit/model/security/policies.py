@@ -11,7 +11,18 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.r
 DOMAINS = ["corp.example", "cluster.local", "old-td"]
 NAMESPACES = ["shop", "other", "ops", "o.p"]
 ACCOUNTS = ["web", "x", "webhook", "default"]
-PATHS = ["/", "/api", "/api/", "/api/x", "/apix", "/admin/a/b", "/a/b.html", "/health"]
+PATHS = [
+    "/",
+    "/api",
+    "/api/",
+    "/api/x",
+    "/apix",
+    "/admin/a/b",
+    "/a/b.html",
+    "/health",
+    "/admin/*/b",
+    "/admin/{x}",
+]
 METHODS = ["GET", "POST", "PUT", "GETX"]
 HOSTS = ["pay.shop", "PAY.shop:80", "evil.example", "pay.shop.svc.cluster.local"]
 ADDRESSES = ["10.0.0.1", "10.1.2.3", "192.0.2.7", "fd00::1"]

@@ -123,6 +123,30 @@ def test_hosts_are_compared_with_the_port_and_without_regard_to_case() -> None:
 
 
 @pytest.mark.parametrize(
+    ("template", "path", "fits"),
+    [
+        ("/{*}", "/*", True),  # a star of a request is a character like others, to a variable too
+        ("/admin/{*}/b", "/admin/*/b", True),
+        ("/admin/{**}", "/admin/*/b", True),
+        ("/{*}", "/", False),
+        ("/{*}", "/a/b", False),
+        ("/{*}", "/a%20b", True),
+        ("/{*}", '/a"b', False),
+        ("/{**}", "/{x}", False),
+        ("/{*}", "/\N{LATIN SMALL LETTER E WITH ACUTE}", False),
+    ],
+)
+def test_what_a_variable_of_a_path_stands_for(template: str, path: str, fits: bool) -> None:
+    policy = ap(operation(paths=[template]))
+    held = HeldAuthorization(
+        [item["typed_config"] for item in rbac_filters([policy], ["cluster.local"], http=True)]
+    )
+    expected = ALLOW if fits else DENY
+    assert decide(policy, path=path) == expected
+    assert held.decide(Request(STRANGER, 3000, path=path)).verdict == expected
+
+
+@pytest.mark.parametrize(
     ("principal", "domains", "caller", "verdict"),
     [
         ("cluster.local/ns/shop/sa/web", ("corp",), "corp/ns/shop/sa/web", ALLOW),

@@ -1,0 +1,42 @@
+"""Runs of verify's backend in this process, with the module's own checks of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
+
+PROBE_IMAGE = "lab.local/service:1"
+
+
+def parameters(kubeconfig: str, catalogue: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """The parameters of a run, with the defaults of the module."""
+    given = {"kubeconfig": kubeconfig, "catalogue": dict(catalogue), "probe_image": PROBE_IMAGE, **options}
+    checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(given)
+    assert not checked.error_messages, checked.error_messages
+    found: dict[str, Any] = checked.validated_parameters
+    return found
+
+
+def verified(
+    kubeconfig: str,
+    catalogue: Mapping[str, Any],
+    progress: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> dict[str, Any]:
+    """What a run comes to."""
+    context = Context(progress=progress, environment={})
+    return verify.run(parameters(kubeconfig, catalogue, **options), context)
+
+
+def verdicts(result: Mapping[str, Any], check: str) -> dict[str, tuple[str, str]]:
+    """Subject -> verdict and message of one check; of several findings the one that did not pass."""
+    found: dict[str, tuple[str, str]] = {}
+    for finding in result["findings"]:
+        known = found.get(finding["subject"], ("pass", ""))
+        if finding["check"] == check and known[0] == "pass":
+            found[finding["subject"]] = (finding["verdict"], finding["message"])
+    return found
