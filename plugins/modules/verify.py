@@ -13,8 +13,9 @@ description:
     from the mere existence of an object.
   - Every finding is V(pass), V(fail) or V(cannot tell), with its evidence. What could not be looked at is
     never reported as a pass.
-  - Two notes are no verdict, V(stated opening) for what the catalogue opens on purpose, with its reason, and
-    V(not tested) for what cannot be tested from here, with what would help.
+  - Three notes are no verdict, V(stated opening) for what the catalogue opens on purpose, with its reason,
+    V(beside the catalogue) for what belongs to others and touches nothing of it, and V(not tested) for what
+    cannot be tested from here, with what would help.
   - The module itself does not fail because of a verdict; I(status) tells it. Role
     P(servicemesh.istio.verify#role) decides what fails the play.
   - Calls are sent from probe pods, which live for seconds. An injected probe runs with a caller's
@@ -61,16 +62,23 @@ options:
         outside the mesh are refused.
         V(authorization), per service a caller is let in and somebody else gets 403. V(policies), no
         AuthorizationPolicy opens a service to everyone. V(gateways), certificate, redirect and every
-        exposed path. V(routes), every route leads to endpoints.
+        exposed path. V(routes), every route leads to endpoints. V(objects), the catalogue's objects are as it
+        computes them, and no object of anybody, in any namespace, acts on its workloads.
     type: list
     elements: str
-    choices: [injection, policies, mtls, plaintext, routes, gateways, authorization, sync]
-    default: [injection, policies, mtls, plaintext, routes, gateways, authorization, sync]
+    choices: [injection, policies, mtls, objects, plaintext, routes, gateways, authorization, sync]
+    default: [injection, policies, mtls, objects, plaintext, routes, gateways, authorization, sync]
   unmeshed_pods:
     description: Pods that need no sidecar, as patterns of C(namespace/name).
     type: list
     elements: str
     default: []
+  accepted_objects:
+    description:
+      - What is not the catalogue's and may act on its workloads, each with the reason. Keys are patterns of
+        C(Kind namespace/name). What check V(objects) says of it is then a V(stated opening) with that reason.
+    type: dict
+    default: {}
   unsafe_methods:
     description: Whether a probe may send POST, PUT, PATCH or DELETE where a rule allows nothing else.
     type: bool

@@ -72,6 +72,12 @@ def takes_requests(pod: Pod) -> bool:
     return is_ready(pod) and is_active(pod)
 
 
+def addresses(pod: Pod) -> frozenset[str]:
+    """Its addresses, of both families where it has them."""
+    found = {text_at(item, "ip") for item in mappings_at(pod, "status", "podIPs")}
+    return frozenset((found | {text_at(pod, "status", "podIP")}) - {""})
+
+
 def has_labels(pod: Pod, labels: Mapping[str, str]) -> bool:
     """Whether the pod carries all of ``labels``; an empty selector selects all."""
     return is_selected(labels_of(pod), labels)

@@ -79,12 +79,28 @@ def config_dump(
     text = admin_get(client, proxy, f"config_dump?{urllib.parse.urlencode(query)}", timeout)
     if not text.strip():  # Envoy answers with nothing at all when the resource has no entry
         return []
-    try:
-        configs = json.loads(text).get("configs", [])
-    except (ValueError, AttributeError) as error:
-        raise ApiError(
-            f"the proxy of pod {proxy} answered with something else than a configuration dump",
-            reason="Exec",
-            subject=f"Pod {proxy}",
-        ) from error
+    configs = _parsed(proxy, text, "a configuration dump").get("configs", [])
     return [entry for entry in configs if isinstance(entry, dict)]
+
+
+def cluster_statuses(client: Executor, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
+    """Every cluster with its hosts, as ``endpoints`` takes them (envoy/admin/v3/clusters.proto).
+
+    :returns: ``{cluster_statuses: [...]}``. :raises ApiError: as ``config_dump``.
+    """
+    text = admin_get(client, proxy, "clusters?format=json", timeout)
+    return _parsed(proxy, text, "its clusters")
+
+
+def _parsed(proxy: RunningProxy, text: str, wanted: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    raise ApiError(
+        f"the proxy of pod {proxy} answered with something else than {wanted}",
+        reason="Exec",
+        subject=f"Pod {proxy}",
+    )

@@ -19,11 +19,16 @@ _FAILED = ("failed_active_health_check", "failed_outlier_check", "failed_active_
 class Endpoint:
     """One host of a cluster.
 
-    :param trouble: why the proxy does not send to it; empty when it does.
+    :param address: ``host:port``. :param trouble: why the proxy does not send to it; empty when it does.
     """
 
     address: str
     trouble: str
+
+    @property
+    def host(self) -> str:
+        """The address without its port; ``?`` where Envoy does not say one."""
+        return self.address.rpartition(":")[0]
 
 
 def endpoints(statuses: Mapping[str, Any]) -> dict[str, list[Endpoint]]:

@@ -17,7 +17,11 @@ from ...fields import field, integer_at, list_at, mapping_at, mappings_at, text_
 from .authorization import HeldAuthorization, held_authorization, parses_requests
 from .rbac import RbacPolicy, policies_of_chain
 
-VIRTUAL_INBOUND = "virtualInbound"
+VIRTUAL_INBOUND, VIRTUAL_OUTBOUND = "virtualInbound", "virtualOutbound"
+VIRTUAL_LISTENERS = "virtual(In|Out)bound"
+"""Regular expression for both of them."""
+PASSTHROUGH = "PassthroughCluster"
+"""Where connections to hosts that nobody declared go, unless they are refused."""
 INBOUND_CAPTURE_PORT = 15006
 CATCH_ALL = 0
 """Key of the chains that take every port without chains of its own."""
@@ -117,6 +121,23 @@ def stream_clusters(listeners: Iterable[Mapping[str, Any]]) -> dict[str, frozens
             if clusters:
                 found[str(name)] = found.get(str(name), frozenset()) | clusters
     return found
+
+
+def rest_of_outbound(listeners: Iterable[Mapping[str, Any]]) -> str:
+    """The cluster to which a sidecar sends connections that are for no host it knows: ``BlackHoleCluster``
+    with REGISTRY_ONLY; ``""`` when its listener does not say (istio
+    pilot/pkg/networking/core/listener_builder.go buildVirtualOutboundListener).
+    """
+    for entry in listeners:
+        listener = mapping_at(entry, "active_state", "listener")
+        if listener.get("name") != VIRTUAL_OUTBOUND:
+            continue
+        chains = [*mappings_at(listener, "filter_chains"), mapping_at(listener, "default_filter_chain")]
+        for chain in chains:
+            if not mapping_at(chain, "filter_chain_match"):
+                for cluster in _tcp_clusters(chain):
+                    return cluster
+    return ""
 
 
 def served_names(listeners: Iterable[Mapping[str, Any]]) -> frozenset[frozenset[str]]:

@@ -18,23 +18,19 @@ from typing import Any
 from ...fields import (
     annotations_of,
     list_at,
-    mapping_at,
-    mappings_at,
     namespace_of,
     text_at,
 )
-from ...labels import is_selected
 from ...object_id import object_id
+from .attachment import selects
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
 from .rules import Rule, Scene, compile_rule
 from .truth import Truth
 
 Policy = Mapping[str, Any]
 DRY_RUN_ANNOTATION = "istio.io/dry-run"
-GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 """What Go's strconv.ParseBool takes for true."""
-_GATEWAY_API = "gateway.networking.k8s.io"
 
 
 def action_of(policy: Policy) -> str:
@@ -50,32 +46,6 @@ def is_dry_run(policy: Policy) -> bool:
 def decides(policy: Policy) -> bool:
     """Whether a policy can change what becomes of a request."""
     return action_of(policy) != "AUDIT" and not is_dry_run(policy)
-
-
-def selects(policy: Policy, namespace: str, labels: Mapping[str, str], root_namespace: str) -> bool:
-    """Whether a policy is about a pod, by namespace and then by selector or ``targetRefs``.
-
-    Source: istio pilot/pkg/model/policyattachment.go ShouldAttachPolicy; ``targetRefs`` are for pods of a
-    Gateway API gateway, and a waypoint is not looked at.
-    """
-    if namespace_of(policy) not in (namespace, root_namespace):
-        return False
-    single = mapping_at(policy, "spec", "targetRef")
-    targets = mappings_at(policy, "spec", "targetRefs") or ((single,) if single else ())
-    if targets:
-        return namespace_of(policy) == namespace and any(
-            _is_target(one, labels, namespace) for one in targets
-        )
-    selector = mapping_at(policy, "spec", "selector", "matchLabels")
-    return is_selected(labels, selector)
-
-
-def _is_target(target: Mapping[str, Any], labels: Mapping[str, str], namespace: str) -> bool:
-    return (
-        (text_at(target, "group"), text_at(target, "kind")) == (_GATEWAY_API, "Gateway")
-        and text_at(target, "namespace") in ("", namespace)
-        and text_at(target, "name") == labels.get(GATEWAY_NAME_LABEL)
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

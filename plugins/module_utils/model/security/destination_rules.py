@@ -87,6 +87,16 @@ class DestinationRules:
         said_by = decided if own and (_endpoint_mode(own, port) or cluster[1]) else rule.decided
         return ClientMode(cluster[0] or AUTO, endpoint or AUTO, said_by if cluster[0] or endpoint else "")
 
+    def deciding(
+        self, client_namespace: str, labels: Mapping[str, str], host: str, service_namespace: str
+    ) -> list[Rule]:
+        """The objects that a caller's proxy goes by, whatever they say.
+
+        :param labels: of the caller's pod. :returns: those that istiod joins to one rule, the oldest first.
+        """
+        rule = self._selected(client_namespace, labels, host, service_namespace)
+        return list(rule.rules) if rule is not None else []
+
     def _selected(
         self, client_namespace: str, labels: Mapping[str, str], host: str, service_namespace: str
     ) -> _Merged | None:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from ...errors import MeshError
 from ...fields import mapping_at, mappings_at, namespace_of, text_at
-from ...istio.proxy.admin import admin_get
+from ...istio.proxy.admin import cluster_statuses
 from ...istio.proxy.endpoints import Endpoint, endpoints
 from ...istio.proxy.routes import VirtualHost, parse_cluster_name
 from ...istio.proxy.running import RunningProxy
@@ -53,8 +52,8 @@ def outbound(
     missing = [name for name in clusters if name not in dump.clusters]
     steps += [failed("cluster", subject, f"has no cluster {name}: requests get 503 NC") for name in missing]
     try:
-        known = endpoints(json.loads(admin_get(client, caller, "clusters?format=json")))
-    except (MeshError, ValueError) as error:
+        known = endpoints(cluster_statuses(client, caller))
+    except MeshError as error:
         return [*steps, unknown("endpoints", subject, str(error))]
     return steps + [
         _endpoints(subject, name, known.get(name, [])) for name in clusters if name not in missing

@@ -132,6 +132,32 @@ _FOUND_BY_LABEL = (
     "what left the mesh is found by its label, wherever it lies, and so are hosts of other meshes"
 )
 
+_REST_OF_CLUSTER = 'check objects of verify is "cannot tell" about other namespaces'
+_ACTS_FROM_ANYWHERE = "objects of any namespace can act on the workloads of a mesh"
+_ACTING = (
+    ("", "namespaces"),
+    ("", "pods"),
+    *(
+        ("networking.istio.io", resource)
+        for resource in (
+            "destinationrules",
+            "envoyfilters",
+            "gateways",
+            "proxyconfigs",
+            "serviceentries",
+            "sidecars",
+            "virtualservices",
+            "workloadentries",
+        )
+    ),
+    ("extensions.istio.io", "trafficextensions"),
+    ("extensions.istio.io", "wasmplugins"),
+    ("security.istio.io", "authorizationpolicies"),
+    ("security.istio.io", "peerauthentications"),
+    ("gateway.networking.k8s.io", "grpcroutes"),
+    ("gateway.networking.k8s.io", "httproutes"),
+)
+
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "istio": (
         Right("", "namespaces", ("get", "list", "create", "patch"), why=_NO_NAMESPACE),
@@ -323,6 +349,11 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             ("list",),
             (CONTROL_PLANE, GATEWAYS, SERVICES),
             optional="a rule that asks for a token counts as one that somebody can meet",
+        ),
+        # Anybody's objects, in any namespace, can act on the workloads of a mesh.
+        *(
+            Right(group, resource, ("list",), optional=_REST_OF_CLUSTER, why=_ACTS_FROM_ANYWHERE)
+            for group, resource in _ACTING
         ),
         # A probe gets a Sidecar of its own that hides nothing, so that it is the server that refuses.
         Right("networking.istio.io", "sidecars", ("list", "create", "delete"), (SERVICES,)),

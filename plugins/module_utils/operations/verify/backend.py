@@ -29,6 +29,7 @@ from .planned_calls import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall
 from .probes import Probes, batches
 from .report import check_path, write_report
 from .send_calls import send_calls
+from .surroundings import Surroundings, read_surroundings
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -40,6 +41,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "proxy_version": {"type": "str", "default": ""},
     "checks": {"type": "list", "elements": "str", "choices": list(TITLES), "default": list(TITLES)},
     "unmeshed_pods": {"type": "list", "elements": "str", "default": []},
+    "accepted_objects": {"type": "dict", "default": {}},
     "unsafe_methods": {"type": "bool", "default": False},
     "probe_image": {"type": "str", "default": "docker.io/curlimages/curl:8.14.1"},
     "probe_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
@@ -63,7 +65,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "verify_")
 PROBE_CHECKS = frozenset({"plaintext", "authorization"})
-PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "routes", "sync"})
+PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "objects", "routes", "sync"})
 CHECK_MODE = "not asked in check mode: it takes probe pods"
 ROUNDS, PAUSE = 4, 1.0
 """Proxies get a change within about a second; only what stays wrong for several looks is wrong. Seconds."""
@@ -109,6 +111,7 @@ class Verification:
         self._checks = options.checks
         self._namespaces = tuple(dict.fromkeys((*options.catalogue.namespaces, *options.namespaces)))
         self._live = LiveObjects({}, [], {}, frozenset())
+        self._around: Surroundings | None = None
 
     def run(self) -> Findings:
         """All checks that were asked for."""
@@ -158,6 +161,9 @@ class Verification:
             root_namespace=self._catalogue.root_namespace,
             istio_namespace=self._catalogue.istio_namespace,
         )
+        if "objects" in self._checks and self._live.installed:
+            own = (*self._namespaces, *gateways, self._catalogue.root_namespace)
+            self._around = read_surroundings(self._client, own)
 
     def _proxies(self) -> list[RunningProxy]:
         """The sidecars of the mesh's namespaces, and the gateways of the catalogue, that for egress too."""
@@ -214,7 +220,8 @@ class Verification:
         self._context.progress(f"verify: reading {min(len(proxies), limit)} proxies")
         dumps = read_proxies(self._client, proxies, limit)
         picture = Picture(self._catalogue, self._live, self._namespaces)
-        return Judge(self._options, picture, proxies, self._context.clock.now()).findings(self._client, dumps)
+        judge = Judge(self._options, picture, self._around, proxies, self._context.clock.now())
+        return judge.findings(self._client, dumps)
 
     def _accounts(self) -> frozenset[Identity]:
         """The identities of the mesh: those of its services, and ``default``, whom no catalogue lets in."""

@@ -9,10 +9,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ...errors import MeshError
-from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, admin_get, config_dump
+from ...istio.proxy.admin import LISTENERS, ROUTES, admin_get, cluster_statuses, config_dump
 from ...istio.proxy.certificates import without_repetition
-from ...istio.proxy.listeners import VIRTUAL_INBOUND, InboundPort, inbound_ports, rejected_updates
-from ...istio.proxy.routes import VirtualHost, cluster_names, virtual_hosts
+from ...istio.proxy.endpoints import endpoints
+from ...istio.proxy.listeners import (
+    PASSTHROUGH,
+    VIRTUAL_LISTENERS,
+    InboundPort,
+    inbound_ports,
+    rejected_updates,
+    rest_of_outbound,
+    stream_clusters,
+)
+from ...istio.proxy.routes import VirtualHost, virtual_hosts
 from ...istio.proxy.running import RunningProxy, sample
 from ...kube.client import KubeClient
 
@@ -24,7 +33,9 @@ class ProxyDump:
     :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``;
         ``None`` for the second and further proxies of a workload, which hold the same.
     :param refused: resources whose latest version it refused. :param certificates: Envoy's ``/certs``, as
-        it stands; ``""`` for gateways.
+        it stands; ``""`` for gateways. :param endpoints: by cluster, the addresses (without port) of its
+        hosts; with ``hosts``. :param streams: of a gateway: where it sends connections that it does not
+        read. :param passes_through: whether it sends on what leads to no host that it knows.
     """
 
     ports: Mapping[int, InboundPort]
@@ -32,6 +43,9 @@ class ProxyDump:
     clusters: frozenset[str]
     refused: tuple[str, ...]
     certificates: str = ""
+    endpoints: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    streams: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    passes_through: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,14 +74,23 @@ def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int
 
 def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump | str:
     try:
-        listeners = config_dump(client, proxy, LISTENERS, "" if proxy.gateway else VIRTUAL_INBOUND)
+        listeners = config_dump(client, proxy, LISTENERS, "" if proxy.gateway else VIRTUAL_LISTENERS)
         hosts: tuple[VirtualHost, ...] | None = None
-        clusters: frozenset[str] = frozenset()
+        addresses: dict[str, frozenset[str]] = {}
         if routes:
             hosts = tuple(virtual_hosts(config_dump(client, proxy, ROUTES)))
-            clusters = cluster_names(config_dump(client, proxy, CLUSTERS))
+            known = endpoints(cluster_statuses(client, proxy))
+            addresses = {name: frozenset(item.host for item in found) for name, found in known.items()}
         certificates = "" if proxy.gateway else without_repetition(admin_get(client, proxy, "certs"))
     except MeshError as error:
         return error.message
-    refused = tuple(rejected_updates(listeners))
-    return ProxyDump(inbound_ports(listeners), hosts, clusters, refused, certificates)
+    return ProxyDump(
+        inbound_ports(listeners),
+        hosts,
+        frozenset(addresses),
+        tuple(rejected_updates(listeners)),
+        certificates,
+        addresses,
+        stream_clusters(listeners) if proxy.gateway else {},
+        rest_of_outbound(listeners) == PASSTHROUGH,
+    )

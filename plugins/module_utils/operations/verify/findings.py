@@ -11,16 +11,17 @@ from typing import Any
 
 from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
 
-STATED, NOT_TESTED = "stated opening", "not tested"
-NOTES = (STATED, NOT_TESTED)
-"""No verdicts: what the catalogue itself opens, and what cannot be tested from here, each with its reason.
-Neither counts as a pass, and neither is a fault."""
+STATED, BESIDE, NOT_TESTED = "stated opening", "beside the catalogue", "not tested"
+NOTES = (STATED, BESIDE, NOT_TESTED)
+"""No verdicts: what the catalogue itself opens, what is there besides and touches nothing of it, and what
+cannot be tested from here, each with its reason. None counts as a pass, and none is a fault."""
 
 LABELS = {
     PASS: "pass",
     FAIL: "FAIL",
     CANNOT_TELL: "cannot tell",
     STATED: "stated opening",
+    BESIDE: "beside the catalogue",
     NOT_TESTED: "not tested",
 }
 
@@ -28,6 +29,7 @@ TITLES = {
     "injection": "every pod has its sidecar",
     "policies": "no policy undoes the catalogue",
     "mtls": "the proxies' listeners demand mutual TLS",
+    "objects": "nothing but the catalogue's objects acts on its workloads",
     "plaintext": "plaintext from outside the mesh is refused",
     "routes": "every route leads to endpoints",
     "gateways": "gateways serve HTTPS with the right certificate",
@@ -97,6 +99,11 @@ def stated(check: str, subject: str, message: str) -> Finding:
     return Finding(check, subject, STATED, message)
 
 
+def beside(check: str, subject: str, message: str) -> Finding:
+    """Something that the catalogue does not know, and that touches nothing of it."""
+    return Finding(check, subject, BESIDE, message)
+
+
 def not_tested(check: str, subject: str, message: str) -> Finding:
     """Something that nobody could test from here; the message says why, and what would help."""
     return Finding(check, subject, NOT_TESTED, message)
@@ -112,7 +119,7 @@ def worst(findings: Iterable[Finding]) -> str:
     judged = [verdict for verdict in verdicts if verdict not in NOTES]
     if judged or not verdicts:
         return overall(judged)
-    return STATED if STATED in verdicts else NOT_TESTED
+    return next(note for note in NOTES if note in verdicts)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

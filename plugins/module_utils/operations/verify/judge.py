@@ -18,6 +18,7 @@ from .checks.injection import check_pods
 from .checks.mtls import InboundState, check_listeners, check_modes
 from .checks.mtls_callers import check_callers
 from .checks.mtls_certificates import check_certificates
+from .checks.objects import check_objects
 from .checks.openings import stated_openings
 from .checks.policies import check_policies
 from .checks.policies_egress import check_egress
@@ -27,6 +28,7 @@ from .dumps import ProxyDumps
 from .findings import Finding, passed, unknown
 from .options import VerifyOptions
 from .picture import Picture, SeenPod
+from .surroundings import Surroundings
 
 TRIED = 240
 """Requests per proxy that are decided once more by its own filters; more are tried for none."""
@@ -35,13 +37,19 @@ TRIED = 240
 class Judge:
     """Judges what was read.
 
-    :param now: seconds since the epoch.
+    :param around: ``None`` when check ``objects`` was not asked for. :param now: seconds since the epoch.
     """
 
     def __init__(
-        self, options: VerifyOptions, picture: Picture, proxies: Sequence[RunningProxy], now: float
+        self,
+        options: VerifyOptions,
+        picture: Picture,
+        around: Surroundings | None,
+        proxies: Sequence[RunningProxy],
+        now: float,
     ) -> None:
         self._options, self._picture, self._proxies, self._now = options, picture, proxies, now
+        self._around = around
         self._live = picture.live
         self._seen = {str(seen.pod): seen for seen in picture.pods}
         self._requests: dict[tuple[Any, ...], Sequence[Request]] = {}
@@ -63,6 +71,9 @@ class Judge:
             found += check_egress(picture)
             found += stated_openings(picture.catalogue)
         found += self._mtls(dumps)
+        if self._around is not None:
+            accepted = self._options.accepted_objects
+            found += check_objects(picture, self._around, self._proxies, dumps, accepted)
         found += check_virtual_services(live, picture.namespaces, picture.catalogue.cluster_domain)
         dangling: dict[tuple[str, str], Finding] = {}
         for proxy in self._proxies:

@@ -58,6 +58,7 @@ class VerifyOptions:
         must
         have; ``""`` for that of its istiod. :param unmeshed_pods: patterns ``namespace/name`` of pods that
         need no sidecar. :param unsafe_methods: whether probes may send methods that change something.
+    :param accepted_objects: pattern of ``Kind namespace/name`` -> why it may act on the mesh.
     :param max_proxies: above it a sample is read. :param report_path: ``""`` for no report.
     """
 
@@ -66,6 +67,7 @@ class VerifyOptions:
     proxy_version: str
     checks: frozenset[str]
     unmeshed_pods: tuple[str, ...]
+    accepted_objects: Mapping[str, str]
     unsafe_methods: bool
     max_proxies: int
     report_path: str
@@ -86,6 +88,7 @@ class VerifyOptions:
             proxy_version=params["proxy_version"],
             checks=frozenset(params["checks"]),
             unmeshed_pods=tuple(params["unmeshed_pods"]),
+            accepted_objects=_accepted(params["accepted_objects"]),
             unsafe_methods=params["unsafe_methods"],
             max_proxies=params["max_proxies"],
             report_path=params["report_path"] or "",
@@ -106,6 +109,20 @@ class VerifyOptions:
                 client=_client(params["gateway_client_cert"], params["gateway_client_key"]),
             ),
         )
+
+
+def _accepted(objects: Mapping[str, Any]) -> dict[str, str]:
+    """Reasons are what an auditor reads, so there is no entry without one."""
+    problems = [
+        Problem(
+            f"accepted_objects.{name}", "a reason is required: text that says why it may be there", "reason"
+        )
+        for name, reason in objects.items()
+        if not isinstance(reason, str) or not reason.strip()
+    ]
+    if problems:
+        raise InputError(problems)
+    return dict(objects)
 
 
 def _client(certificate: str | None, key: str | None) -> ClientCertificate | None:

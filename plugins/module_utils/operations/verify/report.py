@@ -17,7 +17,7 @@ from ...errors import InputError, MeshError, Problem
 from ...files import write_whole
 from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
-from .findings import NOT_TESTED, STATED, Findings, count
+from .findings import BESIDE, NOT_TESTED, STATED, Findings, count
 from .report_page import page
 from .report_sarif import sarif
 
@@ -101,8 +101,9 @@ def as_junit(findings: Findings, name: str) -> str:
             lines.append(f"{case}><error message={quoteattr(message)}/></testcase>")
         elif finding.verdict == NOT_TESTED:
             lines.append(f"{case}><skipped message={quoteattr(message)}/></testcase>")
-        elif finding.verdict == STATED:
-            lines.append(f"{case}><system-out>{escape(f'{STATED}: {message}')}</system-out></testcase>")
+        elif finding.verdict in (STATED, BESIDE):
+            told = escape(f"{finding.verdict}: {message}")
+            lines.append(f"{case}><system-out>{told}</system-out></testcase>")
         else:
             lines.append(f"{case}><system-out>{escape(message)}</system-out></testcase>")
     return "\n".join([*lines, "</testsuite>", ""])

@@ -13,7 +13,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.objects.peer_authentications import port_mode
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .findings import LABELS, NOT_TESTED, STATED, Finding, Findings, folded
+from .findings import BESIDE, LABELS, NOT_TESTED, NOTES, STATED, Finding, Findings, folded
 
 _STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
@@ -35,7 +35,14 @@ for(const row of document.querySelectorAll('tr[data-text]'))row.hidden=!row.data
 """.strip()
 COLUMNS = 20
 """With more callers than this the matrix becomes a list."""
-_CLASS = {PASS: "pass", FAIL: "fail", CANNOT_TELL: "cannot", STATED: "note", NOT_TESTED: "note"}
+_CLASS = {
+    PASS: "pass",
+    FAIL: "fail",
+    CANNOT_TELL: "cannot",
+    STATED: "note",
+    BESIDE: "note",
+    NOT_TESTED: "note",
+}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -59,7 +66,7 @@ def page(findings: Findings, catalogue: Catalogue, facts: Mapping[str, str]) -> 
         "<h2>Causes</h2>",
         _causes(findings, (FAIL, CANNOT_TELL), "causes", "Nothing failed, and nothing was left unclear."),
         "<h2>Opened on purpose, and not tested</h2>",
-        _causes(findings, (STATED, NOT_TESTED), "notes", "Nothing."),
+        _causes(findings, NOTES, "notes", "Nothing."),
         "<h2>Who may call whom</h2>",
         _matrix(findings, catalogue),
         "<h2>Mutual TLS by port</h2>",

@@ -13,13 +13,14 @@ from typing import Any
 
 from ...labels import COLLECTION
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .findings import NOT_TESTED, STATED, TITLES, Finding, Findings
+from .findings import BESIDE, NOT_TESTED, STATED, TITLES, Finding, Findings
 
 _KIND = {
     PASS: "pass",
     FAIL: "fail",
     CANNOT_TELL: "review",
     STATED: "informational",
+    BESIDE: "informational",
     NOT_TESTED: "notApplicable",
 }
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

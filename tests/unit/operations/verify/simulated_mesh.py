@@ -59,7 +59,8 @@ class Mesh(FakeCluster):
             self.put(obj)
         for service in self.catalogue.services:
             labels = {**service.labels, "version": "v1"}
-            self.put(pod(f"{service.name}-1", labels, spec={"serviceAccountName": service.service_account}))
+            made = pod(f"{service.name}-1", labels, spec={"serviceAccountName": service.service_account})
+            self.put({**made, "status": {**made["status"], "podIP": "10.0.0.1"}})
             ports = [{"name": "http", "port": 80, "targetPort": 3000}]
             self.put(item("Service", service.name, {"selector": dict(service.labels), "ports": ports}))
         self.put(self._istiod())

@@ -73,6 +73,7 @@ def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
         "injection",
         "policies",
         "mtls",
+        "objects",
         "plaintext",
         "routes",
         "authorization",

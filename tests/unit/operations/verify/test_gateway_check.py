@@ -54,6 +54,7 @@ def options(**params: Any) -> VerifyOptions:
         "proxy_version": "",
         "checks": ["gateways"],
         "unmeshed_pods": [],
+        "accepted_objects": {},
         "unsafe_methods": False,
         "max_proxies": 200,
         "report_path": None,

@@ -27,7 +27,7 @@ def check_callers(picture: Picture) -> list[Finding]:
     good = 0
     for service in picture.catalogue.services:
         pods = [seen for seen in picture.pods_of(service) if seen.pod.meshed]
-        for namespace, labels, name in _callers(picture, service):
+        for namespace, labels, name in callers_of(picture, service):
             for problem in _problems(picture, service, pods, namespace, labels):
                 decided, verdict = problem
                 causes.setdefault(decided, {}).setdefault(f"{name} -> {service.key}", verdict)
@@ -42,8 +42,11 @@ def check_callers(picture: Picture) -> list[Finding]:
     return found
 
 
-def _callers(picture: Picture, service: Service) -> Iterable[tuple[str, Mapping[str, str], str]]:
-    """Namespace, labels and name of each caller that runs in the mesh, gateways of the catalogue too."""
+def callers_of(picture: Picture, service: Service) -> Iterable[tuple[str, Mapping[str, str], str]]:
+    """Namespace, labels and name of each caller that runs in the mesh, gateways of the catalogue too.
+
+    :returns: in catalogue order, the gateways last.
+    """
     catalogue = picture.catalogue
     for caller in all_callers(service):
         known = catalogue.service(caller.service or "", caller.namespace) if caller.service else None

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Part of check ``objects``: workloads beside the catalogue, wherever they are.
+
+Namespaces of others are an inventory and no fault, as long as the mesh does not claim mutual TLS for all of
+it (a PeerAuthentication of the root namespace). Whoever runs under the account of a service of the catalogue
+has all of its rights, and that is one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ....fields import namespace_of
+from ....istio.workloads import controller_of
+from ....kube.pods import is_active
+from ....model.catalogue.services import MTLS_MODES
+from ....model.security.authorization import PolicyIndex, action_of, decides
+from ....model.security.classes import ANY_OTHER_PORT
+from ....model.security.peer_authentication import STRICT, PeerPolicies
+from ....model.security.pods import MeshPod, read_pod
+from ..findings import Finding, beside, failed
+from ..ours import Ours, few
+
+
+def check_workloads_beside(ours: Ours) -> list[Finding]:
+    """One finding per foreign namespace with meshed workloads, per object that undoes the mesh's mutual TLS
+    there, and per borrowed account.
+
+    :returns: faults first.
+    """
+    return [*_borrowed(ours), *_namespaces(ours)]
+
+
+def _borrowed(ours: Ours) -> Iterator[Finding]:
+    catalogue = ours.picture.catalogue
+    accounts = {
+        (service.namespace, service.service_account): service
+        for service in catalogue.services
+        if catalogue.callees(service) or catalogue.external_callees(service)
+    }
+    accounts_of = {item.key: (item.namespace, item.service_account) for item in catalogue.services}
+    entitled = {
+        str(seen.pod)
+        for seen in ours.picture.pods
+        for item in seen.services
+        if accounts_of[item.key] == (seen.pod.namespace, seen.pod.service_account)
+    }
+    for raw, pod in _own_pods(ours):
+        service = accounts.get((pod.namespace, pod.service_account))
+        if service is None or str(pod) in entitled:
+            continue
+        callees = [item.key for item in catalogue.callees(service)]
+        callees += [f"external service {item.name}" for item in catalogue.external_callees(service)]
+        what = f"runs as {pod.namespace}/{pod.service_account} and so may call {few(callees)}"
+        kind = (controller_of(raw.get("metadata") or {}) or ("", ""))[0]
+        if kind == "Job":
+            yield beside("objects", f"Pod {pod}", f"{what}, as a Job that is not in the catalogue")
+        else:
+            yield failed("objects", f"Pod {pod}", f"{what}, and is no workload of the catalogue")
+
+
+def _own_pods(ours: Ours) -> Iterator[tuple[Mapping[str, Any], MeshPod]]:
+    for namespace in ours.picture.catalogue.namespaces:
+        for raw in ours.picture.live.of("Pod", namespace):
+            if is_active(raw):
+                yield raw, read_pod(raw)
+
+
+def _namespaces(ours: Ours) -> Iterator[Finding]:
+    root = ours.picture.catalogue.root_namespace
+    modes = PeerPolicies(ours.around.of("PeerAuthentication"), root)
+    policies = PolicyIndex(
+        ours.around.of("AuthorizationPolicy"), root_namespace=root, trust_domains=ours.picture.trust_domains
+    )
+    claimed = modes.of_namespace(root) == STRICT
+    places: dict[str, list[MeshPod]] = {}
+    for raw in ours.around.pods:
+        if is_active(raw) and namespace_of(raw) not in ours.picture.namespaces:
+            places.setdefault(namespace_of(raw), []).append(read_pod(raw))
+    undone: dict[str, dict[str, None]] = {}
+    told = []
+    for namespace in sorted(places):
+        counted = _counted(namespace, places[namespace], modes, policies, undone)
+        told.append(beside("objects", f"Namespace {namespace}", counted))
+    if claimed:
+        for subject, names in undone.items():
+            what = f"takes mutual TLS, which the mesh claims for every namespace, from {few(names)}"
+            yield failed("objects", subject, what)
+    yield from told
+
+
+def _counted(
+    namespace: str,
+    pods: list[MeshPod],
+    modes: PeerPolicies,
+    policies: PolicyIndex,
+    undone: dict[str, dict[str, None]],
+) -> str:
+    """What the pods of a foreign namespace are, as one sentence; fills ``undone`` by object."""
+    numbers: Counter[str] = Counter()
+    for pod in pods:
+        if not pod.meshed:
+            numbers["without a sidecar"] += 1
+            undone.setdefault(f"Namespace {namespace}", {})[str(pod)] = None
+            continue
+        ports = (*pod.ports, *modes.named_ports(namespace, pod.labels), ANY_OTHER_PORT)
+        for port in ports:
+            mode, decided = modes.mode(namespace, pod.labels, port or None)
+            if MTLS_MODES.index(mode) > MTLS_MODES.index(STRICT):
+                numbers["that take plaintext"] += 1
+                undone.setdefault(decided, {})[str(pod)] = None
+                break
+        held = policies.of(namespace, pod.labels)
+        if not any(decides(item) and action_of(item) in ("ALLOW", "CUSTOM") for item in held):
+            numbers["that let everybody in"] += 1
+    kinds = "".join(f", {number} {what}" for what, number in sorted(numbers.items()))
+    return f"{len(pods)} pods in the mesh and not in the catalogue{kinds}"

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Part of check ``objects``: Gateways and VirtualServices beside the catalogue, and where they lead.
+
+What another team serves at the same gateway is told and no fault. A route that reaches a service of the
+catalogue, or takes the requests of one of its hosts, is one, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ....fields import integer_at, list_at, mappings_at, name_of, namespace_of, text_at
+from ....model.virtual_services import VirtualService, read_virtual_service
+from ....object_id import object_id
+from ..findings import Finding, beside, failed
+from ..ours import GatewayPods, Obj, Ours, covers, few, narrower, ordered
+
+MESH = "mesh"
+
+
+def check_routes_beside(ours: Ours) -> list[Finding]:
+    """One finding per foreign Gateway, VirtualService or Gateway API route that could touch the catalogue.
+
+    :returns: gateways first.
+    """
+    found: list[Finding] = []
+    domain = ours.picture.catalogue.cluster_domain
+    routes = ordered(ours.around.of("VirtualService"))
+    read = {(namespace_of(item), name_of(item)): read_virtual_service(item, domain) for item in routes}
+    for pods in ours.gateways:
+        found += _gateways(ours, pods)
+        for item in routes:
+            if not ours.is_own(item):
+                found += _through_gateway(ours, pods, item, read)
+    for item in routes:
+        if not ours.is_own(item):
+            found += _in_mesh(ours, item, read[namespace_of(item), name_of(item)])
+    for kind in ("HTTPRoute", "GRPCRoute"):
+        for item in ordered(ours.around.of(kind)):
+            found += _gateway_api(ours, item)
+    return found
+
+
+def _servers(gateway: Obj) -> Iterator[tuple[int, str, str]]:
+    """Port, host, and whose VirtualServices may use it (``*`` for all) of each server."""
+    for server in mappings_at(gateway, "spec", "servers"):
+        port = integer_at(server, "port", "number")
+        for entry in list_at(server, "hosts"):
+            place, _slash, host = str(entry).rpartition("/")
+            yield port, host, namespace_of(gateway) if place == "." else place or "*"
+
+
+def _gateways(ours: Ours, pods: GatewayPods) -> Iterator[Finding]:
+    own = {
+        (port, host)
+        for item in ours.computed.values()
+        if item["kind"] == "Gateway" and pods.serves(item)
+        for port, host, _place in _servers(item)
+    }
+    for item in ordered(ours.around.of("Gateway")):
+        if ours.is_own(item) or not pods.serves(item):
+            continue
+        served = [(port, host) for port, host, _place in _servers(item)]
+        taken = [
+            f"{host}:{port}" for port, host in served if any(covers(known, host) for _port, known in own)
+        ]
+        if taken:
+            what = f"serves {few(taken)} at {pods.name}: a host of the catalogue"
+            yield failed("objects", object_id(item), what)
+        else:
+            told = few(f"{host}:{port}" for port, host in served)
+            yield beside("objects", object_id(item), f"serves {told} at the pods of {pods.name}")
+
+
+def _bound(ours: Ours, pods: GatewayPods, item: Obj) -> Iterator[str]:
+    """The hosts for which a VirtualService takes requests at the gateway's pods."""
+    names = {
+        text if "/" in text else f"{namespace_of(item)}/{text}"
+        for text in map(str, list_at(item, "spec", "gateways"))
+        if text != MESH
+    }
+    for gateway in ours.around.of("Gateway"):
+        if f"{namespace_of(gateway)}/{name_of(gateway)}" not in names or not pods.serves(gateway):
+            continue
+        for _port, host, place in _servers(gateway):
+            if place in ("*", namespace_of(item)):
+                shared = (narrower(host, str(one)) for one in list_at(item, "spec", "hosts"))
+                yield from filter(None, shared)
+
+
+def _through_gateway(
+    ours: Ours, pods: GatewayPods, item: Obj, read: dict[tuple[str, str], VirtualService]
+) -> Iterator[Finding]:
+    hosts = list(dict.fromkeys(_bound(ours, pods, item)))
+    if not hosts:
+        return
+    own = {
+        host
+        for gateway in ours.computed.values()
+        if gateway["kind"] == "Gateway" and pods.serves(gateway)
+        for _port, host, _place in _servers(gateway)
+    }
+    targets = list(_targets(read[namespace_of(item), name_of(item)], read))
+    reached = [name for host, name in ours.touched(targets).items() if host in ours.hosts]
+    taken = [host for host in hosts if any(covers(known, host) for known in own)]
+    subject = object_id(item)
+    if reached:
+        what = f"leads from {few(hosts)} at {pods.name} to {few(reached)}, past the catalogue"
+        yield failed("objects", subject, what)
+    if taken:
+        yield failed("objects", subject, f"takes requests for {few(taken)} at {pods.name}")
+    if not reached and not taken:
+        where = f" to {few(targets)}" if targets else ""
+        yield beside("objects", subject, f"leads from {few(hosts)} at {pods.name}{where}")
+
+
+def _targets(
+    item: VirtualService, read: dict[tuple[str, str], VirtualService], *, delegates: bool = True
+) -> Iterator[str]:
+    """Hosts that requests, or copies of them, are sent to, a delegate's among them."""
+    for route in item.routes:
+        for destination in (*route.destinations, *route.mirrors):
+            yield destination.host
+        found = read.get(route.delegate) if route.delegate and delegates else None
+        if found is not None:
+            yield from _targets(found, read, delegates=False)
+
+
+def _in_mesh(ours: Ours, item: Obj, read: VirtualService) -> Iterator[Finding]:
+    if MESH not in (list_at(item, "spec", "gateways") or [MESH]):
+        return
+    touched = ours.touched(read.hosts)
+    if not touched:
+        return
+    subject, names = object_id(item), few(touched.values())
+    told = ours.seen_by(item, touched)
+    if told:
+        yield failed("objects", subject, f"has routes for calls to {names}, which {few(told)} may follow")
+    else:
+        yield beside("objects", subject, f"has routes for calls to {names}, which no proxy of ours is told")
+
+
+def _gateway_api(ours: Ours, item: Obj) -> Iterator[Finding]:
+    """Routes of the Gateway API: of a Service they are routes of the mesh (GAMMA)."""
+    domain = ours.picture.catalogue.cluster_domain
+    subject, home = object_id(item), namespace_of(item)
+    parents = _services(mappings_at(item, "spec", "parentRefs"), home, domain, default="Gateway")
+    touched = ours.touched(parents)
+    if touched:
+        yield failed("objects", subject, f"has routes for calls to {few(touched.values())}")
+        return
+    backends = [
+        ref for rule in mappings_at(item, "spec", "rules") for ref in mappings_at(rule, "backendRefs")
+    ]
+    reached = ours.touched(_services(backends, home, domain, default="Service"))
+    if reached:
+        gateways = few(text_at(ref, "name") for ref in mappings_at(item, "spec", "parentRefs"))
+        what = f"leads from Gateway {gateways} to {few(reached.values())}, whose policies judge that gateway"
+        yield beside("objects", subject, what)
+
+
+def _services(refs: Iterable[Obj], home: str, domain: str, *, default: str) -> Iterator[str]:
+    for ref in refs:
+        if (text_at(ref, "kind") or default) == "Service":
+            yield f"{text_at(ref, 'name')}.{text_at(ref, 'namespace') or home}.svc.{domain}"

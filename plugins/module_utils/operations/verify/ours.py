@@ -1,0 +1,179 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a catalogue has on a cluster that others could act on: its objects, hosts, workloads and gateways."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...fields import list_at, name_of, namespace_of
+from ...istio.proxy.running import RunningProxy
+from ...istio.proxy.sidecar_scope import imports_host, sidecar_of
+from ...kube.pods import has_labels, is_active
+from ...labels import is_selected
+from ...model.catalogue.mesh import EgressGateway, Gateway
+from ...model.objects.render import render
+from ...object_id import object_id
+from .picture import Picture
+from .surroundings import Surroundings
+
+Obj = Mapping[str, Any]
+NAMED = 3
+"""So many things are named in one sentence, the rest is counted."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GatewayPods:
+    """The pods of one gateway of the catalogue.
+
+    :param labels: of each kind of pod that runs; the selector where none does.
+    """
+
+    name: str
+    namespace: str
+    labels: tuple[Mapping[str, str], ...]
+
+    def serves(self, gateway: Obj) -> bool:
+        """Whether an Istio Gateway is for these pods. istiod looks at labels, in every namespace (istio
+        pilot/pkg/model/push_context.go mergeGateways)."""
+        spec = gateway.get("spec") or {}
+        return any(is_selected(labels, spec.get("selector") or {}) for labels in self.labels)
+
+
+class Ours:
+    """What belongs to the catalogue.
+
+    :ivar computed: by id, the objects that the catalogue computes. :ivar hosts: name of a service or an
+        external host -> how messages call it. :ivar workloads: one running sidecar of each workload of a
+        service of the catalogue.
+    """
+
+    def __init__(self, picture: Picture, around: Surroundings, proxies: Sequence[RunningProxy]) -> None:
+        self.picture, self.around = picture, around
+        catalogue = picture.catalogue
+        self.computed: dict[str, Obj] = {object_id(item): item for item in render(catalogue)}
+        self.hosts = {service.fqdn: service.key for service in catalogue.services}
+        self.hosts |= {item.headless.fqdn: item.key for item in catalogue.services if item.headless}
+        self.externals = {
+            host: f"external service {item.name}"
+            for item in catalogue.external_services
+            for host in item.hosts
+        }
+        services = {str(seen.pod): seen.services for seen in picture.pods}
+        found: dict[tuple[str, str], RunningProxy] = {}
+        for proxy in proxies:
+            if services.get(str(proxy)) and not proxy.gateway:
+                found.setdefault((proxy.namespace, proxy.workload), proxy)
+        self.workloads = list(found.values())
+        self._services = services
+        self._sidecars = around.of("Sidecar")
+        ways: list[tuple[str, Gateway | EgressGateway]] = [
+            (f"gateway {item.name}", item) for item in catalogue.gateways
+        ]
+        ways += [("the egress gateway", catalogue.egress_gateway)] if catalogue.egress_gateway else []
+        self.gateways = [self._pods_of(name, way) for name, way in ways]
+
+    def _pods_of(self, name: str, way: Gateway | EgressGateway) -> GatewayPods:
+        labels = [
+            pod["metadata"].get("labels") or {}
+            for pod in self.picture.live.of("Pod", way.workload_namespace)
+            if is_active(pod) and has_labels(pod, way.selector)
+        ]
+        return GatewayPods(name, way.workload_namespace, tuple(labels) or (way.selector,))
+
+    def is_own(self, obj: Obj) -> bool:
+        """Whether the catalogue computes an object of that kind and name."""
+        return object_id(obj) in self.computed
+
+    def name_of(self, proxy: RunningProxy) -> str:
+        """The service that a workload belongs to, else the pod."""
+        services = self._services.get(str(proxy)) or ()
+        return services[0].key if services else str(proxy)
+
+    def touched(self, hosts: Iterable[str]) -> dict[str, str]:
+        """Hosts of the catalogue that patterns take. :returns: host -> how messages call it."""
+        known = {**self.hosts, **self.externals}
+        found: dict[str, str] = {}
+        for pattern in hosts:
+            if pattern in known:
+                found[pattern] = known[pattern]
+            elif pattern.startswith("*"):
+                found |= {host: name for host, name in known.items() if covers(pattern, host)}
+        return found
+
+    def seen_by(self, obj: Obj, hosts: Iterable[str]) -> list[str]:
+        """The services whose proxies are told about an object for one of ``hosts``.
+
+        :returns: their names, each once.
+        """
+        wanted, owner, root = list(hosts), namespace_of(obj), self.picture.catalogue.root_namespace
+        exported = [str(item) for item in list_at(obj, "spec", "exportTo")] or ["*"]
+        found = dict.fromkeys(
+            self.name_of(proxy)
+            for proxy in self.workloads
+            if _is_exported(exported, owner, proxy.namespace)
+            and any(imports_host(proxy, self._sidecars, root, host, owner) for host in wanted)
+        )
+        return list(found)
+
+    def lets_know(self, entry: Obj, host: str, service: str) -> bool:
+        """Whether the catalogue itself lets a service know a host of somebody's ServiceEntry.
+
+        That everything of the control plane's namespace is known is for telemetry, and declares no way out.
+
+        :param service: ``namespace/name``.
+        """
+        catalogue = self.picture.catalogue
+        home = namespace_of(entry)
+        named = [*catalogue.sidecar_hosts]
+        named += [text for item in catalogue.services if item.key == service for text in item.sidecar_hosts]
+        if catalogue.open_reason is not None:
+            named += [f"{namespace}/*" for namespace in catalogue.namespaces]
+        for text in named:
+            place, _slash, pattern = text.rpartition("/")
+            whole = pattern == "*" and home in (catalogue.root_namespace, catalogue.istio_namespace)
+            if place in ("*", home) and covers(pattern, host) and not whole:
+                return True
+        return False
+
+    def sidecar(self, proxy: RunningProxy) -> Obj | None:
+        """The Sidecar in force for a workload, None when there is none."""
+        return sidecar_of(proxy, self._sidecars, self.picture.catalogue.root_namespace)
+
+    def is_ours(self, obj: Obj) -> bool:
+        """Whether an object lies in a namespace of the catalogue's services."""
+        return namespace_of(obj) in self.picture.catalogue.namespaces
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether every name that ``host`` takes is one that ``pattern`` takes: ``*``, ``*.x`` or a name."""
+    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+
+
+def narrower(one: str, other: str) -> str:
+    """The names that two patterns share; ``""`` when they share none."""
+    if covers(one, other):
+        return other
+    return one if covers(other, one) else ""
+
+
+def few(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    found = list(dict.fromkeys(names))
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"{', '.join(found[:NAMED])}{more}"
+
+
+def _is_exported(exported: Sequence[str], owner: str, namespace: str) -> bool:
+    return any(place in ("*", namespace) or (place == "." and owner == namespace) for place in exported)
+
+
+def ordered(objects: Iterable[Obj]) -> list[Obj]:
+    """Objects by namespace and name, so that a report does not change from run to run.
+
+    :returns: each once.
+    """
+    return sorted(objects, key=lambda item: (namespace_of(item), name_of(item)))

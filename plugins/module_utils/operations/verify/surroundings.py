@@ -1,0 +1,124 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies around the mesh: objects of every namespace that could act on its workloads.
+
+Read of the whole cluster at once where the rights reach that far, else of the mesh's namespaces, and then it
+is said what was not looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError
+from ...fields import labels_of, name_of, namespace_of
+from ...istio.probe import is_probe
+from ...kube.client import KubeClient
+from .live_objects import NETWORKING, SECURITY, Objects
+
+KINDS = {
+    "Gateway": NETWORKING,
+    "VirtualService": NETWORKING,
+    "DestinationRule": NETWORKING,
+    "ServiceEntry": NETWORKING,
+    "WorkloadEntry": NETWORKING,
+    "Sidecar": NETWORKING,
+    "EnvoyFilter": "networking.istio.io/v1alpha3",
+    "ProxyConfig": "networking.istio.io/v1beta1",
+    "WasmPlugin": "extensions.istio.io/v1alpha1",
+    "TrafficExtension": "extensions.istio.io/v1alpha1",
+    "PeerAuthentication": SECURITY,
+    "AuthorizationPolicy": SECURITY,
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+}
+MESHED = "security.istio.io/tlsMode=istio"
+"""The label that the injector gives to every pod (manifests/charts/istio-control/istio-discovery)."""
+_INJECTION = "istio-injection"
+_REVISION = "istio.io/rev"
+
+
+@dataclasses.dataclass(slots=True)
+class Surroundings:
+    """What was read.
+
+    :param objects: by kind, of all namespaces that could be read. :param unread: kind -> why the other
+        namespaces were not looked at. :param injected: namespaces whose pods get a sidecar.
+    :param pods: those with a sidecar, and those of injected namespaces, beside the mesh's own.
+    """
+
+    objects: Mapping[str, Objects]
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    injected: frozenset[str] = frozenset()
+    pods: Objects = dataclasses.field(default_factory=list)
+
+    def of(self, kind: str) -> Objects:
+        """The objects of one kind."""
+        return self.objects.get(kind, [])
+
+
+def is_injected(namespace: Mapping[str, Any]) -> bool:
+    """Whether pods of a namespace get a sidecar, by its labels."""
+    labels = labels_of(namespace)
+    switch = labels.get(_INJECTION)
+    return switch == "enabled" or (switch is None and bool(labels.get(_REVISION)))
+
+
+def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surroundings:
+    """Reads all kinds, in parallel.
+
+    :param namespaces: the mesh's own, with the gateways' and the root namespace: read one by one where the
+        whole cluster may not be.
+    :raises ApiError: the API server does not answer.
+    """
+    kinds = list(KINDS)
+    answers = client.in_parallel(lambda kind: _everywhere(client, KINDS[kind], kind, namespaces), kinds)
+    unread = {kind: why for kind, (_items, why) in zip(kinds, answers, strict=True) if why}
+    found = Surroundings({kind: items for kind, (items, _why) in zip(kinds, answers, strict=True)}, unread)
+    try:
+        places = client.list("v1", "Namespace").items
+        found.injected = frozenset(name_of(item) for item in places if is_injected(item))
+        found.pods = _pods(client, sorted(found.injected - {*namespaces}), namespaces)
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        unread["Pod"] = error.message
+    return found
+
+
+def _everywhere(
+    client: KubeClient, api_version: str, kind: str, namespaces: Sequence[str]
+) -> tuple[Objects, str]:
+    try:
+        return list(client.list(api_version, kind).items), ""
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        why = error.message
+    found: Objects = []
+    for namespace in dict.fromkeys(namespaces):
+        try:
+            found += client.list(api_version, kind, namespace).items
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            why = error.message
+    return found, why
+
+
+def _pods(client: KubeClient, injected: Sequence[str], own: Sequence[str]) -> Objects:
+    """Those of injected namespaces, and those that were injected elsewhere."""
+    lists = client.in_parallel(lambda name: client.list("v1", "Pod", name).items, injected)
+    strays = client.list("v1", "Pod", label_selector=MESHED).items
+    known = {*injected, *own}
+    return [
+        pod
+        for pod in (
+            *(pod for pods in lists for pod in pods),
+            *(pod for pod in strays if namespace_of(pod) not in known),
+        )
+        if not is_probe(labels_of(pod))
+    ]

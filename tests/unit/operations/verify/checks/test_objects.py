@@ -1,0 +1,637 @@
+"""Check ``objects``: what others have on the cluster, told as nothing, as an inventory, or as a door."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.objects import (
+    check_objects,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.dumps import (
+    ProxyDump,
+    ProxyDumps,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.findings import Finding
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.surroundings import (
+    Surroundings,
+)
+
+from ..builders import GATEWAY, catalogue, item, live, pod, service
+
+Obj = dict[str, Any]
+FQDN = "{}.shop.svc.cluster.local"
+DUMP = ProxyDump({}, (), frozenset(), ())
+
+
+def shop() -> Catalogue:
+    return catalogue(
+        service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}]),
+        service("pay", callers=[{"service": "web"}]),
+        mesh_gateways=[GATEWAY],
+        mesh_outbound="REGISTRY_ONLY",
+        mesh_external_services=[
+            {
+                "name": "bank",
+                "hosts": ["bank.example.com"],
+                "ports": [{"number": 443, "protocol": "TLS"}],
+                "callers": ["pay"],
+            }
+        ],
+    )
+
+
+def pods(mesh: Catalogue) -> list[Obj]:
+    found = [
+        pod(
+            f"{one.name}-1",
+            {**one.labels, "version": "v1"},
+            spec={"serviceAccountName": one.service_account},
+            metadata={"ownerReferences": [{"controller": True, "kind": "ReplicaSet", "name": one.name}]},
+        )
+        for one in mesh.services
+    ]
+    for number, one in enumerate(found):
+        one["status"]["podIP"] = f"10.0.0.{number + 1}"
+    gateway = pod("gateway-1", {"istio": "ingressgateway"}, metadata={"namespace": "istio-system"})
+    gateway["metadata"]["labels"] = {"istio": "ingressgateway"}
+    gateway["spec"]["containers"][1]["args"] = ["proxy", "router"]
+    return [*found, gateway]
+
+
+def look(
+    *foreign: Obj,
+    without: str = "",
+    dumps: dict[str, ProxyDump] | None = None,
+    accepted: dict[str, str] | None = None,
+    around: list[Obj] | None = None,
+    more_pods: tuple[Obj, ...] = (),
+    change: Any = None,
+    unread: dict[str, str] | None = None,
+) -> list[Finding]:
+    """The findings of a mesh with ``foreign`` objects beside the catalogue's."""
+    mesh = shop()
+    own = [one for one in render(mesh) if one["metadata"]["name"] != without]
+    if change:
+        change(own)
+    services = [
+        item("Service", one.name, {"selector": dict(one.labels), "ports": [{"port": 80, "targetPort": 3000}]})
+        for one in mesh.services
+    ]
+    everything = [*own, *foreign]
+    seen = live(*everything, *services, *pods(mesh), *more_pods)
+    by_kind: dict[str, list[Obj]] = {}
+    for one in everything:
+        by_kind.setdefault(one["kind"], []).append(one)
+    surroundings = Surroundings(by_kind, unread or {}, pods=around or [])
+    proxies = running_proxies(seen.of("Pod"))
+    held = {str(proxy): DUMP for proxy in proxies} | (dumps or {})
+    picture = Picture(mesh, seen, ["shop"])
+    return check_objects(picture, surroundings, proxies, ProxyDumps(held, {}), accepted or {})
+
+
+def told(findings: list[Finding]) -> dict[str, str]:
+    """Verdict and message by subject, of what is no pass."""
+    return {one.subject: f"{one.verdict}: {one.message}" for one in findings if one.verdict != "pass"}
+
+
+def test_the_catalogue_alone_passes() -> None:
+    findings = look()
+    assert told(findings) == {}
+    assert [one.subject for one in findings] == ["the catalogue's own", "what callers know"]
+
+
+def virtual_service(name: str, namespace: str, hosts: list[str], to: str, **spec: Any) -> Obj:
+    route = [{"route": [{"destination": {"host": to}}]}]
+    return item("VirtualService", name, {"hosts": hosts, "http": route, **spec}, namespace)
+
+
+def gateway(name: str, namespace: str, *hosts: str, port: int = 80, selector: Any = None) -> Obj:
+    servers = [{"port": {"number": port, "protocol": "HTTP"}, "hosts": list(hosts)}]
+    return item(
+        "Gateway",
+        name,
+        {"selector": {"istio": "ingressgateway"} if selector is None else selector, "servers": servers},
+        namespace,
+    )
+
+
+MUTUAL = {"tls": {"mode": "ISTIO_MUTUAL"}}
+EVIL = gateway("evil", "other", "evil.example.com")
+PAY, WEB = FQDN.format("pay"), FQDN.format("web")
+
+DOORS: dict[str, tuple[list[Obj], str, str]] = {
+    "a foreign route at the gateway to a service": (
+        [EVIL, virtual_service("door", "other", ["evil.example.com"], PAY, gateways=["evil"])],
+        "VirtualService other/door",
+        "fail: leads from evil.example.com at gateway public to shop/pay, past the catalogue",
+    ),
+    "the same by a mirror": (
+        [
+            EVIL,
+            item(
+                "VirtualService",
+                "door",
+                {
+                    "hosts": ["*"],
+                    "gateways": ["other/evil"],
+                    "http": [{"route": [{"destination": {"host": "x"}}], "mirror": {"host": PAY}}],
+                },
+                "other",
+            ),
+        ],
+        "VirtualService other/door",
+        "fail: leads from evil.example.com at gateway public to shop/pay, past the catalogue",
+    ),
+    "the same by a delegate": (
+        [
+            EVIL,
+            item(
+                "VirtualService",
+                "door",
+                {
+                    "hosts": ["evil.example.com"],
+                    "gateways": ["evil"],
+                    "http": [{"delegate": {"name": "pay-routes", "namespace": "shop"}}],
+                },
+                "other",
+            ),
+        ],
+        "VirtualService other/door",
+        "fail: leads from evil.example.com at gateway public to shop/pay, past the catalogue",
+    ),
+    "the same by bytes": (
+        [
+            EVIL,
+            item(
+                "VirtualService",
+                "door",
+                {
+                    "hosts": ["evil.example.com"],
+                    "gateways": ["evil"],
+                    "tcp": [{"route": [{"destination": {"host": PAY}}]}],
+                },
+                "other",
+            ),
+        ],
+        "VirtualService other/door",
+        "fail: leads from evil.example.com at gateway public to shop/pay, past the catalogue",
+    ),
+    "a route of our namespace for our host": (
+        [virtual_service("steal", "shop", ["api.example.com"], "x.other", gateways=["public"])],
+        "VirtualService shop/steal",
+        "fail: takes requests for api.example.com at gateway public",
+    ),
+    "a foreign Gateway for our host": (
+        [gateway("twin", "other", "api.example.com", port=8080)],
+        "Gateway other/twin",
+        "fail: serves api.example.com:8080 at gateway public: a host of the catalogue",
+    ),
+    "a Gateway without a selector for our host": (
+        [gateway("twin", "other", "*/api.example.com", selector={})],
+        "Gateway other/twin",
+        "fail: serves api.example.com:80 at gateway public: a host of the catalogue",
+    ),
+    "routes of the mesh that callers follow": (
+        [virtual_service("detour", "shop", ["pay"], "x.other.svc.cluster.local")],
+        "VirtualService shop/detour",
+        "fail: has routes for calls to shop/pay, which shop/web may follow",
+    ),
+    "routes of the mesh in the control plane's namespace, which everybody knows": (
+        [virtual_service("detour", "istio-system", [PAY], "x.other.svc.cluster.local")],
+        "VirtualService istio-system/detour",
+        "fail: has routes for calls to shop/pay, which shop/web, shop/pay may follow",
+    ),
+    "a route of the Gateway API for a Service": (
+        [item("HTTPRoute", "detour", {"parentRefs": [{"kind": "Service", "name": "pay"}]})],
+        "HTTPRoute shop/detour",
+        "fail: has routes for calls to shop/pay",
+    ),
+    "a DestinationRule that changes calls": (
+        [item("DestinationRule", "hole", {"host": "pay", "trafficPolicy": {"loadBalancer": {}}})],
+        "DestinationRule shop/hole",
+        "cannot tell: changes the calls shop/web -> shop/pay; of that only their encryption is judged, by"
+        " mtls",
+    ),
+    "a Sidecar that lets a workload call anybody": (
+        [
+            item(
+                "Sidecar",
+                "a",
+                {
+                    "workloadSelector": {"labels": {"app": "pay"}},
+                    "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
+                    "ingress": [{}],
+                },
+            )
+        ],
+        "Sidecar shop/a",
+        "fail: decides for shop/pay instead of the catalogue's Sidecar: it lets them call any host"
+        " (ALLOW_ANY),"
+        " and redefines what they listen on",
+    ),
+    "a ServiceEntry that says where a service is": (
+        [item("ServiceEntry", "twin", {"hosts": [PAY], "endpoints": [{"address": "192.0.2.9"}]})],
+        "ServiceEntry shop/twin",
+        "fail: says where shop/pay is, too, and shop/web may follow",
+    ),
+    "a ServiceEntry of the control plane's namespace to somewhere else": (
+        [item("ServiceEntry", "out", {"hosts": ["evil.example.com"]}, "istio-system")],
+        "ServiceEntry istio-system/out",
+        "fail: opens the way to evil.example.com for shop/web, shop/pay, which the catalogue does not"
+        " declare",
+    ),
+    "a WorkloadEntry among the pods": (
+        [item("WorkloadEntry", "vm", {"address": "192.0.2.9", "labels": {"app": "pay"}})],
+        "WorkloadEntry shop/vm",
+        "fail: gets calls for shop/pay at 192.0.2.9, in plaintext: it is not labelled"
+        " security.istio.io/tlsMode:"
+        " istio",
+    ),
+    "a WorkloadEntry with a proxy": (
+        [
+            item(
+                "WorkloadEntry",
+                "vm",
+                {"address": "192.0.2.9", "labels": {"app": "pay", "security.istio.io/tlsMode": "istio"}},
+            )
+        ],
+        "WorkloadEntry shop/vm",
+        "cannot tell: gets calls for shop/pay at 192.0.2.9, and nobody can look at a proxy there",
+    ),
+    "an EnvoyFilter for every proxy": (
+        [item("EnvoyFilter", "lua", {"configPatches": []}, "istio-system")],
+        "EnvoyFilter istio-system/lua",
+        "cannot tell: changes the proxies of shop/web, shop/pay, gateway public; what it makes of requests,"
+        " nobody here can tell",
+    ),
+    "an EnvoyFilter for one workload": (
+        [item("EnvoyFilter", "lua", {"workloadSelector": {"labels": {"app": "pay"}}})],
+        "EnvoyFilter shop/lua",
+        "cannot tell: changes the proxies of shop/pay; what it makes of requests, nobody here can tell",
+    ),
+    "a WasmPlugin at the gateway": (
+        [
+            item(
+                "WasmPlugin",
+                "wasm",
+                {"selector": {"matchLabels": {"istio": "ingressgateway"}}},
+                "istio-system",
+            )
+        ],
+        "WasmPlugin istio-system/wasm",
+        "cannot tell: changes the proxies of gateway public; what it makes of requests, nobody here can tell",
+    ),
+    "a ProxyConfig with variables": (
+        [item("ProxyConfig", "env", {"environmentVariables": {"A": "b"}})],
+        "ProxyConfig shop/env",
+        "cannot tell: changes the proxies of shop/web, shop/pay; what it makes of requests, nobody here"
+        " can tell",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_what_acts_on_the_catalogue_is_told_with_its_name(name: str) -> None:
+    objects, subject, message = DOORS[name]
+    found = told(look(*objects))
+    assert found.pop(subject) == message
+    assert all(line.startswith("beside") for line in found.values()), found
+
+
+NEIGHBOURS: dict[str, tuple[list[Obj], dict[str, str]]] = {
+    "another team's host at the same gateway": (
+        [EVIL, virtual_service("own", "other", ["evil.example.com"], "x", gateways=["evil"])],
+        {
+            "Gateway other/evil": "serves evil.example.com:80 at the pods of gateway public",
+            "VirtualService other/own": "leads from evil.example.com at gateway public to"
+            " x.other.svc.cluster.local",
+        },
+    ),
+    "a Gateway for every other host": (
+        [gateway("rest", "other", "*")],
+        {"Gateway other/rest": "serves *:80 at the pods of gateway public"},
+    ),
+    "a Gateway of other pods": (
+        [gateway("own", "other", "api.example.com", selector={"istio": "other"})],
+        {},
+    ),
+    "routes bound to our Gateway from a namespace that it does not take": (
+        [virtual_service("try", "other", ["api.example.com"], PAY, gateways=["shop/public"])],
+        {},
+    ),
+    "routes of the mesh that no caller knows": (
+        [virtual_service("own", "other", [PAY], "x")],
+        {"VirtualService other/own": "has routes for calls to shop/pay, which no proxy of ours is told"},
+    ),
+    "routes of others for others": ([virtual_service("own", "other", ["x"], "x")], {}),
+    "routes that are exported to nobody": (
+        [virtual_service("own", "istio-system", [PAY], "x", exportTo=["."])],
+        {
+            "VirtualService istio-system/own": "has routes for calls to shop/pay, which no proxy of ours"
+            " is told"
+        },
+    ),
+    "the DestinationRule of a mesh that asks for mutual TLS": (
+        [item("DestinationRule", "all", {"host": "*.local", "trafficPolicy": MUTUAL}, "istio-system")],
+        {
+            "DestinationRule istio-system/all": "asks for mutual TLS from gateway public -> shop/web,"
+            " which they use anyway",
+        },
+    ),
+    "a ServiceEntry of others": ([item("ServiceEntry", "out", {"hosts": ["x.example.com"]}, "other")], {}),
+    "a ServiceEntry of others with our host": (
+        [item("ServiceEntry", "out", {"hosts": ["bank.example.com"]}, "other")],
+        {
+            "ServiceEntry other/out": "names a host of external service bank, which no proxy of ours is told",
+        },
+    ),
+    "a WorkloadEntry of others": ([item("WorkloadEntry", "vm", {"labels": {"app": "pay"}}, "other")], {}),
+    "an EnvoyFilter of others": ([item("EnvoyFilter", "lua", {}, "other")], {}),
+    "an EnvoyFilter for a gateway of the Gateway API": (
+        [
+            item(
+                "EnvoyFilter",
+                "lua",
+                {"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "x"}]},
+            )
+        ],
+        {},
+    ),
+    "a ProxyConfig about threads": (
+        [item("ProxyConfig", "threads", {"concurrency": 2})],
+        {"ProxyConfig shop/threads": "sets the concurrency of shop/web, shop/pay"},
+    ),
+    "a Gateway API route to a service": (
+        [
+            item(
+                "HTTPRoute",
+                "way",
+                {
+                    "parentRefs": [{"name": "edge"}],
+                    "rules": [{"backendRefs": [{"name": "pay", "namespace": "shop"}]}],
+                },
+                "other",
+            )
+        ],
+        {
+            "HTTPRoute other/way": "leads from Gateway edge to shop/pay, whose policies judge that gateway",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_what_touches_nothing_is_an_inventory_or_nothing(name: str) -> None:
+    objects, expected = NEIGHBOURS[name]
+    lines = {subject: f"beside the catalogue: {message}" for subject, message in expected.items()}
+    assert told(look(*objects)) == lines
+
+
+def test_what_is_known_is_accepted_with_its_reason() -> None:
+    objects = DOORS["an EnvoyFilter for every proxy"][0]
+    found = told(look(*objects, accepted={"EnvoyFilter istio-system/*": "tracing"}))
+    (line,) = found.values()
+    assert line.startswith("stated opening: changes the proxies of shop/web")
+    assert line.endswith("(accepted: tracing)")
+    assert told(look(*objects, accepted={"EnvoyFilter other/*": "x"})) == told(look(*objects))
+
+
+def test_an_own_object_that_is_gone_is_told() -> None:
+    assert told(look(without="public")) == {"Gateway shop/public": "fail: is missing"}
+
+
+def _edit(kind: str, name: str, change: Any) -> Any:
+    def apply(own: list[Obj]) -> None:
+        for one in own:
+            if (one["kind"], one["metadata"]["name"]) == (kind, name):
+                change(one["spec"])
+
+    return apply
+
+
+EDITS: dict[str, tuple[str, str, Any, str]] = {
+    "the Gateway's TLS": (
+        "Gateway",
+        "public",
+        lambda spec: spec["servers"][0]["tls"].update(minProtocolVersion="TLSV1_0"),
+        "spec.servers[0].tls.minProtocolVersion differs",
+    ),
+    "the Sidecar": (
+        "Sidecar",
+        "pay",
+        lambda spec: spec["outboundTrafficPolicy"].update(mode="ALLOW_ANY"),
+        "spec.outboundTrafficPolicy.mode differs",
+    ),
+    "an external host more": (
+        "ServiceEntry",
+        "bank",
+        lambda spec: spec["hosts"].append("evil.example.com"),
+        "spec.hosts differs",
+    ),
+    "another target of the split": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0]["route"].append({"destination": {"host": "x.other"}, "weight": 5}),
+        "split leads to x.other",
+    ),
+    "a timeout": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0].update(timeout="99s"),
+        "timeout of spec.http split differs",
+    ),
+    "a fault": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"].insert(0, {"name": "x", "fault": {"abort": {}}}),
+        "it has a route x",
+    ),
+    "a route of a root": (
+        "VirtualService",
+        "gateway.public.api.example.com",
+        lambda spec: spec["http"].insert(
+            0, {"name": "back", "delegate": {"name": "pay-routes", "namespace": "shop"}}
+        ),
+        "it has a route back",
+    ),
+    "a route that is gone": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"].pop(0),
+        "spec.http split is missing",
+    ),
+    "the hosts of a root": (
+        "VirtualService",
+        "pay",
+        lambda spec: spec["hosts"].append("x"),
+        "spec.hosts differs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_own_object_that_was_edited_is_told(name: str) -> None:
+    kind, named, change, what = EDITS[name]
+    found = told(look(change=_edit(kind, named, change)))
+    message = found[f"{kind} shop/{named}"]
+    assert message == f"fail: is not as the catalogue computes it: {what}"
+
+
+def test_a_rollout_may_move_weights() -> None:
+    def split(spec: Obj) -> None:
+        for route in spec["http"]:
+            (only,) = route["route"]
+            route["route"] = [
+                {**only, "weight": 90},
+                {"destination": {"host": PAY, "subset": "v2"}, "weight": 10},
+            ]
+            route["headers"] = {"response": {"set": {"x": "y"}}}
+
+    assert told(look(change=_edit("VirtualService", "pay-routes", split))) == {}
+
+
+def foreign_pod(name: str, namespace: str, **more: Any) -> Obj:
+    made = pod(name, {"app": "x"}, **more)
+    made["metadata"]["namespace"] = namespace
+    return made
+
+
+def test_other_namespaces_are_an_inventory() -> None:
+    found = told(look(around=[foreign_pod("a", "other"), foreign_pod("b", "other", proxy=None)]))
+    assert found == {
+        "Namespace other": "beside the catalogue: 2 pods in the mesh and not in the catalogue, 1 that let"
+        " everybody in, 1 that take plaintext, 1 without a sidecar"
+    }
+
+
+def test_a_mesh_that_claims_mutual_tls_everywhere_has_it_everywhere() -> None:
+    strict = item("PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}, "istio-system")
+    loose = item("PeerAuthentication", "loose", {"mtls": {"mode": "PERMISSIVE"}}, "other")
+    around = [foreign_pod("a", "other"), foreign_pod("b", "third")]
+    found = told(look(strict, loose, around=around))
+    assert found["PeerAuthentication other/loose"] == (
+        "fail: takes mutual TLS, which the mesh claims for every namespace, from other/a"
+    )
+    assert "third" not in " ".join(key for key, line in found.items() if line.startswith("fail"))
+
+
+def test_a_borrowed_account_is_told_but_for_jobs() -> None:
+    thief = pod("tool", {"app": "tool"}, spec={"serviceAccountName": "web"})
+    job = pod(
+        "job",
+        {"app": "job"},
+        spec={"serviceAccountName": "web"},
+        metadata={"ownerReferences": [{"controller": True, "kind": "Job", "name": "x"}]},
+    )
+    found = told(look(more_pods=(thief, job)))
+    assert found == {
+        "Pod shop/tool": "fail: runs as shop/web and so may call shop/pay, and is no workload of the"
+        " catalogue",
+        "Pod shop/job": "beside the catalogue: runs as shop/web and so may call shop/pay, as a Job that is"
+        " not in"
+        " the catalogue",
+    }
+
+
+def test_what_may_not_be_read_is_never_a_pass() -> None:
+    found = told(look(unread={"Gateway": "forbidden", "Pod": "forbidden"}))
+    assert found == {
+        "the rest of the cluster": "cannot tell: Gateway, Pod of other namespaces were not looked at:"
+        " forbidden"
+    }
+
+
+def dump(**fields: Any) -> ProxyDump:
+    return dataclasses.replace(DUMP, **fields)
+
+
+def routed(domain: str, by: str, cluster: str) -> tuple[VirtualHost, ...]:
+    return (VirtualHost("80", domain, frozenset({domain}), (Route("r", by, {cluster: 100.0}),)),)
+
+
+SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
+    "a way in that no object tells": (
+        "istio-system/gateway-1",
+        dump(hosts=routed("evil.example.com", "other/door", f"outbound|80||{PAY}")),
+        "VirtualService other/door",
+        "fail: the proxy of pod istio-system/gateway-1 sends evil.example.com to shop/pay, past the"
+        " catalogue",
+    ),
+    "a way in by bytes": (
+        "istio-system/gateway-1",
+        dump(streams={"": frozenset({f"outbound|80||{PAY}"})}),
+        "Pod istio-system/gateway-1",
+        "fail: the proxy of pod istio-system/gateway-1 sends connections for any name to shop/pay, past the"
+        " catalogue",
+    ),
+    "a foreign route of a caller": (
+        "shop/web-1",
+        dump(hosts=routed(PAY, "other/detour", "outbound|80||x")),
+        "VirtualService other/detour",
+        "fail: decides where pod shop/web-1 sends calls to shop/pay",
+    ),
+    "every host is sent on": (
+        "shop/web-1",
+        dump(passes_through=True),
+        "shop/web",
+        "fail: the proxy of pod shop/web-1 sends on calls to hosts that nobody declared (PassthroughCluster)",
+    ),
+    "every host of a port is sent on": (
+        "shop/web-1",
+        dump(hosts=(VirtualHost("80", "allow_any", frozenset({"*"}), ()),)),
+        "shop/web",
+        "fail: the proxy of pod shop/web-1 sends on calls to hosts that nobody declared (PassthroughCluster)",
+    ),
+    "a host that another service alone may call": (
+        "shop/web-1",
+        dump(clusters=frozenset({"outbound|443||bank.example.com"})),
+        "ServiceEntry shop/bank",
+        "fail: the proxy of pod shop/web-1 knows bank.example.com, which the catalogue does not declare for"
+        " shop/web",
+    ),
+    "an endpoint that is no pod": (
+        "shop/web-1",
+        dump(endpoints={f"outbound|80|v1|{PAY}": frozenset({"10.0.0.2", "192.0.2.9"})}),
+        "shop/pay",
+        "fail: pod shop/web-1 sends calls to 192.0.2.9, which no pod of it has: see its EndpointSlices and"
+        " WorkloadEntries",
+    ),
+    "an endpoint that is a pod of another service": (
+        "shop/web-1",
+        dump(endpoints={f"outbound|80||{PAY}": frozenset({"10.0.0.1"})}),
+        "shop/pay",
+        "fail: pod shop/web-1 sends calls to 10.0.0.1, which no pod of it has: see its EndpointSlices and"
+        " WorkloadEntries",
+    ),
+    "routes that were not read": (
+        "shop/web-1",
+        dump(hosts=None),
+        "shop/web",
+        "cannot tell: what the proxy of pod shop/web-1 knows of other hosts was not seen: its proxy was"
+        " not read"
+        " (verify_max_proxies)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_proxies_show_is_told_whatever_brought_it(name: str) -> None:
+    proxy, held, subject, message = SHOWN[name]
+    findings = look(dumps={proxy: held})
+    assert told(findings) == {subject: message}
+    assert all(one.late for one in findings if one.verdict != "pass")
+
+
+def test_a_declared_host_and_own_endpoints_are_fine() -> None:
+    pay = dump(
+        clusters=frozenset({"outbound|443||bank.example.com", "BlackHoleCluster", f"outbound|80||{WEB}"}),
+        endpoints={f"outbound|80||{PAY}": frozenset({"10.0.0.2"})},
+    )
+    assert told(look(dumps={"shop/pay-1": pay})) == {}
