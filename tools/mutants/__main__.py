@@ -32,6 +32,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--package", action="append", help="only this package, such as model/catalogue or kube"
     )
+    parser.add_argument(
+        "--tests",
+        action="append",
+        help="ask only the tests below this directory of tests/unit: quicker, and never more than all notice",
+    )
     parser.add_argument("--sample", type=int, default=200, help="how many mutants (200)")
     parser.add_argument("--seed", default="1", help="draws another sample (1)")
     parser.add_argument("--all", action="store_true", help="every mutant there is")

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from .operators import KINDS, Mutant
 
 MODULE_UTILS = "plugins/module_utils/"
+UNIT_TESTS = "tests/unit/"
 _AT_LEAST = 4  # of each package, as far as the size allows
 
 
@@ -29,6 +30,13 @@ def lies_in(path: str, names: Sequence[str]) -> bool:
     """Whether a file is one of `names`, or below one: ``model/catalogue``, ``kube/wait``."""
     inside = path.removeprefix(MODULE_UTILS).removesuffix(".py")
     return belongs(inside, names)
+
+
+def is_asked(file: str, rooms: Sequence[str] | None) -> bool:
+    """Whether a file holds unit tests: below one of ``rooms``, such as ``model/security``, if given."""
+    if not (file.startswith(UNIT_TESTS) and file.rpartition("/")[2].startswith("test_")):
+        return False
+    return not rooms or belongs(file.removeprefix(UNIT_TESTS).removesuffix(".py"), rooms)
 
 
 def by_package(mutants: Sequence[Mutant]) -> dict[str, list[Mutant]]:

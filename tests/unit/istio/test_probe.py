@@ -241,3 +241,43 @@ def test_a_100_continue_is_not_the_answer() -> None:
     answers = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\nserver: x\r\n\r\n"
     answer = probe.parse_answers(f"{MARK} call 0\n{answers}\n{MARK} exit 0\n", MARK, 1)[0]
     assert (answer.status, dict(answer.headers), answer.exit_code) == (204, {"server": "x"}, 0)
+
+
+@pytest.mark.parametrize("status", [200, 204, 403, 503])
+def test_an_answer_in_the_body_of_an_answer_is_not_the_answer(status: int) -> None:
+    inner = "HTTP/1.1 418 I'm a teapot\nx: y\n\nbody"
+    output = f"{MARK} call 0\nHTTP/2 {status} \r\nserver: x\r\n\r\n{inner}\n{MARK} exit 0\n"
+    answer = probe.parse_answers(output, MARK, 1)[0]
+    assert (answer.status, dict(answer.headers), answer.body) == (status, {"server": "x"}, inner)
+
+
+@pytest.mark.parametrize("informational", ["100 Continue", "103 Early Hints", "199 Nothing"])
+def test_every_1xx_comes_before_the_answer(informational: str) -> None:
+    answers = f"HTTP/1.1 {informational}\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\nserver: x\r\n\r\nbody"
+    answer = probe.parse_answers(f"{MARK} call 0\n{answers}\n{MARK} exit 0\n", MARK, 1)[0]
+    assert (answer.status, dict(answer.headers), answer.body) == (200, {"server": "x"}, "body")
+
+
+def test_what_a_probe_says_beside_its_answers() -> None:
+    """Headers without a colon, a line that is no exit code, a call number that is none, curl's own words."""
+    first = "HTTP/1.1 200 OK\nX-A: b: c \nnonsense\n\nbody"
+    words = "curl: (7) Failed to connect\ncurl: second line"
+    output = (
+        f"noise\n{MARK} call x\nHTTP/1.1 500\n{MARK} exit 0\n{MARK} call 1\n{words}\n{MARK} exit 7\n"
+        f"{MARK} call 0\n{first}\n{MARK} exit \n"
+    )
+    one, two, three = probe.parse_answers(output, MARK, 3)
+    assert (one.status, dict(one.headers), one.body, one.exit_code) == (200, {"x-a": "b: c"}, "body", -1)
+    assert (two.status, two.exit_code, two.error) == (0, 7, "curl: (7) Failed to connect")
+    assert (three.exit_code, three.error) == (-1, "the probe left no answer")
+
+
+@pytest.mark.parametrize(("calls", "rounds"), [(0, 0), (1, 1), (8, 1), (9, 2), (16, 2), (17, 3)])
+def test_how_long_calls_may_take(calls: int, rounds: int) -> None:
+    assert probe.longest(calls, 5) == 5 * rounds
+
+
+@pytest.mark.parametrize(("now", "over"), [(90, False), (90.5, True)])
+def test_a_probe_of_its_whole_lifetime_is_not_over(now: float, *, over: bool) -> None:
+    metadata = {"creationTimestamp": "1970-01-01T00:00:00Z"}
+    assert probe.is_leftover(metadata, "Running", lifetime=90, alive=None, now=now) is over

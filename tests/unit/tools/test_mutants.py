@@ -135,6 +135,22 @@ def test_a_package_is_chosen_by_its_path() -> None:
     assert not sample.lies_in(path, ["mod", "model/cat", "catalogue"])
 
 
+@pytest.mark.parametrize(
+    ("file", "rooms", "asked"),
+    [
+        ("tests/unit/kube/test_wait.py", None, True),
+        ("tests/unit/kube/test_wait.py", ["model", "kube"], True),
+        ("tests/unit/kube/test_wait.py", ["kube/test_wait"], True),
+        ("tests/unit/kube/test_wait.py", ["kube/test_w"], False),
+        ("tests/unit/kubeless/test_wait.py", ["kube"], False),
+        ("tests/unit/kube/support.py", None, False),
+        ("tests/integration/kube/test_wait.py", ["kube"], False),
+    ],
+)
+def test_which_tests_are_asked(file: str, rooms: list[str] | None, *, asked: bool) -> None:
+    assert sample.is_asked(file, rooms) is asked
+
+
 def test_survivors_are_counted_right() -> None:
     found = [
         Verdict(mutant(line=1), "tests/unit/kube/test_a.py::test_one"),

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The TLS that a caller's proxy uses towards a Service: which DestinationRule decides, and what it says.
 
-Sources: istio pilot/pkg/model/push_context.go (destinationRule, mergeDestinationRule), sidecar.go
+Sources: istio pilot/pkg/model/push_context.go (setDestinationRules, destinationRule), sidecar.go
 (DestinationRule, for workloadSelector), pilot/pkg/networking/util/util.go (MergeSubsetTrafficPolicy),
 pilot/pkg/xds/endpoints/mtls_checker.go.
 """
@@ -21,17 +21,17 @@ from ..virtual_services import full_host
 Rule = Mapping[str, Any]
 AUTO = "AUTO"
 """No mode at all: mutual TLS to every endpoint that is able to take it."""
-EVERYONE = "*"
+EVERYONE, OWN_NAMESPACE = "*", "."
+"""What ``exportTo`` says besides names of namespaces."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ClientMode:
     """How a caller's proxy connects.
 
-    :param mode: AUTO, DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL. :param per_endpoint: what it does with
-        single
-        endpoints, where a port entry without ``tls`` makes that differ. :param decided: the object that
-        says so, ``""`` for none.
+    :param mode: AUTO, DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL. :param per_endpoint: what it does with single
+        endpoints, where a port entry without ``tls`` makes that differ. :param decided: the object that says
+        so, ``""`` for none.
     """
 
     mode: str
@@ -43,12 +43,15 @@ class ClientMode:
 class _Merged:
     """DestinationRules of one host and namespace that istiod has joined."""
 
-    rules: list[Rule]
     policy: Mapping[str, Any]
     decided: str
     subsets: dict[str, tuple[Mapping[str, Any], str]]
     selector: Mapping[str, str] | None
     exported: frozenset[str]
+
+
+_Hosts = dict[str, list[_Merged]]
+_Index = dict[str, _Hosts]  # by namespace
 
 
 class DestinationRules:
@@ -58,12 +61,19 @@ class DestinationRules:
     """
 
     def __init__(self, rules: Iterable[Rule], *, root_namespace: str, domain: str) -> None:
-        self._root, self._domain = root_namespace, domain
-        self._by_namespace: dict[str, dict[str, list[_Merged]]] = {}
+        self._root = root_namespace
+        self._local: _Index = {}
+        self._exported: _Index = {}
+        self._private_of_root: _Hosts = {}
         for rule in sorted(rules, key=_age):
-            namespace = namespace_of(rule)
+            namespace, exported = namespace_of(rule), _exported(rule)
             host = full_host(text_at(rule, "spec", "host"), namespace, domain)
-            _merge(self._by_namespace.setdefault(namespace, {}).setdefault(host, []), rule)
+            if not exported or exported & {EVERYONE, OWN_NAMESPACE, namespace}:
+                _merge(self._local.setdefault(namespace, {}).setdefault(host, []), rule, exported)
+            if exported not in ({OWN_NAMESPACE}, {namespace}):
+                _merge(self._exported.setdefault(namespace, {}).setdefault(host, []), rule, exported)
+            elif namespace == root_namespace:
+                _merge(self._private_of_root.setdefault(host, []), rule, exported)
 
     def mode(
         self,
@@ -100,21 +110,26 @@ class DestinationRules:
     def _selected(
         self, client_namespace: str, labels: Mapping[str, str], host: str, service_namespace: str
     ) -> _Merged | None:
-        for namespace in self._places(client_namespace, service_namespace):
-            found = _most_specific(self._by_namespace.get(namespace, {}), host)
-            own = namespace == client_namespace
-            visible = [one for one in found if own or _is_seen(one, client_namespace)]
-            if own and namespace == self._root:
-                visible = [one for one in found if one.exported == {"."}] or visible
-            if visible:
-                return _for_client(visible, own, labels)
+        # Of the root namespace's rules a proxy there looks at the private ones first: the others are for all.
+        in_root = client_namespace == self._root
+        own = self._private_of_root if in_root else self._local.get(client_namespace, {})
+        if found := _most_specific(own, host):
+            return _for_client(found, labels)
+        for namespace in (service_namespace, self._root):
+            found = _most_specific(self._exported.get(namespace, {}), host)
+            if visible := [one for one in found if _is_seen(one, client_namespace)]:
+                return _for_client(visible, labels)
         return None
 
-    def _places(self, client_namespace: str, service_namespace: str) -> Sequence[str]:
-        return list(dict.fromkeys((client_namespace, service_namespace, self._root)))
+
+def _exported(rule: Rule) -> frozenset[str]:
+    """Where a rule is seen; one for selected workloads is never seen outside of its namespace."""
+    if field(rule, "spec", "workloadSelector") is not None:
+        return frozenset({OWN_NAMESPACE})
+    return frozenset(str(item) for item in list_at(rule, "spec", "exportTo"))
 
 
-def _merge(known: list[_Merged], rule: Rule) -> None:
+def _merge(known: list[_Merged], rule: Rule, exported: frozenset[str]) -> None:
     """As mergeDestinationRule: subsets are added, and the first traffic policy stays."""
     selector = field(rule, "spec", "workloadSelector")
     labels = mapping_at(rule, "spec", "workloadSelector", "matchLabels") if selector is not None else None
@@ -123,7 +138,6 @@ def _merge(known: list[_Merged], rule: Rule) -> None:
         text_at(item, "name"): (mapping_at(item, "trafficPolicy"), name)
         for item in mappings_at(rule, "spec", "subsets")
     }
-    exported = frozenset(str(item) for item in list_at(rule, "spec", "exportTo"))
     apart = True
     for merged in known:
         if merged.exported != exported:
@@ -136,21 +150,20 @@ def _merge(known: list[_Merged], rule: Rule) -> None:
             merged.subsets.setdefault(subset, content)
         if not merged.policy and policy:
             merged.policy, merged.decided = policy, name
-        merged.rules.append(rule)
     if apart:
-        known.append(_Merged([rule], policy, name, dict(subsets), labels, exported))
+        known.append(_Merged(policy, name, dict(subsets), labels, exported))
 
 
 def _is_seen(merged: _Merged, client_namespace: str) -> bool:
     return not merged.exported or bool(merged.exported & {EVERYONE, client_namespace})
 
 
-def _for_client(found: Sequence[_Merged], own_namespace: bool, labels: Mapping[str, str]) -> _Merged | None:
+def _for_client(found: Sequence[_Merged], labels: Mapping[str, str]) -> _Merged | None:
     general = None
     for merged in found:
         if merged.selector is None:
             general = merged
-        elif own_namespace and merged.selector.items() <= labels.items():
+        elif merged.selector.items() <= labels.items():
             return merged
     return general
 

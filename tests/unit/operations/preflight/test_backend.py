@@ -190,6 +190,34 @@ def test_a_missing_namespace_stops_a_real_run_and_warns_in_check_mode(cluster: F
     ]
 
 
+@pytest.mark.parametrize(
+    ("labels", "warned"),
+    [
+        ({}, False),
+        ({"istio-injection": "enabled"}, False),
+        ({"istio.io/rev": "r1"}, False),
+        ({"istio-injection": "enabled", "istio.io/rev": "r1"}, True),
+    ],
+)
+def test_two_labels_for_injection_are_a_warning_and_one_is_not(
+    cluster: FakeCluster, labels: dict[str, str], warned: bool
+) -> None:
+    cluster.put(namespace("shop", **labels))
+    warnings = check_namespaces(cluster, read(injection_namespaces=["shop"]), check_mode=False)  # type: ignore[arg-type]
+    assert len(warnings) == warned
+
+
+def test_namespaces_that_may_not_be_read_are_told_by_the_check_of_the_rights(run: Run) -> None:
+    run.cluster.forbidden.add("Namespace")
+    assert run(parts=["injection"], injection_namespaces=["gone"])["findings"] == []
+
+
+def test_namespaces_that_cannot_be_read_end_the_run(run: Run) -> None:
+    run.cluster.fail("get", "Namespace", 500, when=lambda call: call.name == "gone")
+    with pytest.raises(ApiError):
+        run(parts=["injection"], injection_namespaces=["gone"])
+
+
 SERVICE = {"name": "web", "ports": [{"name": "http", "number": 80, "protocol": "http"}]}
 
 

@@ -136,3 +136,8 @@ def test_a_tag_of_the_installation_counts_as_there() -> None:
     given = {"method": "helm", "version": "1.31.1", "hub": "h", "gateways": [], "revision": "r2"}
     installation = read_installation({**given, "values": {"revisionTags": ["stable"]}})
     assert _to_be_installed(installation) == {"r2", "default", "stable"}
+
+
+def test_revisions_are_looked_for_only_where_injection_runs() -> None:
+    cluster = FakeCluster(*shop(), injectors())
+    assert not [text for text in checked(cluster, namespaces=with_revision("r2")) if "r2" in text]
