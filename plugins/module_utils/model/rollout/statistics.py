@@ -112,11 +112,9 @@ def odds_log_ratio(counts: Counts, odds_ratio: float) -> float:
     evidence. 0 when a window tells nothing (no bad requests, or only one arm has traffic).
     """
     bad = counts.canary_bad + counts.stable_bad
-    if bad == 0 or counts.canary_total == 0 or counts.stable_total == 0:
-        return 0.0
     low = max(0, bad - counts.stable_total)
     high = min(bad, counts.canary_total)
-    if low == high:
+    if low == high:  # no bad requests, one arm without traffic, or nothing but bad ones
         return 0.0
     slope = math.log(odds_ratio)
     # terms of the normaliser sum_k C(n, k) C(m, bad - k) r^k, and of the same sum for r = 1

@@ -107,7 +107,7 @@ _OPERATION_FIELDS = (
     ("paths", "notPaths", ":path"),
     ("ports", "notPorts", "destination.port"),
 )
-_ON_OPERATIONS = ("destination.ip", "destination.port", "connection.sni")
+_OF_THE_CONNECTION = ("destination.ip", "destination.port", "connection.sni")
 
 
 def compile_rule(rule: Mapping[str, Any], scene: Scene) -> Rule | None:
@@ -115,25 +115,22 @@ def compile_rule(rule: Mapping[str, Any], scene: Scene) -> Rule | None:
 
     :raises MalformedError: a field has another type than Istio's.
     """
-    about_source: list[Test] = []
-    about_operation: list[Test] = []
+    conditions: list[Test] = []
     try:
         for condition in mappings_at(rule, "when"):
-            key = text_at(condition, "key")
-            on_operation = key in _ON_OPERATIONS or key.startswith("experimental.envoy.filters.")
-            tests = _tests(key, condition, "values", "notValues", scene)
-            (about_operation if on_operation else about_source).extend(tests)
+            conditions += _tests(text_at(condition, "key"), condition, "values", "notValues", scene)
         sources = [
-            (*_entry(mapping_at(entry, "source"), _SOURCE_FIELDS, scene), *about_source)
+            # istiod joins some conditions to the operations; all of them must hold in either place
+            (*_entry(mapping_at(entry, "source"), _SOURCE_FIELDS, scene), *conditions)
             for entry in mappings_at(rule, "from")
         ]
         operations = [
-            (*_entry(mapping_at(entry, "operation"), _OPERATION_FIELDS, scene), *about_operation)
+            tuple(_entry(mapping_at(entry, "operation"), _OPERATION_FIELDS, scene))
             for entry in mappings_at(rule, "to")
         ]
     except AbsentError:
         return None
-    return Rule(tuple(sources) or (tuple(about_source),), tuple(operations) or (tuple(about_operation),))
+    return Rule(tuple(sources) or (tuple(conditions),), tuple(operations) or ((),))
 
 
 def _entry(entry: Mapping[str, Any], fields: Iterable[tuple[str, str, str]], scene: Scene) -> Iterable[Test]:
@@ -164,7 +161,7 @@ def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _is_known(key: str) -> bool:
-    plain = {name for _values, _not, name in (*_SOURCE_FIELDS, *_OPERATION_FIELDS)} | set(_ON_OPERATIONS)
+    plain = {name for _values, _not, name in (*_SOURCE_FIELDS, *_OPERATION_FIELDS)} | set(_OF_THE_CONNECTION)
     named = ("request.headers", "request.auth.claims", "experimental.envoy.filters.")
     auth = ("request.auth.audiences", "request.auth.presenter")
     return key in plain or key in auth or key.startswith(named)

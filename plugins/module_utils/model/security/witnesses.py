@@ -70,7 +70,8 @@ def paths(patterns: Iterable[str]) -> list[str]:
 
 
 def addresses(blocks: Iterable[str]) -> list[str | None]:
-    """Addresses inside of each block, beside it, and of nobody; ``None`` alone when there is no block.
+    """The first address of each block, those on both sides of it, and of nobody; ``None`` alone when there is
+    no block. Where several blocks lie in each other, answers change at these places and nowhere else.
 
     :returns: each once.
     """
@@ -81,10 +82,11 @@ def addresses(blocks: Iterable[str]) -> list[str | None]:
         except ValueError:
             continue
         network = ipaddress.ip_network(block, strict=False)
-        found.append(str(network.network_address))
-        beside = int(network.network_address) - 1
-        if beside >= 0:
-            found.append(str(type(network.network_address)(beside)))
+        first = network.network_address
+        found.append(str(first))
+        for beside in (int(first) - 1, int(network.broadcast_address) + 1):
+            if 0 <= beside < 2**network.max_prefixlen:
+                found.append(str(type(first)(beside)))
     return list(dict.fromkeys([*found, *ANYWHERE])) if found else [None]
 
 

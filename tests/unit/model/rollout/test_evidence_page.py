@@ -164,6 +164,18 @@ def test_a_chart_of_few_failures_keeps_a_scale_of_one_percent() -> None:
     assert "1 %" in read(with_evidence(windows=windows)).words
 
 
+def test_a_chart_of_less_than_a_second_is_as_wide_as_any() -> None:
+    windows = [
+        {"end": f"2026-01-01T00:00:50.{part}Z", "counts": {"latency": [10, 5, 0, 0]}} for part in ("00", "50")
+    ]
+    ends = [
+        str(points).split()[-1].split(",")[0]
+        for points in drawn(read(with_evidence(windows=windows)), "polyline", "points")
+        if points
+    ]
+    assert "866.0" in ends
+
+
 def test_a_run_without_evidence_has_a_page_as_well() -> None:
     whole = {**WHOLE, "evidence": {"canary": "v2"}, "outcome": "rolled back", "timeline": []}
     words = read(whole).words

@@ -156,3 +156,20 @@ def test_the_routes_stay_few() -> None:
 )
 def test_how_many_are_drawn_again(before: int, now: int, percent: int) -> None:
     assert share_again(before, now) == percent
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "again"),
+    [
+        (0, 0, 0),
+        (0, 10, 10),
+        (10, 10, 0),
+        (50, 25, 0),
+        (50, 75, 50),
+        (10, 25, 17),
+        (99, 100, 100),
+        (100, 100, 0),
+    ],
+)
+def test_whom_a_higher_share_draws_again(before: int, now: int, again: int) -> None:
+    assert share_again(before, now) == again
