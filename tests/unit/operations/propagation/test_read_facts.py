@@ -1,0 +1,166 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a proxy is asked for each expectation, and what its answer is made of: sidecars and gateways."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
+    Expectation,
+    Scope,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
+    Facts,
+    is_concerned,
+    missing,
+    read_facts,
+)
+
+HOST = "web.shop.svc.cluster.local"
+WEB = "ns[shop]-policy[web]"
+POLICY = RbacPolicy("shop", "web", 0, "ALLOW", frozenset({"a"}))
+
+
+def rbac_chain(**match: Any) -> dict[str, Any]:
+    principal = {"authenticated": {"principal_name": {"exact": "spiffe://a"}}}
+    rules = {"policies": {"ns[shop]-policy[web]-rule[0]": {"principals": [principal], "permissions": []}}}
+    filters = [
+        {"name": "envoy.filters.network.rbac", "typed_config": {"rules": rules}},
+        {"name": "envoy.filters.network.tcp_proxy", "typed_config": {"cluster": "one"}},
+    ]
+    return {"filters": filters, **({"filter_chain_match": match} if match else {})}
+
+
+def listener(name: str, *chains: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "active_state": {"listener": {"name": name, "filter_chains": list(chains)}}}
+
+
+DUMPS = {
+    "dynamic_listeners": [
+        listener("virtualInbound", rbac_chain(destination_port=80)),
+        listener("0.0.0.0_8443", rbac_chain(server_names=["a.example"])),
+    ],
+    "dynamic_active_clusters": [{"cluster": {"name": f"outbound|80|v1|{HOST}"}}],
+    "dynamic_route_configs": [],
+}
+
+
+class Proxy:
+    """Answers with the dumps; ``asked`` are (resource, expression of names)."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def exec(
+        self, _namespace: str, _pod: str, _container: str, command: Sequence[str], **_more: Any
+    ) -> ExecResult:
+        query = urllib.parse.parse_qs(command[-1].partition("?")[2])
+        resource, names = query["resource"][0], query.get("name_regex", [""])[0]
+        self.asked.append((resource, names))
+        entries = [
+            entry
+            for entry in DUMPS[resource]
+            if not names or names == entry.get("name") or "outbound" in names
+        ]
+        return ExecResult(json.dumps({"configs": entries}), "", 0)
+
+
+def read(
+    *checks: str, gateway: bool = False, hosts: Sequence[str] = (HOST,)
+) -> tuple[Facts, list[tuple[str, str]]]:
+    running = RunningProxy("shop", "a", {}, "a", gateway, "1.31.0", "", "ReplicaSet/a")
+    proxy = Proxy()
+    wanted = [Expectation("x", Scope(), check, {"host": host}) for check in checks for host in hosts]
+    return read_facts(proxy, running, wanted), proxy.asked
+
+
+@pytest.mark.parametrize("check", ["rbac", "no_rbac"])
+def test_the_rules_of_a_sidecar_are_those_of_its_inbound_ports_and_of_a_gateway_those_it_serves(
+    check: str,
+) -> None:
+    held, asked = read(check)
+    assert asked == [("dynamic_listeners", "virtualInbound")]
+    assert held.served is None
+    assert {number: port.policies for number, port in held.ports.items()} == {80: {POLICY}}
+    held, asked = read(check, gateway=True)
+    assert asked == [("dynamic_listeners", "")]
+    assert held.served == {POLICY}
+    assert held.ports == {}
+
+
+def test_mtls_of_a_gateway_is_that_of_its_inbound_ports() -> None:
+    for gateway in (False, True):
+        held, asked = read("mtls", gateway=gateway)
+        assert asked == [("dynamic_listeners", "virtualInbound")]
+        assert (list(held.ports), held.served) == ([80], None)
+
+
+@pytest.mark.parametrize("check", ["subset", "no_subset"])
+def test_clusters_of_all_hosts_are_asked_for_at_once_and_of_no_others(check: str) -> None:
+    held, asked = read(check, "rbac", hosts=[HOST, "b.example", HOST])
+    names = "b\\.example|web\\.shop\\.svc\\.cluster\\.local"
+    assert ("dynamic_active_clusters", rf"outbound\|.*\|({names})") in asked
+    assert held.clusters == {f"outbound|80|v1|{HOST}"}
+
+
+@pytest.mark.parametrize("check", ["stream", "server"])
+def test_streams_and_names_are_read_from_all_listeners(check: str) -> None:
+    held, asked = read(check, gateway=True)
+    assert asked == [("dynamic_listeners", "")]
+    assert held.streams["a.example"] == {"one"}
+    assert held.together == {frozenset({"a.example"})}
+
+
+@pytest.mark.parametrize("checks", [[], ["mtls"], ["subset"], ["route"]])
+def test_what_was_not_asked_for_is_empty(checks: list[str]) -> None:
+    held, _asked = read(*checks)
+    assert (held.streams, held.together, held.served) == ({}, frozenset(), None)
+    assert bool(held.clusters) is ("subset" in checks)
+    assert bool(held.ports) is ("mtls" in checks)
+
+
+@pytest.mark.parametrize(
+    ("served", "gateways", "check", "concerned"),
+    [
+        (None, True, "rbac", False),
+        (None, True, "no_rbac", False),
+        (frozenset(), True, "rbac", True),
+        (frozenset(), True, "no_rbac", True),
+        (None, False, "rbac", True),
+        (None, True, "subset", True),
+    ],
+)
+def test_a_gateway_without_listeners_judges_nobody(
+    served: frozenset[RbacPolicy] | None, *, gateways: bool, check: str, concerned: bool
+) -> None:
+    expected = Expectation("x", Scope(gateways=gateways), check, {"policy": "ns[shop]-policy[web]"})
+    assert is_concerned(Facts(served=served), expected) is concerned
+
+
+@pytest.mark.parametrize(
+    ("policy", "rules", "words", "lack"),
+    [
+        (WEB, 1, [["a"]], ""),
+        (WEB, 0, [["a"]], ""),  # a policy without rules is one that matches nothing
+        (WEB, 2, [["a"], ["b"]], "AuthorizationPolicy {} has 1 rules there, not 2"),
+        (WEB, 1, [["b", "c", "d", "e"]], "rule 0 of AuthorizationPolicy {} differs in a, b, c"),
+        ("ns[other]-policy[web]", 1, [["a"]], "AuthorizationPolicy {} has 0 rules there, not 1"),
+        ("ns[shop]-policy[w]", 1, [["a"]], "AuthorizationPolicy {} has 0 rules there, not 1"),
+        ("no policy", 1, [["a"]], "AuthorizationPolicy {} has 0 rules there, not 1"),
+    ],
+)
+def test_the_words_of_rules(policy: str, rules: int, words: list[list[str]], lack: str) -> None:
+    expected = Expectation("x", Scope(), "rbac", {"policy": policy, "rules": rules, "words": words})
+    assert missing(Facts(served=frozenset({POLICY})), expected) == lack.format(policy)
+    gone = Expectation("x", Scope(), "no_rbac", {"policy": policy})
+    held = not lack or "has 0" not in lack
+    assert bool(missing(Facts(served=frozenset({POLICY})), gone)) is held
