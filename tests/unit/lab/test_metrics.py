@@ -23,6 +23,7 @@ INBOUND = {
     "tls_version": "TLSv1.3",
     "response_code": "200",
     "response_flags": "-",
+    "grpc_response_status": "-",
     "request_protocol": "HTTP/1.1",
     "services": SERVICES,
 }
@@ -106,6 +107,12 @@ def test_plaintext_is_shown_on_the_servers_side(rules, version):
     assert labels["connection_security_policy"] == "none"
     assert labels["source_principal"] == "unknown"
     assert labels["source_workload_namespace"] == "unknown"
+
+
+def test_only_a_grpc_call_has_a_status(rules):
+    assert relabel(rules, INBOUND).get("grpc_response_status", "") == ""
+    labels = relabel(rules, {**INBOUND, "request_protocol": "HTTP/2", "grpc_response_status": "13"})
+    assert (labels["request_protocol"], labels["grpc_response_status"]) == ("grpc", "13")
 
 
 def test_the_clients_side(rules):
