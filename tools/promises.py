@@ -77,8 +77,8 @@ def cases() -> Iterator[Case]:
         yield Case(f"canary 0.5 %, stable 0.05 %, {rate}/s", 0.005, 0.0005, rate, "stopped", 0.01)
         yield Case(f"canary 0.4 %, stable 0.2 %, {rate}/s", 0.004, 0.002, rate, "stopped", 0.01)
         yield Case(f"canary 0.1 %, stable 0.03 %, {rate}/s", 0.001, 0.0003, rate, "stopped", 0.01)
-    for share in (0.008, 0.009, 0.0105):
-        yield Case(f"both {share:.2%}, 100/s", share, share, 100, "stopped", 0.01)
+    for share, rate in ((0.008, 100), (0.009, 10), (0.009, 100), (0.0105, 10), (0.0105, 100), (0.015, 30)):
+        yield Case(f"both {share:.2%}, {rate}/s", share, share, rate, "stopped", 0.01)
     yield Case("a dependency of both fails now and then", 0.002, 0.002, 100, "stopped", 0.01, common=0.3)
 
 

@@ -221,7 +221,7 @@ def _harm(
         own, acceptable=gate.acceptable, limit=gate.limit, phases=look.phases, burst=burst
     )
     figures["harm_evidence"] = round(harm, 3)
-    if harm >= level and (worse or not _are_alike(gate, windows, look.phase)):
+    if harm >= level and (worse or not _are_alike(gate, windows, look.phase, burst, policy.alpha)):
         reason = _harm_reason(gate, figures, against="the acceptable share")
         return Judgement(gate.name, GateVerdict.FAIL, reason, figures)
     if (windows and _is_common(gate, windows[-1])) or harm >= level:
@@ -251,12 +251,28 @@ def _is_common(gate: ShareGate, window: Counts) -> bool:
     return stable > gate.limit and canary > gate.acceptable and stable >= canary / 2
 
 
-def _are_alike(gate: ShareGate, windows: Sequence[Counts], phase: int) -> bool:
-    """Whether stable fails about as many of its requests: in the run, or in this phase."""
-    return gate.compare and any(
-        _shares_are_alike(gate, part)
-        for part in (windows, [window for window in windows if window.phase == phase])
+def _are_alike(gate: ShareGate, windows: Sequence[Counts], phase: int, burst: float, error: float) -> bool:
+    """Whether stable fails about as many of its requests, or may do so: in the run, or in this phase."""
+    return gate.compare and (
+        _may_be_alike(gate, windows, burst, error)
+        or any(
+            _shares_are_alike(gate, part)
+            for part in (windows, [window for window in windows if window.phase == phase])
+        )
     )
+
+
+def _may_be_alike(gate: ShareGate, windows: Sequence[Counts], burst: float, error: float) -> bool:
+    """Whether both versions may well fail the same share, more than is acceptable: of few requests the shares
+    that were seen say little."""
+    total, bad = sum(w.stable_total for w in windows), sum(w.stable_bad for w in windows)
+    if total < FEWEST_OF_STABLE:
+        return False
+    spread = 2 * burst - 1  # variance of geometric bursts over that of single ones
+    stable = statistics.interval(bad / spread, total / spread, error)[1]
+    total, bad = sum(w.canary_total for w in windows), sum(w.canary_bad for w in windows)
+    canary = statistics.interval(bad / spread, total / spread, error)[0]
+    return stable > gate.acceptable and 2 * stable >= canary
 
 
 def _shares_are_alike(gate: ShareGate, windows: Sequence[Counts]) -> bool:

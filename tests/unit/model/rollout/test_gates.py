@@ -121,6 +121,26 @@ def test_a_canary_twice_as_sick_as_a_sick_stable_fails() -> None:
     assert judged(windows).verdict is GateVerdict.FAIL
 
 
+@pytest.mark.parametrize(
+    ("canary", "stable"),
+    [
+        ([(156, 2), (150, 5), (168, 5)], [(1344, 15), (1350, 14), (1332, 10)]),
+        ([(149, 7)], [(1351, 16)]),
+    ],
+)
+def test_few_requests_do_not_make_one_of_two_equal_versions_the_worse_one(
+    canary: list[tuple[int, int]], stable: list[tuple[int, int]]
+) -> None:
+    """Both fail 0.9 % of their requests: chance alone, out of simulated runs that were stopped."""
+    windows = [Counts(1, n, bad, m, worse) for (n, bad), (m, worse) in zip(canary, stable, strict=True)]
+    assert judged(windows, phase=1).verdict is GateVerdict.NOT_ENOUGH_DATA
+
+
+def test_a_version_that_is_surely_the_worse_one_is_stopped_beside_a_stable_that_is_not_perfect() -> None:
+    windows = [Counts(1, 1000, 20, 9000, 36), Counts(1, 1000, 19, 9000, 40), Counts(1, 1000, 22, 9000, 33)]
+    assert judged(windows, phase=1).verdict is GateVerdict.FAIL
+
+
 def test_after_a_common_failure_the_run_goes_on() -> None:
     """A minute in which both failed counts neither for nor against, once it is over."""
     blip = [Counts(4, 300, 90, 100, 30)] * 4
