@@ -351,13 +351,37 @@ options:
     suboptions:
       up:
         description:
-          - Replicas of the canary before its first request.
+          - Replicas of the canary before its first request, or C(minReplicas) of its HorizontalPodAutoscaler.
+            After a rollback they are what they were.
         type: int
       down:
         description:
-          - Scale the old version to 0 after the promotion, and the canary back after a rollback.
+          - Scale the old version to 0 after the promotion.
         type: bool
         default: false
+      delay:
+        description:
+          - So long the old version stays at least after the promotion, and a canary that was scaled up at
+            most after a rollback. Seconds, or a duration such as V(2m).
+        type: raw
+        default: 30
+      drain:
+        description:
+          - So long the old version stays at most after the promotion while it still serves requests, such as
+            WebSockets and other streams; then they are cut off. Seconds, or a duration such as V(2m).
+        type: raw
+        default: 600
+  capacity:
+    description:
+      - What happens to the size of the stable version while the canary has its requests.
+      - With V(hold) the C(minReplicas) of its HorizontalPodAutoscaler is raised to the pods that it has when
+        the rollout begins, and put back at the end; before requests come back to it, it has the pods for
+        them. Replicas are never written beside an autoscaler, which would write them back. An autoscaler that
+        belongs to somebody else, such as KEDA or a GitOps controller, is left alone, with a warning.
+      - V(ignore) does nothing of that.
+    type: str
+    choices: [hold, ignore]
+    default: hold
   deadman:
     description:
       - With V(job) a Job in the service's namespace gives the routes back when the runner's lease has stood

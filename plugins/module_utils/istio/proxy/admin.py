@@ -65,6 +65,25 @@ def admin_get(client: Executor, proxy: RunningProxy, path: str, timeout: float =
     return result.stdout
 
 
+def clusters_of(client: Executor, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
+    """Every cluster with its hosts and their figures, which `endpoints` reads.
+
+    :returns: Envoy's ``clusters?format=json`` (envoy/admin/v3/clusters.proto).
+    :raises ApiError: as ``admin_get``; also an answer of another form.
+    """
+    try:
+        found = json.loads(admin_get(client, proxy, "clusters?format=json", timeout))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ApiError(
+            f"the proxy of pod {proxy} answered with something else than its clusters",
+            reason="Exec",
+            subject=f"Pod {proxy}",
+        )
+    return found
+
+
 def config_dump(
     client: Executor, proxy: RunningProxy, resource: str, name_regex: str = "", timeout: float = 15.0
 ) -> list[dict[str, Any]]:

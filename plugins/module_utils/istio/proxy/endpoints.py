@@ -42,6 +42,18 @@ def endpoints(statuses: Mapping[str, Any]) -> dict[str, list[Endpoint]]:
     }
 
 
+def inbound_requests(statuses: Mapping[str, Any]) -> int:
+    """Requests that a sidecar has handed to its program and that have not ended, out of the same answer."""
+    return sum(
+        int(text_at(stat, "value") or 0)
+        for cluster in mappings_at(statuses, "cluster_statuses")
+        if text_at(cluster, "name").startswith("inbound|")
+        for host in mappings_at(cluster, "host_statuses")
+        for stat in mappings_at(host, "stats")
+        if text_at(stat, "name") == "rq_active"
+    )
+
+
 def _endpoint(host: Mapping[str, Any]) -> Endpoint:
     socket = mapping_at(host, "address", "socket_address")
     address = f"{text_at(socket, 'address') or '?'}:{integer_at(socket, 'port_value') or '?'}"

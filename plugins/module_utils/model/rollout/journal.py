@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import MeshError
+from .capacity import Size
 from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
 from .phases import Plan, TrafficState
@@ -186,6 +187,7 @@ class RunFacts:
     :param diffs: the exact change of the routes per phase, as Ansible shows it.
     :param original: route lists of a foreign VirtualService before the run.
     :param scaled_down: of the promotion that an undo takes back.
+    :param sizes: version -> pods and autoscaler before the run; none where nobody may look.
     :param settings: how the run decides. :param versions: both versions as the catalogue had them.
     :param before: version -> percent of the split that the run found.
     """
@@ -206,6 +208,7 @@ class RunFacts:
     settings: RunSettings | None = None
     versions: Mapping[str, VersionFacts] = dataclasses.field(default_factory=dict)
     before: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    sizes: Mapping[str, Size] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +225,6 @@ class Journal(RunFacts):
     :param verdicts: of the last look, in phase ``judged``, which had ``ended`` as far as time goes.
     :param values: query gate -> its values.
     :param api_calls: phase number -> calls to the API server.
-    :param replicas_before: of the canary, before the run scaled it up.
     :param intent: what the routes shall do next. :param rollback_began: RFC 3339.
     :param hold: why requests are kept away from the stable version. :param spent: seconds that runners have
         worked on it.
@@ -259,7 +261,6 @@ class Journal(RunFacts):
     proofs: tuple[ProofNote, ...] = ()
     timeline: tuple[Event, ...] = ()
     api_calls: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    replicas_before: int | None = None
     rollback_began: str = ""
     hold: Hold = Hold.NONE
     spent: float = 0.0

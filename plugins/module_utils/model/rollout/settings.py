@@ -53,10 +53,14 @@ class Scale:
     """Replicas. :param up: of the canary before its first request; None leaves them.
 
     :param down: whether the version that lost its requests goes to 0.
+    :param delay: seconds that it stays at least after a promotion; a canary at most after a rollback.
+    :param drain: seconds after which requests that it still serves are cut off.
     """
 
     up: int | None
     down: bool
+    delay: float = 30.0
+    drain: float = 600.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class RunSettings:
         it, and before a stable version counts as down.
     :param propagation: ``require`` or ``report``: what a "cannot tell" of the proxies does.
     :param mtls: ``require``, ``report`` or ``off``. :param on_stop: ``rollback`` or ``leave``.
+    :param capacity: ``hold`` or ``ignore``: whether stable keeps the size at which it bore all requests.
     :param sick_stable: the stable version is known to be sick or gone, and the run is to replace it.
     """
 
@@ -119,5 +124,6 @@ class RunSettings:
     gitops: str = "refuse"
     routes: ForeignRoute | None = None
     scale: Scale | None = None
+    capacity: str = "hold"
     deadman: DeadmanOptions | None = None
     sick_stable: bool = False

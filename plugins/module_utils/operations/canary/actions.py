@@ -21,7 +21,6 @@ from .preflight import current_stable
 from .rendering import split_of
 from .result import report, summary
 from .rollout import Rollout
-from .scaling import bring_back
 from .subsets import missing_subsets
 
 ANSWER_WITHIN = 10.0  # two polls of a live runner
@@ -126,6 +125,7 @@ def undo(
         kind=Kind.UNDO,
         by=by(builder),
         scaled_down=last.scaled_down if last else None,
+        sizes=last.sizes if last else {},
         original=last.original if last else None,
         settings=of_run.options.settings,
         versions=of_run.version_facts(stable, canary),
@@ -136,8 +136,6 @@ def undo(
     _check_way_back(of_run, rollout, facts)
     rollout.lease.acquire()
     state_machine.begin(rollout, facts)
-    if facts.scaled_down is not None and not rollout.endpoints.read()[stable].ready:
-        bring_back(rollout, of_run.client, facts.scaled_down)
     state_machine.withdraw(rollout, why or f"asked for by {by(builder)} after the end of {canary}'s rollout")
     return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
 

@@ -74,7 +74,16 @@ CANARY_SPEC: dict[str, Any] = {
         "type": "dict",
         "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str"}},
     },
-    "scale": {"type": "dict", "options": {"up": {"type": "int"}, "down": {"type": "bool", "default": False}}},
+    "capacity": {"type": "str", "choices": ["hold", "ignore"], "default": "hold"},
+    "scale": {
+        "type": "dict",
+        "options": {
+            "up": {"type": "int"},
+            "down": {"type": "bool", "default": False},
+            "delay": {"type": "raw", "default": 30},
+            "drain": {"type": "raw", "default": 600},
+        },
+    },
     "deadman": {"type": "str", "choices": ["none", "job"], "default": "none"},
     "deadman_job": {
         "type": "dict",

@@ -17,6 +17,7 @@ from ...istio.metrics import Prometheus, fill_query
 from ...kube.lease import new_identity
 from ...model.catalogue.services import Version
 from ...model.objects.names import delegate_name
+from ...model.rollout.capacity import Size
 from ...model.rollout.journal import Journal
 from ...model.rollout.phases import Plan
 from ...model.rollout.requests import Arms as MetricArms
@@ -38,6 +39,7 @@ from .rollout import MetricsSource, Rollout
 from .routes import ForeignRoutes, OwnRoutes
 from .scaling import WorkloadScaler
 from .server_clock import server_clock
+from .sizes import read_sizes
 from .synthetic import send_requests
 
 if TYPE_CHECKING:
@@ -222,8 +224,7 @@ class RolloutBuilder:
         if options.deadman:
             computed = isinstance(own, OwnRoutes)
             rollout.deadman = DeadmanJob(rollout, self.client, options.deadman, own=computed)
-        if options.scale:
-            rollout.scaler = WorkloadScaler(rollout, self.client, self._workloads(), options.scale)
+        rollout.scaler = WorkloadScaler(rollout, self.client)
         return rollout
 
     def callers(self) -> frozenset[tuple[str, str]]:
@@ -256,6 +257,20 @@ class RolloutBuilder:
             namespaces=tuple(self.calling_namespaces()),
             istio_namespace=options.catalogue.istio_namespace,
         )
+
+    def sizes(self, *versions: str) -> dict[str, Size]:
+        """How large these versions are. :returns: version -> its size."""
+        workloads = self._workloads()
+        return read_sizes(
+            self.client,
+            self.service.namespace,
+            {name: workloads[name] for name in versions},
+            gitops=self.options.gitops,
+        )
+
+    def labels(self, version: str) -> Mapping[str, str]:
+        """The labels of a version's pods. :returns: key -> value."""
+        return self._labels(version)[version]
 
     def _labels(self, *versions: str) -> dict[str, Mapping[str, str]]:
         service = self.service

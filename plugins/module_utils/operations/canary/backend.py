@@ -122,6 +122,7 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
             **summary(builder, outcome="planned", reason="check mode: nothing was written"),
             "changed": True,
             "plan": found.plan.as_dict(),
+            "sizes": {version: size.describe() for version, size in found.sizes.items()},
             "diff": diffs if builder.context.diff_mode else [],
             "warnings": found.warnings,
         }
@@ -197,6 +198,7 @@ def facts_of(
         settings=options.settings,
         before=split_now(builder, found.plan.stable, found.plan.canary),
         versions=builder.version_facts(found.plan.stable, found.plan.canary),
+        sizes=found.sizes,
         diffs=tuple(diffs),
     )
 
@@ -214,6 +216,8 @@ def announce(builder: RolloutBuilder, found: Preflight, stable: str, source: str
             f"plan: {plan.expected_seconds:.0f} s at {plan.requests_per_second:.1f} requests/s;"
             f" promotion needs about {plan.evidence_requests} canary requests as evidence"
         )
+    for version, size in found.sizes.items():
+        progress(f"plan: {version}: {size.describe()}")
     orphaned, why = options.lease + options.resume_period, "lease + resume period"
     if options.deadman:
         orphaned, why = options.lease + LATE, "lease, then a Job in the cluster gives the routes back"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...kube.clock import seconds_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import (
     GateVerdict,
@@ -19,6 +20,7 @@ from ...model.rollout.gates import (
 from ...model.rollout.journal import Window
 from ...model.rollout.phases import Phase
 from ...model.rollout.statistics import Counts
+from ...verdicts import FAIL
 from .rollout import Rollout
 
 
@@ -78,6 +80,29 @@ def is_proved(rollout: Rollout) -> bool:
     judged = _judged(rollout, journal.windows, look)
     judged += [judge_query(gate, journal.values.get(gate.name, ())) for gate in options.queries]
     return all(judgement.verdict is GateVerdict.PASS for judgement in judged)
+
+
+NEWEST = 3  # windows, which say how large the load is now
+
+
+def load_growth(rollout: Rollout) -> float:
+    """All requests a second now, over those before the run; 1 where nobody knows."""
+    journal = rollout.journal
+    newest = journal.windows[-NEWEST:]
+    if not newest or not journal.baseline or journal.baseline.rate <= 0:
+        return 1.0
+    begin, end = seconds_of(newest[0].begin), seconds_of(newest[-1].end)
+    requests = sum(w.canary_total + w.stable_total for w in counts_of(newest, "errors"))
+    if begin is None or end is None or end <= begin:
+        return 1.0
+    return requests / (end - begin) / journal.baseline.rate
+
+
+def share_now(rollout: Rollout) -> int:
+    """The canary's percent by what the proxies said last, or by what the run found."""
+    journal, canary = rollout.journal, rollout.plan.canary
+    held = [proof.weights.get(canary, 0) for proof in journal.proofs if proof.status != FAIL]
+    return held[-1] if held else journal.before.get(canary, 0)
 
 
 def has_failed(rollout: Rollout) -> bool:

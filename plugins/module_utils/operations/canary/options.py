@@ -154,6 +154,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         gitops=params["gitops"],
         routes=_foreign(params.get("routes"), service),
         scale=_scale(reader, params.get("scale")),
+        capacity=params["capacity"],
         deadman=_deadman(params),
         evidence=Path(params["evidence"]) if params.get("evidence") else None,
         by=params.get("by") or "",
@@ -263,6 +264,8 @@ def _scale(reader: PlanReader, value: Mapping[str, Any] | None) -> Scale | None:
     return Scale(
         up=None if up is None else reader.whole("scale.up", up, 1, 10_000),
         down=bool(value.get("down")),
+        delay=reader.seconds("scale.delay", value.get("delay", 30)),
+        drain=reader.seconds("scale.drain", value.get("drain", 600)),
     )
 
 

@@ -35,7 +35,8 @@ def promote(rollout: Rollout) -> None:
     traffic = rollout.canary_traffic() if options.promote else rollout.traffic_of(last)
     weights = traffic.weights
     whole = weights[rollout.plan.canary] == 100
-    if not rollout.endpoints.read()[rollout.plan.canary].ready:
+    drained = rollout.journal.scaled_down is not None  # then stable has gone, and nothing leads back to it
+    if not drained and not rollout.endpoints.read()[rollout.plan.canary].ready:
         raise RollbackNeeded("no ready endpoint of the new version at promotion")
     rollout.disarm()
     promoting = replace(rollout.journal, state=State.PROMOTING, step=Step.PROMOTE, intent=traffic)
@@ -44,8 +45,6 @@ def promote(rollout: Rollout) -> None:
     if whole:
         _record(rollout, stable=rollout.plan.canary, previous=rollout.plan.stable, weights=weights)
         _finish(rollout, Outcome.PROMOTED, f"{rollout.plan.canary} is stable")
-        if rollout.scaler:
-            rollout.scaler.down(promoted=True)
     else:
         _record(rollout, stable=rollout.plan.stable, previous=_previous(rollout), weights=weights)
         _finish(rollout, Outcome.SPLIT, f"the split stays at {dict(weights)}")
@@ -68,6 +67,8 @@ def roll_back(rollout: Rollout, reason: str) -> None:
     )
     rollout.save(rolling_back, f"rollback: {reason}", weights=back.weights)
     rollout.progress(f"rolling back: {reason}")
+    if rollout.scaler:
+        rollout.scaler.bring_back()
     stable, canary = _when_stable_is_ready(rollout)
     if not stable.ready and canary.ready:
         traffic = _kept(rollout)
@@ -75,6 +76,8 @@ def roll_back(rollout: Rollout, reason: str) -> None:
             down = f"{reason}; but the stable version is down ({stable.describe()})"
             _hold(rollout, traffic, down, Hold.STABLE_DOWN)
             return
+    if rollout.scaler:
+        rollout.scaler.before_return()
     if rollout.routes.write(back, rollout.fence):
         rollout.changed = True
     proof = prove(rollout, back, "rollback")
@@ -84,8 +87,6 @@ def roll_back(rollout: Rollout, reason: str) -> None:
     weights = {rollout.plan.stable: 100}
     _record(rollout, stable=rollout.plan.stable, previous=_previous(rollout), weights=weights)
     _finish(rollout, Outcome.ROLLED_BACK, reason)
-    if rollout.scaler:
-        rollout.scaler.down(promoted=False)
 
 
 def hold_on(rollout: Rollout, reason: str, cause: Hold) -> None:
@@ -211,6 +212,8 @@ def _record(rollout: Rollout, *, stable: str, previous: str, weights: Mapping[st
 
 
 def _finish(rollout: Rollout, outcome: Outcome, reason: str) -> None:
+    if rollout.scaler:  # while the journal still says what a successor has to finish
+        rollout.scaler.end(outcome)
     finished = replace(rollout.journal, state=State.FINISHED, step=Step.DONE, outcome=outcome, reason=reason)
     rollout.save(finished, f"end: {outcome}")
     rollout.progress(f"{outcome}: {reason}")

@@ -11,6 +11,7 @@ from ...errors import ApiError, MeshError
 from ...istio.metrics import MetricsError
 from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
+from ...model.rollout.capacity import Size
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
 from ...model.rollout.phases import Plan, timed_plan
@@ -24,6 +25,7 @@ from .options import RolloutOptions
 from .preflight_objects import objects
 from .rendering import split_of
 from .routes import fence_of
+from .sizes import budget_findings, findings
 
 LARGEST_SKEW = 5.0  # seconds between Prometheus and the API server
 
@@ -36,6 +38,7 @@ class Preflight:
     baseline: Baseline | None
     problems: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
+    sizes: dict[str, Size] = dataclasses.field(default_factory=dict)
 
 
 def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: PrometheusSource) -> Preflight:
@@ -46,6 +49,7 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
     found.problems += objects(builder, stable, canary)
     found.problems += _endpoints(builder, stable, canary)
     _deadman(builder, found)
+    _sizes(builder, found)
     try:
         found.baseline = metrics.baseline(options.baseline)
     except (MetricsError, LabelError) as error:
@@ -82,6 +86,19 @@ def _clocks(options: RolloutOptions, metrics: PrometheusSource, found: Preflight
         )
 
 
+def _sizes(builder: RolloutBuilder, found: Preflight) -> None:
+    """Whether each version has, and keeps, the pods for its requests."""
+    stable, canary, options = found.plan.stable, found.plan.canary, builder.options
+    found.sizes = builder.sizes(stable, canary)
+    problems, warnings = findings(found.sizes, options, stable, canary)
+    found.problems += problems
+    found.warnings += warnings
+    if options.scale and options.scale.down and canary in found.sizes:
+        namespace, labels = builder.service.namespace, builder.labels(canary)
+        left = max(found.sizes[canary].ready, options.scale.up or 0)
+        found.warnings += budget_findings(builder.client, namespace, labels, canary, left)
+
+
 def _plan(builder: RolloutBuilder, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:
     options = builder.options
     needed = evidence if options.policy.mode == "sequential" else 0
@@ -98,6 +115,7 @@ def rights_needed(builder: RolloutBuilder) -> dict[AccessNeed, str]:
     by_service = bool(prometheus and prometheus.service)
     chosen = {
         table.SCALE: options.scale,
+        table.HOLD: options.capacity == "hold",
         table.DEADMAN: options.deadman,
         table.SYNTHETIC_LOAD: synthetic,
         table.METRICS_BY_SERVICE: by_service,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError
 from ...fields import text_at
-from ...istio.proxy.admin import LISTENERS, admin_get, config_dump
+from ...istio.proxy.admin import LISTENERS, admin_get, clusters_of, config_dump
 from ...istio.proxy.certificates import (
     ROOT_CONFIG_MAP,
     ROOT_KEY,
@@ -18,9 +18,11 @@ from ...istio.proxy.certificates import (
     judge_certificates,
     serial_numbers,
 )
+from ...istio.proxy.endpoints import inbound_requests
 from ...istio.proxy.listeners import STRICT, VIRTUAL_INBOUND, inbound_ports, mode_fault
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.clock import Clock
+from ...kube.pods import has_labels, is_active, is_ready
 from ...model.objects.expectations import Expectation, Scope
 from ...model.virtual_services import expected_shares, read_virtual_service
 from ...object_id import object_id
@@ -146,6 +148,31 @@ class ProxyProver:
             if judgement.verdict == status != PASS
         ]
         return Proof(status, seconds, len(mine), "; ".join(reasons[:5]))
+
+    def open_requests(self, version: str) -> int | None:
+        """Requests that the pods of a version serve now, WebSockets and other streams among them.
+
+        Counted where they leave the proxy for the program, from Envoy's own figures of each host, which no
+        ``proxyStatsMatcher`` takes away.
+
+        :returns: None when a proxy does not answer, or a pod has none.
+        """
+        selector = self._labels[version]
+        try:
+            pods = [
+                pod
+                for pod in self._client.list("v1", "Pod", self._namespace).items
+                if has_labels(pod, selector) and is_active(pod)
+            ]
+            proxies = running_proxies(pods)
+            if len(proxies) < sum(is_ready(pod) for pod in pods):
+                return None
+            statuses = self._client.in_parallel(lambda proxy: clusters_of(self._client, proxy), proxies)
+        except ApiError as error:
+            if error.status not in (0, 403, 404):
+                raise
+            return None
+        return sum(inbound_requests(found) for found in statuses)
 
     def _roots(self) -> frozenset[str]:
         """Serial numbers of the roots that istiod publishes; empty when they cannot be read."""

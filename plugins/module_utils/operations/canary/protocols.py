@@ -99,3 +99,6 @@ class Prover(Protocol):
 
     def mtls(self, versions: tuple[str, ...], renew_if_due: Callable[[], None]) -> Proof:
         """Whether every call to the versions' pods is mutual TLS, from listeners and served certificates."""
+
+    def open_requests(self, version: str) -> int | None:
+        """Requests that the version's pods serve now, streams among them; None when nobody can tell."""

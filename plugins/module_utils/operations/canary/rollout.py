@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ...errors import MeshError, WaitTimeout
 from ...kube.clock import Clock, timestamp
 from ...kube.wait import wait_until
-from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal
+from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal, Outcome
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import Phase, Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
@@ -108,13 +108,19 @@ class MetricsSource(Protocol):
 
 
 class Scaler(Protocol):
-    """Optional: replicas of both workloads."""
+    """The sizes of both workloads."""
 
-    def up(self) -> None:
+    def begin(self) -> None:
         """Before the first phase."""
 
-    def down(self, *, promoted: bool) -> None:
-        """After the end."""
+    def bring_back(self) -> None:
+        """What a promotion scaled to 0, before anybody looks whether it is ready."""
+
+    def before_return(self) -> None:
+        """Before requests come back to the stable version."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Before the run ends."""
 
 
 class DeadmanSwitch(Protocol):

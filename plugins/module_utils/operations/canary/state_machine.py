@@ -159,7 +159,7 @@ def _phases(rollout: Rollout) -> None:
     if rollout.deadman:
         rollout.deadman.arm()
     if rollout.scaler:
-        rollout.scaler.up()
+        rollout.scaler.begin()
     if not rollout.journal.templates:  # there was no pod when the run began
         templates = rollout.endpoints.read()[rollout.plan.canary].templates
         rollout.save(replace(rollout.journal, templates=templates))
@@ -194,6 +194,8 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
     back = rollout.stable_traffic()
     rollout.save(replace(rollout.journal, step=Step.RESTART, intent=back), f"start over: {changed}")
     journal = rollout.journal
+    if rollout.scaler:
+        rollout.scaler.before_return()
     # with the old templates still in the journal a crash here starts over again, which is right
     write_and_prove(rollout, back, "start over")
     forgotten = replace(

@@ -43,11 +43,13 @@ PLACES = {
 ISTIOCTL, HELM = "istioctl", "helm"
 SIDECAR_SIZES = "sidecar sizes"
 SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
+HOLD = "hold"
 WHEN = {
     ISTIOCTL: "`istio_method: istioctl`",
     HELM: "`istio_method: helm`",
     SIDECAR_SIZES: "a service with `proxy`",
     SCALE: "`canary_scale`",
+    HOLD: "`canary_capacity: hold`",
     DEADMAN: "`canary_deadman: job`",
     SYNTHETIC_LOAD: "`canary_synthetic`",
     METRICS_BY_SERVICE: "a Prometheus that is reached through its Service",

@@ -21,6 +21,7 @@ from .places import (
     DEADMAN,
     GATEWAYS,
     HELM,
+    HOLD,
     ISTIO_MUTATING,
     ISTIO_ROLES,
     ISTIO_VALIDATING,
@@ -54,6 +55,7 @@ __all__ = [
     "DEADMAN",
     "GATEWAYS",
     "HELM",
+    "HOLD",
     "ISTIOCTL",
     "ISTIO_MUTATING",
     "ISTIO_ROLES",
@@ -384,8 +386,24 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             )
             for resource, verbs in (("pods", ("list",)), ("pods/exec", ("create", "get")))
         ),
-        Right("apps", "deployments", ("get",), (SERVICE,), (SCALE,)),
-        Right("apps", "deployments/scale", ("patch",), (SERVICE,), (SCALE,)),
+        # The sizes of both versions: a scale-up is asked for, keeping stable's size is offered.
+        *(
+            Right(group, resource, verbs, (SERVICE,), when, optional=loss)
+            for when, loss in (((SCALE,), ""), ((HOLD,), "stable does not keep the size of its load"))
+            for group, resource, verbs in (
+                ("apps", "deployments", ("get",)),
+                ("apps", "deployments/scale", ("patch",)),
+                ("autoscaling", "horizontalpodautoscalers", ("get", "list", "patch")),
+            )
+        ),
+        Right(
+            "policy",
+            "poddisruptionbudgets",
+            ("list",),
+            (SERVICE,),
+            (SCALE,),
+            optional="nobody sees whether a scale-down leaves a PodDisruptionBudget no pod to spare",
+        ),
         Right("", "pods", ("list",), (SYNTHETIC,), (SYNTHETIC_LOAD,)),
         Right("", "pods/exec", ("create", "get"), (SYNTHETIC,), (SYNTHETIC_LOAD,)),
         Right("", "services/proxy", ("get",), (METRICS,), (METRICS_BY_SERVICE,)),

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout import journal as journals
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.capacity import (
+    Autoscaler,
+    Size,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
     GateVerdict,
     Judgement,
@@ -78,11 +82,12 @@ FULL = Journal(
         low_traffic=LowTraffic.SYNTHETIC,
         synthetic=Synthetic("shop", "app=web", "main", ("true",)),
         routes=ForeignRoute("reviews", "shop"),
-        scale=Scale(2, down=True),
+        scale=Scale(2, down=True, delay=5.0, drain=9.0),
         deadman=DeadmanOptions("python:3.13", "deadman", ("registry",)),
     ),
     versions={"v1": VersionFacts({"version": "v1"}, "p-v1")},
     before={"v1": 100, "v2": 0},
+    sizes={"v1": Size("p-v1", 3, 2, Autoscaler("p", 1, 9, "ScaledObject p"))},
     runner="controller:1:a",
     service="api",
     namespace="shop",
@@ -113,7 +118,6 @@ FULL = Journal(
     proofs=(ProofNote("t1", {"v1": 90, "v2": 10}, "pass", 0.25, 3, ""),),
     timeline=(Event("t0", "run begins"), Event("t1", "intent", 1, {"v1": 90, "v2": 10}, 3.5)),
     api_calls={"1": 12},
-    replicas_before=1,
     rollback_began="t1",
     hold=Hold.STABLE_DOWN,
     spent=12.5,

@@ -195,6 +195,7 @@ class Shop:
         self.template = {"v1": "aaa", "v2": "bbb"}
         self.split = Split(SERVICE, NAMESPACE, "v1", "v2")
         self.skew = 0.0  # of Prometheus
+        self.streams: dict[str, int | None] = {}  # version -> requests that its pods still serve
         self.cluster.time_of = self.clock.now
         self.routed_by = f"{SERVICE}-routes"
         self.cluster.put(self.render(TrafficState({"v1": 100, "v2": 0})))
@@ -353,3 +354,6 @@ class FakeProver:
 
     def mtls(self, versions: tuple[str, ...], renew_if_due: Callable[[], None]) -> Proof:
         return Proof(self.shop.mtls, 0.1, 3, "plaintext listener")
+
+    def open_requests(self, version: str) -> int | None:
+        return self.shop.streams.get(version, 0)

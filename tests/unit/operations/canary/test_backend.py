@@ -26,6 +26,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 
 from ...support.access import Restricted, granted_by
 from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from .sizes import Sizes
 from .world import CATALOGUE, World
 
 
@@ -304,21 +305,23 @@ def test_a_rollout_needs_no_right_that_the_table_does_not_name(world: World) -> 
     """But for the proxies and Prometheus, which are not asked here."""
     granted = granted_by("canary.yaml", {"ecommerce": NAMESPACE})
     world.client = Restricted(world.client, granted)
-    assert with_account(world)(deadman="none")["outcome"] == "promoted"
+    Sizes(world.shop, {"v1": 2, "v2": 1})
+    scale = {"up": 2, "down": True}
+    assert with_account(world)(deadman="none", scale=scale)["outcome"] == "promoted"
     assert world.client.refused == set()
     world(action="rollback", version=None)
     assert world.client.refused == set()
     assert {access.resource for access in granted} - {access.resource for access in world.client.used} == {
-        *("pods/exec", "services/proxy", "deployments", "deployments/scale"),
-        *("jobs", "serviceaccounts", "localsubjectaccessreviews"),
+        *("pods/exec", "services/proxy", "jobs", "serviceaccounts", "localsubjectaccessreviews"),
     }
 
 
 def test_without_options_no_right_is_asked_for_that_only_they_need(world: World) -> None:
-    world(check=True, prometheus={"url": "http://127.0.0.1:9"})
+    world(check=True, prometheus={"url": "http://127.0.0.1:9"}, capacity="ignore")
     resources = {access.resource for access in world.shop.cluster.reviews.asked_of("")}
     reviews = "localsubjectaccessreviews"
     assert not resources & {"deployments", "deployments/scale", "jobs", "serviceaccounts", reviews}
+    assert not resources & {"horizontalpodautoscalers", "poddisruptionbudgets"}
     assert "services/proxy" not in resources
     assert world.shop.cluster.reviews.asked_of(ACCOUNT) == set()
 

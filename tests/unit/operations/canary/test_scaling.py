@@ -1,99 +1,416 @@
-"""Scaling around a rollout: what a promotion scaled down, a later rollback brings back."""
+"""The sizes of both versions around a rollout: nobody gets requests without the pods for them."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
-    Kind,
-    RunFacts,
-    ScaledDown,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    state_machine,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import Scale
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling import (
-    WorkloadScaler,
-    bring_back,
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.capacity import (
+    Autoscaler,
+    Size,
+    least_available,
+    read_held,
+    size_of_load,
 )
 
-from .fakes import NAMESPACE, Shop
-from .test_state_machine import start
+from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from .sizes import HELD, Sizes
+from .world import World
+
+FOUR = {"v1": 4, "v2": 4}
 
 
-def shop_with_deployments() -> Shop:
-    shop = Shop()
-    for version, replicas in (("v1", 3), ("v2", 1)):
-        meta = {"name": f"product-{version}", "namespace": NAMESPACE}
-        status = {"readyReplicas": 2}
-        shop.cluster.put(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": meta,
-                "spec": {"replicas": replicas},
-                "status": status,
-            }
-        )
-    return shop
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
 
 
-def replicas(shop: Shop, version: str) -> int:
-    found: Any = shop.cluster.peek("Deployment", f"product-{version}")
-    return int(found["spec"]["replicas"])
+@pytest.fixture
+def world(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(shop, monkeypatch)
 
 
-def scaled(shop: Shop, rollout: Rollout) -> Rollout:
-    workloads = {"v1": "product-v1", "v2": "product-v2"}
-    rollout.scaler = WorkloadScaler(rollout, shop.cluster, workloads, Scale(up=2, down=True))
-    return rollout
+def ended(world: World, **params: Any) -> str:
+    try:
+        return str(world(**params)["outcome"])
+    except MeshError as error:
+        return str(error.details.get("outcome", error))
 
 
-def undone(shop: Shop) -> Rollout:
-    """The run of a rollback after the promotion, begun."""
-    rollout = shop.rollout(identity="runner-2", steps=[100])
-    rollout.lease.acquire()
-    rollout.store.read()
-    state_machine.begin(rollout, RunFacts(run="run-2", kind=Kind.UNDO, before={"v1": 0, "v2": 100}))
-    return rollout
+def fall_ill(shop: Shop) -> None:
+    shop.sick, shop.sick_from = 0.3, 50
 
 
-def test_a_promotion_keeps_what_it_scaled_down() -> None:
-    shop = shop_with_deployments()
-    state = start(scaled(shop, shop.rollout()))
-    assert state.outcome == "promoted"
-    assert (replicas(shop, "v1"), replicas(shop, "v2")) == (0, 2)
-    assert shop.journal()["scaled_down"] == {"workload": "product-v1", "replicas": 3}
+def fall_ill_late(shop: Shop) -> None:
+    """When the autoscaler has long seen that stable has half of its requests."""
+    shop.clock.at(75, lambda: setattr(shop, "sick", 0.3))
 
 
-def test_a_rollback_brings_it_back_before_any_request_moves() -> None:
-    shop = shop_with_deployments()
-    start(scaled(shop, shop.rollout()))
-    kept = ScaledDown(**shop.journal()["scaled_down"])
-    shop.pods["v1"] = 0
-    shop.set_pods()
+# While the canary has the requests.
 
-    def ready() -> None:
+
+def test_an_autoscaler_does_not_shrink_stable_before_a_rollback(shop: Shop, world: World) -> None:
+    fall_ill(shop)
+    sizes = Sizes(shop, FOUR)
+    least: list[int] = []
+    shop.clock.at(18, lambda: least.append(sizes.minimum("v1")))
+    assert ended(world) == "rolled_back"
+    assert least == [4]
+    assert sizes.overloaded == []
+    assert (sizes.minimum("v1"), sizes.held("v1")) == (1, None)
+
+
+def test_without_the_hold_the_same_rollback_overloads_stable(shop: Shop, world: World) -> None:
+    fall_ill_late(shop)
+    shop.rate = 200
+    sizes = Sizes(shop, {"v1": 8, "v2": 8})
+    assert ended(world, capacity="ignore", duration=40) == "rolled_back"
+    assert {version for _at, version in sizes.overloaded} == {"v1"}
+    assert sizes.held("v1") is None
+
+
+def test_the_same_with_the_hold(shop: Shop, world: World) -> None:
+    fall_ill_late(shop)
+    shop.rate = 200
+    sizes = Sizes(shop, {"v1": 8, "v2": 8})
+    assert ended(world, duration=40) == "rolled_back"
+    assert sizes.overloaded == []
+
+
+def test_an_autoscaler_gets_its_own_minimum_back_after_a_promotion(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=("v1", "v2"))
+    assert ended(world) == "promoted"
+    assert [(sizes.minimum(version), sizes.held(version)) for version in FOUR] == [(1, None), (1, None)]
+
+
+def test_after_a_rollback_the_hold_stays_until_the_autoscaler_sees_the_load(shop: Shop, world: World) -> None:
+    fall_ill_late(shop)
+    sizes = Sizes(shop, FOUR)
+    assert ended(world, duration=40) == "rolled_back"
+    shop.clock.sleep(1)
+    for _second in range(60):
+        shop.clock.sleep(1)
+    assert sizes.overloaded == []
+    assert sizes.replicas("v1") == 4
+
+
+def test_what_a_person_sets_meanwhile_stays(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR)
+
+    def act() -> None:
+        sizes.autoscaler("v1")["spec"]["minReplicas"] = 7
+
+    shop.clock.at(17, act)
+    assert ended(world) == "promoted"
+    assert (sizes.minimum("v1"), sizes.held("v1")) == (7, None)
+
+
+def test_a_hold_whose_journal_is_gone_is_no_minimum_of_its_owner(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR)
+    sizes.autoscaler("v1")["spec"]["minReplicas"] = 4
+    sizes.autoscaler("v1")["metadata"]["annotations"] = {HELD: "2>4"}
+    assert ended(world) == "promoted"
+    assert (sizes.minimum("v1"), sizes.held("v1")) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (
+            {"ownerReferences": [{"kind": "ScaledObject", "name": "product", "controller": True}]},
+            "ScaledObject",
+        ),
+        ({"labels": {"argocd.argoproj.io/instance": "shop"}}, "argocd"),
+    ],
+)
+def test_an_autoscaler_of_somebody_else_is_left_alone_and_told(
+    shop: Shop, world: World, owner: dict[str, Any], name: str
+) -> None:
+    sizes = Sizes(shop, FOUR)
+    sizes.autoscaler("v1")["metadata"].update(owner)
+    result = world()
+    assert result["outcome"] == "promoted"
+    told = [line for line in result["warnings"] if "may shrink product-v1 from 4 to 1" in line]
+    assert told
+    assert name in told[0]
+    assert not [write for write in shop.cluster.writes if write[0] == "HorizontalPodAutoscaler"][1:]
+
+
+def test_no_right_to_change_it_ends_no_run(shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Sizes(shop, FOUR)
+    shop.cluster.forbidden.add("HorizontalPodAutoscaler")
+    result = world()
+    assert result["outcome"] == "promoted"
+    assert sizes.minimum("v1") == 1
+
+
+def test_check_mode_says_the_sizes_and_writes_nothing(shop: Shop, world: World) -> None:
+    Sizes(shop, FOUR)
+    before = len(shop.cluster.writes)
+    result = world(check=True)
+    assert result["sizes"] == {
+        "v1": "4 pods, HorizontalPodAutoscaler product-v1 from 1 to 10",
+        "v2": "4 pods",
+    }
+    assert len(shop.cluster.writes) == before
+
+
+# Before requests come back.
+
+
+def test_stable_that_somebody_made_smaller_is_made_large_enough_first(shop: Shop, world: World) -> None:
+    shop.sick, shop.sick_from = 0.3, 50
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    shop.clock.at(8, lambda: sizes.deployment("v1")["spec"].update(replicas=2))
+    assert ended(world) == "rolled_back"
+    assert sizes.replicas("v1") == 4
+    assert sizes.overloaded == []
+
+
+def test_a_load_that_has_grown_needs_more_pods(shop: Shop, world: World) -> None:
+    shop.sick, shop.sick_from = 0.3, 100
+    sizes = Sizes(shop, FOUR, autoscaled=("v1", "v2"))
+    shop.clock.at(16, lambda: setattr(shop, "rate", 180.0))
+    assert ended(world, duration=30) == "rolled_back"
+    grown = 1_000_016.0 + 30  # an autoscaler is late by itself when the load grows
+    assert [found for found in sizes.overloaded if found[1] == "v1" and found[0] > grown] == []
+
+
+def test_stable_that_cannot_grow_gets_its_requests_after_a_while(shop: Shop, world: World) -> None:
+    shop.sick, shop.sick_from = 0.3, 50
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    sizes.start = 10_000.0  # no node has room
+    shop.clock.at(8, lambda: sizes.deployment("v1")["spec"].update(replicas=2))
+    with pytest.raises(MeshError) as failed:
+        world()
+    assert failed.value.details["outcome"] == "rolled_back"
+    assert failed.value.details["seconds_to_weight_0"] < 40
+    assert "v1 had 2 of 4 ready pods when its requests came back" in failed.value.details["warnings"]
+
+
+# The canary.
+
+
+def test_a_canary_comes_up_and_goes_back(shop: Shop, world: World) -> None:
+    fall_ill(shop)
+    sizes = Sizes(shop, {"v1": 3, "v2": 1}, autoscaled=())
+    assert ended(world, scale={"up": 3}) == "rolled_back"
+    assert (sizes.replicas("v1"), sizes.replicas("v2")) == (3, 1)
+
+
+def test_a_canary_with_an_autoscaler_comes_up_by_its_minimum(shop: Shop, world: World) -> None:
+    fall_ill(shop)
+    sizes = Sizes(shop, {"v1": 3, "v2": 1}, autoscaled=("v2",))
+    seen: list[tuple[int, int]] = []
+    shop.clock.at(18, lambda: seen.append((sizes.minimum("v2"), sizes.replicas("v2"))))
+    assert ended(world, scale={"up": 3}) == "rolled_back"
+    assert seen == [(3, 3)]
+    assert (sizes.minimum("v2"), sizes.held("v2")) == (1, None)
+    scaled = [found for found in shop.cluster.calls if getattr(found, "verb", "") == "patch"]
+    assert not [found for found in scaled if getattr(found, "kind", "") == "Deployment"]
+
+
+def test_more_replicas_than_an_autoscaler_allows_are_refused(shop: Shop, world: World) -> None:
+    Sizes(shop, {"v1": 3, "v2": 1}, autoscaled=("v2",))
+    with pytest.raises(RefusedError, match=r"canary_scale\.up is 20, but .* no more than 10 pods"):
+        world(scale={"up": 20})
+
+
+def test_a_canary_that_stays_smaller_than_stable_is_told(shop: Shop, world: World) -> None:
+    Sizes(shop, {"v1": 3, "v2": 1}, autoscaled=())
+    assert any("v2 can have 1 of the 3 pods that v1 has" in line for line in world()["warnings"])
+
+
+# After a promotion.
+
+
+def test_the_old_version_stays_until_its_last_stream_has_ended(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    shop.streams["v1"] = 3
+    seen: list[int] = []
+
+    def act() -> None:
+        seen.append(sizes.replicas("v1"))
+        shop.streams["v1"] = 0
+
+    shop.clock.at(250, act)
+    assert ended(world, scale={"down": True}) == "promoted"
+    assert seen == [4]
+    assert sizes.replicas("v1") == 0
+    assert shop.journal()["scaled_down"] == {"workload": "product-v1", "replicas": 4}
+
+
+@pytest.mark.parametrize("streams", [2, None])
+def test_a_stream_without_an_end_is_cut_off_at_the_limit(
+    shop: Shop, world: World, streams: int | None
+) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    shop.streams["v1"] = streams
+    result = world(scale={"down": True, "delay": 5, "drain": "2m"})
+    assert result["outcome"] == "promoted"
+    assert sizes.replicas("v1") == 0
+    number = "an unknown number of" if streams is None else "2"
+    assert any(f"scaled down with {number} open requests" in line for line in result["warnings"])
+
+
+def test_the_old_version_stays_for_the_delay_at_least(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    assert ended(world) == "promoted"
+    without = shop.clock.now()
+    assert sizes.replicas("v1") == 4
+    other = Shop()
+    sizes, began = Sizes(other, FOUR, autoscaled=()), other.clock.now()
+    with pytest.MonkeyPatch.context() as patch:
+        assert ended(World(other, patch), scale={"down": True, "delay": 100}) == "promoted"
+    assert sizes.replicas("v1") == 0
+    assert other.clock.now() - began >= 100 + without - 1_000_000.0 - 5
+
+
+def test_a_rollback_during_the_drain_needs_no_new_pods(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    shop.streams["v1"] = 1
+
+    def act() -> None:
         assert shop.share() == 100
-        shop.pods["v1"] = 3
-        shop.set_pods()
+        request = {"action": "rollback", "by": "ann", "at": "", "run": shop.journal()["run"]}
+        name = f"servicemesh-canary-{SERVICE}"
+        shop.cluster.patch("v1", "ConfigMap", name, NAMESPACE, {"data": {"request": json.dumps(request)}})
 
-    undo = undone(shop)
-    shop.clock.at(7, ready)
-    bring_back(undo, shop.cluster, kept)
-    assert replicas(shop, "v1") == 3
-    assert state_machine.withdraw(undo, "asked for").outcome == "rolled_back"
-    assert shop.share() == 0
+    shop.clock.at(120, act)
+    assert ended(world, scale={"down": True, "delay": 300}) == "rolled_back"
+    assert (shop.share(), sizes.replicas("v1")) == (0, 4)
+    assert shop.record()["stable"] == "v1"
 
 
-def test_a_rollback_into_a_version_that_does_not_come_back_holds_on() -> None:
-    shop = shop_with_deployments()
-    start(scaled(shop, shop.rollout()))
-    shop.pods["v1"] = 0
-    shop.set_pods()
-    undo = undone(shop)
-    bring_back(undo, shop.cluster, ScaledDown("product-v1", 3))
-    assert state_machine.withdraw(undo, "asked for").outcome == "held_on_canary"
+def test_a_runner_that_dies_in_the_drain_leaves_it_to_the_next_one(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=("v1",))
+    shop.streams["v1"] = 1
+
+    def die() -> None:
+        raise Killed
+
+    shop.clock.at(120, die)
+    with pytest.raises(Killed):
+        world(scale={"down": True, "delay": 300})
+    assert sizes.replicas("v1") > 0
+    shop.streams["v1"] = 0
+    shop.clock.sleep(31)
+    result = world(action="resume", service=None, version=None, steps=None)
+    assert result["services"]["shop/product"]["outcome"] == "promoted"
+    assert (sizes.replicas("v1"), sizes.minimum("v1"), sizes.held("v1")) == (0, 1, None)
     assert shop.share() == 100
+
+
+def test_a_rollback_brings_back_what_a_promotion_scaled_down_before_any_request(
+    shop: Shop, world: World
+) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=("v1",))
+    assert ended(world, scale={"down": True}) == "promoted"
+    assert sizes.replicas("v1") == 0
+    assert ended(world, action="rollback", version=None, steps=None) == "rolled_back"
+    assert shop.share() == 0
+    assert sizes.overloaded == []
+    assert (sizes.minimum("v1"), sizes.held("v1"), sizes.replicas("v1")) == (1, None, 4)
+
+
+def test_a_rollback_into_a_version_that_does_not_come_back_holds_on(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    assert ended(world, scale={"down": True}) == "promoted"
+    shop.clock.sleep(2)
+    sizes.start = 10_000.0
+    assert ended(world, action="rollback", version=None, steps=None) == "held_on_canary"
+    assert shop.share() == 100
+
+
+def test_the_old_version_is_not_scaled_down_beside_a_dead_new_one(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    shop.streams["v1"] = 1
+
+    def act() -> None:
+        sizes.start = 10_000.0
+        shop.pods["v2"] = 0
+        shop.set_pods()
+        shop.streams["v1"] = 0
+
+    shop.clock.at(120, act)
+    result = world(scale={"down": True})
+    assert sizes.replicas("v1") == 4
+    assert "v1 is not scaled down: v2 has no ready endpoint" in result["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"minAvailable": 4, "selector": {"matchLabels": {"app": SERVICE}}}, True),
+        ({"minAvailable": 3, "selector": {"matchLabels": {"app": SERVICE}}}, False),
+        ({"minAvailable": "50%", "selector": {"matchLabels": {"app": SERVICE}}}, False),
+        ({"maxUnavailable": 0, "selector": {}}, True),
+        ({"minAvailable": 9, "selector": {"matchLabels": {"version": "v1"}}}, False),
+        ({"minAvailable": 9}, False),
+        (
+            {
+                "minAvailable": 9,
+                "selector": {
+                    "matchExpressions": [{"key": "version", "operator": "In", "values": ["v1", "v2"]}]
+                },
+            },
+            True,
+        ),
+    ],
+)
+def test_a_disruption_budget_that_would_have_no_pod_to_spare_is_told(
+    shop: Shop, world: World, spec: dict[str, Any], told: bool
+) -> None:
+    Sizes(shop, FOUR, autoscaled=())
+    metadata = {"name": "all", "namespace": NAMESPACE}
+    shop.cluster.put(
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
+    )
+    warnings = world(check=True, scale={"down": True})["warnings"]
+    assert bool([line for line in warnings if "PodDisruptionBudget all wants" in line]) is told
+
+
+@pytest.mark.parametrize("number", range(1, 400, 9))
+def test_a_hold_survives_a_kill_at_any_call(shop: Shop, world: World, number: int) -> None:
+    fall_ill(shop)
+    sizes = Sizes(shop, FOUR)
+    world.client = Switch(shop.cluster, kill_at=number)
+    try:
+        ended(world)
+    except Killed:
+        world.client = Switch(shop.cluster)
+        shop.clock.sleep(31)
+        world(action="resume", service=None, version=None, steps=None)
+    assert shop.share() == 0
+    assert (sizes.minimum("v1"), sizes.held("v1")) == (1, None)
+    assert sizes.overloaded == []
+
+
+# The figures.
+
+
+def test_the_size_of_the_load() -> None:
+    plain, scaled = Size("p", 3, 3), Size("p", 3, 3, Autoscaler("p", 1, 4))
+    assert [size_of_load(plain, growth) for growth in (0.2, 1.0, 1.1, 1.2, 2.0)] == [3, 3, 3, 4, 6]
+    assert size_of_load(scaled, 2.0) == 4
+
+
+def test_what_an_autoscaler_says_of_itself() -> None:
+    assert read_held("2>4") == (2, 4)
+    assert [read_held(text) for text in ("", "2", "2>", "x>4", "2>4>5", "-1>4")] == [None] * 6
+
+
+def test_what_a_budget_wants() -> None:
+    assert [
+        least_available(spec, 5)
+        for spec in (
+            {"minAvailable": 2},
+            {"minAvailable": "50%"},
+            {"maxUnavailable": 1},
+            {"maxUnavailable": "30%"},
+            {},
+            {"minAvailable": "x"},
+        )
+    ] == [2, 3, 4, 3, 0, 0]
