@@ -14,6 +14,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 FENCE_ANNOTATION = "servicemesh.istio/fence"
+INSTALLED_BY_ANNOTATION = "servicemesh.istio/installed-by"
+"""On istiod's Deployment: the inventory that installed it."""
 
 
 def ownership_labels(part_of: str) -> dict[str, str]:

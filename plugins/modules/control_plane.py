@@ -32,6 +32,17 @@ options:
     description: Allow a change in place that goes down, or up by more than one minor.
     type: bool
     default: false
+  owner:
+    description:
+      - Name of the inventory, such as its mesh. It stands on the Deployment of istiod (annotation
+        C(servicemesh.istio/installed-by)), and whoever has another name is refused when its run would change
+        the control plane.
+    type: str
+    default: ''
+  take_over:
+    description: Change what another O(owner) has installed; it belongs to this one from then on.
+    type: bool
+    default: false
   timeout:
     description: Seconds that istioctl may wait for each component.
     type: raw

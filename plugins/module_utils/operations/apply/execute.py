@@ -17,6 +17,7 @@ from .deletion import Deletion
 from .plan import (
     CREATED,
     DELETED,
+    UNCHANGED,
     UPDATED,
     Item,
     additions_to,
@@ -193,7 +194,10 @@ class Execution:
 
     def _settle(self, item: Item, *, created: bool) -> None:
         if item.before is not None and item.after is not None:
-            item.action = outcome(item.before, item.after)
+            # The server keeps the version of what a write leaves as it is. Its word counts more than a
+            # comparison of two answers, one of which a proxy may have mutilated.
+            kept = _version(item.before) and _version(item.before) == _version(item.after)
+            item.action = UNCHANGED if kept else outcome(item.before, item.after)
         else:  # not created and no state before: it stood outside the label-selected list
             item.action = CREATED if created or item.action == CREATED else UPDATED
         self._done[id(item)] = item
@@ -229,6 +233,10 @@ class Execution:
             stop=self._context.stop,
             clock=self._context.clock,
         )
+
+
+def _version(obj: Mapping[str, Any]) -> Any:
+    return field(obj, "metadata", "resourceVersion")
 
 
 def _at_version(body: dict[str, Any], current: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -30,17 +30,20 @@ from . import helm, istioctl
 from .drift import HELM_MANAGER, Difference, repair, take_out_additions
 from .installer import find_installer
 from .options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, ToolOptions, installation_of, tools_of
+from .owner import Owner, refuse_second_of_a_revision
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **INSTALLATION_SPEC,
     "allow_version_skew": {"type": "bool", "default": False},
+    "owner": {"type": "str", "default": ""},
+    "take_over": {"type": "bool", "default": False},
     "timeout": {"type": "raw", "default": 300},
     "unlock_after": {"type": "raw", "default": 30},
 }
 VARIABLES = {
     **INSTALLATION_VARIABLES,
-    **variables_of(("allow_version_skew", "timeout"), "istio_"),
+    **variables_of(("allow_version_skew", "owner", "take_over", "timeout"), "istio_"),
     "unlock_after": "istio_helm_unlock_after",
 }
 
@@ -51,6 +54,7 @@ class Options:
 
     :param timeout: seconds that istioctl may wait for each component.
     :param unlock_after: seconds without a write after which an unfinished helm run counts as dead.
+    :param owner: whose the control plane is.
     """
 
     installation: Installation
@@ -58,6 +62,7 @@ class Options:
     allow_version_skew: bool
     timeout: int
     unlock_after: int
+    owner: Owner
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Options:
@@ -72,6 +77,7 @@ class Options:
             allow_version_skew=params["allow_version_skew"],
             timeout=params["timeout"],
             unlock_after=params["unlock_after"],
+            owner=Owner(params["owner"], take_over=params["take_over"]),
         )
 
 
@@ -81,7 +87,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: ``changed``, ``counts``, ``objects`` (id and action), ``releases`` (Helm), ``notes`` (what
         platforms changed and what is left as it is), ``diff`` if asked.
     :raises InputError: for bad settings, or a tool that is missing or of another version.
-    :raises RefusedError: for a second installer, or a change in place that Istio does not support.
+    :raises RefusedError: for a second installer, somebody else's control plane, or a change in place that
+        Istio does not support.
     """
     options = Options.from_params(params)
     connection = ConnectionOptions.from_params(params, context.environment)
@@ -96,15 +103,17 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
     """The work of ``run`` with a client and a runner of commands. :returns: and raises as ``run``."""
     installation = options.installation
     tool = find_installer(installation, runner, options.tools)
-    _refuse_mixture(client, installation, context, skew=options.allow_version_skew)
+    _refuse_mixture(client, options, context)
+    refuse_second_of_a_revision(client, installation)
     if installation.method == "helm":
 
         def plan() -> helm.HelmPlan:
             return helm.plan(client, installation, runner, tool, options.tools)
 
-        return _settle_helm(client, plan, context, unlock_after=options.unlock_after)
+        return _settle_helm(client, plan, context, options)
     kept: dict[str, tuple[Kept, ...]] = {}
     differences = istioctl.plan(client, installation, runner, tool, kept=kept)
+    options.owner.refuse_foreign(client, installation, _told(differences))
     if differences and not context.check_mode:
         istioctl.install(
             client,
@@ -115,24 +124,44 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
             timeout=options.timeout,
             context=context,
         )
-    return _result(differences, context, changed=bool(differences), kept=kept)
+    claimed = _claimed(client, options, differences, context)
+    return _result([*differences, *claimed], context, changed=bool(differences or claimed), kept=kept)
+
+
+def _told(differences: Sequence[Difference]) -> list[str]:
+    return [f"{difference.action} {difference.id}" for difference in differences]
+
+
+def _claimed(
+    client: KubeClient, options: Options, told: Sequence[Difference], context: Context
+) -> list[Difference]:
+    """The mark of the owner, where it is the only change of istiod's Deployment."""
+    claimed = options.owner.claim(client, options.installation, check_mode=context.check_mode)
+    known = {difference.id for difference in told}
+    return [difference for difference in claimed if difference.id not in known]
 
 
 def _settle_helm(
     client: KubeClient,
     plan: Callable[[], helm.HelmPlan],
     context: Context,
-    *,
-    unlock_after: int,
+    options: Options,
 ) -> dict[str, Any]:
     planned = plan()
     locked = planned.locked
+    releases = [
+        f"{release.action} Helm release {release.namespace}/{release.name}"
+        for release in planned.releases
+        if release.action != "keep"
+    ]
+    options.owner.refuse_foreign(client, options.installation, [*releases, *_told(planned.differences)])
     if context.check_mode:
-        changed = bool(planned.differences or locked) or planned.pending
-        result = _result(planned.differences, context, changed=changed, kept=planned.kept)
+        claimed = _claimed(client, options, planned.differences, context)
+        changed = bool(planned.differences or locked or claimed) or planned.pending
+        result = _result([*planned.differences, *claimed], context, changed=changed, kept=planned.kept)
         return {**result, "releases": [release.as_result() for release in planned.releases]}
     if locked:
-        helm.unlock(client, locked, grace=unlock_after, context=context)
+        helm.unlock(client, locked, grace=options.unlock_after, context=context)
         planned = plan()  # the run that was waited for may have ended by itself
     drift = planned.drift
     # An upgrade merges three states and so keeps what a person added, too.
@@ -140,8 +169,9 @@ def _settle_helm(
     if drift:
         context.progress(f"repairs {len(drift)} drifted objects: {', '.join(item.id for item in drift[:5])}")
         repair(client, drift, field_manager=HELM_MANAGER)
-    changed = bool(drift or locked)
-    result = _result(drift, context, changed=changed, kept=planned.kept)
+    claimed = _claimed(client, options, drift, context)
+    changed = bool(drift or locked or claimed)
+    result = _result([*drift, *claimed], context, changed=changed, kept=planned.kept)
     return {**result, "releases": [release.as_result() for release in planned.releases]}
 
 
@@ -169,16 +199,20 @@ def _result(
     return result
 
 
-def _refuse_mixture(client: KubeClient, installation: Installation, context: Context, *, skew: bool) -> None:
+def _refuse_mixture(client: KubeClient, options: Options, context: Context) -> None:
     """Two installers must not share a control plane, and an in-place change moves one minor up at most.
 
     Source of the second rule: istio.io, supported-releases and setup/upgrade/in-place.
     """
+    installation = options.installation
     live = client.get("apps/v1", "Deployment", installation.istiod, installation.namespace)
     if live is None:
         return
     installer = installer_of(live)
     if installer and installer != installation.method:
+        options.owner.refuse_foreign(
+            client, installation, [f"istio_method {installer} to {installation.method}"]
+        )
         raise RefusedError(
             f"{installation.istiod} in {installation.namespace} was installed by {installer}, "
             f"istio_method is {installation.method}: two installers would undo each other's work",
@@ -189,7 +223,7 @@ def _refuse_mixture(client: KubeClient, installation: Installation, context: Con
     running = parse_image(image).tag or labels_of(live).get("app.kubernetes.io/version", "") or image
     now = parse_istio_version(running.partition("-")[0])
     then = parse_istio_version(installation.version)
-    if skew:
+    if options.allow_version_skew:
         return
     if now is None or then is None:
         if running != installation.tag:
@@ -200,6 +234,7 @@ def _refuse_mixture(client: KubeClient, installation: Installation, context: Con
         return
     if now[0] == then[0] and 0 <= then[1] - now[1] <= 1:
         return
+    options.owner.refuse_foreign(client, installation, [f"version {running} to {installation.version}"])
     raise RefusedError(
         f"{installation.istiod} runs {running}; a change in place to {installation.version} is not supported "
         "(one minor up at a time, never down): install a new revision instead",

@@ -408,6 +408,31 @@ class TestContention:
         assert actions(apply(cluster, config_map(a="2"))) == {"ConfigMap shop/a": "created"}
 
 
+class Mutilated(FakeCluster):
+    """What a proxy leaves of an answer: a value of another type, the version as it was."""
+
+    def list(self, *arguments: Any, **options: Any) -> Any:
+        found = super().list(*arguments, **options)
+        for obj in found.items:
+            obj["data"] = {"a": 5}
+        return found
+
+    def get(self, *arguments: Any, **options: Any) -> Any:
+        found = super().get(*arguments, **options)
+        return found and {**found, "data": {"a": 5}}
+
+
+def test_what_the_server_left_as_it_was_is_not_told_as_written() -> None:
+    cluster = Mutilated(namespace())
+    cluster.apply(config_map(a="1"), field_manager=OURS)
+    result = apply(cluster, config_map(a="1"), proof="dry_run")
+    version = cluster.find("ConfigMap", "a", "shop")["metadata"]["resourceVersion"]
+    assert (result["changed"], actions(result)) == (False, {})
+    again = apply(cluster, config_map(a="1"), proof="dry_run")
+    assert again["changed"] is False
+    assert cluster.find("ConfigMap", "a", "shop")["metadata"]["resourceVersion"] == version
+
+
 class TestDefinitions:
     DEFINITION = "apiextensions.k8s.io/v1"
 
