@@ -22,7 +22,10 @@ from .protocols import Objects
 from .rollout import Rollout
 from .sizes import AUTOSCALING, HELD_ANNOTATION, HPA
 
-SETTLE = 90.0  # seconds in which an autoscaler sees the load that came back: scrape, metrics server, sync
+SEES_AFTER = (
+    30.0  # seconds until an autoscaler knows of a load: metrics server (15 s) and its own turn (15 s)
+)
+SETTLE = 90.0  # seconds: then it wants fewer pods for good
 ATTEMPTS = 5
 _LOST = (403, 404, 409)  # what a rollout does without: no right, gone, or somebody writes all the time
 
@@ -66,9 +69,11 @@ class Autoscalers:
     def settle(self, scaler: Autoscaler) -> None:
         """Until an autoscaler would keep the pods by itself: it sees the load that came back only later.
 
-        It says of itself that it wants fewer than its minimum (condition ScalingLimited, TooFewReplicas).
+        It says so itself (condition ScalingLimited, TooFewReplicas: it wants fewer than its minimum). What
+        it says before it can know is about the load before.
         """
         rollout = self._rollout
+        knows = rollout.clock.monotonic() + SEES_AFTER
 
         def check() -> tuple[bool, str]:
             rollout.renew_if_due()
@@ -78,7 +83,8 @@ class Autoscalers:
                 == ("ScalingLimited", "True", "TooFewReplicas")
                 for item in mappings_at(live, "status", "conditions")
             )
-            return not limited or HELD_ANNOTATION not in annotations_of(live), "it wants fewer pods"
+            settled = not limited and rollout.clock.monotonic() >= knows
+            return settled or HELD_ANNOTATION not in annotations_of(live), "it wants fewer pods"
 
         with contextlib.suppress(WaitTimeout):
             tolerantly(

@@ -18,12 +18,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 
 from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
 from .server import Server
+from .sizes import Sizes
 from .world import World
 
 FENCE = "servicemesh.istio/fence"
 LEASE_RUNS_OUT = 31.0
 SHARES = {0, 10, 50, 100}
 OWN = {"ConfigMap", "Lease", "VirtualService", "Job", "Deployment", "Pod", "EndpointSlice"}
+OWN |= {"HorizontalPodAutoscaler"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,17 +111,20 @@ def _foreign(world: World) -> None:
     world.shop.follow("reviews")
 
 
-def _deployments(world: World) -> None:
-    for version, count in (("v1", 3), ("v2", 1)):
-        world.shop.cluster.put(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": {"name": f"{SERVICE}-{version}", "namespace": NAMESPACE},
-                "spec": {"replicas": count},
-                "status": {"readyReplicas": 3},
-            }
-        )
+def _scaled(world: World) -> None:
+    world.sizes = Sizes(world.shop, {"v1": 3, "v2": 1}, autoscaled=(), per_pod=40.0)
+
+
+def _autoscaled(world: World) -> None:
+    world.sizes = Sizes(world.shop, {"v1": 4, "v2": 4}, autoscaled=("v1", "v2"))
+
+
+def _both(*acts: Callable[[World], None]) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        for one in acts:
+            one(world)
+
+    return act
 
 
 def _account(world: World) -> None:
@@ -150,11 +155,20 @@ SCENARIOS = (
     Scenario(
         "foreign-sick",
         _ends("rolled_back"),
-        lambda world: (_foreign(world), _sick_later(world))[0],
+        _both(_foreign, _sick_later),
         params={"routes": {"name": "reviews"}},
         promotable=False,
     ),
-    Scenario("scale", _ends("promoted"), _deployments, params={"scale": {"up": 2, "down": True}}),
+    Scenario("scale", _ends("promoted"), _scaled, params={"scale": {"up": 2, "down": True}}),
+    Scenario(
+        "scale-sick",
+        _ends("rolled_back"),
+        _both(_scaled, _sick_later),
+        params={"scale": {"up": 2, "down": True}},
+        promotable=False,
+    ),
+    Scenario("autoscaled", _ends("promoted"), _autoscaled, params={"scale": {"down": True}}),
+    Scenario("autoscaled-sick", _ends("rolled_back"), _both(_autoscaled, _sick_later), promotable=False),
     Scenario("deadman", _ends("promoted"), _account, params={"deadman": "job"}),
     Scenario("testers", _ends("promoted"), params={"testers": {"header": "x-t", "duration": 5}, "dark": 5}),
 )
@@ -205,7 +219,8 @@ class Trial:
     def recover(self) -> None:
         """The stable version gets well, and nobody but the schedule does anything."""
         self.shop.stable_sick = 0.0
-        pods(self.world, v1=1)()
+        if self.world.sizes is None:  # else they are there
+            pods(self.world, v1=1)()
         self.shop.clock.sleep(60)
         self._again("rollback")
 
@@ -296,6 +311,24 @@ class Trial:
             assert outcome == "held_at_split", f"{moment}: {outcome}"
             assert not stable_well, f"{moment}: held away from a version that is well"
             assert share in (10, 50), moment
+        self._judge_sizes(outcome, moment)
         if sick:
             assert share <= 10, f"{moment}: {share} % at a sick version"
             assert not (stable_well and share), f"{moment}: {share} % at a sick version beside a well one"
+
+    def _judge_sizes(self, outcome: str, moment: str) -> None:
+        """Nobody had requests without the pods for them, and what was raised for the run is put back."""
+        sizes = self.world.sizes
+        if sizes is None:
+            return
+        for version in ("v1", "v2"):
+            if sizes.autoscaler(version):
+                assert (sizes.minimum(version), sizes.held(version)) == (1, None), f"{moment}: {version} held"
+        assert [version for _at, version in sizes.overloaded if version == "v1"] == [], f"{moment}: overload"
+        down = (self.scenario.params.get("scale") or {}).get("down")
+        if outcome == "promoted" and down:
+            assert sizes.replicas("v1") == 0, f"{moment}: the old version stays"
+        elif outcome == "rolled_back":
+            assert sizes.replicas("v1") >= 3, f"{moment}: stable is too small"
+            if self.scenario.name.startswith("scale"):
+                assert sizes.replicas("v2") == 1, f"{moment}: the canary stays large"

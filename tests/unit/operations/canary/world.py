@@ -23,6 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 
 from .fakes import NAMESPACE, SERVICE, FakeMetrics, FakeProver, Shop, Switch
+from .sizes import Sizes
 
 CATALOGUE = {
     "mesh_name": "shop",
@@ -72,6 +73,7 @@ class World:
     def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shop = shop
         self.lines: list[str] = []
+        self.sizes: Sizes | None = None
         self.progress: Callable[[str], None] = self.lines.append
         self.client: Any = Switch(shop.cluster)
         self.stopped: Callable[[], bool] = lambda: False
