@@ -32,16 +32,16 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command("tools.demo", ("runtime",), lab=True),
-    "test": Command("tools.test", ("runtime", "test", "lint", "mutants"), lab=True),
+    "test": Command("tools.test", ("runtime", "test", "lint", "mutants", "release"), lab=True),
     "lint": Command("tools.lint", ("runtime", "test", "lint", "mutants")),
     "unit": Command("tools.unit", ("runtime", "test", "mutants")),
     "mutants": Command("tools.mutants", ("runtime", "test", "lint", "mutants")),
     "bench": Command("tools.bench", ("runtime", "test"), lab=True),
     "promises": Command("tools.promises", ("runtime", "test")),
-    "campaign": Command("tools.campaign", ("runtime", "test"), lab=True),
+    "campaign": Command("tools.campaign", ("runtime", "test", "release"), lab=True),
     "lab": Command("tools.lab", ("runtime",), lab=True),
     "lab-down": Command("tools.lab", ("runtime",), lab=True),
-    "prepare": Command("tools.prepared", ("runtime", "test", "lint", "mutants")),
+    "prepare": Command("tools.prepared", ("runtime", "test", "lint", "mutants", "release")),
 }
 
 

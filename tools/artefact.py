@@ -25,7 +25,7 @@ INSTALLED = DIRECTORY / "installed"
 # What a user gets: anything else in the tarball is a forgotten build_ignore entry.
 CONTENT = {
     "CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "SECURITY.md",
-    "changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "requirements.txt", "roles",
+    "awx", "changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "requirements.txt", "roles",
 }  # fmt: skip
 KINDS = {"modules": "module", "filter": "filter", "lookup": "lookup", "test": "test"}
 

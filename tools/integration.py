@@ -14,12 +14,13 @@ OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of i
 
 PROOF = "tests/integration/proof"
 API_SERVER = "tests/integration/kube"  # needs an API server, which it starts itself, and no mesh
+AWX_OBJECTS = "tests/integration/awx"  # needs no cluster
 
 
 def directories() -> list[str]:
     """The suites that share the cluster with the finished mesh."""
     found = sorted({path.parent.relative_to(ROOT) for path in ROOT.glob("tests/integration/*/test_*.py")})
-    return [str(path) for path in found if str(path) not in (OWN_CLUSTER, API_SERVER)]
+    return [str(path) for path in found if str(path) not in (OWN_CLUSTER, API_SERVER, AWX_OBJECTS)]
 
 
 def on_the_mesh(cluster: str) -> int:

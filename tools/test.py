@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab.places import state_root
 
-from . import artefact, demo, integration, lab, lint, readme, sanity, scenarios, unit
+from . import artefact, awx, demo, galaxy, integration, lab, lint, readme, sanity, scenarios, unit
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .lanes import Lanes
@@ -100,6 +100,8 @@ def beside_the_lab(cluster: str) -> Iterator[Stage]:
     *quick, slowest = lint.STAGES
     yield from quick
     yield Stage(ARTEFACT, artefact.artefact)
+    yield Stage("artefact: taken by Galaxy's importer", galaxy.importer)
+    yield Stage("AWX: its objects, applied by awx.awx", awx.objects)
     yield slowest
     yield from unit_stages()
     yield Stage("integration, on an API server alone", partial(integration.api_server, cluster))

@@ -20,7 +20,7 @@ ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/tasks/main.yml"
 PREFIXES = ("mesh_", "istio_")
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
@@ -139,6 +139,33 @@ def test_no_role_has_a_second_default_inline(role: Path) -> None:
         for name, value in re.findall(r"\b(\w+) \| default\(([^)]*)\)", path.read_text(encoding="utf-8")):
             known = name in {*defaults(role), "mesh_name"}
             assert not known or value.startswith("omit"), f"{path.name}: {name}"
+
+
+# -- what later nodes of a workflow read -------------------------------------------------------------------
+
+VERDICTS = ("canary", "certificates", "diagnose", "mesh", "preflight", "trust", "verify")
+
+
+def tasks_in(value: Any) -> list[dict[str, Any]]:
+    """All tasks of a file, those in blocks too."""
+    found: list[dict[str, Any]] = []
+    for task in value:
+        found.append(task)
+        for part in ("block", "rescue", "always"):
+            found.extend(tasks_in(task.get(part) or []))
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_verdicts_are_custom_stats_as_awx_exports_them(role: Path) -> None:
+    """AWX hands over what is set for the run, never what is set per host; so the host is a key inside."""
+    tasks = [task for path in role.glob("tasks/*.yml") for task in tasks_in(load(path))]
+    stats = [task["ansible.builtin.set_stats"] for task in tasks if "ansible.builtin.set_stats" in task]
+    assert bool(stats) == (role.name in VERDICTS)
+    for one in stats:
+        assert set(one) == {"data", "aggregate"} and one["aggregate"] is True
+        wanted = f"{{{{ {{'servicemesh_{role.name}': {{inventory_hostname: __{role.name}_stats}}}} }}}}"
+        assert one["data"] == wanted
 
 
 # -- the catalogue in the documentation of the roles -------------------------------------------------------
