@@ -6,9 +6,15 @@
 Such a change is recognised by two things together: a well-known field manager owns the field, and the value
 has the shape that this controller gives it. All else is drift, a person's edit of the same field included.
 
-Sources: AKS, "Admissions Enforcer" (learn.microsoft.com/azure/aks/faq) and its field manager in
-Azure/AKS#1771; cert-manager, cainjector; OpenShift, service CA and image pull secrets of ServiceAccounts;
-Kyverno and Sigstore's policy-controller, which resolve tags to digests; the scale subresource of autoscalers.
+What an admission webhook of a platform changes (GKE's, which excludes Google's namespaces; policies at the
+moment of a write) has no manager of its own, and needs no rule: the server's dry-run says the same again.
+
+Sources: AKS, "Admissions Enforcer" (learn.microsoft.com/azure/aks/faq, Azure/AKS#1771), whose field manager
+is ``admissionsenforcer`` (aws-observability/helm-charts#350); GKE, the namespaces of
+dynatrace-operator#2194; cert-manager, cainjector; OpenShift, service CA, and the controller that applies
+pull secrets to ServiceAccounts (openshift-controller-manager, pkg/internalregistry); the
+background-controller of Kyverno and Sigstore's
+policy-controller, which resolve tags to digests; the scale subresource of autoscalers.
 """
 
 from __future__ import annotations
@@ -39,6 +45,23 @@ _EXCLUSIONS = (
     "*.gke.io/*",
     "eks.amazonaws.com/*",
 )
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+_OF_PLATFORMS = (
+    "kube-*",
+    "gke-*",
+    "gmp-*",
+    "config-management-*",
+    "gatekeeper-*",
+    "openshift",
+    "openshift-*",
+    "aks-*",
+    "azure-*",
+    "calico-*",
+    "tigera-*",
+    "amazon-*",
+    "aws-*",
+)
+"""Namespaces that platforms keep webhooks away from."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,9 +102,19 @@ def _only_excludes(rendered: Any, live: Any) -> bool:
     added = [item for item in after if not any(same(dict(item), dict(other)) for other in before)]
     return bool(added) and all(
         text_at(item, "operator") in ("NotIn", "DoesNotExist")
-        and any(fnmatch.fnmatchcase(text_at(item, "key"), pattern) for pattern in _EXCLUSIONS)
+        and _is_like(text_at(item, "key"), _EXCLUSIONS)
+        and (text_at(item, "key") != _NAMESPACE_NAME or _names_platforms(list_at(item, "values")))
         for item in added
     )
+
+
+def _names_platforms(namespaces: list[Any]) -> bool:
+    """Whether a selector excludes a platform's namespaces and none of the teams'."""
+    return bool(namespaces) and all(_is_like(str(name), _OF_PLATFORMS) for name in namespaces)
+
+
+def _is_like(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def _is_bundle(_rendered: Any, live: Any) -> bool:
@@ -111,6 +144,7 @@ _GOOGLE = ("gke-*", "gke.*", "autopilot*", "googlecontainerengine*", "warden*")
 _OPENSHIFT = ("openshift-*", "openshift.*", "cluster-*-operator", "service-ca*")
 _POLICIES = (
     "kyverno*",
+    "background-controller",
     "policy-controller*",
     "policy-webhook*",
     "cosigned*",
@@ -223,7 +257,7 @@ def _owner(live: Mapping[str, Any], place: _Place, rule: Rule) -> str:
 
 
 def _matches(owner: Owner, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(owner.manager.lower(), pattern) for pattern in patterns)
+    return _is_like(owner.manager.lower(), patterns)
 
 
 def _is_through(owner: Owner, rule: Rule) -> bool:

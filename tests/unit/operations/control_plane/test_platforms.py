@@ -103,6 +103,9 @@ AKS = [
     {"key": "kubernetes.azure.com/managedby", "operator": "NotIn", "values": ["aks"]},
     {"key": "control-plane", "operator": "NotIn", "values": ["true"]},
 ]
+# As seen in a cluster with Autopilot.
+AUTOPILOT = ["kube-system", "gke-gmp-system", "gke-managed-cim"]
+PULL_SECRETS = "openshift.io/image-registry-pull-secrets_service-account-controller"
 GKE = [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "gke-x"]}]
 OPENSHIFT = [{"key": "openshift.io/run-level", "operator": "NotIn", "values": ["0", "1"]}]
 MUTATIONS = {
@@ -134,6 +137,24 @@ MUTATIONS = {
     ),
     "an HPA": Mutation(deployment(replicas=1), "kube-controller-manager", replicas(4), "scale"),
     "KEDA": Mutation(deployment(replicas=1), "keda-operator", replicas(0)),
+    "GKE, Autopilot's namespaces": Mutation(
+        webhooks(),
+        "gke-common-webhooks",
+        excluding({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": AUTOPILOT}),
+    ),
+    "Kyverno, in the background": Mutation(
+        deployment(), "background-controller", image(f"docker.io/istio/pilot:1.31.1@{SHA}")
+    ),
+    "OpenShift's pull secrets, applied": Mutation(
+        account("ours"),
+        PULL_SECRETS,
+        lambda obj: obj["imagePullSecrets"].append({"name": "istiod-dockercfg-x7k2p"}),
+    ),
+    "OpenShift's secrets": Mutation(
+        {**account("ours"), "secrets": [{"name": "ours"}]},
+        PULL_SECRETS,
+        lambda obj: obj["secrets"].append({"name": "istiod-dockercfg-x7k2p"}),
+    ),
     "OpenShift's pull secrets": Mutation(
         account("ours"),
         "openshift-controller-manager",
@@ -208,6 +229,31 @@ OTHER_SHAPES = {
     ),
     "a platform that excludes the team's own": Mutation(
         webhooks(), "admissionsenforcer", excluding({"key": "team", "operator": "NotIn", "values": ["a"]})
+    ),
+    "a platform that excludes a team's namespace": Mutation(
+        webhooks(),
+        "gke-common-webhooks",
+        excluding(
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "shop"]}
+        ),
+    ),
+    "a platform that excludes no namespace": Mutation(
+        webhooks(),
+        "gke-common-webhooks",
+        excluding({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": []}),
+    ),
+    "a platform that lets only its own in": Mutation(
+        webhooks(),
+        "admissionsenforcer",
+        excluding({"key": "kubernetes.azure.com/managedby", "operator": "In", "values": ["aks"]}),
+    ),
+    "a background controller that runs another image": Mutation(
+        deployment(), "background-controller", image("docker.io/istio/pilot:1.30.0")
+    ),
+    "secrets that are no pull secrets": Mutation(
+        {**account("ours"), "secrets": [{"name": "ours"}]},
+        PULL_SECRETS,
+        lambda obj: obj["secrets"].append({"name": "istiod-token-x7k2p"}),
     ),
     "a platform that drops what was rendered": Mutation(
         webhooks(), "admissionsenforcer", lambda obj: obj["webhooks"][0].update(namespaceSelector={})
@@ -294,3 +340,29 @@ def test_one_sentence_for_each_who_changed_something() -> None:
         "spec.image of Deployment mesh/c and 2 more: left as it is"
     ]
     assert platform_notes({}) == []
+
+
+class Admitting(FakeCluster):
+    """GKE's admission webhook: it answers every write, dry runs too, and leaves no manager of its own."""
+
+    def apply_told(self, obj: Obj, **options: Any) -> Any:
+        changed = copy.deepcopy(dict(obj))
+        if "webhooks" in changed:
+            excluding({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": AUTOPILOT})(
+                changed
+            )
+        return super().apply_told(changed, **options)
+
+    def apply(self, obj: Obj, **options: Any) -> Any:
+        return self.apply_told(obj, **options)[0]
+
+
+def test_what_is_changed_at_admission_is_no_drift() -> None:
+    rendered = webhooks()
+    cluster = Admitting({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mesh"}})
+    cluster.apply(rendered, field_manager=MANAGER)
+    cluster.writes.clear()
+    found, kept = compared(cluster, rendered)
+    assert (found, kept, cluster.writes) == ([], {}, [])
+    live = cluster.find("MutatingWebhookConfiguration", "injector")
+    assert live is not None and "gke-managed-cim" in str(live["webhooks"])
