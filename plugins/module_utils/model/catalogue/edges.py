@@ -61,7 +61,7 @@ def service_edges(catalogue: Catalogue, service: Service) -> tuple[Edge, ...]:
     :returns: one per caller and way in.
     """
     edges = [_caller_edge(catalogue, service, caller) for caller in service.callers]
-    edges += [_gateway_edge(catalogue, service, item) for item in service.exposed]
+    edges += [gateway_edge(catalogue, service, item) for item in service.exposed]
     http = service.http_port
     if service.open_paths and http:
         paths = tuple(sorted(service.open_paths))
@@ -124,7 +124,8 @@ def _principal(catalogue: Catalogue, caller: Caller) -> str:
     return catalogue.principal_of(caller) if caller.has_identity else ANONYMOUS
 
 
-def _gateway_edge(catalogue: Catalogue, service: Service, exposure: Exposure) -> Edge:
+def gateway_edge(catalogue: Catalogue, service: Service, exposure: Exposure) -> Edge:
+    """The edge by which a gateway calls a service for one of its exposures."""
     gateway, port = catalogue.gateway(exposure.gateway), exposed_port(catalogue, service, exposure)
     principal = gateway.principal if gateway else ""
     ports = (port.target_port,) if port else ()

@@ -22,6 +22,7 @@ from .dumps import read_proxies
 from .findings import TITLES, Finding, Findings, not_tested, passed, unknown
 from .gateway_channels import GatewayCheck
 from .judge import Judge
+from .ledger import Answered, Outcome, draw_up
 from .live_objects import OPTIONAL, LiveObjects, read_live_objects
 from .options import VerifyOptions
 from .picture import Picture
@@ -77,7 +78,7 @@ up to 30 s, and the first istiod it finds may be one that is just ending."""
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Backend of module ``verify``. Never fails because of a verdict: ``status`` tells it.
 
-    :returns: ``{changed, status, headline, checks, findings, problems}``, see module ``verify``.
+    :returns: ``{changed, status, headline, checks, ledger, findings, problems}``, see module ``verify``.
     """
     options = VerifyOptions.from_params(params)
     if options.report_path:
@@ -95,6 +96,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "status": findings.status,
         "headline": findings.headline(),
         "checks": findings.checks(),
+        "ledger": findings.ledger or {},
         "findings": findings.for_result(),
         "problems": findings.problems(),
     }
@@ -112,6 +114,8 @@ class Verification:
         self._namespaces = tuple(dict.fromkeys((*options.catalogue.namespaces, *options.namespaces)))
         self._live = LiveObjects({}, [], {}, frozenset())
         self._around: Surroundings | None = None
+        self._outcomes: list[Outcome] = []
+        self._answered: tuple[Answered, ...] = ()
 
     def run(self) -> Findings:
         """All checks that were asked for."""
@@ -151,7 +155,9 @@ class Verification:
         ]
         order = list(TITLES)
         wanted = [item for item in (*findings, *unread) if item.check in self._checks]
-        return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))))
+        ledger = draw_up(self._catalogue, wanted, self._outcomes, self._answered)
+        self._context.progress(f"verify: {ledger}")
+        return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))), ledger.as_dict())
 
     def _read(self) -> None:
         gateways = self._catalogue.gateway_namespaces
@@ -246,7 +252,7 @@ class Verification:
 
     def _calls(self, plan: CallPlan, probes: Probes, identities: Sequence[Identity]) -> list[Finding]:
         calls = [call for call in plan.calls if self._wanted(call) and call.identity in identities]
-        return send_calls(
+        findings, outcomes = send_calls(
             self._client,
             probes,
             calls,
@@ -254,6 +260,8 @@ class Verification:
             self._context.stop,
             self._context.clock,
         )
+        self._outcomes += outcomes
+        return findings
 
     def _through_gateway(self, plan: CallPlan, served: GatewayResult) -> list[Finding]:
         """Services of which only the gateway's rules could be called: that was done through the gateway."""
@@ -280,4 +288,6 @@ class Verification:
         check = GatewayCheck(
             self._client, self._options, self._live, probes, self._outside(), self._context.clock
         )
-        return check.run()
+        found = check.run()
+        self._answered = found.answered
+        return found

@@ -50,7 +50,9 @@ class _Way:
 
     def call(self, identity: Identity) -> PlannedCall:
         path = concrete_path(self.edge.paths)
-        return PlannedCall(self.service, self.port, identity, self.method, path, ALLOWED, self.edge.caller)
+        return PlannedCall(
+            self.service, self.port, identity, self.method, path, ALLOWED, self.edge.caller, edge=self.edge
+        )
 
 
 def plan_calls(

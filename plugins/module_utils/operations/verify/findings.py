@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
@@ -53,6 +53,7 @@ class Finding:
     :param check: a key of ``TITLES``.
     :param subject: what it is about, such as ``ecommerce/frontend``; empty for everything.
     :param message: the evidence of a pass, else the reason, as half a sentence.
+    :param cells: how many decisions it stands for, 0 where it is none.
     :param late: whether a proxy may just not be there yet, so that a second look can differ.
     """
 
@@ -61,6 +62,7 @@ class Finding:
     verdict: str
     message: str
     late: bool = False
+    cells: int = 0
 
     def as_dict(self) -> dict[str, str]:
         """The finding as it stands in results and reports.
@@ -79,14 +81,14 @@ class Finding:
         return f"{LABELS[self.verdict]}: {subject}{self.message}"
 
 
-def passed(check: str, subject: str, message: str) -> Finding:
+def passed(check: str, subject: str, message: str, *, cells: int = 0) -> Finding:
     """A finding that proves its point."""
-    return Finding(check, subject, PASS, message)
+    return Finding(check, subject, PASS, message, cells=cells)
 
 
-def failed(check: str, subject: str, message: str, *, late: bool = False) -> Finding:
+def failed(check: str, subject: str, message: str, *, late: bool = False, cells: int = 0) -> Finding:
     """A finding that proves the contrary."""
-    return Finding(check, subject, FAIL, message, late)
+    return Finding(check, subject, FAIL, message, late, cells)
 
 
 def unknown(check: str, subject: str, message: str, *, late: bool = False) -> Finding:
@@ -124,9 +126,13 @@ def worst(findings: Iterable[Finding]) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Findings:
-    """The findings of a whole run."""
+    """The findings of a whole run.
+
+    :param ledger: how much was proved, at which level; ``None`` where nothing was.
+    """
 
     findings: tuple[Finding, ...]
+    ledger: Mapping[str, Any] | None = None
 
     @property
     def status(self) -> str:

@@ -66,6 +66,7 @@ class GatewayCheck:
             tuple(finding for part in parts for finding in part.findings),
             frozenset(key for part in parts for key in part.reached),
             frozenset(key for part in parts for key in part.untested),
+            tuple(item for part in parts for item in part.answered),
         )
 
     def _gateway(self, gateway: Gateway) -> list[GatewayResult]:

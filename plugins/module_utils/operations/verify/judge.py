@@ -133,7 +133,7 @@ class Judge:
         if "AuthorizationPolicy" in self._live.unread:
             return []
         found: list[Finding] = []
-        compared = 0
+        compared = cells = 0
         for proxy in self._proxies:
             dump, seen = dumps.held.get(str(proxy)), self._seen.get(str(proxy))
             if dump is None or seen is None or proxy.gateway:
@@ -151,9 +151,11 @@ class Judge:
                 elif not self._decided[key]:
                     problems = [p for p in [check_decisions(proxy, dump.ports, seen, self._tried(seen))] if p]
             compared += not problems
+            cells += 0 if problems else len(self._tried(seen))
             found += problems
         if compared:
-            found.append(passed("sync", "filters", f"those of {compared} proxies decide as the policies say"))
+            what = f"those of {compared} proxies decide as the policies say"
+            found.append(passed("sync", "filters", what, cells=cells))
         return found
 
     def _tried(self, seen: SeenPod) -> Sequence[Request]:

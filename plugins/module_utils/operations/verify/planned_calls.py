@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ...istio.probe import HttpCall, Identity
+from ...model.catalogue.edges import Edge
 from ...model.catalogue.services import Port, Service
 from .findings import Finding
 
@@ -26,6 +27,7 @@ class PlannedCall:
     """A call and what it must come to. ``why`` names the rule under test, for the evidence.
 
     :param pod: ``name address`` of the one pod that is called, ``""`` for whichever the Service chooses.
+    :param edge: the rule that is called, of a call that must be let in.
     """
 
     service: Service
@@ -36,6 +38,7 @@ class PlannedCall:
     expect: str
     why: str
     pod: str = ""
+    edge: Edge | None = None
 
     @property
     def subject(self) -> str:

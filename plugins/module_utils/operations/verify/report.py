@@ -69,8 +69,8 @@ def digest(value: Any) -> str:
 
 
 def as_json(findings: Findings, name: str, *, time: str, catalogue_sha256: str) -> str:
-    """``{mesh, time, catalogue_sha256, status, headline, checks, findings, sha256}``; the last is that of the
-    rest, so that a change by hand shows."""
+    """``{mesh, time, catalogue_sha256, status, headline, checks, ledger, findings, sha256}``; the last is
+    that of the rest, so that a change by hand shows."""
     record = {
         "mesh": name,
         "time": time,
@@ -78,6 +78,7 @@ def as_json(findings: Findings, name: str, *, time: str, catalogue_sha256: str) 
         "status": findings.status,
         "headline": findings.headline(),
         "checks": findings.checks(),
+        "ledger": findings.ledger,
         "findings": [finding.as_dict() for finding in findings.findings],
     }
     return json.dumps({**record, "sha256": digest(record)}, indent=2, ensure_ascii=False) + "\n"

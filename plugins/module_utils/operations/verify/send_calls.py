@@ -13,6 +13,7 @@ from ...kube.client import KubeClient
 from ...kube.clock import Clock
 from .checks.authorization import is_conclusive, judge
 from .findings import Finding, unknown
+from .ledger import Outcome
 from .planned_calls import PLAINTEXT, PlannedCall
 from .probes import Probes
 
@@ -27,11 +28,11 @@ def send_calls(
     limit: int,
     stop: Callable[[], bool],
     clock: Clock,
-) -> list[Finding]:
+) -> tuple[list[Finding], list[Outcome]]:
     """The findings of all ``calls``.
 
     :param limit: seconds that one call may take.
-    :returns: one finding per call, in their order.
+    :returns: one finding per call, in their order; and the calls that were made, with theirs.
     """
     by_identity: dict[Identity, list[PlannedCall]] = {}
     for call in calls:
@@ -39,7 +40,10 @@ def send_calls(
     results = client.in_parallel(
         lambda item: _send(probes, item[0], item[1], limit, stop, clock), list(by_identity.items())
     )
-    return [finding for findings in results for finding in findings]
+    return (
+        [finding for findings, _made in results for finding in findings],
+        [outcome for _findings, made in results for outcome in made],
+    )
 
 
 def _send(
@@ -49,9 +53,9 @@ def _send(
     limit: int,
     stop: Callable[[], bool],
     clock: Clock,
-) -> list[Finding]:
+) -> tuple[list[Finding], list[Outcome]]:
     if identity in probes.trouble:
-        return _not_made(identity, calls, probes.trouble[identity])
+        return _not_made(identity, calls, probes.trouble[identity]), []
     findings: dict[int, Finding] = {}
     for look in range(ROUNDS):
         left = [i for i in range(len(calls)) if i not in findings or not is_conclusive(findings[i])]
@@ -62,7 +66,8 @@ def _send(
         asked = _ask(probes, identity, [calls[i] for i in left], limit)
         for index, answers in zip(left, asked, strict=True):
             findings[index] = judge(calls[index], answers)
-    return [findings[index] for index in sorted(findings)]
+    made = [(calls[index], findings[index]) for index in sorted(findings)]
+    return [finding for _call, finding in made], made
 
 
 def _ask(probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int) -> list[list[Answer]]:

@@ -105,11 +105,13 @@ class GatewayResult:
 
     :param reached: ``namespace/name`` of the services that answered through it.
     :param untested: of services behind hosts to which nobody here could send a request.
+    :param answered: service and exposure of each request that a service answered.
     """
 
     findings: tuple[Finding, ...]
     reached: frozenset[str] = frozenset()
     untested: frozenset[str] = frozenset()
+    answered: tuple[tuple[Service, Exposure], ...] = ()
 
 
 def named_servers(catalogue: Catalogue, gateway: Gateway) -> tuple[Gateway, list[Finding]]:
@@ -265,8 +267,9 @@ def _check_through(
             findings.append(not_tested("gateways", f"{gateway.name} {server.host}", why))
             untested |= behind
     possible = [call for call in calls if call.kind == "redirect" or not _why_untested(call.server, channel)]
-    answered, keys = _ask(possible, channel, clock)
-    return GatewayResult((*findings, *answered), frozenset(reached | keys), frozenset(untested))
+    told, answered = _ask(possible, channel, clock)
+    reached |= {service.key for service, _exposure in answered}
+    return GatewayResult((*findings, *told), frozenset(reached), frozenset(untested), tuple(answered))
 
 
 def _why_untested(server: Server, channel: Channel) -> str:
@@ -281,10 +284,12 @@ def _why_untested(server: Server, channel: Channel) -> str:
     return ""
 
 
-def _ask(calls: Sequence[GatewayCall], channel: Channel, clock: Clock) -> tuple[list[Finding], set[str]]:
+def _ask(
+    calls: Sequence[GatewayCall], channel: Channel, clock: Clock
+) -> tuple[list[Finding], list[tuple[Service, Exposure]]]:
     """Sends the calls, those without a verdict again.
 
-    :returns: one finding per call, and the services that answered.
+    :returns: one finding per call, and what services answered.
     """
     judged: dict[int, Finding] = {}
     for attempt in range(ATTEMPTS):
@@ -300,12 +305,10 @@ def _ask(calls: Sequence[GatewayCall], channel: Channel, clock: Clock) -> tuple[
         answers = channel.send([calls[index] for index in left])
         for index, answer in zip(left, answers, strict=True):
             judged[index] = judge_gateway_call(calls[index], answer, channel.name)
-    reached = {
-        call.exposure[0].key
-        for index, call in enumerate(calls)
-        if call.exposure and judged[index].verdict == PASS
-    }
-    return [judged[index] for index in range(len(calls))], reached
+    answered = [
+        call.exposure for index, call in enumerate(calls) if call.exposure and judged[index].verdict == PASS
+    ]
+    return [judged[index] for index in range(len(calls))], answered
 
 
 def _judge_passthrough(gateway: Gateway, server: Server, served: Served, through: str) -> Finding:

@@ -112,11 +112,15 @@ def check_policies(picture: Picture) -> list[Finding]:
             if not found.complete:
                 good.append(unknown("policies", name, "too many conditions to try each with each other"))
             elif not found.differences:
-                good.append(passed("policies", name, f"{found.cells} cells as the catalogue states"))
+                good.append(
+                    passed(
+                        "policies", name, f"{found.cells} cells as the catalogue states", cells=found.cells
+                    )
+                )
     order = (OPENS, CLOSES, UNSURE)
-    told = [_told(cause) for cause in sorted(causes.values(), key=lambda cause: order.index(cause.kind))]
-    left = _missing(picture, own, told)
-    return [*told, *left, *_once(good)] or [
+    blamed = [_told(cause) for cause in sorted(causes.values(), key=lambda cause: order.index(cause.kind))]
+    left = _missing(picture, own, blamed)
+    return [*blamed, *left, *_once(good)] or [
         passed("policies", picture.catalogue.name, "there is no workload")
     ]
 
@@ -191,9 +195,19 @@ def _told(cause: _Cause) -> Finding:
     reason = f"{cause.reason}: " if cause.reason else ""
     count = f" ({cause.cells} cells)" if cause.cells > 1 else ""
     if cause.kind == OPENS:
-        return failed("policies", cause.subject, f"{reason}opens {where or 'itself'} to {first}{count}")
+        return failed(
+            "policies",
+            cause.subject,
+            f"{reason}opens {where or 'itself'} to {first}{count}",
+            cells=cause.cells,
+        )
     if cause.kind == CLOSES:
-        return failed("policies", cause.subject, f"{reason}refuses {first} at {where or 'itself'}{count}")
+        return failed(
+            "policies",
+            cause.subject,
+            f"{reason}refuses {first} at {where or 'itself'}{count}",
+            cells=cause.cells,
+        )
     return unknown(
         "policies", cause.subject, f"{cause.reason or 'it decides on more than is known'}: {first}{count}"
     )
