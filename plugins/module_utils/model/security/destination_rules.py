@@ -43,6 +43,7 @@ class ClientMode:
 class _Merged:
     """DestinationRules of one host and namespace that istiod has joined."""
 
+    rules: list[Rule]
     policy: Mapping[str, Any]
     decided: str
     subsets: dict[str, tuple[Mapping[str, Any], str]]
@@ -150,8 +151,9 @@ def _merge(known: list[_Merged], rule: Rule, exported: frozenset[str]) -> None:
             merged.subsets.setdefault(subset, content)
         if not merged.policy and policy:
             merged.policy, merged.decided = policy, name
+        merged.rules.append(rule)
     if apart:
-        known.append(_Merged(policy, name, dict(subsets), labels, exported))
+        known.append(_Merged([rule], policy, name, dict(subsets), labels, exported))
 
 
 def _is_seen(merged: _Merged, client_namespace: str) -> bool:

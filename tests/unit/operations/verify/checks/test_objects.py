@@ -338,10 +338,14 @@ NEIGHBOURS: dict[str, tuple[list[Obj], dict[str, str]]] = {
             " is told"
         },
     ),
-    "the DestinationRule of a mesh that asks for mutual TLS": (
-        [item("DestinationRule", "all", {"host": "*.local", "trafficPolicy": MUTUAL}, "istio-system")],
+    "the DestinationRule of a mesh, which every service's own hides": (
+        [item("DestinationRule", "all", {"host": "*.local", "trafficPolicy": {}}, "istio-system")],
+        {},
+    ),
+    "a DestinationRule that asks for mutual TLS": (
+        [item("DestinationRule", "all", {"host": "web", "trafficPolicy": MUTUAL})],
         {
-            "DestinationRule istio-system/all": "asks for mutual TLS from gateway public -> shop/web,"
+            "DestinationRule shop/all": "asks for mutual TLS from gateway public -> shop/web,"
             " which they use anyway",
         },
     ),
