@@ -16,7 +16,7 @@ from typing import Any
 from ..context import Context
 from ..documents.json_text import json_text
 from ..errors import MeshError
-from ..istio.installation.commands import Runner, find_tool
+from ..istio.installation.commands import Runner, find_tool, helm_version
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..kube.redaction import redacted
 from ..kube.secret_fields import secret_values
@@ -70,8 +70,12 @@ class Options:
             binary=params["binary"],
         )
 
-    def words(self) -> list[str]:
-        """The command line. :returns: words behind the name of the program; no secret is among them."""
+    def words(self, version: str = "") -> list[str]:
+        """The command line. Helm 4 merges as Helm 3 does, which is what check mode predicts: its server-side
+        apply ends with a conflict where a platform owns a field (AKS, selectors of webhooks).
+
+        :param version: of helm. :returns: words behind the name of the program; no secret is among them.
+        """
         waiting = [*(["--wait"] if self.wait else []), "--timeout", f"{self.timeout}s"]
         place = ["--namespace", self.namespace]
         if self.absent:
@@ -87,6 +91,7 @@ class Options:
             "--reset-values",
             *history,
             *waiting,
+            *(["--server-side=false"] if version.startswith("4.") else []),
             "--values",
             "-",
         ]
@@ -107,11 +112,12 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     with tool_environment(connection, context.environment) as environment:
         runner = Runner(environment, context.stop)
         tool = find_tool(options.binary, where="istio_helm_binary", environment=environment)
+        version = "" if options.absent else helm_version(runner, tool).version
         action = "remove" if options.absent else "apply"
         context.progress(f"helm: {action} release {release}")
         try:
             runner.run(
-                [tool, *options.words()],
+                [tool, *options.words(version)],
                 stdin="" if options.absent else json_text(options.values),
                 timeout=2 * options.timeout + _GRACE,
                 about=f"{action} Helm release {release}",

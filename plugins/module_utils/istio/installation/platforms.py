@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...equality import same
@@ -108,7 +108,7 @@ def _only_excludes(rendered: Any, live: Any) -> bool:
     )
 
 
-def _names_platforms(namespaces: list[Any]) -> bool:
+def _names_platforms(namespaces: Sequence[Any]) -> bool:
     """Whether a selector excludes a platform's namespaces and none of the teams'."""
     return bool(namespaces) and all(_is_like(str(name), _OF_PLATFORMS) for name in namespaces)
 
