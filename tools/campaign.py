@@ -31,6 +31,14 @@ def proof(cluster: str, seed: int) -> int:
     return integration.proof(cluster, seed)
 
 
+def awx_jobs(cluster: str) -> int:
+    """Every job template of awx/, as AWX runs it, on a finished mesh."""
+    lab.down(cluster)
+    demo.build(cluster)
+    environment = {"LAB_CLUSTER": cluster, "JOBS": "all"}
+    return pytest(Path(sys.executable), "awx-jobs", "tests/integration/runner", environment=environment)
+
+
 def rollout_matrix() -> int:
     """Every fault at every call of every rollout, in memory."""
     return pytest(
@@ -49,6 +57,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
         for name in scenarios.CAMPAIGNS
     ]
     found.append(Stage("proof", partial(proof, cluster, seed)))
+    found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
     found.append(Stage("faults of rollouts in memory", rollout_matrix))
     return found
