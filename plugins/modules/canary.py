@@ -154,6 +154,136 @@ options:
     type: list
     elements: dict
     default: []
+  gates:
+    description:
+      - Gates that somebody outside of the mesh decides. Each has exactly one of C(url), C(command), and
+        C(freeze) or C(only). An answer that is no clear one (no connection, a timeout, a redirect, HTTP 429
+        or 503, exit code 75) is "cannot tell" and never a pass.
+      - What decides (names, moments, phases, windows) stands in the journal of the run; how a gate is asked
+        does not, so calls that continue a run need the same variables.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description:
+          - Name of the gate, in messages and in the evidence.
+        type: str
+        required: true
+      when:
+        description:
+          - When it is asked, in the words of Flagger. V(pre-rollout) is before the first share of the
+            requests moves, V(confirm-traffic-increase) before each phase, V(rollout) during each phase,
+            V(confirm-promotion) at the end of the last phase, V(post-rollout) after the end, whatever it is,
+            and decides nothing. Default for C(freeze) and C(only) is V(pre-rollout),
+            V(confirm-traffic-increase) and V(confirm-promotion).
+        type: list
+        elements: str
+        choices: [pre-rollout, confirm-traffic-increase, rollout, confirm-promotion, post-rollout]
+      phases:
+        description:
+          - Numbers of the phases that it is for. Default is all.
+        type: list
+        elements: int
+      on_fail:
+        description:
+          - What a fail does. V(rollback) withdraws the version, V(wait) asks again for C(deadline) and
+            withdraws it then. Default is V(wait) for windows and for gates that only confirm, else
+            V(rollback).
+        type: str
+        choices: [rollback, wait]
+      url:
+        description:
+          - An http or https URL that is asked. A status of 2xx passes, 4xx and 5xx fail, but 401, 404, 405,
+            407, 408, 421, 425, 429, 502, 503 and 504 cannot tell. Redirects are not followed.
+        type: str
+      method:
+        description:
+          - V(POST) sends the facts of the run as JSON, V(GET) nothing.
+        type: str
+        choices: [POST, GET]
+        default: POST
+      headers:
+        description:
+          - Headers of the request; secret.
+        type: dict
+        default: {}
+      metadata:
+        description:
+          - Texts for the field C(metadata) of the body, as Flagger's load tester reads it.
+        type: dict
+        default: {}
+      ca_cert:
+        description:
+          - CA certificates for the URL, a PEM file where the task runs.
+        type: path
+      validate_certs:
+        description:
+          - Whether the URL's certificate is checked.
+        type: bool
+        default: true
+      command:
+        description:
+          - Program and arguments, run where the task runs, without a shell. Exit code 0 passes, others fail,
+            but 69, 75, 126, 127 and signals cannot tell. It gets the facts of the run as JSON on its standard
+            input and as C(CANARY_SERVICE), C(CANARY_CANARY), C(CANARY_WEIGHT) and the like, a small
+            environment, and is killed with all that it has started when it ends or at its timeout.
+        type: list
+        elements: str
+      environment:
+        description:
+          - Variables for the command; secret.
+        type: dict
+        default: {}
+      freeze:
+        description:
+          - Windows in which nothing goes on, each with C(days) (such as C(mon-fri)), C(from) and C(to) (times
+            such as C("18:00"), or dates such as C(2026-12-24) or C(2026-12-24T18:00)).
+        type: list
+        elements: dict
+      only:
+        description:
+          - Windows outside of which nothing goes on.
+        type: list
+        elements: dict
+      timezone:
+        description:
+          - On whose clock the windows are read, such as C(Europe/Berlin). Default is UTC.
+        type: str
+      timeout:
+        description:
+          - Seconds that one asking may take, or text such as C(2m). Default is 10 for a URL, 60 for a
+            command.
+        type: raw
+      interval:
+        description:
+          - Seconds between two askings. Default is 10.
+        type: raw
+      retries:
+        description:
+          - How often a fail is asked again before it counts.
+        type: int
+        default: 0
+      deadline:
+        description:
+          - With V(on_fail=wait), seconds that the run waits. Default is 1800.
+        type: raw
+      repeat:
+        description:
+          - With V(rollout), ask again after a pass for as long as the phase lasts.
+        type: bool
+        default: false
+      passes_on:
+        description:
+          - HTTP statuses or exit codes that pass, instead of 2xx and 0.
+        type: list
+        elements: int
+      fails_on:
+        description:
+          - HTTP statuses or exit codes that fail, instead of the usual ones; others that do not pass cannot
+            tell.
+        type: list
+        elements: int
   alpha:
     description:
       - Probability that a healthy version is stopped, over all phases, looks and gates of the run.

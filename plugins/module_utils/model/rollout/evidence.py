@@ -34,6 +34,7 @@ EVIDENCE_KEYS = (
     "after",
     "values",
     "verdicts",
+    "answers",
     "judged",
     "ended",
     "proofs",

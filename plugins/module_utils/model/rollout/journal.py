@@ -21,6 +21,7 @@ from ...errors import MeshError
 from .capacity import Size
 from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
+from .outside_gates import Answer
 from .phases import Plan, TrafficState
 from .record import journal_name
 from .settings import RunSettings, VersionFacts
@@ -223,6 +224,7 @@ class Journal(RunFacts):
     :param stable_templates: of the stable version's pods, all that were seen.
     :param discarded: windows about an earlier revision, which cost users and prove nothing.
     :param verdicts: of the last look, in phase ``judged``, which had ``ended`` as far as time goes.
+    :param answers: the last one of each gate outside of the mesh, at each moment that it was asked.
     :param values: query gate -> its values.
     :param api_calls: phase number -> calls to the API server.
     :param intent: what the routes shall do next. :param rollback_began: RFC 3339.
@@ -255,6 +257,7 @@ class Journal(RunFacts):
     discarded: tuple[Window, ...] = ()
     after: After | None = None
     verdicts: tuple[Judgement, ...] = ()
+    answers: tuple[Answer, ...] = ()
     values: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
     judged: int | None = None
     ended: bool = True

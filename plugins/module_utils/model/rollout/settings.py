@@ -13,6 +13,8 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
+from .outside_gates import OutsideGate
+
 
 class LowTraffic(enum.StrEnum):
     """What a phase without enough requests at its deadline ends in."""
@@ -102,6 +104,7 @@ class RunSettings:
     :param mtls: ``require``, ``report`` or ``off``. :param on_stop: ``rollback`` or ``leave``.
     :param capacity: ``hold`` or ``ignore``: whether stable keeps the size at which it bore all requests.
     :param sick_stable: the stable version is known to be sick or gone, and the run is to replace it.
+    :param outside: gates that a URL, a command or the calendar decides.
     """
 
     promote: bool = True
@@ -127,3 +130,4 @@ class RunSettings:
     capacity: str = "hold"
     deadman: DeadmanOptions | None = None
     sick_stable: bool = False
+    outside: tuple[OutsideGate, ...] = ()

@@ -9,7 +9,7 @@ import copy
 import dataclasses
 import functools
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem, RefusedError
@@ -32,6 +32,7 @@ from .journal import JournalStore
 from .lease import Lease
 from .metrics import PrometheusSource
 from .options import RolloutOptions
+from .outside import OutsideGates
 from .proof import ProxyProver
 from .records import Records
 from .rendering import renderer, split_of
@@ -63,6 +64,7 @@ class RolloutBuilder:
         }
         self.records = Records(self.client, **names)
         self.background: Background = Worker()
+        self.workers: Callable[[], Background] = Worker
         self.store = JournalStore(self.client, self.clock, **names)
         self.lease = Lease(self.client, self.clock, identity=new_identity(), duration=options.lease, **names)
         self.lease.floor = self._highest_fence
@@ -221,6 +223,8 @@ class RolloutBuilder:
         )
         if options.synthetic:
             rollout.synthetic = functools.partial(send_requests, self.client, options.synthetic)
+        if options.outside:
+            rollout.outside = OutsideGates(rollout, self.context.environment, workers=self.workers)
         if options.deadman:
             computed = isinstance(own, OwnRoutes)
             rollout.deadman = DeadmanJob(rollout, self.client, options.deadman, own=computed)

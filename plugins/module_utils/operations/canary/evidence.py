@@ -18,6 +18,7 @@ from ...model.rollout.gates import (
     judge_share,
 )
 from ...model.rollout.journal import Window
+from ...model.rollout.outside_gates import Moment, OnFail
 from ...model.rollout.phases import Phase
 from ...model.rollout.statistics import Counts
 from ...verdicts import FAIL
@@ -79,6 +80,11 @@ def is_proved(rollout: Rollout) -> bool:
     )
     judged = _judged(rollout, journal.windows, look)
     judged += [judge_query(gate, journal.values.get(gate.name, ())) for gate in options.queries]
+    outside = rollout.outside
+    if outside and not all(
+        outside.have_passed(moment, journal.phase) for moment in (Moment.ROLLOUT, Moment.PROMOTION)
+    ):
+        return False
     return all(judgement.verdict is GateVerdict.PASS for judgement in judged)
 
 
@@ -106,8 +112,16 @@ def share_now(rollout: Rollout) -> int:
 
 
 def has_failed(rollout: Rollout) -> bool:
-    """Whether a gate failed at the last look."""
-    return any(judgement.verdict is GateVerdict.FAIL for judgement in rollout.journal.verdicts)
+    """Whether a gate failed at the last look, or a gate outside of the mesh condemned the version."""
+    journal = rollout.journal
+    condemning = {
+        gate.name: gate.retries for gate in rollout.options.outside if gate.on_fail is OnFail.ROLLBACK
+    }
+    return any(judgement.verdict is GateVerdict.FAIL for judgement in journal.verdicts) or any(
+        answer.attempt == journal.restarts and answer.fails > condemning[answer.gate]
+        for answer in journal.answers
+        if answer.gate in condemning
+    )
 
 
 def fail_alike(rollout: Rollout) -> bool:

@@ -28,7 +28,9 @@ from ...model.rollout.settings import (
     Sticky,
     Synthetic,
 )
+from .asking import Asking
 from .options_gates import read_gates, read_query
+from .options_outside import TAKEN, read_outside
 
 # Reported in the journal and the evidence, as the user wrote them.
 INPUTS = ("steps", "step_weight", "duration", "min_requests", "deadline", "low_traffic", "approvals")
@@ -45,6 +47,7 @@ class RolloutOptions(RunSettings):
     :param version: that shall serve; empty for the actions that need none.
     :param phases: those of the plan, in order; the live traffic gives their times.
     :param prometheus: ``None`` when none is named: enough to withdraw a version, never to go on.
+    :param askings: gate outside of the mesh -> how it is asked.
     :param baseline: so much traffic is looked back at before the start, in seconds.
     :param behind_stable: whether a rollback may leave a stable version that the last run did not promote.
     :param inputs: name -> value of the parameters that made the plan, as the user wrote them.
@@ -60,6 +63,7 @@ class RolloutOptions(RunSettings):
     queries: tuple[QueryGate, ...] = ()
     policy: Policy = dataclasses.field(default_factory=Policy)
     prometheus: PrometheusOptions | None = None
+    askings: Mapping[str, Asking] = dataclasses.field(default_factory=dict, repr=False)
     baseline: float = 60.0
     lease: int = 30
     resume_period: float = 60.0
@@ -110,6 +114,13 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
     gates, max_ms = read_gates(reader, params)
     testers = _testers(reader, params.get("testers"))
     prometheus = PrometheusOptions.from_params(params["prometheus"]) if params.get("prometheus") else None
+    phases = _phases(reader, params)
+    outside, askings = read_outside(
+        reader, params["gates"], len(phases) if params["action"] == "run" else None
+    )
+    queries = tuple(read_query(reader, index, item) for index, item in enumerate(params["queries"]))
+    for name in sorted({gate.name for gate in queries} & ({gate.name for gate in outside} | TAKEN)):
+        reader.problem("queries", f"{name} is the name of another gate", "gate")
     strict = (service.mtls.mode or catalogue.mtls_mode) == "STRICT"
     options = RolloutOptions(
         catalogue=catalogue,
@@ -118,23 +129,15 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         orphans=params["orphans"],
         behind_stable=params["behind_stable"],
         sick_stable=params["sick_stable"],
-        phases=read_phases(
-            reader,
-            steps=params.get("steps"),
-            step_weight=params.get("step_weight"),
-            duration=params["duration"],
-            min_requests=params["min_requests"],
-            promote=params["promote"],
-            dark=params.get("dark"),
-            mirror=params.get("mirror"),
-            testers=params.get("testers"),
-        ),
+        phases=phases,
         promote=params["promote"],
         approvals=tuple(sorted(set(params["approvals"]))),
         testers=testers,
         sticky=_sticky(reader, params.get("sticky")),
         gates=gates,
-        queries=tuple(read_query(reader, index, item) for index, item in enumerate(params["queries"])),
+        queries=queries,
+        outside=outside,
+        askings=askings,
         policy=Policy(
             alpha=reader.share("alpha", params["alpha"]),
             power=reader.share("power", params["power"]),
@@ -166,6 +169,20 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
     if reader.problems:
         raise InputError(reader.problems)
     return options
+
+
+def _phases(reader: PlanReader, params: Mapping[str, Any]) -> tuple[PhaseOptions, ...]:
+    return read_phases(
+        reader,
+        steps=params.get("steps"),
+        step_weight=params.get("step_weight"),
+        duration=params["duration"],
+        min_requests=params["min_requests"],
+        promote=params["promote"],
+        dark=params.get("dark"),
+        mirror=params.get("mirror"),
+        testers=params.get("testers"),
+    )
 
 
 _TIMES = (

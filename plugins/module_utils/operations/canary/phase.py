@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ...kube.clock import timestamp
 from ...model.rollout.journal import KEPT_PROOFS, Hold, ProofNote, State, Step
+from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase, TrafficState
 from ...verdicts import FAIL, PASS
 from .endpoints import VersionEndpoints
@@ -24,6 +25,7 @@ def run_phase(rollout: Rollout, phase: Phase) -> None:
     :raises RollbackNeeded, HoldNeeded, RestartNeeded, PauseNeeded, PromoteNow, FencedError, StoppedError:
     """
     rollout.checkpoint()
+    pass_gates(rollout, phase)
     traffic = rollout.traffic_of(phase)
     calls, started = rollout.api_calls(), rollout.clock.monotonic()
     intent = replace(
@@ -46,6 +48,21 @@ def run_phase(rollout: Rollout, phase: Phase) -> None:
     )
     rollout.save(passed, f"phase {phase.label()}: {judgement.verdict}", seconds=seconds)
     rollout.progress(f"phase {phase.label()} passed after {seconds} s with {calls} API calls: {judgement}")
+
+
+def pass_gates(rollout: Rollout, phase: Phase) -> None:
+    """Waits for the gates before a phase. Where the canary has requests already, its metrics are watched
+    meanwhile: the phase before goes on.
+
+    :raises RollbackNeeded, HoldNeeded, RestartNeeded: as `watch` and `GatesOutside.before`.
+    """
+    if rollout.outside is None:
+        return
+    before = [item for item in rollout.plan.phases if item.number == phase.number - 1]
+    while before and rollout.outside.waits_for(Moment.TRAFFIC_INCREASE, phase):
+        watch(rollout, before[0], check_revision)
+    if not before:
+        rollout.outside.before(phase)
 
 
 def write_and_prove(rollout: Rollout, traffic: TrafficState, label: str) -> None:

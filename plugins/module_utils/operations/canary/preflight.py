@@ -11,7 +11,6 @@ from ...errors import ApiError, MeshError
 from ...istio.metrics import MetricsError
 from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
-from ...model.rollout.capacity import Size
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
 from ...model.rollout.phases import Plan, timed_plan
@@ -22,23 +21,14 @@ from ..rights.needs import Places, access_needs, losses
 from .assembly import RolloutBuilder
 from .metrics import PrometheusSource
 from .options import RolloutOptions
+from .preflight_findings import Preflight
+from .preflight_gates import gates_outside
 from .preflight_objects import objects
 from .rendering import split_of
 from .routes import fence_of
 from .sizes import budget_findings, findings
 
 LARGEST_SKEW = 5.0  # seconds between Prometheus and the API server
-
-
-@dataclasses.dataclass(slots=True)
-class Preflight:
-    """What was found. ``problems`` stop the rollout, ``warnings`` do not."""
-
-    plan: Plan
-    baseline: Baseline | None
-    problems: list[str] = dataclasses.field(default_factory=list)
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    sizes: dict[str, Size] = dataclasses.field(default_factory=dict)
 
 
 def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: PrometheusSource) -> Preflight:
@@ -50,6 +40,7 @@ def check(builder: RolloutBuilder, *, stable: str, canary: str, metrics: Prometh
     found.problems += _endpoints(builder, stable, canary)
     _deadman(builder, found)
     _sizes(builder, found)
+    gates_outside(builder, found)
     try:
         found.baseline = metrics.baseline(options.baseline)
     except (MetricsError, LabelError) as error:

@@ -14,6 +14,7 @@ from ...kube.clock import Clock, timestamp
 from ...kube.wait import wait_until
 from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal, Outcome
 from ...model.rollout.measurement import Measurement
+from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase, Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
 from .background import Background, Pending, inline
@@ -123,6 +124,28 @@ class Scaler(Protocol):
         """Before the run ends."""
 
 
+class GatesOutside(Protocol):
+    """Optional: gates that somebody outside of the mesh decides."""
+
+    def waits_for(self, moment: Moment, phase: Phase) -> str:
+        """Why the run must not go on yet; empty when every gate of this moment passes. Never waits."""
+
+    def have_passed(self, moment: Moment, phase: int) -> bool:
+        """Whether every gate of a moment has passed, by the journal."""
+
+    def before(self, phase: Phase) -> None:
+        """Waits for the gates before a phase."""
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps while only gates are waited for."""
+
+    def after(self) -> None:
+        """Asks the gates after the end."""
+
+    def stop(self) -> None:
+        """Nobody needs the answers any more."""
+
+
 class DeadmanSwitch(Protocol):
     """Optional: what ends the split when this runner dies."""
 
@@ -151,6 +174,7 @@ class Rollout:
     stop: Callable[[], bool]
     scaler: Scaler | None = None
     deadman: DeadmanSwitch | None = None
+    outside: GatesOutside | None = None
     synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
     background: Background = inline

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...errors import ApiError
+from ...errors import ApiError, MeshError
 from ...model.rollout.journal import KEPT_DISCARDED, Journal, RunFacts, State, Step, begun
 from ...model.rollout.phases import Phase
 from .outcomes import abandon, hold_on, promote, roll_back
@@ -104,6 +104,9 @@ def _ended(rollout: Rollout, act: Callable[[], None]) -> Journal:
         _carried_out(rollout, act)
     except ApiError as error:
         _after_outage(rollout, error)
+    if rollout.outside:
+        with contextlib.suppress(MeshError):  # the end is written already, and nothing changes it any more
+            rollout.outside.after()
     with contextlib.suppress(ApiError):  # the end is written already; an unreleased Lease runs out by itself
         rollout.lease.release()
         rollout.disarm()

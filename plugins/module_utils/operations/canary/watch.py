@@ -12,6 +12,7 @@ from ...kube.clock import timestamp
 from ...model.rollout.gates import GateVerdict, Judgement, judge_query, judge_split, worst
 from ...model.rollout.journal import After, Hold, Window
 from ...model.rollout.measurement import Measurement
+from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase
 from ...model.rollout.settings import LowTraffic
 from .background import Pending
@@ -40,7 +41,11 @@ def watch(rollout: Rollout, phase: Phase, check_revision: CheckRevision) -> Judg
     :raises RollbackNeeded: a gate fails, the pods are gone, or a deadline is over.
     :raises HoldNeeded: the stable version is down, or fails more requests than a canary that fails as well.
     """
-    return _Watch(rollout, phase, check_revision).until_it_passes()
+    try:
+        return _Watch(rollout, phase, check_revision).until_it_passes()
+    finally:
+        if rollout.outside:
+            rollout.outside.stop()
 
 
 class _Watch:
@@ -58,6 +63,8 @@ class _Watch:
         self.blind_since: float | None = None
         self.stable_down_since: float | None = None
         self.suspected: int | None = None  # windows before the one in which stable seemed the worse one
+        self.passed: Judgement | None = None  # the last look, when nothing but gates outside is missing
+        self.told = ""
         self.values: dict[str, list[float | None]] = {gate.name: [] for gate in rollout.options.queries}
 
     def until_it_passes(self) -> Judgement:
@@ -67,9 +74,12 @@ class _Watch:
         while True:
             rollout.checkpoint()
             self._check_endpoints()
+            waits = self._gates_wait()
+            if self.passed is not None and not waits:
+                return self.passed
             now = rollout.clock.monotonic()
             if self.pending is None and now < next_look:
-                rollout.clock.sleep(min(options.poll, next_look - now))
+                self._sleep(min(options.poll, next_look - now))
                 continue
             if self.pending is None:
                 self.pending, self.asked_at = rollout.background(self._measure), now
@@ -92,13 +102,38 @@ class _Watch:
         self._check_blindness(judgement, now)
         # while stable is down nothing goes on: the next phase would give the canary more
         passed = judgement.verdict is GateVerdict.PASS and self.stable_down_since is None
-        if passed and elapsed >= phase.duration:
-            return judgement
+        self.passed = judgement if passed and elapsed >= phase.duration else None
+        if self.passed is not None:
+            return None if self._gates_wait() else judgement
         if rollout.spent() >= options.deadline:
             raise RollbackNeeded(f"not promoted within canary_deadline, {options.deadline:.0f} s")
         if elapsed >= max(options.phase_deadline, 3 * phase.expected_seconds):
             return self._at_deadline(judgement, elapsed)
         return None
+
+    def _gates_wait(self) -> str:
+        """Why the gates outside of the mesh do not let the phase end; empty when they do.
+
+        Those before the next phase are asked once everything else has passed, so that their answer is new.
+        """
+        rollout, phase, outside = self.rollout, self.phase, self.rollout.outside
+        if outside is None:
+            return ""
+        waits = outside.waits_for(Moment.ROLLOUT, phase)
+        if self.passed is not None and not waits:
+            following = rollout.plan.phases[phase.number :]
+            moment = Moment.TRAFFIC_INCREASE if following else Moment.PROMOTION
+            waits = outside.waits_for(moment, following[0] if following else phase)
+        if self.passed is not None and waits and waits != self.told:
+            self.told = waits
+            rollout.progress(f"phase {phase.label()} waits: {waits}")
+        return waits
+
+    def _sleep(self, seconds: float) -> None:
+        if self.passed is not None and self.rollout.outside is not None:
+            self.rollout.outside.pause(min(seconds, 1.0))
+        else:
+            self.rollout.clock.sleep(seconds)
 
     def _check_endpoints(self) -> None:
         rollout, phase = self.rollout, self.phase
