@@ -284,6 +284,53 @@ options:
             tell.
         type: list
         elements: int
+  notify:
+    description:
+      - Who is told of a rollout. Each gets a POST with JSON. Notifications never delay or fail a rollout;
+        what was not delivered is a warning.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      url:
+        description:
+          - An http or https URL; secret.
+        type: str
+        required: true
+      headers:
+        description:
+          - Headers of the request; secret.
+        type: dict
+        default: {}
+      events:
+        description:
+          - What it is told of. Default is all.
+        type: list
+        elements: str
+        choices:
+          - started
+          - resumed
+          - phase_passed
+          - waiting
+          - paused
+          - rolling_back
+          - promoted
+          - split
+          - rolled_back
+          - held
+      ca_cert:
+        description:
+          - CA certificates for the URL, a PEM file where the task runs.
+        type: path
+      validate_certs:
+        description:
+          - Whether the URL's certificate is checked.
+        type: bool
+        default: true
+      timeout:
+        description:
+          - Seconds that one attempt may take. Default is 5.
+        type: raw
   alpha:
     description:
       - Probability that a healthy version is stopped, over all phases, looks and gates of the run.
@@ -541,6 +588,11 @@ options:
         type: list
         elements: str
         default: []
+      notify_secret:
+        description:
+          - A Secret in the service's namespace whose key C(url) says whom the Job tells what it did, with
+            C(headers) (a JSON object) where it needs them.
+        type: str
   evidence:
     description:
       - Directory for the evidence, one JSON and one HTML file per run, where the task runs.

@@ -5,170 +5,175 @@
 
 from __future__ import annotations
 
-import datetime
-import html
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from ...fields import mapping_at
+from .page_charts import drawn
+from .page_figures import charts_of, window_rows
+from .page_parts import (
+    clock,
+    count,
+    duration,
+    escaped,
+    folded,
+    percent,
+    shown,
+    table,
+    time_cell,
+    verdict_mark,
+)
+from .page_style import STYLE
+from .page_time import time_axis
+from .page_why import answer_table, phase_table, times_of, why_box
 
-_STYLE = """
-body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:62rem;color:#1b1f24;background:#fff}
-table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
-td,th{border-bottom:1px solid #d5d9de;padding:.3rem .6rem;text-align:left}
-th{background:#f4f6f8}td.n{text-align:right;font-variant-numeric:tabular-nums}
-pre{background:#f4f6f8;padding:.8rem;overflow:auto}
-.pass{color:#1a7f37}.fail{color:#cf222e}
-svg{width:100%;height:auto;background:#fafbfc;border:1px solid #d5d9de}
-""".strip()
-_WIDTH, _HEIGHT, _PAD = 900, 200, 34
+_GOOD = ("promoted", "split")
+_NOTE = (
+    "All times in UTC, on one axis; phases are shaded. The band is where the canary's true share lies, at"
+    " every look at once."
+)
+_OPEN = ("awaiting_approval", "paused", "running")
 
 
 def evidence_page(whole: Mapping[str, Any]) -> str:
     """The page. :param whole: the content of the evidence JSON file."""
     evidence = whole["evidence"]
-    totals = whole["totals"]
-    good = whole["outcome"] in ("promoted", "split")
+    timeline = whole.get("timeline", [])
     title = f"{evidence.get('service', '')}: {evidence.get('stable', '')} to {evidence.get('canary', '')}"
+    axis = time_axis(evidence, timeline)
+    charts = "".join(drawn(chart, axis) for chart in charts_of(evidence))
     parts = [
-        f"<h1>{_e(title)}</h1>",
-        f"<p class={'pass' if good else 'fail'}><b>{_e(whole['outcome'])}</b>: {_e(whole['reason'])}</p>",
-        f"<p>Run {_e(evidence.get('run'))}, namespace {_e(evidence.get('namespace'))},"
-        f" cluster {_e(evidence.get('cluster'))}."
-        f" Hurt by the canary: {totals['canary_failed']} of {totals['requests']} requests"
-        f" ({totals['hurt_share']:.3%}). Evidence SHA-256 <code>{_e(whole['sha256'])}</code>.</p>",
-        "<h2>Weight of the canary</h2>",
-        _chart(_weights(evidence), unit="%", top=100.0),
-        "<h2>Failed requests per window</h2>",
-        _chart(_curves(evidence, "errors"), unit="%"),
-    ]
-    if any("latency" in window["counts"] for window in evidence.get("windows", [])):
-        parts += ["<h2>Slow requests per window</h2>", _chart(_curves(evidence, "latency"), unit="%")]
-    parts += [
-        "<h2>Verdicts</h2>",
-        _verdicts(evidence),
-        "<h2>Proof at the proxies</h2>",
-        _table(
-            ("time", "weights", "verdict", "proxies", "seconds", "detail"),
-            [
-                (p["at"], _pairs(p["weights"]), p["status"], p["proxies"], p["seconds"], p["detail"])
-                for p in evidence.get("proofs", [])
-            ],
-        ),
-        "<h2>Timeline</h2>",
-        _table(("time", "event"), [(line["at"], line["event"]) for line in whole.get("timeline", [])]),
-        "<h2>Queries</h2>",
-        *[
-            f"<pre>{_e(name)}: {_e(query)}</pre>"
-            for name, query in sorted(mapping_at(evidence, "selectors").items())
-        ],
+        _head(whole, title),
+        _cards(whole),
+        _section("why", "Why", f'<div class="gates">{why_box(whole)}</div>'),
+        _section("course", "Course", f'<p class="note">{_NOTE}</p>{charts}'),
+        _section("phases", "Phases", phase_table(evidence, axis) + answer_table(evidence)),
+        _section("proof", "Proof at the proxies", _proofs(evidence)),
+        _section("more", "Everything else", _folded(whole)),
+        f"<footer><p>Evidence SHA-256 <code>{escaped(whole['sha256'])}</code>; the verdicts can be computed"
+        " again from the JSON file beside this page.</p></footer>",
     ]
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{_e(title)}</title><style>{_STYLE}</style>"
-        + "\n".join(parts)
-        + "</html>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escaped(title)}</title><style>{STYLE}</style></head><body><main>"
+        + "\n".join(part for part in parts if part)
+        + "</main></body></html>"
     )
 
 
-def _e(value: Any) -> str:
-    return html.escape("" if value is None else str(value))
+def _section(key: str, title: str, content: str) -> str:
+    return f'<section aria-labelledby="{key}"><h2 id="{key}">{title}</h2>{content}</section>'
 
 
-def _pairs(weights: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {weight}" for name, weight in weights.items())
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=n' if isinstance(c, int | float) else ''}>{_e(c)}</td>" for c in row)
-        + "</tr>"
-        for row in rows
+def _head(whole: Mapping[str, Any], title: str) -> str:
+    evidence, outcome = whole["evidence"], str(whole["outcome"])
+    kind = "good" if outcome in _GOOD else "open" if outcome in _OPEN else "bad"
+    sign = {"good": "\u2713", "bad": "\u2717", "open": "\u2026"}[kind]
+    times = times_of(whole)
+    when = ""
+    if times:
+        when = f"{clock(times[0], date=True)} to {clock(times[1])} UTC, {duration(times[1] - times[0])}"
+    facts = [
+        ("Namespace", evidence.get("namespace")),
+        ("Cluster", evidence.get("cluster") or "not known"),
+        ("Run", evidence.get("run")),
+        ("Asked for by", evidence.get("by") or "not said"),
+        ("Runner", evidence.get("runner")),
+        ("Time", when),
+    ]
+    items = "".join(
+        f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in facts if value
     )
-    return f"<table><tr>{''.join(f'<th>{_e(name)}</th>' for name in head)}</tr>{body}</table>"
+    word = outcome.replace("_", " ")
+    return (
+        f'<header><p class="kicker">Rollout</p><h1>{escaped(title)}</h1><p class="outcome {kind}">'
+        f'<span aria-hidden="true">{sign}</span> <b>{escaped(word)}</b></p>'
+        f'<p class="reason">{escaped(whole["reason"])}</p><dl class="facts">{items}</dl></header>'
+    )
 
 
-def _verdicts(evidence: Mapping[str, Any]) -> str:
-    rows = []
-    for verdict in evidence.get("verdicts", []):
-        figures = verdict.get("figures", {})
-        rows.append(
-            (
-                verdict["gate"],
-                verdict["verdict"],
-                verdict["reason"],
-                f"{figures.get('canary_bad', '')}/{figures.get('canary_total', '')}",
-                _bounds(figures.get("canary_interval")),
-                f"{figures.get('stable_bad', '')}/{figures.get('stable_total', '')}",
-                _bounds(figures.get("stable_interval")),
-            )
-        )
-    return _table(("gate", "verdict", "reason", "canary", "interval", "stable", "interval"), rows)
+def _cards(whole: Mapping[str, Any]) -> str:
+    totals, evidence = whole["totals"], whole["evidence"]
+    proofs = evidence.get("proofs", [])
+    cards = [
+        (count(totals.get("requests", 0)), "requests of both versions"),
+        (count(totals.get("canary_requests", 0)), "of them went to the canary"),
+        (count(totals.get("canary_failed", 0)), "canary requests failed"),
+        (count(totals.get("canary_slow", 0)), "canary requests were slow"),
+        (percent(totals.get("hurt_share", 0.0)), "of all requests hurt by the canary"),
+    ]
+    if proofs:
+        slowest = max(float(proof.get("seconds") or 0.0) for proof in proofs)
+        most = max(int(proof.get("proxies") or 0) for proof in proofs)
+        cards.append((f"{slowest:.1f} s", f"at most until {most} proxies held a change"))
+    items = "".join(f"<li><b>{value}</b><span>{escaped(name)}</span></li>" for value, name in cards)
+    return f'<ul class="cards" aria-label="Key figures">{items}</ul>'
 
 
-def _bounds(pair: Any) -> str:
-    return f"{pair[0]:.3%} to {pair[1]:.3%}" if pair else ""
-
-
-def _time(text: str) -> float:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def _weights(evidence: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
-    points: list[tuple[float, float]] = []
-    canary = evidence.get("canary")
-    for proof in evidence.get("proofs", []):
-        at, weight = _time(proof["at"]), float(proof["weights"].get(canary, 0))
-        if points:
-            points.append((at, points[-1][1]))  # a step, not a slope
-        points.append((at, weight))
-    return {"canary": points}
-
-
-def _curves(evidence: Mapping[str, Any], gate: str) -> dict[str, list[tuple[float, float]]]:
-    curves: dict[str, list[tuple[float, float]]] = {"canary": [], "stable": []}
-    for window in evidence.get("windows", []):
-        counts = window["counts"].get(gate)
-        if not counts:
-            continue
-        at = _time(window["end"])
-        for arm, total, bad in (("canary", counts[0], counts[1]), ("stable", counts[2], counts[3])):
-            if total:
-                curves[arm].append((at, 100 * bad / total))
-    return curves
-
-
-_COLOURS = {"canary": "#bf5af2", "stable": "#0a66c2"}
-
-
-def _chart(
-    curves: Mapping[str, Sequence[tuple[float, float]]], *, unit: str, top: float | None = None
-) -> str:
-    points = [point for curve in curves.values() for point in curve]
-    if not points:
-        return "<p>Nothing was measured.</p>"
-    first, last = min(at for at, _value in points), max(at for at, _value in points)
-    high = top or max(1.0, max(value for _at, value in points) * 1.1)
-
-    def place(at: float, value: float) -> str:
-        x = _PAD + (at - first) / max(last - first, 1e-9) * (_WIDTH - 2 * _PAD)
-        y = _HEIGHT - _PAD + (value / high) * (2 * _PAD - _HEIGHT)
-        return f"{x:.1f},{y:.1f}"
-
-    lines = []
-    for index, (name, curve) in enumerate(curves.items()):
-        path = " ".join(place(at, value) for at, value in curve)
-        colour = _COLOURS.get(name, "#57606a")
-        lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
-        lines += [
-            f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2" fill="{colour}"/>'
-            for p in path.split()
+def _proofs(evidence: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            time_cell(proof.get("at")),
+            escaped(", ".join(f"{name} {weight} %" for name, weight in proof["weights"].items())),
+            verdict_mark(proof.get("status")),
+            count(proof.get("proxies")),
+            f"{float(proof.get('seconds') or 0.0):.2f}",
+            escaped(proof.get("detail")),
         ]
-        lines.append(f'<text x="{_PAD + 90 * index}" y="16" fill="{colour}" font-size="13">{_e(name)}</text>')
-    axis = (
-        f'<text x="2" y="{_PAD + 4}" font-size="11">{high:.4g} {unit}</text>'
-        f'<text x="2" y="{_HEIGHT - _PAD + 4}" font-size="11">0</text>'
-        f'<text x="{_WIDTH - 3 * _PAD}" y="{_HEIGHT - 8}" font-size="11">{last - first:.0f} s</text>'
-        f'<path d="M{_PAD} {_PAD}V{_HEIGHT - _PAD}H{_WIDTH - _PAD}" stroke="#8c959f" fill="none"/>'
+        for proof in evidence.get("proofs", [])
+    ]
+    head = ("time", "weights", "verdict", "proxies", "seconds", "detail")
+    found = table("Each change of the routes, and how long the last proxy took", head, rows, right=(3, 4))
+    return found or '<p class="none">Nothing was written.</p>'
+
+
+def _folded(whole: Mapping[str, Any]) -> str:
+    """What is there on demand."""
+    evidence = whole["evidence"]
+    gates = ("failed canary", "failed stable", "slow canary", "slow stable")
+    head = ("phase", "from", "to", "weight", *gates)
+    events = [[time_cell(line.get("at")), escaped(line.get("event"))] for line in whole.get("timeline", [])]
+    windows = window_rows(evidence.get("windows", []))
+    discarded = window_rows(evidence.get("discarded", []))
+    calls = mapping_at(whole, "api_calls")
+    selectors = [*sorted(mapping_at(evidence, "selectors").items())]
+    selectors += [(gate["name"], gate["query"]) for gate in evidence.get("queries") or []]
+    queries = [f"<pre>{escaped(name)}: {escaped(query)}</pre>" for name, query in selectors]
+    return "".join(
+        [
+            folded("Timeline", table("What happened", ("time", "event"), events)),
+            folded("Figures of the charts", table("One row for each look", head, windows, right=range(3, 8))),
+            folded(
+                "Windows that do not count (an earlier revision)",
+                table("They cost users and prove nothing", head, discarded, right=range(3, 8)),
+            ),
+            folded("Inputs", _pairs("As they were given", mapping_at(evidence, "inputs"))),
+            folded(
+                "The service before the rollout",
+                _pairs("Measured before anything was written", mapping_at(evidence, "baseline")),
+            ),
+            folded("Queries", "".join(queries)),
+            folded("Changes of the routes", "".join(_diff(diff) for diff in evidence.get("diffs", []))),
+            folded("API calls", _pairs("To the API server, by phase", calls)),
+        ]
     )
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{axis}{"".join(lines)}</svg>'
+
+
+def _pairs(caption: str, given: Mapping[str, Any]) -> str:
+    rows = [[escaped(name), escaped(shown(value))] for name, value in sorted(given.items())]
+    return table(caption, ("name", "value"), rows)
+
+
+def _diff(diff: Mapping[str, Any]) -> str:
+    """One change, line by line."""
+    before, after = (str(diff.get(side, "")).splitlines() for side in ("before", "after"))
+    lines = []
+    for line in difflib.unified_diff(before, after, lineterm="", n=3):
+        if line.startswith(("---", "+++", "@@")):
+            continue
+        kind = {"+": "ins", "-": "del"}.get(line[:1])
+        lines.append(f"<{kind}>{escaped(line)}</{kind}>" if kind else escaped(line))
+    text = "\n".join(lines) or "no change"
+    return f"<h3>{escaped(diff.get('after_header'))}</h3><pre>{text}</pre>"

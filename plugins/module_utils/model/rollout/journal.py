@@ -129,7 +129,7 @@ class Window:
     :param phase: number of the phase that the requests belong to. :param begin, end: RFC 3339.
     :param weight: the canary's percent of all requests.
     :param counts: gate -> (canary total, canary bad, stable total, stable bad).
-    :param latency: arm -> quantile -> milliseconds.
+    :param latency: arm -> quantile -> milliseconds. :param values: query gate -> its number.
     """
 
     phase: int
@@ -138,6 +138,7 @@ class Window:
     weight: int
     counts: Mapping[str, tuple[int, int, int, int]]
     latency: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+    values: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -224,6 +225,7 @@ class Journal(RunFacts):
     :param stable_templates: of the stable version's pods, all that were seen.
     :param discarded: windows about an earlier revision, which cost users and prove nothing.
     :param verdicts: of the last look, in phase ``judged``, which had ``ended`` as far as time goes.
+    :param by_phase: phase number -> the verdicts of its last look.
     :param answers: the last one of each gate outside of the mesh, at each moment that it was asked.
     :param values: query gate -> its values.
     :param api_calls: phase number -> calls to the API server.
@@ -257,6 +259,7 @@ class Journal(RunFacts):
     discarded: tuple[Window, ...] = ()
     after: After | None = None
     verdicts: tuple[Judgement, ...] = ()
+    by_phase: Mapping[str, tuple[Judgement, ...]] = dataclasses.field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
     values: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
     judged: int | None = None

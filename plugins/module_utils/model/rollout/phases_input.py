@@ -47,6 +47,15 @@ class PlanReader:
         self.problem(where, f"is {self.shown(value)}, not a version name", "version-name")
         return ""
 
+    def object_name(self, where: str, value: Any) -> str:
+        """The name of an object in the cluster; an empty string when absent or refused."""
+        if value is None or value == "":
+            return ""
+        if isinstance(value, str) and all(part and not LABEL.fault(part) for part in value.split(".")):
+            return value
+        self.problem(where, f"is {self.shown(value)}, not a name of an object", "object-name")
+        return ""
+
     def header(self, where: str, value: Any, what: str = "header") -> str:
         """A name that is a token (RFC 9110); an empty string when refused. :param what: ``cookie``, too."""
         check = COOKIE if what == "cookie" else HEADER

@@ -75,11 +75,15 @@ class ForeignRoute:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeadmanOptions:
-    """The Job that ends the split of a dead runner. :param image: anything with ``python3``."""
+    """The Job that ends the split of a dead runner. :param image: anything with ``python3``.
+
+    :param notify_secret: a Secret with ``url`` and ``headers`` of whom the Job tells what it did, or empty.
+    """
 
     image: str
     service_account: str
     image_pull_secrets: tuple[str, ...] = ()
+    notify_secret: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

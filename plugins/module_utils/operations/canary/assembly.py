@@ -29,8 +29,10 @@ from .deadman import DeadmanJob
 from .endpoints import EndpointReader
 from .fences import highest_fence
 from .journal import JournalStore
+from .kube_events import DeploymentEvents
 from .lease import Lease
 from .metrics import PrometheusSource
+from .notifications import Notifications
 from .options import RolloutOptions
 from .outside import OutsideGates
 from .proof import ProxyProver
@@ -225,6 +227,12 @@ class RolloutBuilder:
             rollout.synthetic = functools.partial(send_requests, self.client, options.synthetic)
         if options.outside:
             rollout.outside = OutsideGates(rollout, self.context.environment, workers=self.workers)
+        rollout.tellers = [DeploymentEvents(rollout, self.client, self._workloads()[plan.canary])]
+        if options.listeners:
+            environment = self.context.environment
+            rollout.tellers.append(
+                Notifications(rollout, options.listeners, environment, workers=self.workers)
+            )
         if options.deadman:
             computed = isinstance(own, OwnRoutes)
             rollout.deadman = DeadmanJob(rollout, self.client, options.deadman, own=computed)

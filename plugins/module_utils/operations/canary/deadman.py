@@ -14,11 +14,14 @@ import inspect
 import json
 from typing import Any
 
+from ...errors import ApiError
 from ...fields import integer_at, mappings_at
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER, ownership_labels
+from ...model.rollout.milestones import Milestone, notice, told
 from ...model.rollout.record import journal_name
 from ...model.rollout.settings import DeadmanOptions
 from . import deadman_script
+from .kube_events import event, regarding
 from .protocols import Objects
 from .rollout import Rollout
 from .routes import FOREIGN_MANAGER, ISTIO_API
@@ -107,7 +110,10 @@ class DeadmanJob:
             "name": "deadman",
             "image": self._wish.image,
             "command": ["python3", "-u", "-c", inspect.getsource(deadman_script)],
-            "env": [{"name": "DEADMAN", "value": json.dumps(self.task(), sort_keys=True)}],
+            "env": [
+                {"name": "DEADMAN", "value": json.dumps(self.task(), sort_keys=True)},
+                *self._secret_environment(),
+            ],
             "readinessProbe": {"exec": {"command": ["python3", "-c", armed]}, "periodSeconds": 1},
             "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
             "securityContext": {
@@ -118,10 +124,38 @@ class DeadmanJob:
             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's
         }
 
+    def _secret_environment(self) -> list[dict[str, Any]]:
+        """Whom the Job tells, out of a Secret: whoever may read Jobs must not read that."""
+        name = self._wish.notify_secret
+        return [
+            {
+                "name": variable,
+                "valueFrom": {"secretKeyRef": {"name": name, "key": key, "optional": True}},
+            }
+            for variable, key in (("DEADMAN_NOTIFY_URL", "url"), ("DEADMAN_NOTIFY_HEADERS", "headers"))
+            if name
+        ]
+
+    def _event(self) -> dict[str, Any] | None:
+        """The Event that the Job leaves, but for its time; None where there is no Deployment for it."""
+        rollout = self._rollout
+        canary = rollout.plan.canary
+        workload = rollout.options.service.versions[canary].workload
+        try:
+            about = regarding(self._client, rollout.options.service.namespace, workload)
+        except ApiError:
+            return None
+        if about is None:
+            return None
+        note = told(Milestone.DEADMAN, rollout.journal)
+        name = f"{workload[:190]}.{rollout.journal.run[:32]}-{rollout.fence}-deadman"
+        return event(about, Milestone.DEADMAN, note, name=name, instance=self.name)
+
     def task(self) -> dict[str, Any]:
         """What the Job is told; see ``deadman_script``.
 
-        :returns: paths of the objects, ``holder``, ``fence``, ``seconds`` and ``write``, as plain data.
+        :returns: paths of the objects, ``holder``, ``fence``, ``seconds``, ``write``, ``event``, ``notice``,
+            as plain data.
         """
         rollout, options = self._rollout, self._rollout.options
         leases = f"/apis/coordination.k8s.io/v1/namespaces/{options.service.namespace}/leases"
@@ -155,4 +189,6 @@ class DeadmanJob:
             "seconds": rollout.lease.duration,
             "annotation": FENCE_ANNOTATION,
             "write": write,
+            "event": self._event(),
+            "notice": notice(Milestone.DEADMAN, rollout.journal, options.catalogue.name),
         }

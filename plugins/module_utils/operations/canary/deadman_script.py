@@ -13,7 +13,9 @@ Environment: ``DEADMAN`` is JSON with ``lease`` and ``routes`` (paths of the two
 ``holder``, ``fence``, ``seconds`` (the Lease's duration), ``annotation`` (of the fence), ``identity``, and
 ``write``: ``query`` and ``content_type`` of the PATCH, with ``object`` (whole, for server-side apply) or with
 ``routes`` (name, matches and destinations of each route, for a JSON Patch that leaves everything else alone)
-and ``subsets`` (stable and canary).
+and ``subsets`` (stable and canary). ``event`` is an Event without its time, or null, and ``notice`` what
+``DEADMAN_NOTIFY_URL`` is told, with the headers (JSON) of ``DEADMAN_NOTIFY_HEADERS``; both only say what was
+done, and nothing depends on them.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import pathlib
 import ssl
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -247,6 +250,32 @@ def release(ask: Ask, task: Mapping[str, Any], lease: Mapping[str, Any]) -> None
             return
 
 
+def leave_event(ask: Ask, task: Mapping[str, Any]) -> None:
+    """Say on the Deployment what was done."""
+    made = task.get("event")
+    if made:
+        path = f"/apis/{made['apiVersion']}/namespaces/{made['metadata']['namespace']}/events"
+        attempted(ask, "POST", path, {**made, "eventTime": now()})
+
+
+def notify(task: Mapping[str, Any], said: str) -> None:
+    """Tell somebody what was done. Redirects are not followed: they would get the headers."""
+    try:
+        url = urllib.parse.urlsplit(os.environ.get("DEADMAN_NOTIFY_URL", "").strip())
+        if url.scheme not in ("http", "https") or not url.hostname:
+            return
+        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        headers = json.loads(os.environ.get("DEADMAN_NOTIFY_HEADERS") or "{}")
+        connection = kind(url.hostname, url.port, timeout=5)
+        body = json.dumps({**(task.get("notice") or {}), "at": now(), "reason": said})
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
+        status = connection.getresponse().status
+        sys.stdout.write(f"the notification was answered with status {status}\n")
+    except Exception as error:
+        sys.stdout.write(f"the notification was not sent: {type(error).__name__}\n")
+
+
 def main(
     ask: Ask = in_cluster,
     clock: Callable[[], float] = time.monotonic,
@@ -267,6 +296,8 @@ def main(
             break
     said = give_back(ask, task, sleep)
     release(ask, task, taken)
+    leave_event(ask, task)
+    notify(task, said)
     return said
 
 

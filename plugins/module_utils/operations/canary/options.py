@@ -29,8 +29,9 @@ from ...model.rollout.settings import (
     Synthetic,
 )
 from .asking import Asking
+from .listeners import Listener
 from .options_gates import read_gates, read_query
-from .options_outside import TAKEN, read_outside
+from .options_outside import TAKEN, read_listeners, read_outside
 
 # Reported in the journal and the evidence, as the user wrote them.
 INPUTS = ("steps", "step_weight", "duration", "min_requests", "deadline", "low_traffic", "approvals")
@@ -47,7 +48,7 @@ class RolloutOptions(RunSettings):
     :param version: that shall serve; empty for the actions that need none.
     :param phases: those of the plan, in order; the live traffic gives their times.
     :param prometheus: ``None`` when none is named: enough to withdraw a version, never to go on.
-    :param askings: gate outside of the mesh -> how it is asked.
+    :param askings: gate outside of the mesh -> how it is asked. :param listeners: who is told of milestones.
     :param baseline: so much traffic is looked back at before the start, in seconds.
     :param behind_stable: whether a rollback may leave a stable version that the last run did not promote.
     :param inputs: name -> value of the parameters that made the plan, as the user wrote them.
@@ -64,6 +65,7 @@ class RolloutOptions(RunSettings):
     policy: Policy = dataclasses.field(default_factory=Policy)
     prometheus: PrometheusOptions | None = None
     askings: Mapping[str, Asking] = dataclasses.field(default_factory=dict, repr=False)
+    listeners: tuple[Listener, ...] = ()
     baseline: float = 60.0
     lease: int = 30
     resume_period: float = 60.0
@@ -138,6 +140,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         queries=queries,
         outside=outside,
         askings=askings,
+        listeners=read_listeners(reader, params["notify"]),
         policy=Policy(
             alpha=reader.share("alpha", params["alpha"]),
             power=reader.share("power", params["power"]),
@@ -158,7 +161,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         routes=_foreign(params.get("routes"), service),
         scale=_scale(reader, params.get("scale")),
         capacity=params["capacity"],
-        deadman=_deadman(params),
+        deadman=_deadman(reader, params),
         evidence=Path(params["evidence"]) if params.get("evidence") else None,
         by=params.get("by") or "",
         inputs={key: params[key] for key in INPUTS if params.get(key) is not None},
@@ -290,8 +293,13 @@ def _foreign(value: Mapping[str, Any] | None, service: Service) -> ForeignRoute 
     return ForeignRoute(value["name"], value.get("namespace") or service.namespace) if value else None
 
 
-def _deadman(params: Mapping[str, Any]) -> DeadmanOptions | None:
+def _deadman(reader: PlanReader, params: Mapping[str, Any]) -> DeadmanOptions | None:
     job = params["deadman_job"]
     if params["deadman"] != "job":
         return None
-    return DeadmanOptions(job["image"], job["service_account"], tuple(job["image_pull_secrets"]))
+    return DeadmanOptions(
+        job["image"],
+        job["service_account"],
+        tuple(job["image_pull_secrets"]),
+        reader.object_name("deadman_job.notify_secret", job.get("notify_secret")),
+    )

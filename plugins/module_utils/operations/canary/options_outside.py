@@ -18,6 +18,7 @@ from ...model.rollout.outside_gates import OF_A_PHASE, GateKind, Moment, OnFail,
 from ...model.rollout.phases_input import PlanReader
 from ...model.rollout.time_windows_input import read_windows
 from .asking import Asking
+from .listeners import Listener
 from .web_call import Web
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
@@ -210,6 +211,17 @@ def read_web(reader: PlanReader, where: str, item: Mapping[str, Any]) -> Web:
             reader.problem(f"{where}.ca_cert", message, "ca-cert")
     validate = item.get("validate_certs")
     return Web(url, item.get("method") or "POST", headers, ca_cert, validate is None or bool(validate))
+
+
+def read_listeners(reader: PlanReader, items: list[Mapping[str, Any]]) -> tuple[Listener, ...]:
+    """All of ``notify``. :returns: them in order."""
+    listeners = []
+    for index, item in enumerate(items):
+        where = f"notify[{index}]"
+        seconds = 5.0 if item.get("timeout") is None else reader.seconds(f"{where}.timeout", item["timeout"])
+        web = read_web(reader, where, item)
+        listeners.append(Listener(web, frozenset(item.get("events") or ()), seconds))
+    return tuple(listeners)
 
 
 def _is_url(text: str) -> bool:

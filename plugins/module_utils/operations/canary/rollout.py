@@ -14,6 +14,7 @@ from ...kube.clock import Clock, timestamp
 from ...kube.wait import wait_until
 from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal, Outcome
 from ...model.rollout.measurement import Measurement
+from ...model.rollout.milestones import Milestone, milestone_of
 from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase, Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
@@ -146,6 +147,16 @@ class GatesOutside(Protocol):
         """Nobody needs the answers any more."""
 
 
+class Teller(Protocol):
+    """Optional: who hears of the milestones of a run. Raises nothing but what kills the run anyway."""
+
+    def tell(self, milestone: Milestone, journal: Journal) -> None:
+        """Something has happened, and stands in the journal."""
+
+    def close(self) -> None:
+        """The run has ended."""
+
+
 class DeadmanSwitch(Protocol):
     """Optional: what ends the split when this runner dies."""
 
@@ -175,6 +186,7 @@ class Rollout:
     scaler: Scaler | None = None
     deadman: DeadmanSwitch | None = None
     outside: GatesOutside | None = None
+    tellers: list[Teller] = dataclasses.field(default_factory=list)
     synthetic: Callable[[], str] | None = None
     api_calls: Callable[[], int] = lambda: 0
     background: Background = inline
@@ -235,7 +247,12 @@ class Rollout:
         if event:
             line = Event(timestamp(self.clock.now()), event, journal.phase, weights, seconds)
             journal = dataclasses.replace(journal, timeline=(*journal.timeline, line)[-KEPT_EVENTS:])
+        before = self.store.known
         self.store.save(self.fence, journal)
+        milestone = milestone_of(before, self.store.current) if self.tellers else None
+        if milestone is not None:
+            for teller in self.tellers:
+                teller.tell(milestone, self.store.current)
 
     def disarm(self) -> None:
         """Nobody gives the routes back from now on but the journal's next runner."""

@@ -107,6 +107,9 @@ def _ended(rollout: Rollout, act: Callable[[], None]) -> Journal:
     if rollout.outside:
         with contextlib.suppress(MeshError):  # the end is written already, and nothing changes it any more
             rollout.outside.after()
+    with contextlib.suppress(MeshError):
+        for teller in rollout.tellers:
+            teller.close()
     with contextlib.suppress(ApiError):  # the end is written already; an unreleased Lease runs out by itself
         rollout.lease.release()
         rollout.disarm()
@@ -207,6 +210,7 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
         phase=0,
         windows=(),
         verdicts=(),
+        by_phase={},
         values={},
         judged=None,
         discarded=(*journal.discarded, *journal.windows)[-KEPT_DISCARDED:],

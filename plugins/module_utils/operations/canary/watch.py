@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ...kube.clock import timestamp
+from ...kube.clock import seconds_of, timestamp
 from ...model.rollout.gates import GateVerdict, Judgement, judge_query, judge_split, worst
 from ...model.rollout.journal import After, Hold, Window
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase
 from ...model.rollout.settings import LowTraffic
+from ...model.rollout.statistics import Counts
 from .background import Pending
 from .endpoints import VersionEndpoints
 from .evidence import (
@@ -201,6 +202,7 @@ class _Watch:
             weight=phase.canary if phase.kind == "weight" else 0,
             counts=by_gate(measured),
             latency=measured.latency,
+            values=measured.values,
         )
         for name, value in measured.values.items():
             self.values[name].append(value)
@@ -212,6 +214,7 @@ class _Watch:
             rollout.journal,
             windows=(*windows, window),
             verdicts=tuple(judgements),
+            by_phase={**rollout.journal.by_phase, str(phase.number): tuple(judgements)},
             values={name: tuple(found) for name, found in self.values.items()},
             judged=phase.number,
             ended=ended,
@@ -338,14 +341,25 @@ def by_gate(measured: Measurement) -> dict[str, tuple[int, int, int, int]]:
 
 
 def _report(rollout: Rollout, phase: Phase, judgement: Judgement, elapsed: float) -> None:
+    """One line of progress: what the newest look saw, what the run saw, and what follows from it."""
     parts = [f"phase {phase.label()}", f"{elapsed:.0f}/{phase.duration:.0f} s"]
     windows = rollout.journal.windows
     if windows:
-        here = counts_of([window for window in windows if window.phase == phase.number], "errors")
-        canary = (sum(found.canary_bad for found in here), sum(found.canary_total for found in here))
-        stable = (sum(found.stable_bad for found in here), sum(found.stable_total for found in here))
-        for arm, (bad, total) in (("canary", canary), ("stable", stable)):
-            p99 = windows[-1].latency.get(arm, {}).get("p99")
-            slow = "" if p99 is None or not total else f", p99 {p99:.0f} ms"
-            parts.append(f"{arm} {bad}/{total} failed{slow}")
+        newest = windows[-1]
+        begin, end = seconds_of(newest.begin), seconds_of(newest.end)
+        span = "newest look" if begin is None or end is None else f"last {end - begin:.0f} s"
+        parts.append(f"{span}: {_told(counts_of([newest], 'errors'))}")
+        parts.append(f"run: {_told(counts_of(windows, 'errors'), newest)}")
     rollout.progress(" | ".join([*parts, f"{judgement.verdict}: {judgement}"]))
+
+
+def _told(counts: Sequence[Counts], newest: Window | None = None) -> str:
+    """Failed requests of both versions. :param newest: tells the latency, which is that of the run."""
+    told = []
+    for arm in ("canary", "stable"):
+        bad = sum(getattr(found, f"{arm}_bad") for found in counts)
+        total = sum(getattr(found, f"{arm}_total") for found in counts)
+        p99 = newest.latency.get(arm, {}).get("p99") if newest else None
+        slow = "" if p99 is None or not total else f", p99 {p99:.0f} ms"
+        told.append(f"{arm} {bad}/{total} failed{slow}")
+    return ", ".join(told)

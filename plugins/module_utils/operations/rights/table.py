@@ -386,6 +386,15 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             )
             for resource, verbs in (("pods", ("list",)), ("pods/exec", ("create", "get")))
         ),
+        *(
+            Right(
+                group, resource, (verb,), (SERVICE,), optional="a rollout leaves no Events on its Deployment"
+            )
+            for group, resource, verb in (
+                ("events.k8s.io", "events", "create"),
+                ("apps", "deployments", "get"),
+            )
+        ),
         # The sizes of both versions: a scale-up is asked for, keeping stable's size is offered.
         *(
             Right(group, resource, verbs, (SERVICE,), when, optional=loss)
@@ -450,5 +459,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "deadman": (
         Right("coordination.k8s.io", "leases", ("get", "update"), (SERVICE,)),
         Right("networking.istio.io", "virtualservices", ("get", "patch"), (ROUTES,)),
+        Right(
+            "events.k8s.io",
+            "events",
+            ("create",),
+            (SERVICE,),
+            optional="the deadman's Job leaves no Event on the Deployment",
+        ),
     ),
 }

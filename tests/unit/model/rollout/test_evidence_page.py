@@ -1,167 +1,244 @@
-"""The page of a rollout's evidence: every part of it, and nothing that a browser would take for markup."""
+"""The page of a rollout's evidence: every part of it, one time axis, nothing that a browser takes for markup."""
 
-# ruff: noqa: E501 - one row per proof
+# ruff: noqa: E501 - one row per piece of evidence
 
 from __future__ import annotations
 
+import copy
 import html.parser
+import itertools
 import re
 from typing import Any
 
+import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence_page import (
     evidence_page,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page_charts import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+)
 
+
+def at(second: int) -> str:
+    return f"2026-01-01T10:{second // 60:02}:{second % 60:02}.123456Z"
+
+
+def window(phase: int, begin: int, end: int, counts: list[int], **more: Any) -> dict[str, Any]:
+    return {
+        "phase": phase,
+        "begin": at(begin),
+        "end": at(end),
+        "weight": 10,
+        "counts": {"errors": counts},
+        **more,
+    }
+
+
+FIGURES = {
+    "canary_bad": 52, "canary_total": 362, "canary_interval": [0.081, 0.226], "stable_bad": 0,
+    "stable_total": 1178, "stable_interval": [0.0, 0.007], "stop_at": 5.3, "harm_evidence": 12.5,
+    "worse_than_stable_evidence": -2.0, "health_evidence": 1.5, "promote_at": 3.0,
+}  # fmt: skip
+VERDICTS = [
+    {"gate": "errors", "verdict": "fail", "reason": "52 of 362 <failed>", "figures": FIGURES},
+    {"gate": "queue", "verdict": "not enough data", "reason": "not asked yet", "figures": {}},
+]
 WHOLE: dict[str, Any] = {
-    "outcome": "promoted",
-    "reason": "all gates passed <b>",
+    "outcome": "rolled_back",
+    "reason": "errors: 52 of 362 canary requests failed <b>",
     "sha256": "abc123",
-    "totals": {"canary_failed": 3, "requests": 1200, "hurt_share": 0.0025},
-    "timeline": [{"at": "2026-01-01T00:00:00Z", "event": "begun & on"}],
+    "totals": {"canary_requests": 362, "canary_failed": 52, "canary_slow": 4, "requests": 12000, "hurt_share": 0.0043},
+    "api_calls": {"1": 42},
+    "timeline": [
+        {"at": at(0), "event": "run begins & on", "phase": 0},
+        {"at": at(1), "event": "phase 1/weight 10 %: intent", "phase": 1},
+        {"at": at(60), "event": "phase 1/weight 10 %: pass", "phase": 1, "seconds": 59},
+        {"at": at(61), "event": "phase 2/weight 50 %: intent", "phase": 2},
+        {"at": at(90), "event": "rollback: errors", "phase": 2},
+        {"at": at(100), "event": "end: rolled_back", "phase": 2},
+    ],
     "evidence": {
-        "run": "run-7",
-        "service": "shop/api",
-        "namespace": "shop",
-        "cluster": None,
-        "stable": "v1",
-        "canary": "v2",
+        "run": "run-7", "service": "api", "namespace": "shop", "cluster": "", "stable": "v1", "canary": "v2",
+        "by": "ann <admin>", "runner": "host-1",
+        "plan": {"phases": [
+            {"number": 1, "kind": "weight", "canary": 10},
+            {"number": 2, "kind": "weight", "canary": 50},
+            {"number": 3, "kind": "weight", "canary": 100},
+        ]},
+        "policy": {"alpha": 0.01, "power": 0.95, "mode": "sequential"},
+        "gates": [{"name": "errors", "acceptable": 0.005, "limit": 0.05, "odds_ratio": 3.0, "compare": True, "absolute": True, "burst": 1.0}],
+        "queries": [{"name": "queue", "query": "max(q) < 1", "minimum": None, "maximum": 100.0, "failures": 2}],
         "selectors": {"b": "q2 < 1", "a": "q1"},
+        "inputs": {"steps": [10, 50, 100], "duration": 60},
+        "baseline": {"rate": 100.0, "shares": {"errors": 0.0}},
         "proofs": [
-            {"at": "2026-01-01T00:00:00Z", "weights": {"v1": 90, "v2": 10}, "status": "proved", "proxies": 4, "seconds": 1.5, "detail": "d"},
-            {"at": "2026-01-01T00:01:40Z", "weights": {"v2": 100}, "status": "proved", "proxies": 4, "seconds": 2, "detail": ""},
+            {"at": at(2), "weights": {"v1": 90, "v2": 10}, "status": "pass", "proxies": 4, "seconds": 1.5, "detail": "d & e"},
+            {"at": at(62), "weights": {"v1": 50, "v2": 50}, "status": "pass", "proxies": 4, "seconds": 2, "detail": ""},
+            {"at": at(92), "weights": {"v1": 100, "v2": 0}, "status": "pass", "proxies": 4, "seconds": 2, "detail": ""},
         ],
         "windows": [
-            {"end": "2026-01-01T00:00:50Z", "counts": {"errors": [100, 1, 900, 0]}},
-            {"end": "2026-01-01T00:01:40Z", "counts": {"errors": [0, 0, 100, 50]}},
-            {"end": "2026-01-01T00:01:00Z", "counts": {}},
+            window(1, 2, 30, [100, 1, 900, 0], latency={"canary": {"p50": 12.0, "p99": 80.0}, "stable": {"p50": 11.0, "p99": 70.0}}, values={"queue": 3.0}),
+            window(1, 30, 60, [100, 0, 900, 0], values={"queue": None}),
+            window(1, 62, 90, [162, 51, 200, 0], values={"queue": 7.0}),
         ],
-        "verdicts": [
-            {
-                "gate": "errors",
-                "verdict": "pass",
-                "reason": "1 of 100",
-                "figures": {
-                    "canary_bad": 1,
-                    "canary_total": 100,
-                    "canary_interval": [0.001, 0.05],
-                    "stable_bad": 0,
-                    "stable_total": 900,
-                    "stable_interval": [0.0, 0.004],
-                },
-            },
-            {"gate": "queue", "verdict": "pass", "reason": "5 is inside [-inf, 10]"},
-        ],
+        "discarded": [window(1, 1, 2, [5, 5, 5, 5])],
+        "verdicts": VERDICTS,
+        "by_phase": {"1": [{**VERDICTS[0], "verdict": "pass"}], "2": VERDICTS},
+        "answers": [{"gate": "smoke", "when": "pre-rollout", "phase": 1, "attempt": 0, "verdict": "pass", "reason": "HTTP 200", "at": at(1), "seconds": 0.5}],
+        "diffs": [{"before": "a: 1\nb: <2>\n", "after": "a: 1\nb: 3\n", "before_header": "x", "after_header": "routes: phase 1"}],
     },
 }  # fmt: skip
 
 
-class Text(html.parser.HTMLParser):
-    """The words of the page between tags, and the tags in order."""
+class Tree(html.parser.HTMLParser):
+    """The words between tags, and the tags with what they are in."""
 
-    def __init__(self) -> None:
+    VOID = frozenset({"meta", "circle", "path", "rect", "polyline", "polygon"})
+
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.feed(text)
+        self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs), [*self.open]))
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs), [*self.open]))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
 
     def handle_data(self, data: str) -> None:
         if data.strip():
             self.words.append(data.strip())
 
-
-def read(whole: dict[str, Any]) -> Text:
-    text = Text()
-    text.feed(evidence_page(whole))
-    return text
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs, _inside in self.tags if name == tag]
 
 
-def drawn(text: Text, tag: str, key: str) -> list[str | None]:
-    return [attrs.get(key) for name, attrs in text.tags if name == tag]
+def read(whole: dict[str, Any]) -> Tree:
+    return Tree(evidence_page(whole))
 
 
-def test_every_part_of_the_evidence_is_on_the_page() -> None:
-    words = read(WHOLE).words
-    assert words[0] == "shop/api: v1 to v2"
-    assert words[2:] == [
-        "shop/api: v1 to v2",
-        "promoted",
-        ": all gates passed <b>",
-        "Run run-7, namespace shop, cluster . Hurt by the canary: 3 of 1200 requests (0.250%). Evidence SHA-256",
-        "abc123",
-        ".",
-        "Weight of the canary",
-        "100 %",
-        "0",
-        "100 s",
-        "canary",
-        "Failed requests per window",
-        "55 %",
-        "0",
-        "50 s",
-        "canary",
-        "stable",
-        "Verdicts",
-        *["gate", "verdict", "reason", "canary", "interval", "stable", "interval"],
-        *["errors", "pass", "1 of 100", "1/100", "0.100% to 5.000%", "0/900", "0.000% to 0.400%"],
-        *["queue", "pass", "5 is inside [-inf, 10]", "/", "/"],
-        "Proof at the proxies",
-        *["time", "weights", "verdict", "proxies", "seconds", "detail"],
-        *["2026-01-01T00:00:00Z", "v1 90, v2 10", "proved", "4", "1.5", "d"],
-        *["2026-01-01T00:01:40Z", "v2 100", "proved", "4", "2"],
-        "Timeline",
-        *["time", "event", "2026-01-01T00:00:00Z", "begun & on"],
-        "Queries",
-        "a: q1",
-        "b: q2 < 1",
-    ]
-
-
-def test_numbers_stand_to_the_right() -> None:
-    cells = [attrs for name, attrs in read(WHOLE).tags if name == "td"]
-    assert sum(attrs.get("class") == "n" for attrs in cells) == 4  # proxies and seconds of two proofs
-
-
-def test_the_curves_are_steps_of_weight_and_shares_of_failures() -> None:
-    text = read(WHOLE)
-    # 900 x 200 with a margin of 34: x from 34 to 866, y from 166 (nothing) to 34 (the top).
-    assert drawn(text, "polyline", "points") == [
-        "34.0,152.8 866.0,152.8 866.0,34.0",
-        "34.0,163.6",
-        "34.0,166.0 866.0,46.0",
-    ]
-    assert drawn(text, "polyline", "stroke") == ["#bf5af2", "#bf5af2", "#0a66c2"]
-    circles = zip(drawn(text, "circle", "cx"), drawn(text, "circle", "fill"), strict=True)
-    assert list(circles) == [
-        ("34.0", "#bf5af2"),
-        ("866.0", "#bf5af2"),
-        ("866.0", "#bf5af2"),
-        ("34.0", "#bf5af2"),
-        ("34.0", "#0a66c2"),
-        ("866.0", "#0a66c2"),
-    ]
-    assert drawn(text, "text", "x") == ["2", "2", "798", "34", "2", "2", "798", "34", "124"]
-    assert drawn(text, "text", "y") == ["38", "170", "192", "16", "38", "170", "192", "16", "16"]
-    assert drawn(text, "path", "d") == ["M34 34V166H866"] * 2
-    assert drawn(text, "svg", "viewbox") == ["0 0 900 200"] * 2
-
-
-def with_evidence(**changes: Any) -> dict[str, Any]:
+def changed(**changes: Any) -> dict[str, Any]:
     return {**WHOLE, "evidence": {**WHOLE["evidence"], **changes}}
 
 
+def test_every_tag_is_closed_and_every_id_is_unique() -> None:
+    tree = read(WHOLE)
+    assert (tree.faults, tree.open) == ([], [])
+    ids = [attrs["id"] for _tag, attrs, _inside in tree.tags if "id" in attrs]
+    assert len(ids) == len(set(ids)) > 10
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "api: v1 to v2", "rolled back", "errors: 52 of 362 canary requests failed <b>", "not known", "run-7",
+        "ann <admin>", "host-1", "2026-01-01 10:00:00 to 10:01:40 UTC, 100 s", "12\u202f000", "362", "52", "4",
+        "0.43 %", "52 of 362 <failed>", "12.50 of 5.30", "0.00 of 5.30", "1.50 of 3.00", "52 of 362",
+        "8.1 % to 22.6 %", "HTTP 200", "pre-rollout", "d & e", "run begins & on", "abc123", "a: q1",
+        "queue: max(q) < 1", "-b: <2>", "+b: 3", "routes: phase 1", "10, 50, 100", "errors: 0.0", "not reached",
+        "acceptable 0.5 %", "limit 5 %", "max 100", "1 \u00b7 10 %", "2 \u00b7 50 %",
+    ],
+)  # fmt: skip
+def test_what_is_on_the_page(words: str) -> None:
+    assert words in read(WHOLE).words
+
+
+def test_the_criterion_is_a_sentence() -> None:
+    words = read(WHOLE).words
+    assert (
+        "At most 0.5 % of the canary's requests may fail; from 5 % on it is sick; its odds must not be 3 times"
+        " those of the stable version. A healthy version is stopped with a probability of 1 % at most, one at"
+        " the limit promoted with 5 %."
+    ) in words
+    assert "The query must be at most 100; 2 violations in a row fail." in words
+
+
+def test_every_chart_has_the_same_time_axis() -> None:
+    page = evidence_page(WHOLE)
+    charts = re.findall(r"<svg .*?</svg>", page, re.DOTALL)
+    assert len(charts) == 5  # weight, failures, requests, latency, the query
+    ticks = [re.findall(r'class="tick" x="([\d.]+)" y="[\d.]+"[^>]*>([\d:]+)<', chart) for chart in charts]
+    assert ticks[0][0][1] == "10:00:15"
+    assert all(tick == ticks[0] for tick in ticks)
+    spans = [re.findall(r'<rect class="p\d" x="([\d.]+)" y="26" width="([\d.]+)"', chart) for chart in charts]
+    assert len(spans[0]) == 2
+    assert all(span == spans[0] for span in spans)
+    left, width = map(float, spans[0][1])
+    inner = WIDTH - LEFT - RIGHT
+    assert (left, width) == (
+        pytest.approx(LEFT + 0.61 * inner, abs=0.1),
+        pytest.approx(0.29 * inner, abs=0.1),
+    )
+    assert all('class="m bad"' in chart for chart in charts)
+
+
+def test_charts_are_reached_by_the_keyboard_and_described() -> None:
+    tree = read(WHOLE)
+    for chart in tree.all("svg"):
+        assert (chart["role"], chart["tabindex"]) == ("img", "0")
+        names = (chart["aria-labelledby"] or "").split()
+        assert len(names) == 2
+        ids = {attrs.get("id"): tag for tag, attrs, _inside in tree.tags}
+        assert [ids[name] for name in names] == ["title", "desc"]
+    assert "Failed requests in the run: canary 52 of 362; stable 0 of 2000. The band is the interval of the canary's true share." in tree.words  # fmt: skip
+
+
+def test_a_look_counts_for_the_phase_in_whose_time_it_lies() -> None:
+    """The gates count the first look of a phase for the one before; a reader wants to know when it was."""
+    page = evidence_page(WHOLE)
+    rows = re.findall(
+        r"<tr><td>(\d)</td><td>\d+ %</td><td>[^<]*</td>((?:<td class=\"n\">[^<]*</td>){4})", page
+    )
+    found = {number: re.findall(r">([^<]*)</td>", cells) for number, cells in rows}
+    assert found == {"1": ["200", "1", "1\u202f800", "0"], "2": ["162", "51", "200", "0"], "3": [""] * 4}
+
+
+def test_the_band_narrows_around_the_share() -> None:
+    page = evidence_page(
+        changed(windows=[window(1, 10 * n, 10 * n + 10, [100, 0, 900, 0]) for n in range(5)])
+    )
+    points = re.findall(r'<polygon points="([^"]+)"', page)[0].split()
+    upper = [float(point.split(",")[1]) for point in points[: len(points) // 2]]
+    assert all(first <= second for first, second in itertools.pairwise(upper))
+    assert upper[0] < upper[-1]
+
+
+def test_a_window_without_requests_is_a_gap() -> None:
+    windows = [
+        window(1, 0, 10, [10, 0, 90, 0]),
+        window(1, 10, 20, [0, 0, 90, 0]),
+        window(1, 20, 30, [10, 0, 90, 0]),
+    ]
+    page = evidence_page(changed(windows=windows))
+    failed = re.findall(r"<figcaption>Failed requests</figcaption>.*?</svg>", page, re.DOTALL)[0]
+    assert failed.count("<polyline") == 1  # the stable version's; two single points are no line
+    assert failed.count("<circle") == 5
+
+
 def test_slow_requests_have_a_chart_where_latency_was_judged() -> None:
-    windows = [{"end": "2026-01-01T00:00:50Z", "counts": {"latency": [10, 5, 10, 0]}}]
-    words = read(with_evidence(windows=windows)).words
-    after = words[words.index("Failed requests per window") :]
-    assert after[:6] == ["Failed requests per window", "Nothing was measured.", "Slow requests per window", "55 %", "0", "0 s"]  # fmt: skip
-    assert "Slow requests per window" not in read(WHOLE).words
+    slow = window(1, 0, 10, [10, 0, 90, 0])
+    slow["counts"]["latency"] = [10, 5, 90, 0]
+    assert "Slow requests" in read(changed(windows=[slow])).words
+    assert "Slow requests" not in read(WHOLE).words
 
 
-def test_a_chart_of_few_failures_keeps_a_scale_of_one_percent() -> None:
-    windows = [{"end": "2026-01-01T00:00:50Z", "counts": {"errors": [1000, 1, 0, 0]}}]
-    assert "1 %" in read(with_evidence(windows=windows)).words
+def test_without_an_absolute_limit_no_line_is_drawn() -> None:
+    gates = [{**WHOLE["evidence"]["gates"][0], "absolute": False}]
+    words = read(changed(gates=gates)).words
+    assert "limit 5 %" not in words
 
 
 def test_a_chart_of_less_than_a_second_is_as_wide_as_any() -> None:
@@ -177,24 +254,73 @@ def test_a_chart_of_less_than_a_second_is_as_wide_as_any() -> None:
 
 
 def test_a_run_without_evidence_has_a_page_as_well() -> None:
-    whole = {**WHOLE, "evidence": {"canary": "v2"}, "outcome": "rolled back", "timeline": []}
-    words = read(whole).words
-    assert words.count("Nothing was measured.") == 2
-    assert words[0] == ":  to v2"
+    tree = read({**WHOLE, "evidence": {"canary": "v2"}, "timeline": [], "totals": {}, "api_calls": {}})
+    assert (tree.faults, tree.open) == ([], [])
+    assert "Failed requests: nothing was measured." in tree.words
+    assert "No gate was judged." in tree.words
 
 
-def test_the_outcome_is_green_or_red() -> None:
-    colours = {
-        outcome: drawn(read({**WHOLE, "outcome": outcome}), "p", "class")[0]
-        for outcome in ("promoted", "split", "rolled back", "held")
-    }
-    assert colours == {"promoted": "pass", "split": "pass", "rolled back": "fail", "held": "fail"}
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        ("promoted", "good"),
+        ("split", "good"),
+        ("rolled_back", "bad"),
+        ("held_at_split", "bad"),
+        ("paused", "open"),
+    ],
+)
+def test_the_outcome_has_a_colour_and_a_sign(outcome: str, kind: str) -> None:
+    tree = read({**WHOLE, "outcome": outcome})
+    assert [attrs["class"] for attrs in tree.all("p") if "outcome" in (attrs.get("class") or "")] == [
+        f"outcome {kind}"
+    ]
+    assert outcome.replace("_", " ") in tree.words
+
+
+def test_times_are_short_with_the_exact_one_behind() -> None:
+    tree = read(WHOLE)
+    exact = {attrs["datetime"]: attrs["title"] for attrs in tree.all("time")}
+    assert exact[at(92)] == at(92)
+    assert "10:01:32" in tree.words
+    assert not [word for word in tree.words if "123456Z" in word]
+
+
+def test_nothing_of_the_evidence_becomes_markup() -> None:
+    def poisoned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: poisoned(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [poisoned(item) for item in value]
+        known = isinstance(value, str) and not value.startswith(
+            ("2026-", "phase ", "rollback", "end:", "weight", "errors", "queue")
+        )
+        return f"{value}\"><script>alert(1)</script>'" if known else value
+
+    tree = read(poisoned(copy.deepcopy(WHOLE)))
+    assert tree.all("script") == []
+    assert (tree.faults, tree.open) == ([], [])
+
+
+def test_a_broken_time_is_no_reason_to_fail() -> None:
+    evidence = copy.deepcopy(WHOLE)
+    evidence["evidence"]["windows"][0]["end"] = "soon"
+    evidence["evidence"]["proofs"][0]["at"] = ""
+    evidence["timeline"][0]["at"] = "x"
+    assert read(evidence).faults == []
+
+
+def test_a_long_run_has_few_ticks() -> None:
+    for days in (1, 7, 30):
+        evidence = copy.deepcopy(WHOLE)
+        evidence["timeline"][-1]["at"] = f"2026-01-{days + 1:02}T10:00:00Z"
+        page = evidence_page(evidence)
+        first = re.findall(r"<svg .*?</svg>", page, re.DOTALL)[0]
+        assert 3 <= first.count('class="tick"') <= 10
 
 
 def test_the_page_needs_no_network_and_no_script() -> None:
     page = evidence_page(WHOLE)
-    assert not re.search(r"<script|<link|src=|href=|url\(|@import", page)
-    assert page.startswith(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>shop/api: v1 to v2</title>"
-    )
-    assert page.endswith("</html>")
+    assert not re.search(r"<script|<link|src=|href=|url\(|@import|http", page)
+    assert page.startswith('<!doctype html><html lang="en">')
+    assert "@media print" in page

@@ -25,7 +25,7 @@ FENCE = "servicemesh.istio/fence"
 LEASE_RUNS_OUT = 31.0
 SHARES = {0, 10, 50, 100}
 OWN = {"ConfigMap", "Lease", "VirtualService", "Job", "Deployment", "Pod", "EndpointSlice"}
-OWN |= {"HorizontalPodAutoscaler"}
+OWN |= {"HorizontalPodAutoscaler", "Event"}
 
 
 @dataclasses.dataclass(frozen=True)

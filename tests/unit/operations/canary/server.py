@@ -36,6 +36,8 @@ class Server:
         kind = "Lease" if "/leases/" in place else "VirtualService"
         if method in self.forbidden:
             return 403, {}
+        if method == "POST":
+            return 201, self.shop.cluster.create(body)
         live = self.shop.cluster.get("", kind, place.rpartition("/")[2], NAMESPACE)
         if live is None:
             return 404, {}

@@ -22,9 +22,12 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     ReleaseRecord,
     release_object,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import assembly
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.background import inline
 
 from ...support.access import Restricted, granted_by
+from ...support.http_server import Answer, ScriptedServer
 from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
 from .sizes import Sizes
 from .world import CATALOGUE, World
@@ -320,7 +323,7 @@ def test_without_options_no_right_is_asked_for_that_only_they_need(world: World)
     world(check=True, prometheus={"url": "http://127.0.0.1:9"}, capacity="ignore")
     resources = {access.resource for access in world.shop.cluster.reviews.asked_of("")}
     reviews = "localsubjectaccessreviews"
-    assert not resources & {"deployments", "deployments/scale", "jobs", "serviceaccounts", reviews}
+    assert not resources & {"deployments/scale", "jobs", "serviceaccounts", reviews}
     assert not resources & {"horizontalpodautoscalers", "poddisruptionbudgets"}
     assert "services/proxy" not in resources
     assert world.shop.cluster.reviews.asked_of(ACCOUNT) == set()
@@ -329,6 +332,65 @@ def test_without_options_no_right_is_asked_for_that_only_they_need(world: World)
 def test_a_rollout_does_without_the_name_of_the_cluster(world: World) -> None:
     world.shop.cluster.reviews.allowed = lambda _user, access: access.resource != "namespaces"
     assert "evidence does not name the cluster: no right to get namespaces" in str(world(check=True))
+
+
+@pytest.mark.parametrize("resource", ["events", "deployments"])
+def test_a_rollout_does_without_events(world: World, resource: str) -> None:
+    world.shop.cluster.reviews.allowed = lambda _user, access: access.resource != resource
+    result = world()
+    assert result["outcome"] == "promoted"
+    assert "a rollout leaves no Events on its Deployment: no right to" in str(result["warnings"])
+
+
+def test_a_deadman_without_the_right_to_events_is_one(world: World) -> None:
+    world.shop.cluster.reviews.allowed = lambda user, access: not user or access.resource != "events"
+    found = str(with_account(world)(check=True, deadman="job")["warnings"])
+    assert "the deadman's Job leaves no Event on the Deployment: no right to create events" in found
+
+
+def test_check_mode_leaves_no_event(world: World) -> None:
+    metadata = {"name": f"{SERVICE}-v2", "namespace": NAMESPACE}
+    world.shop.cluster.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
+    world(check=True)
+    assert not [key for key in world.shop.cluster.objects if key[0] == "Event"]
+
+
+def test_a_freeze_that_does_not_end_is_refused_first(world: World) -> None:
+    freeze = {"name": "freeze", "freeze": [{"from": "1970-01-01", "to": "1990-01-01"}]}
+    refuse(world, "gate freeze is closed and does not open in 1800 s: frozen by", gates=[freeze])
+
+
+def test_a_freeze_that_ends_in_time_is_a_warning(world: World) -> None:
+    # the clock of the test stands at 1970-01-12 13:46:40
+    freeze = {"name": "freeze", "freeze": [{"from": "1970-01-12", "to": "1970-01-12T14:00"}]}
+    result = world(check=True, gates=[freeze])
+    assert "gate freeze is closed until 1970-01-12T14:00Z, and the rollout waits" in str(result["warnings"])
+
+
+def test_a_program_that_is_not_there_is_refused_first(world: World) -> None:
+    gate = {"name": "smoke", "when": ["pre-rollout"], "command": ["/no/such/program"]}
+    refuse(world, "gate smoke: there is no program of this name where the task runs", gates=[gate])
+
+
+def test_gates_and_notifications_of_the_options_are_asked_and_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer(always=Answer(200)) as server:
+        gates = [
+            {"name": "board", "when": ["confirm-promotion"], "url": f"{server.url}/gate", "interval": 1},
+            {"name": "smoke", "when": ["pre-rollout"], "command": ["true"], "interval": 1},
+        ]
+        told = {"url": f"{server.url}/told", "events": ["promoted"]}
+        monkeypatch.setattr(assembly, "Worker", lambda: inline)
+        result = world(gates=gates, notify=[told])
+    assert result["outcome"] == "promoted"
+    assert [request.path for request in server.requests] == ["/gate", "/told"]
+    answers = world.shop.journal()["answers"]
+    assert [(answer["gate"], answer["verdict"]) for answer in answers] == [
+        ("smoke", "pass"),
+        ("board", "pass"),
+    ]
+    assert server.url not in str(world.shop.journal())
 
 
 def test_an_account_that_cannot_give_the_routes_back_is_no_deadman(world: World) -> None:

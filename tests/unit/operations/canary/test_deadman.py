@@ -24,6 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
+from ...support.http_server import Answer, ScriptedServer
 from .fakes import FACTS, NAMESPACE, FakeCluster, Killed, Shop, Switch
 from .server import Server
 
@@ -301,3 +302,84 @@ def test_the_program_s_text_is_found_in_a_zip_too(tmp_path: Path) -> None:
         check=True,
     )
     assert "def give_back" in done.stdout
+
+
+def test_the_job_leaves_an_event_on_the_deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shop = Shop()
+    metadata = {"name": "product-v2", "namespace": NAMESPACE}
+    shop.cluster.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
+    dead_at_half(shop)
+    play(shop, monkeypatch, tmp_path)
+    (left,) = [obj for key, obj in shop.cluster.objects.items() if key[0] == "Event"]
+    assert (left["reason"], left["type"], left["regarding"]["name"]) == (
+        "RolloutDeadman",
+        "Warning",
+        "product-v2",
+    )
+    assert left["eventTime"].endswith("Z")
+
+
+def test_an_event_that_is_refused_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shop = Shop()
+    metadata = {"name": "product-v2", "namespace": NAMESPACE}
+    shop.cluster.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
+    dead_at_half(shop)
+    server = Server(shop)
+    server.forbidden.add("POST")
+    said, _server = play(shop, monkeypatch, tmp_path, server)
+    assert said.startswith("the runner is dead")
+    assert shop.share() == 0
+
+
+def test_the_job_tells_whom_the_secret_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with ScriptedServer(always=Answer(200)) as listener:
+        monkeypatch.setenv("DEADMAN_NOTIFY_URL", f"{listener.url}/T0K3N?x=1\n")
+        monkeypatch.setenv("DEADMAN_NOTIFY_HEADERS", '{"Authorization": "Bearer abc"}')
+        shop = Shop()
+        dead_at_half(shop)
+        said, _server = play(shop, monkeypatch, tmp_path)
+        (request,) = listener.requests
+    assert (request.path, request.headers["authorization"]) == ("/T0K3N?x=1", ["Bearer abc"])
+    assert (request.body["event"], request.body["run"], request.body["reason"]) == ("deadman", "run-1", said)
+    assert "the deadman gave the routes back" in request.body["text"]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("", ""),
+        ("slack", ""),
+        ("http://127.0.0.1:1/x", ""),
+        ("http://127.0.0.1:1/x", "no json"),
+        ("http://[", ""),
+    ],
+)
+def test_whoever_cannot_be_told_changes_nothing(
+    url: str,
+    headers: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DEADMAN_NOTIFY_URL", url)
+    monkeypatch.setenv("DEADMAN_NOTIFY_HEADERS", headers)
+    shop = Shop()
+    dead_at_half(shop)
+    said, _server = play(shop, monkeypatch, tmp_path)
+    assert said.startswith("the runner is dead")
+    assert shop.share() == 0
+    assert "127.0.0.1" not in capsys.readouterr().out
+
+
+def test_the_url_is_taken_from_a_secret_and_not_from_the_job() -> None:
+    shop = Shop()
+    rollout = with_deadman(shop)
+    rollout.deadman = DeadmanJob(
+        rollout, shop.cluster, DeadmanOptions("python", "deadman", notify_secret="hooks"), own=True
+    )
+    begun(rollout)
+    container = rollout.deadman.job()["spec"]["template"]["spec"]["containers"][0]
+    assert [item["valueFrom"]["secretKeyRef"] for item in container["env"][1:]] == [
+        {"name": "hooks", "key": "url", "optional": True},
+        {"name": "hooks", "key": "headers", "optional": True},
+    ]
