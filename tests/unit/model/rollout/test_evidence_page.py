@@ -241,16 +241,16 @@ def test_without_an_absolute_limit_no_line_is_drawn() -> None:
     assert "limit 5 %" not in words
 
 
-def test_a_chart_of_less_than_a_second_is_as_wide_as_any() -> None:
+def test_a_run_of_less_than_a_second_has_an_axis_of_one() -> None:
     windows = [
-        {"end": f"2026-01-01T00:00:50.{part}Z", "counts": {"latency": [10, 5, 0, 0]}} for part in ("00", "50")
+        {**window(1, 0, 0, [10, 5, 90, 5]), "end": f"2026-01-01T10:00:00.{part}Z"} for part in ("00", "50")
     ]
-    ends = [
-        str(points).split()[-1].split(",")[0]
-        for points in drawn(read(with_evidence(windows=windows)), "polyline", "points")
-        if points
-    ]
-    assert "866.0" in ends
+    whole = {**changed(windows=windows, proofs=[]), "timeline": []}
+    failed = re.findall(
+        r"<figcaption>Failed requests</figcaption>.*?</svg>", evidence_page(whole), re.DOTALL
+    )[0]
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', failed)]
+    assert places == [LEFT, pytest.approx((LEFT + WIDTH - RIGHT) / 2, abs=60)] * 2
 
 
 def test_a_run_without_evidence_has_a_page_as_well() -> None:
