@@ -64,7 +64,7 @@ CANARY_SPEC: dict[str, Any] = {
             "retries": {"type": "int", "default": 0},
             "deadline": {"type": "raw"},
             "repeat": {"type": "bool", "default": False},
-            "passes_on": {"type": "list", "elements": "int"},
+            "passes_on": {"type": "list", "elements": "int", "no_log": False},
             "fails_on": {"type": "list", "elements": "int"},
         },
     },

@@ -218,6 +218,9 @@ def announce(builder: RolloutBuilder, found: Preflight, stable: str, source: str
         )
     for version, size in found.sizes.items():
         progress(f"plan: {version}: {size.describe()}")
+    for gate in options.outside:
+        phases = f" (phases {', '.join(map(str, gate.phases))})" if gate.phases else ""
+        progress(f"plan: gate {gate.name} by {gate.kind}, {', '.join(gate.when)}{phases}")
     orphaned, why = options.lease + options.resume_period, "lease + resume period"
     if options.deadman:
         orphaned, why = options.lease + LATE, "lease, then a Job in the cluster gives the routes back"
