@@ -177,7 +177,8 @@ def _band(on: _Drawing, line: Line) -> list[str]:
 
 
 def _curve(on: _Drawing, line: Line) -> list[str]:
-    parts, run = [], []
+    parts: list[str] = []
+    run: list[str] = []
     last: float | None = None
     dash = ' stroke-dasharray="6 4"' if line.dashed else ""
 

@@ -18,7 +18,7 @@ _GOOD = "#1a7f37"
 
 
 def charts_of(evidence: Mapping[str, Any]) -> list[Chart]:
-    """Every chart that the evidence has something for, the weight first."""
+    """The charts of a run. :returns: every one that the evidence has something for, the weight first."""
     windows = [window for window in evidence.get("windows", []) if seconds(window.get("end")) is not None]
     found = [_weight(evidence), _share(evidence, windows, "errors", "Failed requests")]
     if any("latency" in window["counts"] for window in windows):
@@ -73,7 +73,9 @@ def _share(evidence: Mapping[str, Any], windows: Sequence[Mapping[str, Any]], ga
         if total:
             low, high = statistics.interval(bad, total, alpha)
             band.append((at, 100 * low, 100 * high))
-    limits = next((item for item in evidence.get("gates", []) if item.get("name") == gate), {})
+    limits: Mapping[str, Any] = next(
+        (item for item in evidence.get("gates", []) if item.get("name") == gate), {}
+    )
     shown = [value for line in curves.values() for _at, value in line if value is not None]
     levels = []
     if limits.get("absolute", True) and limits:

@@ -81,7 +81,11 @@ def _evidence_bars(figures: Mapping[str, Any]) -> str:
         ("worse than stable", figures.get("worse_than_stable_evidence"), stop, "stops the run", "bad"),
         ("evidence of health", figures.get("health_evidence"), promote, "lets it be promoted", "good"),
     ]
-    bars = [_bar(*row) for row in rows if isinstance(row[1], int | float) and isinstance(row[2], int | float)]
+    bars = [
+        _bar(name, value, threshold, effect, kind)
+        for name, value, threshold, effect, kind in rows
+        if isinstance(value, int | float) and isinstance(threshold, int | float)
+    ]
     return f'<div class="bars">{"".join(bars)}</div>' if bars else ""
 
 
@@ -173,6 +177,6 @@ def answer_table(evidence: Mapping[str, Any]) -> str:
 
 
 def times_of(whole: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Begin and end of the run in seconds since the epoch; ``None`` when nothing has a time."""
+    """When the run was. :returns: (begin, end) in seconds since the epoch; ``None`` without any time."""
     known = [at for line in whole.get("timeline", []) if (at := seconds(line.get("at"))) is not None]
     return (min(known), max(known)) if known else None

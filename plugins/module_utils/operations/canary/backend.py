@@ -23,7 +23,8 @@ from .assembly import RolloutBuilder, new_run
 from .deadman import LATE
 from .metrics import PrometheusSource
 from .options import find_service, read_options
-from .preflight import Preflight, check, current_stable
+from .preflight import check, current_stable
+from .preflight_findings import Preflight
 from .preflight_objects import continued, share_on_record
 from .result import diffs_of, report, summary
 from .resume import resume_all, told

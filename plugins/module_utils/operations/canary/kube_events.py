@@ -40,9 +40,9 @@ REASONS = {
 
 
 def regarding(client: Objects, namespace: str, workload: str) -> dict[str, str] | None:
-    """The Deployment that Events are about, as a reference; ``None`` when there is none.
+    """The Deployment that Events are about.
 
-    :raises ApiError: the server does not say.
+    :returns: an ObjectReference (v1); ``None`` when there is none. :raises ApiError: the server does not say.
     """
     live = client.get("apps/v1", "Deployment", workload, namespace)
     if live is None:

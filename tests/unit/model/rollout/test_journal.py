@@ -41,6 +41,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     parse_request,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Baseline
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import (
+    Answer,
+    GateKind,
+    Moment,
+    OnFail,
+    OutsideGate,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import (
     TrafficState,
     plan_phases,
@@ -56,10 +63,36 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.se
     Synthetic,
     VersionFacts,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.time_windows import TimeWindow
 
 from ...support.journals import journal_data
 
-WINDOW = Window(1, "t0", "t1", 10, {"errors": (10, 1, 90, 2)}, {"canary": {"p99": 12.5, "p50": None}})
+WINDOW = Window(
+    1,
+    "t0",
+    "t1",
+    10,
+    {"errors": (10, 1, 90, 2)},
+    {"canary": {"p99": 12.5, "p50": None}},
+    {"q": 1.0, "r": None},
+)
+OUTSIDE = OutsideGate(
+    "board",
+    GateKind.TIME,
+    (Moment.PROMOTION, Moment.ROLLOUT),
+    OnFail.WAIT,
+    phases=(2,),
+    timeout=1.0,
+    interval=2.0,
+    retries=3,
+    deadline=4.0,
+    repeat=True,
+    passes_on=(200,),
+    fails_on=(500,),
+    freeze=(TimeWindow(("fri",), 1, 2, "2026-01-01T00:00", "2026-01-02T00:00"),),
+    only=(TimeWindow(("mon",)),),
+    zone="Europe/Berlin",
+)
 FULL = Journal(
     run="run-7",
     kind=Kind.UNDO,
@@ -83,7 +116,8 @@ FULL = Journal(
         synthetic=Synthetic("shop", "app=web", "main", ("true",)),
         routes=ForeignRoute("reviews", "shop"),
         scale=Scale(2, down=True, delay=5.0, drain=9.0),
-        deadman=DeadmanOptions("python:3.13", "deadman", ("registry",)),
+        deadman=DeadmanOptions("python:3.13", "deadman", ("registry",), "hooks"),
+        outside=(OUTSIDE,),
     ),
     versions={"v1": VersionFacts({"version": "v1"}, "p-v1")},
     before={"v1": 100, "v2": 0},
@@ -112,6 +146,8 @@ FULL = Journal(
     discarded=(WINDOW, WINDOW),
     after=After("t2", {"errors": (1, 1, 9, 0)}),
     verdicts=(Judgement("errors", GateVerdict.FAIL, "too many", {"canary_bad": 1}),),
+    by_phase={"1": (Judgement("errors", GateVerdict.PASS, "fine", {}),)},
+    answers=(Answer("board", Moment.PROMOTION, 2, 1, "fail", "HTTP 403", "t1", 0.5, 2, 1),),
     values={"q": (1.0, None)},
     judged=2,
     ended=False,
