@@ -24,7 +24,8 @@ INSTALLED = DIRECTORY / "installed"
 
 # What a user gets: anything else in the tarball is a forgotten build_ignore entry.
 CONTENT = {
-    "CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "SECURITY.md",
+    "CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MAINTAINERS.md",
+    "MANIFEST.json", "README.md", "SECURITY.md",
     "awx", "changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "requirements.txt", "roles",
 }  # fmt: skip
 KINDS = {"modules": "module", "filter": "filter", "lookup": "lookup", "test": "test"}
