@@ -54,6 +54,25 @@ def test_one_range_for_kubernetes_core() -> None:
     assert {"name": name, "version": range_} in entries
 
 
+USES_ANOTHER = re.compile(
+    r"\b(kubernetes\.core|community\.\w+)\.\w+\s*:|ansible_collections\.(kubernetes|community)\b"
+)
+
+
+def test_nothing_here_needs_another_collection() -> None:
+    """As README.md says; kubernetes.core is a dependency for what people deploy into a mesh."""
+    used = {
+        str(path.relative_to(ROOT)): line
+        for place in ("roles", "playbooks", "plugins")
+        for path in sorted((ROOT / place).rglob("*"))
+        if path.suffix == (".py" if place == "plugins" else ".yml")  # examples in documentation may use it
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if USES_ANOTHER.search(line)
+    }
+    assert used == {}
+    assert "Roles and modules need no other collection" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_lowest_ansible_core_is_tested() -> None:
     lowest = re.fullmatch(r">=(\d+\.\d+)\.0", load("meta/runtime.yml")["requires_ansible"])
     assert lowest
