@@ -37,7 +37,10 @@ _CLUSTER_KEYS = (
     "insecure-skip-tls-verify",
     "certificate-authority-data",
     "proxy-url",
+    "disable-compression",
 )
+_CONFIGURATION = "client.authentication.k8s.io/exec"
+"""The extension of a cluster that is meant for its users' plugins."""
 
 
 def _shown(line: str) -> str:
@@ -111,7 +114,7 @@ class ExecPlugin:
         return {
             **(self._target.environment or os.environ),
             **{text_at(entry, "name"): text_at(entry, "value") for entry in variables},
-            "KUBERNETES_EXEC_INFO": json.dumps(info),
+            "KUBERNETES_EXEC_INFO": json.dumps(info, separators=(",", ":")),
         }
 
     def _cluster_info(self) -> dict[str, Any]:
@@ -119,7 +122,11 @@ class ExecPlugin:
         file = text_at(cluster, "certificate-authority")
         if file:
             cluster["certificate-authority-data"] = base64.b64encode(Path(file).read_bytes()).decode()
-        return {key: cluster[key] for key in _CLUSTER_KEYS if cluster.get(key)}
+        found = {key: cluster[key] for key in _CLUSTER_KEYS if cluster.get(key)}
+        for extension in mappings_at(cluster, "extensions"):
+            if extension.get("name") == _CONFIGURATION:
+                found["config"] = extension.get("extension")
+        return found
 
     @property
     def _api_version(self) -> str:

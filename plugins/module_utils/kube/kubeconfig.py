@@ -47,6 +47,10 @@ _TEXTS = {
         "as-uid",
     ),
 }
+_PLUGIN_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+"""Of the first one client-go wants ``interactiveMode`` to be set (``validateAuthInfo``)."""
+_GONE = {"gcp": "exec with gke-gcloud-auth-plugin", "azure": "exec with kubelogin"}
+"""Removed from client-go with Kubernetes 1.26 (``plugin/pkg/client/auth``)."""
 _FLAGS = {"clusters": ("insecure-skip-tls-verify", "disable-compression"), "contexts": (), "users": ()}
 
 
@@ -149,6 +153,8 @@ def _entries(content: Any, section: str, directory: Path) -> Iterator[tuple[str,
         raise _ShapeError("is not a kubeconfig")
     if text_at(content, "kind") not in ("", "Config"):
         raise _ShapeError(f"is a {text_at(content, 'kind')}, not a kubeconfig")
+    if text_at(content, "apiVersion") not in ("", "v1"):
+        raise _ShapeError(f"is of version {text_at(content, 'apiVersion')}, kubeconfigs are of v1")
     seen: set[str] = set()
     for item in mappings_at(content, section):
         name = text_at(item, "name")
@@ -233,6 +239,11 @@ def problems_of(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> list[str
         cluster.get(key) for key in ("certificate-authority", "certificate-authority-data")
     ):
         found.append("insecure-skip-tls-verify and certificate-authority exclude each other")
+    provider = text_at(mapping_at(user, "auth-provider"), "name")
+    if provider in _GONE:
+        found.append(
+            f"auth-provider {provider} is gone from kubectl, istioctl and helm; use {_GONE[provider]}"
+        )
     found += _plugin_problems(user)
     return found
 
@@ -246,6 +257,13 @@ def _plugin_problems(user: Mapping[str, Any]) -> list[str]:
         found.append("exec: an environment variable has no name")
     if user.get("auth-provider"):
         found.append("exec and auth-provider exclude each other")
-    if text_at(plugin, "interactiveMode") == "Always":
+    version, mode = text_at(plugin, "apiVersion"), text_at(plugin, "interactiveMode")
+    if version and version not in _PLUGIN_VERSIONS:
+        found.append(f"exec: apiVersion is none of {', '.join(_PLUGIN_VERSIONS)}")
+    if mode == "Always":
         found.append("exec: its plugin asks questions (interactiveMode Always), which nobody can answer here")
+    elif mode not in (
+        ("Never", "IfAvailable") if version == _PLUGIN_VERSIONS[0] else ("", "Never", "IfAvailable")
+    ):
+        found.append("exec: interactiveMode is none of Never, IfAvailable, Always")
     return found

@@ -62,7 +62,7 @@ def _file(entry: Any, key: str, directory: Path, where: str) -> str:
     if not data:
         return text_at(entry, key)
     try:
-        content = base64.b64decode("".join(data.split()), validate=True)
+        content = base64.b64decode(data.replace("\r", "").replace("\n", ""), validate=True)  # as Go reads it
     except (binascii.Error, ValueError) as error:
         raise InputError([Problem(where, f"{key}-data is not base64", "kubeconfig")]) from error
     path = directory / key

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from .proxies import environment_proxy, is_excluded
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _NAME = "servicemesh-istio"
+_SLASHES = re.compile("//+")
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 # Given to a child, these would override the kubeconfig that we hand over.
 _FOREIGN = frozenset(
@@ -111,8 +113,9 @@ class Target:
 
 
 def server_url(server: str) -> str:
-    """An API server's URL; without a scheme it is HTTPS, as everywhere in client-go."""
-    return server.rstrip("/") if "://" in server else f"https://{server.rstrip('/')}"
+    """An API server's URL, without a slash at its end or two in a row; without a scheme it is HTTPS."""
+    scheme, _mark, rest = server.rpartition("://")
+    return f"{scheme or 'https'}://{_SLASHES.sub('/', rest).rstrip('/')}"
 
 
 def _server_problems(server: str) -> list[str]:
@@ -140,8 +143,13 @@ def target_of(options: ConnectionOptions) -> Target:
     _check_files(options)
     _overlay(options, cluster)
     problems = problems_of(cluster, user)
-    if cluster.get("server"):
-        problems += _server_problems(server_url(cluster["server"]))
+    if server := text_at(cluster, "server"):
+        problems += _server_problems(server_url(server))
+        if "://" not in server and not options.host:
+            problems.append(
+                f"the server has no scheme, and kubectl would not use TLS: write https://{server}"
+            )
+        cluster["server"] = server_url(server)  # what the tools get is what the client asks
     if problems:
         raise InputError([Problem(where, message, "connection") for message in problems])
     proxy = text_at(cluster, "proxy-url")
@@ -202,6 +210,10 @@ def _identity(options: ConnectionOptions, user: Mapping[str, Any]) -> dict[str, 
         given["client-certificate"] = _path(options.client_cert)
         given["client-key"] = _path(options.client_key or options.client_cert)
     result = {key: user[key] for key in _IMPERSONATION if key in user} | given if given else dict(user)
+    if text_at(result, "token"):
+        result["token"] = text_at(
+            result, "token"
+        ).strip()  # client-go sends it as it is, which no server takes
     if options.client_key and not options.client_cert:
         result.pop("client-key-data", None)
         result["client-key"] = _path(options.client_key)

@@ -236,7 +236,7 @@ class TestPlugins:
 
     def test_without_being_asked_it_is_not_told_the_cluster(self, tmp_path: Path, clock: FakeClock) -> None:
         body = "status = dict(token=os.environ['KUBERNETES_EXEC_INFO'])"
-        assert '"spec": {"interactive": false}' in plugin(tmp_path, clock, body).header()
+        assert '"spec":{"interactive":false}' in plugin(tmp_path, clock, body).header()
 
     @pytest.mark.parametrize(
         ("status", "cause"),

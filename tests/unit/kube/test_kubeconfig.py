@@ -209,7 +209,8 @@ def test_no_message_shows_a_secret(tmp_path: Path) -> None:
 
 
 CERTIFICATE = {"client-certificate-data": "x", "client-key-data": "y"}
-PLUGIN = {"command": "x", "apiVersion": "v1"}
+API = "client.authentication.k8s.io/v1"
+PLUGIN = {"command": "x", "apiVersion": API, "interactiveMode": "Never"}
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ PLUGIN = {"command": "x", "apiVersion": "v1"}
         (ONE, {"as-groups": ["g"]}, ["as-uid, as-groups and as-user-extra need as"]),
         (ONE, {"as-uid": "1"}, ["as-uid, as-groups and as-user-extra need as"]),
         (ONE, {"as-user-extra": {"k": ["v"]}}, ["as-uid, as-groups and as-user-extra need as"]),
-        (ONE, {"exec": {"apiVersion": "v1"}}, ["exec needs command"]),
+        (ONE, {"exec": {"apiVersion": API, "interactiveMode": "Never"}}, ["exec needs command"]),
         (ONE, {"exec": {"command": "x"}}, ["exec needs apiVersion"]),
         (
             ONE,
@@ -268,6 +269,26 @@ PLUGIN = {"command": "x", "apiVersion": "v1"}
             {"exec": {**PLUGIN, "interactiveMode": "Always"}},
             ["exec: its plugin asks questions (interactiveMode Always), which nobody can answer here"],
         ),
+        (
+            ONE,
+            {"exec": {"command": "x", "apiVersion": API}},
+            ["exec: interactiveMode is none of Never, IfAvailable, Always"],
+        ),
+        (ONE, {"exec": {"command": "x", "apiVersion": f"{API}beta1"}}, []),
+        (
+            ONE,
+            {"exec": {"command": "x", "apiVersion": f"{API}alpha1"}},
+            [f"exec: apiVersion is none of {API}, {API}beta1"],
+        ),
+        (
+            ONE,
+            {"auth-provider": {"name": "gcp"}},
+            [
+                "auth-provider gcp is gone from kubectl, istioctl and helm; "
+                "use exec with gke-gcloud-auth-plugin"
+            ],
+        ),
+        (ONE, {"auth-provider": {"name": "oidc"}}, []),
     ],
 )
 def test_what_kubectl_refuses(cluster: dict[str, Any], user: dict[str, Any], expected: list[str]) -> None:

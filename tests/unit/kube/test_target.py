@@ -88,7 +88,8 @@ def test_options_say_whom_to_act_as_instead() -> None:
 def test_a_credential_of_the_options_replaces_the_kubeconfigs_but_not_whom_it_acts_as(tmp_path: Path) -> None:
     pem = tmp_path / "me.pem"
     pem.write_text("x")
-    old = {"exec": {"command": "x", "apiVersion": "v1"}, "client-key-data": "k", "token": "old", **DEV}
+    plugin = {"command": "x", "apiVersion": "client.authentication.k8s.io/v1beta1"}
+    old = {"exec": plugin, "client-key-data": "k", "token": "old", **DEV}
     assert seen(user=old, api_key=" new\n").user == {"token": "new", **DEV}
     assert seen(user=old, username="u", password="p").user == {"username": "u", "password": "p", **DEV}
     assert seen(user=old, username="u").user == old
@@ -116,7 +117,7 @@ def test_trust_of_the_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert seen(skipping, validate_certs=True).verifies
     assert seen(inline_ca, validate_certs=True).cluster["certificate-authority-data"] == "eA=="
     untrusting = seen(inline_ca, validate_certs=False).cluster
-    assert untrusting == {"server": "https://api.example.com/", "insecure-skip-tls-verify": True}
+    assert untrusting == {"server": "https://api.example.com", "insecure-skip-tls-verify": True}
     assert not seen({"certificate-authority": str(tmp_path / "no")}, validate_certs=False).verifies
 
 
@@ -304,6 +305,6 @@ class TestTools:
         assert content["current-context"] == content["contexts"][0]["name"]
         again = target_of(ConnectionOptions(kubeconfig=content))
         assert (again.cluster, again.user) == (
-            {"server": "https://api.example.com/"},
+            {"server": "https://api.example.com"},
             {"token": "t", **DEV},
         )

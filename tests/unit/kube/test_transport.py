@@ -469,7 +469,7 @@ class TestCredentials:
 SLOW_PLUGIN = """#!/bin/sh
 echo started >> "$0.log"
 sleep {seconds}
-echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'
+echo '{{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential",'
 echo '"status": {{"token": "t"}}}}'
 """
 
@@ -479,7 +479,7 @@ class TestSlowPlugins:
         path = directory / "plugin"
         path.write_text(SLOW_PLUGIN.format(seconds=seconds))
         path.chmod(0o700)
-        plugin = {"command": str(path), "apiVersion": "client.authentication.k8s.io/v1"}
+        plugin = {"command": str(path), "apiVersion": "client.authentication.k8s.io/v1beta1"}
         return {
             "current-context": "x",
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],

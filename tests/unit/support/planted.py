@@ -71,7 +71,7 @@ class Place:
 
     def plugin(self, script: str, **more: Any) -> dict[str, Any]:
         path = program(self.directory / "programs", "login", script)
-        return {"exec": {"command": str(path), "apiVersion": API, **more}}
+        return {"exec": {"command": str(path), "apiVersion": API, "interactiveMode": "Never", **more}}
 
     def reach(self, **user: Any) -> dict[str, Any]:
         return {"kubeconfig": kubeconfig(self.server.url, user)}
