@@ -22,7 +22,7 @@ def environment_proxy(server: str, environment: Mapping[str, str]) -> str:
     scheme = urlsplit(server).scheme
     name = "HTTPS_PROXY" if scheme == "https" else "HTTP_PROXY"
     proxy = environment.get(name) or environment.get(name.lower()) or ""
-    if not proxy or _is_loopback(urlsplit(server).hostname or ""):
+    if not proxy or _is_loopback(_host_of(server)):
         return ""
     excluded = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
     if is_excluded(server, excluded):
@@ -37,7 +37,7 @@ def is_excluded(server: str, no_proxy: str) -> bool:
         without its subdomains (``example.com``, ``.example.com``), each but ``*`` with an optional port.
     """
     parts = urlsplit(server)
-    host = (parts.hostname or "").rstrip(".").lower()
+    host = _host_of(server).lower()
     port = str(parts.port or _PORTS.get(parts.scheme, ""))
     return any(_matches(entry.strip().lower(), host, port) for entry in no_proxy.split(",") if entry.strip())
 
@@ -57,6 +57,7 @@ def _matches(entry: str, host: str, port: str) -> bool:
     named = _address(name)
     if named is not None or address is not None:
         return named == address
+    name = _ascii(name)
     if name.startswith("*."):
         name = name[1:]
     return host.endswith(name) if name.startswith(".") else host == name or host.endswith(f".{name}")
@@ -65,7 +66,8 @@ def _matches(entry: str, host: str, port: str) -> bool:
 def _split_port(entry: str) -> tuple[str, str]:
     if entry.startswith("["):
         inside, _bracket, rest = entry[1:].partition("]")
-        return inside, rest.removeprefix(":")
+        # Go reads brackets only before a port (net.SplitHostPort); without one they match no host.
+        return (inside, rest[1:]) if rest.startswith(":") else (entry, "")
     if entry.count(":") == 1:
         name, _colon, port = entry.partition(":")
         return name, port
@@ -74,9 +76,25 @@ def _split_port(entry: str) -> tuple[str, str]:
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
         return None
+    return getattr(found, "ipv4_mapped", None) or found  # Go's net.IP knows no difference
+
+
+def _host_of(server: str) -> str:
+    """The host of a URL as Go's transport sees it: as it is written, but for names beyond ASCII."""
+    authority = urlsplit(server).netloc.rpartition("@")[2]
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return _ascii(authority.partition(":")[0])
+
+
+def _ascii(name: str) -> str:
+    try:
+        return name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 def _is_loopback(host: str) -> bool:

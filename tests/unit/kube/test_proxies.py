@@ -39,7 +39,8 @@ def test_the_environments_proxy(server: str, environment: dict[str, str], expect
         ("https://api.example.com", "", False),
         ("https://api.example.com", "*", True),
         ("https://api.example.com", "other, api.example.com", True),
-        ("https://API.example.com.", "api.EXAMPLE.com", True),
+        ("https://API.example.com", "api.EXAMPLE.com", True),
+        ("https://api.example.com.", "api.example.com", False),
         ("https://api.example.com", "example.com", True),
         ("https://api.example.com", "ple.com", False),
         ("https://example.com", "example.com", True),
@@ -71,3 +72,55 @@ def test_the_login_of_a_proxy() -> None:
     assert credentials_in("http://u:p%40@proxy") == ("u", "p@")
     assert credentials_in("http://u@proxy") == ("u", "")
     assert credentials_in("http://proxy") is None
+
+
+NAME, FOUR, SIX = "https://api.example.invalid:6443", "https://192.0.2.7:6443", "https://[2001:db8::7]:6443"
+UMLAUT, PUNY = "https://bücher.invalid:6443", "https://xn--bcher-kva.invalid:6443"
+# What kubectl 1.36 does with HTTPS_PROXY set: tried with a proxy that notes who comes.
+DIRECT = [
+    *(
+        (NAME, entry)
+        for entry in ("api.example.invalid", ".example.invalid", "example.invalid", "*.example.invalid")
+    ),
+    *(
+        (NAME, entry)
+        for entry in ("*", "invalid", "API.EXAMPLE.INVALID", "api.example.invalid:6443", " invalid ")
+    ),
+    *((NAME, entry) for entry in ("a,api.example.invalid", "*.invalid:6443", ".example.invalid:6443")),
+    *(
+        (FOUR, entry)
+        for entry in ("192.0.2.7", "192.0.2.0/24", "192.0.2.7:6443", "0.0.0.0/0", "::ffff:192.0.2.7")
+    ),
+    *((SIX, entry) for entry in ("2001:db8::7", "[2001:db8::7]:6443", "2001:db8::/32", "2001:DB8:0::7")),
+    (UMLAUT, "xn--bcher-kva.invalid"),
+    (UMLAUT, "bücher.invalid"),
+    (PUNY, "bücher.invalid"),
+    ("https://localhost:1", ""),
+    ("https://127.9.9.9:1", ""),
+    ("https://[::1]:1", ""),
+]
+PROXIED = [
+    *(
+        (NAME, entry)
+        for entry in ("api.example.invalid:443", "a api.example.invalid", "pi.example.invalid", ",", "")
+    ),
+    *((NAME, entry) for entry in ("*example.invalid", "api.*", "api.example.invalid/", NAME)),
+    *((FOUR, entry) for entry in ("192.0.2.", "192.0.2.7:1", ".2.7", "192.0.2.*", "192.0.2.0/33", "::/0")),
+    *((SIX, entry) for entry in ("[2001:db8::7]", "2001:db8::7:6443")),
+    ("https://api.example.invalid.:6443", "example.invalid"),
+    ("https://LOCALHOST:1", ""),
+    ("https://foo.localhost:1", ""),
+    ("https://0.0.0.0:1", ""),
+]
+
+
+@pytest.mark.parametrize(("server", "excluded"), DIRECT)
+def test_what_kubectl_reaches_directly(server: str, excluded: str) -> None:
+    assert environment_proxy(server, {"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": excluded}) == ""
+
+
+@pytest.mark.parametrize(("server", "excluded"), PROXIED)
+def test_what_kubectl_reaches_by_the_proxy(server: str, excluded: str) -> None:
+    assert (
+        environment_proxy(server, {"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": excluded}) == "http://proxy:1"
+    )
