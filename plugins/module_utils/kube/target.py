@@ -147,7 +147,7 @@ def target_of(options: ConnectionOptions) -> Target:
         problems += _server_problems(server_url(server))
         if "://" not in server and not options.host:
             problems.append(
-                f"the server has no scheme, and kubectl would not use TLS: write https://{server}"
+                "the server has no scheme, so kubectl would not use TLS: write https:// before it"
             )
         cluster["server"] = server_url(server)  # what the tools get is what the client asks
     if problems:

@@ -308,3 +308,20 @@ class TestTools:
             {"server": "https://api.example.com"},
             {"token": "t", **DEV},
         )
+
+
+def test_a_server_without_a_scheme_is_refused_and_not_shown() -> None:
+    """kubectl would ask it by plain HTTP, and leave the credentials out; it may hold a login."""
+    for server in ("10.0.0.1:6443", "s3cret.example.com"):
+        with pytest.raises(InputError, match="write https:// before it") as caught:
+            seen(cluster={"server": server})
+        assert server not in str(caught.value)
+    assert (
+        seen(host="10.0.0.1:6443").kubeconfig()["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
+    )
+
+
+def test_what_the_tools_get_is_what_the_client_asks() -> None:
+    found = seen(cluster={"server": "https://api//k8s//x/"}, user={"token": "abc\n"})
+    assert found.host == found.kubeconfig()["clusters"][0]["cluster"]["server"] == "https://api/k8s/x"
+    assert found.kubeconfig()["users"][0]["user"] == {"token": "abc"}
