@@ -23,7 +23,7 @@ from ...verdicts import FAIL
 from ..verify.checks.injection import check_pods
 from ..verify.dumps import ProxyDump, read_proxies
 from ..verify.findings import Finding, failed, unknown, worst
-from ..verify.live_objects import OPTIONAL, LiveObjects, read_live_objects
+from ..verify.live_objects import LENIENT, LiveObjects, read_live_objects
 from ..verify.picture import Picture
 from .callee import policies, stated, transport
 from .external_name import stands_for
@@ -154,7 +154,7 @@ def _follow(client: KubeClient, call: Call, now: float) -> list[Finding]:
 
 
 def _unread(live: LiveObjects) -> list[Finding]:
-    return [unknown("policies", kind, why) for kind, why in live.unread.items() if kind not in OPTIONAL]
+    return [unknown("policies", kind, why) for kind, why in live.unread.items() if kind not in LENIENT]
 
 
 def _pods(live: LiveObjects, service: Service, now: float) -> list[Finding]:

@@ -23,7 +23,7 @@ from .findings import TITLES, Finding, Findings, not_tested, passed, unknown
 from .gateway_channels import GatewayCheck
 from .judge import Judge
 from .ledger import Answered, Outcome, draw_up
-from .live_objects import OPTIONAL, LiveObjects, read_live_objects
+from .live_objects import DECIDED_BY, LiveObjects, read_live_objects
 from .options import VerifyOptions
 from .picture import Picture
 from .planned_calls import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall
@@ -151,7 +151,10 @@ class Verification:
 
     def _findings(self, findings: Sequence[Finding]) -> Findings:
         unread = [
-            unknown("policies", kind, why) for kind, why in self._live.unread.items() if kind not in OPTIONAL
+            unknown(check, kind, why)
+            for kind, why in self._live.unread.items()
+            for check in DECIDED_BY
+            if kind in DECIDED_BY[check]
         ]
         order = list(TITLES)
         wanted = [item for item in (*findings, *unread) if item.check in self._checks]
@@ -259,6 +262,7 @@ class Verification:
             self._options.probes.call_timeout,
             self._context.stop,
             self._context.clock,
+            self._live.root_certificates,
         )
         self._outcomes += outcomes
         return findings

@@ -81,11 +81,16 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
             hosts = tuple(virtual_hosts(config_dump(client, proxy, ROUTES)))
             known = endpoints(cluster_statuses(client, proxy))
             addresses = {name: frozenset(item.host for item in found) for name, found in known.items()}
+            if not addresses:  # every proxy has some clusters; against none, each route would lead nowhere
+                return "its answer has no clusters in it"
         certificates = "" if proxy.gateway else without_repetition(admin_get(client, proxy, "certs"))
     except MeshError as error:
         return error.message
+    ports = inbound_ports(listeners)
+    if not proxy.gateway and not ports:
+        return "its answer has no inbound listener in it"
     return ProxyDump(
-        inbound_ports(listeners),
+        ports,
         hosts,
         frozenset(addresses),
         tuple(rejected_updates(listeners)),

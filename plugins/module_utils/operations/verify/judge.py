@@ -66,7 +66,7 @@ class Judge:
             unmeshed=self._options.unmeshed_pods,
             now=self._now,
         ) or [unknown("injection", ", ".join(picture.namespaces), "there are no pods")]
-        if "AuthorizationPolicy" not in live.unread:
+        if not live.lacks("policies"):
             found += check_policies(picture)
             found += check_egress(picture)
             found += stated_openings(picture.catalogue)
@@ -74,14 +74,16 @@ class Judge:
         if self._around is not None:
             accepted = self._options.accepted_objects
             found += check_objects(picture, self._around, self._proxies, dumps, accepted)
-        found += check_virtual_services(live, picture.namespaces, picture.catalogue.cluster_domain)
+        if not live.lacks("routes"):
+            found += check_virtual_services(live, picture.namespaces, picture.catalogue.cluster_domain)
         dangling: dict[tuple[str, str], Finding] = {}
         for proxy in self._proxies:
             dump = dumps.held.get(str(proxy))
             if dump and dump.hosts is not None:
                 for finding in check_proxy_routes(proxy, dump.hosts, dump.clusters):
                     dangling.setdefault((finding.subject, finding.message.partition(" has no ")[2]), finding)
-        return [*found, *dangling.values(), *self._sync(client, dumps), *self._content(dumps)]
+        found += [*dangling.values(), *_unread("routes", dumps)]
+        return [*found, *self._sync(client, dumps), *self._content(dumps)]
 
     def _mtls(self, dumps: ProxyDumps) -> list[Finding]:
         live, picture = self._live, self._picture
@@ -96,14 +98,14 @@ class Judge:
                 if takes_requests(pod)
             ),
         )
+        roots = live.roots
         served = {name: dump.certificates for name, dump in dumps.held.items()}
-        found = check_modes(picture)
-        if "DestinationRule" not in live.unread:
-            found += check_callers(picture)
+        found = [] if live.lacks("mtls") else [*check_modes(picture), *check_callers(picture)]
         for service in picture.catalogue.services:
-            names = [str(seen.pod) for seen in picture.pods_of(service)]
-            found += check_listeners(picture, service, held)
-            found += check_certificates(service, names, served, roots=live.roots, now=self._now)
+            names = [name for name in map(_name, picture.pods_of(service)) if name in held.taking]
+            if not live.lacks("mtls"):
+                found += check_listeners(picture, service, held)
+            found += check_certificates(service, names, served, roots=roots, now=self._now)
         return found
 
     def _sync(self, client: KubeClient, dumps: ProxyDumps) -> list[Finding]:
@@ -115,22 +117,11 @@ class Judge:
         else:
             refused = {name: dump.refused for name, dump in dumps.held.items()}
             found += check_sync(self._proxies, table, refused)
-        reasons: dict[str, list[str]] = {}
-        for name, reason in dumps.unread.items():
-            reasons.setdefault(reason.replace(name, "POD"), []).append(name)
-        return found + [
-            unknown(
-                "sync",
-                f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
-                reason,
-                late=True,
-            )
-            for reason, names in reasons.items()
-        ]
+        return found + _unread("sync", dumps)
 
     def _content(self, dumps: ProxyDumps) -> list[Finding]:
         """Whether the sidecars' filters hold the policies, by name and by what they decide."""
-        if "AuthorizationPolicy" in self._live.unread:
+        if self._live.lacks("policies"):
             return []
         found: list[Finding] = []
         compared = cells = 0
@@ -166,3 +157,23 @@ class Judge:
             step = len(requests) // TRIED + 1
             self._requests[seen.key] = requests[::step]
         return self._requests[seen.key]
+
+
+def _name(seen: SeenPod) -> str:
+    return str(seen.pod)
+
+
+def _unread(check: str, dumps: ProxyDumps) -> list[Finding]:
+    """What a check cannot tell because proxies were not read, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in dumps.unread.items():
+        reasons.setdefault(reason.replace(name, "POD"), []).append(name)
+    return [
+        unknown(
+            check,
+            f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
+            reason,
+            late=True,
+        )
+        for reason, names in reasons.items()
+    ]

@@ -30,7 +30,14 @@ KINDS = (
     (SECURITY, "AuthorizationPolicy"),
     (SECURITY, "RequestAuthentication"),
 )
-OPTIONAL = ("RequestAuthentication",)
+DECIDED_BY = {
+    "policies": ("AuthorizationPolicy", "PeerAuthentication", "Service"),
+    "mtls": ("PeerAuthentication", "DestinationRule", "Service"),
+    "routes": ("VirtualService", "DestinationRule", "Service"),
+    "sync": ("AuthorizationPolicy",),
+}
+"""The kinds of objects that decide what a check is about; without one of them it cannot tell."""
+LENIENT = ("RequestAuthentication",)
 """Kinds without which everything can still be judged, a little more strictly."""
 
 
@@ -43,17 +50,26 @@ class LiveObjects:
 
     :param objects: by kind. :param unread: kinds that could not be read, with the reason.
     :param missing: kinds that the cluster does not know.
-    :param roots: serial numbers of the roots that istiod publishes; empty when they cannot be read.
+    :param root_certificates: the roots that istiod publishes (PEM); empty when they cannot be read.
     """
 
     objects: dict[str, Objects]
     istiods: list[Istiod]
     unread: dict[str, str]
     missing: frozenset[str]
-    roots: frozenset[str] = frozenset()
+    root_certificates: str = ""
     _index: dict[tuple[str, str], Objects] = dataclasses.field(default_factory=dict, repr=False)
     _services: dict[tuple[str, str], Objects] = dataclasses.field(default_factory=dict, repr=False)
     _catalogued: dict[str, list[Service]] = dataclasses.field(default_factory=dict, repr=False)
+
+    def lacks(self, check: str) -> bool:
+        """Whether a kind of objects could not be read that decides what a check is about."""
+        return any(kind in self.unread for kind in DECIDED_BY[check])
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """The serial numbers of the roots that istiod publishes."""
+        return serial_numbers(self.root_certificates)
 
     def of(self, kind: str, namespace: str | None = None) -> Objects:
         """The objects of one kind, of one namespace or of all that were read."""
@@ -158,7 +174,7 @@ def read_live_objects(
     live.missing = frozenset(missing)
     istiods = client.list("v1", "Pod", istio_namespace, label_selector=ISTIOD_SELECTOR)
     live.istiods = ready_istiods(istiods.items)
-    live.roots = _roots(client, istio_namespace)
+    live.root_certificates = _roots(client, istio_namespace)
     return live
 
 
@@ -172,11 +188,11 @@ def _read(client: KubeClient, api_version: str, kind: str, namespace: str) -> tu
     return list(answer.items), "", bool(answer.missing)
 
 
-def _roots(client: KubeClient, istio_namespace: str) -> frozenset[str]:
+def _roots(client: KubeClient, istio_namespace: str) -> str:
     try:
         found = client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, istio_namespace)
     except ApiError as error:
         if error.status not in (401, 403):
             raise
-        return frozenset()
-    return serial_numbers(text_at(found, "data", ROOT_KEY))
+        return ""
+    return text_at(found, "data", ROOT_KEY)

@@ -19,7 +19,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """RFC 9110 9.2.1: methods that ask for no change."""
 NOWHERE = "servicemesh-verify-probe"
 """Last part of the paths that stand for a prefix: nothing the service knows."""
-_ANY_CERTIFICATE = ("-k", "-v")
+_TOLD = ("-v",)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class PlannedCall:
         return f"{self.identity} -> {self.service.key}"
 
     def http(self) -> tuple[HttpCall, ...]:
-        """The call as a probe sends it. Plaintext to a port whose bytes nobody here can read goes together
-        with a TLS handshake without a certificate: what it is answered shows what the port demands.
+        """The call as a probe sends it. Plaintext goes together with a TLS handshake without a certificate:
+        what it is answered shows who takes the connection, and what the port demands.
 
         :returns: one call, or two.
         """
@@ -57,9 +57,9 @@ class PlannedCall:
         host = f"[{address}]" if ":" in address else address or self.service.fqdn
         number = self.port.target_port if name else self.port.number
         plain = HttpCall(self.method, f"http://{host}:{number}{self.path}")
-        if self.expect != PLAINTEXT or self.port.is_http:
+        if self.expect != PLAINTEXT:
             return (plain,)
-        return plain, HttpCall("GET", f"https://{host}:{number}/", curl_options=_ANY_CERTIFICATE)
+        return plain, HttpCall("GET", f"https://{host}:{number}/", curl_options=_TOLD)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

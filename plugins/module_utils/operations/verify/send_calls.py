@@ -28,17 +28,19 @@ def send_calls(
     limit: int,
     stop: Callable[[], bool],
     clock: Clock,
+    roots: str = "",
 ) -> tuple[list[Finding], list[Outcome]]:
     """The findings of all ``calls``.
 
-    :param limit: seconds that one call may take.
+    :param limit: seconds that one call may take. :param roots: certificates that the mesh's proxies are to
+        be known by (PEM).
     :returns: one finding per call, in their order; and the calls that were made, with theirs.
     """
     by_identity: dict[Identity, list[PlannedCall]] = {}
     for call in calls:
         by_identity.setdefault(call.identity, []).append(call)
     results = client.in_parallel(
-        lambda item: _send(probes, item[0], item[1], limit, stop, clock), list(by_identity.items())
+        lambda item: _send(probes, item[0], item[1], limit, stop, clock, roots), list(by_identity.items())
     )
     return (
         [finding for findings, _made in results for finding in findings],
@@ -53,6 +55,7 @@ def _send(
     limit: int,
     stop: Callable[[], bool],
     clock: Clock,
+    roots: str = "",
 ) -> tuple[list[Finding], list[Outcome]]:
     if identity in probes.trouble:
         return _not_made(identity, calls, probes.trouble[identity]), []
@@ -63,17 +66,19 @@ def _send(
             break
         if look:
             clock.sleep(PAUSE)
-        asked = _ask(probes, identity, [calls[i] for i in left], limit)
+        asked = _ask(probes, identity, [calls[i] for i in left], limit, roots)
         for index, answers in zip(left, asked, strict=True):
             findings[index] = judge(calls[index], answers)
     made = [(calls[index], findings[index]) for index in sorted(findings)]
     return [finding for _call, finding in made], made
 
 
-def _ask(probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int) -> list[list[Answer]]:
+def _ask(
+    probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int, roots: str
+) -> list[list[Answer]]:
     requests = [call.http() for call in calls]
     try:
-        answers = iter(probes.send(identity, [one for some in requests for one in some], limit))
+        answers = iter(probes.send(identity, [one for some in requests for one in some], limit, roots))
     except MeshError as error:
         return [[Answer(0, {}, "", -1, error.message) for _one in some] for some in requests]
     return [[next(answers) for _one in some] for some in requests]

@@ -195,6 +195,10 @@ class Mesh(FakeCluster):
         service = self.catalogue.service(str(target.hostname).partition(".")[0])
         assert service is not None
         status, headers, body = self.answers.get((account, service.name, target.path), (0, {}, ""))
+        if target.scheme == "https":
+            asked = "* TLSv1.3 (IN), TLS handshake, Request CERT (13):"
+            unnamed = "curl: (60) SSL: unable to obtain common name from peer certificate"
+            return f"{asked}\n{unnamed}\n{mark} exit 60\n"
         if not status and not meshed:
             return f"curl: (56) Recv failure: Connection reset by peer\n{mark} exit 56\n"
         if not status:

@@ -250,6 +250,27 @@ def test_a_kind_that_may_not_be_read_is_told(mesh: Mesh) -> None:
     assert statuses(result)["policies"] == "cannot tell"
 
 
+@pytest.mark.parametrize(
+    ("kind", "untold"),
+    [
+        ("Service", {"policies", "mtls", "routes"}),
+        ("PeerAuthentication", {"policies", "mtls"}),
+        ("DestinationRule", {"mtls", "routes"}),
+        ("VirtualService", {"routes"}),
+        ("AuthorizationPolicy", {"policies", "sync"}),
+        ("RequestAuthentication", set()),
+    ],
+)
+def test_nobody_is_accused_because_of_a_kind_that_may_not_be_read(
+    mesh: Mesh, kind: str, untold: set[str]
+) -> None:
+    mesh.forbidden = {kind}
+    told = statuses(run(mesh, verify))
+    unsure = {check for check, status in told.items() if status == "cannot tell"}
+    assert unsure - {"objects"} == untold
+    assert "fail" not in told.values()
+
+
 def test_pods_that_may_not_be_read_are_an_error(mesh: Mesh) -> None:
     mesh.forbidden = {"Pod"}
     with pytest.raises(ApiError, match="forbidden"):

@@ -27,12 +27,17 @@ CLOSED = (52, 56)
 """curl: empty reply, connection reset: the other end took the connection and closed it without an
 answer."""
 
-CERTIFICATE_REQUIRED = ("certificate required", "TLS alert, unknown (628)")
-"""How TLS 1.3 ends a handshake in which the client had to show a certificate (RFC 8446 6.2, alert 116), in
-the words of OpenSSL and of curl before it knew the alert."""
 CERTIFICATE_REQUEST = "TLS handshake, Request CERT (13)"
-"""What curl tells of a server that asks for a certificate. Who is then cut off had to show one; the alert
-itself may be lost when the connection is reset."""
+"""What curl with OpenSSL tells of a server that asks for a certificate; a mesh's proxies that ask for one
+demand it."""
+OTHER_NAME = (
+    "SSL: no alternative certificate subject name",
+    "SSL: unable to obtain common name",
+    "SSL: certificate subject name",
+)
+"""How curl ends when a certificate is of an issuer that it trusts, and of another name than the host's: so it
+is with every certificate of a workload, which holds a SPIFFE identity and no host (curl
+lib/vtls/openssl.c)."""
 
 
 def judge(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
@@ -78,8 +83,8 @@ def is_conclusive(finding: Finding) -> bool:
 
 
 def _judge_plaintext(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
-    """A server that closes proves nothing: it may just not speak HTTP. On such ports the answer to a TLS
-    handshake shows whether a certificate is demanded."""
+    """A server that closes proves nothing: it may just speak another protocol, or TLS of its own. The answer
+    to a TLS handshake shows whether a proxy of the mesh stands there and asks for a certificate."""
     answer, where = answers[0], f" at pod {call.pod.partition(' ')[0]}" if call.pod else ""
     if answer.status:
         reason = f"a plaintext request was answered with {answer.status}{where}"
@@ -89,17 +94,17 @@ def _judge_plaintext(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
     if answer.exit_code not in CLOSED:
         reason = f"the plaintext request did not reach it{where}: {describe(answer)}"
         return unknown("plaintext", call.subject, reason)
-    if len(answers) == 1:
-        return passed("plaintext", call.subject, f"a plaintext request was cut off without an answer{where}")
-    if _demands_certificate(answers[1]):
-        reason = f"plaintext was cut off, and a TLS handshake demands a certificate{where}"
-        return passed("plaintext", call.subject, reason)
-    reason = f"plaintext was cut off{where}, but no TLS handshake showed that a certificate is demanded"
+    lacking = _lacks(answers[1])
+    if not lacking:
+        reason = "plaintext was cut off, and in a TLS handshake a proxy of the mesh demands a certificate"
+        return passed("plaintext", call.subject, f"{reason}{where}")
+    reason = f"plaintext was cut off{where}, but no TLS handshake showed {lacking}"
     return unknown("plaintext", call.subject, f"{reason} ({describe(answers[1])})")
 
 
-def _demands_certificate(answer: Answer) -> bool:
-    told = f"{answer.error} {answer.body}"
-    if any(word in told for word in CERTIFICATE_REQUIRED):
-        return True
-    return CERTIFICATE_REQUEST in told and not answer.status and answer.exit_code in (*CLOSED, 55)
+def _lacks(hello: Answer) -> str:
+    """What a TLS handshake leaves unproved about a port that must be the mesh's own."""
+    told = f"{hello.error} {hello.body}"
+    if CERTIFICATE_REQUEST not in told:
+        return "that a certificate is demanded"
+    return "" if any(word in told for word in OTHER_NAME) else "a certificate of the mesh"

@@ -47,10 +47,19 @@ def check_objects(
         *check_calls_beside(ours),
         *check_extensions(ours),
         *check_workloads_beside(ours),
-        *check_proxies(ours, proxies, dumps),
+        *_at_proxies(ours, picture, proxies, dumps),
         *_unread(around),
     ]
     return _accepted(_first_of_each(found), accepted)
+
+
+def _at_proxies(
+    ours: Ours, picture: Picture, proxies: Sequence[RunningProxy], dumps: ProxyDumps
+) -> list[Finding]:
+    why = picture.live.unread.get("Service")
+    if why:  # whose addresses are a Service's own is not known
+        return [unknown("objects", "what the proxies know", why)]
+    return check_proxies(ours, proxies, dumps)
 
 
 def _unread(around: Surroundings) -> list[Finding]:

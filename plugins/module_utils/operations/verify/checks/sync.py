@@ -23,9 +23,10 @@ DISCONNECTED = "its proxy is not connected to any istiod"
 def check_sync(
     proxies: Iterable[RunningProxy], table: Mapping[str, SyncState], refused: Mapping[str, Sequence[str]]
 ) -> list[Finding]:
-    """One finding per proxy.
+    """One finding per proxy, but none for one that istiod calls well and that has not been read itself.
 
-    :param table: every proxy connected to any istiod. :param refused: by proxy, what it says it refused.
+    :param table: every proxy connected to any istiod. :param refused: by proxy that was read, what it says it
+        refused.
     :returns: in the order of the proxies.
     """
     found = []
@@ -47,7 +48,7 @@ def check_sync(
                     "sync", subject, f"has not yet confirmed its latest {', '.join(state.stale)}", late=True
                 )
             )
-        else:
+        elif str(proxy) in refused:
             found.append(passed("sync", subject, "connected, nothing outstanding, nothing refused"))
     return found
 

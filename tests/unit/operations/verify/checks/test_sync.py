@@ -14,11 +14,14 @@ from ..builders import item
 PROXY = RunningProxy("shop", "web-1", {"app": "web"}, "web", False, "1.31.0", "", "ReplicaSet/web")
 
 
+GOOD = {"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {})}
+
+
 @pytest.mark.parametrize(
     ("table", "refused", "verdict", "words"),
     [
         ({}, {}, "fail", "not connected"),
-        ({"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {})}, {}, "pass", "nothing outstanding"),
+        (GOOD, {"shop/web-1": ()}, "pass", "nothing outstanding"),
         ({"web-1.shop": SyncState("web-1.shop", "1.31.0", ("Listener",), {})}, {}, "cannot tell", "Listener"),
         (
             {"web-1.shop": SyncState("web-1.shop", "1.31.0", (), {"Listener": "bad"})},
@@ -39,6 +42,10 @@ def test_sync(table: dict, refused: dict, verdict: str, words: str) -> None:
     assert finding.verdict == verdict
     assert words in finding.message
     assert finding.late is (verdict != "pass")
+
+
+def test_a_proxy_that_was_not_read_does_not_pass_by_what_istiod_says() -> None:
+    assert sync.check_sync([PROXY], GOOD, {}) == []
 
 
 def held(*names: str) -> dict[int, InboundPort]:
