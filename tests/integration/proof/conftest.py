@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,3 +51,13 @@ def raw() -> dict[str, Any]:
         found |= yaml.safe_load((VARIABLES / f"{name}.yml").read_text())
     kept = {key: value for key, value in found.items() if key.startswith("mesh_") or key in INSTALLED}
     return {key: value for key, value in kept.items() if "{{" not in str(value)}
+
+
+@pytest.fixture(scope="session")
+def options(client: KubeClient) -> dict[str, Any]:
+    """What the lab's inventory hands to a whole verification, by the names of the module's options."""
+    told = yaml.safe_load((VARIABLES / "verify.yml").read_text())
+    found = {name.removeprefix("verify_"): value for name, value in told.items()}
+    authority = client.get("v1", "Secret", "servicemesh-ca", "servicemesh-system")
+    assert authority is not None
+    return {**found, "gateway_ca": base64.b64decode(authority["data"]["tls.crt"]).decode()}

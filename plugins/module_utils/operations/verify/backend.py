@@ -9,21 +9,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, WaitTimeout
+from ...fields import name_of
 from ...istio.probe import Identity
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.pods import takes_requests
 from ...kube.wait import wait_until
 from ...model.reading.typed import variables_of
+from ...verdicts import CANNOT_TELL
 from .call_plan import plan_calls
 from .checks.gateways import GatewayResult
-from .checks.sync import DISCONNECTED
 from .dumps import read_proxies
 from .findings import TITLES, Finding, Findings, not_tested, passed, unknown
 from .gateway_channels import GatewayCheck
 from .judge import Judge
 from .ledger import Answered, Outcome, draw_up
 from .live_objects import DECIDED_BY, LiveObjects, read_live_objects
+from .looks import Looks
 from .options import VerifyOptions
 from .picture import Picture
 from .planned_calls import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall
@@ -68,8 +71,8 @@ VARIABLES = variables_of(ARGUMENT_SPEC, "verify_")
 PROBE_CHECKS = frozenset({"plaintext", "authorization"})
 PROXY_CHECKS = frozenset({"injection", "policies", "mtls", "objects", "routes", "sync"})
 CHECK_MODE = "not asked in check mode: it takes probe pods"
-ROUNDS, PAUSE = 4, 1.0
-"""Proxies get a change within about a second; only what stays wrong for several looks is wrong. Seconds."""
+PAUSE = 1.0
+"""Seconds from a look at what may be late to the next."""
 RECONNECT, RECONNECT_PAUSE = 75.0, 4.0
 """Seconds that proxies may take to find an istiod again after theirs was restarted: Envoy tries again after
 up to 30 s, and the first istiod it finds may be one that is just ending."""
@@ -194,17 +197,15 @@ class Verification:
         late."""
         if not self._checks & PROXY_CHECKS:
             return []
-        looks: list[list[Finding]] = []
+        looks = Looks()
 
         def look() -> tuple[bool, str]:
             if looks:
                 self._read()
-            looks.append(self._look_at_proxies())
-            late = [item for item in looks[-1] if item.late]
-            away = sum(1 for item in late if item.message == DISCONNECTED)
-            if late and away and len(looks) >= ROUNDS:
-                self._context.progress(f"verify: waiting for {away} proxies to find an istiod again")
-            return not late or (len(looks) >= ROUNDS and not away), f"{len(late)} proxies are late"
+            looks.add(self._look_at_proxies())
+            if looks.away:
+                self._context.progress(f"verify: waiting for {looks.away} proxies to find an istiod again")
+            return looks.done(), f"{len(looks.late)} proxies are late"
 
         try:
             wait_until(
@@ -221,7 +222,15 @@ class Verification:
         except ApiError as error:
             if error.reason != "Interrupted" or not looks:
                 raise
-        return looks[-1]
+        return looks.findings(self._is_gone)
+
+    def _is_gone(self, name: str) -> bool:
+        """Whether the pod ``namespace/name`` gets no requests any more."""
+        namespace, slash, pod = name.partition("/")
+        if not slash:
+            return False
+        found = self._client.list("v1", "Pod", namespace).items
+        return not any(name_of(item) == pod and takes_requests(item) for item in found)
 
     def _look_at_proxies(self) -> list[Finding]:
         proxies = self._proxies()
@@ -264,8 +273,13 @@ class Verification:
             self._context.clock,
             self._live.root_certificates,
         )
-        self._outcomes += outcomes
-        return findings
+        lost = {
+            id(finding)
+            for call, finding in outcomes
+            if call.pod and finding.verdict == CANNOT_TELL and self._is_gone(call.pod_key)
+        }
+        self._outcomes += [one for one in outcomes if id(one[1]) not in lost]
+        return [finding for finding in findings if id(finding) not in lost]
 
     def _through_gateway(self, plan: CallPlan, served: GatewayResult) -> list[Finding]:
         """Services of which only the gateway's rules could be called: that was done through the gateway."""

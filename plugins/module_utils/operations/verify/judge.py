@@ -164,16 +164,8 @@ def _name(seen: SeenPod) -> str:
 
 
 def _unread(check: str, dumps: ProxyDumps) -> list[Finding]:
-    """What a check cannot tell because proxies were not read, once for each reason."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in dumps.unread.items():
-        reasons.setdefault(reason.replace(name, "POD"), []).append(name)
+    """What a check cannot tell because proxies were not read; equal reasons in equal words, to be folded."""
     return [
-        unknown(
-            check,
-            f"Pod {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
-            reason,
-            late=True,
-        )
-        for reason, names in reasons.items()
+        unknown(check, f"Pod {name}", reason.replace(name, "POD"), late=True)
+        for name, reason in dumps.unread.items()
     ]

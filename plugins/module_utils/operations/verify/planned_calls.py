@@ -47,6 +47,11 @@ class PlannedCall:
             return f"{self.service.key}:{self.port.number}"
         return f"{self.identity} -> {self.service.key}"
 
+    @property
+    def pod_key(self) -> str:
+        """The one pod that is called, as ``namespace/name``; ``""`` without one."""
+        return f"{self.service.namespace}/{self.pod.partition(' ')[0]}" if self.pod else ""
+
     def http(self) -> tuple[HttpCall, ...]:
         """The call as a probe sends it. Plaintext goes together with a TLS handshake without a certificate:
         what it is answered shows who takes the connection, and what the port demands.

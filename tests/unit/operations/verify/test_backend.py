@@ -15,7 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagn
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights import table
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import planned_calls
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import looks, planned_calls
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.gateways import (
     GatewayResult,
 )
@@ -155,7 +155,7 @@ def test_each_break_fails_with_its_reason_in_the_first_words(
 
 
 def test_proxies_may_take_a_while_to_find_an_istiod_again(mesh: Mesh) -> None:
-    mesh.looks_without_istiod = 3 * verify.ROUNDS
+    mesh.looks_without_istiod = 3 * looks.ROUNDS
     lines: list[str] = []
     assert run(mesh, verify, lines=lines)["status"] == "pass"
     assert any("to find an istiod again" in line for line in lines)
