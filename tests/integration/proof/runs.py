@@ -12,9 +12,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 PROBE_IMAGE = "lab.local/service:1"
 
 
-def parameters(kubeconfig: str, catalogue: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+def parameters(kubeconfig: str | None, catalogue: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """The parameters of a run, with the defaults of the module."""
-    given = {"kubeconfig": kubeconfig, "catalogue": dict(catalogue), "probe_image": PROBE_IMAGE, **options}
+    given = {"catalogue": dict(catalogue), "probe_image": PROBE_IMAGE, **options}
+    given |= {"kubeconfig": kubeconfig} if kubeconfig else {}
     checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(given)
     assert not checked.error_messages, checked.error_messages
     found: dict[str, Any] = checked.validated_parameters
@@ -22,7 +23,7 @@ def parameters(kubeconfig: str, catalogue: Mapping[str, Any], **options: Any) ->
 
 
 def verified(
-    kubeconfig: str,
+    kubeconfig: str | None,
     catalogue: Mapping[str, Any],
     progress: Callable[[str], None] = lambda line: None,
     **options: Any,
