@@ -58,8 +58,6 @@ def plain_boolean(value: Any) -> Any:
 
 
 def _boolean(value: Any, _spec: Spec) -> bool:
-    if isinstance(value, bool):
-        return value
     word = str(value).strip().lower() if isinstance(value, (str, int)) else ""
     if word in TRUE_WORDS or word in FALSE_WORDS:
         return word in TRUE_WORDS
