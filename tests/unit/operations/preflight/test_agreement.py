@@ -140,3 +140,22 @@ def test_the_port_of_the_egress_gateway_is_looked_at() -> None:
     (warning,) = read(catalogue=catalogue, istio={"gateways": gateways}).warnings
     assert warning.startswith("mesh_egress_gateway.port: 8443 is no port of the gateway out (15021, 80, 443)")
     assert read(catalogue=CATALOGUE, istio={"gateways": gateways}).warnings == ()
+
+
+def test_what_is_probably_not_meant_is_a_warning_and_no_refusal() -> None:
+    warnings = read(istio={"mesh_config": {"trustDomainAliases": ["old"]}}, catalogue=CATALOGUE).warnings
+    assert [text.partition(":")[0] for text in warnings] == ["istio_mesh_config.trustDomainAliases"]
+    known = read(
+        istio={"mesh_config": {"trustDomainAliases": ["old"]}},
+        catalogue={**CATALOGUE, "mesh_trust_domain_aliases": ["old"]},
+    )
+    assert known.warnings == ()
+    assert read(catalogue=CATALOGUE).warnings == ()  # of what nobody states there is nothing to doubt
+
+
+@pytest.mark.parametrize("parts", [["istio", "mesh"], ["mesh"]])
+def test_a_provider_that_istio_brings_is_known_with_its_kind(parts: list[str]) -> None:
+    catalogue = {**CATALOGUE, "mesh_telemetry": {"tracing_provider": "prometheus"}}
+    assert faults(catalogue=catalogue, parts=parts) == [
+        ("mesh_telemetry.tracing_provider", "extension-provider")
+    ]

@@ -51,3 +51,29 @@ def test_without_any_normalisation_dots_pass_and_that_is_refused() -> None:
 
 def test_of_somebody_else_s_istio_nothing_is_known() -> None:
     assert told(None, below(**PUBLIC), parts=["mesh"]) == []
+
+
+def caller(*paths: str) -> dict[str, Any]:
+    return {"principal": "cluster.local/ns/a/sa/b", "paths": list(paths)}
+
+
+def exposed(path: str, **more: Any) -> dict[str, Any]:
+    return {"gateway": "public", "host": "shop.example.com", "path": path, **more}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"callers": [caller("/exact", "/*", "/a/*")]}, "/a"),
+        ({"callers": [caller("/*"), caller("/b/*")]}, "/b"),
+        ({"exposed": [exposed("/shop")]}, "/shop"),
+        ({"exposed": [exposed("/exact", match="exact"), exposed("/shop")]}, "/shop"),
+        ({"callers": [caller("/*")], "exposed": [exposed("/shop")]}, "/shop"),
+        ({"exposed": [exposed("/exact", match="exact")]}, ""),
+        ({"exposed": [exposed("/")]}, ""),
+    ],
+)
+def test_the_first_rule_that_stops_at_a_path_is_the_example(fields: dict[str, Any], path: str) -> None:
+    warnings = told("BASE", below(**fields))
+    assert len(warnings) == bool(path)
+    assert all(f"so {path}/..%2Fx passes the rule for {path}/*" in text for text in warnings)

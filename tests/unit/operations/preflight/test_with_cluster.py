@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import backend
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.inputs import read_inputs
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight.with_cluster import (
+    check_catalogue,
+)
 
 from ...support import injection
 from ...support.catalogues import minimal
 from ...support.cluster import FakeCluster, reaching
 from ...support.deployed import namespace, shop
+from ..cluster_check.test_settings import config_maps
+from .test_inputs import TODAY, params
 
 Obj = dict[str, Any]
 MISSING = "there is no Service shop/api"
@@ -141,3 +147,26 @@ def test_a_tag_of_the_installation_counts_as_there() -> None:
 def test_revisions_are_looked_for_only_where_injection_runs() -> None:
     cluster = FakeCluster(*shop(), injectors())
     assert not [text for text in checked(cluster, namespaces=with_revision("r2")) if "r2" in text]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_revisions_that_may_not_be_read_are_told_and_other_trouble_ends_the_run(status: int) -> None:
+    cluster = FakeCluster(*shop(), injectors())
+    cluster.fail("list", "MutatingWebhookConfiguration", status, times=9)
+    if status == 403:
+        found = checked(cluster, parts=("injection",), namespaces=with_revision("r2"))
+        assert [text for text in found if "cannot tell whether their revisions exist" in text]
+    else:
+        with pytest.raises(ApiError):
+            checked(cluster, parts=("injection",), namespaces=with_revision("r2"))
+
+
+def test_the_configuration_that_runs_is_compared_unless_this_run_writes_it() -> None:
+    cluster = FakeCluster(*shop(), *config_maps({"trustDomain": "a.example"}))
+    with pytest.raises(InputError, match=r"trustDomain in ConfigMap istio-system/istio is 'a\.example'"):
+        checked(cluster, minimal(), parts=("mesh",))
+    options = {"parts": ["istio", "mesh"], "catalogue": minimal(), "istio": {"version": "1.31.1"}}
+    inputs = read_inputs(params(**options), today=TODAY)
+    assert inputs.catalogue is not None
+    found = check_catalogue(cluster, inputs, inputs.catalogue, check_mode=False)  # type: ignore[arg-type]
+    assert [text for text in found if "trustDomain" in text] == []
