@@ -116,8 +116,10 @@ def _policy_path_fault(text: str) -> str:
     """A path of an AuthorizationPolicy: exact, or a prefix that ends at a segment boundary."""
     if text == "/*":
         return ""
+    if text.endswith("//*"):
+        return f"{text!r} is not a normalised path"
     if text.endswith("/*"):
-        return _path_fault(text[:-2] or "/")
+        return _path_fault(text[:-2])
     if "*" in text:
         return f"{text!r} has a '*' that does not follow a final '/'; '/x*' would also match '/xy'"
     return _path_fault(text)

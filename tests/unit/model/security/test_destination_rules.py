@@ -165,3 +165,12 @@ def test_the_rule_that_brought_a_subset_is_named_only_where_the_subset_decides()
     assert (
         decided(*every, rule("shop/d", age=4, trafficPolicy={}, subsets=[by_port]), subset="v3") == "shop/d"
     )
+
+
+def test_all_objects_that_istiod_joins_decide_the_oldest_first() -> None:
+    first, second = rule("shop/z", age=1, trafficPolicy={}), rule("shop/a", age=2)
+    private = rule("shop/b", age=3, exportTo=["."])
+    known = DestinationRules([private, second, first], root_namespace=ROOT, domain="cluster.local")
+    assert known.deciding("web", {}, HOST, "shop") == [first, second]
+    assert known.deciding("shop", {}, HOST, "shop") == [private]
+    assert known.deciding("web", {}, "other.shop.svc.cluster.local", "shop") == []
