@@ -78,6 +78,9 @@ def test_a_gateway_is_not_waited_for_and_a_removal_has_no_values(tmp_path: Path)
     assert helm.calls()[1] == (
         "uninstall istiod --namespace istio-system --ignore-not-found --wait --timeout 300s"
     )
+    assert helm.lines == [
+        "helm: apply release istio-system/istiod", "helm: remove release istio-system/istiod"
+    ]  # fmt: skip
     assert helm.noted("stdin") == ""
 
 

@@ -77,3 +77,16 @@ def test_problems_of_the_catalogue_come_together(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         run(tmp_path / "r", {"mesh_name": "Shop!", "mesh_servces": []})
     assert len(caught.value.problems) == 2 and not (tmp_path / "r").exists()
+
+
+def test_a_difference_shows_what_was_there_and_what_comes(tmp_path: Path) -> None:
+    small = {"mesh_name": "shop", "mesh_namespace": "shop"}
+    first = {entry["before_header"]: entry for entry in run(tmp_path, diff_mode=True)["diff"]}
+    assert {entry["before"] for entry in first.values()} == {""}
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {name: entry["after"] for name, entry in first.items()} == written
+    second = {entry["after_header"]: entry for entry in run(tmp_path, small, diff_mode=True)["diff"]}
+    gone = second["virtual-services.yaml"]
+    assert (gone["before"], gone["after"]) == (written["virtual-services.yaml"], "")
+    assert second["kustomization.yaml"]["before"] == written["kustomization.yaml"]
+    assert second["kustomization.yaml"]["after"] == (tmp_path / "kustomization.yaml").read_text()
