@@ -18,6 +18,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.c
     WorkloadPort,
     trials,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.matching import (
+    account_match,
+    namespace_match,
+    text_match,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import (
     ALLOW,
     DENY,
@@ -334,3 +339,70 @@ def test_what_is_unknown_stays_unknown_unless_another_part_decides(
     assert truth.any_of(parts) is some
     opposite = tuple(truth.negated(part) for part in parts)
     assert truth.negated(truth.any_of(opposite)) is every  # De Morgan
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (operation(hosts=["cluster.local"]), "host"),
+        (operation(methods=["cluster.local"]), "method"),
+        (operation(paths=["cluster.local"]), "path"),
+        (when("connection.sni", "cluster.local"), "sni"),
+    ],
+)
+def test_only_trust_domains_stand_for_each_other(rule: dict[str, Any], name: str) -> None:
+    domains = ("cluster.local", "old")
+    assert decide(ap(rule), domains=domains, **{name: "cluster.local"}) == ALLOW
+    assert decide(ap(rule), domains=domains, **{name: "old"}) == DENY
+    named = ap(source(trustDomains=["cluster.local"]))
+    assert decide(named, domains=domains, principal="old/ns/shop/sa/web") == ALLOW
+
+
+@pytest.mark.parametrize(
+    "key", ["request.headers", "request.headersx", "request.headers[x", "request.auth.claims"]
+)
+def test_a_key_that_names_nothing_makes_an_allow_vanish_and_is_left_out_of_a_deny(key: str) -> None:
+    asked: dict[str, Any] = {"headers": {"x": "a"}, "token": Token("i", "s")}
+    assert decide(ap(when(key, "a")), **asked) == DENY
+    both = {**when(key, "a"), **source(namespaces=["other"])}
+    assert decide(ap(both, action="DENY"), **asked) == DENY  # what is left of it matches
+
+
+PRINCIPALS = [
+    "*",
+    "cluster.local/*",
+    "cluster.local/ns/shop/sa/web",
+    "cluster.local/ns/shop/sa/*",
+    "*/sa/x",
+    "*/ns/other/sa/x",
+    "*web",
+    "cluster.local/ns/o*",
+    "cluster.local/ns/shop/sa/w*",
+    "*/ops/sa/y",
+    "*p/sa/z",
+    "cluster.local/ns/*",
+]
+
+
+@pytest.mark.parametrize("pattern", PRINCIPALS)
+def test_each_pattern_of_principals_has_callers_that_fit_and_callers_that_do_not(pattern: str) -> None:
+    """As far as identities of the mesh can."""
+    fit = text_match(pattern)
+    places, names = ("shop", "other", "ops", "op", "o1", "any"), ("web", "x", "y", "z", "w1", "default")
+    everything = [f"cluster.local/ns/{place}/sa/{name}" for place in places for name in names]
+    shown = witnesses.principals([pattern], (), (), ["cluster.local"], "home")
+    assert shown[0] == ""
+    assert answers([fit], everything) <= answers([fit], shown)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "account"), [("o*", ""), ("*p", ""), ("o.p", ""), ("", "web"), ("", "other/x")]
+)
+def test_namespaces_and_accounts_have_callers_that_fit_and_callers_that_do_not(
+    namespace: str, account: str
+) -> None:
+    shown = witnesses.principals(
+        (), [namespace] if namespace else (), [account] if account else (), ["td"], "home"
+    )
+    fit = namespace_match(namespace) if namespace else account_match(account, "home")
+    assert answers([fit], filter(None, shown)) == {(True,), (False,)}

@@ -412,3 +412,14 @@ def test_gateway_namespaces_keep_their_labels_and_get_new_proxies(cluster):
     assert ("patch", "Deployment edge/gw") in cluster.writes
     assert cluster.find("Namespace", "edge")["metadata"]["labels"] == {}
     assert result["status"] == "pass"
+
+
+@pytest.mark.parametrize("mode", ["keep", "injection"])
+def test_a_workload_that_has_nothing_to_do_with_injection_counts_only_where_it_was_asked_for(cluster, mode):
+    """Of a namespace that keeps its labels, only what is injected already is looked at."""
+    put(cluster, web())
+    cluster.find("Pod", "web-1", "shop")["metadata"]["labels"]["sidecar.istio.io/inject"] = "false"
+    result = run(cluster, namespaces=[{"name": "shop", "mode": mode}])
+    assert "restart" not in str(cluster.writes)
+    assert result["counts"]["skipped"] == (mode == "injection")
+    assert result["counts"]["pods"] == (mode == "injection")
