@@ -223,3 +223,11 @@ def test_the_decision_names_its_object() -> None:
     assert (decision.policy, decision.rule) == ("AuthorizationPolicy shop/open", 0)
     refused = index.workload("shop", {"app": "x"}).decide(Request(STRANGER, 3000))
     assert "AuthorizationPolicy shop/mesh-default-deny" in refused.reason
+
+
+@pytest.mark.parametrize("rule", [None, "x", 7, []])
+def test_a_rule_that_is_none_matches_nothing(rule: Any) -> None:
+    """The API server lets none through; of one that is read all the same, the policy stays."""
+    assert decide(ap(rule)) == DENY
+    assert decide(ap(rule, {})) == ALLOW
+    assert decide(ap(rule, action="DENY")) == ALLOW
