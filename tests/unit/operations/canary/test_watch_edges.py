@@ -59,6 +59,7 @@ class Watched:
             warnings=[],
             spent=lambda: 0.0,
             synthetic=None,
+            outside=None,
             metrics=None,
         )
         self.watch = watch._Watch(self.rollout, phase, lambda *_rest: None)
