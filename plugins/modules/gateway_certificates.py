@@ -13,7 +13,7 @@ description:
     for it.
   - Certificates are issued by a CA that lives in a Secret of its own, out of the gateways' reach. They are
     ECDSA
-    P-256, cover every host of the credential, and are renewed before they end. The CA is kept.
+    P-256 or RSA, cover every host of the credential, and are renewed before they end. The CA is kept.
   - Every pair is judged before it is written (chain, key, dates, names, usage), written by one conditional
     request,
     and proved afterwards by a TLS handshake with every gateway pod for every host.
@@ -117,10 +117,76 @@ options:
       ca:
         description: CA certificates as PEM, in which the chain has to end. Without it the end is not judged.
         type: str
+  requested:
+    description:
+      - Certificates that a company's CA issues on request, in two steps.
+      - The first run makes a key and a request. The key stays in a Secret C(NAME-request) beside the
+        credential; the request is returned (RV(certificates)). A second request is not made while one waits.
+      - A later run takes O(requested[].certificate), checks that it is of this key, brings its chain into
+        order, and rotates to it. When it is due, the next request is made.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the credential.
+        type: str
+        required: true
+      namespace:
+        description: Its namespace, where several gateways have a credential of that name.
+        type: str
+      subject:
+        description: Distinguished name in the request, such as V(CN=api.example.com,O=Example,C=DE).
+        type: str
+      certificate:
+        description: What the CA answered, as PEM, in any order. Without it the request is made, or waits on.
+        type: str
+      ca:
+        description: CA certificates as PEM, in which the chain has to end. Without it the end is not judged.
+        type: str
+  key_type:
+    description: Type of the keys that are made here, V(ecdsa) P-256 or V(rsa) of 2048 bits. A change renews.
+    type: str
+    choices: [ecdsa, rsa]
+    default: ecdsa
+  client_cas:
+    description:
+      - The CAs by which gateways in mode MUTUAL know their clients, in a Secret C(NAME-cacert) that istiod
+        takes before a C(ca.crt) beside the key.
+      - Proved by handshakes with every pod. A client without a certificate and one of an unknown CA are
+        turned away, and exactly these CAs are named.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the credential.
+        type: str
+        required: true
+      namespace:
+        description: Its namespace, where several gateways have a credential of that name.
+        type: str
+      ca:
+        description: CA certificates as PEM.
+        type: str
+        required: true
+  client_ca_overlap:
+    description:
+      - Time for which a client CA that is replaced is accepted beside the new one. The first run after it
+        takes it away; V(0) takes it away at once.
+    type: raw
+    default: 604800
+  cert_manager:
+    description:
+      - Credentials, as V(NAME) or V(NAMESPACE/NAME), that a Certificate of cert-manager writes.
+      - Where one is due, forced, or has missed its own time of renewal, cert-manager is told to renew it, as
+        C(cmctl renew) does, and waited for. Its Secrets are never written.
+    type: list
+    elements: str
+    default: []
   existing:
     description:
-      - Credentials, as V(NAME) or V(NAMESPACE/NAME), whose Secrets somebody else writes, such as
-        cert-manager.
+      - Credentials, as V(NAME) or V(NAMESPACE/NAME), whose Secrets somebody else writes.
       - They are judged and proved, never written.
     type: list
     elements: str
@@ -202,8 +268,8 @@ summary:
   sample: ["pass: 1 credentials, 1 created, 0 updated, 0 unchanged"]
 outcome:
   description: >-
-    For a scheduler; V(fresh) when nothing was to be done, V(renewed), V(due) when a pair that somebody else
-    writes should have been renewed, or V(failed).
+    For a scheduler; V(fresh) when nothing was to be done, V(renewed), V(due) when somebody else has to act (a
+    request waits, or a pair that others write should have been renewed), or V(failed).
   returned: always
   type: str
   sample: fresh
@@ -216,7 +282,7 @@ counts:
   description: Numbers of credentials by action.
   returned: always
   type: dict
-  sample: {credentials: 1, created: 0, updated: 0, unchanged: 1}
+  sample: {credentials: 1, created: 0, updated: 0, requested: 0, unchanged: 1}
 objects:
   description: What was written, or would be.
   returned: always
@@ -233,6 +299,8 @@ certificates:
     - One entry per credential with its action and reasons, and C(fingerprint_sha256), C(serial),
       C(not_before),
       C(not_after), C(dns_names), C(subject) and C(issuer) of its certificate.
+    - C(request) is the request (PEM) that waits for a company's CA, C(request_id) the Secret with its key.
+    - C(clients) are the CAs of its clients, with C(authorities), C(action) and a C(proof) of their own.
     - C(proof) has C(status), C(method) (V(handshake), or V(proxy secret) where the pods cannot be reached
       from the
       controller), C(evidence) and the number of C(pods).

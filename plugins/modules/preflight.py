@@ -57,6 +57,11 @@ options:
     description: Namespace of the Secret that holds the CA.
     type: str
     default: servicemesh-system
+  cert_manager:
+    description: C(certificates_cert_manager), which needs rights of its own.
+    type: list
+    elements: str
+    default: []
   istio_versions:
     description:
       - Rows that are added to the table of supported versions, or replace rows of it, by minor.

@@ -75,11 +75,11 @@ class Edge:
         )
         return certificates.run(self.params(hosts, **params), context)
 
-    def expose(self, *hosts):
+    def expose(self, *hosts, mode="SIMPLE"):
         """Lets the ingress gateway serve the credential."""
         server = {
             "port": {"number": 443, "name": f"https-{self.name}", "protocol": "HTTPS"},
-            "tls": {"mode": "SIMPLE", "credentialName": self.name},
+            "tls": {"mode": mode, "credentialName": self.name},
             "hosts": list(hosts) or [self.host],
         }
         metadata = {"name": self.name, "namespace": HOME}
@@ -103,6 +103,6 @@ class Edge:
 
     def remove(self):
         self.client.delete("networking.istio.io/v1", "Gateway", self.name, HOME)
-        for name in (self.name, f"{self.name}-prev"):
+        for name in (self.name, *(f"{self.name}-{what}" for what in ("prev", "request", "cacert"))):
             self.client.delete("v1", "Secret", name, HOME)
         self.client.delete("v1", "Namespace", self.name)

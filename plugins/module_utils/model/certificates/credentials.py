@@ -16,14 +16,16 @@ from ..reading.reader import Reader
 from ..reading.values import CREDENTIAL, LABEL, SERVICE_ACCOUNT, WILDCARD_HOST
 
 ISSUE, PROVIDED, EXISTING = "issue", "provided", "existing"
+REQUESTED, CERT_MANAGER = "requested", "cert-manager"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Credential:
     """One TLS credential: the Secret ``name`` in the namespace of the gateway's pods, serving ``hosts``.
 
-    :param source: ``issue`` (by our CA), ``provided`` (certificate and key are given) or ``existing``
-        (somebody else's Secret: it is checked and never written).
+    :param source: ``issue`` (by our CA), ``provided`` (certificate and key are given), ``requested`` (a
+        company's CA answers a request of ours), ``cert-manager`` (its Certificate is renewed, its Secret
+        never written) or ``existing`` (somebody else's Secret: it is checked and never written).
     :param service_accounts: identities of the gateways that serve it.
     """
 
@@ -58,11 +60,15 @@ def renewal_due(
 
 
 def covers(pattern: str, host: str) -> bool:
-    """Whether the certificate name ``pattern`` is good for ``host``; a wildcard covers exactly one label."""
+    """Whether the certificate name ``pattern`` is good for ``host``.
+
+    A wildcard covers exactly one label, and none below a top-level name: clients take no ``*.com``
+    (OpenSSL's X509_check_host, BoringSSL).
+    """
     pattern, host = pattern.lower(), host.lower()
     if pattern == host:
-        return True
-    return pattern.startswith("*.") and host.partition(".")[2] == pattern[2:]
+        return pattern != "*"
+    return pattern.startswith("*.") and "." in pattern[2:] and host.partition(".")[2] == pattern[2:]
 
 
 def credentials_of(

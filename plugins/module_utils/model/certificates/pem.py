@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -62,6 +63,14 @@ def blocks_of(pem: bytes) -> list[Block]:
         block, rest = step
         found.append(block)
     return found
+
+
+def first_fingerprint(pem: bytes) -> str:
+    """SHA-256 (hexadecimal) of the first certificate of a Secret as istiod reads it; ``""`` for none."""
+    first = next(iter(blocks_of(pem)), None)
+    if first is None or first.label != "CERTIFICATE" or not first.content:
+        return ""
+    return hashlib.sha256(first.content).hexdigest()
 
 
 def skipped(pem: bytes) -> bool:

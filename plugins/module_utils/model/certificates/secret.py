@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...fields import annotations_of, labels_of, mapping_at, mappings_at, text_at
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
-from .credentials import EXISTING, ISSUE, Credential, renewal_due
+from .credentials import CERT_MANAGER, EXISTING, ISSUE, REQUESTED, Credential, renewal_due
 from .pem import UnreadableError
-from .x509 import Facts, Fault, check_pair, facts_of, read_chain
+from .x509 import Facts, Fault, check_pair, facts_of, kind_of_key, read_chain
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-TLS_TYPE = "kubernetes.io/tls"
+TLS_TYPE, OPAQUE = "kubernetes.io/tls", "Opaque"
 CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY = "tls.crt", "tls.key", "ca.crt"
 # istiod prefers these to tls.crt and tls.key (pilot/pkg/credentials/kube/secrets.go): with them in the
 # Secret, a new tls.crt would never be served.
@@ -33,15 +33,18 @@ PREVIOUS_OF = "servicemesh.istio/previous-of"
 class Assessment:
     """What a Secret needs.
 
-    :param action: ``create``, ``renew``, ``repair`` (foreign keys go, the pair stays), ``keep``, ``refuse``.
+    :param action: ``create``, ``renew``, ``repair`` (foreign keys go, the pair stays), ``keep``, ``refuse``;
+        where a company's CA issues, ``ask`` (a request is to be made) and ``wait`` (one waits for its
+        answer); where cert-manager does, ``trigger`` and ``await`` (it is at work).
     :param reasons: why; sentences without full stop. :param facts: of the leaf that is there now.
-    :param surplus: data keys to remove.
+    :param surplus: data keys to remove. :param faults: why the pair that is there must not be served on.
     """
 
     action: str
     reasons: tuple[str, ...] = ()
     facts: Facts | None = None
     surplus: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -91,20 +94,22 @@ def assess(
     renew_at: float,
     with_authority: bool = False,
     wanted: tuple[bytes, bytes] | None = None,
+    key_type: str = "",
 ) -> Assessment:
     """What ``secret`` (the live object, None when missing) needs to serve ``credential``.
 
     :param roots: what the leaf must lead to; empty when nobody said.
     :param with_authority: whether ``ca.crt`` beside the key is wanted.
+    :param key_type: ``ecdsa`` or ``rsa``, of keys that are made by us; empty: any.
     :param wanted: for provided pairs, certificate and key that must be there.
     """
     if secret is None:
         action = "refuse" if credential.source == EXISTING else "create"
         return Assessment(action, ("it does not exist",))
     facts = leaf_facts(secret)
-    if credential.source == EXISTING:
-        faults = _faults(credential, secret, roots, now)
-        return Assessment("refuse" if faults else "keep", _sentences(faults), facts)
+    if credential.source in (EXISTING, CERT_MANAGER):
+        said = _sentences(_faults(credential, secret, roots, now))
+        return Assessment("refuse" if said else "keep", said, facts, faults=said)
     refusal = _write_block(secret, mesh)
     if refusal:
         return Assessment("refuse", (refusal,), facts)
@@ -112,9 +117,13 @@ def assess(
     if wanted and wanted != (decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)):
         return Assessment("renew", ("it differs from the provided certificate",), facts)
     if faults:
-        return Assessment("renew", _sentences(faults), facts)
-    if facts and credential.source == ISSUE and renewal_due(facts.not_before, facts.not_after, now, renew_at):
+        said = _sentences(faults)
+        return Assessment("renew", said, facts, faults=said)
+    ours = credential.source in (ISSUE, REQUESTED)
+    if facts and ours and renewal_due(facts.not_before, facts.not_after, now, renew_at):
         return Assessment("renew", (f"it ends on {facts.not_after:%Y-%m-%d %H:%M} UTC",), facts)
+    if ours and key_type and key_type != (kind := kind_of_key(decode(secret, PRIVATE_KEY))):
+        return Assessment("renew", (f"its key is {kind}, and certificates_key_type {key_type}",), facts)
     unwanted = (*SHADOW_KEYS, *(() if with_authority else (AUTHORITY_KEY,)))
     surplus = tuple(key for key in unwanted if key in mapping_at(secret, "data"))
     if surplus:
@@ -147,7 +156,7 @@ def _faults(
         ((decode(secret, a), decode(secret, b)) for a, b in pairs if decode(secret, a) and decode(secret, b)),
         (b"", b""),
     )
-    if credential.source == ISSUE:
+    if credential.source in (ISSUE, REQUESTED):
         certificate, key = decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)
     return check_pair(certificate, key, hosts=credential.hosts, roots=roots, now=now)
 
@@ -171,10 +180,11 @@ def secret_object(
     *,
     mesh: str,
     resource_version: str = "",
+    secret_type: str = TLS_TYPE,
 ) -> dict[str, Any]:
     """The Secret to apply. ``resource_version`` makes the write conditional on the object that was judged.
 
-    :returns: a Secret of type ``kubernetes.io/tls`` with the mesh's labels.
+    :returns: a Secret, of type ``kubernetes.io/tls`` where no other is named, with the mesh's labels.
     """
     metadata: dict[str, Any] = {
         "name": name,
@@ -186,7 +196,7 @@ def secret_object(
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "type": TLS_TYPE,
+        "type": secret_type,
         "metadata": metadata,
         "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }

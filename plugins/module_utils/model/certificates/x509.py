@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .credentials import covers
 from .pem import UnreadableError, blocks_of, skipped
@@ -30,9 +30,17 @@ try:
 except ImportError:
     HAS_CRYPTOGRAPHY = False
 
+if TYPE_CHECKING:
+    PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
 CERTIFICATE = "CERTIFICATE"
 SKIPPED = "holds a PEM block that does not begin and end on a line of its own, which istiod skips"
+# What people bring because it is modern. Envoy takes keys of ECDSA and RSA only, and keeps the pair before.
+_OTHER = {"Ed25519": ": it is Ed25519, which gateways do not take", "Ed448": ": it is Ed448"}
 SECRET_LIMIT = 1024 * 1024
+LONGEST_DAYS = 825
+"""Apple's systems refuse longer-lived server certificates, also of private CAs (support.apple.com/103769)."""
+SHOWN_NAMES = 10
 CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
 
 
@@ -98,7 +106,7 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
         raise UnreadableError("holds a certificate that cannot be parsed") from error
 
 
-def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+def read_key(pem: bytes) -> PrivateKey:
     """The private key in ``pem``: unencrypted, ECDSA P-256 or P-384, or RSA of at least 2048 bits.
 
     :raises UnreadableError: otherwise.
@@ -122,7 +130,32 @@ def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
         and key.public_key().public_numbers().e >= 65537
     ):
         return key
-    raise UnreadableError("is neither ECDSA P-256/P-384 nor RSA of at least 2048 bits")
+    kind = type(key).__name__.strip("_").removesuffix("PrivateKey")
+    raise UnreadableError(f"is neither ECDSA P-256/P-384 nor RSA of at least 2048 bits{_OTHER.get(kind, '')}")
+
+
+def kind_of_key(pem: bytes) -> str:
+    """``ecdsa`` or ``rsa``. :raises UnreadableError: as :func:`read_key`."""
+    return "rsa" if isinstance(read_key(pem), rsa.RSAPrivateKey) else "ecdsa"
+
+
+def read_request(pem: bytes) -> x509.CertificateSigningRequest:
+    """The certificate request in ``pem`` (PKCS #10).
+
+    :raises UnreadableError: it holds none that can be read.
+    """
+    block = next((block for block in blocks_of(pem) if block.label == "CERTIFICATE REQUEST"), None)
+    if block is None:
+        raise UnreadableError("holds no PEM certificate request")
+    try:
+        return x509.load_der_x509_csr(block.content)
+    except ValueError as error:
+        raise UnreadableError("holds a certificate request that cannot be parsed") from error
+
+
+def request_names(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
+    """The DNS names that a request asks for. :returns: empty when it names none."""
+    return tuple(_dns_names(request))
 
 
 def facts_of(certificate: x509.Certificate) -> Facts:
@@ -138,18 +171,28 @@ def facts_of(certificate: x509.Certificate) -> Facts:
     )
 
 
-def _dns_names(certificate: x509.Certificate) -> list[str]:
+def _dns_names(holder: x509.Certificate | x509.CertificateSigningRequest) -> list[str]:
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        extension = holder.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, ValueError):
         return []
     return list(extension.value.get_values_for_type(x509.DNSName))
 
 
-def same_key(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bool:
-    """Whether ``certificate`` is about the public half of ``key``."""
+def public_key_of(holder: x509.Certificate | x509.CertificateSigningRequest | PrivateKey) -> bytes:
+    """The public key of a certificate, a request or a private key (DER, SubjectPublicKeyInfo)."""
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)
+    return holder.public_key().public_bytes(*form)
+
+
+def same_key(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    """Whether ``certificate`` is about the public half of ``key``."""
+    return public_key_of(certificate) == public_key_of(key)
+
+
+def same_subject_and_key(one: x509.Certificate, other: x509.Certificate) -> bool:
+    """Whether two certificates are about one CA: cross-signed twins, or a root and its cross-signed twin."""
+    return one.subject == other.subject and public_key_of(one) == public_key_of(other)
 
 
 def check_pair(
@@ -198,8 +241,13 @@ def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
     names = _dns_names(leaf)
     missing = [host for host in hosts if not any(covers(name, host) for name in names)]
     faults = []
+    if not 0 < leaf.serial_number < 1 << 160:
+        # RFC 5280 4.1.2.2
+        faults.append(Fault("serial", "the certificate's serial number is not between 1 and 20 octets long"))
     if missing:
-        listed = ", ".join(names) or "none"
+        listed = ", ".join(_printable(name) for name in names[:SHOWN_NAMES]) or "none"
+        if len(names) > SHOWN_NAMES:
+            listed += f" and {len(names) - SHOWN_NAMES} more"
         faults.append(
             Fault("san", f"the certificate does not cover {', '.join(missing)} (its names: {listed})")
         )
@@ -208,6 +256,10 @@ def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
     except ValueError:
         return [*faults, Fault("certificate", "the certificate has extensions that cannot be parsed")]
     for extension in extensions:
+        if extension.critical and isinstance(extension.value, x509.UnrecognizedExtension):
+            oid = extension.oid.dotted_string
+            message = f"the certificate has a critical extension that no client knows ({oid})"
+            faults.append(Fault("extension", message))
         if isinstance(extension.value, x509.BasicConstraints) and extension.value.ca:
             faults.append(
                 Fault("is-ca", "the certificate is a CA: such a key must not lie in a gateway's Secret")
@@ -218,6 +270,27 @@ def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
         ):
             faults.append(Fault("usage", "the certificate is not for server authentication"))
     return faults
+
+
+def _printable(name: str) -> str:
+    """A name from a certificate for a terminal: whoever made it may have put anything into it."""
+    return name if name.isprintable() else ascii(name)
+
+
+def lifetime_faults(chain_pem: bytes) -> list[Fault]:
+    """Whether a certificate that is brought here lives longer than clients allow, whoever signed it.
+
+    :returns: at most one; empty also where the chain cannot be read.
+    """
+    try:
+        leaf = read_chain(chain_pem)[0]
+    except UnreadableError:
+        return []
+    days = (leaf.not_valid_after_utc - leaf.not_valid_before_utc).days
+    if days <= LONGEST_DAYS:
+        return []
+    text = f"the certificate is valid for {days} days: some clients refuse more than {LONGEST_DAYS} days"
+    return [Fault("too-long", text)]
 
 
 def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> list[Fault]:
@@ -237,18 +310,32 @@ def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> l
 
 
 def _path_faults(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> list[Fault]:
-    faults = []
+    faults, end = [], _path_end(chain)
     for position, certificate in enumerate(chain):
         algorithm = certificate.signature_hash_algorithm
         if algorithm is not None and algorithm.name in ("sha1", "md5"):
             faults.append(
                 Fault("hash", f"certificate {position} of the chain is signed with {algorithm.name}")
             )
-        issuers = chain[position + 1 : position + 2] or roots
+        if position >= end:
+            continue
+        issuers = chain[position + 1 : min(position + 2, end)] or roots
         if issuers and not any(issued_by(certificate, issuer) for issuer in issuers):
-            follows = "the next one in the chain" if position + 1 < len(chain) else "the expected CA"
+            follows = "the next one in the chain" if position + 1 < end else "the expected CA"
             faults.append(Fault("path", f"certificate {position} of the chain is not issued by {follows}"))
     return faults
+
+
+def _path_end(chain: Sequence[x509.Certificate]) -> int:
+    """Where the path ends: at a CA that stands in it already. What follows is for clients of another root."""
+    return next(
+        (
+            position
+            for position, certificate in enumerate(chain)
+            if any(same_subject_and_key(certificate, one) for one in chain[1:position])
+        ),
+        len(chain),
+    )
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -306,6 +393,14 @@ def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) ->
                 Fault("expired", f"{certificate.subject.rfc4514_string()} is not valid now (until {ends})")
             )
     return [*faults, *_path_faults(chain, [])]
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may certify others: basicConstraints say so (RFC 5280 4.2.1.9)."""
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (x509.ExtensionNotFound, ValueError):
+        return False
 
 
 def roots_of(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:

@@ -31,8 +31,8 @@ KINDS: Mapping[str, str] = {
         (
             "addons_timeout", "canary_baseline", "canary_dark", "canary_deadline", "canary_lease",
             "canary_phase_deadline", "canary_propagation_timeout", "canary_ready_timeout",
-            "canary_resume_period", "canary_scrape_interval", "canary_unmeasurable", "certificates_overlap",
-            "certificates_timeout",
+            "canary_resume_period", "canary_scrape_interval", "canary_unmeasurable",
+            "certificates_client_ca_overlap", "certificates_overlap", "certificates_timeout",
             "injection_timeout", "istio_helm_unlock_after", "istio_timeout", "mesh_strict_guard_window",
             "mesh_wait_timeout", "preflight_timeout", "trust_rotation_period", "verify_call_timeout",
             "verify_probe_lifetime", "verify_probe_start_timeout",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...labels import COLLECTION
 from ...model.certificates.credentials import Lifetimes
@@ -23,6 +24,11 @@ try:
 except ImportError:
     HAS_CRYPTOGRAPHY = False
 
+if TYPE_CHECKING:
+    from ...model.certificates.x509 import PrivateKey
+
+ECDSA, RSA = "ecdsa", "rsa"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Pair:
@@ -37,7 +43,7 @@ class Authority:
     """A CA that can issue. ``chain`` begins with the issuing certificate."""
 
     chain: tuple[x509.Certificate, ...]
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    key: PrivateKey
 
     @property
     def issuer(self) -> x509.Certificate:
@@ -91,19 +97,29 @@ def new_authority(common_name: str, now: datetime.datetime, lifetimes: Lifetimes
     return Pair(to_pem([certificate]), _key_pem(key))
 
 
+def new_key(key_type: str) -> PrivateKey:
+    """A key: ``ecdsa`` (P-256) or ``rsa`` (2048 bits, for clients and CAs that know nothing else)."""
+    if key_type == RSA:
+        return rsa.generate_private_key(65537, 2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
 def new_leaf(
-    authority: Authority, hosts: Sequence[str], now: datetime.datetime, lifetimes: Lifetimes
+    authority: Authority,
+    hosts: Sequence[str],
+    now: datetime.datetime,
+    lifetimes: Lifetimes,
+    key_type: str = ECDSA,
 ) -> Pair:
-    """A server certificate for ``hosts`` with a new ECDSA P-256 key, signed by ``authority``.
+    """A server certificate for ``hosts`` with a new key, signed by ``authority``.
 
     It never outlives its issuer. The chain carries what a client needs to reach a root it trusts, hence not
     the root itself.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = new_key(key_type)
     not_after = min(now + lifetimes.leaf, authority.issuer.not_valid_after_utc)
     not_before = max(now - lifetimes.backdate, authority.issuer.not_valid_before_utc)
-    # The CN is for people; clients look at the SAN only (RFC 6125), and a CN ends at 64 characters.
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])] if len(hosts[0]) <= 64 else [])
+    name = _name_for(hosts)
     issuer_id = x509.SubjectKeyIdentifier.from_public_key(authority.issuer.public_key())
     for extension in authority.issuer.extensions:
         if isinstance(extension.value, x509.SubjectKeyIdentifier):
@@ -132,10 +148,38 @@ def new_leaf(
     return Pair(to_pem([certificate, *intermediates]), _key_pem(key))
 
 
+def _name_for(hosts: Sequence[str]) -> x509.Name:
+    """The CN is for people; clients look at the SAN only (RFC 6125), and a CN ends at 64 characters."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])] if len(hosts[0]) <= 64 else [])
+
+
+def subject_of(text: str) -> x509.Name:
+    """A distinguished name out of text (RFC 4514). :raises ValueError: it is none."""
+    return x509.Name.from_rfc4514_string(text)
+
+
+def new_request(hosts: Sequence[str], subject: str, key_type: str) -> Pair:
+    """A key, and the request by which a CA certifies it for ``hosts`` (PKCS #10).
+
+    :param subject: distinguished name (RFC 4514); empty for one of the first host.
+    :returns: the request in the place of the chain.
+    """
+    key = new_key(key_type)
+    name = subject_of(subject) if subject else _name_for(hosts)
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(name)
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Pair(request.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     *,
     serial: int,
     valid: tuple[datetime.datetime, datetime.datetime],
@@ -165,7 +209,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _key_pem(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -7,36 +7,34 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...errors import InputError, Problem
-from ...model.certificates.credentials import EXISTING, PROVIDED, Credential, Lifetimes, credentials_of
-from ...model.certificates.pem import UnreadableError, certificates_of, key_of
-from ...model.certificates.x509 import check_pair, read_chain
+from ...model.certificates.credentials import (
+    CERT_MANAGER,
+    EXISTING,
+    PROVIDED,
+    Credential,
+    Lifetimes,
+    credentials_of,
+)
+from ...model.certificates.x509 import check_pair, lifetime_faults
 from ...model.installation.gateways import gateways_of
 from ...model.reading.values import LABEL
-from .issue import Pair
+from .clients import authority_faults, name_of_clients
 from .previous import name_of_previous
-
-if TYPE_CHECKING:
-    from cryptography import x509
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Provided:
-    """A pair that the user brings. ``roots`` are what its path must end in; empty when none were given."""
-
-    where: str
-    pair: Pair
-    roots: tuple[x509.Certificate, ...] = ()
-    roots_pem: str = ""
+from .request import name_of_request
+from .sources import ClientAuthorities, Provided, Requested, Sources, positions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class CertificateOptions:
     """What a run shall achieve, and how.
 
+    :param requested: what a company's CA issues. :param clients: the CAs of clients.
+    :param client_overlap: seconds for which a client CA that is replaced is accepted.
+    :param key_type: of new keys: ``ecdsa`` or ``rsa``.
     :param renew_at: share of a leaf's life that may be left before it is renewed, 0 < share <= 1; 1 renews
         now.
     :param authority_home: namespace and name of the CA's Secret.
@@ -51,6 +49,10 @@ class CertificateOptions:
     mesh: str
     credentials: tuple[Credential, ...]
     provided: Mapping[Credential, Provided]
+    requested: Mapping[Credential, Requested]
+    clients: Mapping[Credential, ClientAuthorities]
+    client_overlap: float
+    key_type: str
     lifetimes: Lifetimes
     renew_at: float
     authority_home: tuple[str, str]
@@ -72,9 +74,17 @@ class CertificateOptions:
         problems = [
             Problem(given.where, fault.message, fault.rule)
             for credential, given in self.provided.items()
-            for fault in check_pair(
-                given.pair.chain, given.pair.key, hosts=credential.hosts, roots=given.roots, now=now
-            )
+            for fault in [
+                *check_pair(
+                    given.pair.chain, given.pair.key, hosts=credential.hosts, roots=given.roots, now=now
+                ),
+                *lifetime_faults(given.pair.chain),
+            ]
+        ]
+        problems += [
+            Problem(given.where, text, "client-ca")
+            for given in self.clients.values()
+            for text in authority_faults(given.authorities, now)
         ]
         if problems:
             raise InputError(problems)
@@ -86,19 +96,28 @@ def read_options(params: Mapping[str, Any]) -> CertificateOptions:
     :raises InputError: with every problem.
     """
     variables = {"istio_gateways": params["installed_gateways"], "istio_namespace": params["istio_namespace"]}
-    credentials = list(credentials_of(params["gateways"], gateways_of(variables)))
-    problems = [*_number_problems(params), *_home_problems(params, credentials)]
-    provided = _provide(credentials, params["provided"], problems)
-    _mark_existing(credentials, params["existing"], problems)
+    named = credentials_of(params["gateways"], gateways_of(variables))
+    problems = [*_number_problems(params), *_home_problems(params, named)]
+    sources = Sources(named, problems)
+    sources.provide(params["provided"])
+    sources.request(params["requested"])
+    sources.accept(params["client_cas"])
+    sources.mark(params["existing"], EXISTING, "certificates_existing")
+    sources.mark(params["cert_manager"], CERT_MANAGER, "certificates_cert_manager")
+    credentials = sources.credentials
     force = _named(credentials, params["force"], "certificates_force", problems)
     revoke = _named(credentials, params["revoke"], "certificates_revoke", problems)
-    problems += _previous_problems(credentials)
+    problems += _name_problems(credentials)
     if problems:
         raise InputError(problems)
     return CertificateOptions(
         mesh=params["mesh"],
         credentials=tuple(credentials),
-        provided=provided,
+        provided=sources.provided,
+        requested=sources.requested,
+        clients=sources.clients,
+        client_overlap=float(params["client_ca_overlap"]),
+        key_type=params["key_type"],
         lifetimes=_lifetimes(params),
         renew_at=params["renew_at"],
         authority_home=(params["ca_namespace"], params["ca_secret"]),
@@ -141,44 +160,16 @@ def _home_problems(params: Mapping[str, Any], credentials: Sequence[Credential])
     return problems
 
 
-def _provide(
-    credentials: list[Credential], entries: Sequence[Mapping[str, Any]], problems: list[Problem]
-) -> dict[Credential, Provided]:
-    """Marks the credentials whose pair is given. :returns: those with their pairs."""
-    provided: dict[Credential, Provided] = {}
-    for index, entry in enumerate(entries):
-        place = f"certificates_provided[{index}]"
-        position = _position(credentials, entry["name"], entry.get("namespace") or "")
-        if position is None:
-            message = f"no gateway names the credential {entry['name']}"
-            problems.append(Problem(place, message, "unknown-credential"))
-            continue
-        credential = credentials[position] = dataclasses.replace(credentials[position], source=PROVIDED)
-        given = _provided(entry, place, problems)
-        if given is not None:
-            provided[credential] = given
-    return provided
-
-
-def _mark_existing(credentials: list[Credential], names: Sequence[str], problems: list[Problem]) -> None:
-    """Marks the credentials that somebody else writes."""
-    for place, text, position in _positions(credentials, names, "certificates_existing", problems):
-        if credentials[position].source == PROVIDED:
-            problems.append(Problem(place, f"{text} is also provided", "one-source"))
-        else:
-            credentials[position] = dataclasses.replace(credentials[position], source=EXISTING)
-
-
 def _named(
     credentials: Sequence[Credential], names: Sequence[str], variable: str, problems: list[Problem]
 ) -> frozenset[Credential]:
-    """The credentials that are named; only those that we issue can be."""
+    """The credentials that are named; only those whose pairs come about on demand can be."""
     elsewhere = {
         PROVIDED: "is provided: give another pair in certificates_provided",
         EXISTING: "is written by somebody else (certificates_existing): renew it there",
     }
     found = set()
-    for place, text, position in _positions(credentials, names, variable, problems):
+    for place, text, position in positions(credentials, names, variable, problems):
         if why := elsewhere.get(credentials[position].source):
             problems.append(Problem(place, f"{text} {why}", "one-source"))
         else:
@@ -186,70 +177,23 @@ def _named(
     return frozenset(found)
 
 
-def _positions(
-    credentials: Sequence[Credential], names: Sequence[str], variable: str, problems: list[Problem]
-) -> Iterator[tuple[str, str, int]]:
-    """Where a variable's entries, ``name`` or ``namespace/name``, stand among the credentials."""
-    for index, text in enumerate(names):
-        namespace, _slash, name = text.rpartition("/")
-        position = _position(credentials, name, namespace)
-        place = f"{variable}[{index}]"
-        if position is None:
-            problems.append(Problem(place, f"no gateway names the credential {text}", "unknown-credential"))
-        else:
-            yield place, text, position
-
-
-def _previous_problems(credentials: Sequence[Credential]) -> list[Problem]:
-    """A credential must not have the name under which another one's previous pair is kept."""
+def _name_problems(credentials: Sequence[Credential]) -> list[Problem]:
+    """A credential must not have the name of a Secret that a run keeps beside another one."""
     names = {(credential.namespace, credential.name) for credential in credentials}
-    taken = [
-        credential
-        for credential in credentials
-        if (credential.namespace, name_of_previous(credential)) in names
-    ]
     return [
         Problem(
             "mesh_gateways",
-            f"the credential {name_of_previous(credential)} has the name under which the previous pair of"
-            f" {credential.name} is kept: rename it",
-            "previous-taken",
+            f"the credential {other} has the name under which {what} of {credential.name} is kept: rename it",
+            "name-taken",
         )
-        for credential in taken
+        for credential in credentials
+        for other, what in (
+            (name_of_previous(credential), "the previous pair"),
+            (name_of_request(credential), "the request"),
+            (name_of_clients(credential), "the clients' CA"),
+        )
+        if (credential.namespace, other) in names
     ]
-
-
-def _position(credentials: Sequence[Credential], name: str, namespace: str) -> int | None:
-    for position, credential in enumerate(credentials):
-        if credential.name == name and namespace in ("", credential.namespace):
-            return position
-    return None
-
-
-def _provided(entry: Mapping[str, Any], place: str, problems: list[Problem]) -> Provided | None:
-    """A pair as it is going to be written: PEM that everybody reads. :returns: ``None`` with a problem."""
-    before = len(problems)
-    chain = _pem(entry["certificate"], certificates_of, f"{place}.certificate", problems)
-    key = _pem(entry["private_key"], key_of, f"{place}.private_key", problems)
-    authority = _pem(entry["ca"], _roots_of, f"{place}.ca", problems) if entry.get("ca") else b""
-    if len(problems) > before:
-        return None
-    roots = tuple(read_chain(authority)) if authority else ()
-    return Provided(place, Pair(chain, key), roots, authority.decode())
-
-
-def _roots_of(text: str) -> bytes:
-    pem = certificates_of(text)
-    read_chain(pem)
-    return pem
-
-
-def _pem(text: str, read: Callable[[str], bytes], place: str, problems: list[Problem]) -> bytes:
-    try:
-        return read(text)
-    except UnreadableError as error:
-        problems.append(Problem(place, str(error), "pem"))
-        return b""
 
 
 def _lifetimes(params: Mapping[str, Any]) -> Lifetimes:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from ...errors import RefusedError
-from ...model.certificates.credentials import ISSUE, renewal_due
+from ...model.certificates.credentials import EXISTING, PROVIDED, renewal_due
 from .authority import readers_of
+from .clients import id_of_clients
 from .renewal import ManagedCredential, Renewal
 
 
@@ -19,8 +20,13 @@ def refuse(renewal: Renewal) -> None:
     refused = [
         item for item in renewal.items if item.assessment.action == "refuse" and not _too_early(renewal, item)
     ]
-    if refused:
-        texts = [f"{item.credential}: {'; '.join(item.assessment.reasons)}" for item in refused]
+    texts = [f"{item.credential}: {'; '.join(item.assessment.reasons)}" for item in refused]
+    texts += [
+        f"{id_of_clients(item.credential)}: {'; '.join(item.clients.reasons)}"
+        for item in renewal.items
+        if item.clients is not None and item.clients.action == "refuse"
+    ]
+    if texts:
         raise RefusedError("; ".join(texts), rule="credential")
     homeless = sorted({item.credential.namespace for item in renewal.items} & renewal.absent)
     if homeless and not renewal.context.check_mode:
@@ -68,7 +74,12 @@ def warn(renewal: Renewal) -> None:
             )
     for item in renewal.items:
         facts = item.assessment.facts
-        if item.credential.source == ISSUE or facts is None:
+        if item.waits and facts is not None and not renewal.context.check_mode:
+            text = (
+                f"{item.credential} ends on {facts.not_after:%Y-%m-%d}: its request waits for a certificate"
+            )
+            renewal.context.warn(text)
+        if item.credential.source not in (PROVIDED, EXISTING) or facts is None:
             continue
         if renewal_due(facts.not_before, facts.not_after, renewal.now, renewal.options.renew_at):
             renewal.context.warn(

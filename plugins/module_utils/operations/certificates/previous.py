@@ -70,7 +70,7 @@ def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh
         raise RefusedError(
             f"Secret {credential.namespace}/{name_of_previous(credential)} is needed for the previous pair of"
             f" {credential.name}, and {owner or 'it is something else'}: rename one of them",
-            rule="previous-taken",
+            rule="name-taken",
         )
     pair = Pair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
     return Previous(pair, text_at(secret, "metadata", "annotations", NEXT))

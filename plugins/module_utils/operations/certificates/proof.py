@@ -43,12 +43,16 @@ SERVING_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One place where a certificate must be served: a gateway pod, its port, a server name."""
+    """One place where a certificate must be served: a gateway pod, its port, a server name.
+
+    :param mode: ``tls.mode`` of the Gateway's server.
+    """
 
     pod: str
     address: str
     port: int
     server_name: str
+    mode: str = "SIMPLE"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def endpoints_of(
                 port = _pod_port(integer_at(server, "port", "number"), pod, services)
                 address = text_at(pod, "status", "podIP")
                 found |= {
-                    Endpoint(name_of(pod), address, port, name.replace("*.", "any.", 1)) for name in wanted
+                    Endpoint(name_of(pod), address, port, name.replace("*.", "any.", 1), mode)
+                    for name in wanted
                 }
     return sorted(found)
 

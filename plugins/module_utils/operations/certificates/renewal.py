@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ...model.certificates.credentials import Credential
 from ...model.certificates.secret import Assessment
 from .authority import AuthorityState
+from .clients import ClientPlan
 from .issue import Pair, fingerprint
 from .options import CertificateOptions
 from .previous import Previous
 from .proof import ServingProof
+from .request import Waiting
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -33,6 +35,13 @@ class ManagedCredential:
     :param previous: what an unfinished rotation left. :param pair: what is written, None when nothing is.
     :param revoked: its key has leaked: the pair that serves now never comes back.
     :param current: the Secret as it is after the last write. :param restored: the previous pair is back.
+    :param began_with: fingerprint of the leaf that the Secret held when the run began.
+    :param answer: the certificate that was asked for, with its key. :param ask: the request to write.
+    :param waiting: the request that waits. :param spent: it has its answer, and its Secret goes.
+    :param manager: the Certificate of cert-manager. :param told: it was told to renew.
+    :param renewed: cert-manager has written a new pair.
+    :param clients: what becomes of the CAs of its clients. :param clients_restored: those before are back.
+    :param asks_clients: whether a Gateway asks for a certificate of clients.
     """
 
     credential: Credential
@@ -46,6 +55,40 @@ class ManagedCredential:
     current: Mapping[str, Any] | None = None
     restored: bool = False
     proof: ServingProof | None = None
+    began_with: str = ""
+    answer: Pair | None = None
+    ask: Waiting | None = None
+    waiting: Waiting | None = None
+    spent: bool = False
+    manager: Mapping[str, Any] | None = None
+    told: bool = False
+    renewed: bool = False
+    clients: ClientPlan | None = None
+    clients_proof: ServingProof | None = None
+    clients_restored: bool = False
+    asks_clients: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody else has to act: a request waits for its certificate, or is made now."""
+        return self.assessment.action in ("ask", "wait")
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the run has to do anything for it but look."""
+        return bool(
+            self.assessment.writes
+            or self.previous
+            or self.ask
+            or self.spent
+            or self.assessment.action in ("trigger", "await")
+            or (self.clients is not None and self.clients.writes)
+        )
+
+    @property
+    def replaced(self) -> bool:
+        """Whether this run brought another pair."""
+        return self.pair is not None or self.renewed
 
     @property
     def served_now(self) -> str:

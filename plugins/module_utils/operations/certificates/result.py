@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...fields import mapping_at
-from ...model.certificates.credentials import renewal_due
+from ...fields import mapping_at, name_of
+from ...model.certificates.credentials import Credential, renewal_due
 from ...model.certificates.x509 import Facts, facts_of, read_chain
 from ...verdicts import CANNOT_TELL, FAIL
+from .clients import ClientPlan, clients_result, id_of_clients
 from .proof import NOT_ASKED
+from .request import name_of_request
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -25,6 +27,10 @@ ACTIONS = {
     "repair": "updated",
     "keep": "unchanged",
     "refuse": "refused",
+    "ask": "requested",
+    "wait": "waiting",
+    "trigger": "updated",
+    "await": "updated",
 }
 RESTORED = "restored"
 # How a run ended, for whoever schedules it.
@@ -41,12 +47,22 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
     """
     items, authority, context = renewal.items, renewal.authority, renewal.context
     written = [item for item in items if item.pair is not None]
+    asked = [item for item in items if item.ask is not None]
+    told = [item for item in items if item.told or item.renewed]
     new_ca = authority is not None and authority.action == "create"
     objects = [{"id": str(item.credential), "action": _action(item)} for item in written]
     if authority is not None and new_ca:
         objects.insert(0, {"id": str(authority), "action": "created"})
         if authority.namespace in renewal.absent:
             objects.insert(0, {"id": f"Namespace {authority.namespace}", "action": "created"})
+    objects += [{"id": request_id(item.credential), "action": "created"} for item in asked]
+    objects += [
+        {"id": found["id"], "action": found["action"]}
+        for item in items
+        if item.clients is not None and item.clients.writes
+        for found in [clients_result(item, item.clients)]
+    ]
+    objects += [{"id": _manager(item), "action": "updated"} for item in told]
     status, reason = _verdict(items)
     result: dict[str, Any] = {
         "changed": bool(objects),
@@ -56,8 +72,9 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
         "counts": {
             "credentials": len(items),
             "created": sum(item.assessment.action == "create" for item in written),
-            "updated": sum(item.assessment.action in ("renew", "repair") for item in written),
-            "unchanged": len(items) - len(written),
+            "updated": sum(item.assessment.action in ("renew", "repair") for item in written) + len(told),
+            "requested": sum(item.waits for item in items),
+            "unchanged": sum(not (item.replaced or item.told or item.waits) for item in items),
         },
         "objects": objects,
         "ca": _authority(authority, context),
@@ -65,18 +82,34 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
     }
     result["summary"] = _summary(result)
     if context.diff_mode:
-        result["diff"] = [*_authority_diff(renewal), *(_diff(item, context) for item in written)]
+        result["diff"] = [
+            *_authority_diff(renewal),
+            *(_diff(item, context) for item in written),
+            *(_request_diff(item) for item in asked),
+            *(_manager_diff(item) for item in told),
+            *(
+                _clients_diff(item, item.clients)
+                for item in items
+                if item.clients is not None and item.clients.writes
+            ),
+        ]
     return result
 
 
 def _action(item: ManagedCredential) -> str:
-    return RESTORED if item.restored else ACTIONS[item.assessment.action]
+    if item.restored:
+        return RESTORED
+    if item.manager is not None and not (item.told or item.renewed):
+        return ACTIONS["refuse" if item.assessment.action == "refuse" else "keep"]
+    return ACTIONS[item.assessment.action]
 
 
 def _outcome(renewal: Renewal, status: str, *, changed: bool) -> str:
     """One word for a scheduler: nothing to do, done, somebody else has to act, or look at it."""
     if status == FAIL:
         return FAILED
+    if any(item.waits for item in renewal.items):
+        return DUE
     if changed:
         return RENEWED
     due = [
@@ -100,6 +133,8 @@ def _summary(result: Mapping[str, Any]) -> list[str]:
         f"{result['status']}: {counts['credentials']} credentials, {counts['created']} created, "
         f"{counts['updated']} updated, {counts['unchanged']} unchanged"
     )
+    if counts["requested"]:
+        verdict += f", {counts['requested']} requested"
     return [
         f"{verdict} - {result['reason']}" if result["reason"] else verdict,
         *(
@@ -107,16 +142,26 @@ def _summary(result: Mapping[str, Any]) -> list[str]:
             f"until {entry.get('not_after', 'its end')}"
             for entry in result["certificates"]
         ),
+        *(line for entry in result["certificates"] for line in _request_lines(entry)),
     ]
+
+
+def _request_lines(entry: Mapping[str, Any]) -> list[str]:
+    """A request as a person copies it."""
+    if "request" not in entry:
+        return []
+    head = f"{entry['id']}: give this request to your CA, and its answer to certificates_requested"
+    return [head, *entry["request"].splitlines()]
 
 
 def _verdict(items: Sequence[ManagedCredential]) -> tuple[str, str]:
     proofs = [(item, item.proof) for item in items if item.proof is not None]
+    proofs += [(item, item.clients_proof) for item in items if item.clients_proof is not None]
     for status in ORDER[:2]:
         for item, proof in proofs:
             if proof.status == status:
                 return status, f"{item.credential}: {proof.evidence}"
-    if len(proofs) < len(items):
+    if any(item.proof is None for item in items):
         return CANNOT_TELL, NOT_ASKED
     return "pass", ""
 
@@ -142,9 +187,49 @@ def _certificate(item: ManagedCredential, context: Context) -> dict[str, Any]:
     facts = facts or item.assessment.facts
     if facts is not None:
         result.update(facts.as_result())
+    open_request = item.waiting if item.answer is None else None
+    if item.ask is not None and not context.check_mode:
+        open_request = item.ask
+    if open_request is not None:
+        result["request"] = open_request.text
+        result["request_id"] = request_id(item.credential)
+    if item.clients is not None:
+        result["clients"] = clients_result(item, item.clients)
+    elif item.clients_proof is not None:
+        result["clients"] = {"proof": item.clients_proof.as_result()}
     if item.proof is not None:
         result["proof"] = item.proof.as_result()
     return result
+
+
+def request_id(credential: Credential) -> str:
+    """The Secret that keeps a request."""
+    return f"Secret {credential.namespace}/{name_of_request(credential)}"
+
+
+def _manager(item: ManagedCredential) -> str:
+    return f"Certificate {item.credential.namespace}/{name_of(item.manager or {})}"
+
+
+def _request_diff(item: ManagedCredential) -> dict[str, Any]:
+    header = request_id(item.credential)
+    after = {"data": {"tls.csr": HIDDEN, "tls.key": HIDDEN}, "dns_names": list(item.credential.hosts)}
+    return {"before_header": header, "after_header": header, "before": {}, "after": after}
+
+
+def _clients_diff(item: ManagedCredential, plan: ClientPlan) -> dict[str, Any]:
+    header = id_of_clients(item.credential)
+    before, after = (
+        {"authorities": [facts_of(one).as_result()["fingerprint_sha256"] for one in some]}
+        for some in (plan.before, plan.bundle)
+    )
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
+
+
+def _manager_diff(item: ManagedCredential) -> dict[str, Any]:
+    header = _manager(item)
+    after = {"status": {"conditions": [{"type": "Issuing", "status": "True", "reason": "ManuallyTriggered"}]}}
+    return {"before_header": header, "after_header": header, "before": {}, "after": after}
 
 
 def _new_facts(item: ManagedCredential) -> Facts | None:

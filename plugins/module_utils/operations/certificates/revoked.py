@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def find_revoked(renewal: Renewal) -> None:
     """Turns the proof of a revoked credential into a fail where its old certificate lies on."""
     for item in renewal.items:
-        if not item.revoked or item.pair is None or (item.proof and item.proof.status == FAIL):
+        if not item.revoked or not item.replaced or (item.proof and item.proof.status == FAIL):
             continue
         seen = item.proof or ServingProof(CANNOT_TELL, "none", NOT_ASKED)
         try:
@@ -34,7 +34,7 @@ def find_revoked(renewal: Renewal) -> None:
         holders = sorted(
             f"{namespace_of(secret)}/{name_of(secret)}"
             for secret in secrets
-            if item.served_now and item.served_now in _fingerprints(secret)
+            if item.began_with and item.began_with in _fingerprints(secret)
         )
         if holders:
             text = f"the leaked certificate is still held by Secret {', '.join(holders)}: delete it"

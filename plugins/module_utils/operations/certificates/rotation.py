@@ -15,12 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...kube.lease import Lease
+from ...model.certificates.credentials import CERT_MANAGER, EXISTING
 from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_pair
 from ...verdicts import FAIL, PASS
+from .cert_manager import renew
+from .clients import rotate_clients
 from .issue import Pair
 from .previous import Previous, drop, keep
 from .proof import ServingProof
+from .request import drop_request
+from .serving import read_endpoints
 from .write import write_credential
 
 if TYPE_CHECKING:
@@ -56,7 +61,9 @@ class Rotation:
         previous = item.previous
         if previous is None:
             return False
-        if item.revoked:
+        if item.credential.source in (EXISTING, CERT_MANAGER):
+            pass  # it has become somebody else's meanwhile, and is not ours to write
+        elif item.revoked:
             pass  # its key has leaked: it never comes back, and the run makes another one
         elif not item.served_now:
             if not self._faults(item, previous.pair):
@@ -73,6 +80,8 @@ class Rotation:
 
     def rotate(self, item: ManagedCredential) -> None:
         """Writes the item's pair. The proof says whether it is served, or the previous one is back."""
+        if item.manager is not None:
+            self._renewed_elsewhere(item)
         if item.pair is None:
             return
         options = self._renewal.options
@@ -87,6 +96,21 @@ class Rotation:
                 self._wait(options.overlap)
         if previous is not None:
             drop(self._renewal.client, item.credential)
+        if item.answer is not None and item.waiting is not None and not item.restored:
+            drop_request(self._renewal.client, item.credential)
+
+    def rotate_clients(self, item: ManagedCredential) -> None:
+        """Writes the CAs of the item's clients, and proves them."""
+        client = self._renewal.client
+        rotate_clients(self._renewal, item, lambda: read_endpoints(client, item.credential), self._stop)
+
+    def _renewed_elsewhere(self, item: ManagedCredential) -> None:
+        """cert-manager writes: nothing is kept and nothing can be put back, but to wait and to prove."""
+        if item.assessment.action not in ("trigger", "await"):
+            return
+        renew(self._renewal, item, self._stop)
+        if item.renewed and item.proof is None and self._renewal.options.prove:
+            item.proof = self._proof(item, item.served_now)
 
     def _taken_back(
         self, item: ManagedCredential, previous: Previous | None, proof: ServingProof
@@ -141,13 +165,12 @@ class Rotation:
         return self._proof(item, previous.fingerprint)
 
     def _proof(self, item: ManagedCredential, fingerprint: str) -> ServingProof:
-        """A proof may take longer than a Lease lasts: it is renewed meanwhile."""
+        return self._prove(self._renewal, item, fingerprint, GOOD_IN_A_ROW, self._stop)
 
-        def stop() -> bool:
-            self.alive()
-            return self._renewal.context.stop()
-
-        return self._prove(self._renewal, item, fingerprint, GOOD_IN_A_ROW, stop)
+    def _stop(self) -> bool:
+        """Whether to stop. What waits may take longer than a Lease lasts: it is renewed meanwhile."""
+        self.alive()
+        return self._renewal.context.stop()
 
     def _wait(self, seconds: float) -> None:
         """The overlap: clients that are slow to come still find the pair that can be put back."""

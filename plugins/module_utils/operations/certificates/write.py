@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import MeshError
-from ...fields import mapping_at
+from ...fields import mapping_at, text_at
 from ...labels import COLLECTION, MANAGED_BY_LABEL
 from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode, secret_object
 from ...model.certificates.x509 import check_pair
 from .authority import write_authority
+from .cert_manager import renew
+from .clients import write_clients
 from .issue import Pair, new_leaf
 from .renewal import ManagedCredential, Renewal
+from .request import drop_request, write_request
 
 
 def issue(renewal: Renewal) -> None:
@@ -34,12 +37,15 @@ def _pair_for(renewal: Renewal, item: ManagedCredential) -> Pair:
     given = renewal.options.provided.get(item.credential)
     if given is not None:
         return given.pair
+    if item.answer is not None:
+        return item.answer
     if item.assessment.action == "repair" and item.live is not None:
         return Pair(decode(item.live, CERTIFICATE_KEY), decode(item.live, PRIVATE_KEY))
     if renewal.authority is None:
         raise MeshError(f"{item.credential}: there is no CA to issue it")
     lifetimes = renewal.options.lifetimes
-    return new_leaf(renewal.authority.authority, item.credential.hosts, renewal.now, lifetimes)
+    authority, key_type = renewal.authority.authority, renewal.options.key_type
+    return new_leaf(authority, item.credential.hosts, renewal.now, lifetimes, key_type)
 
 
 def write_new_authority(renewal: Renewal) -> None:
@@ -57,11 +63,29 @@ def write_new_authority(renewal: Renewal) -> None:
         write_authority(renewal.client, authority, mesh=renewal.options.mesh, dry_run=dry_run)
 
 
+def write_requests(renewal: Renewal) -> None:
+    """Writes the requests for certificates with their keys, and takes away those that have their answers."""
+    for item in renewal.items:
+        if item.credential.namespace in renewal.absent:
+            continue
+        if item.ask is not None:
+            dry_run, mesh = renewal.context.check_mode, renewal.options.mesh
+            write_request(renewal.client, item.credential, item.ask, mesh, dry_run=dry_run)
+        elif item.spent and not renewal.context.check_mode:
+            drop_request(renewal.client, item.credential)
+
+
 def try_credentials(renewal: Renewal) -> None:
-    """Sends every pair as a dry-run: what the server would refuse is known before the real run."""
+    """Sends every write as a dry-run: what the server would refuse is known before the real run."""
+    write_requests(renewal)
     for item in renewal.items:
         if item.pair is not None and item.credential.namespace not in renewal.absent:
             write_credential(renewal, item, item.pair)
+        elif item.manager is not None and item.assessment.action == "trigger":
+            renew(renewal, item, renewal.context.stop)
+        plan = item.clients
+        if plan is not None and plan.writes and item.credential.namespace not in renewal.absent:
+            write_clients(renewal, item, plan, text_at(plan.live, "metadata", "resourceVersion"))
 
 
 def _namespace(name: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from ..rights.needs import Places, access_needs, describe_missing, losses, short
 from ..rights.table import (
     ADDONS,
     CA,
+    CERT_MANAGER,
     CONTROL_PLANE,
     GATEWAYS,
     OBJECTS,
@@ -53,6 +54,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "addons": {"type": "dict", "default": {}},
     "addons_namespace": {"type": "str", "default": ""},
     "certificates_namespace": {"type": "str", "default": "servicemesh-system"},
+    "cert_manager": {"type": "list", "elements": "str", "default": []},
     "istio_versions": {"type": "dict", "default": {}},
     "allow_end_of_life": {"type": "bool", "default": True},
     "allow_untested_kubernetes": {"type": "bool", "default": False},
@@ -67,6 +69,7 @@ VARIABLES = variables_of(
     injection_namespaces="injection_namespaces",
     addons_namespace="addons_namespace",
     certificates_namespace="certificates_ca_namespace",
+    cert_manager="certificates_cert_manager",
 )
 
 
@@ -168,7 +171,8 @@ def _rights_options(inputs: Inputs) -> set[str]:
     """What of this input needs rights of its own."""
     catalogue = inputs.catalogue
     sized = catalogue is not None and any(service.proxy for service in catalogue.services)
-    return {inputs.installation.method, *([SIDECAR_SIZES] if sized else [])}
+    chosen = {SIDECAR_SIZES: sized, CERT_MANAGER: inputs.uses_cert_manager}
+    return {inputs.installation.method, *(option for option, wanted in chosen.items() if wanted)}
 
 
 def _places(inputs: Inputs) -> Places:

@@ -48,6 +48,7 @@ class Inputs:
     :param parts: what is going to run. :param catalogue: None when none is given.
     :param versions: the table of Istio minors.
     :param addons_namespace: of add-ons. :param authority_namespace: of the CA's Secret.
+    :param uses_cert_manager: whether it renews a credential on demand.
     :param timeout: seconds for all questions to the API server.
     :param warnings: what is legal and probably not meant.
     :param cluster_check: refuse, warn or off: a catalogue that differs from the cluster.
@@ -64,6 +65,7 @@ class Inputs:
     allow_untested_kubernetes: bool
     addons_namespace: str
     authority_namespace: str
+    uses_cert_manager: bool
     timeout: float
     warnings: tuple[str, ...]
     cluster_check: str = "refuse"
@@ -113,6 +115,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         allow_untested_kubernetes=params["allow_untested_kubernetes"],
         addons_namespace=params["addons_namespace"] or installation.namespace,
         authority_namespace=params["certificates_namespace"],
+        uses_cert_manager=bool(params["cert_manager"]),
         timeout=float(params["timeout"]),
         warnings=tuple(warnings),
         # Of a mesh that is going to be removed nothing has to fit.

@@ -42,12 +42,14 @@ PLACES = {
 # Which option makes a right necessary.
 ISTIOCTL, HELM = "istioctl", "helm"
 SIDECAR_SIZES = "sidecar sizes"
+CERT_MANAGER = "cert-manager"
 SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
 HOLD = "hold"
 WHEN = {
     ISTIOCTL: "`istio_method: istioctl`",
     HELM: "`istio_method: helm`",
     SIDECAR_SIZES: "a service with `proxy`",
+    CERT_MANAGER: "`certificates_cert_manager`",
     SCALE: "`canary_scale`",
     HOLD: "`canary_capacity: hold`",
     DEADMAN: "`canary_deadman: job`",

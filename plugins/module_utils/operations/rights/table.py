@@ -16,6 +16,7 @@ from .places import (
     ADDONS,
     CA,
     CALLERS,
+    CERT_MANAGER,
     CLUSTER,
     CONTROL_PLANE,
     DEADMAN,
@@ -50,6 +51,7 @@ __all__ = [
     "ADDON_ROLES",
     "CA",
     "CALLERS",
+    "CERT_MANAGER",
     "CLUSTER",
     "CONTROL_PLANE",
     "DEADMAN",
@@ -279,6 +281,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("coordination.k8s.io", "leases", ("get", "create", "update"), (GATEWAYS,)),
         Right("", "pods", ("list",), (GATEWAYS,)),
         Right("", "services", ("list",), (GATEWAYS,)),
+        # cert-manager is told to renew by a condition in the status; its Secrets are not written.
+        Right("cert-manager.io", "certificates", ("get", "list"), (GATEWAYS,), when=(CERT_MANAGER,)),
+        Right("cert-manager.io", "certificates/status", ("patch",), (GATEWAYS,), when=(CERT_MANAGER,)),
     ),
     "mesh": (
         *(

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from ...errors import ApiError
 from ...fields import mapping_at, text_at
 from ...istio.probe import Answer, HttpCall, Identity
-from ...istio.proxy.handshake import UnreachableError, leaf_fingerprint
+from ...istio.proxy.handshake import UnreachableError
 from ...kube.client import KubeClient
 from ...kube.clock import Clock
 from ...model.catalogue.mesh import Gateway, Server
+from ...model.certificates.pem import first_fingerprint
 from .channels import DirectChannel, ProbeChannel
 from .checks.gateways import (
     MUTUAL,
@@ -127,7 +128,7 @@ class GatewayCheck:
         issuers = given.ca
         for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
             found, fault = self._secret(gateway.workload_namespace, name)
-            leaves[name] = None if found is None else leaf_fingerprint(found.get("tls.crt", ""))
+            leaves[name] = None if found is None else first_fingerprint(found.get("tls.crt", "").encode())
             if fault:
                 faults[name] = fault
             issuers = issuers or text_at(found, "ca.crt")
@@ -189,7 +190,7 @@ class GatewayCheck:
 def pair_fault(chain: bytes, key: bytes) -> str:
     """What is wrong with a certificate and its key, as half a sentence; ``""`` when nothing is, or when the
     library that reads keys is not installed here and the certificate at least is one."""
-    if not leaf_fingerprint(chain.decode("utf-8", "replace")):
+    if not first_fingerprint(chain):
         return "holds no certificate in tls.crt"
     try:
         from ...model.certificates.pem import UnreadableError

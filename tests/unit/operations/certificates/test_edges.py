@@ -24,6 +24,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     read_chain,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import backend
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    serving as serving_module,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     Pair,
     load_authority,
@@ -323,7 +326,7 @@ def test_the_result_of_a_first_run(world: World) -> None:
         "status": "cannot tell",
         "reason": "no proof was asked for",
         "outcome": "renewed",
-        "counts": {"credentials": 1, "created": 1, "updated": 0, "unchanged": 0},
+        "counts": {"credentials": 1, "created": 1, "updated": 0, "requested": 0, "unchanged": 0},
         "objects": [
             {"id": f"Namespace {CA}", "action": "created"},
             {"id": f"Secret {CA}/servicemesh-ca", "action": "created"},
@@ -395,7 +398,7 @@ def test_an_unchanged_credential_is_told_with_its_facts_and_no_diff(world: World
     world.run()
     result = world.run(prove=False)
     assert (result["changed"], result["objects"], result["diff"]) == (False, [], [])
-    assert result["counts"] == {"credentials": 1, "created": 0, "updated": 0, "unchanged": 1}
+    assert result["counts"] == {"credentials": 1, "created": 0, "updated": 0, "requested": 0, "unchanged": 1}
     assert result["ca"]["action"] == "unchanged"
     assert {**result["certificates"][0], **leaf_of(world.secret())} == result["certificates"][0]
     assert "proof" not in result["certificates"][0]
@@ -412,7 +415,7 @@ def test_a_renewed_credential_shows_both_certificates(world: World) -> None:
     result = world.run()
     after = leaf_of(world.secret())
     assert after != before
-    assert result["counts"] == {"credentials": 1, "created": 0, "updated": 1, "unchanged": 0}
+    assert result["counts"] == {"credentials": 1, "created": 0, "updated": 1, "requested": 0, "unchanged": 0}
     assert result["objects"] == [{"id": "Secret istio-system/api", "action": "updated"}]
     assert result["diff"] == [
         headed(
@@ -589,7 +592,7 @@ def test_a_check_looks_once_and_a_run_waits(
         return called
 
     for name, status in (("look", seen), ("settle", "cannot tell"), ("prove", "pass")):
-        monkeypatch.setattr(backend, name, answer(name, status))
+        monkeypatch.setattr(serving_module, name, answer(name, status))
     proof = world.run(check=check)["certificates"][0]["proof"]
     assert asked == calls
     assert proof["evidence"] == calls[-1]

@@ -75,7 +75,7 @@ def test_every_pod_and_host_of_the_credential_is_an_endpoint():
 @pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", ""])
 def test_every_mode_that_serves_a_credential_counts(mode):
     assert proof.endpoints_of(CREDENTIAL, [gateway(mode=mode)], [pod()], []) == [
-        proof.Endpoint("gw-1", "10.0.0.1", 443, "api.example.com")
+        proof.Endpoint("gw-1", "10.0.0.1", 443, "api.example.com", mode or "SIMPLE")
     ]
 
 

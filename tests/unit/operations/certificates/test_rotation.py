@@ -412,7 +412,7 @@ def two_servers(name: str) -> list[dict[str, Any]]:
         (
             {"gateways": two_servers("api-prev")},
             "mesh_gateways: the credential api-prev has the name under which the previous pair of api is kept"
-            ": rename it (previous-taken)",
+            ": rename it (name-taken)",
         ),
     ],
 )

@@ -78,6 +78,7 @@ def run(
     *parts: str,
     method: str = "istioctl",
     istio: dict[str, Any] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     tools = {"istioctl": {"clientVersion": {"version": METHODS["istioctl"]}}, "helm": "v" + METHODS["helm"]}
     for name, answer in tools.items():
@@ -96,6 +97,7 @@ def run(
         **(istio or {}),
     }
     given = {"parts": list(parts), "istio": settings, "catalogue": copy.deepcopy(CATALOGUE), "kubeconfig": {}}
+    given |= options
     checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
     assert checked.error_messages == []
     context = Context(
@@ -109,7 +111,7 @@ def test_what_is_asked_is_what_docs_rbac_grants(name: str, server: Server, tmp_p
     """With istioctl or Helm: verb by verb, place by place, name by name, and nothing else is granted."""
     parts = PARTS if name == "site" else [name.removeprefix("parts/")]
     for method in METHODS:
-        run(server, tmp_path, *parts, method=method)
+        run(server, tmp_path, *parts, method=method, cert_manager=["api"])
     asked = server.asked_of() - {EVERYTHING}
     assert asked == granted_by(f"{name}.yaml", {"ecommerce": SHOP})
 

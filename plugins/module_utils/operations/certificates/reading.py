@@ -1,0 +1,198 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a certificates run works on, and judges it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RefusedError
+from ...kube.owners import owners_of, steady_owners
+from ...kube.server_time import server_time
+from ...labels import COLLECTION
+from ...model.certificates.credentials import CERT_MANAGER, ISSUE, REQUESTED, Credential
+from ...model.certificates.secret import CERTIFICATE_KEY, assess
+from .authority import decide_authority
+from .cert_manager import certificate_of, certificates_in, judge
+from .clients import name_of_clients, plan_clients
+from .options import CertificateOptions
+from .previous import name_of_previous, read_previous
+from .renewal import ManagedCredential, Renewal
+from .request import name_of_request, plan, read_waiting
+
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...kube.client import KubeClient
+    from ...kube.clock import Clock
+
+MAX_SKEW = datetime.timedelta(seconds=60)
+Found = Mapping[str, Any] | None
+
+
+def agreed_time(client: KubeClient, clock: Clock) -> datetime.datetime:
+    """The time now, once the API server agrees. A certificate dated by a wrong clock is a later outage.
+
+    :raises RefusedError: when this machine's clock and the server's differ by more than a minute.
+    """
+    local, server = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC), server_time(client)
+    if server is not None and abs(server - local) > MAX_SKEW:
+        raise RefusedError(
+            f"the clock here says {local:%Y-%m-%d %H:%M:%S} UTC, the server's {server:%Y-%m-%d %H:%M:%S}: "
+            f"certificates would be dated wrongly",
+            rule="clock-skew",
+        )
+    return local
+
+
+def read(
+    client: KubeClient, options: CertificateOptions, context: Context, now: datetime.datetime
+) -> Renewal:
+    """A run on what the cluster holds now.
+
+    :raises InputError: an answer to a request must not be served. :raises RefusedError: a Secret that a run
+        keeps its own things in is somebody else's, the CA is lost, or no Certificate writes a credential.
+    """
+    credentials = options.credentials
+    count = len(credentials)
+    asked = [credential for credential in credentials if credential.source == REQUESTED]
+    mutual = list(options.clients)
+    names = [
+        options.authority_home,
+        *((found.namespace, found.name) for found in credentials),
+        *((found.namespace, name_of_previous(found)) for found in credentials),
+        *((found.namespace, name_of_request(found)) for found in asked),
+        *((found.namespace, name_of_clients(found)) for found in mutual),
+    ]
+    ca_secret, *rest = client.in_parallel(lambda key: client.get("v1", "Secret", key[1], key[0]), names)
+    secrets, kept = rest[:count], rest[count : 2 * count]
+    beside = rest[2 * count :]
+    requests = dict(zip(asked, beside[: len(asked)], strict=True))
+    client_secrets = dict(zip(mutual, beside[len(asked) :], strict=True))
+    pairs = list(zip(credentials, secrets, strict=True))
+    authority = None
+    if any(credential.source == ISSUE for credential in options.credentials):
+        authority = decide_authority(
+            ca_secret,
+            pairs,
+            home=options.authority_home,
+            mesh=options.mesh,
+            now=now,
+            lifetimes=options.lifetimes,
+            replace_lost=options.replace_lost_authority,
+        )
+    absent = _absent(client, [namespace for namespace, _name in names])
+    renewal = Renewal(client, options, context, now, authority, absent)
+    renewal.items += [
+        _item(renewal, credential, live, previous)
+        for (credential, live), previous in zip(pairs, kept, strict=True)
+    ]
+    for item in renewal.items:
+        if item.credential.source == REQUESTED:
+            _plan_request(renewal, item, requests[item.credential])
+        _leave_to_controllers(item)
+        if item.credential in client_secrets:
+            item.clients = plan_clients(
+                options.clients[item.credential].authorities,
+                client_secrets[item.credential],
+                mesh=options.mesh,
+                now=now,
+                overlap=options.client_overlap,
+            )
+    _ask_cert_manager(renewal)
+    return renewal
+
+
+def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
+    unique = list(dict.fromkeys(names))
+    found = client.in_parallel(lambda name: client.get("v1", "Namespace", name), unique)
+    return frozenset(name for name, namespace in zip(unique, found, strict=True) if namespace is None)
+
+
+def _item(renewal: Renewal, credential: Credential, live: Found, kept: Found) -> ManagedCredential:
+    options = renewal.options
+    given = options.provided.get(credential)
+    source = given or options.requested.get(credential)
+    roots, roots_pem = (source.roots, source.roots_pem) if source else ((), "")
+    if credential.source == ISSUE and renewal.authority is not None:
+        roots, roots_pem = tuple(renewal.authority.authority.roots), renewal.authority.authority.roots_pem
+    assessment = assess(
+        credential,
+        live,
+        mesh=options.mesh,
+        roots=roots,
+        now=renewal.now,
+        renew_at=options.renew_at,
+        with_authority=options.authority_beside_key,
+        wanted=(given.pair.chain, given.pair.key) if given else None,
+        key_type=options.key_type,
+    )
+    revoked = credential in options.revoke
+    forced = credential in options.force and credential.source != CERT_MANAGER
+    if forced and assessment.action in ("keep", "repair"):
+        assessment = dataclasses.replace(assessment, action="renew", reasons=(_why_forced(revoked),))
+    item = ManagedCredential(
+        credential,
+        live,
+        assessment,
+        roots,
+        roots_pem,
+        previous=read_previous(kept, credential, options.mesh),
+        revoked=revoked,
+    )
+    item.began_with = item.served_now
+    return item
+
+
+def _leave_to_controllers(item: ManagedCredential) -> None:
+    """A pair that a controller would write back is not written."""
+    if item.live is None or not item.assessment.writes:
+        return
+    steady = steady_owners(owners_of(item.live, ("data", CERTIFICATE_KEY)), COLLECTION)
+    if steady:
+        reason = f"{', '.join(steady)} writes its {CERTIFICATE_KEY} and would put it back"
+        item.assessment = dataclasses.replace(item.assessment, action="refuse", reasons=(reason,))
+
+
+def _why_forced(revoked: bool) -> str:
+    return "its key has leaked" if revoked else "a new one is asked for"
+
+
+def _plan_request(renewal: Renewal, item: ManagedCredential, secret: Found) -> None:
+    credential, options = item.credential, renewal.options
+    found = plan(
+        credential,
+        options.requested[credential],
+        item.assessment,
+        item.live,
+        read_waiting(secret, credential, options.mesh),
+        forced=credential in options.force,
+        key_type=options.key_type,
+        now=renewal.now,
+    )
+    item.assessment, item.answer, item.ask = found.assessment, found.pair, found.ask
+    item.waiting, item.spent = found.waiting, found.spent
+
+
+def _ask_cert_manager(renewal: Renewal) -> None:
+    """Finds the Certificates of the credentials that cert-manager writes."""
+    theirs = [item for item in renewal.items if item.credential.source == CERT_MANAGER]
+    spaces = sorted({item.credential.namespace for item in theirs} - renewal.absent)
+    found = {space: certificates_in(renewal.client, space) for space in spaces}
+    for item in theirs:
+        if item.credential.namespace not in found:
+            continue
+        item.manager = certificate_of(item.credential, found[item.credential.namespace])
+        forced = item.credential in renewal.options.force
+        item.assessment = judge(
+            item.credential,
+            item.manager,
+            item.assessment,
+            forced=_why_forced(item.revoked) if forced else "",
+            leaked=item.revoked,
+            now=renewal.now,
+            renew_at=renewal.options.renew_at,
+        )

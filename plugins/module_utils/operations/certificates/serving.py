@@ -1,0 +1,118 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gateways serve of the credentials of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...errors import ApiError
+from ...model.certificates.credentials import Credential
+from ...verdicts import CANNOT_TELL, FAIL
+from .client_look import ASKING_MODES
+from .clients import live_authorities, prove_clients
+from .proof import GATEWAY_API, NOT_ASKED, Endpoint, ServingProof, endpoints_of, look, prove, settle
+from .renewal import ManagedCredential, Renewal
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+NOT_NAMED = "no running gateway pod is told by a Gateway to serve it yet"
+
+
+def prove_the_rest(renewal: Renewal) -> None:
+    """Looks at what no rotation has proved already."""
+    if renewal.options.prove:
+        for item in renewal.items:
+            if item.proof is None:
+                item.proof = _proof_of(renewal, item)
+            if item.clients_proof is None:
+                item.clients_proof = _clients_of(renewal, item)
+
+
+def _clients_of(renewal: Renewal, item: ManagedCredential) -> ServingProof | None:
+    """Whether the gateways know their clients; None where none is asked for a certificate."""
+    client, plan = renewal.client, item.clients
+    if renewal.context.check_mode and plan is not None and plan.writes:
+        return ServingProof(CANNOT_TELL, "none", "the clients' CA is not written in check mode")
+    if plan is None and not item.asks_clients:
+        return None
+    try:
+        authorities = list(plan.bundle) if plan is not None else live_authorities(client, item)
+        if authorities is None:
+            text = "a Gateway asks clients for a certificate (tls.mode MUTUAL), and has no CA for them"
+            return ServingProof(FAIL, "none", text)
+        return prove_clients(
+            renewal,
+            authorities,
+            lambda: read_endpoints(client, item.credential),
+            1,
+            renewal.context.stop,
+        )
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
+
+
+def _proof_of(renewal: Renewal, item: ManagedCredential) -> ServingProof:
+    will_change = item.pair is not None or item.told
+    if renewal.context.check_mode and will_change:
+        return ServingProof(CANNOT_TELL, "none", "it is not written in check mode")
+    if item.waits and (item.assessment.faults or item.revoked):
+        why = "its key has leaked" if item.revoked else item.assessment.faults[0]
+        return ServingProof(FAIL, "none", f"{why}, and a new certificate has only been asked for")
+    if not item.fingerprint:
+        later = ": it has only been asked for" if item.waits else ""
+        return ServingProof(CANNOT_TELL, "none", f"there is no certificate yet{later}")
+    return prove_fingerprint(renewal, item, item.fingerprint, 1, renewal.context.stop)
+
+
+def prove_fingerprint(
+    renewal: Renewal, item: ManagedCredential, fingerprint: str, good: int, stop: Callable[[], bool]
+) -> ServingProof:
+    """Whether the gateways serve a fingerprint; "cannot tell" where they cannot be looked at.
+
+    :param good: how many good looks in a row are wanted. :param stop: asked while it waits.
+    """
+    client, credential = renewal.client, item.credential
+    if not renewal.options.prove:
+        return ServingProof(CANNOT_TELL, "none", NOT_ASKED)
+    try:
+        endpoints = read_endpoints(client, credential)
+        item.asks_clients = any(endpoint.mode in ASKING_MODES for endpoint in endpoints)
+        if not endpoints:
+            return ServingProof(CANNOT_TELL, "none", NOT_NAMED)
+        if renewal.context.check_mode:
+            expected = {"fingerprint": fingerprint, "roots_pem": item.roots_pem}
+            seen = look(client, credential, endpoints, **expected)
+            if seen.status != "fail":
+                return seen
+            return settle(client, credential, endpoints, seen, fingerprint=fingerprint)
+        # What was just read is what the first look is at.
+        first = [endpoints]
+        return prove(
+            client,
+            credential,
+            lambda: first.pop() if first else read_endpoints(client, credential),
+            fingerprint=fingerprint,
+            roots_pem=item.roots_pem,
+            timeout=renewal.options.timeout,
+            good=good,
+            stop=stop,
+            clock=renewal.context.clock,
+        )
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
+
+
+def read_endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:
+    """Where a credential must be served now. :returns: see :func:`proof.endpoints_of`."""
+    home = credential.namespace
+    kinds = [(GATEWAY_API, "Gateway", None), ("v1", "Pod", home), ("v1", "Service", home)]
+    gateways, pods, services = client.in_parallel(lambda kind: client.list(*kind).items, kinds)
+    return endpoints_of(credential, gateways, pods, services)

@@ -1,0 +1,361 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CAs by which a gateway knows its clients: kept, replaced with both accepted, seen by handshakes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    InputError,
+    MeshError,
+    RefusedError,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    client_look,
+    clients,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.proof import (
+    Endpoint,
+    ServingProof,
+)
+from cryptography import x509
+
+from ...support import certificates as made
+from ...support.cluster import FakeCluster
+from .test_edges import HOME
+from .test_rotation import KilledError, RotatingWorld
+
+DAY = datetime.timedelta(days=1)
+CACERT = "api-cacert"
+
+
+def authority(now: datetime.datetime, subject: str = "clients", **more: Any) -> x509.Certificate:
+    dates = {"begin": now - DAY, "end": now + 900 * DAY, "ca": True, **more}
+    return made.certificate(subject, made.ec_key(), **dates)
+
+
+def given(*authorities: x509.Certificate) -> list[dict[str, str]]:
+    return [{"name": "api", "ca": made.pem(*authorities).decode()}]
+
+
+class Pods:
+    """Pods that accept what NAME-cacert holds, as istiod hands it to them."""
+
+    def __init__(self, world: RotatingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world, self.stuck = world, False
+        self.accepted: set[x509.Certificate] = set()
+        monkeypatch.setattr(clients, "look_at_clients", self.look)
+        gateway = world.cluster.find("Gateway", "public", HOME)
+        assert gateway is not None
+        gateway["spec"]["servers"][0]["tls"]["mode"] = "MUTUAL"
+
+    def look(self, _client: Any, _endpoints: Any, wanted: Any) -> ServingProof:
+        if not self.stuck:
+            self.accepted = held(self.world)
+        status = "pass" if set(wanted) == self.accepted else "fail"
+        return ServingProof(status, "handshake", f"accepts {len(self.accepted)}", 1)
+
+
+def held(world: RotatingWorld) -> set[x509.Certificate]:
+    secret = world.cluster.find("Secret", CACERT, HOME)
+    pem = base64.b64decode(secret["data"]["ca.crt"]) if secret else b""
+    return set(x509.load_pem_x509_certificates(pem)) if pem else set()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
+    made_world = RotatingWorld(monkeypatch)
+    made_world.pods = Pods(made_world, monkeypatch)  # type: ignore[attr-defined]
+    return made_world
+
+
+def later(world: RotatingWorld, seconds: float) -> None:
+    world.clock.time += seconds
+    world.cluster.clock = world.now
+
+
+def test_a_client_ca_is_written_beside_the_key_and_the_second_run_changes_nothing(
+    world: RotatingWorld,
+) -> None:
+    one = authority(world.now)
+    result = world.rotate(client_cas=given(one))
+    (certificate,) = result["certificates"]
+    assert (result["status"], certificate["clients"]["action"]) == ("pass", "created")
+    assert certificate["clients"]["authorities"][0]["subject"] == "CN=clients"
+    assert {"id": f"Secret {HOME}/{CACERT}", "action": "created"} in result["objects"]
+    assert (held(world), "ca.crt" in world.secret()["data"]) == ({one}, False)
+    world.cluster.writes.clear()
+    again = world.rotate(client_cas=given(one, one))
+    assert (again["changed"], again["outcome"], world.cluster.writes) == (False, "fresh", [])
+    assert again["certificates"][0]["clients"]["proof"]["status"] == "pass"
+
+
+def test_while_a_ca_is_replaced_both_are_accepted(world: RotatingWorld) -> None:
+    old, new = authority(world.now), authority(world.now, "new")
+    world.rotate(client_cas=given(old))
+    result = world.rotate(client_cas=given(new), client_ca_overlap=3600)
+    assert held(world) == {old, new}
+    told = {
+        one["subject"]: bool(one["retires_at"]) for one in result["certificates"][0]["clients"]["authorities"]
+    }
+    assert told == {"CN=new": False, "CN=clients": True}
+    world.cluster.writes.clear()
+    assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["changed"] is False
+    assert (held(world), world.cluster.writes) == ({old, new}, [])
+    later(world, 3600)
+    assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["changed"] is True
+    assert held(world) == {new}
+    secret = world.cluster.find("Secret", CACERT, HOME)
+    assert secret is not None
+    assert not secret["metadata"].get("annotations")
+    assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["changed"] is False
+
+
+def test_a_leaked_ca_goes_at_once_and_an_expired_one_needs_no_overlap(world: RotatingWorld) -> None:
+    old, new = authority(world.now, end=world.now + DAY), authority(world.now, "new")
+    world.rotate(client_cas=given(old))
+    world.rotate(client_cas=given(new), client_ca_overlap=0)
+    assert held(world) == {new}
+    world.rotate(client_cas=given(old), client_ca_overlap=3600)
+    assert held(world) == {old, new}
+    later(world, 2 * 24 * 3600)
+    world.rotate(client_cas=given(new), client_ca_overlap=0)
+    assert held(world) == {new}
+
+
+def test_a_third_ca_in_the_overlap_begins_a_new_one(world: RotatingWorld) -> None:
+    one, two, three = (authority(world.now, name) for name in ("one", "two", "three"))
+    world.rotate(client_cas=given(one))
+    world.rotate(client_cas=given(two), client_ca_overlap=3600)
+    later(world, 1800)
+    world.rotate(client_cas=given(three), client_ca_overlap=3600)
+    assert held(world) == {one, two, three}
+    later(world, 1800)
+    world.rotate(client_cas=given(three), client_ca_overlap=3600)
+    assert held(world) == {one, two, three}
+    later(world, 1800)
+    world.rotate(client_cas=given(three), client_ca_overlap=3600)
+    assert held(world) == {three}
+
+
+def test_what_the_gateways_do_not_take_is_taken_back(world: RotatingWorld) -> None:
+    old, new = authority(world.now), authority(world.now, "new")
+    world.rotate(client_cas=given(old))
+    world.pods.stuck = True  # type: ignore[attr-defined]
+    with pytest.raises(MeshError, match="the CAs before are back, and accepted") as caught:
+        world.rotate(client_cas=given(new), client_ca_overlap=0)
+    assert held(world) == {old}
+    assert caught.value.details["certificates"][0]["clients"]["action"] == "restored"
+
+
+def test_keys_that_istiod_would_take_first_go(world: RotatingWorld) -> None:
+    one = authority(world.now)
+    world.rotate(client_cas=given(one))
+    secret = world.cluster.find("Secret", CACERT, HOME)
+    assert secret is not None
+    secret["data"]["cacert"] = secret["data"]["ca.crt"]
+    world.rotate(client_cas=given(one))
+    secret = world.cluster.find("Secret", CACERT, HOME)
+    assert secret is not None
+    assert set(secret["data"]) == {"ca.crt"}
+
+
+def test_somebody_else_s_secret_is_refused(world: RotatingWorld) -> None:
+    world.cluster.put({"kind": "Secret", "metadata": {"name": CACERT, "namespace": HOME}, "data": {}})
+    with pytest.raises(RefusedError, match=f"Secret {HOME}/{CACERT}: it has no label"):
+        world.rotate(client_cas=given(authority(world.now)))
+    assert world.cluster.writes == []
+
+
+def test_what_no_client_could_be_known_by_is_refused_before_the_write(world: RotatingWorld) -> None:
+    now = world.now
+    rows = [
+        (made.certificate("x", made.ec_key(), begin=now - DAY, hosts=("x",)), "CN=x is no CA"),
+        (authority(now, begin=now - 9 * DAY, end=now - DAY), "CN=clients is valid until"),
+        (authority(now, begin=now + DAY), "CN=clients is valid from"),
+    ]
+    for bad, said in rows:
+        with pytest.raises(InputError) as caught:
+            world.rotate(client_cas=given(bad))
+        assert str(caught.value).startswith(f"certificates_client_cas[0].ca: {said}")
+    for text, said in (
+        ("x", "holds no PEM block"),
+        (made.key_pem(made.LEAF_KEY).decode(), "holds PRIVATE KEY"),
+    ):
+        with pytest.raises(InputError, match=said):
+            world.rotate(client_cas=[{"name": "api", "ca": text}])
+    assert world.cluster.writes == []
+
+
+def test_a_gateway_that_asks_without_a_ca_is_a_fail_and_one_with_a_ca_beside_its_key_is_looked_at(
+    world: RotatingWorld,
+) -> None:
+    with pytest.raises(MeshError, match=r"asks clients for a certificate .* and has no CA for them"):
+        world.rotate()
+    one = authority(world.now)
+    world.secret()["data"]["ca.crt"] = base64.b64encode(made.pem(one)).decode()
+    world.pods.stuck, world.pods.accepted = True, {one}  # type: ignore[attr-defined]
+    found = world.rotate(existing=["api"])["certificates"][0]["clients"]
+    assert (found["proof"]["status"], "id" in found) == ("pass", False)
+
+
+def test_check_mode_foresees_it(world: RotatingWorld) -> None:
+    one = authority(world.now)
+    foreseen = world.run(check=True, client_cas=given(one))
+    assert (world.cluster.writes, foreseen["status"]) == ([], "cannot tell")
+    assert world.rotate(client_cas=given(one))["objects"] == foreseen["objects"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_every_call_one_of_both_is_accepted_and_the_next_run_ends_it(
+    monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    call, reached = 0, True
+    while reached:
+        call += 1
+        world = RotatingWorld(monkeypatch)
+        Pods(world, monkeypatch)
+        old, new = authority(world.now), authority(world.now, "new")
+        world.rotate(client_cas=given(old))
+        cluster = world.cluster
+        cluster.count, cluster.kill_at, cluster.after = 0, call, after
+        with contextlib.suppress(KilledError):
+            world.rotate(client_cas=given(new), client_ca_overlap=3600)
+        reached = cluster.dead
+        cluster.dead, cluster.kill_at = False, 0
+        assert old in held(world), "its clients are let in as long as the overlap lasts"
+        assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["status"] == "pass", call
+        assert held(world) == {old, new}
+        cluster.writes.clear()
+        assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["changed"] is False, call
+    assert call > 10
+
+
+class Server:
+    """A TLS server of its own thread that asks for certificates as it is told to."""
+
+    def __init__(self, tmp_path: Path, *trusted: x509.Certificate, **how: Any) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pair = tmp_path / "pair.pem"
+        pair.write_bytes(made.pem(made.LEAF) + made.key_pem(made.LEAF_KEY))
+        context.load_cert_chain(pair)
+        context.verify_mode = how.get("verify", ssl.CERT_REQUIRED)
+        context.minimum_version = how.get("least", ssl.TLSVersion.TLSv1_2)
+        if trusted:
+            context.load_verify_locations(cadata=made.pem(*trusted).decode())
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = Endpoint(
+            "gw", "127.0.0.1", self._listener.getsockname()[1], "api.example.com", "MUTUAL"
+        )
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                raw, _address = self._listener.accept()
+                threading.Thread(target=self._answer, args=(raw,), daemon=True).start()
+
+    def _answer(self, raw: socket.socket) -> None:
+        with contextlib.suppress(OSError), self._context.wrap_socket(raw, server_side=True) as secure:
+            secure.recv(1)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Any]:
+    opened: list[Server] = []
+
+    def open_one(*trusted: x509.Certificate, **how: Any) -> Endpoint:
+        opened.append(Server(tmp_path, *trusted, **how))
+        return opened[-1].endpoint
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def naming(tmp_path: Path) -> Iterator[Any]:
+    """openssl's server, which names the CAs that it accepts (Python's does not)."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def open_one(*trusted: x509.Certificate) -> Endpoint:
+        (tmp_path / "leaf.pem").write_bytes(made.pem(made.LEAF) + made.key_pem(made.LEAF_KEY))
+        (tmp_path / "trusted.pem").write_bytes(made.pem(*trusted))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-quiet", "-Verify", "2"]
+        command += ["-verify_return_error", "-cert", "leaf.pem", "-CAfile", "trusted.pem"]
+        running.append(
+            subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        )
+        for _try in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        return Endpoint("gw", "127.0.0.1", port, "api.example.com", "MUTUAL")
+
+    yield open_one
+    for process in running:
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def test_a_server_is_seen_to_know_exactly_its_clients_cas(naming: Any) -> None:
+    one, two = made.ROOT, made.OTHER_ROOT
+    endpoint = naming(one, two)
+    seen = client_look.look_at_clients(FakeCluster(), [endpoint], [two, one])  # type: ignore[arg-type]
+    assert (seen.status, seen.pods) == ("pass", 1), seen.evidence
+    for wanted, text in (
+        ([one], "1 too many, 0 are missing"),
+        ([one, two, made.MIDDLE], "0 too many, 1 are"),
+    ):
+        seen = client_look.look_at_clients(FakeCluster(), [endpoint], wanted)  # type: ignore[arg-type]
+        assert (seen.status, text in seen.evidence) == ("fail", True), seen.evidence
+
+
+def test_a_server_that_lets_strangers_in_is_found(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_look, "PATIENCE", 0.3)
+    seen = client_look.look_at_clients(
+        FakeCluster(),  # type: ignore[arg-type]
+        [server(made.ROOT, verify=ssl.CERT_OPTIONAL)],
+        [made.ROOT],
+    )
+    assert seen.status == "fail"
+    assert "lets a client without a certificate in" in seen.evidence
+    seen = client_look.look_at_clients(
+        FakeCluster(),  # type: ignore[arg-type]
+        [server(verify=ssl.CERT_NONE)],
+        [made.ROOT],
+    )
+    assert seen.status == "fail"
+
+
+def test_one_without_tls_1_2_and_one_out_of_reach_are_cannot_tell(server: Any) -> None:
+    new = server(made.ROOT, least=ssl.TLSVersion.TLSv1_3)
+    seen = client_look.look_at_clients(FakeCluster(), [new], [made.ROOT])  # type: ignore[arg-type]
+    assert (seen.status, "speaks no TLS 1.2" in seen.evidence) == ("cannot tell", True), seen.evidence
+    gone = Endpoint("gw", "127.0.0.1", 1, "api.example.com", "MUTUAL")
+    seen = client_look.look_at_clients(FakeCluster(), [gone], [made.ROOT])  # type: ignore[arg-type]
+    assert (seen.status, "is not reachable from here" in seen.evidence) == ("cannot tell", True)
+    plain = Endpoint("gw", "127.0.0.1", 1, "api.example.com")
+    seen = client_look.look_at_clients(FakeCluster(), [plain], [made.ROOT])  # type: ignore[arg-type]
+    assert seen.status == "cannot tell"
