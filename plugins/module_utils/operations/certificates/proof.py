@@ -207,9 +207,26 @@ def _ask_proxies(
             return ServingProof(CANNOT_TELL, PROXY_SECRET, evidence, total)
         if held != fingerprint:
             text = f"holds {held[:16]}, expected {fingerprint[:16]}" if held else "does not hold it"
+            text += _why_not(client, credential, pod)
             return ServingProof("fail", PROXY_SECRET, f"the proxy of pod {pod} {text}", total)
     evidence = f"the proxies of {len(pods)} pods hold {fingerprint[:16]}"
     return ServingProof("pass", PROXY_SECRET, evidence, total)
+
+
+def _why_not(client: KubeClient, credential: Credential, pod: str) -> str:
+    """What a proxy says of its connection to istiod, as the end of a sentence; ``""`` when it says nothing.
+
+    Its agent hands one stream of istiod on to it (cluster ``xds-grpc``), and ends that when istiod is gone.
+    """
+    command = ["pilot-agent", "request", "GET", "stats?filter=xds-grpc.*streams_active"]
+    try:
+        lines = client.exec(credential.namespace, pod, PROXY_CONTAINER, command).stdout.splitlines()
+    except ApiError:
+        return ""
+    streams = [line.rpartition(":")[2].strip() for line in lines if "streams_active" in line]
+    if streams and not any(count != "0" for count in streams):
+        return ", and has no connection to istiod"
+    return ", and is connected to istiod: it did not take what it was sent" if streams else ""
 
 
 def _held_fingerprint(client: KubeClient, credential: Credential, pod: str) -> str:

@@ -281,6 +281,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("coordination.k8s.io", "leases", ("get", "create", "update"), (GATEWAYS,)),
         Right("", "pods", ("list",), (GATEWAYS,)),
         Right("", "services", ("list",), (GATEWAYS,)),
+        Right(
+            "",
+            "pods/exec",
+            ("create", "get"),
+            (GATEWAYS,),
+            optional="why a gateway does not take a certificate is not known",
+        ),
         # cert-manager is told to renew by a condition in the status; its Secrets are not written.
         Right("cert-manager.io", "certificates", ("get", "list"), (GATEWAYS,), when=(CERT_MANAGER,)),
         Right("cert-manager.io", "certificates/status", ("patch",), (GATEWAYS,), when=(CERT_MANAGER,)),

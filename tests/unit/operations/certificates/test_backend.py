@@ -78,14 +78,37 @@ def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
 
 
 def test_a_run_needs_exactly_the_rights_of_the_table(cluster):
-    """The user may do what docs/rbac grants in these namespaces, and all of it is used by three runs."""
+    """The user may do what docs/rbac grants in these namespaces, and all of it is used by four runs."""
     places = {GATEWAYS_PLACE: ["istio-system"], CA: ["servicemesh-system"]}
     needed = {access_of(need) for need in access_needs(["certificates"], places)}
     operator = Restricted(cluster, needed)
     assert run(operator)["changed"]
     assert not run(operator)["changed"]
     assert run(operator, force=["api"])["changed"]
+    serve_nothing(cluster)
+    with pytest.raises(
+        MeshError, match="the proxy of pod gw-1 does not hold it, and has no connection to istiod"
+    ):
+        run(operator, force=["api"])
     assert (operator.refused, needed - operator.used) == (set(), set())
+
+
+def serve_nothing(cluster):
+    """A gateway pod that refuses connections, and whose proxy holds nothing."""
+    server = {"hosts": ["api.example.com"], "port": {"number": 1}, "tls": {"credentialName": "api"}}
+    labels, metadata = {"istio": "gw"}, {"name": "gw-1", "namespace": "istio-system"}
+    cluster.put(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": metadata,
+            "spec": {"selector": labels, "servers": [server]},
+        }
+    )
+    status = {"phase": "Running", "podIP": "127.0.0.1"}
+    cluster.put({"kind": "Pod", "metadata": {**metadata, "labels": labels}, "status": status})
+    streams = "cluster.xds-grpc;.http2.streams_active: 0"
+    cluster.on_exec = lambda *asked: streams if "streams_active" in str(asked) else '{"configs": []}'
 
 
 def test_check_mode_writes_nothing_anywhere(cluster):

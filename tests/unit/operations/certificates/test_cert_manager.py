@@ -22,8 +22,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     MeshError,
     RefusedError,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.table import (
+    CA,
+    CERT_MANAGER,
+    GATEWAYS,
+)
 
 from ...support import certificates as made
+from ...support.access import Restricted, access_of
 from .test_edges import HOME
 from .test_rotation import HOST, KilledError, RotatingWorld, held_by
 
@@ -156,6 +163,23 @@ def test_a_forced_renewal_is_what_cmctl_renew_does(world: RotatingWorld, control
         "observedGeneration": 3,
     }
     assert conditions["Ready"]["status"] == "True", "other conditions stay"
+
+
+def test_it_needs_the_rights_of_the_table(world: RotatingWorld, controller: Controller) -> None:
+    """docs/rbac with the option, and no right to write a Secret of its namespace is used."""
+    places = {GATEWAYS: [HOME], CA: ["servicemesh-system"]}
+    needed = {access_of(need) for need in access_needs(["certificates"], places, [CERT_MANAGER])}
+    inner = world.cluster
+    operator = Restricted(inner, needed)
+    world.cluster = operator  # type: ignore[assignment]
+    try:
+        assert world.run(cert_manager=["api"], force=["api"], timeout=20)["status"] == "pass"
+    finally:
+        world.cluster = inner
+    assert operator.refused == set()
+    theirs = {(access.resource, access.verb) for access in operator.used if access.group == "cert-manager.io"}
+    assert theirs == {("certificates", "get"), ("certificates", "list"), ("certificates/status", "patch")}
+    assert {a.verb for a in operator.used if a.resource == "secrets"} == {"get"}
 
 
 def test_one_that_is_at_work_is_waited_for_and_not_told_again(

@@ -299,6 +299,157 @@ def test_two_at_once_one_acts_and_one_is_told(world: RotatingWorld) -> None:
     assert (result["status"], told) == ("pass", ["held"])
 
 
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_second_run_at_every_call_of_the_first_one(monkeypatch: pytest.MonkeyPatch, lives: bool) -> None:
+    """Whenever it begins: one acts, the other one is told, and what is served is good."""
+    calls = calls_of_a_rotation(monkeypatch)
+    ends: list[tuple[str, str]] = []
+    for call in range(1, calls + 1):
+        world = RotatingWorld(monkeypatch)
+        world.rotate()
+        cluster, inner, sleep = world.cluster, world.cluster._call, world.clock.sleep
+        count, told = 0, []
+
+        def renewing(seconds: float, world: RotatingWorld = world, sleep: Any = sleep) -> None:
+            """The first one lives: its Lease moves while the second one watches."""
+            sleep(seconds)
+            world.cluster.clock = world.now
+            lease = world.cluster.find("Lease", LEASE, HOME)
+            if lives and lease is not None and lease["spec"]["holderIdentity"]:
+                lease["spec"]["renewTime"] = world.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+        def counted(*arguments: Any, **more: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == call:  # noqa: B023 - called within the loop only
+                told.append(outcome_of(world, renewing))  # noqa: B023
+            return inner(*arguments, **more)  # noqa: B023
+
+        cluster._call = counted  # type: ignore[method-assign]
+        first = outcome_of(world, None)
+        cluster._call = inner  # type: ignore[method-assign]
+        ends.append((first, told[0]))
+        assert "pass" in (first, told[0]), (call, first, told)
+        assert set(ends[-1]) <= {"pass", "held", "fenced", "race"}, (call, ends[-1])
+        world.clock.time += 60
+        cluster.clock = world.now
+        world.gateways.sync()
+        assert world.served_is_good(), call
+        assert world.rotate()["status"] == "pass", call
+        assert world.kept is None, call
+        assert world.rotate()["changed"] is False, call
+    assert len(ends) > 20
+    assert ("pass", "held") in ends or not lives
+    assert any(first == "fenced" for first, _second in ends) or lives
+
+
+def outcome_of(world: RotatingWorld, sleep: Any) -> str:
+    """How a forced run ends, in one word."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sleep is not None:
+            patch.setattr(world.clock, "sleep", sleep)
+        try:
+            return str(world.run(force=["api"], timeout=20)["status"])
+        except FencedError:
+            return "fenced"
+        except RefusedError as error:
+            return str(error.rule)
+        except ApiError as error:
+            return "race" if error.status == 409 else f"status {error.status}"
+
+
+def provided(world: RotatingWorld) -> list[dict[str, str]]:
+    """A pair of one's own that is good in the world's time."""
+    key = made.ec_key()
+    dates = {"begin": world.now - made.DAY, "end": world.now + 60 * made.DAY}
+    leaf = made.certificate("leaf", key, issuer=("root", made.ROOT_KEY), hosts=(HOST,), **dates)
+    pair = {"certificate": made.pem(leaf).decode(), "private_key": made.key_pem(key).decode()}
+    return [{"name": "api", **pair}]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_pair_of_one_s_own_killed_at_every_call(monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
+    call, reached = 0, True
+    while reached:
+        call += 1
+        world = RotatingWorld(monkeypatch)
+        world.rotate(provided=provided(world))
+        given = provided(world)
+        cluster = world.cluster
+        cluster.count, cluster.kill_at, cluster.after = 0, call, after
+        with contextlib.suppress(KilledError):
+            world.rotate(provided=given)
+        reached = cluster.dead
+        cluster.dead, cluster.kill_at = False, 0
+        world.gateways.sync()
+        assert world.served_is_good(), call
+        assert world.rotate(provided=given)["status"] == "pass", call
+        assert (world.kept, world.served_is_good()) == (None, True), call
+        cluster.writes.clear()
+        assert (world.rotate(provided=given)["changed"], cluster.writes) == (False, []), call
+    assert call > 15
+
+
+def test_the_kept_pair_deleted_in_mid_run_is_no_reason_to_stop(world: RotatingWorld) -> None:
+    """Somebody tidies up while the new pair is proved: nothing is lost, taken or not."""
+    old = world.gateways.serving
+
+    def tidied(*_endpoint: Any) -> str:
+        if world.kept is not None:
+            world.cluster.remove("Secret", "api-prev", HOME)
+        return world.gateways.fingerprint()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "served_fingerprint", tidied)
+        assert world.rotate(force=["api"])["status"] == "pass"
+        world.gateways.known, world.gateways.refuse_new = {world.gateways.serving}, True
+        served = world.gateways.serving
+        assert served != old
+        with pytest.raises(MeshError, match="the previous certificate is back and served"):
+            world.rotate(force=["api"])
+    assert held_by(world.secret()) == world.gateways.serving == served
+
+
+def test_an_api_server_that_restarts_at_every_call_leaves_a_good_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For one call it is gone, as long as the client tries; the next run ends what this one began."""
+    calls = calls_of_a_rotation(monkeypatch)
+    for call in range(1, calls + 1):
+        world = RotatingWorld(monkeypatch)
+        world.rotate()
+        inner, count = world.cluster._call, 0
+
+        def failing(*arguments: Any, **more: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == call:  # noqa: B023 - called within the loop only
+                raise ApiError("connection refused", reason="Unreachable")
+            return inner(*arguments, **more)  # noqa: B023
+
+        world.cluster._call = failing  # type: ignore[method-assign]
+        with contextlib.suppress(MeshError):
+            world.rotate(force=["api"])
+        world.cluster._call = inner  # type: ignore[method-assign]
+        world.gateways.sync()
+        assert world.served_is_good(), call
+        assert world.rotate()["status"] == "pass", call
+        assert (world.kept, world.rotate()["changed"]) == (None, False), call
+
+
+def test_a_clock_a_day_off_and_a_lost_ca_leave_the_old_pair_served(world: RotatingWorld) -> None:
+    old = world.gateways.serving
+    for seconds in (24 * 3600.0, -24 * 3600.0):
+        world.clock.time += seconds
+        with pytest.raises(RefusedError, match="certificates would be dated wrongly"):
+            world.run(force=["api"], timeout=20)
+        world.clock.time -= seconds
+    world.cluster.remove("Secret", "servicemesh-ca", "servicemesh-system")
+    with pytest.raises(RefusedError, match="the CA is gone while its certificates are in use"):
+        world.rotate(force=["api"])
+    assert (world.cluster.writes, world.gateways.fingerprint()) == ([], old)
+
+
 def test_the_lease_lives_as_long_as_the_proof_takes(world: RotatingWorld) -> None:
     """The gateways take the new pair after a minute and a half: nobody may take the Lease over meanwhile."""
     begin, old = world.clock.time, world.gateways.serving
