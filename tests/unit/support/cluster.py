@@ -27,6 +27,7 @@ from .copies import copied, identical
 from .faults import Call, Failure, failed, no_kind, status
 from .patches import PatchError, json_patch, merge_patch
 from .selectors import fields_match, labels_match
+from .served import check_served
 
 Obj = dict[str, Any]
 Key = tuple[str, str, str]
@@ -164,6 +165,7 @@ class FakeCluster:
             raise from_answer(404, None, path)
 
     def resource(self, api_version: str, kind: str) -> Resource:
+        check_served(api_version, kind)
         if kind in self.missing:
             raise no_kind(kind)
         return Resource(api_version, kind, resource_of(kind), kind not in CLUSTER_SCOPED)
@@ -177,6 +179,7 @@ class FakeCluster:
 
     # The client: reading.
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Obj | None:
+        check_served(api_version, kind)
         with self._call("get", kind, namespace, name=name):
             found = self.objects.get((kind, namespace or "", name))
             return copied(found) if found and _same_group(found, api_version) else None
@@ -190,6 +193,7 @@ class FakeCluster:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> ObjectList:
+        check_served(api_version, kind)
         with self._call("list", kind, namespace, selector=label_selector or ""):
             if kind in self.missing:
                 return ObjectList([], missing=True)
@@ -224,6 +228,7 @@ class FakeCluster:
     ) -> tuple[Obj, bool]:
         """Server-side apply, and whether the object was created."""
         kind, namespace, name = self.key(obj)
+        _check_own(obj)
         with self._call("apply", kind, namespace, name=name, dry_run=dry_run):
             wanted = _converted(obj)
             live = self.objects.get((kind, namespace, name))
@@ -242,6 +247,7 @@ class FakeCluster:
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Obj:
         kind, namespace, name = self.key(obj)
+        _check_own(obj)
         with self._call("create", kind, namespace, name=name, dry_run=dry_run):
             if obj["metadata"].get("resourceVersion"):
                 message = "resourceVersion should not be set on objects to be created"
@@ -253,6 +259,7 @@ class FakeCluster:
 
     def replace(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Obj:
         kind, namespace, name = self.key(obj)
+        _check_own(obj)
         with self._call("replace", kind, namespace, name=name, dry_run=dry_run):
             live = self._existing(kind, namespace, name)
             if not obj["metadata"].get("resourceVersion") and _group(obj) not in _UNCONDITIONAL:
@@ -281,6 +288,7 @@ class FakeCluster:
         dry_run: bool = False,
         field_manager: str | None = None,
     ) -> Obj:
+        check_served(api_version, kind)
         with self._call("patch", kind, namespace, name=name, dry_run=dry_run):
             live = self._existing(kind, namespace, name)
             try:
@@ -304,6 +312,7 @@ class FakeCluster:
         dry_run: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> bool:
+        check_served(api_version, kind)
         self.delete_options.append(dict(options or {}))
         with self._call("delete", kind, namespace, name=name, dry_run=dry_run):
             live = self.objects.get((kind, namespace or "", name))
@@ -422,6 +431,12 @@ class FakeCluster:
 def reaching(cluster: Any) -> Any:
     """``connect`` of a Context: every client is ``cluster``."""
     return lambda _options, **_more: contextlib.nullcontext(cluster)
+
+
+def _check_own(obj: Mapping[str, Any]) -> None:
+    """Objects of tests may leave their version out; one that is written must be served."""
+    if "apiVersion" in obj:
+        check_served(str(obj["apiVersion"]), obj["kind"])
 
 
 def _subject(obj: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -280,3 +282,39 @@ def test_patches() -> None:
     ):
         with pytest.raises(PatchError):
             json_patch(body, [bad])
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "served"),
+    [
+        ("v1", "Pod", True),
+        ("apps/v1", "Pod", False),
+        ("v1", "Deployment", False),
+        ("apps/v1beta2", "Deployment", True),
+        ("networking.istio.io/v1alpha3", "Sidecar", True),
+        ("XXv1XX", "Secret", False),
+        ("v0", "Secret", False),
+        ("example.com/v1", "Anything", True),
+        ("example.com/one", "Anything", False),
+    ],
+)
+def test_a_kind_is_served_in_its_group_alone(api_version: str, kind: str, *, served: bool) -> None:
+    cluster: Any = FakeCluster()
+    obj = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "a", "namespace": "b"}}
+    calls: list[Callable[[], Any]] = [
+        lambda: cluster.get(api_version, kind, "a", "b"),
+        lambda: cluster.list(api_version, kind, "b"),
+        lambda: cluster.create(obj),
+        lambda: cluster.apply(obj),
+        lambda: cluster.patch(api_version, kind, "a", "b", {}),
+        lambda: cluster.replace({**obj, "metadata": {**obj["metadata"], "resourceVersion": None}}),
+        lambda: cluster.delete(api_version, kind, "a", "b"),
+        lambda: cluster.resource(api_version, kind),
+    ]
+    for call in calls:
+        if served:
+            with contextlib.suppress(ApiError):
+                call()
+        else:
+            with pytest.raises(AssertionError, match="no API server serves"):
+                call()
