@@ -72,6 +72,8 @@ class ActionModule(BackendAction):
         """A relative path counts from ``templates`` of the role or playbook, as in ``template``."""
         # Not Path: it knows no answer for ~somebody who has no home, and drops a slash at the end.
         path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - see above
+        if not path.strip():  # else it would be the directory of the templates, with all that is in it
+            raise InputError([Problem(where, "is empty", "file")])
         find: Any = self._find_needle  # ansible-core has no types here
         fixed, magic = _before_glob(path)
         try:

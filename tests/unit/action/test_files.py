@@ -129,6 +129,20 @@ class TestTemplates:
         with pytest.raises(InputError, match=r"src\[0\]: no such file"):
             Action(tmp_path).read_files({"src": ["/nowhere"]})
 
+    @pytest.mark.parametrize("option", ["src", "template"])
+    @pytest.mark.parametrize("path", ["", " ", "$EMPTY"])
+    def test_an_empty_path_is_not_a_whole_directory(
+        self, tmp_path: Path, option: str, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """``{{ path | default('') }}``: every file of the project, or every template of the role, was read."""
+        monkeypatch.setenv("EMPTY", "")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "templates").mkdir()
+        for name in ("a.yml", "templates/b.yml"):
+            (tmp_path / name).write_text("{}")
+        with pytest.raises(InputError, match=rf"{option}\[0\]: is empty"):
+            Action(tmp_path).read_files({option: [path]})
+
     @pytest.mark.parametrize("value", [7, [{}], [{"path": ""}], {"path": "a", "mode": "x"}, [None]])
     def test_what_is_no_template(self, value: Any) -> None:
         with pytest.raises(InputError):

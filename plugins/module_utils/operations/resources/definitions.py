@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...documents.read import read_documents
@@ -55,10 +56,31 @@ def inline(definition: Any, option: str) -> list[Definition]:
     if not isinstance(definition, Mapping):
         message = f"is {type(definition).__name__}, not an object, a list or text"
         raise InputError([Problem(option, message, "object")])
+    if faults := list(_unsendable(definition, option)):
+        raise InputError(faults)
     parts = unfolded(definition)
     if len(parts) == 1 and parts[0] is definition:
         return [(definition, option)]
     return [(part, f"{option}.items[{index}]") for index, part in enumerate(parts)]
+
+
+def _unsendable(definition: Mapping[str, Any], option: str) -> Iterator[Problem]:
+    """What Ansible's YAML and filters make, and no JSON can hold: a date in a playbook is no text."""
+    rest: list[tuple[Any, str]] = [(definition, "")]
+    while rest:
+        value, path = rest.pop()
+        if isinstance(value, Mapping):
+            rest += [(inner, f"{path}.{key}" if path else str(key)) for key, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            rest += [(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield Problem(option, f"{path} is {value}, which JSON cannot hold: put it in quotes", "object")
+        elif isinstance(value, str):
+            if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+                yield Problem(option, f"{path} is not UTF-8 text", "object")
+        elif value is not None and not isinstance(value, bool | int | float):
+            kind = type(value).__name__
+            yield Problem(option, f"{path} is a {kind}, which JSON cannot hold: put it in quotes", "object")
 
 
 def stripped(obj: Any) -> Any:

@@ -60,6 +60,9 @@ class _UnusableError(Exception):
 
 
 def _expanded(text: str, read: Read) -> Iterator[Source]:
+    if not text.strip() or "\0" in text:
+        # An empty path is the directory of the run, with everything below it.
+        raise _UnusableError("is empty" if not text.strip() else "is no path")
     path = Path(text).expanduser()
     if path.is_dir():
         yield from _directory(path, read)

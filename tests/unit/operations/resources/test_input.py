@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import re
+
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, RefusedError
@@ -12,6 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resou
     backend as resources,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources.definitions import (
+    inline,
     stripped,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources.files import read_sources
@@ -226,3 +230,41 @@ class TestPruning:
         with pytest.raises(RefusedError, match="would remove all 2 objects of mesh 'shop'"):
             self.prune(live, [obj("new")])
         assert self.prune(live, [obj("new")], everything=True) == ["one", "two"]
+
+
+class TestWhatAnsibleMakes:
+    """Variables arrive as Python values, and not all of them are JSON."""
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            (datetime.date(2026, 1, 1), "spec.a[0].b is a date, which JSON cannot hold: put it in quotes"),
+            (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), "spec.a[0].b is a datetime"),
+            (float("nan"), "spec.a[0].b is nan"),
+            (float("-inf"), "spec.a[0].b is -inf"),
+            (b"x", "spec.a[0].b is a bytes"),
+            ({1}, "spec.a[0].b is a set"),
+            ("\udc80", "spec.a[0].b is not UTF-8 text"),
+        ],
+    )
+    def test_what_is_no_json_is_refused_with_its_place(self, value, said):
+        """It was a defect in the middle of the run."""
+        for definition in ({**obj(), "spec": {"a": [{"b": value}]}}, {**obj(kind="List"), "items": [value]}):
+            with pytest.raises(InputError) as caught:
+                inline([definition], "definition")
+            assert caught.value.problems[0].where == "definition[0]"
+        with pytest.raises(InputError, match=re.escape(said)):
+            inline({**obj(), "spec": {"a": ({"b": value},)}}, "definition")
+
+    def test_everything_else_goes_through(self):
+        values = {"a": [1, 1.5, True, None, "😀", "é", {}, [], {1: "x"}]}
+        assert inline({**obj(), "spec": values}, "definition") == [({**obj(), "spec": values}, "definition")]
+
+
+@pytest.mark.parametrize(("path", "said"), [("", "is empty"), (" \n", "is empty"), ("a\0b", "is no path")])
+def test_an_empty_path_is_not_the_directory_of_the_run(path, said, tmp_path, monkeypatch):
+    """``{{ path | default('') }}`` would apply every file of a project."""
+    (tmp_path / "a.yml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"src\[1\]: {said}"):
+        read_sources([".", path], "src")
