@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
 
 PACKAGE = "ansible_collections.servicemesh.istio.plugins.module_utils"
@@ -53,3 +54,42 @@ def test_every_option_has_a_type_and_no_word_that_ansible_ignores(name: str, spe
         assert option.get("type") in DEFAULT_TYPE_VALIDATORS, place
         assert option.get("elements") in {None, *DEFAULT_TYPE_VALIDATORS}, place
         assert (option["type"] == "list") == ("elements" in option), place
+
+
+# What the documentation promises, option by option: ansible-test says so too, but only where it runs.
+FRAGMENTS = "ansible_collections.servicemesh.istio.plugins.doc_fragments"
+MODULES = sorted(path.stem for path in (ROOM.parents[1] / "modules").glob("*.py") if path.stem != "__init__")
+
+
+def documented(module: Any) -> dict[str, Any]:
+    """The options of a module's documentation, with those of its fragments."""
+    text = yaml.safe_load(module.DOCUMENTATION)
+    found = dict(text.get("options") or {})
+    for name in text.get("extends_documentation_fragment") or ():
+        plugin, _dot, part = name.removeprefix("servicemesh.istio.").partition(".")
+        fragment = importlib.import_module(f"{FRAGMENTS}.{plugin}").ModuleDocFragment
+        content = yaml.safe_load(getattr(fragment, (part or "documentation").upper()))
+        found |= content.get("options") or {}
+    return found
+
+
+def promised(option: Mapping[str, Any], inner: str) -> dict[str, Any]:
+    """What documentation (``suboptions``) and argument spec (``options``) say in the same words."""
+    return {
+        "type": option.get("type", "str"),
+        "elements": option.get("elements"),
+        "default": option.get("default"),
+        "choices": sorted(map(str, option.get("choices") or ())),
+        "required": bool(option.get("required")),
+        "aliases": sorted(option.get("aliases") or ()),
+        "options": {name: promised(below, inner) for name, below in (option.get(inner) or {}).items()},
+    }
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_documentation_promises_what_the_argument_spec_gives(name: str) -> None:
+    module = importlib.import_module(f"ansible_collections.servicemesh.istio.plugins.modules.{name}")
+    (backend,) = [value for value in vars(module).values() if hasattr(value, "ARGUMENT_SPEC")]
+    told = {option: promised(entry, "suboptions") for option, entry in documented(module).items()}
+    given = {option: promised(entry, "options") for option, entry in backend.ARGUMENT_SPEC.items()}
+    assert told == given
