@@ -49,6 +49,24 @@ def rollout_matrix() -> int:
     )
 
 
+def mesh_ca(cluster: str) -> int:
+    """The mesh's CA, rotated and killed in every stage: on a fresh demo, and call by call in memory."""
+    lab.down(cluster)
+    demo.build(cluster)
+    environment = {
+        "LAB_CLUSTER": cluster,
+        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
+        "MESH_CA": "long",
+    }
+    return pytest(
+        Path(sys.executable),
+        "mesh-ca",
+        "tests/integration/mesh_ca",
+        "tests/unit/operations/mesh_ca",
+        environment=environment,
+    )
+
+
 def stages(cluster: str, seed: int) -> list[Stage]:
     """Everything, in its order. `seed`: of what is thrown with dice."""
     found = [Stage("integration: the lab itself", integration.lab_suite)]
@@ -60,6 +78,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
     found.append(Stage("faults of rollouts in memory", rollout_matrix))
+    found.append(Stage("the mesh's own CA", partial(mesh_ca, cluster)))
     return found
 
 

@@ -25,6 +25,7 @@ TAGS = (
     "injection",
     "addons",
     "certificates",
+    "mesh_ca",
     "mesh",
     "verify",
     "canary",

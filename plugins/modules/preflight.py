@@ -53,6 +53,10 @@ options:
     description: Namespace of add-ons. By default that of the control plane.
     type: str
     default: ''
+  istio_ca_source:
+    description: C(istio_ca_source); a CA that is plugged in needs rights of its own.
+    type: str
+    default: istiod
   certificates_namespace:
     description: Namespace of the Secret that holds the CA.
     type: str

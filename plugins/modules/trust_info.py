@@ -75,6 +75,12 @@ options:
         scheduled.
     type: raw
     default: 0
+  mesh_ca_limit:
+    description:
+      - How long a rotation of the mesh's CA (module M(servicemesh.istio.mesh_ca)) may take. One that is under
+        way is V(due), one that is older is V(fail).
+    type: raw
+    default: 259200
   report_path:
     description:
       - Files for the whole result - V(.json), V(.xml) (JUnit), V(.prom) (textfile for Prometheus) or

@@ -190,9 +190,11 @@ class Restricted:
         return [self._access(api_version, kind, "get", namespace, name=name)]
 
     def _rights_of_list(
-        self, api_version: str, kind: str, namespace: str | None = None, **_more: Any
+        self, api_version: str, kind: str, namespace: str | None = None, **more: Any
     ) -> list[Access]:
-        return [self._access(api_version, kind, "list", namespace)]
+        """A list of one name is authorized as that name (apiserver, fieldSelector metadata.name)."""
+        name = str(more.get("field_selector") or "").partition("metadata.name=")[2]
+        return [self._access(api_version, kind, "list", namespace, name=name)]
 
     def _rights_of_create(self, obj: Mapping[str, Any], **_more: Any) -> list[Access]:
         return [self._of_object(obj, "create", named=False)]

@@ -95,7 +95,7 @@ def plan_restarts(
             of_owner = [verdict for verdict in relevant if verdict.owner == owner]
             if any(verdict.state == "stale" for verdict in of_owner):
                 steps.append(decide(owner, of_owner, home, anyway))
-    return RestartPlan(steps=tuple(_in_batches(steps, batch)), verdicts=tuple(verdicts))
+    return RestartPlan(steps=tuple(in_batches(steps, batch)), verdicts=tuple(verdicts))
 
 
 def _is_foreign(verdict: PodVerdict) -> bool:
@@ -202,8 +202,11 @@ def _eviction_block(budgets: Sequence[Budget]) -> str:
     return ""
 
 
-def _in_batches(steps: Sequence[Restart], size: int) -> list[Restart]:
-    """Numbers the steps. Workloads that share a budget never go together; gateways go last, one at a time."""
+def in_batches(steps: Sequence[Restart], size: int) -> list[Restart]:
+    """Numbers the steps. Workloads that share a budget never go together; gateways go last, one at a time.
+
+    :param size: workloads of one batch at most. :returns: all steps, by batch; those only listed come last.
+    """
     placed = [step for step in steps if step.action == LISTED]
     batches: list[list[Restart]] = []
     for step in sorted(

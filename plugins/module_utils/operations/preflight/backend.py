@@ -34,6 +34,7 @@ from ..rights.table import (
     GATEWAYS,
     OBJECTS,
     PARTS,
+    PLUGGED_CA,
     RATE_LIMITS,
     SERVICES,
     SIDECAR_SIZES,
@@ -55,6 +56,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "addons_namespace": {"type": "str", "default": ""},
     "certificates_namespace": {"type": "str", "default": "servicemesh-system"},
     "cert_manager": {"type": "list", "elements": "str", "default": []},
+    "istio_ca_source": {"type": "str", "default": "istiod"},
     "istio_versions": {"type": "dict", "default": {}},
     "allow_end_of_life": {"type": "bool", "default": True},
     "allow_untested_kubernetes": {"type": "bool", "default": False},
@@ -70,6 +72,7 @@ VARIABLES = variables_of(
     addons_namespace="addons_namespace",
     certificates_namespace="certificates_ca_namespace",
     cert_manager="certificates_cert_manager",
+    istio_ca_source="istio_ca_source",
 )
 
 
@@ -171,7 +174,11 @@ def _rights_options(inputs: Inputs) -> set[str]:
     """What of this input needs rights of its own."""
     catalogue = inputs.catalogue
     sized = catalogue is not None and any(service.proxy for service in catalogue.services)
-    chosen = {SIDECAR_SIZES: sized, CERT_MANAGER: inputs.uses_cert_manager}
+    chosen = {
+        SIDECAR_SIZES: sized,
+        CERT_MANAGER: inputs.uses_cert_manager,
+        PLUGGED_CA: inputs.istio_ca_source != "istiod",
+    }
     return {inputs.installation.method, *(option for option, wanted in chosen.items() if wanted)}
 
 

@@ -49,6 +49,7 @@ class Inputs:
     :param versions: the table of Istio minors.
     :param addons_namespace: of add-ons. :param authority_namespace: of the CA's Secret.
     :param uses_cert_manager: whether it renews a credential on demand.
+    :param istio_ca_source: who signs the proxies' certificates; all but ``istiod`` is plugged in.
     :param timeout: seconds for all questions to the API server.
     :param warnings: what is legal and probably not meant.
     :param cluster_check: refuse, warn or off: a catalogue that differs from the cluster.
@@ -66,6 +67,7 @@ class Inputs:
     addons_namespace: str
     authority_namespace: str
     uses_cert_manager: bool
+    istio_ca_source: str
     timeout: float
     warnings: tuple[str, ...]
     cluster_check: str = "refuse"
@@ -116,6 +118,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         addons_namespace=params["addons_namespace"] or installation.namespace,
         authority_namespace=params["certificates_namespace"],
         uses_cert_manager=bool(params["cert_manager"]),
+        istio_ca_source=params["istio_ca_source"],
         timeout=float(params["timeout"]),
         warnings=tuple(warnings),
         # Of a mesh that is going to be removed nothing has to fit.

@@ -43,11 +43,13 @@ PLACES = {
 ISTIOCTL, HELM = "istioctl", "helm"
 SIDECAR_SIZES = "sidecar sizes"
 CERT_MANAGER = "cert-manager"
+PLUGGED_CA = "plugged ca"
 SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
 HOLD = "hold"
 WHEN = {
     ISTIOCTL: "`istio_method: istioctl`",
     HELM: "`istio_method: helm`",
+    PLUGGED_CA: "`istio_ca_source: own` or `provided`",
     SIDECAR_SIZES: "a service with `proxy`",
     CERT_MANAGER: "`certificates_cert_manager`",
     SCALE: "`canary_scale`",
@@ -62,6 +64,7 @@ WHEN = {
 ISTIO_ROLES, ISTIO_MUTATING, ISTIO_VALIDATING = "istio roles", "istio mutating webhooks", "istio validation"
 ADDON_ROLES = "add-on roles"
 MESH_ROOTS = "mesh roots"
+MESH_CA_SECRETS, ROOT_SECRETS = "mesh CA", "mesh root Secrets"
 
 
 def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[str, tuple[str, ...]]:
@@ -83,6 +86,8 @@ def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[
         ISTIO_VALIDATING: (f"istio-validator{suffix}-{istio_namespace}", "istiod-default-validator"),
         ADDON_ROLES: ("kiali", "loki-clusterrole", "loki-clusterrolebinding", "prometheus"),
         MESH_ROOTS: ("istio-ca-root-cert",),
+        MESH_CA_SECRETS: ("cacerts", "istio-ca-secret", "servicemesh-mesh-ca-rotation"),
+        ROOT_SECRETS: ("servicemesh-mesh-root", "servicemesh-mesh-root-next"),
     }
 
 

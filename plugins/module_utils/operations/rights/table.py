@@ -27,13 +27,16 @@ from .places import (
     ISTIO_ROLES,
     ISTIO_VALIDATING,
     ISTIOCTL,
+    MESH_CA_SECRETS,
     MESH_ROOTS,
     METRICS,
     METRICS_BY_SERVICE,
     NODES,
     OBJECTS,
     PLACES,
+    PLUGGED_CA,
     RATE_LIMITS,
+    ROOT_SECRETS,
     ROUTES,
     SCALE,
     SERVICE,
@@ -62,6 +65,7 @@ __all__ = [
     "ISTIO_MUTATING",
     "ISTIO_ROLES",
     "ISTIO_VALIDATING",
+    "MESH_CA_SECRETS",
     "MESH_ROOTS",
     "METRICS",
     "METRICS_BY_SERVICE",
@@ -69,9 +73,11 @@ __all__ = [
     "OBJECTS",
     "PARTS",
     "PLACES",
+    "PLUGGED_CA",
     "RATE_LIMITS",
     "READ",
     "RIGHTS",
+    "ROOT_SECRETS",
     "ROUTES",
     "SCALE",
     "SERVICE",
@@ -213,6 +219,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             for group, resource in _PRUNED
         ),
         Right("", "secrets", (*WRITE, "update", "watch"), _INSTALLED, (HELM,)),
+        # The CA that istiod is to start with, and the root above it. A POST is not authorized by its name.
+        Right("", "secrets", ("get", "create"), (CONTROL_PLANE, CA), (PLUGGED_CA,)),
         Right(
             "apps",
             "deployments",
@@ -466,6 +474,35 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "pods/exec", ("create", "get"), (GATEWAYS, SERVICES)),
         Right("coordination.k8s.io", "leases", ("list",), (NODES,)),
         Right("coordination.k8s.io", "leases", ("get",), (GATEWAYS,)),
+    ),
+    # The rotation of the mesh's CA: every proxy is read, and restarted where it does not follow by itself.
+    "mesh_ca": (
+        Right("", "namespaces", ("get", "patch"), why=_NO_NAMESPACE),
+        Right("", "pods", ("list",), why="every proxy that holds a certificate of the CA has to be asked"),
+        Right(
+            "", "configmaps", ("list",), names=MESH_ROOTS, why="each namespace has a copy of the mesh's roots"
+        ),
+        Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
+        Right(_WEBHOOKS, "validatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
+        Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
+        # A POST is not authorized by its name.
+        Right("", "secrets", ("create",), (CONTROL_PLANE, CA)),
+        Right("", "secrets", ("get", "update", "delete"), (CONTROL_PLANE,), names=MESH_CA_SECRETS),
+        Right("", "secrets", ("get", "update", "delete"), (CA,), names=ROOT_SECRETS),
+        Right("coordination.k8s.io", "leases", ("get", "create", "update"), (CONTROL_PLANE,)),
+        Right("", "pods", ("list",), (CONTROL_PLANE,)),
+        Right("apps", "deployments", ("list", "patch"), (CONTROL_PLANE,)),
+        # A dry run that istiod has to refuse: the API server believes it.
+        Right("networking.istio.io", "virtualservices", ("create",), (CONTROL_PLANE,)),
+        Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, *_WORKLOADS)),
+        Right("", "pods", READ, _WORKLOADS),
+        Right("", "pods/eviction", ("create",), _WORKLOADS),
+        Right("apps", "deployments", ("get", "list", "patch"), _WORKLOADS),
+        Right("apps", "replicasets", ("list",), _WORKLOADS),
+        Right("apps", "statefulsets", ("get", "list", "patch"), _WORKLOADS),
+        Right("apps", "daemonsets", ("get", "list", "patch"), _WORKLOADS),
+        Right("batch", "jobs", ("list",), _WORKLOADS),
+        Right("policy", "poddisruptionbudgets", ("get", "list"), _WORKLOADS),
     ),
     # The Job of `canary_deadman: job`, under an account of its own.
     "deadman": (

@@ -48,6 +48,7 @@ from .sources.authorities import gateway_authority, mesh_authority, mesh_roots
 from .sources.clocks import clocks
 from .sources.clusters import connection, originations, remote_clusters
 from .sources.gateways import gateway_credentials
+from .sources.mesh_ca import mesh_ca_rotation
 from .sources.rotations import rotations
 from .sources.webhooks import istiods, webhooks
 from .sources.workloads import workloads
@@ -66,6 +67,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "limits": {"type": "dict", "default": {}},
     "max_proxies": {"type": "int", "default": 2000},
     "rotation_period": {"type": "raw", "default": 0},
+    "mesh_ca_limit": {"type": "raw", "default": 259200},
     "report_path": {"type": "list", "elements": "str", "default": []},
     "fail_on": {
         "type": "list",
@@ -98,6 +100,7 @@ SOURCES: tuple[tuple[str, str, Source], ...] = (
     (CONNECTION, "this run's kubeconfig", connection),
     (CLOCK, "the nodes' clocks", clocks),
     (ROTATION, "the schedule of rotations", rotations),
+    (ROTATION, "the rotation of the mesh's CA", mesh_ca_rotation),
 )
 SOONEST = 10
 
@@ -132,6 +135,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             authority_home=(params["ca_namespace"], params["ca_secret"]),
             max_proxies=params["max_proxies"],
             rotation_period=float(params["rotation_period"]),
+            mesh_ca_limit=float(params["mesh_ca_limit"]),
         )
         entries = [entry for kind, where, source in SOURCES for entry in seen(kind, where, source, look)]
     result = result_of(entries, now)

@@ -10,13 +10,14 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, MalformedError
+from ...errors import ApiError, MalformedError, MeshError
 from ...fields import name_of, namespace_of, text_at
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.clock import Clock
 from ...model.certificates.credentials import Credential
 from ...model.certificates.trust import Judge, TrustEntry
+from ..mesh_ca.journal import JOURNAL, Journal, parse_journal
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -33,6 +34,7 @@ class Look:
     :param credentials: what the catalogue's gateways name. :param authority_home: namespace and name of the
         Secret of the collection's own CA. :param max_proxies: how many proxies are asked.
     :param rotation_period: seconds between two scheduled rotations; 0 where none are.
+    :param mesh_ca_limit: seconds that a rotation of the mesh's CA may take.
     """
 
     client: KubeClient
@@ -45,6 +47,7 @@ class Look:
     authority_home: tuple[str, str]
     max_proxies: int
     rotation_period: float = 0.0
+    mesh_ca_limit: float = 259_200.0
 
     _lists: dict[tuple[Any, ...], list[Any]] = dataclasses.field(default_factory=dict)
 
@@ -69,6 +72,22 @@ class Look:
         """The roots that istiod publishes in its namespace, PEM; empty when there are none."""
         found = self.client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, self.istio_namespace)
         return text_at(found, "data", ROOT_KEY).encode()
+
+    @functools.cached_property
+    def rotation(self) -> Journal | None:
+        """The rotation of the mesh's CA that is under way. :raises MalformedError: it cannot be read."""
+        found = self.secret(self.istio_namespace, JOURNAL)
+        try:
+            return None if found is None else parse_journal(found, self.istio_namespace)
+        except (ApiError, MalformedError):
+            raise
+        except MeshError as error:
+            raise MalformedError(error.message) from error
+
+    @functools.cached_property
+    def rotated_roots(self) -> bytes:
+        """The roots that proxies may trust meanwhile, PEM; empty while the CA is not being rotated."""
+        return b"" if self.rotation is None else self.rotation.old.roots + self.rotation.new.roots
 
     @functools.cached_property
     def pods(self) -> list[Mapping[str, Any]]:

@@ -70,6 +70,7 @@ def test_what_is_given_is_read() -> None:
         injection_namespaces=["shop"],
         addons_namespace="observe",
         certificates_namespace="ca",
+        istio_ca_source="istiod",
         allow_untested_kubernetes=True,
         timeout=5,
         parts=["mesh"],

@@ -111,9 +111,14 @@ def test_what_is_asked_is_what_docs_rbac_grants(name: str, server: Server, tmp_p
     """With istioctl or Helm: verb by verb, place by place, name by name, and nothing else is granted."""
     parts = PARTS if name == "site" else [name.removeprefix("parts/")]
     for method in METHODS:
-        run(server, tmp_path, *parts, method=method, cert_manager=["api"])
+        run(server, tmp_path, *parts, method=method, cert_manager=["api"], istio_ca_source="own")
     asked = server.asked_of() - {EVERYTHING}
     assert asked == granted_by(f"{name}.yaml", {"ecommerce": SHOP})
+
+
+def test_a_ca_that_istiod_makes_itself_needs_no_right_to_secrets(server: Server, tmp_path: Path) -> None:
+    run(server, tmp_path, "istio", istio_ca_source="istiod")
+    assert not [access for access in server.asked_of() if access.resource == "secrets" and access.namespace]
 
 
 def test_escalation_exec_and_secrets_are_granted_by_name_or_namespace() -> None:
@@ -171,9 +176,9 @@ def test_a_revision_and_a_namespace_have_names_of_their_own(server: Server, tmp_
 
 
 def test_every_file_of_docs_rbac_is_compared() -> None:
-    """Those of a rollout in operations/canary/test_backend.py."""
+    """Those of a rollout in operations/canary/test_backend.py, of a rotation in operations/mesh_ca."""
     files = {str(path.relative_to(RBAC)) for path in RBAC.rglob("*.yaml")}
-    others = {"site.yaml", "canary.yaml", "deadman.yaml", "trust.yaml"}
+    others = {"site.yaml", "canary.yaml", "deadman.yaml", "mesh_ca.yaml", "trust.yaml"}
     assert files == {*others, *(f"parts/{part}.yaml" for part in PARTS)}
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import Served
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.mesh_ca import Bundle
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.journal import Journal
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.sources import webhooks
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -482,3 +484,65 @@ def test_a_rotation_that_was_not_finished_is_told(mesh: TrustedMesh) -> None:
         lambda obj: obj["metadata"].update(annotations={"servicemesh.istio/previous-of": "api"}),
     )
     assert found(mesh.run()) == [("due", "gateway", "Secret istio-system/old", "unfinished")]
+
+
+def rotating(mesh: TrustedMesh, hours: float, **changes: Any) -> Any:
+    """A rotation of the mesh's CA in mid-way: proxies of both roots, a ConfigMap that is late."""
+    key = ec_key()
+    new_root = certificate("new root", key, ca=True, end=NOW + 3000 * DAY)
+    new = certificate("new CA", ec_key(), issuer=("new root", key), ca=True, end=NOW + 700 * DAY)
+    old = Bundle(pem(mesh.middle), key_pem(mesh.middle_key), pem(mesh.middle), pem(mesh.root))
+    journal = Journal(
+        namespace=HOME,
+        mesh="shop",
+        old=old,
+        new=Bundle(pem(new), key_pem(key), pem(new), pem(new_root)),
+        before={"ca-cert.pem": b64(pem(mesh.middle)), "root-cert.pem": b64(pem(mesh.root))},
+        tls=False,
+        live=False,
+        begun=(NOW - DAY * hours / 24).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        mark="2026-11-23T11:00:00Z",
+    )
+    mesh.cluster.put({**journal.as_object(), **changes})
+    roots(mesh, new_root, mesh.root)
+    mesh.change(
+        "ConfigMap",
+        "istio-ca-root-cert",
+        SHOP,
+        lambda obj: obj["data"].update({"root-cert.pem": pem(mesh.root).decode()}),
+    )
+    mesh.proxy(SHOP, "web-1", "web", root=new_root)
+    return new_root
+
+
+JOURNAL_OF_A_ROTATION = "Secret istio-system/servicemesh-mesh-ca-rotation"
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [(1, ("due", "in-progress")), (71.9, ("due", "in-progress")), (73, ("fail", "unfinished"))],
+)
+def test_a_rotation_of_the_mesh_s_ca_is_told_and_its_stages_are_no_alarm(
+    mesh: TrustedMesh, hours: float, told: tuple[str, str]
+) -> None:
+    rotating(mesh, hours)
+    (entry,) = mesh.run()["findings"]
+    reason = entry["reasons"][0]
+    assert (entry["verdict"], entry["kind"], entry["where"], reason["rule"]) == (
+        told[0],
+        "rotation",
+        JOURNAL_OF_A_ROTATION,
+        told[1],
+    )
+    assert f"at stage both, begun {hours:.1f} h ago" in reason["message"]
+
+
+def test_a_root_that_is_of_no_stage_is_an_alarm(mesh: TrustedMesh) -> None:
+    rotating(mesh, 1)
+    other_roots(mesh)
+    assert ("fail", "mesh root", "ConfigMap shop/istio-ca-root-cert", "other-roots") in found(mesh.run())
+
+
+def test_a_journal_that_cannot_be_read_is_never_a_pass(mesh: TrustedMesh) -> None:
+    rotating(mesh, 1, data={})
+    assert mesh.run()["status"] in ("cannot tell", "fail")

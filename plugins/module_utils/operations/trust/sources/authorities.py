@@ -11,7 +11,8 @@ from typing import Any
 
 from ....fields import namespace_of, text_at
 from ....istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
-from ....model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode
+from ....model.certificates.mesh_ca import PLUGGED, SELF_SIGNED, Bundle, bundle_of
+from ....model.certificates.secret import CERTIFICATE_KEY, decode
 from ....model.certificates.trust import (
     GATEWAY_CA,
     MESH_CA,
@@ -24,9 +25,6 @@ from ....model.certificates.x509 import Fault, check_authority
 from ....verdicts import FAIL
 from ..look import Look
 
-# istiod mounts cacerts; without it, it keeps istio-ca-secret (pilot/pkg/bootstrap/istio_ca.go).
-PLUGGED, SELF_SIGNED = "cacerts", "istio-ca-secret"
-
 
 def mesh_roots(look: Look) -> Iterator[TrustEntry]:
     """Every block of the published roots, and namespaces that hold others."""
@@ -38,7 +36,10 @@ def mesh_roots(look: Look) -> Iterator[TrustEntry]:
     yield from look.judge.bundle(MESH_ROOT, where, published)
     named = f"metadata.name={ROOT_CONFIG_MAP}"
     for copy in look.listed("v1", "ConfigMap", field_selector=named):
-        if not same_certificates(text_at(copy, "data", ROOT_KEY).encode(), published):
+        held = text_at(copy, "data", ROOT_KEY).encode()
+        # istiod writes them one after the other: in mid-rotation they differ for a moment.
+        rotating = fingerprints(held) and fingerprints(held) <= fingerprints(look.rotated_roots)
+        if not rotating and not same_certificates(held, published):
             other = f"ConfigMap {namespace_of(copy)}/{ROOT_CONFIG_MAP}"
             message = f"holds other roots than {where}: proxies that start there trust nobody else"
             yield look.judge.wrong(MESH_ROOT, other, "root", "other-roots", message)
@@ -57,17 +58,11 @@ def mesh_authority(look: Look) -> Iterator[TrustEntry]:
 
 
 def _signer(look: Look, where: str, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
-    certificate, key, chain, roots = (
-        decode(secret, name) for name in ("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
-    )
-    if not certificate:  # the other form that istiod takes
-        certificate, key, roots = (
-            decode(secret, name) for name in (CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY)
-        )
+    held = bundle_of(secret) or Bundle(b"", b"", b"", b"")
+    certificate, key, chain, roots = held.certificate, held.key, held.chain, held.roots
     whole = (
         chain if fingerprints(certificate) <= fingerprints(chain) and chain else certificate + b"\n" + chain
     )
-    roots = roots or certificate
     entries = look.judge.chain(MESH_CA, where, whole, roots=roots, first="signer")
     faults = [
         Fault(fault.rule, fault.message)
@@ -81,7 +76,7 @@ def _signer(look: Look, where: str, secret: Mapping[str, Any]) -> Iterator[Trust
             yield entry
     yield from look.judge.bundle(MESH_ROOT, where, roots)
     published = look.roots
-    if published and not fingerprints(roots) <= fingerprints(published):
+    if published and look.rotation is None and not fingerprints(roots) <= fingerprints(published):
         message = (
             f"holds a root that ConfigMap {look.istio_namespace}/{ROOT_CONFIG_MAP} does not: istiod did not"
             " take it over (ISTIO_MULTIROOT_MESH), or has not started again"

@@ -22,7 +22,7 @@ from ..look import Look
 def workloads(look: Look) -> Iterator[TrustEntry]:
     """Per workload the one of its good proxies that ends first; every proxy that is not well."""
     chosen = sample(look.proxies, look.max_proxies)
-    roots = serial_numbers(look.roots.decode("ascii", "replace"))
+    roots = serial_numbers((look.roots + look.rotated_roots).decode("ascii", "replace"))
     entries = look.client.in_parallel(lambda proxy: _entry(look, proxy, roots), chosen)
     good: dict[str, list[TrustEntry]] = {}
     for proxy, entry in zip(chosen, entries, strict=True):
