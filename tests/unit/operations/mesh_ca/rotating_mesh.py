@@ -114,6 +114,8 @@ class RotatingMesh:
         self.warnings: list[str] = []
         self.multiroot, self.live = multiroot, live
         self.broken: list[str] = []
+        self.restarts: list[str] = []
+        self.on_restart: Callable[[], None] = lambda: None
         self.silent: set[str] = set()
         self.numbers = itertools.count(1)
         self.held: dict[tuple[str, str], tuple[list[x509.Certificate], list[x509.Certificate]]] = {}
@@ -125,7 +127,6 @@ class RotatingMesh:
         name = "cacerts" if plugged else "istio-ca-secret"
         self.secret(name, **old)
         self.cluster.on_exec = self._exec
-        self.cluster.on_patch = self._patched
         self.cluster.create = self._created  # type: ignore[method-assign]  # a webhook that answers
         self._istiod()
         self.signing = self.mounted()
@@ -264,7 +265,9 @@ class RotatingMesh:
 
     # istiod and its webhooks.
     def _tick(self) -> None:
-        """What goes on by itself after each request: istiod reads again, and nobody may be cut off."""
+        """What goes on by itself after each request: rollouts, istiod reads again. Nobody may be cut off."""
+        for workload in self.cluster.of_kind("Deployment"):
+            self._roll_out(workload)
         now = self.mounted() if self._has_ca() else self.signing
         plugged = self.cluster.find("Secret", "cacerts", HOME) is not None
         if plugged and self.started_plugged and now != self.signing and self._takes(now):
@@ -310,17 +313,25 @@ class RotatingMesh:
             for webhook in found["webhooks"]:
                 webhook["clientConfig"]["caBundle"] = b64(self.signing.roots)
 
-    def _patched(self, _cluster: Any, workload: Obj) -> None:
-        """A new template: the old pod goes, a new one comes."""
+    def _roll_out(self, workload: Obj) -> None:
+        """The pods of an older template go, a new one comes; also where the answer to a patch was lost."""
         metadata, template = workload["metadata"], workload["spec"]["template"]
-        for pod in self.pods(metadata["namespace"]):
-            if pod["metadata"]["ownerReferences"][0]["name"] == f"{metadata['name']}-7f":
-                self.cluster.remove("Pod", pod["metadata"]["name"], metadata["namespace"])
-                self.held.pop((SHOP, pod["metadata"]["name"]), None)
+        annotations = dict(template["metadata"].get("annotations") or {})
+        owned = [
+            pod
+            for pod in self.pods(metadata["namespace"])
+            if pod["metadata"]["ownerReferences"][0]["name"] == f"{metadata['name']}-7f"
+        ]
+        if all(pod["metadata"].get("annotations") == annotations for pod in owned):
+            return
+        self.restarts.append(metadata["name"])
+        self.clock.time += 2  # a rollout takes a while
+        for pod in owned:
+            self.cluster.remove("Pod", pod["metadata"]["name"], metadata["namespace"])
+            self.held.pop((SHOP, pod["metadata"]["name"]), None)
         if metadata["name"] == "istiod":
             self.signing = self.mounted()
             self._publish()
-        annotations = dict(template["metadata"].get("annotations") or {})
         self._pod(
             metadata["namespace"],
             metadata["name"],
@@ -328,6 +339,7 @@ class RotatingMesh:
             template["spec"],
             annotations,
         )
+        self.on_restart()
 
     def _created(self, obj: Any, *, dry_run: bool = False) -> Any:
         if obj["kind"] == "VirtualService":
