@@ -143,7 +143,7 @@ def test_no_role_has_a_second_default_inline(role: Path) -> None:
 
 # -- what later nodes of a workflow read -------------------------------------------------------------------
 
-VERDICTS = ("canary", "certificates", "diagnose", "mesh", "preflight", "trust", "verify")
+VERDICTS = ("canary", "certificates", "diagnose", "mesh", "mesh_ca", "preflight", "trust", "verify")
 
 
 def tasks_in(value: Any) -> list[dict[str, Any]]:
