@@ -189,7 +189,8 @@ def _special(spec: Mapping[str, Any]) -> list[tuple[Any, list[str]]]:
 def _field(spec: Mapping[str, Any]) -> Any:
     if spec.get("choices"):
         return spec["choices"][0]
-    return {"bool": True, "int": 3, "list": ["x"], "dict": {}, "raw": 9}.get(spec.get("type", "str"), "x")
+    listed = {"int": [3], "dict": [{}]}.get(spec.get("elements", "str"), ["x"])
+    return {"bool": True, "int": 3, "list": listed, "dict": {}, "raw": 9}.get(spec.get("type", "str"), "x")
 
 
 @pytest.mark.parametrize("option", sorted(CONNECTION_SPEC))
