@@ -39,6 +39,13 @@ def awx_jobs(cluster: str) -> int:
     return pytest(Path(sys.executable), "awx-jobs", "tests/integration/runner", environment=environment)
 
 
+def certificates(cluster: str) -> int:
+    """Certificates on a finished mesh: hundreds of rotations under load, kills, outages."""
+    lab.down(cluster)
+    demo.build(cluster)
+    return integration.certificates(cluster)
+
+
 def rollout_matrix() -> int:
     """Every fault at every call of every rollout, in memory."""
     return pytest(
@@ -76,6 +83,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     ]
     found.append(Stage("proof", partial(proof, cluster, seed)))
     found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
+    found.append(Stage("certificates", partial(certificates, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
     found.append(Stage("faults of rollouts in memory", rollout_matrix))
     found.append(Stage("the mesh's own CA", partial(mesh_ca, cluster)))

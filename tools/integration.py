@@ -13,6 +13,7 @@ from .pytest_run import pytest
 OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of its own
 
 PROOF = "tests/integration/proof"
+CERTIFICATES = "tests/integration/certificates"
 API_SERVER = "tests/integration/kube"  # needs an API server, which it starts itself, and no mesh
 AWX_OBJECTS = "tests/integration/awx"  # needs no cluster
 
@@ -39,6 +40,20 @@ def proof(cluster: str, seed: int) -> int:
         "PROOF_SEED": str(seed),
     }
     return pytest(Path(sys.executable), "proof", PROOF, environment=environment)
+
+
+def certificates(cluster: str) -> int:
+    """Rotations in great number under load, killed, two at once, and while istiod is down."""
+    environment = {
+        "LAB_CLUSTER": cluster,
+        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
+        "ROTATIONS": "200",
+        "CONNECTIONS": "100",
+        "KILLS": "30",
+        "TWICE": "50",
+    }
+    files = [CERTIFICATES, f"{CERTIFICATES}/outages.py"]
+    return pytest(Path(sys.executable), "certificates", *files, environment=environment)
 
 
 def beside(cluster: str) -> str:

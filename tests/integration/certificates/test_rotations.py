@@ -1,11 +1,14 @@
 """Rotations under traffic on a real gateway: no handshake fails, nothing is cut, whatever kills the run.
 
-``ROTATIONS=200 CONNECTIONS=100`` for the long form: so many rotations, and new connections a second.
+``ROTATIONS=200 CONNECTIONS=100 KILLS=30 TWICE=50`` for the long form (``make campaign``): so many
+rotations, new connections a second, killed runs, and pairs of runs at once.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -27,9 +30,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import rotation
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     fingerprint,
+    new_request,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.previous import SUFFIX
 
+from .company import Company
 from .conftest import HOME
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,6 +43,7 @@ CONNECTIONS = float(os.environ.get("CONNECTIONS", "15"))
 LONG_LIVED = 20
 GATEWAY, PORT = "istio-ingressgateway", 8443
 KILLS = int(os.environ.get("KILLS", "4"))
+TWICE = int(os.environ.get("TWICE", "2"))
 
 
 class Clients:
@@ -198,10 +204,33 @@ def test_a_pair_that_the_gateway_does_not_take_is_taken_back(edge, client, monke
 RUNNER = """
 import json, os, sys
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import backend
 print("begun", flush=True)
-print(json.dumps(backend.run(json.loads(sys.argv[1]), Context(environment=os.environ))["status"]), flush=True)
+try:
+    print(backend.run(json.loads(sys.argv[1]), Context(environment=os.environ))["status"], flush=True)
+except MeshError as error:
+    print(getattr(error, "rule", "") or type(error).__name__, error.message, flush=True)
 """
+
+
+def start(params: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """A run in a process of its own, which has begun."""
+    runner = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, json.dumps(params)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+    )
+    assert runner.stdout is not None
+    runner.stdout.readline()
+    return runner
+
+
+def kill(runner: subprocess.Popen[bytes]) -> None:
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    assert runner.stdout is not None
+    runner.stdout.close()
 
 
 def test_killed_at_any_moment_the_next_run_ends_it(edge, gateway) -> None:
@@ -210,19 +239,91 @@ def test_killed_at_any_moment_the_next_run_ends_it(edge, gateway) -> None:
     chance = random.Random(7)
     with Clients(gateway, edge.host, ca) as clients:
         for _number in itertools.repeat(None, KILLS):
-            runner = subprocess.Popen(
-                [sys.executable, "-c", RUNNER, json.dumps(params)],
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
-            )
-            assert runner.stdout is not None
-            runner.stdout.readline()
+            runner = start(params)
             time.sleep(chance.uniform(0.0, 2.5))
-            runner.send_signal(signal.SIGKILL)
-            runner.wait()
-            runner.stdout.close()
+            kill(runner)
             done = edge.run(overlap=0)
             assert done["status"] == "pass", done["reason"]
             assert edge.secret(f"{edge.name}{SUFFIX}") is None
             assert edge.run()["changed"] is False
     assert clients.told["failed"] == []
+
+
+def test_an_answer_and_a_pair_of_one_s_own_killed_at_any_moment(edge, gateway, tmp_path: Path) -> None:
+    """The same for certificates that a company's CA issued: on request, and with a key of one's own."""
+    edge.expose()
+    company = Company(tmp_path, "company", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    entry: dict[str, Any] = {"name": edge.name, "ca": company.root}
+    chance = random.Random(11)
+
+    def answered(**params: Any) -> dict[str, Any]:
+        request = edge.run(requested=[entry], fail_on=[], **params)["certificates"][0]["request"]
+        return {**entry, "certificate": company.answer(request) + company.issuing}
+
+    def given() -> dict[str, Any]:
+        pair = new_request([edge.host], "", "ecdsa")
+        leaf = company.answer(pair.chain.decode()) + company.issuing
+        return {**entry, "certificate": leaf, "private_key": pair.key.decode()}
+
+    assert edge.run(requested=[answered()], overlap=0)["status"] == "pass"
+    with Clients(gateway, edge.host, company.root) as clients:
+        for number in range(KILLS):
+            source = ("requested", "provided")[number % 2]
+            made = answered(force=[edge.name]) if source == "requested" else given()
+            runner = start(edge.params(**{source: [made]}, overlap=1))
+            time.sleep(chance.uniform(0.0, 2.5))
+            kill(runner)
+            done = edge.run(**{source: [made]}, overlap=0)
+            assert done["status"] == "pass", done["reason"]
+            assert [edge.secret(f"{edge.name}-{what}") for what in ("prev", "request")] == [None, None]
+            assert edge.run(**{source: [made]})["changed"] is False
+    assert clients.told["failed"] == []
+
+
+def test_two_at_once_one_acts_and_one_is_told(edge, gateway) -> None:
+    ca = first_served(edge)
+    params = edge.params(force=[edge.name], overlap=0)
+    ends: list[str] = []
+    with Clients(gateway, edge.host, ca) as clients:
+        for _number in range(TWICE):
+            both = [start(params), start(params)]
+            told = [runner.communicate(timeout=120)[0].decode().strip() for runner in both]
+            assert [runner.returncode for runner in both] == [0, 0], told
+            ends += told
+            assert "pass" in told, told
+            assert all(text == "pass" or text.startswith("held ") for text in told), told
+            assert edge.secret(f"{edge.name}{SUFFIX}") is None
+            assert edge.run()["changed"] is False
+    assert clients.told["failed"] == []
+    told_who = [text for text in ends if text.startswith("held ")]
+    print(f"\n{TWICE} times two at once: {ends.count('pass')} acted, {len(told_who)} were told who holds it")
+    assert all("the rotation of certificates in namespace istio-system" in text for text in told_who)
+
+
+def test_a_leaked_key_is_served_by_no_pod_and_held_by_no_secret(edge, gateways) -> None:
+    ca = first_served(edge)
+    wait_for_handshakes(gateways, edge.host, ca)
+    leaked = edge.secret()["data"]["tls.crt"]
+    with Clients(gateways, edge.host, ca) as clients:
+        done = edge.run(revoke=[edge.name])
+        end = time.time()
+        time.sleep(2)
+    assert done["status"] == "pass", done["reason"]
+    der = ssl.PEM_cert_to_DER_cert(base64.b64decode(leaked).decode())
+    old = hashlib.sha256(der).hexdigest()
+    for address in gateways:
+        served = hashlib.sha256(served_now(address, edge.host, ca)).hexdigest()
+        assert served == done["certificates"][0]["fingerprint_sha256"] != old
+    secrets = edge.client.list("v1", "Secret").items
+    assert [one["metadata"]["name"] for one in secrets if leaked in (one.get("data") or {}).values()] == []
+    assert clients.told["failed"] == []
+    assert all(when <= end for seen in clients.told["seen"].values() for when in seen.values())
+
+
+def served_now(address: str, host: str, ca: str) -> bytes:
+    trusting = ssl.create_default_context(cadata=ca)
+    with (
+        socket.create_connection((address, PORT), timeout=5) as raw,
+        trusting.wrap_socket(raw, server_hostname=host) as secure,
+    ):
+        return secure.getpeercert(binary_form=True) or b""

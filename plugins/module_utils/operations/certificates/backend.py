@@ -168,6 +168,8 @@ def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
         write_new_authority(renewal)
         write_requests(renewal)
         for item in renewal.items:
+            rotation.put_clients(item)
+        for item in renewal.items:
             if item.pair is None and item.manager is None:
                 continue
             if context.stop():
@@ -177,7 +179,7 @@ def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
                 context.progress(f"{item.credential}: {item.assessment.action}, {reasons}")
             rotation.rotate(item)
         for item in renewal.items:
-            rotation.rotate_clients(item)
+            rotation.settle_clients(item)
         prove_the_rest(renewal)
         find_revoked(renewal)
         result = build_result(renewal)

@@ -156,9 +156,11 @@ def write_clients(renewal: Renewal, item: ManagedCredential, plan: ClientPlan, v
     if plan.retire_at is not None:
         obj["metadata"]["annotations"] = {RETIRE_AT: rfc3339(plan.retire_at)}
     surplus = sorted(set(mapping_at(plan.live, "data")) - {AUTHORITY_KEY})
-    if surplus and version:
-        # What istiod would take before it.
-        patch = {"metadata": {"resourceVersion": version}, "data": dict.fromkeys(surplus)}
+    stale = plan.retire_at is None and RETIRE_AT in annotations_of(plan.live)
+    if (surplus or stale) and version:
+        # Keys that istiod would take before it, and a date that a person may own: an apply leaves it there.
+        metadata = {"resourceVersion": version, "annotations": {RETIRE_AT: None}}
+        patch = {"metadata": metadata, "data": dict.fromkeys(surplus)}
         name, namespace = name_of_clients(credential), credential.namespace
         changed = renewal.client.patch("v1", "Secret", name, namespace, patch, dry_run=dry_run)
         obj["metadata"]["resourceVersion"] = changed["metadata"]["resourceVersion"]
@@ -166,26 +168,32 @@ def write_clients(renewal: Renewal, item: ManagedCredential, plan: ClientPlan, v
     return text_at(written, "metadata", "resourceVersion")
 
 
-def rotate_clients(
+def put_clients(renewal: Renewal, item: ManagedCredential) -> None:
+    """Writes the item's plan. A listener that asks for certificates serves nobody before it has their CA."""
+    plan = item.clients
+    if plan is None or not plan.writes:
+        return
+    renewal.context.progress(f"{id_of_clients(item.credential)}: {plan.action}, {'; '.join(plan.reasons)}")
+    version = text_at(plan.live, "metadata", "resourceVersion")
+    item.clients_version = write_clients(renewal, item, plan, version)
+
+
+def settle_clients(
     renewal: Renewal,
     item: ManagedCredential,
     read_endpoints: Callable[[], Sequence[Endpoint]],
     stop: Callable[[], bool],
 ) -> None:
-    """Writes the item's plan and proves it; what the gateways do not take is taken back."""
+    """Proves what was written; what the gateways do not take is taken back."""
     plan = item.clients
-    if plan is None or not plan.writes:
-        return
-    renewal.context.progress(f"{id_of_clients(item.credential)}: {plan.action}, {'; '.join(plan.reasons)}")
-    version = write_clients(renewal, item, plan, text_at(plan.live, "metadata", "resourceVersion"))
-    if not renewal.options.prove:
+    if plan is None or not plan.writes or not renewal.options.prove:
         return
     item.clients_proof = prove_clients(renewal, plan.bundle, read_endpoints, GOOD_IN_A_ROW, stop)
     if item.clients_proof.status != FAIL or not plan.before:
         return
     renewal.context.progress(f"{id_of_clients(item.credential)}: the CAs before are put back")
     back = dataclasses.replace(plan, bundle=plan.before, retire_at=_retire_at(plan.live or {}))
-    write_clients(renewal, item, back, version)
+    write_clients(renewal, item, back, item.clients_version)
     item.clients_restored = True
     proof = prove_clients(renewal, plan.before, read_endpoints, GOOD_IN_A_ROW, stop)
     end = "and accepted" if proof.status == PASS else f"but {proof.evidence}"

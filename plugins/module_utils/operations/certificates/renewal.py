@@ -40,6 +40,7 @@ class ManagedCredential:
     :param waiting: the request that waits. :param spent: it has its answer, and its Secret goes.
     :param manager: the Certificate of cert-manager. :param told: it was told to renew.
     :param renewed: cert-manager has written a new pair.
+    :param clients_version: resourceVersion of the Secret with them after the last write.
     :param clients: what becomes of the CAs of its clients. :param clients_restored: those before are back.
     :param asks_clients: whether a Gateway asks for a certificate of clients.
     """
@@ -65,6 +66,7 @@ class ManagedCredential:
     renewed: bool = False
     clients: ClientPlan | None = None
     clients_proof: ServingProof | None = None
+    clients_version: str = ""
     clients_restored: bool = False
     asks_clients: bool = False
 

@@ -20,7 +20,7 @@ from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_pair
 from ...verdicts import FAIL, PASS
 from .cert_manager import renew
-from .clients import rotate_clients
+from .clients import put_clients, settle_clients
 from .issue import Pair
 from .previous import Previous, drop, keep
 from .proof import ServingProof
@@ -99,10 +99,15 @@ class Rotation:
         if item.answer is not None and item.waiting is not None and not item.restored:
             drop_request(self._renewal.client, item.credential)
 
-    def rotate_clients(self, item: ManagedCredential) -> None:
-        """Writes the CAs of the item's clients, and proves them."""
+    def put_clients(self, item: ManagedCredential) -> None:
+        """Writes the CAs of the item's clients."""
+        self.alive()
+        put_clients(self._renewal, item)
+
+    def settle_clients(self, item: ManagedCredential) -> None:
+        """Proves the CAs of the item's clients, or puts those before back."""
         client = self._renewal.client
-        rotate_clients(self._renewal, item, lambda: read_endpoints(client, item.credential), self._stop)
+        settle_clients(self._renewal, item, lambda: read_endpoints(client, item.credential), self._stop)
 
     def _renewed_elsewhere(self, item: ManagedCredential) -> None:
         """cert-manager writes: nothing is kept and nothing can be put back, but to wait and to prove."""

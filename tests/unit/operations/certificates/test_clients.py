@@ -161,6 +161,18 @@ def test_what_the_gateways_do_not_take_is_taken_back(world: RotatingWorld) -> No
     assert caught.value.details["certificates"][0]["clients"]["action"] == "restored"
 
 
+def test_a_date_that_a_person_wrote_is_obeyed_and_goes(world: RotatingWorld) -> None:
+    """It was left there for ever: an apply does not take what another manager owns."""
+    old, new = authority(world.now), authority(world.now, "new")
+    world.rotate(client_cas=given(old))
+    world.rotate(client_cas=given(new), client_ca_overlap=3600)
+    past = {"metadata": {"annotations": {clients.RETIRE_AT: "2020-01-01T00:00:00Z"}}}
+    world.cluster.patch("v1", "Secret", CACERT, HOME, past, field_manager="kubectl-annotate")
+    world.rotate(client_cas=given(new), client_ca_overlap=3600)
+    assert held(world) == {new}
+    assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["changed"] is False
+
+
 def test_keys_that_istiod_would_take_first_go(world: RotatingWorld) -> None:
     one = authority(world.now)
     world.rotate(client_cas=given(one))
