@@ -17,7 +17,7 @@ from ...model.certificates.x509 import facts_of, read_chain, read_key, roots_of,
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     HAS_CRYPTOGRAPHY = True
@@ -104,6 +104,11 @@ def new_key(key_type: str) -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
+def _hash_for(key: PrivateKey) -> hashes.SHA256 | None:
+    """What a signature is made of; Ed25519 has its own (RFC 8032)."""
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+
+
 def new_leaf(
     authority: Authority,
     hosts: Sequence[str],
@@ -142,7 +147,7 @@ def new_leaf(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False
         )
-        .sign(authority.key, hashes.SHA256())
+        .sign(authority.key, _hash_for(authority.key))
     )
     intermediates = [link for link in authority.chain if link.issuer != link.subject]
     return Pair(to_pem([certificate, *intermediates]), _key_pem(key))

@@ -35,7 +35,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ...support import certificates as made
@@ -84,7 +84,7 @@ BAD = {
     "an encrypted key": (None, made.key_pem(made.LEAF_KEY, b"secret"), "key"),
     "a weak RSA key": (None, made.key_pem(made.RSA_1024), "key"),
     "an unusual curve": (None, made.key_pem(made.ec_key(ec.SECP521R1())), "key"),
-    "Ed25519": (None, made.key_pem(ed25519.Ed25519PrivateKey.generate()), "key"),
+    "Ed448": (None, made.key_pem(ed448.Ed448PrivateKey.generate()), "key"),
     "no key": (None, b"", "key"),
     "expired": (made.pem(leaf(end=NOW - DAY / 24)), None, "expired"),
     "not yet valid": (made.pem(leaf(begin=NOW + DAY)), None, "future"),

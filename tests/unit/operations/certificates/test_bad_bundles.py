@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, RefusedError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
@@ -92,7 +92,7 @@ GOOD = text_of(LEAF)
 RSA = rsa.generate_private_key(65537, 2048)
 RSA_3 = rsa.generate_private_key(3, 2048)
 P192, P521 = ec.generate_private_key(ec.SECP192R1()), ec.generate_private_key(ec.SECP521R1())
-ED = ed25519.Ed25519PrivateKey.generate()
+ED, ED_448 = ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()
 DSA = dsa.generate_private_key(2048)
 LOOP_A_KEY, LOOP_B_KEY = made.ec_key(), made.ec_key()
 LOOP_A = made.certificate("loop a", LOOP_A_KEY, issuer=("loop b", LOOP_B_KEY), ca=True)
@@ -233,12 +233,12 @@ BUNDLES: list[tuple[str, Callable[[], Row], str]] = [
 
 # Keys: only a pair of one's own brings one.
 KEYS: list[tuple[str, Callable[[], Row], str]] = [
-    ("RSA 1024", lambda: keyed(made.RSA_1024), "is neither ECDSA P-256/P-384 nor RSA"),
-    ("RSA with exponent 3", lambda: keyed(RSA_3), "is neither ECDSA P-256/P-384 nor RSA"),
-    ("P-192", lambda: keyed(P192), "is neither ECDSA P-256/P-384 nor RSA"),
-    ("P-521", lambda: keyed(P521), "is neither ECDSA P-256/P-384 nor RSA"),
-    ("Ed25519", lambda: keyed(ED), "it is Ed25519, which gateways do not take"),
-    ("DSA", lambda: keyed(DSA), "is neither ECDSA P-256/P-384 nor RSA"),
+    ("RSA 1024", lambda: keyed(made.RSA_1024), "is neither ECDSA P-256/P-384, Ed25519 nor RSA"),
+    ("RSA with exponent 3", lambda: keyed(RSA_3), "is neither ECDSA P-256/P-384, Ed25519 nor RSA"),
+    ("P-192", lambda: keyed(P192), "is neither ECDSA P-256/P-384, Ed25519 nor RSA"),
+    ("P-521", lambda: keyed(P521), "is neither ECDSA P-256/P-384, Ed25519 nor RSA"),
+    ("Ed448", lambda: keyed(ED_448), "is neither ECDSA P-256/P-384, Ed25519 nor RSA"),
+    ("DSA", lambda: keyed(DSA), "is neither ECDSA P-256/P-384, Ed25519 nor RSA"),
     ("encrypted", lambda: Row(GOOD, made.key_pem(KEY, b"secret").decode()), "is encrypted"),
     ("encrypted as OpenSSL did", lambda: Row(GOOD, traditional()), "is encrypted"),
     ("two keys", lambda: Row(GOOD, KEY_PEM + KEY_PEM), "holds 2 private keys"),
@@ -396,3 +396,54 @@ def test_a_chain_is_put_in_order_whatever_root_clients_know(
     written = base64.b64decode(world.secret()["data"]["tls.crt"])
     assert x509.load_pem_x509_certificates(written) == [found[name] for name in served.split()]
     assert world.run(provided=provided)["changed"] is False, "the same again"
+
+
+@pytest.mark.parametrize("key", [KEY, RSA, ED, ec.generate_private_key(ec.SECP384R1())])
+def test_a_good_key_is_taken(world: World, key: Any) -> None:
+    pair = {"certificate": text_of(leaf(key)), "private_key": made.key_pem(key).decode(), "ca": ROOT_PEM}
+    assert world.run(provided=[{"name": "api", **pair}])["changed"] is True
+
+
+@pytest.mark.parametrize("key", [RSA, ED])
+@pytest.mark.parametrize("root", [True, False])
+def test_a_ca_of_one_s_own_signs_with_any_key_also_as_an_intermediate(
+    world: World, key: Any, root: bool
+) -> None:
+    if root and isinstance(key, ed25519.Ed25519PrivateKey):
+        own = signed_by_itself(key)
+    elif root:
+        own = made.certificate("own", key, ca=True, end=NOW + 900 * DAY)
+    else:
+        own = made.certificate("own", key, issuer=("root", made.ROOT_KEY), ca=True, end=NOW + 900 * DAY)
+    data = {"tls.crt": made.pem(own, *([] if root else [made.ROOT])), "tls.key": made.key_pem(key)}
+    world.cluster.put({"kind": "Namespace", "metadata": {"name": "servicemesh-system"}})
+    world.cluster.put(
+        {
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": "servicemesh-ca", "namespace": "servicemesh-system"},
+            "data": {name: base64.b64encode(value).decode() for name, value in data.items()},
+        }
+    )
+    assert world.run()["changed"] is True
+    written = x509.load_pem_x509_certificates(base64.b64decode(world.secret()["data"]["tls.crt"]))
+    written[0].verify_directly_issued_by(own)
+    assert written[1:] == ([] if root else [own])
+    assert world.run()["changed"] is False
+
+
+def signed_by_itself(key: Any) -> x509.Certificate:
+    """A root whose key has a hash of its own."""
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(made.name("own"))
+        .issuer_name(made.name("own"))
+        .public_key(key.public_key())
+        .serial_number(9)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 900 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, None)
+    )
