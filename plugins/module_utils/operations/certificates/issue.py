@@ -184,7 +184,7 @@ def new_request(hosts: Sequence[str], subject: str, key_type: str) -> Pair:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey,
     *,
     serial: int,
     valid: tuple[datetime.datetime, datetime.datetime],
