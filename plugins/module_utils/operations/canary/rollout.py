@@ -314,6 +314,14 @@ class Rollout:
         journal = self.store.refresh()
         if journal.fence > self.fence:
             raise taken_over(journal)
+        self.take_request()
+
+    def take_request(self) -> None:
+        """Obeys a request in the journal as last read or written. A write is refused where one has arrived
+        meanwhile, and reads it.
+
+        :raises RollbackNeeded, PauseNeeded, PromoteNow:
+        """
         request = self.store.request()
         if request is None:
             return

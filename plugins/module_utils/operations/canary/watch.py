@@ -61,6 +61,8 @@ class _Watch:
         self.settled = False
         self.pending: Pending | None = None
         self.asked_at = 0.0
+        self.next_check = self.started
+        self.noted = False
         self.blind_since: float | None = None
         self.stable_down_since: float | None = None
         self.suspected: int | None = None  # windows before the one in which stable seemed the worse one
@@ -73,17 +75,24 @@ class _Watch:
         rollout.watched = True
         next_look = self.started + min(options.scrape_interval, self.phase.duration)
         while True:
-            rollout.checkpoint()
-            self._check_endpoints()
+            now = rollout.clock.monotonic()
+            if now >= self.next_check:
+                self.next_check = now + options.poll
+                # a look is noted in the journal, and that write tells of a request
+                rollout.checkpoint(requests=self.pending is not None or now < next_look)
+                self._check_endpoints()
+                now = rollout.clock.monotonic()
+            else:
+                rollout.checkpoint(requests=False)
             waits = self._gates_wait()
             if self.passed is not None and not waits:
                 return self.passed
-            now = rollout.clock.monotonic()
             if self.pending is None and now < next_look:
                 self._sleep(min(options.poll, next_look - now))
                 continue
             if self.pending is None:
                 self.pending, self.asked_at = rollout.background(self._measure), now
+                self.noted = False
                 next_look = now + options.scrape_interval
             judgement = self._answer(self.pending)
             if judgement is None:
@@ -91,6 +100,10 @@ class _Watch:
             ended = self._decide(judgement)
             if ended is not None:
                 return ended
+            if self.noted:
+                rollout.take_request()
+            else:
+                rollout.checkpoint()
 
     def _decide(self, judgement: Judgement) -> Judgement | None:
         """What a look leads to. :returns: the judgement when the phase has ended well, None to look again."""
@@ -181,7 +194,7 @@ class _Watch:
             reason = f"no answer for {late:.0f} s"
             return Judgement("metrics", GateVerdict.CANNOT_MEASURE, reason)
         measured: Measurement | None = pending.result()
-        self.pending = None
+        self.pending, self.noted = None, False
         if measured is None:
             return Judgement("dark", GateVerdict.PASS, "the pods stayed ready")
         # requests before the proof reached this phase's window only once every proxy was scraped after it
@@ -220,6 +233,7 @@ class _Watch:
             ended=ended,
         )
         rollout.save(judged)
+        self.noted = True
         return worst(judgements)
 
     def _judge_split(self, windows: Sequence[Window]) -> list[Judgement]:
