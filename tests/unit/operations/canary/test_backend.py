@@ -518,3 +518,26 @@ def test_resume_of_a_service_that_nobody_knows_is_refused(world: World) -> None:
         world(action="resume", service="prodct", version=None)
     assert world(action="resume", service=SERVICE, version=None)["counts"] == {"looked_at": 1, "resumed": 0}
     assert world(action="resume", service=None, version=None)["counts"] == {"looked_at": 2, "resumed": 0}
+
+
+def test_a_phase_asks_the_api_server_once_for_each_look(world: World) -> None:
+    """Five looks in ten seconds; proxies and Prometheus, which are not asked here, come on top."""
+    result = world(scrape_interval=2)
+    assert result["outcome"] == "promoted"
+    assert max(result["api_calls"].values()) <= 27
+
+
+@pytest.mark.parametrize("scrape", [2, 5, 15])
+def test_a_request_is_obeyed_within_two_polls(world: World, scrape: int) -> None:
+    asked: list[float] = []
+    name = f"servicemesh-canary-{SERVICE}"
+
+    def ask() -> None:
+        asked.append(world.shop.clock.now())
+        request = {"action": "pause", "by": "ann", "at": "", "run": world.shop.journal()["run"]}
+        patch = {"data": {"request": json.dumps(request)}}
+        world.shop.cluster.patch("v1", "ConfigMap", name, NAMESPACE, patch)
+
+    world.shop.clock.at(33.7, ask)
+    assert world(scrape_interval=scrape, baseline=60, duration=120, deadline=900)["outcome"] == "paused"
+    assert world.shop.clock.now() - asked[0] < 10
