@@ -23,6 +23,8 @@ import yaml
 from .canary_lab import ENVIRONMENT, NAMESPACE, ROOT, SERVICE, SWITCHED, Lab, kill
 from .fake_prometheus import fake_prometheus
 
+MOST_CALLS = 68  # to the API server in a phase of ten seconds with five looks
+
 
 def shown(name: str, **figures: object) -> None:
     print(f"\n{name}: {json.dumps(figures, default=str)}")
@@ -48,6 +50,8 @@ def test_healthy_version_is_promoted_without_a_lost_request(lab: Lab) -> None:
     assert lab.record()["stable"] == "v2"
     for window in evidence(lab)["evidence"]["proofs"]:
         assert window["status"] == "pass"
+    calls = figures(lab)["calls_per_phase"]
+    assert max(calls.values()) <= MOST_CALLS, calls
     shares = measured_shares(evidence(lab)["timeline"], load["seconds"])
     assert set(shares) == {10, 25, 50, 75, 100}
     for wanted, (canary, everything) in shares.items():
@@ -62,7 +66,7 @@ def test_healthy_version_is_promoted_without_a_lost_request(lab: Lab) -> None:
     )
 
 
-def figures(lab: Lab) -> dict[str, object]:
+def figures(lab: Lab) -> dict[str, Any]:
     """What every rollout reports: seconds from write to proof at the last proxy, API calls per phase."""
     found = evidence(lab)
     return {

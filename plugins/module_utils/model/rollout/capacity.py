@@ -26,12 +26,14 @@ class Autoscaler:
 
     :param minimum: ``minReplicas`` as its owner declares it. :param maximum: ``maxReplicas``.
     :param owner: who would put back what somebody else changes in it; empty for nobody.
+    :param controlled: whether that is a controller, such as KEDA, which starts pods where there are none.
     """
 
     name: str
     minimum: int
     maximum: int
     owner: str = ""
+    controlled: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ...model.rollout.record import ReleaseRecord
 from . import state_machine
 from .adapters import NoMetrics
 from .assembly import RolloutBuilder, new_run
+from .autoscaling import SETTLE
 from .evidence import has_failed
 from .preflight import current_stable
 from .rendering import split_of
@@ -281,10 +282,20 @@ def _await_end(builder: RolloutBuilder, before: Journal) -> dict[str, Any]:
         return not journal.state.active, journal.step.value
 
     awaited = f"the end of run {before.run}, which took the request"
-    wait_until(check, awaited=awaited, timeout=END_WITHIN, interval=2.0, clock=builder.clock)
+    limit = END_WITHIN + _sizes_within(builder, before)
+    wait_until(check, awaited=awaited, timeout=limit, interval=2.0, clock=builder.clock)
     journal = builder.store.current
     outcome = str(journal.outcome or journal.state)
     return {**summary(builder, outcome=outcome, reason=journal.reason), "changed": True}
+
+
+def _sizes_within(builder: RolloutBuilder, journal: Journal) -> float:
+    """Seconds at most in which a run gives both versions the sizes that they end with."""
+    options = builder.of_run(journal).options
+    if not journal.sizes:
+        return 0.0
+    draining = max(options.scale.delay, options.scale.drain) if options.scale else 0.0
+    return options.ready_timeout + SETTLE + draining
 
 
 def would(builder: RolloutBuilder, reason: str) -> dict[str, Any]:

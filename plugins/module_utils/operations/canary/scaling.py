@@ -23,7 +23,7 @@ from .drain import drained
 from .evidence import has_failed, load_growth, share_now
 from .protocols import Objects
 from .rollout import Rollout
-from .sizes import APPS
+from .sizes import APPS, read_sizes
 
 AT_ONCE = 10  # percent of the requests that stable takes back at any size: no autoscaler answers so little
 FAILING_WAIT = 30.0  # seconds in which a canary that fails its users keeps them while stable grows
@@ -44,16 +44,16 @@ class WorkloadScaler:
 
         :raises RollbackNeeded: the canary's replicas are not ready in time.
         """
-        stable = self._size(self._stable)
-        if stable and stable.autoscaler:
-            self._hold(stable, stable.autoscaler, size_of_load(stable))
-        canary, scale = self._size(self._canary), self._rollout.options.scale
+        stable, canary = self._size(self._stable), self._size(self._canary)
+        if stable and (live := self._live(stable)) and live.autoscaler:
+            self._hold(live.autoscaler, size_of_load(stable))
+        scale = self._rollout.options.scale
         if canary is None or scale is None or scale.up is None:
             return
-        wanted = max(canary.replicas, scale.up)
-        if canary.autoscaler:
-            self._autoscalers.raise_minimum(canary.autoscaler, scale.up)
-        elif self._replicas(canary.workload) < wanted:
+        wanted, live = max(canary.replicas, scale.up), self._live(canary)
+        if live and live.autoscaler:
+            self._autoscalers.raise_minimum(live.autoscaler, scale.up)
+        elif live and live.replicas < wanted:
             self._scale(canary.workload, wanted)
         name = canary.workload
 
@@ -65,24 +65,31 @@ class WorkloadScaler:
 
     def bring_back(self) -> None:
         """What a promotion has scaled to 0 comes back, at the size of the load."""
-        down, stable = self._rollout.journal.scaled_down, self._size(self._stable)
-        if down is None or self._replicas(down.workload):
+        down = self._rollout.journal.scaled_down
+        if down is None:
+            return
+        live = self._live(Size(down.workload, 0, 0))
+        if live is None or live.replicas:
             return
         wanted = max(self._wanted(), down.replicas)
-        if stable and stable.autoscaler:
-            self._hold(stable, stable.autoscaler, wanted)  # first: it acts as soon as there is a pod
+        if live.autoscaler:
+            self._hold(live.autoscaler, wanted)  # first: it acts as soon as there is a pod
         self._scale(down.workload, wanted)
 
     def before_return(self) -> None:
         """Before requests come back to stable: it has the size of the load, or had its time for it."""
-        stable, wanted = self._size(self._stable), self._wanted()
-        if stable is None or self._ready() >= wanted:
+        known, wanted = self._size(self._stable), self._wanted()
+        if known is None or self._ready() >= wanted:
             return
-        if stable.autoscaler:
-            self._hold(stable, stable.autoscaler, wanted)
-        elif self._replicas(stable.workload) < wanted:
-            self._scale(stable.workload, wanted)
-        if share_now(self._rollout) > AT_ONCE and not (stable.autoscaler and stable.autoscaler.owner):
+        live = self._live(known)
+        if live is None:
+            return
+        if live.autoscaler:
+            wanted = min(wanted, live.autoscaler.maximum)
+            self._hold(live.autoscaler, wanted)
+        elif live.replicas < wanted:
+            self._scale(live.workload, wanted)
+        if share_now(self._rollout) > AT_ONCE and not (live.autoscaler and live.autoscaler.owner):
             self._await(wanted)
 
     def end(self, outcome: Outcome) -> None:
@@ -90,9 +97,10 @@ class WorkloadScaler:
 
         :raises RollbackNeeded: somebody asked for it while the old version was drained.
         """
-        stable, canary = self._size(self._stable), self._size(self._canary)
-        if outcome is Outcome.ROLLED_BACK and canary and self._rollout.journal.kind is Kind.ROLLOUT:
-            self._back(canary)
+        known = [self._size(version) for version in (self._stable, self._canary)]
+        stable, canary = (self._live(size) if size else None for size in known)
+        if outcome is Outcome.ROLLED_BACK and canary and known[1]:
+            self._back(known[1], canary)
         if stable and stable.autoscaler:
             if outcome is Outcome.ROLLED_BACK:
                 self._autoscalers.settle(stable.autoscaler)
@@ -120,8 +128,10 @@ class WorkloadScaler:
     def _deployment(self, name: str) -> Mapping[str, object] | None:
         return self._client.get(APPS, "Deployment", name, self._namespace)
 
-    def _replicas(self, name: str) -> int:
-        return integer_at(self._deployment(name), "spec", "replicas")
+    def _live(self, size: Size) -> Size | None:
+        """A version as it is now: autoscalers come and go. None where nobody may look, or it is gone."""
+        gitops = self._rollout.options.gitops
+        return read_sizes(self._client, self._namespace, {"": size.workload}, gitops=gitops).get("")
 
     # Waiting.
 
@@ -150,19 +160,18 @@ class WorkloadScaler:
 
     # Writing. Each act looks at what is there, so that it may be repeated.
 
-    def _hold(self, size: Size, scaler: Autoscaler, wanted: int) -> None:
-        if self._rollout.options.capacity == "ignore" or scaler.owner or size.ready == 0:
-            return
-        self._autoscalers.raise_minimum(scaler, wanted)
+    def _hold(self, scaler: Autoscaler, wanted: int) -> None:
+        if self._rollout.options.capacity == "hold" and not scaler.owner and wanted:
+            self._autoscalers.raise_minimum(scaler, wanted)
 
-    def _back(self, canary: Size) -> None:
+    def _back(self, before: Size, canary: Size) -> None:
         """The canary's replicas before the run, unless somebody has set others meanwhile."""
         scale = self._rollout.options.scale
-        if scale is None or scale.up is None or canary.autoscaler or canary.replicas >= scale.up:
+        if self._rollout.journal.kind is not Kind.ROLLOUT or scale is None or scale.up is None:
             return
-        if self._replicas(canary.workload) == scale.up:
+        if canary.autoscaler is None and before.replicas < scale.up == canary.replicas:
             drained(self._rollout, self._canary, at_least=0.0, limit=scale.delay)
-            self._scale(canary.workload, canary.replicas)
+            self._scale(canary.workload, before.replicas)
 
     def _down(self, stable: Size) -> None:
         """The version that lost its requests to 0, once nobody uses it any more.
@@ -170,8 +179,13 @@ class WorkloadScaler:
         :raises RollbackNeeded: somebody asked for it.
         """
         rollout, scale = self._rollout, self._rollout.options.scale
-        count = self._replicas(stable.workload)
+        count = stable.replicas
         if not count or scale is None:
+            return
+        if stable.autoscaler and stable.autoscaler.controlled:
+            rollout.warnings.append(
+                f"{self._stable} is not scaled down: {stable.autoscaler.owner} decides about its pods"
+            )
             return
         if not drained(rollout, self._stable, at_least=scale.delay, limit=scale.drain, stoppable=True):
             return

@@ -73,15 +73,20 @@ def _autoscaler(found: Sequence[Mapping[str, Any]], gitops: str) -> Autoscaler |
         minimum=held[0] if held and held[1] == live else live,
         maximum=integer_at(first, "spec", "maxReplicas", default=1),
         owner=owner,
+        controlled=bool(_controller(first)),
     )
 
 
 def _owner(autoscaler: Mapping[str, Any], gitops: str) -> str:
     """Whoever would put back a ``minReplicas`` of ours, such as KEDA; empty for nobody."""
+    return _controller(autoscaler) or (gitops_owner(autoscaler) if gitops == "refuse" else "")
+
+
+def _controller(autoscaler: Mapping[str, Any]) -> str:
     for owner in mappings_at(autoscaler, "metadata", "ownerReferences"):
         if field(owner, "controller"):
             return f"{text_at(owner, 'kind')} {text_at(owner, 'name')}"
-    return gitops_owner(autoscaler) if gitops == "refuse" else ""
+    return ""
 
 
 def findings(

@@ -121,7 +121,7 @@ FULL = Journal(
     ),
     versions={"v1": VersionFacts({"version": "v1"}, "p-v1")},
     before={"v1": 100, "v2": 0},
-    sizes={"v1": Size("p-v1", 3, 2, Autoscaler("p", 1, 9, "ScaledObject p"))},
+    sizes={"v1": Size("p-v1", 3, 2, Autoscaler("p", 1, 9, "ScaledObject p", controlled=True))},
     runner="controller:1:a",
     service="api",
     namespace="shop",

@@ -190,6 +190,35 @@ def test_stable_that_cannot_grow_gets_its_requests_after_a_while(shop: Shop, wor
     assert "v1 had 2 of 4 ready pods when its requests came back" in failed.value.details["warnings"]
 
 
+def test_an_autoscaler_that_came_in_mid_run_is_not_argued_with(shop: Shop, world: World) -> None:
+    shop.sick, shop.sick_from = 0.3, 50
+    sizes = Sizes(shop, FOUR, autoscaled=("v1",))
+    scaler = shop.cluster.objects.pop(("HorizontalPodAutoscaler", NAMESPACE, "product-v1"))
+
+    def act() -> None:
+        shop.cluster.objects["HorizontalPodAutoscaler", NAMESPACE, "product-v1"] = scaler
+        scaler["spec"]["maxReplicas"] = 3
+        sizes.deployment("v1")["spec"].update(replicas=2)
+
+    shop.clock.at(8, act)
+    assert ended(world) == "rolled_back"
+    assert sizes.replicas("v1") == 3
+    assert (sizes.minimum("v1"), sizes.held("v1")) == (1, None)
+
+
+def test_an_autoscaler_that_went_in_mid_run_leaves_the_replicas_to_us(shop: Shop, world: World) -> None:
+    shop.sick, shop.sick_from = 0.3, 50
+    sizes = Sizes(shop, FOUR, autoscaled=("v1",))
+
+    def act() -> None:
+        del shop.cluster.objects["HorizontalPodAutoscaler", NAMESPACE, "product-v1"]
+        sizes.deployment("v1")["spec"].update(replicas=2)
+
+    shop.clock.at(8, act)
+    assert ended(world) == "rolled_back"
+    assert sizes.replicas("v1") == 4
+
+
 # The canary.
 
 
@@ -338,6 +367,34 @@ def test_the_old_version_is_not_scaled_down_beside_a_dead_new_one(shop: Shop, wo
     result = world(scale={"down": True})
     assert sizes.replicas("v1") == 4
     assert "v1 is not scaled down: v2 has no ready endpoint" in result["warnings"]
+
+
+def test_pods_that_a_controller_would_start_again_are_not_scaled_down(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR)
+    owner = {"kind": "ScaledObject", "name": "product", "controller": True}
+    sizes.autoscaler("v1")["metadata"]["ownerReferences"] = [owner]
+    result = world(scale={"down": True})
+    assert result["outcome"] == "promoted"
+    assert sizes.replicas("v1") > 0
+    assert "v1 is not scaled down: ScaledObject product decides about its pods" in result["warnings"]
+
+
+def test_whoever_asked_for_a_promotion_waits_for_the_drain(shop: Shop, world: World) -> None:
+    """The run that took the request ends with the last stream, and not before."""
+    Sizes(shop, FOUR, autoscaled=())
+    shop.streams["v1"] = 1
+    shop.clock.at(600, lambda: shop.streams.update(v1=0))
+    answers: list[dict[str, Any]] = []
+
+    def ask() -> None:
+        name = f"servicemesh-canary-{SERVICE}"
+        request = {"action": "promote", "by": "ann", "at": "", "run": shop.journal()["run"]}
+        shop.cluster.patch("v1", "ConfigMap", name, NAMESPACE, {"data": {"request": json.dumps(request)}})
+
+    shop.clock.at(12, ask)
+    answers.append(world(scale={"down": True, "drain": "15m"}))
+    assert answers[0]["outcome"] == "promoted"
+    assert shop.clock.now() > 1_000_590
 
 
 @pytest.mark.parametrize(
