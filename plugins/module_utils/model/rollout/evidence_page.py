@@ -46,7 +46,7 @@ def evidence_page(whole: Mapping[str, Any]) -> str:
     parts = [
         _head(whole, title),
         _cards(whole),
-        _section("why", "Why", f'<div class="gates">{why_box(whole)}</div>'),
+        _section("why", "Why", why_box(whole)),
         _section("course", "Course", f'<p class="note">{_NOTE}</p>{charts}'),
         _section("phases", "Phases", phase_table(evidence, axis) + answer_table(evidence)),
         _section("proof", "Proof at the proxies", _proofs(evidence)),

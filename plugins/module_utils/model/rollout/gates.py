@@ -404,6 +404,8 @@ def judge_split(windows: Sequence[Counts], phase: int, weight: int) -> Judgement
     wanted = weight / 100
     figures = {"measured_share": round(_share(canary, total), 4), "weight": weight}
     allowed = 2 * wanted * total + SHARE_SIGMAS * math.sqrt(total * wanted * (1 - wanted))
+    if not total:
+        return Judgement(SHARE_GATE, GateVerdict.NOT_ENOUGH_DATA, "no request in this phase yet", figures)
     if canary > allowed:
         reason = (
             f"the canary gets {_share(canary, total):.0%} of the requests, the routes give it {weight} %:"

@@ -17,6 +17,7 @@ from .page_parts import clock, escaped
 from .page_time import TimeAxis
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1080, 62, 118, 26, 24
+_APART = 13.0  # between two names
 CANARY, STABLE, OTHER = "#c2410c", "#1d4ed8", "#57606a"
 
 
@@ -215,12 +216,15 @@ def _names(on: _Drawing) -> list[str]:
         values = values or [value for _begin, _end, value, _said in line.bars]
         if values:
             wanted.append((on.y(values[-1]), line.name, line.colour))
-    parts, free = [], float(TOP) - 2
-    for y, name, colour in sorted(wanted):
-        free = max(free, y)
-        parts.append(
-            f'<text class="name" x="{WIDTH - RIGHT + 6}" y="{free + 4:.1f}" style="fill:{colour}">'
-            f"{escaped(name)}</text>"
-        )
-        free += 14
-    return parts
+    places = [max(y, TOP + _APART * index) for index, (y, _name, _colour) in enumerate(sorted(wanted))]
+    for index in range(1, len(places)):  # down, where they would stand upon each other
+        places[index] = max(places[index], places[index - 1] + _APART)
+    lowest = float(on.bottom)
+    for index in reversed(range(len(places))):  # and up again from the times below
+        places[index] = lowest = min(places[index], lowest)
+        lowest -= _APART
+    return [
+        f'<text class="name" x="{WIDTH - RIGHT + 6}" y="{y + 4:.1f}" style="fill:{colour}">'
+        f"{escaped(name)}</text>"
+        for y, (_y, name, colour) in zip(places, sorted(wanted), strict=True)
+    ]

@@ -30,7 +30,8 @@ display:grid;grid-template-columns:9.5rem 1fr 6.5rem;gap:.6rem;align-items:cente
 position:relative;height:.7rem;background:var(--shade);border:1px solid var(--line);border-radius:.4rem;
 overflow:hidden}.fill{position:absolute;left:0;top:0;bottom:0}.fill.good{background:#4ac26b}.fill.bad{
 background:#fa8072}.at{position:absolute;left:80%;top:0;bottom:0;border-left:2px solid var(--ink)}.of{
-text-align:right;font-variant-numeric:tabular-nums;color:var(--soft)}.note,.none{color:var(--soft);
+text-align:right;font-variant-numeric:tabular-nums;color:var(--soft)}.gates{align-items:start}.decided{overflow-wrap:anywhere}td.n+td,th.n+th{padding-left:.8rem}
+.note,.none{color:var(--soft);
 font-size:.92rem}figure{margin:1rem 0 0}figcaption{font-weight:600;font-size:.95rem}svg{display:block;
 width:100%;height:auto;background:#fff}svg:focus-visible,summary:focus-visible{outline:3px solid #0969da;
 outline-offset:2px}svg text{

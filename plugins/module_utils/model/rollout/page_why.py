@@ -11,6 +11,7 @@ from typing import Any
 from .page_parts import count, duration, escaped, percent, seconds, table, time_cell, verdict_mark
 from .page_time import TimeAxis
 
+_FIRST = {"fail": 0, "pass": 2}
 _WHAT = {"errors": "fail", "latency": "be slow"}
 
 
@@ -21,7 +22,7 @@ def why_box(whole: Mapping[str, Any]) -> str:
     queries = {gate["name"]: gate for gate in evidence.get("queries") or []}
     policy = evidence.get("policy") or {}
     parts = []
-    for verdict in evidence.get("verdicts", []):
+    for verdict in sorted(evidence.get("verdicts", []), key=lambda item: _FIRST.get(item["verdict"], 1)):
         name = verdict["gate"]
         criterion = _criterion(name, gates.get(name), queries.get(name), policy)
         parts.append(
@@ -36,7 +37,9 @@ def why_box(whole: Mapping[str, Any]) -> str:
                 f"<p>A gate outside of the mesh ({escaped(answer['when'])}).</p>"
                 f"<p><b>{escaped(answer['reason'])}</b></p></div>"
             )
-    return "".join(parts) or '<p class="none">No gate was judged.</p>'
+    gates_told = "".join(parts) or '<p class="none">No gate was judged.</p>'
+    decided = f"What decided: <b>{escaped(whole['reason'])}</b>. The gates at their last look:"
+    return f'<p class="decided">{decided}</p><div class="gates">{gates_told}</div>'
 
 
 def _criterion(

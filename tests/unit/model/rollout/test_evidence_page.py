@@ -156,6 +156,24 @@ def test_what_is_on_the_page(words: str) -> None:
     assert words in read(WHOLE).words
 
 
+def test_what_decided_comes_first_and_then_what_failed() -> None:
+    words = read({**WHOLE, "reason": "the stable version is down"}).words
+    at_decided = words.index("What decided:")
+    assert words[at_decided + 1] == "the stable version is down"
+    passing = [{**VERDICTS[1], "gate": "b", "verdict": "pass"}, *VERDICTS]
+    order = [word for word in read(changed(verdicts=passing)).words if word in ("b", "errors", "queue")]
+    assert order[:3] == ["errors", "queue", "b"]
+
+
+def test_names_at_the_edge_stand_apart_and_above_the_times() -> None:
+    page = evidence_page(changed(windows=[window(1, n, n + 1, [10, 0, 90, 0]) for n in range(3)]))
+    failed = re.findall(r"<figcaption>Failed requests</figcaption>.*?</svg>", page, re.DOTALL)[0]
+    places = sorted(float(y) for y in re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', failed))
+    assert len(places) == 4
+    assert all(second - first >= 12.9 for first, second in itertools.pairwise(places))
+    assert places[-1] <= 210 - 24 + 4
+
+
 def test_the_criterion_is_a_sentence() -> None:
     words = read(WHOLE).words
     assert (

@@ -466,7 +466,7 @@ def test_a_counter_that_stands_still_counts_nothing_and_keeps_its_time() -> None
         (19, 81, 10, "pass"),  # chance
         (300, 700, 10, "fail"),
         (0, 1000, 10, "pass"),  # too few is told otherwise
-        (0, 0, 10, "pass"),
+        (0, 0, 10, "not enough data"),  # nothing was looked at
         (900, 100, 50, "pass"),  # twice as much is everything
         (3, 0, 1, "fail"),
     ],
