@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
-from . import runs
+from . import runs, servers
 from .conftest import ROOT, sized
 
 KILLS = int(os.environ.get("PROOF_KILLS") or sized(2, 100))
@@ -28,6 +28,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 print(verify.run(json.load(sys.stdin), Context())["status"])
 """
+A_RUN = 5.0
+"""Seconds that a run takes about; measured only where there are many."""
 PLAYBOOK = 10
 """One in so many kills hits the whole playbook, with everything that it has started."""
 
@@ -67,14 +69,18 @@ def test_no_probe_is_left_after_the_run_that_follows_a_kill(client, kubeconfig, 
     dice = random.Random(seed)
     checks = {**options, "checks": ["plaintext", "authorization"]}
     begun = time.monotonic()
-    whole = module(runs.parameters(kubeconfig, raw, **checks))
-    assert whole.wait() == 0
-    longest = time.monotonic() - begun
+    longest = A_RUN
+    if KILLS > 10:
+        assert module(runs.parameters(kubeconfig, raw, **checks)).wait() == 0
+        longest = time.monotonic() - begun
     counted: collections.Counter[str] = collections.Counter()
     for number in range(KILLS):
         of_all = number % PLAYBOOK == PLAYBOOK - 1
         running = playbook() if of_all else module(runs.parameters(kubeconfig, raw, **checks))
-        time.sleep(dice.uniform(0.2, longest))
+        if number:
+            time.sleep(dice.uniform(0.2, longest))
+        else:  # one that leaves something for certain
+            servers.until(lambda: bool(left(client)), "a probe", pause=0.05)
         counted["too late"] += running.poll() is not None
         if of_all:
             with contextlib.suppress(ProcessLookupError):
@@ -87,4 +93,4 @@ def test_no_probe_is_left_after_the_run_that_follows_a_kill(client, kubeconfig, 
         assert left(client) == [], f"after kill {number}"
     with capsys.disabled():
         print(f"\n{KILLS} kills in runs of up to {longest:.1f} s: {dict(counted)}; nothing left")
-    assert counted["with probes left"] >= KILLS // 4
+    assert counted["with probes left"] >= max(1, KILLS // 4)

@@ -31,7 +31,7 @@ from .sources import own_addresses
 
 SECURITY = "security.istio.io/v1"
 POLICIES = "proof=policies"
-PODS, ROUNDS, REQUESTS = sized(4, 8), sized(4, 36), sized(16, 8)
+PODS, ROUNDS, REQUESTS = sized(3, 8), sized(3, 36), sized(24, 8)
 FEW = 4
 """So many policies per pod and round."""
 
@@ -96,7 +96,6 @@ def removed(client: KubeClient) -> None:
         client.delete(SECURITY, "AuthorizationPolicy", item["metadata"]["name"], ROOT)
     for place in (HERE, THERE):
         client.delete("v1", "Namespace", place)
-    servers.until(lambda: not any(client.get("v1", "Namespace", place) for place in (HERE, THERE)), "an end")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +106,7 @@ def tokens() -> Tokens:
 @pytest.fixture(scope="module")
 def reached(client: KubeClient, tokens: Tokens) -> Iterator[Servers]:
     removed(client)
+    servers.until(lambda: not any(client.get("v1", "Namespace", place) for place in (HERE, THERE)), "an end")
     found = Servers(client)
     found.start(tokens)
     yield found

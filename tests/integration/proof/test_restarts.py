@@ -19,7 +19,7 @@ from .conftest import sized
 
 SHOP = "ecommerce"
 WHOLE = sized(0, 1)
-RUNS = int(os.environ.get("PROOF_RUNS") or sized(2, 100))
+RUNS = int(os.environ.get("PROOF_RUNS") or sized(1, 100))
 PAUSE = 7.0
 """Seconds from one restart to the next: a rolling restart takes about as long, so one is always under way."""
 
@@ -117,4 +117,4 @@ def test_nothing_is_wrong_that_is_only_late(client, kubeconfig, raw, options, un
         print(f"\n{RUNS} runs: {dict(ends)}; {slow}")
     assert not told, "\n".join(told)
     assert ends == {"pass": RUNS}
-    assert unrest.restarts > 1
+    assert unrest.restarts > RUNS // 2
