@@ -138,8 +138,13 @@ def no_answer(cause: BaseException, host: str, subject: str) -> ApiError:
 
 
 def _transport_cause(cause: BaseException) -> str:
-    """The shortest true sentence in urllib3's nested exceptions."""
+    """The shortest true sentence in urllib3's nested exceptions. A proxy that is down is not the server."""
     text = str(cause)
+    if match := re.search(r"Tunnel connection failed: (\d{3})", text):
+        return f"the proxy does not let the connection through (HTTP {match[1]})"
+    if "Unable to connect to proxy" in text:
+        inner = _transport_cause(OSError(text.partition("Unable to connect to proxy")[2]))
+        return f"the proxy cannot be used: {inner}"
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         match = re.search(r"certificate verify failed:? ?([^(\"']*)", text)
         detail = match[1].strip() if match else ""

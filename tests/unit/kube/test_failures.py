@@ -151,7 +151,19 @@ def test_causes_of_another_shape_are_none(details):
         ("Connection reset by peer", "the connection broke"),
         ("IncompleteRead(5 bytes read)", "the connection broke"),
         ("Connection to remote host was lost.", "the connection broke"),
-        ("Tunnel connection failed: 407", "the proxy does not let the connection through"),
+        (
+            "('Unable to connect to proxy', OSError('Tunnel connection failed: 407 Proxy Authentication'))",
+            "the proxy does not let the connection through (HTTP 407)",
+        ),
+        ("Tunnel connection failed", "the proxy does not let the connection through"),
+        (
+            "('Unable to connect to proxy', NewConnectionError('[Errno 111] Connection refused'))",
+            "the proxy cannot be used: connection refused",
+        ),
+        (
+            "('Unable to connect to proxy', NameResolutionError(\"Failed to resolve 'p'\"))",
+            "the proxy cannot be used: the name does not resolve",
+        ),
         ("something else", "OSError: something else"),
         ("y" * 300, "OSError: " + "y" * 200),
     ],

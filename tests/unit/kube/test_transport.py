@@ -666,11 +666,11 @@ def test_a_tunnel_through_a_proxy_with_a_login(
         assert asked[0].startswith("CONNECT localhost:")
         wrong = connected(host=url, ca_cert=str(tmp_path / "ca.crt"), proxy=proxy.replace("p%40ss", "other"))
         found = failure(wrong)
-        assert found.details["cause"] == "the proxy does not let the connection through"
+        assert found.details["cause"] == "the proxy does not let the connection through (HTTP 407)"
         assert "other" not in found.message
 
 
 def test_a_proxy_that_refuses_is_named(connected: Connected) -> None:
     with ScriptedServer(always=Answer(407, b"")) as proxy:
         to = connected(host="https://api.invalid", proxy=proxy.url)
-        assert failure(to).details["cause"] == "the proxy does not let the connection through"
+        assert failure(to).details["cause"] == "the proxy does not let the connection through (HTTP 407)"
