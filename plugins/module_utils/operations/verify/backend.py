@@ -162,7 +162,8 @@ class Verification:
         order = list(TITLES)
         wanted = [item for item in (*findings, *unread) if item.check in self._checks]
         ledger = draw_up(self._catalogue, wanted, self._outcomes, self._answered)
-        self._context.progress(f"verify: {ledger}")
+        if "authorization" in self._checks:
+            self._context.progress(f"verify: {ledger}")
         return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))), ledger.as_dict())
 
     def _read(self) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...fields import list_at, name_of, namespace_of
+from ...fields import list_at, mapping_at, name_of, namespace_of
 from ...istio.proxy.running import RunningProxy
 from ...istio.proxy.sidecar_scope import imports_host, sidecar_of
 from ...kube.pods import has_labels, is_active
@@ -142,6 +142,16 @@ class Ours:
     def sidecar(self, proxy: RunningProxy) -> Obj | None:
         """The Sidecar in force for a workload, None when there is none."""
         return sidecar_of(proxy, self._sidecars, self.picture.catalogue.root_namespace)
+
+    def sidecars_selecting(self, proxy: RunningProxy) -> list[Obj]:
+        """The Sidecars whose selector takes a workload. :returns: in the order in which they were read."""
+        return [
+            item
+            for item in self._sidecars
+            if namespace_of(item) == proxy.namespace
+            and (selector := mapping_at(item, "spec", "workloadSelector", "labels"))
+            and proxy.selected_by(selector)
+        ]
 
     def is_ours(self, obj: Obj) -> bool:
         """Whether an object lies in a namespace of the catalogue's services."""

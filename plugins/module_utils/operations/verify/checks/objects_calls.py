@@ -67,8 +67,12 @@ def _tls_alone(rule: Obj | None) -> str | None:
 
 def _sidecars(ours: Ours) -> Iterator[Finding]:
     deciding: dict[str, tuple[Obj, dict[str, None]]] = {}
+    idle: dict[str, dict[str, None]] = {}
     for proxy in ours.workloads:
         sidecar = ours.sidecar(proxy)
+        for other in ours.sidecars_selecting(proxy):
+            if other is not sidecar and not ours.is_own(other):
+                idle.setdefault(object_id(other), {})[ours.name_of(proxy)] = None
         if sidecar is not None and not ours.is_own(sidecar):
             deciding.setdefault(object_id(sidecar), (sidecar, {}))[1][ours.name_of(proxy)] = None
     claimed = ours.picture.catalogue.outbound
@@ -79,6 +83,9 @@ def _sidecars(ours: Ours) -> Iterator[Finding]:
         listens = ", and redefines what they listen on" if list_at(sidecar, "spec", "ingress") else ""
         what = f"decides for {few(names)} instead of the catalogue's Sidecar{told}{listens}"
         yield failed("objects", subject, what)
+    for subject, names in idle.items():
+        if subject not in deciding:
+            yield beside("objects", subject, f"selects {few(names)}, for which an older Sidecar decides")
 
 
 def _entry(ours: Ours, item: Obj) -> Iterator[Finding]:

@@ -349,6 +349,17 @@ NEIGHBOURS: dict[str, tuple[list[Obj], dict[str, str]]] = {
             " which they use anyway",
         },
     ),
+    "a Sidecar that is too young to decide": (
+        [
+            item(
+                "Sidecar",
+                "young",
+                {"workloadSelector": {"labels": {"app": "pay"}}},
+                creationTimestamp="2026-01-01T00:00:00Z",
+            )
+        ],
+        {"Sidecar shop/young": "selects shop/pay, for which an older Sidecar decides"},
+    ),
     "a ServiceEntry of others": ([item("ServiceEntry", "out", {"hosts": ["x.example.com"]}, "other")], {}),
     "a ServiceEntry of others with our host": (
         [item("ServiceEntry", "out", {"hosts": ["bank.example.com"]}, "other")],
