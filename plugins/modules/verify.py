@@ -145,6 +145,12 @@ options:
     description:
       - File for the findings, on the machine where the module runs.
       - By its ending C(.json), C(.xml) (JUnit), C(.sarif) or C(.html).
+      - A JSON report that is there already is compared with, before it is replaced.
+    type: str
+  last_report:
+    description:
+      - JSON report of an earlier run to compare with, on the machine where the module runs.
+      - Without it the JSON report that this run replaces is compared with, if there is one.
     type: str
 seealso:
   - module: servicemesh.istio.diagnose
@@ -199,6 +205,15 @@ ledger:
   sample: {callers: {stated: 9, called: 9}, rules: {stated: 28, called: 28},
            cells: {configured: 5210, at_the_proxies: 1900},
            calls: {shop/cart: {let_in: 3, refused: 1, cut_off: 1}}, uncalled: [], not_tested: {}}
+changes:
+  description:
+    - What is not as in the last report; empty without one. I(since), its time; I(opened) and I(closed), cells
+      that live policies let in against the catalogue; I(new) and I(gone), problems; I(rules_added) and
+      I(rules_removed) of the catalogue; I(objects_changed), the objects that were written; I(other), of
+      C(mesh) and C(cluster) what is another one.
+  returned: success
+  type: dict
+  sample: {}
 findings:
   description: All findings; of more than 500 only those that did not pass.
   returned: success

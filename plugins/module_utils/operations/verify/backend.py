@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, WaitTimeout
+from ...errors import ApiError, InputError, MeshError, Problem, WaitTimeout
 from ...fields import name_of
 from ...istio.probe import Identity
 from ...istio.proxy.running import RunningProxy
@@ -17,6 +18,7 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.pods import takes_requests
 from ...kube.wait import wait_until
 from ...model.reading.typed import variables_of
+from ...object_id import object_id
 from ...verdicts import CANNOT_TELL
 from .call_plan import plan_calls
 from .checks.gateways import GatewayResult
@@ -32,6 +34,8 @@ from .picture import Picture
 from .planned_calls import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall
 from .probes import Probes, batches
 from .report import check_path, write_report
+from .report_history import compared, read_report, told
+from .report_record import Circumstances, record_of, versions_of_objects
 from .send_calls import send_calls
 from .surroundings import Surroundings, read_surroundings
 
@@ -66,6 +70,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "gateway_client_key": {"type": "path", "no_log": False},
     "max_proxies": {"type": "int", "default": 2000},
     "report_path": {"type": "str"},
+    "last_report": {"type": "str"},
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "verify_")
 PROBE_CHECKS = frozenset({"plaintext", "authorization"})
@@ -81,28 +86,51 @@ up to 30 s, and the first istiod it finds may be one that is just ending."""
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Backend of module ``verify``. Never fails because of a verdict: ``status`` tells it.
 
-    :returns: ``{changed, status, headline, checks, ledger, findings, problems}``, see module ``verify``.
+    :returns: ``{changed, status, headline, checks, ledger, changes, findings, problems}``, see module
+        ``verify``.
     """
     options = VerifyOptions.from_params(params)
     if options.report_path:
         check_path(options.report_path)
+    previous = _previous(options)
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        findings = Verification(client, options, context).run()
+        run_of = Verification(client, options, context)
+        findings = run_of.run()
+        circumstances = run_of.circumstances()
     for line in findings.lines():
         context.progress(line)
+    changes: dict[str, Any] = {}
+    if previous is not None:
+        record = record_of(findings, options.catalogue, params["catalogue"], circumstances, previous)
+        changes = compared(previous, record)
+        context.progress(f"verify: {told(changes)}")
     context.progress(f"verify: {findings.headline()}")
     if options.report_path:
-        now = context.clock.now()
-        write_report(options.report_path, findings, options.catalogue, params["catalogue"], now)
+        given = params["catalogue"]
+        write_report(options.report_path, findings, options.catalogue, given, circumstances, previous)
     return {
         "changed": False,
         "status": findings.status,
         "headline": findings.headline(),
         "checks": findings.checks(),
         "ledger": findings.ledger or {},
+        "changes": changes,
         "findings": findings.for_result(),
         "problems": findings.problems(),
     }
+
+
+def _previous(options: VerifyOptions) -> dict[str, Any] | None:
+    """The report to compare with: the one that was named, else the JSON report that this run replaces."""
+    if options.last_report:
+        found = read_report(options.last_report, "last_report")
+        if found is None:
+            problem = f"there is no report {options.last_report}"
+            raise InputError([Problem("last_report", problem, "report")])
+        return found
+    if options.report_path.endswith(".json"):
+        return read_report(options.report_path, "report_path")
+    return None
 
 
 class Verification:
@@ -117,6 +145,7 @@ class Verification:
         self._namespaces = tuple(dict.fromkeys((*options.catalogue.namespaces, *options.namespaces)))
         self._live = LiveObjects({}, [], {}, frozenset())
         self._around: Surroundings | None = None
+        self._told: list[Finding] = []
         self._outcomes: list[Outcome] = []
         self._answered: tuple[Answered, ...] = ()
 
@@ -152,6 +181,26 @@ class Verification:
                 probes.remove()
         return self._findings([*findings, *plan.findings])
 
+    def circumstances(self) -> Circumstances:
+        """What a report says beside the findings; what may not be read is left out of it."""
+        live, around = self._live, self._around
+        told_of = {finding.subject for finding in self._told}
+        deciding = [item for kind, items in live.objects.items() if kind != "Pod" for item in items]
+        for items in around.objects.values() if around else ():
+            deciding += [item for item in items if object_id(item) in told_of]
+        try:
+            server = str(self._client.server_version().get("gitVersion", ""))
+        except MeshError:
+            server = ""
+        now = datetime.datetime.fromtimestamp(self._context.clock.now(), datetime.UTC)
+        return Circumstances(
+            now.isoformat(timespec="seconds"),
+            around.cluster if around else "",
+            server,
+            tuple(sorted({istiod.version for istiod in live.istiods})),
+            versions_of_objects(deciding),
+        )
+
     def _findings(self, findings: Sequence[Finding]) -> Findings:
         unread = [
             unknown(check, kind, why)
@@ -161,6 +210,7 @@ class Verification:
         ]
         order = list(TITLES)
         wanted = [item for item in (*findings, *unread) if item.check in self._checks]
+        self._told = wanted
         ledger = draw_up(self._catalogue, wanted, self._outcomes, self._answered)
         if "authorization" in self._checks:
             self._context.progress(f"verify: {ledger}")

@@ -60,6 +60,7 @@ class VerifyOptions:
         need no sidecar. :param unsafe_methods: whether probes may send methods that change something.
     :param accepted_objects: pattern of ``Kind namespace/name`` -> why it may act on the mesh.
     :param max_proxies: above it a sample is read. :param report_path: ``""`` for no report.
+    :param last_report: JSON report to compare with, ``""`` for that of ``report_path``.
     """
 
     catalogue: Catalogue
@@ -71,6 +72,7 @@ class VerifyOptions:
     unsafe_methods: bool
     max_proxies: int
     report_path: str
+    last_report: str
     probes: ProbeOptions
     gateways: GatewayOptions
 
@@ -92,6 +94,7 @@ class VerifyOptions:
             unsafe_methods=params["unsafe_methods"],
             max_proxies=params["max_proxies"],
             report_path=params["report_path"] or "",
+            last_report=params["last_report"] or "",
             probes=ProbeOptions(
                 image=params["probe_image"],
                 pull_secrets=tuple(params["probe_pull_secrets"]),

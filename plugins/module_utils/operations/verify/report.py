@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
 from .findings import BESIDE, NOT_TESTED, STATED, Findings, count
 from .report_page import page
+from .report_record import Circumstances, digest, record_of
 from .report_sarif import sarif
 
 FORMATS = (".json", ".xml", ".sarif", ".html")
@@ -37,19 +36,29 @@ def check_path(path: str) -> None:
 
 
 def write_report(
-    path: str, findings: Findings, catalogue: Catalogue, raw: Mapping[str, Any], now: float
+    path: str,
+    findings: Findings,
+    catalogue: Catalogue,
+    raw: Mapping[str, Any],
+    circumstances: Circumstances,
+    previous: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the report whole or not at all.
 
     :param raw: the catalogue as it was given; its digest says which one was verified.
-    :param now: seconds since the epoch. :raises MeshError: the file cannot be written.
+    :param previous: the record of the last report. :raises MeshError: the file cannot be written.
     """
     target = Path(path).expanduser()
-    time = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
-    facts = {"time": time, "catalogue SHA-256": digest(raw)}
+    facts = {
+        "time": circumstances.time,
+        "cluster": circumstances.cluster or "not known",
+        "versions": f"Kubernetes {circumstances.server}, Istio {', '.join(circumstances.versions)}",
+        "catalogue SHA-256": digest(raw),
+    }
     match target.suffix:
         case ".json":
-            text = as_json(findings, catalogue.name, time=time, catalogue_sha256=digest(raw))
+            record = record_of(findings, catalogue, raw, circumstances, previous)
+            text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         case ".xml":
             text = as_junit(findings, catalogue.name)
         case ".sarif":
@@ -60,28 +69,6 @@ def write_report(
         write_whole(target, text)
     except OSError as error:
         raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a value in its canonical JSON form, hexadecimal."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def as_json(findings: Findings, name: str, *, time: str, catalogue_sha256: str) -> str:
-    """``{mesh, time, catalogue_sha256, status, headline, checks, ledger, findings, sha256}``; the last is
-    that of the rest, so that a change by hand shows."""
-    record = {
-        "mesh": name,
-        "time": time,
-        "catalogue_sha256": catalogue_sha256,
-        "status": findings.status,
-        "headline": findings.headline(),
-        "checks": findings.checks(),
-        "ledger": findings.ledger,
-        "findings": [finding.as_dict() for finding in findings.findings],
-    }
-    return json.dumps({**record, "sha256": digest(record)}, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_junit(findings: Findings, name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError
-from ...fields import labels_of, name_of, namespace_of
+from ...fields import labels_of, name_of, namespace_of, text_at
 from ...istio.probe import is_probe
 from ...kube.client import KubeClient
 from .live_objects import NETWORKING, SECURITY, Objects
@@ -48,12 +48,14 @@ class Surroundings:
     :param objects: by kind, of all namespaces that could be read. :param unread: kind -> why the other
         namespaces were not looked at. :param injected: namespaces whose pods get a sidecar.
     :param pods: those with a sidecar, and those of injected namespaces, beside the mesh's own.
+    :param cluster: UID of namespace kube-system, which stands for the cluster.
     """
 
     objects: Mapping[str, Objects]
     unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
     injected: frozenset[str] = frozenset()
     pods: Objects = dataclasses.field(default_factory=list)
+    cluster: str = ""
 
     def of(self, kind: str) -> Objects:
         """The objects of one kind."""
@@ -80,6 +82,9 @@ def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surround
     found = Surroundings({kind: items for kind, (items, _why) in zip(kinds, answers, strict=True)}, unread)
     try:
         places = client.list("v1", "Namespace").items
+        found.cluster = next(
+            (text_at(item, "metadata", "uid") for item in places if name_of(item) == "kube-system"), ""
+        )
         found.injected = frozenset(name_of(item) for item in places if is_injected(item))
         found.pods = _pods(client, sorted(found.injected - {*namespaces}), namespaces)
     except ApiError as error:

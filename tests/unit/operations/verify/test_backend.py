@@ -390,3 +390,19 @@ def test_nothing_passes_over_a_proxy_that_was_never_read(mesh: Mesh, seed: int) 
         service = name.removesuffix("-1")
         assert f"shop/{service}:3000" not in passed
         assert f"shop/{service}:any other port" not in passed
+
+
+def test_a_second_report_says_what_changed_and_ends_the_first(mesh: Mesh, tmp_path: Path) -> None:
+    path, lines = tmp_path / "verify.json", []
+    first = run(mesh, verify, report_path=str(path))
+    assert first["changes"] == {}
+    before = json.loads(path.read_text())
+    mesh.put(PERMISSIVE)
+    second = run(mesh, verify, report_path=str(path), lines=lines)
+    after = json.loads(path.read_text())
+    assert after["previous_sha256"] == before["sha256"]
+    assert "mtls PeerAuthentication shop/loose: fail" in second["changes"]["new"]
+    assert second["changes"]["objects_changed"] == ["PeerAuthentication shop/loose"]
+    assert [line for line in lines if line.startswith(f"verify: since {before['time'][:10]}: ")] != []
+    with pytest.raises(InputError, match="there is no report"):
+        run(mesh, verify, last_report=str(tmp_path / "none.json"))

@@ -55,6 +55,7 @@ def options(**params: Any) -> VerifyOptions:
         "checks": ["gateways"],
         "unmeshed_pods": [],
         "accepted_objects": {},
+        "last_report": "",
         "unsafe_methods": False,
         "max_proxies": 200,
         "report_path": None,

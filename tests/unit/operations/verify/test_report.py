@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import report
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_record import (
+    Circumstances,
+)
 
 from .builders import catalogue, service
 
@@ -19,6 +22,7 @@ MESH = catalogue(
     service("web", open_paths=["/health"]),
     service("pay", callers=[{"service": "web", "methods": ["POST"], "paths": ["/pay/*"]}]),
 )
+WHEN = Circumstances("1970-01-01T00:00:00+00:00", "uid-1", "v1.36.0", ("1.31.0",), {"Gateway shop/x": "7"})
 EVIL = "<script>alert('x')</script> & \x01"
 FOUND = told.Findings(
     (
@@ -36,7 +40,7 @@ FOUND = told.Findings(
 
 def written(tmp_path: Path, ending: str, findings: told.Findings = FOUND) -> str:
     path = tmp_path / f"verify{ending}"
-    report.write_report(str(path), findings, MESH, RAW, 0.0)
+    report.write_report(str(path), findings, MESH, RAW, WHEN)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     return path.read_text(encoding="utf-8")
@@ -47,6 +51,13 @@ def test_json_says_when_and_what_and_guards_itself(tmp_path: Path) -> None:
     assert (record["mesh"], record["status"], len(record["findings"])) == ("shop", "fail", 8)
     assert record["time"] == "1970-01-01T00:00:00+00:00"
     assert record["catalogue_sha256"] == report.digest(RAW)
+    assert (record["cluster"], record["kubernetes"], record["istio"]) == ("uid-1", "v1.36.0", ["1.31.0"])
+    assert record["objects"] == {"Gateway shop/x": "7"}
+    assert record["rules"] == [
+        "shop/pay: shop/web POST /pay/* on 3000",
+        "shop/web: any peer GET /health on 3000",
+    ]
+    assert record["previous_sha256"] == ""
     assert record.pop("sha256") == report.digest(record)
     record["status"] = "pass"
     assert report.digest(record) != report.digest({**record, "status": "fail"})
@@ -116,7 +127,7 @@ def test_two_hundred_services_fit_on_a_page(tmp_path: Path) -> None:
     mesh = catalogue(*(service(f"s{i}", callers=[{"service": f"s{(i + 1) % 200}"}]) for i in range(200)))
     found = told.Findings(tuple(told.passed("policies", one.key, "as stated") for one in mesh.services))
     path = tmp_path / "verify.html"
-    report.write_report(str(path), found, mesh, RAW, 0.0)
+    report.write_report(str(path), found, mesh, RAW, WHEN)
     text = path.read_text(encoding="utf-8")
     assert len(text) < 500_000
     assert "<td><b>shop/s1</b> any method any path :3000</td>" in text
@@ -125,4 +136,4 @@ def test_two_hundred_services_fit_on_a_page(tmp_path: Path) -> None:
 def test_an_unwritable_report_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "verify.json").mkdir()
     with pytest.raises(report.MeshError, match="could not be written"):
-        report.write_report(str(tmp_path / "verify.json"), FOUND, MESH, RAW, 0.0)
+        report.write_report(str(tmp_path / "verify.json"), FOUND, MESH, RAW, WHEN)
