@@ -51,6 +51,26 @@ def opened(file: Path, then: str = "") -> Page:
     return Page(done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line])
 
 
+def printed(file: Path) -> bytes:
+    """The page as a PDF, as a person would print it."""
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory) / "page.pdf"
+        subprocess.run(
+            [
+                chromium(),
+                *_QUIET,
+                f"--user-data-dir={directory}/profile",
+                "--no-pdf-header-footer",
+                f"--print-to-pdf={target}",
+                file.resolve().as_uri(),
+            ],
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+        return target.read_bytes()
+
+
 def chromium() -> str:
     """The program. :raises AssertionError: it is not installed (Debian: package chromium)."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

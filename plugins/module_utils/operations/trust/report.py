@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
+from ...documents.junit import ERROR, FAILURE, Case, junit
 from ...errors import InputError, MeshError, Problem
 from ...files import write_whole
 from ...model.certificates.trust import DUE, ORDER, TrustEntry, share_left
@@ -63,28 +63,20 @@ def as_json(mesh: str, entries: Sequence[TrustEntry], result: Result, now: datet
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
-def as_junit(mesh: str, entries: Sequence[TrustEntry], result: Result, _now: datetime.datetime) -> str:
+def as_junit(mesh: str, entries: Sequence[TrustEntry], _result: Result, _now: datetime.datetime) -> str:
     """One test case per entry: fail and due are failures, "cannot tell" an error, no pass and no skip."""
-    counts = result["counts"]
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f"<testsuite name={quoteattr(f'trust of mesh {mesh}')} tests={quoteattr(str(len(entries)))}"
-        f' failures="{counts[FAIL] + counts[DUE]}" errors="{counts[CANNOT_TELL]}">',
-    ]
-    for entry in entries:
-        name = f"{entry.where} {entry.part}".strip()
-        case = f"  <testcase classname={quoteattr(entry.kind)} name={quoteattr(_clean(name))}"
-        message = _clean("; ".join(reason.message for reason in entry.reasons))
-        if entry.verdict in (FAIL, DUE):
-            lines.append(
-                f"{case}><failure type={quoteattr(entry.verdict)} message={quoteattr(message)}/></testcase>"
-            )
-        elif entry.verdict == CANNOT_TELL:
-            lines.append(f"{case}><error message={quoteattr(message)}/></testcase>")
-        else:
-            end = entry.life.not_after.strftime("%Y-%m-%d %H:%M UTC") if entry.life else ""
-            lines.append(f"{case}><system-out>{escape(f'valid until {end}')}</system-out></testcase>")
-    return "\n".join([*lines, "</testsuite>", ""])
+    return junit(f"trust of mesh {mesh}", [_case(entry) for entry in entries])
+
+
+def _case(entry: TrustEntry) -> Case:
+    name = f"{entry.where} {entry.part}".strip()
+    message = "; ".join(reason.message for reason in entry.reasons)
+    if entry.verdict in (FAIL, DUE):
+        return Case(entry.kind, name, FAILURE, message, entry.verdict)
+    if entry.verdict == CANNOT_TELL:
+        return Case(entry.kind, name, ERROR, message)
+    end = entry.life.not_after.strftime("%Y-%m-%d %H:%M UTC") if entry.life else ""
+    return Case(entry.kind, name, "", f"valid until {end}")
 
 
 def as_textfile(mesh: str, entries: Sequence[TrustEntry], _result: Result, now: datetime.datetime) -> str:
@@ -115,11 +107,6 @@ def _labels(mesh: str, entry: TrustEntry) -> str:
 def _quoted(text: str) -> str:
     """As the exposition format wants label values."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _clean(text: str) -> str:
-    """Without the characters that XML 1.0 forbids."""
-    return "".join(char for char in text if char in "\t\n\r" or ord(char) >= 0x20)
 
 
 FORMATS: Mapping[str, Callable[[str, Sequence[TrustEntry], Result, datetime.datetime], str]] = {

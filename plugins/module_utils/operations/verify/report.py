@@ -9,17 +9,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
+from ...documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
 from ...errors import InputError, MeshError, Problem
 from ...files import write_whole
 from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
-from .findings import BESIDE, NOT_TESTED, STATED, Findings, count
+from .findings import BESIDE, NOT_TESTED, STATED, Finding, Findings
 from .report_page import page
 from .report_record import Circumstances, digest, record_of
 from .report_sarif import sarif
 
+_OUTCOMES = {FAIL: FAILURE, CANNOT_TELL: ERROR, NOT_TESTED: SKIPPED}
 FORMATS = (".json", ".xml", ".sarif", ".html")
 
 
@@ -74,29 +75,10 @@ def write_report(
 def as_junit(findings: Findings, name: str) -> str:
     """One test case per finding: a fail is a ``failure``, "cannot tell" an ``error``, no pass and no skip;
     skipped is what the catalogue leaves nobody to test."""
-    numbers = count(findings.findings)
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f"<testsuite name={quoteattr(f'mesh {name}')} tests={quoteattr(str(len(findings.findings)))}"
-        f' failures="{numbers[FAIL]}" errors="{numbers[CANNOT_TELL]}" skipped="{numbers[NOT_TESTED]}">',
-    ]
-    for finding in findings.findings:
-        case = f"  <testcase classname={quoteattr(finding.check)} name={quoteattr(_clean(finding.subject))}"
-        message = _clean(finding.message)
-        if finding.verdict == FAIL:
-            lines.append(f"{case}><failure message={quoteattr(message)}/></testcase>")
-        elif finding.verdict == CANNOT_TELL:
-            lines.append(f"{case}><error message={quoteattr(message)}/></testcase>")
-        elif finding.verdict == NOT_TESTED:
-            lines.append(f"{case}><skipped message={quoteattr(message)}/></testcase>")
-        elif finding.verdict in (STATED, BESIDE):
-            told = escape(f"{finding.verdict}: {message}")
-            lines.append(f"{case}><system-out>{told}</system-out></testcase>")
-        else:
-            lines.append(f"{case}><system-out>{escape(message)}</system-out></testcase>")
-    return "\n".join([*lines, "</testsuite>", ""])
+    return junit(f"mesh {name}", [_case(finding) for finding in findings.findings])
 
 
-def _clean(text: str) -> str:
-    """XML 1.0 has no way to write most control characters, and answers of services may hold them."""
-    return "".join(char if char >= " " or char in "\t\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+def _case(finding: Finding) -> Case:
+    noted = finding.verdict in (STATED, BESIDE)
+    message = f"{finding.verdict}: {finding.message}" if noted else finding.message
+    return Case(finding.check, finding.subject, _OUTCOMES.get(finding.verdict, ""), message)

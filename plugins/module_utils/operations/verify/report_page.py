@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...documents.page import FILTER, document, escaped
 from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
@@ -15,24 +15,6 @@ from ...model.objects.peer_authentications import port_mode
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .findings import BESIDE, LABELS, NOT_TESTED, NOTES, STATED, Finding, Findings, folded
 
-_STYLE = """
-body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
-h1{font-size:1.4rem;margin:0}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}
-table{border-collapse:collapse;margin:.4rem 0}
-td,th{border:1px solid #d5d9de;padding:.2rem .5rem;text-align:left;vertical-align:top}
-th{background:#f4f6f8;font-weight:600}
-.scroll{overflow:auto;max-height:80vh}.scroll thead th{position:sticky;top:0}
-.pass{color:#1a7f37}.fail{color:#cf222e;font-weight:600}.cannot{color:#9a6700}.note{color:#57606a}
-.cell{min-width:7rem}.empty{background:#f6f8fa}
-input{font:inherit;padding:.3rem .5rem;width:22rem;max-width:100%}
-code{font-size:.92em}
-@media print{input,label{display:none}.scroll{overflow:visible;max-height:none}body{margin:0}}
-""".strip()
-_SCRIPT = """
-const box=document.getElementById('filter');
-box.addEventListener('input',()=>{const text=box.value.toLowerCase();
-for(const row of document.querySelectorAll('tr[data-text]'))row.hidden=!row.dataset.text.includes(text);});
-""".strip()
 COLUMNS = 20
 """With more callers than this the matrix becomes a list."""
 _CLASS = {
@@ -43,7 +25,7 @@ _CLASS = {
     BESIDE: "note",
     NOT_TESTED: "note",
 }
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_STYLE = ".cell{min-width:7rem}.empty{background:#f6f8fa}@media print{.cell{min-width:0}}"
 
 
 def page(findings: Findings, catalogue: Catalogue, facts: Mapping[str, str]) -> str:
@@ -53,19 +35,16 @@ def page(findings: Findings, catalogue: Catalogue, facts: Mapping[str, str]) -> 
     """
     title = f"Mesh {catalogue.name}: {LABELS[findings.status].lower()}"
     parts = [
-        "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{_e(title)}</title>',
-        f'<meta http-equiv="Content-Security-Policy" content="{_e(_POLICY)}">',
-        f"<style>{_STYLE}</style></head><body>",
-        f"<h1>{_e(title)}</h1>",
-        f'<p id="headline" class="{_CLASS[findings.status]}">{_e(findings.headline())}</p>',
+        f"<h1>{escaped(title)}</h1>",
+        f'<p id="headline" class="{_CLASS[findings.status]}">{escaped(findings.headline())}</p>',
         _table("facts", ("", ""), list(facts.items())),
-        '<label>Show rows with <input id="filter" type="search" autofocus></label>',
+        FILTER,
         "<h2>What is proved and what is not</h2>",
+        _ledger(findings),
         _checks(findings),
         "<h2>Causes</h2>",
         _causes(findings, (FAIL, CANNOT_TELL), "causes", "Nothing failed, and nothing was left unclear."),
-        "<h2>Opened on purpose, and not tested</h2>",
+        "<h2>Opened on purpose, beside the catalogue, and not tested</h2>",
         _causes(findings, NOTES, "notes", "Nothing."),
         "<h2>Who may call whom</h2>",
         _matrix(findings, catalogue),
@@ -73,24 +52,36 @@ def page(findings: Findings, catalogue: Catalogue, facts: Mapping[str, str]) -> 
         _ports(findings, catalogue),
         "<h2>All findings</h2>",
         _findings(findings.findings),
-        f"<script>{_SCRIPT}</script></body></html>",
-        "",
     ]
-    return "\n".join(parts)
-
-
-def _e(text: object) -> str:
-    return html.escape(str(text), quote=True)
+    return document(title, "\n".join(parts), _STYLE)
 
 
 def _row(cells: Iterable[str], text: str) -> str:
-    return f'<tr data-text="{_e(text.lower())}">{"".join(cells)}</tr>'
+    return f'<tr data-text="{escaped(text.lower())}">{"".join(cells)}</tr>'
 
 
 def _table(name: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    body = "".join(_row((f"<td>{_e(cell)}</td>" for cell in row), " ".join(map(str, row))) for row in rows)
-    head = "".join(f"<th>{_e(text)}</th>" for text in heads) if any(heads) else ""
+    body = "".join(
+        _row((f"<td>{escaped(cell)}</td>" for cell in row), " ".join(map(str, row))) for row in rows
+    )
+    head = "".join(f"<th>{escaped(text)}</th>" for text in heads) if any(heads) else ""
     return f'<table id="{name}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _ledger(findings: Findings) -> str:
+    """How much was looked at, and which rules nobody called."""
+    ledger = findings.ledger
+    if not ledger:
+        return ""
+    callers, rules, cells = ledger["callers"], ledger["rules"], ledger["cells"]
+    rows: list[tuple[str, object]] = [
+        ("callers that were called", f"{callers['called']} of {callers['stated']}"),
+        ("rules that were called", f"{rules['called']} of {rules['stated']}"),
+        ("cells decided by the live objects", cells["configured"]),
+        ("decisions asked of the proxies' filters", cells["at_the_proxies"]),
+        *(("rule that was not called", rule) for rule in ledger["uncalled"]),
+    ]
+    return _table("ledger", ("", ""), rows)
 
 
 def _checks(findings: Findings) -> str:
@@ -98,8 +89,8 @@ def _checks(findings: Findings) -> str:
     for record in findings.checks():
         numbers = ", ".join(f"{record[kind]} {LABELS[kind].lower()}" for kind in LABELS if record[kind])
         cells = (
-            f'<td class="{_CLASS[record["status"]]}">{_e(LABELS[record["status"]])}</td>',
-            f"<td>{_e(record['check'])}</td><td>{_e(record['title'])}</td><td>{_e(numbers)}</td>",
+            f'<td class="{_CLASS[record["status"]]}">{escaped(LABELS[record["status"]])}</td>',
+            f"<td>{escaped(record['check'])}</td><td>{escaped(record['title'])}</td><td>{escaped(numbers)}</td>",
         )
         rows.append(_row(cells, f"{record['check']} {record['title']} {record['status']}"))
     return f'<table id="checks"><tbody>{"".join(rows)}</tbody></table>'
@@ -112,14 +103,14 @@ def _causes(findings: Findings, verdicts: Sequence[str], name: str, nothing: str
         for item in folded([one for one in findings.findings if one.verdict == verdict])
     ]
     if not found:
-        return f'<p id="{name}">{_e(nothing)}</p>'
+        return f'<p id="{name}">{escaped(nothing)}</p>'
     return f'<table id="{name}"><tbody>{"".join(map(_finding, found))}</tbody></table>'
 
 
 def _finding(item: Finding) -> str:
     cells = (
-        f'<td class="{_CLASS[item.verdict]}">{_e(LABELS[item.verdict])}</td>',
-        f"<td>{_e(item.check)}</td><td>{_e(item.subject)}</td><td>{_e(item.message)}</td>",
+        f'<td class="{_CLASS[item.verdict]}">{escaped(LABELS[item.verdict])}</td>',
+        f"<td>{escaped(item.check)}</td><td>{escaped(item.subject)}</td><td>{escaped(item.message)}</td>",
     )
     return _row(cells, f"{item.verdict} {item.check} {item.subject} {item.message}")
 
@@ -146,7 +137,10 @@ def _matrix(findings: Findings, catalogue: Catalogue) -> str:
             verdict = judged[service.key].verdict
         else:
             verdict = FAIL if _is_named(service, judged.values()) else CANNOT_TELL
-        cells = [f"<th>{_e(service.key)}</th>", f'<td class="{_CLASS[verdict]}">{_e(LABELS[verdict])}</td>']
+        cells = [
+            f"<th>{escaped(service.key)}</th>",
+            f'<td class="{_CLASS[verdict]}">{escaped(LABELS[verdict])}</td>',
+        ]
         if wide:
             cells.append(_list(edges[service.key], service, called))
         for caller in callers if not wide else ():
@@ -154,7 +148,7 @@ def _matrix(findings: Findings, catalogue: Catalogue) -> str:
             cells.append(_cell(own, service, called))
         rows.append(_row(cells, f"{service.key} {' '.join(edge.caller for edge in edges[service.key])}"))
     heads = ("service", "live policies", *(("callers",) if wide else callers))
-    head = "".join(f"<th>{_e(text)}</th>" for text in heads)
+    head = "".join(f"<th>{escaped(text)}</th>" for text in heads)
     return (
         f'<div class="scroll"><table id="matrix"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -170,7 +164,7 @@ def _list(edges: Sequence[Edge], service: Service, called: Mapping[str, str]) ->
     lines = []
     for caller in dict.fromkeys(edge.caller for edge in edges):
         own = [edge for edge in edges if edge.caller == caller]
-        lines.append(f"<b>{_e(caller)}</b> {_told(own, service, called)}")
+        lines.append(f"<b>{escaped(caller)}</b> {_told(own, service, called)}")
     return f"<td>{'<br>'.join(lines) or 'nobody'}</td>"
 
 
@@ -188,7 +182,7 @@ def _told(edges: Sequence[Edge], service: Service, called: Mapping[str, str]) ->
     ]
     sent = called.get(f"{edges[0].caller} -> {service.key}")
     mark = {PASS: " (called)", FAIL: " (failed when called)"}.get(sent or "", "")
-    return f"{'<br>'.join(map(_e, told))}{_e(mark)}"
+    return f"{'<br>'.join(map(escaped, told))}{escaped(mark)}"
 
 
 def _ports(findings: Findings, catalogue: Catalogue) -> str:
