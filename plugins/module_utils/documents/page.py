@@ -14,11 +14,11 @@ body{color:#1b1f24;background:#fff}
 h1{font-size:1.4rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}
 #headline{font-size:1.05rem;border-left:6px solid;padding:.4rem .8rem;background:#f4f6f8}
 table{border-collapse:collapse;margin:.4rem 0}
-td,th{border:1px solid #d5d9de;padding:.2rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+td,th{border:1px solid #d5d9de;padding:.2rem .5rem;text-align:left;vertical-align:top}
+td:nth-child(n+3){overflow-wrap:anywhere}
 th{background:#f4f6f8;font-weight:600}
 .scroll{overflow:auto;max-height:80vh}.scroll thead th{position:sticky;top:0}
 .pass{color:#1a7f37}.fail{color:#cf222e;font-weight:600}.cannot{color:#9a6700}.due{color:#a15c00}.note{color:#57606a}
-.word{white-space:nowrap;overflow-wrap:normal}
 input{font:inherit;padding:.3rem .5rem;width:22rem;max-width:100%}
 code{font-size:.92em}footer{margin-top:2rem;color:#57606a;font-size:.85rem}
 @page{size:A4 landscape;margin:12mm}

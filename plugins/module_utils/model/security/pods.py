@@ -94,6 +94,34 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
     )
 
 
+def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where an application can connect to without its proxy, as the injector set it up.
+
+    :returns: ``port 443``, ``10.0.0.0/8``, ``all but 10.0.0.0/8``, ``everything``; empty when the proxy takes
+        all of it.
+    """
+    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    annotations = annotations_of(pod)
+    mode = annotations.get("sidecar.istio.io/interceptionMode", "")
+    options = {
+        "-i": annotations.get(f"{_ANNOTATION}includeOutboundIPRanges", "*"),
+        "-x": annotations.get(f"{_ANNOTATION}excludeOutboundIPRanges", ""),
+        "-o": annotations.get(f"{_ANNOTATION}excludeOutboundPorts", ""),
+        "-m": mode,
+    }
+    for container in own:
+        if container.get("name") in _CAPTURE:
+            options |= dict(itertools.pairwise(str(word) for word in list_at(container, "args")))
+    if options["-m"] == "NONE":
+        return ("everything",)
+    included = options["-i"].strip()
+    left = [f"port {word}" for word in options["-o"].replace(",", " ").split()]
+    left += options["-x"].replace(",", " ").split()
+    if included != "*":
+        left.append(f"all but {included}" if included else "everything")
+    return tuple(left)
+
+
 def _container_ports(pod: Mapping[str, Any]) -> tuple[int, ...]:
     ports = {
         integer_at(port, "containerPort")

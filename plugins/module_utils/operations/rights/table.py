@@ -166,6 +166,7 @@ _ACTING = (
     ("security.istio.io", "peerauthentications"),
     ("gateway.networking.k8s.io", "grpcroutes"),
     ("gateway.networking.k8s.io", "httproutes"),
+    ("networking.k8s.io", "ingresses"),
 )
 
 RIGHTS: Mapping[str, tuple[Right, ...]] = {

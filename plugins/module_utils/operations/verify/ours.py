@@ -14,7 +14,7 @@ from ...istio.proxy.running import RunningProxy
 from ...istio.proxy.sidecar_scope import imports_host, sidecar_of
 from ...kube.pods import has_labels, is_active
 from ...labels import is_selected
-from ...model.catalogue.mesh import EgressGateway, Gateway
+from ...model.catalogue.mesh import EgressGateway, ExternalService, Gateway
 from ...model.objects.render import render
 from ...object_id import object_id
 from .picture import Picture
@@ -138,6 +138,16 @@ class Ours:
             if place in ("*", home) and covers(pattern, host) and not whole:
                 return True
         return False
+
+    def externals_of(self, service: str) -> tuple[ExternalService, ...]:
+        """What a service may call outside. :returns: in catalogue order.
+
+        :param service: ``namespace/name``.
+        """
+        catalogue = self.picture.catalogue
+        namespace, _slash, name = service.partition("/")
+        found = catalogue.service(name, namespace)
+        return catalogue.external_callees(found) if found else ()
 
     def sidecar(self, proxy: RunningProxy) -> Obj | None:
         """The Sidecar in force for a workload, None when there is none."""

@@ -34,6 +34,7 @@ KINDS = {
     "AuthorizationPolicy": SECURITY,
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
 }
 MESHED = "security.istio.io/tlsMode=istio"
 """The label that the injector gives to every pod (manifests/charts/istio-control/istio-discovery)."""

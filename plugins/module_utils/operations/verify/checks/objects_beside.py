@@ -21,18 +21,31 @@ from ....model.catalogue.services import MTLS_MODES
 from ....model.security.authorization import PolicyIndex, action_of, decides
 from ....model.security.classes import ANY_OTHER_PORT
 from ....model.security.peer_authentication import STRICT, PeerPolicies
-from ....model.security.pods import MeshPod, read_pod
+from ....model.security.pods import MeshPod, read_pod, uncaptured_outbound
 from ..findings import Finding, beside, failed
 from ..ours import Ours, few
 
 
 def check_workloads_beside(ours: Ours) -> list[Finding]:
     """One finding per foreign namespace with meshed workloads, per object that undoes the mesh's mutual TLS
-    there, and per borrowed account.
+    there, per borrowed account, and per pod that calls past its proxy.
 
     :returns: faults first.
     """
-    return [*_borrowed(ours), *_namespaces(ours)]
+    return [*_borrowed(ours), *_around_proxies(ours), *_namespaces(ours)]
+
+
+def _around_proxies(ours: Ours) -> Iterator[Finding]:
+    """Pods whose applications reach something without their proxy, although the mesh refuses what nobody
+    declared."""
+    if ours.picture.catalogue.outbound != "REGISTRY_ONLY":
+        return
+    services = {str(seen.pod): seen.services for seen in ours.picture.pods}
+    for raw, pod in _own_pods(ours):
+        left = uncaptured_outbound(raw) if pod.meshed and services.get(str(pod)) else ()
+        if left:
+            what = f"calls {few(left)} past its proxy (traffic.sidecar.istio.io), so nothing is refused there"
+            yield failed("objects", f"Pod {pod}", what)
 
 
 def _borrowed(ours: Ours) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ DestinationRules, Sidecars, ServiceEntries and WorkloadEntries of anybody, in an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ....fields import labels_of, list_at, mapping_at, name_of, namespace_of, text_at
 from ....kube.pods import has_labels
@@ -36,24 +36,48 @@ def check_calls_beside(ours: Ours) -> list[Finding]:
 
 
 def _rules(ours: Ours) -> Iterator[Finding]:
-    """DestinationRules that the proxy of a caller goes by; how they change its TLS, check ``mtls`` tells."""
-    picture = ours.picture
-    acting: dict[str, dict[str, None]] = {}
-    for service in picture.catalogue.services:
-        for namespace, labels, name in callers_of(picture, service):
-            for rule in picture.rules.deciding(namespace, labels, service.fqdn, service.namespace):
-                if not ours.is_own(rule):
-                    acting.setdefault(object_id(rule), {})[f"{name} -> {service.key}"] = None
+    """DestinationRules that the proxy of a caller goes by; how they change its TLS to services, check
+    ``mtls`` tells."""
     known = {object_id(item): item for item in ours.around.of("DestinationRule")}
-    for subject, edges in acting.items():
+    for subject, edges in _acting(ours, _inner_calls(ours)).items():
         tls = _tls_alone(known.get(subject))
-        if tls is not None and tls not in ("", "ISTIO_MUTUAL"):
-            continue  # that is what mtls judges
-        if tls is not None:
-            yield beside("objects", subject, f"asks for mutual TLS from {few(edges)}, which they use anyway")
-        else:
+        if tls is None:
             what = f"changes the calls {few(edges)}; of that only their encryption is judged, by mtls"
             yield unknown("objects", subject, what)
+        elif tls in ("", "ISTIO_MUTUAL"):
+            yield beside("objects", subject, f"asks for mutual TLS from {few(edges)}, which they use anyway")
+    for subject, edges in _acting(ours, _outer_calls(ours)).items():
+        yield unknown("objects", subject, f"changes the calls {few(edges)}; nobody here judges that")
+
+
+_Call = tuple[str, list[Obj]]
+
+
+def _acting(ours: Ours, calls: Iterable[_Call]) -> dict[str, dict[str, None]]:
+    """By foreign object, the calls that it decides about."""
+    acting: dict[str, dict[str, None]] = {}
+    for edge, rules in calls:
+        for rule in rules:
+            if not ours.is_own(rule):
+                acting.setdefault(object_id(rule), {})[edge] = None
+    return acting
+
+
+def _inner_calls(ours: Ours) -> Iterator[_Call]:
+    picture = ours.picture
+    for service in picture.catalogue.services:
+        for namespace, labels, name in callers_of(picture, service):
+            rules = picture.rules.deciding(namespace, labels, service.fqdn, service.namespace)
+            yield f"{name} -> {service.key}", list(rules)
+
+
+def _outer_calls(ours: Ours) -> Iterator[_Call]:
+    for proxy in ours.workloads:
+        name = ours.name_of(proxy)
+        for external in ours.externals_of(name):
+            for host in external.hosts:
+                rules = ours.picture.rules.deciding(proxy.namespace, proxy.labels, host, external.namespace)
+                yield f"{name} -> {host}", list(rules)
 
 
 def _tls_alone(rule: Obj | None) -> str | None:

@@ -11,13 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ....fields import integer_at, list_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import (
+    annotations_of,
+    integer_at,
+    list_at,
+    mapping_at,
+    mappings_at,
+    name_of,
+    namespace_of,
+    text_at,
+)
 from ....model.virtual_services import VirtualService, read_virtual_service
 from ....object_id import object_id
 from ..findings import Finding, beside, failed
 from ..ours import GatewayPods, Obj, Ours, covers, few, narrower, ordered
 
 MESH = "mesh"
+INGRESS_CLASS = "kubernetes.io/ingress.class"
 
 
 def check_routes_beside(ours: Ours) -> list[Finding]:
@@ -40,6 +50,8 @@ def check_routes_beside(ours: Ours) -> list[Finding]:
     for kind in ("HTTPRoute", "GRPCRoute"):
         for item in ordered(ours.around.of(kind)):
             found += _gateway_api(ours, item)
+    for item in ordered(ours.around.of("Ingress")):
+        found += _ingress(ours, item)
     return found
 
 
@@ -159,6 +171,27 @@ def _gateway_api(ours: Ours, item: Obj) -> Iterator[Finding]:
         gateways = few(text_at(ref, "name") for ref in mappings_at(item, "spec", "parentRefs"))
         what = f"leads from Gateway {gateways} to {few(reached.values())}, whose policies judge that gateway"
         yield beside("objects", subject, what)
+
+
+def _ingress(ours: Ours, item: Obj) -> Iterator[Finding]:
+    """An Ingress of class istio is a Gateway and routes at the ingress gateway (istio
+    pilot/pkg/config/kube/ingress); those of other classes come from outside the mesh."""
+    rules = mappings_at(item, "spec", "rules")
+    paths = [path for rule in rules for path in mappings_at(rule, "http", "paths")]
+    backends = [mapping_at(path, "backend", "service") for path in paths]
+    backends.append(mapping_at(item, "spec", "defaultBackend", "service"))
+    home, domain = namespace_of(item), ours.picture.catalogue.cluster_domain
+    targets = [f"{text_at(one, 'name')}.{home}.svc.{domain}" for one in backends if text_at(one, "name")]
+    reached = ours.touched(targets)
+    if not reached:
+        return
+    named = text_at(item, "spec", "ingressClassName") or annotations_of(item).get(INGRESS_CLASS, "")
+    hosts = few(text_at(rule, "host") or "*" for rule in rules) or "*"
+    what = f"leads from {hosts} (class {named or 'of the cluster'}) to {few(reached.values())}"
+    if named == "istio":
+        yield failed("objects", object_id(item), f"{what}, past the catalogue")
+    else:
+        yield beside("objects", object_id(item), f"{what}, whose proxies judge what its controller sends")
 
 
 def _services(refs: Iterable[Obj], home: str, domain: str, *, default: str) -> Iterator[str]:

@@ -219,6 +219,48 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         "cannot tell: changes the calls shop/web -> shop/pay; of that only their encryption is judged, by"
         " mtls",
     ),
+    "a DestinationRule for an external host": (
+        [
+            item(
+                "DestinationRule",
+                "hole",
+                {"host": "bank.example.com", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}},
+            )
+        ],
+        "DestinationRule shop/hole",
+        "cannot tell: changes the calls shop/pay -> bank.example.com; nobody here judges that",
+    ),
+    "an Ingress of the mesh's gateway": (
+        [
+            item(
+                "Ingress",
+                "door",
+                {
+                    "ingressClassName": "istio",
+                    "rules": [
+                        {
+                            "host": "x.example.com",
+                            "http": {"paths": [{"backend": {"service": {"name": "pay"}}}]},
+                        }
+                    ],
+                },
+            )
+        ],
+        "Ingress shop/door",
+        "fail: leads from x.example.com (class istio) to shop/pay, past the catalogue",
+    ),
+    "an Ingress by annotation with nothing but a default": (
+        [
+            item(
+                "Ingress",
+                "door",
+                {"defaultBackend": {"service": {"name": "pay"}}},
+                annotations={"kubernetes.io/ingress.class": "istio"},
+            )
+        ],
+        "Ingress shop/door",
+        "fail: leads from * (class istio) to shop/pay, past the catalogue",
+    ),
     "a Sidecar that lets a workload call anybody": (
         [
             item(
@@ -359,6 +401,23 @@ NEIGHBOURS: dict[str, tuple[list[Obj], dict[str, str]]] = {
             )
         ],
         {"Sidecar shop/young": "selects shop/pay, for which an older Sidecar decides"},
+    ),
+    "an Ingress of another class": (
+        [
+            item(
+                "Ingress",
+                "door",
+                {"ingressClassName": "nginx", "defaultBackend": {"service": {"name": "pay"}}},
+            )
+        ],
+        {
+            "Ingress shop/door": "leads from * (class nginx) to shop/pay, whose proxies judge what its"
+            " controller sends",
+        },
+    ),
+    "an Ingress to somebody else": (
+        [item("Ingress", "own", {"defaultBackend": {"service": {"name": "pay"}}}, "other")],
+        {},
     ),
     "a ServiceEntry of others": ([item("ServiceEntry", "out", {"hosts": ["x.example.com"]}, "other")], {}),
     "a ServiceEntry of others with our host": (
@@ -552,6 +611,19 @@ def test_a_borrowed_account_is_told_but_for_jobs() -> None:
         "Pod shop/job": "beside the catalogue: runs as shop/web and so may call shop/pay, as a Job that is"
         " not in"
         " the catalogue",
+    }
+
+
+def test_calls_past_the_proxy_are_told() -> None:
+    around = pod(
+        "pay-2",
+        {"app": "pay", "version": "v1"},
+        spec={"serviceAccountName": "pay"},
+        metadata={"annotations": {"traffic.sidecar.istio.io/excludeOutboundPorts": "443,5432"}},
+    )
+    assert told(look(more_pods=(around,))) == {
+        "Pod shop/pay-2": "fail: calls port 443, port 5432 past its proxy (traffic.sidecar.istio.io), so"
+        " nothing is refused there"
     }
 
 
