@@ -23,13 +23,23 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.mtls_callers import (
     check_callers,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.objects import (
+    check_objects,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.policies import (
     check_policies,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.dumps import (
+    ProxyDump,
+    ProxyDumps,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
     LiveObjects,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.surroundings import (
+    Surroundings,
+)
 
 NAMESPACES = 20
 
@@ -75,10 +85,23 @@ def objects(services: int, replicas: int) -> list[dict[str, Any]]:
                             {"name": "istio-proxy", "args": ["proxy", "sidecar"]},
                         ],
                     },
-                    "status": {"phase": "Running", "podIP": "10.0.0.1"},
+                    "status": {
+                        "phase": "Running",
+                        "podIP": "10.0.0.1",
+                        "containerStatuses": [{"name": "istio-proxy", "ready": True}],
+                    },
                 }
             )
     return found
+
+
+def foreign() -> list[dict[str, Any]]:
+    """What another team has: nothing that a proxy of the mesh is told."""
+    spec = {"hosts": ["*.ns0.svc.cluster.local"], "http": [{"route": [{"destination": {"host": "x"}}]}]}
+    return [
+        {"kind": "VirtualService", "metadata": {"name": f"v{number}", "namespace": "other"}, "spec": spec}
+        for number in range(20)
+    ]
 
 
 def main(services: int, replicas: int) -> None:
@@ -103,6 +126,11 @@ def main(services: int, replicas: int) -> None:
     step("callers", lambda: check_callers(picture))
     held = InboundState({})
     step("listeners", lambda: [check_listeners(picture, one, held) for one in mesh.services])
+    around = Surroundings(by_kind | {"VirtualService": [*by_kind["VirtualService"], *foreign()]})
+    proxies = [proxy for proxy in live.proxies() if not proxy.gateway]
+    shown = ProxyDumps({str(proxy): ProxyDump({}, (), frozenset(), ()) for proxy in proxies}, {})
+    found = step("objects", lambda: check_objects(picture, around, proxies, shown, {}))
+    assert {finding.verdict for finding in found} == {"pass", "beside the catalogue"}
     step("plan", lambda: plan_calls(mesh, accounts, unsafe_methods=False, pods=live.addresses(mesh)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak MiB": round(peak)}))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
@@ -13,50 +13,90 @@ from ...labels import is_selected
 from .running import RunningProxy
 
 
-def imports_host(
-    proxy: RunningProxy, sidecars: Sequence[Mapping[str, Any]], root_namespace: str, host: str, owner: str
-) -> bool:
-    """Whether a proxy is told about ``host``.
+class SidecarScopes:
+    """The Sidecars of a mesh, asked for many proxies: each namespace is sorted once.
 
-    :param sidecars: the live Sidecar objects. :param owner: namespace of the host's Service or ServiceEntry.
+    :param sidecars: the live Sidecar objects.
     """
-    if proxy.gateway:  # gateways have no Sidecar; they know what is exported to them
-        return True
-    sidecar = sidecar_of(proxy, sidecars, root_namespace)
-    if sidecar is None:
-        return True
-    listeners = mappings_at(sidecar, "spec", "egress")
-    if not listeners:
-        return True
-    namespace = namespace_of(sidecar)
-    if namespace == root_namespace:  # a mesh-wide Sidecar's "." is the namespace of the workload
-        namespace = proxy.namespace
-    return any(
-        _names(str(entry), namespace, host, owner) for item in listeners for entry in list_at(item, "hosts")
-    )
+
+    def __init__(self, sidecars: Iterable[Mapping[str, Any]], root_namespace: str) -> None:
+        self._root = root_namespace
+        self._selecting: dict[str, list[tuple[Mapping[str, str], Mapping[str, Any]]]] = {}
+        self._general: dict[str, Mapping[str, Any]] = {}
+        for item in sorted(sidecars, key=_age):
+            selector = _selector(item)
+            if selector:
+                self._selecting.setdefault(namespace_of(item), []).append((selector, item))
+            else:
+                self._general.setdefault(namespace_of(item), item)
+
+    def of(self, proxy: RunningProxy) -> Mapping[str, Any] | None:
+        """The Sidecar in force: of the workload, else of the namespace, else of the mesh; in each the oldest.
+
+        Source: istio pilot/pkg/model/push_context.go getSidecarScope, sidecar.go.
+
+        :returns: the Sidecar object, None when none is in force.
+        """
+        found = next(iter(self.selecting(proxy)), None)
+        return found or self._general.get(proxy.namespace) or self._general.get(self._root)
+
+    def selecting(self, proxy: RunningProxy) -> list[Mapping[str, Any]]:
+        """The Sidecars whose selector takes a proxy. :returns: the oldest first."""
+        return [
+            item
+            for selector, item in self._selecting.get(proxy.namespace, ())
+            if is_selected(proxy.labels, selector)
+        ]
+
+    def imports(self, proxy: RunningProxy, host: str, owner: str) -> bool:
+        """Whether a proxy is told about ``host``.
+
+        :param owner: namespace of the host's Service or ServiceEntry.
+        """
+        if proxy.gateway:  # gateways have no Sidecar; they know what is exported to them
+            return True
+        return imports(self.of(proxy), proxy.namespace, self._root, host, owner)
+
+
+def imports_host(
+    proxy: RunningProxy, sidecars: Iterable[Mapping[str, Any]], root_namespace: str, host: str, owner: str
+) -> bool:
+    """Whether one proxy is told about ``host``; see `SidecarScopes`."""
+    return SidecarScopes(sidecars, root_namespace).imports(proxy, host, owner)
 
 
 def sidecar_of(
     proxy: RunningProxy, sidecars: Iterable[Mapping[str, Any]], root_namespace: str
 ) -> Mapping[str, Any] | None:
-    """The Sidecar in force: of the workload, else of the namespace, else of the mesh; in each the oldest.
-
-    Source: istio pilot/pkg/model/push_context.go getSidecarScope, sidecar.go.
+    """The Sidecar in force for one proxy; see `SidecarScopes`.
 
     :returns: the Sidecar object, None when none is in force.
     """
-    ordered = sorted(
-        sidecars, key=lambda item: (text_at(item, "metadata", "creationTimestamp"), name_of(item))
+    return SidecarScopes(sidecars, root_namespace).of(proxy)
+
+
+def imports(
+    sidecar: Mapping[str, Any] | None, namespace: str, root_namespace: str, host: str, owner: str
+) -> bool:
+    """Whether a Sidecar lets a proxy know ``host``.
+
+    :param sidecar: None when none is in force. :param namespace: of the proxy.
+    """
+    if sidecar is None:
+        return True
+    listeners = mappings_at(sidecar, "spec", "egress")
+    if not listeners:
+        return True
+    home = namespace_of(sidecar)
+    if home == root_namespace:  # a mesh-wide Sidecar's "." is the namespace of the workload
+        home = namespace
+    return any(
+        _names(str(entry), home, host, owner) for item in listeners for entry in list_at(item, "hosts")
     )
-    own = [item for item in ordered if namespace_of(item) == proxy.namespace]
-    for item in own:
-        selector = _selector(item)
-        if selector and is_selected(proxy.labels, selector):
-            return item
-    for item in [*own, *(item for item in ordered if namespace_of(item) == root_namespace)]:
-        if not _selector(item):
-            return item
-    return None
+
+
+def _age(item: Mapping[str, Any]) -> tuple[str, str]:
+    return text_at(item, "metadata", "creationTimestamp"), name_of(item)
 
 
 def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str]:

@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...fields import list_at, mapping_at, name_of, namespace_of
+from ...fields import list_at, name_of, namespace_of
 from ...istio.proxy.running import RunningProxy
-from ...istio.proxy.sidecar_scope import imports_host, sidecar_of
+from ...istio.proxy.sidecar_scope import SidecarScopes, imports
 from ...kube.pods import has_labels, is_active
 from ...labels import is_selected
 from ...model.catalogue.mesh import EgressGateway, ExternalService, Gateway
@@ -69,7 +69,9 @@ class Ours:
                 found.setdefault((proxy.namespace, proxy.workload), proxy)
         self.workloads = list(found.values())
         self._services = services
-        self._sidecars = around.of("Sidecar")
+        root = catalogue.root_namespace
+        self._scopes = SidecarScopes(around.of("Sidecar"), root)
+        self._in_force = {str(proxy): self._scopes.of(proxy) for proxy in self.workloads}
         ways: list[tuple[str, Gateway | EgressGateway]] = [
             (f"gateway {item.name}", item) for item in catalogue.gateways
         ]
@@ -115,7 +117,9 @@ class Ours:
             self.name_of(proxy)
             for proxy in self.workloads
             if _is_exported(exported, owner, proxy.namespace)
-            and any(imports_host(proxy, self._sidecars, root, host, owner) for host in wanted)
+            and any(
+                imports(self._in_force[str(proxy)], proxy.namespace, root, host, owner) for host in wanted
+            )
         )
         return list(found)
 
@@ -151,17 +155,11 @@ class Ours:
 
     def sidecar(self, proxy: RunningProxy) -> Obj | None:
         """The Sidecar in force for a workload, None when there is none."""
-        return sidecar_of(proxy, self._sidecars, self.picture.catalogue.root_namespace)
+        return self._in_force[str(proxy)]
 
     def sidecars_selecting(self, proxy: RunningProxy) -> list[Obj]:
-        """The Sidecars whose selector takes a workload. :returns: in the order in which they were read."""
-        return [
-            item
-            for item in self._sidecars
-            if namespace_of(item) == proxy.namespace
-            and (selector := mapping_at(item, "spec", "workloadSelector", "labels"))
-            and proxy.selected_by(selector)
-        ]
+        """The Sidecars whose selector takes a workload. :returns: the oldest first."""
+        return list(self._scopes.selecting(proxy))
 
     def is_ours(self, obj: Obj) -> bool:
         """Whether an object lies in a namespace of the catalogue's services."""
