@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -85,7 +86,7 @@ def run_playbook(edge, kubeconfig, tmp_path: Path):
         inventory = tmp_path / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"all": {"hosts": {"lab": {**connection, **variables}}}}))
         environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(directory),
             "TMPDIR": str(directory),
             "ANSIBLE_HOME": str(directory / "ansible"),
@@ -96,7 +97,13 @@ def run_playbook(edge, kubeconfig, tmp_path: Path):
             "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(directory / "facts"),
             "ANSIBLE_LOG_PATH": str(directory / "log"),
         }
-        command = ["ansible-playbook", "-vvvv", "--diff", "-i", str(inventory)]
+        command = [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "-vvvv",
+            "--diff",
+            "-i",
+            str(inventory),
+        ]
         process = subprocess.Popen(
             [*command, str(ROOT / "playbooks" / "certificates.yml")],
             env=environment,
