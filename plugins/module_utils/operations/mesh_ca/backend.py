@@ -28,7 +28,7 @@ from ...model.certificates.mesh_ca import (
 )
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY, read_chain, rfc3339
-from ..certificates.backend import agreed_time
+from ..certificates.reading import agreed_time
 from .journal import Journal, read_journal
 from .live import (
     MULTIROOT,
