@@ -20,8 +20,9 @@ from .conftest import sized
 SHOP = "ecommerce"
 WHOLE = sized(0, 1)
 RUNS = int(os.environ.get("PROOF_RUNS") or sized(1, 100))
-PAUSE = 7.0
-"""Seconds from one restart to the next: a rolling restart takes about as long, so one is always under way."""
+PAUSE = sized(60, 7)
+"""Seconds from one restart to the next: in the whole campaign about as long as one takes, so one is always
+under way."""
 
 
 class Unrest(threading.Thread):
