@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize(
     ("services", "replicas", "plan", "whole", "peak"),
-    [(200, 3, 0.5, 5.0, 150), (1000, 10, 1.0, 25.0, 300)],
+    [(200, 3, 0.5, 5.0, 150), (1000, 10, 0.5, 25.0, 300)],
 )
 def test_a_large_mesh_is_judged_in_seconds(
     services: int, replicas: int, plan: float, whole: float, peak: int
