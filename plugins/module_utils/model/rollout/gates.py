@@ -254,7 +254,7 @@ def _is_common(gate: ShareGate, window: Counts) -> bool:
 def _are_alike(gate: ShareGate, windows: Sequence[Counts], phase: int, burst: float, error: float) -> bool:
     """Whether stable fails about as many of its requests, or may do so: in the run, or in this phase."""
     return gate.compare and (
-        _may_be_alike(gate, windows, burst, error)
+        _may_be_alike(gate, windows, phase, burst, error)
         or any(
             _shares_are_alike(gate, part)
             for part in (windows, [window for window in windows if window.phase == phase])
@@ -262,7 +262,7 @@ def _are_alike(gate: ShareGate, windows: Sequence[Counts], phase: int, burst: fl
     )
 
 
-def _may_be_alike(gate: ShareGate, windows: Sequence[Counts], burst: float, error: float) -> bool:
+def _may_be_alike(gate: ShareGate, windows: Sequence[Counts], phase: int, burst: float, error: float) -> bool:
     """Whether both versions may well fail the same share, more than is acceptable: of few requests the shares
     that were seen say little."""
     total, bad = sum(w.stable_total for w in windows), sum(w.stable_bad for w in windows)
@@ -270,9 +270,11 @@ def _may_be_alike(gate: ShareGate, windows: Sequence[Counts], burst: float, erro
         return False
     spread = 2 * burst - 1  # variance of geometric bursts over that of single ones
     stable = statistics.interval(bad / spread, total / spread, error)[1]
-    total, bad = sum(w.canary_total for w in windows), sum(w.canary_bad for w in windows)
-    canary = statistics.interval(bad / spread, total / spread, error)[0]
-    return stable > gate.acceptable and 2 * stable >= canary
+    for part in (windows, [window for window in windows if window.phase == phase]):
+        total, bad = sum(w.canary_total for w in part), sum(w.canary_bad for w in part)
+        if statistics.interval(bad / spread, total / spread, error)[0] > 2 * stable:
+            return False  # good phases before do not hide that it has fallen ill
+    return stable > gate.acceptable
 
 
 def _shares_are_alike(gate: ShareGate, windows: Sequence[Counts]) -> bool:

@@ -141,6 +141,14 @@ def test_a_version_that_is_surely_the_worse_one_is_stopped_beside_a_stable_that_
     assert judged(windows, phase=1).verdict is GateVerdict.FAIL
 
 
+def test_a_version_that_falls_ill_with_the_last_step_is_stopped_within_four_looks() -> None:
+    windows = [Counts(phase, 750, 3, 750, 3) for phase in (1, 2, 3, 4) for _look in range(4)]
+    assert (
+        judged([*windows, Counts(5, 1500, 33, 0, 0), Counts(5, 1500, 31, 0, 0)], phase=5).verdict
+        is GateVerdict.FAIL
+    )
+
+
 def test_after_a_common_failure_the_run_goes_on() -> None:
     """A minute in which both failed counts neither for nor against, once it is over."""
     blip = [Counts(4, 300, 90, 100, 30)] * 4
