@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILDER = Path(sys.executable).parent / "ansible-builder"
-PROGRAMS = ROOT / "requirements" / "programs.txt"
+PROGRAMS = ROOT / "requirements" / "image" / "programs.txt"
 
 
 @pytest.fixture(scope="module")
