@@ -46,7 +46,8 @@ class GatewayPods:
 class Ours:
     """What belongs to the catalogue.
 
-    :ivar computed: by id, the objects that the catalogue computes. :ivar hosts: name of a service or an
+    :ivar computed: by id, the objects that the catalogue computes. :ivar routes: ``namespace/name`` of the
+        VirtualServices among them. :ivar hosts: name of a service or an
         external host -> how messages call it. :ivar workloads: one running sidecar of each workload of a
         service of the catalogue.
     """
@@ -55,6 +56,11 @@ class Ours:
         self.picture, self.around = picture, around
         catalogue = picture.catalogue
         self.computed: dict[str, Obj] = {object_id(item): item for item in render(catalogue)}
+        self.routes = frozenset(
+            f"{namespace_of(item)}/{name_of(item)}"
+            for item in self.computed.values()
+            if item["kind"] == "VirtualService"
+        )
         self.hosts = {service.fqdn: service.key for service in catalogue.services}
         self.hosts |= {item.headless.fqdn: item.key for item in catalogue.services if item.headless}
         self.externals = {

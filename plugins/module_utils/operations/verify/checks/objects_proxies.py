@@ -72,19 +72,11 @@ def _is_registry_only(ours: Ours) -> bool:
     return ours.picture.catalogue.outbound == "REGISTRY_ONLY"
 
 
-def _own_routes(ours: Ours) -> set[str]:
-    return {
-        f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-        for item in ours.computed.values()
-        if item["kind"] == "VirtualService"
-    }
-
-
 def _ways_in(ours: Ours, proxy: RunningProxy, dump: ProxyDump | None) -> Iterator[Finding]:
     """Routes of a gateway to services of the catalogue that the catalogue does not have."""
     if dump is None:
         return
-    own = _own_routes(ours)
+    own = ours.routes
     for host in dump.hosts or ():
         for route in host.routes:
             if route.virtual_service in own:
@@ -119,7 +111,7 @@ def _streams(catalogue: Catalogue) -> frozenset[str]:
 
 
 def _routes(ours: Ours, proxy: RunningProxy, hosts: Iterable[VirtualHost]) -> Iterator[Finding]:
-    own = _own_routes(ours)
+    own = ours.routes
     for host in hosts:
         names = {domain.partition(":")[0] for domain in host.domains}
         touched = ours.touched(name for name in names if not name.startswith("*"))
