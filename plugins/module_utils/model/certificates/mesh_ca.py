@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ...fields import mapping_at
 from .pem import UnreadableError, blocks_of, certificates_of, key_of
 from .secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode
-from .x509 import SECRET_LIMIT, Fault, facts_of, issued_by, read_chain, read_key, rfc3339, same_key, to_pem
+from .x509 import SECRET_LIMIT, Fault, facts_of, issued_by, read_ca_key, read_chain, rfc3339, same_key, to_pem
 
 if TYPE_CHECKING:
     from typing import Any
@@ -138,7 +138,7 @@ def check_bundle(
     if faults:
         return faults
     signer, links, roots = read["certificate"][0], read["chain"], read["root"]
-    if not same_key(signer, read_key(bundle.key)):
+    if not same_key(signer, read_ca_key(bundle.key)):
         faults.append(Fault("key-mismatch", "the CA's private key does not belong to its certificate"))
     if links[0] != signer:
         faults.append(Fault("chain", "the CA's chain does not begin with its certificate"))
@@ -171,7 +171,7 @@ def _read(bundle: Bundle) -> tuple[dict[str, list[x509.Certificate]], list[Fault
         except UnreadableError as error:
             faults.append(Fault(name, f"the CA's {name} {error}"))
     try:
-        read_key(bundle.key)
+        read_ca_key(bundle.key)
     except UnreadableError as error:
         faults.append(Fault("key", f"the CA's private key {error}"))
     return read, faults

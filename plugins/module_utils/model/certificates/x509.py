@@ -135,6 +135,17 @@ def read_key(pem: bytes) -> PrivateKey:
     raise UnreadableError("is neither ECDSA P-256/P-384, Ed25519 nor RSA of at least 2048 bits")
 
 
+def read_ca_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    """The key of a mesh's CA: as :func:`read_key`, but for Ed25519, with which no istiod was seen to sign.
+
+    :raises UnreadableError: otherwise.
+    """
+    key = read_key(pem)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        raise UnreadableError("is Ed25519, which is not known to work as a mesh's CA: use ECDSA or RSA")
+    return key
+
+
 def kind_of_key(pem: bytes) -> str:
     """``ecdsa``, ``rsa`` or ``ed25519``. :raises UnreadableError: as :func:`read_key`."""
     key = read_key(pem)

@@ -19,7 +19,7 @@ from ...errors import MeshError, RefusedError
 from ...labels import COLLECTION
 from ...model.certificates.mesh_ca import Bundle
 from ...model.certificates.pem import UnreadableError, certificates_of, key_of, normalised
-from ...model.certificates.x509 import check_authority, read_chain, read_key, to_pem
+from ...model.certificates.x509 import check_authority, read_ca_key, read_chain, to_pem
 
 try:
     from cryptography import x509
@@ -59,7 +59,7 @@ def new_bundle(root: Root, mesh: str, now: datetime.datetime, life: datetime.tim
     name, serial = _name(mesh, "mesh CA")
     dates = (max(now - _BACKDATE, parent.not_valid_before_utc), min(now + life, parent.not_valid_after_utc))
     certificate = to_pem(
-        [_signed(name, parent.subject, key.public_key(), read_key(root.key), serial, dates, levels=0)]
+        [_signed(name, parent.subject, key.public_key(), read_ca_key(root.key), serial, dates, levels=0)]
     )
     return Bundle(certificate, _pem(key), certificate, root.certificate)
 
@@ -111,9 +111,12 @@ def check_root(root: Root, where: str, now: datetime.datetime) -> None:
     faults = [fault.message for fault in check_authority(root.certificate, root.key, now)]
     if not faults:
         try:
+            read_ca_key(root.key)
             found = root.x509.extensions.get_extension_for_class(x509.BasicConstraints).value
             if found.path_length == 0:
                 faults.append("it allows no CA below it (path length 0)")
+        except UnreadableError as error:
+            faults.append(f"its key {error}")
         except (x509.ExtensionNotFound, ValueError):
             faults.append("its certificate lacks the extensions of a CA")
     if faults:
