@@ -10,6 +10,23 @@ import tempfile
 from pathlib import Path
 
 
+def write_new(path: Path, content: bytes, mode: int) -> None:
+    """Make a file that was not there: whole, on the disk, and never instead of another.
+
+    :raises FileExistsError: it is there already. :raises OSError: the file cannot be written.
+    """
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.link(partial, path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace a file in one step. What ends before that leaves the old one, and nothing beside it.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.files import write_whole
+from ansible_collections.servicemesh.istio.plugins.module_utils.files import write_new, write_whole
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o600])
@@ -32,6 +32,17 @@ def test_what_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(OSError, match="directory"):
         write_whole(tmp_path / "nowhere" / "report.json", "x")
+
+
+def test_a_new_file_is_never_written_over_another(tmp_path: Path) -> None:
+    file = tmp_path / "root.pem"
+    write_new(file, b"key", 0o600)
+    assert file.read_bytes() == b"key"
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        write_new(file, b"another", 0o600)
+    assert file.read_bytes() == b"key"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
@@ -69,7 +80,7 @@ def test_nobody_else_writes_files(path: Path) -> None:
     found = list(writes(path.read_text(encoding="utf-8")))
     name = str(path.relative_to(PLUGINS))
     if name == "module_utils/files.py":
-        assert len(found) == 1
+        assert len(found) == 2
     elif name in PRIVATE:
         assert found, "it writes no more: take it out of PRIVATE"
     else:

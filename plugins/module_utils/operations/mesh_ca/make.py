@@ -16,6 +16,7 @@ import stat
 from pathlib import Path
 
 from ...errors import MeshError, RefusedError
+from ...files import write_new
 from ...labels import COLLECTION
 from ...model.certificates.mesh_ca import Bundle
 from ...model.certificates.pem import UnreadableError, certificates_of, key_of, normalised
@@ -158,17 +159,9 @@ def read_root_file(path: str) -> Root | None:
 def write_root_file(path: str, root: Root) -> None:
     """Hands the root over: a new file that only its owner may read. It never replaces one.
 
-    :raises MeshError: it exists already, or cannot be written. What was begun is taken away again.
+    :raises MeshError: it exists already, or cannot be written.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        write_new(Path(path), root.certificate + root.key, 0o600)
     except OSError as error:
-        raise MeshError(f"istio_ca_root_file {path}: cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(root.certificate + root.key)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        Path(path).unlink(missing_ok=True)
         raise MeshError(f"istio_ca_root_file {path}: cannot be written: {error.strerror}") from error

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust import report
 
 from ...support.certificates import DAY, NOW, certificate, ec_key, pem
 from .test_planted import found
@@ -266,17 +265,3 @@ def test_the_page_counts_what_there_is_and_nothing_else(mesh: TrustedMesh, tmp_p
     assert f"looked at: {counted}. As of 2026-11-23 12:00 UTC" in page.read_text(encoding="utf-8")
     assert " 0 " not in counted
     assert not counted.startswith("0")
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("plain", "plain"),
-        ("a\tb\nc\rd", "a\tb\nc\rd"),
-        ("a\x00b\x1fc", "abc"),
-        (" \x20", "  "),
-        ("\x7f\xe4", "\x7f\xe4"),
-    ],
-)
-def test_what_xml_forbids_is_left_out(text: str, left: str) -> None:
-    assert report._clean(text) == left
