@@ -42,7 +42,7 @@ ROTATIONS = int(os.environ.get("ROTATIONS", "5"))
 CONNECTIONS = float(os.environ.get("CONNECTIONS", "15"))
 LONG_LIVED = 20
 GATEWAY, PORT = "istio-ingressgateway", 8443
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "1"))
 TWICE = int(os.environ.get("TWICE", "2"))
 
 
@@ -249,6 +249,7 @@ def test_killed_at_any_moment_the_next_run_ends_it(edge, gateway) -> None:
     assert clients.told["failed"] == []
 
 
+@pytest.mark.long
 def test_an_answer_and_a_pair_of_one_s_own_killed_at_any_moment(edge, gateway, tmp_path: Path) -> None:
     """The same for certificates that a company's CA issued: on request, and with a key of one's own."""
     edge.expose()
@@ -280,6 +281,7 @@ def test_an_answer_and_a_pair_of_one_s_own_killed_at_any_moment(edge, gateway, t
     assert clients.told["failed"] == []
 
 
+@pytest.mark.long
 def test_two_at_once_one_acts_and_one_is_told(edge, gateway) -> None:
     ca = first_served(edge)
     params = edge.params(force=[edge.name], overlap=12)  # who comes second still finds the first at work

@@ -121,6 +121,7 @@ def test_clients_of_a_mutual_gateway_while_their_ca_is_replaced(edge, gateway, t
     assert edge.run(**params)["changed"] is False
 
 
+@pytest.mark.long
 def test_a_mutual_gateway_without_a_ca_is_a_fail_and_one_beside_the_key_counts(edge, gateway) -> None:
     edge.expose(mode="MUTUAL")
     done = edge.run(authority_beside_key=True)
@@ -283,6 +284,7 @@ def test_cert_manager_is_told_to_renew_waited_for_and_proved(
     assert "no Secret of istio-system holds the old one" in revoked["certificates"][0]["proof"]["evidence"]
 
 
+@pytest.mark.long
 def test_a_hundred_hosts_on_one_credential_of_an_rsa_intermediate(edge, gateway, tmp_path: Path) -> None:
     """A CA of one's own, RSA, that is an intermediate: put into its Secret before the first run."""
     company = Company(tmp_path, "company")
@@ -311,6 +313,7 @@ def test_a_hundred_hosts_on_one_credential_of_an_rsa_intermediate(edge, gateway,
         assert edge.run(hosts=hosts, key_type=key_type)["changed"] is False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind",
     [

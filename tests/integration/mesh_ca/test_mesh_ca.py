@@ -1,8 +1,8 @@
 """The CA of the finished shop is rotated under its traffic: nobody loses a request, whatever kills the run.
 
-`KUBECONFIG=... pytest tests/integration/mesh_ca`. A sample by default: from istiod's own CA, or that of an
-earlier run, to a new root, with a run that is killed. `MESH_CA=long` kills it in every stage, and goes back
-from each one until the drop.
+`KUBECONFIG=... pytest tests/integration/mesh_ca`: from istiod's own CA, or that of an earlier run, to a new
+root, with runs that are killed in every stage, and back from each one until the drop. A rotation restarts
+every workload, which takes minutes, so all of it is in `make campaign`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_
 ROOT = Path(__file__).resolve().parents[3]
 LOAD = ROOT / "tests" / "integration" / "mesh" / "load.py"
 HOME, HOST, RATE = "istio-system", "api.example.com", 15
-LONG = os.environ.get("MESH_CA") == "long"
 # istiod is restarted rather than waited for: a kubelet takes a minute to hand a Secret over.
 QUICK = {"mesh": "shop", "source": "own", "batch": 20, "patience": 20, "timeout": 300}
 RUNNER = """
@@ -40,6 +39,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.context import C
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca import backend
 backend.run(json.loads(sys.argv[1]), Context(environment=os.environ))
 """
+
+pytestmark = pytest.mark.long
 
 
 class Mesh:
@@ -132,7 +133,7 @@ def test_a_killed_rotation_is_finished_by_the_next_run(mesh: Mesh, lossless: Non
     assert mesh.run(action="rotate")["changed"] is False
 
 
-@pytest.mark.parametrize("stage", ["1", "2"] if LONG else [])
+@pytest.mark.parametrize("stage", ["1", "2"])
 def test_it_goes_back_until_the_old_root_is_dropped(mesh: Mesh, lossless: None, stage: str) -> None:
     before = mesh.roots()
     mesh.kill_when(lambda: mesh.stage() == stage, action="rotate", renew="root")
@@ -143,7 +144,7 @@ def test_it_goes_back_until_the_old_root_is_dropped(mesh: Mesh, lossless: None, 
     assert mesh.stage() == ""
 
 
-@pytest.mark.parametrize("stage", ["1", "2", "3"] if LONG else [])
+@pytest.mark.parametrize("stage", ["1", "2", "3"])
 def test_killed_in_every_stage(mesh: Mesh, lossless: None, stage: str) -> None:
     before = mesh.roots()
     mesh.kill_when(lambda: mesh.stage() == stage, action="rotate", renew="root")
