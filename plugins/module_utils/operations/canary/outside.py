@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ...kube.clock import timestamp
 from ...model.rollout.journal import Outcome, State
@@ -34,7 +34,22 @@ from .background import Background, Pending, Worker
 from .rollout import RollbackNeeded, Rollout
 
 OVERDUE = 5.0  # seconds after its timeout in which an answer is still waited for
-Ask = Callable[[OutsideGate, "Asking | None", Mapping[str, Any], Mapping[str, str], threading.Event], Said]
+
+
+class Ask(Protocol):
+    """How a gate is asked."""
+
+    def __call__(
+        self,
+        gate: OutsideGate,
+        asking: Asking | None,
+        body: Mapping[str, Any],
+        environment: Mapping[str, str],
+        cancelled: threading.Event,
+        /,
+    ) -> Said: ...
+
+
 # Flagger's words for where a canary stands, which its load tester reads.
 _FLAGGER = {
     Outcome.PROMOTED: "Succeeded",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 
 import pytest
@@ -204,13 +205,8 @@ def kill_when(mesh: RotatingMesh, seen) -> None:  # type: ignore[no-untyped-def]
 def test_a_failing_server_leaves_what_the_next_run_ends(verb: str, kind: str, how: int | str) -> None:
     for skip in range(0, 12, 3):
         mesh = RotatingMesh()
-        left = [skip]
-
-        def late(_call: object, left: list[int] = left) -> bool:
-            left[0] -= 1
-            return left[0] < 0
-
-        mesh.cluster.fail(verb, kind, how, when=late)
+        calls = itertools.count()
+        mesh.cluster.fail(verb, kind, how, when=lambda _call, calls=calls, skip=skip: next(calls) >= skip)
         with contextlib.suppress(ApiError, FencedError, MeshError):
             mesh.run(action="rotate")
         assert mesh.broken == []

@@ -64,12 +64,12 @@ def test_cells_that_opened_and_closed_are_counted() -> None:
 
 def test_the_catalogue_and_the_objects_are_compared_as_well() -> None:
     other = catalogue(service("web", open_paths=["/health"]), service("pay", callers=[{"service": "web"}]))
-    before = record(objects={"Gateway shop/a": "1", "Gateway shop/b": "1"})
-    after = record(mesh=other, objects={"Gateway shop/a": "2", "Gateway shop/c": "1"}, cluster="another")
-    assert changes(before, after) == (
+    first = record(objects={"Gateway shop/a": "1", "Gateway shop/b": "1"})
+    second = record(mesh=other, objects={"Gateway shop/a": "2", "Gateway shop/c": "1"}, cluster="another")
+    assert changes(first, second) == (
         "since 2026-11-24: 1 rule added (shop/pay: shop/web on 3000); 3 objects written; another cluster"
     )
-    assert "1 rule removed" in changes(after, before)
+    assert "1 rule removed" in changes(second, first)
 
 
 def test_reports_are_a_chain(tmp_path: Path) -> None:
