@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ class Expected:
 
     verdicts: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
+    code: int = 0
 
 
 SERVICE = {"canary_service": "product-service", "canary_namespace": ""}
@@ -48,6 +50,8 @@ EXPECTED = {
         {"servicemesh_certificates": "pass"}, {"certificates_force": "", "certificates_revoke": ""}
     ),
     "Mesh: rotate certificates": Expected({"servicemesh_certificates": "pass"}),
+    # The lab states no CA, so the job says which variable it needs.
+    "Mesh: rotate the mesh's CA": Expected({"servicemesh_mesh_ca": ""}, {"istio_ca_action": "rotate"}, 2),
     "Mesh: trust": Expected({"servicemesh_trust": "pass"}, {"trust_rotation_period": "0"}),
     "Mesh: verify": Expected({"servicemesh_verify": "pass"}),
     "Mesh: diagnose": Expected(
@@ -115,7 +119,7 @@ def command_line(template: dict[str, Any]) -> str:
 
 def look(job: jobs.Job, private: Path, name: str) -> None:
     """The verdicts that were handed on, small events, and no secret in what is kept."""
-    assert job.code == 0, job.output[-3000:]
+    assert job.code == EXPECTED[name].code, job.output[-3000:]
     for artifact, status in EXPECTED[name].verdicts.items():
         assert set(job.stats[artifact]) == {"lab"}, job.stats
         assert not status or job.stats[artifact]["lab"]["status"] == status, job.stats
@@ -134,7 +138,7 @@ def test_every_template_has_an_expectation() -> None:
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job(name: str, base: Path, project: Path, hosts: str) -> None:
     template = templates()[name]
-    private = base / name.removeprefix("Mesh: ").replace(" ", "-")
+    private = base / re.sub(r"\W+", "-", name)
     jobs.prepare(
         private,
         project / "requirements_collections",
