@@ -84,7 +84,7 @@ class Controller:
             **fields,
         }
         if kind == "projects":  # as after a first update
-            made |= {"scm_revision": "", "status": "successful"}
+            made |= {"scm_revision": "", "status": "successful", "summary_fields": {}}
         self.lists.setdefault(kind, {})[number] = made
         return made
 
@@ -128,7 +128,9 @@ class Controller:
             return 200, {}
         if what == "create_approval_template":
             made = self.add("workflow_approval_templates", **body)
-            self.lists[kind][number]["unified_job_template"] = made["id"]
+            node = self.lists[kind][number]
+            node["unified_job_template"] = made["id"]
+            node["related"]["unified_job_template"] = made["url"]
             return 201, made
         if what == "workflow_nodes":
             return 201, self.add("workflow_job_template_nodes", workflow_job_template=number, **body)
