@@ -16,6 +16,7 @@ from ....istio.proxy.listeners import PASSTHROUGH
 from ....istio.proxy.routes import VirtualHost, parse_cluster_name
 from ....istio.proxy.running import RunningProxy
 from ....kube.pods import addresses as pod_addresses
+from ....model.catalogue.exposures import server_of
 from ....model.catalogue.mesh import Catalogue
 from ....object_id import object_id
 from ..dumps import ProxyDump, ProxyDumps
@@ -105,8 +106,7 @@ def _streams(catalogue: Catalogue) -> frozenset[str]:
         service.key
         for service in catalogue.services
         for item in service.exposed
-        for gateway in (catalogue.gateway(item.gateway),)
-        if gateway and any(server.host == item.host and not server.is_http for server in gateway.servers)
+        if (server := server_of(catalogue, item)) and not server.is_http
     )
 
 
