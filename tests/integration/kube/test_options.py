@@ -100,7 +100,8 @@ def test_delete_options(run, kube, space):
         "gracePeriodSeconds": 0,
         "preconditions": {"uid": owner["metadata"]["uid"]},
     }
-    assert run(delete_options=right, **given)["changed"]
+    # Orphans are let go by a controller before the object is gone, so it is waited for.
+    assert run(wait=True, delete_options=right, **given)["changed"]
     assert not run(**given)["changed"]
     assert kube.get("v1", "ConfigMap", "owned", space)
 
