@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RefusedError
 from ...kube.owners import owners_of, steady_owners
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ...kube.clock import Clock
 
 MAX_SKEW = datetime.timedelta(seconds=60)
-Found: TypeAlias = "Mapping[str, Any] | None"
 
 
 def agreed_time(client: KubeClient, clock: Clock) -> datetime.datetime:
@@ -112,7 +111,9 @@ def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
     return frozenset(name for name, namespace in zip(unique, found, strict=True) if namespace is None)
 
 
-def _item(renewal: Renewal, credential: Credential, live: Found, kept: Found) -> ManagedCredential:
+def _item(
+    renewal: Renewal, credential: Credential, live: Mapping[str, Any] | None, kept: Mapping[str, Any] | None
+) -> ManagedCredential:
     options = renewal.options
     given = options.provided.get(credential)
     source = given or options.requested.get(credential)
@@ -161,7 +162,7 @@ def _why_forced(revoked: bool) -> str:
     return "its key has leaked" if revoked else "a new one is asked for"
 
 
-def _plan_request(renewal: Renewal, item: ManagedCredential, secret: Found) -> None:
+def _plan_request(renewal: Renewal, item: ManagedCredential, secret: Mapping[str, Any] | None) -> None:
     credential, options = item.credential, renewal.options
     found = plan(
         credential,
