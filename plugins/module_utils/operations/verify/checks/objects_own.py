@@ -96,17 +96,7 @@ def _lists(ours: Ours, key: str, wanted: Sequence[Obj], held: Sequence[Obj], ite
         for entry in mappings_at(route, "route")
     }
     delegate = name_of(item).endswith("-routes") and not mappings_at(item, "spec", "hosts")
-    known = {text_at(route, "name"): route for route in held}
-    for index, route in enumerate(wanted):
-        name = text_at(route, "name")
-        label = f"spec.{key} {name or index}"
-        other = known.get(name) if name else held[index] if index < len(held) else None
-        if other is None:
-            yield f"is not as the catalogue computes it: {label} is missing"
-            continue
-        for field in sorted({*route, *other} - {*SPLIT}):
-            if not same(route.get(field), other.get(field)):
-                yield f"is not as the catalogue computes it: {field} of {label} differs"
+    yield from _pairs(key, wanted, held)
     own = {text_at(route, "name") for route in wanted}
     for route in held:
         name = text_at(route, "name")
@@ -119,6 +109,30 @@ def _lists(ours: Ours, key: str, wanted: Sequence[Obj], held: Sequence[Obj], ite
             continue
         if not delegate or any(word in route for word in ALTERING):
             yield f"is not as the catalogue computes it: it has a route {name or 'without a name'}"
+
+
+def _pairs(key: str, wanted: Sequence[Obj], held: Sequence[Obj]) -> Iterator[str]:
+    """Each route that the catalogue computes beside the one of its name, or of its place without a name."""
+    # A rewritten path is two routes of one name, so a name stands for its routes in their order.
+    known: dict[str, list[Obj]] = {}
+    for route in held:
+        known.setdefault(text_at(route, "name"), []).append(route)
+    for index, route in enumerate(wanted):
+        name = text_at(route, "name")
+        label = f"spec.{key} {name or index}"
+        if name:
+            other = known[name].pop(0) if known.get(name) else None
+        else:
+            other = held[index] if index < len(held) else None
+        if other is None:
+            yield f"is not as the catalogue computes it: {label} is missing"
+            continue
+        for field in sorted({*route, *other} - {*SPLIT}):
+            if not same(route.get(field), other.get(field)):
+                yield f"is not as the catalogue computes it: {field} of {label} differs"
+    for name in {text_at(route, "name") for route in wanted}:
+        if name and known.get(name):
+            yield f"is not as the catalogue computes it: it has another route {name}"
 
 
 def _domain(ours: Ours) -> str:
