@@ -130,7 +130,7 @@ def _pairs(key: str, wanted: Sequence[Obj], held: Sequence[Obj]) -> Iterator[str
         for field in sorted({*route, *other} - {*SPLIT}):
             if not same(route.get(field), other.get(field)):
                 yield f"is not as the catalogue computes it: {field} of {label} differs"
-    for name in {text_at(route, "name") for route in wanted}:
+    for name in dict.fromkeys(text_at(route, "name") for route in wanted):
         if name and known.get(name):
             yield f"is not as the catalogue computes it: it has another route {name}"
 
