@@ -63,8 +63,10 @@ def lab_only() -> dict[str, Any]:
     for name in ("istio", "verify", "mesh_lab"):
         path = ROOT / "inventories" / "lab" / "group_vars" / "all" / f"{name}.yml"
         found |= yaml.safe_load(path.read_text(encoding="utf-8"))
-    names = ("istio_version", "istio_hub", "istio_mesh_config", "istio_values")
-    names += ("verify_probe_image", "verify_accepted_objects")
+    names = (
+        *("istio_version", "istio_hub", "istio_mesh_config", "istio_values"),
+        *("verify_probe_image", "verify_accepted_objects"),
+    )
     addons = ("request-metrics", "prometheus")
     return {
         **{name: found[name] for name in names},
