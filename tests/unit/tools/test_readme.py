@@ -39,7 +39,8 @@ def test_the_labs_own_settings_are_few() -> None:
     """What is replaced for the lab is not tested, so the list stays short."""
     assert set(readme.lab_only()) == {
         "addons_enabled", "addons_sources", "istio_hub", "istio_istioctl_path", "istio_mesh_config",
-        "istio_values", "istio_version", "mesh_external_services", "verify_accepted_objects", "verify_probe_image",
+        "istio_values", "istio_version", "mesh_external_services", "verify_accepted_objects",
+        "verify_probe_image",
     }  # fmt: skip
 
 
