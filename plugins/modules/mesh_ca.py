@@ -150,7 +150,7 @@ EXAMPLES = r"""
   servicemesh.istio.mesh_ca:
     mesh: shop
     source: own
-    root_file: /root/mesh-root.pem
+    root_file: /secure/mesh-root.pem
 
 - name: The company's CA, before istiod starts
   servicemesh.istio.mesh_ca:
