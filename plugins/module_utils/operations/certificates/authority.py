@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, RefusedError
 from ...kube.access import AccessNeed, missing_rights_of
+from ...kube.create_once import create_once
 from ...model.certificates.credentials import ISSUE, Credential, Lifetimes
 from ...model.certificates.secret import (
     CERTIFICATE_KEY,
@@ -136,14 +137,7 @@ def write_authority(client: KubeClient, state: AuthorityState, *, mesh: str, dry
     if state.resource_version:
         client.apply(obj, force=True, dry_run=dry_run)
         return
-    try:
-        client.create(obj, dry_run=dry_run)
-    except ApiError as error:
-        if error.status != 409:
-            raise
-        raise RefusedError(
-            f"{state}: another run made a CA at the same moment; run again", rule="race"
-        ) from error
+    create_once(client, obj, str(state), "a CA", dry_run=dry_run)
 
 
 def readers_of(

@@ -29,6 +29,7 @@ from .write import issue, try_credentials, write_new_authority, write_requests
 if TYPE_CHECKING:
     from ...context import Context
 
+_CREDENTIAL: dict[str, Any] = {"name": {"type": "str", "required": True}, "namespace": {"type": "str"}}
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
     "mesh": {"type": "str", "required": True},
@@ -47,8 +48,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
-            "name": {"type": "str", "required": True},
-            "namespace": {"type": "str"},
+            **_CREDENTIAL,
             "certificate": {"type": "str", "required": True},
             "private_key": {"type": "str", "required": True, "no_log": True},
             "ca": {"type": "str"},
@@ -59,8 +59,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
-            "name": {"type": "str", "required": True},
-            "namespace": {"type": "str"},
+            **_CREDENTIAL,
             "subject": {"type": "str"},
             "certificate": {"type": "str"},
             "ca": {"type": "str"},
@@ -71,8 +70,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
-            "name": {"type": "str", "required": True},
-            "namespace": {"type": "str"},
+            **_CREDENTIAL,
             "ca": {"type": "str", "required": True},
         },
     },

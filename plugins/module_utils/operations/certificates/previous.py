@@ -13,8 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import RefusedError
-from ...fields import annotations_of, text_at
+from ...fields import text_at
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import (
@@ -22,9 +21,9 @@ from ...model.certificates.secret import (
     PREVIOUS_OF,
     PRIVATE_KEY,
     decode,
-    foreign_owner,
     secret_object,
 )
+from .companions import refuse_another
 from .issue import Pair, fingerprint
 
 if TYPE_CHECKING:
@@ -65,13 +64,8 @@ def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh
     """
     if secret is None:
         return None
-    owner = foreign_owner(secret, mesh)
-    if owner or annotations_of(secret).get(PREVIOUS_OF) != credential.name:
-        raise RefusedError(
-            f"Secret {credential.namespace}/{name_of_previous(credential)} is needed for the previous pair of"
-            f" {credential.name}, and {owner or 'it is something else'}: rename one of them",
-            rule="name-taken",
-        )
+    told = f"Secret {credential.namespace}/{name_of_previous(credential)}"
+    refuse_another(secret, credential, mesh, mark=PREVIOUS_OF, told=told, purpose="the previous pair")
     pair = Pair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
     return Previous(pair, text_at(secret, "metadata", "annotations", NEXT))
 

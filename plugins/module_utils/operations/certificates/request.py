@@ -13,8 +13,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, InputError, Problem, RefusedError
-from ...fields import annotations_of, text_at
+from ...errors import InputError, Problem, RefusedError
+from ...fields import text_at
+from ...kube.create_once import create_once
 from ...model.certificates.chain import ordered
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
@@ -24,7 +25,6 @@ from ...model.certificates.secret import (
     PRIVATE_KEY,
     Assessment,
     decode,
-    foreign_owner,
     secret_object,
 )
 from ...model.certificates.x509 import (
@@ -37,6 +37,7 @@ from ...model.certificates.x509 import (
     read_request,
     request_names,
 )
+from .companions import refuse_another
 from .issue import Pair, new_request
 
 if TYPE_CHECKING:
@@ -105,13 +106,7 @@ def read_waiting(secret: Mapping[str, Any] | None, credential: Credential, mesh:
     """
     if secret is None:
         return None
-    owner = foreign_owner(secret, mesh)
-    if owner or annotations_of(secret).get(REQUEST_OF) != credential.name:
-        raise RefusedError(
-            f"{_id(credential)} is needed for the request of {credential.name}, and"
-            f" {owner or 'it is something else'}: rename one of them",
-            rule="name-taken",
-        )
+    refuse_another(secret, credential, mesh, mark=REQUEST_OF, told=_id(credential), purpose="the request")
     pair = Pair(decode(secret, REQUEST_KEY), decode(secret, PRIVATE_KEY))
     try:
         request, key = read_request(pair.chain), read_key(pair.key)
@@ -252,13 +247,7 @@ def write_request(
     if ask.resource_version:
         client.apply(obj, force=True, dry_run=dry_run)
         return
-    try:
-        client.create(obj, dry_run=dry_run)
-    except ApiError as error:
-        if error.status != 409:
-            raise
-        text = f"{_id(credential)}: another run made a request at the same moment; run again"
-        raise RefusedError(text, rule="race") from error
+    create_once(client, obj, _id(credential), "a request", dry_run=dry_run)
 
 
 def drop_request(client: KubeClient, credential: Credential) -> None:

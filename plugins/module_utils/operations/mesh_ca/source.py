@@ -11,7 +11,8 @@ import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, InputError, Problem, RefusedError
+from ...errors import InputError, Problem, RefusedError
+from ...kube.create_once import create_once
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.certificates.credentials import renewal_due
 from ...model.certificates.mesh_ca import Bundle, check_bundle
@@ -152,14 +153,8 @@ def keep_root(client: KubeClient, options: MeshCaOptions, root: Root, *, rotatio
         metadata = {"name": namespace, "labels": {MANAGED_BY_LABEL: COLLECTION}}
         client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     exists = rotation and client.get("v1", "Secret", name, namespace) is not None
-    try:
-        client.create(_root_object(namespace, f"{name}{NEXT}" if exists else name, root, options.mesh))
-    except ApiError as error:
-        if error.status != 409:
-            raise
-        raise RefusedError(
-            f"Secret {namespace}/{name}: another run made a root at the same moment; run again", rule="race"
-        ) from error
+    obj = _root_object(namespace, f"{name}{NEXT}" if exists else name, root, options.mesh)
+    create_once(client, obj, f"Secret {namespace}/{name}", "a root")
 
 
 def settle_root(client: KubeClient, options: MeshCaOptions, *, back: bool) -> None:

@@ -169,6 +169,18 @@ _ACTING = (
     ("networking.k8s.io", "ingresses"),
 )
 
+# What whoever restarts workloads needs: `injection`, and a rotation of the mesh's CA.
+_RESTARTS = (
+    Right("", "pods", READ, _WORKLOADS),
+    Right("", "pods/eviction", ("create",), _WORKLOADS),
+    Right("apps", "deployments", ("get", "list", "patch"), _WORKLOADS),
+    Right("apps", "replicasets", ("list",), _WORKLOADS),
+    Right("apps", "statefulsets", ("get", "list", "patch"), _WORKLOADS),
+    Right("apps", "daemonsets", ("get", "list", "patch"), _WORKLOADS),
+    Right("batch", "jobs", ("list",), _WORKLOADS),
+    Right("policy", "poddisruptionbudgets", ("get", "list"), _WORKLOADS),
+)
+
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "istio": (
         Right("", "namespaces", ("get", "list", "create", "patch"), why=_NO_NAMESPACE),
@@ -242,14 +254,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right(_WEBHOOKS, "mutatingwebhookconfigurations", ("list",), why=_NO_NAMESPACE),
         Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
         Right("discovery.k8s.io", "endpointslices", ("list",), (CONTROL_PLANE,)),
-        Right("", "pods", READ, _WORKLOADS),
-        Right("", "pods/eviction", ("create",), _WORKLOADS),
-        Right("apps", "deployments", ("get", "list", "patch"), _WORKLOADS),
-        Right("apps", "replicasets", ("list",), _WORKLOADS),
-        Right("apps", "statefulsets", ("get", "list", "patch"), _WORKLOADS),
-        Right("apps", "daemonsets", ("get", "list", "patch"), _WORKLOADS),
-        Right("batch", "jobs", ("list",), _WORKLOADS),
-        Right("policy", "poddisruptionbudgets", ("get", "list"), _WORKLOADS),
+        *_RESTARTS,
     ),
     "addons": (
         Right("", "configmaps", WRITE, (ADDONS,)),
@@ -496,14 +501,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         # A dry run that istiod has to refuse: the API server believes it.
         Right("networking.istio.io", "virtualservices", ("create",), (CONTROL_PLANE,)),
         Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, *_WORKLOADS)),
-        Right("", "pods", READ, _WORKLOADS),
-        Right("", "pods/eviction", ("create",), _WORKLOADS),
-        Right("apps", "deployments", ("get", "list", "patch"), _WORKLOADS),
-        Right("apps", "replicasets", ("list",), _WORKLOADS),
-        Right("apps", "statefulsets", ("get", "list", "patch"), _WORKLOADS),
-        Right("apps", "daemonsets", ("get", "list", "patch"), _WORKLOADS),
-        Right("batch", "jobs", ("list",), _WORKLOADS),
-        Right("policy", "poddisruptionbudgets", ("get", "list"), _WORKLOADS),
+        *_RESTARTS,
     ),
     # The Job of `canary_deadman: job`, under an account of its own.
     "deadman": (
