@@ -12,13 +12,17 @@ from typing import Any
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import Policy, ShareGate
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import RunFacts
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Journal,
+    RunFacts,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import (
     TrafficState,
     plan_phases,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.split import Split
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import (
     EndpointReader,
 )
@@ -77,6 +81,14 @@ FACTS = RunFacts(
     gates=(ShareGate("errors", acceptable=0.005, limit=0.05),),
     policy=Policy(alpha=0.01, power=0.95),
 )
+
+
+def drive(rollout: Rollout) -> Journal:
+    """A whole run, from its Lease to its end. :returns: the journal as it ended."""
+    rollout.lease.acquire()
+    rollout.store.read()
+    state_machine.begin(rollout, FACTS)
+    return state_machine.drive(rollout)
 
 
 class Killed(BaseException):

@@ -6,9 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.background import (
     Pending,
     Worker,
@@ -16,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
-from .fakes import FACTS, Shop
+from .fakes import Shop, drive
 
 
 class Slow:
@@ -49,13 +47,6 @@ def slow(shop: Shop, seconds: float, **options: Any) -> Rollout:
     rollout = shop.rollout(**options)
     rollout.background = Slow(shop, seconds)
     return rollout
-
-
-def drive(rollout: Rollout) -> Journal:
-    rollout.lease.acquire()
-    rollout.store.read()
-    state_machine.begin(rollout, FACTS)
-    return state_machine.drive(rollout)
 
 
 @pytest.mark.parametrize("seconds", [3, 18])

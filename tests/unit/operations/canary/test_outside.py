@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action, Journal
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import (
     GateKind,
     Moment,
@@ -29,7 +29,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.outside import OutsideGates
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
-from .fakes import FACTS, Killed, Shop, Switch
+from .fakes import Killed, Shop, Switch, drive
 
 PASS, FAIL, BLIND = Said("pass", "fine"), Said("fail", "broken"), Said("cannot tell", "nobody there")
 
@@ -76,13 +76,6 @@ def runner(
     rollout = shop.rollout(client, identity=identity, outside=gates, **more)
     rollout.outside = OutsideGates(rollout, {}, workers=lambda: inline, asked=somebody)
     return rollout
-
-
-def drive(rollout: Rollout) -> Journal:
-    rollout.lease.acquire()
-    rollout.store.read()
-    state_machine.begin(rollout, FACTS)
-    return state_machine.drive(rollout)
 
 
 def moments(somebody: Somebody) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal, Kind
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Kind
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
@@ -27,7 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 
 from ...support.certificates import certificate, ec_key, pem
 from ...support.cluster import FakeCluster
-from .fakes import FACTS, NAMESPACE, SERVICE, FakeClock, Shop, Switch
+from .fakes import FACTS, NAMESPACE, SERVICE, FakeClock, Shop, Switch, drive
 
 HOST = "product.shop.svc.cluster.local"
 
@@ -247,13 +247,6 @@ def foreign_run(shop: Shop, **options: Any) -> Any:
     shop.share = lambda: shop.split.canary_share(shop.cluster.peek("VirtualService", "theirs"))  # type: ignore[method-assign]
     routes.original = routes.snapshot()
     return rollout
-
-
-def drive(rollout: Any) -> Journal:
-    rollout.lease.acquire()
-    rollout.store.read()
-    state_machine.begin(rollout, FACTS)
-    return state_machine.drive(rollout)
 
 
 def test_a_foreign_virtual_service_is_given_back_byte_for_byte() -> None:

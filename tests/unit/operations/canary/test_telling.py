@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Journal
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.background import (
     Worker,
@@ -25,7 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.web_call import Web
 
 from ...support.http_server import Answer, ScriptedServer
-from .fakes import FACTS, NAMESPACE, SERVICE, Shop
+from .fakes import NAMESPACE, SERVICE, Shop, drive
 from .test_options import options, refused
 
 
@@ -41,13 +40,6 @@ def told(shop: Shop, *listeners: Listener, threads: Any = lambda: inline, **more
         Notifications(rollout, listeners, {}, workers=threads, sleep=lambda _seconds: None)
     )
     return rollout
-
-
-def drive(rollout: Rollout) -> Journal:
-    rollout.lease.acquire()
-    rollout.store.read()
-    state_machine.begin(rollout, FACTS)
-    return state_machine.drive(rollout)
 
 
 def bodies(server: ScriptedServer) -> list[dict[str, Any]]:

@@ -31,8 +31,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 
 from ...support import certificates as made
 from ...support.access import Restricted, access_of
+from ...support.mortal import KilledError
 from .test_edges import HOME
-from .test_rotation import HOST, KilledError, RotatingWorld, held_by
+from .test_rotation import HOST, RotatingWorld, held_by
 
 DAY = datetime.timedelta(days=1)
 WHERE = f"Certificate {HOME}/web"

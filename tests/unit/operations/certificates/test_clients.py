@@ -35,8 +35,9 @@ from cryptography import x509
 
 from ...support import certificates as made
 from ...support.cluster import FakeCluster
+from ...support.mortal import KilledError
 from .test_edges import HOME
-from .test_rotation import KilledError, RotatingWorld
+from .test_rotation import RotatingWorld
 
 DAY = datetime.timedelta(days=1)
 CACERT = "api-cacert"

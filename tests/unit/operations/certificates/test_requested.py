@@ -22,8 +22,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ...support import certificates as made
+from ...support.mortal import KilledError
 from .test_edges import HOME
-from .test_rotation import HOST, KilledError, RotatingWorld, held_by
+from .test_rotation import HOST, RotatingWorld, held_by
 
 REQUEST = "api-request"
 DAY = datetime.timedelta(days=1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,36 +26,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import backend, proof
 
 from ...support import certificates as made
-from ...support.cluster import FakeCluster
+from ...support.mortal import KilledError, Mortal
 from .test_edges import HOME, World
 
 HOST = "api.example.com"
 LEASE = "servicemesh-certificates"
-
-
-class KilledError(BaseException):
-    """The process is gone: nothing runs after it, not even what stands in ``finally``."""
-
-
-class Mortal(FakeCluster):
-    """Kills its caller at one call, before or after the server has acted; every later call fails, too."""
-
-    kill_at, after, dead, count = 0, False, False, 0
-
-    @contextlib.contextmanager
-    def _call(self, *arguments: Any, **more: Any) -> Iterator[None]:
-        if self.dead:
-            raise KilledError
-        self.count += 1
-        now = self.count == self.kill_at
-        if now and not self.after:
-            self.dead = True
-            raise KilledError
-        with super()._call(*arguments, **more):
-            yield
-        if now:
-            self.dead = True
-            raise KilledError
 
 
 class Gateways:

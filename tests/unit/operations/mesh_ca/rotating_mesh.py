@@ -11,11 +11,10 @@ is asked whether all proxies accept each other (`trusting`), with another verifi
 from __future__ import annotations
 
 import base64
-import contextlib
 import datetime
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives import hashes
 from ...support.certificates import DAY, LEAF_KEY, NOW, certificate, ec_key, key_pem, name, pem
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
+from ...support.mortal import Mortal
 
 HOME, SHOP, SAFE = "istio-system", "shop", "servicemesh-system"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
@@ -35,33 +35,6 @@ ROOT_ENDS, CHAIN_ENDS = (
     "citadel_server_cert_chain_expiry_timestamp",
 )
 Obj = dict[str, Any]
-
-
-class KilledError(BaseException):
-    """The process is gone: nothing runs after it, not even what stands in ``finally``."""
-
-
-class Mortal(FakeCluster):
-    """Kills its caller at one call, before or after the server has acted; every later call fails, too."""
-
-    kill_at, after, dead, count = 0, False, False, 0
-    each: Callable[[], None] = staticmethod(lambda: None)
-
-    @contextlib.contextmanager
-    def _call(self, *arguments: Any, **more: Any) -> Iterator[None]:
-        if self.dead:
-            raise KilledError
-        self.count += 1
-        now = self.count == self.kill_at
-        if now and not self.after:
-            self.dead = True
-            raise KilledError
-        with super()._call(*arguments, **more):
-            yield
-        self.each()
-        if now:
-            self.dead = True
-            raise KilledError
 
 
 def b64(value: bytes) -> str:

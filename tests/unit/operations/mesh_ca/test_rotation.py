@@ -17,7 +17,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
 )
 
-from .rotating_mesh import HOME, SAFE, KilledError, RotatingMesh
+from ...support.mortal import KilledError
+from .rotating_mesh import HOME, SAFE, RotatingMesh
 
 EVERY = os.environ.get("MESH_CA") == "long"
 """Kill it at every call, or at a sample of them, which is spread over all steps."""
