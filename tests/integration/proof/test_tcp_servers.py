@@ -24,7 +24,8 @@ from .conftest import sized
 SPACE, PORT = "proof-tcp", 5432
 KINDS = ("waiting", "greeting", "silent", "echo", "closing", "own-tls")
 VARIANTS = ("strict", "permissive", "excluded", "naked")
-SAMPLE = ("silent-strict", "greeting-permissive", "waiting-excluded", "own-tls-naked")
+# Without a greeting behind PERMISSIVE: whether it is heard before the policy closes the connection is a race.
+SAMPLE = ("silent-strict", "waiting-permissive", "greeting-excluded", "own-tls-naked")
 PROGRAM = r"""
 import base64, socket, ssl, sys, threading
 kind, port = sys.argv[1], int(sys.argv[2])
