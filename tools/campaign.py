@@ -17,8 +17,7 @@ from .stages import Stage, report, run_stages
 
 def faults(cluster: str) -> int:
     """Rollouts on a finished mesh whose releases, metrics and runners fail; then the demo, killed."""
-    lab.down(cluster)
-    demo.build(cluster)
+    demo.fresh(cluster)
     # Demos take the lock of their own cluster, so it cannot be this one.
     environment = {"CANARY_LAB": cluster, "LAB_CLUSTER": cluster, "DEMO_CLUSTER": f"{cluster}d"}
     return pytest(Path(sys.executable), "faults", "tests/faults", environment=environment)
@@ -26,23 +25,20 @@ def faults(cluster: str) -> int:
 
 def proof(cluster: str, seed: int) -> int:
     """Verify on a finished mesh: random policies, servers of every kind, restarts, losses, kills."""
-    lab.down(cluster)
-    demo.build(cluster)
+    demo.fresh(cluster)
     return integration.proof(cluster, seed)
 
 
 def awx_jobs(cluster: str) -> int:
     """Every job template of awx/, as AWX runs it, on a finished mesh."""
-    lab.down(cluster)
-    demo.build(cluster)
+    demo.fresh(cluster)
     environment = {"LAB_CLUSTER": cluster, "JOBS": "all"}
     return pytest(Path(sys.executable), "awx-jobs", "tests/integration/runner", environment=environment)
 
 
 def certificates(cluster: str) -> int:
     """Certificates on a finished mesh: hundreds of rotations under load, kills, outages."""
-    lab.down(cluster)
-    demo.build(cluster)
+    demo.fresh(cluster)
     return integration.certificates(cluster)
 
 
@@ -58,8 +54,7 @@ def rollout_matrix() -> int:
 
 def mesh_ca(cluster: str) -> int:
     """The mesh's CA, rotated and killed in every stage: on a fresh demo, and call by call in memory."""
-    lab.down(cluster)
-    demo.build(cluster)
+    demo.fresh(cluster)
     environment = {
         "LAB_CLUSTER": cluster,
         "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),

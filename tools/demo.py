@@ -51,6 +51,12 @@ def build(name: str, keep: Sequence[int] = ()) -> None:
     prove(name, authority)
 
 
+def fresh(name: str) -> None:
+    """The demo on a cluster that was not there before."""
+    lab.down(name)
+    build(name)
+
+
 def authority_file(name: str) -> Path:
     """Where role certificates saves the CA's certificate: beside the cluster, gone when the cluster is."""
     return state_root() / name / "gateway-ca.crt"

@@ -108,24 +108,35 @@ def _from_galaxy(python: Path) -> bool:
 
 
 def _from_wheel(python: Path, command: str) -> None:
+    if trouble := out_of_wheel(python, WHEEL, "kubernetes/core", TREE):
+        raise SetupError(
+            f"make {command} needs the collection kubernetes.core: neither Galaxy nor the index answers "
+            f"({trouble})"
+        )
+
+
+def out_of_wheel(python: Path, wheel: str, collection: str, tree: Path) -> str:
+    """Take one collection out of an `ansible` wheel. What is there is replaced as a whole.
+
+    :param collection: ``kubernetes/core``. :param tree: an `ansible_collections`.
+    :returns: why the index did not give the wheel; empty when all went well.
+    """
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="wheel-") as directory:
         done = subprocess.run(
-            [str(python), "-m", "pip", "download", "-q", "--no-deps", "--dest", directory, WHEEL],
+            [str(python), "-m", "pip", "download", "-q", "--no-deps", "--dest", directory, wheel],
             capture_output=True,
             text=True,
             check=False,
         )
         wheels = list(Path(directory).glob("*.whl"))
         if done.returncode or not wheels:
-            raise SetupError(
-                f"make {command} needs the collection kubernetes.core: neither Galaxy nor the index answers "
-                f"({done.stderr.strip().splitlines()[-1:]})"
-            )
-        prefix = "ansible_collections/kubernetes/core/"
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            wheel.extractall(directory, [name for name in wheel.namelist() if name.startswith(prefix)])
-        target = TREE / "kubernetes" / "core"
+            return f"{done.stderr.strip().splitlines()[-1:]}"
+        prefix = f"ansible_collections/{collection}/"
+        with zipfile.ZipFile(wheels[0]) as archive:
+            archive.extractall(directory, [name for name in archive.namelist() if name.startswith(prefix)])
+        target = tree / collection
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         (Path(directory) / prefix).rename(target)
+    return ""

@@ -16,8 +16,9 @@ from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
+from ..finished_mesh import ROOT
 from . import runs, servers
-from .conftest import ROOT, sized
+from .conftest import sized
 
 KILLS = int(os.environ.get("PROOF_KILLS") or sized(2, 100))
 PROBES = "app.kubernetes.io/component=verify-probe"

@@ -22,13 +22,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def kubeconfig() -> str:
-    path = os.environ.get("KUBECONFIG")
-    assert path, "set KUBECONFIG to a lab after site.yml, such as `python -m lab kubeconfig`"
-    return path
-
-
-@pytest.fixture(scope="module")
 def kubectl(kubeconfig: str):
     program = os.environ.get("LAB_KUBECTL", "/var/cache/servicemesh-istio-lab/bin/kubectl")
 

@@ -2,38 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
+from ..finished_mesh import client, kubeconfig, raw
 
-import pytest
-import yaml
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-
-ROOT = Path(__file__).resolve().parents[3]
-VARIABLES = ROOT / "inventories" / "lab" / "group_vars" / "all"
-INSTALLED = ("istio_gateways", "istio_namespace", "istio_revision")
-
-
-@pytest.fixture(scope="session")
-def kubeconfig() -> str:
-    path = os.environ.get("KUBECONFIG")
-    assert path, "set KUBECONFIG to a lab after site.yml, such as `python -m lab kubeconfig`"
-    return path
-
-
-@pytest.fixture(scope="session")
-def client(kubeconfig: str):
-    with connect(ConnectionOptions.from_params({"kubeconfig": kubeconfig}, {})) as connection:
-        yield connection
-
-
-@pytest.fixture(scope="session")
-def raw() -> dict[str, Any]:
-    """The catalogue variables of the lab's inventory."""
-    found: dict[str, Any] = {}
-    for name in ("istio", "mesh", "mesh_lab"):
-        found |= yaml.safe_load((VARIABLES / f"{name}.yml").read_text())
-    kept = {key: value for key, value in found.items() if key.startswith("mesh_") or key in INSTALLED}
-    return {key: value for key, value in kept.items() if "{{" not in str(value)}
+__all__ = ["client", "kubeconfig", "raw"]
