@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
+from ..finished_mesh import client, kubeconfig, raw
 
-@pytest.fixture(scope="session")
-def client() -> Iterator[KubeClient]:
-    path = os.environ.get("KUBECONFIG")
-    assert path, "set KUBECONFIG to a cluster with Istio, such as `python -m lab kubeconfig`"
-    with connect(ConnectionOptions.from_params({"kubeconfig": path}, {})) as connection:
-        yield connection
+__all__ = ["client", "kubeconfig", "raw"]
 
 
 @pytest.fixture(scope="session")

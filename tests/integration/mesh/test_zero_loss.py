@@ -64,31 +64,42 @@ def by_name(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {service["name"]: service for service in raw["mesh_services"]}
 
 
+def applied(raw: dict[str, Any], lines: list[str], **more: Any) -> dict[str, Any]:
+    """What the module's backend answers when it has applied the catalogue and nothing beside it."""
+    params = {
+        **{name: option.get("default") for name, option in resources.ARGUMENT_SPEC.items()},
+        "kubeconfig": os.environ["KUBECONFIG"],
+        "catalogue": raw,
+        "prune": True,
+        "prune_all": True,
+        "strict_guard": "warn",
+        "wait": True,
+        **more,
+    }
+    return resources.run(
+        params, Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_catalogue(raw: dict[str, Any]) -> Iterator[None]:
+    """The mesh has the catalogue of the lab's inventory again when these tests have ended."""
+    yield
+    applied(raw, [])
+
+
 @pytest.fixture
 def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
     """Applies a catalogue with the module's backend; ``reverse`` turns its steps around."""
-    specification = resources.ARGUMENT_SPEC
-    defaults = {name: option.get("default") for name, option in specification.items()}
     lines: list[str] = []
 
     def run(raw: dict[str, Any], *, reverse: bool = False, **more: Any) -> dict[str, Any]:
-        params = {
-            **defaults,
-            "kubeconfig": os.environ["KUBECONFIG"],
-            "catalogue": raw,
-            "prune": True,
-            "prune_all": True,
-            "strict_guard": "warn",
-            "wait": True,
-            **more,
-        }
-        context = Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
         if not reverse:
-            return resources.run(params, context)
+            return applied(raw, lines, **more)
         with monkeypatch.context() as patch:
             forward = apply.steps_of
             patch.setattr(apply, "steps_of", lambda *args, **how: forward(*args, **how)[::-1])
-            return resources.run(params | {"unproved": "warn"}, context)
+            return applied(raw, lines, unproved="warn", **more)
 
     return run
 
