@@ -1,0 +1,164 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A proxy's access log, line by line: Istio's default text and its JSON, and what the response flags mean.
+
+Sources: istio pilot/pkg/model/telemetry_logging.go (EnvoyTextLogFormat, EnvoyJSONLogFormatIstio); Envoy
+source/common/stream_info/utility.h (ResponseFlagUtils).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ...kube.clock import seconds_of
+
+FLAGS: Mapping[str, str] = {
+    "DC": "the caller hung up before the answer was complete",
+    "DF": "the name of the upstream host could not be looked up",
+    "DI": "a fault was injected: the request was delayed",
+    "DPE": "what the caller sent is no HTTP, or broken",
+    "DT": "the request took longer than its stream may",
+    "FI": "a fault was injected: the request was aborted",
+    "IH": "a header that must be strict was invalid",
+    "LH": "the health check of the proxy failed",
+    "LR": "the proxy reset the connection",
+    "NC": "the route leads to a cluster that the proxy does not have (subset or host without definition)",
+    "NFCF": "no filter configuration for the connection was found",
+    "NR": "no route, or no filter chain, takes the request",
+    "OM": "the overload manager ended the request: the proxy lacks memory",
+    "RL": "a local or global rate limit refused it",
+    "RLSE": "the rate limit service did not answer",
+    "SI": "the stream was idle for too long",
+    "UAEX": "an external authorization server refused it",
+    "UC": "the upstream closed the connection before it had answered",
+    "UF": "no connection to the upstream came about",
+    "UH": "the cluster has no healthy endpoint",
+    "UMSDR": "the upstream's request took longer than max_stream_duration",
+    "UO": "a circuit breaker is open: more requests or connections than the connection pool takes",
+    "UPE": "the upstream sent no HTTP, or another version: the port's protocol is not the one named",
+    "UR": "the upstream reset the stream",
+    "URX": "all retries were used up",
+    "UT": "the upstream did not answer within the route's timeout",
+}
+"""Short flag -> what it says, as half a sentence."""
+
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\]]*)\]|(\S+)')
+_TEXT_FIELDS = (
+    "start_time", "request", "response_code", "response_flags", "response_code_details",
+    "connection_termination_details", "upstream_transport_failure_reason", "bytes_received", "bytes_sent",
+    "duration", "upstream_service_time", "x_forwarded_for", "user_agent", "request_id", "authority",
+    "upstream_host", "upstream_cluster", "upstream_local_address", "downstream_local_address",
+    "downstream_remote_address", "requested_server_name", "route_name",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AccessLine:
+    """One request, or one connection of a stream (then ``method`` is empty).
+
+    :param time: of its start, in seconds since the epoch. :param code: HTTP status, 0 for none.
+    :param flags: Envoy's short flags. :param details: ``response_code_details``.
+    :param failure: why no TLS connection to the upstream came about. :param duration: milliseconds.
+    :param authority: host of the request. :param cluster: the upstream cluster, such as
+        ``outbound|80||web.shop.svc.cluster.local``. :param server_name: of the TLS handshake.
+    """
+
+    time: float
+    method: str
+    path: str
+    code: int
+    flags: tuple[str, ...]
+    details: str
+    failure: str
+    duration: int
+    authority: str
+    upstream: str
+    cluster: str
+    server_name: str
+    route: str
+
+    @property
+    def inbound(self) -> bool:
+        """Whether the proxy stood before the callee, and not beside the caller."""
+        return self.cluster.startswith("inbound|")
+
+    @property
+    def bad(self) -> bool:
+        """Whether it went wrong: a flag, or a status from 500 on, or a refusal by a policy."""
+        return bool(self.flags) or self.code >= 500 or self.refused
+
+    @property
+    def refused(self) -> bool:
+        """Whether an AuthorizationPolicy refused it (source/extensions/filters/http/rbac/rbac_filter.cc)."""
+        return self.details.startswith("rbac_access_denied")
+
+
+def access_lines(text: str, since: float = 0.0) -> Iterator[AccessLine]:
+    """The lines of a log that are access log lines, in their order; others are skipped.
+
+    :param since: those that began earlier are left out, in seconds since the epoch.
+    """
+    for line in text.splitlines():
+        fields = _fields_of(line.strip())
+        found = _line(fields) if fields else None
+        if found is not None and found.time >= since:
+            yield found
+
+
+def explained(flags: Iterable[str]) -> str:
+    """Flags and what they say: ``UO: a circuit breaker is open ...``; ``""`` for none."""
+    return "; ".join(f"{flag}: {FLAGS.get(flag, 'of no meaning that is known here')}" for flag in flags)
+
+
+def _fields_of(line: str) -> Mapping[str, Any]:
+    if line.startswith("{"):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return {}
+        return found if isinstance(found, Mapping) else {}
+    if not line.startswith("["):
+        return {}
+    words = [
+        next((part for part in match.groups() if part is not None), "") for match in _WORD.finditer(line)
+    ]
+    return dict(zip(_TEXT_FIELDS, words, strict=False)) if len(words) > len(_TEXT_FIELDS) // 2 else {}
+
+
+def _line(fields: Mapping[str, Any]) -> AccessLine | None:
+    time = seconds_of(_text(fields, "start_time"))
+    if time is None:
+        return None
+    request = _text(fields, "request").split(" ")
+    method, path = (word if word != "-" else "" for word in request[:2]) if len(request) == 3 else ("", "")
+    flags = _text(fields, "response_flags")
+    return AccessLine(
+        time=time,
+        method=method or _text(fields, "method"),
+        path=path or _text(fields, "path"),
+        code=_number(fields, "response_code"),
+        flags=tuple(flag for flag in flags.split(",") if flag),
+        details=_text(fields, "response_code_details"),
+        failure=_text(fields, "upstream_transport_failure_reason"),
+        duration=_number(fields, "duration"),
+        authority=_text(fields, "authority"),
+        upstream=_text(fields, "upstream_host"),
+        cluster=_text(fields, "upstream_cluster").rstrip(";"),
+        server_name=_text(fields, "requested_server_name"),
+        route=_text(fields, "route_name"),
+    )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return "" if value in (None, "-") else str(value)
+
+
+def _number(fields: Mapping[str, Any], name: str) -> int:
+    text = _text(fields, name)
+    return int(text) if text.isdigit() else 0
