@@ -10,14 +10,13 @@ Sources: istio pilot/pkg/networking/core/cluster_tls.go and filterchain_options.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 from .destination_rules import AUTO, ClientMode
 from .peer_authentication import DISABLE, PERMISSIVE, STRICT
 from .pods import MeshPod
 
 MTLS, PLAINTEXT, SIMPLE_TLS = "MTLS", "PLAINTEXT", "SIMPLE_TLS"
-MIXED, WILL_FAIL, UNKNOWN = "MIXED", "WILL_FAIL", "UNKNOWN"
+WILL_FAIL, UNKNOWN = "WILL_FAIL", "UNKNOWN"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class ServerPort:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Connection:
-    """:param verdict: MTLS, PLAINTEXT, SIMPLE_TLS, MIXED, WILL_FAIL or UNKNOWN.
+    """:param verdict: MTLS, PLAINTEXT, SIMPLE_TLS, WILL_FAIL or UNKNOWN.
 
     :param accepts_plaintext: whether the server would take plaintext as well, whatever this caller does.
     :param decided: the objects that decided, the caller's and the server's. :param reason: half a sentence.
@@ -103,17 +102,3 @@ def _simple(server: ServerPort) -> tuple[str, str]:
     if server.mode == DISABLE or (server.mode == PERMISSIVE and server.http):
         return WILL_FAIL, "the caller's DestinationRule says SIMPLE, and no chain of the port takes that"
     return SIMPLE_TLS, "the caller's DestinationRule says SIMPLE"
-
-
-def joined(connections: Iterable[Connection]) -> Connection:
-    """One verdict for several endpoints; ``MIXED`` when they differ. :raises ValueError: there is none."""
-    found = list(connections)
-    if not found:
-        raise ValueError("no endpoint")
-    verdicts = {item.verdict for item in found}
-    decided = tuple(dict.fromkeys(name for item in found for name in item.decided))
-    plaintext = any(item.accepts_plaintext for item in found)
-    if len(verdicts) == 1:
-        return Connection(found[0].verdict, plaintext, decided, found[0].reason)
-    told = "; ".join(dict.fromkeys(f"{item.verdict}: {item.reason}" for item in found))
-    return Connection(MIXED, plaintext, decided, told)

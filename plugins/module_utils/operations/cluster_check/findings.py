@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from ...errors import Problem
 from ...verdicts import CANNOT_TELL, FAIL, PASS
@@ -79,8 +79,3 @@ def listed(names: Iterable[object]) -> str:
 def labels_text(labels: Mapping[str, str]) -> str:
     """Labels as ``kubectl get -l`` takes them: ``app=api,tier=back``."""
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-
-
-def sentences(problems: Sequence[Problem]) -> str:
-    """All problems in one line."""
-    return "; ".join(map(str, problems))

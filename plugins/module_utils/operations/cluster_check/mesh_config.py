@@ -15,7 +15,7 @@ from ...istio.injection.webhooks import stored_yaml
 from ...istio.workloads import parse_pod
 from ...model.catalogue.mesh import Catalogue
 from .findings import CUTS, NOTE, UNKNOWN, Difference
-from .read import Place
+from .read import Place, places_of
 from .settings import MESH_CONFIG, SETTINGS, Facts, default_of, provider_faults, providers_of, value_at
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def _facts(client: KubeClient, catalogue: Catalogue, configs: Iterable[LiveConfi
     """Labels of namespaces, asked for only where somebody selects by them."""
     if not any(mapping_at(config.values, MESH_CONFIG).get("discoverySelectors") for config in configs):
         return Facts()
-    names = sorted({*catalogue.namespaces, *(gateway.workload_namespace for gateway in catalogue.gateways)})
-    return Facts(namespace_labels(client, names))
+    return Facts(namespace_labels(client, places_of(catalogue)))
 
 
 def namespace_labels(client: KubeClient, names: Iterable[str]) -> dict[str, Mapping[str, str]]:

@@ -57,10 +57,7 @@ def account_of(pod: Obj) -> str:
 
 def places_of(catalogue: Catalogue) -> list[str]:
     """The namespaces of services and of gateways. :returns: sorted, each once."""
-    gateways = {gateway.workload_namespace for gateway in catalogue.gateways}
-    if catalogue.egress_gateway is not None:
-        gateways.add(catalogue.egress_gateway.workload_namespace)
-    return sorted({*catalogue.namespaces, *gateways})
+    return sorted({*catalogue.namespaces, *catalogue.gateway_namespaces})
 
 
 def read_places(client: KubeClient, names: Iterable[str], *, to_come: Iterable[Obj] = ()) -> dict[str, Place]:

@@ -21,6 +21,7 @@ from ...istio.injection.webhooks import NAMESPACE_NAME_KEY, matches
 from ...model.catalogue.mesh import Catalogue, all_callers
 from ...model.catalogue.services import Service
 from .findings import CUTS, NOTE, listed
+from .read import places_of
 
 MESH_CONFIG = "meshConfig"
 UNSET = None
@@ -122,10 +123,9 @@ def _discovered(catalogue: Catalogue, value: Any, facts: Facts) -> str:
     selectors = [item for item in _list(value) if isinstance(item, Mapping)]
     if not selectors:
         return ""
-    gateways = [gateway.workload_namespace for gateway in catalogue.gateways]
     hidden = [
         name
-        for name in sorted({*catalogue.namespaces, *gateways})
+        for name in places_of(catalogue)
         if name in facts.namespaces
         and not any(
             matches(selector, {NAMESPACE_NAME_KEY: name, **facts.namespaces[name]}) for selector in selectors

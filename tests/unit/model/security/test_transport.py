@@ -219,15 +219,14 @@ def test_simple_tls_passes_a_permissive_port_whose_protocol_is_sniffed() -> None
     assert verdict(said("SIMPLE"), "PERMISSIVE", http=None) == "SIMPLE_TLS"
 
 
-def test_endpoints_that_differ_are_mixed_and_plaintext_is_a_column_of_its_own() -> None:
+def test_what_the_server_would_take_is_a_column_of_its_own() -> None:
     meshed = transport.ServerPort(read_pod(pod()), 3000, "PERMISSIVE", "x")
     naked = transport.ServerPort(read_pod(pod(proxy=False)), 3000, "", "")
-    both = transport.joined(transport.connect(said("AUTO"), one, "STRICT") for one in (meshed, naked))
-    assert both.verdict == "MIXED"
-    assert both.accepts_plaintext
-    assert transport.connect(said("AUTO"), meshed, "STRICT").accepts_plaintext
-    with pytest.raises(ValueError, match="no endpoint"):
-        transport.joined([])
+    for server, verdict_ in ((meshed, "MTLS"), (naked, "PLAINTEXT")):
+        connection = transport.connect(said("AUTO"), server, "STRICT")
+        assert (connection.verdict, connection.accepts_plaintext) == (verdict_, True)
+    strict = transport.ServerPort(read_pod(pod()), 3000, "STRICT", "x")
+    assert not transport.connect(said("AUTO"), strict, "STRICT").accepts_plaintext
 
 
 @pytest.mark.parametrize(
