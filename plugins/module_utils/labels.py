@@ -16,6 +16,10 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 FENCE_ANNOTATION = "servicemesh.istio/fence"
 INSTALLED_BY_ANNOTATION = "servicemesh.istio/installed-by"
 """On istiod's Deployment: the inventory that installed it."""
+INJECTED_BY_ANNOTATION = "servicemesh.istio/injected-by"
+"""On a Namespace: the inventory that says whether and by which revision its pods are injected."""
+APPLIED_BY_ANNOTATION = "servicemesh.istio/applied-by"
+"""On an object of a catalogue: the inventory that applied it."""
 
 
 def ownership_labels(part_of: str) -> dict[str, str]:

@@ -79,6 +79,17 @@ options:
     description: Replace labels even where a controller, such as Argo CD, is known to put them back.
     type: bool
     default: false
+  owner:
+    description:
+      - Name of the inventory, such as C(shop@production). It stands on each namespace that is labelled
+        (annotation C(servicemesh.istio/injected-by)), and whoever has another name is refused when its
+        run would change the label.
+    type: str
+    default: ''
+  take_over:
+    description: Change labels of another O(owner); the namespaces belong to this one from then on.
+    type: bool
+    default: false
   batch:
     description: Number of workloads that are restarted at the same time. Gateways go last, one at a time.
     type: int

@@ -45,6 +45,16 @@ options:
     type: list
     elements: raw
     default: []
+  owner:
+    description:
+      - Name of the inventory, as in M(servicemesh.istio.injection). Namespaces that another one labels are
+        refused.
+    type: str
+    default: ''
+  take_over:
+    description: Whether their labels may be changed nevertheless.
+    type: bool
+    default: false
   addons:
     description: The choice of add-ons; C(enabled), C(sources) and C(release_path) as in role C(addons).
     type: dict

@@ -264,6 +264,17 @@ options:
   prometheus:
     description: URL of Prometheus, or NAMESPACE/SERVICE:PORT in the cluster, for O(strict_guard).
     type: str
+  owner:
+    description:
+      - Name of the inventory, such as C(shop@production). It stands on the objects of O(catalogue) but for
+        VirtualServices (annotation C(servicemesh.istio/applied-by)), and whoever has another name is refused
+        when its run would change the mesh.
+    type: str
+    default: ''
+  take_over:
+    description: Change a mesh of another O(owner); its objects belong to this one from then on.
+    type: bool
+    default: false
   threads:
     description: Requests in flight at most.
     type: int

@@ -18,7 +18,7 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.servicemesh.istio"
 OURS = f"{PACKAGE}.plugins"
 
-BASICS = {"documents", "equality", "errors", "fields", "labels", "object_id", "verdicts"}
+BASICS = {"documents", "equality", "errors", "fields", "inventory", "labels", "object_id", "verdicts"}
 # layer -> layers that it may import (itself and BASICS always)
 MAY_IMPORT: dict[str, set[str]] = {
     "documents": set(),
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
     "fields": set(),
+    "inventory": set(),
     "labels": set(),
     "object_id": set(),
     "verdicts": set(),

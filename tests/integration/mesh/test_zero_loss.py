@@ -70,6 +70,7 @@ def applied(raw: dict[str, Any], lines: list[str], **more: Any) -> dict[str, Any
         **{name: option.get("default") for name, option in resources.ARGUMENT_SPEC.items()},
         "kubeconfig": os.environ["KUBECONFIG"],
         "catalogue": raw,
+        "owner": f"{raw['mesh_name']}@lab",  # as the lab's inventory
         "prune": True,
         "prune_all": True,
         "strict_guard": "warn",

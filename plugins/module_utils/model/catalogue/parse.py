@@ -96,6 +96,7 @@ ROLE_SETTINGS = (
     "mesh_state",
     "mesh_strict_guard",
     "mesh_strict_guard_window",
+    "mesh_take_over",
     "mesh_wait",
     "mesh_wait_timeout",
 )

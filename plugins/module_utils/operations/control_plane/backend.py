@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ... import inventory
 from ...context import Context
 from ...errors import RefusedError
 from ...fields import labels_of
@@ -35,9 +36,8 @@ from .owner import Owner, refuse_second_of_a_revision
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **INSTALLATION_SPEC,
+    **inventory.SPEC,
     "allow_version_skew": {"type": "bool", "default": False},
-    "owner": {"type": "str", "default": ""},
-    "take_over": {"type": "bool", "default": False},
     "timeout": {"type": "raw", "default": 300},
     "unlock_after": {"type": "raw", "default": 30},
 }
@@ -77,7 +77,7 @@ class Options:
             allow_version_skew=params["allow_version_skew"],
             timeout=params["timeout"],
             unlock_after=params["unlock_after"],
-            owner=Owner(params["owner"], take_over=params["take_over"]),
+            owner=Owner(inventory.Inventory.from_params(params)),
         )
 
 

@@ -1,11 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose a control plane is: two inventories with different ``istio_*`` would undo each other's work in turn.
-
-All inventories write as the same field manager, and each finds a mere difference that it may settle. So the
-Deployment of istiod says which one installed it, and another one is refused before its first write.
-"""
+"""Whose a control plane is: the Deployment of istiod says which inventory installed it."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from collections.abc import Sequence
 
 from ...errors import RefusedError
 from ...fields import annotations_of
+from ...inventory import Inventory, refusal
 from ...istio.injection.read import read_injectors
 from ...kube.client import KubeClient
 from ...labels import FIELD_MANAGER, INSTALLED_BY_ANNOTATION
@@ -21,21 +18,12 @@ from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import Difference, quiet
 
-_WAY_OUT = (
-    "give both inventories the same istio_* variables, or install with the inventory of {owner} only, "
-    "or take it over once with -e istio_take_over=true"
-)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Owner:
-    """Who asks. :param name: of the inventory, usually its mesh; "" for nobody in particular.
+    """Who asks to change a control plane."""
 
-    :param take_over: whether the installation of somebody else may be changed, and is ours from then on.
-    """
-
-    name: str
-    take_over: bool = False
+    inventory: Inventory
 
     def refuse_foreign(self, client: KubeClient, installation: Installation, changes: Sequence[str]) -> None:
         """:param changes: what the run would do, such as ``delete Deployment edge/gateway``.
@@ -43,16 +31,16 @@ class Owner:
         :raises RefusedError: somebody else's installation would change.
         """
         holder = self._holder(client, installation)
-        if not changes or not holder or holder == self.name or self.take_over:
-            return
-        asker = f"{self.name!r}" if self.name else "this one, which names no istio_owner,"
-        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        raise RefusedError(
-            f"{installation.istiod} in {installation.namespace} is installed by the inventory of {holder!r} "
-            f"(annotation {INSTALLED_BY_ANNOTATION}), and {asker} would change it: "
-            f"{', '.join(changes[:3])}{more}; " + _WAY_OUT.format(owner=repr(holder)),
-            rule="one-inventory",
-        )
+        if changes and self.inventory.must_leave(holder):
+            raise refusal(
+                f"{installation.istiod} in {installation.namespace} is installed",
+                holder,
+                self.inventory,
+                changes,
+                annotation=INSTALLED_BY_ANNOTATION,
+                instead="give both inventories the same istio_* variables",
+                option="istio_take_over",
+            )
 
     def claim(self, client: KubeClient, installation: Installation, *, check_mode: bool) -> list[Difference]:
         """Write down that the installation is ours, where nobody stands, or with ``take_over`` somebody else.
@@ -60,15 +48,16 @@ class Owner:
         :returns: the change of istiod's Deployment, if there is one.
         """
         live = client.get("apps/v1", "Deployment", installation.istiod, installation.namespace)
-        if live is None or not self.name:
+        if live is None:
             return []
         holder = annotations_of(live).get(INSTALLED_BY_ANNOTATION, "")
-        if holder == self.name or (holder and not self.take_over):
+        name = self.inventory.holder_after(holder)
+        if name == holder:
             return []
-        body = {"metadata": {"annotations": {INSTALLED_BY_ANNOTATION: self.name}}}
+        body = {"metadata": {"annotations": {INSTALLED_BY_ANNOTATION: name}}}
         metadata = {
             **live["metadata"],
-            "annotations": {**annotations_of(live), INSTALLED_BY_ANNOTATION: self.name},
+            "annotations": {**annotations_of(live), INSTALLED_BY_ANNOTATION: name},
         }
         after = quiet({**live, "metadata": metadata})
         if not check_mode:

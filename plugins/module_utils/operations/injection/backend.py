@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ... import inventory
 from ...errors import MeshError, RefusedError
 from ...istio.injection.judge import NamespaceState
 from ...istio.injection.labels import FIELD_MANAGER, LabelDecision, decide_labels
@@ -17,6 +18,7 @@ from ...istio.injection.read import read_injectors, read_namespace, read_setting
 from ...istio.injection.webhooks import Injector, injectors_for
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.wait import wait_until
+from ...labels import INJECTED_BY_ANNOTATION
 from ...model.reading.typed import variables_of
 from .options import InjectionOptions, read_options
 from .restart import Restarter
@@ -35,11 +37,16 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "restart": {"type": "bool", "default": True},
     "restart_anyway": {"type": "list", "elements": "str", "default": []},
     "replace_foreign_labels": {"type": "bool", "default": False},
+    **inventory.SPEC,
     "batch": {"type": "int", "default": 4},
     "timeout": {"type": "raw", "default": 600},
 }
 VARIABLES = variables_of(
-    ARGUMENT_SPEC, "injection_", gateways="istio_gateways", istio_namespace="istio_namespace"
+    ARGUMENT_SPEC,
+    "injection_",
+    gateways="istio_gateways",
+    istio_namespace="istio_namespace",
+    owner="istio_owner",
 )
 # What was waited for is judged again and may need a restart of its own.
 ROUNDS = 3
@@ -99,7 +106,12 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             lambda request: client.get("v1", "Namespace", request.name), options.requests
         )
         decisions = [
-            decide_labels(request, namespace, replace_foreign=options.replace_foreign_labels)
+            decide_labels(
+                request,
+                namespace,
+                inventory=options.inventory,
+                replace_foreign=options.replace_foreign_labels,
+            )
             for request, namespace in zip(options.requests, live, strict=True)
         ]
         injectors = read_injectors(client)
@@ -188,6 +200,7 @@ def _write_labels(
     if not decision.changed or (live is None and context.check_mode):
         return
     name, dry_run = decision.request.name, context.check_mode
+    mark = {"annotations": {INJECTED_BY_ANNOTATION: decision.holder}} if decision.holder else {}
     if decision.action == "relabel" and live is not None:
         # One request for both labels: between two, pods would be created with the wrong proxy or with none.
         labels: dict[str, str | None] = {decision.request.other: None, **decision.request.wanted}
@@ -198,7 +211,7 @@ def _write_labels(
     namespace = {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": name, "labels": decision.request.wanted},
+        "metadata": {"name": name, "labels": decision.request.wanted, **mark},
     }
     # decide_labels has looked at the owners: nobody who is overruled here would put the value back.
     client.apply(namespace, field_manager=FIELD_MANAGER, force=True, dry_run=dry_run)

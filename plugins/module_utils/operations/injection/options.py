@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...inventory import Inventory
 from ...model.installation.gateways import gateways_of
 from ...model.installation.injection import NamespaceRequest, read_requests
 
@@ -21,7 +22,7 @@ class InjectionOptions:
     :param requests: the namespaces with what is wanted of them, those of gateways included.
     :param restart_anyway: patterns such as ``StatefulSet shop/*`` of workloads that may be restarted although
         they would only be listed. :param batch: workloads restarted at the same time, at least 1.
-    :param timeout: seconds that one batch may take.
+    :param timeout: seconds that one batch may take. :param inventory: who asks.
     """
 
     requests: tuple[NamespaceRequest, ...]
@@ -31,6 +32,7 @@ class InjectionOptions:
     replace_foreign_labels: bool
     batch: int
     timeout: float
+    inventory: Inventory
 
 
 def read_options(params: Mapping[str, Any]) -> InjectionOptions:
@@ -55,4 +57,5 @@ def read_options(params: Mapping[str, Any]) -> InjectionOptions:
         replace_foreign_labels=params["replace_foreign_labels"],
         batch=params["batch"],
         timeout=float(params["timeout"]),
+        inventory=Inventory.from_params(params),
     )

@@ -12,12 +12,19 @@ from ...istio.injection.judge import PodVerdict
 from ...istio.injection.labels import LabelDecision
 from ...istio.injection.plan import WAIT, Restart, RestartPlan
 from ...istio.injection.webhooks import Injector
+from ...labels import INJECTED_BY_ANNOTATION
 
 if TYPE_CHECKING:
     from ...context import Context
 
 # A missing namespace gets this far in check mode only: an earlier step would create it, this one label it.
-LABEL_ACTIONS = {"label": "updated", "relabel": "updated", "create": "created", "missing": "updated"}
+LABEL_ACTIONS = {
+    "claim": "updated",
+    "label": "updated",
+    "relabel": "updated",
+    "create": "created",
+    "missing": "updated",
+}
 RESTART_ACTIONS = {"rollout": "restarted", "evict": "evicted", "wait": "waited", "listed": "left alone"}
 
 
@@ -93,7 +100,7 @@ def _counts(
     proved = [verdict.pod for verdict in after.pods("ok")]
     return {
         "namespaces": len(decisions),
-        "labelled": sum(decision.changed or _to_come(decision) for decision in decisions),
+        "labelled": sum(decision.labels_change or _to_come(decision) for decision in decisions),
         "restarts": sum(step.action != WAIT for step in acting),
         "left_alone": len(after.listed),
         "pods": sum(verdict.state != "leaving" for verdict in after.verdicts),
@@ -142,7 +149,7 @@ def _pod(verdict: PodVerdict) -> dict[str, str]:
 
 def _label_diff(decision: LabelDecision) -> dict[str, Any]:
     name = f"Namespace {decision.request.name}"
-    before: Any = {"labels": dict(decision.before)}
+    before: Any = {"labels": dict(decision.before), **_holder(decision.held_by)}
     unseen = decision.action in ("create", "missing")
     if unseen:
         before = {}
@@ -150,8 +157,12 @@ def _label_diff(decision: LabelDecision) -> dict[str, Any]:
         "before_header": name,
         "after_header": f"{name} (not validated by the server)" if unseen else name,
         "before": before,
-        "after": {"labels": dict(decision.after)},
+        "after": {"labels": dict(decision.after), **_holder(decision.holder)},
     }
+
+
+def _holder(name: str) -> dict[str, Any]:
+    return {"annotations": {INJECTED_BY_ANNOTATION: name}} if name else {}
 
 
 def _step_diff(step: Restart) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from .analysis import before_write
 from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
 from .neighbours import refuse_shared
+from .one_inventory import marked, refuse_other_inventory
 from .release_state import read_live_state, rollout_holders
 from .removal import namespaces_of, remove_mesh
 from .rights import proof_namespaces
@@ -83,7 +84,7 @@ def apply_mesh(
     splits = plan_splits(catalogue, state, repair=options.repair_split)
     rendered = render(catalogue, splits.releases) if splits.releases else draft
     objects = [obj for obj in rendered if object_id(obj) not in splits.keep]
-    desired = [*objects, *own]
+    desired = marked([*objects, *own], live, options.inventory)
     to_delete = (
         to_prune(live, desired, catalogue.name, everything=options.prune_all, keep=splits.keep)
         if options.prune
@@ -98,10 +99,11 @@ def apply_mesh(
     access: list[Access] = []
 
     def check(plan: Plan) -> None:
+        _leave_routes_of_rollouts(client, catalogue, plan, context)
+        refuse_other_inventory(catalogue.name, plan, options.inventory)
         streams.extend(ended_streams(catalogue, plan, context))
         if any(item.changes and is_istio(item.desired) for item in plan.items):
             barrier.namespaces = proof_namespaces(client, catalogue, context)
-        _leave_routes_of_rollouts(client, catalogue, plan, context)
         refuse_shared(client, catalogue, plan)
         access.extend(access_changes(client, catalogue, plan, context, options.access_guard))
         guard(_weights(catalogue, splits))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...inventory import Inventory
 from ...istio.metrics import PrometheusOptions
 from ...model.reading.durations import EXAMPLES, read_seconds
 from ..apply.engine import Options
@@ -34,6 +35,7 @@ class MeshOptions:
     :param prometheus: where it looks, ``None`` for nowhere.
     :param cluster_check: ``refuse``, ``warn`` or ``off``: a catalogue that differs from the cluster.
     :param not_deployed: services that need not exist yet, by name or ``namespace/name``.
+    :param inventory: who asks.
     """
 
     apply: Options
@@ -54,6 +56,7 @@ class MeshOptions:
     prometheus: PrometheusOptions | None = None
     cluster_check: str = "refuse"
     not_deployed: tuple[str, ...] = ()
+    inventory: Inventory = dataclasses.field(default_factory=Inventory)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> MeshOptions:
@@ -81,6 +84,7 @@ class MeshOptions:
             prometheus=prometheus_at(params["prometheus"] or ""),
             cluster_check=params["cluster_check"],
             not_deployed=tuple(params["not_deployed"]),
+            inventory=Inventory.from_params(params),
         )
 
 

@@ -21,6 +21,7 @@ from ..apply.owned import prunable_kinds, selector, summary, to_prune, warn_conf
 from ..apply.plan import is_istio
 from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
+from .one_inventory import refuse_other_inventory
 from .rights import proof_namespaces
 from .streams import ended_streams
 
@@ -53,7 +54,7 @@ def remove_mesh(
 
     :param extra: a team's own objects, for their kinds.
     :returns: as ``apply_mesh``.
-    :raises RefusedError: a rollout holds a service of the mesh.
+    :raises RefusedError: a rollout holds a service of the mesh, or another inventory applies it.
     """
     kinds = prunable_kinds(extra)
     live = read_live(
@@ -71,6 +72,7 @@ def remove_mesh(
     streams: list[Drain] = []
 
     def check(plan: Plan) -> None:
+        refuse_other_inventory(catalogue.name, plan, options.inventory)
         streams.extend(ended_streams(catalogue, plan, context))
         if any(is_istio(item.desired) for item in plan.items):
             barrier.namespaces = proof_namespaces(client, catalogue, context)

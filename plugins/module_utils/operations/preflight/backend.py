@@ -12,9 +12,11 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from ... import inventory
 from ...context import Context
 from ...errors import ApiError, InputError, Problem
 from ...fields import labels_of, text_at
+from ...istio.injection.labels import held_by_another
 from ...istio.installation.commands import Runner
 from ...istio.installation.helm_releases import desired_releases
 from ...kube.access import AccessNeed, missing_rights
@@ -52,6 +54,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "istio": {"type": "dict", "default": {}},
     "catalogue": {"type": "dict", "default": {}},
     "injection_namespaces": {"type": "list", "elements": "raw", "default": []},
+    **inventory.SPEC,
     "addons": {"type": "dict", "default": {}},
     "addons_namespace": {"type": "str", "default": ""},
     "certificates_namespace": {"type": "str", "default": "servicemesh-system"},
@@ -69,6 +72,8 @@ VARIABLES = variables_of(
     ARGUMENT_SPEC,
     "preflight_",
     injection_namespaces="injection_namespaces",
+    owner="istio_owner",
+    take_over="injection_take_over",
     addons_namespace="addons_namespace",
     certificates_namespace="certificates_ca_namespace",
     cert_manager="certificates_cert_manager",
@@ -239,7 +244,7 @@ def check_namespaces(client: KubeClient, inputs: Inputs, *, check_mode: bool) ->
 
     :returns: a sentence per warning.
     :raises InputError: one does not exist and nothing before the injection will make it. In check mode that
-        is a warning: whoever makes it may do so before the real run.
+        is a warning: whoever makes it may do so before the real run. Or another inventory labels it.
     """
     requested = [request.name for request in inputs.requests]
     served = [name for name in _service_namespaces(inputs) if name not in requested]
@@ -247,6 +252,7 @@ def check_namespaces(client: KubeClient, inputs: Inputs, *, check_mode: bool) ->
     live = dict(zip([*requested, *served], found, strict=True))
     warnings: list[str] = []
     missing: list[Problem] = []
+    foreign: list[Problem] = []
     for index, request in enumerate(inputs.requests):
         namespace = live[request.name]
         labels = labels_of(namespace)
@@ -255,13 +261,15 @@ def check_namespaces(client: KubeClient, inputs: Inputs, *, check_mode: bool) ->
             if not made:
                 message = f"namespace {request.name} does not exist; create it, or set create for it"
                 missing.append(Problem(f"injection_namespaces[{index}]", message, "namespace-missing"))
+        elif refused := held_by_another(request, namespace, inputs.inventory):
+            foreign.append(Problem(f"injection_namespaces[{index}]", refused, "one-inventory"))
         elif INJECTION_LABEL in labels and REVISION_LABEL in labels:
             warnings.append(
                 f"namespace {request.name} carries both {INJECTION_LABEL} and {REVISION_LABEL}; "
                 "the first one wins"
             )
-    if missing and not check_mode:
-        raise InputError(missing)
+    if refused_ones := [*foreign, *([] if check_mode else missing)]:
+        raise InputError(refused_ones)
     for name in served:
         labels = labels_of(live[name])
         if INJECTION_LABEL not in labels and REVISION_LABEL not in labels:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ...errors import InputError, Problem
+from ...inventory import Inventory
 from ...model.addons import check_addons
 from ...model.catalogue.hints import catalogue_hints
 from ...model.catalogue.mesh import Catalogue
@@ -46,7 +47,7 @@ class Inputs:
     """The input of a preflight, as far as it can be judged by itself.
 
     :param parts: what is going to run. :param catalogue: None when none is given.
-    :param versions: the table of Istio minors.
+    :param inventory: who asks for its namespaces. :param versions: the table of Istio minors.
     :param addons_namespace: of add-ons. :param authority_namespace: of the CA's Secret.
     :param uses_cert_manager: whether it renews a credential on demand.
     :param istio_ca_source: who signs the proxies' certificates; all but ``istiod`` is plugged in.
@@ -62,6 +63,7 @@ class Inputs:
     tools: ToolOptions
     catalogue: Catalogue | None
     requests: tuple[NamespaceRequest, ...]
+    inventory: Inventory
     versions: Mapping[Minor, Support]
     allow_untested_kubernetes: bool
     addons_namespace: str
@@ -113,6 +115,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         tools=tools_of(istio),
         catalogue=catalogue,
         requests=requests,
+        inventory=Inventory.from_params(params),
         versions=table,
         allow_untested_kubernetes=params["allow_untested_kubernetes"],
         addons_namespace=params["addons_namespace"] or installation.namespace,

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ... import inventory
 from ...errors import ApiError, InputError, Problem
 from ...fields import labels_of, namespace_of
 from ...kube.client import KubeClient
@@ -90,6 +91,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "prometheus": {"type": "str"},
     "cluster_check": {"type": "str", "choices": ["refuse", "warn", "off"], "default": "refuse"},
     "not_deployed": {"type": "list", "elements": "str", "default": []},
+    **inventory.SPEC,
     "threads": {"type": "int", "default": 24},
 }
 VARIABLES = {
@@ -102,6 +104,8 @@ VARIABLES = {
     "template": "mesh_resource_templates",
     "istioctl": "mesh_istioctl_path",
     "prometheus": "mesh_prometheus",
+    "owner": "istio_owner",
+    "take_over": "mesh_take_over",
 }
 FILE_OPTIONS = ("src", "catalogue_src", "template")
 

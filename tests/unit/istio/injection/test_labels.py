@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.inventory import Inventory
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.labels import (
     FIELD_MANAGER,
     decide_labels,
@@ -116,3 +117,76 @@ def test_an_ambient_namespace_is_refused_even_on_request():
 def test_a_missing_namespace_is_created_on_request_only():
     assert decide_labels(DEFAULT, None).action == "missing"
     assert decide_labels(NamespaceRequest("shop", "injection", create=True), None).action == "create"
+
+
+# -- two inventories -----------------------------------------------------------------------------------------
+
+OURS, THEIRS = Inventory("shop@prod"), Inventory("books@prod")
+MARK = "servicemesh.istio/injected-by"
+
+
+def held(labels, holder="shop@prod"):
+    live = namespace(labels)
+    live["metadata"]["annotations"] = {MARK: holder} if holder else {}
+    return live
+
+
+@pytest.mark.parametrize(
+    ("request_", "labels"),
+    [
+        (CANARY, {"istio-injection": "enabled"}),
+        (CANARY, {"istio.io/rev": "stable"}),
+        (DEFAULT, {"istio.io/rev": "stable"}),
+        (DEFAULT, {"istio-injection": "disabled"}),
+        (DEFAULT, {"istio-injection": "enabled", "istio.io/rev": "stable"}),
+        (DEFAULT, {}),
+        (NamespaceRequest("shop", "revision", "x", create=True), {"istio.io/rev": "y"}),
+    ],
+)
+@pytest.mark.parametrize("asker", [THEIRS, Inventory()])
+def test_a_namespace_of_another_inventory_keeps_its_label(request_, labels, asker):
+    """Each night one of two schedules would relabel it and restart everything in it."""
+    for replace in (False, True):
+        decision = decide_labels(request_, held(labels), inventory=asker, replace_foreign=replace)
+        assert (decision.changed, decision.after) == (False, labels)
+        assert "namespace shop is labelled by the inventory of 'shop@prod'" in decision.refusal
+        assert "ask for the same label" in decision.refusal
+        assert "-e injection_take_over=true" in decision.refusal
+    wanted = f"{next(iter(request_.wanted))}={next(iter(request_.wanted.values()))}"
+    assert f"to {wanted}" in decision.refusal
+
+
+@pytest.mark.parametrize("asker", [THEIRS, Inventory(), OURS])
+def test_who_asks_for_the_same_label_changes_nothing(asker):
+    decision = decide_labels(CANARY, held({"istio.io/rev": "canary"}), inventory=asker)
+    assert (decision.action, decision.refusal, decision.holder) == ("unchanged", "", "shop@prod")
+    kept = decide_labels(NamespaceRequest("shop", "keep"), held({"istio.io/rev": "x"}), inventory=asker)
+    assert (kept.action, kept.refusal) == ("unchanged", "")
+
+
+def test_a_namespace_is_claimed_where_nobody_stands_and_taken_over_on_request():
+    free = held({"istio-injection": "enabled"}, holder="")
+    claimed = decide_labels(DEFAULT, free, inventory=OURS)
+    assert (claimed.action, claimed.changed, claimed.labels_change) == ("claim", True, False)
+    assert (claimed.held_by, claimed.holder) == ("", "shop@prod")
+    assert decide_labels(DEFAULT, free).action == "unchanged", "nobody claims nothing"
+    over = Inventory("books@prod", take_over=True)
+    taken = decide_labels(CANARY, held({"istio-injection": "enabled"}), inventory=over)
+    assert (taken.action, taken.held_by, taken.holder) == ("relabel", "shop@prod", "books@prod")
+    same = decide_labels(DEFAULT, held({"istio-injection": "enabled"}), inventory=over)
+    assert (same.action, same.holder) == ("claim", "books@prod")
+    created = decide_labels(NamespaceRequest("new", "injection", create=True), None, inventory=OURS)
+    assert created.holder == "shop@prod"
+
+
+def test_our_own_namespace_follows_its_inventory():
+    decision = decide_labels(CANARY, held({"istio.io/rev": "old"}), inventory=OURS)
+    assert (decision.action, decision.holder, decision.refusal) == ("label", "shop@prod", "")
+
+
+def test_a_controller_stays_a_controller_whoever_holds_the_namespace():
+    live = held({"istio.io/rev": "old"}, holder="books@prod")
+    live["metadata"]["managedFields"] = namespace({"istio.io/rev": "old"}, "argocd", "Apply")["metadata"][
+        "managedFields"
+    ]
+    assert "argocd" in decide_labels(CANARY, live, inventory=Inventory("shop@prod", take_over=True)).refusal

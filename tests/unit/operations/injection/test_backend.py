@@ -423,3 +423,77 @@ def test_a_workload_that_has_nothing_to_do_with_injection_counts_only_where_it_w
     assert "restart" not in str(cluster.writes)
     assert result["counts"]["skipped"] == (mode == "injection")
     assert result["counts"]["pods"] == (mode == "injection")
+
+
+# -- two inventories that give one namespace two revisions ---------------------------------------------------
+
+MARK = "servicemesh.istio/injected-by"
+ENABLED, CANARY = ["shop"], [{"name": "shop", "revision": "canary"}]
+
+
+def with_two_revisions():
+    configuration = given.webhook_configuration("istio-revision-canary", "canary", ["canary"])
+    fake = FakeCluster(*istio(), {"kind": "MutatingWebhookConfiguration", **configuration}, namespace())
+    slices = {
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "istiod-canary-x",
+            "namespace": "istio-system",
+            "labels": {"kubernetes.io/service-name": "istiod-canary"},
+        },
+        "endpoints": [{"conditions": {"ready": True}}],
+    }
+    fake.put(slices)
+    return fake
+
+
+def test_two_schedules_do_not_relabel_in_turn():
+    cluster = with_two_revisions()
+    first = run(cluster, namespaces=ENABLED, owner="shop@prod")
+    assert (first["changed"], cluster.find("Namespace", "shop")["metadata"]["annotations"]) == (
+        True,
+        {MARK: "shop@prod"},
+    )
+    put(cluster, web(image=NOW))
+    cluster.writes.clear()
+    for _night in range(2):
+        for check in (True, False):
+            with pytest.raises(RefusedError) as caught:
+                run(cluster, check_mode=check, namespaces=CANARY, owner="books@prod")
+            assert caught.value.rule == "injection-label"
+            assert "labelled by the inventory of 'shop@prod'" in caught.value.message
+        assert run(cluster, namespaces=ENABLED, owner="shop@prod")["changed"] is False
+    assert cluster.writes == []
+    assert cluster.find("Namespace", "shop")["metadata"]["labels"] == {"istio-injection": "enabled"}
+
+
+def test_a_claim_is_told_and_restarts_nobody():
+    cluster = with_two_revisions()
+    cluster.put(namespace({"istio-injection": "enabled"}))
+    put(cluster, web(image=NOW))
+    planned = run(cluster, check_mode=True, owner="shop@prod")
+    assert (planned["changed"], planned["counts"]["labelled"], cluster.writes) == (True, 0, [])
+    done = run(cluster, owner="shop@prod")
+    assert done["objects"] == planned["objects"] == [{"id": "Namespace shop", "action": "updated"}]
+    assert done["counts"]["restarts"] == 0
+    assert MARK not in str(done["diff"][0]["before"]) and MARK in str(done["diff"][0]["after"])
+    assert cluster.writes == [("apply", "Namespace shop")]
+    assert run(cluster, owner="shop@prod")["changed"] is False
+
+
+def test_a_namespace_is_taken_over_once():
+    cluster = with_two_revisions()
+    run(cluster, namespaces=ENABLED, owner="shop@prod")
+    taken = run(cluster, namespaces=CANARY, owner="books@prod", take_over=True)
+    assert taken["changed"] is True
+    found = cluster.find("Namespace", "shop")["metadata"]
+    assert (found["labels"], found["annotations"]) == ({"istio.io/rev": "canary"}, {MARK: "books@prod"})
+    with pytest.raises(RefusedError, match="labelled by the inventory of 'books@prod'"):
+        run(cluster, namespaces=ENABLED, owner="shop@prod")
+
+
+def test_a_run_without_a_name_takes_no_mark_away():
+    cluster = with_two_revisions()
+    run(cluster, namespaces=ENABLED, owner="shop@prod")
+    assert run(cluster, namespaces=ENABLED)["changed"] is False
+    assert cluster.find("Namespace", "shop")["metadata"]["annotations"] == {MARK: "shop@prod"}

@@ -37,6 +37,7 @@ def checked(
     check_mode: bool = False,
     istio: Obj | None = None,
     namespaces: list[Any] | None = None,
+    **more: Any,
 ) -> list[str]:
     given = {
         "parts": list(parts),
@@ -44,6 +45,7 @@ def checked(
         "istio": {"version": "1.31.1", **(istio or {})},
         "injection_namespaces": namespaces or [],
         "kubeconfig": {},
+        **more,
     }
     valid = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
     assert valid.error_messages == []
@@ -170,3 +172,26 @@ def test_the_configuration_that_runs_is_compared_unless_this_run_writes_it() -> 
     assert inputs.catalogue is not None
     found = check_catalogue(cluster, inputs, inputs.catalogue, check_mode=False)  # type: ignore[arg-type]
     assert [text for text in found if "trustDomain" in text] == []
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_namespace_that_another_inventory_labels_is_told_before_anything_is_written(
+    check_mode: bool,
+) -> None:
+    """A whole site run would otherwise install first, and be refused by the step after that."""
+    home = namespace("shop")
+    home["metadata"]["labels"] = {"istio-injection": "enabled"}
+    home["metadata"]["annotations"] = {"servicemesh.istio/injected-by": "books@prod"}
+    cluster = FakeCluster(*shop())
+    cluster.put(home)
+    wanted = [{"name": "shop", "revision": "default"}]
+    given: Obj = {"parts": ("injection",), "check_mode": check_mode, "owner": "shop@prod"}
+    with pytest.raises(InputError) as caught:
+        checked(cluster, namespaces=wanted, **given)
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.rule) == ("injection_namespaces[0]", "one-inventory")
+    assert "labelled by the inventory of 'books@prod'" in problem.message
+    assert "-e injection_take_over=true" in problem.message
+    for fine in ({"owner": "books@prod"}, {"take_over": True}):
+        checked(cluster, namespaces=["shop"], **{**given, **fine})
+    checked(cluster, namespaces=["shop"], **given)
