@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...errors import MeshError
-from ...fields import mapping_at, mappings_at, namespace_of, text_at
+from ...errors import ApiError, MeshError
+from ...fields import Object, mapping_at, mappings_at, namespace_of, text_at
 from ...istio.proxy.admin import cluster_statuses
 from ...istio.proxy.endpoints import Endpoint, endpoints
 from ...istio.proxy.routes import VirtualHost, parse_cluster_name
@@ -73,16 +73,21 @@ def _endpoints(subject: str, cluster: str, found: Sequence[Endpoint]) -> Finding
 
 
 def _hidden(client: KubeClient, catalogue: Catalogue, caller: RunningProxy, destination: Service) -> str:
-    namespaces = dict.fromkeys((caller.namespace, catalogue.root_namespace))
-    sidecars = [
-        item
-        for namespace in namespaces
-        for item in client.list("networking.istio.io/v1", "Sidecar", namespace).items
-    ]
+    missing = f"its proxy has no route for {destination.fqdn}"
+    sidecars: list[Object] = []
+    unread = ""
+    for namespace in dict.fromkeys((caller.namespace, catalogue.root_namespace)):
+        try:
+            sidecars += client.list("networking.istio.io/v1", "Sidecar", namespace).items
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            unread = f"Sidecars of namespace {namespace} may not be read: {error.message}"
+            break  # one beside the caller decides, whatever the root namespace holds
     sidecar = sidecar_of(caller, sidecars, catalogue.root_namespace)
-    if sidecar is None:
-        return f"its proxy has no route for {destination.fqdn}, and no Sidecar hides it: is there a Service?"
-    return f"its proxy has no route for {destination.fqdn}: {object_id(sidecar)} does not import it"
+    if sidecar is not None:
+        return f"{missing}: {object_id(sidecar)} does not import it"
+    return f"{missing}; {unread}" if unread else f"{missing}, and no Sidecar hides it: is there a Service?"
 
 
 def faults(live: LiveObjects, catalogue: Catalogue, destination: Service) -> list[Finding]:
