@@ -1,0 +1,336 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where one answer about callers, changes of access and exceptions ends and the next one begins."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.access import Access
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.callers import (
+    Caller,
+    Surroundings,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.exceptions import (
+    stated_exceptions,
+    workload_name,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import (
+    Flow,
+    Join,
+    flow_of,
+    joins_of,
+    judge_flow,
+)
+
+from ...support.catalogues import minimal
+from ...support.cluster import FakeCluster
+from .test_apply import Run
+from .test_plaintext import NOW, injected
+
+Obj = dict[str, Any]
+
+# -- flows ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "calls", "spacing"),
+    [
+        ([(0, 1)], (), 15),  # before the window
+        ([(11, 1)], (11,), 15),  # a series that begins in it began at 0
+        ([(11, 0)], (), 15),
+        ([(10, 1)], (), 15),
+        ([(0, 1), (10, 2), (20, 3)], (20,), 10),  # the window begins after 10
+        ([(0, 1), (20, 1), (40, 2)], (40,), 20),
+        ([(0, 5), (20, 2), (40, 2)], (20,), 20),  # reset: it began at 0 again
+        ([(0, 5), (20, 0), (40, 1)], (40,), 20),
+        ([(0, 1), (1, 2), (2, 3), (3, 3)], (), 5),  # never below 5 s
+        ([(0, 1), (100, 2), (400, 2)], (100,), 60),  # nor above a minute
+        ([(0, 1), (20, 2), (20, 3), (40, 3)], (20, 20), 20),
+    ],
+)
+def test_when_a_counter_counted(
+    points: list[tuple[float, float]], calls: tuple[float, ...], spacing: float
+) -> None:
+    found = flow_of(points, 10.0)
+    assert (found.calls, found.seen, found.spacing) == (calls, points[-1][0], spacing)
+
+
+def flow(*silent: float, seen: float = 0.0, spacing: float = 15.0) -> Flow:
+    """Calls so many seconds ago."""
+    return Flow(tuple(NOW - ago for ago in sorted(silent, reverse=True)), NOW - seen, spacing)
+
+
+def steady(number: int, last: float, pause: float = 10.0) -> Flow:
+    return flow(*(last + pause * index for index in range(number)))
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        (flow(), "over"),
+        (flow(120), "calls"),
+        (flow(121), "called"),
+        (flow(130, spacing=65), "calls"),
+        (flow(131, spacing=65), "called"),
+        (steady(5, 180), "called"),
+        (steady(5, 181), "over"),
+        (steady(4, 1000), "called"),  # too few to know a rhythm
+        (steady(5, 300, pause=100), "called"),
+        (steady(5, 301, pause=100), "over"),
+        (steady(5, 5000, pause=1667), "called"),
+    ],
+)
+def test_a_rhythm_that_ends(given: Flow, verdict: str) -> None:
+    assert judge_flow(given, (), now=NOW, born=0.0) == verdict
+
+
+@pytest.mark.parametrize(("born", "verdict"), [(99, "over"), (100, "over"), (101, "calls")])
+def test_calls_from_before_the_namespace(born: float, verdict: str) -> None:
+    assert judge_flow(flow(100), (), now=NOW, born=NOW - born) == verdict
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "last", "verdict"),
+    [
+        # seconds ago; spacing 15: from two samples before the start to 45 s after the end
+        (500, 400, 530, "over"),
+        (500, 400, 531, "called"),
+        (500, 400, 355, "over"),
+        (500, 400, 354, "called"),
+        (500, 400, 400, "over"),
+    ],
+)
+def test_the_last_call_before_it_joined(start: float, end: float, last: float, verdict: str) -> None:
+    joined = [Join(NOW - start, NOW - end)]
+    assert judge_flow(flow(last), joined, now=NOW, born=0.0) == verdict
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "verdict"),
+    [
+        (45, 46, "over"),  # a sample after the end and the grace, 30 + 15
+        (44, 46, "unsettled"),
+        (44, 74, "unsettled"),
+        (44, 75, "over"),  # no sample comes any more
+    ],
+)
+def test_what_has_to_be_seen_after_it_joined(seen: float, now: float, verdict: str) -> None:
+    """Seconds after the last pod became ready."""
+    given = Flow((NOW - 5,), NOW + seen, 15.0)
+    assert judge_flow(given, [Join(NOW - 60, NOW)], now=NOW + now, born=0.0) == verdict
+
+
+def test_pods_of_a_restart_are_those_made_about_then() -> None:
+    pods = [
+        injected("early", "shop", NOW - 31, restart=NOW, ready=NOW + 500),  # of before
+        injected("in-time", "shop", NOW - 30, restart=NOW, ready=NOW + 40),
+        injected("late", "shop", NOW + 1801, restart=NOW, ready=NOW + 1805),  # of a later scale-up
+    ]
+    assert joins_of(pods, ()) == [Join(NOW, NOW + 40)]
+    last = injected("last", "shop", NOW + 1800, restart=NOW, ready=NOW + 9000)
+    assert joins_of([*pods, last], ()) == [Join(NOW, NOW + 1800)]  # and never longer than a rollout
+    assert joins_of(pods[:1], ()) == [Join(NOW, NOW)]
+
+
+# -- callers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "silent", "sentence"),
+    [
+        ("calls", 500, "web calls shop/api without mTLS"),
+        ("called", 119.4, "web called shop/api without mTLS, last 119 s ago"),
+        ("called", 120, "web called shop/api without mTLS, last 2 minutes ago"),
+        ("unsettled", 3600, "web called shop/api without mTLS, last 60 minutes ago"),
+    ],
+)
+def test_a_caller_in_words(verdict: str, silent: float, sentence: str) -> None:
+    assert Caller("web", "api", verdict, silent).sentence("shop") == sentence
+
+
+def test_the_worst_caller_comes_first_and_of_those_the_latest() -> None:
+    callers = [
+        Caller("a", "x", verdict, silent)
+        for verdict, silent in (("over", 1), ("unsettled", 1), ("called", 9), ("called", 2), ("calls", 50))
+    ]
+    assert [(one.verdict, one.silent) for one in sorted(callers, key=lambda one: one.weight)] == [
+        ("calls", 50),
+        ("called", 2),
+        ("called", 9),
+        ("unsettled", 1),
+        ("over", 1),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Namespace"])
+def test_surroundings_that_may_not_be_read_are_left_out_and_other_trouble_is_not(kind: str) -> None:
+    cluster = FakeCluster(injected("a", "shop", NOW, restart=NOW, ready=NOW + 5))
+    made = {"name": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": made})
+
+    def look() -> Surroundings:
+        return Surroundings(cluster, ["shop", "gone"])  # type: ignore[arg-type]
+
+    assert look().joins == [Join(NOW, NOW + 5)]
+    assert look().born("shop") > 0
+    assert look().born("gone") == look().born("elsewhere") == 0.0
+    cluster.forbidden = {kind}
+    assert look().joins == ([] if kind == "Pod" else [Join(NOW, NOW + 5)])
+    assert (look().born("shop") > 0) is (kind == "Pod")
+    cluster.forbidden = set()
+    cluster.fail("*", kind, 500)
+    with pytest.raises(ApiError):
+        _read = look().joins
+
+
+# -- exceptions ----------------------------------------------------------------------------------------------
+
+
+def policy(mode: str, labels: Any = None, *, ports: Obj | None = None, namespace: str = "shop") -> Obj:
+    spec: Obj = {"mtls": {"mode": mode}, **({"portLevelMtls": ports} if ports else {})}
+    if labels is None:
+        labels = {"app": "api"}
+    if labels:
+        spec["selector"] = {"matchLabels": labels}
+    notes = {"servicemesh.istio/reason": "old clients"}
+    return {"metadata": {"namespace": namespace, "name": "p", "annotations": notes}, "spec": spec}
+
+
+API = {"metadata": {"name": "api-1", "labels": {"app": "api", "x": "y"}}}
+
+
+@pytest.mark.parametrize(
+    ("policies", "open_"),
+    [
+        ([policy("PERMISSIVE")], True),
+        ([policy("DISABLE")], True),
+        ([policy("STRICT")], False),
+        ([policy("UNSET")], False),
+        ([policy("PERMISSIVE", {})], False),  # of a whole namespace it is no exception
+        ([policy("PERMISSIVE", {"app": "web"})], False),
+        ([policy("PERMISSIVE", namespace="other")], False),
+        ([policy("PERMISSIVE", ports={"1": {"mode": "STRICT"}})], False),
+        ([policy("PERMISSIVE", ports={"1": {"mode": "DISABLE"}, "2": {"mode": "UNSET"}, "3": {}})], True),
+        ([policy("STRICT"), policy("DISABLE")], True),
+    ],
+)
+def test_workloads_that_stay_open(policies: list[Obj], *, open_: bool) -> None:
+    assert stated_exceptions("shop", policies, [API]) == ({"api-1": "old clients"} if open_ else {})
+    for item in policies:
+        item["metadata"]["annotations"] = {}
+    assert stated_exceptions("shop", policies, [API]) == ({"api-1": "no reason is given"} if open_ else {})
+
+
+@pytest.mark.parametrize(
+    ("owners", "labels", "name"),
+    [
+        ([], {}, "a-1"),
+        ([{"kind": "StatefulSet", "name": "db", "controller": True}], {"pod-template-hash": "7f"}, "db"),
+        ([{"kind": "ReplicaSet", "name": "web-7f", "controller": True}], {"pod-template-hash": "7f"}, "web"),
+        ([{"kind": "ReplicaSet", "name": "web-7f", "controller": True}], {}, "web-7f"),
+        ([{"kind": "ReplicaSet", "name": "web-7f", "controller": False}], {"pod-template-hash": "7f"}, "a-1"),
+        ([{"kind": "X", "name": "x"}, {"kind": "Job", "name": "j", "controller": True}], {}, "j"),
+    ],
+)
+def test_the_name_of_a_workload_in_metrics(owners: list[Obj], labels: dict[str, str], name: str) -> None:
+    assert workload_name({"metadata": {"name": "a-1", "labels": labels, "ownerReferences": owners}}) == name
+
+
+# -- access --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "by", "text"),
+    [
+        (1, "", "opens: a -> s GET /"),
+        (2, "", "opens: a -> s GET / (2 cells)"),
+        (1, "P x/y", "opens: a -> s GET /, by P x/y"),
+    ],
+)
+def test_a_change_of_access_in_words(cells: int, by: str, text: str) -> None:
+    assert str(Access("opens", "s", "a", "GET /", by, cells)) == text
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    made = Run(monkeypatch)
+    made.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
+    return made
+
+
+def many(number: int, *, called: bool) -> Obj:
+    """Services of one account each, all of them called by ``web``."""
+    raw = minimal()
+    callers = [{"service": "web"}] if called else []
+    raw["mesh_services"] += [
+        {**copy.deepcopy(raw["mesh_services"][0]), "name": f"s{index:02}", "exposed": [], "callers": callers}
+        for index in range(number)
+    ]
+    return raw
+
+
+@pytest.mark.parametrize(("number", "more"), [(10, ""), (13, "... and 3 more changes of who may call whom")])
+def test_ten_changes_are_told_and_the_rest_is_counted(run: Run, number: int, more: str) -> None:
+    run(many(number, called=False))
+    run.lines.clear()
+    found = run(many(number, called=True))["access"]
+    assert len(found) == number
+    told = [line for line in run.lines if line.startswith("opens: ")]
+    assert len(told) == 10
+    assert told == sorted(told)
+    assert [line for line in run.lines if "more changes" in line] == ([more] if more else [])
+
+
+@pytest.mark.parametrize(("number", "more"), [(3, ""), (5, " and 2 more")])
+def test_a_refusal_names_three(run: Run, number: int, more: str) -> None:
+    run(many(number, called=False))
+    with pytest.raises(RefusedError) as caught:
+        run(many(number, called=True), access_guard="refuse")
+    assert caught.value.rule == "access-guard"
+    assert caught.value.message.count("opens: ") == 3
+    assert caught.value.message.endswith(f"{more} (mesh_access_guard: tell goes on)")
+
+
+def test_what_opens_comes_before_what_closes(run: Run) -> None:
+    raw = many(2, called=False)
+    raw["mesh_services"][2]["callers"] = [{"service": "web"}]
+    run(raw)
+    raw["mesh_services"][2]["callers"], raw["mesh_services"][3]["callers"] = [], [{"service": "web"}]
+    assert [(one["kind"], one["service"]) for one in run(raw)["access"]] == [
+        ("opens", "shop/s01"),
+        ("closes", "shop/s00"),
+    ]
+
+
+def test_live_policies_that_may_not_be_seen_leave_the_run_s_own(run: Run) -> None:
+    run(many(1, called=False))
+    run.cluster.fail("list", "AuthorizationPolicy", 403, times=2, when=lambda call: not call.selector)
+    assert [one["kind"] for one in run(many(1, called=True))["access"]] == ["opens"]
+
+
+@pytest.mark.parametrize(
+    ("place", "closed"), [("istio-system", ["back/far", "shop/api"]), ("back", ["back/far"])]
+)
+def test_a_team_s_policy_is_about_its_namespace_and_one_in_the_root_about_all(
+    run: Run, place: str, closed: list[str]
+) -> None:
+    raw = minimal()
+    raw["mesh_services"].append({**copy.deepcopy(raw["mesh_services"][1]), "name": "far"})
+    raw["mesh_services"][-1]["namespace"] = "back"
+    raw["mesh_services"][-1]["callers"] = [{"service": "web", "namespace": "shop"}]
+    run.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "back"}})
+    run(raw)
+    deny = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "stop", "namespace": place},
+        "spec": {"action": "DENY", "rules": [{"to": [{"operation": {"methods": ["GET"]}}]}]},
+    }
+    found = run(raw, deny)["access"]
+    assert {one["kind"] for one in found} == {"closes"}
+    assert sorted({one["service"] for one in found} - {"shop/web"}) == closed
