@@ -31,6 +31,7 @@ TAGS = (
     "canary",
     "diagnose",
     "render",
+    "bill",
     "trust",
 )
 SPECIAL_TAGS = ("all", "always", "never", "tagged", "untagged")

@@ -81,6 +81,16 @@ path:
   returned: success
   type: str
   sample: /home/me/.cache/servicemesh.istio/downloads/istioctl-1.31.1-linux-amd64-5f0c9d2b7e11/istioctl
+url:
+  description: URL of the file, with system and machine filled in.
+  returned: success
+  type: str
+  sample: https://github.com/istio/istio/releases/download/1.31.1/istioctl-1.31.1-linux-amd64.tar.gz
+sha256:
+  description: sha256 of the file at RV(url), which was compared with its checksum.
+  returned: success
+  type: str
+  sample: a44563904f22f2a8bf6ac4fff1b0bad9f718587c2be6aa807b83fe9049910639
 downloaded:
   description: Whether it was fetched now.
   returned: success

@@ -51,6 +51,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "certificates": {"installation", "reading"},
         "installation": {"reading"},
         "objects": {"catalogue", "reading", "security", "virtual_services"},
+        "pod_images": set(),
         "reading": set(),
         "rollout": {"catalogue", "objects", "reading", "virtual_services"},
         "security": {"catalogue", "reading", "virtual_services"},
@@ -73,6 +74,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     "operations": {
         "addons": {"apply"},
         "apply": {"rights"},
+        "bill": {"addons", "canary", "control_plane", "download"},
         "canary": {"propagation", "rights"},
         "certificates": set(),
         "cluster_check": set(),

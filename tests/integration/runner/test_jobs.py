@@ -59,6 +59,7 @@ EXPECTED = {
         {"diagnose_source": "frontend", "diagnose_destination": "api-gateway", "diagnose_port": ""},
     ),
     "Mesh: render": Expected(),
+    "Mesh: bill": Expected({"servicemesh_bill": ""}),
     # The version serves already, and nothing runs: each says so and changes nothing.
     "Mesh: roll out": Expected({"servicemesh_canary": ""}, {**SERVICE, "canary_version": "v1"}),
     "Mesh: promote": Expected({"servicemesh_canary": ""}, SERVICE),

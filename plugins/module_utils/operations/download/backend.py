@@ -39,28 +39,43 @@ _MEMBER = re.compile(r"(?!/)(?!(.*/)?\.\.(/|\Z))[\w.+/-]*", re.ASCII)
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Backend of module ``download``.
 
-    :returns: ``path`` of the verified copy, ``downloaded``: whether it was fetched now, ``reason``: why there
-        is none. Never changed: a cache is no state of anybody's cluster, and check mode needs it, too.
+    :returns: ``path`` of the verified copy, ``url`` and ``sha256`` of what was fetched, ``downloaded``:
+        whether it was fetched now, ``reason``: why there is none. Never changed: a cache is no state of
+        anybody's cluster, and check mode needs it, too.
     :raises InputError: bad options. :raises MeshError: it cannot be fetched, or is not what the checksum
         says, and it is required.
     """
     wanted = _wanted(params)
     given = params.get("directory")
     root = Path(given) if given else cache_directory(context.environment, "downloads")
+    store = Store(root, context)
     try:
-        path, downloaded = Store(root, context).provide(wanted)
+        path, downloaded = store.provide(wanted)
     except MeshError as error:
         if params["required"]:
             raise
         context.warn(error.message)
-        return {"changed": False, "path": "", "downloaded": False, "reason": error.message}
-    return {"changed": False, "path": str(path), "downloaded": downloaded, "reason": ""}
+        nothing = {"path": "", "downloaded": False, "reason": error.message}
+        return {"changed": False, **nothing, "url": wanted.url, "sha256": wanted.digest}
+    return {
+        "changed": False,
+        "path": str(path),
+        "url": wanted.url,
+        "sha256": store.digest(wanted),
+        "downloaded": downloaded,
+        "reason": "",
+    }
+
+
+def on_this_machine(url: str) -> str:
+    """A URL with ``{system}`` and ``{machine}`` filled in, as Istio and Helm name them."""
+    url = url.replace("{system}", _SYSTEMS.get(platform.system(), platform.system().lower()))
+    return url.replace("{machine}", _MACHINES.get(platform.machine(), platform.machine()))
 
 
 def _wanted(params: Mapping[str, Any]) -> Wanted:
     problems = []
-    url = params["url"].replace("{system}", _SYSTEMS.get(platform.system(), platform.system().lower()))
-    url = url.replace("{machine}", _MACHINES.get(platform.machine(), platform.machine()))
+    url = on_this_machine(params["url"])
     if not _URL.fullmatch(url):
         problems.append(Problem("url", "is no URL that begins with https://, http:// or file://", "url"))
     checksum = params["checksum"].strip().removeprefix("sha256:").strip()

@@ -72,6 +72,11 @@ class Store:
             raise MeshError(f"{self._root} cannot hold downloads: {error.strerror or error}") from error
         return _content(entry, wanted), True
 
+    def digest(self, wanted: Wanted) -> str:
+        """The sha256 of what was fetched, which was compared with its checksum then."""
+        record: Mapping[str, Any] = json.loads((self._root / wanted.key / RECORD).read_text(encoding="utf-8"))
+        return str(record["sha256"])
+
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """One process fetches, all others wait for it; the kernel drops the lock of one that dies."""
