@@ -1,0 +1,416 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who holds a Lease, who takes it over and when, and what a runner does that has lost it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    FencedError,
+    RefusedError,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.lease import Lease
+
+from ..support.clock import FakeClock
+from ..support.cluster import FakeCluster
+
+Obj = dict[str, Any]
+NAME, HOME = "runs", "shop"
+
+
+class World:
+    """A cluster, one clock, and runners that want the same Lease of 30 seconds."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
+        self.clock = FakeClock()
+
+    def runner(self, identity: str, **more: Any) -> Lease:
+        given = {"name": NAME, "namespace": HOME, "mesh": "shop", "what": "the run", "duration": 30, **more}
+        return Lease(self.cluster, self.clock, identity=identity, **given)  # type: ignore[arg-type]
+
+    @property
+    def spec(self) -> Obj:
+        found = self.cluster.find("Lease", NAME, HOME)
+        assert found is not None
+        return dict(found["spec"])
+
+    def put(self, holder: str | None, *, age: float = 0.0, duration: int | None = 30, fence: int = 7) -> None:
+        spec = {
+            "holderIdentity": holder,
+            "renewTime": timestamp(self.clock.now() - age),
+            "leaseDurationSeconds": duration,
+            "leaseTransitions": fence,
+        }
+        metadata = {"name": NAME, "namespace": HOME, "labels": {"team": "a"}}
+        self.cluster.put(
+            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        )
+
+    def while_watching(self, at: int, act: Callable[[], Any]) -> None:
+        """Do something during the given sleep, counted from 1."""
+        sleep, turns = self.clock.sleep, [0]
+
+        def slept(seconds: float) -> None:
+            sleep(seconds)
+            turns[0] += 1
+            if turns[0] == at:
+                act()
+
+        self.clock.sleep = slept  # type: ignore[method-assign]  # others act while it waits
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_lease_that_nobody_has_is_made(world: World) -> None:
+    lease = world.runner("a")
+    assert lease.acquire() == lease.fence == 1
+    found = world.cluster.find("Lease", NAME, HOME)
+    assert found is not None
+    assert found["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "servicemesh.istio",
+        "app.kubernetes.io/part-of": "shop",
+    }
+    now = timestamp(world.clock.now())
+    assert found["spec"] == {
+        "holderIdentity": "a",
+        "leaseDurationSeconds": 30,
+        "acquireTime": now,
+        "renewTime": now,
+        "leaseTransitions": 1,
+    }
+
+
+def test_a_fence_is_above_the_floor_and_above_the_last_one(world: World) -> None:
+    lease = world.runner("a")
+    lease.floor = lambda: 41
+    assert lease.acquire() == 42
+    world.put("", fence=7)
+    assert world.runner("b").acquire() == 8
+    world.put("", fence=7)
+    high = world.runner("c")
+    high.floor = lambda: 20
+    assert high.acquire() == 21
+    assert world.spec["leaseTransitions"] == 21
+
+
+@pytest.mark.parametrize(
+    ("holder", "age", "duration", "known"),
+    [
+        ("x", 0, 30, "x"),
+        ("x", 29.9, 30, "x"),
+        ("x", 30, 30, ""),
+        ("x", 5, None, ""),  # it never lives
+        ("x", -9.9, 30, "x"),  # a clock that is a little ahead
+        ("x", -10, 30, ""),  # and one that is wrong says nothing
+        ("", 0, 30, ""),
+        (None, 0, 30, ""),
+    ],
+)
+def test_who_holds_it_by_the_wall_clock(
+    world: World, holder: str | None, age: float, duration: int | None, known: str
+) -> None:
+    world.put(holder, age=age, duration=duration)
+    lease = world.runner("a")
+    assert lease.holder(lease.read()) == known
+    assert lease.holder(None) == ""
+
+
+def test_a_time_that_cannot_be_read_is_a_holder_that_lives(world: World) -> None:
+    world.put("x")
+    found = world.cluster.find("Lease", NAME, HOME)
+    assert found is not None
+    found["spec"]["renewTime"] = "soon"
+    lease = world.runner("a")
+    assert lease.holder(lease.read()) == "x"
+
+
+def test_a_holder_that_lives_is_named_at_once(world: World) -> None:
+    world.put("x", age=3)
+    with pytest.raises(RefusedError) as caught:
+        world.runner("a").acquire()
+    renewed = timestamp(world.clock.now() - 3)
+    assert caught.value.message == f"the run is held by x, last renewed {renewed}"
+    assert (caught.value.rule, caught.value.details["holder"]) == ("held", "x")
+    assert world.clock.monotonic() == World().clock.monotonic()
+    assert world.spec["holderIdentity"] == "x"
+
+
+@pytest.mark.parametrize(("duration", "waits"), [(30, 30), (10, 10), (None, 30)])
+def test_a_holder_that_looks_dead_is_watched_for_its_own_duration(
+    world: World, duration: int | None, waits: int
+) -> None:
+    world.put("x", age=1000, duration=duration)
+    begin = world.clock.monotonic()
+    assert world.runner("a").acquire() == 8
+    assert waits <= world.clock.monotonic() - begin <= waits + 1
+    assert world.spec["holderIdentity"] == "a"
+    found = world.cluster.find("Lease", NAME, HOME)
+    assert found is not None
+    assert found["metadata"]["labels"] == {"team": "a"}  # the rest of the object stays
+
+
+def test_one_that_looks_alive_may_be_watched_as_well(world: World) -> None:
+    world.put("x", age=0)
+    begin = world.clock.monotonic()
+    assert world.runner("a").acquire(observe=True) == 8
+    assert world.clock.monotonic() - begin >= 30
+
+
+def test_who_renews_while_it_is_watched_keeps_it(world: World) -> None:
+    world.put("x", age=1000)
+    world.while_watching(5, lambda: world.put("x", age=0))
+    with pytest.raises(RefusedError, match="is held by x"):
+        world.runner("a").acquire()
+
+
+def test_another_holder_who_comes_meanwhile_keeps_it(world: World) -> None:
+    world.put("x", age=1000)
+    world.while_watching(5, lambda: world.put("y", age=1000, fence=8))
+    with pytest.raises(RefusedError, match="is held by y"):
+        world.runner("a").acquire()
+
+
+def test_one_that_is_given_back_meanwhile_is_taken_at_once(world: World) -> None:
+    world.put("x", age=1000)
+    begin = world.clock.monotonic()
+    world.while_watching(2, lambda: world.put("", fence=9))
+    assert world.runner("a").acquire() == 10
+    assert world.clock.monotonic() - begin < 5
+
+
+def test_one_that_is_deleted_meanwhile_is_made_anew_once_nobody_makes_it_again(world: World) -> None:
+    world.put("x", age=1000)
+    begin = world.clock.monotonic()
+    world.while_watching(2, lambda: world.cluster.remove("Lease", NAME, HOME))
+    lease = world.runner("a")
+    lease.floor = lambda: 7
+    assert lease.acquire() == 8
+    assert world.clock.monotonic() - begin >= 30
+    assert world.spec["holderIdentity"] == "a"
+
+
+def test_one_that_is_deleted_and_made_again_by_its_holder_is_its_own(world: World) -> None:
+    world.put("x", age=1000)
+    world.while_watching(2, lambda: world.cluster.remove("Lease", NAME, HOME))
+    sleep = world.clock.sleep
+
+    def later(seconds: float) -> None:
+        sleep(seconds)
+        if world.cluster.find("Lease", NAME, HOME) is None and world.clock.monotonic() % 7 < 1:
+            world.put("x", age=0)
+
+    world.clock.sleep = later  # type: ignore[method-assign]  # its holder lives
+    with pytest.raises(RefusedError, match="is held by x"):
+        world.runner("a").acquire()
+
+
+def test_it_can_be_taken_from_a_holder_who_does_not_answer(world: World) -> None:
+    holder = world.runner("x")
+    holder.acquire()
+    begin = world.clock.monotonic()
+    assert world.runner("a").acquire(steal=True) == 2
+    assert world.clock.monotonic() == begin
+    with pytest.raises(FencedError) as caught:
+        holder.renew()
+    assert caught.value.message == "this run lost its lease to a and stops without another write"
+    assert caught.value.details["holder"] == "a"
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_a_write_whose_answer_was_lost_was_ours(world: World, verb: str) -> None:
+    if verb == "replace":
+        world.put("", fence=3)
+    world.cluster.fail(verb, "Lease", 409)
+    write = getattr(world.cluster, verb)
+
+    def written(obj: Obj, **more: Any) -> Any:
+        found = {**obj, "metadata": {**obj["metadata"], "resourceVersion": None}}
+        world.cluster.put(found)
+        return write(obj, **more)
+
+    setattr(world.cluster, verb, written)
+    lease = world.runner("a")
+    assert lease.acquire() == (1 if verb == "create" else 4)
+    assert lease.fence == world.spec["leaseTransitions"]
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_who_was_faster_is_named(world: World, verb: str) -> None:
+    if verb == "replace":
+        world.put("", fence=3)
+    world.cluster.fail(verb, "Lease", 409)
+    setattr(world.cluster, verb, _after(lambda: world.put("quick", fence=4), getattr(world.cluster, verb)))
+    with pytest.raises(RefusedError, match="is held by quick"):
+        world.runner("a").acquire()
+
+
+def _after(act: Callable[[], Any], write: Any) -> Any:
+    def written(obj: Obj, **more: Any) -> Any:
+        act()
+        return write(obj, **more)
+
+    return written
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_other_trouble_is_raised(world: World, verb: str) -> None:
+    if verb == "replace":
+        world.put("", fence=3)
+    world.cluster.fail(verb, "Lease", 500)
+    with pytest.raises(ApiError):
+        world.runner("a").acquire()
+
+
+def test_one_that_is_gone_when_it_is_taken_is_somebody_s(world: World) -> None:
+    world.put("", fence=3)
+    write = world.cluster.replace
+    world.cluster.replace = _after(lambda: world.cluster.remove("Lease", NAME, HOME), write)  # type: ignore[method-assign]
+    with pytest.raises(RefusedError, match="is held by another runner, last renewed just now"):
+        world.runner("a").acquire()
+
+
+# -- renewing ------------------------------------------------------------------------------------------------
+
+
+def test_it_is_renewed_after_a_third_of_its_duration_and_not_before(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    first = world.spec["renewTime"]
+    world.clock.sleep(9.9)
+    lease.renew_if_due()
+    assert world.spec["renewTime"] == first
+    world.clock.sleep(0.1)
+    lease.renew_if_due()
+    second = world.spec["renewTime"]
+    assert second == timestamp(world.clock.now()) != first
+    world.clock.sleep(9.9)
+    lease.renew_if_due()
+    assert world.spec["renewTime"] == second
+    assert (world.spec["leaseTransitions"], world.spec["acquireTime"]) == (1, first)
+
+
+def test_one_that_somebody_deleted_is_made_again_with_our_fence(world: World) -> None:
+    lease = world.runner("a")
+    lease.floor = lambda: 4
+    lease.acquire()
+    world.cluster.remove("Lease", NAME, HOME)
+    lease.renew()
+    assert (world.spec["holderIdentity"], world.spec["leaseTransitions"], lease.fence) == ("a", 5, 5)
+
+
+def test_one_that_was_deleted_and_taken_is_lost(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.put("b", fence=1)
+    with pytest.raises(FencedError, match="lost its lease to b"):
+        lease.renew()
+    world.put("a", fence=2)  # our own name with another fence: not this run
+    with pytest.raises(FencedError, match="lost its lease to a"):
+        lease.renew()
+
+
+def test_whoever_makes_it_while_we_make_it_again_has_it(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.remove("Lease", NAME, HOME)
+    write = world.cluster.create
+    world.cluster.create = _after(lambda: world.put("b", fence=9), write)  # type: ignore[method-assign]
+    with pytest.raises(FencedError, match="lost its lease to b"):
+        lease.renew()
+    world.cluster.remove("Lease", NAME, HOME)
+    world.cluster.create = write  # type: ignore[method-assign]
+    world.cluster.fail("create", "Lease", 500)
+    with pytest.raises(ApiError):
+        lease.renew()
+
+
+def test_our_own_making_again_whose_answer_was_lost_is_ours(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.remove("Lease", NAME, HOME)
+    write = world.cluster.create
+    world.cluster.create = _after(lambda: world.put("a", fence=1), write)  # type: ignore[method-assign]
+    lease.renew()
+    world.clock.sleep(9)
+    lease.renew_if_due()  # nothing is due yet
+    assert lease.fence == 1
+
+
+@pytest.mark.parametrize(("failures", "lost"), [(4, False), (5, True)])
+def test_a_conflict_is_tried_five_times(world: World, failures: int, *, lost: bool) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.fail("replace", "Lease", 409, times=failures)
+    world.clock.sleep(11)
+    if lost:
+        with pytest.raises(FencedError, match="lost its lease to a"):
+            lease.renew()
+    else:
+        lease.renew()
+        assert world.spec["renewTime"] == timestamp(world.clock.now())
+
+
+def test_other_trouble_of_a_renewal_is_raised(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.fail("replace", "Lease", 500)
+    with pytest.raises(ApiError):
+        lease.renew()
+
+
+# -- giving it back ------------------------------------------------------------------------------------------
+
+
+def test_it_is_given_back_with_notes_and_others_stay(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    lease.release()
+    assert world.spec["holderIdentity"] == ""
+    assert world.spec["leaseTransitions"] == 1
+    again = world.runner("b")
+    assert again.acquire() == 2
+    again.release({"x": "1"})
+    third = world.runner("c")
+    third.acquire()
+    third.release({"y": "2"})
+    found = world.cluster.find("Lease", NAME, HOME)
+    assert found is not None
+    assert found["metadata"]["annotations"] == {"x": "1", "y": "2"}
+    assert found["spec"]["holderIdentity"] == ""
+
+
+def test_one_that_is_no_longer_ours_is_left_alone(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.put("b", fence=2)
+    lease.release({"x": "1"})
+    assert world.spec["holderIdentity"] == "b"
+    world.cluster.remove("Lease", NAME, HOME)
+    lease.release()
+    assert world.cluster.find("Lease", NAME, HOME) is None
+
+
+@pytest.mark.parametrize(("failures", "given"), [(4, True), (5, False)])
+def test_a_conflict_at_the_end_is_tried_five_times_and_then_left(
+    world: World, failures: int, *, given: bool
+) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.fail("replace", "Lease", 409, times=failures)
+    lease.release()
+    assert world.spec["holderIdentity"] == ("" if given else "a")
+    again = world.runner("b")
+    world.put("b", fence=again.fence)
+    world.cluster.fail("replace", "Lease", 500)
+    with pytest.raises(ApiError):
+        again.release()
