@@ -105,8 +105,8 @@ def _top(chart: Chart) -> float:
         return chart.top
     values = [value for line in chart.lines for _at, value in line.points if value is not None]
     values += [value for line in chart.lines for _begin, _end, value, _said in line.bars]
-    highest = max([*values, *(level.value for level in chart.levels), chart.least_top, 1e-9])
-    return _round_up(highest * 1.12)
+    highest = max([*values, *(level.value for level in chart.levels), chart.least_top])
+    return _round_up((highest if highest > 0 else 1.0) * 1.12)  # of nothing but zeros no scale is too small
 
 
 def _round_up(value: float) -> float:

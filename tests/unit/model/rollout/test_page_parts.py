@@ -383,7 +383,7 @@ def test_the_ground_shows_phases_scale_and_what_decided() -> None:
 @pytest.mark.parametrize(
     ("highest", "top"),
     [
-        (0.0, "1.5e-09"),
+        (0.0, "1.5"),
         (1.0, "1.5"),
         (1.4, "2"),
         (2.0, "2.5"),
@@ -395,6 +395,7 @@ def test_the_ground_shows_phases_scale_and_what_decided() -> None:
         (8.0, "10"),
         (8.92, "10"),
         (9.0, "15"),
+        (-1.0, "1.5"),
         (0.05, "0.06"),
         (890.0, "1000"),
     ],
