@@ -16,13 +16,15 @@ from pathlib import Path
 from ..processes import one_at_a_time
 from ..screen import SetupError, duration, say
 from . import report
+from .operators import Mutant
 from .pool import Pool
 from .run import CACHE, Run
+from .sample import package_of
 
 REQUIRED = (
     "model", "istio", "kube", "operations/canary", "operations/certificates", "operations/cluster_check",
-    "operations/diagnose", "operations/mesh", "operations/preflight", "operations/propagation",
-    "operations/trust", "operations/verify",
+    "operations/diagnose", "operations/mesh", "operations/mesh_ca", "operations/preflight",
+    "operations/propagation", "operations/trust", "operations/verify",
 )  # fmt: skip
 
 
@@ -55,22 +57,34 @@ def run(options: argparse.Namespace) -> int:
     work = Run(options, trees)
     mutants = work.mutants()
     steps.done(f"{len(mutants)} mutants drawn, {len(trees)} copies of the tree")
+    required = options.require or REQUIRED
+    verdicts = _tried(work, mutants, trees, steps)
+    further = work.further(verdicts, required)
+    if further:
+        names = dict.fromkeys(package_of(mutant.path) for mutant in further)
+        say(f"==> {len(further)} more, for so few say little yet of {', '.join(names)}")
+        verdicts += _tried(work, further, trees, steps)
+    for line in report.lines(verdicts, required, options.threshold):
+        say(line)
+    for test in sorted(set(work.failing)):
+        say(f"left out, it fails or is skipped without any change: {test}")
+    few = report.below(report.counts(verdicts), required, options.threshold)
+    untold = any(verdict.untold for verdict in verdicts)
+    return 1 if few or untold or work.failing else 0
+
+
+def _tried(
+    work: Run, mutants: Sequence[Mutant], trees: Sequence[Path], steps: _Steps
+) -> list[report.Verdict]:
+    """What became of these. :returns: a verdict each."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary, Pool(trees, Path(temporary)) as pool:
-        paths = {mutant.path for mutant in mutants}
-        work.record(pool, paths)
+        work.record(pool, {mutant.path for mutant in mutants})
         steps.done("tests known")
         verdicts = work.judge(pool, mutants)
         steps.done("mutants tried")
     verdicts = work.check_types(verdicts, trees)
     steps.done("types checked")
-    required = options.require or REQUIRED
-    for line in report.lines(verdicts, required, options.threshold):
-        say(line)
-    for test in sorted(work.failing):
-        say(f"left out, it fails or is skipped without any change: {test}")
-    few = report.below(report.counts(verdicts), required, options.threshold)
-    untold = any(verdict.untold for verdict in verdicts)
-    return 1 if few or untold or work.failing else 0
+    return verdicts
 
 
 class _Steps:

@@ -61,6 +61,11 @@ def below(found: Mapping[str, Count], required: Sequence[str], threshold: float)
     return [name for name, count in found.items() if belongs(name, required) and count.percent < threshold]
 
 
+def too_few(found: Mapping[str, Count], required: Sequence[str], threshold: float, enough: int) -> list[str]:
+    """The packages below the threshold of which fewer than ``enough`` were tried: it may be chance."""
+    return [name for name in below(found, required, threshold) if found[name].total < enough]
+
+
 def lines(verdicts: Sequence[Verdict], required: Sequence[str], threshold: float) -> list[str]:
     """The report, survivors first, so that the counts stand at the end of a long output."""
     text = []

@@ -38,6 +38,7 @@ class Run:
         self.map = CoverageMap(self.imports)
         self.code: dict[str, str] = {}
         self.failing: list[str] = []
+        self._packages: dict[str, list[Mutant]] = {}
         self._known_verdicts = Known(CACHE / "verdicts.json", self.imports)
         self._lock = threading.Lock()
         self._told = 0.0
@@ -59,12 +60,27 @@ class Run:
                 f"{LIST.name}: nothing fits any more: {block.path}: {block.source}: {block.change}"
             )
         found = [mutant for mutant in found if not any(block.describes(mutant) for block in harmless)]
-        packages = sample.by_package(found)
+        packages = self._packages = sample.by_package(found)
         sizes = {name: len(mutants) for name, mutants in packages.items()}
         quotas = sample.quotas(sizes, len(found) if self.options.all else self.options.sample)
         return [
             mutant for name, mutants in packages.items() for mutant in self._some(name, mutants, quotas[name])
         ]
+
+    def further(self, verdicts: Sequence[Verdict], required: Sequence[str]) -> list[Mutant]:
+        """More of each package that is below the threshold in so small a sample that chance may have done it.
+
+        :returns: the next ones of the same draw.
+        """
+        found = report.counts(verdicts)
+        tried = {verdict.mutant for verdict in verdicts}
+        few = report.too_few(found, required, self.options.threshold, sample.ENOUGH)
+        more: list[Mutant] = []
+        for name in few:
+            known = sum(sample.package_of(mutant.path) == name for mutant in tried)
+            wanted = known + sample.ENOUGH - found[name].total
+            more += [one for one in self._some(name, self._packages[name], wanted) if one not in tried]
+        return more
 
     def _known(self, name: str) -> list[Mutant]:
         """The mutants of one file, read from the cache while file and operators are the same."""

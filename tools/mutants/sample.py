@@ -11,6 +11,8 @@ from .operators import KINDS, Mutant
 MODULE_UTILS = "plugins/module_utils/"
 UNIT_TESTS = "tests/unit/"
 _AT_LEAST = 4  # of each package, as far as the size allows
+ENOUGH = 30
+"""So many of a package tell whether its tests hold the threshold: of four, one survivor says nothing."""
 
 
 def package_of(path: str) -> str:

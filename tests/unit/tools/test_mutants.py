@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from tools.mutants.known import Known
 from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
 from tools.mutants.pool import Pool
 from tools.mutants.report import Verdict
-from tools.mutants.run import settled
+from tools.mutants.run import Run, settled
 from tools.screen import SetupError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -220,6 +221,34 @@ class TestSettled:
     def test_the_second_attempt_decides_when_it_comes_to_an_end(self) -> None:
         assert self.settle(self.STALLED, self.STALLED, self.PASSED)[0] == self.PASSED
         assert self.settle(self.STALLED, self.PASSED, {"noticed_by": SMALL})[0] == {"noticed_by": SMALL}
+
+
+def verdicts_of(number: int, *survivors: int, untyped: tuple[int, ...] = ()) -> list[Verdict]:
+    return [
+        Verdict(
+            mutant(line=line), "" if line in survivors or line in untyped else "a::b", untyped=line in untyped
+        )
+        for line in range(number)
+    ]
+
+
+def test_a_survivor_among_four_is_followed_by_more_of_its_package_and_one_among_thirty_is_not() -> None:
+    def more(*verdicts: Verdict, required: str = "kube", known: int = 60) -> list[int]:
+        run = object.__new__(Run)  # without copies of the tree
+        run.options = argparse.Namespace(threshold=90.0, seed="1")
+        run._packages = {"kube": [mutant(line=line) for line in range(known)]}
+        run.code = {}
+        run._some = lambda _package, mutants, wanted: list(mutants)[:wanted]  # type: ignore[method-assign]
+        return [one.line for one in run.further(verdicts, [required])]
+
+    assert more(*verdicts_of(4, 2)) == list(range(4, 30))
+    assert more(*verdicts_of(4)) == []
+    assert more(*verdicts_of(4, 2), required="model") == []
+    assert more(*verdicts_of(30, 1, 2, 3, 4)) == []
+    assert more(*verdicts_of(29, 1, 2, 3)) == [29]
+    # what the types refuse was no mutant: another one is taken for it
+    assert more(*verdicts_of(4, 2, untyped=(1,))) == list(range(4, 31))
+    assert more(*verdicts_of(4, 2), known=7) == [4, 5, 6]
 
 
 def test_exactly_the_threshold_is_enough() -> None:
