@@ -6,6 +6,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.endpoints import (
     Endpoint,
     endpoints,
+    inbound_requests,
 )
 
 ADDRESS = {"socket_address": {"address": "10.244.0.7", "port_value": 3000}}
@@ -31,3 +32,31 @@ def test_an_endpoint_and_why_it_gets_nothing(health: dict, trouble: str) -> None
 def test_a_cluster_without_hosts_and_an_empty_answer() -> None:
     assert endpoints({"cluster_statuses": [{"name": "c"}]}) == {"c": []}
     assert endpoints({}) == {}
+
+
+def test_an_endpoint_that_says_little() -> None:
+    (pipe,) = endpoints({"cluster_statuses": [{"name": "c", "host_statuses": [{"address": {"pipe": {}}}]}]})[
+        "c"
+    ]
+    assert (pipe.address, pipe.host, pipe.trouble) == ("?:?", "?", "")
+    assert Endpoint("2001:db8::1:80", "").host == "2001:db8::1"
+
+
+def test_requests_that_a_program_has_not_answered_yet() -> None:
+    def cluster(name: str, *active: object) -> dict:
+        hosts = [
+            {"stats": [{"name": "rq_active", "value": value}, {"name": "rq_total", "value": "9"}]}
+            for value in active
+        ]
+        return {"name": name, "host_statuses": hosts}
+
+    statuses = {
+        "cluster_statuses": [
+            cluster("inbound|3000||", "2", "3"),
+            cluster("inbound|9090||", ""),
+            cluster("outbound|80||a", "50"),
+            cluster("InboundPassthroughCluster", "50"),
+        ]
+    }
+    assert inbound_requests(statuses) == 5
+    assert inbound_requests({}) == 0

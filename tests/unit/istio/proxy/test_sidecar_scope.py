@@ -72,3 +72,25 @@ def test_workload_beats_namespace_beats_mesh_and_the_oldest_wins() -> None:
         found = sidecar_of(PROXY, given, "istio-system")
         assert found is not None
         assert found["metadata"]["name"] == name
+
+
+def test_a_sidecar_without_egress_hides_nothing() -> None:
+    assert imports_host(PROXY, [sidecar("s", "shop", None)], "istio-system", HOST, "bank")
+    assert not imports_host(PROXY, [sidecar("s", "shop", [])], "istio-system", HOST, "bank")
+    several = sidecar("s", "shop", ["./*"])
+    several["spec"]["egress"].append({"port": {"number": 80}, "hosts": ["bank/*"]})
+    assert imports_host(PROXY, [several], "istio-system", HOST, "bank")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "known"),
+    [
+        (["bank/*.example"], False),
+        (["bank/*bank.svc.cluster.local"], False),  # no wildcard of Istio's
+        (["*.bank.svc.cluster.local"], True),  # without a namespace: in every one
+        ([HOST], True),
+        (["bank/"], False),
+    ],
+)
+def test_forms_of_hosts(hosts: list[str], known: bool) -> None:
+    assert imports_host(PROXY, [sidecar("s", "shop", hosts)], "istio-system", HOST, "bank") is known
