@@ -2,7 +2,7 @@
 PYTHON3 ?= python3
 TOOLS = @$(PYTHON3) -m tools
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit mutants bench promises campaign lab lab-down prepare clean
+.PHONY: help demo test lint unit mutants bench promises campaign docs lab lab-down prepare clean
 .NOTPARALLEL:
 
 help: ## Show this help
@@ -32,6 +32,9 @@ promises: ## Simulate rollouts, and print how often they end wrongly beside what
 
 campaign: ## The long runs: the lab's own suite, proof of verify, rollouts, kills (root; ARGS="--only proof --seed 7")
 	$(TOOLS) campaign $(ARGS)
+
+docs: ## The documentation as a site in build/docsite/html, offline and without a warning
+	$(TOOLS) docs
 
 lab: ## The embedded cluster with the demo shop and no mesh (root)
 	$(TOOLS) lab

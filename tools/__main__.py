@@ -39,6 +39,7 @@ COMMANDS = {
     "bench": Command("tools.bench", ("runtime", "test"), lab=True),
     "promises": Command("tools.promises", ("runtime", "test")),
     "campaign": Command("tools.campaign", ("runtime", "test", "release"), lab=True),
+    "docs": Command("tools.docsite", ("runtime", "test", "lint", "release")),
     "lab": Command("tools.lab", ("runtime",), lab=True),
     "lab-down": Command("tools.lab", ("runtime",), lab=True),
     "prepare": Command("tools.prepared", ("runtime", "test", "lint", "mutants", "release")),

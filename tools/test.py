@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab.places import state_root
 
-from . import artefact, awx, demo, galaxy, integration, lab, lint, readme, sanity, scenarios, unit
+from . import artefact, awx, demo, docsite, galaxy, integration, lab, lint, readme, sanity, scenarios, unit
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .lanes import Lanes
@@ -101,6 +101,7 @@ def beside_the_lab(cluster: str) -> Iterator[Stage]:
     yield Stage(ARTEFACT, artefact.artefact)
     yield Stage("artefact: taken by Galaxy's importer", galaxy.importer)
     yield Stage("AWX: its objects, applied by awx.awx", awx.objects)
+    yield Stage("docsite: built without a warning", docsite.docsite)
     yield slowest
     yield from unit_stages()
     yield Stage("integration, on an API server alone", partial(integration.api_server, cluster))

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whole tables: what becomes of every connection, and what every form of a value compares with."""
 
-
 from __future__ import annotations
 
 import dataclasses
