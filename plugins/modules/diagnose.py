@@ -6,13 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: diagnose
-short_description: Tell why a call between two services gets what it gets
+short_description: Tell why something in a mesh does not work
 version_added: 0.1.0
 description:
-  - Follows one request through the proxies and says at every step what holds there. The pods of both ends,
-    the route in the caller's proxy and the VirtualService behind it, clusters, endpoints and who was thrown
-    out, how caller and callee secure the connection and the objects that decided it, what the live
-    AuthorizationPolicies decide about the request at every pod of the callee, and what the catalogue allows.
+  - From any symptom (a caller and a callee, a service, a host with a path, a pod, or nothing) to ranked
+    causes, each with its evidence, the object at fault, and the command or the line of the catalogue that
+    mends it.
+  - Looks at injection, routing, mutual TLS and authorization, gateways, hosts outside, latency, the control
+    plane and DNS. Asks the API server, istiod, the proxies of both ends, and their access logs.
+  - Of a call between two services of the catalogue, every step of its way is told besides.
   - Only reads. Nothing is sent to a service.
 author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
@@ -32,13 +34,31 @@ options:
     type: dict
     required: true
   source:
-    description: The calling service, as C(name) or C(namespace/name).
+    description:
+      - The caller, as C(name) or C(namespace/name) of a Service, a workload or a pod. It need not be in the
+        catalogue.
     type: str
-    required: true
+    default: ""
   destination:
-    description: The called service, as C(name) or C(namespace/name).
+    description: The called Service, as C(name) or C(namespace/name). It need not be in the catalogue.
     type: str
-    required: true
+    default: ""
+  host:
+    description:
+      - The host that is called, as callers write it, in the place of O(destination). One of a gateway, of the
+        mesh, or outside.
+    type: str
+    default: ""
+  pod:
+    description: The pod that does not do well, as C(name) or C(namespace/name).
+    type: str
+    default: ""
+  namespace:
+    description:
+      - Namespace of names without one. Alone, the only one that is looked at. Empty for C(mesh_namespace),
+        and for the whole mesh.
+    type: str
+    default: ""
   method:
     description: Method of the request.
     type: str
@@ -49,8 +69,8 @@ options:
     default: /
   port:
     description:
-      - Port of the called service, by name or number. Empty for the one whose traffic is split between
-        versions.
+      - Port of the called service, by name or number. Empty for any; in the steps, for the one whose traffic
+        is split between versions.
     type: str
     default: ""
 seealso:
@@ -65,22 +85,72 @@ EXAMPLES = r"""
     destination: payment-service
     method: POST
     path: /api/payments
+
+- name: Why does nobody get to this host
+  servicemesh.istio.diagnose:
+    catalogue: "{{ catalogue }}"
+    host: api.example.com
+    path: /api
+
+- name: What is wrong at all
+  servicemesh.istio.diagnose:
+    catalogue: "{{ catalogue }}"
 """
 
 RETURN = r"""
 status:
-  description: V(pass) when nothing stands in the way, V(fail) when something does, else V(cannot tell).
+  description:
+    - V(fail) with a cause that is at least likely, V(pass) when nothing was found and everything could be
+      looked at, else V(cannot tell).
   returned: success
   type: str
   sample: fail
 cause:
-  description: The first step that fails.
+  description: The first cause, with its object. Empty when there is none that is likely.
   returned: success
   type: str
-  sample: "Pod shop/web-1: its proxy has no route for pay.shop.svc.cluster.local: Sidecar shop/web
-    does not import it"
+  sample: "Sidecar shop/web: decides for Pod shop/web-1 and does not import shop/pay.shop.svc.cluster.local:
+    its proxy has no route there"
+causes:
+  description: All causes, the likeliest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    rank:
+      description: From 1.
+      type: int
+    family:
+      description:
+        - V(injection), V(routing), V(security), V(gateway), V(egress), V(latency), V(control plane) or
+          V(dns).
+      type: str
+    object:
+      description: The object at fault, C(Kind namespace/name); C(host NAME) for one that no object describes.
+      type: str
+    cause:
+      description: What is wrong with it.
+      type: str
+    likelihood:
+      description: V(sure), V(likely) or V(possible). What is possible is told only about a symptom.
+      type: str
+    evidence:
+      description: What shows it besides.
+      type: list
+      elements: str
+    remedy:
+      description: The command, or the line of the catalogue, that mends it.
+      type: str
+  sample: [{rank: 1, family: routing, object: VirtualService shop/web, cause: sends to subset v9 of web,
+            likelihood: sure, evidence: [], remedy: kubectl edit virtualservice web -n shop}]
+unknown:
+  description: What could not be looked at, C(family), C(what) and C(why).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{family: gateway, what: credentials of gateways, why: "Secret: forbidden"}]
 steps:
-  description: What holds at every step, in the order of the request's way.
+  description: Of a call between two services of the catalogue, what holds at every step, in its order.
   returned: success
   type: list
   elements: dict

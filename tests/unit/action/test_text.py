@@ -264,10 +264,8 @@ def test_what_is_secret_is_not_shown() -> None:
 def test_what_is_missing_or_unknown_is_named() -> None:
     diagnose = importlib.import_module(f"{OPERATIONS}.diagnose.backend")
     with pytest.raises(InputError) as caught:
-        typed_arguments(diagnose, {"catalogue": {}, "source": "a"})
-    assert str(caught.value) == (
-        "diagnose_destination: is missing, and there is no default for it (required)"
-    )
+        typed_arguments(diagnose, {"source": "a"})
+    assert str(caught.value) == ("diagnose_catalogue: is missing, and there is no default for it (required)")
     problems: list[Problem] = []
     spec = {"type": "dict", "options": {"name": {"type": "str", "required": True}}}
     typed_value({"nam": "a"}, spec, "x", problems)

@@ -234,5 +234,8 @@ class Restricted:
     ) -> list[Access]:
         return [self._access(api_version, kind, "create", namespace, subresource, name)]
 
+    def _rights_of_logs(self, namespace: str, pod: str, *_rest: Any, **_more: Any) -> list[Access]:
+        return [Access("", "pods/log", "get", namespace, pod)]
+
     def _rights_of_exec(self, namespace: str, pod: str, *_rest: Any, **_more: Any) -> list[Access]:
         return [Access("", "pods/exec", verb, namespace, pod) for verb in ("get", "create")]

@@ -57,6 +57,7 @@ class FakeCluster:
     :ivar allowed_readers: users, besides the caller, who have every right that is asked about.
     :ivar on_patch: called with cluster and object after a patch; ``on_evict`` with the body besides.
     :ivar delete_options: the options of each deletion.
+    :ivar container_logs: by (namespace, pod, container) what it has printed.
     :ivar on_exec: answers a command: called with namespace, pod, container and command.
     """
 
@@ -75,6 +76,7 @@ class FakeCluster:
         self.on_patch: Callable[[Any, Obj], None] | None = None
         self.on_evict: Callable[[Any, Obj, Any], None] | None = None
         self.on_exec: Callable[[str, str, str, Sequence[str]], ExecResult | str] | None = None
+        self.container_logs: dict[tuple[str, str, str], str] = {}
         self.warnings: list[str] = []
         self.delete_options: list[Obj] = []
         self.hidden_fields: Sequence[Any] = ()
@@ -369,6 +371,15 @@ class FakeCluster:
             assert self.on_exec is not None, f"nobody answers {command} in {pod}"
             answer = self.on_exec(namespace, pod, container, command)
             return ExecResult(answer, "", 0) if isinstance(answer, str) else answer
+
+    def logs(
+        self, namespace: str, pod: str, container: str | None = None, tail_lines: int | None = None
+    ) -> str:
+        """What ``container_logs`` holds for the pod; nothing for others."""
+        with self._call("logs", "Pod", namespace, name=pod):
+            self._existing("Pod", namespace, pod)
+            lines = self.container_logs.get((namespace, pod, container or ""), "").splitlines()
+            return "\n".join(lines[-tail_lines:] if tail_lines else lines)
 
     # The store.
     @property

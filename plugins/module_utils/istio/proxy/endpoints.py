@@ -20,10 +20,12 @@ class Endpoint:
     """One host of a cluster.
 
     :param address: ``host:port``. :param trouble: why the proxy does not send to it; empty when it does.
+    :param stats: its own counters and gauges, such as ``cx_connect_fail`` and ``rq_timeout``.
     """
 
     address: str
     trouble: str
+    stats: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def host(self) -> str:
@@ -61,4 +63,9 @@ def _endpoint(host: Mapping[str, Any]) -> Endpoint:
     eds = text_at(health, "eds_health_status")
     reasons = [] if eds in HEALTHY else [eds.lower()]
     reasons += [name.replace("_", " ") for name in _FAILED if health.get(name) is True]
-    return Endpoint(address, ", ".join(reasons))
+    stats = {
+        text_at(stat, "name"): int(text_at(stat, "value") or 0)
+        for stat in mappings_at(host, "stats")
+        if text_at(stat, "value").isdigit() or not text_at(stat, "value")
+    }
+    return Endpoint(address, ", ".join(reasons), stats)

@@ -150,15 +150,22 @@ def _faults(
     roots: Sequence[x509.Certificate],
     now: datetime.datetime,
 ) -> list[Fault]:
-    # As istiod reads it: the generic keys win, in a foreign Secret they are what is served.
-    pairs = [("cert", "key"), (CERTIFICATE_KEY, PRIVATE_KEY)]
-    certificate, key = next(
-        ((decode(secret, a), decode(secret, b)) for a, b in pairs if decode(secret, a) and decode(secret, b)),
-        (b"", b""),
-    )
+    certificate, key = served_pair(secret)
     if credential.source in (ISSUE, REQUESTED):
         certificate, key = decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)
     return check_pair(certificate, key, hosts=credential.hosts, roots=roots, now=now)
+
+
+def served_pair(secret: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Certificate and key as istiod reads them: the generic keys win, in a foreign Secret they are served.
+
+    :returns: both in PEM; empty when the Secret holds no pair.
+    """
+    pairs = [("cert", "key"), (CERTIFICATE_KEY, PRIVATE_KEY)]
+    return next(
+        ((decode(secret, a), decode(secret, b)) for a, b in pairs if decode(secret, a) and decode(secret, b)),
+        (b"", b""),
+    )
 
 
 def _sentences(faults: Sequence[Fault]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a call gets what it gets: follows one request through the proxies, step by step, and only reads."""
+"""Why something does not work: from a symptom to ranked causes, each with the object at fault. Only reads."""
 
 from __future__ import annotations
 
@@ -9,25 +9,21 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, Problem
-from ...istio.proxy.running import RunningProxy
+from ...errors import InputError, Problem, nearest
+from ...fields import name_of, namespace_of
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
-from ...model.catalogue.lookup import look_up
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
-from ...model.catalogue.services import Port, Service
 from ...model.reading.typed import variables_of
-from ...model.security.requests import Request
-from ...verdicts import FAIL
-from ..verify.checks.injection import check_pods
-from ..verify.dumps import ProxyDump, read_proxies
-from ..verify.findings import Finding, failed, unknown, worst
-from ..verify.live_objects import LENIENT, LiveObjects, read_live_objects
-from ..verify.picture import Picture
-from .callee import policies, stated, transport
-from .external_name import stands_for
-from .way import faults, outbound
+from ...verdicts import CANNOT_TELL
+from ..verify.findings import Finding
+from .case import Case
+from .cause import LIKELY, Cause
+from .ranking import Unknown, lasting, ranked, search, status_of, told
+from .reading import ask_proxies, read_material
+from .steps import call_of, follow, with_steps
+from .symptom import Symptom
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -35,139 +31,118 @@ if TYPE_CHECKING:
 ARGUMENT_SPEC: dict[str, Any] = {
     **CONNECTION_SPEC,
     "catalogue": {"type": "dict", "required": True},
-    "source": {"type": "str", "required": True},
-    "destination": {"type": "str", "required": True},
+    "source": {"type": "str", "default": ""},
+    "destination": {"type": "str", "default": ""},
+    "host": {"type": "str", "default": ""},
+    "pod": {"type": "str", "default": ""},
+    "namespace": {"type": "str", "default": ""},
     "method": {"type": "str", "default": "GET"},
     "path": {"type": "str", "default": "/"},
     "port": {"type": "str", "default": ""},
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "diagnose_")
+LOOKS, PAUSE = 3, 4.0
+"""What a starting pod shows too counts when it stands in so many looks, so many seconds apart."""
+MAX_LINES = 10
+"""So many causes are told to the person who watches; the result has all."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Call:
-    """The call that is followed."""
+class Diagnosis:
+    """What came of one look, or of all."""
 
-    catalogue: Catalogue
-    source: Service
-    destination: Service
-    method: str
-    path: str
-    port: Port | None
-
-    @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Call:
-        """Reads the module's parameters. :raises InputError: no catalogue, or no service of it."""
-        catalogue = parse_catalogue(params["catalogue"])
-        destination = _service(catalogue, params["destination"], "destination")
-        return cls(
-            catalogue=catalogue,
-            source=_service(catalogue, params["source"], "source"),
-            destination=destination,
-            method=params["method"],
-            path=params["path"],
-            port=_port(destination, params["port"]),
-        )
+    causes: list[Cause]
+    unknown: list[Unknown]
+    steps: list[Finding]
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Backend of module ``diagnose``: follows one call and names the first thing that stops it.
+    """Backend of module ``diagnose``: looks for everything that explains a symptom, and ranks it.
 
-    :returns: ``{changed, status, cause, steps}``, see module ``diagnose``.
+    :returns: ``{changed, status, cause, causes, unknown, steps}``, see module ``diagnose``.
     """
     catalogue = parse_catalogue(params["catalogue"])
+    symptom = Symptom.from_params(params)
+    call_of(catalogue, symptom)
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        if look_up(catalogue, params["destination"])[0] is None:
-            _refuse_other_names(client, catalogue, params["destination"])
-        steps = _follow(client, Call.from_params(params), context.clock.now())
-    first = next((step for step in steps if step.verdict == FAIL), None)
-    cause = f"{first.subject}: {first.message}" if first else ""
-    for step in steps:
+        found = _diagnose(client, catalogue, symptom, context)
+    return _result(found, context)
+
+
+def _diagnose(client: KubeClient, catalogue: Catalogue, symptom: Symptom, context: Context) -> Diagnosis:
+    looks: list[list[Cause]] = []
+    while True:
+        found = _look(client, catalogue, symptom, context.clock.now())
+        looks.append(found.causes)
+        if len(looks) == LOOKS or not any(item.late for item in lasting(looks)):
+            causes = told(ranked(lasting(looks)), anything=symptom.anything)
+            return dataclasses.replace(found, causes=causes)
+        context.clock.sleep(PAUSE)
+
+
+def _look(client: KubeClient, catalogue: Catalogue, symptom: Symptom, now: float) -> Diagnosis:
+    material = read_material(client, symptom, catalogue)
+    if not material.live.installed:
+        return Diagnosis([], [Unknown("control plane", "istio", "not installed")], [])
+    case = Case(symptom, catalogue, material, now)
+    _check_names(case)
+    case = Case(symptom, catalogue, ask_proxies(client, case), now)
+    causes, unknown = search(case)
+    call = call_of(catalogue, symptom)
+    steps = follow(client, case, call) if call else []
+    return Diagnosis(with_steps(causes, steps), unknown, steps)
+
+
+def _check_names(case: Case) -> None:
+    """:raises InputError: the caller, or the pod, that the symptom names does not exist.
+
+    A destination that does not exist is no mistake of whoever asks, but a cause.
+    """
+    problems = []
+    for option, text, pods in (
+        ("source", case.symptom.source, case.callers),
+        ("pod", case.symptom.pod, case.named),
+    ):
+        if not text or pods:
+            continue
+        namespace, name = case.symptom.place_of(text, case.home)
+        if not case.was_read(namespace) or "Pod" in case.material.unread:
+            continue
+        if option == "source" and case.service(f"{name}.{namespace}.svc.{case.domain}") is not None:
+            continue
+        if any(name_of(item) == name and namespace_of(item) == namespace for item in case.of("Deployment")):
+            continue
+        known = sorted(
+            {f"{namespace_of(item)}/{name_of(item)}" for item in case.of("Service")}
+            | {service.key for service in case.catalogue.services}
+        )
+        said = (
+            f"no Service, workload or pod is called {namespace}/{name}{nearest(f'{namespace}/{name}', known)}"
+        )
+        problems.append(Problem(f"diagnose_{option}", said, "unknown-name"))
+    if problems:
+        raise InputError(problems)
+
+
+def _result(found: Diagnosis, context: Context) -> dict[str, Any]:
+    status = status_of(found.causes, found.unknown)
+    if status != "fail" and any(step.verdict == CANNOT_TELL for step in found.steps):
+        status = CANNOT_TELL
+    first = found.causes[0] if found.causes and found.causes[0].weight >= LIKELY - 10 else None
+    for step in found.steps:
         context.progress(f"{step.check:<14} {step}")
+    for rank, cause in enumerate(found.causes[:MAX_LINES], 1):
+        context.progress(f"{rank:>2}. {cause.family:<13} {cause}")
+        for line in cause.evidence:
+            context.progress(f"    {'seen':<13} {line}")
+        context.progress(f"    {'mend':<13} {cause.remedy}")
+    for item in found.unknown:
+        context.progress(f"cannot tell    {item.what}: {item.why}")
     return {
         "changed": False,
-        "status": worst(steps),
-        "cause": cause,
-        "steps": [{"step": step.check, **step.as_dict()} for step in steps],
+        "status": status,
+        "cause": str(first) if first else "",
+        "causes": [cause.as_dict(rank) for rank, cause in enumerate(found.causes, 1)],
+        "unknown": [item.as_dict() for item in dict.fromkeys(found.unknown)],
+        "steps": [{"step": step.check, **step.as_dict()} for step in found.steps],
     }
-
-
-def _refuse_other_names(client: KubeClient, catalogue: Catalogue, name: str) -> None:
-    """:raises InputError: the destination is a Service that only stands for another host."""
-    if said := stands_for(client, catalogue, name):
-        raise InputError([Problem("diagnose_destination", said, "external-name")])
-
-
-def _service(catalogue: Catalogue, name: str, option: str) -> Service:
-    found, fault = look_up(catalogue, name)
-    if found is None:
-        raise InputError([Problem(f"diagnose_{option}", fault, "unknown-service")])
-    return found
-
-
-def _port(service: Service, name: str) -> Port | None:
-    """The port of that name or number; the routed one when none is named."""
-    if not name:
-        return service.routed_port
-    for port in service.ports:
-        if name in (port.name, str(port.number)):
-            return port
-    known = ", ".join(f"{port.name} ({port.number})" for port in service.ports)
-    problem = f"{service.key} has no port {name!r}, but {known or 'none'}"
-    raise InputError([Problem("port", problem, "unknown-port")])
-
-
-def _follow(client: KubeClient, call: Call, now: float) -> list[Finding]:
-    catalogue, source, destination = call.catalogue, call.source, call.destination
-    namespaces = tuple(dict.fromkeys((source.namespace, destination.namespace)))
-    live = read_live_objects(
-        client,
-        namespaces=namespaces,
-        root_namespace=catalogue.root_namespace,
-        istio_namespace=catalogue.istio_namespace,
-    )
-    if not live.installed:
-        return [unknown("istio", "", "not installed")]
-    callers = _proxies_of(live, source)
-    callees = _proxies_of(live, destination)
-    steps = [*_pods(live, source, now), *_pods(live, destination, now)]
-    if not callers:
-        return [*steps, failed("caller", source.key, "no proxy of it runs, so its calls are not the mesh's")]
-    port = call.port
-    if port is None:
-        return [*steps, failed("port", destination.key, "the catalogue gives it no port")]
-    dumps = read_proxies(client, [*callers, *callees], len(callers) + len(callees))
-    steps += [unknown("proxy", f"Pod {name}", reason) for name, reason in dumps.unread.items()]
-    caller = next((proxy for proxy in callers if _routes(dumps.held.get(str(proxy)))), None)
-    if caller is not None:
-        steps += outbound(client, catalogue, caller, dumps.held[str(caller)], destination, port)
-    steps += faults(live, catalogue, destination)
-    picture = Picture(catalogue, live, namespaces)
-    request = Request(source.principal, port.target_port, call.method, call.path, http=port.is_http)
-    said = stated(picture.edges(destination), request, destination)
-    held = policies(picture, dumps, request, destination)
-    if said.verdict == FAIL:  # then it is no fault of the policies that they refuse it
-        held = [step for step in held if step.verdict != FAIL]
-    seen = next((pod for pod in picture.pods_of(source) if str(pod.pod) == str(callers[0])), None)
-    steps += transport(picture, seen, destination, port) if seen is not None else []
-    return [*steps, *_unread(live), *held, said]
-
-
-def _unread(live: LiveObjects) -> list[Finding]:
-    return [unknown("policies", kind, why) for kind, why in live.unread.items() if kind not in LENIENT]
-
-
-def _pods(live: LiveObjects, service: Service, now: float) -> list[Finding]:
-    pods = live.pods_of(service.namespace, service.name)
-    if not pods:
-        return [failed("pods", service.key, "no pod stands behind the service")]
-    return check_pods(pods, expected_version="", istiods=live.istiods, unmeshed=(), now=now)
-
-
-def _proxies_of(live: LiveObjects, service: Service) -> list[RunningProxy]:
-    names = {pod["metadata"]["name"] for pod in live.pods_of(service.namespace, service.name)}
-    return [proxy for proxy in live.proxies() if proxy.namespace == service.namespace and proxy.pod in names]
-
-
-def _routes(dump: ProxyDump | None) -> bool:
-    return dump is not None and dump.hosts is not None

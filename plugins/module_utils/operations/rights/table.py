@@ -143,6 +143,7 @@ _FOUND_BY_LABEL = (
 )
 
 _REST_OF_CLUSTER = 'check objects of verify is "cannot tell" about other namespaces'
+_NOT_TOLD = 'diagnose is "cannot tell" about what hangs on it'
 _ACTS_FROM_ANYWHERE = "objects of any namespace can act on the workloads of a mesh"
 _ACTING = (
     ("", "namespaces"),
@@ -459,6 +460,38 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             ("get",),
             optional="the evidence does not name the cluster",
             why="the UID of kube-system stands for the cluster",
+        ),
+    ),
+    # A diagnosis only reads. What it may not read is "cannot tell" about its part.
+    "diagnose": (
+        Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        *(
+            Right(group, resource, verbs, (CONTROL_PLANE, GATEWAYS, SERVICES), optional=_NOT_TOLD)
+            for group, resource, verbs in (
+                ("", "pods/exec", ("create", "get")),
+                ("", "pods/log", ("get",)),
+                ("", "services", ("list",)),
+                ("apps", "deployments", ("list",)),
+                ("security.istio.io", "requestauthentications", ("list",)),
+            )
+        ),
+        Right("", "configmaps", ("get",), (CONTROL_PLANE,), optional=_NOT_TOLD),
+        Right("", "secrets", ("get",), (GATEWAYS,), optional=_NOT_TOLD),
+        *(
+            Right(group, resource, ("list",), optional=_NOT_TOLD, why=_ACTS_FROM_ANYWHERE)
+            for group, resource in (
+                *_ACTING,
+                ("", "services"),
+                ("apps", "deployments"),
+                ("security.istio.io", "requestauthentications"),
+            )
+        ),
+        Right(
+            _WEBHOOKS,
+            "mutatingwebhookconfigurations",
+            ("list",),
+            optional=_NOT_TOLD,
+            why=_NO_NAMESPACE,
         ),
     ),
     # Everything that can end: read only. What is missing is "cannot tell" about its part.

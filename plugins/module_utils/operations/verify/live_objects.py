@@ -174,7 +174,7 @@ def read_live_objects(
     live.missing = frozenset(missing)
     istiods = client.list("v1", "Pod", istio_namespace, label_selector=ISTIOD_SELECTOR)
     live.istiods = ready_istiods(istiods.items)
-    live.root_certificates = _roots(client, istio_namespace)
+    live.root_certificates = published_roots(client, istio_namespace)
     return live
 
 
@@ -188,7 +188,8 @@ def _read(client: KubeClient, api_version: str, kind: str, namespace: str) -> tu
     return list(answer.items), "", bool(answer.missing)
 
 
-def _roots(client: KubeClient, istio_namespace: str) -> str:
+def published_roots(client: KubeClient, istio_namespace: str) -> str:
+    """The roots that istiod publishes, in PEM; ``""`` when they may not be read, or are not there."""
     try:
         found = client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, istio_namespace)
     except ApiError as error:

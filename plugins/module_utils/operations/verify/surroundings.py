@@ -78,7 +78,7 @@ def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surround
     :raises ApiError: the API server does not answer.
     """
     kinds = list(KINDS)
-    answers = client.in_parallel(lambda kind: _everywhere(client, KINDS[kind], kind, namespaces), kinds)
+    answers = client.in_parallel(lambda kind: read_everywhere(client, KINDS[kind], kind, namespaces), kinds)
     unread = {kind: why for kind, (_items, why) in zip(kinds, answers, strict=True) if why}
     found = Surroundings({kind: items for kind, (items, _why) in zip(kinds, answers, strict=True)}, unread)
     try:
@@ -95,9 +95,15 @@ def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surround
     return found
 
 
-def _everywhere(
+def read_everywhere(
     client: KubeClient, api_version: str, kind: str, namespaces: Sequence[str]
 ) -> tuple[Objects, str]:
+    """The objects of one kind in the whole cluster, else in some namespaces.
+
+    :param namespaces: read one by one where the whole cluster may not be.
+    :returns: the objects, and why not all were read; ``""`` when they were.
+    :raises ApiError: the API server does not answer.
+    """
     try:
         return list(client.list(api_version, kind).items), ""
     except ApiError as error:

@@ -72,6 +72,14 @@ class Mesh(FakeCluster):
                 "data": {"root-cert.pem": pem(ROOT).decode()},
             }
         )
+        self.put(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "istio", "namespace": "istio-system"},
+                "data": {"mesh": "extensionProviders: [{name: opa}]"},
+            }
+        )
         self.exec_error: ApiError | None = None
         self.looks_without_istiod = 0
         self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}

@@ -307,8 +307,11 @@ def test_diagnose_names_the_refusal_and_what_is_allowed(mesh: Mesh) -> None:
 def test_diagnose_names_a_missing_subset(mesh: Mesh) -> None:
     for rule in mesh.named("VirtualService", "cart-routes")["spec"]["http"]:
         rule["route"][0]["destination"]["subset"] = "v9"
-    cause = run(mesh, diagnose, source="web", destination="cart")["cause"]
-    assert "has no cluster outbound|80|v9|cart.shop.svc.cluster.local: requests get 503 NC" in cause
+    result = run(mesh, diagnose, source="web", destination="cart")
+    assert result["causes"][0]["object"] == "VirtualService shop/cart-routes"
+    assert "subset v9 of cart.shop.svc.cluster.local, which no DestinationRule defines" in result["cause"]
+    said = "has no cluster outbound|80|v9|cart.shop.svc.cluster.local: requests get 503 NC"
+    assert said in [step["message"] for step in result["steps"]]
 
 
 def test_diagnose_names_the_sidecar_that_hides_the_callee(mesh: Mesh) -> None:
@@ -321,9 +324,11 @@ def test_diagnose_names_the_sidecar_that_hides_the_callee(mesh: Mesh) -> None:
             }
         }
     ]
-    assert (
-        "Sidecar shop/web does not import it" in run(mesh, diagnose, source="web", destination="pay")["cause"]
-    )
+    result = run(mesh, diagnose, source="web", destination="pay")
+    assert "Sidecar shop/web does not import it" in str(result["steps"])
+    # that the catalogue refuses the call is why the Sidecar leaves it out
+    assert "the catalogue refuses" in result["cause"]
+    assert result["causes"][1]["object"] == "Sidecar shop/web"
 
 
 def test_diagnose_tells_who_was_thrown_out(mesh: Mesh) -> None:
@@ -339,14 +344,13 @@ def test_diagnose_tells_who_was_thrown_out(mesh: Mesh) -> None:
         return told
 
     mesh._endpoints = ejected
-    assert (
-        "it sends to none of 10.0.0.1:3000 (failed outlier check)"
-        in run(mesh, diagnose, source="web", destination="cart")["cause"]
-    )
+    result = run(mesh, diagnose, source="web", destination="cart")
+    assert "it sends to none of 10.0.0.1:3000 (failed outlier check)" in str(result["steps"])
+    assert "has thrown 1 of 1 endpoints of cart.shop.svc.cluster.local out" in result["cause"]
 
 
-def test_diagnose_knows_only_services_of_the_catalogue(mesh: Mesh) -> None:
-    with pytest.raises(InputError, match="'nobody' is not in mesh_services"):
+def test_diagnose_refuses_callers_that_do_not_exist(mesh: Mesh) -> None:
+    with pytest.raises(InputError, match="no Service, workload or pod is called shop/nobody"):
         run(mesh, diagnose, source="nobody", destination="cart")
 
 

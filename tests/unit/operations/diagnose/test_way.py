@@ -17,7 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import way
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.dumps import ProxyDump
 
-from ..support.cluster import FakeCluster
+from ...support.cluster import FakeCluster
 
 CATALOGUE = parse_catalogue(
     {

@@ -15,17 +15,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import Request
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend, callee
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.external_name import (
-    stands_for,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.steps import call_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.symptom import Symptom
 
-from ..support.catalogues import minimal
-from ..support.clock import FakeClock
-from ..support.cluster import FakeCluster, reaching
-from ..support.deployed import kube_service, shop
-from .test_diagnose import follow, put, steps
-from .verify.builders import pod
-from .verify.simulated_mesh import RAW, Mesh
+from ...support.catalogues import minimal
+from ...support.clock import FakeClock
+from ...support.cluster import reaching
+from ..verify.builders import pod
+from ..verify.simulated_mesh import RAW, Mesh
+from .test_calls import follow, put, steps
 
 WEB = "cluster.local/ns/shop/sa/web"
 
@@ -118,7 +116,7 @@ def test_of_a_call_that_the_catalogue_refuses_the_policies_that_refuse_it_are_no
     assert steps(result, "policies") == []
     assert steps(result, "authorization")[0][0] == "fail"
     assert result["cause"].startswith(
-        "shop/cart: the catalogue refuses GET / by cluster.local/ns/shop/sa/pay"
+        "Service shop/cart: the catalogue refuses GET / by cluster.local/ns/shop/sa/pay"
     )
     put(mesh, "AuthorizationPolicy", "open", {"rules": [{}]})
     opened = steps(follow(mesh, source="pay"), "policies")
@@ -189,9 +187,9 @@ def two_ports() -> dict[str, Any]:
 
 def test_ports_go_by_name_or_number_and_the_routed_one_is_taken_without() -> None:
     def port(name: str) -> str:
-        params = {"source": "web", "destination": "cart", "method": "GET", "path": "/", "port": name}
-        found = backend.Call.from_params({"catalogue": two_ports(), **params}).port
-        return found.name if found else ""
+        symptom = Symptom(source="web", destination="cart", port=name)
+        call = call_of(parse_catalogue(two_ports()), symptom)
+        return call.port.name if call and call.port else ""
 
     assert [port(name) for name in ("", "http", "80", "db", "5432")] == ["http", "http", "http", "db", "db"]
     for unknown in ("3000", "d", "81"):
@@ -252,29 +250,3 @@ def test_a_sidecar_of_the_root_namespace_hides_a_host_too(mesh: Mesh) -> None:
     put(mesh, "Sidecar", "all", {"egress": [{"hosts": ["./*"]}]}, "istio-system")
     put(mesh, "Sidecar", "far", {"egress": [{"hosts": ["./*"]}]}, "elsewhere")
     assert follow(mesh)["cause"].endswith("Sidecar istio-system/all does not import it")
-
-
-# -- names for other hosts -----------------------------------------------------------------------------------
-
-
-def test_a_name_is_one_of_its_own_namespace_and_type() -> None:
-    external = {"type": "ExternalName", "externalName": "pay.example.com."}
-    cluster: Any = FakeCluster(
-        *shop(),
-        kube_service("bank", selector={}, **external),
-        kube_service("bank", "back", selector={}, **{**external, "externalName": "other.example.com"}),
-        kube_service("plain", type="ClusterIP", externalName="pay.example.com"),
-    )
-    catalogue = parse_catalogue(minimal())
-    begin = "Service shop/bank of type ExternalName only stands for pay.example.com, which the catalogue does"
-    assert stands_for(cluster, catalogue, "bank").startswith(begin)
-    assert stands_for(cluster, catalogue, "shop/bank").startswith(begin)
-    assert "Service back/bank of type ExternalName only stands for other.example.com" in stands_for(
-        cluster, catalogue, "back/bank"
-    )
-    assert [stands_for(cluster, catalogue, name) for name in ("plain", "gone", "elsewhere/bank")] == [""] * 3
-    cluster.fail("list", "Service", 403)
-    assert stands_for(cluster, catalogue, "bank") == ""
-    cluster.fail("list", "Service", 500)
-    with pytest.raises(ApiError):
-        stands_for(cluster, catalogue, "bank")

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend
 
-from ..support.catalogues import minimal
-from ..support.cluster import FakeCluster, reaching
-from ..support.deployed import kube_service, shop
+from ...support.catalogues import minimal
+from ...support.cluster import FakeCluster, reaching
+from ...support.deployed import kube_service, shop
 
 BANK = {
     "name": "bank-out",
@@ -24,7 +23,9 @@ BANK = {
 }
 
 
-def refused(destination: str, external: Any = (BANK,), target: str = "pay.example.com") -> str:
+def causes(
+    destination: str, external: Any = (BANK,), target: str = "pay.example.com"
+) -> list[dict[str, Any]]:
     cluster = FakeCluster(
         *shop(), kube_service("bank", selector={}, type="ExternalName", externalName=target)
     )
@@ -37,22 +38,23 @@ def refused(destination: str, external: Any = (BANK,), target: str = "pay.exampl
         "port": "",
         "kubeconfig": {},
     }
-    with pytest.raises(InputError) as caught:
-        backend.run(params, Context(connect=reaching(cluster)))
-    return str(caught.value)
+    found: list[dict[str, Any]] = backend.run(params, Context(connect=reaching(cluster)))["causes"]
+    return [cause for cause in found if cause["family"] == "dns"]
 
 
 @pytest.mark.parametrize("name", ["bank", "shop/bank"])
 def test_a_name_for_an_external_host_says_whose(name: str) -> None:
-    assert (
-        "Service shop/bank of type ExternalName only stands for pay.example.com, a host of "
-        "external service 'bank-out': calls through that name fail with 502; call pay.example.com itself"
-    ) in refused(name)
+    (cause,) = causes(name)
+    assert cause["object"] == "Service shop/bank"
+    assert "only stands for pay.example.com, a host of external service 'bank-out'" in cause["cause"]
+    assert cause["remedy"] == "call pay.example.com itself"
 
 
 def test_a_name_for_a_host_that_nobody_describes() -> None:
-    assert "which the catalogue does not describe" in refused("bank", (), "other.example.com.")
+    (cause,) = causes("bank", (), "other.example.com.")
+    assert "which no ServiceEntry describes" in cause["cause"]
 
 
-def test_any_other_name_is_unknown_as_before() -> None:
-    assert "unknown-service" in refused("nobody")
+def test_any_other_name_does_not_exist() -> None:
+    (cause,) = causes("nobody")
+    assert cause["cause"].startswith("does not exist")

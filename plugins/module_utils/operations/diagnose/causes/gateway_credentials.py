@@ -1,0 +1,66 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gateway: credentials that are missing, do not fit, have ended, or are good for another host."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from ....fields import mappings_at, text_at
+from ....model.certificates.secret import served_pair
+from ....model.certificates.x509 import check_pair
+from ....object_id import object_id
+from ..case import Case, Obj
+from ..cause import GATEWAY, SURE, Cause
+from ..reading import credentials_of
+from .gateway_hosts import concerned_gateways, server_hosts
+
+RENEW = "ansible-playbook servicemesh.istio.certificates -i INVENTORY"
+
+
+def find(case: Case) -> Iterator[Cause]:
+    """The credentials of the symptom's Gateways. :returns: one cause per Secret at fault."""
+    told: set[str] = set()
+    for gateway in concerned_gateways(case):
+        for server in mappings_at(gateway, "spec", "servers"):
+            hosts = server_hosts(server)
+            if not case.concerns(*hosts):
+                continue
+            lone = {**gateway, "spec": {**gateway["spec"], "servers": [server]}}
+            for key in credentials_of(lone, case.live.of("Pod")):
+                if key not in told and key in case.material.secrets:
+                    told.add(key)
+                    yield from _secret(case, gateway, server, key)
+
+
+def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
+    subject, place = f"Secret {key}", key.partition("/")[0]
+    port, hosts = server.get("port") or {}, server_hosts(server)
+    secret = case.material.secrets[key]
+    if secret is None:
+        said = f"does not exist; {object_id(gateway)} wants it in the namespace of its pods, {place}"
+        yield Cause(GATEWAY, subject, f"{said}: no TLS connection on port {port.get('number')}", RENEW, SURE)
+        return
+    if text_at(server, "tls", "mode") == "MUTUAL" and not _authority(secret):
+        beside = case.material.secrets.get(f"{key}-cacert")
+        if beside is None or not _authority(beside):
+            said = f"holds no ca.crt, and {object_id(gateway)} demands certificates of its clients (MUTUAL)"
+            yield Cause(GATEWAY, subject, f"{said}: none is let in", RENEW, SURE - 5)
+    now = datetime.datetime.fromtimestamp(case.now, tz=datetime.UTC)
+    named = [host for host in hosts if host != "*" and not host.startswith("*")]
+    certificate, private = served_pair(secret)
+    if not certificate or not private:
+        yield Cause(GATEWAY, subject, "holds no certificate with a key: the gateway serves none", RENEW, SURE)
+        return
+    faults = check_pair(certificate, private, hosts=named, roots=(), now=now)
+    if faults:
+        said = f"cannot serve {', '.join(named) or 'its hosts'}: {faults[0].message}"
+        evidence = tuple(fault.message for fault in faults[1:3])
+        yield Cause(GATEWAY, subject, said, RENEW, SURE, evidence)
+
+
+def _authority(secret: Obj) -> bool:
+    data = secret.get("data") or {}
+    return any(data.get(name) for name in ("ca.crt", "cacert"))

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Latency: applications that are slow themselves, by the access logs of their own proxies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ....fields import namespace_of
+from ..case import Case, Seen
+from ..cause import LATENCY, LIKELY, SEEN, Cause
+
+SLOW = 1000
+"""Milliseconds; above it, at the 95th of a hundred, an answer counts as slow."""
+ENOUGH = 5
+"""Requests that say something about a service."""
+
+
+def find(case: Case) -> Iterator[Cause]:
+    """The pods of the symptom. :returns: one cause per pod that is slow."""
+    if case.symptom.anything:
+        return
+    callees = {f"{namespace_of(pod)}/{pod['metadata']['name']}" for pod in (*case.callees, *case.named)}
+    by_pod: dict[str, list[Seen]] = {}
+    for seen in case.lines(inbound=True):
+        if seen.proxy in callees and seen.line.code and not seen.line.refused:
+            by_pod.setdefault(seen.proxy, []).append(seen)
+    for name, found in sorted(by_pod.items()):
+        times = sorted(seen.line.duration for seen in found)
+        high = times[min(len(times) - 1, int(len(times) * 0.95))]
+        if len(times) >= ENOUGH and high >= SLOW:
+            said = (
+                f"answers slowly itself: 95 % of {len(times)} requests within {high} ms, as its own proxy saw"
+            )
+            remedy = "look at the application: its processor, its pool of workers, what it calls itself"
+            shown = (f"the slowest: {found[-1].line.method} {_slowest(found).line.path}, {times[-1]} ms",)
+            yield Cause(LATENCY, f"Pod {name}", said, remedy, LIKELY + SEEN, shown)
+
+
+def _slowest(found: list[Seen]) -> Seen:
+    return max(found, key=lambda seen: seen.line.duration)

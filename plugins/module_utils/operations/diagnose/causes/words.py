@@ -1,0 +1,37 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands and half sentences that several causes share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ....istio.workloads import Pod
+
+NAMED = 3
+"""So many things are named in one sentence, the rest is counted."""
+
+
+def few(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return ", ".join(known[:NAMED]) + more
+
+
+def restart(pod: Pod) -> str:
+    """The command that makes a pod anew."""
+    kind, name = pod.controller or ("", "")
+    if kind == "ReplicaSet":
+        kind, name = "deployment", name.rpartition("-")[0]
+    if not kind or kind == "Job":
+        return f"delete and create pod {pod.namespace}/{pod.name} again"
+    return f"kubectl rollout restart {kind.lower()}/{name} -n {pod.namespace}"
+
+
+def edit(object_id: str) -> str:
+    """The command that opens an object, out of ``Kind namespace/name``."""
+    kind, _space, rest = object_id.partition(" ")
+    namespace, slash, name = rest.rpartition("/")
+    return f"kubectl edit {kind.lower()} {name}" + (f" -n {namespace}" if slash else "")

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What istiod counts of itself: refused configurations, conflicts, failed pushes, memory.
+
+Asked over its own port, in the text format of Prometheus; source of the names: istio
+pilot/pkg/xds/monitoring.go and pilot/pkg/model/push_context.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ...errors import ApiError
+from ...istio.istiod import DISCOVERY_CONTAINER, Istiod
+from ...kube.client import KubeClient
+
+WANTED = (
+    "pilot_total_xds_rejects",
+    "pilot_total_xds_internal_errors",
+    "pilot_xds_write_timeout",
+    "pilot_xds_push_context_errors",
+    "pilot_conflict_inbound_listener",
+    "pilot_conflict_outbound_listener_http_over_current_tcp",
+    "pilot_conflict_outbound_listener_tcp_over_current_tcp",
+    "pilot_duplicate_envoy_clusters",
+    "pilot_vservice_dup_domain",
+    "process_resident_memory_bytes",
+)
+_LINE = re.compile(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
+
+
+def read_figures(client: KubeClient, istiods: Sequence[Istiod]) -> dict[str, float]:
+    """The sums over all istiods; memory is that of the largest.
+
+    :returns: metric -> value; none for a metric that nobody has counted.
+    :raises ApiError: an istiod does not answer.
+    """
+    found: dict[str, float] = {}
+    for text in client.in_parallel(lambda istiod: _ask(client, istiod), list(istiods)):
+        own: dict[str, float] = {}
+        for name, value in _LINE.findall(text):
+            if name in WANTED:
+                own[name] = own.get(name, 0.0) + float(value)
+        for name, amount in own.items():
+            largest = name == "process_resident_memory_bytes"
+            found[name] = max(found.get(name, 0.0), amount) if largest else found.get(name, 0.0) + amount
+    return found
+
+
+def _ask(client: KubeClient, istiod: Istiod) -> str:
+    command = ["pilot-discovery", "request", "GET", "/metrics"]
+    result = client.exec(istiod.namespace, istiod.pod, DISCOVERY_CONTAINER, command, timeout=15.0)
+    if result.returncode != 0:
+        cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
+        raise ApiError(
+            f"istiod {istiod} did not tell its metrics: {cause[-1][:200]}",
+            reason="Exec",
+            subject=f"Pod {istiod}",
+        )
+    return result.stdout

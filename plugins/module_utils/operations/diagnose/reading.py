@@ -1,0 +1,297 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a diagnosis needs: objects, the control plane, proxies of both ends, and their access logs.
+
+What may not be read is noted with its reason, and what hangs on it is then "cannot tell".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...errors import ApiError, MeshError
+from ...fields import field, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...istio.injection.read import read_settings
+from ...istio.injection.webhooks import parse_injectors, stored_yaml
+from ...istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, Istiod, ready_istiods, sync_table
+from ...istio.probe import is_probe
+from ...istio.proxy.access_log import access_lines
+from ...istio.proxy.admin import cluster_statuses
+from ...istio.proxy.endpoints import endpoints
+from ...istio.proxy.running import RunningProxy, sample
+from ...istio.workloads import PROXY_CONTAINER
+from ...kube.client import KubeClient
+from ...kube.pods import has_labels, is_active
+from ...model.catalogue.mesh import Catalogue
+from ..verify.dumps import read_proxies
+from ..verify.live_objects import LiveObjects, published_roots
+from ..verify.surroundings import KINDS, read_everywhere
+from .case import Case, Material, Obj, Seen, View
+from .figures import read_figures
+from .symptom import Symptom
+
+READ = {**KINDS, "RequestAuthentication": "security.istio.io/v1", "Service": "v1", "Namespace": "v1"}
+MAX_PROXIES = 40
+"""So many proxies are asked at most; of each workload one comes first."""
+LOG_LINES = 400
+LOG_SECONDS = 600.0
+"""What is older in an access log is no sign of what is wrong now."""
+FORBIDDEN = (401, 403)
+
+
+def read_material(client: KubeClient, symptom: Symptom, catalogue: Catalogue) -> Material:
+    """The objects, and the control plane.
+
+    :raises ApiError: the API server does not answer, or no pod may be read.
+    """
+    known = tuple(
+        dict.fromkeys(
+            (
+                *symptom.namespaces,
+                *catalogue.namespaces,
+                *catalogue.gateway_namespaces,
+                catalogue.root_namespace,
+                catalogue.istio_namespace,
+            )
+        )
+    )
+    kinds = list(READ)
+    answers = client.in_parallel(lambda kind: read_everywhere(client, READ[kind], kind, known), kinds)
+    objects: dict[str, list[Any]] = {}
+    unread: dict[str, str] = {}
+    for kind, (items, why) in zip(kinds, answers, strict=True):
+        objects[kind] = items
+        if why:
+            unread[kind] = why
+    places = _places(symptom, catalogue, objects)
+    objects["Pod"] = _pods(client, places, known, unread)
+    objects["Deployment"] = _deployments(client, places, known, unread)
+    istiods = client.list("v1", "Pod", catalogue.istio_namespace, label_selector=ISTIOD_SELECTOR).items
+    ready = ready_istiods(istiods)
+    missing = frozenset() if ready else _missing(client, catalogue)
+    roots = published_roots(client, catalogue.istio_namespace)
+    live = LiveObjects(objects, ready, unread, missing, roots)
+    material = Material(
+        objects,
+        unread,
+        live,
+        istiods=istiods,
+        places=places,
+        config=_config(client, catalogue, ready, unread),
+        secrets=_secrets(client, objects, unread),
+    )
+    return _control_plane(client, material, catalogue, unread)
+
+
+def _missing(client: KubeClient, catalogue: Catalogue) -> frozenset[str]:
+    """Whether the cluster knows Istio's kinds at all, asked where nothing else shows it."""
+    try:
+        answer = client.list(READ["PeerAuthentication"], "PeerAuthentication", catalogue.root_namespace)
+    except ApiError as error:
+        if error.status not in FORBIDDEN:
+            raise
+        return frozenset()
+    return frozenset({"PeerAuthentication"} if answer.missing else ())
+
+
+def _places(
+    symptom: Symptom, catalogue: Catalogue, objects: Mapping[str, Sequence[Obj]]
+) -> frozenset[str] | None:
+    """The namespaces whose pods count; None for all: a symptom that names none can lie anywhere."""
+    if symptom.host or not symptom.namespaces:
+        return None
+    gateways = {namespace_of(item) for item in objects["Gateway"]}
+    own = {catalogue.root_namespace, catalogue.istio_namespace, "kube-system", *catalogue.gateway_namespaces}
+    return frozenset({*symptom.namespaces, catalogue.namespace, *own, *gateways})
+
+
+def _pods(
+    client: KubeClient, places: frozenset[str] | None, known: Sequence[str], unread: dict[str, str]
+) -> list[Any]:
+    return [item for item in _read(client, "v1", "Pod", places, known, unread) if not is_probe_pod(item)]
+
+
+def is_probe_pod(pod: Obj) -> bool:
+    """Whether a pod is one of verify's own."""
+    return is_probe(mapping_at(pod, "metadata", "labels"))
+
+
+def _deployments(
+    client: KubeClient, places: frozenset[str] | None, known: Sequence[str], unread: dict[str, str]
+) -> list[Any]:
+    return _read(client, "apps/v1", "Deployment", places, known, unread)
+
+
+def _read(
+    client: KubeClient,
+    version: str,
+    kind: str,
+    places: frozenset[str] | None,
+    known: Sequence[str],
+    unread: dict[str, str],
+) -> list[Any]:
+    """One kind of some namespaces, or of all."""
+    if places is None:
+        items, why = read_everywhere(client, version, kind, known)
+        if why:
+            unread[kind] = why
+        return items
+    found: list[Any] = []
+    for place in sorted(places):
+        try:
+            found += client.list(version, kind, place).items
+        except ApiError as error:
+            if error.status not in FORBIDDEN:
+                raise
+            unread[kind] = error.message
+    return found
+
+
+def _config(
+    client: KubeClient, catalogue: Catalogue, istiods: Sequence[Istiod], unread: dict[str, str]
+) -> Obj:
+    """The configuration that a running istiod has; of the plain revision where there are several."""
+    revisions = sorted(
+        {item.revision for item in istiods} or {DEFAULT_REVISION},
+        key=lambda one: (one != DEFAULT_REVISION, one),
+    )
+    for revision in revisions:
+        name = "istio" if revision == DEFAULT_REVISION else f"istio-{revision}"
+        try:
+            found = client.get("v1", "ConfigMap", name, catalogue.istio_namespace)
+            if found is not None:
+                return stored_yaml(found, "mesh")
+        except MeshError as error:
+            if isinstance(error, ApiError) and error.status not in FORBIDDEN:
+                raise
+            unread["ConfigMap"] = error.message
+            return {}
+    unread["ConfigMap"] = f"there is no ConfigMap istio in namespace {catalogue.istio_namespace}"
+    return {}
+
+
+def _secrets(
+    client: KubeClient, objects: Mapping[str, Sequence[Obj]], unread: dict[str, str]
+) -> dict[str, Obj | None]:
+    """The credentials of all Gateways, where the pods that need them are."""
+    wanted = sorted({key for item in objects["Gateway"] for key in credentials_of(item, objects["Pod"])})
+
+    def read(key: str) -> Obj | str | None:
+        namespace, _slash, name = key.partition("/")
+        try:
+            return client.get("v1", "Secret", name, namespace)
+        except ApiError as error:
+            if error.status not in FORBIDDEN:
+                raise
+            return error.message
+
+    found: dict[str, Obj | None] = {}
+    for key, answer in zip(wanted, client.in_parallel(read, wanted), strict=True):
+        if isinstance(answer, str):
+            unread["Secret"] = answer
+        else:
+            found[key] = answer
+    return found
+
+
+def credentials_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
+    """The Secrets that the servers of a Gateway name, ``namespace/name`` where its pods are.
+
+    :returns: sorted, each once.
+    """
+    selector = mapping_at(gateway, "spec", "selector")
+    places = {namespace_of(pod) for pod in pods if selector and is_active(pod) and has_labels(pod, selector)}
+    names: set[str] = set()
+    for server in mappings_at(gateway, "spec", "servers"):
+        tls = mapping_at(server, "tls")
+        found = {text_at(tls, "credentialName"), *map(str, list_at(tls, "credentialNames"))}
+        names |= {name for name in found if name and "://" not in name}
+    return sorted(f"{place}/{name}" for place in places for name in names)
+
+
+def _control_plane(
+    client: KubeClient, material: Material, catalogue: Catalogue, unread: dict[str, str]
+) -> Material:
+    """Injectors, and what istiod itself says."""
+    try:
+        found = client.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration").items
+        injectors = parse_injectors(found)
+        settings = read_settings(client, injectors, catalogue.istio_namespace)
+        objects = {**material.objects, "MutatingWebhookConfiguration": found}
+        material = dataclasses.replace(material, objects=objects, injectors=injectors, settings=settings)
+    except MeshError as error:
+        unread["MutatingWebhookConfiguration"] = error.message
+    if not material.live.istiods:
+        return material
+    try:
+        material = dataclasses.replace(material, sync=sync_table(client, material.live.istiods))
+    except MeshError as error:
+        unread["istiod"] = error.message
+    try:
+        material = dataclasses.replace(material, figures=read_figures(client, material.live.istiods))
+    except MeshError as error:
+        unread["istiod's metrics"] = error.message
+    return material
+
+
+def ask_proxies(client: KubeClient, case: Case) -> Material:
+    """What the proxies of both ends show, and their access logs, for the material of ``case``."""
+    unread = dict(case.material.unread)
+    chosen = _chosen(case)
+    dumps = read_proxies(client, chosen, len(chosen))
+    unread |= {f"Pod {name}": why for name, why in dumps.unread.items()}
+    asked = [proxy for proxy in chosen if str(proxy) in dumps.held]
+
+    def look(proxy: RunningProxy) -> View | str:
+        try:
+            return View(proxy, dumps.held[str(proxy)], endpoints(cluster_statuses(client, proxy)))
+        except MeshError as error:
+            return error.message
+
+    views: dict[str, View] = {}
+    for proxy, answer in zip(asked, client.in_parallel(look, asked), strict=True):
+        if isinstance(answer, str):
+            unread[f"Pod {proxy}"] = answer
+        else:
+            views[str(proxy)] = answer
+    lines = _lines(client, chosen, case.now, unread)
+    return dataclasses.replace(case.material, views=views, lines=lines, unread=unread)
+
+
+def _chosen(case: Case) -> list[RunningProxy]:
+    """The proxies of the pods that the symptom is about, and of gateways where it is about a host."""
+    wanted = {f"{namespace_of(pod)}/{name_of(pod)}" for pod in case.subjects}
+    running = case.live.proxies()
+    found = [proxy for proxy in running if str(proxy) in wanted]
+    if case.symptom.host or case.symptom.anything:
+        found += [proxy for proxy in running if proxy.gateway and str(proxy) not in wanted]
+    return sample(found, MAX_PROXIES)
+
+
+def _lines(
+    client: KubeClient, proxies: Sequence[RunningProxy], now: float, unread: dict[str, str]
+) -> list[Seen]:
+    def read(proxy: RunningProxy) -> list[Seen] | str:
+        try:
+            text = client.logs(proxy.namespace, proxy.pod, PROXY_CONTAINER, tail_lines=LOG_LINES)
+        except ApiError as error:
+            return error.message
+        return [Seen(str(proxy), line) for line in access_lines(text, since=now - LOG_SECONDS)]
+
+    found: list[Seen] = []
+    for answer in client.in_parallel(read, list(proxies)):
+        if isinstance(answer, str):
+            unread["access logs"] = answer
+        else:
+            found += answer
+    return found
+
+
+def outbound_mode(case: Case, sidecar: Obj | None) -> str:
+    """``REGISTRY_ONLY`` or ``ALLOW_ANY``, for the proxies that a Sidecar decides for."""
+    own = text_at(sidecar, "spec", "outboundTrafficPolicy", "mode")
+    mesh = field(case.material.config, "outboundTrafficPolicy", "mode")
+    return own or (str(mesh) if mesh else "ALLOW_ANY")
