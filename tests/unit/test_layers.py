@@ -59,6 +59,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "virtual_services": set(),
     },
     "istio": {
+        "client_hello": set(),
         "images": set(),
         "injection": {"images", "workloads"},
         "installation": {"images"},

@@ -30,7 +30,8 @@ AT_ONCE = 8
 """Calls that one probe makes at the same time: each is a process, and all share its memory."""
 
 # Arguments: a mark that no answer can contain, seconds a call may take, CA certificates (PEM or empty),
-# then per call METHOD URL HEADERS CURL_OPTIONS, the last two joined by newlines.
+# then per call METHOD URL HEADERS CURL_OPTIONS, the last two joined by newlines; or SAY URL BYTES SECONDS,
+# which keeps what comes back in that time, and no word of curl's own.
 # AT_ONCE calls run at once. curl writes headers and body to stdout, of which the beginning is kept; the
 # marked line behind them has its exit code. 23 is that of a curl whose answer was longer than what is kept.
 # Words of headers and options are split at line breaks; set -f keeps a * in them from naming files.
@@ -55,6 +56,11 @@ finish() {
 while [ $# -ge 4 ]; do
   (
     method=$1; url=$2; headers=$3; option=$4
+    if [ "$method" = SAY ]; then
+      { printf "$headers" | curl -sS -m "$option" -o - "$url" 2>/dev/null
+        printf '%s' $? > "$dir/$number.code"; } | head -c 16000 > "$dir/$number"
+      exit
+    fi
     set -- -sS -i -m "$limit" --connect-timeout "$limit" --http1.1 --path-as-is -o -
     case $method in HEAD) set -- "$@" -I ;; *) set -- "$@" -X "$method" ;; esac
     [ -z "$ca" ] || set -- "$@" --cacert "$dir/ca"
@@ -94,6 +100,37 @@ class HttpCall:
     headers: tuple[str, ...] = ()
     curl_options: tuple[str, ...] = ()
 
+    def words(self) -> tuple[str, str, str, str]:
+        """The call in the probe's arguments.
+
+        :returns: four words.
+        """
+        return self.method, self.url, "\n".join(self.headers), "\n".join(self.curl_options)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamCall:
+    """A connection over which ``said`` is sent at once, and then nothing: what comes back within ``seconds``
+    is its answer. It ends with curl's exit code 28 where the other end keeps it open.
+
+    :param address: ``HOST:PORT``. :param said: without the byte 255, which is a command of telnet.
+    """
+
+    address: str
+    said: bytes = b""
+    seconds: int = 1
+
+    def words(self) -> tuple[str, str, str, str]:
+        """The call in the probe's arguments, its bytes as printf(1) takes them.
+
+        :returns: four words.
+        """
+        said = "".join(f"\\{byte:03o}" for byte in self.said)
+        return "SAY", f"telnet://{self.address}", said, str(self.seconds)
+
+
+ProbeCall = HttpCall | StreamCall
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
@@ -111,7 +148,7 @@ def is_probe(labels: Mapping[str, str]) -> bool:
     return labels.get(COMPONENT_LABEL) == COMPONENT and RUN_LABEL in labels
 
 
-def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") -> list[str]:
+def command(calls: Sequence[ProbeCall], mark: str, limit: int, ca_pem: str = "") -> list[str]:
     """The command that sends ``calls`` from inside a probe, AT_ONCE at a time, each within ``limit`` seconds.
 
     :param mark: a random word, for ``parse_answers``: no service can guess it and so forge an answer.
@@ -120,7 +157,7 @@ def command(calls: Sequence[HttpCall], mark: str, limit: int, ca_pem: str = "") 
     """
     words = ["sh", "-c", SCRIPT, "probe", mark, str(limit), ca_pem]
     for call in calls:
-        words += [call.method, call.url, "\n".join(call.headers), "\n".join(call.curl_options)]
+        words += call.words()
     return words
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio import probe, probe_runner
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import (
+    HttpCall,
+    Identity,
+    ProbeCall,
+    StreamCall,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe_manifests import ProbeRun
 
 IDENTITY = Identity("shop", "web")
@@ -164,12 +170,13 @@ def server() -> Iterator[str]:
         running.shutdown()
 
 
-def send(calls: list[HttpCall], ca_pem: str = "") -> list[probe.Answer]:
+def send(calls: Sequence[ProbeCall], ca_pem: str = "") -> list[probe.Answer]:
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     done = subprocess.run(
         probe.command(calls, MARK, 5, ca_pem),
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
         env=environment,
         timeout=60,
@@ -201,6 +208,38 @@ def test_a_cut_connection_is_no_answer(server: str) -> None:
 def test_nobody_listens() -> None:
     answer = send([HttpCall("GET", "http://127.0.0.1:1/")])[0]
     assert (answer.status, answer.exit_code) == (0, 7)
+    answer = send([StreamCall("127.0.0.1:1")])[0]
+    assert (answer.body, answer.exit_code) == ("", 7)
+
+
+@pytest.fixture
+def greeter() -> Iterator[str]:
+    """A server that speaks first, then repeats what it hears."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(3)
+            connection.sendall(b"220 ready %s\r\n")
+            connection.sendall(connection.recv(4096))
+            connection.recv(4096)
+
+    def serve(listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _peer = listening.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_stream_is_listened_to(greeter: str) -> None:
+    said = bytes(range(1, 255)).replace(b"\r", b"").replace(b"\n", b"")
+    silent, spoken = send([StreamCall(greeter), StreamCall(greeter, said)])
+    assert (silent.body, silent.exit_code, silent.status) == ("220 ready %s", 28, 0)
+    assert spoken.body == f"220 ready %s\n{said.decode('utf-8', 'replace')}"
+    assert silent.error == ""
 
 
 def test_curl_options_are_words(server: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from ...istio.probe import HttpCall, Identity
+from ...istio.client_hello import client_hello
+from ...istio.probe import HttpCall, Identity, ProbeCall, StreamCall
 from ...model.catalogue.edges import Edge
 from ...model.catalogue.services import Port, Service
 from .findings import Finding
@@ -52,11 +53,17 @@ class PlannedCall:
         """The one pod that is called, as ``namespace/name``; ``""`` without one."""
         return f"{self.service.namespace}/{self.pod.partition(' ')[0]}" if self.pod else ""
 
-    def http(self) -> tuple[HttpCall, ...]:
+    def requests(self, look: int = 0) -> tuple[ProbeCall, ...]:
         """The call as a probe sends it. Plaintext goes together with a TLS handshake without a certificate:
         what it is answered shows who takes the connection, and what the port demands.
 
-        :returns: one call, or two.
+        Where that has not shown it, a port of another protocol than HTTP is asked in two more ways. The probe
+        keeps silent, because a server may speak first, and what it says must not race against a policy that
+        closes the connection at the first byte. And it begins as a proxy of the mesh does: an answer to that,
+        and to no other client, is the mark of a port that takes both.
+
+        :param look: number of the attempt.
+        :returns: one call; of plaintext two, and four from the second look on.
         """
         name, _space, address = self.pod.partition(" ")
         host = f"[{address}]" if ":" in address else address or self.service.fqdn
@@ -64,7 +71,11 @@ class PlannedCall:
         plain = HttpCall(self.method, f"http://{host}:{number}{self.path}")
         if self.expect != PLAINTEXT:
             return (plain,)
-        return plain, HttpCall("GET", f"https://{host}:{number}/", curl_options=_TOLD)
+        both = plain, HttpCall("GET", f"https://{host}:{number}/", curl_options=_TOLD)
+        if not look or self.port.is_http:
+            return both
+        address = f"{host}:{number}"
+        return *both, StreamCall(address), StreamCall(address, client_hello())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

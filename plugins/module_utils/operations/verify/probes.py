@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
 from ...istio import probe
-from ...istio.probe import Answer, HttpCall, Identity
+from ...istio.probe import Answer, Identity, ProbeCall
 from ...istio.probe_manifests import ProbeRun
 from ...istio.probe_runner import runner_alive, runner_id
 from ...kube.client import KubeClient
@@ -140,7 +140,7 @@ class Probes:
         return [one for one, state in seen.items() if one not in self.trouble and state != "ready"]
 
     def send(
-        self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str = ""
+        self, identity: Identity, calls: Sequence[ProbeCall], limit: int, ca_pem: str = ""
     ) -> list[Answer]:
         """Sends ``calls`` as ``identity``, a few at a time; each may take ``limit`` seconds.
 
@@ -158,7 +158,7 @@ class Probes:
             raise ApiError(f"image {self._options.image} has no curl: give verify_probe_image one that has")
         return answers
 
-    def _send(self, identity: Identity, calls: Sequence[HttpCall], limit: int, ca_pem: str) -> list[Answer]:
+    def _send(self, identity: Identity, calls: Sequence[ProbeCall], limit: int, ca_pem: str) -> list[Answer]:
         mark = f"@@{secrets.token_hex(8)}@@"
         command = probe.command(calls, mark, limit, ca_pem)
         timeout = probe.longest(len(calls), limit) + 15.0

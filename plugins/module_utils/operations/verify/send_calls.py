@@ -18,7 +18,8 @@ from .planned_calls import PLAINTEXT, PlannedCall
 from .probes import Probes
 
 ROUNDS, PAUSE = 4, 1.0
-"""A probe's proxy may not know a host in its first second; a call without a verdict is made again."""
+"""A probe's proxy may not know a host in its first second, and a pod may be ending; a call without a verdict,
+or with one that a lost answer could bring about, is made again."""
 
 
 def send_calls(
@@ -66,7 +67,7 @@ def _send(
             break
         if look:
             clock.sleep(PAUSE)
-        asked = _ask(probes, identity, [calls[i] for i in left], limit, roots)
+        asked = _ask(probes, identity, [calls[i] for i in left], limit, roots, look)
         for index, answers in zip(left, asked, strict=True):
             findings[index] = judge(calls[index], answers)
     made = [(calls[index], findings[index]) for index in sorted(findings)]
@@ -74,9 +75,9 @@ def _send(
 
 
 def _ask(
-    probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int, roots: str
+    probes: Probes, identity: Identity, calls: Sequence[PlannedCall], limit: int, roots: str, look: int
 ) -> list[list[Answer]]:
-    requests = [call.http() for call in calls]
+    requests = [call.requests(look) for call in calls]
     try:
         answers = iter(probes.send(identity, [one for some in requests for one in some], limit, roots))
     except MeshError as error:

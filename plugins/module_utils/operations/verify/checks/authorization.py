@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ....istio.client_hello import shows_identity, speaks_tls
 from ....istio.probe import Answer
 from ....verdicts import CANNOT_TELL
 from ..findings import Finding, failed, passed, unknown
@@ -27,6 +28,15 @@ CLOSED = (52, 56)
 """curl: empty reply, connection reset: the other end took the connection and closed it without an
 answer."""
 
+MORE = 2
+"""Answers of a call of plaintext, before those of a second look."""
+NO_HANDSHAKE = (35, 52, 56)
+"""curl: the TLS handshake failed, and the other end closed or reset the connection in it, or answered in
+something else; a connection that was never made, or in which nothing came, tells nothing."""
+OTHER_HANDSHAKE = (0, 1, 8, 35, 51, 52, 56, 60)
+"""curl: the handshake came to an end, one way or another."""
+TLS_SPOKEN = "(IN), TLS "
+"""What curl with OpenSSL tells of anything that a server says in TLS."""
 CERTIFICATE_REQUEST = "TLS handshake, Request CERT (13)"
 """What curl with OpenSSL tells of a server that asks for a certificate; a mesh's proxies that ask for one
 demand it."""
@@ -79,7 +89,7 @@ def describe(answer: Answer) -> str:
 
 def is_conclusive(finding: Finding) -> bool:
     """Whether asking again could only repeat the answer."""
-    return finding.verdict != CANNOT_TELL
+    return finding.verdict != CANNOT_TELL and not finding.late
 
 
 def _judge_plaintext(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
@@ -91,6 +101,14 @@ def _judge_plaintext(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
         return failed("plaintext", call.subject, reason)
     if answer.exit_code in (0, 1):  # 1: bytes that are no HTTP, from a service that speaks something else
         return failed("plaintext", call.subject, f"a plaintext connection was answered{where}")
+    if len(answers) > MORE:
+        silent, as_proxy = answers[MORE:]
+        if silent.body:
+            what = f"a plaintext connection was answered{where} before anything was said"
+            return failed("plaintext", call.subject, what)
+        if _tells_apart(answers[1], as_proxy):
+            what = f"it demands a certificate of whoever begins as a proxy does, and of nobody else{where}"
+            return failed("plaintext", call.subject, f"{what}: that is PERMISSIVE", late=True)
     if answer.exit_code not in CLOSED:
         reason = f"the plaintext request did not reach it{where}: {describe(answer)}"
         return unknown("plaintext", call.subject, reason)
@@ -100,6 +118,19 @@ def _judge_plaintext(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
         return passed("plaintext", call.subject, f"{reason}{where}")
     reason = f"plaintext was cut off{where}, but no TLS handshake showed {lacking}"
     return unknown("plaintext", call.subject, f"{reason} ({describe(answers[1])})")
+
+
+def _tells_apart(hello: Answer, as_proxy: Answer) -> bool:
+    """Whether a port answers a client that begins as a proxy of the mesh does, and lets another go past.
+
+    :param hello: to a handshake like that of any client. :param as_proxy: to one like that of a proxy.
+    """
+    if hello.status:
+        return False
+    told = f"{hello.error} {hello.body}"
+    if hello.exit_code in NO_HANDSHAKE:
+        return TLS_SPOKEN not in told and speaks_tls(as_proxy.body)
+    return hello.exit_code in OTHER_HANDSHAKE and bool(_lacks(hello)) and shows_identity(as_proxy.body)
 
 
 def _lacks(hello: Answer) -> str:
