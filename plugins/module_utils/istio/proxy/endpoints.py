@@ -32,6 +32,12 @@ class Endpoint:
         """The address without its port; ``?`` where Envoy does not say one."""
         return self.address.rpartition(":")[0]
 
+    @property
+    def port(self) -> int:
+        """The port of the address; 0 where Envoy does not say one."""
+        number = self.address.rpartition(":")[2]
+        return int(number) if number.isdigit() else 0
+
 
 def endpoints(statuses: Mapping[str, Any]) -> dict[str, list[Endpoint]]:
     """The hosts by cluster name, out of Envoy's ``clusters?format=json`` (envoy/admin/v3/clusters.proto).

@@ -108,18 +108,41 @@ def gateway_policies(listeners: Iterable[Mapping[str, Any]]) -> frozenset[RbacPo
     return frozenset(policy for chain in chains for policy in policies_of_chain(chain))
 
 
-def stream_clusters(listeners: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stream:
+    """Where a listener sends connections whose bytes it does not read.
+
+    :param port: of the listener; 0 where it has none. :param name: in the TLS handshake, ``""`` for
+        connections without one.
+    """
+
+    port: int
+    name: str
+    cluster: str
+
+
+def streams(listeners: Iterable[Mapping[str, Any]]) -> frozenset[Stream]:
     """Where a proxy's listeners send connections whose bytes they do not read.
+
+    :param listeners: a dump of ``dynamic_listeners``.
+    """
+    return frozenset(
+        Stream(port, str(name), cluster)
+        for port, chain in _received_chains(listeners)
+        for name in list_at(chain, "filter_chain_match", "server_names") or [""]
+        for cluster in _tcp_clusters(chain)
+    )
+
+
+def stream_clusters(listeners: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """The same by name, whatever the port.
 
     :param listeners: a dump of ``dynamic_listeners``.
     :returns: name in the TLS handshake, ``""`` for connections without one -> names of clusters.
     """
     found: dict[str, frozenset[str]] = {}
-    for chain in _received_chains(listeners):
-        clusters = frozenset(_tcp_clusters(chain))
-        for name in list_at(chain, "filter_chain_match", "server_names") or [""]:
-            if clusters:
-                found[str(name)] = found.get(str(name), frozenset()) | clusters
+    for stream in streams(listeners):
+        found[stream.name] = found.get(stream.name, frozenset()) | {stream.cluster}
     return found
 
 
@@ -148,16 +171,20 @@ def served_names(listeners: Iterable[Mapping[str, Any]]) -> frozenset[frozenset[
     """
     return frozenset(
         frozenset(map(str, names))
-        for chain in _received_chains(listeners)
+        for _port, chain in _received_chains(listeners)
         if (names := list_at(chain, "filter_chain_match", "server_names"))
     )
 
 
-def _received_chains(listeners: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Also those that wait for a certificate: a Secret that is still to come is no lack of configuration."""
+def _received_chains(listeners: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Port of the listener and chain; also those that wait for a certificate: a Secret that is still to come
+    is no lack of configuration."""
     for entry in listeners:
         for state in ("active_state", "warming_state"):
-            yield from mappings_at(entry, state, "listener", "filter_chains")
+            listener = mapping_at(entry, state, "listener")
+            port = integer_at(listener, "address", "socket_address", "port_value")
+            for chain in mappings_at(listener, "filter_chains"):
+                yield port, chain
 
 
 def _tcp_clusters(chain: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, t
 from ...labels import is_selected
 from .running import RunningProxy
 
+_ANY = "*"
+
 
 class SidecarScopes:
     """The Sidecars of a mesh, asked for many proxies: each namespace is sorted once.
@@ -58,6 +60,46 @@ class SidecarScopes:
         return imports(self.of(proxy), proxy.namespace, self._root, host, owner)
 
 
+class Importers:
+    """Which of many proxies know a host, without asking each of them.
+
+    :param proxies: namespace of each, with the Sidecar in force for it. :param root_namespace: whose Sidecar
+        is everybody's default.
+    """
+
+    def __init__(self, proxies: Iterable[tuple[str, Mapping[str, Any] | None]], root_namespace: str) -> None:
+        self._namespaces: list[str] = []
+        self._everything: set[int] = set()
+        self._hosts: dict[tuple[str, str], set[int]] = {}
+        self._patterns: dict[str, dict[str, set[int]]] = {}
+        for number, (namespace, sidecar) in enumerate(proxies):
+            self._namespaces.append(namespace)
+            entries = _entries(sidecar, namespace, root_namespace)
+            if entries is None:
+                self._everything.add(number)
+            for place, pattern in entries or ():
+                if pattern.startswith("*"):
+                    self._patterns.setdefault(place, {}).setdefault(pattern, set()).add(number)
+                else:
+                    self._hosts.setdefault((place, pattern), set()).add(number)
+
+    def of(self, hosts: Iterable[str], owner: str, exported: Iterable[str]) -> list[int]:
+        """Who knows one of ``hosts``.
+
+        :param owner: namespace of the object that has them. :param exported: its ``exportTo``, as it stands.
+        :returns: places in the list of proxies, ascending.
+        """
+        found = set(self._everything)
+        for host in hosts:
+            for place in (_ANY, owner):
+                found |= self._hosts.get((place, host), set())
+                for pattern, numbers in self._patterns.get(place, {}).items():
+                    if _takes(pattern, host):
+                        found |= numbers
+        places = {owner if place == "." else place for place in exported}
+        return sorted(number for number in found if "*" in places or self._namespaces[number] in places)
+
+
 def imports_host(
     proxy: RunningProxy, sidecars: Iterable[Mapping[str, Any]], root_namespace: str, host: str, owner: str
 ) -> bool:
@@ -82,17 +124,29 @@ def imports(
 
     :param sidecar: None when none is in force. :param namespace: of the proxy.
     """
-    if sidecar is None:
-        return True
+    entries = _entries(sidecar, namespace, root_namespace)
+    return entries is None or any(
+        place in (_ANY, owner) and _takes(pattern, host) for place, pattern in entries
+    )
+
+
+def _entries(
+    sidecar: Mapping[str, Any] | None, namespace: str, root_namespace: str
+) -> list[tuple[str, str]] | None:
+    """What a Sidecar names: namespace (``*`` for all of them) and host or pattern; None when it hides
+    nothing."""
     listeners = mappings_at(sidecar, "spec", "egress")
     if not listeners:
-        return True
-    home = namespace_of(sidecar)
+        return None
+    home = namespace_of(sidecar or {})
     if home == root_namespace:  # a mesh-wide Sidecar's "." is the namespace of the workload
         home = namespace
-    return any(
-        _names(str(entry), home, host, owner) for item in listeners for entry in list_at(item, "hosts")
-    )
+    found = []
+    for entry in (str(entry) for item in listeners for entry in list_at(item, "hosts")):
+        place, _slash, pattern = entry.rpartition("/")
+        if place != "~":
+            found.append((home if place == "." else place or _ANY, pattern))
+    return found
 
 
 def _age(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -103,9 +157,5 @@ def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str]:
     return mapping_at(sidecar, "spec", "workloadSelector", "labels")
 
 
-def _names(entry: str, namespace: str, host: str, owner: str) -> bool:
-    """Whether ``NAMESPACE/HOST`` of an egress list takes ``host`` of namespace ``owner``."""
-    where, _slash, pattern = entry.rpartition("/")
-    if where == "~" or (where not in ("", "*") and (namespace if where == "." else where) != owner):
-        return False
+def _takes(pattern: str, host: str) -> bool:
     return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))

@@ -16,10 +16,11 @@ from ...istio.proxy.listeners import (
     PASSTHROUGH,
     VIRTUAL_LISTENERS,
     InboundPort,
+    Stream,
     inbound_ports,
     rejected_updates,
     rest_of_outbound,
-    stream_clusters,
+    streams,
 )
 from ...istio.proxy.routes import VirtualHost, virtual_hosts
 from ...istio.proxy.running import RunningProxy, sample
@@ -33,9 +34,9 @@ class ProxyDump:
     :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``;
         ``None`` for the second and further proxies of a workload, which hold the same.
     :param refused: resources whose latest version it refused. :param certificates: Envoy's ``/certs``, as
-        it stands; ``""`` for gateways. :param endpoints: by cluster, the addresses (without port) of its
-        hosts; with ``hosts``. :param streams: of a gateway: where it sends connections that it does not
-        read. :param passes_through: whether it sends on what leads to no host that it knows.
+        it stands; ``""`` for gateways. :param endpoints: by cluster, address and port (0 where none is
+        said) of its hosts; with ``hosts``. :param streams: of a gateway: where it sends connections that it
+        does not read. :param passes_through: whether it sends on what leads to no host that it knows.
     """
 
     ports: Mapping[int, InboundPort]
@@ -43,8 +44,8 @@ class ProxyDump:
     clusters: frozenset[str]
     refused: tuple[str, ...]
     certificates: str = ""
-    endpoints: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
-    streams: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    endpoints: Mapping[str, frozenset[tuple[str, int]]] = dataclasses.field(default_factory=dict)
+    streams: frozenset[Stream] = frozenset()
     passes_through: bool = False
 
 
@@ -76,11 +77,13 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
     try:
         listeners = config_dump(client, proxy, LISTENERS, "" if proxy.gateway else VIRTUAL_LISTENERS)
         hosts: tuple[VirtualHost, ...] | None = None
-        addresses: dict[str, frozenset[str]] = {}
+        addresses: dict[str, frozenset[tuple[str, int]]] = {}
         if routes:
             hosts = tuple(virtual_hosts(config_dump(client, proxy, ROUTES)))
             known = endpoints(cluster_statuses(client, proxy))
-            addresses = {name: frozenset(item.host for item in found) for name, found in known.items()}
+            addresses = {
+                name: frozenset((item.host, item.port) for item in found) for name, found in known.items()
+            }
             if not addresses:  # every proxy has some clusters; against none, each route would lead nowhere
                 return "its answer has no clusters in it"
         certificates = "" if proxy.gateway else without_repetition(admin_get(client, proxy, "certs"))
@@ -96,6 +99,6 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
         tuple(rejected_updates(listeners)),
         certificates,
         addresses,
-        stream_clusters(listeners) if proxy.gateway else {},
+        streams(listeners) if proxy.gateway else frozenset(),
         rest_of_outbound(listeners) == PASSTHROUGH,
     )

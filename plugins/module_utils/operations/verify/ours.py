@@ -11,11 +11,12 @@ from typing import Any
 
 from ...fields import list_at, name_of, namespace_of
 from ...istio.proxy.running import RunningProxy
-from ...istio.proxy.sidecar_scope import SidecarScopes, imports
+from ...istio.proxy.sidecar_scope import Importers, SidecarScopes
 from ...kube.pods import has_labels, is_active
 from ...labels import is_selected
 from ...model.catalogue.mesh import EgressGateway, ExternalService, Gateway
 from ...model.objects.render import render
+from ...model.virtual_services import VirtualService, read_virtual_service
 from ...object_id import object_id
 from .picture import Picture
 from .surroundings import Surroundings
@@ -46,8 +47,9 @@ class GatewayPods:
 class Ours:
     """What belongs to the catalogue.
 
-    :ivar computed: by id, the objects that the catalogue computes. :ivar routes: ``namespace/name`` of the
-        VirtualServices among them. :ivar hosts: name of a service or an
+    :ivar computed: by id, the objects that the catalogue computes. :ivar targets: ``namespace/name`` of a
+        VirtualService among them -> the hosts that it leads to. :ivar target_ports: host of a service and
+        its port -> the port of its pods. :ivar hosts: name of a service or an
         external host -> how messages call it. :ivar workloads: one running sidecar of each workload of a
         service of the catalogue.
     """
@@ -56,18 +58,24 @@ class Ours:
         self.picture, self.around = picture, around
         catalogue = picture.catalogue
         self.computed: dict[str, Obj] = {object_id(item): item for item in render(catalogue)}
-        self.routes = frozenset(
-            f"{namespace_of(item)}/{name_of(item)}"
-            for item in self.computed.values()
-            if item["kind"] == "VirtualService"
-        )
+        self.targets = _targets(self.computed.values(), catalogue.cluster_domain)
         self.hosts = {service.fqdn: service.key for service in catalogue.services}
         self.hosts |= {item.headless.fqdn: item.key for item in catalogue.services if item.headless}
+        self.target_ports = {
+            (host, port.number): port.target_port
+            for service in catalogue.services
+            for host in (service.fqdn, *([service.headless.fqdn] if service.headless else []))
+            for port in service.all_ports
+        }
         self.externals = {
             host: f"external service {item.name}"
             for item in catalogue.external_services
             for host in item.hosts
         }
+        self._known = {**self.hosts, **self.externals}
+        self._services_by_name = dict(self.hosts)
+        for fqdn, key in self.hosts.items():
+            self._services_by_name |= dict.fromkeys(_short_names(fqdn, catalogue.cluster_domain), key)
         services = {str(seen.pod): seen.services for seen in picture.pods}
         found: dict[tuple[str, str], RunningProxy] = {}
         for proxy in proxies:
@@ -78,6 +86,9 @@ class Ours:
         root = catalogue.root_namespace
         self._scopes = SidecarScopes(around.of("Sidecar"), root)
         self._in_force = {str(proxy): self._scopes.of(proxy) for proxy in self.workloads}
+        self._importers = Importers(
+            [(proxy.namespace, self._in_force[str(proxy)]) for proxy in self.workloads], root
+        )
         ways: list[tuple[str, Gateway | EgressGateway]] = [
             (f"gateway {item.name}", item) for item in catalogue.gateways
         ]
@@ -102,14 +113,16 @@ class Ours:
         return services[0].key if services else str(proxy)
 
     def touched(self, hosts: Iterable[str]) -> dict[str, str]:
-        """Hosts of the catalogue that patterns take. :returns: host -> how messages call it."""
-        known = {**self.hosts, **self.externals}
+        """Hosts of the catalogue that patterns take, also by a shorter name that clients may use for a
+        service (``pay.shop``), and of single pods. :returns: host -> how messages call it."""
         found: dict[str, str] = {}
         for pattern in hosts:
-            if pattern in known:
-                found[pattern] = known[pattern]
+            name = self._known.get(pattern) or self._services_by_name.get(pattern)
+            name = name or self._services_by_name.get(pattern.partition(".")[2])
+            if name and not pattern.startswith("*"):
+                found[pattern] = name
             elif pattern.startswith("*"):
-                found |= {host: name for host, name in known.items() if covers(pattern, host)}
+                found |= {host: name for host, name in self._known.items() if covers(pattern, host)}
         return found
 
     def seen_by(self, obj: Obj, hosts: Iterable[str]) -> list[str]:
@@ -117,17 +130,9 @@ class Ours:
 
         :returns: their names, each once.
         """
-        wanted, owner, root = list(hosts), namespace_of(obj), self.picture.catalogue.root_namespace
         exported = [str(item) for item in list_at(obj, "spec", "exportTo")] or ["*"]
-        found = dict.fromkeys(
-            self.name_of(proxy)
-            for proxy in self.workloads
-            if _is_exported(exported, owner, proxy.namespace)
-            and any(
-                imports(self._in_force[str(proxy)], proxy.namespace, root, host, owner) for host in wanted
-            )
-        )
-        return list(found)
+        told = self._importers.of(hosts, namespace_of(obj), exported)
+        return list(dict.fromkeys(self.name_of(self.workloads[number]) for number in told))
 
     def lets_know(self, entry: Obj, host: str, service: str) -> bool:
         """Whether the catalogue itself lets a service know a host of somebody's ServiceEntry.
@@ -191,8 +196,37 @@ def few(names: Iterable[str]) -> str:
     return f"{', '.join(found[:NAMED])}{more}"
 
 
-def _is_exported(exported: Sequence[str], owner: str, namespace: str) -> bool:
-    return any(place in ("*", namespace) or (place == "." and owner == namespace) for place in exported)
+def _short_names(fqdn: str, domain: str) -> tuple[str, ...]:
+    """Other names of a Service that resolve in every namespace (Kubernetes DNS, with its search domains), and
+    that a client may so put into its requests: what proxies hold of them decides about these.
+
+    :returns: ``name.namespace.svc``, ``name.namespace``.
+    """
+    name = fqdn.removesuffix(f".{domain}")
+    return name, name.removesuffix(".svc")
+
+
+def _targets(objects: Iterable[Obj], domain: str) -> dict[str, frozenset[str]]:
+    """By ``namespace/name`` of a VirtualService, the hosts that it leads to, its delegates' among them."""
+    read = {
+        (found.namespace, found.name): found
+        for item in objects
+        if item["kind"] == "VirtualService"
+        for found in [read_virtual_service(item, domain)]
+    }
+    return {
+        f"{namespace}/{name}": frozenset(
+            destination.host
+            for one in (found, *(read[key] for key in _delegates(found) if key in read))
+            for route in one.routes
+            for destination in (*route.destinations, *route.mirrors)
+        )
+        for (namespace, name), found in read.items()
+    }
+
+
+def _delegates(found: VirtualService) -> list[tuple[str, str]]:
+    return [route.delegate for route in found.routes if route.delegate]
 
 
 def ordered(objects: Iterable[Obj]) -> list[Obj]:

@@ -21,10 +21,11 @@ from ..ours import Obj, Ours, covers
 from ..surroundings import KINDS
 
 JUDGED_ELSEWHERE = ("PeerAuthentication", "AuthorizationPolicy")
-SPLIT = ("route", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "headers")
+SPLIT = ("route", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent")
 """What a rollout changes in a route that the catalogue has."""
-ALTERING = ("fault", "redirect", "rewrite", "directResponse", "delegate")
+ALTERING = ("fault", "redirect", "rewrite", "directResponse", "delegate", "headers")
 """What no rollout ever brings into a route."""
+STICKY_HEADER = "set-cookie"
 _ABSENT = object()
 
 
@@ -100,15 +101,33 @@ def _lists(ours: Ours, key: str, wanted: Sequence[Obj], held: Sequence[Obj], ite
     own = {text_at(route, "name") for route in wanted}
     for route in held:
         name = text_at(route, "name")
-        for field in ("route", "mirrors"):
-            for entry in mappings_at(route, field):
-                host = full_host(text_at(entry, "destination", "host"), namespace_of(item), _domain(ours))
-                if not any(covers(one, host) for one in targets):
-                    yield f"is not as the catalogue computes it: {name or key} leads to {host}"
+        if any(map(_is_dressed, mappings_at(route, "route"))):
+            yield f"is not as the catalogue computes it: {name or key} changes headers"
+        for destination in _destinations(route):
+            host = full_host(text_at(destination, "host"), namespace_of(item), _domain(ours))
+            if not any(covers(one, host) for one in targets):
+                yield f"is not as the catalogue computes it: {name or key} leads to {host}"
         if name in own:
             continue
         if not delegate or any(word in route for word in ALTERING):
             yield f"is not as the catalogue computes it: it has a route {name or 'without a name'}"
+
+
+def _destinations(route: Obj) -> Iterator[Obj]:
+    """Where a route's requests, or copies of them, go."""
+    for field in ("route", "mirrors"):
+        for entry in mappings_at(route, field):
+            yield mapping_at(entry, "destination")
+    mirror = mapping_at(route, "mirror")  # the older field, which istiod still reads
+    if mirror:
+        yield mirror
+
+
+def _is_dressed(entry: Obj) -> bool:
+    """Whether a destination changes headers in another way than a rollout, which gives answers a cookie."""
+    headers = mapping_at(entry, "headers")
+    cookie = mapping_at(headers, "response", "add").get(STICKY_HEADER)
+    return bool(headers) and not same(headers, {"response": {"add": {STICKY_HEADER: cookie}}})
 
 
 def _pairs(key: str, wanted: Sequence[Obj], held: Sequence[Obj]) -> Iterator[str]:

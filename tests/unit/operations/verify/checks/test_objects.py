@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import Stream
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
@@ -28,6 +29,7 @@ from ..builders import GATEWAY, catalogue, item, live, pod, service
 Obj = dict[str, Any]
 FQDN = "{}.shop.svc.cluster.local"
 DUMP = ProxyDump({}, (), frozenset(), ())
+OUR_ROOT = "shop/gateway.public.api.example.com"
 
 
 def shop() -> Catalogue:
@@ -208,6 +210,16 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         "VirtualService istio-system/detour",
         "fail: has routes for calls to shop/pay, which shop/web, shop/pay may follow",
     ),
+    "routes for a shorter name of a service": (
+        [virtual_service("detour", "istio-system", ["pay.shop"], "x.other.svc.cluster.local")],
+        "VirtualService istio-system/detour",
+        "fail: has routes for calls to shop/pay, which shop/web, shop/pay may follow",
+    ),
+    "routes for one pod of a service": (
+        [virtual_service("detour", "istio-system", [f"pay-0.{PAY}"], "x.other.svc.cluster.local")],
+        "VirtualService istio-system/detour",
+        "fail: has routes for calls to shop/pay, which shop/web, shop/pay may follow",
+    ),
     "a route of the Gateway API for a Service": (
         [item("HTTPRoute", "detour", {"parentRefs": [{"kind": "Service", "name": "pay"}]})],
         "HTTPRoute shop/detour",
@@ -282,6 +294,11 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         [item("ServiceEntry", "twin", {"hosts": [PAY], "endpoints": [{"address": "192.0.2.9"}]})],
         "ServiceEntry shop/twin",
         "fail: says where shop/pay is, too, and shop/web may follow",
+    ),
+    "a ServiceEntry by a shorter name of a service": (
+        [item("ServiceEntry", "twin", {"hosts": ["pay.shop.svc"]}, "istio-system")],
+        "ServiceEntry istio-system/twin",
+        "fail: says where shop/pay is, too, and shop/web, shop/pay may follow",
     ),
     "a ServiceEntry of the control plane's namespace to somewhere else": (
         [item("ServiceEntry", "out", {"hosts": ["evil.example.com"]}, "istio-system")],
@@ -515,6 +532,46 @@ EDITS: dict[str, tuple[str, str, Any, str]] = {
         lambda spec: spec["http"][0]["route"].append({"destination": {"host": "x.other"}, "weight": 5}),
         "split leads to x.other",
     ),
+    "a mirror to somebody else": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0].update(mirror={"host": "x.other"}),
+        "split leads to x.other",
+    ),
+    "one of several mirrors": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0].update(mirrors=[{"destination": {"host": "x.other"}}]),
+        "split leads to x.other",
+    ),
+    "headers of a route": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0].update(headers={"request": {"set": {"x-user": "root"}}}),
+        "headers of spec.http split differs",
+    ),
+    "headers of a destination": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0]["route"][0].update(headers={"request": {"remove": ["authorization"]}}),
+        "split changes headers",
+    ),
+    "headers beside a rollout's cookie": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"][0]["route"][0].update(
+            headers={"response": {"add": {"set-cookie": "v=1", "x-user": "root"}}}
+        ),
+        "split changes headers",
+    ),
+    "a route more that changes headers": (
+        "VirtualService",
+        "pay-routes",
+        lambda spec: spec["http"].insert(
+            0, {"name": "x", "route": [{"destination": {"host": PAY}}], "headers": {"request": {}}}
+        ),
+        "it has a route x",
+    ),
     "a timeout": (
         "VirtualService",
         "pay-routes",
@@ -563,10 +620,10 @@ def test_a_rollout_may_move_weights() -> None:
         for route in spec["http"]:
             (only,) = route["route"]
             route["route"] = [
-                {**only, "weight": 90},
+                {**only, "weight": 90, "headers": {"response": {"add": {"set-cookie": "v=1"}}}},
                 {"destination": {"host": PAY, "subset": "v2"}, "weight": 10},
             ]
-            route["headers"] = {"response": {"set": {"x": "y"}}}
+            route["mirror"] = {"host": PAY, "subset": "v2"}
 
     assert told(look(change=_edit("VirtualService", "pay-routes", split))) == {}
 
@@ -653,10 +710,28 @@ SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
     ),
     "a way in by bytes": (
         "istio-system/gateway-1",
-        dump(streams={"": frozenset({f"outbound|80||{PAY}"})}),
+        dump(streams=frozenset({Stream(9000, "", f"outbound|80||{PAY}")})),
         "Pod istio-system/gateway-1",
-        "fail: the proxy of pod istio-system/gateway-1 sends connections for any name to shop/pay, past the"
-        " catalogue",
+        "fail: the proxy of pod istio-system/gateway-1 sends connections for any name at port 9000 to"
+        " shop/pay:80, past the catalogue",
+    ),
+    "a route of ours to another service": (
+        "istio-system/gateway-1",
+        dump(hosts=routed("api.example.com", OUR_ROOT, f"outbound|80||{PAY}")),
+        f"VirtualService {OUR_ROOT}",
+        "fail: the proxy of pod istio-system/gateway-1 sends api.example.com to shop/pay, past the catalogue",
+    ),
+    "a route of ours of a caller to somewhere else": (
+        "shop/web-1",
+        dump(hosts=routed(PAY, "shop/pay", "outbound|80||x.other.svc.cluster.local")),
+        "VirtualService shop/pay",
+        "fail: decides where pod shop/web-1 sends calls to shop/pay",
+    ),
+    "a foreign route of a caller for a shorter name": (
+        "shop/web-1",
+        dump(hosts=routed("pay.shop.svc", "other/detour", "outbound|80||x")),
+        "VirtualService other/detour",
+        "fail: decides where pod shop/web-1 sends calls to shop/pay",
     ),
     "a foreign route of a caller": (
         "shop/web-1",
@@ -680,22 +755,36 @@ SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
         "shop/web-1",
         dump(clusters=frozenset({"outbound|443||bank.example.com"})),
         "ServiceEntry shop/bank",
-        "fail: the proxy of pod shop/web-1 knows bank.example.com, which the catalogue does not declare for"
-        " shop/web",
+        "fail: the proxy of pod shop/web-1 knows bank.example.com:443, which the catalogue does not declare"
+        " for shop/web",
+    ),
+    "another port of an external host": (
+        "shop/pay-1",
+        dump(clusters=frozenset({"outbound|22||bank.example.com"})),
+        "ServiceEntry shop/bank",
+        "fail: the proxy of pod shop/pay-1 knows bank.example.com:22, which the catalogue does not declare"
+        " for shop/pay",
     ),
     "an endpoint that is no pod": (
         "shop/web-1",
-        dump(endpoints={f"outbound|80|v1|{PAY}": frozenset({"10.0.0.2", "192.0.2.9"})}),
+        dump(endpoints={f"outbound|80|v1|{PAY}": frozenset({("10.0.0.2", 3000), ("192.0.2.9", 3000)})}),
         "shop/pay",
         "fail: pod shop/web-1 sends calls to 192.0.2.9, which no pod of it has: see its EndpointSlices and"
         " WorkloadEntries",
     ),
     "an endpoint that is a pod of another service": (
         "shop/web-1",
-        dump(endpoints={f"outbound|80||{PAY}": frozenset({"10.0.0.1"})}),
+        dump(endpoints={f"outbound|80||{PAY}": frozenset({("10.0.0.1", 3000)})}),
         "shop/pay",
         "fail: pod shop/web-1 sends calls to 10.0.0.1, which no pod of it has: see its EndpointSlices and"
         " WorkloadEntries",
+    ),
+    "an endpoint at another port of the pod": (
+        "shop/web-1",
+        dump(endpoints={f"outbound|80||{PAY}": frozenset({("10.0.0.2", 9090)})}),
+        "shop/pay",
+        "fail: pod shop/web-1 sends calls to its port 80 to 9090 of its pods, not to 3000: see the Service"
+        " and its EndpointSlices",
     ),
     "routes that were not read": (
         "shop/web-1",
@@ -719,6 +808,8 @@ def test_what_proxies_show_is_told_whatever_brought_it(name: str) -> None:
 def test_a_declared_host_and_own_endpoints_are_fine() -> None:
     pay = dump(
         clusters=frozenset({"outbound|443||bank.example.com", "BlackHoleCluster", f"outbound|80||{WEB}"}),
-        endpoints={f"outbound|80||{PAY}": frozenset({"10.0.0.2"})},
+        endpoints={f"outbound|80||{PAY}": frozenset({("10.0.0.2", 3000)})},
+        hosts=routed(PAY, "shop/pay", f"outbound|80|v1|{PAY}"),
     )
-    assert told(look(dumps={"shop/pay-1": pay})) == {}
+    front = dump(hosts=routed("api.example.com", OUR_ROOT, f"outbound|80|v1|{WEB}"))
+    assert told(look(dumps={"shop/pay-1": pay, "istio-system/gateway-1": front})) == {}
