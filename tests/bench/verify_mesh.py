@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import plan_calls
@@ -66,6 +67,11 @@ def catalogue(services: int) -> dict[str, Any]:
     }
 
 
+def address(number: int, replica: int) -> str:
+    """The address of a pod of its own."""
+    return f"10.{number // 256}.{number % 256}.{replica + 1}"
+
+
 def objects(services: int, replicas: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number in range(services):
@@ -87,7 +93,7 @@ def objects(services: int, replicas: int) -> list[dict[str, Any]]:
                     },
                     "status": {
                         "phase": "Running",
-                        "podIP": "10.0.0.1",
+                        "podIP": address(number, replica),
                         "containerStatuses": [{"name": "istio-proxy", "ready": True}],
                     },
                 }
@@ -102,6 +108,26 @@ def foreign() -> list[dict[str, Any]]:
         {"kind": "VirtualService", "metadata": {"name": f"v{number}", "namespace": "other"}, "spec": spec}
         for number in range(20)
     ]
+
+
+def dump(services: int, replicas: int, number: int) -> ProxyDump:
+    """What the proxy of service ``number`` knows of the four that it calls."""
+    callees = [(number - step) % services for step in range(1, 5)]
+    hosts = {one: f"s{one}.ns{one % NAMESPACES}.svc.cluster.local" for one in callees}
+    routed = tuple(
+        VirtualHost(
+            "3000",
+            host,
+            frozenset({host, f"{host}:3000"}),
+            (Route("split", f"ns{one % NAMESPACES}/s{one}", {f"outbound|3000|v1|{host}": 100.0}),),
+        )
+        for one, host in hosts.items()
+    )
+    ends = {
+        f"outbound|3000|v1|{host}": frozenset((address(one, replica), 3000) for replica in range(replicas))
+        for one, host in hosts.items()
+    }
+    return ProxyDump({}, routed, frozenset(ends), (), endpoints=ends)
 
 
 def main(services: int, replicas: int) -> None:
@@ -124,11 +150,12 @@ def main(services: int, replicas: int) -> None:
     assert {finding.verdict for finding in findings} == {"pass"}
     assert step("modes", lambda: check_modes(picture)) == []
     step("callers", lambda: check_callers(picture))
-    held = InboundState({})
-    step("listeners", lambda: [check_listeners(picture, one, held) for one in mesh.services])
+    inbound = InboundState({})
+    step("listeners", lambda: [check_listeners(picture, one, inbound) for one in mesh.services])
     around = Surroundings(by_kind | {"VirtualService": [*by_kind["VirtualService"], *foreign()]})
     proxies = [proxy for proxy in live.proxies() if not proxy.gateway]
-    shown = ProxyDumps({str(proxy): ProxyDump({}, (), frozenset(), ()) for proxy in proxies}, {})
+    held = {str(proxy): dump(services, replicas, int(proxy.service_account[1:])) for proxy in proxies}
+    shown = ProxyDumps(held, {})
     found = step("objects", lambda: check_objects(picture, around, proxies, shown, {}))
     assert {finding.verdict for finding in found} == {"pass", "beside the catalogue"}
     step("plan", lambda: plan_calls(mesh, accounts, unsafe_methods=False, pods=live.addresses(mesh)))

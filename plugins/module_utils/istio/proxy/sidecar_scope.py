@@ -13,6 +13,8 @@ from ...labels import is_selected
 from .running import RunningProxy
 
 _ANY = "*"
+_Selecting = tuple[int, Mapping[str, str], Mapping[str, Any]]
+"""A Sidecar: its place among all, the oldest first; its selector; itself."""
 
 
 class SidecarScopes:
@@ -23,12 +25,14 @@ class SidecarScopes:
 
     def __init__(self, sidecars: Iterable[Mapping[str, Any]], root_namespace: str) -> None:
         self._root = root_namespace
-        self._selecting: dict[str, list[tuple[Mapping[str, str], Mapping[str, Any]]]] = {}
+        self._selecting: dict[tuple[str, str, str], list[_Selecting]] = {}
         self._general: dict[str, Mapping[str, Any]] = {}
-        for item in sorted(sidecars, key=_age):
+        for place, item in enumerate(sorted(sidecars, key=_age)):
             selector = _selector(item)
             if selector:
-                self._selecting.setdefault(namespace_of(item), []).append((selector, item))
+                key, value = min(selector.items())
+                found = self._selecting.setdefault((namespace_of(item), key, value), [])
+                found.append((place, selector, item))
             else:
                 self._general.setdefault(namespace_of(item), item)
 
@@ -44,11 +48,13 @@ class SidecarScopes:
 
     def selecting(self, proxy: RunningProxy) -> list[Mapping[str, Any]]:
         """The Sidecars whose selector takes a proxy. :returns: the oldest first."""
-        return [
-            item
-            for selector, item in self._selecting.get(proxy.namespace, ())
+        found = [
+            (place, item)
+            for key, value in proxy.labels.items()
+            for place, selector, item in self._selecting.get((proxy.namespace, key, value), ())
             if is_selected(proxy.labels, selector)
         ]
+        return [item for _place, item in sorted(found, key=lambda one: one[0])]
 
     def imports(self, proxy: RunningProxy, host: str, owner: str) -> bool:
         """Whether a proxy is told about ``host``.
