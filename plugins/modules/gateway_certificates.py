@@ -99,12 +99,12 @@ options:
     elements: dict
     default: []
     suboptions:
-      name:
+      name: &credential_name
         description: Name of the credential.
         type: str
         required: true
-      namespace:
-        description: Its namespace, where several gateways have a credential of that name.
+      namespace: &credential_namespace
+        description: Its namespace. Required where several gateways have a credential of that name.
         type: str
       certificate:
         description: Certificate and intermediates as PEM, leaf first.
@@ -128,13 +128,8 @@ options:
     elements: dict
     default: []
     suboptions:
-      name:
-        description: Name of the credential.
-        type: str
-        required: true
-      namespace:
-        description: Its namespace, where several gateways have a credential of that name.
-        type: str
+      name: *credential_name
+      namespace: *credential_namespace
       subject:
         description: Distinguished name in the request, such as V(CN=api.example.com,O=Example,C=DE).
         type: str
@@ -159,13 +154,8 @@ options:
     elements: dict
     default: []
     suboptions:
-      name:
-        description: Name of the credential.
-        type: str
-        required: true
-      namespace:
-        description: Its namespace, where several gateways have a credential of that name.
-        type: str
+      name: *credential_name
+      namespace: *credential_namespace
       ca:
         description: CA certificates as PEM.
         type: str
@@ -196,13 +186,16 @@ options:
     type: bool
     default: true
   timeout:
-    description: Seconds that the gateways of one credential may take to serve its certificate.
+    description:
+      - Seconds that the gateways of one credential may take to serve its certificate.
+      - A gateway whose pods are being replaced is waited for.
     type: raw
     default: 120
   overlap:
     description:
       - Time for which the previous pair is kept, in a Secret C(NAME-prev), after the new one was proved.
-      - When the gateways do not take the new pair, the previous one is put back and proved.
+      - When the gateways do not take the new pair, the previous one is put back and proved. Where that is
+        refused, it stays in C(NAME-prev), and the next run begins with it.
     type: raw
     default: 10
   force:
@@ -256,7 +249,7 @@ RETURN = r"""
 status:
   description: >-
     V(pass) when every gateway pod serves every certificate, V(fail) when one serves another or none,
-    V(cannot tell) when no Gateway names a credential yet, or nobody could look.
+    V(cannot tell) when no Gateway names a credential, or one of its hosts, yet, or nobody could look.
   returned: always
   type: str
   sample: pass

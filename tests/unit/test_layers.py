@@ -77,7 +77,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "apply": {"rights"},
         "bill": {"addons", "canary", "control_plane", "download"},
         "canary": {"propagation", "rights"},
-        "certificates": set(),
+        "certificates": {"rights"},
         "cluster_check": set(),
         "control_plane": set(),
         "diagnose": {"verify"},

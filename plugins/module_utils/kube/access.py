@@ -38,6 +38,10 @@ class AccessNeed:
         return f"{text} in namespace {self.namespace}" if self.namespace else text
 
 
+EVERYTHING = AccessNeed(verb="*", group="*", resource="*")
+"""Who has this is an administrator: one question instead of a hundred."""
+
+
 def missing_rights(client: KubeClient, needed: Sequence[AccessNeed]) -> list[AccessNeed]:
     """Which of ``needed`` the caller does not have.
 

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 from ...errors import ApiError
 from ...fields import name_of, namespace_of
-from ...kube.access import AccessNeed, missing_rights
+from ...kube.access import EVERYTHING, AccessNeed, missing_rights
 from ..rights.needs import describe_missing, shorten
 from .plan import DELETED, Item
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
-
-EVERYTHING = AccessNeed(verb="*", group="*", resource="*")
 
 
 def refuse_without_rights(client: KubeClient, items: Iterable[Item], *, validated: bool) -> None:

@@ -22,6 +22,7 @@ from .reading import agreed_time, read
 from .renewal import Renewal
 from .result import build_result
 from .revoked import find_revoked
+from .rights import refuse_without_rights
 from .rotation import Rotation
 from .serving import prove_fingerprint, prove_the_rest
 from .write import issue, try_credentials, write_new_authority, write_requests
@@ -116,6 +117,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         options.check(now)
         renewal = read(client, options, context, now)
         refuse(renewal)
+        refuse_without_rights(renewal, LEASE)
         warn(renewal)
         if context.check_mode:
             issue(renewal)
@@ -159,7 +161,9 @@ def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
         # What was read before the Lease was ours may be another run's work by now.
         renewal = _again(renewal)
         rotation = Rotation(renewal, leases, prove_fingerprint)
-        if [item for item in renewal.items if rotation.resume(item)]:
+        resumed = [item for item in renewal.items if rotation.resume(item)]
+        _refuse_what_stays(renewal)
+        if resumed:
             renewal = _again(renewal)
             rotation = Rotation(renewal, leases, prove_fingerprint)
         issue(renewal)
@@ -187,6 +191,17 @@ def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
     finally:
         for lease in held:
             lease.release(notes)
+
+
+def _refuse_what_stays(renewal: Renewal) -> None:
+    """Nothing is rotated over a pair that is not served while the one before it waits to come back."""
+    stuck = [
+        f"{item.credential}: {item.proof.evidence}"
+        for item in renewal.items
+        if item.unrestored and item.proof
+    ]
+    if stuck:
+        raise MeshError("; ".join(stuck))
 
 
 def _again(renewal: Renewal) -> Renewal:

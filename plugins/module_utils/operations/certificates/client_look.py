@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from ...model.certificates.credentials import Lifetimes
 from ...verdicts import CANNOT_TELL, FAIL, PASS
+from .endpoints import Endpoint
 from .issue import Pair, load_authority, new_authority, new_leaf
-from .proof import CONNECT_SECONDS, HANDSHAKE, Endpoint, ServingProof
+from .proof import CONNECT_SECONDS, HANDSHAKE, ServingProof
 
 if TYPE_CHECKING:
     from cryptography import x509

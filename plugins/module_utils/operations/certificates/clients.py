@@ -18,14 +18,14 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import WaitTimeout
+from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import AUTHORITY_KEY, OPAQUE, decode, foreign_owner, secret_object
 from ...model.certificates.x509 import facts_of, is_authority, read_chain, rfc3339, to_pem
-from ...verdicts import FAIL, PASS
+from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .client_look import look_at_clients
 from .proof import ServingProof
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from ...kube.client import KubeClient
-    from .proof import Endpoint
+    from .endpoints import Endpoint
     from .renewal import ManagedCredential, Renewal
 
 SUFFIX = "-cacert"
@@ -222,6 +222,10 @@ def prove_clients(
         wait_until(check, awaited="the clients' CAs", timeout=timeout, stop=stop, clock=renewal.context.clock)
     except WaitTimeout:
         return seen
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
     return seen
 
 

@@ -118,11 +118,12 @@ def new_leaf(
 ) -> Pair:
     """A server certificate for ``hosts`` with a new key, signed by ``authority``.
 
-    It never outlives its issuer. The chain carries what a client needs to reach a root it trusts, hence not
-    the root itself.
+    It never outlives its issuer, nor what that leads to. The chain carries what a client needs to reach a
+    root it trusts, hence not the root itself.
     """
     key = new_key(key_type)
-    not_after = min(now + lifetimes.leaf, authority.issuer.not_valid_after_utc)
+    ends = min(link.not_valid_after_utc for link in authority.chain)
+    not_after = min(now + lifetimes.leaf, ends)
     not_before = max(now - lifetimes.backdate, authority.issuer.not_valid_before_utc)
     name = _name_for(hosts)
     issuer_id = x509.SubjectKeyIdentifier.from_public_key(authority.issuer.public_key())

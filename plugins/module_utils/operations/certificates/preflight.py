@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ...errors import RefusedError
-from ...model.certificates.credentials import EXISTING, PROVIDED, renewal_due
+from ...model.certificates.credentials import EXISTING, ISSUE, PROVIDED
 from .authority import readers_of
 from .clients import id_of_clients
 from .renewal import ManagedCredential, Renewal
@@ -67,7 +67,7 @@ def warn(renewal: Renewal) -> None:
     """Says what will need a person soon."""
     lifetimes = renewal.options.lifetimes
     if renewal.authority is not None:
-        ends = renewal.authority.authority.issuer.not_valid_after_utc
+        ends = min(link.not_valid_after_utc for link in renewal.authority.authority.chain)
         if ends - renewal.now < 2 * lifetimes.leaf:
             renewal.context.warn(
                 f"the CA ends on {ends:%Y-%m-%d}: plan its replacement, new certificates end with it"
@@ -79,9 +79,20 @@ def warn(renewal: Renewal) -> None:
                 f"{item.credential} ends on {facts.not_after:%Y-%m-%d}: its request waits for a certificate"
             )
             renewal.context.warn(text)
-        if item.credential.source not in (PROVIDED, EXISTING) or facts is None:
-            continue
-        if renewal_due(facts.not_before, facts.not_after, renewal.now, renewal.options.renew_at):
-            renewal.context.warn(
-                f"{item.credential} ends on {facts.not_after:%Y-%m-%d} and is not renewed from here"
-            )
+        _warn_of_its_end(renewal, item)
+
+
+def _warn_of_its_end(renewal: Renewal, item: ManagedCredential) -> None:
+    """Of a pair that comes from elsewhere, or whose chain ends before it."""
+    facts, ends = item.assessment.facts, item.ends
+    if item.credential.source == ISSUE or facts is None or ends is None:
+        return
+    if not item.is_due(renewal.now, renewal.options.renew_at):
+        return
+    if ends < facts.not_after:
+        renewal.context.warn(
+            f"{item.credential}: a CA of its chain ends on {ends:%Y-%m-%d}, before the certificate: "
+            "clients refuse it from then on"
+        )
+    elif item.credential.source in (PROVIDED, EXISTING):
+        renewal.context.warn(f"{item.credential} ends on {ends:%Y-%m-%d} and is not renewed from here")

@@ -15,44 +15,28 @@ import hashlib
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MalformedError, WaitTimeout
-from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
+from ...fields import mappings_at, text_at
 from ...kube.clock import Clock, SystemClock
-from ...kube.pods import has_labels, is_active, phase_of
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import facts_of, read_chain
 from ...verdicts import CANNOT_TELL
+from .endpoints import Endpoint
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
-GATEWAY_API = "networking.istio.io/v1"
 PROXY_CONTAINER = "istio-proxy"
 CONNECT_SECONDS = 3.0
 # A new certificate is served within seconds; only then is a failing handshake worth a second opinion.
 GRACE_SECONDS = 15.0
 HANDSHAKE, PROXY_SECRET = "handshake", "proxy secret"
 NOT_ASKED = "no proof was asked for"
-# TLS modes in which a Gateway presents the certificate of its credentialName.
-SERVING_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
-class Endpoint:
-    """One place where a certificate must be served: a gateway pod, its port, a server name.
-
-    :param mode: ``tls.mode`` of the Gateway's server.
-    """
-
-    pod: str
-    address: str
-    port: int
-    server_name: str
-    mode: str = "SIMPLE"
+NOBODY = "no running gateway pod is told by a Gateway to serve it"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,70 +55,6 @@ class ServingProof:
     def as_result(self) -> dict[str, Any]:
         """The proof as a module returns it. :returns: ``status``, ``method``, ``evidence``, ``pods``."""
         return dataclasses.asdict(self)
-
-
-def endpoints_of(
-    credential: Credential,
-    gateways: Iterable[Mapping[str, Any]],
-    pods: Sequence[Mapping[str, Any]],
-    services: Sequence[Mapping[str, Any]],
-) -> list[Endpoint]:
-    """Where ``credential`` must be served.
-
-    :param gateways: Istio Gateway objects of the cluster.
-    :param pods: the pods of the credential's namespace. :param services: its Services.
-    :returns: one per pod, port and server name, sorted.
-    """
-    found = set()
-    running = [pod for pod in pods if _serves(pod)]
-    for gateway in gateways:
-        selected = [pod for pod in running if _selects(gateway, pod)]
-        for server in mappings_at(gateway, "spec", "servers"):
-            mode = text_at(server, "tls", "mode") or "SIMPLE"
-            if text_at(server, "tls", "credentialName") != credential.name or mode not in SERVING_MODES:
-                continue
-            # A host may carry the namespace of its VirtualServices: ns/host.
-            names = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
-            wanted = [name for name in names if name in credential.hosts] or list(credential.hosts)
-            for pod in selected:
-                port = _pod_port(integer_at(server, "port", "number"), pod, services)
-                address = text_at(pod, "status", "podIP")
-                found |= {
-                    Endpoint(name_of(pod), address, port, name.replace("*.", "any.", 1), mode)
-                    for name in wanted
-                }
-    return sorted(found)
-
-
-def _serves(pod: Mapping[str, Any]) -> bool:
-    return is_active(pod) and phase_of(pod) == "Running" and bool(text_at(pod, "status", "podIP"))
-
-
-def _selects(obj: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
-    """Whether the selector of a Gateway or Service selects the pod; an empty one selects none here."""
-    selector = mapping_at(obj, "spec", "selector")
-    return bool(selector) and has_labels(pod, selector)
-
-
-def _pod_port(number: int, pod: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> int:
-    """The port that the pod listens on for a Gateway's port: Istio goes through the Service's targetPort."""
-    for service in services:
-        if not _selects(service, pod):
-            continue
-        for port in mappings_at(service, "spec", "ports"):
-            if port.get("port") == number:
-                return _resolved(port.get("targetPort", number), pod, number)
-    return number
-
-
-def _resolved(target: int | str, pod: Mapping[str, Any], fallback: int) -> int:
-    if isinstance(target, int):
-        return target
-    for container in mappings_at(pod, "spec", "containers"):
-        for port in mappings_at(container, "ports"):
-            if port.get("name") == target:
-                return integer_at(port, "containerPort")
-    return fallback
 
 
 def served_fingerprint(endpoint: Endpoint, roots_pem: str) -> str:
@@ -183,16 +103,18 @@ def look(
 
 def _handshake(endpoint: Endpoint, fingerprint: str, roots_pem: str) -> tuple[str, str]:
     where = f"pod {endpoint.pod}:{endpoint.port} for {endpoint.server_name}"
+    # Of several credentials the client's ciphers choose one: only the proxy knows that it holds the others.
+    other = "far" if endpoint.one_of_several else "wrong"
     try:
         served = served_fingerprint(endpoint, roots_pem)
     except ssl.SSLCertVerificationError as error:
-        return "wrong", f"{where} presents a certificate that clients refuse: {error.verify_message}"
+        return other, f"{where} presents a certificate that clients refuse: {error.verify_message}"
     except (ConnectionRefusedError, ConnectionResetError, ssl.SSLError) as error:
         return "wrong", f"{where} completes no handshake: {error.strerror or type(error).__name__}"
     except OSError as error:
         return "far", f"{where} is not reachable from here: {error}"
     if served != fingerprint:
-        return "wrong", f"{where} presents {served[:16]}, expected {fingerprint[:16]}"
+        return other, f"{where} presents {served[:16]}, expected {fingerprint[:16]}"
     return "right", ""
 
 
@@ -292,7 +214,7 @@ def prove(
         again, is seen by the second one.
     """
     row = 0
-    seen = ServingProof(CANNOT_TELL, HANDSHAKE, "no running gateway pod is told by a Gateway to serve it")
+    seen = ServingProof(CANNOT_TELL, HANDSHAKE, NOBODY)
     clock = clock or SystemClock()
     patience = clock.monotonic() + min(GRACE_SECONDS, timeout)
 
@@ -300,7 +222,9 @@ def prove(
         nonlocal seen, row
         endpoints = read_endpoints()
         if not endpoints:
-            return True, seen.evidence
+            # What was seen of pods that are gone says nothing of those that come: they may do so any moment.
+            row, seen = 0, ServingProof(CANNOT_TELL, HANDSHAKE, NOBODY)
+            return False, seen.evidence
         seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=roots_pem)
         if seen.status == "fail" and clock.monotonic() >= patience:
             seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...model.certificates.credentials import Credential
-from ...model.certificates.secret import Assessment
+from ...model.certificates.pem import UnreadableError
+from ...model.certificates.secret import CERTIFICATE_KEY, Assessment, decode
+from ...model.certificates.x509 import read_chain
 from .authority import AuthorityState
 from .clients import ClientPlan
 from .issue import Pair, fingerprint
@@ -35,6 +37,7 @@ class ManagedCredential:
     :param previous: what an unfinished rotation left. :param pair: what is written, None when nothing is.
     :param revoked: its key has leaked: the pair that serves now never comes back.
     :param current: the Secret as it is after the last write. :param restored: the previous pair is back.
+    :param unrestored: it could not be put back, and waits for the next run.
     :param began_with: fingerprint of the leaf that the Secret held when the run began.
     :param answer: the certificate that was asked for, with its key. :param ask: the request to write.
     :param waiting: the request that waits. :param spent: it has its answer, and its Secret goes.
@@ -55,6 +58,7 @@ class ManagedCredential:
     pair: Pair | None = None
     current: Mapping[str, Any] | None = None
     restored: bool = False
+    unrestored: bool = False
     proof: ServingProof | None = None
     began_with: str = ""
     answer: Pair | None = None
@@ -96,6 +100,22 @@ class ManagedCredential:
     def served_now(self) -> str:
         """Fingerprint of the leaf that the Secret held when it was read; ``""`` when there was none."""
         return self.assessment.facts.fingerprint if self.assessment.facts else ""
+
+    @property
+    def ends(self) -> datetime.datetime | None:
+        """When what the Secret held is over: its leaf, or a CA of its chain; None: it cannot be read."""
+        try:
+            chain = read_chain(decode(self.live or {}, CERTIFICATE_KEY))
+        except UnreadableError:
+            return None
+        return min(link.not_valid_after_utc for link in chain)
+
+    def is_due(self, now: datetime.datetime, renew_at: float) -> bool:
+        """Whether at most the share ``renew_at`` of its life is left, by its own end or one of its chain."""
+        facts, ends = self.assessment.facts, self.ends
+        if facts is None or ends is None:
+            return False
+        return ends - now <= (facts.not_after - facts.not_before) * renew_at
 
     @property
     def fingerprint(self) -> str:

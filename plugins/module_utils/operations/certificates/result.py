@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...fields import mapping_at, name_of
-from ...model.certificates.credentials import Credential, renewal_due
+from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import Facts, facts_of, read_chain
 from ...verdicts import CANNOT_TELL, FAIL
 from .clients import ClientPlan, clients_result, id_of_clients
@@ -112,17 +112,7 @@ def _outcome(renewal: Renewal, status: str, *, changed: bool) -> str:
         return DUE
     if changed:
         return RENEWED
-    due = [
-        item
-        for item in renewal.items
-        if item.assessment.facts is not None
-        and renewal_due(
-            item.assessment.facts.not_before,
-            item.assessment.facts.not_after,
-            renewal.now,
-            renewal.options.renew_at,
-        )
-    ]
+    due = any(item.is_due(renewal.now, renewal.options.renew_at) for item in renewal.items)
     return DUE if due else FRESH
 
 

@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ...errors import ApiError
 from ...kube.lease import Lease
 from ...model.certificates.credentials import CERT_MANAGER, EXISTING
 from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, decode
@@ -22,7 +23,7 @@ from ...verdicts import FAIL, PASS
 from .cert_manager import renew
 from .clients import put_clients, settle_clients
 from .issue import Pair
-from .previous import Previous, drop, keep
+from .previous import Previous, drop, keep, name_of_previous
 from .proof import ServingProof
 from .request import drop_request
 from .serving import read_endpoints
@@ -68,14 +69,17 @@ class Rotation:
         elif not item.served_now:
             if not self._faults(item, previous.pair):
                 self._say(item, "its Secret was lost in mid-rotation: the previous pair is put back")
-                write_credential(self._renewal, item, previous.pair)
-                item.restored = True
+                if refused := self._put_back(item, previous):
+                    item.proof = ServingProof(FAIL, "none", refused)
         elif item.served_now != previous.fingerprint and item.assessment.action != "refuse":
             # Else nothing had been written, or what is there now is somebody else's: nothing is to be undone.
             self._say(item, "a rotation was not finished: its pair is proved now")
-            if self._proof(item, item.served_now).status == FAIL:
-                self._restore(item, previous)
-        drop(self._renewal.client, item.credential)
+            seen = self._proof(item, item.served_now)
+            if seen.status == FAIL:
+                back = self._restore(item, previous)
+                item.proof = dataclasses.replace(seen, evidence=f"{seen.evidence}; {back.evidence}")
+        if not item.unrestored:
+            drop(self._renewal.client, item.credential)
         return item.restored
 
     def rotate(self, item: ManagedCredential) -> None:
@@ -94,7 +98,7 @@ class Rotation:
                 item.proof = self._taken_back(item, previous, item.proof)
             elif previous is not None:
                 self._wait(options.overlap)
-        if previous is not None:
+        if previous is not None and not item.unrestored:
             drop(self._renewal.client, item.credential)
         if item.answer is not None and item.waiting is not None and not item.restored:
             drop_request(self._renewal.client, item.credential)
@@ -164,10 +168,22 @@ class Rotation:
         if faults := self._faults(item, previous.pair):
             return ServingProof(FAIL, "none", f"the previous certificate cannot come back: {faults[0]}")
         self._say(item, "the new certificate is not served everywhere: the previous one is put back")
-        self.alive()
-        write_credential(self._renewal, item, previous.pair)
-        item.restored = True
+        if refused := self._put_back(item, previous):
+            return ServingProof(FAIL, "none", refused)
         return self._proof(item, previous.fingerprint)
+
+    def _put_back(self, item: ManagedCredential, previous: Previous) -> str:
+        """Writes the previous pair. :returns: why it was refused; ``""`` when it is back."""
+        self.alive()
+        try:
+            write_credential(self._renewal, item, previous.pair)
+        except ApiError as error:
+            item.unrestored = True
+            where = f"Secret {item.credential.namespace}/{name_of_previous(item.credential)}"
+            text = f"the previous certificate cannot be put back, {where} keeps it for the next run"
+            return f"{text}: {error.message}"
+        item.restored = True
+        return ""
 
     def _proof(self, item: ManagedCredential, fingerprint: str) -> ServingProof:
         return self._prove(self._renewal, item, fingerprint, GOOD_IN_A_ROW, self._stop)

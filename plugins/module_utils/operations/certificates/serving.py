@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import ApiError
 from ...model.certificates.credentials import Credential
-from ...verdicts import CANNOT_TELL, FAIL
+from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .client_look import ASKING_MODES
 from .clients import live_authorities, prove_clients
-from .proof import GATEWAY_API, NOT_ASKED, Endpoint, ServingProof, endpoints_of, look, prove, settle
+from .endpoints import GATEWAY_API, Endpoint, endpoints_of, unserved_hosts
+from .proof import NOBODY, NOT_ASKED, ServingProof, look, prove, settle
 from .renewal import ManagedCredential, Renewal
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
-NOT_NAMED = "no running gateway pod is told by a Gateway to serve it yet"
+NOT_NAMED = f"{NOBODY} yet"
 
 
 def prove_the_rest(renewal: Renewal) -> None:
@@ -88,15 +90,14 @@ def prove_fingerprint(
         if renewal.context.check_mode:
             expected = {"fingerprint": fingerprint, "roots_pem": item.roots_pem}
             seen = look(client, credential, endpoints, **expected)
-            if seen.status != "fail":
-                return seen
+            if seen.status != FAIL:
+                return _of_all_hosts(credential, endpoints, seen)
             return settle(client, credential, endpoints, seen, fingerprint=fingerprint)
-        # What was just read is what the first look is at.
-        first = [endpoints]
-        return prove(
+        reading = _Reading(client, credential, endpoints)
+        seen = prove(
             client,
             credential,
-            lambda: first.pop() if first else read_endpoints(client, credential),
+            reading.next,
             fingerprint=fingerprint,
             roots_pem=item.roots_pem,
             timeout=renewal.options.timeout,
@@ -104,14 +105,41 @@ def prove_fingerprint(
             stop=stop,
             clock=renewal.context.clock,
         )
+        return _of_all_hosts(credential, reading.latest, seen)
     except ApiError as error:
         if error.status != 403:
             raise
         return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
 
 
+class _Reading:
+    """The endpoints of one look after the other; what was read already is what the first look is at.
+
+    :ivar latest: those of the last look.
+    """
+
+    def __init__(self, client: KubeClient, credential: Credential, first: list[Endpoint]) -> None:
+        self._client, self._credential = client, credential
+        self._first = [first]
+        self.latest = first
+
+    def next(self) -> list[Endpoint]:
+        """:returns: where it must be served now."""
+        self.latest = self._first.pop() if self._first else read_endpoints(self._client, self._credential)
+        return self.latest
+
+
+def _of_all_hosts(credential: Credential, endpoints: Sequence[Endpoint], seen: ServingProof) -> ServingProof:
+    """A pass is one about every host: nobody has looked at those that no Gateway names yet."""
+    unserved = unserved_hosts(credential, endpoints)
+    if seen.status != PASS or not unserved:
+        return seen
+    text = f"{seen.evidence}, but no Gateway serves {', '.join(unserved)} with it yet"
+    return dataclasses.replace(seen, status=CANNOT_TELL, evidence=text)
+
+
 def read_endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:
-    """Where a credential must be served now. :returns: see :func:`proof.endpoints_of`."""
+    """Where a credential must be served now. :returns: see :func:`endpoints.endpoints_of`."""
     home = credential.namespace
     kinds = [(GATEWAY_API, "Gateway", None), ("v1", "Pod", home), ("v1", "Service", home)]
     gateways, pods, services = client.in_parallel(lambda kind: client.list(*kind).items, kinds)

@@ -139,11 +139,9 @@ class Sources:
     ) -> Iterator[tuple[str, Mapping[str, Any], int]]:
         for index, entry in enumerate(entries):
             place = f"{variable}[{index}]"
-            position = position_of(self.credentials, entry["name"], entry.get("namespace") or "")
-            if position is None:
-                message = f"no gateway names the credential {entry['name']}"
-                self.problems.append(Problem(place, message, "unknown-credential"))
-            else:
+            name, namespace = entry["name"], entry.get("namespace") or ""
+            position = position_of(self.credentials, name, namespace, place, self.problems)
+            if position is not None:
                 yield place, entry, position
 
     def _pair(self, entry: Mapping[str, Any], place: str) -> Provided | None:
@@ -212,17 +210,31 @@ def positions(
     """Where a variable's entries, ``name`` or ``namespace/name``, stand among the credentials."""
     for index, text in enumerate(names):
         namespace, _slash, name = text.rpartition("/")
-        position = position_of(credentials, name, namespace)
         place = f"{variable}[{index}]"
-        if position is None:
-            problems.append(Problem(place, f"no gateway names the credential {text}", "unknown-credential"))
-        else:
+        position = position_of(credentials, name, namespace, place, problems)
+        if position is not None:
             yield place, text, position
 
 
-def position_of(credentials: Sequence[Credential], name: str, namespace: str) -> int | None:
-    """Where the credential of that name stands; the first one where no namespace is given."""
-    for position, credential in enumerate(credentials):
-        if credential.name == name and namespace in ("", credential.namespace):
-            return position
+def position_of(
+    credentials: Sequence[Credential], name: str, namespace: str, place: str, problems: list[Problem]
+) -> int | None:
+    """Where the credential of that name stands. Which one is meant is never guessed.
+
+    :param place: where it was named. :returns: ``None`` with a problem.
+    """
+    found = [
+        position
+        for position, credential in enumerate(credentials)
+        if credential.name == name and namespace in ("", credential.namespace)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        text = f"no gateway names the credential {f'{namespace}/' if namespace else ''}{name}"
+        problems.append(Problem(place, text, "unknown-credential"))
+        return None
+    homes = ", ".join(credentials[position].namespace for position in found)
+    text = f"several gateways have a credential {name} (namespaces {homes}): say which namespace is meant"
+    problems.append(Problem(place, text, "ambiguous"))
     return None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from ...errors import MeshError
@@ -94,7 +95,11 @@ def _namespace(name: str) -> dict[str, Any]:
 
 
 def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> None:
-    """Writes a pair to the item's Secret, if that is still the one that was read or written last."""
+    """Writes a pair to the item's Secret, if that is still the one that was read or written last.
+
+    Keys that istiod would take before the pair go in the same write: between two, it would serve what lies
+    under them.
+    """
     credential, live, dry_run = item.credential, item.current or item.live, renewal.context.check_mode
     data = {CERTIFICATE_KEY: pair.chain, PRIVATE_KEY: pair.key}
     if renewal.options.authority_beside_key:
@@ -104,7 +109,11 @@ def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> N
         version = live["metadata"]["resourceVersion"]
         surplus = sorted(set(mapping_at(live, "data")) - set(data))
         if surplus:
-            patch = {"metadata": {"resourceVersion": version}, "data": dict.fromkeys(surplus)}
+            encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+            patch = {
+                "metadata": {"resourceVersion": version},
+                "data": {**dict.fromkeys(surplus), **encoded},
+            }
             changed = renewal.client.patch(
                 "v1", "Secret", credential.name, credential.namespace, patch, dry_run=dry_run
             )

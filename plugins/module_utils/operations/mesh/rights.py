@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import ApiError
-from ...kube.access import AccessNeed, missing_rights
-from ..apply.rights import EVERYTHING, forbidden
+from ...kube.access import EVERYTHING, AccessNeed, missing_rights
+from ..apply.rights import forbidden
 
 if TYPE_CHECKING:
     from ...context import Context

@@ -19,7 +19,7 @@ from ...fields import labels_of, text_at
 from ...istio.injection.labels import held_by_another
 from ...istio.installation.commands import Runner
 from ...istio.installation.helm_releases import desired_releases
-from ...kube.access import AccessNeed, missing_rights
+from ...kube.access import EVERYTHING, AccessNeed, missing_rights
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.installation.injection import INJECTION_LABEL, REVISION_LABEL
@@ -212,9 +212,7 @@ def _check_rights(
 
     :param parts: what each part needs. :raises ApiError: some cannot do without one that is missing.
     """
-    # An administrator is one question instead of a hundred.
-    everything = AccessNeed(verb="*", group="*", resource="*")
-    if not needs or not missing_rights(client, [everything]):
+    if not needs or not missing_rights(client, [EVERYTHING]):
         return []
     absent = missing_rights(client, list(needs))
     missing = [need for need in absent if not needs[need]]

@@ -291,7 +291,15 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         # A rotation keeps the previous pair in a Secret of its own, and takes it away.
         Right("", "secrets", ("get", "create", "patch", "delete"), (GATEWAYS,)),
-        Right("", "secrets", ("get", "create"), (CA,)),
+        # A CA that was lost or has ended is written over on request.
+        Right("", "secrets", ("get", "create", "patch"), (CA,)),
+        Right(
+            "",
+            "secrets",
+            ("list",),
+            (GATEWAYS,),
+            optional="whether another Secret holds a leaked certificate is not known",
+        ),
         # One rotation at a time; when the last one went well stands in the Lease.
         Right("coordination.k8s.io", "leases", ("get", "create", "update"), (GATEWAYS,)),
         Right("", "pods", ("list",), (GATEWAYS,)),

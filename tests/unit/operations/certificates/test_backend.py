@@ -78,13 +78,17 @@ def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
 
 
 def test_a_run_needs_exactly_the_rights_of_the_table(cluster):
-    """The user may do what docs/rbac grants in these namespaces, and all of it is used by four runs."""
+    """The user may do what docs/rbac grants in these namespaces, and all of it is used by six runs."""
     places = {GATEWAYS_PLACE: ["istio-system"], CA: ["servicemesh-system"]}
     needed = {access_of(need) for need in access_needs(["certificates"], places)}
     operator = Restricted(cluster, needed)
     assert run(operator)["changed"]
     assert not run(operator)["changed"]
     assert run(operator, force=["api"])["changed"]
+    assert run(operator, revoke=["api"])["changed"]
+    authority = cluster.find("Secret", "servicemesh-ca", "servicemesh-system")
+    authority["data"]["tls.key"] = ""
+    assert run(operator, replace_lost_ca=True)["changed"]
     serve_nothing(cluster)
     with pytest.raises(
         MeshError, match="the proxy of pod gw-1 does not hold it, and has no connection to istiod"

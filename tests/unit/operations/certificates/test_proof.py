@@ -17,7 +17,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     Credential,
     Lifetimes,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import proof
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    endpoints,
+    proof,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.endpoints import (
+    Endpoint,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     fingerprint,
     load_authority,
@@ -58,7 +64,7 @@ def service(target):
 
 
 def test_every_pod_and_host_of_the_credential_is_an_endpoint():
-    found = proof.endpoints_of(
+    found = endpoints.endpoints_of(
         CREDENTIAL,
         [gateway(hosts=("ns/api.example.com", "*.shop.example.com", "other.example.com"))],
         [pod(), pod("gw-2")],
@@ -74,16 +80,20 @@ def test_every_pod_and_host_of_the_credential_is_an_endpoint():
 
 @pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", ""])
 def test_every_mode_that_serves_a_credential_counts(mode):
-    assert proof.endpoints_of(CREDENTIAL, [gateway(mode=mode)], [pod()], []) == [
-        proof.Endpoint("gw-1", "10.0.0.1", 443, "api.example.com", mode or "SIMPLE")
+    assert endpoints.endpoints_of(CREDENTIAL, [gateway(mode=mode)], [pod()], []) == [
+        Endpoint("gw-1", "10.0.0.1", 443, "api.example.com", mode or "SIMPLE")
     ]
 
 
 def test_a_named_port_is_looked_up_in_all_containers():
     ports = [{"name": "other", "containerPort": 1}, {"name": "tls", "containerPort": 9443}]
     two = pod(spec={"containers": [{"name": "a"}, {"ports": ports}]})
-    assert [e.port for e in proof.endpoints_of(CREDENTIAL, [gateway()], [two], [service("tls")])] == [9443]
-    assert [e.port for e in proof.endpoints_of(CREDENTIAL, [gateway()], [two], [service("none")])] == [443]
+    assert [e.port for e in endpoints.endpoints_of(CREDENTIAL, [gateway()], [two], [service("tls")])] == [
+        9443
+    ]
+    assert [e.port for e in endpoints.endpoints_of(CREDENTIAL, [gateway()], [two], [service("none")])] == [
+        443
+    ]
 
 
 def test_the_service_that_selects_the_pod_and_has_the_port_decides():
@@ -96,17 +106,17 @@ def test_the_service_that_selects_the_pod_and_has_the_port_decides():
         ([elsewhere, headless, other_port, service(4)], 4),
         ([same, service(5)], 443),
     ):
-        assert [e.port for e in proof.endpoints_of(CREDENTIAL, [gateway()], [pod()], services)] == [port]
+        assert [e.port for e in endpoints.endpoints_of(CREDENTIAL, [gateway()], [pod()], services)] == [port]
 
 
 def test_a_gateway_host_that_the_credential_does_not_name_is_asked_by_those_it_names():
-    found = proof.endpoints_of(CREDENTIAL, [gateway(hosts=("*",))], [pod()], [])
+    found = endpoints.endpoints_of(CREDENTIAL, [gateway(hosts=("*",))], [pod()], [])
     assert [endpoint.server_name for endpoint in found] == ["any.shop.example.com", "api.example.com"]
 
 
 @pytest.mark.parametrize(("services", "port"), [([], 443), ([service(8443)], 8443), ([service("tls")], 9443)])
 def test_the_port_is_the_one_the_pod_listens_on(services, port):
-    (endpoint,) = proof.endpoints_of(CREDENTIAL, [gateway()], [pod()], services)
+    (endpoint,) = endpoints.endpoints_of(CREDENTIAL, [gateway()], [pod()], services)
     assert endpoint.port == port
 
 
@@ -123,7 +133,7 @@ def test_the_port_is_the_one_the_pod_listens_on(services, port):
     ],
 )
 def test_nobody_serves_what_no_gateway_tells_a_running_pod(gateways, pods):
-    assert proof.endpoints_of(CREDENTIAL, gateways, pods, []) == []
+    assert endpoints.endpoints_of(CREDENTIAL, gateways, pods, []) == []
 
 
 @contextlib.contextmanager
@@ -146,7 +156,7 @@ def server(tmp_path, pair):
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield proof.Endpoint("gw-1", "127.0.0.1", listener.getsockname()[1], HOSTS[0])
+        yield Endpoint("gw-1", "127.0.0.1", listener.getsockname()[1], HOSTS[0])
     finally:
         # Wakes accept(): closing alone does not.
         with contextlib.suppress(OSError):
@@ -214,7 +224,7 @@ def test_a_certificate_that_clients_refuse_fails(tmp_path, pair, why):
 def test_a_closed_port_fails():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    seen = look(Proxies(), proof.Endpoint("gw-1", "127.0.0.1", port, HOSTS[0]))
+    seen = look(Proxies(), Endpoint("gw-1", "127.0.0.1", port, HOSTS[0]))
     assert (seen.status, seen.method) == ("fail", "handshake")
 
 
@@ -224,7 +234,7 @@ def unreachable(monkeypatch):
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(proof.socket, "create_connection", refuse)
-    return proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    return Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +253,7 @@ def test_pods_out_of_reach_are_asked_from_inside(unreachable, client, status, ev
 
 
 def test_a_failed_handshake_is_settled_inside():
-    endpoint = proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    endpoint = Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
     seen = proof.ServingProof("fail", "handshake", "it presents something else", 1)
     cases = [
         (Proxies(PAIR), "cannot tell"),
@@ -292,7 +302,7 @@ def waited(monkeypatch, looks, *, timeout, second=None):
 
     monkeypatch.setattr(proof, "look", one_look)
     monkeypatch.setattr(proof, "settle", from_inside)
-    endpoint = proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    endpoint = Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
     seen = proof.prove(
         Proxies(), CREDENTIAL, lambda: [endpoint], fingerprint="f", roots_pem="", timeout=timeout, clock=clock
     )
@@ -329,21 +339,24 @@ def test_a_short_limit_shortens_the_patience(monkeypatch):
     assert (seen.status, settled) == ("cannot tell", [2])
 
 
-def test_endpoints_that_went_away_leave_what_was_seen_last(monkeypatch):
-    answers = [[proof.Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])], []]
+@pytest.mark.parametrize("status", ["fail", "pass"])
+def test_what_was_seen_of_endpoints_that_went_away_says_nothing(monkeypatch, status):
+    """Not even after two good looks of three."""
+    answers = [[Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])]] * 2
     monkeypatch.setattr(
-        proof, "look", lambda *_args, **_more: proof.ServingProof("fail", "handshake", "late", 1)
+        proof, "look", lambda *_args, **_more: proof.ServingProof(status, "handshake", "seen", 1)
     )
     seen = proof.prove(
         Proxies(),
         CREDENTIAL,
-        lambda: answers.pop(0),
+        lambda: answers.pop() if answers else [],
         fingerprint="f",
         roots_pem="",
         timeout=60,
+        good=3,
         clock=FakeClock(),
     )
-    assert (seen.status, seen.evidence) == ("fail", "late")
+    assert (seen.status, seen.evidence) == ("cannot tell", proof.NOBODY)
 
 
 def test_without_an_endpoint_nothing_can_be_told():
@@ -357,7 +370,7 @@ def test_without_an_endpoint_nothing_can_be_told():
 def test_one_pod_out_of_reach_does_not_hide_what_another_serves(tmp_path, monkeypatch):
     """A wrong certificate that was seen is a failure, whatever the rest may hold."""
     with server(tmp_path, new_leaf(AUTHORITY, HOSTS, NOW, Lifetimes())) as near:
-        far = proof.Endpoint("gw-2", "10.0.0.2", 443, HOSTS[0])
+        far = Endpoint("gw-2", "10.0.0.2", 443, HOSTS[0])
         real = socket.create_connection
 
         def connect(address, **more):

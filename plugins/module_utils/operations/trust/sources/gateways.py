@@ -35,7 +35,7 @@ from ....model.certificates.secret import (
 from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, certificates_in
 from ....model.certificates.x509 import Fault, facts_of, read_key, same_key
 from ....verdicts import CANNOT_TELL, FAIL
-from ...certificates.proof import SERVING_MODES, endpoints_of
+from ...certificates.endpoints import SERVING_MODES, endpoints_of
 from ...certificates.proof import look as look_at_pods
 from ..look import Look
 

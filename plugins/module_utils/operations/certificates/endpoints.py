@@ -1,0 +1,132 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a gateway credential must be served: pods, ports and server names, as the Gateways say it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
+from ...kube.pods import has_labels, is_active, phase_of
+from ...model.certificates.credentials import Credential, covers
+
+GATEWAY_API = "networking.istio.io/v1"
+# TLS modes in which a Gateway presents the certificate of its credentialName.
+SERVING_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One place where a certificate must be served: a gateway pod, its port, a server name.
+
+    :param mode: ``tls.mode`` of the Gateway's server.
+    :param one_of_several: whether the server has other credentials beside this one (``credentialNames``).
+    """
+
+    pod: str
+    address: str
+    port: int
+    server_name: str
+    mode: str = "SIMPLE"
+    one_of_several: bool = False
+
+
+def endpoints_of(
+    credential: Credential,
+    gateways: Iterable[Mapping[str, Any]],
+    pods: Sequence[Mapping[str, Any]],
+    services: Sequence[Mapping[str, Any]],
+) -> list[Endpoint]:
+    """Where ``credential`` must be served.
+
+    :param gateways: Istio Gateway objects of the cluster.
+    :param pods: the pods of the credential's namespace. :param services: its Services.
+    :returns: one per pod, port and server name, sorted.
+    """
+    found = set()
+    running = [pod for pod in pods if _serves(pod)]
+    for gateway in gateways:
+        selected = [pod for pod in running if _selects(gateway, pod)]
+        for server in mappings_at(gateway, "spec", "servers"):
+            mode = text_at(server, "tls", "mode") or "SIMPLE"
+            secrets = {
+                text_at(server, "tls", "credentialName"),
+                *map(str, list_at(server, "tls", "credentialNames")),
+            }
+            secrets -= {""}
+            if credential.name not in secrets or mode not in SERVING_MODES:
+                continue
+            wanted = _server_names(credential, server)
+            for pod in selected:
+                port = _pod_port(integer_at(server, "port", "number"), pod, services)
+                address = text_at(pod, "status", "podIP")
+                found |= {
+                    Endpoint(name_of(pod), address, port, name, mode, len(secrets) > 1) for name in wanted
+                }
+    return sorted(found)
+
+
+def _server_names(credential: Credential, server: Mapping[str, Any]) -> list[str]:
+    """The names by which a client gets to the credential at a Gateway's server.
+
+    :returns: those of the server that the credential is for, and those of the credential that a wildcard of
+        the server takes in; empty where both are about other hosts.
+    """
+    # A host may carry the namespace of its VirtualServices: ns/host.
+    names = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
+    found = [name for name in names if any(covers(host, name) for host in credential.hosts)]
+    found += [host for host in credential.hosts if any(_takes_in(name, host) for name in names)]
+    return [name.replace("*.", "any.", 1) for name in found]
+
+
+def _takes_in(pattern: str, host: str) -> bool:
+    """Whether a server of that host is asked for ``host``; a wildcard of Istio takes any number of labels."""
+    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+
+
+def unserved_hosts(credential: Credential, endpoints: Sequence[Endpoint]) -> list[str]:
+    """The hosts of the credential that no Gateway serves with it: nobody has looked at them.
+
+    :returns: in their order.
+    """
+    names = {endpoint.server_name for endpoint in endpoints}
+    return [
+        host
+        for host in credential.hosts
+        # A wildcard is not seen by a name that the credential has for itself.
+        if host not in names and not any(covers(host, name) for name in names - set(credential.hosts))
+    ]
+
+
+def _serves(pod: Mapping[str, Any]) -> bool:
+    return is_active(pod) and phase_of(pod) == "Running" and bool(text_at(pod, "status", "podIP"))
+
+
+def _selects(obj: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Whether the selector of a Gateway or Service selects the pod; an empty one selects none here."""
+    selector = mapping_at(obj, "spec", "selector")
+    return bool(selector) and has_labels(pod, selector)
+
+
+def _pod_port(number: int, pod: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> int:
+    """The port that the pod listens on for a Gateway's port: Istio goes through the Service's targetPort."""
+    for service in services:
+        if not _selects(service, pod):
+            continue
+        for port in mappings_at(service, "spec", "ports"):
+            if port.get("port") == number:
+                return _resolved(port.get("targetPort", number), pod, number)
+    return number
+
+
+def _resolved(target: int | str, pod: Mapping[str, Any], fallback: int) -> int:
+    if isinstance(target, int):
+        return target
+    for container in mappings_at(pod, "spec", "containers"):
+        for port in mappings_at(container, "ports"):
+            if port.get("name") == target:
+                return integer_at(port, "containerPort")
+    return fallback

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rights that a certificates run needs for what it found to do, asked before its first write.
+
+Who may write a pair and not take its predecessor away would leave that in the cluster after every rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...errors import ApiError
+from ...fields import text_at
+from ...kube.access import EVERYTHING, AccessNeed, missing_rights
+from ..rights.needs import describe_missing, shorten
+from .cert_manager import API
+from .clients import name_of_clients
+from .previous import name_of_previous
+from .renewal import ManagedCredential, Renewal
+from .request import name_of_request
+
+
+def refuse_without_rights(renewal: Renewal, lease: str) -> None:
+    """To be called before the first write.
+
+    :param lease: name of the Lease that is held where something is written.
+    :raises ApiError: with status 403, naming every right that is missing.
+    """
+    needs = list(dict.fromkeys(_needs(renewal, lease)))
+    try:
+        # An administrator is one question.
+        if not needs or not missing_rights(renewal.client, [EVERYTHING]):
+            return
+        missing = missing_rights(renewal.client, needs)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return  # who may not even ask learns it from the writes
+    if missing:
+        phrases = describe_missing(missing)
+        message = f"nothing was written: rights are missing: {shorten(phrases)}"
+        raise ApiError(message, status=403, reason="Forbidden", missing_rights=phrases)
+
+
+def _needs(renewal: Renewal, lease: str) -> Iterator[AccessNeed]:
+    working = [item for item in renewal.items if item.has_work]
+    if not working and (renewal.context.check_mode or not renewal.options.record):
+        return
+    for namespace in sorted({item.credential.namespace for item in renewal.items}):
+        # A POST is not authorized by its name.
+        yield AccessNeed("create", "coordination.k8s.io", "leases", namespace)
+        for verb in ("get", "update"):
+            yield AccessNeed(verb, "coordination.k8s.io", "leases", namespace, lease)
+    for item in working:
+        yield from _of_item(item)
+    authority = renewal.authority
+    if authority is None or authority.action != "create":
+        return
+    if authority.namespace in renewal.absent:
+        yield from _applied("namespaces", "", authority.namespace, exists=False)
+    if authority.resource_version:
+        yield from _applied("secrets", authority.namespace, authority.name, exists=True)
+    else:
+        yield AccessNeed("create", "", "secrets", authority.namespace)
+
+
+def _applied(resource: str, namespace: str, name: str, *, exists: bool) -> Iterator[AccessNeed]:
+    """A server-side apply is authorized by name, also when it creates (apiserver, handlers/patch.go)."""
+    for verb in ("patch",) if exists else ("patch", "create"):
+        yield AccessNeed(verb, "", resource, namespace, name)
+
+
+def _of_item(item: ManagedCredential) -> Iterator[AccessNeed]:
+    credential = item.credential
+    home, kept, asked = credential.namespace, name_of_previous(credential), name_of_request(credential)
+    if item.assessment.writes:
+        yield from _applied("secrets", home, credential.name, exists=item.live is not None)
+    if item.assessment.action == "renew" and not item.revoked:
+        yield from _applied("secrets", home, kept, exists=False)
+    if item.assessment.action == "renew" or item.previous is not None:
+        yield AccessNeed("delete", "", "secrets", home, kept)
+    if item.ask is not None and not item.ask.resource_version:
+        yield AccessNeed("create", "", "secrets", home)
+    elif item.ask is not None:
+        yield from _applied("secrets", home, asked, exists=True)
+    if item.spent or (item.answer is not None and item.waiting is not None):
+        yield AccessNeed("delete", "", "secrets", home, asked)
+    if item.assessment.action == "trigger":
+        name = text_at(item.manager or {}, "metadata", "name")
+        yield AccessNeed("patch", API.partition("/")[0], "certificates", home, name, "status")
+    plan = item.clients
+    if plan is not None and plan.writes:
+        yield from _applied("secrets", home, name_of_clients(credential), exists=plan.live is not None)
