@@ -53,7 +53,10 @@ def rollout_matrix() -> int:
 
 
 def mesh_ca(cluster: str) -> int:
-    """The mesh's CA, rotated and killed in every stage: on a fresh demo, and call by call in memory."""
+    """The mesh's CA, rotated and killed in every stage: on a fresh demo, and call by call in memory.
+
+    At last it is plugged in on clusters that were empty, and rotated without a restart.
+    """
     demo.fresh(cluster)
     environment = {
         "LAB_CLUSTER": cluster,
@@ -65,6 +68,7 @@ def mesh_ca(cluster: str) -> int:
         "mesh-ca",
         "tests/integration/mesh_ca",
         "tests/unit/operations/mesh_ca",
+        "tests/integration/mesh_ca/installs.py",  # removes the cluster
         environment=environment,
     )
 

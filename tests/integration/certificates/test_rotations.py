@@ -214,12 +214,31 @@ except MeshError as error:
 """
 
 
-def start(params: dict[str, Any]) -> subprocess.Popen[bytes]:
+# Ends itself at its write number N, before the request is sent or after it was answered.
+SUICIDAL = """
+import os, signal
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+number, after, real, count = int(os.environ["DIES_AT"]), os.environ["DIES"] == "after", KubeClient.request, 0
+def request(self, method, path, **more):
+    global count
+    count += method in ("POST", "PUT", "PATCH", "DELETE") and "accessreviews" not in path
+    dies = count == number
+    if dies and not after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer = real(self, method, path, **more)
+    if dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+KubeClient.request = request
+"""
+
+
+def start(params: dict[str, Any], program: str = RUNNER, **environment: str) -> subprocess.Popen[bytes]:
     """A run in a process of its own, which has begun."""
     runner = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, json.dumps(params)],
+        [sys.executable, "-c", program, json.dumps(params)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections"), **environment},
     )
     assert runner.stdout is not None
     runner.stdout.readline()
@@ -279,6 +298,69 @@ def test_an_answer_and_a_pair_of_one_s_own_killed_at_any_moment(edge, gateway, t
             assert [edge.secret(f"{edge.name}-{what}") for what in ("prev", "request")] == [None, None]
             assert edge.run(**{source: [made]})["changed"] is False
     assert clients.told["failed"] == []
+
+
+class Sources:
+    """What each kind of certificate needs for its next rotation. :ivar roots: what its clients trust."""
+
+    def __init__(self, edge, source: str, directory: Path) -> None:
+        self._edge, self._source = edge, source
+        kind = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        self._company = Company(directory, "company", *kind)
+        self._entry: dict[str, Any] = {"name": edge.name, "ca": self._company.root}
+        self.roots = self._company.root
+
+    def first(self) -> None:
+        """A first pair, which is served."""
+        if self._source == "own":
+            self.roots = first_served(self._edge)
+            return
+        self._edge.expose()
+        done = self._edge.run(**self.next(), overlap=0)
+        assert done["status"] == "pass", done["reason"]
+
+    def next(self) -> dict[str, Any]:
+        """The module's parameters of a run that has a rotation to do."""
+        if self._source == "own":
+            return {"force": [self._edge.name]}
+        if self._source == "requested":
+            asking = {"requested": [self._entry], "fail_on": [], "force": [self._edge.name]}
+            request = self._edge.run(**asking)["certificates"][0]["request"]
+            answer = self._company.answer(request) + self._company.issuing
+            return {"requested": [{**self._entry, "certificate": answer}]}
+        pair = new_request([self._edge.host], "", "ecdsa")
+        chain = self._company.answer(pair.chain.decode()) + self._company.issuing
+        return {"provided": [{**self._entry, "certificate": chain, "private_key": pair.key.decode()}]}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("source", ["own", "provided", "requested"])
+def test_killed_at_every_write_the_next_run_ends_it(edge, gateway, tmp_path: Path, source: str) -> None:
+    """Before each request that changes something and after each answer, until a run gets to its end."""
+    sources = Sources(edge, source, tmp_path)
+    sources.first()
+    ends: list[str] = []
+    with Clients(gateway, edge.host, sources.roots) as clients:
+        for number, when in itertools.product(itertools.count(1), ("before", "after")):
+            params = sources.next()
+            program = SUICIDAL + RUNNER
+            runner = start(edge.params(**params, overlap=1), program, DIES_AT=str(number), DIES=when)
+            told = runner.communicate(timeout=120)[0].decode().strip()
+            if runner.returncode != -signal.SIGKILL:
+                assert (runner.returncode, told) == (0, "pass")
+                break
+            before = edge.secret()["data"]["tls.crt"]
+            done = edge.run(**{key: value for key, value in params.items() if key != "force"}, overlap=0)
+            assert done["status"] == "pass", (number, when, done["reason"])
+            left = [edge.secret(f"{edge.name}-{what}") for what in ("prev", "request")]
+            assert left == [None, None], (number, when)
+            finished = edge.secret()["data"]["tls.crt"] == before
+            again = edge.run(**{key: value for key, value in params.items() if key != "force"})
+            assert again["changed"] is False, (number, when)
+            ends.append(f"{number} {when}: {'stays' if finished else 'written'}")
+    assert clients.told["failed"] == []
+    assert len(ends) >= 10, ends
+    print(f"\n{source}: killed {len(ends)} times at every write; {', '.join(ends)}")
 
 
 @pytest.mark.long
