@@ -66,10 +66,17 @@ def host_path(path: str, host: str, hosts: Sequence[str], directory: bool = Fals
     told = _names(path, host) and not any(_names(path, other) for other in others)
     if told:
         return path
+    name = _file_name(host)
     if directory:
-        return os.path.join(path, host)  # noqa: PTH118 - a filter gives text, and "./" stays
+        return os.path.join(path, name)  # noqa: PTH118 - a filter gives text, and "./" stays
     stem, ending = os.path.splitext(path)  # noqa: PTH122 - the same
-    return f"{stem}-{host}{ending}"
+    return f"{stem}-{name}{ending}"
+
+
+def _file_name(host: str) -> str:
+    """A host's name as the name of one file: an inventory may call a host ``eu/1``, or ``..``."""
+    name = re.sub(r"[/%\x00]", lambda found: f"%{ord(found[0]):02X}", host)
+    return name.replace(".", "%2E") if name in (".", "..") else name
 
 
 def _names(path: str, host: str) -> bool:

@@ -36,6 +36,18 @@ def test_no_two_hosts_have_one_path(path: str, directory: bool) -> None:
     assert len({*found}) == len(HOSTS)
 
 
+ODD = ["../../etc", "a/../b", "a/b", "a%2Fb", "..", ".", "berlin west", "löwe", "x\x00y"]
+
+
+@pytest.mark.parametrize("host", ODD)
+@pytest.mark.parametrize("directory", [False, True])
+def test_no_name_of_a_host_leaves_the_directory(host: str, directory: bool) -> None:
+    found = Path(variables.host_path("/srv/out/r.json", host, ODD, directory))
+    assert found.parent == Path("/srv/out/r.json" if directory else "/srv/out")
+    assert found.name not in (".", "..") and "\x00" not in str(found)
+    assert len({variables.host_path("/srv/out/r.json", other, ODD, directory) for other in ODD}) == len(ODD)
+
+
 def test_a_directory_of_each_host() -> None:
     assert variables.host_path("rendered", "a", ["a", "b"], True) == "rendered/a"
     assert variables.host_path("rendered/a", "a", ["a", "b"], True) == "rendered/a"
