@@ -64,6 +64,14 @@ class PeerPolicies:
         ports = mapping_at(workload, "spec", "portLevelMtls")
         return sorted(int(port) for port in ports if is_number(str(port)))
 
+    def selectors(self, namespace: str) -> list[Mapping[str, str]]:
+        """Whom the policies of a namespace select that are for workloads. :returns: the oldest first."""
+        found = (
+            mapping_at(policy, "spec", "selector", "matchLabels")
+            for policy in self._by_namespace.get(namespace, ())
+        )
+        return [labels for labels in found if labels and namespace != self._root]
+
     def _chain(self, namespace: str, labels: Mapping[str, str] | None) -> tuple[str, str, Policy | None]:
         mode, decided = PERMISSIVE, MESH_DEFAULT
         scopes: list[Policy | None] = [self._first(self._root, None)]

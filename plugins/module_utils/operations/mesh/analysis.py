@@ -69,14 +69,18 @@ class AnalyzerMessage:
 
 
 def before_write(
-    plan: Plan, client: KubeClient, context: Context, options: MeshOptions
+    plan: Plan,
+    client: KubeClient,
+    context: Context,
+    options: MeshOptions,
+    root_namespace: str = "istio-system",
 ) -> list[dict[str, Any]]:
     """Everything that is said about a change before its first write.
 
     :returns: one mapping per check with ``check``, ``status`` (pass, fail, cannot tell, off), ``reason``,
         ``findings``. :raises RefusedError: the mode of a check forbids the change.
     """
-    guard = StrictGuard(client, context, options)
+    guard = StrictGuard(client, context, options, root_namespace)
     analysis = Analysis(client, context, mode=options.check, istioctl=options.istioctl)
     guard(plan)
     analysis(plan)

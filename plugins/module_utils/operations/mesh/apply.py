@@ -108,7 +108,7 @@ def apply_mesh(
         access.extend(access_changes(client, catalogue, plan, context, options.access_guard))
         guard(_weights(catalogue, splits))
         findings.append(guard.as_result())
-        findings.extend(before_write(plan, client, context, options))
+        findings.extend(before_write(plan, client, context, options, catalogue.root_namespace))
 
     write = dataclasses.replace(
         options.apply,

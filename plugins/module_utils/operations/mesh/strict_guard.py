@@ -14,23 +14,23 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MeshError, RefusedError, WaitTimeout
-from ...fields import Object, annotations_of, labels_of, mapping_at, name_of, namespace_of, text_at
+from ...fields import annotations_of, namespace_of
 from ...istio.metrics import Prometheus
 from ...kube.wait import wait_until
+from ...model.reading.values import is_number
+from ...model.security.pods import OWN_PORTS, read_pod
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .callers import Caller, Surroundings, read_callers
-from .exceptions import TAKES_PLAINTEXT, stated_exceptions
+from .peer_modes import PeerModes, live_policies
 from .plaintext import UNSETTLED
+from .workload_names import workload_name
 
 if TYPE_CHECKING:
     from ...context import Context
     from ...kube.client import KubeClient
-    from ..apply.plan import Item, Plan
+    from ..apply.plan import Plan
     from .options import MeshOptions
 
-# Agent, readiness and Envoy metrics are never captured (istio-discovery/files/injection-template.yaml).
-UNCAPTURED = frozenset({15020, 15021, 15090})
-_WHOLE = "*"
 _SETTLING = 180.0
 """Seconds that the samples after a restart may take to come in."""
 
@@ -40,10 +40,18 @@ class StrictGuard:
 
     :param options: ``strict_guard``, ``strict_guard_window``, ``prometheus``. Without a Prometheus to ask
         the verdict is "cannot tell" as soon as something becomes stricter.
+    :param root_namespace: whose PeerAuthentications are for the whole mesh.
     """
 
-    def __init__(self, client: KubeClient, context: Context, options: MeshOptions) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        context: Context,
+        options: MeshOptions,
+        root_namespace: str = "istio-system",
+    ) -> None:
         self._client, self._context, self._mode = client, context, options.strict_guard
+        self._root = root_namespace
         self._window = options.strict_guard_window
         self._prometheus = Prometheus(options.prometheus, client) if options.prometheus else None
         self.findings: list[str] = []
@@ -67,10 +75,14 @@ class StrictGuard:
 
     def __call__(self, plan: Plan) -> None:
         """:raises RefusedError: in mode refuse, when somebody would be cut off."""
-        stricter = tightened_namespaces(plan.items)
-        for namespace in stricter:
-            self.findings += self._plaintext_callers(namespace, plan)
-            self.findings += captured_scrapes(self._client.list("v1", "Pod", namespace).items, plan.items)
+        root, own = self._root, [item for item in plan.items if item.desired["kind"] == "PeerAuthentication"]
+        if not any(item.changes for item in own):
+            return
+        live = live_policies(self._client, {*_namespaces(plan), root})
+        modes = PeerModes(plan.items, live, root)
+        for namespace in modes.tightened():
+            self.findings += self._plaintext_callers(namespace, plan, modes)
+            self.findings += captured_scrapes(self._client.list("v1", "Pod", namespace).items, modes)
         for finding in self.findings:
             self._context.warn(f"before STRICT: {finding}")
         if not self.findings:
@@ -80,7 +92,7 @@ class StrictGuard:
             message = f"STRICT would cut off: {'; '.join(self.findings)} (mesh_strict_guard: warn goes on)"
             raise RefusedError(message, rule="strict-guard")
 
-    def _plaintext_callers(self, namespace: str, plan: Plan) -> list[str]:
+    def _plaintext_callers(self, namespace: str, plan: Plan, modes: PeerModes) -> list[str]:
         if self._prometheus is None:
             return self._cannot_tell(namespace, "no Prometheus is named (mesh_prometheus)")
         try:
@@ -93,19 +105,18 @@ class StrictGuard:
                 namespace, f"whether {', '.join(unsettled)} stopped to call without mTLS shows in a minute"
             )
             callers = [caller for caller in callers if caller.verdict != UNSETTLED]
-        return sorted(caller.sentence(namespace) for caller in self._cut_off(namespace, plan, callers))
+        return sorted(caller.sentence(namespace) for caller in self._cut_off(namespace, modes, callers))
 
-    def _cut_off(self, namespace: str, plan: Plan, callers: list[Caller]) -> list[Caller]:
-        """The callers without those of workloads that stay open on purpose, who are told apart."""
-        policies = [
-            item.desired
-            for item in plan.items
-            if item.desired["kind"] == "PeerAuthentication" and item.action != "deleted"
-        ]
+    def _cut_off(self, namespace: str, modes: PeerModes, callers: list[Caller]) -> list[Caller]:
+        """The callers without those of workloads that stay open on purpose, who are told apart.
+
+        A workload with one port that does not stay open is not among them: metrics do not tell to which port
+        a caller came.
+        """
         if not callers:
             return callers
         pods = self._client.list("v1", "Pod", namespace).items
-        stated = stated_exceptions(namespace, policies, pods)
+        stated = {workload_name(pod): reason for pod in pods if (reason := modes.open_reason(pod))}
         for caller in callers:
             if caller.whom in stated:
                 line = (
@@ -157,86 +168,26 @@ def _namespaces(plan: Plan) -> set[str]:
     return {namespace_of(item.desired) for item in plan.items} - {""}
 
 
-def tightened_namespaces(items: Iterable[Item]) -> list[str]:
-    """Namespaces in which a PeerAuthentication becomes stricter than it is, or an exception to STRICT goes.
-
-    :param items: all PeerAuthentications of the mesh are among them, changed or not.
-    :returns: sorted names.
-    """
-    policies = [item for item in items if item.desired["kind"] == "PeerAuthentication"]
-    strict_before = _strict_namespaces(item.before for item in policies)
-    strict_after = _strict_namespaces(item.desired for item in policies if item.action != "deleted")
-    found: set[str] = set()
-    for item in policies:
-        namespace = namespace_of(item.desired)
-        before, after = _modes(item.before), {} if item.action == "deleted" else _modes(item.desired)
-        if item.changes and any(
-            _is_strict(after, part, namespace in strict_after)
-            and not _is_strict(before, part, namespace in strict_before)
-            for part in {*before, *after}
-        ):
-            found.add(namespace)
-    return sorted(found)
-
-
-def _strict_namespaces(policies: Iterable[Object | None]) -> set[str]:
-    """Namespaces whose own policy, the one without a selector, is STRICT."""
-    return {
-        namespace_of(policy)
-        for policy in policies
-        if policy and not mapping_at(policy, "spec", "selector") and _modes(policy).get(_WHOLE) == "STRICT"
-    }
-
-
-def _is_strict(modes: Mapping[str, str], part: str, namespace_is_strict: bool) -> bool:
-    mode = modes.get(part) or modes.get(_WHOLE)
-    return mode == "STRICT" if mode else namespace_is_strict
-
-
-def _modes(obj: Object | None) -> dict[str, str]:
-    """The modes that a PeerAuthentication sets: by port, and ``*`` for all other ports of its selection.
-
-    UNSET and an absent mode inherit, so they are left out.
-    """
-    ports = mapping_at(obj, "spec", "portLevelMtls")
-    modes = {_WHOLE: text_at(obj, "spec", "mtls", "mode")}
-    modes |= {str(port): text_at(ports, port, "mode") for port in ports}
-    return {part: mode for part, mode in modes.items() if mode not in ("", "UNSET")}
-
-
-def captured_scrapes(pods: Iterable[Mapping[str, Any]], items: Iterable[Item]) -> list[str]:
+def captured_scrapes(pods: Iterable[Mapping[str, Any]], modes: PeerModes) -> list[str]:
     """Pods whose metrics annotation names a port that the sidecar captures and that will be STRICT.
 
     :returns: one line per workload, with the way out.
     """
-    exceptions = [
-        (labels, _modes(item.desired))
-        for item in items
-        if item.desired["kind"] == "PeerAuthentication" and item.action != "deleted"
-        if (labels := mapping_at(item.desired, "spec", "selector", "matchLabels"))
-    ]
     found: set[str] = set()
-    for pod in pods:
-        port, labels = _captured_scrape_port(pod), labels_of(pod)
-        if not port or any(
-            modes.get(port, modes.get(_WHOLE)) in TAKES_PLAINTEXT
-            for selector, modes in exceptions
-            if selector.items() <= labels.items()
-        ):
-            continue
-        owner = labels.get("app") or name_of(pod)
-        found.add(
-            f"{namespace_of(pod)}/{owner} is scraped on port {port}: merge its metrics into the "
-            f"sidecar's or give it mtls.ports {{{port}: PERMISSIVE}}"
-        )
+    for raw in pods:
+        port, pod = _scraped_port(raw), read_pod(raw)
+        if port and modes.is_strict(pod, port):
+            owner = pod.labels.get("app") or pod.name
+            found.add(
+                f"{pod.namespace}/{owner} is scraped on port {port}: merge its metrics into the "
+                f"sidecar's or give it mtls.ports {{{port}: PERMISSIVE}}"
+            )
     return sorted(found)
 
 
-def _captured_scrape_port(pod: Mapping[str, Any]) -> str:
-    """The port that Prometheus' annotations name; ``""`` for none, or when the sidecar leaves it alone."""
+def _scraped_port(pod: Mapping[str, Any]) -> int:
+    """The port that Prometheus' annotations name; 0 for none, and for those that no sidecar ever captures."""
     annotations = annotations_of(pod)
     port = str(annotations.get("prometheus.io/port", ""))
-    excluded = str(annotations.get("traffic.sidecar.istio.io/excludeInboundPorts", "")).split(",")
-    if annotations.get("prometheus.io/scrape") != "true" or "sidecar.istio.io/status" not in annotations:
-        return ""
-    return port if port.isdigit() and int(port) not in UNCAPTURED and port not in excluded else ""
+    scraped = annotations.get("prometheus.io/scrape") == "true" and is_number(port)
+    return int(port) if scraped and int(port) not in OWN_PORTS else 0

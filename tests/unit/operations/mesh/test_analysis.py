@@ -23,18 +23,18 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     before_write,
     parse_messages,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.exceptions import (
-    workload_name,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import (
     MeshOptions,
     prometheus_at,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.peer_modes import PeerModes
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import flow_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.strict_guard import (
     StrictGuard,
     captured_scrapes,
-    tightened_namespaces,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.workload_names import (
+    workload_name,
 )
 
 from ...support.cluster import FakeCluster
@@ -254,6 +254,10 @@ def policy(mode: str, name: str = "default", **ports: str) -> dict[str, Any]:
     return obj("PeerAuthentication", name, spec=spec)
 
 
+def tightened(items: list[Item], *live: dict[str, Any]) -> list[str]:
+    return PeerModes(items, live, "istio-system").tightened()
+
+
 @pytest.mark.parametrize(
     ("item", "expected"),
     [
@@ -268,12 +272,12 @@ def policy(mode: str, name: str = "default", **ports: str) -> dict[str, Any]:
     ],
 )
 def test_only_changes_towards_strict_are_looked_at(item: Item, expected: list[str]) -> None:
-    assert tightened_namespaces([item]) == expected
+    assert tightened([item]) == expected
 
 
 def test_other_kinds_are_no_policies() -> None:
     other = obj("VirtualService", spec={"mtls": {"mode": "STRICT"}})
-    assert tightened_namespaces([Item(other, None, action="updated")]) == []
+    assert tightened([Item(other, None, action="updated")]) == []
 
 
 STAYS_STRICT = Item(policy("STRICT"), policy("STRICT"), action="unchanged")
@@ -300,7 +304,45 @@ EXCEPTION = policy("PERMISSIVE", "api", p9100="PERMISSIVE")
 def test_exceptions_are_weighed_against_their_namespace(
     namespace: Item, item: Item, expected: list[str]
 ) -> None:
-    assert tightened_namespaces([namespace, item]) == expected
+    assert tightened([namespace, item]) == expected
+
+
+def dated(policy_: dict[str, Any], day: int, namespace: str = "shop") -> dict[str, Any]:
+    dates = {"creationTimestamp": f"2026-01-0{day}T00:00:00Z", "namespace": namespace}
+    return {**policy_, "metadata": {**policy_["metadata"], **dates}}
+
+
+NEW_STRICT = Item(policy("STRICT"), None, action="created")
+OF_MESH = Item(dated(policy("STRICT"), 1, "istio-system"), None, action="created")
+IN_SHOP = Item({**obj("VirtualService", "x"), "spec": {}}, None, action="unchanged")
+
+
+@pytest.mark.parametrize(
+    ("items", "live", "expected"),
+    [
+        # Somebody's older object of the namespace decides, and ours counts nowhere.
+        ([NEW_STRICT], [dated(policy("PERMISSIVE", "theirs"), 1)], []),
+        ([NEW_STRICT], [dated(policy("STRICT", "theirs"), 1)], []),
+        ([NEW_STRICT], [dated(policy("PERMISSIVE"), 1, "other")], ["shop"]),
+        # The mesh's mode is in force already, or comes with the run and is for all of its namespaces.
+        ([NEW_STRICT], [dated(policy("STRICT"), 1, "istio-system")], []),
+        ([OF_MESH, IN_SHOP], [], ["istio-system", "shop"]),
+        ([OF_MESH, IN_SHOP], [dated(policy("PERMISSIVE"), 1)], ["istio-system"]),
+        # What is only for workloads elsewhere stays as it is.
+        ([NEW_STRICT], [dated(policy("DISABLE", "theirs", p80="STRICT"), 1)], ["shop"]),
+        ([STAYS_STRICT, Item(EXCEPTION, EXCEPTION, action="deleted")], [dated(EXCEPTION, 2)], ["shop"]),
+        (
+            [STAYS_STRICT, Item(EXCEPTION, EXCEPTION, action="deleted")],
+            [dated(policy("DISABLE", "theirs", p80="DISABLE"), 1)],
+            [],
+        ),
+    ],
+)
+def test_what_others_wrote_decides_too(
+    items: list[Item], live: list[dict[str, Any]], expected: list[str]
+) -> None:
+    ours = [Item(item.desired, item.before and dated(item.before, 3), action=item.action) for item in items]
+    assert tightened(ours, *live) == expected
 
 
 NOW = 100_000.0
@@ -506,7 +548,7 @@ def pod(port: str, **annotations: str) -> dict[str, Any]:
         "labels": {"app": "api"},
         "annotations": {**marks, **annotations},
     }
-    return {"kind": "Pod", "metadata": metadata}
+    return {"kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "istio-proxy"}]}}
 
 
 SCRAPED = (
@@ -514,7 +556,7 @@ SCRAPED = (
     "mtls.ports {9100: PERMISSIVE}"
 )
 NO_SIDECAR = pod("9100")
-del NO_SIDECAR["metadata"]["annotations"]["sidecar.istio.io/status"]
+NO_SIDECAR["spec"]["containers"] = [{"name": "app"}]
 NO_APP = pod("9100")
 NO_APP["metadata"]["labels"] = {"name": "api"}
 
@@ -539,17 +581,23 @@ NO_APP["metadata"]["labels"] = {"name": "api"}
         (pod("9100"), [policy("PERMISSIVE", "api", p9101="STRICT")], []),  # the whole workload
         (pod("9100"), [policy("PERMISSIVE", "api", p9100="STRICT")], [SCRAPED]),
         (pod("9100"), [policy("STRICT", "api", p9100="UNSET")], [SCRAPED]),  # inherits
-        (pod("9100"), [policy("PERMISSIVE")], [SCRAPED]),  # of the namespace, which turns STRICT
+        (
+            pod("9100"),
+            [policy("STRICT", "api", p9101="STRICT"), policy("PERMISSIVE", "z", p1="STRICT")],
+            [SCRAPED],
+        ),
+        (pod("9100", **{"traffic.sidecar.istio.io/includeInboundPorts": "80"}), [], []),
         (NO_APP, [policy("STRICT", "api", p9100="PERMISSIVE")], [SCRAPED.replace("/api ", "/api-1 ")]),
     ],
 )
 def test_scrapes_of_captured_ports_are_named(
     scraped: dict[str, Any], exceptions: list[dict[str, Any]], expected: list[str]
 ) -> None:
-    items = [Item(exception, None, action="created") for exception in exceptions]
-    assert captured_scrapes([scraped, scraped], items) == expected
-    gone = [Item(exception, exception, action="deleted") for exception in exceptions]
-    assert bool(captured_scrapes([scraped], gone)) is bool(captured_scrapes([scraped], []))
+    items = [NEW_STRICT, *(Item(exception, None, action="created") for exception in exceptions)]
+    assert captured_scrapes([scraped, scraped], PeerModes(items, [], "istio-system")) == expected
+    gone = [NEW_STRICT, *(Item(exception, exception, action="deleted") for exception in exceptions)]
+    alone = captured_scrapes([scraped], PeerModes([NEW_STRICT], [], "istio-system"))
+    assert captured_scrapes([scraped], PeerModes(gone, exceptions, "istio-system")) == alone
 
 
 def test_both_checks_answer_before_the_write(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mutual TLS modes before a run and after it, by `model.security`, which reads policies as istiod does.
+
+All live PeerAuthentications count, whoever wrote them, with the run's own laid over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ApiError
+from ...fields import Object, annotations_of, mapping_at, namespace_of, text_at
+from ...model.objects.base import REASON_ANNOTATION
+from ...model.security.peer_authentication import STRICT, PeerPolicies
+from ...model.security.pods import MeshPod, read_pod
+from ...object_id import object_id
+from ..apply.plan import DELETED
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+    from ..apply.plan import Item
+
+_VERSION, _KIND = "security.istio.io/v1", "PeerAuthentication"
+_NEWEST = "9999"
+"""Sorts behind all times: an object that is still to be created is younger than all that are there."""
+
+
+def live_policies(client: KubeClient, namespaces: Iterable[str]) -> list[Object]:
+    """The PeerAuthentications of some namespaces; where they may not be seen, none.
+
+    :raises ApiError: the API server does not answer.
+    """
+
+    def read(namespace: str) -> Sequence[Object]:
+        try:
+            return client.list(_VERSION, _KIND, namespace).items
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            return ()
+
+    return [item for found in client.in_parallel(read, sorted(namespaces)) for item in found]
+
+
+class PeerModes:
+    """The modes before and after a run.
+
+    :param items: of the run, of any kind. :param live: the live PeerAuthentications around it.
+    """
+
+    def __init__(self, items: Iterable[Item], live: Iterable[Object], root_namespace: str) -> None:
+        own = [item for item in items if item.desired["kind"] == _KIND]
+        before: dict[str, Object] = {object_id(item): item for item in live}
+        for item in own:
+            before.pop(item.id, None)
+            if item.before is not None:
+                before[item.id] = item.before
+        after = dict(before)
+        for item in own:
+            if item.action == DELETED:
+                after.pop(item.id, None)
+            elif item.changes or item.before is None:
+                after[item.id] = _dated(item)
+        self._objects = after
+        self._before = PeerPolicies(before.values(), root_namespace)
+        self._after = PeerPolicies(after.values(), root_namespace)
+        touched = {namespace_of(item.desired) for item in own if item.changes}
+        known = {namespace_of(item.desired) for item in items} - {""}
+        self._namespaces = known | touched if root_namespace in touched else touched
+
+    def tightened(self) -> list[str]:
+        """The namespaces in which something becomes STRICT that was not: what no selector takes, or what one
+        of the selectors does.
+
+        :returns: sorted names.
+        """
+        return [name for name in sorted(self._namespaces) if self._is_tightened(name)]
+
+    def _is_tightened(self, namespace: str) -> bool:
+        selected: list[Mapping[str, str]] = [{}]
+        for policies in (self._before, self._after):
+            selected += policies.selectors(namespace)
+        return any(
+            self.becomes_strict(namespace, labels, port)
+            for labels in selected
+            for port in self._ports(namespace, labels)
+        )
+
+    def _ports(self, namespace: str, labels: Mapping[str, str]) -> set[int | None]:
+        named = (policies.named_ports(namespace, labels) for policies in (self._before, self._after))
+        return {None, *(number for numbers in named for number in numbers)}
+
+    def becomes_strict(self, namespace: str, labels: Mapping[str, str], port: int | None) -> bool:
+        """Whether a port of a pod with ``labels`` is STRICT after the run and was not before.
+
+        :param port: the workload's; ``None`` for all that no policy names.
+        """
+        then, now = (policies.mode(namespace, labels, port)[0] for policies in (self._before, self._after))
+        return now == STRICT != then
+
+    def is_strict(self, pod: MeshPod, port: int) -> bool:
+        """Whether a port of a pod takes mutual TLS only after the run."""
+        return pod.captures(port) and self._after.mode(pod.namespace, pod.labels, port)[0] == STRICT
+
+    def open_reason(self, raw: Mapping[str, Any]) -> str:
+        """Why a pod goes on taking plaintext on all of its ports: the reason of the policy that is for its
+        workload. ``""`` when one of them does not, or only its namespace's mode says so.
+
+        :param raw: the pod, as the API has it.
+        """
+        pod = read_pod(raw)
+        ports = self._ports(pod.namespace, pod.labels) | set(pod.ports)
+        modes = {port: self._after.mode(pod.namespace, pod.labels, port) for port in ports}
+        if any(mode == STRICT for mode, _decided in modes.values()):
+            return ""
+        policy = self._objects.get(modes[None][1])
+        if not mapping_at(policy, "spec", "selector", "matchLabels"):
+            return ""
+        return annotations_of(policy or {}).get(REASON_ANNOTATION, "no reason is given")
+
+
+def _dated(item: Item) -> Object:
+    """An object as it will stand, with the age that it has then."""
+    obj = item.after or item.desired
+    age = text_at(item.before, "metadata", "creationTimestamp") if item.before else _NEWEST
+    return {**obj, "metadata": {**mapping_at(obj, "metadata"), "creationTimestamp": age}}
