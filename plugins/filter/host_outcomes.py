@@ -70,7 +70,8 @@ def outcome_table(outcomes: Mapping[str, Any]) -> list[str]:
     for one in outcomes.values():
         counts[one["outcome"]] = counts.get(one["outcome"], 0) + 1
     told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())) or "none"
-    return [*lines, f"{len(outcomes)} clusters: {told}"]
+    noun = "cluster" if len(outcomes) == 1 else "clusters"
+    return [*lines, f"{len(outcomes)} {noun}: {told}"]
 
 
 def failing_outcomes(value: Any, name: str = "mesh_hosts_fail_on") -> list[str]:

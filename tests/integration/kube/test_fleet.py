@@ -88,7 +88,7 @@ def play(inventory, playbook, *options):
         timeout=300,
     )
     output = done.stdout + done.stderr
-    table = re.search(r'"cluster +outcome +what was said",(.*?)"\d+ clusters', output, re.DOTALL)
+    table = re.search(r'"cluster +outcome +what was said",(.*?)"\d+ clusters?', output, re.DOTALL)
     assert table, output
     rows = dict(re.findall(r'"(\S+) +(ok|changed|failed|unreachable|not run)\b', table[1]))
     assert "Traceback" not in output
