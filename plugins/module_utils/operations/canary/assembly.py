@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
 from ...kube.lease import new_identity
-from ...model.catalogue.services import Version
+from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import Service, Version
 from ...model.objects.names import delegate_name
+from ...model.objects.peer_authentications import port_mode
 from ...model.rollout.capacity import Size
 from ...model.rollout.journal import Journal
 from ...model.rollout.phases import Plan
@@ -260,7 +262,7 @@ class RolloutBuilder:
             desired=routes.now,
             host=service.fqdn,
             namespace=service.namespace,
-            ports=[service.http_port.target_port] if service.http_port else [],
+            ports=mutual_ports(options.catalogue, service),
             labels=self._labels(plan.stable, plan.canary),
             principal=service.principal,
             timeout=options.propagation_timeout,
@@ -301,3 +303,15 @@ def _place(principal: str) -> tuple[str, str]:
 def new_run() -> str:
     """Id of a new run."""
     return uuid.uuid4().hex[:12]
+
+
+def mutual_ports(catalogue: Catalogue, service: Service) -> list[int]:
+    """The target ports that must take mutual TLS only: the one that is rolled out, and every other one that
+    the catalogue does not leave open.
+
+    :returns: sorted.
+    """
+    own = {service.http_port.target_port} if service.http_port else set()
+    return sorted(
+        own | {port for port in service.target_ports() if port_mode(catalogue, service, port) == "STRICT"}
+    )

@@ -15,6 +15,7 @@ from ...istio.metrics import PrometheusOptions
 from ...model.catalogue.lookup import look_up
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
+from ...model.objects.peer_authentications import port_mode
 from ...model.rollout.gates import Policy, QueryGate, ShareGate
 from ...model.rollout.phases import PhaseOptions, read_phases
 from ...model.rollout.phases_input import PlanReader
@@ -123,7 +124,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
     queries = tuple(read_query(reader, index, item) for index, item in enumerate(params["queries"]))
     for name in sorted({gate.name for gate in queries} & ({gate.name for gate in outside} | TAKEN)):
         reader.problem("queries", f"{name} is the name of another gate", "gate")
-    strict = (service.mtls.mode or catalogue.mtls_mode) == "STRICT"
+    mode = port_mode(catalogue, service, service.http_port.target_port if service.http_port else 0)
     options = RolloutOptions(
         catalogue=catalogue,
         service=service,
@@ -154,7 +155,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         propagation_max_proxies=reader.whole(
             "propagation_max_proxies", params["propagation_max_proxies"], 1, MOST_PROXIES
         ),
-        mtls=params["mtls"] if params["mtls"] != "auto" else ("require" if strict else "report"),
+        mtls=params["mtls"] if params["mtls"] != "auto" else ("require" if mode == "STRICT" else "report"),
         lease=_lease(reader, params["lease"]),
         on_stop=params["on_stop"],
         gitops=params["gitops"],

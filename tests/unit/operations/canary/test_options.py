@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.argument_spec import (
     CANARY_SPEC,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.assembly import mutual_ports
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
     DeadmanOptions,
     ForeignRoute,
@@ -198,6 +199,28 @@ def test_mutual_tls_is_required_where_it_is_strict(asked: str, mode: str, found:
     data = copy.deepcopy(CATALOGUE)
     data["mesh_services"][0]["mtls"] = {"mode": mode, "reason": "a test"}
     assert options(catalogue=data, mtls=asked).mtls == found
+
+
+@pytest.mark.parametrize(
+    ("mtls", "found", "ports"),
+    [
+        ({}, "require", [3000, 9090]),
+        ({"ports": {3000: "PERMISSIVE"}}, "report", [3000, 9090]),
+        ({"ports": {9090: "PERMISSIVE"}}, "require", [3000]),
+        ({"mode": "PERMISSIVE", "ports": {3000: "STRICT"}}, "require", [3000]),
+        ({"mode": "PERMISSIVE", "ports": {9090: "STRICT"}}, "report", [3000, 9090]),
+    ],
+)
+def test_mutual_tls_is_asked_for_port_by_port(mtls: dict[str, Any], found: str, ports: list[int]) -> None:
+    data = copy.deepcopy(CATALOGUE)
+    data["mesh_services"][0]["ports"] = [
+        {"name": "http", "number": 80, "target_port": 3000, "protocol": "http"},
+        {"name": "tcp-x", "number": 9090, "protocol": "tcp"},
+    ]
+    data["mesh_services"][0]["mtls"] = {**mtls, "reason": "a test"} if mtls else {}
+    read = options(catalogue=data, mtls="auto")
+    assert read.mtls == found
+    assert mutual_ports(read.catalogue, read.service) == ports
 
 
 @pytest.mark.parametrize(
