@@ -43,7 +43,7 @@ options:
     description: The called Service, as C(name) or C(namespace/name). It need not be in the catalogue.
     type: str
     default: ""
-  host:
+  hostname:
     description:
       - The host that is called, as callers write it, in the place of O(destination). One of a gateway, of the
         mesh, or outside.
@@ -89,7 +89,7 @@ EXAMPLES = r"""
 - name: Why does nobody get to this host
   servicemesh.istio.diagnose:
     catalogue: "{{ catalogue }}"
-    host: api.example.com
+    hostname: api.example.com
     path: /api
 
 - name: What is wrong at all

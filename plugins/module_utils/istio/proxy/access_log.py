@@ -66,6 +66,7 @@ class AccessLine:
     :param failure: why no TLS connection to the upstream came about. :param duration: milliseconds.
     :param authority: host of the request. :param cluster: the upstream cluster, such as
         ``outbound|80||web.shop.svc.cluster.local``. :param server_name: of the TLS handshake.
+    :param peer: address of whoever called.
     """
 
     time: float
@@ -81,6 +82,7 @@ class AccessLine:
     cluster: str
     server_name: str
     route: str
+    peer: str = ""
 
     @property
     def inbound(self) -> bool:
@@ -151,6 +153,7 @@ def _line(fields: Mapping[str, Any]) -> AccessLine | None:
         cluster=_text(fields, "upstream_cluster").rstrip(";"),
         server_name=_text(fields, "requested_server_name"),
         route=_text(fields, "route_name"),
+        peer=_text(fields, "downstream_remote_address").rpartition(":")[0].strip("[]"),
     )
 
 

@@ -33,7 +33,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "catalogue": {"type": "dict", "required": True},
     "source": {"type": "str", "default": ""},
     "destination": {"type": "str", "default": ""},
-    "host": {"type": "str", "default": ""},
+    "hostname": {"type": "str", "default": ""},
     "pod": {"type": "str", "default": ""},
     "namespace": {"type": "str", "default": ""},
     "method": {"type": "str", "default": "GET"},

@@ -37,7 +37,7 @@ READ = {**KINDS, "RequestAuthentication": "security.istio.io/v1", "Service": "v1
 MAX_PROXIES = 40
 """So many proxies are asked at most; of each workload one comes first."""
 LOG_LINES = 400
-LOG_SECONDS = 600.0
+LOG_SECONDS = 300.0
 """What is older in an access log is no sign of what is wrong now."""
 FORBIDDEN = (401, 403)
 

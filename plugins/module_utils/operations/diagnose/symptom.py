@@ -35,8 +35,9 @@ class Symptom:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Symptom:
         """Reads the module's options. :raises InputError: what is given contradicts itself."""
-        names = ("source", "destination", "host", "pod", "namespace", "method", "path", "port")
+        names = ("source", "destination", "pod", "namespace", "method", "path", "port")
         given = {name: str(params.get(name) or "").strip() for name in names}
+        given["host"] = str(params.get("hostname") or "").strip()
         symptom = cls(**{name: text for name, text in given.items() if text})
         problems = [
             Problem(f"diagnose_{name}", f"{text!r} is no name: give name or namespace/name", "symptom")
@@ -45,10 +46,10 @@ class Symptom:
         ]
         if symptom.destination and symptom.host:
             message = "says whom the call is for, and so does diagnose_destination: give one of them"
-            problems.append(Problem("diagnose_host", message, "symptom"))
+            problems.append(Problem("diagnose_hostname", message, "symptom"))
         if symptom.host and ("/" in symptom.host or " " in symptom.host):
             problems.append(
-                Problem("diagnose_host", f"{symptom.host!r} is no host: no scheme, no path", "symptom")
+                Problem("diagnose_hostname", f"{symptom.host!r} is no host: no scheme, no path", "symptom")
             )
         if not symptom.path.startswith("/"):
             problems.append(Problem("diagnose_path", f"{symptom.path!r} does not begin with /", "symptom"))

@@ -187,11 +187,12 @@ def line(
     duration: int = 3,
     failure: str = "-",
     path: str = "/",
+    peer: str = "10.0.0.3",
 ) -> str:
     """A line of an access log of just now."""
     return (
         f'[2026-11-23T11:59:59.000Z] "GET {path} HTTP/1.1" {code} {flags} {details} - "{failure}" 0 9 '
-        f'{duration} - "-" "curl" "id" "api" "10.0.0.9:3000" {cluster} - 10.1.0.1:80 10.0.0.3:4000 - default'
+        f'{duration} - "-" "curl" "id" "api" "10.0.0.9:3000" {cluster} - 10.1.0.1:80 {peer}:4000 - default'
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from .healthy_mesh import HOST, Healthy
 
 CALL = {"source": "web", "destination": "api"}
-AT_GATEWAY = {"host": HOST}
-OUTSIDE = {"source": "web", "host": "pay.example.org"}
+AT_GATEWAY = {"hostname": HOST}
+OUTSIDE = {"source": "web", "hostname": "pay.example.org"}
 NOTHING: dict[str, str] = {}
 YOUNG = "2026-11-23T11:59:00Z"
 

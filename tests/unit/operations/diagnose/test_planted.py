@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from .healthy_mesh import API, CATALOGUE, OLD, Healthy, diagnose
+from .healthy_mesh import API, CATALOGUE, OLD, Healthy, diagnose, line
 from .planted import AT_GATEWAY, CALL, NOTHING, OUTSIDE, YOUNG, Planted
 from .problems.control_plane import CONTROL_PLANE
 from .problems.dns import DNS
@@ -51,8 +51,8 @@ SYMPTOMS = [
     {"destination": "api"},
     {"source": "web"},
     {"namespace": "shop"},
-    {"host": "api.shop"},
-    {"host": API},
+    {"hostname": "api.shop"},
+    {"hostname": API},
 ]
 
 
@@ -61,6 +61,22 @@ def test_a_healthy_mesh_has_no_cause(symptom: dict[str, str]) -> None:
     result = diagnose(Healthy(), **symptom)
     assert (result["causes"], result["unknown"], result["status"]) == ([], [], "pass")
     assert (result["cause"], result["changed"]) == ("", False)
+
+
+REFUSED = line(
+    403, cluster="inbound|3000||", details="rbac_access_denied_matched_policy[none]", peer="10.9.9.9"
+)
+
+
+@pytest.mark.parametrize("symptom", [CALL, {"destination": "api"}, NOTHING], ids=str)
+@pytest.mark.parametrize("peer", ["10.9.9.9", "the caller's"])
+def test_that_strangers_were_refused_or_that_it_has_been_mended_is_no_cause(
+    symptom: dict[str, str], peer: str
+) -> None:
+    cluster = Healthy()
+    known = cluster.edit("Pod", "web-1")["status"]["podIP"]
+    cluster.log("api-1", REFUSED.replace("10.9.9.9", known if peer == "the caller's" else peer))
+    assert diagnose(cluster, **symptom)["causes"] == []
 
 
 def test_objects_are_old_and_the_catalogue_is_small() -> None:

@@ -9,20 +9,20 @@ Decided by the evaluator (`model/security`); the access logs of callees name the
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 
-from ....fields import list_at, mapping_at, mappings_at, namespace_of, text_at
+from ....fields import labels_of, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....kube.pods import addresses
 from ....model.security.attachment import selects
 from ....model.security.authorization import action_of, decides
+from ....model.security.pods import read_pod
 from ....model.security.requests import DENY, UNKNOWN, Decision, Request, Token
 from ....object_id import object_id
 from ..case import Case, Obj, Seen
 from ..cause import LIKELY, POSSIBLE, SECURITY, SEEN, SURE, Cause
-from .calls import Call, calls
-from .words import edit, few
+from .calls import Call, calls, principal_of
+from .words import edit
 
-_HELD = re.compile(r"ns\[([^\]]+)\]-policy\[([^\]]+)\]-rule\[(\d+)\]")
 ALLOWED = "callers: of the service in mesh_services"
 
 
@@ -140,38 +140,56 @@ def _needs_token(case: Case, call: Call, request: Request) -> bool:
 
 
 def _refusals(case: Case) -> list[Seen]:
-    callees = {f"{namespace_of(pod)}/{pod['metadata']['name']}" for pod in case.callees or case.subjects}
+    callees = {f"{namespace_of(pod)}/{name_of(pod)}" for pod in case.callees or case.subjects}
     return [seen for seen in case.material.lines if seen.line.refused and seen.proxy in callees]
 
 
 def _logged(case: Case) -> Iterator[Cause]:
-    """Refusals in the access logs of callees, whoever was refused."""
-    by_object: dict[str, list[Seen]] = {}
+    """Refusals in the access logs of callees, of pods that the policies still refuse.
+
+    To refuse strangers is what policies are for: so only callers count that the symptom names, or that run
+    beside the callee in a namespace of the mesh. What has been mended since is no cause any more.
+    """
+    callers = {
+        address: pod
+        for pod in case.callers or [pod for place in case.meshed for pod in case.live.of("Pod", place)]
+        for address in addresses(pod)
+    }
+    by_object: dict[str, list[tuple[Seen, Obj]]] = {}
     for seen in _refusals(case):
-        match = _HELD.search(seen.line.details)
-        if match:
-            by_object.setdefault(f"AuthorizationPolicy {match[1]}/{match[2]}", []).append(seen)
-        else:
-            by_object.setdefault(f"Pod {seen.proxy}", []).append(seen)
-    for culprit, found in by_object.items():
-        pod = culprit.removeprefix("Pod ")
-        name = _allowing(case, pod) if pod != culprit else culprit
-        line, weight = found[-1].line, LIKELY if case.symptom.anything else SURE
-        if pod != culprit:
-            said = f"allows too little: {len(found)} requests got 403, the last {line.method} {line.path}"
-        else:
-            said = f"refused {len(found)} requests with 403, the last {line.method} {line.path}"
-        if case.symptom.anything:
-            weight = POSSIBLE
-        yield Cause(
-            SECURITY, name, said, f"{ALLOWED}, or {edit(name)}", weight, (few(x.line.details for x in found),)
-        )
+        caller = callers.get(seen.line.peer)
+        if caller is None:
+            continue
+        decision = _again(case, seen, caller)
+        if decision is not None:
+            name = decision.policy or _allowing(case, seen.proxy)
+            by_object.setdefault(name, []).append((seen, caller))
+    for name, found in by_object.items():
+        (seen, caller), weight = found[-1], POSSIBLE if case.symptom.anything else LIKELY + 10
+        asked = f"{seen.line.method} {seen.line.path}"
+        said = f"refuses Pod {namespace_of(caller)}/{name_of(caller)} {asked} with 403"
+        shown = f"the proxy of Pod {seen.proxy} refused {len(found)} requests just now ({seen.line.details})"
+        yield Cause(SECURITY, name, said, f"{ALLOWED}, or {edit(name)}", weight, (shown,))
+
+
+def _again(case: Case, seen: Seen, caller: Obj) -> Decision | None:
+    """What the policies say now to a request that was refused; None when it would be let in."""
+    raw = case.live.find("Pod", *seen.proxy.split("/", 1))
+    port = seen.line.cluster.split("|")[1:2]
+    if raw is None or not port or not port[0].isdigit():
+        return None
+    callee, peer = read_pod(raw), read_pod(caller)
+    held = case.policies.workload(callee.namespace, callee.labels)
+    request = Request(
+        principal_of(case, peer), int(port[0]), seen.line.method or "GET", seen.line.path or "/"
+    )
+    decision = held.decide(request)
+    return decision if decision.verdict == DENY else None
 
 
 def _allowing(case: Case, pod: str) -> str:
     """The ALLOW policy that selects a pod; the pod when there is none."""
     raw = case.live.find("Pod", *pod.split("/", 1))
-    labels = mapping_at(raw, "metadata", "labels")
-    own = case.policies.of(pod.partition("/")[0], labels)
+    own = case.policies.of(pod.partition("/")[0], labels_of(raw))
     names = [object_id(item) for item in own if action_of(item) == "ALLOW" and decides(item)]
     return names[-1] if names else f"Pod {pod}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ....fields import integer_at, mapping_at, text_at
 from ....model.reading.durations import parse_duration
 from ....object_id import object_id
-from ..case import Case, Obj, Route
+from ..case import Case, Obj, Route, Seen
 from ..cause import LATENCY, LIKELY, POSSIBLE, SEEN, SURE, Cause
 from .circuits import policies_of, rules_in_force
 from .route_conflicts import rules_of
@@ -27,15 +27,18 @@ def find(case: Case) -> Iterator[Cause]:
     for item in case.concerned_routes():
         lines = [seen for host in item.read.hosts for seen in case.flagged("UT", host)] or case.flagged("UT")
         for rule in rules_of(item):
-            yield from _timeout(case, item, rule, len(lines))
+            yield from _timeout(case, item, rule, lines)
             yield from _retries(case, item, rule)
     yield from _connections(case)
 
 
-def _timeout(case: Case, item: Route, rule: Obj, late: int) -> Iterator[Cause]:
+def _timeout(case: Case, item: Route, rule: Obj, lines: list[Seen]) -> Iterator[Cause]:
     timeout = _seconds(rule, "timeout")
     if not timeout:
         return
+    # with the timeout of before, a request took another time
+    near = [seen for seen in lines if 0.7 * timeout <= seen.line.duration / 1000 <= 1.5 * timeout + 0.1]
+    late = len(near)
     shown = (f"{late} requests ended with 504 UT in the access logs",) if late else ()
     said = f"gives its requests {text_at(rule, 'timeout')}, and they take longer: 504 UT"
     if late:

@@ -19,13 +19,13 @@ DNS = [
         "misspelt", "dns", "Service shop/apii", {"source": "web", "destination": "apii"}, lambda _one: None
     ),
     Planted(
-        "of another namespace", "dns", "Service team/api", {"source": "team/job-1", "host": "api"}, mover
+        "of another namespace", "dns", "Service team/api", {"source": "team/job-1", "hostname": "api"}, mover
     ),
     Planted(
         "no namespace",
         "dns",
         "Service shap/api",
-        {"source": "web", "host": "api.shap.svc.cluster.local"},
+        {"source": "web", "hostname": "api.shap.svc.cluster.local"},
         lambda _one: None,
     ),
     Planted(

@@ -45,7 +45,7 @@ EGRESS = [
         "not declared",
         "egress",
         "host bank.example.net",
-        {"source": "web", "host": "bank.example.net"},
+        {"source": "web", "hostname": "bank.example.net"},
         lambda _one: None,
     ),
     Planted(
@@ -55,7 +55,7 @@ EGRESS = [
         "not exported",
         "egress",
         "ServiceEntry shop/pay",
-        {"source": "team/job-1", "host": "pay.example.org"},
+        {"source": "team/job-1", "hostname": "pay.example.org"},
         lambda one: (mover(one), entry(one).update(exportTo=["."])),
     ),
     Planted(

@@ -97,7 +97,11 @@ GATEWAY = [
         lambda one: one.edit("VirtualService", "public")["spec"].update(hosts=["apl.example.com"]),
     ),
     Planted(
-        "unknown host", "gateway", "host api2.example.com", {"host": "api2.example.com"}, lambda _one: None
+        "unknown host",
+        "gateway",
+        "host api2.example.com",
+        {"hostname": "api2.example.com"},
+        lambda _one: None,
     ),
     Planted(
         "no route",

@@ -34,6 +34,16 @@ def token(cluster: Healthy) -> None:
 
 
 POST = [{"operation": {"methods": ["POST"]}}]
+
+
+def refused(cluster: Healthy) -> None:
+    """Another service calls and is refused, as the callee's proxy has logged it."""
+    other = cluster.put(pod("other-1"))
+    details = "rbac_access_denied_matched_policy[none]"
+    peer = other["status"]["podIP"]
+    cluster.log("api-1", line(403, cluster="inbound|3000||", details=details, peer=peer))
+
+
 SECURITY = [
     Planted(
         "deny",
@@ -150,8 +160,6 @@ SECURITY = [
         "security",
         "AuthorizationPolicy shop/api",
         {"destination": "api"},
-        lambda one: one.log(
-            "api-1", line(403, cluster="inbound|3000||", details="rbac_access_denied_matched_policy[none]")
-        ),
+        refused,
     ),
 ]
