@@ -51,34 +51,43 @@ services:
     service:
       description: Namespace and name.
       type: str
+      sample: shop/product-service
     stable:
       description: The version on record as stable, or the catalogue's initial version.
       type: str
+      sample: v1
     recorded:
       description: Whether there is a release record.
       type: bool
+      sample: true
     split:
       description: Percent by version in the live routes.
       type: dict
+      sample: {v1: 90, v2: 10}
     state:
       description: >-
         State of the newest rollout, V(none) when there was none, V(unreadable) when what the cluster keeps of
         it cannot be read.
       type: str
+      sample: running
     outcome:
       description: How it ended.
       type: str
+      sample: ''
     reason:
       description: Why.
       type: str
+      sample: ''
     held_by:
       description: The runner that holds the service now.
       type: str
+      sample: runner-1
 lines:
   description: The same for people, one line per service.
   returned: success
   type: list
   elements: str
+  sample: ["shop/product-service: v1 stable; v1 90 %, v2 10 %; v2 running in phase 1 of 4"]
 active:
   description: Services whose rollout has not ended.
   returned: success

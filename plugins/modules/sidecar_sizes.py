@@ -37,6 +37,9 @@ options:
     description: Seconds to wait for all of them, or a duration such as V(5m).
     type: raw
     default: 120
+seealso:
+  - module: servicemesh.istio.resources
+  - module: servicemesh.istio.injection
 """
 
 EXAMPLES = r"""
@@ -57,6 +60,7 @@ error:
   description: Class of the error, such as V(InputError), V(ApiError) or V(WaitTimeout).
   returned: failure
   type: str
+  sample: ApiError
 """
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.entry import run_module
