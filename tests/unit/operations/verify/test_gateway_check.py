@@ -275,3 +275,80 @@ def test_a_ca_for_clients_that_is_missing_is_named(seen: Seen, beside: list[Any]
     assert seen.facts.without_ca == {}, "a server that asks no client needs none"
     run(secret(tls_crt=CERTIFICATE, ca_crt="CA"), catalogue=MUTUAL)
     assert seen.facts.without_ca == {}
+
+
+class Refusing(FakeCluster):
+    """Refuses to show one Secret."""
+
+    def __init__(self, status: int, name: str, *objects: dict[str, Any]) -> None:
+        super().__init__(*objects)
+        self.status, self.name = status, name
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Any:
+        if name == self.name:
+            raise ApiError("refused", status=self.status)
+        return super().get(api_version, kind, name, namespace)
+
+
+@pytest.mark.parametrize("name", ["api", "api-cacert"])
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_who_may_not_look_judges_no_ca_and_a_server_that_fails_is_told(
+    seen: Seen, name: str, status: int
+) -> None:
+    cluster = Refusing(status, name, secret(tls_crt=CERTIFICATE))
+    check = gateway_channels.GatewayCheck(
+        cluster,  # type: ignore[arg-type]
+        options(catalogue=MUTUAL),
+        LiveObjects({}, [], {}, frozenset()),
+        Probes(),  # type: ignore[arg-type]
+        OUTSIDE,
+        FakeClock(),
+    )
+    if status == 500:
+        with pytest.raises(ApiError, match="refused"):
+            check.run()
+        return
+    check.run()
+    assert seen.facts.without_ca == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("ca.crt", False), ("cacert", False), ("tls.crt", True), ("ca.key", True)]
+)
+@pytest.mark.parametrize("mode", ["MUTUAL", "OPTIONAL_MUTUAL", "SIMPLE"])
+def test_the_keys_that_istiod_reads_a_ca_from(seen: Seen, key: str, told: bool, mode: str) -> None:
+    """``cacert`` of generic Secrets, ``ca.crt`` of others (pilot/pkg/credentials/kube/secrets.go)."""
+    servers = [{**GATEWAY["servers"][0], "mode": mode}]
+    holder = secret("api-cacert")
+    holder["data"] = {key: base64.b64encode(b"CA").decode()}
+    run(
+        secret(tls_crt=CERTIFICATE),
+        holder,
+        catalogue={**RAW, "mesh_gateways": [{**GATEWAY, "servers": servers}]},
+    )
+    assert bool(seen.facts.without_ca) == (told and mode != "SIMPLE")
+
+
+def test_a_secret_without_a_certificate_is_not_asked_for_a_ca_as_well(seen: Seen) -> None:
+    run(secret(tls_key="KEY"), catalogue=MUTUAL)
+    assert seen.facts.without_ca == {}
+    assert seen.facts.faults == {"api": "holds no certificate in tls.crt"}
+
+
+def test_the_issuer_of_the_first_certificate_that_has_one_is_taken(seen: Seen) -> None:
+    servers = [{**GATEWAY["servers"][0], "host": f"{one}.example.com", "certificate": one} for one in "abc"]
+    probes = Probes()
+    run(
+        secret("a", tls_crt=CERTIFICATE),
+        secret("b", tls_crt=CERTIFICATE, ca_crt="SECOND"),
+        secret("c", tls_crt=CERTIFICATE, ca_crt="THIRD"),
+        probes=probes,
+        catalogue={
+            **RAW,
+            "mesh_services": [service("web")],
+            "mesh_gateways": [{**GATEWAY, "servers": servers}],
+        },
+    )
+    seen.channels[-1].handshake(options().catalogue.gateways[0].servers[0])
+    assert [sent[3] for sent in probes.sent] == ["SECOND"]
+    assert set(seen.facts.credentials) == set("abc")
