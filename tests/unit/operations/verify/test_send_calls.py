@@ -154,7 +154,8 @@ def test_plaintext_is_sent_together_with_a_handshake() -> None:
 def test_one_pod_is_called_at_its_own_port(pod: str, key: str, url: str) -> None:
     planned = PlannedCall(PAY, PAY.ports[0], WEB, "POST", "/", DENIED, "because", pod)
     assert planned.pod_key == key
-    (request,) = planned.http()
+    (request,) = planned.requests()
+    assert isinstance(request, HttpCall)
     assert (request.method, request.url) == ("POST", url)
     assert planned.subject == f"{WEB} -> shop/pay"
     assert PlannedCall(PAY, PAY.ports[0], WEB, "GET", "/", PLAINTEXT, "x").subject == "shop/pay:80"
