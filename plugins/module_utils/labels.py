@@ -18,8 +18,10 @@ INSTALLED_BY_ANNOTATION = "servicemesh.istio/installed-by"
 """On istiod's Deployment: the inventory that installed it."""
 INJECTED_BY_ANNOTATION = "servicemesh.istio/injected-by"
 """On a Namespace: the inventory that says whether and by which revision its pods are injected."""
+SIZED_BY_ANNOTATION = "servicemesh.istio/sized-by"
+"""On a Deployment: the inventory that says how large its sidecars are."""
 APPLIED_BY_ANNOTATION = "servicemesh.istio/applied-by"
-"""On an object of a catalogue: the inventory that applied it."""
+"""On an object of a catalogue, of an add-on, or a credential: the inventory that applied it."""
 
 
 def ownership_labels(part_of: str) -> dict[str, str]:

@@ -51,6 +51,17 @@ options:
       - The longest key that fits wins; a prefix keeps the rest of the image and its tag.
     type: dict
     default: {}
+  owner:
+    description:
+      - Name of the inventory, such as C(shop@production). It stands on the objects (annotation
+        C(servicemesh.istio/applied-by)). What another one has applied is not removed, and whoever would
+        change it is refused.
+    type: str
+    default: ''
+  take_over:
+    description: Change and remove what another O(owner) has applied; it belongs to this one from then on.
+    type: bool
+    default: false
   timeout:
     description: Seconds that all workloads together may take to roll out.
     type: raw

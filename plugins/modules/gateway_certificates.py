@@ -211,6 +211,17 @@ options:
     type: list
     elements: str
     default: []
+  owner:
+    description:
+      - Name of the inventory, such as C(shop@production). It stands on each Secret that is written
+        (annotation C(servicemesh.istio/applied-by)), and whoever has another name is refused when its run
+        would change one whose renewal is neither due nor asked for.
+    type: str
+    default: ''
+  take_over:
+    description: Change credentials of another O(owner); they belong to this one from then on.
+    type: bool
+    default: false
   record:
     description: Write down when a run went well (annotation of a Lease), also when there was nothing to do.
     type: bool

@@ -29,6 +29,17 @@ options:
     description: The mesh as data, a mapping with the C(mesh_*) keys of role P(servicemesh.istio.mesh#role).
     type: dict
     default: {}
+  owner:
+    description:
+      - Name of the inventory, such as C(shop@production). It stands on each Deployment that is sized
+        (annotation C(servicemesh.istio/sized-by)), and whoever has another name is refused when its run
+        would change a size.
+    type: str
+    default: ''
+  take_over:
+    description: Change sizes of another O(owner); they belong to this one from then on.
+    type: bool
+    default: false
   wait:
     description: Whether to wait until the Deployments that changed are rolled out.
     type: bool

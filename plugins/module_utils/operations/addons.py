@@ -10,16 +10,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import inventory
 from ..context import Context
 from ..errors import InputError, MalformedError, MeshError, Problem
-from ..fields import name_of, namespace_of
+from ..fields import annotations_of, name_of, namespace_of
+from ..inventory import Inventory
 from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..labels import PART_OF_LABEL
+from ..labels import APPLIED_BY_ANNOTATION, PART_OF_LABEL
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
 from ..model.reading.typed import variables_of
-from .apply.engine import Wait, apply_objects
+from .apply.engine import Options, Plan, Wait, apply_plan
+from .apply.input import checked, with_scope
+from .apply.live import read_live
+from .apply.plan import verb_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -33,10 +38,11 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
         },
     },
     "namespace": {"type": "str", "default": "istio-system"},
+    **inventory.SPEC,
     "images": {"type": "dict", "default": {}},
     "timeout": {"type": "raw", "default": 300},
 }
-VARIABLES = variables_of(ARGUMENT_SPEC, "addons_", addons="addons_enabled")
+VARIABLES = variables_of(ARGUMENT_SPEC, "addons_", addons="addons_enabled", owner="istio_owner")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,13 +60,14 @@ class AddonOptions:
     :param addons: all of them; what is not on the list is removed.
     :param namespace: for objects that name none.
     :param images: exact image or prefix -> what to pull instead; see ``model.addons.remapped``.
-    :param timeout: seconds that all workloads together may take to roll out.
+    :param timeout: seconds that all workloads together may take to roll out. :param inventory: who asks.
     """
 
     addons: tuple[Source, ...]
     namespace: str
     images: Mapping[str, str]
     timeout: float
+    inventory: Inventory
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> AddonOptions:
@@ -82,6 +89,7 @@ class AddonOptions:
             namespace=str(params["namespace"]),
             images=images,
             timeout=float(params["timeout"]),
+            inventory=Inventory.from_params(params),
         )
 
 
@@ -90,22 +98,62 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
     :returns: the result of an apply, ``addons`` (names) and ``images``.
     :raises InputError: for a missing or empty source, or an object that two add-ons contain.
+    :raises RefusedError: an add-on of another inventory would change.
     """
     options = AddonOptions.from_params(params)
     objects = read_addons(options)
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection) as client:
-        stale = _stale(client, objects, options.namespace)
-        result = apply_objects(
-            client,
-            objects,
-            context=context,
-            absent=stale,
-            wait=Wait(timeout=options.timeout),
-            namespace=options.namespace,
-        )
+        result = _apply(client, objects, options, context)
     names = [source.name for source in options.addons]
     return {**result, "addons": names, "images": all_images(objects)}
+
+
+def _apply(
+    client: KubeClient, objects: Sequence[dict[str, Any]], options: AddonOptions, context: Context
+) -> dict[str, Any]:
+    stale = [obj for obj in _stale(client, objects, options.namespace) if not _is_foreign(obj, options)]
+    scoped = with_scope(client, checked(objects), options.namespace)
+    live = read_live(client, scoped)
+    wanted = [_marked(obj, live.get(obj), options.inventory) for obj in scoped]
+
+    def check(plan: Plan) -> None:
+        _refuse_foreign(plan, options)
+
+    write = Options(wait=Wait(timeout=options.timeout), namespace=options.namespace, before_write=check)
+    return apply_plan(client, wanted, live, stale, context=context, options=write)
+
+
+def _holder_of(obj: Mapping[str, Any] | None) -> str:
+    return annotations_of(obj).get(APPLIED_BY_ANNOTATION, "")
+
+
+def _is_foreign(obj: Mapping[str, Any], options: AddonOptions) -> bool:
+    """What another inventory put there has left no list of ours."""
+    return options.inventory.must_leave(_holder_of(obj))
+
+
+def _marked(obj: dict[str, Any], live: Mapping[str, Any] | None, asker: Inventory) -> dict[str, Any]:
+    name = asker.holder_after(_holder_of(live))
+    if not name:
+        return obj
+    annotations = {**annotations_of(obj), APPLIED_BY_ANNOTATION: name}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
+def _refuse_foreign(plan: Plan, options: AddonOptions) -> None:
+    """Two inventories with other versions of one add-on would install them in turn."""
+    found = [item for item in plan.items if item.changes and _is_foreign(item.before or {}, options)]
+    if found:
+        raise inventory.refusal(
+            "add-ons are applied",
+            _holder_of(found[0].before),
+            options.inventory,
+            [f"{verb_of(item)} {item.id}" for item in found],
+            annotation=APPLIED_BY_ANNOTATION,
+            instead="take the add-on out of addons_enabled of one inventory",
+            option="addons_take_over",
+        )
 
 
 def read_addons(options: AddonOptions) -> list[dict[str, Any]]:

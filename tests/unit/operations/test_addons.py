@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.context import C
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     InputError,
+    RefusedError,
     WaitTimeout,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
@@ -410,3 +411,59 @@ class TestRemoval:
             run(cluster_with(stuck), timeout=9, clock=clock)
         assert caught.value.last_seen == "ConfigMap istio-system/old is still there"
         assert 1_000_009 <= clock.time <= 1_000_011
+
+
+MARK = "servicemesh.istio/applied-by"
+
+
+class TestTwoInventories:
+    """Each would remove what only the other lists, night for night."""
+
+    def test_each_keeps_its_own(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        ours, theirs = source(tmp_path, "ours", obj(name="a")), source(tmp_path, "theirs", obj(name="b"))
+        run(cluster, ours, owner="shop@prod")
+        run(cluster, theirs, owner="books@prod")
+        assert {live["metadata"]["annotations"][MARK] for live in cluster.of_kind("ConfigMap")} == {
+            "shop@prod",
+            "books@prod",
+        }
+        cluster.writes.clear()
+        for _night in range(2):
+            for check in (True, False):
+                assert run(cluster, ours, owner="shop@prod", check=check)["changed"] is False
+                assert run(cluster, theirs, owner="books@prod", check=check)["changed"] is False
+        assert cluster.writes == []
+        assert done(run(cluster, owner="books@prod")) == {"ConfigMap istio-system/b": "deleted"}
+        assert [live["metadata"]["name"] for live in cluster.of_kind("ConfigMap")] == ["a"]
+
+    def test_one_add_on_in_two_versions_is_refused(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        first = source(tmp_path, "x", {**obj(), "data": {"version": "1"}})
+        run(cluster, first, owner="shop@prod")
+        cluster.writes.clear()
+        assert run(cluster, first, owner="books@prod")["changed"] is False, "the same is fine"
+        second = source(tmp_path, "x", {**obj(), "data": {"version": "2"}})
+        for check in (True, False):
+            for asker in ("books@prod", ""):
+                with pytest.raises(RefusedError) as caught:
+                    run(cluster, second, owner=asker, check=check)
+        assert caught.value.rule == "one-inventory"
+        said = caught.value.message
+        assert "add-ons are applied by the inventory of 'shop@prod'" in said
+        assert "update ConfigMap istio-system/a" in said and "-e addons_take_over=true" in said
+        assert cluster.writes == []
+        run(cluster, second, owner="books@prod", take_over=True)
+        with pytest.raises(RefusedError):
+            run(cluster, source(tmp_path, "x", {**obj(), "data": {"version": "1"}}), owner="shop@prod")
+
+    def test_what_nobody_marked_is_claimed_and_removed_as_before(self, tmp_path: Path) -> None:
+        cluster = cluster_with()
+        run(cluster, source(tmp_path, "x", obj(), obj(name="old")))
+        given = source(tmp_path, "x", obj())
+        assert done(run(cluster, given, owner="shop@prod")) == {
+            "ConfigMap istio-system/a": "updated",
+            "ConfigMap istio-system/old": "deleted",
+        }
+        assert run(cluster, given, owner="shop@prod")["changed"] is False
+        assert run(cluster, given)["changed"] is False

@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.context import C
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     InputError,
+    RefusedError,
     WaitTimeout,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import sidecar_sizes
@@ -46,10 +47,17 @@ def deployment(name: str = "web", *, rolled_out: bool = True, **annotations: str
 
 
 def run(
-    cluster: Any, given: dict[str, Any], *, check_mode: bool = False, wait: bool = True
+    cluster: Any,
+    given: dict[str, Any],
+    *,
+    check_mode: bool = False,
+    wait: bool = True,
+    owner: str = "",
+    take_over: bool = False,
 ) -> dict[str, Any]:
     context = Context(check_mode=check_mode, diff_mode=True, clock=FakeClock(), connect=reaching(cluster))
     params = {"catalogue": given, "wait": wait, "wait_timeout": 5, "host": "https://h"}
+    params |= {"owner": owner, "take_over": take_over}
     return sidecar_sizes.run(params, context)
 
 
@@ -97,6 +105,44 @@ def test_it_waits_for_what_rolls_and_says_what_it_sees() -> None:
         run(cluster, catalogue(cpu="50m"))
     assert not run(cluster, catalogue(cpu="50m"))["changed"]  # what does not roll is not waited for
     assert run(cluster, catalogue(cpu="60m"), wait=False)["changed"]
+
+
+MARK = "servicemesh.istio/sized-by"
+
+
+def test_two_schedules_do_not_restart_a_workload_in_turn() -> None:
+    """The objects of their meshes are the same: nothing else would tell them of each other."""
+    cluster = FakeCluster(NAMESPACE, deployment())
+    assert run(cluster, catalogue(cpu="50m"), owner="shop@prod")["changed"]
+    cluster.writes.clear()
+    for _night in range(2):
+        for check in (True, False):
+            with pytest.raises(RefusedError) as caught:
+                run(cluster, catalogue(cpu="60m"), check_mode=check, owner="shop@copy")
+        assert run(cluster, catalogue(cpu="50m"), owner="shop@prod")["changed"] is False
+    said = caught.value.message
+    assert "the sidecars are sized by the inventory of 'shop@prod'" in said
+    assert "update Deployment shop/web" in said and "-e mesh_take_over=true" in said
+    assert run(cluster, catalogue(cpu="50m"), owner="shop@copy")["changed"] is False, "the same is fine"
+    assert cluster.writes == []
+    assert run(cluster, catalogue(cpu="60m"), owner="shop@copy", take_over=True)["changed"]
+    with pytest.raises(RefusedError, match="'shop@copy'"):
+        run(cluster, catalogue(cpu="50m"), owner="shop@prod")
+
+
+def test_a_right_size_is_claimed_without_a_restart() -> None:
+    cluster = FakeCluster(NAMESPACE, deployment(rolled_out=False, **{CPU: "50m"}))
+    claimed = run(cluster, catalogue(cpu="50m"), owner="shop@prod")
+    assert (claimed["changed"], claimed["diff"][0]["after"]["metadata"]) == (
+        True,
+        {"annotations": {MARK: "shop@prod"}},
+    )
+    assert "metadata" not in claimed["diff"][0]["before"]
+    live = cluster.find("Deployment", "web", "shop")
+    assert live is not None
+    assert live["metadata"]["annotations"] == {MARK: "shop@prod"}
+    assert live["spec"]["template"]["metadata"]["annotations"] == {CPU: "50m"}
+    assert run(cluster, catalogue(cpu="50m"))["changed"] is False, "who has no name takes no mark away"
 
 
 def test_a_bad_catalogue_is_refused() -> None:

@@ -110,6 +110,13 @@ def judge(
     return items
 
 
+def verb_of(item: Item) -> str:
+    """What would be done, for a sentence; also before a real run has learned whether an object is there."""
+    if item.action == DELETED:
+        return "delete"
+    return "create" if item.before is None else "update"
+
+
 def is_istio(obj: Mapping[str, Any]) -> bool:
     """Whether the object is of one of Istio's own kinds."""
     return str(obj["apiVersion"]).startswith(_ISTIO_GROUPS)

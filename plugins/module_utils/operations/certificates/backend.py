@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ... import inventory
 from ...errors import MeshError
 from ...kube.clock import timestamp
 from ...kube.lease import Lease, new_identity
@@ -84,6 +85,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "overlap": {"type": "raw", "default": 10},
     "force": {"type": "list", "elements": "str", "default": []},
     "revoke": {"type": "list", "elements": "str", "default": []},
+    **inventory.SPEC,
     "record": {"type": "bool", "default": False},
     "fail_on": {"type": "list", "elements": "str", "default": ["fail"], "choices": ["fail", "cannot tell"]},
 }
@@ -91,6 +93,7 @@ VARIABLES = variables_of(
     ARGUMENT_SPEC,
     "certificates_",
     mesh="mesh_name",
+    owner="istio_owner",
     gateways="mesh_gateways",
     installed_gateways="istio_gateways",
     istio_namespace="istio_namespace",
@@ -105,7 +108,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
     :returns: the module's result; see :func:`result.build_result`.
     :raises InputError: for bad gateways or a provided pair that must not be served.
-    :raises RefusedError: when a Secret is not ours, the CA is lost or exposed, or the clocks disagree.
+    :raises RefusedError: when a Secret is not ours or another inventory's, the CA is lost or exposed, or the
+        clocks disagree.
     :raises MeshError: when the verdict is one of ``fail_on``; its details are the whole result.
     """
     if not HAS_CRYPTOGRAPHY:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...inventory import Inventory
 from ...model.certificates.credentials import (
     CERT_MANAGER,
     EXISTING,
@@ -43,7 +44,7 @@ class CertificateOptions:
     :param overlap: seconds that the previous pair is kept after the new one is proved.
     :param force: credentials that get a new pair now. :param revoke: those whose key has leaked.
     :param record: whether the time of a successful run is written down.
-    :param fail_on: verdicts that make the run fail.
+    :param fail_on: verdicts that make the run fail. :param inventory: who asks.
     """
 
     mesh: str
@@ -65,6 +66,7 @@ class CertificateOptions:
     revoke: frozenset[Credential]
     record: bool
     fail_on: frozenset[str]
+    inventory: Inventory
 
     def check(self, now: datetime.datetime) -> None:
         """Judges the provided pairs.
@@ -130,6 +132,7 @@ def read_options(params: Mapping[str, Any]) -> CertificateOptions:
         revoke=revoke,
         record=params["record"],
         fail_on=frozenset(params["fail_on"]),
+        inventory=Inventory.from_params(params),
     )
 
 

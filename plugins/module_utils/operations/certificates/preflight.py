@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 from ...errors import RefusedError
+from ...fields import annotations_of
+from ...inventory import refusal
+from ...labels import APPLIED_BY_ANNOTATION
 from ...model.certificates.credentials import EXISTING, ISSUE, PROVIDED
 from .authority import readers_of
 from .clients import id_of_clients
@@ -34,7 +37,35 @@ def refuse(renewal: Renewal) -> None:
             f"these namespaces do not exist: {', '.join(homeless)}; install the gateway first",
             rule="namespace-missing",
         )
+    _refuse_another_inventory(renewal)
     _refuse_an_open_authority(renewal)
+
+
+def _refuse_another_inventory(renewal: Renewal) -> None:
+    """Two inventories with other hosts for one credential would issue it anew in turn.
+
+    A renewal that is due, or that a person asks for, is nobody's quarrel: whoever comes first makes it.
+    """
+    asker = renewal.options.inventory
+    for item in renewal.items:
+        holder = annotations_of(item.live).get(APPLIED_BY_ANNOTATION, "")
+        if not item.assessment.writes or not asker.must_leave(holder) or _is_due(renewal, item):
+            continue
+        reasons = "; ".join(item.assessment.reasons)
+        raise refusal(
+            f"{item.credential} is kept",
+            holder,
+            asker,
+            [f"{item.assessment.action} it, because {reasons}"],
+            annotation=APPLIED_BY_ANNOTATION,
+            instead="give the credential the same hosts and source in both, or another name in one",
+            option="certificates_take_over",
+        )
+
+
+def _is_due(renewal: Renewal, item: ManagedCredential) -> bool:
+    options = renewal.options
+    return item.credential in options.force or item.is_due(renewal.now, options.renew_at)
 
 
 def _too_early(renewal: Renewal, item: ManagedCredential) -> bool:

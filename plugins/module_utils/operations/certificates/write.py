@@ -9,8 +9,8 @@ import base64
 from typing import Any
 
 from ...errors import MeshError
-from ...fields import mapping_at, text_at
-from ...labels import COLLECTION, MANAGED_BY_LABEL
+from ...fields import annotations_of, mapping_at, text_at
+from ...labels import APPLIED_BY_ANNOTATION, COLLECTION, MANAGED_BY_LABEL
 from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode, secret_object
 from ...model.certificates.x509 import check_pair
 from .authority import write_authority
@@ -121,6 +121,9 @@ def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> N
     obj = secret_object(
         credential.namespace, credential.name, data, mesh=renewal.options.mesh, resource_version=version
     )
+    holder = renewal.options.inventory.holder_after(annotations_of(live).get(APPLIED_BY_ANNOTATION, ""))
+    if holder:
+        obj["metadata"]["annotations"] = {APPLIED_BY_ANNOTATION: holder}
     # Its owners were judged: a person's edit may be overruled, a controller's may not.
     written = renewal.client.apply(obj, force=live is not None, dry_run=dry_run)
     if not dry_run:

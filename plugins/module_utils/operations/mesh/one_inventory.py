@@ -16,7 +16,7 @@ from ...fields import annotations_of, labels_of
 from ...inventory import Inventory, refusal
 from ...labels import APPLIED_BY_ANNOTATION, ownership_labels
 from ..apply.live import Live
-from ..apply.plan import DELETED, Item, Plan
+from ..apply.plan import Plan, verb_of
 
 _UNMARKED = ("VirtualService",)
 
@@ -44,7 +44,7 @@ def refuse_other_inventory(mesh: str, plan: Plan, inventory: Inventory) -> None:
     """
     held = set(_holders(mesh, plan.live.objects.values()))
     foreign = sorted(holder for holder in held if inventory.must_leave(holder))
-    changes = [f"{_verb(item)} {item.id}" for item in plan.items if item.changes]
+    changes = [f"{verb_of(item)} {item.id}" for item in plan.items if item.changes]
     if not changes or not foreign:
         return
     raise refusal(
@@ -57,12 +57,6 @@ def refuse_other_inventory(mesh: str, plan: Plan, inventory: Inventory) -> None:
         "catalogue",
         option="mesh_take_over",
     )
-
-
-def _verb(item: Item) -> str:
-    if item.action == DELETED:
-        return "delete"
-    return "create" if item.before is None else "update"
 
 
 def _holders(mesh: str, objects: Iterable[Mapping[str, Any]]) -> Iterable[str]:

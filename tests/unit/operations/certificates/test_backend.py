@@ -301,3 +301,42 @@ def test_the_share_1_renews_now_and_keeps_the_ca(cluster):
         ("apply", "Secret istio-system/api"),
         ("delete", "Secret istio-system/api-prev"),
     ]
+
+
+MARK = "servicemesh.istio/applied-by"
+
+
+def gateway_of(*hosts):
+    servers = [{"host": host, "certificate": "api"} for host in hosts]
+    return [{"workload_namespace": "istio-system", "service_account": "gateway", "servers": servers}]
+
+
+def test_two_schedules_do_not_issue_one_credential_in_turn(cluster):
+    """Each found the other's hosts missing, and a client saw another certificate each morning."""
+    ours, theirs = gateway_of("api.example.com"), gateway_of("books.example.com")
+    run(cluster, gateways=ours, owner="shop@prod", prove=False)
+    before = key_of(cluster.find("Secret", "api", "istio-system"))
+    for _night in range(2):
+        for check in (True, False):
+            with pytest.raises(RefusedError) as caught:
+                run(cluster, check_mode=check, gateways=theirs, owner="shop@copy", prove=False)
+        assert run(cluster, gateways=ours, owner="shop@prod", prove=False)["changed"] is False
+    assert caught.value.rule == "one-inventory"
+    assert "istio-system/api is kept by the inventory of 'shop@prod'" in caught.value.message
+    assert "books.example.com" in caught.value.message
+    assert "-e certificates_take_over=true" in caught.value.message
+    assert run(cluster, gateways=ours, owner="shop@copy", prove=False)["changed"] is False
+    live = cluster.find("Secret", "api", "istio-system")
+    assert (key_of(live), live["metadata"]["annotations"]) == (before, {MARK: "shop@prod"})
+    run(cluster, gateways=theirs, owner="shop@copy", prove=False, take_over=True)
+    with pytest.raises(RefusedError, match="kept by the inventory of 'shop@copy'"):
+        run(cluster, gateways=ours, owner="shop@prod", prove=False)
+
+
+def test_a_renewal_that_is_due_or_asked_for_is_nobodys_quarrel(cluster):
+    given = {"gateways": gateway_of("api.example.com"), "prove": False}
+    run(cluster, owner="shop@prod", **given)
+    for more in ({"renew_at": 1.0}, {"force": ["api"]}):
+        assert run(cluster, owner="shop@copy", **given, **more)["changed"] is True
+        live = cluster.find("Secret", "api", "istio-system")
+        assert live["metadata"]["annotations"] == {MARK: "shop@prod"}
