@@ -78,7 +78,7 @@ def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
     return st.fixed_dictionaries({}, optional=fields)
 
 
-_ports = st.integers(1, 65535)
+_ports = st.one_of(st.integers(1, 14_990), st.integers(15_100, 65_535))  # none of a proxy itself
 _whole = st.sampled_from(["1s", "10s", "1m30s"])
 _keepalive = _some(time=_whole, interval=_whole, probes=st.integers(1, 10)).filter(bool)
 _pool = _some(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ...errors import nearest
 from ..reading.principals import parse_principal
@@ -238,6 +238,26 @@ def _check_exposure_clashes(catalogue: Catalogue, problems: Problems) -> None:
     _twice(entries, "this path of the host", problems)
 
 
+def _names_in_the_cluster(catalogue: Catalogue) -> set[str]:
+    """The short names by which the catalogue's Services are called from other namespaces."""
+    companions = [service for service in catalogue.services if service.headless]
+    own = [(service.name, service.namespace) for service in catalogue.services]
+    own += [(item.headless.name, item.namespace) for item in companions if item.headless]
+    return {f"{name}.{namespace}" for name, namespace in own}
+
+
+def _cluster_fault(host: str, catalogue: Catalogue, names: Collection[str]) -> str:
+    """Why a host is none outside: istiod gives the short names of Services to their own routes, and a
+    wildcard over the cluster's domain would take calls to whatever a proxy does not see for calls outside.
+    """
+    bare = host.removeprefix("*.")
+    if bare.endswith(f".svc.{catalogue.cluster_domain}") or bare.endswith(".svc") or host in names:
+        return f"{host} is a service of the cluster"
+    if host != bare and f".svc.{catalogue.cluster_domain}".endswith(f".{bare}"):
+        return f"{host} covers the services of the cluster: name the hosts that are meant"
+    return ""
+
+
 def _check_external(catalogue: Catalogue, problems: Problems) -> None:
     hosts = [
         (f"{external.namespace} {host}", f"{external.where}.hosts")
@@ -253,13 +273,11 @@ def _check_external(catalogue: Catalogue, problems: Problems) -> None:
     ]
     # Told apart by name only, at the gateway and by its policy.
     _twice(outward, "at the egress gateway the host", problems)
-    inside = f".svc.{catalogue.cluster_domain}"
+    names = _names_in_the_cluster(catalogue)
     for external in catalogue.external_services:
         for host in external.hosts:
-            if host.endswith(inside):
-                problems.add(
-                    f"{external.where}.hosts", f"{host} is a service of the cluster", "external-host"
-                )
+            if fault := _cluster_fault(host, catalogue, names):
+                problems.add(f"{external.where}.hosts", fault, "external-host")
         for caller in external.callers:
             _check_caller_name(caller, catalogue, problems)
         missing = catalogue.egress_gateway is None and not problems.within("mesh_egress_gateway")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..reading.problems import Problems
+from ..reading.values import PROXY_PORTS
 from .mesh import Gateway, Server
 
 
@@ -15,6 +16,12 @@ def check_gateway_ports(servers: Sequence[Server], problems: Problems) -> None:
     """On one port istiod merges plain HTTP with plain HTTP, and TLS with TLS, which it tells apart by name.
     Whatever else meets there is dropped (istio pilot/pkg/model/gateway.go mergeGateways).
     """
+    for item in servers:
+        ports = [("port", item.port), *([("http_port", item.http_port)] if item.https_redirect else [])]
+        for key, number in ports:
+            if number in PROXY_PORTS:
+                message = f"{number} is a port of the proxy itself"
+                problems.add(f"{item.where}.{key}", message, "proxy-port")
     encrypted = {item.port: item for item in servers if item.protocol in ("HTTPS", "TLS")}
     streams: dict[int, Server] = {}
     for item in servers:

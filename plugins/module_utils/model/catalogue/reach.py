@@ -20,6 +20,19 @@ from .mesh import Catalogue, EgressGateway, Gateway
 from .services import Service
 
 _EGRESS = "mesh_egress_gateway"
+# Labels that pods get from others than their template: whoever selects by them selects by accident.
+_GIVEN = {
+    "pod-template-hash": "Kubernetes, anew with each rollout",
+    "controller-revision-hash": "Kubernetes, anew with each rollout",
+    "pod-template-generation": "Kubernetes, anew with each rollout",
+    "statefulset.kubernetes.io/pod-name": "Kubernetes, for each pod another one",
+    "apps.kubernetes.io/pod-index": "Kubernetes, for each pod another one",
+    "controller-uid": "Kubernetes, for each Job another one",
+    "batch.kubernetes.io/controller-uid": "Kubernetes, for each Job another one",
+    "batch.kubernetes.io/job-completion-index": "Kubernetes, for each pod another one",
+    "security.istio.io/tlsMode": "the injector, to every pod with a sidecar",
+    "istio.io/rev": "the injector, to every pod of a revision",
+}
 Labels = Mapping[str, str]
 
 
@@ -29,6 +42,7 @@ def check_reach(catalogue: Catalogue, installed: Sequence[InstalledGateway], pro
     :param installed: the gateways of ``istio_gateways``.
     """
     _check_root_namespace(catalogue, problems)
+    _check_given_labels(catalogue, problems)
     _check_selectors(catalogue, problems)
     _check_workloads(catalogue, problems)
     _check_gateways_and_services(catalogue, installed, problems)
@@ -54,13 +68,35 @@ def _check_root_namespace(catalogue: Catalogue, problems: Problems) -> None:
             problems.add(f"{service.where}.namespace", message.format(names=service.name), "root-namespace")
 
 
+def _check_given_labels(catalogue: Catalogue, problems: Problems) -> None:
+    for service in catalogue.services:
+        stated = [(f"{service.where}.labels", service.labels)]
+        stated += [(f"{service.where}.versions.{n}.labels", v.labels) for n, v in service.versions.items()]
+        for where, labels in stated:
+            for key in sorted(labels.keys() & _GIVEN.keys()):
+                if not problems.within(where):
+                    message = f"{key} is given by {_GIVEN[key]}: select by labels of the workload's template"
+                    problems.add(where, message, "given-label")
+
+
 def pods_of(service: Service) -> list[dict[str, str]]:
-    """The labels that pods of a service have: those of its selector, and with them those of each version.
+    """The labels that pods of a service have: those of its selector, with them those of each version, and
+    those that the injector adds.
 
     :returns: one mapping for the service, one per version.
     """
     own = dict(service.labels)
-    return [own, *({**own, **version.labels} for version in service.versions.values())]
+    pods = [own, *({**own, **version.labels} for version in service.versions.values())]
+    return [{**_canonical(labels), **labels} for labels in pods]
+
+
+def _canonical(labels: Labels) -> dict[str, str]:
+    """The canonical name and revision of a pod (istio pkg/kube/labels/labels.go, CanonicalService), as far as
+    its own labels say them; without any, the name is the workload's."""
+    names = [labels[key] for key in ("app.kubernetes.io/name", "app") if key in labels]
+    revisions = [labels[key] for key in ("app.kubernetes.io/version", "version") if key in labels]
+    found = {"service.istio.io/canonical-revision": (*revisions, "latest")[0]}
+    return {**found, "service.istio.io/canonical-name": names[0]} if names else found
 
 
 def _check_selectors(catalogue: Catalogue, problems: Problems) -> None:

@@ -230,7 +230,9 @@ def _check_ports(service: Service, problems: Problems) -> None:
     if problems.within(where):
         return
     first: dict[int, Port] = {}
-    for port in service.ports:
+    companion = service.headless
+    more = companion.ports if companion and not problems.within(f"{service.where}.headless") else ()
+    for port in (*service.ports, *(port for port in more if port not in service.ports)):
         other = first.setdefault(port.target_port, port)
         if other.family != port.family:
             message = (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from .durations import duration_fault, timeout_fault
@@ -29,6 +29,10 @@ _PREFIX_LENGTH = re.compile(r"/(?:0|[1-9][0-9]{0,2})\Z", re.ASCII)
 _QUANTITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?\d+)?", re.ASCII)
 _SCALES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+
+PROXY_PORTS = frozenset({15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090})
+"""What a sidecar listens on itself; no application can be behind them
+(istio.io, docs/ops/deployment/application-requirements, "Ports used by Istio")."""
 
 _LONGEST = 24 * 3600.0
 _CA_SUFFIX = "-cacert"
@@ -224,6 +228,16 @@ def _network_fault(text: str) -> str:
     if ipaddress.ip_address(text[: length.start()]) != network.network_address:
         return f"{text!r} has bits beyond its prefix; the network is {network}"
     return ""
+
+
+def covers_all(networks: Iterable[str]) -> bool:
+    """Whether networks that are good one by one are every IPv4 or every IPv6 address together."""
+    found = [ipaddress.ip_network(text) for text in networks]
+    four = [network for network in found if isinstance(network, ipaddress.IPv4Network)]
+    six = [network for network in found if isinstance(network, ipaddress.IPv6Network)]
+    lengths = [network.prefixlen for network in ipaddress.collapse_addresses(four)]
+    lengths += [network.prefixlen for network in ipaddress.collapse_addresses(six)]
+    return 0 in lengths
 
 
 def _quantity_fault(text: str) -> str:

@@ -32,8 +32,6 @@ from ..reading.values import is_number
 PROXY = "istio-proxy"
 _CAPTURE = ("istio-init", "istio-validation")
 _ANNOTATION = "traffic.sidecar.istio.io/"
-OWN_PORTS = frozenset({15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090})
-"""Ports of the proxy itself: health, metrics, admin; no application is behind them."""
 AMBIENT_ANNOTATION = "ambient.istio.io/redirection"
 
 

@@ -18,11 +18,12 @@ from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import HTTP_PROTOCOLS, Service
 from ...model.objects.peer_authentications import port_mode
+from ...model.reading.values import PROXY_PORTS
 from ...model.security.authorization import Policy, PolicyIndex, WorkloadPolicies
 from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, trials, values_of
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import DISABLE, STRICT, PeerPolicies
-from ...model.security.pods import OWN_PORTS, MeshPod, read_pod, target_ports
+from ...model.security.pods import MeshPod, read_pod, target_ports
 from .live_objects import LiveObjects
 
 _ROLLED = ("pod-template-hash", "controller-revision-hash")
@@ -174,7 +175,7 @@ class Picture:
         return tuple(
             self._port(pod, services, number, protocols[number], served=number in served)
             for number in sorted(protocols)
-            if number not in OWN_PORTS
+            if number not in PROXY_PORTS
         )
 
     def _port(

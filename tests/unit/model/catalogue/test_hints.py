@@ -42,6 +42,8 @@ def _two_gateways(raw: dict[str, Any]) -> None:
 
 RIGHTS = "whoever lets one of them in lets all of them in, and each may do what any may; give each its own (service_account) (shared-account)"
 
+EVERYBODY = "the ServiceAccount of every pod of the namespace that names none: whoever lets one of them in lets all of them in; give each its own (service_account) (shared-account)"
+
 
 @pytest.mark.parametrize(
     ("change", "said"),
@@ -50,7 +52,8 @@ RIGHTS = "whoever lets one of them in lets all of them in, and each may do what 
         (
             _default_account,
             [
-                f"mesh_services[0]: shop/web, shop/api run as one ServiceAccount, cluster.local/ns/shop/sa/default: {RIGHTS}"
+                f"mesh_services[0]: shop/web, shop/api run as cluster.local/ns/shop/sa/default, {EVERYBODY}",
+                f"mesh_services[2]: back/other runs as cluster.local/ns/back/sa/default, {EVERYBODY}",
             ],
         ),
         (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...reading.reader import Reader
-from ...reading.values import LABEL, NETWORK, POLICY_PATH, PRINCIPAL, REASON
+from ...reading.values import LABEL, NETWORK, POLICY_PATH, PRINCIPAL, REASON, covers_all
 from ..services import Caller
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -75,6 +75,8 @@ def _check_unknown(reader: Reader, caller: Caller, given: Sequence[str]) -> None
         reader.fault("anonymous", "is false, which lets nobody in: leave the entry out", "caller-kind")
     if "ip_blocks" in given and not caller.ip_blocks and reader.sound("ip_blocks"):
         reader.fault("ip_blocks", "is empty, so nobody would be let in", "caller-kind")
+    if "ip_blocks" in given and reader.sound("ip_blocks") and covers_all(caller.ip_blocks):
+        reader.fault("ip_blocks", "are every address there is, together", "address")
     if unknown and caller.reason is None and reader.sound("reason"):
         reader.fault("reason", f"is required: {unknown[0]} lets in whoever it is", "required")
     if caller.reason and given and not unknown:

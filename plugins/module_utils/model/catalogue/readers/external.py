@@ -15,6 +15,7 @@ from ...reading.values import (
     LABEL,
     NETWORK,
     TEXT,
+    covers_all,
     is_address,
     is_single_address,
 )
@@ -128,6 +129,8 @@ def _check_resolution(external: ExternalService, reader: Reader) -> None:
 
 
 def _check_addresses(external: ExternalService, reader: Reader) -> None:
+    if covers_all(external.addresses):
+        reader.fault("addresses", "are every address there is, together", "address")
     networks = [text for text in external.addresses if not is_single_address(text)]
     known: list[Network] = []
     for text in external.addresses:

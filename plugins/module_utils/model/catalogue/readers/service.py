@@ -16,6 +16,7 @@ from ...reading.values import (
     HOST,
     LABEL,
     PATH,
+    PROXY_PORTS,
     REASON,
     SERVICE_ACCOUNT,
     WORKLOAD,
@@ -42,6 +43,10 @@ from .traffic_policy import read_circuit_breaker, read_connection_pool, read_loa
 
 _LEAST_MEMORY = 1024 * 1024
 """Less is no size of a proxy: ``64m`` is a fraction of a byte."""
+
+_CALLERS_PORTS = frozenset({15001, 15006, 15021, 15090})
+"""Where a proxy listens on all addresses: istiod makes no other listener of that kind there
+(istio pilot/pkg/model/context.go, conflictWithReservedListener)."""
 
 GLOBAL_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
 """The periods that the rate limit service knows, by seconds."""
@@ -124,8 +129,21 @@ def _port(reader: Reader) -> Port:
         target_port=reader.integer("target_port", 1, 65535, default=number),
         protocol=protocol,
     )
+    _check_proxy_ports(reader, port)
     reader.finish()
     return port
+
+
+def _check_proxy_ports(reader: Reader, port: Port) -> None:
+    if not reader.sound("number", "target_port", "protocol"):
+        return
+    if port.target_port in PROXY_PORTS:
+        key = "target_port" if reader.has("target_port") else "number"
+        message = f"{port.target_port} is a port of the sidecar itself: no application can listen there"
+        reader.fault(key, message, "proxy-port")
+    elif port.is_http and port.number in _CALLERS_PORTS:
+        message = f"{port.number} is a port of every caller's sidecar, which would serve no calls to it"
+        reader.fault("number", message, "proxy-port")
 
 
 def _headless(reader: Reader, ports: tuple[Port, ...], namespace: str, defaults: Defaults) -> Headless | None:
@@ -230,6 +248,12 @@ def _scrape(reader: Reader | None, namespace: str) -> Scrape | None:
         path=reader.text("path", PATH, default="/metrics"),
         callers=read_callers(reader, namespace, with_requests=False, kinds=(*IDENTITIES, *UNKNOWN)),
     )
+    if scrape.port in PROXY_PORTS:
+        message = (
+            f"{scrape.port} is a port of the sidecar itself, which no policy keeps anybody out of: leave"
+            " scrape out, or name the application's own port"
+        )
+        reader.fault("port", message, "proxy-port")
     if not scrape.callers and reader.sound("callers"):
         reader.fault("callers", "needs at least one scraper", "required")
     reader.finish()
