@@ -83,7 +83,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "diagnose": {"verify"},
         "download": set(),
         "helm_release": set(),
-        "injection": set(),
+        "injection": {"rights"},
         "mesh_ca": {"certificates", "injection"},
         "mesh": {"apply", "cluster_check", "propagation", "rights"},
         "preflight": {"cluster_check", "control_plane", "rights"},
@@ -92,7 +92,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "resources": {"apply", "mesh"},
         "rights": set(),
         "trust": {"certificates", "mesh_ca"},
-        "sidecar_sizes": set(),
+        "sidecar_sizes": {"rights"},
         "verify": set(),
     },
 }

@@ -15,6 +15,7 @@ from .. import inventory
 from ..context import Context
 from ..errors import ApiError
 from ..fields import annotations_of, mapping_at, name_of, namespace_of
+from ..kube.access import AccessNeed
 from ..kube.client import KubeClient
 from ..kube.comparison import for_display
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
@@ -23,6 +24,7 @@ from ..labels import SIZED_BY_ANNOTATION
 from ..model.catalogue.parse import parse_catalogue
 from ..model.objects.proxy_annotations import proxy_patches
 from ..object_id import object_id
+from .rights.asking import refuse_missing
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -62,6 +64,11 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             for patch in patches
             if (marked := _changes(patch, live[object_id(patch)], asker)) is not None
         ]
+        needs = [
+            AccessNeed("patch", "apps", "deployments", namespace_of(patch), name_of(patch))
+            for patch in open_patches
+        ]
+        refuse_missing(client, needs, "to size the sidecars")
         after = client.in_parallel(
             lambda patch: client.patch(
                 "apps/v1",

@@ -22,7 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
     SIDECAR_SIZES,
 )
 
-from ..support.access import Restricted, access_of
+from ..support.access import Access, Restricted, access_of
 from ..support.clock import FakeClock
 from ..support.cluster import FakeCluster, reaching
 
@@ -161,3 +161,20 @@ class _Places(dict[str, tuple[str, ...]]):
 
     def __missing__(self, place: str) -> tuple[str, ...]:
         return ("shop",) if place == SERVICES else ()
+
+
+def test_a_right_that_is_missing_for_the_second_workload_is_known_before_the_first_patch() -> None:
+    given = catalogue(cpu="50m")
+    given["mesh_services"].append({**given["mesh_services"][0], "name": "api"})
+    cluster = FakeCluster(NAMESPACE, deployment(), deployment("api"))
+    for check in (True, False):
+        only_web = Restricted(
+            cluster,
+            {
+                Access("apps", "deployments", "get", "shop"),
+                Access("apps", "deployments", "patch", "shop", "web"),
+            },
+        )
+        with pytest.raises(ApiError, match="nothing was written: rights are missing to size the sidecars"):
+            run(only_web, given, check_mode=check)
+    assert cluster.writes == []

@@ -23,6 +23,7 @@ from ...model.reading.typed import variables_of
 from .options import InjectionOptions, read_options
 from .restart import Restarter
 from .result import build_result
+from .rights import refuse_without_rights
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -117,10 +118,13 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         injectors = read_injectors(client)
         installed = bool(injectors) or _is_installed(client, options.istio_namespace)
         silent = _refuse(decisions, injectors, context, installed=installed)
+        work = InjectionRun(client, context, options, decisions, injectors, RestartPlan((), ()))
+        # What the labels will make of each pod is known before they are written.
+        work.before = work.plan()
+        acting = [step for step in work.before.steps if step.batch and options.restart]
+        refuse_without_rights(client, decisions, acting, _asked(work))
         for decision, namespace in zip(decisions, live, strict=True):
             _write_labels(client, decision, namespace, context)
-        work = InjectionRun(client, context, options, decisions, injectors, RestartPlan((), ()))
-        work.before = work.plan()
         after = work.before
         if options.restart and not context.check_mode:
             after = _restart(work)
@@ -257,13 +261,18 @@ def _stop_if_in_vain(batch: Sequence[Restart], after: RestartPlan) -> None:
         )
 
 
-def _await_injectors(work: InjectionRun) -> None:
-    """Pods that are created while istiod is away are refused, or start without proxy."""
-    asked = [
+def _asked(work: InjectionRun) -> list[Injector]:
+    """The injectors that pods of these namespaces meet."""
+    return [
         injector
         for decision in work.decisions
         for injector in injectors_for(work.injectors, decision.request.name, _labels_after(decision), {})
     ]
+
+
+def _await_injectors(work: InjectionRun) -> None:
+    """Pods that are created while istiod is away are refused, or start without proxy."""
+    asked = _asked(work)
 
     def check() -> tuple[bool, str]:
         troubles = unready_injectors(work.client, asked)

@@ -23,7 +23,7 @@ from ..apply.input import with_scope
 from ..apply.live import Live, read_live
 from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
 from ..apply.plan import Item, is_istio
-from ..apply.rights import forbidden
+from ..rights.asking import forbidden
 from .access import Access, access_changes, as_results
 from .analysis import before_write
 from .barrier import PropagationBarrier

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ApiError
 from ...kube.access import EVERYTHING, AccessNeed, missing_rights
-from ..apply.rights import forbidden
+from ..rights.asking import forbidden
 
 if TYPE_CHECKING:
     from ...context import Context

@@ -497,3 +497,64 @@ def test_a_run_without_a_name_takes_no_mark_away():
     run(cluster, namespaces=ENABLED, owner="shop@prod")
     assert run(cluster, namespaces=ENABLED)["changed"] is False
     assert cluster.find("Namespace", "shop")["metadata"]["annotations"] == {MARK: "shop@prod"}
+
+
+# -- each right that is missing ------------------------------------------------------------------------------
+
+
+def with_a_rollout():
+    fake = FakeCluster(*istio(), namespace())
+    fake.on_patch = inject_new_pods()
+    put(fake, web())
+    return fake
+
+
+def with_evictions():
+    fake = FakeCluster(*istio(), namespace())
+    crowded(fake)
+    budget_opens_after(fake, 1)
+
+    def evict(_cluster, pod, _body):
+        fake.remove("Pod", pod["metadata"]["name"], "shop")
+        fake.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
+
+    fake.on_evict = evict
+    return fake
+
+
+def without_a_namespace():
+    return FakeCluster(*istio())
+
+
+@pytest.mark.parametrize("made", [with_a_rollout, with_evictions, without_a_namespace])
+def test_each_right_that_is_missing_is_known_before_the_namespace_is_labelled(made):
+    """A labelled namespace whose workloads may not be restarted is half in the mesh: every single right is
+    taken away once."""
+    wanted = [{"name": "shop", "create": True}]
+    told = 0
+    for lost in sorted(operator_of(None).allowed):
+        cluster = made()
+        operator = operator_of(cluster)
+        operator.allowed.discard(lost)
+        try:
+            run(operator, namespaces=wanted, timeout=20)
+        except ApiError as error:
+            told += 1
+            assert error.status == 403, lost
+            assert cluster.writes == [], lost
+        else:
+            assert not operator.refused, lost
+    assert told >= 4
+
+
+def test_what_is_missing_is_named_together(cluster):
+    put(cluster, web())
+    operator = operator_of(cluster)
+    operator.allowed = {access for access in operator.allowed if access.verb != "patch"}
+    with pytest.raises(ApiError) as caught:
+        run(operator)
+    assert caught.value.message == (
+        "nothing was written: rights are missing to label and to restart: in the cluster: patch on"
+        " namespaces; in shop: patch on deployments.apps"
+    )
+    assert cluster.writes == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -183,3 +184,35 @@ def test_each_object_of_a_mesh_lies_where_the_table_grants_it() -> None:
     assert {access.resource for access in granted if access.namespace in bare and access.verb == "create"} - {
         "pods/exec"
     } == {access.resource for access in written if access.namespace in bare}
+
+
+def changed() -> dict[str, Any]:
+    """What updates, creates and deletes at once."""
+    found = copy.deepcopy(SMALLER)
+    found["mesh_services"][0] |= {"timeout": "3s", "open_paths": ["/health"], "mtls": LOOSE}
+    return found
+
+
+LOOSE = {"mode": "PERMISSIVE", "reason": "a test"}
+
+
+@pytest.mark.parametrize("rights", [NARROW, GRANTED], ids=["in the namespaces", "of the table"])
+def test_each_right_that_is_missing_is_known_before_anything_is_written(rights: set[Access]) -> None:
+    """Every right is taken away once, of a run that changes a mesh and of one that removes it."""
+    made = Operator(rights)
+    made(CATALOGUE, wait_timeout=1)
+    runs: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (changed(), {"prune": True}),
+        (CATALOGUE, {"state": "absent"}),
+    ]
+    told = 0
+    for lost, (catalogue, params) in itertools.product(sorted(rights), runs):
+        run = Operator(rights - {lost})
+        run.cluster.objects.update(copy.deepcopy(made.cluster.objects))
+        try:
+            run(catalogue, wait_timeout=1, **params)
+        except ApiError as error:
+            told += 1
+            assert error.status == 403, lost
+            assert run.cluster.writes == [], lost
+    assert told > 20

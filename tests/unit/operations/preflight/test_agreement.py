@@ -113,7 +113,6 @@ def server(**more: Any) -> dict[str, Any]:
     ("catalogue", "places"),
     [
         (server(), []),
-        (server(port=15021), []),
         (server(port=8080), ["mesh_gateways[0].servers[0].port: 8080"]),
         (server(certificate="tls", http_port=8080), ["mesh_gateways[0].servers[0].http_port: 8080"]),
         (server(certificate="tls", http_port=8080, https_redirect=False), []),

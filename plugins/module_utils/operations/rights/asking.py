@@ -1,0 +1,58 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API server is asked for the rights of a plan before its first write.
+
+A right that is missing for the seventh of ten writes would leave six of them done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...errors import ApiError
+from ...kube.access import EVERYTHING, AccessNeed, missing_rights
+from .needs import describe_missing, shorten
+
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
+
+def refuse_missing(client: KubeClient, wanted: Sequence[AccessNeed], purpose: str = "") -> None:
+    """To be called before the first write. :param wanted: what it and those after it need, by name.
+
+    :param purpose: see ``forbidden``.
+    :raises ApiError: with status 403, naming every right that is missing.
+    """
+    missing = _missing(client, wanted) if wanted else []
+    if missing:
+        raise forbidden(missing, purpose)
+
+
+def forbidden(missing: Sequence[AccessNeed], purpose: str = "") -> ApiError:
+    """The error of rights that are missing before the first write.
+
+    :param purpose: what they are needed for, as half a sentence.
+    """
+    phrases = describe_missing(missing)
+    message = f"nothing was written: rights are missing{f' {purpose}' if purpose else ''}: {shorten(phrases)}"
+    return ApiError(message, status=403, reason="Forbidden", missing_rights=phrases)
+
+
+def _missing(client: KubeClient, wanted: Sequence[AccessNeed]) -> list[AccessNeed]:
+    """An administrator is one question; who may write all objects of a kind is one per kind and namespace."""
+    try:
+        if not missing_rights(client, [EVERYTHING]):
+            return []
+        unsure = set(missing_rights(client, [_nameless(need) for need in wanted]))
+        by_name = [need for need in wanted if _nameless(need) in unsure]
+        return list(dict.fromkeys(_nameless(need) for need in missing_rights(client, by_name)))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []  # who may not even ask learns it from the writes
+
+
+def _nameless(need: AccessNeed) -> AccessNeed:
+    return AccessNeed(need.verb, need.group, need.resource, need.namespace, subresource=need.subresource)
