@@ -17,8 +17,8 @@ from ...errors import MeshError, RefusedError, WaitTimeout
 from ...fields import annotations_of, namespace_of
 from ...istio.metrics import Prometheus
 from ...kube.wait import wait_until
-from ...model.reading.values import is_number
-from ...model.security.pods import OWN_PORTS, read_pod
+from ...model.reading.values import PROXY_PORTS, is_number
+from ...model.security.pods import read_pod
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .callers import Caller, Surroundings, read_callers
 from .peer_modes import PeerModes, live_policies
@@ -190,4 +190,4 @@ def _scraped_port(pod: Mapping[str, Any]) -> int:
     annotations = annotations_of(pod)
     port = str(annotations.get("prometheus.io/port", ""))
     scraped = annotations.get("prometheus.io/scrape") == "true" and is_number(port)
-    return int(port) if scraped and int(port) not in OWN_PORTS else 0
+    return int(port) if scraped and int(port) not in PROXY_PORTS else 0

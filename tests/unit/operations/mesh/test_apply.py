@@ -241,7 +241,7 @@ def own(name: str, kind: str = "DestinationRule") -> dict[str, Any]:
 def test_services_of_one_account_are_told_in_every_run(run: Run) -> None:
     raw = minimal()
     for item in raw["mesh_services"]:
-        item["service_account"] = "default"
+        item["service_account"] = "everybody"
     for _again in range(2):
         run(raw)
         told = [text for text in run.warnings if "shared-account" in text]
