@@ -26,7 +26,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_active
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import rotation
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     fingerprint,
@@ -93,9 +92,8 @@ class Clients:
 
 @pytest.fixture
 def gateway(client) -> list[str]:
-    """Addresses of the gateway's pods."""
-    pods = client.list("v1", "Pod", HOME, label_selector="istio=ingressgateway").items
-    return [pod["status"]["podIP"] for pod in pods if is_active(pod)]
+    """Addresses of the gateway's pods, all of them ready."""
+    return scaled(client, client.get("apps/v1", "Deployment", GATEWAY, HOME)["spec"]["replicas"])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
-from ...kube.pods import has_labels, is_active, phase_of
+from ...kube.pods import has_labels, is_active, is_ended, phase_of
 from ...model.certificates.credentials import Credential, covers
 
 GATEWAY_API = "networking.istio.io/v1"
@@ -51,13 +51,8 @@ def endpoints_of(
     for gateway in gateways:
         selected = [pod for pod in running if _selects(gateway, pod)]
         for server in mappings_at(gateway, "spec", "servers"):
-            mode = text_at(server, "tls", "mode") or "SIMPLE"
-            secrets = {
-                text_at(server, "tls", "credentialName"),
-                *map(str, list_at(server, "tls", "credentialNames")),
-            }
-            secrets -= {""}
-            if credential.name not in secrets or mode not in SERVING_MODES:
+            mode, secrets = _presented(server)
+            if credential.name not in secrets:
                 continue
             wanted = _server_names(credential, server)
             for pod in selected:
@@ -67,6 +62,28 @@ def endpoints_of(
                     Endpoint(name_of(pod), address, port, name, mode, len(secrets) > 1) for name in wanted
                 }
     return sorted(found)
+
+
+def is_awaited(
+    credential: Credential, gateways: Iterable[Mapping[str, Any]], pods: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether a pod that is starting, or going to be replaced, is told by a Gateway to serve it."""
+    others = [pod for pod in pods if not _serves(pod) and not is_ended(pod)]
+    return any(
+        credential.name in _presented(server)[1]
+        for gateway in gateways
+        if any(_selects(gateway, pod) for pod in others)
+        for server in mappings_at(gateway, "spec", "servers")
+    )
+
+
+def _presented(server: Mapping[str, Any]) -> tuple[str, set[str]]:
+    """The mode of a Gateway's server, and the names of the credentials that it presents; none in others."""
+    mode = text_at(server, "tls", "mode") or "SIMPLE"
+    if mode not in SERVING_MODES:
+        return mode, set()
+    names = [text_at(server, "tls", "credentialName"), *list_at(server, "tls", "credentialNames")]
+    return mode, {str(name) for name in names if name}
 
 
 def _server_names(credential: Credential, server: Mapping[str, Any]) -> list[str]:

@@ -201,6 +201,7 @@ def prove(
     credential: Credential,
     read_endpoints: Callable[[], Sequence[Endpoint]],
     *,
+    awaited: Callable[[], bool] = lambda: False,
     fingerprint: str,
     roots_pem: str,
     timeout: float,
@@ -210,6 +211,7 @@ def prove(
 ) -> ServingProof:
     """Waits until every gateway pod serves ``fingerprint``; the endpoints are read again for every look.
 
+    :param awaited: whether pods are on their way, asked when there is none.
     :param good: how many good looks in a row are wanted. A pod that starts, or one that takes the old pair up
         again, is seen by the second one.
     """
@@ -222,9 +224,9 @@ def prove(
         nonlocal seen, row
         endpoints = read_endpoints()
         if not endpoints:
-            # What was seen of pods that are gone says nothing of those that come: they may do so any moment.
+            # What was seen of pods that are gone says nothing of those that come.
             row, seen = 0, ServingProof(CANNOT_TELL, HANDSHAKE, NOBODY)
-            return False, seen.evidence
+            return not awaited(), seen.evidence
         seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=roots_pem)
         if seen.status == "fail" and clock.monotonic() >= patience:
             seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)

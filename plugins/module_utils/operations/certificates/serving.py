@@ -14,7 +14,7 @@ from ...model.certificates.credentials import Credential
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .client_look import ASKING_MODES
 from .clients import live_authorities, prove_clients
-from .endpoints import GATEWAY_API, Endpoint, endpoints_of, unserved_hosts
+from .endpoints import GATEWAY_API, Endpoint, endpoints_of, is_awaited, unserved_hosts
 from .proof import NOBODY, NOT_ASKED, ServingProof, look, prove, settle
 from .renewal import ManagedCredential, Renewal
 
@@ -83,28 +83,25 @@ def prove_fingerprint(
     if not renewal.options.prove:
         return ServingProof(CANNOT_TELL, "none", NOT_ASKED)
     try:
-        endpoints = read_endpoints(client, credential)
-        item.asks_clients = any(endpoint.mode in ASKING_MODES for endpoint in endpoints)
-        if not endpoints:
+        reading = _Reading(client, credential)
+        if not reading.latest and (renewal.context.check_mode or not reading.awaited):
             return ServingProof(CANNOT_TELL, "none", NOT_NAMED)
         if renewal.context.check_mode:
-            expected = {"fingerprint": fingerprint, "roots_pem": item.roots_pem}
-            seen = look(client, credential, endpoints, **expected)
-            if seen.status != FAIL:
-                return _of_all_hosts(credential, endpoints, seen)
-            return settle(client, credential, endpoints, seen, fingerprint=fingerprint)
-        reading = _Reading(client, credential, endpoints)
-        seen = prove(
-            client,
-            credential,
-            reading.next,
-            fingerprint=fingerprint,
-            roots_pem=item.roots_pem,
-            timeout=renewal.options.timeout,
-            good=good,
-            stop=stop,
-            clock=renewal.context.clock,
-        )
+            seen = _one_look(renewal, item, reading.latest, fingerprint)
+        else:
+            seen = prove(
+                client,
+                credential,
+                reading.next,
+                awaited=lambda: reading.awaited,
+                fingerprint=fingerprint,
+                roots_pem=item.roots_pem,
+                timeout=renewal.options.timeout,
+                good=good,
+                stop=stop,
+                clock=renewal.context.clock,
+            )
+        item.asks_clients = any(endpoint.mode in ASKING_MODES for endpoint in reading.latest)
         return _of_all_hosts(credential, reading.latest, seen)
     except ApiError as error:
         if error.status != 403:
@@ -115,18 +112,30 @@ def prove_fingerprint(
 class _Reading:
     """The endpoints of one look after the other; what was read already is what the first look is at.
 
-    :ivar latest: those of the last look.
+    :ivar latest: those of the last look. :ivar awaited: whether pods are starting that will be others.
     """
 
-    def __init__(self, client: KubeClient, credential: Credential, first: list[Endpoint]) -> None:
+    def __init__(self, client: KubeClient, credential: Credential) -> None:
         self._client, self._credential = client, credential
-        self._first = [first]
-        self.latest = first
+        self.latest, self.awaited = _places(client, credential)
+        self._fresh = True
 
     def next(self) -> list[Endpoint]:
         """:returns: where it must be served now."""
-        self.latest = self._first.pop() if self._first else read_endpoints(self._client, self._credential)
+        if not self._fresh:
+            self.latest, self.awaited = _places(self._client, self._credential)
+        self._fresh = False
         return self.latest
+
+
+def _one_look(
+    renewal: Renewal, item: ManagedCredential, endpoints: Sequence[Endpoint], fingerprint: str
+) -> ServingProof:
+    client, credential = renewal.client, item.credential
+    seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=item.roots_pem)
+    if seen.status != FAIL:
+        return seen
+    return settle(client, credential, endpoints, seen, fingerprint=fingerprint)
 
 
 def _of_all_hosts(credential: Credential, endpoints: Sequence[Endpoint], seen: ServingProof) -> ServingProof:
@@ -140,7 +149,12 @@ def _of_all_hosts(credential: Credential, endpoints: Sequence[Endpoint], seen: S
 
 def read_endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:
     """Where a credential must be served now. :returns: see :func:`endpoints.endpoints_of`."""
+    return _places(client, credential)[0]
+
+
+def _places(client: KubeClient, credential: Credential) -> tuple[list[Endpoint], bool]:
+    """The endpoints, and whether pods are on their way."""
     home = credential.namespace
     kinds = [(GATEWAY_API, "Gateway", None), ("v1", "Pod", home), ("v1", "Service", home)]
     gateways, pods, services = client.in_parallel(lambda kind: client.list(*kind).items, kinds)
-    return endpoints_of(credential, gateways, pods, services)
+    return endpoints_of(credential, gateways, pods, services), is_awaited(credential, gateways, pods)

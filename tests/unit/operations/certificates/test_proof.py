@@ -339,24 +339,49 @@ def test_a_short_limit_shortens_the_patience(monkeypatch):
     assert (seen.status, settled) == ("cannot tell", [2])
 
 
+@pytest.mark.parametrize("comes", [True, False])
 @pytest.mark.parametrize("status", ["fail", "pass"])
-def test_what_was_seen_of_endpoints_that_went_away_says_nothing(monkeypatch, status):
+def test_what_was_seen_of_endpoints_that_went_away_says_nothing(monkeypatch, status, comes):
     """Not even after two good looks of three."""
     answers = [[Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])]] * 2
     monkeypatch.setattr(
         proof, "look", lambda *_args, **_more: proof.ServingProof(status, "handshake", "seen", 1)
     )
+    clock = FakeClock()
+    begin = clock.monotonic()
     seen = proof.prove(
         Proxies(),
         CREDENTIAL,
         lambda: answers.pop() if answers else [],
+        awaited=lambda: comes,
         fingerprint="f",
         roots_pem="",
         timeout=60,
         good=3,
-        clock=FakeClock(),
+        clock=clock,
     )
     assert (seen.status, seen.evidence) == ("cannot tell", proof.NOBODY)
+    assert (clock.monotonic() - begin >= 60) is comes
+
+
+@pytest.mark.parametrize(
+    ("gateways", "pods", "comes"),
+    [
+        ([gateway()], [pod(status={"phase": "Pending"})], True),
+        ([gateway()], [pod(status={})], True),
+        ([gateway()], [pod(status={"phase": "Running"})], True),
+        ([gateway()], [pod(metadata={"labels": {"istio": "edge"}, "deletionTimestamp": "now"})], True),
+        ([gateway()], [pod()], False),
+        ([gateway()], [pod(status={"phase": "Succeeded"})], False),
+        ([gateway()], [pod(status={"phase": "Failed"})], False),
+        ([gateway()], [], False),
+        ([gateway(credential="other")], [pod(status={})], False),
+        ([gateway(mode="PASSTHROUGH")], [pod(status={})], False),
+        ([gateway(selector={"istio": "other"})], [pod(status={})], False),
+    ],
+)
+def test_a_pod_on_its_way_is_awaited(gateways, pods, comes):
+    assert endpoints.is_awaited(CREDENTIAL, gateways, pods) is comes
 
 
 def test_without_an_endpoint_nothing_can_be_told():

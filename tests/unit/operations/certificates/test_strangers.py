@@ -188,7 +188,7 @@ def test_a_gateway_that_names_another_credential_in_mid_run(
     assert world.kept is None
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_a_gateway_whose_only_pod_is_replaced_in_mid_run(world: RotatingWorld, at: int) -> None:
     """What the pod that went away had served says nothing; the one that comes is looked at, and takes it."""
     world.gateways.refuse_new = True
@@ -197,7 +197,7 @@ def test_a_gateway_whose_only_pod_is_replaced_in_mid_run(world: RotatingWorld, a
     gone_since: list[float] = []
 
     def leave() -> None:
-        world.cluster.remove("Pod", "gw-1", HOME)
+        world.cluster.put({**pod, "status": {"phase": "Pending"}})
         gone_since.append(world.clock.time)
 
     sleep = world.clock.sleep
@@ -208,6 +208,8 @@ def test_a_gateway_whose_only_pod_is_replaced_in_mid_run(world: RotatingWorld, a
             world.gateways.refuse_new = False
             world.cluster.put(pod)
 
+    if at == 0:  # before anybody looks
+        leave()
     served = looks(world, leave, at)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.clock, "sleep", coming)
@@ -215,6 +217,16 @@ def test_a_gateway_whose_only_pod_is_replaced_in_mid_run(world: RotatingWorld, a
         result = world.rotate(force=["api"])
     assert (result["status"], result["outcome"]) == ("pass", "renewed")
     assert gone_since
+
+
+def test_a_pod_that_never_comes_is_waited_for_until_the_limit(world: RotatingWorld) -> None:
+    pod = world.cluster.find("Pod", "gw-1", HOME)
+    assert pod is not None
+    world.cluster.put({**pod, "status": {"phase": "Pending"}})
+    begin = world.clock.time
+    result = world.run(force=["api"], timeout=40, overlap=0)
+    assert (result["status"], 40 <= world.clock.time - begin < 50) == ("cannot tell", True)
+    assert world.run(check=True, timeout=40)["status"] == "cannot tell"
 
 
 # Servers that say no.
