@@ -43,6 +43,7 @@ from .test_gateways import (
 HOME = "https://api.example.com/"
 NOT_MOVED = "not a redirect to HTTPS"
 ACCEPTED = "a certificate that clients accept was served, from a test, but"
+ENDS = "TLS ends at the gateway"
 EVERY = "the gateway takes every connection"
 ONLY = "only a client of the protocol"
 LOST = Answer(0, {}, "", 56, "curl: (56) reset")
@@ -153,7 +154,7 @@ def test_after_a_stream_the_other_hosts_are_looked_at_as_well() -> None:
     assert told == {
         "public mq.example.org: TLS passes through to a server that answers, from a test": "pass",
         "public sql.example.org: serves a certificate that clients accept, from a test": "pass",
-        f"public sql.example.org: TLS ends at the gateway, and {ONLY} behind it sees what answers": "not tested",
+        f"public sql.example.org: {ENDS}, and {ONLY} behind it sees what answers": "not tested",
         f"public db.example.org: TCP: {EVERY}, and {ONLY} sees what answers": "not tested",
     }
     assert (found.reached, found.untested) == ({"shop/mq"}, {"shop/sql", "shop/db"})
