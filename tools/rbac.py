@@ -50,6 +50,7 @@ ABOUT = {
     "mesh_ca": "What playbooks/rotate_mesh_ca.yml needs.",
     "diagnose": "What playbooks/diagnose.yml needs.",
     "trust": "What playbooks/trust.yml needs.",
+    "reports": "What `mesh_reports_keep` needs besides.",
     "deadman": "What the Job of `canary_deadman: job` needs: bind it to the account of the Job.",
 }
 Key = tuple[str, str]
@@ -133,7 +134,7 @@ def uses() -> dict[str, Sequence[table.Right]]:
     """What gets a file of its own. :returns: its path without suffix -> the rights."""
     parts = {f"parts/{part}": table.RIGHTS[part] for part in table.PARTS}
     site = [right for needed in parts.values() for right in needed]
-    others = {name: table.RIGHTS[name] for name in ("canary", "diagnose", "mesh_ca", "trust")}
+    others = {name: table.RIGHTS[name] for name in ("canary", "diagnose", "mesh_ca", "reports", "trust")}
     return {"site": site, **others, **parts}
 
 

@@ -89,6 +89,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "preflight": {"cluster_check", "control_plane", "rights"},
         "propagation": set(),
         "render": set(),
+        "reports": set(),
         "resources": {"apply", "mesh"},
         "rights": set(),
         "trust": {"certificates", "mesh_ca"},

@@ -50,7 +50,12 @@ def inventory(api, kube, space, silent, nobody, tmp_path):
     }
     for name, values in hosts.items():
         own = f"{space}-{name}"
-        values |= {"mesh_name": own, "istio_namespace": own, "certificates_ca_namespace": f"{own}-ca"}
+        values |= {
+            "mesh_name": own,
+            "mesh_namespace": own,
+            "istio_namespace": own,
+            "certificates_ca_namespace": f"{own}-ca",
+        }
         if name in GOOD:
             for namespace in (own, f"{own}-ca"):
                 kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -58,6 +63,12 @@ def inventory(api, kube, space, silent, nobody, tmp_path):
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "certificates_prove": False,
+        "mesh_services": [
+            {
+                "name": "web",
+                "ports": [{"name": "http", "number": 80, "target_port": 8080, "protocol": "http"}],
+            }
+        ],
         "mesh_gateways": [
             {"name": "shop", "servers": [{"host": "shop.example", "certificate": "shop-cert"}]}
         ],

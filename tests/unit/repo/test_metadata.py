@@ -94,6 +94,18 @@ def test_every_requirement_is_pinned() -> None:
             )
 
 
+def test_ansible_test_units_installs_what_our_units_do() -> None:
+    """It reads this file alone, and brings a pytest of its own."""
+    wanted = {
+        line
+        for name in ("libraries", "unit")
+        for line in (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        if re.match(r"(?!pytest==)[A-Za-z]", line)
+    }
+    found = (ROOT / "tests" / "unit" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {line for line in found if not line.startswith("#")} == wanted
+
+
 def test_a_changed_requirement_changes_the_stamp(tmp_path: Path, monkeypatch: Any) -> None:
     """Included files count too, or a new pin would not reach an existing environment."""
     monkeypatch.setattr(environments, "REQUIREMENTS", tmp_path)

@@ -92,6 +92,8 @@ ROLE_SETTINGS = (
     "mesh_releases",
     "mesh_render_directory",
     "mesh_repair_split",
+    "mesh_reports_directory",
+    "mesh_reports_keep",
     "mesh_resource_paths",
     "mesh_resource_templates",
     "mesh_serial",

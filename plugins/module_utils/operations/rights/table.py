@@ -522,6 +522,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("coordination.k8s.io", "leases", ("list",), (NODES,)),
         Right("coordination.k8s.io", "leases", ("get",), (GATEWAYS,)),
     ),
+    # Reports that are kept in the cluster (`mesh_reports_keep`), for runners that lose their files.
+    "reports": (Right("", "configmaps", ("get", "create", "patch"), (CA,)),),
     # The rotation of the mesh's CA: every proxy is read, and restarted where it does not follow by itself.
     "mesh_ca": (
         Right("", "namespaces", ("get", "patch"), why=_NO_NAMESPACE),

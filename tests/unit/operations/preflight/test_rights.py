@@ -178,7 +178,15 @@ def test_a_revision_and_a_namespace_have_names_of_their_own(server: Server, tmp_
 def test_every_file_of_docs_rbac_is_compared() -> None:
     """Those of a rollout in operations/canary/test_backend.py, of a rotation in operations/mesh_ca."""
     files = {str(path.relative_to(RBAC)) for path in RBAC.rglob("*.yaml")}
-    others = {"site.yaml", "canary.yaml", "deadman.yaml", "mesh_ca.yaml", "trust.yaml"}
+    others = {
+        "canary.yaml",
+        "deadman.yaml",
+        "diagnose.yaml",
+        "mesh_ca.yaml",
+        "reports.yaml",
+        "site.yaml",
+        "trust.yaml",
+    }
     assert files == {*others, *(f"parts/{part}.yaml" for part in PARTS)}
 
 
