@@ -31,6 +31,7 @@ _NEWEST = "9999"
 def live_policies(client: KubeClient, namespaces: Iterable[str]) -> list[Object]:
     """The PeerAuthentications of some namespaces; where they may not be seen, none.
 
+    :returns: the objects as they are stored, namespace by namespace.
     :raises ApiError: the API server does not answer.
     """
 
