@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     prometheus_at,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import (
+    Flow,
     Join,
     flow_of,
     joins_of,
@@ -195,3 +196,92 @@ def test_who_called_lately_is_told_in_the_past_tense() -> None:
     points = [(NOW - 3000, 0.0), (NOW - 1500, 1.0), (NOW, 1.0)]
     with pytest.raises(RefusedError, match="called shop/api without mTLS, last 25 minutes ago"):
         run(lambda _now: points)
+
+
+def flow(*calls: float, seen: float = 0.0, spacing: float = 15.0) -> Flow:
+    return Flow(tuple(NOW + at for at in calls), NOW + seen, spacing)
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [(0, "calls"), (119, "calls"), (120, "calls"), (121, "called")],
+)
+def test_a_call_goes_on_for_two_minutes(after: float, verdict: str) -> None:
+    assert judge_flow(flow(-1000, 0), [], now=NOW + after, born=0) == verdict
+
+
+@pytest.mark.parametrize(("after", "verdict"), [(200, "calls"), (201, "called")])
+def test_where_samples_are_far_apart_for_two_of_them(after: float, verdict: str) -> None:
+    assert judge_flow(flow(-9000, 0, spacing=100.0), [], now=NOW + after, born=0) == verdict
+
+
+@pytest.mark.parametrize(
+    ("gap", "number", "after", "verdict"),
+    [
+        (15.0, 5, 180, "called"),
+        (15.0, 5, 181, "over"),
+        (15.0, 4, 9999, "called"),
+        (100.0, 5, 300, "called"),
+        (100.0, 5, 301, "over"),
+    ],
+)
+def test_a_rhythm_that_ends(gap: float, number: int, after: float, verdict: str) -> None:
+    """Five calls show one; three of its pauses end it, and never less than three minutes."""
+    calls = [-gap * (number - 1 - one) for one in range(number)]
+    assert judge_flow(flow(*calls), [], now=NOW + after, born=0) == verdict
+
+
+def test_the_longest_pause_counts_and_not_the_shortest() -> None:
+    irregular = flow(-500, -400, -30, -15, 0)
+    assert judge_flow(irregular, [], now=NOW + 3 * 370, born=0) == "called"
+    assert judge_flow(irregular, [], now=NOW + 3 * 370 + 1, born=0) == "over"
+
+
+@pytest.mark.parametrize(
+    ("last", "belongs"),
+    [(-131.0, False), (-130.0, True), (0.0, True), (45.0, True), (46.0, False)],
+)
+def test_which_calls_belong_to_a_join(last: float, belongs: bool) -> None:
+    """From two samples before its restart to one sample after the pods that left may have called."""
+    join = Join(NOW - 100, NOW)
+    verdict = judge_flow(flow(last, seen=9999), [join], now=NOW + 9999, born=0)
+    assert (verdict == "over") is belongs
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "verdict"),
+    [(44.0, 74.0, "unsettled"), (45.0, 45.0, "over"), (44.0, 75.0, "over")],
+)
+def test_when_a_join_is_settled(seen: float, now: float, verdict: str) -> None:
+    """A sample later than 30 s and one spacing after it, or the time of two more without any."""
+    join = Join(NOW - 100, NOW)
+    assert judge_flow(flow(-20.0, seen=seen), [join], now=NOW + now, born=0) == verdict
+
+
+def test_what_came_with_the_namespace_or_before_is_about_another_one() -> None:
+    assert judge_flow(flow(-10.0, 0.0), [], now=NOW + 1, born=NOW) == "over"
+    assert judge_flow(flow(-10.0, 0.0), [], now=NOW + 1, born=NOW - 1) == "calls"
+    assert judge_flow(flow(), [], now=NOW, born=0) == "over"
+
+
+@pytest.mark.parametrize(
+    ("points", "calls", "spacing"),
+    [
+        ([(5, 0.0)], [], 15.0),
+        ([(5, 3.0)], [5], 15.0),
+        ([(0, 3.0)], [], 15.0),
+        ([(-10, 1.0), (0, 2.0), (10, 3.0)], [10], 10.0),
+        ([(10, 1.0), (20, 1.0), (30, 2.0)], [10, 30], 10.0),
+        ([(10, 5.0), (20, 2.0), (30, 2.0), (40, 0.0)], [10, 20], 10.0),
+        ([(10, 1.0), (12, 2.0)], [10, 12], 5.0),
+        ([(10, 1.0), (99, 2.0)], [10, 99], 60.0),
+        ([(10, 1.0), (10, 2.0), (30, 3.0)], [10, 10, 30], 20.0),
+    ],
+)
+def test_when_a_counter_counted(
+    points: list[tuple[float, float]], calls: list[float], spacing: float
+) -> None:
+    """A counter that fell counted what it shows; one that is 0 again has counted nothing yet."""
+    found = flow_of([(NOW + at, value) for at, value in points], NOW)
+    assert (found.calls, found.spacing) == (tuple(NOW + at for at in calls), spacing)
+    assert found.seen == NOW + points[-1][0]
