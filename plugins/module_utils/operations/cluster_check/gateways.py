@@ -14,8 +14,7 @@ from ...kube.pods import has_labels
 from ...model.catalogue.mesh import Catalogue, EgressGateway, Gateway
 from ...object_id import object_id
 from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
-from .read import Obj, Place, account_of, selector_of
-from .services import named_port
+from .read import Obj, Place, account_of, selector_of, target_of
 
 Described: TypeAlias = "tuple[str, str, Gateway | EgressGateway]"
 
@@ -108,7 +107,7 @@ def _gateway_ports(
     entries = [entry for service in services for entry in mappings_at(service, "spec", "ports")]
     known = {integer_at(entry, "port") for entry in entries}
     # A server may also name the port of the pods that a Service sends to.
-    behind = {target for entry in entries if (target := _target_of(entry, pods))}
+    behind = {target for entry in entries for pod in pods if (target := target_of(entry, pod))}
     for part, port, weight in _wanted_ports(where, gateway):
         if port in known | behind or any(_reaches_node(pod, port) for pod in pods):
             continue
@@ -117,16 +116,6 @@ def _gateway_ports(
             f"{port} is no port of Service {names} ({', '.join(map(str, sorted(known)))}): nobody gets there"
         )
         yield Difference(part, message, "cluster-gateway-port", weight, name)
-
-
-def _target_of(entry: Obj, pods: Sequence[Obj]) -> int:
-    """The port of the pods behind a port of a Service; 0 for a name that they do not have."""
-    target = field(entry, "targetPort")
-    if target is None:
-        return integer_at(entry, "port")
-    if isinstance(target, int) or str(target).isdigit():
-        return int(target)
-    return next((number for pod in pods if (number := named_port(pod, str(target)))), 0)
 
 
 def _wanted_ports(where: str, gateway: Gateway | EgressGateway) -> Iterator[tuple[str, int, str]]:

@@ -21,9 +21,10 @@ from ...kube.pods import has_labels
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Headless, Port, Service
 from ...object_id import object_id
+from .bystanders import beside
 from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
 from .protocols import are_alike, declared_protocol, needs_http2
-from .read import Obj, Place, account_of, selector_of
+from .read import Obj, Place, account_of, named_port, selector_of
 
 Weights = Mapping[str, Mapping[str, int]]
 
@@ -114,6 +115,8 @@ def _compare(
     yield from labels
     yield from _ports(service, service.ports, "ports", live, behind)
     yield from _account(catalogue, service, behind)
+    for part, message, rule in beside(service, live, place, behind):
+        yield _about(service, part, message, NOTE, rule)
     # Of labels that select other pods, their versions would be told as wrong once more.
     if not any(item.weight == CUTS for item in labels):
         yield from _versions(service, behind, shares)
@@ -228,21 +231,6 @@ def _target_port(
             f"{there}{named}; policies of this entry would name a port that gets no request"
         )
         yield _about(service, f"{part}.target_port", message, rule="cluster-target-port")
-
-
-def named_port(pod: Obj, name: str) -> int:
-    """The number of a TCP port by its name, as endpoints resolve it (k8s.io/kubernetes pkg/api/v1/service,
-    FindPort): containers, and init containers that keep running. 0 when there is none."""
-    sidecars = [
-        container
-        for container in mappings_at(pod, "spec", "initContainers")
-        if text_at(container, "restartPolicy") == "Always"
-    ]
-    for container in (*mappings_at(pod, "spec", "containers"), *sidecars):
-        for entry in mappings_at(container, "ports"):
-            if text_at(entry, "name") == name and (entry.get("protocol") or "TCP") == "TCP":
-                return integer_at(entry, "containerPort")
-    return 0
 
 
 def _protocol(service: Service, port: Port, entry: Obj, part: str, name: str) -> Iterator[Difference]:
