@@ -73,6 +73,18 @@ options:
         is split between versions.
     type: str
     default: ""
+  istioctl_path:
+    description:
+      - An istioctl whose C(analyze) is asked too. Its messages stand beside the causes of their objects, and
+        its errors about others are causes. It needs the rights to list and watch everything. Empty for none.
+    type: str
+    default: ""
+  bundle_path:
+    description:
+      - JSON file for everything that was looked at, without secrets, for whoever helps. Written where the
+        module runs, also in check mode; its directory must exist. Empty for none.
+    type: str
+    default: ""
 seealso:
   - module: servicemesh.istio.verify
 """

@@ -19,6 +19,7 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -64,9 +65,12 @@ def deployment(name: str, app: str = "", version: str = "v1", *, env: Obj | None
     template = {
         "metadata": {"labels": labels, "annotations": pod.pop("annotations", {})},
         "spec": {
-            "serviceAccountName": app, "terminationGracePeriodSeconds": 1, "containers": [container], **pod,
+            "serviceAccountName": app,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [container],
+            **pod,
         },
-    }  # fmt: skip
+    }
     chosen = {"app": app, "version": version}
     spec = {"replicas": 1, "selector": {"matchLabels": chosen}, "template": template}
     return obj("Deployment", name, spec)
@@ -194,11 +198,7 @@ class Sick:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def ready_pods(self) -> list[Obj]:
-        def ready(pod: Obj) -> bool:
-            conditions = pod["status"].get("conditions", [])
-            return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-        return [pod for pod in self.pods() if ready(pod)]
+        return [pod for pod in self.pods() if is_ready(pod)]
 
     def wait_for(self, done: Callable[[], Any], what: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
@@ -243,18 +243,35 @@ class Sick:
         metadata = {**base["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
         self.client.replace({**base, "metadata": metadata})
 
-    def call(self, number: int = 1, url: str = "http://callee/") -> None:
-        """Sends requests from the caller, one after the other, whatever comes of them."""
+    def call(self, number: int = 1, url: str = "http://callee/", header: str = "") -> None:
+        """Sends requests from the caller, one after the other, whatever comes of them.
+
+        :param header: ``NAME: VALUE``.
+        """
         code = (
-            "import sys, urllib.request\n"
+            "import ssl, sys, urllib.request\n"
+            "name, _, value = sys.argv[3].partition(': ')\n"
             "for _ in range(int(sys.argv[2])):\n"
-            "    try: urllib.request.urlopen(sys.argv[1], timeout=9).read()\n"
+            "    asked = urllib.request.Request(sys.argv[1], headers={name: value} if name else {})\n"
+            "    try: urllib.request.urlopen(asked, timeout=9, context=None).read()\n"
             "    except OSError: pass\n"
         )
-        pod = next(one for one in self.pods("caller"))
-        self.client.exec(
-            PLACE, pod["metadata"]["name"], "service", ["python3", "-c", code, url, str(number)], timeout=60
-        )
+        if not number:
+            return
+        pod = self.pods("caller")[0]["metadata"]["name"]
+        command = ["python3", "-c", code, url, str(number), header]
+        result = self.client.exec(PLACE, pod, "service", command, timeout=90)
+        assert result.returncode == 0, result.stderr
+
+    def istiods(self) -> list[Obj]:
+        """The pods of istiod that are ready."""
+        found = self.client.list("v1", "Pod", ISTIO, label_selector="app=istiod").items
+        return [pod for pod in found if is_ready(pod)]
+
+    @staticmethod
+    def settle() -> None:
+        """Proxies get a change, and Envoy writes its log (once in a second), within this time."""
+        time.sleep(3)
 
     def diagnose(self, **symptom: str) -> Obj:
         """The result of the module."""

@@ -9,15 +9,19 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, Problem, nearest
+from ...errors import InputError, MeshError, Problem, nearest
 from ...fields import name_of, namespace_of
+from ...istio.installation.commands import Runner, find_tool
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.target import tool_environment
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.reading.typed import variables_of
 from ...verdicts import CANNOT_TELL
 from ..verify.findings import Finding
+from .analyze import merged, messages
+from .bundle import check_path, write_bundle
 from .case import Case
 from .cause import LIKELY, Cause
 from .ranking import Unknown, lasting, ranked, search, status_of, told
@@ -39,6 +43,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "method": {"type": "str", "default": "GET"},
     "path": {"type": "str", "default": "/"},
     "port": {"type": "str", "default": ""},
+    "istioctl_path": {"type": "str", "default": ""},
+    "bundle_path": {"type": "str", "default": ""},
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "diagnose_")
 LOOKS, PAUSE = 3, 4.0
@@ -49,11 +55,12 @@ MAX_LINES = 10
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What came of one look, or of all."""
+    """What came of one look, or of all. :param case: None without Istio."""
 
     causes: list[Cause]
     unknown: list[Unknown]
     steps: list[Finding]
+    case: Case | None = None
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -64,9 +71,39 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     catalogue = parse_catalogue(params["catalogue"])
     symptom = Symptom.from_params(params)
     call_of(catalogue, symptom)
-    with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
+    bundle_path = str(params.get("bundle_path") or "")
+    if bundle_path:
+        check_path(bundle_path)
+    program = str(params.get("istioctl_path") or "")
+    if program:
+        program = find_tool(program, where="diagnose_istioctl_path", environment=context.environment)
+    connection = ConnectionOptions.from_params(params, context.environment)
+    with context.client(connection) as client:
         found = _diagnose(client, catalogue, symptom, context)
-    return _result(found, context)
+    if program and found.case is not None:
+        found = _with_analysis(found, program, connection, context)
+    result = _result(found, context)
+    if bundle_path and found.case is not None:
+        write_bundle(bundle_path, found.case, result)
+    return result
+
+
+def _with_analysis(
+    found: Diagnosis, program: str, connection: ConnectionOptions, context: Context
+) -> Diagnosis:
+    """The same with what istioctl says; that it fails is told, and no failure of the diagnosis."""
+    case = found.case
+    if case is None:
+        return found
+    try:
+        with tool_environment(connection, context.environment) as environment:
+            runner = Runner(environment, context.stop)
+            said = messages(runner, program, case.catalogue.istio_namespace, case.symptom.namespaces)
+    except MeshError as error:
+        return dataclasses.replace(
+            found, unknown=[*found.unknown, Unknown("control plane", "istioctl analyze", error.message)]
+        )
+    return dataclasses.replace(found, causes=ranked(merged(case, found.causes, said)))
 
 
 def _diagnose(client: KubeClient, catalogue: Catalogue, symptom: Symptom, context: Context) -> Diagnosis:
@@ -90,7 +127,7 @@ def _look(client: KubeClient, catalogue: Catalogue, symptom: Symptom, now: float
     causes, unknown = search(case)
     call = call_of(catalogue, symptom)
     steps = follow(client, case, call) if call else []
-    return Diagnosis(with_steps(causes, steps), unknown, steps)
+    return Diagnosis(with_steps(causes, steps), unknown, steps, case)
 
 
 def _check_names(case: Case) -> None:

@@ -27,6 +27,12 @@ Obj = dict[str, Any]
 GATEWAY = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
 NETWORKING, SECURITY = "networking.istio.io/v1", "security.istio.io/v1"
 CATALOGUE: Obj = {"mesh_name": "shop", "mesh_namespace": "shop", "mesh_services": []}
+KUBECONFIG = {
+    "clusters": [{"name": "c", "cluster": {"server": "https://api.example"}}],
+    "users": [{"name": "u", "user": {"token": "t"}}],
+    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "c",
+}
 OLD = "2026-01-01T00:00:00Z"
 API = "api.shop.svc.cluster.local"
 HOST = "api.example.com"
@@ -335,7 +341,7 @@ def _outside() -> list[Obj]:
 
 def diagnose(cluster: Any, lines: list[str] | None = None, **symptom: Any) -> Obj:
     """The result of the module for a symptom."""
-    given = {"catalogue": CATALOGUE, "kubeconfig": "x", **symptom}
+    given = {"catalogue": CATALOGUE, "kubeconfig": KUBECONFIG, **symptom}
     checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
     assert checked.error_messages == []
     progress = (lines if lines is not None else []).append

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The support bundle holds what was looked at, and no secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+
+from .healthy_mesh import Healthy, diagnose, line, pod
+
+MARK = "hunter2Planted9f3e"
+
+
+def bundle(cluster: Healthy, path: Path, **symptom: str) -> str:
+    diagnose(cluster, bundle_path=str(path), **symptom)
+    return path.read_text()
+
+
+def test_everything_that_was_looked_at_is_in_it(tmp_path: Path) -> None:
+    cluster = Healthy()
+    cluster.log("web-1", line(503, "UO"))
+    found = json.loads(bundle(cluster, tmp_path / "a.json", source="web", destination="api"))
+    assert set(found) == {
+        "access_log", "figures", "istiods", "mesh_config", "objects", "proxies", "result", "symptom", "sync",
+        "time",
+    }  # fmt: skip
+    assert found["access_log"][0]["flags"] == ["UO"]
+    assert found["symptom"]["source"] == "web"
+    assert {"VirtualService", "Pod", "Gateway"} <= set(found["objects"])
+    assert "shop/web-1" in found["proxies"]
+    assert found["result"]["status"] == "pass"
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o600
+
+
+def test_no_secret_is_in_it(tmp_path: Path) -> None:
+    cluster = Healthy()
+    coded = base64.b64encode(MARK.encode()).decode()
+    cluster.edit("Secret", "api-cert", "istio-system")["data"]["password"] = coded
+    environment = [{"name": "DATABASE", "value": f"postgres://u:{MARK}@db"}]
+    container = {"name": "app", "image": "app:1", "env": environment, "args": ["--key", MARK]}
+    cluster.put(pod("web-1", containers=[container]))
+    cluster.edit("Pod", "web-1")["metadata"]["annotations"][
+        "kubectl.kubernetes.io/last-applied-configuration"
+    ] = MARK
+    cluster.edit("Pod", "api-1")["metadata"]["annotations"]["note"] = f"password={MARK}"
+    cluster.log("web-1", line(200, path=f"/login?token={MARK}"))
+    text = bundle(cluster, tmp_path / "b.json")
+    assert MARK not in text
+    assert coded not in text
+    assert "BEGIN PRIVATE KEY" not in text
+    assert "Secret" not in json.loads(text)["objects"]
+    assert "/login" in text
+
+
+@pytest.mark.parametrize("name", ["a.txt", "nowhere/a.json"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path, name: str) -> None:
+    cluster = Healthy()
+    with pytest.raises(InputError, match="diagnose_bundle_path"):
+        diagnose(cluster, bundle_path=str(tmp_path / name))
+    assert cluster.calls == []
