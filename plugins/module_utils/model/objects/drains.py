@@ -5,7 +5,8 @@
 
 Envoy finishes short requests on the old chain and closes what is left after its drain time
 (``--drain-time-s``, 45 s unless ``drainDuration`` says otherwise): a WebSocket, a gRPC stream, a TCP
-connection. Routes, clusters and endpoints come by APIs of their own and end nothing.
+connection. Routes, clusters and endpoints come by APIs of their own and end nothing. What callers opened:
+``drains_outbound``.
 
 Sources: Envoy, ``ListenerImpl::supportUpdateFilterChain``; istio, pilot/pkg/networking/core/listener*.go, and
 measured on the lab (``listener_manager.listener_modified``, and streams that were held open).
@@ -22,6 +23,7 @@ from ...fields import field, list_at, mapping_at, mappings_at, namespace_of, tex
 from ...object_id import object_id
 from ..catalogue.mesh import Catalogue, EgressGateway, Gateway
 from .base import Obj
+from .drains_outbound import outbound
 
 _POLICIES = ("AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "Telemetry")
 # What of an EnvoyFilter becomes part of a listener; routes and clusters do not.
@@ -44,21 +46,25 @@ class Drain:
         return {"object": self.subject, "of": list(self.of)}
 
 
-def drains(catalogue: Catalogue, changes: Iterable[tuple[Obj | None, Obj | None]]) -> list[Drain]:
+def drains(catalogue: Catalogue, states: Iterable[tuple[Obj | None, Obj | None]]) -> list[Drain]:
     """The changes that end connections of proxies that run.
 
-    :param changes: objects before and after; None where there is none.
+    :param states: objects before and after, None where there is none; those that stay say who sees whom.
     :returns: one per object, in their order.
     """
-    found = []
-    for before, after in changes:
+    pairs = list(states)
+    whose: dict[str, set[str]] = {}
+    for before, after in pairs:
         obj = after or before
-        if obj is None or not _replaces(before, after):
-            continue
-        whose = tuple(sorted(_whose(catalogue, [part for part in (before, after) if part is not None])))
-        if whose:
-            found.append(Drain(object_id(obj), whose))
-    return found
+        if obj is not None:
+            whose[object_id(obj)] = (
+                _whose(catalogue, [part for part in (before, after) if part is not None])
+                if _replaces(before, after)
+                else set()
+            )
+    for obj, callers in outbound(catalogue, pairs):
+        whose[object_id(obj)] |= callers
+    return [Drain(subject, tuple(sorted(names))) for subject, names in whose.items() if names]
 
 
 def told(found: Sequence[Drain]) -> str:
@@ -122,7 +128,7 @@ def _whose(catalogue: Catalogue, states: Iterable[Obj]) -> set[str]:
     found: set[str] = set()
     for obj in states:
         if obj["kind"] == "VirtualService":
-            found |= {f"gateway {name}" for name in _gateways_of(obj)} or {namespace_of(obj)}
+            found |= {f"gateway {name}" for name in _gateways_of(obj)}
             continue
         selector = _selector(obj)
         everywhere = namespace_of(obj) == catalogue.root_namespace and not selector

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 def ended_streams(catalogue: Catalogue, plan: Plan, context: Context) -> list[Drain]:
     """What of the plan replaces listeners, told to whoever watches. :returns: one per object."""
-    changes = [
+    states = [
         (item.before, None if item.action == DELETED else item.after or item.desired)
-        for item in plan.items
         if item.changes
+        else (item.desired, item.desired)
+        for item in plan.items
     ]
-    found = drains(catalogue, changes)
+    found = drains(catalogue, states)
     if found:
         context.progress(told(found))
     return found

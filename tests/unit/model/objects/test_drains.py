@@ -191,3 +191,105 @@ def test_every_kind_that_is_rendered_is_judged() -> None:
     names = dict.fromkeys(itertools.chain(before, after))
     found = drains(parse_catalogue(raw), [(before.get(name), after.get(name)) for name in names])
     assert [(drain.subject, drain.of) for drain in found] == [("AuthorizationPolicy shop/api", ("shop/api",))]
+
+
+# -- what callers opened -------------------------------------------------------------------------------------
+
+CALLER: dict[str, Any] = {
+    "name": "web",
+    "ports": [{"number": 80, "protocol": "http"}],
+}
+DATABASE = {"name": "db", "ports": [{"name": "sql", "number": 5432, "protocol": "tcp"}]}
+Raw = dict[str, Any]
+
+
+def shop(**more: Any) -> Raw:
+    """web calls api by requests, db by streams, and a database outside."""
+    outside = {
+        "name": "ledger",
+        "hosts": ["ledger.example.org"],
+        "ports": [{"number": 5432, "protocol": "TCP"}],
+        "addresses": ["10.9.0.1"],
+        "callers": ["web"],
+    }
+    return {
+        "mesh_name": "shop",
+        "mesh_namespace": "shop",
+        "mesh_services": [
+            dict(CALLER),
+            {**CALLER, "name": "api", "callers": ["web"]},
+            {**DATABASE, "callers": ["web"], "versions": {"v1": {}, "v2": {}}, "initial_version": "v1"},
+            {**CALLER, "name": "bystander"},
+        ],
+        "mesh_external_services": [outside],
+        **more,
+    }  # fmt: skip
+
+
+def told_of(before: Raw, after: Raw, releases: Any = None) -> dict[str, set[str]]:
+    """Kind of the object -> whose streams end, of a change of the catalogue."""
+    old = {object_id(item): item for item in render(parse_catalogue(before))}
+    new = {object_id(item): item for item in render(parse_catalogue(after), releases or {})}
+    names = dict.fromkeys(itertools.chain(old, new))
+    found: dict[str, set[str]] = {}
+    for drain in drains(parse_catalogue(after), [(old.get(name), new.get(name)) for name in names]):
+        found.setdefault(drain.subject.partition(" ")[0], set()).update(drain.of)
+    return found
+
+
+def edited(*path: str | int, value: Any = None) -> Raw:
+    """The shop with another value at a path; None takes it away."""
+    raw = shop()
+    target: Any = raw
+    for part in path[:-1]:
+        target = target[part]
+    if value is None:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = value
+    return raw
+
+
+OUT = ("mesh_external_services", 0)
+DB = ("mesh_services", 2)
+HOUR = {"max_connection_duration": "1h"}
+HASH = {"hash": {"source_ip": True}}
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (shop(mesh_external_services=[]), {"ServiceEntry": {"shop/web"}, "Sidecar": {"shop/web"}}),
+        (edited(*OUT, "addresses", value=["10.9.0.2"]), {"ServiceEntry": {"shop/web"}}),
+        (edited(*OUT, "ports", value=[{"number": 5433, "protocol": "TCP"}]), {"ServiceEntry": {"shop/web"}}),
+        (edited(*OUT, "callers", value=["api"]), {"Sidecar": {"shop/web"}}),
+        (edited(*OUT, "callers", value=["api", "web"]), {}),
+        (edited(*OUT, "connection_pool", value={"max_connections": 7}), {}),
+        (edited(*OUT, "connection_pool", value=HOUR), {"DestinationRule": {"shop/web"}}),
+        (edited(*DB, "connection_pool", value=HOUR), {"DestinationRule": {"shop/web"}}),
+        (edited(*DB, "connection_pool", value={"max_connections": 7}), {}),
+        (edited(*DB, "load_balancing", value=HASH), {"DestinationRule": {"shop/web"}}),
+        (edited("mesh_services", 1, "load_balancing", value=HASH), {}),
+        (edited("mesh_services", 1, "timeout", value="3s"), {}),
+        (
+            shop(mesh_outbound="ALLOW_ANY"),
+            {"Sidecar": {"shop/web", "shop/api", "shop/db", "shop/bystander"}},
+        ),
+        (edited(*DB, "callers"), {"AuthorizationPolicy": {"shop/db"}, "Sidecar": {"shop/web"}}),
+        (edited("mesh_services", 1, "callers"), {"AuthorizationPolicy": {"shop/api"}}),
+    ],
+    ids=[
+        "a host outside that goes", "its address", "its port", "its caller", "one more caller", "its limit",
+        "its longest connection", "a stream's longest connection", "a stream's limit", "a stream's hash",
+        "a request's hash", "a timeout", "unknown hosts", "a stream's caller that goes", "a request's caller",
+    ],
+)  # fmt: skip
+def test_what_callers_opened_ends_with_its_chain(after: Raw, said: dict[str, set[str]]) -> None:
+    assert told_of(shop(), after) == said
+    assert told_of(after, copy.deepcopy(after)) == {}
+
+
+def test_a_split_of_streams_cuts_its_callers() -> None:
+    """Its weights stand in the listener: each step of a rollout replaces the chain."""
+    found = told_of(shop(), shop(), {"shop/db": {"weights": {"v1": 50, "v2": 50}}})
+    assert found == {"VirtualService": {"shop/web"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 from collections import Counter
@@ -233,6 +234,48 @@ def test_nothing_meets_in_a_catalogue_of_such_names(raw: dict[str, Any]) -> None
         owners: dict[str, str] = {}
         for name, owner in merged:
             assert owners.setdefault(name, owner) == owner, name
+
+
+def elsewhere(raw: dict[str, Any], mesh: str) -> dict[str, Any]:
+    """The same entries in other namespaces, as another mesh on the same cluster and the same gateways."""
+    text = json.dumps(raw).replace('"shop"', '"books"').replace('"back"', '"rear"')
+    found: dict[str, Any] = json.loads(text)
+    return found | {"mesh_name": mesh}
+
+
+def subset_names(objects: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    rules = by_kind(objects, "DestinationRule").values()
+    return {
+        (rule["spec"]["host"], item["name"]) for rule in rules for item in rule["spec"].get("subsets", ())
+    }
+
+
+def filter_names(objects: list[dict[str, Any]]) -> set[str]:
+    """What an EnvoyFilter puts into a gateway's listeners under a name of its own."""
+    return {
+        patch["patch"]["value"]["name"]
+        for obj in by_kind(objects, "EnvoyFilter").values()
+        for patch in obj["spec"]["configPatches"]
+        if patch["applyTo"] == "HTTP_FILTER" and patch["match"]["context"] == "GATEWAY"
+    }
+
+
+MESHES = [("shop", "egress"), ("a", "a-b"), ("a-b", "a"), ("shop", "shop-b"), ("egress", "egress-a")]
+
+
+@RELAXED
+@given(nasty(), st.sampled_from(MESHES))
+def test_two_meshes_on_one_cluster_do_not_meet(raw: dict[str, Any], meshes: tuple[str, str]) -> None:
+    """They share the namespaces and the pods of gateways."""
+    one, other = mesh_resources(raw | {"mesh_name": meshes[0]}), mesh_resources(elsewhere(raw, meshes[1]))
+    assert not set(map(object_id, one)) & set(map(object_id, other))
+    assert not subset_names(one) & subset_names(other)
+    assert not filter_names(one) & filter_names(other)
+    names = [
+        {name for _root, merged in route_names(objects) for name, _owner in merged}
+        for objects in (one, other)
+    ]
+    assert not names[0] & names[1]
 
 
 def test_hosts_that_differ_in_a_dot_only() -> None:
