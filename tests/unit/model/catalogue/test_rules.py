@@ -869,6 +869,58 @@ CASES: list[tuple[str, Change, str]] = [
         "mesh_gateways[0].servers[0].max_tls of public: 1.2 is below min_tls 1.3 (tls-range)",
     ),
     (
+        "ciphers that TLS 1.3 does not know",
+        server(min_tls="1.3", cipher_suites=["ECDHE-RSA-AES256-GCM-SHA384"]),
+        "mesh_gateways[0].servers[0].cipher_suites of public: have no effect with min_tls 1.3 (tls-range)",
+    ),
+    (
+        "one port for HTTPS and its redirect",
+        server(port=8443, http_port=8443),
+        "mesh_gateways[0].servers[0].http_port of public: 8443 is also the HTTPS port (port-clash)",
+    ),
+    (
+        "redirect of something else than HTTPS",
+        server(protocol="TLS", https_redirect=True),
+        "mesh_gateways[0].servers[0].https_redirect of public: needs protocol HTTPS, not TLS (http-only)",
+    ),
+    (
+        "passthrough with a certificate",
+        server(mode="PASSTHROUGH"),
+        "mesh_gateways[0].servers[0].certificate of public: has no use with mode PASSTHROUGH: TLS ends at the "
+        "service (tls-passthrough)",
+    ),
+    (
+        "plain HTTP with a certificate",
+        server(protocol="HTTP"),
+        "mesh_gateways[0].servers[0].protocol of public: is HTTP; with a certificate it is HTTPS "
+        "(tls-certificate)",
+    ),
+    (
+        "bytes with a certificate",
+        server(protocol="TCP"),
+        "mesh_gateways[0].servers[0].protocol of public: is TCP; with a certificate it is TLS (tls-certificate)",
+    ),
+    (
+        "passthrough of HTTP",
+        put(
+            "mesh_gateways.0.servers.0",
+            {"host": "api.example.com", "mode": "PASSTHROUGH", "protocol": "HTTP"},
+        ),
+        "mesh_gateways[0].servers[0].protocol of public: is HTTP; mode PASSTHROUGH goes with TLS "
+        "(tls-passthrough)",
+    ),
+    (
+        "TLS without a certificate",
+        put("mesh_gateways.0.servers.0", {"host": "api.example.com", "protocol": "TLS"}),
+        "mesh_gateways[0].servers[0].protocol of public: TLS needs a certificate or mode PASSTHROUGH "
+        "(tls-without-certificate)",
+    ),
+    (
+        "HTTPS without a certificate",
+        put("mesh_gateways.0.servers.0", {"host": "api.example.com", "protocol": "HTTPS"}),
+        "mesh_gateways[0].servers[0].protocol of public: HTTPS needs a certificate (tls-without-certificate)",
+    ),
+    (
         "old cipher",
         server(cipher_suites=["AES128-SHA"]),
         "mesh_gateways[0].servers[0].cipher_suites[0] of public: 'AES128-SHA' is not "

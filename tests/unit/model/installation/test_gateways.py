@@ -165,6 +165,11 @@ FAULTS: list[tuple[Any, str, str]] = [
     ({"name": "a", "resources": {"request": {}}}, "istio_gateways[0].resources.request", "unknown-key"),
     ({"name": "a", "resources": {"limits": 5}}, "istio_gateways[0].resources.limits", "type"),
     (
+        {"name": "a", "resources": {"requests": {"cpu": None}}},
+        "istio_gateways[0].resources.requests.cpu",
+        "quantity",
+    ),
+    (
         {"name": "a", "resources": {"limits": {"memory": "128MB"}}},
         "istio_gateways[0].resources.limits.memory",
         "quantity",
