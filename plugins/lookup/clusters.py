@@ -28,6 +28,7 @@ TAGS = (
     "mesh_ca",
     "mesh",
     "verify",
+    "observe",
     "canary",
     "diagnose",
     "render",

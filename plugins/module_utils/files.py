@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+from .errors import MeshError, Problem
 
 
 def write_new(path: Path, content: bytes, mode: int) -> None:
@@ -41,3 +44,31 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def report_problems(paths: Sequence[str], formats: Collection[str], variable: str) -> list[Problem]:
+    """What keeps reports from being written, known before a run has looked at anything.
+
+    :param formats: endings that tell a format, such as ``.json``. :param variable: that lists the paths.
+    :returns: a problem per path: it tells no format, its directory is missing, or it is there twice.
+    """
+    problems = []
+    for index, path in enumerate(paths):
+        if Path(path).suffix not in formats:
+            problem = f"{path!r} ends in none of {', '.join(formats)}"
+        elif not Path(path).expanduser().parent.is_dir():
+            problem = f"the directory of {path!r} does not exist"
+        elif path in paths[:index]:
+            problem = f"{path!r} is listed twice"
+        else:
+            continue
+        problems.append(Problem(f"{variable}[{index}]", problem, "report-path"))
+    return problems
+
+
+def write_report(path: str, text: str) -> None:
+    """Write a report whole or not at all. :raises MeshError: the file cannot be written."""
+    try:
+        write_whole(Path(path).expanduser(), text)
+    except OSError as error:
+        raise MeshError(f"the report {path} could not be written: {error.strerror}") from error

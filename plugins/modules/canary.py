@@ -19,6 +19,7 @@ description:
 author: [servicemesh.istio contributors (@servicemesh)]
 extends_documentation_fragment:
   - servicemesh.istio.cluster
+  - servicemesh.istio.prometheus
 notes:
   - Times are seconds, or text such as C(30s), C(5m), C(1h30m).
 attributes:
@@ -348,73 +349,6 @@ options:
     type: str
     choices: [sequential, fixed]
     default: sequential
-  prometheus:
-    description:
-      - Where the metrics are, either O(prometheus.url), or O(prometheus.namespace) and
-        O(prometheus.service), reached through the API server.
-    type: dict
-    suboptions:
-      url:
-        description:
-          - URL of Prometheus.
-        type: str
-      bearer_token:
-        description:
-          - Bearer token for the URL.
-        type: str
-      ca_cert:
-        description:
-          - CA certificate file for the URL.
-        type: path
-      validate_certs:
-        description:
-          - Whether the URL's certificate is checked.
-        type: bool
-        default: true
-      namespace:
-        description:
-          - Namespace of Prometheus' Service.
-        type: str
-      service:
-        description:
-          - Name of Prometheus' Service.
-        type: str
-      port:
-        description:
-          - Port of the Service.
-        type: raw
-        default: 9090
-      timeout:
-        description:
-          - Seconds that one query may take.
-        type: raw
-        default: 10
-      matchers:
-        description:
-          - Labels of the series that are meant, such as C(cluster) in a Prometheus that has those of other
-            clusters. They are added to every query but O(queries).
-        type: dict
-        default: {}
-      replica_labels:
-        description:
-          - Labels by which copies of the same samples differ, such as C(prometheus_replica) where two
-            replicas of Prometheus write to one store. Without them a target that is scraped twice is refused.
-        type: list
-        elements: str
-        default: []
-      headers:
-        description:
-          - Headers for the URL, such as C(X-Scope-OrgID).
-        type: dict
-        default: {}
-      username:
-        description:
-          - User of basic authentication for the URL.
-        type: str
-      password:
-        description:
-          - Password of basic authentication for the URL.
-        type: str
   scrape_interval:
     description:
       - Seconds between two scrapes of one proxy.

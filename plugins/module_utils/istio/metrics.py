@@ -37,6 +37,27 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._-]{0,253}")
 
 
+PROMETHEUS_SPEC: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "url": {"type": "str"},
+        "bearer_token": {"type": "str", "no_log": True},
+        "ca_cert": {"type": "path"},
+        "validate_certs": {"type": "bool", "default": True},
+        "namespace": {"type": "str"},
+        "service": {"type": "str"},
+        "port": {"type": "raw", "default": 9090},
+        "timeout": {"type": "raw", "default": 10},
+        "matchers": {"type": "dict", "default": {}},
+        "replica_labels": {"type": "list", "elements": "str", "default": []},
+        "headers": {"type": "dict", "default": {}, "no_log": True},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+    },
+}
+"""Option ``prometheus`` of every module that reads metrics."""
+
+
 class MetricsError(MeshError):
     """The metrics could not be read: the verdict is "cannot measure", never a pass and never a fail."""
 
@@ -192,6 +213,23 @@ class Prometheus:
         if not math.isfinite(value):
             raise MetricsError(f"the query's answer is {value}")
         return value
+
+    def vector(self, query: str) -> list[tuple[dict[str, str], float]]:
+        """The finite numbers that a query answers with now; one that is NaN or infinite says nothing.
+
+        :returns: labels and value of each series.
+        :raises MetricsError: the answer is something else.
+        """
+        found = []
+        for item in self._query(query, "vector"):
+            try:
+                labels = {str(key): str(text) for key, text in item["metric"].items()}
+                value = float(item["value"][1])
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+                raise MetricsError("Prometheus answered with a series that has no value") from error
+            if math.isfinite(value):
+                found.append((labels, value))
+        return found
 
     def _query(self, query: str, *kinds: str) -> list[Any]:
         answer = self._get("/api/v1/query", {"query": query})

@@ -447,10 +447,24 @@ class KubeClient:
         return execute(self._transport, namespace, pod, container, command, timeout=timeout, stdin=stdin)
 
     def logs(
-        self, namespace: str, pod: str, container: str | None = None, tail_lines: int | None = None
+        self,
+        namespace: str,
+        pod: str,
+        container: str | None = None,
+        tail_lines: int | None = None,
+        *,
+        since_seconds: int | None = None,
+        limit_bytes: int | None = None,
     ) -> str:
-        """A container's log as text."""
+        """A container's log as text.
+
+        :param since_seconds: how far back. :param limit_bytes: how much at most, from its beginning.
+        """
         query: dict[str, str] = {}
+        if since_seconds is not None:
+            query["sinceSeconds"] = str(since_seconds)
+        if limit_bytes is not None:
+            query["limitBytes"] = str(limit_bytes)
         if container:
             query["container"] = container
         if tail_lines is not None:

@@ -150,6 +150,25 @@ class Lease:
             return
         raise self._lost(self.read())
 
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Writes annotations of the Lease, such as what has to be taken back if this run dies.
+
+        :raises FencedError: the Lease has gone to another runner.
+        """
+        for _turn in range(5):
+            lease = self.read()
+            if lease is None or not self._is_ours(lease):
+                raise self._lost(lease)
+            metadata = {**lease["metadata"], "annotations": {**annotations_of(lease), **notes}}
+            try:
+                self._object = self._client.replace({**lease, "metadata": metadata})
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                continue
+            return
+        raise self._lost(self.read())
+
     def release(self, notes: Mapping[str, str] | None = None) -> None:
         """Gives the Lease back. A Lease that is no longer ours is left alone.
 

@@ -58,6 +58,11 @@ EXPECTED = {
         {"servicemesh_diagnose": "pass"},
         {"diagnose_source": "frontend", "diagnose_destination": "api-gateway", "diagnose_port": ""},
     ),
+    # Nobody measures the lab's containers, which is told.
+    "Mesh: observe": Expected(
+        {"servicemesh_observe": ""},
+        {"observe_show": "addresses,versions,rollouts,traffic", "observe_window": "2m"},
+    ),
     "Mesh: render": Expected(),
     "Mesh: bill": Expected({"servicemesh_bill": ""}),
     # The version serves already, and nothing runs: each says so and changes nothing.

@@ -35,11 +35,14 @@ PAGES = [
     *sorted(ROOT.glob("roles/*/README.md")),
 ]
 PLAYBOOKS = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
-PREFIXES = ("addons", "bill", "canary", "certificates", "diagnose", "injection", "istio", "mesh", "preflight",
-            "trust", "verify")  # fmt: skip
+PREFIXES = ("addons", "bill", "canary", "certificates", "diagnose", "injection", "istio", "mesh", "observe",
+            "preflight", "trust", "verify")  # fmt: skip
 # Names in pages that look like variables of a role: results, and parts of other names.
-RESULTS = re.compile(r"_(result|found|problems|resources|patches|phases|serial|hosts|info|ca|plane)$")
-EXAMPLES = {"istio_verison"}  # of a misspelt one
+RESULTS = re.compile(
+    r"_(result|addresses|found|problems|resources|patches|phases|serial|hosts|info|ca|plane)$"
+)
+# A misspelt one, and metrics of Istio.
+EXAMPLES = {"istio_verison", "istio_requests_total", "istio_request_duration_milliseconds"}
 FENCES = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 

@@ -20,7 +20,7 @@ GOES_ON = {
     "trust",
     "verify",
 }
-LOOKS = {"bill", "canary_status", "diagnose", "preflight", "render"}
+LOOKS = {"bill", "canary_status", "diagnose", "observe", "preflight", "render"}
 COMPOSED = {"site"}
 HOSTS = "{{ lookup('servicemesh.istio.clusters', mesh_hosts | default('')) }}"
 

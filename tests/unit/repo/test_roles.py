@@ -144,7 +144,10 @@ def test_no_role_has_a_second_default_inline(role: Path) -> None:
 
 # -- what later nodes of a workflow read -------------------------------------------------------------------
 
-VERDICTS = ("bill", "canary", "certificates", "diagnose", "mesh", "mesh_ca", "preflight", "trust", "verify")
+VERDICTS = (
+    *("bill", "canary", "certificates", "diagnose", "mesh", "mesh_ca", "observe", "preflight", "trust"),
+    "verify",
+)
 
 
 def tasks_in(value: Any) -> list[dict[str, Any]]:

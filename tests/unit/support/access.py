@@ -111,8 +111,8 @@ class Reviews:
 
 
 def resource_of(kind: str) -> str:
-    """The plural of a kind, as Kubernetes and Istio build it."""
-    name = kind.lower()
+    """The plural of a kind, as Kubernetes and Istio build it; the metrics API calls its objects ``pods``."""
+    name = kind.removesuffix("Metrics").lower()
     if name.endswith("ss"):
         return f"{name}es"
     return f"{name[:-1]}ies" if name.endswith("y") and name[-2] not in "aeo" else f"{name}s"

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A proxy's access log, line by line: Istio's default text and its JSON, and what the response flags mean.
+"""A proxy's access log, line by line: Istio's default text and its JSON.
 
-Sources: istio pilot/pkg/model/telemetry_logging.go (EnvoyTextLogFormat, EnvoyJSONLogFormatIstio); Envoy
-source/common/stream_info/utility.h (ResponseFlagUtils).
+Source: istio pilot/pkg/model/telemetry_logging.go (EnvoyTextLogFormat, EnvoyJSONLogFormatIstio). What the
+flags mean: ``model/response_flags.py``.
 """
 
 from __future__ import annotations
@@ -12,40 +12,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...kube.clock import seconds_of
-
-FLAGS: Mapping[str, str] = {
-    "DC": "the caller hung up before the answer was complete",
-    "DF": "the name of the upstream host could not be looked up",
-    "DI": "a fault was injected: the request was delayed",
-    "DPE": "what the caller sent is no HTTP, or broken",
-    "DT": "the request took longer than its stream may",
-    "FI": "a fault was injected: the request was aborted",
-    "IH": "a header that must be strict was invalid",
-    "LH": "the health check of the proxy failed",
-    "LR": "the proxy reset the connection",
-    "NC": "the route leads to a cluster that the proxy does not have (subset or host without definition)",
-    "NFCF": "no filter configuration for the connection was found",
-    "NR": "no route, or no filter chain, takes the request",
-    "OM": "the overload manager ended the request: the proxy lacks memory",
-    "RL": "a local or global rate limit refused it",
-    "RLSE": "the rate limit service did not answer",
-    "SI": "the stream was idle for too long",
-    "UAEX": "an external authorization server refused it",
-    "UC": "the upstream closed the connection before it had answered",
-    "UF": "no connection to the upstream came about",
-    "UH": "the cluster has no healthy endpoint",
-    "UMSDR": "the upstream's request took longer than max_stream_duration",
-    "UO": "a circuit breaker is open: more requests or connections than the connection pool takes",
-    "UPE": "the upstream sent no HTTP, or another version: the port's protocol is not the one named",
-    "UR": "the upstream reset the stream",
-    "URX": "all retries were used up",
-    "UT": "the upstream did not answer within the route's timeout",
-}
-"""Short flag -> what it says, as half a sentence."""
+from ...model.response_flags import flags_in
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\]]*)\]|(\S+)')
 _TEXT_FIELDS = (
@@ -112,11 +83,6 @@ def access_lines(text: str, since: float = 0.0) -> Iterator[AccessLine]:
             yield found
 
 
-def explained(flags: Iterable[str]) -> str:
-    """Flags and what they say: ``UO: a circuit breaker is open ...``; ``""`` for none."""
-    return "; ".join(f"{flag}: {FLAGS.get(flag, 'of no meaning that is known here')}" for flag in flags)
-
-
 def _fields_of(line: str) -> Mapping[str, Any]:
     if line.startswith("{"):
         try:
@@ -144,7 +110,7 @@ def _line(fields: Mapping[str, Any]) -> AccessLine | None:
         method=method or _text(fields, "method"),
         path=path or _text(fields, "path"),
         code=_number(fields, "response_code"),
-        flags=tuple(flag for flag in flags.split(",") if flag),
+        flags=flags_in(flags),
         details=_text(fields, "response_code_details"),
         failure=_text(fields, "upstream_transport_failure_reason"),
         duration=_number(fields, "duration"),

@@ -53,7 +53,19 @@ def admin_get(client: Executor, proxy: RunningProxy, path: str, timeout: float =
 
     :raises ApiError: no right to exec, the pod is gone, or the proxy does not answer.
     """
-    command = ["pilot-agent", "request", "GET", path]
+    return _request(client, proxy, "GET", path, timeout)
+
+
+def admin_post(client: Executor, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
+    """POST to Envoy's admin interface, such as ``logging?level=debug``: it changes a proxy until it restarts.
+
+    :raises ApiError: as ``admin_get``.
+    """
+    return _request(client, proxy, "POST", path, timeout)
+
+
+def _request(client: Executor, proxy: RunningProxy, method: str, path: str, timeout: float) -> str:
+    command = ["pilot-agent", "request", method, path]
     result = client.exec(proxy.namespace, proxy.pod, PROXY_CONTAINER, command, timeout=timeout)
     if result.returncode != 0:
         cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]

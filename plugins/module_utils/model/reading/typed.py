@@ -34,7 +34,8 @@ KINDS: Mapping[str, str] = {
             "canary_resume_period", "canary_scrape_interval", "canary_unmeasurable",
             "certificates_client_ca_overlap", "certificates_overlap", "certificates_timeout",
             "injection_timeout", "istio_helm_unlock_after", "istio_timeout", "mesh_strict_guard_window",
-            "mesh_wait_timeout", "preflight_timeout", "trust_rotation_period", "verify_call_timeout",
+            "mesh_wait_timeout", "observe_log_time", "observe_window",
+            "preflight_timeout", "trust_rotation_period", "verify_call_timeout",
             "verify_probe_lifetime", "verify_probe_start_timeout",
         ),
         DURATION,
@@ -44,6 +45,8 @@ KINDS: Mapping[str, str] = {
     "canary_min_requests": WHOLES,
     "canary_prometheus.timeout": DURATION,
     "canary_prometheus.port": WHOLE,
+    "observe_prometheus.timeout": DURATION,
+    "observe_prometheus.port": WHOLE,
 }  # fmt: skip
 """What ``type: raw`` means, by variable: Ansible has no type for a duration, or for one value per step."""
 

@@ -15,10 +15,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from ..reading.values import is_number
+from ..response_flags import GONE, flags_in
 from .counters import Labels, label_of
 
-# Envoy's response flags of requests that the client gave up (DC: downstream connection termination).
-CLIENT_FLAGS = ("DC", "DPE")
 # gRPC codes that mean the server failed (google.rpc.Code): UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
 # INTERNAL, UNAVAILABLE, DATA_LOSS.
 GRPC_FAILURES = ("2", "4", "12", "13", "14", "15")
@@ -77,7 +76,7 @@ def is_bad(labels: Labels) -> bool:
         return True
     flags = label_of(labels, "response_flags")
     if code == "0":  # no answer was sent: bad unless the client went away
-        return flags not in ("", "-", *CLIENT_FLAGS)
+        return bool(set(flags_in(flags)) - GONE)
     return code.startswith("5")
 
 

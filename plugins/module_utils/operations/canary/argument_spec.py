@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...istio.metrics import PROMETHEUS_SPEC
+
 CANARY_SPEC: dict[str, Any] = {
     "service": {"type": "str"},
     "namespace": {"type": "str"},
@@ -99,24 +101,7 @@ CANARY_SPEC: dict[str, Any] = {
     "alpha": {"type": "float", "default": 0.01},
     "power": {"type": "float", "default": 0.95},
     "mode": {"type": "str", "choices": ["sequential", "fixed"], "default": "sequential"},
-    "prometheus": {
-        "type": "dict",
-        "options": {
-            "url": {"type": "str"},
-            "bearer_token": {"type": "str", "no_log": True},
-            "ca_cert": {"type": "path"},
-            "validate_certs": {"type": "bool", "default": True},
-            "namespace": {"type": "str"},
-            "service": {"type": "str"},
-            "port": {"type": "raw", "default": 9090},
-            "timeout": {"type": "raw", "default": 10},
-            "matchers": {"type": "dict", "default": {}},
-            "replica_labels": {"type": "list", "elements": "str", "default": []},
-            "headers": {"type": "dict", "default": {}, "no_log": True},
-            "username": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-        },
-    },
+    "prometheus": PROMETHEUS_SPEC,
     "scrape_interval": {"type": "raw", "default": 15},
     "baseline": {"type": "raw", "default": 60},
     "low_traffic": {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MalformedError
@@ -43,14 +43,20 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: ``services`` (one mapping each), ``active`` (their names), and ``lines`` for people.
     """
     catalogue = parse_catalogue(params["catalogue"])
-    wanted = set(params["services"])
-    services = [item for item in catalogue.services if item.versions and (not wanted or item.name in wanted)]
     with context.client(ConnectionOptions.from_params(params, context.environment)) as client:
-        entries = client.in_parallel(
-            lambda service: _told_entry(client, context.clock, catalogue, service), services
-        )
+        return {"changed": False, **rollouts(client, context.clock, catalogue, params["services"])}
+
+
+def rollouts(
+    client: KubeClient, clock: Clock, catalogue: Catalogue, names: Collection[str] = ()
+) -> dict[str, Any]:
+    """The rollouts of a mesh. :param names: of the services to look at; none means all.
+
+    :returns: ``services`` (one mapping each), ``active`` (their names), and ``lines`` for people.
+    """
+    services = [item for item in catalogue.services if item.versions and (not names or item.name in names)]
+    entries = client.in_parallel(lambda service: _told_entry(client, clock, catalogue, service), services)
     return {
-        "changed": False,
         "services": entries,
         "active": [e["service"] for e in entries if e["active"]],
         "lines": [_line(entry) for entry in entries],

@@ -44,12 +44,14 @@ ISTIOCTL, HELM = "istioctl", "helm"
 SIDECAR_SIZES = "sidecar sizes"
 CERT_MANAGER = "cert-manager"
 PLUGGED_CA = "plugged ca"
+PROXY_LOG = "proxy log"
 SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
 HOLD = "hold"
 WHEN = {
     ISTIOCTL: "`istio_method: istioctl`",
     HELM: "`istio_method: helm`",
     PLUGGED_CA: "`istio_ca_source: own` or `provided`",
+    PROXY_LOG: "`observe_workload`",
     SIDECAR_SIZES: "a service with `proxy`",
     CERT_MANAGER: "`certificates_cert_manager`",
     SCALE: "`canary_scale`",

@@ -35,6 +35,7 @@ from .places import (
     OBJECTS,
     PLACES,
     PLUGGED_CA,
+    PROXY_LOG,
     RATE_LIMITS,
     ROOT_SECRETS,
     ROUTES,
@@ -74,6 +75,7 @@ __all__ = [
     "PARTS",
     "PLACES",
     "PLUGGED_CA",
+    "PROXY_LOG",
     "RATE_LIMITS",
     "READ",
     "RIGHTS",
@@ -500,6 +502,52 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             ("list",),
             optional=_NOT_TOLD,
             why=_NO_NAMESPACE,
+        ),
+    ),
+    # What goes on: read only. Certificates are read with the rights of `trust`. Whatever is missing is told.
+    "observe": (
+        Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "services", ("list",), (GATEWAYS, ADDONS)),
+        Right("", "secrets", ("get",), (GATEWAYS, CA), optional="nobody says which CA a caller has to trust"),
+        *(
+            Right(group, resource, ("get",), (SERVICES,), optional="the rollouts are not told")
+            for group, resource in (
+                ("", "configmaps"),
+                ("networking.istio.io", "virtualservices"),
+            )
+        ),
+        Right(
+            "metrics.k8s.io",
+            "pods",
+            ("list",),
+            (CONTROL_PLANE, GATEWAYS, SERVICES),
+            optional="what sidecars cost, and how full services are, is asked of Prometheus alone",
+        ),
+        # What a run that was killed has left logging stands in a Lease.
+        Right(
+            "coordination.k8s.io",
+            "leases",
+            ("get",),
+            (GATEWAYS, SERVICES),
+            optional="nobody sees whether a run that was killed has left a log switched on",
+        ),
+        Right("coordination.k8s.io", "leases", ("create", "update"), (GATEWAYS, SERVICES), (PROXY_LOG,)),
+        Right(
+            "telemetry.istio.io",
+            "telemetries",
+            ("get", "list", "create", "delete"),
+            (GATEWAYS, SERVICES),
+            (PROXY_LOG,),
+        ),
+        Right("", "pods/log", ("get",), (GATEWAYS, SERVICES), (PROXY_LOG,)),
+        Right("", "pods/exec", ("get", "create"), (GATEWAYS, SERVICES), (PROXY_LOG,)),
+        Right("", "services/proxy", ("get",), (METRICS,), (METRICS_BY_SERVICE,)),
+        # Of a proxy whose image has no tag, istiod knows the version.
+        *(
+            Right(
+                "", "pods/exec", (verb,), (CONTROL_PLANE,), optional="the version of such proxies is not told"
+            )
+            for verb in ("get", "create")
         ),
     ),
     # Everything that can end: read only. What is missing is "cannot tell" about its part.

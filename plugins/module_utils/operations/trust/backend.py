@@ -137,12 +137,20 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             rotation_period=float(params["rotation_period"]),
             mesh_ca_limit=float(params["mesh_ca_limit"]),
         )
-        entries = [entry for kind, where, source in SOURCES for entry in seen(kind, where, source, look)]
+        entries = look_everywhere(look)
     result = result_of(entries, now)
     write_reports(params["report_path"], params["mesh"], entries, result, now)
     if result["status"] in params["fail_on"]:
         raise MeshError(result["headline"], **result)
     return result
+
+
+def look_everywhere(look: Look) -> list[TrustEntry]:
+    """Everything that can end a mesh.
+
+    :returns: by source; what a source may not see is an entry of its own.
+    """
+    return [entry for kind, where, source in SOURCES for entry in seen(kind, where, source, look)]
 
 
 def read_limits(given: Mapping[str, Any]) -> dict[str, Limits]:

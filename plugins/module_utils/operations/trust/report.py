@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ...documents.junit import ERROR, FAILURE, Case, junit
-from ...errors import InputError, MeshError, Problem
-from ...files import write_whole
+from ...errors import InputError
+from ...files import report_problems, write_report
 from ...model.certificates.trust import DUE, ORDER, TrustEntry, share_left
 from ...model.certificates.x509 import rfc3339
 from ...verdicts import CANNOT_TELL, FAIL
@@ -24,18 +24,7 @@ Result = Mapping[str, Any]
 
 def check_paths(paths: Sequence[str]) -> None:
     """:raises InputError: a name that tells no format, a directory that does not exist, or one name twice."""
-    problems = []
-    for index, path in enumerate(paths):
-        if Path(path).suffix not in FORMATS:
-            problem = f"{path!r} ends in none of {', '.join(FORMATS)}"
-        elif not Path(path).expanduser().parent.is_dir():
-            problem = f"the directory of {path!r} does not exist"
-        elif path in paths[:index]:
-            problem = f"{path!r} is listed twice"
-        else:
-            continue
-        problems.append(Problem(f"trust_report_path[{index}]", problem, "report-path"))
-    if problems:
+    if problems := report_problems(paths, FORMATS, "trust_report_path"):
         raise InputError(problems)
 
 
@@ -44,12 +33,7 @@ def write_reports(
 ) -> None:
     """Writes each report whole or not at all. :raises MeshError: a file cannot be written."""
     for path in paths:
-        target = Path(path).expanduser()
-        text = FORMATS[target.suffix](mesh, entries, result, now)
-        try:
-            write_whole(target, text)
-        except OSError as error:
-            raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
+        write_report(path, FORMATS[Path(path).suffix](mesh, entries, result, now))
 
 
 def as_json(mesh: str, entries: Sequence[TrustEntry], result: Result, now: datetime.datetime) -> str:

@@ -5,40 +5,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
+from ...fields import mapping_at, name_of
 from ...kube.pods import has_labels, trouble
+from ...kube.services import read_addresses
 from ...model.catalogue.mesh import Gateway, Server
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServiceAddresses:
-    """A Service as a client sees it.
-
-    :param outer: addresses of load balancers and external ones. :param inner: the cluster's own.
-    """
-
-    selector: Mapping[str, str]
-    ports: frozenset[int]
-    outer: tuple[str, ...]
-    inner: tuple[str, ...]
-
-
-def read_addresses(service: Mapping[str, Any]) -> ServiceAddresses:
-    """The addresses out of a Service; one that is headless has none."""
-    balancers = mappings_at(service, "status", "loadBalancer", "ingress")
-    outer = [text_at(entry, "ip") or text_at(entry, "hostname") for entry in balancers]
-    outer += [str(address) for address in list_at(service, "spec", "externalIPs")]
-    cluster_ip = text_at(service, "spec", "clusterIP")
-    return ServiceAddresses(
-        selector=mapping_at(service, "spec", "selector"),
-        ports=frozenset(integer_at(entry, "port") for entry in mappings_at(service, "spec", "ports")),
-        outer=tuple(address for address in outer if address),
-        inner=(cluster_ip,) if cluster_ip not in ("", "None") else (),
-    )
 
 
 def addresses(
@@ -57,10 +30,12 @@ def addresses(
     found = [
         read
         for read in map(read_addresses, services)
-        if read.selector and server.port in read.ports and any(has_labels(pod, read.selector) for pod in mine)
+        if read.selector
+        and server.port in read.numbers
+        and any(has_labels(pod, read.selector) for pod in mine)
     ]
     outer = [address for read in found for address in read.outer]
-    return list(dict.fromkeys([*outer, *(address for read in found for address in read.inner)]))
+    return list(dict.fromkeys([*outer, *(address for read in found for address in read.cluster_ips[:1])]))
 
 
 def no_address(

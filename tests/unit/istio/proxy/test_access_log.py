@@ -8,11 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.access_log import (
-    FLAGS,
-    access_lines,
-    explained,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.access_log import access_lines
 
 CLUSTER = "outbound|3000|v2|api.shop.svc.cluster.local"
 TEXT = (
@@ -71,8 +67,3 @@ def test_only_what_began_late_enough() -> None:
     first, second = access_lines(f"{GOOD}\n{STREAM}")
     assert list(access_lines(f"{GOOD}\n{STREAM}", since=second.time)) == [second]
     assert second.time - first.time == 1
-
-
-def test_flags_are_explained() -> None:
-    assert explained(()) == ""
-    assert explained(("UO", "XX")) == f"UO: {FLAGS['UO']}; XX: of no meaning that is known here"

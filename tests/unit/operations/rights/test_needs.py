@@ -53,7 +53,7 @@ def test_rights_are_asked_where_they_are_needed_and_once() -> None:
     assert dataclasses.replace(escalate, name="istiod-clusterrole-istio-system") in needs
     assert escalate in access_needs(PARTS, PLACES, {HELM}), "Helm 3 creates with POST"
     assert needs[evict] == ""
-    assert set(RIGHTS) == {*PARTS, "canary", "deadman", "diagnose", "mesh_ca", "reports", "trust"}
+    assert set(RIGHTS) == {*PARTS, "canary", "deadman", "diagnose", "mesh_ca", "observe", "reports", "trust"}
 
 
 def test_an_option_needs_rights_of_its_own() -> None:

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks Prometheus for the golden signals of the mesh, and who of it is scraped at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ...fields import name_of, namespace_of
+from ...istio.metrics import MetricsError, Prometheus, RawSeries
+from ...istio.workloads import PROXY_CONTAINER
+from ...kube.pods import containers, has_labels, is_active
+from ...model.observe.signals import Latency, Traffic, service_key, source_key, traffic_of
+from ...model.rollout.counters import Labels, label_of
+from ...model.rollout.requests import LabelError
+from ...model.rollout.series import POD_LABELS, Raw, moved, span, unique
+from .look import Look
+
+PART = "traffic"
+_QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+_SERVICE_LABELS = ("destination_service_name", "destination_service_namespace")
+_CANONICAL, _WORKLOAD = "source_canonical_service", "source_workload"
+_NAMESPACE_LABELS = ("namespace", "kubernetes_namespace")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """What Prometheus knows.
+
+    :param idle: services of the catalogue that had no request, and are scraped: theirs is a real zero.
+    :param dark: those of which nobody knows whether they had any.
+    """
+
+    traffic: Traffic
+    idle: tuple[str, ...]
+    dark: tuple[str, ...]
+
+
+def traffic(look: Look) -> Seen | None:
+    """The golden signals of the window; None, with a note, where they cannot be told."""
+    prometheus = look.prometheus
+    if prometheus is None:
+        why = "nobody says where Prometheus is: set observe_prometheus, or put prometheus into addons_enabled"
+        look.tell_not(PART, why)
+        return None
+    try:
+        scrapes = _scrapes(look, prometheus)
+        found = _traffic(look, prometheus, scrapes)
+    except (MetricsError, LabelError, ValueError) as error:
+        look.tell_not(PART, str(error))
+        return None
+    idle, dark = _quiet_services(look, _scraped(scrapes), found)
+    if dark:
+        names = ", ".join(dark[:5]) + (f" and {len(dark) - 5} more" if len(dark) > 5 else "")
+        look.tell_not(PART, f"Prometheus scrapes no proxy of {names}: whether they had requests is not known")
+    return Seen(found, idle, dark)
+
+
+def selectors(namespaces: Collection[str], matchers: Mapping[str, str]) -> tuple[str, str]:
+    """What the servers' and what the callers' proxies of these namespaces report, as label matchers.
+
+    :returns: of the server's side and of the caller's; without the braces.
+    """
+    spaces = "|".join(sorted(namespaces))
+    only = "".join(f",{name}={quoted(value)}" for name, value in sorted(matchers.items()))
+    return (
+        f'reporter=~"destination|waypoint",destination_workload_namespace=~"{spaces}"{only}',
+        f'reporter="source",source_workload_namespace=~"{spaces}"{only}',
+    )
+
+
+def quoted(value: str) -> str:
+    """A value as PromQL quotes it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
+    """When each target was scraped in the window. A counter that appears at one that was scraped before
+    counts from 0; without this a service's first requests would be nobody's."""
+    options = look.options.prometheus
+    matchers = (
+        ",".join(f"{name}={quoted(value)}" for name, value in sorted(options.matchers.items()))
+        if options
+        else ""
+    )
+    return prometheus.raw_series(f"up{{{matchers}}}", look.options.window)
+
+
+def _traffic(look: Look, prometheus: Prometheus, scrapes: Sequence[RawSeries]) -> Traffic:
+    options = look.options.prometheus
+    matchers = options.matchers if options else {}
+    replicas = options.replica_labels if options else ()
+    server, client = selectors(look.namespaces, matchers)
+    series: list[Raw] = []
+    grown: dict[Labels, float] = {}
+    for side in (server, client):
+        answer = unique(
+            prometheus.raw_series(f"istio_requests_total{{{side}}}", look.options.window), replicas
+        )
+        series += answer
+        before = [(frozenset({*labels, ("__name__", "up")}), points) for labels, points in scrapes]
+        every = moved([*answer, *before])
+        grown |= {labels: every[labels] for labels, _points in answer}
+    if not series:
+        known = prometheus.number("count(istio_requests_total)")
+        why = "Prometheus has no istio_requests_total at all: does it scrape the proxies?"
+        if known:
+            why = f"Prometheus has no istio_requests_total of {', '.join(look.namespaces)} in this window"
+        raise MetricsError(why)
+    return traffic_of(
+        grown,
+        span(series) or look.options.window,
+        {service_key(labels): found for labels, found in _latency(look, prometheus, server, _SERVICE_LABELS)},
+        {
+            (source_key(labels), service_key(labels)): found
+            for labels, found in _latency(look, prometheus, client, _edge_labels(grown))
+        },
+    )
+
+
+def _edge_labels(grown: Collection[Labels]) -> tuple[str, ...]:
+    """By which labels callers are told apart: by workload where a Telemetry has removed the canonical one."""
+    named = any(name == _CANONICAL and value != "unknown" for labels in grown for name, value in labels)
+    return (*_SERVICE_LABELS, _CANONICAL if named else _WORKLOAD, "source_workload_namespace")
+
+
+def _latency(
+    look: Look, prometheus: Prometheus, side: str, names: Sequence[str]
+) -> list[tuple[dict[str, str], Latency]]:
+    """Quantiles by label, added up in Prometheus: raw buckets of a large mesh would be too many to carry."""
+    window = max(1, math.ceil(look.options.window))
+    buckets = f"increase(istio_request_duration_milliseconds_bucket{{{side}}}[{window}s])"
+    found: dict[tuple[str, ...], dict[str, float]] = {}
+    for name, share in _QUANTILES:
+        query = f"histogram_quantile({share}, sum by (le,{','.join(names)}) ({buckets}))"
+        try:
+            answer = prometheus.vector(query)
+        except MetricsError as error:
+            look.tell_not(PART, f"latency: {error}")
+            return []
+        for labels, value in answer:
+            found.setdefault(tuple(labels.get(key, "") for key in names), {})[name] = value
+    return [(dict(zip(names, key, strict=True)), Latency(**values)) for key, values in found.items()]
+
+
+def _quiet_services(
+    look: Look, scraped: frozenset[tuple[str, str]], found: Traffic
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Services of the catalogue without a request: (scraped, not scraped)."""
+    quiet = [service for service in look.catalogue.services if service.key not in found.services]
+    idle: list[str] = []
+    dark: list[str] = []
+    for service in quiet:
+        mine = [
+            pod
+            for pod in look.pods
+            if namespace_of(pod) == service.namespace and has_labels(pod, service.labels) and is_active(pod)
+        ]
+        names = {(namespace_of(pod), name_of(pod)) for pod in mine if _has_proxy(pod)}
+        (idle if names and names <= scraped else dark).append(service.key)
+    return tuple(idle), tuple(dark)
+
+
+def _has_proxy(pod: Mapping[str, Any]) -> bool:
+    return any(item.name == PROXY_CONTAINER for item in containers(pod))
+
+
+def _scraped(scrapes: Sequence[RawSeries]) -> frozenset[tuple[str, str]]:
+    """Namespace and name of the pods whose last scrape went well."""
+    return frozenset(
+        (_first(labels, _NAMESPACE_LABELS), _first(labels, POD_LABELS))
+        for labels, points in scrapes
+        if points[-1][1] == 1
+    )
+
+
+def _first(labels: Labels, names: Sequence[str]) -> str:
+    return next((value for name in names if (value := label_of(labels, name))), "")

@@ -1,0 +1,401 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What mesh_info says of a mesh in memory, and of one of which something cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
+
+from ...model.observe.telemetry import both, series
+from ...support.access import Restricted, granted_by
+from ...support.certificates import certificate, ec_key, key_pem, pem
+from ..trust.trusted_mesh import secret
+from .observed_mesh import HOME, HOST, SHOP, ObservedMesh, forbidden, matrix, pod, service, vector
+
+
+def untold(result: dict[str, Any], part: str) -> str:
+    return "; ".join(item["reason"] for item in result["untold"] if item["part"] == part)
+
+
+def calls(mesh: ObservedMesh, **params: Any) -> list[dict[str, Any]]:
+    """The calls of the only gateway."""
+    (entry,) = mesh.run(show=["addresses"], **params)["addresses"]
+    found: list[dict[str, Any]] = entry["calls"]
+    return found
+
+
+LABELS = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
+
+
+def gateway_service(mesh: ObservedMesh, ports: list[dict[str, Any]] | None = None, **spec: Any) -> None:
+    ports = ports or [{"name": "http2", "port": 80}, {"name": "https", "port": 443}]
+    mesh.put(service("istio-ingressgateway", LABELS, ports, **spec))
+
+
+def test_the_golden_signals_of_services_and_calls() -> None:
+    found = ObservedMesh().run()["traffic"]
+    (api,) = found["services"]
+    assert (api["service"], api["requests"], api["rate"], api["error_share"]) == ("shop/api", 100, 1.111, 0.1)
+    assert (api["p50_ms"], api["p99_ms"]) == (50, 99)
+    (edge,) = found["edges"]
+    assert (edge["source"], edge["destination"], edge["mtls"], edge["p95_ms"]) == (
+        "shop/web", "shop/api", "yes", 95,
+    )  # fmt: skip
+    assert (found["idle"], found["dark"]) == (["shop/web", "shop/quiet"], [])
+
+
+def test_a_service_that_nobody_scrapes_has_no_zero() -> None:
+    mesh = ObservedMesh()
+    mesh.up = ["web-1"]
+    result = mesh.run()
+    assert (result["traffic"]["idle"], result["traffic"]["dark"]) == (["shop/web"], ["shop/quiet"])
+    assert "scrapes no proxy of shop/quiet" in untold(result, "traffic")
+
+
+def test_one_of_two_pods_that_is_not_scraped_leaves_it_open() -> None:
+    mesh = ObservedMesh()
+    mesh.put(pod(SHOP, "quiet-2", {"app": "quiet"}))
+    assert mesh.run()["traffic"]["dark"] == ["shop/quiet"]
+    mesh.up.append("quiet-2")
+    assert mesh.run()["traffic"]["dark"] == []
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "reason"),
+    [
+        ("istio_requests_total", vector([]), "did not answer with matrix"),
+        (
+            "istio_requests_total{",
+            forbidden("services/proxy"),
+            "did not answer through the API server: Forbidden",
+        ),
+        ("istio_requests_total{", {"status": "error", "error": "too much"}, "too much"),
+        ("istio_requests_total{", "<html>", "is not JSON"),
+    ],
+)
+def test_without_an_answer_there_is_no_traffic_and_a_reason(part: str, answer: Any, reason: str) -> None:
+    mesh = ObservedMesh()
+    mesh.answers[part] = answer
+    result = mesh.run()
+    assert "traffic" not in result
+    assert reason in untold(result, "traffic")
+    assert result["status"] == "cannot tell"
+    assert result["versions"]["proxies"], "the other parts are told all the same"
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [(7.0, "of istio-system, shop in this window"), (None, "no istio_requests_total at all")],
+)
+def test_no_series_of_this_mesh_is_no_quiet_mesh(known: float | None, reason: str) -> None:
+    mesh = ObservedMesh()
+    mesh.requests = {}
+    if known is not None:
+        mesh.answers["count(istio_requests_total)"] = vector([({}, known)])
+    result = mesh.run()
+    assert "traffic" not in result
+    assert reason in untold(result, "traffic")
+
+
+def test_the_first_requests_of_a_pod_that_was_scraped_before_count() -> None:
+    """Its counter appears with the value 10 and stands still: ``rate()`` would see nothing."""
+    mesh = ObservedMesh()
+    found = matrix({series("destination", "web", "quiet"): 0.0}, 10.0)
+    for item in found["data"]["result"]:
+        item["values"] = item["values"][2:]
+        item["metric"] |= {"pod": "quiet-1", "instance": "quiet-1:15020"}
+    mesh.answers['istio_requests_total{reporter=~"destination|waypoint"'] = found
+    mesh.requests = {}
+    services = {item["service"]: item["requests"] for item in mesh.run()["traffic"]["services"]}
+    assert services == {"shop/quiet": 10}
+    mesh.up = ["web-1", "api-1"]
+    assert mesh.run()["traffic"]["services"] == []
+
+
+def test_latency_that_is_not_told_hides_no_requests() -> None:
+    mesh = ObservedMesh()
+    mesh.answers["histogram_quantile"] = {"status": "error", "error": "query timed out"}
+    result = mesh.run()
+    (api,) = result["traffic"]["services"]
+    assert (api["requests"], api["p99_ms"]) == (100, "cannot tell")
+    assert "latency: Prometheus refused the query: query timed out" in untold(result, "traffic")
+
+
+def test_nan_is_no_latency() -> None:
+    mesh = ObservedMesh()
+    labels = {"destination_service_name": "api", "destination_service_namespace": SHOP}
+    mesh.answers["histogram_quantile"] = vector([(labels, float("nan"))])
+    (api,) = mesh.run()["traffic"]["services"]
+    assert api["p50_ms"] == "cannot tell"
+
+
+def test_without_prometheus_the_way_out_is_named() -> None:
+    result = ObservedMesh().run(prometheus=None)
+    assert "set observe_prometheus" in untold(result, "traffic")
+
+
+def test_matchers_are_in_every_query_and_quoted() -> None:
+    mesh = ObservedMesh()
+    options = {"namespace": HOME, "service": "prometheus", "matchers": {"cluster": 'a"b'}}
+    mesh.run(prometheus=options)
+    asked = [query for query in mesh.queries if "istio_request" in query or "container_" in query]
+    assert asked
+    assert all('cluster="a\\\\"b"' in query.replace("\\", "\\\\") for query in asked)
+
+
+def test_callers_are_told_apart_by_workload_where_their_canonical_name_is_removed() -> None:
+    mesh = ObservedMesh()
+    mesh.requests = both("web", "api", 10, source_canonical_service="unknown")
+    mesh.run()
+    (asked,) = {query for query in mesh.queries if "0.99" in query and "source_workload," in query}
+    assert "source_canonical_service" not in asked
+
+
+# -- addresses -----------------------------------------------------------------------------------------------
+
+
+def test_a_load_balancer_s_address_is_called_by_the_host_s_name() -> None:
+    https, plain = calls(ObservedMesh())
+    assert https["curl"] == f"curl --connect-to {HOST}:443:203.0.113.7:443 https://{HOST}/"
+    assert plain["curl"].endswith("http://a.shop.example.com/a"), "a host and a path that lead somewhere"
+    assert {https["forward"], plain["forward"], https["ca"]} == {""}
+
+
+def test_host_names_ipv6_and_odd_ports() -> None:
+    mesh = ObservedMesh()
+    gateway_service(mesh, type="LoadBalancer", balancer=[{"hostname": "lb.example.net"}])
+    assert calls(mesh)[0]["address"] == "lb.example.net:443"
+    gateway_service(mesh, type="LoadBalancer", balancer=[{"ip": "2001:db8::7"}])
+    assert calls(mesh)[0]["curl"].startswith(f"curl --connect-to '{HOST}:443:[2001:db8::7]:443' ")
+
+
+def test_node_ports_are_reached_at_a_node_with_a_pod() -> None:
+    mesh = ObservedMesh()
+    gateway_service(mesh, [{"name": "https", "port": 443, "nodePort": 31443}], type="NodePort")
+    result = mesh.run(show=["addresses"])
+    (entry,) = result["addresses"]
+    assert (entry["type"], entry["nodes"]) == ("NodePort", ["192.0.2.5"])
+    assert entry["ports"] == [{"name": "https", "port": 443, "protocol": "TCP", "node_port": 31443}]
+    assert entry["calls"][0]["address"] == "192.0.2.5:31443"
+    assert "no port 80, so *.shop.example.com is not reached" in untold(result, "addresses")
+
+
+def test_a_cluster_address_needs_a_forward() -> None:
+    mesh = ObservedMesh()
+    gateway_service(mesh)
+    (entry,) = mesh.run(show=["addresses"])["addresses"]
+    assert (entry["cluster_ips"], entry["ips"], entry["nodes"]) == (["10.0.0.9"], [], [])
+    https, plain = entry["calls"]
+    assert https["forward"] == ("kubectl -n istio-system port-forward service/istio-ingressgateway 8443:443")
+    assert https["address"] == "127.0.0.1:8443"
+    assert plain["address"] == "127.0.0.1:8080"
+
+
+def test_the_ca_of_our_own_certificates_is_printed() -> None:
+    mesh, root, leaf = ObservedMesh(), ec_key(), ec_key()
+    issued = certificate("leaf", leaf, issuer=("root", root), hosts=(HOST,))
+    authority = certificate("root", root, ca=True)
+    mesh.put(secret(HOME, "api-example-com", "kubernetes.io/tls", tls_crt=pem(issued), tls_key=key_pem(leaf)))
+    ours = {"tls_crt": pem(authority), "tls_key": key_pem(root)}
+    mesh.put(secret("servicemesh-system", "servicemesh-ca", "kubernetes.io/tls", **ours))
+    https = calls(mesh)[0]
+    assert https["ca"] == (
+        "kubectl -n servicemesh-system get secret servicemesh-ca -o 'jsonpath={.data.tls\\.crt}'"
+        " | base64 -d > api-example-com-ca.crt"
+    )
+    assert " --cacert api-example-com-ca.crt " in https["curl"]
+    stranger = certificate("leaf", leaf, issuer=("other", ec_key()), hosts=(HOST,))
+    mesh.put(
+        secret(HOME, "api-example-com", "kubernetes.io/tls", tls_crt=pem(stranger), tls_key=key_pem(leaf))
+    )
+    assert (calls(mesh)[0]["ca"], "--cacert" in calls(mesh)[0]["curl"]) == ("", False)
+    beside = {"tls_crt": pem(stranger), "tls_key": key_pem(leaf), "ca_crt": pem(authority)}
+    mesh.put(secret(HOME, "api-example-com", "kubernetes.io/tls", **beside))
+    assert "get secret api-example-com -o 'jsonpath={.data.ca\\.crt}'" in calls(mesh)[0]["ca"]
+
+
+def test_no_secret_is_in_the_answer() -> None:
+    mesh, key = ObservedMesh(), ec_key()
+    held = {"tls_crt": pem(certificate("leaf", key, hosts=(HOST,))), "tls_key": key_pem(key)}
+    mesh.put(secret(HOME, "api-example-com", "kubernetes.io/tls", **held))
+    assert "PRIVATE" not in json.dumps(mesh.run())
+    assert key_pem(key).decode().splitlines()[1] not in json.dumps(mesh.run())
+
+
+def test_a_gateway_without_pods_or_without_service_is_told() -> None:
+    mesh = ObservedMesh()
+    mesh.remove("Pod", "gw-1", HOME)
+    result = mesh.run(show=["addresses"])
+    assert "has no pod, so nobody answers" in untold(result, "addresses")
+    assert result["addresses"][0]["ips"] == ["203.0.113.7"]
+    mesh.remove("Service", "istio-ingressgateway", HOME)
+    result = mesh.run(show=["addresses"])
+    assert result["addresses"] == []
+    assert "no Service leads to the pods" in untold(result, "addresses")
+
+
+def test_a_refused_right_is_told_and_hides_nothing_else() -> None:
+    mesh = ObservedMesh()
+    mesh.forbidden = {"Service"}
+    result = mesh.run()
+    assert "Service is forbidden" in untold(result, "addresses")
+    assert "Service is forbidden" in untold(result, "dashboards")
+    assert result["traffic"]["services"]
+
+
+# -- dashboards, versions, overhead --------------------------------------------------------------------------
+
+
+def test_a_dashboard_of_the_list_that_is_missing_is_told() -> None:
+    result = ObservedMesh().run(show=["dashboards"], addons=["prometheus", "kiali"])
+    assert [(entry["name"], entry["url"]) for entry in result["dashboards"]] == [
+        ("prometheus", "http://localhost:9090/"),
+        ("kiali", ""),
+    ]
+    assert "kiali is in addons_enabled and not there" in untold(result, "dashboards")
+
+
+def test_proxies_that_are_behind_their_istiod() -> None:
+    mesh = ObservedMesh()
+    mesh.put(pod(SHOP, "old-1", {"app": "web"}, image="istio/proxyv2:1.30.0-distroless"))
+    proxies = mesh.run(show=["versions"])["versions"]["proxies"]
+    assert [(entry["version"], entry["count"], entry["behind"]) for entry in proxies] == [
+        ("1.30.0", 1, True),
+        ("1.31.1", 4, False),
+    ]
+
+
+def test_of_an_image_without_tag_istiod_knows_the_version() -> None:
+    mesh = ObservedMesh()
+    mesh.put(pod(SHOP, "pinned-1", {"app": "web"}, image="istio/proxyv2@sha256:aa"))
+    told = [{"proxy": "pinned-1.shop", "istio_version": "1.31.1"}]
+    mesh.on_exec = lambda *_where: json.dumps(told)
+    assert [entry["count"] for entry in mesh.run(show=["versions"])["versions"]["proxies"]] == [5]
+    mesh.on_exec = lambda *_where: "[]"
+    result = mesh.run(show=["versions"])
+    assert "the version of 1 proxies is not known" in untold(result, "versions")
+    assert result["versions"]["proxies"][0]["behind"] is None
+
+
+def test_without_istiod_nobody_is_behind_and_it_is_told() -> None:
+    mesh = ObservedMesh()
+    mesh.remove("Pod", "istiod-1", HOME)
+    result = mesh.run(show=["versions"])
+    assert {entry["behind"] for entry in result["versions"]["proxies"]} == {None}
+    assert "no istiod is ready in istio-system" in untold(result, "versions")
+
+
+def usage_of(name: str, app: tuple[str, str], proxy: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "metrics.k8s.io/v1beta1",
+        "kind": "PodMetrics",
+        "metadata": {"namespace": SHOP, "name": name},
+        "containers": [
+            {"name": "app", "usage": {"cpu": app[0], "memory": app[1]}},
+            {"name": "istio-proxy", "usage": {"cpu": proxy[0], "memory": proxy[1]}},
+        ],
+    }
+
+
+def test_what_sidecars_cost_and_how_full_services_are() -> None:
+    mesh = ObservedMesh()
+    mesh.missing = set()
+    mesh.put(usage_of("api-1", ("250m", "32Mi"), ("50m", "64Mi")))
+    mesh.put(usage_of("web-1", ("100000000n", "32Mi"), ("100m", "32768Ki")))
+    result = mesh.run()
+    assert result["overhead"] == {
+        "proxies": 2, "cpu": 0.15, "memory": 96 * 2**20, "cpu_share": 0.3, "memory_share": 0.6,
+        "largest": {"pod": "shop/api-1", "memory": 64 * 2**20},
+    }  # fmt: skip
+    (api,) = result["traffic"]["services"]
+    assert api["saturation"] == {"cpu": 0.5, "memory": 0.25}
+
+
+def test_without_the_metrics_api_the_kubelet_s_series_are_asked() -> None:
+    mesh = ObservedMesh()
+    key = {"namespace": SHOP, "pod": "api-1", "container": "istio-proxy"}
+    mesh.answers["container_cpu_usage"] = vector([(key, 0.2)])
+    mesh.answers["container_memory"] = vector([(key, 1000.0)])
+    result = mesh.run()
+    assert (result["overhead"]["cpu"], result["overhead"]["memory"]) == (0.2, 1000)
+    assert untold(result, "overhead") == ""
+
+
+def test_what_nobody_measures_costs_not_nothing() -> None:
+    result = ObservedMesh().run()
+    assert "overhead" not in result
+    assert "the metrics API is not served" in untold(result, "overhead")
+
+
+# -- input, files, rights ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"window": 1}, "observe_window: is 1 s, not from 10 s to 15 days"),
+        ({"window": 86_400 * 16}, "observe_window"),
+        ({"top": 0}, "observe_top: is 0, not above 0"),
+        ({"max_proxies": 0}, "observe_max_proxies"),
+        ({"report_path": ["mesh.txt"]}, "ends in none of .json, .html"),
+        ({"report_path": ["/nowhere/mesh.html"]}, "the directory of '/nowhere/mesh.html' does not exist"),
+        ({"prometheus": {"url": "x", "service": "y"}}, "give either url or namespace and service"),
+        ({"catalogue": {"mesh_nam": "x"}}, "mesh_nam"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_asked(params: dict[str, Any], message: str) -> None:
+    mesh = ObservedMesh()
+    with pytest.raises(InputError, match=message.replace("(", r"\\(")):
+        mesh.run(**params)
+    assert mesh.calls == []
+
+
+def test_reports_hold_everything(tmp_path: Path) -> None:
+    paths = [str(tmp_path / "mesh.json"), str(tmp_path / "mesh.html")]
+    result = ObservedMesh().run(report_path=paths, top=1)
+    record = json.loads((tmp_path / "mesh.json").read_text())
+    assert (record["mesh"], record["status"]) == ("shop", result["status"])
+    assert record["traffic"]["idle"] == ["shop/web", "shop/quiet"]
+    assert result["traffic"]["idle"] == ["shop/web"]
+    assert 'id="graph"' in (tmp_path / "mesh.html").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mesh.html").mkdir()
+    with pytest.raises(MeshError, match="could not be written"):
+        ObservedMesh().run(report_path=[str(tmp_path / "mesh.html")])
+
+
+def test_it_writes_nothing() -> None:
+    mesh = ObservedMesh()
+    mesh.run()
+    assert (mesh.writes, mesh.dry_runs) == ([], [])
+
+
+def test_the_rights_of_the_table_are_enough() -> None:
+    mesh = ObservedMesh()
+    mesh.put(secret(HOME, "api-example-com", "kubernetes.io/tls"))
+    mesh.put(pod(SHOP, "pinned-1", {"app": "web"}, image="istio/proxyv2@sha256:aa"))
+    mesh.on_exec = lambda *_where: "[]"
+    client = Restricted(mesh, granted_by("observe.yaml", {"ecommerce": SHOP}))
+    result = mesh.run(client=client)
+    assert client.refused == set()
+    assert result["traffic"]["services"]
+
+
+def test_certificates_are_those_of_trust() -> None:
+    """Little is there to be read; what is said of it are trust_info's own words."""
+    mesh = ObservedMesh()
+    mesh.on_exec = lambda *_where: "{}"
+    result = mesh.run(show=["certificates"])
+    found = result["certificates"]
+    assert found["status"] == "fail"
+    assert "Secret istio-system/api-example-com" in found["headline"]
+    assert set(found) == {"status", "headline", "counts", "soonest"}
+    assert f"certificates {found['status']}" in result["headline"]
