@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = "ansible_collections.servicemesh.istio.plugins.module_utils.operations"
+OPERATIONS = ROOT / "plugins" / "module_utils" / "operations"
 SHARED = ROOT / "roles" / "shared"
 ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/tasks/main.yml"))
 # Names that several roles read: the catalogue, and the installation that the catalogue refers to.
@@ -194,3 +198,30 @@ def test_every_variable_of_the_mesh_is_the_catalogues_or_a_setting() -> None:
     """The catalogue refuses `mesh_*` names that it does not know, so that a misspelt one is found."""
     found = {name for role in (*ROLES, SHARED) for name in own_defaults(role) if name.startswith("mesh_")}
     assert found <= {*CATALOGUE_KEYS, *ROLE_SETTINGS}
+
+
+# -- what is inside a dictionary -----------------------------------------------------------------------------
+
+
+def module_options() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The variable of each option that has options of its own, and those."""
+    for path in sorted(OPERATIONS.rglob("*.py")):
+        if "\nVARIABLES" not in path.read_text(encoding="utf-8"):
+            continue
+        name = ".".join(path.relative_to(OPERATIONS).with_suffix("").parts)
+        module = importlib.import_module(f"{PACKAGE}.{name}")
+        for option, spec in getattr(module, "ARGUMENT_SPEC", {}).items():
+            if "options" in spec and option in module.VARIABLES:
+                yield module.VARIABLES[option], spec["options"]
+
+
+def test_what_a_module_reads_inside_a_dictionary_is_an_option_of_the_role() -> None:
+    """Without it, ansible-doc says nothing of the keys, and a misspelt one is found by the module only."""
+    compared = 0
+    for variable, inside in module_options():
+        for role in (*ROLES, SHARED):
+            option = options(role).get(variable, {})
+            if option.get("type") == "dict" or option.get("elements") == "dict":
+                compared += 1
+                assert set(option.get("options", {})) == set(inside), (role.name, variable)
+    assert compared >= 8
