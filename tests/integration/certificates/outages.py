@@ -6,10 +6,10 @@ What is asked of each: the documented end, and the pair from before served all t
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,8 +24,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     rotation,
 )
 
+from lab.cluster import read_cluster
+from lab.processes import find_tree
+
 from .conftest import HOME
-from .test_rotations import ROOT, SUFFIX, Clients, first_served, gateway, wait_for_handshakes
+from .test_rotations import SUFFIX, Clients, first_served, gateway, wait_for_handshakes
 
 __all__ = ["gateway"]
 
@@ -94,50 +97,43 @@ def test_the_kept_pair_deleted_in_mid_run(edge, gateway, client) -> None:
 
 
 class Program:
-    """One of the lab's programs: ended like by a crash, and started again as it had been."""
+    """One of the lab's programs: ended as by a crash, and started again as it had been.
+
+    :param name: as `lab status` tells it.
+    """
 
     def __init__(self, name: str) -> None:
-        """:param name: as `lab status` tells it."""
-        done = subprocess.run(
-            [sys.executable, "-m", "lab", "status", "--name", CLUSTER],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        pids = {
-            words[0]: int(words[-1]) for words in map(str.split, done.stdout.splitlines()) if "pid" in words
-        }
-        self._init = pids["init"]
-        self._command = Path(f"/proc/{pids[name]}/cmdline").read_bytes()
+        cluster = read_cluster(CLUSTER)
+        init = find_tree(cluster).init
+        assert init is not None, f"cluster {CLUSTER} is not there"
+        plan = json.loads((cluster.state / "plan.json").read_text())
+        (self._argv,) = [step["argv"] for step in plan["steps"] if step.get("start") == name]
+        self._init = init
 
     def crash(self) -> None:
         """The arguments name the cluster's directory, so there is one process that has them."""
         (pid,) = [
             int(entry.name)
             for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and _command_of(entry) == self._command
+            if entry.name.isdigit() and _command_of(entry) == self._argv
         ]
         os.kill(pid, signal.SIGKILL)
 
     def start(self) -> None:
         """In the namespaces of the cluster, so that it ends with it."""
-        words = [word.decode() for word in self._command.split(b"\0") if word]
-        inside = ["nsenter", "--target", str(self._init), "--all", "--", *words]
+        inside = ["nsenter", "--target", str(self._init), "--all", "--", *self._argv]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.Popen(inside, **quiet, start_new_session=True)
 
 
-def _command_of(entry: Path) -> bytes:
+def _command_of(entry: Path) -> list[str]:
     with contextlib.suppress(OSError):
-        return (entry / "cmdline").read_bytes()
-    return b""
+        return (entry / "cmdline").read_text().split("\0")[:-1]
+    return []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def api_server() -> Program:
-    """Found before anybody ends it: the lab's own process does not know what starts it again."""
     return Program("kube-apiserver")
 
 
