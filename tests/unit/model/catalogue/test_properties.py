@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.re
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.object_id import object_id
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ...support.catalogues import by_kind, catalogues
 
@@ -164,3 +165,40 @@ def test_nothing_is_expected_gone_when_nothing_changed(raw: dict[str, Any]) -> N
     gone = expectations(catalogue, [], objects)
     assert gone or catalogue.open_reason is not None
     assert {item.check for item in gone} <= {"no_subset", "no_rbac", "no_virtual_service"}
+
+
+STRANGER: dict[str, Any] = {
+    "name": "stranger",
+    "labels": {"stranger": "yes"},
+    "service_account": "stranger",
+    "ports": [
+        {"number": 81, "target_port": 9999, "protocol": "http"},
+        {"name": "stream", "number": 82, "protocol": "tcp"},
+    ],
+    "versions": {"x1": {}, "x2": {}},
+    "initial_version": "x1",
+    "open_paths": ["/stranger"],
+    "mtls": {"mode": "PERMISSIVE", "reason": "a test"},
+    "rate_limit": {"requests": 3, "per": "1s"},
+    "timeout": "7s",
+    "retries": {"attempts": 1},
+    "circuit_breaker": {"consecutive_5xx": 3},
+    "mirror": {"to": "x2", "percent": 5},
+    "fault": {"abort": {"percent": 1, "status": 500}},
+    "routes": [{"name": "split", "when": {"path": "/split"}, "timeout": "9s"}],
+}
+
+
+@relaxed
+@given(catalogues(), st.booleans())
+def test_an_entry_that_nobody_names_changes_no_other_object(raw: dict[str, Any], beside: bool) -> None:
+    """Whatever it says of itself, beside the others or in a namespace of its own."""
+    more = copy.deepcopy(raw)
+    places = [service.get("namespace", "shop") for service in raw["mesh_services"]]
+    more["mesh_services"].append({**STRANGER, "namespace": places[0] if beside and places else "far"})
+    before = {object_id(obj): obj for obj in mesh_resources(raw)}
+    after = {object_id(obj): obj for obj in mesh_resources(more)}
+    changed = {name for name, obj in before.items() if after.get(name) != obj}
+    # Where nobody is authorized, everybody sees every namespace of the mesh.
+    assert changed == set() or "mesh_open" in raw, changed
+    assert all("stranger" in name or " far/" in name for name in after.keys() - before.keys())
