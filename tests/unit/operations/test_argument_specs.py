@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import HANDOVER
 
 PACKAGE = "ansible_collections.servicemesh.istio.plugins.module_utils"
 ROOM = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "operations"
@@ -93,3 +94,21 @@ def test_the_documentation_promises_what_the_argument_spec_gives(name: str) -> N
     told = {option: promised(entry, "suboptions") for option, entry in documented(module).items()}
     given = {option: promised(entry, "options") for option, entry in backend.ARGUMENT_SPEC.items()}
     assert told == given
+
+
+SECRETS = {"api_key", "password", "private_key", "bearer_token", "url", "headers", "environment", HANDOVER}
+"""Options whose values nobody may read in a result: a webhook's URL and headers hold its token."""
+
+
+@pytest.mark.parametrize(("name", "spec"), list(specs()))
+def test_secrets_are_hidden_and_names_of_secrets_are_shown(name: str, spec: Mapping[str, Any]) -> None:
+    """Ansible replaces what an option with ``no_log`` held wherever it stands in a result: a name of a Secret
+    would be missing in the very sentence that is about it."""
+    for place, option in options(spec):
+        word = place.rpartition(".")[2]
+        if option.get("no_log"):
+            assert word in SECRETS, place
+        elif any(part in word for part in ("password", "private", "token")):
+            raise AssertionError(f"{place} is a secret and is shown")
+        elif any(part in word for part in ("secret", "key", "pass")):
+            assert option.get("no_log") is False, f"{place}: Ansible warns of such a name unless it is told"
