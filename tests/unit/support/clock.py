@@ -20,12 +20,13 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         end = self.time + max(seconds, 0.001)
-        for event in sorted(self.events, key=lambda item: item[0]):
-            if event[0] <= end:
-                self.events.remove(event)
-                self.time = max(self.time, event[0])
-                event[1]()
-        self.time = end
+        # what happens may arrange what happens later, within the same sleep as well
+        while due := [event for event in self.events if event[0] <= end]:
+            event = min(due, key=lambda item: item[0])
+            self.events.remove(event)
+            self.time = max(self.time, event[0])
+            event[1]()
+        self.time = max(self.time, end)
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
         """Let ``act`` happen ``seconds`` from now."""

@@ -43,6 +43,16 @@ def is_request_host(
     return full_host(host, object_namespace, domain) in {".".join(names[:count]) for count in (2, 3, 4)}
 
 
+def destination_hosts(service: str, namespace: str, object_namespace: str, domain: str) -> list[str]:
+    """What a Service may be called as a destination in a VirtualService of this namespace.
+
+    :returns: names, the short one only where it means this Service.
+    """
+    parts = [service, namespace, "svc", domain]
+    names = [".".join(parts[:count]) for count in (2, 3, 4)]
+    return [service, *names] if object_namespace == namespace else names
+
+
 class Split:
     """The two versions of one service, and how to find them in a VirtualService.
 
@@ -53,6 +63,7 @@ class Split:
         self, service: str, namespace: str, stable: str, canary: str, *, domain: str = "cluster.local"
     ) -> None:
         self.service = service
+        self.namespace = namespace
         self.stable = stable
         self.canary = canary
         self.domain = domain
@@ -103,6 +114,13 @@ class Split:
                 rule="no-split-route",
             )
         return result
+
+    def concerned(self, virtual_service: Mapping[str, Any]) -> list[bool]:
+        """Which HTTP routes of the object send requests to the service.
+
+        :returns: one truth value for each route.
+        """
+        return [bool(shares) for shares in self._shares(virtual_service)]
 
     def is_ours(self, destination: Destination) -> bool:
         """Whether a destination is one of the two versions."""

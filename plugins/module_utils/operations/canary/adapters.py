@@ -67,6 +67,7 @@ class RememberingRoutes:
         self._written: TrafficState | None = None
         self.name = routes.name
         self.namespace = routes.namespace
+        self.annotation = routes.annotation
 
     def write(self, traffic: TrafficState, fence: int) -> bool:
         """Writes and remembers."""

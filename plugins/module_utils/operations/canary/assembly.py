@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
 from ...kube.lease import new_identity
+from ...labels import FENCE_ANNOTATION
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service, Version
 from ...model.objects.names import delegate_name
@@ -41,7 +42,7 @@ from .proof import ProxyProver
 from .records import Records
 from .rendering import renderer, split_of
 from .rollout import MetricsSource, Rollout
-from .routes import ForeignRoutes, OwnRoutes
+from .routes import ForeignRoutes, OwnRoutes, foreign_annotation
 from .scaling import WorkloadScaler
 from .server_clock import server_clock
 from .sizes import read_sizes
@@ -124,7 +125,14 @@ class RolloutBuilder:
             namespace=service.namespace,
             routes=foreign.name if foreign else delegate_name(service.name),
             routes_namespace=foreign.namespace if foreign else service.namespace,
+            annotation=self._annotation(),
         )
+
+    def _annotation(self) -> str:
+        """Where the fence stands in the service's routes."""
+        service = self.service
+        foreign = self.options.routes
+        return foreign_annotation(service.name, service.namespace) if foreign else FENCE_ANNOTATION
 
     def routes(self, stable: str, canary: str) -> OwnRoutes | ForeignRoutes:
         """The service's own delegate, or the VirtualService that the options name."""
@@ -133,7 +141,9 @@ class RolloutBuilder:
             split = split_of(options, stable, canary)
             return ForeignRoutes(self.client, foreign.name, foreign.namespace, split, gitops=options.gitops)
         render = renderer(options, stable, canary)
-        return OwnRoutes(self.client, delegate_name(self.service.name), self.service.namespace, render)
+        return OwnRoutes(
+            self.client, delegate_name(self.service.name), self.service.namespace, render, stable
+        )
 
     def endpoints(self, *versions: str) -> EndpointReader:
         """Pods of these versions."""

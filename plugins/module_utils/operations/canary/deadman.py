@@ -16,10 +16,11 @@ from typing import Any
 
 from ...errors import ApiError
 from ...fields import integer_at, mappings_at
-from ...labels import FENCE_ANNOTATION, FIELD_MANAGER, ownership_labels
+from ...labels import FIELD_MANAGER, ownership_labels
 from ...model.rollout.milestones import Milestone, notice, told
 from ...model.rollout.record import journal_name
 from ...model.rollout.settings import DeadmanOptions
+from ...model.rollout.split import Split, destination_hosts
 from . import deadman_script
 from .kube_events import event, regarding
 from .protocols import Objects
@@ -171,14 +172,20 @@ class DeadmanJob:
                 "object": restored,
             }
         else:
+            service, plan, domain = options.service, rollout.plan, options.catalogue.cluster_domain
+            split = Split(service.name, service.namespace, plan.stable, plan.canary, domain=domain)
             write = {
                 "query": f"fieldManager={FOREIGN_MANAGER}",
                 "content_type": "application/json-patch+json",
                 "routes": [
                     {key: route[key] for key in ("name", "match", "route") if key in route}
-                    for route in mappings_at(restored, "spec", "http")
+                    for route, concerned in zip(
+                        mappings_at(restored, "spec", "http"), split.concerned(restored), strict=True
+                    )
+                    if concerned
                 ],
-                "subsets": [rollout.plan.stable, rollout.plan.canary],
+                "hosts": destination_hosts(service.name, service.namespace, rollout.routes.namespace, domain),
+                "subsets": [plan.stable, plan.canary],
             }
         return {
             "lease": f"{leases}/{journal_name(options.service.name)}",
@@ -187,7 +194,7 @@ class DeadmanJob:
             "identity": f"deadman:{self.name}",
             "fence": rollout.fence,
             "seconds": rollout.lease.duration,
-            "annotation": FENCE_ANNOTATION,
+            "annotation": rollout.routes.annotation,
             "write": write,
             "event": self._event(),
             "notice": notice(Milestone.DEADMAN, rollout.journal, options.catalogue.name),

@@ -12,10 +12,10 @@ does the rest (proof, record, report).
 Environment: ``DEADMAN`` is JSON with ``lease`` and ``routes`` (paths of the two objects on the API server),
 ``holder``, ``fence``, ``seconds`` (the Lease's duration), ``annotation`` (of the fence), ``identity``, and
 ``write``: ``query`` and ``content_type`` of the PATCH, with ``object`` (whole, for server-side apply) or with
-``routes`` (name, matches and destinations of each route, for a JSON Patch that leaves everything else alone)
-and ``subsets`` (stable and canary). ``event`` is an Event without its time, or null, and ``notice`` what
-``DEADMAN_NOTIFY_URL`` is told, with the headers (JSON) of ``DEADMAN_NOTIFY_HEADERS``; both only say what was
-done, and nothing depends on them.
+``routes`` (name, matches and destinations of each route of the service, for a JSON Patch that leaves
+everything else alone), ``hosts`` (what the service may be called there) and ``subsets`` (stable and canary).
+``event`` is an Event without its time, or null, and ``notice`` what ``DEADMAN_NOTIFY_URL`` is told, with the
+headers (JSON) of ``DEADMAN_NOTIFY_HEADERS``; both only say what was done, and nothing depends on them.
 """
 
 from __future__ import annotations
@@ -104,9 +104,10 @@ def images(live: list[Any], write: Mapping[str, Any]) -> list[tuple[int, Any]]:
     """Which destinations each live route gets back. Its owner may have added, removed or moved routes.
 
     A route is the same one when name and matches are, and it still sends to the same hosts. In any other the
-    canary's part goes to the stable version, where the route has both.
+    canary's part goes to the stable version, where the route has both. Routes of other services stay.
 
-    :param write: ``routes`` before the rollout (name, match, route), and both ``subsets``, stable first.
+    :param write: ``routes`` of the service before the rollout (name, match, route), its ``hosts``, and both
+        ``subsets``, stable first.
     :returns: (index of the live route, destinations).
     """
     left = list(write["routes"])
@@ -115,18 +116,22 @@ def images(live: list[Any], write: Mapping[str, Any]) -> list[tuple[int, Any]]:
         same = next((item for item in left if identity(item) == identity(route)), None)
         if same is not None:
             left.remove(same)
-        image = same.get("route") if same is not None else without_canary(route, write["subsets"])
+        image = same.get("route") if same is not None else without_canary(route, write)
         if image is not None and image != route.get("route"):
             found.append((index, image))
     return found
 
 
-def without_canary(route: Mapping[str, Any], subsets: list[str]) -> Any:
+def without_canary(route: Mapping[str, Any], write: Mapping[str, Any]) -> Any:
     """The destinations of a route without the canary's. :returns: them, or None where it has not both."""
-    parts = {(item.get("destination") or {}).get("subset"): item for item in route.get("route") or []}
-    if any(subset not in parts for subset in subsets):
+    parts = {
+        item["destination"].get("subset"): item
+        for item in route.get("route") or []
+        if (item.get("destination") or {}).get("host") in write["hosts"]
+    }
+    if any(subset not in parts for subset in write["subsets"]):
         return None
-    stable, canary = (parts[subset] for subset in subsets)
+    stable, canary = (parts[subset] for subset in write["subsets"])
     weight = int(stable.get("weight") or 0) + int(canary.get("weight") or 0)
     return [
         {**item, "weight": weight} if item is stable else item

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import text_at
+from ...labels import FENCE_ANNOTATION
 from ...model.rollout.record import RECORD_KEY, journal_name, release_name
 from .protocols import Objects
 from .routes import ISTIO_API, fence_of
@@ -22,20 +23,32 @@ JOURNAL_KEY = "journal"
 
 
 def highest_fence(
-    client: Objects, *, service: str, namespace: str, routes: str, routes_namespace: str
+    client: Objects,
+    *,
+    service: str,
+    namespace: str,
+    routes: str,
+    routes_namespace: str,
+    annotation: str = FENCE_ANNOTATION,
 ) -> int:
     """Of journal, release record and routes; 0 where there are none.
 
+    :param annotation: of the fence in the routes.
     What cannot be read has no fence here: whoever has to read it says so.
     """
     journal = client.get("v1", "ConfigMap", journal_name(service), namespace)
     record = client.get("v1", "ConfigMap", release_name(service), namespace)
     virtual_service = client.get(ISTIO_API, "VirtualService", routes, routes_namespace)
-    written = (_fence_in(journal, JOURNAL_KEY), _fence_in(record, RECORD_KEY), fence_of(virtual_service))
+    written = (
+        fence_in(journal, JOURNAL_KEY),
+        fence_in(record, RECORD_KEY),
+        fence_of(virtual_service, annotation),
+    )
     return max(written)
 
 
-def _fence_in(config_map: Mapping[str, Any] | None, key: str) -> int:
+def fence_in(config_map: Mapping[str, Any] | None, key: str) -> int:
+    """The fence in the JSON of a ConfigMap, 0 for none, or where it cannot be read."""
     try:
         data = json.loads(text_at(config_map, "data", key) or "{}")
     except ValueError:

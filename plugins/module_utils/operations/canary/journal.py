@@ -10,15 +10,17 @@ ConfigMap ``servicemesh-canary-<service>``: key ``journal`` is written by the ru
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
-from ...errors import ApiError, FencedError, MeshError
+from ...errors import ApiError, FencedError, MeshError, RefusedError
 from ...fields import mapping_at, text_at
 from ...kube.clock import Clock, timestamp
 from ...labels import ownership_labels
 from ...model.rollout.journal import Action, Journal, JournalError, Request, parse_journal, parse_request
 from ...model.rollout.record import journal_name
+from .fences import JOURNAL_KEY, fence_in
 from .protocols import Objects
 
 ATTEMPTS = 8
@@ -53,11 +55,18 @@ class JournalStore:
     def refresh(self) -> Journal:
         """Reads the journal of a run that has begun.
 
-        One that somebody deleted is still what its runner knows, and whole again with the next write.
-        :raises JournalError: it is there but not readable.
+        One that somebody deleted or spoiled is still what its runner knows, and whole again with the next
+        write.
+        :raises JournalError: it is not readable, and never was.
         """
         last = self.known
-        if self.read() is None:
+        try:
+            found = self.read()
+        except JournalError:
+            if last is None:
+                raise
+            found = None
+        if found is None:
             self.known = last
         return self.current
 
@@ -96,13 +105,17 @@ class JournalStore:
             except ApiError as error:
                 if error.status not in (404, 409):
                     raise
-                self.read()  # a request arrived, or another runner took over: the fence tells which
+                with contextlib.suppress(JournalError):  # then it is what this run knows
+                    self.read()  # a request arrived, or another runner took over: the fence tells which
                 continue
             self._object = written
             self._parsed = (text, journal)
             self.known = journal
             return
-        raise MeshError(f"ConfigMap {self._namespace}/{self._name} changes faster than it can be written")
+        raise self._too_fast()
+
+    def _too_fast(self) -> MeshError:
+        return MeshError(f"ConfigMap {self._namespace}/{self._name} changes faster than it can be written")
 
     def request(self) -> Request | None:
         """The request that waits for this run in the journal as last read or written."""
@@ -110,11 +123,30 @@ class JournalStore:
         return parse_request(text, self.known.run) if text and self.known else None
 
     def ask(self, action: Action, by: str) -> None:
-        """Leaves a request for the runner. Needs no Lease."""
-        at = timestamp(self._clock.now())
-        request = Request(action, by, at, self.current.run)
-        patch = {"data": {"request": request.as_json()}}
-        self._client.patch("v1", "ConfigMap", self._name, self._namespace, patch)
+        """Leaves a request for the runner. Needs no Lease.
+
+        :raises RefusedError: a rollback was asked for and is not done yet: nothing takes its place.
+        """
+        for _turn in range(ATTEMPTS):
+            waits = self.request()
+            if waits and waits.action is Action.ROLLBACK is not action:
+                raise RefusedError(
+                    f"{waits.by or 'somebody'} has asked for a rollback of run {waits.run}: {action} has to"
+                    " wait until it is done",
+                    rule="rollback-asked",
+                )
+            request = Request(action, by, timestamp(self._clock.now()), self.current.run)
+            version = text_at(self._object, "metadata", "resourceVersion")
+            patch = {"metadata": {"resourceVersion": version}, "data": {"request": request.as_json()}}
+            try:
+                self._client.patch("v1", "ConfigMap", self._name, self._namespace, patch)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+                self.refresh()
+                continue
+            return
+        raise self._too_fast()
 
     def drop_request(self, fence: int) -> None:
         """Removes the request, once the runner has taken it."""
@@ -125,7 +157,7 @@ class JournalStore:
         self.save(fence, self.current)
 
     def _in_cluster(self) -> Journal | None:
-        text = text_at(self._object, "data", "journal")
+        text = text_at(self._object, "data", JOURNAL_KEY)
         if not text:
             return None
         if self._parsed is None or self._parsed[0] != text:
@@ -133,7 +165,16 @@ class JournalStore:
         return self._parsed[1]
 
     def _refuse_newer_fence(self, fence: int) -> None:
-        there = self._in_cluster()
+        try:
+            there = self._in_cluster()
+        except JournalError:
+            if self.known is None:
+                raise
+            if fence_in(self._object, JOURNAL_KEY) > fence:  # of a later version of this collection
+                raise FencedError(
+                    "another run has taken over; this run stops without another write"
+                ) from None
+            return
         if there is not None and there.fence > fence:
             raise taken_over(there)
 
@@ -145,7 +186,7 @@ class JournalStore:
         }
         if self._object:
             metadata["resourceVersion"] = self._object["metadata"]["resourceVersion"]
-        data = {**mapping_at(self._object, "data"), "journal": text}
+        data = {**mapping_at(self._object, "data"), JOURNAL_KEY: text}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 

@@ -23,21 +23,29 @@ from ...model.rollout.record import ReleaseRecord
 from ...verdicts import FAIL, PASS
 from .endpoints import VersionEndpoints
 from .evidence import fail_alike, has_failed, is_proved, stable_is_worse
-from .phase import prove, write_and_prove
+from .phase import check_revision, prove, write_and_prove
 from .rollout import RollbackNeeded, Rollout
 from .watch import count_the_end
 
 
 def promote(rollout: Rollout) -> None:
-    """Makes the split of the last phase permanent: routes, proof, record, end."""
+    """Makes the split of the last phase permanent: routes, proof, record, end.
+
+    :raises RestartNeeded: when it is decided, the canary's pods are no longer those that were judged.
+    :raises RollbackNeeded: the canary has no ready endpoint, or the proxies do not take the routes.
+    """
     options = rollout.options
     last = rollout.plan.phases[-1]
     traffic = rollout.canary_traffic() if options.promote else rollout.traffic_of(last)
     weights = traffic.weights
     whole = weights[rollout.plan.canary] == 100
     drained = rollout.journal.scaled_down is not None  # then stable has gone, and nothing leads back to it
-    if not drained and not rollout.endpoints.read()[rollout.plan.canary].ready:
-        raise RollbackNeeded("no ready endpoint of the new version at promotion")
+    if not drained:
+        endpoints = rollout.endpoints.read()
+        if rollout.journal.state is State.RUNNING:
+            check_revision(rollout, endpoints)
+        if not endpoints[rollout.plan.canary].ready:
+            raise RollbackNeeded("no ready endpoint of the new version at promotion")
     rollout.disarm()
     promoting = replace(rollout.journal, state=State.PROMOTING, step=Step.PROMOTE, intent=traffic)
     rollout.save(promoting, "promotion: intent", weights=weights)

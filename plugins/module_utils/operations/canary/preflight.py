@@ -264,9 +264,10 @@ def current_stable(builder: RolloutBuilder, canary: str) -> tuple[str, str]:
     if record is not None:
         return record.stable, "release record"
     service = builder.service
-    live = builder.routes(service.initial_version or "", canary).read()
+    routes = builder.routes(service.initial_version or "", canary)
+    live = routes.read()
     # before the first record, what a rollout wrote says nothing of a stable version: its journal is lost
-    adopts = live is not None and not (fence_of(live) and service.initial_version)
+    adopts = live is not None and not (fence_of(live, routes.annotation) and service.initial_version)
     for version in service.versions:
         if version != canary and live and adopts:
             weights = split_of(builder.options, version, canary).splits(live)

@@ -181,8 +181,8 @@ def _unknown_share(builder: RolloutBuilder) -> dict[str, Any] | None:
         return None
     if record is None and not split_now(builder, stable, aside)[stable]:
         return None  # it may have been promoted long ago
-    live = builder.routes(stable, aside).read()
-    if fence_of(live) <= (record.fence if record else 0):
+    routes = builder.routes(stable, aside)
+    if fence_of(routes.read(), routes.annotation) <= (record.fence if record else 0):
         return None  # no run of ours wrote it: role mesh tells of a difference that a person made
     if builder.context.check_mode:
         return would(builder, f"would give the share of {aside} back to {stable}: no journal knows of it")

@@ -58,10 +58,11 @@ class RestartNeeded(MeshError):  # noqa: N818  # as above
 
 
 class Routes(Protocol):
-    """Own or foreign routes."""
+    """Own or foreign routes. ``annotation`` is that of the fence."""
 
     name: str
     namespace: str
+    annotation: str
 
     def write(self, traffic: TrafficState, fence: int) -> bool:
         """Writes the routes of a traffic state."""

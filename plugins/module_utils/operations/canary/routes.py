@@ -27,23 +27,38 @@ FOREIGN_MANAGER = f"{FIELD_MANAGER}-canary"
 """Field manager in objects that are not ours: role mesh must not take their fields for its own."""
 
 
-def fence_of(obj: Mapping[str, Any] | None) -> int:
+def fence_of(obj: Mapping[str, Any] | None, annotation: str = FENCE_ANNOTATION) -> int:
     """The fence that an object bears, 0 for none."""
-    text = str(annotations_of(obj).get(FENCE_ANNOTATION, ""))
+    text = str(annotations_of(obj).get(annotation, ""))
     return int(text) if text.isdecimal() else 0
+
+
+def foreign_annotation(service: str, namespace: str) -> str:
+    """The annotation of the fence in an object of somebody else: it may route several services, and the
+    rollouts of each have fences of their own."""
+    return f"{service}.{namespace}.{FENCE_ANNOTATION}"
 
 
 class OwnRoutes:
     """The service's delegate VirtualService, written whole by server-side apply.
 
     :param render: computes the whole object of a traffic state (from the catalogue).
+    :param stable: the version that gets everything back, whoever has written the routes meanwhile.
     """
 
+    annotation = FENCE_ANNOTATION
+
     def __init__(
-        self, client: Objects, name: str, namespace: str, render: Callable[[TrafficState], dict[str, Any]]
+        self,
+        client: Objects,
+        name: str,
+        namespace: str,
+        render: Callable[[TrafficState], dict[str, Any]],
+        stable: str = "",
     ) -> None:
         self._client = client
         self._render = render
+        self._stable = stable
         self.name = name
         self.namespace = namespace
 
@@ -58,11 +73,14 @@ class OwnRoutes:
     def write(self, traffic: TrafficState, fence: int) -> bool:
         """Writes the routes of a traffic state. :returns: whether anything was written.
 
-        Routes that somebody deleted in mid-run are made again: without them every version gets requests.
+        Routes that somebody deleted in mid-run are made again: without them every version gets requests. The
+        way back to the stable version argues with nobody about ownership: another controller that has taken
+        the routes would else keep a version its requests that nobody watches.
         """
         desired = self._render(traffic)
         check_sums(desired)
-        return self._put(lambda _live: desired, fence)
+        back = traffic.weights.get(self._stable) == 100
+        return self._put(lambda _live: desired, fence, back=back)
 
     def snapshot(self) -> tuple[Any, ...] | None:
         """Nothing to keep: the catalogue renders the object at any time. :returns: always None."""
@@ -81,7 +99,13 @@ class OwnRoutes:
 
         self._put(same, fence)
 
-    def _put(self, body: Callable[[dict[str, Any] | None], dict[str, Any] | None], fence: int) -> bool:
+    def _put(
+        self,
+        body: Callable[[dict[str, Any] | None], dict[str, Any] | None],
+        fence: int,
+        *,
+        back: bool = False,
+    ) -> bool:
         """Writes what ``body`` makes of the live object, which may be absent; None is to write nothing.
 
         What a person changed in mid-run is taken back, as role mesh does it: nobody's edit may keep a sick
@@ -101,9 +125,11 @@ class OwnRoutes:
             try:
                 self._client.apply(_fenced({**desired, "metadata": metadata}, fence), force=force)
             except ApiError as error:
-                by_hand = isinstance(error, ConflictError) and changed_by_hand(live, error, FIELD_MANAGER)
-                if _is_stale(error) or (by_hand and not force):
-                    force = force or by_hand
+                takes = isinstance(error, ConflictError) and (
+                    back or changed_by_hand(live, error, FIELD_MANAGER)
+                )
+                if _is_stale(error) or (takes and not force):
+                    force = force or takes
                     continue
                 raise
             return True
@@ -123,6 +149,7 @@ class ForeignRoutes:
         self._client = client
         self._split = split
         self._gitops = gitops
+        self.annotation = foreign_annotation(split.service, split.namespace)
         self.original: Sequence[Any] | None = None  # route lists before the run, from the journal
         self.name = name
         self.namespace = namespace
@@ -181,8 +208,21 @@ class ForeignRoutes:
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 
     def snapshot(self) -> tuple[Any, ...] | None:
-        """The route lists as they are now, for the journal. :returns: one route list per HTTP route."""
-        return tuple(route.get("route") for route in mappings_at(self.read(), "spec", "http"))
+        """The route lists as they are now, for the journal.
+
+        :returns: one per HTTP route; None for routes of other services, which are not this run's to restore.
+        """
+        live = self.read()
+        return (
+            tuple(
+                route.get("route") if concerned else None
+                for route, concerned in zip(
+                    mappings_at(live, "spec", "http"), self._split.concerned(live), strict=True
+                )
+            )
+            if live
+            else ()
+        )
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
         for _turn in range(ATTEMPTS):
@@ -193,7 +233,7 @@ class ForeignRoutes:
                 raise RefusedError(
                     f"VirtualService {self.namespace}/{self.name} does not exist", rule="no-routes"
                 )
-            refuse_newer_fence(live, fence)
+            refuse_newer_fence(live, fence, self.annotation)
             owner = gitops_owner(live)
             if owner and self._gitops == "refuse":
                 raise RefusedError(
@@ -202,9 +242,9 @@ class ForeignRoutes:
                 )
             desired = body(live)
             patch = split_patch(live, desired)
-            if fence_of(live) != fence:
+            if fence_of(live, self.annotation) != fence:
                 patch = patch or at_this_version(live)
-                patch.append(_fence_operation(live, fence))
+                patch.append(_fence_operation(live, self.annotation, fence))
             if not patch:
                 return False
             try:
@@ -238,10 +278,10 @@ def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}]
 
 
-def _fence_operation(live: Mapping[str, Any], fence: int) -> dict[str, Any]:
+def _fence_operation(live: Mapping[str, Any], annotation: str, fence: int) -> dict[str, Any]:
     if field(live, "metadata", "annotations") is None:
-        return {"op": "add", "path": "/metadata/annotations", "value": {FENCE_ANNOTATION: str(fence)}}
-    key = FENCE_ANNOTATION.replace("~", "~0").replace("/", "~1")
+        return {"op": "add", "path": "/metadata/annotations", "value": {annotation: str(fence)}}
+    key = annotation.replace("~", "~0").replace("/", "~1")
     return {"op": "add", "path": f"/metadata/annotations/{key}", "value": str(fence)}
 
 
@@ -264,13 +304,12 @@ def check_sums(virtual_service: Mapping[str, Any]) -> None:
             )
 
 
-def refuse_newer_fence(live: Mapping[str, Any], fence: int) -> None:
+def refuse_newer_fence(live: Mapping[str, Any], fence: int, annotation: str = FENCE_ANNOTATION) -> None:
     """:raises FencedError: the object bears a newer fence than the writer's."""
-    if fence_of(live) > fence:
+    there = fence_of(live, annotation)
+    if there > fence:
         name = live["metadata"]["name"]
-        raise FencedError(
-            f"{live['kind']} {name} bears fence {fence_of(live)}, this run has {fence}: it stops"
-        )
+        raise FencedError(f"{live['kind']} {name} bears fence {there}, this run has {fence}: it stops")
 
 
 def _is_stale(error: ApiError) -> bool:

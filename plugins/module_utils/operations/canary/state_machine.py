@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, ConflictError, MeshError
 from ...model.rollout.journal import KEPT_DISCARDED, Journal, RunFacts, State, Step, begun
 from ...model.rollout.phases import Phase
 from .outcomes import abandon, hold_on, promote, roll_back
@@ -30,6 +30,11 @@ PASSING = frozenset({401, 403, 408, 409, 429})  # statuses that may end while th
 
 def begin(rollout: Rollout, facts: RunFacts) -> None:
     """Opens the journal of a new run, and makes every older runner's writes fail."""
+    with _or_let_go(rollout):
+        _begin(rollout, facts)
+
+
+def _begin(rollout: Rollout, facts: RunFacts) -> None:
     endpoints = rollout.endpoints.read()
     previous = rollout.store.known
     options = rollout.options
@@ -60,8 +65,21 @@ def claim(rollout: Rollout) -> None:
 
 def take_over(rollout: Rollout) -> None:
     """Continues the journal of a dead or waiting run under a new fence."""
-    rollout.save(replace(rollout.journal, runner=rollout.lease.identity), "taken over")
-    claim(rollout)
+    with _or_let_go(rollout):
+        rollout.save(replace(rollout.journal, runner=rollout.lease.identity), "taken over")
+        claim(rollout)
+
+
+@contextlib.contextmanager
+def _or_let_go(rollout: Rollout) -> Iterator[None]:
+    """A run that cannot even begin (no quota, no right) holds nothing: the next call need not wait until its
+    Lease has run out."""
+    try:
+        yield
+    except MeshError:
+        with contextlib.suppress(MeshError):
+            rollout.lease.release()
+        raise
 
 
 def drive(rollout: Rollout) -> Journal:
@@ -139,13 +157,17 @@ def _after_outage(rollout: Rollout, error: ApiError) -> None:
     decided before is finished) as soon as the server answers, if the Lease is still ours.
 
     A token that ran out or a right that was taken away may come back, and nobody else would end the split.
+    What a policy refuses it refuses for good; but it may refuse the next phase only, and let the split be
+    taken back.
 
-    :raises ApiError: the server refuses, or does not come back in time; a later run takes over.
+    :raises ApiError: the server refuses that, too, or does not come back in time; a later run takes over.
     """
     deadline = rollout.clock.monotonic() + OUTAGE
-    reason = f"the API server failed: {error}"
+    reason = str(error) if isinstance(error, ConflictError) else f"the API server failed: {error}"
+    refused = 0
     while True:
-        if (400 <= error.status < 500 and error.status not in PASSING) or rollout.stop():
+        refused += 400 <= error.status < 500 and error.status not in PASSING
+        if refused > 1 or rollout.stop():
             raise error
         try:
             rollout.lease.renew()
@@ -166,9 +188,8 @@ def _phases(rollout: Rollout) -> None:
         rollout.deadman.arm()
     if rollout.scaler:
         rollout.scaler.begin()
-    if not rollout.journal.templates:  # there was no pod when the run began
-        templates = rollout.endpoints.read()[rollout.plan.canary].templates
-        rollout.save(replace(rollout.journal, templates=templates))
+    if len(rollout.journal.templates) != 1:  # when the run began there was no pod, or a rolling update
+        rollout.save(replace(rollout.journal, templates=_one_revision(rollout)))
     rollout.await_result(rollout.background(rollout.metrics.start), START_WITHIN)
     while True:
         try:
@@ -179,7 +200,10 @@ def _phases(rollout: Rollout) -> None:
             promote(rollout)
             return
         except PromoteNow as now:
-            rollout.save(replace(rollout.journal, passed=len(rollout.plan.phases)), f"promotion {now}")
+            # a person promotes what is there
+            templates = rollout.endpoints.read()[rollout.plan.canary].templates
+            passed = len(rollout.plan.phases)
+            rollout.save(replace(rollout.journal, passed=passed, templates=templates), f"promotion {now}")
             promote(rollout)
             return
         except RestartNeeded as changed:

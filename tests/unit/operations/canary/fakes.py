@@ -45,6 +45,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 
 from ...support import cluster
 from ...support.clock import FakeClock
+from ...support.mortal import KilledError
 
 NAMESPACE, SERVICE = "shop", "product"
 API = "networking.istio.io/v1"
@@ -91,10 +92,6 @@ def drive(rollout: Rollout) -> Journal:
     return state_machine.drive(rollout)
 
 
-class Killed(BaseException):
-    """SIGKILL: no handler of the program under test may catch it."""
-
-
 class FakeCluster(cluster.FakeCluster):
     """With the namespace of the shop. ``writes`` are (kind, name), those of controllers included."""
 
@@ -129,7 +126,8 @@ class FakeCluster(cluster.FakeCluster):
 
 
 class Switch:
-    """The client of one runner: counts calls, kills it at one of them, and tells observers of each."""
+    """The client of one runner: counts calls, kills it at one of them (every later call fails, too: nothing
+    runs after SIGKILL), and tells observers of each."""
 
     def __init__(
         self,
@@ -142,6 +140,7 @@ class Switch:
         self.cluster = cluster
         self.calls = 0
         self.kill_at = kill_at
+        self.dead = False
         self.before = before
         self.after_call = after_call
         self.fail_at: dict[int, str] = {}  # call number -> "lost request" or "lost answer"
@@ -152,6 +151,7 @@ class Switch:
     def arrange(self, fault: str, number: int) -> None:
         """What happens at a call: ``kill``, a lost request or answer, seconds of an outage, or nothing."""
         self.calls, self.kill_at, self.fail_at, self.outage, self.back_at = 0, None, {}, None, None
+        self.dead = False
         if fault == "kill":
             self.kill_at = number
         elif fault.isdigit():
@@ -170,9 +170,12 @@ class Switch:
         method = getattr(self.cluster, name)
 
         def call(*args: Any, **options: Any) -> Any:
+            if self.dead:
+                raise KilledError
             self.calls += 1
             if self.kill_at == self.calls and self.before:
-                raise Killed
+                self.dead = True
+                raise KilledError
             fault = self.fail_at.get(self.calls)
             if fault == "lost request" or self._is_out():
                 raise ApiError("the API server is gone", status=503, reason="ServiceUnavailable")
@@ -185,7 +188,8 @@ class Switch:
                 if self.after_call:
                     self.after_call()
                 if self.kill_at == self.calls and not self.before:
-                    raise Killed
+                    self.dead = True
+                    raise KilledError
 
         return call
 

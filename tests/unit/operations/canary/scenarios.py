@@ -16,16 +16,25 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import deadman_script
 
-from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from ...support.mortal import KilledError
+from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .server import Server
 from .sizes import Sizes
 from .world import World
 
 FENCE = "servicemesh.istio/fence"
+FOREIGN_FENCE = f"{SERVICE}.{NAMESPACE}.{FENCE}"
 LEASE_RUNS_OUT = 31.0
 SHARES = {0, 10, 50, 100}
 OWN = {"ConfigMap", "Lease", "VirtualService", "Job", "Deployment", "Pod", "EndpointSlice"}
 OWN |= {"HorizontalPodAutoscaler", "Event"}
+LOOKED_AT = (
+    ("VirtualService", f"{SERVICE}-routes"),
+    ("VirtualService", "reviews"),
+    ("Lease", f"servicemesh-canary-{SERVICE}"),
+    ("ConfigMap", f"servicemesh-canary-{SERVICE}"),
+    ("ConfigMap", f"servicemesh-release-{SERVICE}"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +104,7 @@ def _held(world: World) -> None:
     world.shop.clock.at(3, pods(world, v1=0))
 
 
-def _foreign(world: World) -> None:
+def through_reviews(world: World) -> None:
     host = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
     route = {"name": "theirs", "route": [{"destination": {"host": host, "subset": "v1"}}]}
     metadata = {"name": "reviews", "namespace": NAMESPACE}
@@ -119,7 +128,7 @@ def _autoscaled(world: World) -> None:
     world.sizes = Sizes(world.shop, {"v1": 4, "v2": 4}, autoscaled=("v1", "v2"))
 
 
-def _both(*acts: Callable[[World], None]) -> Callable[[World], None]:
+def with_both(*acts: Callable[[World], None]) -> Callable[[World], None]:
     def act(world: World) -> None:
         for one in acts:
             one(world)
@@ -127,7 +136,7 @@ def _both(*acts: Callable[[World], None]) -> Callable[[World], None]:
     return act
 
 
-def _account(world: World) -> None:
+def deadman_account(world: World) -> None:
     metadata = {"name": "servicemesh-deadman", "namespace": NAMESPACE}
     world.shop.cluster.put({"kind": "ServiceAccount", "metadata": metadata})
     world.shop.cluster.allowed_readers.add(f"system:serviceaccount:{NAMESPACE}:servicemesh-deadman")
@@ -151,11 +160,11 @@ SCENARIOS = (
     Scenario("waiting", _ends("awaiting_approval"), params={"approvals": [2]}),
     Scenario("split", _ends("split"), params={"steps": [10, 50], "promote": False}),
     Scenario("sticky", _ends("promoted"), params={"sticky": {"cookie": "release"}}),
-    Scenario("foreign", _ends("promoted"), _foreign, params={"routes": {"name": "reviews"}}),
+    Scenario("foreign", _ends("promoted"), through_reviews, params={"routes": {"name": "reviews"}}),
     Scenario(
         "foreign-sick",
         _ends("rolled_back"),
-        _both(_foreign, _sick_later),
+        with_both(through_reviews, _sick_later),
         params={"routes": {"name": "reviews"}},
         promotable=False,
     ),
@@ -163,13 +172,13 @@ SCENARIOS = (
     Scenario(
         "scale-sick",
         _ends("rolled_back"),
-        _both(_scaled, _sick_later),
+        with_both(_scaled, _sick_later),
         params={"scale": {"up": 2, "down": True}},
         promotable=False,
     ),
     Scenario("autoscaled", _ends("promoted"), _autoscaled, params={"scale": {"down": True}}),
-    Scenario("autoscaled-sick", _ends("rolled_back"), _both(_autoscaled, _sick_later), promotable=False),
-    Scenario("deadman", _ends("promoted"), _account, params={"deadman": "job"}),
+    Scenario("autoscaled-sick", _ends("rolled_back"), with_both(_autoscaled, _sick_later), promotable=False),
+    Scenario("deadman", _ends("promoted"), deadman_account, params={"deadman": "job"}),
     Scenario("testers", _ends("promoted"), params={"testers": {"header": "x-t", "duration": 5}, "dark": 5}),
 )
 FAULTS = ("kill", "lost request", "lost answer", "5", "60", "300")
@@ -185,6 +194,8 @@ class Trial:
         scenario.arrange(self.world)
         self.arranged = set(self.shop.cluster.writes)
         self.condemned_at: float | None = None
+        self.seen: list[str] = []
+        self.written = 0
         self.switch = Switch(self.shop.cluster, after_call=self.watch)
         self.switch.clock = self.shop.clock
         self.world.client = self.switch
@@ -195,7 +206,7 @@ class Trial:
         self.switch.arrange(fault, number)
         try:
             return str(self.world(**self.scenario.params)["outcome"])
-        except Killed:
+        except KilledError:
             return ""
         except ApiError:
             return ""
@@ -207,7 +218,7 @@ class Trial:
         changes any more."""
         self.switch.arrange("", 0)
         self.shop.clock.sleep(LEASE_RUNS_OUT)
-        self._deadman()
+        self.deadman()
         for turn in range(4):
             writes = len(self._writes())
             self._again(how if turn == 0 else "rollback")
@@ -239,7 +250,7 @@ class Trial:
         except MeshError as error:
             assert not isinstance(error, ApiError), error
 
-    def _deadman(self) -> None:
+    def deadman(self) -> None:
         """Every Job that is left looks at the Lease of its runner."""
         for key in [key for key in self.shop.cluster.objects if key[0] == "Job"]:
             container = self.shop.cluster.objects[key]["spec"]["template"]["spec"]["containers"][0]
@@ -255,7 +266,15 @@ class Trial:
     # The judge.
 
     def watch(self) -> None:
-        """What must hold after every single call."""
+        """What must hold after every single call that may have changed something."""
+        cluster = self.shop.cluster
+        stored = [cluster.peek(kind, name) for kind, name in LOOKED_AT]
+        seen = [obj["metadata"]["resourceVersion"] if obj else "" for obj in stored]
+        if seen != self.seen or len(cluster.writes) != self.written:
+            self.seen, self.written = seen, len(cluster.writes)
+            self._judge_now()
+
+    def _judge_now(self) -> None:
         routes = self.shop.routes
         for route in routes["spec"]["http"]:
             weights = [item.get("weight", 100 if len(route["route"]) == 1 else 0) for item in route["route"]]
@@ -263,7 +282,7 @@ class Trial:
         share = self.shop.share()
         assert share in SHARES, "I3: a split that no plan has"
         lease = int(self.shop.lease().get("leaseTransitions", 0))
-        fences = [int((routes["metadata"].get("annotations") or {}).get(FENCE, 0))]
+        fences = [int(self._fence_of(routes) or 0)]
         journal = self.shop.journal()
         fences += [int(journal.get("fence", 0)), int(self.shop.record().get("fence", 0))]
         assert max(fences) <= lease, "I5: a fence that nobody holds"
@@ -276,6 +295,10 @@ class Trial:
             self.condemned_at = share
         else:
             self.condemned_at = None
+
+    def _fence_of(self, routes: dict[str, Any]) -> str | None:
+        annotations: dict[str, str] = routes["metadata"].get("annotations") or {}
+        return annotations.get(FENCE if routes["metadata"]["name"] == f"{SERVICE}-routes" else FOREIGN_FENCE)
 
     def judge(self, moment: str) -> None:
         """Whether the shop has ended well, or as well as it can."""
@@ -293,7 +316,7 @@ class Trial:
             return
         assert journal["state"] == "finished", moment
         assert record["weights"] == {v: w for v, w in (("v1", 100 - share), ("v2", share)) if w}, moment
-        fence = (shop.routes["metadata"].get("annotations") or {}).get(FENCE)
+        fence = self._fence_of(shop.routes)
         assert fence == str(record["fence"]), f"{moment}: applying the mesh would change the fence"
         assert record["stable"] == ("v2" if outcome == "promoted" else "v1"), moment
         if outcome == "promoted":

@@ -15,7 +15,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
-from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from ...support.mortal import KilledError
+from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .world import CATALOGUE, World
 
 JOURNAL = ("ConfigMap", NAMESPACE, f"servicemesh-canary-{SERVICE}")
@@ -52,10 +53,10 @@ def killed_at(world: World, reached: Callable[[dict[str, Any]], bool], **params:
 
     def die() -> None:
         if reached(world.shop.journal()):
-            raise Killed
+            raise KilledError
 
     world.client = Switch(world.shop.cluster, after_call=die)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         world(**params)
     world.client = Switch(world.shop.cluster)
     world.shop.clock.sleep(31)

@@ -28,7 +28,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 
 from ...support.access import Restricted, granted_by
 from ...support.http_server import Answer, ScriptedServer
-from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from ...support.mortal import KilledError
+from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .sizes import Sizes
 from .world import CATALOGUE, World
 
@@ -170,7 +171,7 @@ def test_another_version_waits_until_the_run_has_ended(world: World) -> None:
 @pytest.mark.parametrize(("orphans", "outcome"), [("rollback", "rolled_back"), ("continue", "promoted")])
 def test_resume_cleans_up_after_a_dead_runner(world: World, orphans: str, outcome: str) -> None:
     world.client = Switch(world.shop.cluster, kill_at=80)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         world()
     world.client = Switch(world.shop.cluster)
     alive = world(action="resume", service=None, version=None, orphans=orphans)
@@ -186,7 +187,7 @@ def test_resume_cleans_up_after_a_dead_runner(world: World, orphans: str, outcom
 
 def test_rollback_with_a_dead_runner_takes_the_lease_after_two_polls(world: World) -> None:
     world.client = Switch(world.shop.cluster, kill_at=80)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         world()
     world.client = Switch(world.shop.cluster)
     began = world.shop.clock.now()

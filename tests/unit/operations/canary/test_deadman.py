@@ -25,7 +25,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
 from ...support.http_server import Answer, ScriptedServer
-from .fakes import FACTS, NAMESPACE, FakeCluster, Killed, Shop, Switch
+from ...support.mortal import KilledError
+from .fakes import FACTS, NAMESPACE, FakeCluster, Shop, Switch
 from .server import Server
 
 WISH = DeadmanOptions("python", "deadman")
@@ -49,11 +50,11 @@ def dead_at_half(shop: Shop) -> Rollout:
 
     def die() -> None:
         if shop.share() == 50:
-            raise Killed
+            raise KilledError
 
     rollout = with_deadman(shop, Switch(shop.cluster, after_call=die))
     begun(rollout)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         state_machine.drive(rollout)
     return rollout
 
@@ -196,6 +197,7 @@ FOREIGN = {
     "annotation": "servicemesh.istio/fence",
     "write": {
         "subsets": ["v1", "v2"],
+        "hosts": ["p", "p.shop.svc.cluster.local"],
         "routes": [
             {"name": "a", "route": [to("v1")]},
             {"name": "moved"},

@@ -8,7 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, FencedError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    FencedError,
+    MeshError,
+    RefusedError,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
     Action,
     JournalError,
@@ -135,15 +140,64 @@ def test_a_run_whose_journal_was_deleted_goes_on_to_its_end() -> None:
     assert shop.journal()["outcome"] == "promoted"
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"schema":1,"state":"running"}'])
-def test_a_journal_that_is_no_longer_readable_is_told(text: str) -> None:
+UNREADABLE = ["{", "[]", '{"schema":1,"state":"running"}']
+
+
+@pytest.mark.parametrize("text", ["", *UNREADABLE])
+def test_a_run_whose_journal_was_spoiled_goes_on_to_its_end(text: str) -> None:
+    """Its runner knows what stood there, and holds the Lease."""
+    shop = Shop()
+    shop.clock.at(7, lambda: shop.cluster.put({**config_map(shop), "data": {"journal": text}}) and None)
+    assert state_machine.drive(begun(shop)).outcome == "promoted"
+    assert shop.journal()["outcome"] == "promoted"
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_a_journal_that_nobody_can_read_is_told(text: str) -> None:
+    shop = Shop()
+    begun(shop)
+    shop.cluster.put({**config_map(shop), "data": {"journal": text}})
+    other = shop.rollout(identity="runner-2")
+    with pytest.raises(JournalError, match=NAME):
+        other.store.read()
+    with pytest.raises(JournalError, match=NAME):
+        other.store.refresh()
+
+
+def test_a_journal_that_a_later_release_of_this_collection_wrote_is_left_alone() -> None:
     shop = Shop()
     rollout = begun(shop)
-    shop.cluster.put({**config_map(shop), "data": {"journal": text}})
-    if not text:  # as good as deleted
-        assert shop.rollout().store.read() is None
-        return
-    with pytest.raises(JournalError, match=NAME):
+    shop.cluster.put({**config_map(shop), "data": {"journal": '{"schema":99,"fence":7}'}})
+    with pytest.raises(FencedError, match="another run has taken over"):
+        rollout.save(rollout.journal, "late")
+    assert shop.journal() == {"schema": 99, "fence": 7}
+
+
+@pytest.mark.parametrize("action", [Action.PROMOTE, Action.PAUSE])
+def test_nothing_takes_the_place_of_a_rollback_that_was_asked_for(action: Action) -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    first, second = (shop.rollout(identity=name).store for name in ("one", "two"))
+    first.read()
+    second.read()  # both look before either asks
+    first.ask(Action.ROLLBACK, "one")
+    with pytest.raises(RefusedError, match="one has asked for a rollback of run run-1"):
+        second.ask(action, "two")
+    second.ask(Action.ROLLBACK, "two")
+    with pytest.raises(RollbackNeeded, match="asked for by two"):
+        rollout.checkpoint()
+    second.read()
+    second.ask(action, "two")  # once it is taken, it stands in nobody's way
+
+
+def test_a_rollback_takes_the_place_of_any_other_request() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    other = shop.rollout(identity="person").store
+    other.read()
+    other.ask(Action.PROMOTE, "one")
+    other.ask(Action.ROLLBACK, "two")
+    with pytest.raises(RollbackNeeded, match="asked for by two"):
         rollout.checkpoint()
 
 

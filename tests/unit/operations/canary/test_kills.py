@@ -24,7 +24,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     fence_of,
 )
 
-from .fakes import FACTS, NAMESPACE, SERVICE, Killed, Shop, Switch
+from ...support.mortal import KilledError
+from .fakes import FACTS, NAMESPACE, SERVICE, Shop, Switch
 
 LEGAL_SHARES = {0, 10, 50, 100}
 OWN = {
@@ -97,7 +98,7 @@ def next_run(shop: Shop, *, orphan: str) -> str:
 def test_the_successor_may_die_too(kill_second_at: int) -> None:
     shop = Shop()
     shop.sick, shop.sick_from = 0.3, 50
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         first_run(shop.rollout(Switch(shop.cluster, kill_at=30)))
     shop.clock.sleep(31)
     second = shop.rollout(
@@ -109,7 +110,7 @@ def test_the_successor_may_die_too(kill_second_at: int) -> None:
         second.store.read()
         state_machine.take_over(second)
         state_machine.drive(second)
-    except Killed:
+    except KilledError:
         pass
     shop.clock.sleep(31)
     assert next_run(shop, orphan="continue") == "rolled_back"

@@ -33,6 +33,16 @@ def calls_of(name: str, directory: Path) -> int:
         return total
 
 
+def trials(numbers: list[int], fault: str) -> list[tuple[int, str]]:
+    """Each call with one way to settle what is left; where the runner died, the whole matrix takes them all.
+
+    :returns: (call, way) of each trial.
+    """
+    if WHOLE and fault == "kill":
+        return [(number, how) for number in numbers for how in SETTLED_BY]
+    return [(number, SETTLED_BY[(number + FAULTS.index(fault)) % 3]) for number in numbers]
+
+
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("deadman")
@@ -46,8 +56,7 @@ def test_no_fault_leaves_requests_at_an_unproved_version(
     numbers = list(range(1, calls_of(scenario.name, directory) + 1))
     if not WHOLE:
         numbers = random.Random(f"{scenario.name} {fault}").sample(numbers, SAMPLE)
-    for number in numbers:
-        how = SETTLED_BY[number % 3]
+    for number, how in trials(numbers, fault):
         moment = f"{scenario.name}: {fault} at call {number}, then {how}"
         with pytest.MonkeyPatch.context() as patch:
             trial = Trial(scenario, patch, directory)

@@ -29,7 +29,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.outside import OutsideGates
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
-from .fakes import Killed, Shop, Switch, drive
+from ...support.mortal import KilledError
+from .fakes import Shop, Switch, drive
 
 PASS, FAIL, BLIND = Said("pass", "fine"), Said("fail", "broken"), Said("cannot tell", "nobody there")
 
@@ -298,7 +299,7 @@ def test_after_a_kill_no_gate_is_asked_what_it_answered_and_each_lost_question_h
         shop = Shop()
         client = Switch(shop.cluster, kill_at=number)
         somebody = Somebody(shop)
-        with contextlib.suppress(Killed):
+        with contextlib.suppress(KilledError):
             drive(runner(shop, somebody, gate(*Moment), client=client))
         journal = shop.journal()
         if not journal or journal["state"] == "finished":

@@ -15,7 +15,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ca
     size_of_load,
 )
 
-from .fakes import NAMESPACE, SERVICE, Killed, Shop, Switch
+from ...support.mortal import KilledError
+from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .sizes import HELD, Sizes
 from .world import World
 
@@ -164,9 +165,10 @@ def test_stable_that_somebody_made_smaller_is_made_large_enough_first(shop: Shop
     shop.sick, shop.sick_from = 0.3, 50
     sizes = Sizes(shop, FOUR, autoscaled=())
     shop.clock.at(8, lambda: sizes.deployment("v1")["spec"].update(replicas=2))
+    began = shop.clock.now()
     assert ended(world) == "rolled_back"
     assert sizes.replicas("v1") == 4
-    assert sizes.overloaded == []
+    assert {round(at - began) for at, _version in sizes.overloaded} == {8, 9, 10}, "what the person did"
 
 
 def test_a_load_that_has_grown_needs_more_pods(shop: Shop, world: World) -> None:
@@ -318,10 +320,10 @@ def test_a_runner_that_dies_in_the_drain_leaves_it_to_the_next_one(shop: Shop, w
     shop.streams["v1"] = 1
 
     def die() -> None:
-        raise Killed
+        raise KilledError
 
     shop.clock.at(120, die)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         world(scale={"down": True, "delay": 300})
     assert sizes.replicas("v1") > 0
     shop.streams["v1"] = 0
@@ -436,7 +438,7 @@ def test_a_hold_survives_a_kill_at_any_call(shop: Shop, world: World, number: in
     world.client = Switch(shop.cluster, kill_at=number)
     try:
         ended(world)
-    except Killed:
+    except KilledError:
         world.client = Switch(shop.cluster)
         shop.clock.sleep(31)
         world(action="resume", service=None, version=None, steps=None)

@@ -171,11 +171,14 @@ def test_the_fence_is_written_beside_other_annotations(annotations: dict[str, st
     assert found.write(HALF, 3) is True
     live = shop.cluster.peek("VirtualService", "theirs")
     assert live
-    assert live["metadata"]["annotations"] == {**(annotations or {}), "servicemesh.istio/fence": "3"}
+    assert live["metadata"]["annotations"] == {
+        **(annotations or {}),
+        "product.shop.servicemesh.istio/fence": "3",
+    }
     assert found.write(HALF, 3) is False
     found.claim(4)
     live = shop.cluster.peek("VirtualService", "theirs")
-    assert (fence_of(live), shop.split.canary_share(live or {})) == (4, 50)
+    assert (fence_of(live, found.annotation), shop.split.canary_share(live or {})) == (4, 50)
 
 
 def test_the_first_operation_of_a_patch_holds_the_version() -> None:
