@@ -410,11 +410,12 @@ def judge_split(windows: Sequence[Counts], phase: int, weight: int) -> Judgement
         return Judgement(SHARE_GATE, GateVerdict.NOT_ENOUGH_DATA, "no request in this phase yet", figures)
     if canary > allowed:
         reason = (
-            f"the canary gets {_share(canary, total):.0%} of the requests, the routes give it {weight} %:"
-            " others reach it past them"
+            f"the canary gets {100 * _share(canary, total):.0f} % of the requests, the routes give it"
+            f" {weight} %: others reach it past them"
         )
         return Judgement(SHARE_GATE, GateVerdict.FAIL, reason, figures)
-    return Judgement(SHARE_GATE, GateVerdict.PASS, f"{figures['measured_share']:.0%} at {weight} %", figures)
+    got = f"{100 * _share(canary, total):.0f} % at {weight} %"
+    return Judgement(SHARE_GATE, GateVerdict.PASS, got, figures)
 
 
 def judge_query(gate: QueryGate, values: Sequence[float | None]) -> Judgement:

@@ -64,16 +64,18 @@ def _criterion(
         parts.append(f"At most {acceptable} of the canary's requests may {what}; from {limit} on it is sick")
     if gate.get("compare"):
         parts.append(f"its odds must not be {gate['odds_ratio']:g} times those of the stable version")
+    told = "; ".join(parts)
+    told = told[:1].upper() + told[1:]
     if policy.get("mode") == "fixed":
-        return f"{'; '.join(parts)}. Fixed thresholds, judged at the end of each phase."
+        return f"{told}. Fixed thresholds, judged at the end of each phase."
     alpha, power = policy.get("alpha"), policy.get("power")
     if alpha is None or power is None:
-        return "; ".join(parts) + "."
+        return f"{told}."
     rates = (
         f"A healthy version is stopped with a probability of {percent(alpha)} at most, one at the limit"
         f" promoted with {percent(1 - power)}"
     )
-    return f"{'; '.join(parts)}. {rates}."
+    return f"{told}. {rates}."
 
 
 def _evidence_bars(figures: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@
 A client's proxy that finds no endpoint names none, so its failure bears no version. Some of that is always
 there. What lies in the share that was there before the rollout belongs to both versions, by their requests.
 What exceeds it belongs to the version whose requests are missing: where the canary should get a tenth of all
-and gets it, the failures are the stable version's.
+and gets it, the failures are the stable version's. While the proxies change from one split to the next,
+nobody knows the canary's share, but its bounds: then the failures belong to the version that alone explains
+them, and to the canary where either does, or neither.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import math
 from .requests import Pair
 
 NOISE = 2.0  # standard deviations by which a count may exceed its expectation
+Weight = float | tuple[float, float]
+"""Percent of all requests that the canary was to get, or the least and the most that it may have got."""
 
 
 def share_at_most(failed: float, total: float) -> float:
@@ -33,12 +37,12 @@ class Unattributed:
         self._share = share
         self._failed = self._excess = self._requests = 0.0
 
-    def divide(self, failed: float, canary: float, stable: float, weight: float | None) -> tuple[Pair, Pair]:
+    def divide(self, failed: float, canary: float, stable: float, weight: Weight | None) -> tuple[Pair, Pair]:
         """What the failures of one look add to the canary and to the stable version.
 
         :param failed: since the last look. :param canary, stable: requests since the last look that reached
-            the version. :param weight: percent that the canary was to get; ``None`` = nobody knows, so that
-            the excess is charged to the canary.
+            the version. :param weight: what the canary was to get; ``None`` = nobody knows, so that the
+            excess is charged to the canary.
         :returns: (canary, stable), each as requests that all failed.
         """
         total = failed + canary + stable
@@ -55,15 +59,22 @@ class Unattributed:
         return Pair(ours, ours), Pair(failed - ours, failed - ours)
 
     @staticmethod
-    def _traffic_share(canary: float, stable: float, weight: float | None) -> float:
+    def _traffic_share(canary: float, stable: float, weight: Weight | None) -> float:
         if canary + stable > 0:
             return canary / (canary + stable)
-        return 1.0 if weight is None else weight / 100
+        most = weight[1] if isinstance(weight, tuple) else weight
+        return 1.0 if most is None else most / 100
 
     @staticmethod
-    def _missing_share(total: float, canary: float, stable: float, weight: float | None) -> float:
+    def _missing_share(total: float, canary: float, stable: float, weight: Weight | None) -> float:
         if weight is None:
             return 1.0
+        if isinstance(weight, tuple):
+            least, most = (percent / 100 * total for percent in weight)
+            noise = NOISE * math.sqrt(most * (1 - most / total))
+            may_be_stables = least - noise <= canary <= most + noise
+            may_be_ours = least - noise <= total - stable <= most + noise
+            return 0.0 if may_be_stables and not may_be_ours else 1.0
         wanted = weight / 100
         ours, theirs = max(0.0, wanted * total - canary), max(0.0, (1 - wanted) * total - stable)
         return ours / (ours + theirs) if ours + theirs > 0 else wanted

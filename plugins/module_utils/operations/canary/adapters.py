@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import TrafficState
+from ...model.rollout.unattributed import Weight
 from .routes import ForeignRoutes, OwnRoutes
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class NoMetrics:
     def start(self) -> None:
         """Nothing to count."""
 
-    def measure(self, after: float, weight: float | None = None) -> Measurement:
+    def measure(self, after: float, weight: Weight | None = None) -> Measurement:
         """Nothing can be measured."""
         del weight  # there is nothing to divide
         return Measurement(after, {}, problem="no Prometheus is configured")

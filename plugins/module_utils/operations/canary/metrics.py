@@ -34,7 +34,7 @@ from ...model.rollout.series import (
     target_of,
     unique,
 )
-from ...model.rollout.unattributed import Unattributed, share_at_most
+from ...model.rollout.unattributed import Unattributed, Weight, share_at_most
 
 FEWEST_SCRAPES = 3.5  # in the baseline: four, of which a late one still counts
 SLOWER = 1.5  # times the declared interval between two scrapes: then the measured one counts
@@ -211,7 +211,7 @@ class PrometheusSource:
         self._begun = self._clock.now()
         return True
 
-    def measure(self, after: float, weight: float | None = None) -> Measurement:
+    def measure(self, after: float, weight: Weight | None = None) -> Measurement:
         """Requests since the last look.
 
         :param after: seconds since the epoch; ``settled`` tells whether all live proxies were scraped later.
@@ -242,7 +242,7 @@ class PrometheusSource:
             },
         )
 
-    def past(self, seconds: float, weight: float | None = None) -> Measurement:
+    def past(self, seconds: float, weight: Weight | None = None) -> Measurement:
         """Requests of both arms in the last ``seconds``, of a run that nobody has watched.
 
         :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing.
@@ -271,7 +271,7 @@ class PrometheusSource:
         oldest = self._clock.now() - (3 * self._scrape + 5)
         return [at for at in seen.values() if at >= oldest]
 
-    def _advance(self, newest: Mapping[str, list[Sample]], weight: float | None) -> dict[str, list[int]]:
+    def _advance(self, newest: Mapping[str, list[Sample]], weight: Weight | None) -> dict[str, list[int]]:
         grown = self._ledger.increments(_all(newest))
         increments = {
             name: {sample.labels: grown[sample.labels] for sample in samples if sample.labels in grown}
@@ -286,7 +286,7 @@ class PrometheusSource:
         return counts
 
     def _counted(
-        self, increments: Mapping[str, Mapping[Labels, float]], weight: float | None
+        self, increments: Mapping[str, Mapping[Labels, float]], weight: Weight | None
     ) -> dict[str, list[int]]:
         """Adds what has grown to the run's sums. :returns: the growth of each gate's counts."""
         requests = count_requests({**increments["server"], **increments["client"]}, self._arms)

@@ -18,6 +18,7 @@ from ...model.rollout.milestones import Milestone, milestone_of
 from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase, Plan, TrafficState
 from ...model.rollout.record import ReleaseRecord
+from ...model.rollout.unattributed import Weight
 from .background import Background, Pending, inline
 from .endpoints import VersionEndpoints
 from .journal import JournalStore, taken_over
@@ -106,8 +107,8 @@ class MetricsSource(Protocol):
     def start(self) -> None:
         """Counts from now on."""
 
-    def measure(self, after: float, weight: float | None = None) -> Measurement:
-        """Requests since the last look. :param weight: percent that the canary was to get since then."""
+    def measure(self, after: float, weight: Weight | None = None) -> Measurement:
+        """Requests since the last look. :param weight: what the canary was to get since then."""
 
 
 class Scaler(Protocol):

@@ -16,6 +16,7 @@ from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase
 from ...model.rollout.settings import LowTraffic
 from ...model.rollout.statistics import Counts
+from ...model.rollout.unattributed import Weight
 from .background import Pending
 from .endpoints import VersionEndpoints
 from .evidence import (
@@ -175,8 +176,18 @@ class _Watch:
             return None
         if rollout.synthetic and (trouble := rollout.synthetic()):
             rollout.progress(f"synthetic requests: {trouble}")
-        weight = float(phase.weights[rollout.plan.canary]) if self.settled else None
-        return rollout.metrics.measure(self.since, weight)
+        return rollout.metrics.measure(self.since, self._weight())
+
+    def _weight(self) -> Weight:
+        """What the canary gets in this phase; between that and what it had before, until every proxy was
+        scraped after the proof."""
+        canary, journal = self.rollout.plan.canary, self.rollout.journal
+        now = float(self.phase.weights[canary])
+        if self.settled:
+            return now
+        held = [proof.weights.get(canary, 0) for proof in journal.proofs[:-1]]
+        before = float(held[-1] if held else journal.before.get(canary, 0))
+        return min(before, now), max(before, now)
 
     def _answer(self, pending: Pending) -> Judgement | None:
         """The judgement of the look that was asked for; None while its answer is awaited.

@@ -628,12 +628,12 @@ def criterion(name: str = "errors", policy: Obj | None = None, **gate: Any) -> s
         ("At most 0.5 % of the canary's requests may fail; from 5 % on it is sick.", {"absolute": True}),
         ("At most 0.5 % of the canary's requests may be slow; from 5 % on it is sick.", {"name": "latency", "absolute": True}),
         ("At most 0.5 % of the canary's requests may be bad; from 5 % on it is sick.", {"name": "x", "absolute": True}),
-        ("its odds must not be 3 times those of the stable version.", {"absolute": False, "compare": True}),
+        ("Its odds must not be 3 times those of the stable version.", {"absolute": False, "compare": True}),
         ("At most 0.5 % of the canary's requests may fail; from 5 % on it is sick; its odds must not be 3 times those of "
          "the stable version. Fixed thresholds, judged at the end of each phase.", {"compare": True, "policy": {"mode": "fixed"}}),
-        ("its odds must not be 3 times those of the stable version. A healthy version is stopped with a probability of 1 % "
+        ("Its odds must not be 3 times those of the stable version. A healthy version is stopped with a probability of 1 % "
          "at most, one at the limit promoted with 5 %.", {"absolute": False, "compare": True, "policy": {"alpha": 0.01, "power": 0.95}}),
-        ("its odds must not be 3 times those of the stable version.", {"absolute": False, "compare": True, "policy": {"alpha": 0.01}}),
+        ("Its odds must not be 3 times those of the stable version.", {"absolute": False, "compare": True, "policy": {"alpha": 0.01}}),
         ("The measured share of requests must follow the weight.", {"name": "share"}),
         ("", {"name": "other"}),
     ],

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import Pair
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.unattributed import (
     Unattributed,
+    Weight,
     share_at_most,
 )
 
@@ -20,7 +21,7 @@ def test_the_share_before_the_rollout_is_an_upper_bound(failed: float, total: fl
     assert share_at_most(failed, total) == pytest.approx(share)
 
 
-def parts(share: float, *looks: tuple[float, float, float, float | None]) -> list[tuple[float, float]]:
+def parts(share: float, *looks: tuple[float, float, float, Weight | None]) -> list[tuple[float, float]]:
     """Looks of (failed, canary, stable, weight) -> what each adds to (canary, stable)."""
     divider = Unattributed(share)
     found = []
@@ -53,9 +54,20 @@ def parts(share: float, *looks: tuple[float, float, float, float | None]) -> lis
         (0.01, (10, 0, 90, 10), 10 - 1 - 2.0),
         (0.0, (0, 10, 90, 10), 0.0),
         (0.0, (-1, 10, 90, 10), 0.0),
+        # between two splits: of the version that alone explains them, within chance
+        (0.0, (45, 61, 100, (10, 25)), 0.0),  # a stable version that went away while 10 % became 25 %
+        (0.0, (166, 34, 0, (10, 25)), 0.0),
+        (0.0, (34, 0, 166, (10, 25)), 34.0),  # a canary that answers nobody
+        (0.0, (20, 0, 180, (0, 10)), 20.0),  # either: the canary had nothing yet, or what it had is lost
+        (0.0, (15, 5, 180, (0, 10)), 15.0),
+        (0.0, (60, 60, 60, (10, 25)), 60.0),  # neither
+        (0.0, (10, 0, 0, (0, 100)), 10.0),
+        (0.0, (80, 10, 10, (10, 10)), 0.0),
+        (0.0, (90, 0, 10, (10, 10)), 90.0),  # both lack some
+        (1.0, (10, 0, 0, (10, 25)), 2.5),
     ],
 )
-def test_one_look(share: float, look: tuple[float, float, float, float | None], canary: float) -> None:
+def test_one_look(share: float, look: tuple[float, float, float, Weight | None], canary: float) -> None:
     assert parts(share, look)[0][0] == pytest.approx(canary)
 
 

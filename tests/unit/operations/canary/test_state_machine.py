@@ -545,7 +545,7 @@ def test_a_canary_that_gets_more_than_the_routes_give_it_is_withdrawn() -> None:
     rollout.metrics.measure = past_the_routes  # type: ignore[method-assign]
     state = start(rollout)
     assert state.outcome == "rolled_back"
-    assert "the canary gets 50% of the requests, the routes give it 10 %" in state.reason
+    assert "the canary gets 50 % of the requests, the routes give it 10 %" in state.reason
 
 
 @pytest.mark.parametrize("ends", [["ccc"], ["bbb"]])

@@ -283,9 +283,23 @@ def test_requests_belong_to_the_phase_once_every_proxy_was_scraped_in_it(
     assert watched.watch.settled
 
 
-@pytest.mark.parametrize(("settled", "weight"), [(False, None), (True, 10.0)])
-def test_the_weight_is_told_to_the_metrics_once_it_is_held(settled: bool, weight: float | None) -> None:
+@pytest.mark.parametrize(
+    ("settled", "held", "before", "weight"),
+    [
+        (True, [10], {}, 10.0),
+        (False, [10], {}, (0.0, 10.0)),  # the first share of the run
+        (False, [10], {"v1": 70, "v2": 30}, (10.0, 30.0)),  # a split that an earlier run has left
+        (False, [25, 10], {}, (10.0, 25.0)),
+        (False, [0, 5, 10], {}, (5.0, 10.0)),
+        (False, [25, 0, 10], {}, (0.0, 10.0)),  # started over
+    ],
+)
+def test_the_metrics_are_told_what_the_canary_gets_or_its_bounds(
+    settled: bool, held: list[int], before: dict[str, int], weight: Any
+) -> None:
     watched = Watched()
+    watched.rollout.journal.proofs = [SimpleNamespace(weights={"v2": share}) for share in held]
+    watched.rollout.journal.before = before
     asked: list[Any] = []
     watched.rollout.metrics = SimpleNamespace(measure=lambda since, share: asked.append((since, share)))
     watched.rollout.synthetic = lambda: "no pod"
