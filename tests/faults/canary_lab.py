@@ -125,6 +125,16 @@ class Lab:
         """The release record."""
         return json.loads(self.get("configmap", RECORD).get("data", {}).get("record", "{}"))
 
+    def reasons(self) -> list[str]:
+        """What ``kubectl describe`` shows of the newest run. :returns: reasons of its Events, in order."""
+        shown = self.kubectl("describe", f"deployment/{SERVICE}-v2", "-n", NAMESPACE)
+        assert "servicemesh.istio/canary" in shown
+        run = self.journal()["run"]
+        text = self.kubectl("get", "events.v1.events.k8s.io", "-n", NAMESPACE, "-o", "json")
+        mine = [item for item in json.loads(text)["items"] if f".{run}-" in item["metadata"]["name"]]
+        assert all(item["reason"] in shown for item in mine)
+        return [item["reason"] for item in sorted(mine, key=lambda item: str(item["eventTime"]))]
+
     def split(self) -> dict[str, int]:
         """Subset -> percent of the live split; every route must agree and sum to 100."""
         splits = []

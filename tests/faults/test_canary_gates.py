@@ -30,17 +30,6 @@ def keep(lab: Lab, name: str) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def reasons(lab: Lab) -> list[str]:
-    """What ``kubectl describe`` shows of the newest run, in its order."""
-    shown = lab.kubectl("describe", f"deployment/{SERVICE}-v2", "-n", NAMESPACE)
-    assert "servicemesh.istio/canary" in shown
-    run = lab.journal()["run"]
-    found = json.loads(lab.kubectl("get", "events.v1.events.k8s.io", "-n", NAMESPACE, "-o", "json"))["items"]
-    mine = [item for item in found if f".{run}-" in item["metadata"]["name"]]
-    assert all(item["reason"] in shown for item in mine)
-    return [item["reason"] for item in sorted(mine, key=lambda item: str(item["eventTime"]))]
-
-
 def test_gates_of_all_kinds_let_a_healthy_version_through(lab: Lab) -> None:
     lab.healthy()
     opens = {"left": 3}
@@ -73,7 +62,7 @@ def test_gates_of_all_kinds_let_a_healthy_version_through(lab: Lab) -> None:
     assert told == ["started", "phase_passed", "phase_passed", "promoted"]
     ids = [request.headers["idempotency-key"] for request in server.requests if request.path == "/board"]
     assert len(set(map(str, ids))) == 4  # each was answered
-    assert reasons(lab) == ["RolloutStarted", *["RolloutPhasePassed"] * 2, "RolloutPromoted"]
+    assert lab.reasons() == ["RolloutStarted", *["RolloutPhasePassed"] * 2, "RolloutPromoted"]
     page = keep(lab, "promoted")
     for hidden in (SECRET, "T0K3N", server.url):
         assert hidden not in output
@@ -90,7 +79,7 @@ def test_a_sick_version_is_told_everywhere(lab: Lab) -> None:
         code, output = lab.play("canary", canary_notify=notify)
     assert code == 2, output[-3000:]
     assert "notification: 127.0.0.1" in output  # once, as a warning, and the run ended as it had to
-    assert reasons(lab)[-2:] == ["RolloutRollingBack", "RolloutRolledBack"]
+    assert lab.reasons()[-2:] == ["RolloutRollingBack", "RolloutRolledBack"]
     assert "rolled back" in keep(lab, "rolled_back")
     assert lab.split() == {"v1": 100}
 
@@ -105,7 +94,7 @@ def test_a_held_run_has_its_page_as_well(lab: Lab) -> None:
         output = runner.communicate(timeout=300)[0]
     assert runner.returncode == 2, output[-3000:]
     assert lab.journal()["outcome"] == "held_at_split"
-    assert reasons(lab)[-1] == "RolloutHeld"
+    assert lab.reasons()[-1] == "RolloutHeld"
     assert "held at split" in keep(lab, "held")
     lab.scale("v1", 1)
     lab.play("canary_rollback")

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ..integration.browser import opened
+from ..unit.support.http_server import Answer, ScriptedServer
 from .canary_lab import ENVIRONMENT, NAMESPACE, ROOT, SERVICE, SWITCHED, Lab, kill
 from .fake_prometheus import fake_prometheus
 
@@ -586,10 +588,29 @@ def canary_only(lab: Lab) -> Iterator[dict[str, Any]]:
 def test_sample_healthy_version_with_the_documented_rights_only(
     lab: Lab, canary_only: dict[str, Any]
 ) -> None:
+    """With a gate of each kind, somebody who is told, Events, and the page of the run."""
     lab.healthy()
-    with lab.load(warmup=12) as load:
-        code, output = lab.play("canary", mesh_connection=canary_only, **SHORT)
+    with ScriptedServer(always=Answer(200)) as server, lab.load(warmup=12) as load:
+        gates = [
+            {
+                "name": "smoke",
+                "command": ["/bin/sh", "-c", 'test "$CANARY_CANARY" = v2'],
+                "when": "pre-rollout",
+            },
+            {"name": "board", "url": f"{server.url}/board", "when": "confirm-promotion"},
+            {"name": "freeze", "timezone": "Europe/Berlin", "freeze": [{"to": "2001-01-02"}]},
+        ]
+        asked = {"canary_gates": gates, "canary_notify": [{"url": f"{server.url}/told"}]}
+        code, output = lab.play("canary", mesh_connection=canary_only, **SHORT, **asked)
         assert code == 0, output[-3000:]
+        events = [request.body["event"] for request in server.requests if request.path == "/told"]
+        assert events == ["started", *["phase_passed"] * 3, "promoted"]
+        assert [request.path for request in server.requests].count("/board") == 1
+        reasons = ["RolloutStarted", *["RolloutPhasePassed"] * 3, "RolloutPromoted"]
+        assert lab.reasons() == reasons
+        page = max((lab.directory / "evidence").glob("*.html"), key=lambda path: path.stat().st_mtime)
+        shown_page = opened(page)
+        assert (shown_page.console, shown_page.title) == ([], f"{SERVICE}: v1 to v2")
         code, again = lab.play("canary", mesh_connection=canary_only, **SHORT)
         assert "changed=0" in again
         code, output = lab.play("canary_rollback", mesh_connection=canary_only)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
@@ -253,10 +254,16 @@ class PrometheusSource:
 
     def _ask(self, lookback: float) -> dict[str, list[Raw]]:
         wanted = ["server", "client"] + (["latency"] if self.wants_latency else [])
-        return {
+        answers = {
             name: unique(self._prometheus.raw_series(self.selectors[name], lookback), self._replica_labels)
             for name in wanted
         }
+        for series in answers.values():
+            for _labels, points in series:
+                for _at, value in points:
+                    if not (math.isfinite(value) and value >= 0):
+                        raise MetricsError(f"a counter has the value {value}")
+        return answers
 
     def _newest(self) -> dict[str, list[Sample]]:
         answers = self._ask(max(60.0, 4 * self._scrape))

@@ -394,6 +394,17 @@ def test_a_stale_prometheus_measures_nothing() -> None:
     assert "no fresh sample" in bench.measure().problem
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_a_counter_that_is_none_is_no_baseline_and_says_nothing_of_the_past(value: float) -> None:
+    """Where nobody looked so far: what is not a count must not become a rate that any run would pass."""
+    bench = Bench()
+    bench.prometheus.request(1000, "stable")
+    bench.prometheus.request(value, "canary", "503")
+    for look in (bench.source.baseline, bench.source.past):
+        with pytest.raises(MetricsError, match="a counter has the value"):
+            look(60.0)
+
+
 def test_nan_measures_nothing() -> None:
     bench = Bench()
     bench.start()
