@@ -185,10 +185,14 @@ def main() -> int:
     """Prints the table. :returns: 1 when a promise is broken."""
     parser = argparse.ArgumentParser(prog="make promises", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="simulated rollouts of each row")
-    runs = parser.parse_args().runs
-    broken = 0
+    parser.add_argument("--only", default="", help="part of the names of the rows, such as bursts")
+    options = parser.parse_args()
+    runs, broken = options.runs, 0
+    rows = [case for case in cases() if options.only in case.name]
+    if not rows:
+        parser.error(f"no row is named like {options.only!r}")
     sys.stdout.write(f"{'traffic':48} {'wrong end':10} {'ours':>7} {'fixed':>7}  promised\n")
-    for case in cases():
+    for case in rows:
         ours, fixed = share_of(case, runs), share_of(case, runs, fixed=True)
         kept = case.most is None or ours <= case.most + tolerance(case.most, runs)
         broken += not kept

@@ -213,16 +213,10 @@ class ForeignRoutes:
         :returns: one per HTTP route; None for routes of other services, which are not this run's to restore.
         """
         live = self.read()
-        return (
-            tuple(
-                route.get("route") if concerned else None
-                for route, concerned in zip(
-                    mappings_at(live, "spec", "http"), self._split.concerned(live), strict=True
-                )
-            )
-            if live
-            else ()
-        )
+        if live is None:
+            return ()
+        routes = zip(mappings_at(live, "spec", "http"), self._split.concerned(live), strict=True)
+        return tuple(route.get("route") if concerned else None for route, concerned in routes)
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
         for _turn in range(ATTEMPTS):

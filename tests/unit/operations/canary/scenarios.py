@@ -128,6 +128,12 @@ def _autoscaled(world: World) -> None:
     world.sizes = Sizes(world.shop, {"v1": 4, "v2": 4}, autoscaled=("v1", "v2"))
 
 
+def _cancelled(world: World) -> None:
+    """SIGTERM to the first runner, in its second phase: what AWX sends before SIGKILL."""
+    began = world.shop.clock.now()
+    world.stopped = lambda: world.shop.clock.now() > began + 17
+
+
 def with_both(*acts: Callable[[World], None]) -> Callable[[World], None]:
     def act(world: World) -> None:
         for one in acts:
@@ -179,6 +185,13 @@ SCENARIOS = (
     Scenario("autoscaled", _ends("promoted"), _autoscaled, params={"scale": {"down": True}}),
     Scenario("autoscaled-sick", _ends("rolled_back"), with_both(_autoscaled, _sick_later), promotable=False),
     Scenario("deadman", _ends("promoted"), deadman_account, params={"deadman": "job"}),
+    Scenario("cancelled", _ends("rolled_back"), _cancelled),
+    # at the begin of a run it is 13:46:40
+    Scenario(
+        "frozen",
+        _ends("promoted"),
+        params={"gates": [{"name": "f", "timezone": "UTC", "freeze": [{"from": "13:47", "to": "13:49"}]}]},
+    ),
     Scenario("testers", _ends("promoted"), params={"testers": {"header": "x-t", "duration": 5}, "dark": 5}),
 )
 FAULTS = ("kill", "lost request", "lost answer", "5", "60", "300")
@@ -217,6 +230,7 @@ class Trial:
         """What happens after the runner's death: the deadman, then the schedule or a person, until nothing
         changes any more."""
         self.switch.arrange("", 0)
+        self.world.stopped = lambda: False  # it was the first runner's
         self.shop.clock.sleep(LEASE_RUNS_OUT)
         self.deadman()
         for turn in range(4):
