@@ -17,6 +17,7 @@ from ...fields import mapping_at, text_at
 from ...files import write_whole
 from ...istio.installation.commands import Runner, Tool
 from ...model.reading.typed import variables_of
+from ..addons import ARGUMENT_SPEC as ADDONS_SPEC
 from ..addons import AddonOptions, read_addons
 from ..canary.argument_spec import CANARY_SPEC
 from ..control_plane.installer import find_installer
@@ -102,6 +103,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 def _addons(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The add-ons' objects as they would be applied, read by whoever applies them."""
     options = {
+        **{name: spec.get("default") for name, spec in ADDONS_SPEC.items()},
         "addons": params["addons"],
         "namespace": params["addons_namespace"],
         "images": params["addons_images"],
