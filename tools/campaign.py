@@ -42,6 +42,13 @@ def certificates(cluster: str) -> int:
     return integration.certificates(cluster)
 
 
+def observe(cluster: str) -> int:
+    """Golden signals of thousands of requests on a finished mesh, and the log of a workload after a kill."""
+    demo.fresh(cluster)
+    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
+    return pytest(Path(sys.executable), "observe", "tests/integration/observe", environment=environment)
+
+
 def rollout_matrix() -> int:
     """Every fault at every call of every rollout, in memory."""
     return pytest(
@@ -83,6 +90,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     found.append(Stage("proof", partial(proof, cluster, seed)))
     found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
     found.append(Stage("certificates", partial(certificates, cluster)))
+    found.append(Stage("observe", partial(observe, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
     found.append(Stage("faults of rollouts in memory", rollout_matrix))
     found.append(Stage("the mesh's own CA", partial(mesh_ca, cluster)))

@@ -64,7 +64,8 @@ class Report:
         if self.untold:
             parts.append(f"{CANNOT_TELL}: {self.untold[0]['reason']}")
             parts[-1] += f" (and {len(self.untold) - 1} more)" if len(self.untold) > 1 else ""
-        return "; ".join(parts) or "nothing was asked for"
+        told = ", ".join(self.parts(1))
+        return "; ".join(parts) or (f"{told} told" if told else "nothing was asked for")
 
     def parts(self, top: int | None) -> dict[str, Any]:
         """The parts that were asked for, as a module returns them.

@@ -53,7 +53,11 @@ def _is_access(line: str) -> bool:
 
 def _told(pod: str, line: AccessLine) -> str:
     side = "in" if line.inbound else "out"
-    what = f"{line.method} {line.authority}{line.path}" if line.method else f"connection {line.server_name}"
+    what = (
+        f"{line.method} {line.authority}{line.path.partition('?')[0]}"
+        if line.method
+        else f"connection {line.server_name}"
+    )
     told = f"{pod}: {side} {line.code} {what.strip()} {line.duration} ms"
     why = "; ".join(part for part in (explained(line.flags), _details(line), line.failure) if part)
     return f"{told}: {why}"[:_SHOWN] if why else told[:_SHOWN]

@@ -20,6 +20,7 @@ from ...kube.lease import Lease
 from ...labels import is_selected, ownership_labels
 from .journal import JOURNAL, PART_OF, TELEMETRY_API, Journal, take_back
 from .options import LogOptions, Workload
+from .redaction import without_secrets
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -171,7 +172,9 @@ def read_logs(
             )
         except ApiError as error:
             return "", error.message
-        return text, "its log is longer than 16 MiB and was cut" if len(text) >= _MOST else ""
+        return without_secrets(text), "its log is longer than 16 MiB and was cut" if len(
+            text
+        ) >= _MOST else ""
 
     answers = dict(zip((proxy.pod for proxy in proxies), client.in_parallel(read, proxies), strict=True))
     return Logs(

@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.proxy
 from ...support.access import Restricted, granted_by
 from ...support.mortal import KilledError
 from ..observe.observed_mesh import SHOP
-from .logging_mesh import LEVELS, LoggingMesh
+from .logging_mesh import GOOD, LEVELS, LoggingMesh
 
 
 def telemetry(
@@ -84,6 +84,28 @@ def test_levels_are_raised_and_set_back(level: str, meanwhile: dict[str, str]) -
     assert mesh.raised == [meanwhile, meanwhile]
     assert mesh.seen == [False, False]
     assert mesh.quiet
+
+
+def test_no_header_that_holds_a_secret_is_handed_on(tmp_path: Path) -> None:
+    mesh, path = LoggingMesh(), tmp_path / "api.log"
+    mesh.texts["api-2"] = "\n".join(
+        [
+            "2026 debug http request headers complete:",
+            "':path', '/x'",
+            "'authorization', 'Bearer abc.d\\'ef'",
+            "'Cookie', 'session=4711'",
+            "'x-api-key', 'k-4711'",
+            "'x-user-id', 'u1'",
+        ]
+    )
+    mesh.texts["api-1"] = GOOD.replace("GET /x", "GET /x?token=4711")
+    result = mesh.run(level="debug", path=str(path))
+    for text in (str(result), path.read_text()):
+        assert "abc.d" not in text
+        assert "session" not in text
+        assert "k-4711" not in text
+        assert "'x-user-id', 'u1'" in text
+    assert "4711" not in str(result)
 
 
 def test_a_logger_that_is_not_there_is_an_error_and_nothing_stays_raised() -> None:

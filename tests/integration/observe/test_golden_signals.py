@@ -1,0 +1,98 @@
+"""Golden signals of the shop are what a load generator counted, within two percent."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.observe import backend
+
+from .load import Request, send
+
+HOST = "api.example.com"
+SHOP = "ecommerce"
+SCRAPE = 2.0  # seconds, lab/addons/prometheus
+OFF = 0.02
+ATTEMPTS = 2  # retries of api-gateway in the lab's catalogue, on gateway-error
+
+
+@pytest.fixture
+def address(client: KubeClient) -> str:
+    found = client.get("v1", "Service", "istio-ingressgateway", "istio-system")
+    assert found is not None
+    return str(found["spec"]["clusterIP"])
+
+
+def plan(number: int) -> list[Request]:
+    """Four of five requests are for products, one for users; each tenth request fails at user-service."""
+    failing = {"x-fault-status": "user-service=503"}
+    return [
+        ("/api/users", failing if index % 10 == 9 else {}) if index % 5 == 4 else ("/api/products", {})
+        for index in range(number)
+    ]
+
+
+def traffic(kubeconfig: str, raw: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """What module mesh_info says of the last seconds."""
+    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(
+        {
+            "kubeconfig": kubeconfig,
+            "catalogue": raw,
+            "prometheus": {"namespace": "istio-system", "service": "prometheus"},
+            "show": ["traffic"],
+            "window": seconds,
+            "top": 100,
+        }
+    )
+    assert not checked.error_messages, checked.error_messages
+    result = backend.run(checked.validated_parameters, Context())
+    found: dict[str, Any] = result["traffic"]
+    return found
+
+
+def judge(address: str, kubeconfig: str, raw: dict[str, Any], requests: list[Request], pause: float) -> None:
+    time.sleep(4 * SCRAPE)  # nothing of an earlier test is in the window
+    begun = time.monotonic()
+    counted = send(address, HOST, requests, pause)
+    time.sleep(2 * SCRAPE + 1)
+    found = traffic(kubeconfig, raw, time.monotonic() - begun + 1.5 * SCRAPE)
+    sent = {
+        path: sum(count for (one, _status), count in counted.items() if one == path) for path, _ in requests
+    }
+    failed = sum(count for (_path, status), count in counted.items() if status >= 500)
+    assert set(counted) <= {("/api/products", 200), ("/api/users", 200), ("/api/users", 502)}, counted
+    assert failed == len(requests) // 10
+    products, users = sent["/api/products"], sent["/api/users"]
+    services = {item["service"]: item for item in found["services"]}
+    edges = {(item["source"], item["destination"]): item for item in found["edges"]}
+    gate, gateway = f"{SHOP}/api-gateway", "istio-system/istio-ingressgateway"
+    # The gateway tries a 502 again, so that each failure is three there: requests of a service are attempts.
+    again = ATTEMPTS * failed
+    for item, requests_there, failed_there in (
+        (services[gate], products + users + again, failed + again),
+        (services[f"{SHOP}/product-service"], products, 0),
+        (services[f"{SHOP}/user-service"], users + again, failed + again),
+        (edges[gateway, gate], products + users, failed),
+        (edges[gate, f"{SHOP}/product-service"], products, 0),
+        (edges[gate, f"{SHOP}/user-service"], users + again, failed + again),
+    ):
+        assert item["requests"] == pytest.approx(requests_there, rel=OFF), item
+        assert item["error_share"] == pytest.approx(failed_there / requests_there, abs=OFF * 0.5), item
+        assert item["rate"] == pytest.approx(item["requests"] / found["seconds"], rel=0.01)
+        assert 0 < item["p50_ms"] <= item["p95_ms"] <= item["p99_ms"], item
+    assert {edge["mtls"] for edge in edges.values()} == {"yes"}
+    assert f"{SHOP}/notification-service" in found["idle"], "scraped, and really without a request"
+    assert found["dark"] == []
+
+
+def test_a_sample_of_requests(address: str, kubeconfig: str, raw: dict[str, Any]) -> None:
+    judge(address, kubeconfig, raw, plan(300), 0.01)
+
+
+@pytest.mark.long
+def test_thousands_of_requests(address: str, kubeconfig: str, raw: dict[str, Any]) -> None:
+    judge(address, kubeconfig, raw, plan(6000), 0.02)
