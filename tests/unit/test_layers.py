@@ -98,7 +98,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "rights": set(),
         "trust": {"certificates", "mesh_ca"},
         "sidecar_sizes": {"rights"},
-        "verify": set(),
+        "verify": {"cluster_check"},
     },
 }
 PURE = {*BASICS, "model"}

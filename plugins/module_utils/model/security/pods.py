@@ -31,7 +31,9 @@ from ..reading.values import is_number
 
 PROXY = "istio-proxy"
 _CAPTURE = ("istio-init", "istio-validation")
+PROXY_ID = 1337
 _ANNOTATION = "traffic.sidecar.istio.io/"
+_INTERFACES = f"{_ANNOTATION}excludeInterfaces"
 AMBIENT_ANNOTATION = "ambient.istio.io/redirection"
 
 
@@ -92,6 +94,23 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
     )
 
 
+def _leaves_interfaces(options: Mapping[str, str]) -> bool:
+    """Whether what comes and goes by some network interface is left alone: by which, nobody can tell here."""
+    return bool(options.get("-c") or options.get("--istio-exclude-interfaces"))
+
+
+def _runs_as_proxy(pod: Mapping[str, Any]) -> bool:
+    """Whether a program runs under the proxy's own user or group, whose connections are never captured (istio
+    tools/istio-iptables/pkg/constants DefaultProxyUID)."""
+    outer = [field(pod, "spec", "securityContext", name) for name in ("runAsUser", "runAsGroup")]
+    for container in mappings_at(pod, "spec", "containers"):
+        inner = [field(container, "securityContext", name) for name in ("runAsUser", "runAsGroup")]
+        ids = [own if own is not None else other for own, other in zip(inner, outer, strict=True)]
+        if container.get("name") != PROXY and PROXY_ID in ids:
+            return True
+    return False
+
+
 def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
     """Where an application can connect to without its proxy, as the injector set it up.
 
@@ -106,11 +125,13 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
         "-x": annotations.get(f"{_ANNOTATION}excludeOutboundIPRanges", ""),
         "-o": annotations.get(f"{_ANNOTATION}excludeOutboundPorts", ""),
         "-m": mode,
+        "-c": annotations.get(_INTERFACES, ""),
     }
     for container in own:
         if container.get("name") in _CAPTURE:
+            options.pop("-c", None)
             options |= dict(itertools.pairwise(str(word) for word in list_at(container, "args")))
-    if options["-m"] == "NONE":
+    if options["-m"] == "NONE" or _leaves_interfaces(options) or _runs_as_proxy(pod):
         return ("everything",)
     included = options["-i"].strip()
     left = [f"port {word}" for word in options["-o"].replace(",", " ").split()]
@@ -139,10 +160,11 @@ def _captured(
         if container.get("name") in _CAPTURE:
             words = [str(word) for word in list_at(container, "args")]
             options = dict(itertools.pairwise(words))
-            if options.get("-m") == "NONE":
+            if options.get("-m") == "NONE" or _leaves_interfaces(options):
                 return frozenset(), frozenset()
             return _included(options.get("-b", "*")), _numbers(options.get("-d", ""))
-    if annotations.get("sidecar.istio.io/interceptionMode") == "NONE":
+    mode = annotations.get("sidecar.istio.io/interceptionMode")
+    if mode == "NONE" or annotations.get(_INTERFACES):
         return frozenset(), frozenset()
     included = annotations.get(f"{_ANNOTATION}includeInboundPorts", "*")
     return _included(included), _numbers(annotations.get(f"{_ANNOTATION}excludeInboundPorts", ""))

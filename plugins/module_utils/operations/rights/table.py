@@ -145,9 +145,11 @@ _FOUND_BY_LABEL = (
 )
 
 _REST_OF_CLUSTER = 'check objects of verify is "cannot tell" about other namespaces'
+_SETTINGS = 'check objects of verify is "cannot tell" about the settings of Istio'
 _NOT_TOLD = 'diagnose is "cannot tell" about what hangs on it'
 _ACTS_FROM_ANYWHERE = "objects of any namespace can act on the workloads of a mesh"
 _ACTING = (
+    ("telemetry.istio.io", "telemetries"),
     ("", "namespaces"),
     ("", "pods"),
     *(
@@ -399,6 +401,14 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "secrets", ("get",), (GATEWAYS,)),
         # The mesh's roots, to compare what proxies trust with them.
         Right("", "configmaps", ("get",), (CONTROL_PLANE,)),
+        Right("", "configmaps", ("list",), (CONTROL_PLANE,), optional=_SETTINGS),
+        Right(
+            "discovery.k8s.io",
+            "endpointslices",
+            ("list",),
+            (CONTROL_PLANE, GATEWAYS, SERVICES),
+            optional='check objects of verify is "cannot tell" about endpoints that somebody keeps by hand',
+        ),
     ),
     # A rollout reads and writes what belongs to one service, and looks into the proxies that call it.
     "canary": (

@@ -15,11 +15,13 @@ from ...istio.probe import Identity
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
-from ...kube.pods import takes_requests
+from ...kube.pods import is_active, takes_requests
 from ...kube.wait import wait_until
 from ...model.reading.typed import variables_of
 from ...object_id import object_id
 from ...verdicts import CANNOT_TELL
+from ..cluster_check.mesh_config import compare_config
+from ..cluster_check.read import Place, places_of
 from .call_plan import plan_calls
 from .checks.gateways import GatewayResult
 from .dumps import read_proxies
@@ -227,6 +229,11 @@ class Verification:
         if "objects" in self._checks and self._live.installed:
             own = (*self._namespaces, *gateways, self._catalogue.root_namespace)
             self._around = read_surroundings(self._client, own)
+            places = {
+                name: Place(name, pods=[pod for pod in self._live.of("Pod", name) if is_active(pod)])
+                for name in places_of(self._catalogue)
+            }
+            self._around.settings = compare_config(self._client, self._catalogue, places)
 
     def _proxies(self) -> list[RunningProxy]:
         """The sidecars of the mesh's namespaces, and the gateways of the catalogue, that for egress too."""

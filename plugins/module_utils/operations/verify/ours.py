@@ -16,6 +16,7 @@ from ...kube.pods import has_labels, is_active
 from ...labels import is_selected
 from ...model.catalogue.mesh import EgressGateway, ExternalService, Gateway
 from ...model.objects.render import render
+from ...model.security.attachment import selects
 from ...model.virtual_services import VirtualService, read_virtual_service
 from ...object_id import object_id
 from .picture import Picture
@@ -111,6 +112,24 @@ class Ours:
         """The service that a workload belongs to, else the pod."""
         services = self._services.get(str(proxy)) or ()
         return services[0].key if services else str(proxy)
+
+    def acted_on(self, obj: Obj) -> list[str]:
+        """The services and gateways whose pods an object is for, by its selector or targetRefs.
+
+        :returns: how messages call them, each once.
+        """
+        root = self.picture.catalogue.root_namespace
+        names = dict.fromkeys(
+            seen.services[0].key
+            for seen in self.picture.pods
+            if seen.services and selects(obj, seen.pod.namespace, seen.pod.labels, root)
+        )
+        names |= dict.fromkeys(
+            pods.name
+            for pods in self.gateways
+            if any(selects(obj, pods.namespace, labels, root) for labels in pods.labels)
+        )
+        return list(names)
 
     def touched(self, hosts: Iterable[str]) -> dict[str, str]:
         """Hosts of the catalogue that patterns take, also by a shorter name that clients may use for a

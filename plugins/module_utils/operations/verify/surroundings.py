@@ -17,6 +17,7 @@ from ...errors import ApiError
 from ...fields import labels_of, name_of, namespace_of, text_at
 from ...istio.probe import is_probe
 from ...kube.client import KubeClient
+from ..cluster_check.findings import Difference
 from .live_objects import NETWORKING, SECURITY, Objects
 
 KINDS = {
@@ -30,12 +31,16 @@ KINDS = {
     "ProxyConfig": "networking.istio.io/v1beta1",
     "WasmPlugin": "extensions.istio.io/v1alpha1",
     "TrafficExtension": "extensions.istio.io/v1alpha1",
+    "Telemetry": "telemetry.istio.io/v1",
     "PeerAuthentication": SECURITY,
     "AuthorizationPolicy": SECURITY,
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
     "Ingress": "networking.k8s.io/v1",
 }
+BY_HAND = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io"
+"""The EndpointSlices that follow no selector: what lies in them, somebody wrote (Kubernetes
+pkg/controller/endpointslice)."""
 MESHED = "security.istio.io/tlsMode=istio"
 """The label that the injector gives to every pod (manifests/charts/istio-control/istio-discovery)."""
 _INJECTION = "istio-injection"
@@ -49,7 +54,9 @@ class Surroundings:
     :param objects: by kind, of all namespaces that could be read. :param unread: kind -> why the other
         namespaces were not looked at. :param injected: namespaces whose pods get a sidecar.
     :param pods: those with a sidecar, and those of injected namespaces, beside the mesh's own.
-    :param cluster: UID of namespace kube-system, which stands for the cluster.
+    :param cluster: UID of namespace kube-system, which stands for the cluster. :param slices: EndpointSlices
+        of the mesh's namespaces that no selector makes. :param settings: how Istio's configuration differs
+        from what the catalogue states.
     """
 
     objects: Mapping[str, Objects]
@@ -57,6 +64,8 @@ class Surroundings:
     injected: frozenset[str] = frozenset()
     pods: Objects = dataclasses.field(default_factory=list)
     cluster: str = ""
+    slices: Objects = dataclasses.field(default_factory=list)
+    settings: Sequence[Difference] = ()
 
     def of(self, kind: str) -> Objects:
         """The objects of one kind."""
@@ -81,6 +90,7 @@ def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surround
     answers = client.in_parallel(lambda kind: read_everywhere(client, KINDS[kind], kind, namespaces), kinds)
     unread = {kind: why for kind, (_items, why) in zip(kinds, answers, strict=True) if why}
     found = Surroundings({kind: items for kind, (items, _why) in zip(kinds, answers, strict=True)}, unread)
+    found.slices = _slices(client, namespaces, unread)
     try:
         places = client.list("v1", "Namespace").items
         found.cluster = next(
@@ -119,6 +129,20 @@ def read_everywhere(
                 raise
             why = error.message
     return found, why
+
+
+def _slices(client: KubeClient, namespaces: Sequence[str], unread: dict[str, str]) -> Objects:
+    def read(namespace: str) -> Objects:
+        try:
+            found = client.list("discovery.k8s.io/v1", "EndpointSlice", namespace, label_selector=BY_HAND)
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            unread["EndpointSlice"] = error.message
+            return []
+        return list(found.items)
+
+    return [item for items in client.in_parallel(read, list(dict.fromkeys(namespaces))) for item in items]
 
 
 def _pods(client: KubeClient, injected: Sequence[str], own: Sequence[str]) -> Objects:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
+    read_pod,
     uncaptured_outbound,
 )
 
@@ -52,9 +53,53 @@ def pod(arguments: list[str] | None, name: str = "istio-init", **annotations: st
         (pod(None, excludeOutboundPorts="443"), ("port 443",)),
         (pod(None, excludeOutboundIPRanges="192.0.2.1/32"), ("192.0.2.1/32",)),
         (pod(None, includeOutboundIPRanges="10.0.0.0/8"), ("all but 10.0.0.0/8",)),
+        (pod([*INJECTED, "-c", "eth0"]), ("everything",)),
+        (pod(None, excludeInterfaces="eth0"), ("everything",)),
+        (pod(INJECTED, excludeInterfaces="eth0"), ()),
         # What really was set up counts, not what an annotation says afterwards.
         (pod(INJECTED, excludeOutboundIPRanges="192.0.2.1/32"), ()),
     ],
 )
 def test_what_goes_past_the_proxy(found: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert uncaptured_outbound(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "captured"),
+    [
+        (pod(INJECTED), True),
+        (pod([*INJECTED, "-c", "eth0"]), False),
+        (pod([*INJECTED, "-c", ""]), True),
+        (pod(None, excludeInterfaces="eth0"), False),
+        (pod(INJECTED, excludeInterfaces="eth0"), True),
+    ],
+)
+def test_what_comes_by_an_interface_that_is_left_alone_is_not_captured(
+    found: dict[str, Any], *, captured: bool
+) -> None:
+    found["spec"]["containers"] = [{"name": "istio-proxy"}]
+    assert read_pod(found).captures(3000) is captured
+
+
+@pytest.mark.parametrize(
+    ("outer", "app", "proxy", "expected"),
+    [
+        ({}, {"runAsUser": 1337}, {}, ("everything",)),
+        ({}, {"runAsGroup": 1337}, {}, ("everything",)),
+        ({"runAsUser": 1337}, {}, {"runAsUser": 0}, ("everything",)),
+        ({"runAsUser": 1337}, {"runAsUser": 1000}, {}, ()),
+        ({}, {"runAsUser": 1000}, {"runAsUser": 1337, "runAsGroup": 1337}, ()),
+    ],
+)
+def test_a_program_of_the_proxys_user_is_not_captured(
+    outer: dict[str, int], app: dict[str, int], proxy: dict[str, int], expected: tuple[str, ...]
+) -> None:
+    made = pod(INJECTED)
+    made["spec"] |= {
+        "securityContext": outer,
+        "containers": [
+            {"name": "app", "securityContext": app},
+            {"name": "istio-proxy", "securityContext": proxy},
+        ],
+    }
+    assert uncaptured_outbound(made) == expected

@@ -40,7 +40,7 @@ def test_every_namespace_is_read_at_once() -> None:
     assert found.unread == {}
     assert found.injected == {"shop", "other"}
     assert sorted(one["metadata"]["name"] for one in found.pods) == ["a", "bare", "stray"]
-    assert len(client.calls) == len(KINDS) + 3
+    assert len(client.calls) == len(KINDS) + 4  # and EndpointSlices, namespaces, two kinds of pods
 
 
 def test_without_the_right_the_own_namespaces_are_read_and_the_rest_is_told() -> None:

@@ -26,6 +26,7 @@ from .objects_extensions import check_extensions
 from .objects_own import check_own_objects
 from .objects_proxies import check_proxies
 from .objects_routes import check_routes_beside
+from .objects_settings import check_settings
 
 
 def check_objects(
@@ -46,6 +47,7 @@ def check_objects(
         *check_routes_beside(ours),
         *check_calls_beside(ours),
         *check_extensions(ours),
+        *check_settings(ours),
         *check_workloads_beside(ours),
         *_at_proxies(ours, picture, proxies, dumps),
         *_unread(around),

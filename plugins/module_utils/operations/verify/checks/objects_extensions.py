@@ -10,10 +10,9 @@ catalogue and is not the catalogue's is "cannot tell", until somebody who knows 
 from __future__ import annotations
 
 from ....fields import mapping_at
-from ....model.security.attachment import selects
 from ....object_id import object_id
 from ..findings import Finding, beside, unknown
-from ..ours import Obj, Ours, few, ordered
+from ..ours import Ours, few, ordered
 
 EXTENSIONS = ("EnvoyFilter", "WasmPlugin", "TrafficExtension", "ProxyConfig")
 HARMLESS = frozenset({"selector", "concurrency"})
@@ -28,7 +27,7 @@ def check_extensions(ours: Ours) -> list[Finding]:
     found = []
     for kind in EXTENSIONS:
         for item in ordered(ours.around.of(kind)):
-            acted = [] if ours.is_own(item) else _acted_on(ours, item)
+            acted = [] if ours.is_own(item) else ours.acted_on(item)
             if not acted:
                 continue
             subject = object_id(item)
@@ -38,18 +37,3 @@ def check_extensions(ours: Ours) -> list[Finding]:
                 what = f"changes the proxies of {few(acted)}; what it makes of requests, nobody here can tell"
                 found.append(unknown("objects", subject, what))
     return found
-
-
-def _acted_on(ours: Ours, item: Obj) -> list[str]:
-    root = ours.picture.catalogue.root_namespace
-    names = dict.fromkeys(
-        seen.services[0].key
-        for seen in ours.picture.pods
-        if seen.services and selects(item, seen.pod.namespace, seen.pod.labels, root)
-    )
-    names |= dict.fromkeys(
-        pods.name
-        for pods in ours.gateways
-        if any(selects(item, pods.namespace, labels, root) for labels in pods.labels)
-    )
-    return list(names)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ....equality import same
-from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....model.virtual_services import full_host
 from ....object_id import object_id
 from ..findings import Finding, failed, passed
@@ -38,12 +38,14 @@ def check_own_objects(ours: Ours) -> list[Finding]:
     found, good = [], 0
     for name, computed in ours.computed.items():
         kind = computed["kind"]
+        item = live.get(name)
+        if kind in JUDGED_ELSEWHERE and item is not None and _revision(item):
+            found.append(failed("objects", name, _revision(item)))
         if kind not in KINDS or kind in JUDGED_ELSEWHERE:
             continue
-        item = live.get(name)
         if item is None and kind in ours.around.unread:
             continue
-        fault = "is missing" if item is None else _fault(ours, computed, item)
+        fault = "is missing" if item is None else _revision(item) or _fault(ours, computed, item)
         if fault:
             found.append(failed("objects", name, fault))
         else:
@@ -51,6 +53,13 @@ def check_own_objects(ours: Ours) -> list[Finding]:
     if good and not found:
         found.append(passed("objects", "the catalogue's own", f"{good} are as the catalogue computes them"))
     return found
+
+
+def _revision(item: Obj) -> str:
+    """An object with such a label is read by istiod of that revision alone, which nothing of the catalogue
+    asks for (istio pilot/pkg/config/kube/crdclient, config.LabelsInRevision)."""
+    revision = labels_of(item).get("istio.io/rev", "")
+    return f"is read by revision {revision} of istiod alone (label istio.io/rev)" if revision else ""
 
 
 def _fault(ours: Ours, computed: Obj, item: Obj) -> str:

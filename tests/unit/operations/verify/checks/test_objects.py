@@ -11,6 +11,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rout
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.cluster_check.findings import (
+    Difference,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.objects import (
     check_objects,
 )
@@ -76,6 +79,8 @@ def look(
     more_pods: tuple[Obj, ...] = (),
     change: Any = None,
     unread: dict[str, str] | None = None,
+    slices: tuple[Obj, ...] = (),
+    settings: tuple[Difference, ...] = (),
 ) -> list[Finding]:
     """The findings of a mesh with ``foreign`` objects beside the catalogue's."""
     mesh = shop()
@@ -91,7 +96,9 @@ def look(
     by_kind: dict[str, list[Obj]] = {}
     for one in everything:
         by_kind.setdefault(one["kind"], []).append(one)
-    surroundings = Surroundings(by_kind, unread or {}, pods=around or [])
+    surroundings = Surroundings(
+        by_kind, unread or {}, pods=around or [], slices=list(slices), settings=settings
+    )
     proxies = running_proxies(seen.of("Pod"))
     held = {str(proxy): DUMP for proxy in proxies} | (dumps or {})
     picture = Picture(mesh, seen, ["shop"])
@@ -323,6 +330,27 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         ],
         "WorkloadEntry shop/vm",
         "cannot tell: gets calls for shop/pay at 192.0.2.9, and nobody can look at a proxy there",
+    ),
+    "tokens that somebody asks for": (
+        [
+            item(
+                "RequestAuthentication",
+                "jwt",
+                {
+                    "selector": {"matchLabels": {"app": "pay"}},
+                    "jwtRules": [{"issuer": "https://id.example.com"}],
+                },
+            )
+        ],
+        "RequestAuthentication shop/jwt",
+        "cannot tell: judges the tokens of requests to shop/pay (issuers: https://id.example.com); which"
+        " tokens callers send, nobody here can tell",
+    ),
+    "metrics that somebody takes away": (
+        [item("Telemetry", "quiet", {"metrics": [{"overrides": [{"disabled": True}]}]}, "istio-system")],
+        "Telemetry istio-system/quiet",
+        "cannot tell: changes the metrics of shop/web, shop/pay, gateway public, which gates and the strict"
+        " guard read",
     ),
     "an EnvoyFilter for every proxy": (
         [item("EnvoyFilter", "lua", {"configPatches": []}, "istio-system")],
@@ -684,6 +712,80 @@ def test_calls_past_the_proxy_are_told() -> None:
     }
 
 
+def endpoints(*addresses: str, service: str = "pay") -> Obj:
+    made = item("EndpointSlice", "hand", labels={"kubernetes.io/service-name": service})
+    return {**made, "endpoints": [{"addresses": list(addresses)}], "ports": [{"port": 9090}]}
+
+
+@pytest.mark.parametrize(
+    ("held", "told_of"),
+    [
+        (
+            endpoints("10.0.0.2", "192.0.2.9"),
+            "fail: sends calls for shop/pay to 192.0.2.9, which no pod of it has",
+        ),
+        (endpoints("10.0.0.1"), "fail: sends calls for shop/pay to 10.0.0.1, which no pod of it has"),
+        (
+            endpoints("10.0.0.2"),
+            "cannot tell: says by hand where shop/pay is: its own pods, at 9090",
+        ),
+        (endpoints(), None),
+        (endpoints("192.0.2.9", service="other"), None),
+    ],
+)
+def test_endpoints_that_somebody_keeps_by_hand(held: Obj, told_of: str | None) -> None:
+    assert told(look(slices=(held,))) == ({"EndpointSlice shop/hand": told_of} if told_of else {})
+
+
+@pytest.mark.parametrize(
+    ("where", "weight", "verdict"),
+    [
+        ("mesh_trust_domain", "cuts", "fail"),
+        ("mesh_trust_domain_aliases", "note", "fail"),
+        ("mesh_outbound", "note", "beside the catalogue"),
+        ("mesh_services", "unknown", "cannot tell"),
+    ],
+)
+def test_settings_of_istio_that_say_something_else(where: str, weight: str, verdict: str) -> None:
+    found = told(look(settings=(Difference(where, "x in ConfigMap y is z", "mesh-config", weight),)))
+    assert found == {"Istio's configuration": f"{verdict}: x in ConfigMap y is z"}
+
+
+def test_an_own_object_of_another_revision_is_none() -> None:
+    def change(own: list[Obj]) -> None:
+        for one in own:
+            if one["metadata"]["name"] == "pay" or one["kind"] == "AuthorizationPolicy":
+                one["metadata"].setdefault("labels", {})["istio.io/rev"] = "old"
+
+    found = told(look(change=change))
+    what = "fail: is read by revision old of istiod alone (label istio.io/rev)"
+    assert found["Sidecar shop/pay"] == found["VirtualService shop/pay"] == what
+    assert [line for name, line in found.items() if name.startswith("AuthorizationPolicy")] == [what] * 3
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (
+            {"metadata": {"annotations": {"traffic.sidecar.istio.io/excludeInterfaces": "eth0"}}},
+            "fail: calls everything past its proxy",
+        ),
+        (
+            {"spec": {"serviceAccountName": "pay", "securityContext": {"runAsUser": 1337}}},
+            "fail: calls everything past its proxy",
+        ),
+        (
+            {"metadata": {"annotations": {"sidecar.istio.io/bootstrapOverride": "own"}}},
+            "cannot tell: starts its proxy with the configuration of ConfigMap own"
+            " (sidecar.istio.io/bootstrapOverride)",
+        ),
+    ],
+)
+def test_a_pod_that_gets_around_its_proxy(more: dict[str, Any], what: str) -> None:
+    other = pod("pay-2", {"app": "pay", "version": "v1"}, **{"spec": {"serviceAccountName": "pay"}, **more})
+    assert told(look(more_pods=(other,)))["Pod shop/pay-2"].startswith(what)
+
+
 def test_what_may_not_be_read_is_never_a_pass() -> None:
     found = told(look(unread={"Gateway": "forbidden", "Pod": "forbidden"}))
     assert found == {
@@ -803,6 +905,13 @@ def test_what_proxies_show_is_told_whatever_brought_it(name: str) -> None:
     findings = look(dumps={proxy: held})
     assert told(findings) == {subject: message}
     assert all(one.late for one in findings if one.verdict != "pass")
+
+
+def test_a_telemetry_that_only_adds_is_an_inventory() -> None:
+    found = told(look(item("Telemetry", "spans", {"tracing": [{}]}), item("Telemetry", "x", {}, "other")))
+    assert found == {
+        "Telemetry shop/spans": "beside the catalogue: changes what the proxies of shop/web, shop/pay report"
+    }
 
 
 def test_a_declared_host_and_own_endpoints_are_fine() -> None:
