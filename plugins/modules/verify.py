@@ -199,12 +199,14 @@ ledger:
     - How much was proved, and at which level. I(callers) and I(rules) of the catalogue, stated and called;
       I(cells), the decisions computed from the live objects, and how often the proxies' own filters were
       asked for one; I(calls), by service, what it let in, refused with 403 or cut off; I(uncalled), the
-      rules that nobody called; I(not_tested), by reason. Empty without Istio.
+      rules that nobody called; I(not_tested), by reason; I(strangers), by class of callers that must be
+      refused, at how many services one of it was tried. Empty without Istio.
   returned: success
   type: dict
   sample: {callers: {stated: 9, called: 9}, rules: {stated: 28, called: 28},
            cells: {configured: 5210, at_the_proxies: 1900},
-           calls: {shop/cart: {let_in: 3, refused: 1, cut_off: 1}}, uncalled: [], not_tested: {}}
+           calls: {shop/cart: {let_in: 3, refused: 1, cut_off: 1}}, uncalled: [], not_tested: {},
+           strangers: {"plaintext, without any identity": 8}}
 changes:
   description:
     - What is not as in the last report; empty without one. I(since), its time; I(opened) and I(closed), cells

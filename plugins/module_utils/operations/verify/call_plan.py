@@ -31,6 +31,7 @@ from .planned_calls import (
     CallPlan,
     PlannedCall,
     concrete_path,
+    stranger_class,
 )
 
 PROBES = 12
@@ -90,9 +91,9 @@ def plan_calls(
     for service in catalogue.services:
         refused = _denied(catalogue, service, inside, known)
         opening = catalogue.open_reason_of(service) or _open_to_anyone(service)
-        if refused is not None:
-            known.add(refused.identity)
-            calls.append(refused)
+        if refused:
+            known |= {call.identity for call in refused}
+            calls += refused
         elif opening:
             findings.append(stated("authorization", service.key, f"everybody is let in: {opening}"))
         else:
@@ -178,26 +179,27 @@ def _allowed(
 
 def _denied(
     catalogue: Catalogue, service: Service, inside: Sequence[Identity], known: set[Identity]
-) -> PlannedCall | None:
-    """A request that a caller may make, sent by an identity that may not: only the identity is wrong."""
+) -> list[PlannedCall]:
+    """A request that a caller may make, sent by identities that may not, one of each class of strangers: only
+    the identity is wrong. Further classes are left out where they would need further probes."""
     edges = service_edges(catalogue, service)
     port = service.http_port
     path = _closed_path(edges, port.target_port) if port else ""
     if port is None or not path:
-        return None
+        return []
     listed = {edge.principal for edge in edges if edge.kind != "open"}
-    stranger: Identity | None = None
-    for identity in inside:
+    found: dict[str, Identity] = {}
+    for identity in sorted(inside, key=lambda identity: identity not in known):
         own = (identity.namespace, identity.service_account) == (service.namespace, service.service_account)
-        if own or _principal(catalogue, identity) in listed:
-            continue
-        if identity in known:
-            stranger = identity
-            break
-        stranger = stranger or identity
-    if stranger is None:
-        return None
-    return PlannedCall(service, port, stranger, "GET", path, DENIED, "not among its callers")
+        if not own and _principal(catalogue, identity) not in listed:
+            found.setdefault(stranger_class(service, identity), identity)
+    calls: list[PlannedCall] = []
+    for name, identity in found.items():
+        probes = known | {call.identity for call in calls} | {identity}
+        if not calls or identity in known or len(probes) <= PROBES:
+            why = f"not among its callers: {name}"
+            calls.append(PlannedCall(service, port, identity, "GET", path, DENIED, why))
+    return calls
 
 
 def _closed_path(edges: Sequence[Edge], port: int) -> str:

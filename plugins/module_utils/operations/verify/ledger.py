@@ -15,7 +15,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Exposure, Service
 from ...verdicts import CANNOT_TELL
 from .findings import NOT_TESTED, Finding
-from .planned_calls import ALLOWED, DENIED, PlannedCall
+from .planned_calls import ALLOWED, DENIED, STRANGERS, PlannedCall, stranger_class
 
 Outcome = tuple[PlannedCall, Finding]
 Answered = tuple[Service, Exposure]
@@ -31,6 +31,7 @@ class Ledger:
         proxies' own filters were asked for. :param calls: ``namespace/service`` -> requests that it let in,
         refused with 403, or that its proxy cut off; of those that got an answer.
     :param uncalled: rules that were not called, as ``service: rule``. :param not_tested: reason -> how often.
+    :param strangers: class of callers that are to be refused -> services at which one of it was.
     """
 
     callers: tuple[int, int]
@@ -39,11 +40,12 @@ class Ledger:
     calls: dict[str, dict[str, int]]
     uncalled: tuple[str, ...]
     not_tested: dict[str, int]
+    strangers: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The ledger as it stands in results and reports.
 
-        :returns: ``callers``, ``rules``, ``cells``, ``calls``, ``uncalled`` and ``not_tested``.
+        :returns: ``callers``, ``rules``, ``cells``, ``calls``, ``uncalled``, ``not_tested``, ``strangers``.
         """
         return {
             "callers": {"stated": self.callers[0], "called": self.callers[1]},
@@ -52,6 +54,7 @@ class Ledger:
             "calls": self.calls,
             "uncalled": list(self.uncalled),
             "not_tested": self.not_tested,
+            "strangers": self.strangers,
         }
 
     def __str__(self) -> str:
@@ -88,7 +91,19 @@ def draw_up(
         _calls(outcomes, answered),
         tuple(f"{key}: {_rule(edge)}" for key, edge in stated if (key, edge) not in called),
         dict(Counter(item.message for item in told if item.verdict == NOT_TESTED)),
+        _strangers(outcomes),
     )
+
+
+def _strangers(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Each service counts once in each class, however often it was called."""
+    met = {
+        (stranger_class(call.service, call.identity), call.service.key)
+        for call, finding in outcomes
+        if call.expect != ALLOWED and finding.verdict != CANNOT_TELL
+    }
+    found = Counter(name for name, _service in met)
+    return {name: found[name] for name in STRANGERS}
 
 
 def _let_in(call: PlannedCall, finding: Finding) -> bool:

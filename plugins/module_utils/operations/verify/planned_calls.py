@@ -20,6 +20,12 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """RFC 9110 9.2.1: methods that ask for no change."""
 NOWHERE = "servicemesh-verify-probe"
 """Last part of the paths that stand for a prefix: nothing the service knows."""
+DEFAULT_ACCOUNT = "the account default, which no policy names"
+OTHER_ACCOUNT = "another account of its namespace"
+OTHER_NAMESPACE = "an account of another namespace"
+OUTSIDER = "plaintext, without any identity"
+STRANGERS = (DEFAULT_ACCOUNT, OTHER_ACCOUNT, OTHER_NAMESPACE, OUTSIDER)
+"""The classes of callers that a service has to refuse."""
 _TOLD = ("-v",)
 
 
@@ -90,6 +96,15 @@ class CallPlan:
     def identities(self) -> tuple[Identity, ...]:
         """The probes that are needed. :returns: each once, sorted."""
         return tuple(sorted({call.identity for call in self.calls}))
+
+
+def stranger_class(service: Service, identity: Identity) -> str:
+    """Which of ``STRANGERS`` an identity is to a service that does not let it in."""
+    if not identity.meshed:
+        return OUTSIDER
+    if identity.namespace != service.namespace:
+        return OTHER_NAMESPACE
+    return DEFAULT_ACCOUNT if identity.service_account == "default" else OTHER_ACCOUNT
 
 
 def concrete_path(paths: Sequence[str]) -> str:

@@ -13,8 +13,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.planned_calls import (
     ALLOWED,
+    DEFAULT_ACCOUNT,
     DENIED,
     NOWHERE,
+    OTHER_ACCOUNT,
+    OTHER_NAMESPACE,
     PLAINTEXT,
     CallPlan,
 )
@@ -89,8 +92,35 @@ def test_few_probes_serve_many_services() -> None:
     )
     planned = plan(mesh)
     meshed = {identity.service_account for identity in planned.identities if identity.meshed}
-    assert len(meshed) == 2
-    assert "hub" in meshed
+    assert meshed == {"hub", "default", "s0", "s1"}  # one caller, and strangers of two classes
+
+
+def test_each_class_of_strangers_is_refused_at_each_service() -> None:
+    mesh = catalogue(
+        service("web"),
+        service("cart", callers=[{"service": "web"}]),
+        service("far", namespace="other", callers=[{"service": "web", "namespace": "shop"}]),
+    )
+    refused = {
+        (call.service.name, call.why.partition(": ")[2]) for call in plan(mesh).calls if call.expect == DENIED
+    }
+    here, there = {DEFAULT_ACCOUNT, OTHER_NAMESPACE}, {OTHER_NAMESPACE}
+    assert refused >= {("cart", name) for name in here} | {("far", name) for name in there}
+    assert ("web", OTHER_ACCOUNT) in refused
+
+
+def test_no_class_of_strangers_costs_more_probes_than_there_may_be() -> None:
+    mesh = catalogue(*(service(f"s{number}", namespace=f"ns{number}") for number in range(3 * PROBES)))
+    names = {f"ns{number}" for number in range(3 * PROBES)}
+    known = frozenset(
+        {Identity(one.namespace, one.service_account) for one in mesh.services}
+        | {Identity(name, "default") for name in names}
+    )
+    planned = plan_calls(mesh, known, unsafe_methods=False)
+    assert len({one for one in planned.identities if one.meshed}) <= PROBES
+    assert {call.service.name for call in planned.calls if call.expect == DENIED} == {
+        one.name for one in mesh.services
+    }
 
 
 def test_without_any_caller_it_is_said_that_nothing_can_be_shown() -> None:

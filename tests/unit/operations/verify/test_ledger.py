@@ -45,11 +45,17 @@ def test_every_rule_counts_once_it_got_an_answer() -> None:
     stated = sum(len(service_edges(MESH, one)) for one in MESH.services)
     assert ledger.rules == (stated, stated) == (3, 3)
     assert ledger.uncalled == ()
+    assert ledger.as_dict()["strangers"] == {
+        "the account default, which no policy names": 2,
+        "another account of its namespace": 1,
+        "an account of another namespace": 0,
+        "plaintext, without any identity": 2,
+    }
     assert ledger.calls == {
         "shop/pay": {"let_in": 1, "refused": 1, "cut_off": 1},
-        "shop/web": {"let_in": 2, "refused": 1, "cut_off": 1},
+        "shop/web": {"let_in": 2, "refused": 2, "cut_off": 1},
     }
-    assert str(ledger).startswith("1 of 1 callers and 3 of 3 rules were called, 7 calls; 0 cells")
+    assert str(ledger).startswith("1 of 1 callers and 3 of 3 rules were called, 8 calls; 0 cells")
 
 
 def test_a_call_without_an_answer_called_nothing() -> None:
