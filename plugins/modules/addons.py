@@ -51,6 +51,30 @@ options:
       - The longest key that fits wins; a prefix keeps the rest of the image and its tag.
     type: dict
     default: {}
+  as_released:
+    description:
+      - Names of add-ons that stay as their source has them. Of all others, what Istio's samples do for a
+        demonstration is changed. Grafana lets nobody in without the password in Secret C(grafana-admin),
+        Kiali asks for a token and has a signing key of its own (Secret C(kiali-signing-key)) and the
+        addresses of the add-ons beside it, and containers without resources get requests.
+      - Both Secrets are made once, with random values, and removed with their add-on.
+    type: list
+    elements: str
+    default: []
+  retention:
+    description: Add-on to how long its Prometheus keeps samples, such as C(prometheus) to V(15d).
+    type: dict
+    default: {}
+  storage:
+    description:
+      - Add-on to the size of a volume in the place of the one that ends with its pod. The claim stays when
+        the add-on leaves the list.
+    type: dict
+    default: {}
+  resources:
+    description: Add-on to C(requests) and C(limits) of its containers, in the place of their own.
+    type: dict
+    default: {}
   owner:
     description:
       - Name of the inventory, such as C(shop@production). It stands on the objects (annotation

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 from .. import inventory
 from ..context import Context
 from ..errors import InputError, MalformedError, MeshError, Problem
-from ..fields import annotations_of, name_of, namespace_of
+from ..fields import annotations_of, labels_of, name_of, namespace_of
 from ..inventory import Inventory
 from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient
+from ..kube.create_once import create_once
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..labels import APPLIED_BY_ANNOTATION, PART_OF_LABEL
+from ..labels import APPLIED_BY_ANNOTATION, PART_OF_LABEL, ownership_labels
+from ..model.addon_safety import GRAFANA_SECRET, KIALI_SECRET, Safety, made_safe, wanted_secrets
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
 from ..model.reading.typed import variables_of
 from .apply.engine import Options, Plan, Wait, apply_plan
@@ -40,6 +43,10 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "istio-system"},
     **inventory.SPEC,
     "images": {"type": "dict", "default": {}},
+    "as_released": {"type": "list", "elements": "str", "default": []},
+    "retention": {"type": "dict", "default": {}},
+    "storage": {"type": "dict", "default": {}},
+    "resources": {"type": "dict", "default": {}},
     "timeout": {"type": "raw", "default": 300},
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "addons_", addons="addons_enabled", owner="istio_owner")
@@ -61,6 +68,7 @@ class AddonOptions:
     :param namespace: for objects that name none.
     :param images: exact image or prefix -> what to pull instead; see ``model.addons.remapped``.
     :param timeout: seconds that all workloads together may take to roll out. :param inventory: who asks.
+    :param safety: what is changed of the samples.
     """
 
     addons: tuple[Source, ...]
@@ -68,6 +76,7 @@ class AddonOptions:
     images: Mapping[str, str]
     timeout: float
     inventory: Inventory
+    safety: Safety
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> AddonOptions:
@@ -90,6 +99,7 @@ class AddonOptions:
             images=images,
             timeout=float(params["timeout"]),
             inventory=Inventory.from_params(params),
+            safety=Safety.from_params(params),
         )
 
 
@@ -112,16 +122,55 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 def _apply(
     client: KubeClient, objects: Sequence[dict[str, Any]], options: AddonOptions, context: Context
 ) -> dict[str, Any]:
-    stale = [obj for obj in _stale(client, objects, options.namespace) if not _is_foreign(obj, options)]
+    missing, unused = _secrets(client, objects, options)
+    found = [*_stale(client, objects, options.namespace), *unused]
+    stale = [obj for obj in found if not _is_foreign(obj, options)]
     scoped = with_scope(client, checked(objects), options.namespace)
     live = read_live(client, scoped)
     wanted = [_marked(obj, live.get(obj), options.inventory) for obj in scoped]
 
     def check(plan: Plan) -> None:
         _refuse_foreign(plan, options)
+        _create(client, missing, context)
 
     write = Options(wait=Wait(timeout=options.timeout), namespace=options.namespace, before_write=check)
-    return apply_plan(client, wanted, live, stale, context=context, options=write)
+    made = [f"{namespace_of(obj)}/{name_of(obj)}" for obj in missing]
+    result = apply_plan(client, wanted, live, stale, context=context, options=write)
+    _create(client, missing, context)
+    return {**result, "changed": bool(result["changed"] or made), "secrets": made}
+
+
+def _secrets(
+    client: KubeClient, objects: Sequence[Mapping[str, Any]], options: AddonOptions
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Secrets that add-ons need and that are not there, with random values; and those that none needs."""
+    wanted = wanted_secrets(objects)
+    missing = [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": place, "labels": ownership_labels(PART_OF)},
+            "type": "Opaque",
+            "stringData": {key: secrets.token_hex(16) for key in keys},
+        }
+        for (place, name), keys in wanted.items()
+        if client.get("v1", "Secret", name, place) is None
+    ]
+    unused = []
+    for name in (GRAFANA_SECRET, KIALI_SECRET):
+        if (options.namespace, name) in wanted:
+            continue
+        live = client.get("v1", "Secret", name, options.namespace)
+        if live is not None and labels_of(live).get(PART_OF_LABEL) == PART_OF:
+            unused.append(live)
+    return missing, unused
+
+
+def _create(client: KubeClient, missing: list[dict[str, Any]], context: Context) -> None:
+    """Creates what is still missing, once."""
+    while missing and not context.check_mode:
+        create_once(client, missing[0], f"Secret {name_of(missing[0])}", "its values")
+        missing.pop(0)
 
 
 def _holder_of(obj: Mapping[str, Any] | None) -> str:
@@ -165,12 +214,17 @@ def read_addons(options: AddonOptions) -> list[dict[str, Any]]:
     problems: list[Problem] = []
     objects: list[dict[str, Any]] = []
     owners: dict[tuple[str, str, str], str] = {}
+    enabled = [source.name for source in options.addons]
     for source in options.addons:
         found = _read(source, problems)
         try:
             found = prepared(found, addon=source.name, namespace=options.namespace, images=options.images)
+            found = made_safe(found, source.name, options.safety, enabled, options.namespace)
+            found = prepared(found, addon=source.name, namespace=options.namespace, images={})
         except MalformedError as error:
             problems.append(Problem(f"addons[{source.name}].path", error.message, "addon-source"))
+        except InputError as error:
+            problems += error.problems
         for obj in found:
             key = _key(obj)
             if key in owners:

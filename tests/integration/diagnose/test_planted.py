@@ -10,10 +10,19 @@ import time
 
 import pytest
 
-from .problems import AT_GATEWAY, CALL, PROBLEMS, SICK_NAMESPACE, TO_OUTSIDE, Problem
+from .planting import AT_GATEWAY, CALL, SICK_NAMESPACE, TO_OUTSIDE, Problem
+from .problems.control_plane import CONTROL_PLANE
+from .problems.dns import DNS
+from .problems.egress import EGRESS
+from .problems.gateway import GATEWAY
+from .problems.injection import INJECTION
+from .problems.latency import LATENCY
+from .problems.routing import ROUTING
+from .problems.security import SECURITY
 from .sick import Obj, Sick
 
 SAMPLE = ("unknown subset", "deny", "rule disables TLS", "foreign key", "not declared", "misspelt")
+PROBLEMS = [*INJECTION, *ROUTING, *SECURITY, *GATEWAY, *EGRESS, *LATENCY, *DNS, *CONTROL_PLANE]
 RESTARTS = 50
 
 

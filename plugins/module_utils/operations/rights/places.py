@@ -47,6 +47,7 @@ PLUGGED_CA = "plugged ca"
 PROXY_LOG = "proxy log"
 SCALE, DEADMAN, SYNTHETIC_LOAD, METRICS_BY_SERVICE = "scale", "deadman", "synthetic", "metrics by service"
 HOLD = "hold"
+ADDON_STORAGE = "add-on storage"
 WHEN = {
     ISTIOCTL: "`istio_method: istioctl`",
     HELM: "`istio_method: helm`",
@@ -56,6 +57,7 @@ WHEN = {
     CERT_MANAGER: "`certificates_cert_manager`",
     SCALE: "`canary_scale`",
     HOLD: "`canary_capacity: hold`",
+    ADDON_STORAGE: "`addons_storage`",
     DEADMAN: "`canary_deadman: job`",
     SYNTHETIC_LOAD: "`canary_synthetic`",
     METRICS_BY_SERVICE: "a Prometheus that is reached through its Service",
@@ -64,7 +66,7 @@ WHEN = {
 # Objects without a namespace that are written by their names. A server-side apply is authorized with the
 # name, also when it creates (apiserver, handlers/patch.go); the POST of Helm 3 is not.
 ISTIO_ROLES, ISTIO_MUTATING, ISTIO_VALIDATING = "istio roles", "istio mutating webhooks", "istio validation"
-ADDON_ROLES = "add-on roles"
+ADDON_ROLES, ADDON_SECRETS = "add-on roles", "add-on Secrets"
 MESH_ROOTS = "mesh roots"
 MESH_CA_SECRETS, ROOT_SECRETS = "mesh CA", "mesh root Secrets"
 
@@ -87,6 +89,7 @@ def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[
         ISTIO_MUTATING: ("istio-revision-tag-default", *injectors),
         ISTIO_VALIDATING: (f"istio-validator{suffix}-{istio_namespace}", "istiod-default-validator"),
         ADDON_ROLES: ("kiali", "loki-clusterrole", "loki-clusterrolebinding", "prometheus"),
+        ADDON_SECRETS: ("grafana-admin", "kiali-signing-key"),
         MESH_ROOTS: ("istio-ca-root-cert",),
         MESH_CA_SECRETS: ("cacerts", "istio-ca-secret", "servicemesh-mesh-ca-rotation"),
         ROOT_SECRETS: ("servicemesh-mesh-root", "servicemesh-mesh-root-next"),

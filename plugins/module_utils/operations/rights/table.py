@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from .places import (
     ADDON_ROLES,
+    ADDON_SECRETS,
+    ADDON_STORAGE,
     ADDONS,
     CA,
     CALLERS,
@@ -53,6 +55,8 @@ from .places import (
 __all__ = [
     "ADDONS",
     "ADDON_ROLES",
+    "ADDON_SECRETS",
+    "ADDON_STORAGE",
     "CA",
     "CALLERS",
     "CERT_MANAGER",
@@ -265,6 +269,10 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "configmaps", WRITE, (ADDONS,)),
         Right("", "services", WRITE, (ADDONS,)),
         Right("", "serviceaccounts", WRITE, (ADDONS,)),
+        # The passwords that Grafana and Kiali get; a POST is not authorized by its name.
+        Right("", "secrets", ("create",), (ADDONS,)),
+        Right("", "secrets", ("get", "delete"), (ADDONS,), names=ADDON_SECRETS),
+        Right("", "persistentvolumeclaims", ("get", "list", "create", "patch"), (ADDONS,), (ADDON_STORAGE,)),
         Right("apps", "daemonsets", WRITE, (ADDONS,)),
         Right("apps", "deployments", WRITE, (ADDONS,)),
         Right("apps", "statefulsets", WRITE, (ADDONS,)),

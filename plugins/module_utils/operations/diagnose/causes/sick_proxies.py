@@ -38,8 +38,11 @@ def _cause(case: Case, raw: Obj, pod: Pod) -> Cause | None:
     subject = f"Pod {namespace_of(raw)}/{name_of(raw)}"
     waiting = {item.name: item for item in containers(raw) if item.waiting}
     proxy = waiting.get(PROXY_CONTAINER)
-    if proxy is not None and proxy.waiting in BAD_IMAGE:
-        said = f"cannot pull its sidecar's image {proxy.image} ({proxy.waiting})"
+    unpulled = next(
+        (waiting[name] for name in OWN_INIT if name in waiting and waiting[name].waiting in BAD_IMAGE), None
+    )
+    if unpulled is not None:
+        said = f"cannot pull its sidecar's image {unpulled.image} ({unpulled.waiting})"
         remedy = "correct sidecar.istio.io/proxyImage of its template, or istio_hub and the pull secret"
         return Cause(INJECTION, subject, said, remedy, SURE)
     killed = _killed(raw)
