@@ -97,18 +97,6 @@ CONTROL_PLANE = [
         settled(lua),
     ),
     Problem(
-        "foreign CA bundle",
-        "control plane",
-        "MutatingWebhookConfiguration",
-        SICK_NAMESPACE,
-        lambda sick: webhook(
-            sick,
-            lambda hook: hook["clientConfig"].update(
-                caBundle=sick.get("Secret", "sick-cert")["data"]["tls.crt"]
-            ),
-        ),
-    ),
-    Problem(
         "webhook switched off",
         "injection",
         "MutatingWebhookConfiguration",
