@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ..errors import ApiError
 from .clock import Clock
-from .failures import is_untrusted, no_answer
+from .failures import UNREACHABLE, is_untrusted, no_answer
 
 CONNECT_TIMEOUT = 5.0
 LEAST_TIMEOUT = 0.1
@@ -25,6 +25,8 @@ MANY = 1000
 RETRY_BUDGET = 90.0
 RETRY_AFTER_CAP = 60.0
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 10.0
+# Who has been silent for that long is down: what else is asked of it before it answers again is asked once.
+GIVEN_UP_TIMEOUT = 5.0
 # An "internal error" that repeats is usually a webhook that is down: name it soon.
 ATTEMPTS = {500: 5, 504: 5}
 RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -35,6 +37,8 @@ class Connection(Protocol):
 
     clock: Clock
     host: str
+    given_up: bool
+    """Whether a request got no answer within RETRY_BUDGET, and none has been answered since."""
 
     @property
     def answered(self) -> bool:
@@ -62,6 +66,8 @@ class Attempts:
         import urllib3
 
         connect = CONNECT_TIMEOUT if self._transport.answered else FIRST_CONNECT_TIMEOUT
+        if self._transport.given_up:
+            read = min(read, GIVEN_UP_TIMEOUT)
         rest = self._transport.remaining()
         if rest is not None:
             rest = max(LEAST_TIMEOUT, rest)
@@ -80,7 +86,7 @@ class Attempts:
         cause = failure.details["cause"]
         self._count += 1
         limit = MANY if self._transport.answered else FIRST_CONTACT_ATTEMPTS.get(cause, 1)
-        if is_untrusted(error):
+        if is_untrusted(error) or self._transport.given_up:
             limit = 1
         self.doubtful = self.doubtful or not _never_connected(error)
         self._next(_delay(self._count, None), failure, limit)
@@ -105,6 +111,7 @@ class Attempts:
         rest = self._transport.remaining()
         too_late = elapsed + delay > RETRY_BUDGET or (rest is not None and delay >= rest)
         if self._count >= limit or too_late:
+            self._transport.given_up = self._transport.given_up or failure.reason == UNREACHABLE
             raise noted(failure, self.doubtful)
         self._transport.pause(delay, self._subject)
 

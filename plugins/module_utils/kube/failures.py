@@ -12,6 +12,8 @@ from typing import Any
 from ..errors import ApiError, ConflictError
 from .redaction import redacted_answer
 
+UNREACHABLE = "Unreachable"
+"""Reason of the error for a request that got no answer."""
 _MANAGER = re.compile(r'conflict with "(?P<manager>[^"]*)"')
 _WEBHOOK = re.compile(r'(?:failed calling|admission) webhook "(?P<webhook>[^"]+)"')
 _LOGIN = re.compile(r"(?<=://)[^/\s@]*@")
@@ -131,7 +133,7 @@ def no_answer(cause: BaseException, host: str, subject: str) -> ApiError:
     text = _transport_cause(cause)
     return ApiError(
         f"the API server at {host} cannot be reached: {text}",
-        reason="Unreachable",
+        reason=UNREACHABLE,
         subject=subject,
         cause=text,
     )

@@ -75,7 +75,7 @@ class Transport:
         self._auth = threading.Condition()
         self._fetching = False
         self._generation = 0
-        self._answered = False
+        self._answered = self.given_up = False
         self._accepted = False  # since the credential was loaded
         # Calls in threads may make calls in threads: what counts is what is sent.
         self._slots = threading.BoundedSemaphore(threads)
@@ -240,7 +240,7 @@ class Transport:
             except _transport_errors() as error:
                 attempt.unanswered(error)
                 continue
-            self._answered = True
+            self._answered, self.given_up = True, False
             self._accepted = self._accepted or answer.status != 401
             try:
                 data = decoded(answer, raw, accept)

@@ -357,6 +357,40 @@ class TestNoAnswer:
         assert found.details["outcome"] == "unknown"
         assert clock.time - begin > 75
 
+    def test_who_was_silent_for_long_is_asked_once_until_it_answers(
+        self, server: ScriptedServer, connected: Connected, clock: FakeClock
+    ) -> None:
+        """A hundred requests to a server that hangs would wait a hundred times as long."""
+        to = connected()
+        ask(to)
+        server.always = Answer(how="none")
+        failure(to)
+        begin, asked = clock.time, len(server.requests)
+        for _number in range(100):
+            assert failure(to).reason == "Unreachable"
+        assert (clock.time, len(server.requests)) == (begin, asked + 100)
+        server.always = Answer()
+        ask(to)
+        server.always = Answer(how="none")
+        failure(to)
+        assert clock.time - begin > 75, "it has answered: it is waited for again"
+
+    def test_who_was_silent_for_long_gets_less_time_to_answer(self) -> None:
+        class Hanging:
+            clock, host, given_up, answered = FakeClock(), "h", False, True
+
+            def remaining(self) -> None:
+                return None
+
+            def pause(self, seconds: float, subject: str = "") -> None:
+                raise AssertionError
+
+        to = Hanging()
+        assert attempts.Attempts(to, "").timeout(30.0).read_timeout == 30.0
+        to.given_up = True
+        assert attempts.Attempts(to, "").timeout(30.0).read_timeout == 5.0
+        assert attempts.Attempts(to, "").timeout(2.0).read_timeout == 2.0
+
     def test_a_broken_first_contact_is_tried_three_times(
         self, server: ScriptedServer, connected: Connected
     ) -> None:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ...errors import FencedError, MeshError, RefusedError
+from ...errors import ApiError, FencedError, MeshError, RefusedError
 from ...fields import text_at
+from ...kube.failures import UNREACHABLE
 from ...model.rollout.gates import GateVerdict
 from ...model.rollout.journal import Hold, Journal, Outcome, State
 from ...verdicts import FAIL, PASS
@@ -31,11 +32,13 @@ ENDS_WELL = (Outcome.ROLLED_BACK, Outcome.PROMOTED, Outcome.SPLIT)
 def resume_all(builders: Iterable[tuple[str, Callable[[], RolloutBuilder]]]) -> dict[str, Any]:
     """Cleans up after dead runners of these services. Safe on a schedule.
 
-    Trouble with one service is told and keeps nobody from the next one.
+    Trouble with one service is told and keeps nobody from the next one; an API server that does not answer is
+    trouble with all of them, and waited for once.
 
     :param builders: ``namespace/name`` of each service, and what makes its builder.
     :returns: ``services`` (namespace/name -> result of each with which something was done), ``changed``,
         ``status`` and ``counts``.
+    :raises ApiError: the API server does not answer; the details have what was done before.
     """
     results: dict[str, dict[str, Any]] = {}
     looked_at = 0
@@ -44,6 +47,9 @@ def resume_all(builders: Iterable[tuple[str, Callable[[], RolloutBuilder]]]) -> 
         try:
             result = _resume(make())
         except MeshError as error:
+            if isinstance(error, ApiError) and error.reason == UNREACHABLE:
+                error.details.update(_counted(results, looked_at))
+                raise
             result = {
                 "changed": False,
                 "status": FAIL,
@@ -53,6 +59,10 @@ def resume_all(builders: Iterable[tuple[str, Callable[[], RolloutBuilder]]]) -> 
             }
         if result is not None:
             results[key] = result
+    return _counted(results, looked_at)
+
+
+def _counted(results: dict[str, dict[str, Any]], looked_at: int) -> dict[str, Any]:
     failed = any(result["status"] == FAIL for result in results.values())
     return {
         "changed": any(result["changed"] for result in results.values()),
