@@ -93,6 +93,15 @@ def test_a_sample_of_requests(address: str, kubeconfig: str, raw: dict[str, Any]
     judge(address, kubeconfig, raw, plan(300), 0.01)
 
 
+def test_a_quiet_mesh_has_no_requests(kubeconfig: str, raw: dict[str, Any]) -> None:
+    """Old counters are not new requests, wherever between two scrapes the look falls."""
+    time.sleep(12 + SCRAPE)
+    for _turn in range(12):
+        found = traffic(kubeconfig, raw, 10)
+        assert (found["services"], found["edges"], found["dark"]) == ([], [], [])
+        time.sleep(0.3)
+
+
 @pytest.mark.long
 def test_thousands_of_requests(address: str, kubeconfig: str, raw: dict[str, Any]) -> None:
     judge(address, kubeconfig, raw, plan(6000), 0.02)

@@ -23,6 +23,7 @@ _STYLE = (
     STYLE
     + """
 table.wide{width:100%}td.number,th.number{text-align:right;white-space:nowrap}td{overflow-wrap:anywhere}
+#dashboards td:nth-child(-n+2){white-space:nowrap}
 pre{margin:.2rem 0 .5rem;padding:.4rem .6rem;background:#f4f6f8;white-space:pre-wrap;overflow-wrap:anywhere}
 """
 ).strip()

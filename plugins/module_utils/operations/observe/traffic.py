@@ -48,8 +48,7 @@ def traffic(look: Look) -> Seen | None:
         look.tell_not(PART, why)
         return None
     try:
-        scrapes = _scrapes(look, prometheus)
-        found = _traffic(look, prometheus, scrapes)
+        found, scrapes = _traffic(look, prometheus)
     except (MetricsError, LabelError, ValueError) as error:
         look.tell_not(PART, str(error))
         return None
@@ -88,23 +87,29 @@ def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
         if options
         else ""
     )
-    return prometheus.raw_series(f"up{{{matchers}}}", look.options.window)
+    try:
+        return prometheus.raw_series(f"up{{{matchers}}}", look.options.window)
+    except MetricsError as error:
+        look.tell_not(PART, f"who is scraped: {error}")
+        return []
 
 
-def _traffic(look: Look, prometheus: Prometheus, scrapes: Sequence[RawSeries]) -> Traffic:
+def _traffic(look: Look, prometheus: Prometheus) -> tuple[Traffic, list[RawSeries]]:
+    """The signals, and when each target was scraped."""
     options = look.options.prometheus
     matchers = options.matchers if options else {}
     replicas = options.replica_labels if options else ()
     server, client = selectors(look.namespaces, matchers)
-    series: list[Raw] = []
+    answers = [
+        unique(prometheus.raw_series(f"istio_requests_total{{{side}}}", look.options.window), replicas)
+        for side in (server, client)
+    ]
+    # Last, so that its window begins no earlier than theirs: a counter whose samples begin later is new.
+    scrapes = _scrapes(look, prometheus)
+    series: list[Raw] = [item for answer in answers for item in answer]
     grown: dict[Labels, float] = {}
-    for side in (server, client):
-        answer = unique(
-            prometheus.raw_series(f"istio_requests_total{{{side}}}", look.options.window), replicas
-        )
-        series += answer
-        before = [(frozenset({*labels, ("__name__", "up")}), points) for labels, points in scrapes]
-        every = moved([*answer, *before])
+    for answer in answers:
+        every = moved([*answer, *_good(scrapes)])
         grown |= {labels: every[labels] for labels, _points in answer}
     if not series:
         known = prometheus.number("count(istio_requests_total)")
@@ -112,7 +117,7 @@ def _traffic(look: Look, prometheus: Prometheus, scrapes: Sequence[RawSeries]) -
         if known:
             why = f"Prometheus has no istio_requests_total of {', '.join(look.namespaces)} in this window"
         raise MetricsError(why)
-    return traffic_of(
+    found = traffic_of(
         grown,
         span(series) or look.options.window,
         {service_key(labels): found for labels, found in _latency(look, prometheus, server, _SERVICE_LABELS)},
@@ -121,6 +126,16 @@ def _traffic(look: Look, prometheus: Prometheus, scrapes: Sequence[RawSeries]) -
             for labels, found in _latency(look, prometheus, client, _edge_labels(grown))
         },
     )
+    return found, scrapes
+
+
+def _good(scrapes: Sequence[RawSeries]) -> list[RawSeries]:
+    """The scrapes that went well, each as a series of its target: of one that failed there are no samples."""
+    found = [
+        (frozenset({*labels, ("__name__", "up")}), [point for point in points if point[1] == 1])
+        for labels, points in scrapes
+    ]
+    return [(labels, points) for labels, points in found if points]
 
 
 def _edge_labels(grown: Collection[Labels]) -> tuple[str, ...]:

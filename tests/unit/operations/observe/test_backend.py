@@ -118,6 +118,28 @@ def test_the_first_requests_of_a_pod_that_was_scraped_before_count() -> None:
     assert mesh.run()["traffic"]["services"] == []
 
 
+def test_a_scrape_that_failed_makes_no_old_counter_new() -> None:
+    """A counter of 1000 whose target could not be scraped first has not grown by 1000."""
+    mesh = ObservedMesh()
+    mesh.answers["istio_requests_total{"] = matrix(mesh.requests)
+    for item in mesh.answers["istio_requests_total{"]["data"]["result"]:
+        item["values"] = item["values"][1:]
+    up = matrix({frozenset({("namespace", SHOP), ("pod", name)}): 0.0 for name in mesh.up}, 1.0)
+    for item in up["data"]["result"]:
+        item["values"][0][1] = "0"
+    mesh.answers["up{"] = up
+    (api,) = mesh.run()["traffic"]["services"]
+    assert api["requests"] < 1000
+
+
+def test_who_is_scraped_is_asked_after_the_counters() -> None:
+    """Of a window that begins earlier, every old counter would seem new."""
+    mesh = ObservedMesh()
+    mesh.run()
+    asked = [query.partition("{")[0] for query in mesh.queries if query.endswith("s]")]
+    assert asked == ["istio_requests_total", "istio_requests_total", "up"]
+
+
 def test_latency_that_is_not_told_hides_no_requests() -> None:
     mesh = ObservedMesh()
     mesh.answers["histogram_quantile"] = {"status": "error", "error": "query timed out"}
@@ -125,6 +147,15 @@ def test_latency_that_is_not_told_hides_no_requests() -> None:
     (api,) = result["traffic"]["services"]
     assert (api["requests"], api["p99_ms"]) == (100, "cannot tell")
     assert "latency: Prometheus refused the query: query timed out" in untold(result, "traffic")
+
+
+def test_where_nobody_knows_who_is_scraped_requests_are_told_and_no_zero() -> None:
+    mesh = ObservedMesh()
+    mesh.answers["up{"] = {"status": "error", "error": "too many samples"}
+    result = mesh.run()
+    assert [item["requests"] for item in result["traffic"]["services"]] == [100]
+    assert (result["traffic"]["idle"], result["traffic"]["dark"]) == ([], ["shop/web", "shop/quiet"])
+    assert "who is scraped: Prometheus refused the query: too many samples" in untold(result, "traffic")
 
 
 def test_nan_is_no_latency() -> None:
