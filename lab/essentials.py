@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,9 +50,14 @@ def _drop_stale_bindings(cluster: Cluster, kubectl: Path, roles: str) -> None:
         listed = _kubectl(cluster, kubectl, "get", kind, "--all-namespaces", "-o", _BINDINGS)
         for line in listed.splitlines():
             namespace, _unused, name = line.partition("/")
-            if name.startswith("servicemesh-") and f"name: {name}\n" not in roles:
+            if name.startswith("servicemesh-") and not names(roles, name):
                 scope = ["-n", namespace] if namespace else []
                 _kubectl(cluster, kubectl, "delete", kind, name, *scope)
+
+
+def names(manifest: str, name: str) -> bool:
+    """Whether a manifest has something of that name, in block style or in braces."""
+    return re.search(rf"\bname: {re.escape(name)}(?=[\s,}}]|$)", manifest) is not None
 
 
 def _await_coredns(cluster: Cluster, kubectl: Path) -> None:

@@ -36,7 +36,7 @@ class Company:
         openssl("req", "-new", "-key", self.path(f"{what}.key"), "-subj", subject, "-out", request)
         extensions = f"basicConstraints=critical,{constraints}\nkeyUsage=critical,keyCertSign,cRLSign\n"
         extensions += "subjectKeyIdentifier=hash\n"
-        return self._sign(request, what, issuer, extensions, 1000)
+        return self._sign(request, what, issuer, extensions, 900 if issuer else 1000)
 
     def answer(self, request: str, what: str = "leaf", days: int = 60) -> str:
         """The leaf for a request, names as asked for. :returns: PEM without its chain."""

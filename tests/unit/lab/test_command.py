@@ -7,14 +7,16 @@ import json
 import ssl
 
 import pytest
+import yaml
 from cryptography import x509
 
 from lab.__main__ import main
 from lab.cluster import Cluster, allocate
-from lab.essentials import clean_environment, rbac_documents
+from lab.essentials import clean_environment, names, rbac_documents
 from lab.everything import Build
 from lab.lifecycle import Health, last_lines
 from lab.pki import OPERATOR, write_credentials
+from lab.places import LAB
 from lab.processes import Tree
 from lab.status import program_lines
 
@@ -168,3 +170,18 @@ def test_a_kubeconfig_is_complete_and_private(credentials):
     assert base64.b64decode(config["users"][0]["user"]["client-key-data"]).startswith(
         b"-----BEGIN PRIVATE KEY"
     )
+
+
+def test_the_operator_s_bindings_are_no_stale_ones() -> None:
+    """Those of the second revision stand in braces: they were dropped as soon as they had been applied."""
+    manifest = f"{rbac_documents()}\n---\n{(LAB / 'manifests' / 'revision-rights.yaml').read_text()}"
+    bound = {
+        item["metadata"]["name"]
+        for document in yaml.safe_load_all(manifest)
+        if document
+        for item in document["items"]
+        if item["kind"].endswith("Binding")
+    }
+    assert "servicemesh-lab-revision" in bound
+    assert [name for name in bound if not names(manifest, name)] == []
+    assert not any(names(manifest, name) for name in ("servicemesh-lab", "servicemesh-lab-revision-2", "lab"))

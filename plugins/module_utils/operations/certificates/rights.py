@@ -8,7 +8,8 @@ Who may write a pair and not take its predecessor away would leave that in the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import ApiError
 from ...fields import text_at
@@ -20,6 +21,9 @@ from .previous import name_of_previous
 from .renewal import ManagedCredential, Renewal
 from .request import name_of_request
 
+if TYPE_CHECKING:
+    from ...kube.client import KubeClient
+
 
 def refuse_without_rights(renewal: Renewal, lease: str) -> None:
     """To be called before the first write.
@@ -27,12 +31,16 @@ def refuse_without_rights(renewal: Renewal, lease: str) -> None:
     :param lease: name of the Lease that is held where something is written.
     :raises ApiError: with status 403, naming every right that is missing.
     """
-    needs = list(dict.fromkeys(_needs(renewal, lease)))
+    refuse_missing(renewal.client, list(dict.fromkeys(_needs(renewal, lease))))
+
+
+def refuse_missing(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
+    """:raises ApiError: with status 403, naming every right of ``needs`` that is missing."""
     try:
         # An administrator is one question.
-        if not needs or not missing_rights(renewal.client, [EVERYTHING]):
+        if not needs or not missing_rights(client, [EVERYTHING]):
             return
-        missing = missing_rights(renewal.client, needs)
+        missing = missing_rights(client, needs)
     except ApiError as error:
         if error.status != 403:
             raise

@@ -52,6 +52,7 @@ from .options import (
 )
 from .proxies import HOLD, refuse_unread, survey
 from .result import FRESH, PLANNED, PLUGGED_IN, ROLLED_BACK, ROTATED, WAITING, build_result
+from .rights import refuse_without_rights
 from .sequence import DONE, Sequence, finish, write_plugged
 from .source import Wanted, is_same, keep_root, settle_root, wanted_ca
 
@@ -160,6 +161,7 @@ def _rotate(
             return build_result(FRESH, live.bundle, None, diff=context.diff_mode)
     else:
         wanted = None
+    refuse_without_rights(client, options.namespace, LEASE)
     if context.check_mode:
         return _planned(client, context, options, live, journal, wanted, now)
     lease = Lease(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
     InputError,
     MeshError,
     RefusedError,
@@ -420,3 +421,31 @@ def test_the_rights_of_the_documentation_are_enough(plugged: bool) -> None:
     assert mesh.run(action="rollback")["outcome"] == "rolled back"
     assert mesh.run(action="rotate")["outcome"] == "rotated"
     assert mesh.client.refused == set()
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("params", [{"action": "rotate"}, {"action": "rollback"}])
+def test_a_right_that_the_last_step_needs_is_noticed_before_the_first_write(
+    params: dict[str, Any], check: bool
+) -> None:
+    """Each of those in istiod's namespace that writes, one after the other."""
+    granted = granted_by("mesh_ca.yaml", {"ecommerce": SHOP})
+    writing = {"create", "update", "delete", "patch"}
+    needed = [
+        access
+        for access in sorted(granted)
+        if access.namespace == HOME
+        and access.verb in writing
+        and access.resource in ("secrets", "leases", "deployments", "virtualservices", "pods/exec")
+        and (access.verb, access.name) != ("update", "istio-ca-secret")  # nobody writes it but istiod
+    ]
+    assert len(needed) > 9
+    mesh = RotatingMesh(plugged=True)
+    if params["action"] == "rollback":
+        assert mesh.run(action="rotate", restart=False)["outcome"] == "waiting"
+    mesh.cluster.writes.clear()
+    for missing in needed:
+        mesh.client = Restricted(mesh.cluster, granted - {missing})
+        with pytest.raises(ApiError, match=r"nothing was written: rights are missing: in istio-system: "):
+            mesh.run(check=check, **params)
+        assert mesh.cluster.writes == [], missing
