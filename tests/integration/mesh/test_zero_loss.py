@@ -200,22 +200,28 @@ def test_a_mesh_goes_away_and_calls_inside_go_on(write: Apply, load: Callable[..
     assert write(full())["counts"]["created"] == done["counts"]["deleted"]
 
 
-@pytest.fixture
-def twin(client: KubeClient) -> Iterator[str]:
-    """product-service once more under another name: Service, ServiceAccount and Deployments of its own."""
-    space, name = "ecommerce", "products"
+SERVICE, SPACE = "product-service", "ecommerce"
+
+
+def twin(name: str, space: str, client: KubeClient) -> Iterator[None]:
+    """product-service once more, under another name or in another namespace: Service, ServiceAccount and
+    Deployments of its own; until they are ready."""
     made: list[dict[str, Any]] = []
+    if client.get("v1", "Namespace", space) is None:
+        labels = {"istio-injection": "enabled"}
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}}
+        made.append(client.apply(namespace, field_manager="twin"))
+    deployments = [f"{SERVICE}-{version}" for version in ("v1", "v2")]
     for api, kind, old in (
-        ("v1", "ServiceAccount", "product-service"),
-        ("v1", "Service", "product-service"),
-        ("apps/v1", "Deployment", "product-service-v1"),
-        ("apps/v1", "Deployment", "product-service-v2"),
+        ("v1", "ServiceAccount", SERVICE),
+        ("v1", "Service", SERVICE),
+        *(("apps/v1", "Deployment", deployment) for deployment in deployments),
     ):
-        live = client.get(api, kind, old, space)
+        live = client.get(api, kind, old, SPACE)
         assert live is not None
         text = json.dumps({key: live[key] for key in ("apiVersion", "kind", "spec") if key in live})
-        copied = json.loads(text.replace("product-service", name))
-        copied["metadata"] = {"name": old.replace("product-service", name), "namespace": space}
+        copied = json.loads(text.replace(SERVICE, name))
+        copied["metadata"] = {"name": old.replace(SERVICE, name), "namespace": space}
         if kind == "Service":
             for key in ("clusterIP", "clusterIPs"):
                 copied["spec"].pop(key)
@@ -227,39 +233,74 @@ def twin(client: KubeClient) -> Iterator[str]:
                 container["image"] = original["image"]
         client.apply(copied, field_manager="twin")
         made.append(copied)
-    yield name
-    for obj in made:
-        client.delete(obj["apiVersion"], obj["kind"], obj["metadata"]["name"], space)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = [
+            client.get("apps/v1", "Deployment", old.replace(SERVICE, name), space) for old in deployments
+        ]
+        if all((rule or {}).get("status", {}).get("readyReplicas") for rule in found):
+            break
+        time.sleep(1)
+    yield
+    for obj in reversed(made):
+        client.delete(
+            obj["apiVersion"], obj["kind"], obj["metadata"]["name"], obj["metadata"].get("namespace")
+        )
 
 
-def renamed(name: str, *, with_old: bool) -> dict[str, Any]:
-    """The catalogue with the service under its new name, beside the old one or alone."""
+@pytest.fixture
+def renamed(client: KubeClient) -> Iterator[None]:
+    yield from twin("products", SPACE, client)
+
+
+@pytest.fixture
+def moved(client: KubeClient) -> Iterator[None]:
+    yield from twin(SERVICE, "catalog", client)
+
+
+def replaced(*, with_old: bool, **other: Any) -> dict[str, Any]:
+    """The catalogue with the service under another name or in another namespace, with or without the old."""
     raw = full()
-    old = by_name(raw)["product-service"]
-    raw["mesh_services"].append({**copy.deepcopy(old), "name": name})
+    old = by_name(raw)[SERVICE]
+    new = {**copy.deepcopy(old), **other}
+    for caller in new["callers"]:
+        caller["namespace"] = SPACE
+    raw["mesh_services"].append(new)
     if not with_old:
         raw["mesh_services"].remove(old)
     return raw
 
 
+@pytest.mark.usefixtures("renamed")
 def test_a_service_gets_another_name_under_load(
-    write: Apply, load: Callable[..., Load], client: KubeClient, twin: str
+    write: Apply, load: Callable[..., Load], client: KubeClient
 ) -> None:
-    """As docs/guides/mesh.md says: the new one beside the old, callers move, the old one goes."""
+    takes_over(write, load, client, "products", name="products")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("moved")
+def test_a_service_moves_to_another_namespace_under_load(
+    write: Apply, load: Callable[..., Load], client: KubeClient
+) -> None:
+    takes_over(write, load, client, f"{SERVICE}.catalog", namespace="catalog")
+    left = client.list("networking.istio.io/v1", "VirtualService", "catalog").items
+    assert left == [], "the catalogue without it leaves nothing there"
+
+
+def takes_over(write: Apply, load: Callable[..., Load], client: KubeClient, host: str, **other: str) -> None:
+    """As docs/guides/mesh.md says: the new one beside the old, callers move, the old one goes.
+
+    :param host: by which callers reach the new one.
+    """
     write(full())
     running = load(False)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        rules = [
-            client.get("apps/v1", "Deployment", f"{twin}-{version}", "ecommerce") for version in ("v1", "v2")
-        ]
-        if all((rule or {}).get("status", {}).get("readyReplicas") for rule in rules):
-            break
-        time.sleep(1)
-    assert write(renamed(twin, with_old=True))["changed"]
+    assert write(replaced(with_old=True, **other))["changed"]
     assert_lossless(running.stop())
-    running = load(False, twin)
-    assert write(renamed(twin, with_old=False))["counts"]["deleted"] >= 4
-    assert_lossless(running.stop())
-    assert client.get("networking.istio.io/v1", "VirtualService", "product-service", "ecommerce") is None
+    running = load(False, host)
+    assert write(replaced(with_old=False, **other))["counts"]["deleted"] >= 4
+    totals = running.stop()
+    assert_lossless(totals)
+    assert totals["mesh"]["versions"].keys() >= {"v2"}, "its own versions and variants"
+    assert client.get("networking.istio.io/v1", "VirtualService", SERVICE, SPACE) is None
     write(full())
