@@ -114,8 +114,8 @@ def _runs_as_proxy(pod: Mapping[str, Any]) -> bool:
 def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
     """Where an application can connect to without its proxy, as the injector set it up.
 
-    :returns: ``port 443``, ``10.0.0.0/8``, ``all but 10.0.0.0/8``, ``everything``; empty when the proxy takes
-        all of it.
+    :returns: ``port 443``, ``10.0.0.0/8``, ``all but 10.0.0.0/8``, ``everything`` (with the reason where no
+        annotation tells it); empty when the proxy takes all of it.
     """
     own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
     annotations = annotations_of(pod)
@@ -131,7 +131,9 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
         if container.get("name") in _CAPTURE:
             options.pop("-c", None)
             options |= dict(itertools.pairwise(str(word) for word in list_at(container, "args")))
-    if options["-m"] == "NONE" or _leaves_interfaces(options) or _runs_as_proxy(pod):
+    if _runs_as_proxy(pod):
+        return (f"everything, as user or group {PROXY_ID},",)
+    if options["-m"] == "NONE" or _leaves_interfaces(options):
         return ("everything",)
     included = options["-i"].strip()
     left = [f"port {word}" for word in options["-o"].replace(",", " ").split()]

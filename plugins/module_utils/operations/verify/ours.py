@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...fields import list_at, name_of, namespace_of
+from ...fields import list_at, name_of, namespace_of, text_at
 from ...istio.proxy.running import RunningProxy
 from ...istio.proxy.sidecar_scope import Importers, SidecarScopes
 from ...kube.pods import has_labels, is_active
@@ -23,6 +26,8 @@ from .picture import Picture
 from .surroundings import Surroundings
 
 Obj = Mapping[str, Any]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAMED = 3
 """So many things are named in one sentence, the rest is counted."""
 
@@ -153,6 +158,16 @@ class Ours:
         told = self._importers.of(hosts, namespace_of(obj), exported)
         return list(dict.fromkeys(self.name_of(self.workloads[number]) for number in told))
 
+    @functools.cached_property
+    def cluster_addresses(self) -> dict[str, list[Address]]:
+        """The addresses of the catalogue's Services. :returns: by name of the service."""
+        found: dict[str, list[Address]] = {}
+        for service in self.picture.catalogue.services:
+            held = self.picture.live.find("Service", service.namespace, service.name)
+            texts = [text_at(held, "spec", "clusterIP"), *map(str, list_at(held, "spec", "clusterIPs"))]
+            found[service.key] = [net.network_address for net in networks(dict.fromkeys(texts))]
+        return found
+
     def lets_know(self, entry: Obj, host: str, service: str) -> bool:
         """Whether the catalogue itself lets a service know a host of somebody's ServiceEntry.
 
@@ -206,6 +221,15 @@ def narrower(one: str, other: str) -> str:
     if covers(one, other):
         return other
     return one if covers(other, one) else ""
+
+
+def networks(texts: Iterable[object]) -> list[Network]:
+    """Addresses and CIDR blocks, without what is neither. :returns: one network each."""
+    found: list[Network] = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            found.append(ipaddress.ip_network(str(text), strict=False))
+    return found
 
 
 def few(names: Iterable[str]) -> str:

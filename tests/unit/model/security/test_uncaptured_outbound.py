@@ -10,6 +10,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.p
     uncaptured_outbound,
 )
 
+AS_PROXY = "everything, as user or group 1337,"
 INJECTED = [
     "istio-iptables",
     "-p",
@@ -84,9 +85,9 @@ def test_what_comes_by_an_interface_that_is_left_alone_is_not_captured(
 @pytest.mark.parametrize(
     ("outer", "app", "proxy", "expected"),
     [
-        ({}, {"runAsUser": 1337}, {}, ("everything",)),
-        ({}, {"runAsGroup": 1337}, {}, ("everything",)),
-        ({"runAsUser": 1337}, {}, {"runAsUser": 0}, ("everything",)),
+        ({}, {"runAsUser": 1337}, {}, (AS_PROXY,)),
+        ({}, {"runAsGroup": 1337}, {}, (AS_PROXY,)),
+        ({"runAsUser": 1337}, {}, {"runAsUser": 0}, (AS_PROXY,)),
         ({"runAsUser": 1337}, {"runAsUser": 1000}, {}, ()),
         ({}, {"runAsUser": 1000}, {"runAsUser": 1337, "runAsGroup": 1337}, ()),
     ],

@@ -8,14 +8,14 @@ DestinationRules, Sidecars, ServiceEntries and WorkloadEntries of anybody, in an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ....fields import labels_of, list_at, mapping_at, name_of, namespace_of, text_at
 from ....kube.pods import has_labels
 from ....labels import is_selected
 from ....object_id import object_id
 from ..findings import Finding, beside, failed, unknown
-from ..ours import Obj, Ours, few, ordered
+from ..ours import Obj, Ours, few, networks, ordered
 from .mtls_callers import callers_of
 
 TLS_MODE = "security.istio.io/tlsMode"
@@ -124,6 +124,7 @@ def _entry(ours: Ours, item: Obj) -> Iterator[Finding]:
             yield failed("objects", subject, what)
         else:
             yield beside("objects", subject, f"names a host of {names}, which no proxy of ours is told")
+    yield from _addresses(ours, item, hosts)
     selector = mapping_at(item, "spec", "workloadSelector", "labels")
     if selector and ours.is_ours(item):
         taken = [
@@ -144,6 +145,23 @@ def _entry(ours: Ours, item: Obj) -> Iterator[Finding]:
             yield beside("objects", subject, f"{what}: the catalogue's sidecar_hosts say so")
         else:
             yield failed("objects", subject, f"{what}, which the catalogue does not declare")
+
+
+def _addresses(ours: Ours, item: Obj, hosts: Sequence[str]) -> Iterator[Finding]:
+    """A ServiceEntry with the address of a Service gets what is sent there in bytes: its listener is for that
+    address, that of HTTP for all (istio pilot/pkg/networking/core/listener.go)."""
+    taken = networks(list_at(item, "spec", "addresses"))
+    if not taken:
+        return
+    names = [
+        key
+        for key, addresses in ours.cluster_addresses.items()
+        if any(one.version == net.version and one in net for one in addresses for net in taken)
+    ]
+    told = ours.seen_by(item, hosts) if names else []
+    if told:
+        what = f"has the addresses of {few(names)}, and {few(told)} may send there what is meant for them"
+        yield failed("objects", object_id(item), what)
 
 
 def _workload(ours: Ours, item: Obj) -> Iterator[Finding]:

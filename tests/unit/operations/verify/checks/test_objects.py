@@ -88,8 +88,16 @@ def look(
     if change:
         change(own)
     services = [
-        item("Service", one.name, {"selector": dict(one.labels), "ports": [{"port": 80, "targetPort": 3000}]})
-        for one in mesh.services
+        item(
+            "Service",
+            one.name,
+            {
+                "selector": dict(one.labels),
+                "ports": [{"port": 80, "targetPort": 3000}],
+                "clusterIP": f"10.96.0.{number}",
+            },
+        )
+        for number, one in enumerate(mesh.services, start=1)
     ]
     everything = [*own, *foreign]
     seen = live(*everything, *services, *pods(mesh), *more_pods)
@@ -712,6 +720,24 @@ def test_calls_past_the_proxy_are_told() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("addresses", "place", "taken"),
+    [
+        (["10.96.0.1"], "istio-system", "shop/web"),
+        (["192.0.2.1", "10.96.0.2"], "istio-system", "shop/pay"),
+        (["10.96.0.0/16"], "istio-system", "shop/web, shop/pay"),
+        (["10.97.0.0/16", "fd00::/8", "nonsense"], "istio-system", ""),
+        (["10.96.0.1"], "other", ""),  # nobody of ours is told of it
+        ([], "istio-system", ""),
+    ],
+)
+def test_a_service_entry_with_the_address_of_a_service(addresses: list[str], place: str, taken: str) -> None:
+    entry = item("ServiceEntry", "vip", {"hosts": ["x.internal"], "addresses": addresses}, place)
+    found = [one for one in look(entry) if "has the addresses of" in one.message]
+    assert [one.subject for one in found] == [f"ServiceEntry {place}/vip"] * bool(taken)
+    assert all(one.message.startswith(f"has the addresses of {taken}, and") for one in found)
+
+
 def endpoints(*addresses: str, service: str = "pay") -> Obj:
     made = item("EndpointSlice", "hand", labels={"kubernetes.io/service-name": service})
     return {**made, "endpoints": [{"addresses": list(addresses)}], "ports": [{"port": 9090}]}
@@ -772,7 +798,7 @@ def test_an_own_object_of_another_revision_is_none() -> None:
         ),
         (
             {"spec": {"serviceAccountName": "pay", "securityContext": {"runAsUser": 1337}}},
-            "fail: calls everything past its proxy",
+            "fail: calls everything, as user or group 1337, past its proxy",
         ),
         (
             {"metadata": {"annotations": {"sidecar.istio.io/bootstrapOverride": "own"}}},
