@@ -140,8 +140,7 @@ NO_HOSTS = "has resolution STATIC and no endpoints: its hosts have none, request
             OUTSIDE,
             [
                 "ServiceEntry shop/pay: says that pay.example.org is inside the mesh (MESH_INTERNAL): "
-                "callers "
-                "insist on mutual TLS"
+                "callers insist on mutual TLS"
             ],
         ),
         (entry(ports=port(443, "HTTP")), OUTSIDE, [f"ServiceEntry shop/pay: {PLAIN.format(443)}"]),
@@ -150,18 +149,24 @@ NO_HOSTS = "has resolution STATIC and no endpoints: its hosts have none, request
             OUTSIDE,
             [f"ServiceEntry shop/pay: {PLAIN.format(80)}"],
         ),
-        (entry(ports=port(80, "GRPC", targetPort=443)), OUTSIDE, [f"ServiceEntry shop/pay: "
-        f"{PLAIN.format(80)}"]),
+        (
+            entry(ports=port(80, "GRPC", targetPort=443)),
+            OUTSIDE,
+            [f"ServiceEntry shop/pay: {PLAIN.format(80)}"],
+        ),
         (entry(ports=port(80, "HTTP")), OUTSIDE, []),
         (entry(ports=port(443, "TCP")), OUTSIDE, []),
         (both(entry(ports=port(443, "HTTP")), rule("SIMPLE")), OUTSIDE, []),
         (both(rule("SIMPLE")), OUTSIDE, [f"DestinationRule shop/pay: {TWICE}"]),
         (both(rule("MUTUAL")), OUTSIDE, [f"DestinationRule shop/pay: {TWICE}"]),
-        (both(entry(ports=port(443, "HTTPS")), rule("SIMPLE")), OUTSIDE, [f"DestinationRule shop/pay: "
-        f"{TWICE}"]),
+        (
+            both(entry(ports=port(443, "HTTPS")), rule("SIMPLE")),
+            OUTSIDE,
+            [f"DestinationRule shop/pay: {TWICE}"],
+        ),
         (both(rule("DISABLE")), OUTSIDE, []),
     ],
-)  # fmt: skip
+)
 def test_what_is_said_of_a_host_outside(plant: Plant, symptom: Any, said: list[str]) -> None:
     assert found(plant, symptom) == said
 
@@ -596,22 +601,32 @@ NO_CLUSTER = "requests get 503 NC"
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ({"host": "apo"}, f"sends to apo.shop.svc.cluster.local, which is no Service and no "
-        f"ServiceEntry, did you mean api: {NO_CLUSTER}"),
-        ({"host": "nothing.example.net"}, f"sends to nothing.example.net, which is no Service and no "
-        f"ServiceEntry: {NO_CLUSTER}"),
+        (
+            {"host": "apo"},
+            f"sends to apo.shop.svc.cluster.local, which is no Service and no "
+            f"ServiceEntry, did you mean api: {NO_CLUSTER}",
+        ),
+        (
+            {"host": "nothing.example.net"},
+            f"sends to nothing.example.net, which is no Service and no ServiceEntry: {NO_CLUSTER}",
+        ),
         (
             {"host": "istiod"},
             "sends to istiod, which means istiod.shop.svc.cluster.local: there is none in namespace shop",
         ),
-        ({"host": "api", "subset": "v3"}, f"sends to subset v3 of {API}, which no DestinationRule "
-        f"defines (there are: v1, v2): {NO_CLUSTER}"),
-        ({"host": "api", "port": {"number": 81}}, f"sends to port 81 of {API}, which Service shop/api "
-        f"does not have: {NO_CLUSTER}"),
+        (
+            {"host": "api", "subset": "v3"},
+            f"sends to subset v3 of {API}, which no DestinationRule "
+            f"defines (there are: v1, v2): {NO_CLUSTER}",
+        ),
+        (
+            {"host": "api", "port": {"number": 81}},
+            f"sends to port 81 of {API}, which Service shop/api does not have: {NO_CLUSTER}",
+        ),
         ({"host": "api", "port": {"number": 80}}, ""),
         ({"host": "pay.example.org"}, ""),
     ],
-)  # fmt: skip
+)
 def test_routes_that_lead_nowhere(target: Obj, said: str) -> None:
     told = found(routes({"route": [{"destination": target}]}), CALL, "VirtualService")
     assert told == ([f"VirtualService shop/api: {said}"] if said else [])
