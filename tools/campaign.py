@@ -49,6 +49,13 @@ def observe(cluster: str) -> int:
     return pytest(Path(sys.executable), "observe", "tests/integration/observe", environment=environment)
 
 
+def diagnose(cluster: str) -> int:
+    """Every problem planted on a finished mesh, and a healthy one under rolling restarts."""
+    demo.fresh(cluster)
+    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
+    return pytest(Path(sys.executable), "diagnose", "tests/integration/diagnose", environment=environment)
+
+
 def rollout_matrix() -> int:
     """Every fault at every call of every rollout, in memory."""
     return pytest(
@@ -91,6 +98,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
     found.append(Stage("certificates", partial(certificates, cluster)))
     found.append(Stage("observe", partial(observe, cluster)))
+    found.append(Stage("diagnose", partial(diagnose, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
     found.append(Stage("faults of rollouts in memory", rollout_matrix))
     found.append(Stage("the mesh's own CA", partial(mesh_ca, cluster)))

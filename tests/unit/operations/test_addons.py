@@ -469,3 +469,73 @@ class TestTwoInventories:
         }
         assert run(cluster, given, owner="shop@prod")["changed"] is False
         assert run(cluster, given)["changed"] is False
+
+
+def anonymous() -> Obj:
+    """Grafana as Istio's samples have it."""
+    made = deployment()
+    made["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": "GF_AUTH_ANONYMOUS_ENABLED", "value": "true"},
+        {"name": "GF_SECURITY_ADMIN_PASSWORD", "value": "admin"},
+    ]
+    return made
+
+
+class TestPasswords:
+    """What a sample needs to be safe is made once, and goes with it."""
+
+    def settled(self, tmp_path: Path) -> tuple[FakeCluster, dict[str, str]]:
+        cluster, clock = cluster_with(), FakeClock()
+        given = source(tmp_path, "grafana", anonymous())
+        clock.at(
+            1,
+            lambda: (
+                cluster.put(rolled_out(cluster.objects["Deployment", "istio-system", "grafana"])) and None
+            ),
+        )
+        result = run(cluster, given, clock=clock)
+        assert result["secrets"] == ["istio-system/grafana-admin"]
+        return cluster, given
+
+    def test_they_are_made_once(self, tmp_path: Path) -> None:
+        cluster, given = self.settled(tmp_path)
+        live = cluster.find("Secret", "grafana-admin", "istio-system")
+        assert live is not None
+        assert live["metadata"]["labels"]["app.kubernetes.io/part-of"] == "servicemesh-addons"
+        second = run(cluster, given)
+        assert (second["changed"], second["secrets"]) == (False, [])
+        assert cluster.find("Secret", "grafana-admin", "istio-system") == live
+
+    def test_two_installations_have_different_ones_and_no_result_has_any(self, tmp_path: Path) -> None:
+        values = []
+        for _number in range(2):
+            cluster, given = self.settled(tmp_path)
+            secret = cluster.find("Secret", "grafana-admin", "istio-system")
+            assert secret is not None
+            (value,) = secret["data"].values()
+            values.append(value)
+            assert value not in json.dumps(run(cluster, given, diff_mode=True))
+        assert values[0] != values[1]
+        assert len(values[0]) > 32
+
+    def test_one_that_was_deleted_is_made_again(self, tmp_path: Path) -> None:
+        cluster, given = self.settled(tmp_path)
+        cluster.remove("Secret", "grafana-admin", "istio-system")
+        assert run(cluster, given, check=True)["secrets"] == ["istio-system/grafana-admin"]
+        assert cluster.find("Secret", "grafana-admin", "istio-system") is None
+        assert run(cluster, given)["changed"]
+        assert cluster.find("Secret", "grafana-admin", "istio-system") is not None
+
+    def test_it_goes_with_its_addon_and_a_foreign_one_of_that_name_stays(self, tmp_path: Path) -> None:
+        cluster, _given = self.settled(tmp_path)
+        assert done(run(cluster))["Secret istio-system/grafana-admin"] == "deleted"
+        cluster.put(obj("Secret", "grafana-admin", namespace="istio-system"))
+        assert done(run(cluster)) == {}
+
+    def test_the_rights_of_the_table_are_enough(self, tmp_path: Path) -> None:
+        cluster, given = self.settled(tmp_path)
+        cluster.remove("Secret", "grafana-admin", "istio-system")
+        client = Restricted(cluster, granted_by("parts/addons.yaml"))
+        run(client, given)
+        run(client)
+        assert not client.refused
