@@ -167,7 +167,15 @@ def _quiet_services(
     look: Look, scraped: frozenset[tuple[str, str]], found: Traffic
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Services of the catalogue without a request: (scraped, not scraped)."""
-    quiet = [service for service in look.catalogue.services if service.key not in found.services]
+    streams = [service.key for service in look.catalogue.services if service.http_port is None]
+    if streams:
+        names = ", ".join(streams[:5]) + (f" and {len(streams) - 5} more" if len(streams) > 5 else "")
+        look.tell_not(PART, f"{names}: connections of plain TCP are no requests, and are not counted")
+    quiet = [
+        service
+        for service in look.catalogue.services
+        if service.key not in found.services and service.http_port is not None
+    ]
     idle: list[str] = []
     dark: list[str] = []
     for service in quiet:

@@ -16,7 +16,7 @@ from ...model.observe.telemetry import both, series
 from ...support.access import Restricted, granted_by
 from ...support.certificates import certificate, ec_key, key_pem, pem
 from ..trust.trusted_mesh import secret
-from .observed_mesh import HOME, HOST, SHOP, ObservedMesh, forbidden, matrix, pod, service, vector
+from .observed_mesh import CATALOGUE, HOME, HOST, SHOP, ObservedMesh, forbidden, matrix, pod, service, vector
 
 
 def untold(result: dict[str, Any], part: str) -> str:
@@ -56,6 +56,20 @@ def test_a_service_that_nobody_scrapes_has_no_zero() -> None:
     result = mesh.run()
     assert (result["traffic"]["idle"], result["traffic"]["dark"]) == (["shop/web"], ["shop/quiet"])
     assert "scrapes no proxy of shop/quiet" in untold(result, "traffic")
+
+
+def test_a_service_of_plain_tcp_is_told_and_is_not_idle() -> None:
+    mesh = ObservedMesh()
+    mesh.put(pod(SHOP, "db-1", {"app": "db"}))
+    mesh.up.append("db-1")
+    port = {"name": "tcp", "number": 5432, "target_port": 5432, "protocol": "tcp"}
+    catalogue = {
+        **CATALOGUE,
+        "mesh_services": [*CATALOGUE["mesh_services"], {"name": "db", "ports": [port]}],
+    }
+    result = mesh.run(catalogue=catalogue)
+    assert result["traffic"]["idle"] == ["shop/web", "shop/quiet"]
+    assert "shop/db: connections of plain TCP are no requests" in untold(result, "traffic")
 
 
 def test_one_of_two_pods_that_is_not_scraped_leaves_it_open() -> None:
