@@ -66,9 +66,9 @@ def report_problems(paths: Sequence[str], formats: Collection[str], variable: st
     return problems
 
 
-def write_report(path: str, text: str) -> None:
+def write_report(path: str, text: str, mode: int = 0o644) -> None:
     """Write a report whole or not at all. :raises MeshError: the file cannot be written."""
     try:
-        write_whole(Path(path).expanduser(), text)
+        write_whole(Path(path).expanduser(), text, mode)
     except OSError as error:
         raise MeshError(f"the report {path} could not be written: {error.strerror}") from error

@@ -59,7 +59,7 @@ options:
     type: int
     default: 20
   path:
-    description: File for the whole log. Empty for none.
+    description: File for the whole log, for its owner alone. Empty for none.
     type: str
     default: ""
 seealso:

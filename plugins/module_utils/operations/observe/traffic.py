@@ -54,9 +54,13 @@ def traffic(look: Look) -> Seen | None:
         return None
     idle, dark = _quiet_services(look, _scraped(scrapes), found)
     if dark:
-        names = ", ".join(dark[:5]) + (f" and {len(dark) - 5} more" if len(dark) > 5 else "")
-        look.tell_not(PART, f"Prometheus scrapes no proxy of {names}: whether they had requests is not known")
+        told = f"Prometheus scrapes no proxy of {_listed(dark)}: whether they had requests is not known"
+        look.tell_not(PART, told)
     return Seen(found, idle, dark)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def selectors(namespaces: Collection[str], matchers: Mapping[str, str]) -> tuple[str, str]:
@@ -169,8 +173,9 @@ def _quiet_services(
     """Services of the catalogue without a request: (scraped, not scraped)."""
     streams = [service.key for service in look.catalogue.services if service.http_port is None]
     if streams:
-        names = ", ".join(streams[:5]) + (f" and {len(streams) - 5} more" if len(streams) > 5 else "")
-        look.tell_not(PART, f"{names}: connections of plain TCP are no requests, and are not counted")
+        look.tell_not(
+            PART, f"{_listed(streams)}: connections of plain TCP are no requests, and are not counted"
+        )
     quiet = [
         service
         for service in look.catalogue.services

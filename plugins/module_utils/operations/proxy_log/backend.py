@@ -126,5 +126,6 @@ def _logged(client: KubeClient, context: Context, options: LogOptions, workload:
         lease.release()
     if options.path:
         parts = (f"==> {workload.namespace}/{pod} <==\n{text}" for pod, text in sorted(logs.texts.items()))
-        write_report(options.path, "\n".join(parts))
+        # Paths of requests may hold what is nobody else's.
+        write_report(options.path, "\n".join(parts), 0o600)
     return summary(logs, str(workload), options.lines)

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, MeshError, RefusedError
+from ...errors import ApiError, MeshError, RefusedError, nearest
 from ...fields import list_at, mapping_at, name_of
-from ...istio.proxy.log_levels import read_levels, set_levels
+from ...istio.proxy.log_levels import LogLevels, read_levels, set_levels
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.lease import Lease
@@ -118,6 +118,8 @@ def switched_on(
         provider = options.catalogue.telemetry.access_log_provider if options.catalogue.telemetry else "envoy"
         telemetry = telemetry_of(workload, provider)
     levels = {proxy.pod: read_levels(client, proxy) for proxy in proxies} if options.levels else {}
+    for pod, found in levels.items():
+        _check_loggers(pod, found, options.levels)
     journal = Journal(str(workload), name_of(telemetry) if telemetry else "", levels)
     lease.note({JOURNAL: journal.as_text()})
     try:
@@ -129,6 +131,17 @@ def switched_on(
         yield
     finally:
         _switch_off(client, lease, workload, journal)
+
+
+def _check_loggers(pod: str, found: LogLevels, wanted: LogLevels | None) -> None:
+    """:raises RefusedError: the proxy has no logger of that name."""
+    for name in sorted(set(wanted.others if wanted else ()) - found.names):
+        known = sorted(found.names)
+        raise RefusedError(
+            f"the proxy of pod {pod} has no logger {name!r}{nearest(name, known)}"
+            f" (it has {', '.join(known)})",
+            rule="unknown-logger",
+        )
 
 
 def _create(client: KubeClient, telemetry: Mapping[str, Any]) -> None:

@@ -108,10 +108,13 @@ def test_no_header_that_holds_a_secret_is_handed_on(tmp_path: Path) -> None:
     assert "4711" not in str(result)
 
 
-def test_a_logger_that_is_not_there_is_an_error_and_nothing_stays_raised() -> None:
+def test_a_logger_that_is_not_there_is_refused_before_anything_is_switched() -> None:
     mesh = LoggingMesh()
-    with pytest.raises(MeshError, match="does not know these loggers: nosuch:debug"):
-        mesh.run(level="nosuch:debug")
+    with pytest.raises(
+        RefusedError, match=r"pod api-1 has no logger 'rback', did you mean rbac \(it has admin,"
+    ):
+        mesh.run(level="rback:debug")
+    assert [what for _verb, what in mesh.writes if what.startswith("Telemetry")] == []
     assert mesh.quiet
 
 
@@ -340,6 +343,7 @@ def test_the_file_has_the_whole_log(tmp_path: Path) -> None:
     assert (result["log"]["lines"], result["log"]["proxy_lines"]) == ([], [])
     text = path.read_text()
     assert "==> shop/api-1 <==" in text
+    assert path.stat().st_mode & 0o077 == 0, "requests are nobody else's"
     assert mesh.texts["api-2"] in text
 
 
