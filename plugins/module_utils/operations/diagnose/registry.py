@@ -69,7 +69,7 @@ class Search:
 
 
 SEARCHES = (
-    Search("istiods", CONTROL_PLANE, istiods.find, ("Deployment",)),
+    Search("istiods", CONTROL_PLANE, istiods.find, ("Deployment", "istiod's metrics")),
     Search("foreign bundles", CONTROL_PLANE, injectors.foreign_bundles, (WEBHOOKS,)),
     Search("refused configurations", CONTROL_PLANE, refused_configurations.find, ("istiod", "EnvoyFilter")),
     Search("injectors", INJECTION, injectors.find, (WEBHOOKS,)),

@@ -110,7 +110,7 @@ def _unbound(case: Case) -> Iterator[Cause]:
         names = sorted({one for item in case.of("Gateway") for one in _hosts(item)})
         said = f"is served by no Gateway{nearest(host, names)}: it gets 404, or no TLS connection at all"
         yield Cause(GATEWAY, f"host {host}", said, "mesh_gateways: servers: [{host: ...}]", SURE)
-    elif not at_gateways:
+    elif not at_gateways and "VirtualService" not in case.material.unread:
         subject = routed[0].id if routed else object_id(serving[0])
         said = (
             f"names no gateway, so {object_id(serving[0])} has no route for {host}: it gets 404"

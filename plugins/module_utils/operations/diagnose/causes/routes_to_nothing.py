@@ -39,7 +39,7 @@ def _target(case: Case, item: Route, target: Destination) -> Iterator[Cause]:
             return
         yield _unknown_host(case, item, target, weight)
         return
-    if target.subset:
+    if target.subset and "DestinationRule" not in case.material.unread:
         yield from _subset(case, item, target, service, weight)
     port = target.port
     if service is not None and port and port not in _ports(service):

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a diagnosis may not read is told as such: in a healthy mesh it is no cause, no pass and no error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+
+from .healthy_mesh import Healthy, diagnose
+from .planted import AT_GATEWAY, CALL, NOTHING, OUTSIDE
+
+SYMPTOMS = [NOTHING, CALL, AT_GATEWAY, OUTSIDE, {"pod": "shop/web-1"}, {"namespace": "shop"}]
+KINDS = {
+    "AuthorizationPolicy",
+    "ConfigMap",
+    "Deployment",
+    "DestinationRule",
+    "EnvoyFilter",
+    "Gateway",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "PeerAuthentication",
+    "RequestAuthentication",
+    "Secret",
+    "Service",
+    "ServiceEntry",
+    "Sidecar",
+    "VirtualService",
+}
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS, ids=str)
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_kind_that_may_not_be_read(kind: str, symptom: dict[str, str]) -> None:
+    cluster = Healthy()
+    cluster.forbidden.add(kind)
+    result = diagnose(cluster, **symptom)
+    assert (result["causes"], result["status"]) == ([], "cannot tell")
+    assert all(f"{kind} is forbidden" in one["why"] for one in result["unknown"])
+    assert result["changed"] is False
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS, ids=str)
+def test_a_server_that_fails_is_an_error_and_no_missing_right(symptom: dict[str, str]) -> None:
+    for kind in ("Deployment", "VirtualService", "PeerAuthentication"):
+        cluster = Healthy()
+        cluster.fail("list", kind, 500, times=9)
+        with pytest.raises(ApiError) as caught:
+            diagnose(cluster, **symptom)
+        assert caught.value.status == 500
+
+
+def answers(path: str, answer: Any) -> Callable[[Healthy], None]:
+    """What a pod says when it is asked for a path; an error is raised."""
+
+    def change(cluster: Healthy) -> None:
+        before = cluster.on_exec
+        assert before is not None
+
+        def answering(namespace: str, pod: str, container: str, command: Any) -> Any:
+            if path in command[-1] and (pod.startswith("istiod") or path not in ("/metrics", "syncz")):
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+            return before(namespace, pod, container, command)
+
+        cluster.on_exec = answering
+
+    return change
+
+
+FORBIDDEN = ApiError("pods/exec is forbidden", status=403)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "what"),
+    [
+        ("/metrics", FORBIDDEN, "istiod's metrics"),
+        ("syncz", FORBIDDEN, "istiod"),
+        ("clusters", FORBIDDEN, "Pod shop/web-1"),
+        ("clusters", "no json", "Pod shop/web-1"),
+        ("clusters", "[]", "Pod shop/web-1"),
+    ],
+)
+def test_what_pods_do_not_say(path: str, answer: Any, what: str) -> None:
+    cluster = Healthy()
+    answers(path, answer)(cluster)
+    result = diagnose(cluster, **CALL)
+    assert (result["causes"], result["status"]) == ([], "cannot tell")
+    assert what in " ".join(one["what"] + one["why"] for one in result["unknown"])
+
+
+def test_access_logs_that_may_not_be_read() -> None:
+    cluster = Healthy()
+    cluster.fail("logs", "Pod", 403, times=9)
+    result = diagnose(cluster, **CALL)
+    assert (result["causes"], result["status"]) == ([], "cannot tell")
+    assert [one["why"].partition(":")[0] for one in result["unknown"]] == ["access logs"]
+
+
+def test_a_control_plane_without_its_configuration() -> None:
+    cluster = Healthy()
+    cluster.remove("ConfigMap", "istio", "istio-system")
+    told = [one["why"] for one in diagnose(cluster, **CALL)["unknown"]]
+    assert any("there is no ConfigMap istio in namespace istio-system" in one for one in told)
+    cluster = Healthy()
+    cluster.edit("ConfigMap", "istio", "istio-system")["data"]["mesh"] = "{"
+    assert diagnose(cluster, **CALL)["status"] == "cannot tell"
+
+
+def test_a_cluster_without_istio_is_said() -> None:
+    cluster = Healthy()
+    for kind in KINDS - {"ConfigMap", "Deployment", "Namespace", "Secret", "Service"}:
+        cluster.missing.add(kind)
+    cluster.remove("Pod", "istiod-1", "istio-system")
+    result = diagnose(cluster, **NOTHING)
+    assert [(one["what"], one["why"]) for one in result["unknown"]] == [("istio", "not installed")]
+    assert result["status"] == "cannot tell"
