@@ -43,6 +43,9 @@ def _outcome(variables: Any, result: str, play: str) -> dict[str, str]:
     if not found:
         return {"outcome": "not run", "said": ""}
     said = next((found[name] for name in _SENTENCES if found.get(name)), "")
+    if not said:
+        counts = _mapping(found.get("counts"))
+        said = ", ".join(f"{number} {str(what).replace('_', ' ')}" for what, number in counts.items())
     return {"outcome": "changed" if found.get("changed") else "ok", "said": _sentence(said)}
 
 

@@ -31,6 +31,7 @@ def test_each_outcome() -> None:
     assert outcome({"result": {"failed": True}, **failed(msg="refused")}) == ("failed", "refused")
     assert outcome(failed(**REFUSED)) == ("unreachable", "connection refused")
     assert outcome({"result": {"unreachable": True, "msg": "ssh: no"}}) == ("unreachable", "ssh: no")
+    assert outcome({"result": {"counts": {"looked_at": 3, "resumed": 0}}}) == ("ok", "3 looked at, 0 resumed")
     assert outcome({}) == ("not run", "")
 
 
