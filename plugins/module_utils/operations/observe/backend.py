@@ -101,11 +101,11 @@ def _report(look: Look, now: datetime.datetime) -> Report:
     show = look.options.show
     report = Report(mesh=look.catalogue.name, at=now)
     if ADDRESSES in show:
-        report.addresses = gateway_addresses(look)
+        report.addresses = look.attempt(ADDRESSES, lambda: gateway_addresses(look), None)
     if DASHBOARDS in show:
-        report.dashboards = dashboards(look)
+        report.dashboards = look.attempt(DASHBOARDS, lambda: dashboards(look), None)
     if VERSIONS in show:
-        report.versions = versions(look)
+        report.versions = look.attempt(VERSIONS, lambda: versions(look), None)
     if ROLLOUTS in show:
         report.rollouts = look.attempt(
             ROLLOUTS, lambda: rollouts(look.client, look.clock, look.catalogue), None
@@ -113,14 +113,14 @@ def _report(look: Look, now: datetime.datetime) -> Report:
     if CERTIFICATES in show:
         report.certificates = _certificates(look, now)
     if {TRAFFIC, OVERHEAD} & show:
-        used = usage(look)
+        used = look.attempt(OVERHEAD, lambda: usage(look), {})
         if OVERHEAD in show:
-            report.overhead = overhead(look, used)
+            report.overhead = look.attempt(OVERHEAD, lambda: overhead(look, used), None)
     if TRAFFIC in show:
-        seen = traffic(look)
+        seen = look.attempt(TRAFFIC, lambda: traffic(look), None)
         if seen is not None:
             report.traffic, report.idle, report.dark = seen.traffic, seen.idle, seen.dark
-            full = saturations(look, used)
+            full = look.attempt(TRAFFIC, lambda: saturations(look, used), {})
             report.saturation = {key: dataclasses.astuple(value) for key, value in full.items()}
     report.gateways = tuple(gateway.principal for gateway in look.catalogue.gateways)
     report.stated = tuple(service.key for service in look.catalogue.services)

@@ -111,6 +111,8 @@ def _traffic(look: Look, prometheus: Prometheus) -> tuple[Traffic, list[RawSerie
     # Last, so that its window begins no earlier than theirs: a counter whose samples begin later is new.
     scrapes = _scrapes(look, prometheus)
     series: list[Raw] = [item for answer in answers for item in answer]
+    if not all(math.isfinite(value) and value >= 0 for _labels, points in series for _at, value in points):
+        raise MetricsError("a counter of istio_requests_total is negative, or no number")
     grown: dict[Labels, float] = {}
     for answer in answers:
         every = moved([*answer, *_good(scrapes)])

@@ -172,6 +172,35 @@ def test_where_nobody_knows_who_is_scraped_requests_are_told_and_no_zero() -> No
     assert "who is scraped: Prometheus refused the query: too many samples" in untold(result, "traffic")
 
 
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1"])
+def test_a_counter_that_is_no_number_counts_nothing(value: str) -> None:
+    mesh = ObservedMesh()
+    found = matrix(mesh.requests)
+    found["data"]["result"][0]["values"][-1][1] = value
+    mesh.answers["istio_requests_total{"] = found
+    result = mesh.run()
+    assert "traffic" not in result
+    assert "is negative, or no number" in untold(result, "traffic")
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "spec", "lost", "left"),
+    [
+        ("Service", HOME, {"ports": "80", "selector": {"a": "b"}}, "addresses", "traffic"),
+        ("Pod", SHOP, {"containers": "none"}, "versions", "addresses"),
+    ],
+)
+def test_an_object_of_another_shape_costs_its_part_and_no_other(
+    kind: str, namespace: str, spec: dict[str, Any], lost: str, left: str
+) -> None:
+    mesh = ObservedMesh()
+    metadata = {"namespace": namespace, "name": "odd"}
+    mesh.put({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
+    result = mesh.run()
+    assert f"{kind} {namespace}/odd" in untold(result, lost)
+    assert result[left]
+
+
 def test_nan_is_no_latency() -> None:
     mesh = ObservedMesh()
     labels = {"destination_service_name": "api", "destination_service_namespace": SHOP}
