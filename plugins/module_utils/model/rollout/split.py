@@ -122,6 +122,21 @@ class Split:
         """
         return [bool(shares) for shares in self._shares(virtual_service)]
 
+    def others(self, virtual_service: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+        """The destinations of each HTTP route that are neither of the two versions, as they stand there.
+
+        :returns: one list of destinations for each route.
+        """
+        read = read_virtual_service(virtual_service, self.domain)
+        return [
+            [
+                item
+                for item, destination in zip(raw.get("route") or [], route.destinations, strict=True)
+                if not self.is_ours(destination)
+            ]
+            for raw, route in zip(_http(virtual_service), read.http, strict=True)
+        ]
+
     def is_ours(self, destination: Destination) -> bool:
         """Whether a destination is one of the two versions."""
         return destination.host == self.host and destination.subset in (self.stable, self.canary)

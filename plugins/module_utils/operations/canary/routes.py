@@ -200,10 +200,15 @@ class ForeignRoutes:
         base = copy.deepcopy(dict(live))
         routes = mappings_at(base, "spec", "http")
         if self.original is not None and len(self.original) == len(routes):
+            before = copy.deepcopy(base)
             for index, (route, destinations) in enumerate(zip(routes, self.original, strict=True)):
                 # a route whose owner sends it elsewhere meanwhile is another route
                 if destinations is not None and _hosts(destinations) == _hosts(mappings_at(route, "route")):
-                    base["spec"]["http"][index]["route"] = copy.deepcopy(destinations)
+                    before["spec"]["http"][index]["route"] = copy.deepcopy(destinations)
+            others = zip(self._split.others(before), self._split.others(base), strict=True)
+            for index, (then, now) in enumerate(others):
+                if then == now:  # whoever splits the rest of the route has not moved it meanwhile
+                    base["spec"]["http"][index] = before["spec"]["http"][index]
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import ForeignRoutes
 
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .scenarios import Scenario, Trial, deadman_account, through_reviews, with_both
@@ -228,6 +230,35 @@ def test_the_rollout_of_another_service_in_the_same_object_keeps_what_it_writes(
     assert outcome == ("rolled_back" if sick else "promoted")
     assert world.shop.routes["spec"]["http"][1]["route"] == cart(0)
     assert world.shop.routes["metadata"]["annotations"][f"cart.{NAMESPACE}.servicemesh.istio/fence"] == "7"
+
+
+def part(host: str, subset: str, weight: int | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"destination": {"host": host, "subset": subset}}
+    return found if weight is None else {**found, "weight": weight}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_two_rollouts_in_one_route_keep_each_other_s_part(moved: bool) -> None:
+    """A route that sends a fifth of its requests to another service, whose own rollout moves them."""
+    shop = Shop()
+    before = [part(HOST, "v1", 80), part(CART, "v1", 10), part(CART, "v2", 10)]
+    theirs = [part(CART, "v1", 20)] if moved else before[1:]
+    metadata = {"name": "reviews", "namespace": NAMESPACE}
+    made = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata}
+    shop.cluster.put({**made, "spec": {"http": [{"route": before}]}})
+    routes = ForeignRoutes(Switch(shop.cluster), "reviews", NAMESPACE, shop.split)
+    routes.restore(routes.snapshot())
+    routes.write(TrafficState({"v1": 50, "v2": 50}), 1)
+    live = shop.cluster.peek("VirtualService", "reviews")
+    assert live
+    ours = [part(HOST, "v1", 40), part(HOST, "v2", 40)]
+    assert live["spec"]["http"][0]["route"] == [*ours, *before[1:]]
+    shop.cluster.put({**live, "spec": {"http": [{"route": [*ours, *theirs]}]}})
+    routes.write(TrafficState({"v1": 100, "v2": 0}), 1)
+    live = shop.cluster.peek("VirtualService", "reviews")
+    assert live
+    left = [item for item in live["spec"]["http"][0]["route"] if item["weight"]]
+    assert left == [part(HOST, "v1", 80), *theirs]
 
 
 def test_a_deadman_leaves_the_routes_of_other_services_alone(
