@@ -181,11 +181,20 @@ def _curve(on: _Drawing, line: Line) -> list[str]:
     parts: list[str] = []
     run: list[str] = []
     last: float | None = None
+    last_at = 0.0
     dash = ' stroke-dasharray="6 4"' if line.dashed else ""
+
+    def dot(at: float, value: float) -> None:
+        parts.append(
+            f'<circle cx="{on.x(at):.1f}" cy="{on.y(value):.1f}" r="2.6" fill="{line.colour}"><title>'
+            f"{escaped(line.name)} {clock(at)}: {value:.4g} {escaped(on.chart.unit)}</title></circle>"
+        )
 
     def end_run() -> None:
         if len(run) > 1:
             parts.append(f'<polyline class="line" stroke="{line.colour}"{dash} points="{" ".join(run)}"/>')
+        elif run and last is not None and not line.dots:  # a value without neighbours is no line
+            dot(last_at, last)
         run.clear()
 
     for at, value in line.points:
@@ -196,12 +205,9 @@ def _curve(on: _Drawing, line: Line) -> list[str]:
         if line.step and last is not None:
             run.append(f"{on.x(at):.1f},{on.y(last):.1f}")
         run.append(f"{on.x(at):.1f},{on.y(value):.1f}")
-        last = value
+        last, last_at = value, at
         if line.dots:
-            parts.append(
-                f'<circle cx="{on.x(at):.1f}" cy="{on.y(value):.1f}" r="2.6" fill="{line.colour}"><title>'
-                f"{escaped(line.name)} {clock(at)}: {value:.4g} {escaped(on.chart.unit)}</title></circle>"
-            )
+            dot(at, value)
     end_run()
     return parts
 

@@ -318,6 +318,8 @@ def test_gaps_steps_and_dashes() -> None:
     assert "stroke-dasharray" not in gap
     alone = chart(Line("a", "#1", [(NOON, 1.0), (NOON + 10, None), (NOON + 20, 2.0)], dashed=True))
     assert points(alone, "polyline", "points") == []
+    assert [x for x, _y in points(alone, "circle", "cx", "cy")] == ["62.0", "242.0"]  # shown all the same
+    assert "circle" not in gap
     step = chart(
         Line(
             "a",
@@ -329,7 +331,7 @@ def test_gaps_steps_and_dashes() -> None:
     )
     assert points(step, "polyline", "points") == [("62.0,102.0 512.0,102.0 512.0,26.0",)]
     assert 'stroke-dasharray="6 4"' in step
-    assert "<circle" not in step
+    assert points(step, "circle", "cx", "cy") == [("692.0", "26.0")], "a value without neighbours"
 
 
 def test_bands_and_bars() -> None:
