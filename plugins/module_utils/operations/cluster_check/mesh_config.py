@@ -45,10 +45,12 @@ def compare_config(
     places: Mapping[str, Place],
     *,
     to_be_installed: Collection[str] = (),
+    installed: bool = False,
 ) -> list[Difference]:
     """The differences between the catalogue and what runs.
 
     :param to_be_installed: revisions whose configuration this very run is going to write.
+    :param installed: whether Istio runs already: then a configuration that cannot be found is "unknown".
     :returns: one per setting and revision. Of a revision that serves no pod of the catalogue they are notes.
     """
     try:
@@ -57,6 +59,9 @@ def compare_config(
         if error.status != 403:
             raise
         return [Difference("mesh_services", f"Istio's configuration: {error.message}", _RULE, UNKNOWN)]
+    if installed and not configs:
+        what = f"Istio's configuration: no ConfigMap istio in {catalogue.istio_namespace} bears istio.io/rev"
+        return [Difference("mesh_services", what, _RULE, UNKNOWN)]
     judged = [config for config in configs if config.revision not in to_be_installed]
     facts = _facts(client, catalogue, judged)
     serving = _serving(places)

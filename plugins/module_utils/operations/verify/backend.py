@@ -233,7 +233,7 @@ class Verification:
                 name: Place(name, pods=[pod for pod in self._live.of("Pod", name) if is_active(pod)])
                 for name in places_of(self._catalogue)
             }
-            self._around.settings = compare_config(self._client, self._catalogue, places)
+            self._around.settings = compare_config(self._client, self._catalogue, places, installed=True)
 
     def _proxies(self) -> list[RunningProxy]:
         """The sidecars of the mesh's namespaces, and the gateways of the catalogue, that for egress too."""

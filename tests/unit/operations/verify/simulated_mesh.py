@@ -76,7 +76,11 @@ class Mesh(FakeCluster):
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": "istio", "namespace": "istio-system"},
+                "metadata": {
+                    "name": "istio",
+                    "namespace": "istio-system",
+                    "labels": {"istio.io/rev": "default"},
+                },
                 "data": {"mesh": "extensionProviders: [{name: opa}]"},
             }
         )

@@ -244,6 +244,32 @@ def test_roots_that_cannot_be_read_prove_nothing(mesh: Mesh) -> None:
     assert statuses(run(mesh, verify, checks=["mtls"])) == {"mtls": "cannot tell"}
 
 
+@pytest.mark.parametrize(
+    ("mesh_config", "verdict", "words"),
+    [
+        ("trustDomainAliases: [old.local]", "fail", "has old.local, which mesh_trust_domain_aliases lacks"),
+        ("trustDomain: other", "fail", "trustDomain in ConfigMap istio-system/istio is 'other'"),
+        ("{", "cannot tell", "ConfigMap istio-system/istio"),
+        (None, "cannot tell", "no ConfigMap istio in istio-system bears istio.io/rev"),
+    ],
+)
+def test_what_istio_runs_with_is_compared(
+    mesh: Mesh, mesh_config: str | None, verdict: str, words: str
+) -> None:
+    config = mesh.named("ConfigMap", "istio")
+    mesh.remove("ConfigMap", "istio", "istio-system")
+    if mesh_config is not None:
+        mesh.put({**config, "data": {"mesh": mesh_config}})
+    result = run(mesh, verify, checks=["objects"])
+    assert statuses(result) == {"objects": verdict}
+    assert any(words in problem for problem in result["problems"])
+
+
+def test_settings_that_may_not_be_read_are_told(mesh: Mesh) -> None:
+    mesh.forbidden = {"ConfigMap"}
+    assert statuses(run(mesh, verify, checks=["objects"])) == {"objects": "cannot tell"}
+
+
 def test_a_kind_that_may_not_be_read_is_told(mesh: Mesh) -> None:
     mesh.forbidden = {"AuthorizationPolicy"}
     result = run(mesh, verify)
