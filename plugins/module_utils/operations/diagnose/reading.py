@@ -242,7 +242,7 @@ def ask_proxies(client: KubeClient, case: Case) -> Material:
     unread = dict(case.material.unread)
     chosen = _chosen(case)
     dumps = read_proxies(client, chosen, len(chosen))
-    unread |= {f"Pod {name}": why for name, why in dumps.unread.items()}
+    silent = dict(dumps.unread)
     asked = [proxy for proxy in chosen if str(proxy) in dumps.held]
 
     def look(proxy: RunningProxy) -> View | str:
@@ -254,10 +254,14 @@ def ask_proxies(client: KubeClient, case: Case) -> Material:
     views: dict[str, View] = {}
     for proxy, answer in zip(asked, client.in_parallel(look, asked), strict=True):
         if isinstance(answer, str):
-            unread[f"Pod {proxy}"] = answer
+            silent[str(proxy)] = answer
         else:
             views[str(proxy)] = answer
-    lines = _lines(client, chosen, case.now, unread)
+    lines, unlogged = _lines(client, chosen, case.now)
+    left = sorted(name for name in {*silent, *unlogged} if not _is_gone(client, name))
+    unread |= {f"Pod {name}": silent[name] for name in left if name in silent}
+    if unheard := [unlogged[name] for name in left if name in unlogged]:
+        unread["access logs"] = unheard[0]
     return dataclasses.replace(case.material, views=views, lines=lines, unread=unread)
 
 
@@ -271,9 +275,23 @@ def _chosen(case: Case) -> list[RunningProxy]:
     return sample(found, MAX_PROXIES)
 
 
+def _is_gone(client: KubeClient, name: str) -> bool:
+    """Whether a pod that did not answer has ended meanwhile, as in every rollout."""
+    namespace, _slash, pod = name.partition("/")
+    try:
+        found = client.get("v1", "Pod", pod, namespace)
+    except ApiError as error:
+        if error.status not in FORBIDDEN:
+            raise
+        return False
+    return found is None or not is_active(found)
+
+
 def _lines(
-    client: KubeClient, proxies: Sequence[RunningProxy], now: float, unread: dict[str, str]
-) -> list[Seen]:
+    client: KubeClient, proxies: Sequence[RunningProxy], now: float
+) -> tuple[list[Seen], dict[str, str]]:
+    """The access logs of some proxies. :returns: their lines; by pod, why its log was not read."""
+
     def read(proxy: RunningProxy) -> list[Seen] | str:
         try:
             text = client.logs(proxy.namespace, proxy.pod, PROXY_CONTAINER, tail_lines=LOG_LINES)
@@ -282,12 +300,13 @@ def _lines(
         return [Seen(str(proxy), line) for line in access_lines(text, since=now - LOG_SECONDS)]
 
     found: list[Seen] = []
-    for answer in client.in_parallel(read, list(proxies)):
+    unread: dict[str, str] = {}
+    for proxy, answer in zip(proxies, client.in_parallel(read, list(proxies)), strict=True):
         if isinstance(answer, str):
-            unread["access logs"] = answer
+            unread[str(proxy)] = answer
         else:
             found += answer
-    return found
+    return found, unread
 
 
 def outbound_mode(case: Case, sidecar: Obj | None) -> str:

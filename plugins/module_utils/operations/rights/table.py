@@ -492,7 +492,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     ),
     # A diagnosis only reads. What it may not read is "cannot tell" about its part.
     "diagnose": (
-        Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "pods", READ, (CONTROL_PLANE, GATEWAYS, SERVICES)),
         *(
             Right(group, resource, verbs, (CONTROL_PLANE, GATEWAYS, SERVICES), optional=_NOT_TOLD)
             for group, resource, verbs in (

@@ -37,6 +37,8 @@ def find(case: Case) -> Iterator[Cause]:
 
 def _should(case: Case, pod: Pod) -> bool:
     """Whether a proxy is to be expected: somebody asks about this pod, or its namespace takes part."""
+    if pod.namespace not in case.namespaces:  # its labels are not known
+        return False
     if pod.namespace in ("kube-system", case.catalogue.istio_namespace):
         return False
     if case.namespaces.get(pod.namespace) and _label(case, pod.namespace, AMBIENT_KEY) == "ambient":

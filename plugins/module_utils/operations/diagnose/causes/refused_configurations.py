@@ -11,7 +11,7 @@ from ....fields import mappings_at, namespace_of, text_at
 from ....istio.proxy.running import RunningProxy
 from ....model.security.attachment import selects
 from ....object_id import object_id
-from ..case import Case, Obj
+from ..case import BEGINNING, Case, Obj
 from ..cause import CONTROL_PLANE, LIKELY, POSSIBLE, SURE, Cause
 from .words import edit, few
 
@@ -28,7 +28,7 @@ def find(case: Case) -> Iterator[Cause]:
         if refused:
             cause = _refusal(case, proxy, refused)
             told.setdefault(cause.object, cause)
-        elif case.material.sync is not None and state is None:
+        elif case.material.sync is not None and state is None and not _is_young(case, proxy):
             lost.append(str(proxy))
     yield from told.values()
     for name in lost[:3]:
@@ -37,6 +37,11 @@ def find(case: Case) -> Iterator[Cause]:
         remedy = "look for NetworkPolicies to port 15012 of istiod, then restart the pod"
         yield Cause(CONTROL_PLANE, f"Pod {name}", said, remedy, LIKELY, more, late=True)
     yield from _counted(case)
+
+
+def _is_young(case: Case, proxy: RunningProxy) -> bool:
+    raw = case.live.find("Pod", proxy.namespace, proxy.pod)
+    return raw is not None and case.age(raw) < BEGINNING
 
 
 def _concerned(case: Case) -> list[RunningProxy]:

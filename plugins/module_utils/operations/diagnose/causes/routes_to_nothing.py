@@ -70,6 +70,8 @@ def _subset(
         if full_host(text_at(rule, "spec", "host"), namespace_of(rule), case.domain) == target.host
         for subset in mappings_at(rule, "spec", "subsets")
     ]
+    if "DestinationRule" in case.material.unread:
+        return
     own = [(rule, subset) for rule, subset in defined if text_at(subset, "name") == target.subset]
     if not own:
         names = sorted({text_at(subset, "name") for _rule, subset in defined})

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may not be read, is malformed, or has only begun: "cannot tell" or nothing, and never a pass."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+
+from ...support.access import Restricted, granted_by
+from ...support.certificates import NOW
+from .healthy_mesh import Healthy, diagnose, istio, line, pod
+from .planted import AT_GATEWAY, CALL, NOTHING
+
+HERE = {"ecommerce": "shop"}
+
+
+@pytest.mark.parametrize("symptom", [NOTHING, CALL, AT_GATEWAY, {"pod": "web-1"}], ids=str)
+def test_the_rights_of_the_table_are_enough(symptom: dict[str, str]) -> None:
+    client = Restricted(Healthy(), granted_by("diagnose.yaml", HERE))
+    result = diagnose(client, **symptom)
+    others = [
+        one for one in result["unknown"] if "outside" not in one["why"] and "kube-system" not in one["why"]
+    ]
+    assert others == []
+    assert result["causes"] == []
+
+
+def test_with_rights_in_namespaces_alone_it_says_where_it_did_not_look() -> None:
+    granted = {one for one in granted_by("diagnose.yaml", HERE) if one.namespace}
+    result = diagnose(Restricted(Healthy(), granted), **CALL)
+    assert result["status"] == "cannot tell"
+    assert {"gateway", "routing", "injection"} <= {one["family"] for one in result["unknown"]}
+
+
+KINDS = {
+    "Gateway": "gateways",
+    "VirtualService": "time limits",
+    "DestinationRule": "circuit breakers",
+    "AuthorizationPolicy": "policies",
+    "PeerAuthentication": "transport",
+    "ServiceEntry": "hosts outside",
+    "Sidecar": "hidden hosts",
+    "Service": "services without endpoints",
+    "Deployment": "refused pods",
+    "MutatingWebhookConfiguration": "injectors",
+    "Secret": "credentials of gateways",
+    "EnvoyFilter": "refused configurations",
+    "RequestAuthentication": "providers",
+    "ConfigMap": "providers",
+    "Namespace": "pods without a proxy",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_that_may_not_be_read_is_told_with_what_hangs_on_it(kind: str) -> None:
+    cluster = Healthy()
+    cluster.forbidden = {kind}
+    result = diagnose(cluster, **NOTHING)
+    assert result["status"] == "cannot tell"
+    assert KINDS[kind] in {one["what"] for one in result["unknown"]}
+    assert result["causes"] == [], "what was not read is no cause either"
+
+
+def test_proxies_and_logs_that_may_not_be_read_are_told() -> None:
+    cluster = Healthy()
+    cluster.fail("exec", "Pod", 403, times=99)
+    cluster.fail("logs", "Pod", 403, times=99)
+    result = diagnose(cluster, **CALL)
+    told = {one["what"] for one in result["unknown"]}
+    assert {"Pod shop/web-1", "slow callees", "refused configurations"} <= told
+    assert result["status"] == "cannot tell"
+
+
+@pytest.mark.parametrize("verb", ["exec", "logs"])
+def test_of_a_pod_that_has_ended_meanwhile_nothing_is_missed(verb: str) -> None:
+    """A rollout between the list of pods and the questions to their proxies."""
+    cluster = Healthy()
+
+    def ended(call: Any) -> bool:
+        gone = call.verb == verb and call.name == "web-1"
+        if gone and "deletionTimestamp" not in cluster.edit("Pod", "web-1")["metadata"]:
+            cluster.edit("Pod", "web-1")["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+        return gone
+
+    cluster.fail(verb, "Pod", 404, times=99, when=ended)
+    result = diagnose(cluster, **CALL)
+    assert (result["causes"], result["unknown"], result["status"]) == ([], [], "pass")
+
+
+def test_a_server_that_does_not_answer_is_an_error() -> None:
+    cluster = Healthy()
+    cluster.fail("list", "VirtualService", 500)
+    with pytest.raises(ApiError):
+        diagnose(cluster)
+
+
+def test_an_istiod_that_is_silent_about_itself_is_told() -> None:
+    cluster = Healthy()
+    answer = cluster.on_exec
+    assert answer is not None
+
+    def silent(namespace: str, name: str, container: str, command: Any) -> Any:
+        if container == "discovery":
+            return ExecResult("", "connection refused", 1)
+        return answer(namespace, name, container, command)
+
+    cluster.on_exec = silent
+    result = diagnose(cluster)
+    assert result["status"] == "cannot tell"
+    assert "istiod" in str(result["unknown"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("VirtualService", {"hosts": ["api"], "http": "all"}),
+        ("DestinationRule", {"host": "api", "subsets": {"v1": {}}}),
+        ("Gateway", {"selector": {"istio": "ingressgateway"}, "servers": [1]}),
+        ("ServiceEntry", {"hosts": "pay.example.org"}),
+    ],
+)
+def test_an_object_of_another_shape_is_an_error_with_its_name_or_cannot_tell(kind: str, spec: Any) -> None:
+    cluster = Healthy()
+    cluster.put(istio(kind, "odd", spec))
+    try:
+        result = diagnose(cluster, **CALL)
+    except Exception as error:
+        assert f"{kind} shop/odd" in str(error)
+    else:
+        assert result["status"] != "pass"
+        assert f"{kind} shop/odd" in str(result["unknown"])
+
+
+def young(cluster: Healthy, name: str, seconds: int, **more: Any) -> None:
+    made = pod(name, ready=False, **more)
+    born = NOW - datetime.timedelta(seconds=seconds)
+    made["metadata"]["creationTimestamp"] = born.strftime("%Y-%m-%dT%H:%M:%SZ")
+    cluster.put(made)
+
+
+def test_a_pod_that_has_only_begun_is_no_cause() -> None:
+    cluster = Healthy()
+    young(cluster, "web-2", 10)
+    cluster.lost.add("web-2")
+    assert diagnose(cluster)["causes"] == []
+    young(cluster, "web-2", 3600)
+    assert diagnose(cluster, pod="web-2")["status"] == "fail"
+
+
+def test_what_is_gone_in_the_second_look_is_no_cause() -> None:
+    """A proxy that had not found its istiod yet, and has."""
+    cluster = Healthy()
+    cluster.lost.add("web-1")
+    answer = cluster.on_exec
+    assert answer is not None
+    looks: list[str] = []
+
+    def connected_at_last(namespace: str, name: str, container: str, command: Any) -> Any:
+        if command[-1] == "/debug/syncz":
+            looks.append(name)
+            if len(looks) == 2:
+                cluster.lost.clear()
+        return answer(namespace, name, container, command)
+
+    cluster.on_exec = connected_at_last
+    assert diagnose(cluster)["causes"] == []
+    assert len(looks) == 2
+
+
+def test_possibilities_are_told_to_whoever_observes_something() -> None:
+    cluster = Healthy()
+    cluster.edit("Service", "api")["spec"]["ports"][0]["name"] = "web"
+    assert diagnose(cluster)["causes"] == []
+    result = diagnose(cluster, **CALL)
+    assert [one["likelihood"] for one in result["causes"]] == ["possible"]
+    assert (result["status"], result["cause"]) == ("cannot tell", "")
+
+
+def test_traffic_makes_a_cause_surer() -> None:
+    """Of two causes, the one that the access log shows comes first."""
+    cluster = Healthy()
+    cluster.edit("VirtualService", "api")["spec"]["http"][0]["route"][0]["destination"]["subset"] = "v9"
+    cluster.edit("DestinationRule", "api")["spec"]["trafficPolicy"] = {"tls": {"mode": "DISABLE"}}
+    assert diagnose(cluster, **CALL)["causes"][0]["family"] == "routing"
+    cluster.log("web-1", line(503, "UF", failure="TLS_error:CERTIFICATE"))
+    assert diagnose(cluster, **CALL)["causes"][0]["family"] == "security"
+
+
+@pytest.mark.parametrize(
+    ("symptom", "words"),
+    [
+        ({"hostname": "https://x.example.com"}, "no scheme, no path"),
+        ({"hostname": "x.example.com/a"}, "no scheme, no path"),
+        ({"hostname": "x", "destination": "api"}, "give one of them"),
+        ({"source": "a/b/c"}, "give name or namespace/name"),
+        ({"path": "orders"}, "does not begin with /"),
+        ({"source": "nobody"}, "no Service, workload or pod is called shop/nobody"),
+        ({"pod": "web"}, ""),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused_with_a_sentence(symptom: dict[str, str], words: str) -> None:
+    if not words:
+        assert diagnose(Healthy(), **symptom)["status"] == "pass"
+        return
+    with pytest.raises(InputError, match=words):
+        diagnose(Healthy(), **symptom)
+
+
+def test_results_are_lines_for_people_too() -> None:
+    cluster, lines = Healthy(), []
+    cluster.edit("Service", "api")["spec"]["selector"] = {"app": "none"}
+    diagnose(cluster, lines, **CALL)
+    assert lines[0].startswith(" 1. routing")
+    assert any(one.strip().startswith("mend") for one in lines)
