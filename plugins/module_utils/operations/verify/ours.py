@@ -82,6 +82,14 @@ class Ours:
         self._services_by_name = dict(self.hosts)
         for fqdn, key in self.hosts.items():
             self._services_by_name |= dict.fromkeys(_short_names(fqdn, catalogue.cluster_domain), key)
+        # Below pay.shop are pods when that is headless, and somebody's host in the internet when it is not.
+        headless = {item.headless.fqdn for item in catalogue.services if item.headless}
+        self._with_pods = {
+            name
+            for fqdn in self.hosts
+            for name in (fqdn, *_short_names(fqdn, catalogue.cluster_domain))
+            if fqdn in headless or ".svc" in name
+        }
         services = {str(seen.pod): seen.services for seen in picture.pods}
         found: dict[tuple[str, str], RunningProxy] = {}
         for proxy in proxies:
@@ -142,7 +150,9 @@ class Ours:
         found: dict[str, str] = {}
         for pattern in hosts:
             name = self._known.get(pattern) or self._services_by_name.get(pattern)
-            name = name or self._services_by_name.get(pattern.partition(".")[2])
+            above = pattern.partition(".")[2]
+            if above in self._with_pods:
+                name = name or self._services_by_name[above]
             if name and not pattern.startswith("*"):
                 found[pattern] = name
             elif pattern.startswith("*"):

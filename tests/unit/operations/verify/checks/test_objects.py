@@ -933,6 +933,25 @@ def test_what_proxies_show_is_told_whatever_brought_it(name: str) -> None:
     assert all(one.late for one in findings if one.verdict != "pass")
 
 
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("pay.shop", True),
+        ("pay.shop.svc", True),
+        ("pay-0.pay.shop.svc", True),
+        (f"pay-0.{PAY}", True),
+        ("www.pay.shop", False),
+        ("pay", False),
+        ("pay.shops", False),
+        ("*.shop", False),
+    ],
+)
+def test_names_of_a_service(host: str, *, known: bool) -> None:
+    entry = item("ServiceEntry", "twin", {"hosts": [host]}, "istio-system")
+    found = [one for one in look(entry) if one.message.startswith("says where shop/pay is")]
+    assert bool(found) is known
+
+
 def test_a_telemetry_that_only_adds_is_an_inventory() -> None:
     found = told(look(item("Telemetry", "spans", {"tracing": [{}]}), item("Telemetry", "x", {}, "other")))
     assert found == {
