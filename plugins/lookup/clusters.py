@@ -104,8 +104,9 @@ def playbooks_of(arguments: Sequence[Any]) -> list[str]:
 def tags_in(playbook: str) -> set[str]:
     """The tags of one of our playbooks; one that imports others has those of all."""
     text = (PLAYBOOKS / f"{playbook}.yml").read_text(encoding="utf-8")
-    if "import_playbook" in text:
-        return {*TAGS}
+    imported = re.findall(r"import_playbook: (\w+)\.yml", text)
+    if imported:
+        return {tag for name in imported for tag in tags_in(name)}
     return {tag.strip() for found in re.findall(r"tags: \[([^\]]*)\]", text) for tag in found.split(",")}
 
 

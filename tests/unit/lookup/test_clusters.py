@@ -115,3 +115,13 @@ def test_every_tag_of_the_playbooks_is_known() -> None:
 
 def test_a_syntax_check_needs_no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, groups={}, syntax=True) == "all:!localhost"
+
+
+@pytest.mark.parametrize("tag", ["trust", "render", "canary", "diagnose", "bill", "mesh_ca"])
+def test_a_site_has_the_tags_of_its_parts_only(tag: str) -> None:
+    """With another one it would look at the cluster, do nothing, and end well."""
+    with pytest.raises(AnsibleError, match=f"--tags {tag}: no task has this tag"):
+        clusters.check_tags([tag], ["site"])
+    clusters.check_tags(
+        ["preflight", "istio", "injection", "addons", "certificates", "mesh", "verify"], ["site"]
+    )
