@@ -12,6 +12,7 @@ changes something unless that was asked for.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...istio.probe import Identity
@@ -28,12 +29,15 @@ from .planned_calls import (
     OUTSIDE,
     PLAINTEXT,
     SAFE_METHODS,
+    STRANGERS,
     CallPlan,
     PlannedCall,
     concrete_path,
     stranger_class,
 )
 
+CLASSES = len(STRANGERS) - 1
+"""Classes of strangers inside the mesh."""
 PROBES = 12
 """So many identities are made for the sake of single rules; more only where a service would go without a
 call."""
@@ -189,7 +193,9 @@ def _denied(
         return []
     listed = {edge.principal for edge in edges if edge.kind != "open"}
     found: dict[str, Identity] = {}
-    for identity in sorted(inside, key=lambda identity: identity not in known):
+    for identity in itertools.chain(sorted(known), inside):
+        if len(found) == CLASSES or (found and identity not in known and len(known) >= PROBES):
+            break
         own = (identity.namespace, identity.service_account) == (service.namespace, service.service_account)
         if not own and _principal(catalogue, identity) not in listed:
             found.setdefault(stranger_class(service, identity), identity)
