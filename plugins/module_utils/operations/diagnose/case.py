@@ -31,7 +31,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.security.authorization import PolicyIndex
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import PeerPolicies
-from ...model.virtual_services import VirtualService, full_host, read_virtual_service
+from ...model.virtual_services import Destination, VirtualService, full_host, read_virtual_service
 from ...object_id import object_id
 from ..verify.dumps import ProxyDump
 from ..verify.live_objects import LiveObjects
@@ -129,6 +129,18 @@ class Case:
         for item in self.of("ServiceEntry"):
             for host in list_at(item, "spec", "hosts"):
                 self._entries.setdefault(str(host), []).append(item)
+        self._behind_of: dict[tuple[str, str], list[Obj]] = {}
+        self._labelled: dict[tuple[str, str, str], list[Obj]] = {}
+        self._rules: dict[str, list[Obj]] = {}
+        self._wild_rules: dict[str, list[Obj]] = {}
+        for rule in self.of("DestinationRule"):
+            name = full_host(text_at(rule, "spec", "host"), namespace_of(rule), domain)
+            (self._wild_rules if name.startswith("*") else self._rules).setdefault(name, []).append(rule)
+        self._leading: dict[str, list[tuple[Route, Destination]]] = {}
+        for one in self.routes:
+            for target in (target for route in one.read.routes for target in route.destinations):
+                if target.share > 0:
+                    self._leading.setdefault(target.host, []).append((one, target))
         self.meshed = self._meshed_namespaces()
         self.callers = self._pods_called(symptom.source)
         self.named = self._pods_called(symptom.pod)
@@ -190,12 +202,15 @@ class Case:
 
     def rules_for(self, host: str) -> list[Obj]:
         """All DestinationRules for a host, exactly or by a wildcard. :returns: of any namespace."""
-        found = []
-        for rule in self.of("DestinationRule"):
-            name = full_host(text_at(rule, "spec", "host"), namespace_of(rule), self.domain)
-            if name == host or (name.startswith("*") and host.endswith(name[1:])):
-                found.append(rule)
-        return found
+        wild = [rule for name, rules in self._wild_rules.items() if host.endswith(name[1:]) for rule in rules]
+        return [*self._rules.get(host, ()), *wild]
+
+    def leading_to(self, host: str) -> list[tuple[Route, Destination]]:
+        """The destinations of VirtualServices that lead to a host and get requests.
+
+        :returns: each with its VirtualService.
+        """
+        return self._leading.get(host, [])
 
     def is_local(self, host: str) -> bool:
         """Whether a host has the form of a Service of this cluster."""
@@ -203,7 +218,23 @@ class Case:
 
     def pods_behind(self, service: Obj) -> list[Obj]:
         """The active pods that a Service selects. :returns: raw, in the order that they were read."""
-        return list(self.live.pods_of(namespace_of(service), name_of(service)))
+        key = namespace_of(service), name_of(service)
+        if key not in self._behind_of:
+            self._behind_of[key] = self._selected(service)
+        return self._behind_of[key]
+
+    def _selected(self, service: Obj) -> list[Obj]:
+        """Through the rarest label of the selector: a namespace may have thousands of pods."""
+        selector = mapping_at(service, "spec", "selector")
+        if not selector:
+            return []
+        place = namespace_of(service)
+        if not self._labelled:
+            for pod in self.live.of("Pod"):
+                for label in labels_of(pod).items() if is_active(pod) else ():
+                    self._labelled.setdefault((namespace_of(pod), *label), []).append(pod)
+        fewest = min((self._labelled.get((place, *label), []) for label in selector.items()), key=len)
+        return [pod for pod in fewest if has_labels(pod, selector)]
 
     def was_read(self, namespace: str) -> bool:
         """Whether the pods of a namespace were read, so that their absence means something."""

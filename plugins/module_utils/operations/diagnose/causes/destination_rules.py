@@ -46,13 +46,9 @@ def _shadows(case: Case) -> Iterator[Cause]:
     """Subsets that routes need and that the rule in force for a caller does not have."""
     for service in case.services:
         host, place = case.fqdn(service), namespace_of(service)
-        wanted = {
-            target.subset
-            for item in case.routes
-            for route in item.read.routes
-            for target in route.destinations
-            if target.host == host and target.subset and target.share > 0
-        }
+        wanted = {target.subset for _item, target in case.leading_to(host) if target.subset}
+        if not wanted or len(case.rules_for(host)) < 2:
+            continue
         for pod in case.callers or case.subjects:
             deciding = case.rules.deciding(namespace_of(pod), labels_of(pod), host, place)
             missing = sorted(wanted - _subsets(deciding))

@@ -37,13 +37,7 @@ def _is_used_without_pods(case: Case, service: Obj) -> bool:
     """A Service of nothing is no trouble unless somebody asks about it, or a route leads there."""
     if not case.symptom.anything or case.pods_behind(service):
         return False
-    host = case.fqdn(service)
-    return not any(
-        target.host == host and target.share > 0
-        for item in case.routes
-        for route in item.read.routes
-        for target in route.destinations
-    )
+    return not case.leading_to(case.fqdn(service))
 
 
 def _no_pod(case: Case, service: Obj) -> Cause:

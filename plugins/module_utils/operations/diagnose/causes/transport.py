@@ -49,13 +49,7 @@ def _connection(case: Case, call: Call) -> Cause | None:
     if call.caller is None:
         return None
     pod, host = call.callee, case.fqdn(call.service)
-    subsets = {""} | {
-        target.subset
-        for item in case.routes
-        for route in item.read.routes
-        for target in route.destinations
-        if target.host == host and target.share > 0
-    }
+    subsets = {"", *(target.subset for _item, target in case.leading_to(host))}
     mode, decided = case.modes.mode(pod.namespace, pod.labels, call.target)
     captured = pod.captures(call.target)
     server = ServerPort(pod, call.target, mode if captured else "", decided, call.http)
