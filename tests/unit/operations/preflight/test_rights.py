@@ -183,6 +183,7 @@ def test_every_file_of_docs_rbac_is_compared() -> None:
         "deadman.yaml",
         "diagnose.yaml",
         "mesh_ca.yaml",
+        "observe.yaml",
         "reports.yaml",
         "site.yaml",
         "trust.yaml",
