@@ -56,7 +56,7 @@ options:
     type: bool
     default: false
   addons:
-    description: The choice of add-ons; C(enabled), C(sources) and C(release_path) as in role C(addons).
+    description: The choice of add-ons; C(enabled), C(sources), C(storage) and so on as in role C(addons).
     type: dict
     default: {}
   addons_namespace:

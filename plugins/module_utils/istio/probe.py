@@ -15,7 +15,7 @@ import dataclasses
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Union
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 COMPONENT = "verify-probe"
@@ -129,7 +129,7 @@ class StreamCall:
         return "SAY", f"telnet://{self.address}", said, str(self.seconds)
 
 
-ProbeCall = HttpCall | StreamCall
+ProbeCall = Union[HttpCall, StreamCall]  # noqa: UP007 - pylint of ansible-test takes no | here
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

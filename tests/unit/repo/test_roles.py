@@ -118,6 +118,11 @@ def test_every_role_depends_on_the_shared_defaults(role: Path) -> None:
     assert load(role / "meta" / "main.yml")["dependencies"] == [{"role": "servicemesh.istio.shared"}]
 
 
+def test_preflight_knows_the_variables_of_every_role() -> None:
+    told = yaml.safe_load((ROOT / "roles" / "preflight" / "vars" / "main.yml").read_text())
+    assert told["__preflight_roles"] == sorted(path.name for path in (ROOT / "roles").iterdir())
+
+
 def test_a_default_of_several_roles_stands_in_one_place() -> None:
     """No role sees another value than its neighbour: each default exists once in all roles."""
     found: dict[str, list[str]] = {}

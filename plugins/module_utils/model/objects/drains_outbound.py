@@ -14,14 +14,14 @@ proxies before and after a change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from ...equality import same
 from ...fields import field, list_at, mapping_at, mappings_at, namespace_of, text_at
 from ..catalogue.mesh import Catalogue
 from .base import Obj
 
-State = tuple[Obj | None, Obj | None]
+State = tuple[Optional[Obj], Optional[Obj]]  # noqa: UP045 - pylint of ansible-test takes no | here
 """An object before and after; equal where it stays."""
 _REQUESTS = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from ...verdicts import CANNOT_TELL, PASS
 from ..response_flags import explained
 from .numbers import number, percent
 from .signals import Edge, Signals, Traffic, flagged, slowest
 
-Saturations = Mapping[str, tuple[float | None, float | None]]
+Saturations = Mapping[str, tuple[Optional[float], Optional[float]]]  # noqa: UP045 - ansible-test takes no |
 
 
 @dataclasses.dataclass(slots=True)

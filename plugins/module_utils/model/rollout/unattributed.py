@@ -14,11 +14,12 @@ them, and to the canary where either does, or neither.
 from __future__ import annotations
 
 import math
+from typing import Union
 
 from .requests import Pair
 
 NOISE = 2.0  # standard deviations by which a count may exceed its expectation
-Weight = float | tuple[float, float]
+Weight = Union[float, tuple[float, float]]  # noqa: UP007 - pylint of ansible-test takes no | here
 """Percent of all requests that the canary was to get, or the least and the most that it may have got."""
 
 

@@ -47,7 +47,7 @@ def _without_proxy(service: Service, behind: Sequence[Obj]) -> Told:
     """
     never = {name_of(pod): why for pod in behind if (why := _never_injected(pod))}
     if never:
-        name, why = next(iter(never.items()))
+        name, why = list(never.items())[0]  # noqa: RUF015 - a next() in a generator may end it unseen
         more = f" and {len(never) - 1} more" if len(never) > 1 else ""
         message = (
             f"pod {name} behind Service {service.key} never gets a sidecar ({why}){more}: no policy and"

@@ -29,6 +29,7 @@ from ...model.versions import check_kubernetes_version
 from ..control_plane.installer import chart_references, find_installer
 from ..rights.needs import Places, access_needs, describe_missing, losses, shorten
 from ..rights.table import (
+    ADDON_STORAGE,
     ADDONS,
     CA,
     CERT_MANAGER,
@@ -183,6 +184,7 @@ def _rights_options(inputs: Inputs) -> set[str]:
         SIDECAR_SIZES: sized,
         CERT_MANAGER: inputs.uses_cert_manager,
         PLUGGED_CA: inputs.istio_ca_source != "istiod",
+        ADDON_STORAGE: inputs.addons_keep_data,
     }
     return {inputs.installation.method, *(option for option, wanted in chosen.items() if wanted)}
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError, Problem
 from ...inventory import Inventory
+from ...model.addon_safety import Safety
 from ...model.addons import check_addons
 from ...model.catalogue.hints import catalogue_hints
 from ...model.catalogue.mesh import Catalogue
@@ -40,6 +41,12 @@ _MESH: dict[str, dict[str, Any]] = {
     "state": {"type": "str"},
 }
 _ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}
+_ADDON_SAFETY: dict[str, dict[str, Any]] = {
+    "as_released": {"type": "list", "elements": "str", "default": []},
+    "retention": {"type": "dict", "default": {}},
+    "storage": {"type": "dict", "default": {}},
+    "resources": {"type": "dict", "default": {}},
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Inputs:
 
     :param parts: what is going to run. :param catalogue: None when none is given.
     :param inventory: who asks for its namespaces. :param versions: the table of Istio minors.
-    :param addons_namespace: of add-ons. :param authority_namespace: of the CA's Secret.
+    :param addons_namespace: of add-ons. :param addons_keep_data: whether one of them gets a lasting volume.
+    :param authority_namespace: of the CA's Secret.
     :param uses_cert_manager: whether it renews a credential on demand.
     :param istio_ca_source: who signs the proxies' certificates; all but ``istiod`` is plugged in.
     :param timeout: seconds for all questions to the API server.
@@ -67,6 +75,7 @@ class Inputs:
     versions: Mapping[Minor, Support]
     allow_untested_kubernetes: bool
     addons_namespace: str
+    addons_keep_data: bool
     authority_namespace: str
     uses_cert_manager: bool
     istio_ca_source: str
@@ -97,6 +106,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
             problems += [Problem("istio_version", text, "end-of-life") for text in verdict.warnings]
     requests = _collect(problems, lambda: read_requests(params["injection_namespaces"]))
     problems += check_addons(_addons(params["addons"], problems))
+    safety = _collect(problems, lambda: _addon_safety(params["addons"]))
     catalogue = _collect(problems, lambda: _catalogue(params["catalogue"], istio))
     if installation is not None and catalogue is not None:
         installs = "istio" in params["parts"]
@@ -106,7 +116,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         warnings += unreachable_ports(installation, catalogue)
         warnings += doubtful_settings(installation, catalogue)
     settings = _mesh_settings(params["catalogue"], problems)
-    if problems or installation is None or table is None or requests is None:
+    if problems or installation is None or table is None or requests is None or safety is None:
         # The catalogue reads the gateways, too, and finds the same there.
         raise InputError(list(dict.fromkeys(problems)))
     return Inputs(
@@ -119,6 +129,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
         versions=table,
         allow_untested_kubernetes=params["allow_untested_kubernetes"],
         addons_namespace=params["addons_namespace"] or installation.namespace,
+        addons_keep_data=bool(safety.storage),
         authority_namespace=params["certificates_namespace"],
         uses_cert_manager=bool(params["cert_manager"]),
         istio_ca_source=params["istio_ca_source"],
@@ -148,6 +159,16 @@ def _addons(given: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]
     typed, refused = typed_options(given, _ADDONS, lambda name: f"addons_{name}")
     problems += refused
     return {f"addons_{name}": value for name, value in typed.items()}
+
+
+def _addon_safety(given: Mapping[str, Any]) -> Safety:
+    """How the add-ons are to be. :raises InputError: a value that is none."""
+    typed, refused = typed_options(given, _ADDON_SAFETY, lambda name: f"addons_{name}")
+    if refused:
+        raise InputError(refused)
+    return Safety.from_params(
+        {name: typed.get(name, option["default"]) for name, option in _ADDON_SAFETY.items()}
+    )
 
 
 def _mesh_settings(raw: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:

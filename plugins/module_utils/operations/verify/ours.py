@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Union
 
 from ...fields import list_at, name_of, namespace_of, text_at
 from ...istio.proxy.running import RunningProxy
@@ -26,8 +26,9 @@ from .picture import Picture
 from .surroundings import Surroundings
 
 Obj = Mapping[str, Any]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# With Union, because pylint of ansible-test takes no | here.
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]  # noqa: UP007
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]  # noqa: UP007
 NAMED = 3
 """So many things are named in one sentence, the rest is counted."""
 

@@ -138,7 +138,11 @@ REFUSED: list[tuple[str, Raw, list[str]]] = [
         ["mesh_services[0].ports: http (http) and g (tcp) have the target port 8080, which a proxy reads in one way only (one-protocol)"],
     ),
     *(
-        (f"an application on {port}", mesh(entry("web", {"number": 80, "target_port": port, "protocol": "tcp"})), [f"mesh_services[0].ports[0].target_port: {port} {SIDECAR}"])
+        (
+            f"an application on {port}",
+            mesh(entry("web", {"number": 80, "target_port": port, "protocol": "tcp"})),
+            [f"mesh_services[0].ports[0].target_port: {port} {SIDECAR}"],
+        )
         for port in sorted(PROXY_PORTS)
     ),
     ("the same by its number", mesh(entry("web", {"number": 15006, "protocol": "tcp"})), [f"mesh_services[0].ports[0].number: 15006 {SIDECAR}"]),
@@ -222,12 +226,18 @@ TOLD: list[tuple[str, Raw, list[str]]] = [
     (
         "a wildcard over a host that others may call",
         outside(pay("*.example.com"), pay("pay.example.com", name="other", callers=("api",))),
-        [f"mesh_external_services[0].callers of pay: shop/sa/web may call pay.example.com as well, which mesh_external_services[1] allows to others only: {WIDER}"],
+        [
+            "mesh_external_services[0].callers of pay: shop/sa/web may call pay.example.com as well, which"
+            f" mesh_external_services[1] allows to others only: {WIDER}"
+        ],
     ),
     (
         "a wildcard over a wildcard",
         outside(pay("*.eu.example.com", callers=("api",)), pay("*.example.com", name="other", callers=("web", "api"))),
-        [f"mesh_external_services[1].callers of other: shop/sa/web may call *.eu.example.com as well, which mesh_external_services[0] allows to others only: {WIDER}"],
+        [
+            "mesh_external_services[1].callers of other: shop/sa/web may call *.eu.example.com as well, which"
+            f" mesh_external_services[0] allows to others only: {WIDER}"
+        ],
     ),
     (
         "a network over an address",

@@ -42,7 +42,10 @@ def _two_gateways(raw: dict[str, Any]) -> None:
 
 RIGHTS = "whoever lets one of them in lets all of them in, and each may do what any may; give each its own (service_account) (shared-account)"
 
-EVERYBODY = "the ServiceAccount of every pod of the namespace that names none: whoever lets one of them in lets all of them in; give each its own (service_account) (shared-account)"
+EVERYBODY = (
+    "the ServiceAccount of every pod of the namespace that names none: whoever lets one of them in lets all of"
+    " them in; give each its own (service_account) (shared-account)"
+)
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,8 @@ def provided(**entry: str) -> dict[str, object]:
         "istio_namespace": "istio-system",
         "provided": [{"name": "api", "certificate": LEAF, "private_key": KEY, **entry}],
         "existing": [],
+        "owner": "",
+        "take_over": False,
         "requested": [],
         "cert_manager": [],
         "client_cas": [],

@@ -338,7 +338,7 @@ def test_bands_and_bars() -> None:
     band = Line("a", "#1", [(NOON, 1.0)], band=[(NOON, 0.0, 10.0), (NOON + 100, 5.0, 5.0)])
     assert points(chart(band), "polygon", "points") == [("62.0,26.0 962.0,64.0 962.0,64.0 62.0,102.0",)]
     assert "<polygon" not in chart(Line("a", "#1", [(NOON, 1.0)], band=[(NOON, 0.0, 1.0)]))
-    bar = Line(
+    beam = Line(
         "a",
         "#1",
         bars=[(NOON, NOON + 10, 5.0, "said <x>"), (NOON + 20, NOON + 20, 10.0, "thin")],
@@ -346,7 +346,7 @@ def test_bands_and_bars() -> None:
     )
     found = re.findall(
         r'<rect x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)" fill="#1" fill-opacity="0.5"><title>(.*?)</title>',
-        chart(bar),
+        chart(beam),
     )
     assert found == [
         ("62.0", "64.0", "89.4", "38.0", "said &lt;x&gt;"),

@@ -111,7 +111,15 @@ def test_what_is_asked_is_what_docs_rbac_grants(name: str, server: Server, tmp_p
     """With istioctl or Helm: verb by verb, place by place, name by name, and nothing else is granted."""
     parts = PARTS if name == "site" else [name.removeprefix("parts/")]
     for method in METHODS:
-        run(server, tmp_path, *parts, method=method, cert_manager=["api"], istio_ca_source="own")
+        run(
+            server,
+            tmp_path,
+            *parts,
+            method=method,
+            cert_manager=["api"],
+            istio_ca_source="own",
+            addons={"storage": {"prometheus": "20Gi"}},
+        )
     asked = server.asked_of() - {EVERYTHING}
     assert asked == granted_by(f"{name}.yaml", {"ecommerce": SHOP})
 

@@ -92,12 +92,12 @@ def test_what_may_not_be_looked_at_is_said_after_what_was_found() -> None:
         raise ApiError("no right", status=403)
 
     def broken(_look: Look) -> Iterator[Any]:
+        yield from ()
         raise MalformedError("spec is a list")
-        yield
 
     def wrong(_look: Look) -> Iterator[Any]:
+        yield from ()
         raise KeyError("x")
-        yield
 
     look = look_at(TrustedMesh())
     assert [
