@@ -9,8 +9,14 @@ import ssl
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
+    Credential,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     proof as certificates_proof,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.endpoints import (
+    endpoints_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     Lifetimes,
@@ -62,8 +68,8 @@ def endpoints(edge):
     gateways = edge.client.list("networking.istio.io/v1", "Gateway", "istio-system").items
     pods = edge.client.list("v1", "Pod", "istio-system").items
     services = edge.client.list("v1", "Service", "istio-system").items
-    credential = certificates_proof.Credential("istio-system", edge.name, (edge.host,))
-    return certificates_proof.endpoints_of(credential, gateways, pods, services)
+    credential = Credential("istio-system", edge.name, (edge.host,))
+    return endpoints_of(credential, gateways, pods, services)
 
 
 def test_a_deleted_certificate_comes_back_under_the_same_ca(edge):
