@@ -20,8 +20,9 @@ from .sick import Sick
 __all__ = ["client", "kubeconfig", "raw"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sick(client: KubeClient, kubeconfig: str, raw: dict[str, Any]) -> Iterator[Sick]:
+    """The place of the problems, gone before the next suite looks at the whole cluster."""
     place = Sick(client, kubeconfig, raw)
     place.build()
     yield place

@@ -16,6 +16,7 @@ from .load import Request, send
 HOST = "api.example.com"
 SHOP = "ecommerce"
 SCRAPE = 2.0  # seconds, lab/addons/prometheus
+SHORTEST = 10.0  # seconds that may be looked at, at least
 OFF = 0.02
 ATTEMPTS = 2  # retries of api-gateway in the lab's catalogue, on gateway-error
 
@@ -59,7 +60,8 @@ def judge(address: str, kubeconfig: str, raw: dict[str, Any], requests: list[Req
     begun = time.monotonic()
     counted = send(address, HOST, requests, pause)
     time.sleep(2 * SCRAPE + 1)
-    found = traffic(kubeconfig, raw, time.monotonic() - begun + 1.5 * SCRAPE)
+    window = time.monotonic() - begun + 1.5 * SCRAPE
+    found = traffic(kubeconfig, raw, max(window, SHORTEST))
     sent = {
         path: sum(count for (one, _status), count in counted.items() if one == path) for path, _ in requests
     }
