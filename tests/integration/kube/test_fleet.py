@@ -52,12 +52,12 @@ def inventory(api, kube, space, silent, nobody, tmp_path):
         own = f"{space}-{name}"
         values |= {
             "mesh_name": own,
-            "mesh_namespace": own,
+            "mesh_namespace": f"{own}-shop",
             "istio_namespace": own,
             "certificates_ca_namespace": f"{own}-ca",
         }
         if name in GOOD:
-            for namespace in (own, f"{own}-ca"):
+            for namespace in (own, f"{own}-ca", f"{own}-shop"):
                 kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     shared = {
         "ansible_connection": "local",
@@ -77,7 +77,7 @@ def inventory(api, kube, space, silent, nobody, tmp_path):
     path.write_text(yaml.safe_dump({"istio": {"hosts": hosts, "vars": shared}}, sort_keys=False))
     yield path
     for name in GOOD:
-        for namespace in (f"{space}-{name}", f"{space}-{name}-ca"):
+        for namespace in (f"{space}-{name}", f"{space}-{name}-ca", f"{space}-{name}-shop"):
             kube.delete("v1", "Namespace", namespace)
 
 
