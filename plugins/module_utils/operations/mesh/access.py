@@ -13,15 +13,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, RefusedError
+from ...errors import RefusedError
 from ...fields import namespace_of
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.security.authorization import PolicyIndex
 from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, trials
 from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
-from ...object_id import object_id
-from ..apply.plan import DELETED
+from .live_policies import before_and_after, live_policies
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 TOLD = 10
 """So many changes of a run are told line by line; the result has all of them."""
-_VERSION, _KIND = "security.istio.io/v1", "AuthorizationPolicy"
+_KIND = "AuthorizationPolicy"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,15 +82,7 @@ def _changes(client: KubeClient, catalogue: Catalogue, changed: Sequence[Item]) 
     root, domains = catalogue.root_namespace, (catalogue.trust_domain, *catalogue.trust_domain_aliases)
     about = {namespace_of(item.desired) for item in changed}
     namespaces = set(catalogue.namespaces) if root in about else about & set(catalogue.namespaces)
-    live = _live(client, sorted({*namespaces, root}))
-    before = {**live, **{item.id: item.before for item in changed if item.before is not None}}
-    for item in changed:
-        if item.before is None:
-            before.pop(item.id, None)
-    after = {**before, **{item.id: item.after or item.desired for item in changed}}
-    for item in changed:
-        if item.action == DELETED:
-            after.pop(item.id, None)
+    before, after = before_and_after(live_policies(client, _KIND, {*namespaces, root}), changed)
     old = PolicyIndex(before.values(), root_namespace=root, trust_domains=domains)
     new = PolicyIndex(after.values(), root_namespace=root, trust_domains=domains)
     for service in catalogue.services:
@@ -107,20 +98,6 @@ def _changes(client: KubeClient, catalogue: Catalogue, changed: Sequence[Item]) 
         for (kind, policy), flip in told.items():
             first = flip.requests[0]
             yield Access(kind, service.key, caller_of(first), request_of(first), policy, flip.cells)
-
-
-def _live(client: KubeClient, namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The live policies; where they may not be seen, the run's own ones are all that is known."""
-
-    def read(namespace: str) -> Sequence[dict[str, Any]]:
-        try:
-            return client.list(_VERSION, _KIND, namespace).items
-        except ApiError as error:
-            if error.status not in (401, 403):
-                raise
-            return ()
-
-    return {object_id(item): item for found in client.in_parallel(read, namespaces) for item in found}
 
 
 def _labels(service: Service) -> list[Mapping[str, str]]:

@@ -8,42 +8,19 @@ All live PeerAuthentications count, whoever wrote them, with the run's own laid 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError
-from ...fields import Object, annotations_of, mapping_at, namespace_of, text_at
+from ...fields import Object, annotations_of, mapping_at, namespace_of
 from ...model.objects.base import REASON_ANNOTATION
 from ...model.security.peer_authentication import STRICT, PeerPolicies
 from ...model.security.pods import MeshPod, read_pod
-from ...object_id import object_id
-from ..apply.plan import DELETED
+from .live_policies import before_and_after
 
 if TYPE_CHECKING:
-    from ...kube.client import KubeClient
     from ..apply.plan import Item
 
-_VERSION, _KIND = "security.istio.io/v1", "PeerAuthentication"
-_NEWEST = "9999"
-"""Sorts behind all times: an object that is still to be created is younger than all that are there."""
-
-
-def live_policies(client: KubeClient, namespaces: Iterable[str]) -> list[Object]:
-    """The PeerAuthentications of some namespaces; where they may not be seen, none.
-
-    :returns: the objects as they are stored, namespace by namespace.
-    :raises ApiError: the API server does not answer.
-    """
-
-    def read(namespace: str) -> Sequence[Object]:
-        try:
-            return client.list(_VERSION, _KIND, namespace).items
-        except ApiError as error:
-            if error.status not in (401, 403):
-                raise
-            return ()
-
-    return [item for found in client.in_parallel(read, sorted(namespaces)) for item in found]
+_KIND = "PeerAuthentication"
 
 
 class PeerModes:
@@ -54,17 +31,7 @@ class PeerModes:
 
     def __init__(self, items: Iterable[Item], live: Iterable[Object], root_namespace: str) -> None:
         own = [item for item in items if item.desired["kind"] == _KIND]
-        before: dict[str, Object] = {object_id(item): item for item in live}
-        for item in own:
-            before.pop(item.id, None)
-            if item.before is not None:
-                before[item.id] = item.before
-        after = dict(before)
-        for item in own:
-            if item.action == DELETED:
-                after.pop(item.id, None)
-            elif item.changes or item.before is None:
-                after[item.id] = _dated(item)
+        before, after = before_and_after(live, own)
         self._objects = after
         self._before = PeerPolicies(before.values(), root_namespace)
         self._after = PeerPolicies(after.values(), root_namespace)
@@ -121,10 +88,3 @@ class PeerModes:
         if not mapping_at(policy, "spec", "selector", "matchLabels"):
             return ""
         return annotations_of(policy or {}).get(REASON_ANNOTATION, "no reason is given")
-
-
-def _dated(item: Item) -> Object:
-    """An object as it will stand, with the age that it has then."""
-    obj = item.after or item.desired
-    age = text_at(item.before, "metadata", "creationTimestamp") if item.before else _NEWEST
-    return {**obj, "metadata": {**mapping_at(obj, "metadata"), "creationTimestamp": age}}

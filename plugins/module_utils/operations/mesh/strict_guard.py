@@ -21,7 +21,8 @@ from ...model.reading.values import PROXY_PORTS, is_number
 from ...model.security.pods import read_pod
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .callers import Caller, Surroundings, read_callers
-from .peer_modes import PeerModes, live_policies
+from .live_policies import live_policies
+from .peer_modes import PeerModes
 from .plaintext import UNSETTLED
 from .workload_names import workload_name
 
@@ -75,10 +76,10 @@ class StrictGuard:
 
     def __call__(self, plan: Plan) -> None:
         """:raises RefusedError: in mode refuse, when somebody would be cut off."""
-        root, own = self._root, [item for item in plan.items if item.desired["kind"] == "PeerAuthentication"]
-        if not any(item.changes for item in own):
+        root, kind = self._root, "PeerAuthentication"
+        if not any(item.changes and item.desired["kind"] == kind for item in plan.items):
             return
-        live = live_policies(self._client, {*_namespaces(plan), root})
+        live = live_policies(self._client, kind, {*_namespaces(plan), root})
         modes = PeerModes(plan.items, live, root)
         for namespace in modes.tightened():
             self.findings += self._plaintext_callers(namespace, plan, modes)
