@@ -77,25 +77,6 @@ def _request(client: Executor, proxy: RunningProxy, method: str, path: str, time
     return result.stdout
 
 
-def clusters_of(client: Executor, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
-    """Every cluster with its hosts and their figures, which `endpoints` reads.
-
-    :returns: Envoy's ``clusters?format=json`` (envoy/admin/v3/clusters.proto).
-    :raises ApiError: as ``admin_get``; also an answer of another form.
-    """
-    try:
-        found = json.loads(admin_get(client, proxy, "clusters?format=json", timeout))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise ApiError(
-            f"the proxy of pod {proxy} answered with something else than its clusters",
-            reason="Exec",
-            subject=f"Pod {proxy}",
-        )
-    return found
-
-
 def config_dump(
     client: Executor, proxy: RunningProxy, resource: str, name_regex: str = "", timeout: float = 15.0
 ) -> list[dict[str, Any]]:
@@ -115,9 +96,10 @@ def config_dump(
 
 
 def cluster_statuses(client: Executor, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
-    """Every cluster with its hosts, as ``endpoints`` takes them (envoy/admin/v3/clusters.proto).
+    """Every cluster with its hosts and their figures, which ``endpoints`` reads.
 
-    :returns: ``{cluster_statuses: [...]}``. :raises ApiError: as ``config_dump``.
+    :returns: ``{cluster_statuses: [...]}`` (envoy/admin/v3/clusters.proto).
+    :raises ApiError: as ``config_dump``.
     """
     text = admin_get(client, proxy, "clusters?format=json", timeout)
     return _parsed(proxy, text, "its clusters")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MeshError
 from ...fields import text_at
-from ...istio.proxy.admin import LISTENERS, admin_get, clusters_of, config_dump
+from ...istio.proxy.admin import LISTENERS, admin_get, cluster_statuses, config_dump
 from ...istio.proxy.certificates import (
     ROOT_CONFIG_MAP,
     ROOT_KEY,
@@ -167,7 +167,7 @@ class ProxyProver:
             proxies = running_proxies(pods)
             if len(proxies) < sum(is_ready(pod) for pod in pods):
                 return None
-            statuses = self._client.in_parallel(lambda proxy: clusters_of(self._client, proxy), proxies)
+            statuses = self._client.in_parallel(lambda proxy: cluster_statuses(self._client, proxy), proxies)
         except ApiError as error:
             if error.status not in (0, 403, 404):
                 raise
