@@ -10,10 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..errors import ApiError
 from ..fields import labels_of, name_of, namespace_of
 from ..kube.pods import containers, takes_requests
-from .proxy.admin import Executor
+from .proxy.admin import ExecResult, Executor, no_answer
 from .proxy.running import image_version
 from .syncz import SyncState, parse_syncz, union
 
@@ -63,6 +62,29 @@ def ready_istiods(pods: Iterable[Mapping[str, Any]]) -> list[Istiod]:
     return found
 
 
+def istiod_request(
+    client: Executor, namespace: str, pod: str, path: str, timeout: float = 15.0
+) -> ExecResult:
+    """A GET of istiod's own port in one of its pods, such as ``/ready``, judged by nobody yet.
+
+    :raises ApiError: no right to exec, or the pod is gone.
+    """
+    command = ["pilot-discovery", "request", "GET", path]
+    return client.exec(namespace, pod, DISCOVERY_CONTAINER, command, timeout=timeout)
+
+
+def istiod_metrics(client: Executor, namespace: str, pod: str) -> str:
+    """What one istiod counts of itself, in the text format of Prometheus.
+
+    :raises ApiError: no right to exec, or it does not answer.
+    """
+    result = istiod_request(client, namespace, pod, "/metrics")
+    if result.returncode != 0:
+        where = f"{namespace}/{pod}"
+        raise no_answer(result, f"istiod {where} did not tell its metrics", f"Pod {where}")
+    return result.stdout
+
+
 def sync_table(
     client: ParallelExecutor, istiods: Sequence[Istiod], timeout: float = 15.0
 ) -> dict[str, SyncState]:
@@ -75,17 +97,11 @@ def sync_table(
 
 
 def _syncz(client: Executor, istiod: Istiod, timeout: float) -> list[SyncState]:
-    command = ["pilot-discovery", "request", "GET", "/debug/syncz"]
-    result = client.exec(istiod.namespace, istiod.pod, DISCOVERY_CONTAINER, command, timeout=timeout)
+    result = istiod_request(client, istiod.namespace, istiod.pod, "/debug/syncz", timeout)
     try:
         entries = json.loads(result.stdout) if result.returncode == 0 else None
     except ValueError:
         entries = None
     if not isinstance(entries, list):
-        cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
-        raise ApiError(
-            f"istiod {istiod} did not tell who is connected: {cause[-1][:200]}",
-            reason="Exec",
-            subject=f"Pod {istiod}",
-        )
+        raise no_answer(result, f"istiod {istiod} did not tell who is connected", f"Pod {istiod}")
     return parse_syncz(entries)

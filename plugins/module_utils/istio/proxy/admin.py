@@ -48,6 +48,26 @@ class Executor(Protocol):
         """Runs ``command``; a returncode other than 0 is no exception."""
 
 
+def agent_request(
+    client: Executor, namespace: str, pod: str, path: str, *, method: str = "GET", timeout: float = 30.0
+) -> ExecResult:
+    """A request to Envoy's admin interface in a pod, judged by nobody yet.
+
+    :raises ApiError: no right to exec, or the pod is gone.
+    """
+    command = ["pilot-agent", "request", method, path]
+    return client.exec(namespace, pod, PROXY_CONTAINER, command, timeout=timeout)
+
+
+def no_answer(result: ExecResult, said: str, subject: str) -> ApiError:
+    """The error of a command that did not do what it was for: ``said``, and the last line that it left.
+
+    :param subject: ``Pod namespace/name``.
+    """
+    cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
+    return ApiError(f"{said}: {cause[-1][:200]}", reason="Exec", subject=subject)
+
+
 def admin_get(client: Executor, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
     """GET of Envoy's admin interface, such as ``certs`` or ``stats?filter=...``.
 
@@ -65,15 +85,9 @@ def admin_post(client: Executor, proxy: RunningProxy, path: str, timeout: float 
 
 
 def _request(client: Executor, proxy: RunningProxy, method: str, path: str, timeout: float) -> str:
-    command = ["pilot-agent", "request", method, path]
-    result = client.exec(proxy.namespace, proxy.pod, PROXY_CONTAINER, command, timeout=timeout)
+    result = agent_request(client, proxy.namespace, proxy.pod, path, method=method, timeout=timeout)
     if result.returncode != 0:
-        cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
-        raise ApiError(
-            f"the proxy of pod {proxy} did not answer: {cause[-1][:200]}",
-            reason="Exec",
-            subject=f"Pod {proxy}",
-        )
+        raise no_answer(result, f"the proxy of pod {proxy} did not answer", f"Pod {proxy}")
     return result.stdout
 
 

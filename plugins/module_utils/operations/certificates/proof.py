@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MalformedError, WaitTimeout
 from ...fields import mappings_at, text_at
+from ...istio.proxy.admin import agent_request
 from ...kube.clock import Clock, SystemClock
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
@@ -30,7 +31,6 @@ from .endpoints import Endpoint
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
-PROXY_CONTAINER = "istio-proxy"
 CONNECT_SECONDS = 3.0
 # A new certificate is served within seconds; only then is a failing handshake worth a second opinion.
 GRACE_SECONDS = 15.0
@@ -140,11 +140,12 @@ def _why_not(client: KubeClient, credential: Credential, pod: str) -> str:
 
     Its agent hands one stream of istiod on to it (cluster ``xds-grpc``), and ends that when istiod is gone.
     """
-    command = ["pilot-agent", "request", "GET", "stats?filter=xds-grpc.*streams_active"]
+    path = "stats?filter=xds-grpc.*streams_active"
     try:
-        lines = client.exec(credential.namespace, pod, PROXY_CONTAINER, command).stdout.splitlines()
+        answer = agent_request(client, credential.namespace, pod, path)
     except ApiError:
         return ""
+    lines = answer.stdout.splitlines()
     streams = [line.rpartition(":")[2].strip() for line in lines if "streams_active" in line]
     if streams and not any(count != "0" for count in streams):
         return ", and has no connection to istiod"
@@ -152,8 +153,8 @@ def _why_not(client: KubeClient, credential: Credential, pod: str) -> str:
 
 
 def _held_fingerprint(client: KubeClient, credential: Credential, pod: str) -> str:
-    command = ["pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets"]
-    answer = client.exec(credential.namespace, pod, PROXY_CONTAINER, command)
+    path = "config_dump?resource=dynamic_active_secrets"
+    answer = agent_request(client, credential.namespace, pod, path)
     return fingerprint_in_dump(answer.stdout, credential.name)
 
 

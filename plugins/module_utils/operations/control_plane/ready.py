@@ -20,6 +20,7 @@ from ...istio.installation.installed import (
     crd_trouble,
     webhook_trouble,
 )
+from ...istio.istiod import istiod_request
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.rollouts import pod_trouble
@@ -179,13 +180,7 @@ def _istiod_pods(client: KubeClient, installation: Installation) -> Sequence[dic
 
 def _ask(client: KubeClient, installation: Installation, pod: str) -> str:
     try:
-        answer = client.exec(
-            installation.namespace,
-            pod,
-            "discovery",
-            ["pilot-discovery", "request", "GET", "/ready"],
-            timeout=10,
-        )
+        answer = istiod_request(client, installation.namespace, pod, "/ready", timeout=10.0)
     except ApiError as error:
         if error.status in (401, 403) or error.reason == "Interrupted":
             raise

@@ -12,8 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ...errors import ApiError
-from ...istio.istiod import DISCOVERY_CONTAINER, Istiod
+from ...istio.istiod import Istiod, istiod_metrics
 from ...kube.client import KubeClient
 
 WANTED = (
@@ -37,8 +36,12 @@ def read_figures(client: KubeClient, istiods: Sequence[Istiod]) -> dict[str, flo
     :returns: metric -> value; none for a metric that nobody has counted.
     :raises ApiError: an istiod does not answer.
     """
+
+    def ask(istiod: Istiod) -> str:
+        return istiod_metrics(client, istiod.namespace, istiod.pod)
+
     found: dict[str, float] = {}
-    for text in client.in_parallel(lambda istiod: _ask(client, istiod), list(istiods)):
+    for text in client.in_parallel(ask, list(istiods)):
         own: dict[str, float] = {}
         for name, value in _LINE.findall(text):
             if name in WANTED:
@@ -47,16 +50,3 @@ def read_figures(client: KubeClient, istiods: Sequence[Istiod]) -> dict[str, flo
             largest = name == "process_resident_memory_bytes"
             found[name] = max(found.get(name, 0.0), amount) if largest else found.get(name, 0.0) + amount
     return found
-
-
-def _ask(client: KubeClient, istiod: Istiod) -> str:
-    command = ["pilot-discovery", "request", "GET", "/metrics"]
-    result = client.exec(istiod.namespace, istiod.pod, DISCOVERY_CONTAINER, command, timeout=15.0)
-    if result.returncode != 0:
-        cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
-        raise ApiError(
-            f"istiod {istiod} did not tell its metrics: {cause[-1][:200]}",
-            reason="Exec",
-            subject=f"Pod {istiod}",
-        )
-    return result.stdout

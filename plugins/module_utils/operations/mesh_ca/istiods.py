@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, mappings_at, name_of, namespace_of, text_at
-from ...istio.istiod import DISCOVERY_CONTAINER, ISTIOD_SELECTOR
+from ...istio.istiod import ISTIOD_SELECTOR, istiod_metrics
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
 from ...kube.pods import is_active, is_ready
 from ...kube.rollouts import pod_trouble
@@ -209,9 +209,8 @@ def metrics_of(client: KubeClient, namespace: str, pod: str) -> tuple[float, flo
 
     :raises ApiError: no right to ask.
     """
-    command = ["pilot-discovery", "request", "GET", "/metrics"]
     try:
-        answer = client.exec(namespace, pod, DISCOVERY_CONTAINER, command, timeout=15)
+        text = istiod_metrics(client, namespace, pod)
     except WaitTimeout:
         return None
     except ApiError as error:
@@ -219,7 +218,7 @@ def metrics_of(client: KubeClient, namespace: str, pod: str) -> tuple[float, flo
             raise
         return None
     values = {}
-    for line in answer.stdout.splitlines():
+    for line in text.splitlines():
         name, _blank, value = line.partition(" ")
         if name in (ROOT_ENDS, CHAIN_ENDS):
             values[name] = float(value)
