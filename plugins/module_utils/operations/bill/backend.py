@@ -28,15 +28,7 @@ from .text import text_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **INSTALLATION_SPEC,
-    "addons": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "path": {"type": "path", "required": True},
-        },
-    },
+    "addons": copy.deepcopy(ADDONS_SPEC["addons"]),
     "addons_sources": {"type": "dict", "default": {}},
     "release_source": {"type": "str", "default": ""},
     "release_sha256": {"type": "str", "default": ""},
