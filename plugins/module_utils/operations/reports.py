@@ -85,11 +85,13 @@ def _keep(
     client: Any, place: tuple[str, str], directory: Path, limit: int, context: Context
 ) -> tuple[list[str], list[str]]:
     kept: dict[str, str] = {}
+    digests: dict[str, str] = {}
     left_out, room, found = [], limit, _files(directory)
     if not found and not context.check_mode:
         context.warn(f"{directory} holds no report: nothing is kept in the cluster")
     for path in found:
-        packed = base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
+        content = path.read_bytes()
+        packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
         if len(packed) > room:
             left_out.append(path.name)
             context.warn(
@@ -99,8 +101,8 @@ def _keep(
             continue
         room -= len(packed)
         kept[path.name] = packed
+        digests[path.name] = hashlib.sha256(content).hexdigest()
     if kept and not context.check_mode:
-        digests = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in kept}
         client.apply(
             {
                 "apiVersion": "v1",
