@@ -33,6 +33,13 @@ CONFIG_DIGEST = "servicemesh.istio/config-sha256"
 RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}}
 """For containers that say nothing themselves: a limit would depend on the size of the mesh."""
 _RETENTION = "--storage.tsdb.retention.time="
+SAFETY_SPEC: dict[str, dict[str, Any]] = {
+    "as_released": {"type": "list", "elements": "str", "default": []},
+    "retention": {"type": "dict", "default": {}},
+    "storage": {"type": "dict", "default": {}},
+    "resources": {"type": "dict", "default": {}},
+}
+"""The options of a module that asks for it, as parts of its argument spec."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Safety:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Safety:
-        """Reads the options of module ``addons``. :raises InputError: a size that is none."""
+        """Reads the options of ``SAFETY_SPEC``. :raises InputError: a size that is none."""
         storage = {str(name): str(size) for name, size in params["storage"].items()}
         problems = [
             Problem(f"addons_storage.{name}", fault, "quantity")

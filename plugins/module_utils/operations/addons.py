@@ -21,7 +21,7 @@ from ..kube.client import KubeClient
 from ..kube.create_once import create_once
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..labels import APPLIED_BY_ANNOTATION, PART_OF_LABEL, ownership_labels
-from ..model.addon_safety import GRAFANA_SECRET, KIALI_SECRET, Safety, made_safe, wanted_secrets
+from ..model.addon_safety import GRAFANA_SECRET, KIALI_SECRET, SAFETY_SPEC, Safety, made_safe, wanted_secrets
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
 from ..model.reading.typed import variables_of
 from .apply.engine import Options, Plan, Wait, apply_plan
@@ -43,10 +43,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "istio-system"},
     **inventory.SPEC,
     "images": {"type": "dict", "default": {}},
-    "as_released": {"type": "list", "elements": "str", "default": []},
-    "retention": {"type": "dict", "default": {}},
-    "storage": {"type": "dict", "default": {}},
-    "resources": {"type": "dict", "default": {}},
+    **SAFETY_SPEC,
     "timeout": {"type": "raw", "default": 300},
 }
 VARIABLES = variables_of(ARGUMENT_SPEC, "addons_", addons="addons_enabled", owner="istio_owner")

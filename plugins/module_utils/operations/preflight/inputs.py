@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError, Problem
 from ...inventory import Inventory
-from ...model.addon_safety import Safety
+from ...model.addon_safety import SAFETY_SPEC, Safety
 from ...model.addons import check_addons
 from ...model.catalogue.hints import catalogue_hints
 from ...model.catalogue.mesh import Catalogue
@@ -41,12 +41,6 @@ _MESH: dict[str, dict[str, Any]] = {
     "state": {"type": "str"},
 }
 _ADDONS = {"enabled": {"type": "list", "elements": "str"}, "sources": {"type": "dict"}}
-_ADDON_SAFETY: dict[str, dict[str, Any]] = {
-    "as_released": {"type": "list", "elements": "str", "default": []},
-    "retention": {"type": "dict", "default": {}},
-    "storage": {"type": "dict", "default": {}},
-    "resources": {"type": "dict", "default": {}},
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,12 +157,10 @@ def _addons(given: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]
 
 def _addon_safety(given: Mapping[str, Any]) -> Safety:
     """How the add-ons are to be. :raises InputError: a value that is none."""
-    typed, refused = typed_options(given, _ADDON_SAFETY, lambda name: f"addons_{name}")
+    typed, refused = typed_options(given, SAFETY_SPEC, lambda name: f"addons_{name}")
     if refused:
         raise InputError(refused)
-    return Safety.from_params(
-        {name: typed.get(name, option["default"]) for name, option in _ADDON_SAFETY.items()}
-    )
+    return Safety.from_params({name: typed.get(name, spec["default"]) for name, spec in SAFETY_SPEC.items()})
 
 
 def _mesh_settings(raw: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
