@@ -164,11 +164,21 @@ def _is_url(text: str) -> bool:
     return usable and text.isprintable() and not any(char.isspace() for char in text)
 
 
+def matching(matchers: Mapping[str, str]) -> str:
+    """Label matchers as PromQL has them, to stand behind others: a comma before each."""
+    return "".join(f",{name}={_quoted(value)}" for name, value in sorted(matchers.items()))
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
 class Prometheus:
-    """Queries of one Prometheus server."""
+    """Queries of one Prometheus server. :ivar options: where it is, and which of its series are meant."""
 
     def __init__(self, options: PrometheusOptions, proxy: ServiceProxy | None = None) -> None:
-        self._options = options
+        self.options = options
         self._proxy = proxy
 
     def raw_series(self, selector: str, lookback: float) -> list[RawSeries]:
@@ -249,7 +259,7 @@ class Prometheus:
         return result
 
     def _get(self, path: str, query: Mapping[str, str]) -> Any:
-        options = self._options
+        options = self.options
         if options.url:
             return self._get_url(path, query)
         if self._proxy is None:
@@ -266,7 +276,7 @@ class Prometheus:
         return _parse(answer) if isinstance(answer, str | bytes) else answer
 
     def _get_url(self, path: str, query: Mapping[str, str]) -> Any:
-        options = self._options
+        options = self.options
         url = f"{options.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
         headers = {"Accept": "application/json", **options.headers}
         if options.bearer_token:
@@ -300,7 +310,7 @@ class Prometheus:
 
     def _whole(self, response: Any) -> bytes:
         """The body. :raises MetricsError: it does not end in time, however busily it drips."""
-        end = time.monotonic() + self._options.timeout
+        end = time.monotonic() + self.options.timeout
         parts: list[bytes] = []
         size = 0
         read = getattr(response, "read1", response.read)
@@ -314,7 +324,7 @@ class Prometheus:
     @property
     def _host(self) -> str:
         """Host and port of the URL, without what may stand before and behind them: it may be a secret."""
-        return urllib.parse.urlsplit(self._options.url).netloc.rpartition("@")[2]
+        return urllib.parse.urlsplit(self.options.url).netloc.rpartition("@")[2]
 
 
 def _parse(body: str | bytes) -> Any:

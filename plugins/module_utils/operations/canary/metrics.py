@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from ...istio.metrics import MetricsError, RawSeries
+from ...istio.metrics import MetricsError, RawSeries, matching
 from ...kube.clock import Clock
 from ...model.rollout.counters import Labels, Ledger, Sample, label_of
 from ...model.rollout.gates import QueryGate, ShareGate
@@ -86,7 +86,7 @@ class PrometheusSource:
         namespace = arms.namespace
         workloads = "|".join(sorted({arms.stable, arms.canary}))
         self._replica_labels = tuple(replica_labels)
-        only = "".join(f",{name}={_quoted(value)}" for name, value in sorted((matchers or {}).items()))
+        only = matching(matchers or {})
         server = f'destination_workload_namespace="{namespace}",destination_workload=~"{workloads}"{only}'
         self.selectors = {
             "server": f'istio_requests_total{{reporter=~"destination|waypoint",{server}}}',
@@ -355,8 +355,3 @@ class PrometheusSource:
 
 def _all(newest: Mapping[str, list[Sample]]) -> list[Sample]:
     return [sample for samples in newest.values() for sample in samples]
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...fields import name_of, namespace_of
-from ...istio.metrics import MetricsError, Prometheus, RawSeries
+from ...istio.metrics import MetricsError, Prometheus, RawSeries, matching
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.pods import containers, has_labels, is_active
 from ...model.observe.signals import Latency, Traffic, service_key, source_key, traffic_of
@@ -69,28 +69,17 @@ def selectors(namespaces: Collection[str], matchers: Mapping[str, str]) -> tuple
     :returns: of the server's side and of the caller's; without the braces.
     """
     spaces = "|".join(sorted(namespaces))
-    only = "".join(f",{name}={quoted(value)}" for name, value in sorted(matchers.items()))
+    only = matching(matchers)
     return (
         f'reporter=~"destination|waypoint",destination_workload_namespace=~"{spaces}"{only}',
         f'reporter="source",source_workload_namespace=~"{spaces}"{only}',
     )
 
 
-def quoted(value: str) -> str:
-    """A value as PromQL quotes it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
 def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
     """When each target was scraped in the window. A counter that appears at one that was scraped before
     counts from 0; without this a service's first requests would be nobody's."""
-    options = look.options.prometheus
-    matchers = (
-        ",".join(f"{name}={quoted(value)}" for name, value in sorted(options.matchers.items()))
-        if options
-        else ""
-    )
+    matchers = matching(prometheus.options.matchers).removeprefix(",")
     try:
         return prometheus.raw_series(f"up{{{matchers}}}", look.options.window)
     except MetricsError as error:
@@ -100,10 +89,8 @@ def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
 
 def _traffic(look: Look, prometheus: Prometheus) -> tuple[Traffic, list[RawSeries]]:
     """The signals, and when each target was scraped."""
-    options = look.options.prometheus
-    matchers = options.matchers if options else {}
-    replicas = options.replica_labels if options else ()
-    server, client = selectors(look.namespaces, matchers)
+    server, client = selectors(look.namespaces, prometheus.options.matchers)
+    replicas = prometheus.options.replica_labels
     answers = [
         unique(prometheus.raw_series(f"istio_requests_total{{{side}}}", look.options.window), replicas)
         for side in (server, client)

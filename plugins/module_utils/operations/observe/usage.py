@@ -16,12 +16,11 @@ from typing import Any
 
 from ...errors import ApiError
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
-from ...istio.metrics import MetricsError
+from ...istio.metrics import MetricsError, matching
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.pods import has_labels, is_active
 from ...model.reading.values import amount
 from .look import Look, Pod
-from .traffic import quoted
 
 PART = "overhead"
 METRICS_API = "metrics.k8s.io/v1beta1"
@@ -77,14 +76,13 @@ def _of_entry(entry: Mapping[str, Any]) -> Iterable[tuple[Container, Use]]:
 
 
 def _of_prometheus(look: Look) -> dict[Container, Use]:
-    prometheus, options = look.prometheus, look.options.prometheus
+    prometheus = look.prometheus
     why = "the metrics API is not served, and Prometheus has no container_cpu_usage_seconds_total"
-    if prometheus is None or options is None:
+    if prometheus is None:
         look.tell_not(PART, "the metrics API is not served, and nobody says where Prometheus is")
         return {}
     spaces = "|".join(sorted(look.namespaces))
-    only = "".join(f",{name}={quoted(value)}" for name, value in sorted(options.matchers.items()))
-    chosen = f'{{container!="",namespace=~"{spaces}"{only}}}'
+    chosen = f'{{container!="",namespace=~"{spaces}"{matching(prometheus.options.matchers)}}}'
     window = max(60, math.ceil(look.options.window))
     by = "max by (namespace,pod,container)"  # two scrapes of one kubelet say the same
     try:
