@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, MalformedError, MeshError
+from ...fields import namespace_of
 from ...istio.metrics import Prometheus
 from ...kube.clock import Clock
 from ...kube.options import ConnectionOptions
+from ...kube.pods import has_labels, is_active
 from ...model.catalogue.mesh import Catalogue
+from ...model.catalogue.services import Service
 from ...model.installation.gateways import InstalledGateway
 from .options import ObserveOptions
 
@@ -93,6 +96,14 @@ class Look:
         for namespace in self.namespaces:
             found += self.attempt("pods", functools.partial(self.listed, "v1", "Pod", namespace), [])
         return found
+
+    def pods_of(self, service: Service) -> list[Pod]:
+        """The pods of a service of the catalogue that count for it. :returns: API objects."""
+        return [
+            pod
+            for pod in self.pods
+            if namespace_of(pod) == service.namespace and has_labels(pod, service.labels) and is_active(pod)
+        ]
 
     @functools.cached_property
     def prometheus(self) -> Prometheus | None:

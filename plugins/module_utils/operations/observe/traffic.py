@@ -13,7 +13,7 @@ from typing import Any
 from ...fields import name_of, namespace_of
 from ...istio.metrics import MetricsError, Prometheus, RawSeries, matching
 from ...istio.workloads import PROXY_CONTAINER
-from ...kube.pods import containers, has_labels, is_active
+from ...kube.pods import containers
 from ...model.observe.signals import Latency, Traffic, service_key, source_key, traffic_of
 from ...model.rollout.counters import Labels, label_of
 from ...model.rollout.requests import LabelError
@@ -173,12 +173,7 @@ def _quiet_services(
     idle: list[str] = []
     dark: list[str] = []
     for service in quiet:
-        mine = [
-            pod
-            for pod in look.pods
-            if namespace_of(pod) == service.namespace and has_labels(pod, service.labels) and is_active(pod)
-        ]
-        names = {(namespace_of(pod), name_of(pod)) for pod in mine if _has_proxy(pod)}
+        names = {(namespace_of(pod), name_of(pod)) for pod in look.pods_of(service) if _has_proxy(pod)}
         (idle if names and names <= scraped else dark).append(service.key)
     return tuple(idle), tuple(dark)
 

@@ -18,7 +18,6 @@ from ...errors import ApiError
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...istio.metrics import MetricsError, matching
 from ...istio.workloads import PROXY_CONTAINER
-from ...kube.pods import has_labels, is_active
 from ...model.reading.values import amount
 from .look import Look, Pod
 
@@ -132,12 +131,7 @@ def saturations(look: Look, used: Mapping[Container, Use]) -> dict[str, Saturati
     """How full each service of the catalogue is. :returns: service key -> its fullest pod."""
     found = {}
     for service in look.catalogue.services:
-        mine = [
-            pod
-            for pod in look.pods
-            if namespace_of(pod) == service.namespace and has_labels(pod, service.labels) and is_active(pod)
-        ]
-        shares = [share for pod in mine for share in _shares(pod, used)]
+        shares = [share for pod in look.pods_of(service) for share in _shares(pod, used)]
         found[service.key] = Saturation(
             *(
                 max((value for name, value in shares if name == kind), default=None)
