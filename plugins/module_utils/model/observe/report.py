@@ -24,8 +24,7 @@ class Report:
 
     :param idle: services without a request, which are scraped. :param dark: those of which nobody knows.
     :param saturation: service -> share of the CPU limit and of the memory limit, None for cannot tell.
-    :param stated: services of the catalogue. :param gateways: identities of its gateways.
-    :param untold: what could not be told, ``{part, reason}``.
+    :param stated: services of the catalogue. :param untold: what could not be told, ``{part, reason}``.
     """
 
     mesh: str
@@ -42,7 +41,6 @@ class Report:
     dark: tuple[str, ...] = ()
     saturation: Saturations = dataclasses.field(default_factory=dict)
     stated: tuple[str, ...] = ()
-    gateways: tuple[str, ...] = ()
     untold: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
     @property

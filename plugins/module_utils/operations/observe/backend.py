@@ -13,7 +13,6 @@ import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, MalformedError
 from ...istio.metrics import PROMETHEUS_SPEC
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.server_time import server_time
@@ -122,7 +121,6 @@ def _report(look: Look, now: datetime.datetime) -> Report:
             report.traffic, report.idle, report.dark = seen.traffic, seen.idle, seen.dark
             full = look.attempt(TRAFFIC, lambda: saturations(look, used), {})
             report.saturation = {key: dataclasses.astuple(value) for key, value in full.items()}
-    report.gateways = tuple(gateway.principal for gateway in look.catalogue.gateways)
     report.stated = tuple(service.key for service in look.catalogue.services)
     report.untold = [{"part": part, "reason": why} for part, why in look.untold]
     report.status = CANNOT_TELL if look.untold else PASS
@@ -149,10 +147,8 @@ def _certificates(look: Look, now: datetime.datetime) -> dict[str, Any] | None:
         authority_home=options.authority_home,
         max_proxies=options.max_proxies,
     )
-    try:
-        found = result_of(look_everywhere(trust), now)
-    except (ApiError, MalformedError) as error:
-        look.tell_not(CERTIFICATES, error.message)
+    found = look.attempt(CERTIFICATES, lambda: result_of(look_everywhere(trust), now), None)
+    if found is None:
         return None
     for finding in found["findings"]:
         if finding["verdict"] == CANNOT_TELL:

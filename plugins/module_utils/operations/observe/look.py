@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ApiError, MalformedError, MeshError
+from ...errors import ApiError, MalformedError
 from ...fields import namespace_of
 from ...istio.metrics import Prometheus
 from ...kube.clock import Clock
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 Pod = Mapping[str, Any]
-
-
-class UntoldError(MeshError):
-    """A part of the answer that cannot be told; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +60,7 @@ class Look:
         """What ``reading`` finds; ``otherwise``, with a note, where it may not or cannot look."""
         try:
             return reading()
-        except (ApiError, MalformedError, UntoldError) as error:
+        except (ApiError, MalformedError) as error:
             self.tell_not(part, error.message)
             return otherwise
 
