@@ -176,7 +176,7 @@ def _is_under(host: str, served: str) -> bool:
 def _authority(look: Look, gateway: Gateway, server: Server) -> list[str]:
     """The command that prints the CA of a server's certificate; empty for one of a public CA."""
     space, name = gateway.workload_namespace, server.certificate or ""
-    secret = look.attempt(PART, lambda: look.client.get("v1", "Secret", name, space), None) if name else None
+    secret = look.attempt(PART, lambda: look.secret(space, name), None) if name else None
     if secret is None:
         return []
     if mapping_at(secret, "data").get(AUTHORITY_KEY):
@@ -185,7 +185,7 @@ def _authority(look: Look, gateway: Gateway, server: Server) -> list[str]:
     home, own = look.options.authority_home
     if not HAS_CRYPTOGRAPHY or leaf is None:
         return []
-    authority = look.attempt(PART, lambda: look.client.get("v1", "Secret", own, home), None)
+    authority = look.attempt(PART, lambda: look.secret(home, own), None)
     issuer = leaf_facts(authority) if authority is not None else None
     if issuer is not None and issuer.subject == leaf.issuer:
         return _printing(look, home, own, CERTIFICATE_KEY)

@@ -40,6 +40,7 @@ class Look:
     connection: ConnectionOptions
     untold: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     _lists: dict[tuple[str, ...], list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    _secrets: dict[tuple[str, str], dict[str, Any] | None] = dataclasses.field(default_factory=dict)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -73,6 +74,15 @@ class Look:
         if key not in self._lists:
             self._lists[key] = self.client.list(api_version, kind, namespace).items
         return self._lists[key]
+
+    def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Secret, read once: many servers have one certificate, and many certificates one CA.
+
+        :returns: the object, or None where there is none. :raises ApiError: no right to look, or no answer.
+        """
+        if (namespace, name) not in self._secrets:
+            self._secrets[namespace, name] = self.client.get("v1", "Secret", name, namespace)
+        return self._secrets[namespace, name]
 
     @functools.cached_property
     def namespaces(self) -> tuple[str, ...]:

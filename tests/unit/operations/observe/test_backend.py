@@ -294,6 +294,21 @@ def test_the_ca_of_our_own_certificates_is_printed() -> None:
     assert "get secret api-example-com -o 'jsonpath={.data.ca\\.crt}'" in calls(mesh)[0]["ca"]
 
 
+def test_a_secret_of_several_servers_is_read_once() -> None:
+    mesh, root, leaf = ObservedMesh(), ec_key(), ec_key()
+    issued = certificate("leaf", leaf, issuer=("root", root), hosts=(HOST, "b.example.com"))
+    ours = {"tls_crt": pem(certificate("root", root, ca=True)), "tls_key": key_pem(root)}
+    mesh.put(secret("servicemesh-system", "servicemesh-ca", "kubernetes.io/tls", **ours))
+    mesh.put(secret(HOME, "api-example-com", "kubernetes.io/tls", tls_crt=pem(issued), tls_key=key_pem(leaf)))
+    (gateway,) = CATALOGUE["mesh_gateways"]
+    servers = [*gateway["servers"], {"host": "b.example.com", "certificate": "api-example-com"}]
+    catalogue = {**CATALOGUE, "mesh_gateways": [{**gateway, "servers": servers}]}
+    found = [call for call in calls(mesh, catalogue=catalogue) if call["ca"]]
+    assert [call["host"] for call in found] == [HOST, "b.example.com"]
+    read = [call for call in mesh.calls if call.verb == "get" and call.kind == "Secret"]
+    assert len(read) == 2
+
+
 def test_no_secret_is_in_the_answer() -> None:
     mesh, key = ObservedMesh(), ec_key()
     held = {"tls_crt": pem(certificate("leaf", key, hosts=(HOST,))), "tls_key": key_pem(key)}
