@@ -50,6 +50,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "addons": {"reading"},
         "catalogue": {"installation", "reading"},
         "certificates": {"installation", "reading"},
+        "host_patterns": set(),
         "installation": {"reading"},
         "observe": {"reading", "response_flags", "rollout"},
         "objects": {"catalogue", "reading", "security", "virtual_services"},

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...labels import is_selected
+from ...model.host_patterns import takes_in
 from .running import RunningProxy
 
 _ANY = "*"
@@ -100,7 +101,7 @@ class Importers:
             for place in (_ANY, owner):
                 found |= self._hosts.get((place, host), set())
                 for pattern, numbers in self._patterns.get(place, {}).items():
-                    if _takes(pattern, host):
+                    if takes_in(pattern, host):
                         found |= numbers
         places = {owner if place == "." else place for place in exported}
         return sorted(number for number in found if "*" in places or self._namespaces[number] in places)
@@ -132,7 +133,7 @@ def imports(
     """
     entries = _entries(sidecar, namespace, root_namespace)
     return entries is None or any(
-        place in (_ANY, owner) and _takes(pattern, host) for place, pattern in entries
+        place in (_ANY, owner) and takes_in(pattern, host) for place, pattern in entries
     )
 
 
@@ -161,7 +162,3 @@ def _age(item: Mapping[str, Any]) -> tuple[str, str]:
 
 def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str]:
     return mapping_at(sidecar, "spec", "workloadSelector", "labels")
-
-
-def _takes(pattern: str, host: str) -> bool:
-    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))

@@ -12,6 +12,7 @@ from typing import Any
 from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
 from ...kube.pods import has_labels, is_active, is_ended, phase_of
 from ...model.certificates.credentials import Credential, covers
+from ...model.host_patterns import takes_in
 
 GATEWAY_API = "networking.istio.io/v1"
 # TLS modes in which a Gateway presents the certificate of its credentialName.
@@ -95,13 +96,8 @@ def _server_names(credential: Credential, server: Mapping[str, Any]) -> list[str
     # A host may carry the namespace of its VirtualServices: ns/host.
     names = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
     found = [name for name in names if any(covers(host, name) for host in credential.hosts)]
-    found += [host for host in credential.hosts if any(_takes_in(name, host) for name in names)]
+    found += [host for host in credential.hosts if any(takes_in(name, host) for name in names)]
     return [name.replace("*.", "any.", 1) for name in found]
-
-
-def _takes_in(pattern: str, host: str) -> bool:
-    """Whether a server of that host is asked for ``host``; a wildcard of Istio takes any number of labels."""
-    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
 
 
 def unserved_hosts(credential: Credential, endpoints: Sequence[Endpoint]) -> list[str]:

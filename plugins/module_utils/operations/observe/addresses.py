@@ -13,9 +13,11 @@ from typing import Any
 from ...fields import mapping_at, text_at
 from ...kube.pods import has_labels, is_active
 from ...kube.services import ServiceAddresses, ServicePort, read_addresses
+from ...labels import is_selected
 from ...model.catalogue.mesh import Gateway, Server
 from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, leaf_facts
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
+from ...model.host_patterns import takes_in
 from ...model.installation.gateways import InstalledGateway
 from .look import Look, Pod
 
@@ -90,7 +92,7 @@ def _entry(
 
 def _binds(gateway: Gateway, installed: InstalledGateway) -> bool:
     same = gateway.workload_namespace == installed.namespace
-    return same and all(installed.labels.get(key) == value for key, value in gateway.selector.items())
+    return same and is_selected(installed.labels, gateway.selector)
 
 
 def _calls(
@@ -160,17 +162,13 @@ def _host_and_path(look: Look, gateway: Gateway, server: Server) -> tuple[str, s
         exposure
         for service in look.catalogue.services
         for exposure in service.exposed
-        if exposure.gateway == gateway.name and _is_under(exposure.host, server.host)
+        if exposure.gateway == gateway.name and takes_in(server.host, exposure.host)
     ]
     chosen = min(exposures, key=lambda item: (item.host.startswith("*"), len(item.path)), default=None)
     host = chosen.host if chosen else server.host
     if host.startswith("*"):
         host = f"any{host[1:]}" if host != "*" else "any.invalid"
     return host, chosen.path if chosen else "/"
-
-
-def _is_under(host: str, served: str) -> bool:
-    return served in ("*", host) or (served.startswith("*.") and host.endswith(served[1:]))
 
 
 def _authority(look: Look, gateway: Gateway, server: Server) -> list[str]:

@@ -18,6 +18,7 @@ from ...istio.proxy.sidecar_scope import Importers, SidecarScopes
 from ...kube.pods import has_labels, is_active
 from ...labels import is_selected
 from ...model.catalogue.mesh import EgressGateway, ExternalService, Gateway
+from ...model.host_patterns import takes_in
 from ...model.objects.render import render
 from ...model.security.attachment import selects
 from ...model.virtual_services import VirtualService, read_virtual_service
@@ -157,7 +158,7 @@ class Ours:
             if name and not pattern.startswith("*"):
                 found[pattern] = name
             elif pattern.startswith("*"):
-                found |= {host: name for host, name in self._known.items() if covers(pattern, host)}
+                found |= {host: name for host, name in self._known.items() if takes_in(pattern, host)}
         return found
 
     def seen_by(self, obj: Obj, hosts: Iterable[str]) -> list[str]:
@@ -195,7 +196,7 @@ class Ours:
         for text in named:
             place, _slash, pattern = text.rpartition("/")
             whole = pattern == "*" and home in (catalogue.root_namespace, catalogue.istio_namespace)
-            if place in ("*", home) and covers(pattern, host) and not whole:
+            if place in ("*", home) and takes_in(pattern, host) and not whole:
                 return True
         return False
 
@@ -222,16 +223,11 @@ class Ours:
         return namespace_of(obj) in self.picture.catalogue.namespaces
 
 
-def covers(pattern: str, host: str) -> bool:
-    """Whether every name that ``host`` takes is one that ``pattern`` takes: ``*``, ``*.x`` or a name."""
-    return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
-
-
 def narrower(one: str, other: str) -> str:
     """The names that two patterns share; ``""`` when they share none."""
-    if covers(one, other):
+    if takes_in(one, other):
         return other
-    return one if covers(other, one) else ""
+    return one if takes_in(other, one) else ""
 
 
 def networks(texts: Iterable[object]) -> list[Network]:

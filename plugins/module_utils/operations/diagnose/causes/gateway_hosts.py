@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ....errors import nearest
 from ....fields import integer_at, list_at, mappings_at, name_of, namespace_of, text_at
+from ....model.host_patterns import takes_in
 from ....object_id import object_id
 from ..case import Case, Obj, Route
 from ..cause import GATEWAY, LIKELY, SURE, Cause
@@ -39,11 +40,7 @@ def server_hosts(server: Obj) -> list[str]:
 
 def takes(pattern: str, host: str) -> bool:
     """Whether a host of a Gateway and one of a VirtualService meet (pkg/config/host Matches)."""
-    if "*" in (pattern, host) or pattern == host:
-        return True
-    if pattern.startswith("*.") and host.endswith(pattern[1:]):
-        return True
-    return host.startswith("*.") and pattern.endswith(host[1:])
+    return takes_in(pattern, host) or takes_in(host, pattern)
 
 
 def concerned_gateways(case: Case) -> list[Obj]:

@@ -14,10 +14,11 @@ from typing import Any
 
 from ....equality import same
 from ....fields import labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....model.host_patterns import takes_in
 from ....model.virtual_services import full_host
 from ....object_id import object_id
 from ..findings import Finding, failed, passed
-from ..ours import Obj, Ours, covers
+from ..ours import Obj, Ours
 from ..surroundings import KINDS
 
 JUDGED_ELSEWHERE = ("PeerAuthentication", "AuthorizationPolicy")
@@ -114,7 +115,7 @@ def _lists(ours: Ours, key: str, wanted: Sequence[Obj], held: Sequence[Obj], ite
             yield f"is not as the catalogue computes it: {name or key} changes headers"
         for destination in _destinations(route):
             host = full_host(text_at(destination, "host"), namespace_of(item), _domain(ours))
-            if not any(covers(one, host) for one in targets):
+            if not any(takes_in(one, host) for one in targets):
                 yield f"is not as the catalogue computes it: {name or key} leads to {host}"
         if name in own:
             continue

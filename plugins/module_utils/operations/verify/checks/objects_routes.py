@@ -21,10 +21,11 @@ from ....fields import (
     namespace_of,
     text_at,
 )
+from ....model.host_patterns import takes_in
 from ....model.virtual_services import VirtualService, read_virtual_service
 from ....object_id import object_id
 from ..findings import Finding, beside, failed
-from ..ours import GatewayPods, Obj, Ours, covers, few, narrower, ordered
+from ..ours import GatewayPods, Obj, Ours, few, narrower, ordered
 
 MESH = "mesh"
 INGRESS_CLASS = "kubernetes.io/ingress.class"
@@ -76,7 +77,7 @@ def _gateways(ours: Ours, pods: GatewayPods) -> Iterator[Finding]:
             continue
         served = [(port, host) for port, host, _place in _servers(item)]
         taken = [
-            f"{host}:{port}" for port, host in served if any(covers(known, host) for _port, known in own)
+            f"{host}:{port}" for port, host in served if any(takes_in(known, host) for _port, known in own)
         ]
         if taken:
             what = f"serves {few(taken)} at {pods.name}: a host of the catalogue"
@@ -116,7 +117,7 @@ def _through_gateway(
     }
     targets = list(_targets(read[namespace_of(item), name_of(item)], read))
     reached = [name for host, name in ours.touched(targets).items() if host in ours.hosts]
-    taken = [host for host in hosts if any(covers(known, host) for known in own)]
+    taken = [host for host in hosts if any(takes_in(known, host) for known in own)]
     subject = object_id(item)
     if reached:
         what = f"leads from {few(hosts)} at {pods.name} to {few(reached)}, past the catalogue"
