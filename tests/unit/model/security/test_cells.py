@@ -24,6 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.r
 )
 
 WEB = "cluster.local/ns/shop/sa/web"
+STRANGER = "cluster.local/ns/elsewhere/sa/elsewhere"
 STREAM = {"http": False, "method": "", "path": ""}
 
 
@@ -31,18 +32,28 @@ STREAM = {"http": False, "method": "", "path": ""}
     ("request_", "words"),
     [
         (Request(WEB, 80, "POST", "/x"), "shop/web POST /x on port 80"),
+        (Request(WEB, 80), "shop/web GET / on port 80"),
         (Request("", 80, "GET", "/"), "a caller without identity GET / on port 80"),
+        (Request("", 80, path="/elsewhere1/x"), "a caller without identity GET any other path on port 80"),
         (Request("odd", 80, "GET", "/"), "odd GET / on port 80"),
         (Request("td/ns/elsewhere/sa/elsewhere", 80, "GET", "/"), "any account of any namespace GET / on port 80"),
         (Request("td/ns/shop/sa/elsewhere1", 80, "GET", "/"), "any account of namespace shop GET / on port 80"),
+        (Request("td/ns/shop/sa/elsewhere", 80, "GET", "/"), "any account of namespace shop GET / on port 80"),
         (Request("td/ns/elsewhere/sa/web", 80, "GET", "/"), "account web of any namespace GET / on port 80"),
+        (Request("td/ns/elsewhere2/sa/web", 80, "GET", "/"), "account web of any namespace GET / on port 80"),
         (Request(WEB, 80, "GET", "/a/elsewhere/b"), "shop/web GET any other path on port 80"),
         (Request(WEB, ANY_OTHER_PORT, "GET", "/"), "shop/web GET / on any other port"),
         (Request(WEB, 5432, **STREAM), "shop/web on port 5432"),
+        (Request(WEB, 80, http=False), "shop/web on port 80"),
+        (Request(WEB, 80, source_ip="192.0.2.1"), "shop/web GET / on port 80 from 192.0.2.1"),
+        (Request(WEB, 80, remote_ip="192.0.2.2"), "shop/web GET / on port 80 from 192.0.2.2"),
+        (Request(WEB, 80, source_ip="192.0.2.1", remote_ip="192.0.2.2"), "shop/web GET / on port 80 from 192.0.2.2"),
         (Request(WEB, 5432, source_ip="10.0.0.1", **STREAM), "shop/web on port 5432 from 10.0.0.1"),
         (Request(WEB, 5432, source_ip="10.0.0.1", remote_ip="192.0.2.1", **STREAM), "shop/web on port 5432 from 192.0.2.1"),
         (Request(WEB, 80, "GET", "/", headers={"a": "1", "b": "2"}), "shop/web GET / on port 80 with a: 1, b: 2"),
         (Request(WEB, 80, "GET", "/", token=Token("i", "s")), "shop/web GET / on port 80 with a token"),
+        (Request(WEB, 80, token=Token()), "shop/web GET / on port 80 with a token"),
+        (Request(WEB, 80, sni="x.org"), "shop/web GET / on port 80 to x.org"),
         (Request(WEB, 443, sni="a.example", **STREAM), "shop/web on port 443 to a.example"),
     ],
 )  # fmt: skip
@@ -76,19 +87,26 @@ def edge(**changes: Any) -> Edge:
         ({"methods": ("GET",)}, {}, True),
         ({"methods": ("POST",)}, {}, False),
         ({"methods": ("GET",)}, STREAM, False),
+        ({"methods": ("GET",)}, {"http": False}, False),
         ({"paths": ("/x",)}, {}, True),
         ({"paths": ("/x/*",)}, {}, False),
         ({"paths": ("/x/*",)}, {"path": "/x/y"}, True),
         ({"paths": ("/y", "/x")}, {}, True),
         ({"paths": ("/x",)}, {"path": "/xy"}, False),
+        ({"paths": ("/x",)}, {"path": "/x/y"}, False),
         ({"paths": ("/x",)}, STREAM, False),
+        ({"paths": ("/x",)}, {"http": False}, False),
         ({"ip_blocks": ("10.0.0.0/8",)}, {"source_ip": "10.1.1.1"}, True),
         ({"ip_blocks": ("10.0.0.0/8",)}, {"source_ip": "11.1.1.1"}, False),
         ({"ip_blocks": ("10.0.0.0/8",)}, {}, False),  # from nowhere that is known
         ({"ip_blocks": ("10.0.0.1", "11.0.0.0/8")}, {"source_ip": "11.1.1.1"}, True),
+        ({"ip_blocks": ("2001:db8::/32", "11.0.0.0/8")}, {"source_ip": "11.1.1.1"}, True),
+        ({}, {"principal": STRANGER}, False),
         ({"principal": ANONYMOUS}, {"principal": ""}, True),
         ({"principal": ANONYMOUS}, {}, True),
+        ({"principal": ANONYMOUS}, {"principal": STRANGER}, True),
         ({"principal": ANY_PEER}, {}, True),
+        ({"principal": ANY_PEER}, {"principal": STRANGER}, True),
         ({"principal": ANY_PEER}, {"principal": ""}, False),
         ({"principal": "old/ns/shop/sa/web"}, {}, True),  # an alias of the mesh's domain
         ({"principal": "foreign/ns/shop/sa/web"}, {}, False),
@@ -101,7 +119,7 @@ def test_what_an_edge_states(changes: dict[str, Any], asked: dict[str, Any], *, 
     domains = ["cluster.local", "old"]
     assert matrix.is_stated([edge(**changes)], request, domains) is stated
     other = edge(principal="cluster.local/ns/x/sa/y", ports=(1,))
-    assert matrix.is_stated([other, edge(**changes)], request, domains) is stated
+    assert matrix.is_stated([other, edge(**changes), other], request, domains) is stated
     assert not matrix.is_stated([], request, domains)
 
 
@@ -138,6 +156,7 @@ def test_where_policies_and_catalogue_differ(verdict: str, edges: list[Edge], ki
         ((DENY, "a"), (ALLOW, ""), matrix.OPENS, ""),
         ((ALLOW, "a"), (UNKNOWN, "b"), matrix.UNSURE, "b"),
         ((ALLOW, "a"), (ALLOW, "b"), None, ""),
+        ((DENY, "a"), (DENY, "b"), None, ""),
     ],
 )
 def test_what_a_change_flips_and_by_whom(before: Any, after: Any, kind: str | None, told: str) -> None:
