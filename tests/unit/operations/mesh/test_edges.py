@@ -16,13 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.
     Surroundings,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.peer_modes import PeerModes
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import (
-    Flow,
-    Join,
-    flow_of,
-    joins_of,
-    judge_flow,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import Join
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.workload_names import (
     workload_name,
 )
@@ -33,109 +27,6 @@ from .test_apply import Run
 from .test_plaintext import NOW, injected
 
 Obj = dict[str, Any]
-
-# -- flows ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("points", "calls", "spacing"),
-    [
-        ([(0, 1)], (), 15),  # before the window
-        ([(11, 1)], (11,), 15),  # a series that begins in it began at 0
-        ([(11, 0)], (), 15),
-        ([(10, 1)], (), 15),
-        ([(0, 1), (10, 2), (20, 3)], (20,), 10),  # the window begins after 10
-        ([(0, 1), (20, 1), (40, 2)], (40,), 20),
-        ([(0, 5), (20, 2), (40, 2)], (20,), 20),  # reset: it began at 0 again
-        ([(0, 5), (20, 0), (40, 1)], (40,), 20),
-        ([(0, 1), (1, 2), (2, 3), (3, 3)], (), 5),  # never below 5 s
-        ([(0, 1), (100, 2), (400, 2)], (100,), 60),  # nor above a minute
-        ([(0, 1), (20, 2), (20, 3), (40, 3)], (20, 20), 20),
-    ],
-)
-def test_when_a_counter_counted(
-    points: list[tuple[float, float]], calls: tuple[float, ...], spacing: float
-) -> None:
-    found = flow_of(points, 10.0)
-    assert (found.calls, found.seen, found.spacing) == (calls, points[-1][0], spacing)
-
-
-def flow(*silent: float, seen: float = 0.0, spacing: float = 15.0) -> Flow:
-    """Calls so many seconds ago."""
-    return Flow(tuple(NOW - ago for ago in sorted(silent, reverse=True)), NOW - seen, spacing)
-
-
-def steady(number: int, last: float, pause: float = 10.0) -> Flow:
-    return flow(*(last + pause * index for index in range(number)))
-
-
-@pytest.mark.parametrize(
-    ("given", "verdict"),
-    [
-        (flow(), "over"),
-        (flow(120), "calls"),
-        (flow(121), "called"),
-        (flow(130, spacing=65), "calls"),
-        (flow(131, spacing=65), "called"),
-        (steady(5, 180), "called"),
-        (steady(5, 181), "over"),
-        (steady(4, 1000), "called"),  # too few to know a rhythm
-        (steady(5, 300, pause=100), "called"),
-        (steady(5, 301, pause=100), "over"),
-        (steady(5, 5000, pause=1667), "called"),
-    ],
-)
-def test_a_rhythm_that_ends(given: Flow, verdict: str) -> None:
-    assert judge_flow(given, (), now=NOW, born=0.0) == verdict
-
-
-@pytest.mark.parametrize(("born", "verdict"), [(99, "over"), (100, "over"), (101, "calls")])
-def test_calls_from_before_the_namespace(born: float, verdict: str) -> None:
-    assert judge_flow(flow(100), (), now=NOW, born=NOW - born) == verdict
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "last", "verdict"),
-    [
-        # seconds ago; spacing 15: from two samples before the start to 45 s after the end
-        (500, 400, 530, "over"),
-        (500, 400, 531, "called"),
-        (500, 400, 355, "over"),
-        (500, 400, 354, "called"),
-        (500, 400, 400, "over"),
-    ],
-)
-def test_the_last_call_before_it_joined(start: float, end: float, last: float, verdict: str) -> None:
-    joined = [Join(NOW - start, NOW - end)]
-    assert judge_flow(flow(last), joined, now=NOW, born=0.0) == verdict
-
-
-@pytest.mark.parametrize(
-    ("seen", "now", "verdict"),
-    [
-        (45, 46, "over"),  # a sample after the end and the grace, 30 + 15
-        (44, 46, "unsettled"),
-        (44, 74, "unsettled"),
-        (44, 75, "over"),  # no sample comes any more
-    ],
-)
-def test_what_has_to_be_seen_after_it_joined(seen: float, now: float, verdict: str) -> None:
-    """Seconds after the last pod became ready."""
-    given = Flow((NOW - 5,), NOW + seen, 15.0)
-    assert judge_flow(given, [Join(NOW - 60, NOW)], now=NOW + now, born=0.0) == verdict
-
-
-def test_pods_of_a_restart_are_those_made_about_then() -> None:
-    pods = [
-        injected("early", "shop", NOW - 31, restart=NOW, ready=NOW + 500),  # of before
-        injected("in-time", "shop", NOW - 30, restart=NOW, ready=NOW + 40),
-        injected("late", "shop", NOW + 1801, restart=NOW, ready=NOW + 1805),  # of a later scale-up
-    ]
-    assert joins_of(pods, ()) == [Join(NOW, NOW + 40)]
-    last = injected("last", "shop", NOW + 1800, restart=NOW, ready=NOW + 9000)
-    assert joins_of([*pods, last], ()) == [Join(NOW, NOW + 1800)]  # and never longer than a rollout
-    assert joins_of(pods[:1], ()) == [Join(NOW, NOW)]
-
 
 # -- callers -------------------------------------------------------------------------------------------------
 

@@ -126,6 +126,18 @@ def test_a_join_lasts_from_the_restart_to_the_last_ready_pod() -> None:
     assert joins_of([old], []) == [Join(NOW - 10_000, NOW - 8200)]
 
 
+def test_pods_of_a_restart_are_those_made_about_then() -> None:
+    pods = [
+        injected("early", "shop", NOW - 31, restart=NOW, ready=NOW + 500),  # of before
+        injected("in-time", "shop", NOW - 30, restart=NOW, ready=NOW + 40),
+        injected("late", "shop", NOW + 1801, restart=NOW, ready=NOW + 1805),  # of a later scale-up
+    ]
+    assert joins_of(pods, ()) == [Join(NOW, NOW + 40)]
+    last = injected("last", "shop", NOW + 1800, restart=NOW, ready=NOW + 9000)
+    assert joins_of([*pods, last], ()) == [Join(NOW, NOW + 1800)]  # and never longer than a rollout
+    assert joins_of(pods[:1], ()) == [Join(NOW, NOW)]
+
+
 def test_a_namespace_joins_when_it_gets_its_label() -> None:
     labelled = namespace("shop")
     labelled["metadata"]["managedFields"] = [
@@ -210,9 +222,12 @@ def test_a_call_goes_on_for_two_minutes(after: float, verdict: str) -> None:
     assert judge_flow(flow(-1000, 0), [], now=NOW + after, born=0) == verdict
 
 
-@pytest.mark.parametrize(("after", "verdict"), [(200, "calls"), (201, "called")])
-def test_where_samples_are_far_apart_for_two_of_them(after: float, verdict: str) -> None:
-    assert judge_flow(flow(-9000, 0, spacing=100.0), [], now=NOW + after, born=0) == verdict
+@pytest.mark.parametrize(
+    ("spacing", "after", "verdict"),
+    [(100.0, 200, "calls"), (100.0, 201, "called"), (65.0, 130, "calls"), (65.0, 131, "called")],
+)
+def test_where_samples_are_far_apart_for_two_of_them(spacing: float, after: float, verdict: str) -> None:
+    assert judge_flow(flow(-9000, 0, spacing=spacing), [], now=NOW + after, born=0) == verdict
 
 
 @pytest.mark.parametrize(
@@ -220,9 +235,12 @@ def test_where_samples_are_far_apart_for_two_of_them(after: float, verdict: str)
     [
         (15.0, 5, 180, "called"),
         (15.0, 5, 181, "over"),
-        (15.0, 4, 9999, "called"),
+        (10.0, 5, 180, "called"),  # never less than three minutes
+        (10.0, 5, 181, "over"),
+        (15.0, 4, 9999, "called"),  # too few to know a rhythm
         (100.0, 5, 300, "called"),
         (100.0, 5, 301, "over"),
+        (1667.0, 5, 5000, "called"),
     ],
 )
 def test_a_rhythm_that_ends(gap: float, number: int, after: float, verdict: str) -> None:
@@ -238,19 +256,24 @@ def test_the_longest_pause_counts_and_not_the_shortest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "belongs"),
-    [(-131.0, False), (-130.0, True), (0.0, True), (45.0, True), (46.0, False)],
+    ("last", "verdict"),
+    [(-131.0, "called"), (-130.0, "over"), (0.0, "over"), (45.0, "over"), (46.0, "called")],
 )
-def test_which_calls_belong_to_a_join(last: float, belongs: bool) -> None:
+def test_which_calls_belong_to_a_join(last: float, verdict: str) -> None:
     """From two samples before its restart to one sample after the pods that left may have called."""
     join = Join(NOW - 100, NOW)
-    verdict = judge_flow(flow(last, seen=9999), [join], now=NOW + 9999, born=0)
-    assert (verdict == "over") is belongs
+    assert judge_flow(flow(last, seen=9999), [join], now=NOW + 9999, born=0) == verdict
 
 
 @pytest.mark.parametrize(
     ("seen", "now", "verdict"),
-    [(44.0, 74.0, "unsettled"), (45.0, 45.0, "over"), (44.0, 75.0, "over")],
+    [
+        (44.0, 46.0, "unsettled"),
+        (44.0, 74.0, "unsettled"),
+        (44.0, 75.0, "over"),
+        (45.0, 45.0, "over"),
+        (45.0, 46.0, "over"),
+    ],
 )
 def test_when_a_join_is_settled(seen: float, now: float, verdict: str) -> None:
     """A sample later than 30 s and one spacing after it, or the time of two more without any."""
@@ -259,6 +282,7 @@ def test_when_a_join_is_settled(seen: float, now: float, verdict: str) -> None:
 
 
 def test_what_came_with_the_namespace_or_before_is_about_another_one() -> None:
+    assert judge_flow(flow(-10.0, 0.0), [], now=NOW + 1, born=NOW + 1) == "over"
     assert judge_flow(flow(-10.0, 0.0), [], now=NOW + 1, born=NOW) == "over"
     assert judge_flow(flow(-10.0, 0.0), [], now=NOW + 1, born=NOW - 1) == "calls"
     assert judge_flow(flow(), [], now=NOW, born=0) == "over"
@@ -268,14 +292,21 @@ def test_what_came_with_the_namespace_or_before_is_about_another_one() -> None:
     ("points", "calls", "spacing"),
     [
         ([(5, 0.0)], [], 15.0),
-        ([(5, 3.0)], [5], 15.0),
+        ([(5, 3.0)], [5], 15.0),  # a series that begins in the window began at 0
         ([(0, 3.0)], [], 15.0),
+        ([(-10, 1.0)], [], 15.0),
         ([(-10, 1.0), (0, 2.0), (10, 3.0)], [10], 10.0),
         ([(10, 1.0), (20, 1.0), (30, 2.0)], [10, 30], 10.0),
         ([(10, 5.0), (20, 2.0), (30, 2.0), (40, 0.0)], [10, 20], 10.0),
+        ([(-10, 1.0), (10, 1.0), (30, 2.0)], [30], 20.0),
+        ([(-10, 5.0), (10, 2.0), (30, 2.0)], [10], 20.0),
+        ([(-10, 5.0), (10, 0.0), (30, 1.0)], [30], 20.0),
         ([(10, 1.0), (12, 2.0)], [10, 12], 5.0),
+        ([(-10, 1.0), (-9, 2.0), (-8, 3.0), (-7, 3.0)], [], 5.0),
         ([(10, 1.0), (99, 2.0)], [10, 99], 60.0),
+        ([(-10, 1.0), (90, 2.0), (390, 2.0)], [90], 60.0),
         ([(10, 1.0), (10, 2.0), (30, 3.0)], [10, 10, 30], 20.0),
+        ([(-10, 1.0), (10, 2.0), (10, 3.0), (30, 3.0)], [10, 10], 20.0),
     ],
 )
 def test_when_a_counter_counted(
