@@ -32,8 +32,8 @@ class World:
         self.clock = FakeClock()
 
     def runner(self, identity: str, **more: Any) -> Lease:
-        given = {"name": NAME, "namespace": HOME, "mesh": "shop", "what": "the run", "duration": 30, **more}
-        return Lease(self.cluster, self.clock, identity=identity, **given)  # type: ignore[arg-type]
+        given: dict[str, Any] = {"mesh": "shop", "what": "the run", "duration": 30, **more}
+        return Lease(self.cluster, self.clock, name=NAME, namespace=HOME, identity=identity, **given)
 
     @property
     def spec(self) -> Obj:
@@ -64,6 +64,16 @@ class World:
                 act()
 
         self.clock.sleep = slept  # type: ignore[method-assign]  # others act while it waits
+
+    def before(self, verb: str, act: Callable[[Obj], Any]) -> None:
+        """Do something just before each ``create`` or ``replace``, with the object that is written."""
+        write = getattr(self.cluster, verb)
+
+        def written(obj: Obj, **more: Any) -> Any:
+            act(obj)
+            return write(obj, **more)
+
+        setattr(self.cluster, verb, written)
 
 
 @pytest.fixture
@@ -231,14 +241,12 @@ def test_a_write_whose_answer_was_lost_was_ours(world: World, verb: str) -> None
     if verb == "replace":
         world.put("", fence=3)
     world.cluster.fail(verb, "Lease", 409)
-    write = getattr(world.cluster, verb)
 
-    def written(obj: Obj, **more: Any) -> Any:
+    def written(obj: Obj) -> None:
         found = {**obj, "metadata": {**obj["metadata"], "resourceVersion": None}}
         world.cluster.put(found)
-        return write(obj, **more)
 
-    setattr(world.cluster, verb, written)
+    world.before(verb, written)
     lease = world.runner("a")
     assert lease.acquire() == (1 if verb == "create" else 4)
     assert lease.fence == world.spec["leaseTransitions"]
@@ -249,17 +257,9 @@ def test_who_was_faster_is_named(world: World, verb: str) -> None:
     if verb == "replace":
         world.put("", fence=3)
     world.cluster.fail(verb, "Lease", 409)
-    setattr(world.cluster, verb, _after(lambda: world.put("quick", fence=4), getattr(world.cluster, verb)))
+    world.before(verb, lambda _obj: world.put("quick", fence=4))
     with pytest.raises(RefusedError, match="is held by quick"):
         world.runner("a").acquire()
-
-
-def _after(act: Callable[[], Any], write: Any) -> Any:
-    def written(obj: Obj, **more: Any) -> Any:
-        act()
-        return write(obj, **more)
-
-    return written
 
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
@@ -273,8 +273,7 @@ def test_other_trouble_is_raised(world: World, verb: str) -> None:
 
 def test_one_that_is_gone_when_it_is_taken_is_somebody_s(world: World) -> None:
     world.put("", fence=3)
-    write = world.cluster.replace
-    world.cluster.replace = _after(lambda: world.cluster.remove("Lease", NAME, HOME), write)  # type: ignore[method-assign]
+    world.before("replace", lambda _obj: world.cluster.remove("Lease", NAME, HOME))
     with pytest.raises(RefusedError, match="is held by another runner, last renewed just now"):
         world.runner("a").acquire()
 
@@ -323,14 +322,8 @@ def test_whoever_makes_it_while_we_make_it_again_has_it(world: World) -> None:
     lease = world.runner("a")
     lease.acquire()
     world.cluster.remove("Lease", NAME, HOME)
-    write = world.cluster.create
-    world.cluster.create = _after(lambda: world.put("b", fence=9), write)  # type: ignore[method-assign]
+    world.before("create", lambda _obj: world.put("b", fence=9))
     with pytest.raises(FencedError, match="lost its lease to b"):
-        lease.renew()
-    world.cluster.remove("Lease", NAME, HOME)
-    world.cluster.create = write  # type: ignore[method-assign]
-    world.cluster.fail("create", "Lease", 500)
-    with pytest.raises(ApiError):
         lease.renew()
 
 
@@ -338,8 +331,7 @@ def test_our_own_making_again_whose_answer_was_lost_is_ours(world: World) -> Non
     lease = world.runner("a")
     lease.acquire()
     world.cluster.remove("Lease", NAME, HOME)
-    write = world.cluster.create
-    world.cluster.create = _after(lambda: world.put("a", fence=1), write)  # type: ignore[method-assign]
+    world.before("create", lambda _obj: world.put("a", fence=1))
     lease.renew()
     world.clock.sleep(9)
     lease.renew_if_due()  # nothing is due yet
@@ -360,10 +352,13 @@ def test_a_conflict_is_tried_five_times(world: World, failures: int, *, lost: bo
         assert world.spec["renewTime"] == timestamp(world.clock.now())
 
 
-def test_other_trouble_of_a_renewal_is_raised(world: World) -> None:
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_other_trouble_of_a_renewal_is_raised(world: World, verb: str) -> None:
     lease = world.runner("a")
     lease.acquire()
-    world.cluster.fail("replace", "Lease", 500)
+    if verb == "create":
+        world.cluster.remove("Lease", NAME, HOME)
+    world.cluster.fail(verb, "Lease", 500)
     with pytest.raises(ApiError):
         lease.renew()
 
