@@ -23,12 +23,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     backend,
     rotation,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.previous import SUFFIX
 
 from lab.cluster import read_cluster
 from lab.processes import find_tree
 
 from .conftest import HOME
-from .test_rotations import SUFFIX, Clients, first_served, gateway, wait_for_handshakes
+from .test_rotations import Clients, first_served, gateway, wait_for_handshakes
 
 __all__ = ["gateway"]
 
