@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import rotation
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
     fingerprint,
@@ -109,14 +110,7 @@ def scaled(client, replicas: int) -> list[str]:
     client.patch("apps/v1", "Deployment", GATEWAY, HOME, {"spec": {"replicas": replicas}})
     for _second in range(120):
         pods = client.list("v1", "Pod", HOME, label_selector="istio=ingressgateway").items
-        ready = [
-            pod
-            for pod in pods
-            if any(
-                condition["type"] == "Ready" and condition["status"] == "True"
-                for condition in pod["status"].get("conditions", ())
-            )
-        ]
+        ready = [pod for pod in pods if is_ready(pod)]
         if len(pods) == len(ready) == replicas:
             return [pod["status"]["podIP"] for pod in ready]
         time.sleep(1)

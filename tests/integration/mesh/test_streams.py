@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready
 
 SERVER = """
 import http.server, socketserver, time
@@ -103,13 +104,7 @@ def streams(client: KubeClient, space: str) -> Callable[[], dict[str, bool]]:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         pods = client.list("v1", "Pod", space).items
-        ready = [
-            condition
-            for item in pods
-            for condition in item["status"].get("conditions", [])
-            if condition["type"] == "Ready" and condition["status"] == "True"
-        ]
-        if len(ready) == len(NAMES) + 1:
+        if sum(map(is_ready, pods)) == len(NAMES) + 1:
             break
         time.sleep(1)
     time.sleep(3)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready, is_terminating
 
 IMAGE = "lab.local/service:1"
 SERVED = b"x-proof: served"
@@ -90,8 +91,7 @@ def addresses(client: KubeClient, namespace: str, count: int) -> dict[str, str]:
     def ready() -> bool:
         found.clear()
         for item in client.list("v1", "Pod", namespace).items:
-            states = {entry["type"]: entry["status"] for entry in item["status"].get("conditions", [])}
-            if states.get("Ready") == "True" and "deletionTimestamp" not in item["metadata"]:
+            if is_ready(item) and not is_terminating(item):
                 found[item["metadata"]["name"]] = item["status"]["podIP"]
         return len(found) == count
 
