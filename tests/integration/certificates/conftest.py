@@ -5,33 +5,21 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     backend as certificates,
 )
 
+from ..finished_mesh import client, kubeconfig
+
+__all__ = ["client", "kubeconfig"]
+
 HOME = "istio-system"
 ACCOUNT = "istio-ingressgateway-service-account"
-
-
-@pytest.fixture(scope="session")
-def kubeconfig():
-    path = os.environ.get("KUBECONFIG")
-    assert path, "set KUBECONFIG to a cluster with Istio, such as `python -m lab kubeconfig`"
-    return path
-
-
-@pytest.fixture(scope="session")
-def client(kubeconfig):
-    with connect(ConnectionOptions.from_params({"kubeconfig": kubeconfig}, {})) as connection:
-        yield connection
 
 
 @pytest.fixture

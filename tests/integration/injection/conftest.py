@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
     backend as injection,
 )
 
+from ..finished_mesh import client, kubeconfig
 
-@pytest.fixture(scope="session")
-def kubeconfig():
-    path = os.environ.get("KUBECONFIG")
-    assert path, "set KUBECONFIG to a cluster with Istio, such as `python -m lab kubeconfig`"
-    return path
-
-
-@pytest.fixture(scope="session")
-def client(kubeconfig):
-    with connect(ConnectionOptions.from_params({"kubeconfig": kubeconfig}, {})) as connection:
-        yield connection
+__all__ = ["client", "kubeconfig"]
 
 
 @pytest.fixture
@@ -135,8 +124,3 @@ class Cluster:
         while not check():
             assert time.monotonic() < end, f"{what}: not within {timeout} s"
             time.sleep(0.2)
-
-
-def is_ready(pod):
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
