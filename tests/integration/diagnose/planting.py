@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..waiting import until
 from .sick import HOST, OUTSIDE, PLACE, Obj, Sick, deployment
 
 CALL = {"source": f"{PLACE}/caller", "destination": f"{PLACE}/callee"}
@@ -77,11 +78,11 @@ def extra(wait: str = "Running", **pod: Any) -> Callable[[Sick], Block]:
         made["spec"]["template"]["spec"]["serviceAccountName"] = "callee"
         with sick.planted(made):
             if wait:
-                sick.wait_for(
+                until(
                     lambda: any(one["status"].get("phase") == wait for one in sick.pods("extra")), "pod", 60
                 )
             yield
-        sick.wait_for(lambda: not sick.pods("extra"), "end of the pod", 60)
+        until(lambda: not sick.pods("extra"), "end of the pod", 60)
 
     return block
 

@@ -13,7 +13,7 @@ import contextlib
 import copy
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -25,6 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from ..waiting import until, until_gone
 
 Obj = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -41,7 +43,6 @@ VERSIONS = {
     "Deployment": "apps/v1",
     **dict.fromkeys(("DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "VirtualService"), NETWORKING),
 }
-SLEEP = 0.5
 
 
 def obj(kind: str, name: str, spec: Obj | None = None, place: str = PLACE, **rest: Any) -> Obj:
@@ -170,14 +171,13 @@ class Sick:
         for one in healthy(echo["spec"]["clusterIP"]):
             self.base[one["kind"], one["metadata"]["name"]] = one
             self.apply(one)
-        self.wait_for(lambda: len(self.ready_pods()) == 3, "three ready pods", 120)
+        until(lambda: len(self.ready_pods()) == 3, "three ready pods")
 
     def remove(self) -> None:
         """Takes all of it away."""
         self.client.delete("v1", "Secret", "sick-cert", ISTIO)
         self.client.delete("v1", "Namespace", PLACE)
-        gone = lambda: self.client.get("v1", "Namespace", PLACE) is None  # noqa: E731 - one line says it
-        self.wait_for(gone, "the namespace's end", 120)
+        until_gone(self.client, PLACE)
 
     def apply(self, one: Obj) -> None:
         self.client.apply(one, field_manager="planted", force=True)
@@ -199,12 +199,6 @@ class Sick:
 
     def ready_pods(self) -> list[Obj]:
         return [pod for pod in self.pods() if is_ready(pod)]
-
-    def wait_for(self, done: Callable[[], Any], what: str, seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < end, f"no {what} within {seconds} s"
-            time.sleep(SLEEP)
 
     @contextlib.contextmanager
     def planted(self, *objects: Obj, gone: tuple[tuple[str, str], ...] = ()) -> Iterator[None]:

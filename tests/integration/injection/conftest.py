@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
 import pytest
@@ -14,6 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injec
 )
 
 from ..finished_mesh import client, kubeconfig
+from ..waiting import until
 
 __all__ = ["client", "kubeconfig"]
 
@@ -73,7 +73,7 @@ class Cluster:
             spec={"selector": {"matchLabels": {"app": name}}, "template": template, **spec},
         )
         count = replicas if kind != "DaemonSet" else len(self.client.list("v1", "Node").items)
-        self.until(lambda: sum(is_ready(pod) for pod in self.pods(name)) >= count, f"{kind} {name}")
+        until(lambda: sum(map(is_ready, self.pods(name))) >= count, f"{kind} {name}", 60)
 
     def create(self, api_version, kind, name, **body):
         metadata = {"name": name, "namespace": self.namespace}
@@ -86,13 +86,14 @@ class Cluster:
             name,
             spec={"selector": {"matchLabels": {"app": name}}, **spec},
         )
-        self.until(
+        until(
             lambda: (
                 self.client.get("policy/v1", "PodDisruptionBudget", name, self.namespace)
                 .get("status", {})
                 .get("expectedPods")
             ),
             f"budget {name}",
+            60,
         )
 
     def pods(self, name):
@@ -117,10 +118,3 @@ class Cluster:
         objects = [obj for kind in kinds for obj in self.client.list(*kind, self.namespace).items]
         objects.append(self.client.get("v1", "Namespace", self.namespace))
         return {(o["kind"], o["metadata"]["name"]): o["metadata"]["resourceVersion"] for o in objects}
-
-    @staticmethod
-    def until(check, what, timeout=60):
-        end = time.monotonic() + timeout
-        while not check():
-            assert time.monotonic() < end, f"{what}: not within {timeout} s"
-            time.sleep(0.2)

@@ -7,6 +7,8 @@ import threading
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
 
+from ..waiting import until
+
 NO_SURGE = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
 
 
@@ -164,7 +166,7 @@ def test_bare_pods_jobs_and_opted_out_pods_are_named(cluster, inject):
         {"apiVersion": "v1", "kind": "Pod", "metadata": opted_out, "spec": {"containers": [container]}}
     )
     cluster.create("v1", "Pod", "host", spec={"hostNetwork": True, "containers": [container]})
-    cluster.until(lambda: len(cluster.client.list("v1", "Pod", cluster.namespace).items) == 4, "the pods")
+    until(lambda: len(cluster.client.list("v1", "Pod", cluster.namespace).items) == 4, "the pods", 60)
     result = inject()
     listed = {entry["id"].split("/")[-1]: entry["reason"] for entry in result["left_alone"]}
     assert listed == {

@@ -23,6 +23,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resou
     backend as resources,
 )
 
+from ..waiting import until, until_gone
+
 SPACE, OUTSIDE = "joining", "joining-outside"
 IMAGE = "lab.local/service:1"
 CALLS = f"while true; do curl -s -m 2 -o /dev/null http://server.{SPACE}:8080/; sleep 0.3; done"
@@ -79,20 +81,15 @@ def spaces(client: KubeClient) -> Iterator[None]:
     yield
     for name in (SPACE, OUTSIDE):
         client.delete("v1", "Namespace", name)
-    deadline = time.monotonic() + 120
-    while any(client.get("v1", "Namespace", name) for name in (SPACE, OUTSIDE)):
-        assert time.monotonic() < deadline, "the namespaces do not go"
-        time.sleep(0.5)
+    until_gone(client, SPACE, OUTSIDE)
 
 
 def ready(client: KubeClient, space: str, name: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+    def has_pods() -> bool:
         live = client.get("apps/v1", "Deployment", name, space) or {}
-        if live.get("status", {}).get("readyReplicas"):
-            return
-        time.sleep(0.5)
-    raise AssertionError(f"{space}/{name} is not ready")
+        return bool(live.get("status", {}).get("readyReplicas"))
+
+    until(has_pods, f"ready pods of {space}/{name}")
 
 
 def backend(module: Any, **given: Any) -> dict[str, Any]:

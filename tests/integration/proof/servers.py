@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready, is_terminating
+
+from ..waiting import until
 
 IMAGE = "lab.local/service:1"
 SERVED = b"x-proof: served"
@@ -74,14 +75,6 @@ def pod(
         "metadata": {**metadata, "annotations": {**(annotations or {})}},
         "spec": {**ending, "containers": [container]},
     }
-
-
-def until(check: Callable[[], bool], what: str, timeout: float = 120.0, pause: float = 0.3) -> None:
-    """Wait for something that must come."""
-    end = time.monotonic() + timeout
-    while not check():
-        assert time.monotonic() < end, f"{what}: not within {timeout:.0f} s"
-        time.sleep(pause)
 
 
 def addresses(client: KubeClient, namespace: str, count: int) -> dict[str, str]:

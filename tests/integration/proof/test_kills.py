@@ -17,7 +17,8 @@ from typing import Any
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
 from ..finished_mesh import ROOT
-from . import runs, servers
+from ..waiting import until
+from . import runs
 from .conftest import sized
 
 KILLS = int(os.environ.get("PROOF_KILLS") or sized(2, 100))
@@ -81,7 +82,7 @@ def test_no_probe_is_left_after_the_run_that_follows_a_kill(client, kubeconfig, 
         if number:
             time.sleep(dice.uniform(0.2, longest))
         else:  # one that leaves something for certain
-            servers.until(lambda: bool(left(client)), "a probe", pause=0.05)
+            until(lambda: bool(left(client)), "a probe", pause=0.05)
         counted["too late"] += running.poll() is not None
         if of_all:
             with contextlib.suppress(ProcessLookupError):

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.a
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import UNKNOWN
 
+from ..waiting import until, until_gone
 from . import generated, servers
 from .conftest import sized
 from .generated import HERE, ISSUERS, ROOT, THERE, Asked, World
@@ -58,7 +59,7 @@ class Servers:
                 self.client.create(obj)
         command = ["python3", "-c", servers.PROGRAM, *map(str, generated.PORTS)]
         for name, place in self.namespaces.items():
-            servers.until(lambda place=place: self._has_account(place), f"the account of {place}")
+            until(lambda place=place: self._has_account(place), f"the account of {place}")
             self.client.create(servers.pod(place, name, command, labels=self.labels[name]))
         for place in (HERE, THERE):
             count = sum(1 for other in self.namespaces.values() if other == place)
@@ -106,7 +107,7 @@ def tokens() -> Tokens:
 @pytest.fixture(scope="module")
 def reached(client: KubeClient, tokens: Tokens) -> Iterator[Servers]:
     removed(client)
-    servers.until(lambda: not any(client.get("v1", "Namespace", place) for place in (HERE, THERE)), "an end")
+    until_gone(client, HERE, THERE)
     found = Servers(client)
     found.start(tokens)
     yield found
@@ -183,7 +184,7 @@ def test_real_proxies_do_what_the_evaluator_says(client, reached, identities, to
         counted["refused by istiod"] += replaced(client, made)
         policies = live(client)
         client.create(mark(f"mark-{number}"))
-        servers.until(lambda number=number: reached.hold(f"mark-{number}"), "what istiod serves")
+        until(lambda number=number: reached.hold(f"mark-{number}"), "what istiod serves")
         index = PolicyIndex(policies, root_namespace=ROOT, trust_domains=["cluster.local"])
         questions = [
             (name, generated.asked(dice, world, address))

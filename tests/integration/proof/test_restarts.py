@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
+from ..waiting import until
 from . import runs, servers
 from .conftest import sized
 
@@ -86,7 +87,7 @@ def unrest(client: KubeClient) -> Iterator[Unrest]:
         for item in client.list("batch/v1", kind, SHOP).items:
             if kind == "CronJob" or "proof" in item["metadata"]["name"]:
                 client.delete("batch/v1", kind, item["metadata"]["name"], SHOP)
-    servers.until(lambda: settled(client, SHOP), "the shop as it was")
+    until(lambda: settled(client, SHOP), "the shop as it was")
 
 
 def settled(client: KubeClient, namespace: str) -> bool:

@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.re
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import apply_objects
 
 from ...unit.support import certificates as made
+from ..waiting import until_gone
 from . import runs, servers
 from .conftest import sized
 
@@ -85,7 +86,7 @@ def removed(client: KubeClient) -> None:
 def deployed(client: KubeClient) -> Iterator[dict[str, Any]]:
     """The catalogue of what runs."""
     removed(client)
-    servers.until(lambda: client.get("v1", "Namespace", SPACE) is None, "an end")
+    until_gone(client, SPACE)
     servers.namespace(client, SPACE)
     raw = catalogue()
     rendered = [item for item in render(parse_catalogue(raw)) if item["kind"] != "Namespace"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+from ...waiting import until
 from ..planting import CALL, SICK_NAMESPACE, Block, Problem, extra, settled
 from ..sick import ISTIO, PLACE, Obj, Sick, obj
 
@@ -22,12 +23,12 @@ def scaled(sick: Sick, replicas: int) -> Iterator[None]:
 
     try:
         set_to(replicas)
-        sick.wait_for(lambda: not sick.istiods(), "end of istiod", 60)
+        until(lambda: not sick.istiods(), "end of istiod", 60)
         yield
     finally:
         set_to(1)
-        sick.wait_for(sick.istiods, "istiod", 120)
-        sick.wait_for(lambda: sick.diagnose(**SICK_NAMESPACE)["status"] == "pass", "mesh that is well", 90)
+        until(sick.istiods, "istiod", 120)
+        until(lambda: sick.diagnose(**SICK_NAMESPACE)["status"] == "pass", "mesh that is well", 90)
 
 
 @contextlib.contextmanager

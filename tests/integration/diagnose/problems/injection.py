@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import faults
 
+from ...waiting import until
 from ..planting import SICK_NAMESPACE, Problem, extra, labelled
 from ..sick import PLACE, Sick, obj
 
@@ -23,7 +24,7 @@ def quota(sick: Sick) -> Iterator[None]:
             conditions = live.get("status", {}).get("conditions", [])
             return any(one["type"] == "ReplicaFailure" for one in conditions)
 
-        sick.wait_for(refused, "refusal", 30)
+        until(refused, "refusal", 30)
         yield
 
 
@@ -31,7 +32,7 @@ def quota(sick: Sick) -> Iterator[None]:
 def image(sick: Sick) -> Iterator[None]:
     notes = {"sidecar.istio.io/proxyImage": "lab.local/none:1"}
     with extra("Pending", annotations=notes)(sick):
-        sick.wait_for(lambda: any(map(faults, sick.pods("extra"))), "kubelet that has given up", 60)
+        until(lambda: any(map(faults, sick.pods("extra"))), "kubelet that has given up", 60)
         yield
 
 

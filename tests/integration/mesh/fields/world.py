@@ -16,6 +16,8 @@ import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
+from ...waiting import until_gone
+
 HERE = Path(__file__).parent
 NAMESPACES = {"fields": {"istio-injection": "enabled"}, "fields-outside": {}}
 SYSTEM = "istio-system"
@@ -159,10 +161,7 @@ class World:
     def _leftovers_go(self) -> None:
         """Of a run that was killed, or whose namespaces are still going."""
         self.remove()
-        deadline = time.monotonic() + 120
-        while left := [name for name in NAMESPACES if self.client.get("v1", "Namespace", name)]:
-            assert time.monotonic() < deadline, f"still there: {left}"
-            time.sleep(1)
+        until_gone(self.client, *NAMESPACES)
 
     def remove(self) -> None:
         for name in NAMESPACES:
