@@ -21,11 +21,9 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
-    backend as resources,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
+from .applying import apply_catalogue
 from .fields.world import HERE, IMAGE, World, answer, eventually
 
 WWW, API = "www.fields.example.org", "api.fields.example.org"
@@ -75,22 +73,9 @@ def raw(world: World) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def write(world: World, raw: dict[str, Any]) -> Write:
     """Applies a catalogue; the first time already the one of the tests."""
-    defaults = {name: option.get("default") for name, option in resources.ARGUMENT_SPEC.items()}
-    lines: list[str] = []
 
     def run(catalogue: dict[str, Any]) -> dict[str, Any]:
-        params = {
-            **defaults,
-            "kubeconfig": os.environ["KUBECONFIG"],
-            "catalogue": catalogue,
-            "prune": True,
-            "prune_all": True,
-            "strict_guard": "warn",
-            "wait": True,
-        }
-        return resources.run(
-            params, Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
-        )
+        return apply_catalogue(catalogue, prune_all=True)
 
     assert run(raw)["changed"]
     assert not run(raw)["changed"]

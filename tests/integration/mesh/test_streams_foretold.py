@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
-    backend as resources,
-)
+
+from .applying import apply_of_the_lab
 
 pytestmark = pytest.mark.long
 Raw = dict[str, Any]
@@ -124,22 +121,10 @@ CHANGES: dict[str, tuple[Callable[[Raw], None] | None, Callable[[Raw], None]]] =
 
 
 class Mesh:
-    """The finished mesh: what a catalogue makes of it, and what its proxies hold."""
+    """The finished mesh: what its proxies hold."""
 
     def __init__(self, client: KubeClient) -> None:
         self.client = client
-
-    def write(self, raw: Raw, *, check: bool = False) -> dict[str, Any]:
-        params = {
-            **{name: option.get("default") for name, option in resources.ARGUMENT_SPEC.items()},
-            "kubeconfig": os.environ["KUBECONFIG"],
-            "catalogue": raw,
-            "owner": f"{raw['mesh_name']}@lab",
-            "prune": True,
-            "strict_guard": "warn",
-            "wait": True,
-        }
-        return resources.run(params, Context(check_mode=check, environment=dict(os.environ)))
 
     def chains(self) -> dict[str, Chains]:
         """Whose proxy -> listener -> its filter chains, and what holds for the whole listener."""
@@ -179,9 +164,9 @@ class Mesh:
 def world(client: KubeClient, raw: Raw) -> Iterator[Mesh]:
     """The mesh has the catalogue of its inventory again when these tests have ended."""
     found = Mesh(client)
-    found.write(raw)
+    apply_of_the_lab(raw)
     yield found
-    found.write(raw)
+    apply_of_the_lab(raw)
 
 
 def cut(before: dict[str, Chains], after: dict[str, Chains]) -> set[str]:
@@ -211,13 +196,13 @@ def test_whose_streams_end_is_told_before(world: Mesh, raw: Raw, name: str) -> N
     start = copy.deepcopy(raw)
     if first:
         first(start)
-    world.write(start)
+    apply_of_the_lab(start)
     there = copy.deepcopy(start)
     change(there)
     for wanted in (there, start):
-        told = {who for entry in world.write(wanted, check=True)["streams"] for who in entry["of"]}
+        told = {who for entry in apply_of_the_lab(wanted, check_mode=True)["streams"] for who in entry["of"]}
         before = world.chains()
-        world.write(wanted)
+        apply_of_the_lab(wanted)
         found = cut_in_time(world, before, told)
         assert found <= told
         assert found == told or name in UNSEEN

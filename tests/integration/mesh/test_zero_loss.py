@@ -20,12 +20,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply import engine as apply
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
-    backend as resources,
-)
+
+from .applying import apply_of_the_lab
 
 HERE = Path(__file__).parent
 LOAD = HERE / "load.py"
@@ -64,43 +62,24 @@ def by_name(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {service["name"]: service for service in raw["mesh_services"]}
 
 
-def applied(raw: dict[str, Any], lines: list[str], **more: Any) -> dict[str, Any]:
-    """What the module's backend answers when it has applied the catalogue and nothing beside it."""
-    params = {
-        **{name: option.get("default") for name, option in resources.ARGUMENT_SPEC.items()},
-        "kubeconfig": os.environ["KUBECONFIG"],
-        "catalogue": raw,
-        "owner": f"{raw['mesh_name']}@lab",  # as the lab's inventory
-        "prune": True,
-        "prune_all": True,
-        "strict_guard": "warn",
-        "wait": True,
-        **more,
-    }
-    return resources.run(
-        params, Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
-    )
-
-
 @pytest.fixture(scope="module", autouse=True)
 def own_catalogue(raw: dict[str, Any]) -> Iterator[None]:
     """The mesh has the catalogue of the lab's inventory again when these tests have ended."""
     yield
-    applied(raw, [])
+    apply_of_the_lab(raw, prune_all=True)
 
 
 @pytest.fixture
 def write(monkeypatch: pytest.MonkeyPatch) -> Apply:
     """Applies a catalogue with the module's backend; ``reverse`` turns its steps around."""
-    lines: list[str] = []
 
     def run(raw: dict[str, Any], *, reverse: bool = False, **more: Any) -> dict[str, Any]:
         if not reverse:
-            return applied(raw, lines, **more)
+            return apply_of_the_lab(raw, prune_all=True, **more)
         with monkeypatch.context() as patch:
             forward = apply.steps_of
             patch.setattr(apply, "steps_of", lambda *args, **how: forward(*args, **how)[::-1])
-            return applied(raw, lines, unproved="warn", **more)
+            return apply_of_the_lab(raw, prune_all=True, unproved="warn", **more)
 
     return run
 
