@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 
 from ...faults.canary_lab import kill
 from ..browser import opened, printed
+from ..site.runs import Run, playbook
 from .load import send
 from .test_golden_signals import HOST, SHOP
 
@@ -33,16 +34,9 @@ PLAY = [
 KUBECTL = os.environ.get("LAB_KUBECTL", "/var/cache/servicemesh-istio-lab/bin/kubectl")
 
 
-def play(**variables: Any) -> subprocess.CompletedProcess[str]:
+def play(**variables: Any) -> Run:
     """The playbook as the lab's operator runs it."""
-    return subprocess.run(
-        [*PLAY, "-e", json.dumps(variables)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return playbook("playbooks/observe.yml", extra=variables, timeout=240)
 
 
 def switched_on(client: KubeClient) -> list[str]:
@@ -64,9 +58,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("observe")
     paths = [str(directory / name) for name in ("mesh.json", "mesh.html")]
     done = play(observe_report_path=paths, observe_window="2m")
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert re.search(r"changed=0 .*failed=0", done.stdout)
-    assert "-- versions" in done.stdout
+    assert done.code == 0, done.output[-3000:]
+    assert re.search(r"changed=0 .*failed=0", done.output)
+    assert "-- versions" in done.output
     return directory
 
 
@@ -183,12 +177,12 @@ def test_after_a_kill_the_next_run_switches_off(client: KubeClient) -> None:
     kill(process, workers=True)
     assert len(switched_on(client)) == 2, "Telemetry and level are left behind"
     done = play(observe_show="addresses")
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "was left logging by a run that did not end" in done.stdout
-    assert re.search(r"changed=1 .*failed=0", done.stdout)
+    assert done.code == 0, done.output[-3000:]
+    assert "was left logging by a run that did not end" in done.output
+    assert re.search(r"changed=1 .*failed=0", done.output)
     assert switched_on(client) == []
     again = play(observe_show="addresses")
-    assert re.search(r"changed=0 .*failed=0", again.stdout), again.stdout[-2000:]
+    assert re.search(r"changed=0 .*failed=0", again.output), again.output[-2000:]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +195,6 @@ def test_after_a_kill_the_next_run_switches_off(client: KubeClient) -> None:
 )
 def test_bad_input_is_one_sentence(variables: dict[str, str], said: str) -> None:
     done = play(**variables)
-    assert done.returncode == 2
-    assert said in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert done.code == 2
+    assert said in done.output
+    assert "Traceback" not in done.output

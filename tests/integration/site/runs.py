@@ -49,7 +49,7 @@ class Run:
         return [line for line in self.output.splitlines() if line.startswith("[ERROR]:")]
 
 
-def playbook(path: str, *arguments: str, extra: dict[str, Any] | None = None) -> Run:
+def playbook(path: str, *arguments: str, extra: dict[str, Any] | None = None, timeout: float = 900) -> Run:
     """Run a playbook on the cluster that LAB_CLUSTER names, with the lab's inventory."""
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", path]
     command += arguments
@@ -62,7 +62,7 @@ def playbook(path: str, *arguments: str, extra: dict[str, Any] | None = None) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
-        timeout=900,
+        timeout=timeout,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "400"},
     )
     return Run(done.returncode, done.stdout)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import pytest
 
 from ...unit.support import certificates as made
 from ..browser import opened
-
-ROOT = Path(__file__).resolve().parents[3]
+from ..site.runs import Run, playbook
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +36,9 @@ def kubectl(kubeconfig: str):
     return run
 
 
-def play(*arguments: str) -> subprocess.CompletedProcess[str]:
+def play(**variables: str) -> Run:
     """The playbook as the lab's operator runs it."""
-    return subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            ROOT / "playbooks" / "trust.yml",
-            "-i",
-            ROOT / "inventories" / "lab",
-            *arguments,
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
+    return playbook("playbooks/trust.yml", extra=variables, timeout=180)
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +46,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with all four reports of one run."""
     directory = tmp_path_factory.mktemp("trust")
     paths = ",".join(str(directory / f"trust{ending}") for ending in (".json", ".xml", ".prom", ".html"))
-    done = play(
-        "-e", f"trust_report_path={paths}", "-e", json.dumps({"trust_fail_on": "fail,due,cannot tell"})
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert re.search(r"changed=0 .*failed=0", done.stdout)
+    done = play(trust_report_path=paths, trust_fail_on="fail,due,cannot tell")
+    assert done.code == 0, done.output[-3000:]
+    assert re.search(r"changed=0 .*failed=0", done.output)
     return directory
 
 
@@ -186,6 +169,6 @@ def test_a_planted_expiry_is_the_headline(kubectl, tmp_path: Path) -> None:
     finally:
         kubectl("delete", "gateways.networking.istio.io", name, "-n", "istio-system", "--ignore-not-found")
         kubectl("delete", "secret", name, "-n", "istio-system", "--ignore-not-found")
-    assert done.returncode == 2, done.stdout[-3000:]
-    assert f"fail: Secret istio-system/{name}: leaf ended on 2026-02-01T00:00:00Z" in done.stdout
-    assert re.search(r"changed=0 .*failed=1", done.stdout)
+    assert done.code == 2, done.output[-3000:]
+    assert f"fail: Secret istio-system/{name}: leaf ended on 2026-02-01T00:00:00Z" in done.output
+    assert re.search(r"changed=0 .*failed=1", done.output)
