@@ -15,8 +15,11 @@ import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 
+from lab.places import cache_root
+
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = ROOT / "inventories" / "lab" / "group_vars" / "all"
+KUBECTL = os.environ.get("LAB_KUBECTL") or str(cache_root() / "bin" / "kubectl")
 INSTALLED = ("istio_gateways", "istio_namespace", "istio_revision")
 
 

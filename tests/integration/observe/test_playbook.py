@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 
 from ...faults.canary_lab import kill
 from ..browser import opened, printed
+from ..finished_mesh import KUBECTL
 from ..site.runs import Run, playbook
 from .load import send
 from .test_golden_signals import HOST, SHOP
@@ -31,7 +32,6 @@ PLAY = [
     str(ROOT / "playbooks" / "observe.yml"),
     *("-i", str(ROOT / "inventories" / "lab")),
 ]
-KUBECTL = os.environ.get("LAB_KUBECTL", "/var/cache/servicemesh-istio-lab/bin/kubectl")
 
 
 def play(**variables: Any) -> Run:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 
-from lab.places import cache_root
-
+from ..finished_mesh import KUBECTL
 from .runs import playbook
 
 # Of Kubernetes and of the demo: nothing that the collection brings.
@@ -17,10 +15,8 @@ PROXIES = {"istio-proxy", "istio-init", "istio-validation"}
 
 def running(admin: str) -> set[str]:
     """Images of the pods of Istio and its add-ons, and of the proxies in all others."""
-    kubectl = next(cache_root().glob("programs/kubernetes-*/kubectl"))
     shown = subprocess.run(
-        [kubectl, "--kubeconfig", admin, "get", "pods", "-A", "-o", "json"],
-        env={**os.environ},
+        [KUBECTL, "--kubeconfig", admin, "get", "pods", "-A", "-o", "json"],
         check=True,
         capture_output=True,
         text=True,

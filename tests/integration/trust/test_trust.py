@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import os
 import re
 import subprocess
 import uuid
@@ -16,16 +15,15 @@ import pytest
 
 from ...unit.support import certificates as made
 from ..browser import opened
+from ..finished_mesh import KUBECTL
 from ..site.runs import Run, playbook
 
 
 @pytest.fixture(scope="module")
 def kubectl(kubeconfig: str):
-    program = os.environ.get("LAB_KUBECTL", "/var/cache/servicemesh-istio-lab/bin/kubectl")
-
     def run(*arguments: str, text: str = "") -> str:
         return subprocess.run(
-            [program, "--kubeconfig", kubeconfig, *arguments],
+            [KUBECTL, "--kubeconfig", kubeconfig, *arguments],
             input=text,
             capture_output=True,
             text=True,
