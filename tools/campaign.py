@@ -45,15 +45,13 @@ def certificates(cluster: str) -> int:
 def observe(cluster: str) -> int:
     """Golden signals of thousands of requests on a finished mesh, and the log of a workload after a kill."""
     demo.fresh(cluster)
-    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
-    return pytest(Path(sys.executable), "observe", "tests/integration/observe", environment=environment)
+    return integration.suite(cluster, "observe", "tests/integration/observe")
 
 
 def diagnose(cluster: str) -> int:
     """Every problem planted on a finished mesh, and a healthy one under rolling restarts."""
     demo.fresh(cluster)
-    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
-    return pytest(Path(sys.executable), "diagnose", "tests/integration/diagnose", environment=environment)
+    return integration.suite(cluster, "diagnose", "tests/integration/diagnose")
 
 
 def rollout_matrix() -> int:
@@ -72,19 +70,9 @@ def mesh_ca(cluster: str) -> int:
     At last it is plugged in on clusters that were empty, and rotated without a restart.
     """
     demo.fresh(cluster)
-    environment = {
-        "LAB_CLUSTER": cluster,
-        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
-        "MESH_CA": "long",
-    }
-    return pytest(
-        Path(sys.executable),
-        "mesh-ca",
-        "tests/integration/mesh_ca",
-        "tests/unit/operations/mesh_ca",
-        "tests/integration/mesh_ca/installs.py",  # removes the cluster
-        environment=environment,
-    )
+    directories = ("tests/integration/mesh_ca", "tests/unit/operations/mesh_ca")
+    last = "tests/integration/mesh_ca/installs.py"  # removes the cluster
+    return integration.suite(cluster, "mesh-ca", *directories, last, MESH_CA="long")
 
 
 def stages(cluster: str, seed: int) -> list[Stage]:

@@ -24,37 +24,30 @@ def directories() -> list[str]:
     return [str(path) for path in found if str(path) not in (OWN_CLUSTER, API_SERVER, AWX_OBJECTS)]
 
 
+def suite(cluster: str, label: str, *arguments: str, **more: str) -> int:
+    """Tests on a finished mesh, with the administrator's kubeconfig; they name other users.
+
+    `label`: names the report; `more`: of the environment.
+    """
+    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")), **more}
+    return pytest(Path(sys.executable), label, *arguments, environment=environment)
+
+
 def on_the_mesh(cluster: str) -> int:
-    """All suites that work on a mesh, with the administrator's kubeconfig; they name other users."""
+    """All suites that work on a mesh, without what is in make campaign."""
     debian_packages("test", {"chromium": "chromium"})  # opens the pages that people look at
-    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin"))}
-    short = ("-m", "not long")  # the rest is in make campaign
-    return pytest(Path(sys.executable), "integration", *short, *directories(), environment=environment)
+    return suite(cluster, "integration", "-m", "not long", *directories())
 
 
 def proof(cluster: str, seed: int) -> int:
     """The campaigns that put verify to the proof, whole; `make test` runs samples. `seed`: of the dice."""
-    environment = {
-        "LAB_CLUSTER": cluster,
-        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
-        "PROOF": "all",
-        "PROOF_SEED": str(seed),
-    }
-    return pytest(Path(sys.executable), "proof", PROOF, environment=environment)
+    return suite(cluster, "proof", PROOF, PROOF="all", PROOF_SEED=str(seed))
 
 
 def certificates(cluster: str) -> int:
     """Rotations in great number under load, killed, two at once, and while istiod is down."""
-    environment = {
-        "LAB_CLUSTER": cluster,
-        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
-        "ROTATIONS": "200",
-        "CONNECTIONS": "100",
-        "KILLS": "30",
-        "TWICE": "50",
-    }
-    files = [CERTIFICATES, f"{CERTIFICATES}/outages.py"]
-    return pytest(Path(sys.executable), "certificates", *files, environment=environment)
+    many = {"ROTATIONS": "200", "CONNECTIONS": "100", "KILLS": "30", "TWICE": "50"}
+    return suite(cluster, "certificates", CERTIFICATES, f"{CERTIFICATES}/outages.py", **many)
 
 
 def beside(cluster: str) -> str:
