@@ -114,9 +114,8 @@ def _quiet(*arguments: str | Path) -> None:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     }
     done = run(arguments, environment=environment, capture=True)
-    output = (done.stdout or "") + (done.stderr or "")
-    if done.returncode or "WARNING" in output or "ERROR" in output:
-        say(output)
+    if done.returncode or "WARNING" in done.stdout or "ERROR" in done.stdout:
+        say(done.stdout)
         raise StageError(f"{Path(str(arguments[0])).name} is not content with the pages")
 
 
