@@ -29,11 +29,9 @@ class _Tls(http.client.HTTPSConnection):
         self.sock = self._trusting.wrap_socket(plain, server_hostname=self.host)
 
 
-def send(
-    address: str, host: str, requests: Sequence[Request], pause: float = 0.01
-) -> Counter[tuple[str, int]]:
+def send(address: str, host: str, requests: Sequence[Request], pause: float = 0.01) -> Counted:
     """Send all requests, as (path, headers), over a few connections; counted by path and status."""
-    found: Counter[tuple[str, int]] = Counter()
+    found: Counted = Counter()
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         parts = [requests[number::THREADS] for number in range(THREADS)]
         for counted in pool.map(lambda part: _send(address, host, part, pause), parts):
@@ -41,8 +39,8 @@ def send(
     return found
 
 
-def _send(address: str, host: str, requests: Sequence[Request], pause: float) -> Counter[tuple[str, int]]:
-    counted: Counter[tuple[str, int]] = Counter()
+def _send(address: str, host: str, requests: Sequence[Request], pause: float) -> Counted:
+    counted: Counted = Counter()
     connection = _Tls(address, host)
     for path, headers in requests:
         connection.request("GET", path, headers=headers)
