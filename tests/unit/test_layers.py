@@ -88,7 +88,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "download": set(),
         "helm_release": set(),
         "injection": {"rights"},
-        "mesh_ca": {"certificates", "injection"},
+        "mesh_ca": {"certificates", "injection", "rights"},
         "mesh": {"apply", "cluster_check", "propagation", "rights"},
         "observe": {"canary", "trust"},
         "preflight": {"cluster_check", "control_plane", "rights"},

@@ -8,21 +8,17 @@ Who may write a pair and not take its predecessor away would leave that in the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from ...errors import ApiError
 from ...fields import text_at
-from ...kube.access import EVERYTHING, AccessNeed, missing_rights
-from ..rights.needs import describe_missing, shorten
+from ...kube.access import AccessNeed
+from ..rights.asking import refuse_missing
+from ..rights.needs import lease_needs
 from .cert_manager import API
 from .clients import name_of_clients
 from .previous import name_of_previous
 from .renewal import ManagedCredential, Renewal
 from .request import name_of_request
-
-if TYPE_CHECKING:
-    from ...kube.client import KubeClient
 
 
 def refuse_without_rights(renewal: Renewal, lease: str) -> None:
@@ -31,24 +27,7 @@ def refuse_without_rights(renewal: Renewal, lease: str) -> None:
     :param lease: name of the Lease that is held where something is written.
     :raises ApiError: with status 403, naming every right that is missing.
     """
-    refuse_missing(renewal.client, list(dict.fromkeys(_needs(renewal, lease))))
-
-
-def refuse_missing(client: KubeClient, needs: Sequence[AccessNeed]) -> None:
-    """:raises ApiError: with status 403, naming every right of ``needs`` that is missing."""
-    try:
-        # An administrator is one question.
-        if not needs or not missing_rights(client, [EVERYTHING]):
-            return
-        missing = missing_rights(client, needs)
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return  # who may not even ask learns it from the writes
-    if missing:
-        phrases = describe_missing(missing)
-        message = f"nothing was written: rights are missing: {shorten(phrases)}"
-        raise ApiError(message, status=403, reason="Forbidden", missing_rights=phrases)
+    refuse_missing(renewal.client, list(_needs(renewal, lease)), each=True)
 
 
 def _needs(renewal: Renewal, lease: str) -> Iterator[AccessNeed]:
@@ -56,10 +35,7 @@ def _needs(renewal: Renewal, lease: str) -> Iterator[AccessNeed]:
     if not working and (renewal.context.check_mode or not renewal.options.record):
         return
     for namespace in sorted({item.credential.namespace for item in renewal.items}):
-        # A POST is not authorized by its name.
-        yield AccessNeed("create", "coordination.k8s.io", "leases", namespace)
-        for verb in ("get", "update"):
-            yield AccessNeed(verb, "coordination.k8s.io", "leases", namespace, lease)
+        yield from lease_needs(namespace, lease)
     for item in working:
         yield from _of_item(item)
     authority = renewal.authority

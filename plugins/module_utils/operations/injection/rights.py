@@ -39,7 +39,7 @@ def refuse_without_rights(
     if acting:
         places = {injector.service[0] for injector in injectors if injector.service}
         wanted += [AccessNeed("list", "discovery.k8s.io", "endpointslices", name) for name in sorted(places)]
-    refuse_missing(client, list(dict.fromkeys(wanted)), "to label and to restart")
+    refuse_missing(client, wanted, "to label and to restart")
 
 
 def _labels(decisions: Iterable[LabelDecision]) -> Iterator[AccessNeed]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from ...kube.access import AccessNeed
 from ...model.certificates.mesh_ca import PLUGGED, SELF_SIGNED
-from ..certificates.rights import refuse_missing
+from ..rights.asking import refuse_missing
+from ..rights.needs import lease_needs
 from .journal import JOURNAL
 
 if TYPE_CHECKING:
@@ -27,14 +28,11 @@ def refuse_without_rights(client: KubeClient, namespace: str, lease: str) -> Non
     :param namespace: of istiod. :param lease: name of the Lease that is held.
     :raises ApiError: with status 403, naming every right that is missing.
     """
-    refuse_missing(client, list(_needs(namespace, lease)))
+    refuse_missing(client, list(_needs(namespace, lease)), each=True)
 
 
 def _needs(home: str, lease: str) -> Iterator[AccessNeed]:
-    # A POST is not authorized by its name.
-    yield AccessNeed("create", "coordination.k8s.io", "leases", home)
-    for verb in ("get", "update"):
-        yield AccessNeed(verb, "coordination.k8s.io", "leases", home, lease)
+    yield from lease_needs(home, lease)
     yield AccessNeed("create", "", "secrets", home)
     for name in (PLUGGED, JOURNAL):
         for verb in ("update", "delete"):

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 
-def refuse_missing(client: KubeClient, wanted: Sequence[AccessNeed], purpose: str = "") -> None:
+def refuse_missing(
+    client: KubeClient, wanted: Sequence[AccessNeed], purpose: str = "", *, each: bool = False
+) -> None:
     """To be called before the first write. :param wanted: what it and those after it need, by name.
 
-    :param purpose: see ``forbidden``.
+    :param purpose: see ``forbidden``. :param each: they are few: each is asked about, and told, by its name.
     :raises ApiError: with status 403, naming every right that is missing.
     """
-    missing = _missing(client, wanted) if wanted else []
+    missing = _missing(client, wanted, each=each) if wanted else []
     if missing:
         raise forbidden(missing, purpose)
 
@@ -40,11 +42,13 @@ def forbidden(missing: Sequence[AccessNeed], purpose: str = "") -> ApiError:
     return ApiError(message, status=403, reason="Forbidden", missing_rights=phrases)
 
 
-def _missing(client: KubeClient, wanted: Sequence[AccessNeed]) -> list[AccessNeed]:
+def _missing(client: KubeClient, wanted: Sequence[AccessNeed], *, each: bool) -> list[AccessNeed]:
     """An administrator is one question; who may write all objects of a kind is one per kind and namespace."""
     try:
         if not missing_rights(client, [EVERYTHING]):
             return []
+        if each:
+            return missing_rights(client, wanted)
         unsure = set(missing_rights(client, [_nameless(need) for need in wanted]))
         by_name = [need for need in wanted if _nameless(need) in unsure]
         return list(dict.fromkeys(_nameless(need) for need in missing_rights(client, by_name)))

@@ -47,6 +47,16 @@ def access_needs(
     return needs
 
 
+def lease_needs(namespace: str, name: str) -> list[AccessNeed]:
+    """What it needs to hold a Lease.
+
+    :returns: the rights; creating has no name in it, because a POST is not authorized by its name.
+    """
+    create = AccessNeed("create", "coordination.k8s.io", "leases", namespace)
+    held = [AccessNeed(verb, "coordination.k8s.io", "leases", namespace, name) for verb in ("get", "update")]
+    return [create, *held]
+
+
 def losses(missing: Iterable[AccessNeed], needs: Mapping[AccessNeed, str]) -> list[str]:
     """What the missing rights cost that are not necessary.
 
