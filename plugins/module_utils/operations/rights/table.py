@@ -561,11 +561,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "pods/exec", ("get", "create"), (GATEWAYS, SERVICES), (PROXY_LOG,)),
         Right("", "services/proxy", ("get",), (METRICS,), (METRICS_BY_SERVICE,)),
         # Of a proxy whose image has no tag, istiod knows the version.
-        *(
-            Right(
-                "", "pods/exec", (verb,), (CONTROL_PLANE,), optional="the version of such proxies is not told"
-            )
-            for verb in ("get", "create")
+        Right(
+            "",
+            "pods/exec",
+            ("get", "create"),
+            (CONTROL_PLANE,),
+            optional="the version of such proxies is not told",
         ),
     ),
     # Everything that can end: read only. What is missing is "cannot tell" about its part.
