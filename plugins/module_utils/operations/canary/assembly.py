@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, Problem, RefusedError
 from ...istio.metrics import Prometheus, fill_query
 from ...kube.lease import new_identity
-from ...labels import FENCE_ANNOTATION
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service, Version
 from ...model.objects.names import delegate_name
@@ -42,7 +41,7 @@ from .proof import ProxyProver
 from .records import Records
 from .rendering import renderer, split_of
 from .rollout import MetricsSource, Rollout
-from .routes import ForeignRoutes, OwnRoutes, foreign_annotation
+from .routes import ForeignRoutes, OwnRoutes
 from .scaling import WorkloadScaler
 from .server_clock import server_clock
 from .sizes import read_sizes
@@ -118,21 +117,9 @@ class RolloutBuilder:
         return {name: VersionFacts(dict(known[name].labels), known[name].workload) for name in versions}
 
     def _highest_fence(self) -> int:
-        foreign, service = self.options.routes, self.service
-        return highest_fence(
-            self.client,
-            service=service.name,
-            namespace=service.namespace,
-            routes=foreign.name if foreign else delegate_name(service.name),
-            routes_namespace=foreign.namespace if foreign else service.namespace,
-            annotation=self._annotation(),
-        )
-
-    def _annotation(self) -> str:
-        """Where the fence stands in the service's routes."""
         service = self.service
-        foreign = self.options.routes
-        return foreign_annotation(service.name, service.namespace) if foreign else FENCE_ANNOTATION
+        routes = self.routes("", "")  # where they stand is the same for all versions
+        return highest_fence(self.client, service=service.name, namespace=service.namespace, routes=routes)
 
     def routes(self, stable: str, canary: str) -> OwnRoutes | ForeignRoutes:
         """The service's own delegate, or the VirtualService that the options name."""

@@ -14,35 +14,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import text_at
-from ...labels import FENCE_ANNOTATION
 from ...model.rollout.record import RECORD_KEY, journal_name, release_name
 from .protocols import Objects
-from .routes import ISTIO_API, fence_of
+from .routes import ForeignRoutes, OwnRoutes, fence_of
 
 JOURNAL_KEY = "journal"
 
 
-def highest_fence(
-    client: Objects,
-    *,
-    service: str,
-    namespace: str,
-    routes: str,
-    routes_namespace: str,
-    annotation: str = FENCE_ANNOTATION,
-) -> int:
+def highest_fence(client: Objects, *, service: str, namespace: str, routes: OwnRoutes | ForeignRoutes) -> int:
     """Of journal, release record and routes; 0 where there are none.
 
-    :param annotation: of the fence in the routes.
     What cannot be read has no fence here: whoever has to read it says so.
     """
     journal = client.get("v1", "ConfigMap", journal_name(service), namespace)
     record = client.get("v1", "ConfigMap", release_name(service), namespace)
-    virtual_service = client.get(ISTIO_API, "VirtualService", routes, routes_namespace)
     written = (
         fence_in(journal, JOURNAL_KEY),
         fence_in(record, RECORD_KEY),
-        fence_of(virtual_service, annotation),
+        fence_of(routes.read(), routes.annotation),
     )
     return max(written)
 

@@ -33,7 +33,7 @@ def fence_of(obj: Mapping[str, Any] | None, annotation: str = FENCE_ANNOTATION) 
     return int(text) if text.isdecimal() else 0
 
 
-def foreign_annotation(service: str, namespace: str) -> str:
+def _foreign_annotation(service: str, namespace: str) -> str:
     """The annotation of the fence in an object of somebody else: it may route several services, and the
     rollouts of each have fences of their own."""
     return f"{service}.{namespace}.{FENCE_ANNOTATION}"
@@ -149,7 +149,7 @@ class ForeignRoutes:
         self._client = client
         self._split = split
         self._gitops = gitops
-        self.annotation = foreign_annotation(split.service, split.namespace)
+        self.annotation = _foreign_annotation(split.service, split.namespace)
         self.original: Sequence[Any] | None = None  # route lists before the run, from the journal
         self.name = name
         self.namespace = namespace

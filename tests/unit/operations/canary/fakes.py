@@ -309,15 +309,15 @@ class Shop:
         )
         names: dict[str, Any] = {"service": SERVICE, "namespace": NAMESPACE, "mesh": "shop"}
         lease = Lease(client, self.clock, identity=identity, duration=30, **names)
-        routes = {"routes": f"{SERVICE}-routes", "routes_namespace": NAMESPACE}
-        lease.floor = lambda: highest_fence(client, service=SERVICE, namespace=NAMESPACE, **routes)
+        routes = OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render)
+        lease.floor = lambda: highest_fence(client, service=SERVICE, namespace=NAMESPACE, routes=routes)
         return Rollout(
             options=replace(OPTIONS, **changes),
             plan=plan,
             clock=self.clock,
             lease=lease,
             store=JournalStore(client, self.clock, **names),
-            routes=OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render),
+            routes=routes,
             records=Records(client, **names),
             endpoints=EndpointReader(
                 client,
