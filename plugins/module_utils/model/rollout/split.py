@@ -39,8 +39,7 @@ def is_request_host(
 
     Any of the Service's DNS names, short ones included: clients use them all.
     """
-    names = [service, namespace, "svc", domain]
-    return full_host(host, object_namespace, domain) in {".".join(names[:count]) for count in (2, 3, 4)}
+    return full_host(host, object_namespace, domain) in _names_with_namespace(service, namespace, domain)
 
 
 def destination_hosts(service: str, namespace: str, object_namespace: str, domain: str) -> list[str]:
@@ -48,9 +47,14 @@ def destination_hosts(service: str, namespace: str, object_namespace: str, domai
 
     :returns: names, the short one only where it means this Service.
     """
-    parts = [service, namespace, "svc", domain]
-    names = [".".join(parts[:count]) for count in (2, 3, 4)]
+    names = _names_with_namespace(service, namespace, domain)
     return [service, *names] if object_namespace == namespace else names
+
+
+def _names_with_namespace(service: str, namespace: str, domain: str) -> list[str]:
+    """The Service's DNS names that mean it in any namespace."""
+    parts = [service, namespace, "svc", domain]
+    return [".".join(parts[:count]) for count in (2, 3, 4)]
 
 
 class Split:
