@@ -460,15 +460,13 @@ class KubeClient:
 
         :param since_seconds: how far back. :param limit_bytes: how much at most, from its beginning.
         """
-        query: dict[str, str] = {}
-        if since_seconds is not None:
-            query["sinceSeconds"] = str(since_seconds)
-        if limit_bytes is not None:
-            query["limitBytes"] = str(limit_bytes)
-        if container:
-            query["container"] = container
-        if tail_lines is not None:
-            query["tailLines"] = str(tail_lines)
+        wanted = {
+            "sinceSeconds": since_seconds,
+            "limitBytes": limit_bytes,
+            "container": container or None,
+            "tailLines": tail_lines,
+        }
+        query = {name: str(value) for name, value in wanted.items() if value is not None}
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         subject = f"log of Pod {namespace}/{pod}"
         response = self.request("GET", path, query=query, accept="*/*", subject=subject)
