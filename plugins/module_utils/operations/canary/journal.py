@@ -61,13 +61,10 @@ class JournalStore:
         """
         last = self.known
         try:
-            found = self.read()
+            self.known = self.read() or last
         except JournalError:
             if last is None:
                 raise
-            found = None
-        if found is None:
-            self.known = last
         return self.current
 
     @property
