@@ -54,7 +54,7 @@ class OwnRoutes:
         name: str,
         namespace: str,
         render: Callable[[TrafficState], dict[str, Any]],
-        stable: str = "",
+        stable: str,
     ) -> None:
         self._client = client
         self._render = render

@@ -309,7 +309,7 @@ class Shop:
         )
         names: dict[str, Any] = {"service": SERVICE, "namespace": NAMESPACE, "mesh": "shop"}
         lease = Lease(client, self.clock, identity=identity, duration=30, **names)
-        routes = OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render)
+        routes = OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render, "v1")
         lease.floor = lambda: highest_fence(client, service=SERVICE, namespace=NAMESPACE, routes=routes)
         return Rollout(
             options=replace(OPTIONS, **changes),

@@ -40,7 +40,7 @@ THEIRS = {
 
 
 def own(shop: Shop) -> OwnRoutes:
-    return OwnRoutes(shop.cluster, f"{SERVICE}-routes", NAMESPACE, shop.render)  # type: ignore[arg-type]
+    return OwnRoutes(shop.cluster, f"{SERVICE}-routes", NAMESPACE, shop.render, "v1")  # type: ignore[arg-type]
 
 
 def foreign(shop: Shop, **metadata: Any) -> ForeignRoutes:
