@@ -124,13 +124,18 @@ class RotatingWorld(World):
         return self.cluster.find("Secret", "api-prev", HOME)
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
+def rotated_once(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
+    """A world whose gateways serve a first pair."""
     made_world = RotatingWorld(monkeypatch)
     assert made_world.rotate()["outcome"] == "renewed"
     made_world.gateways.known = {made_world.gateways.serving}
     made_world.cluster.writes.clear()
     return made_world
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
+    return rotated_once(monkeypatch)
 
 
 def test_a_rotation_keeps_the_old_pair_until_the_new_one_is_proved(world: RotatingWorld) -> None:

@@ -25,18 +25,14 @@ from ...support import certificates as made
 from ...support.mortal import KilledError
 from .test_edges import GATEWAY, HOME
 from .test_outcomes import a_key_too_many, interrupted
-from .test_rotation import HOST, LEASE, RotatingWorld, held_by
+from .test_rotation import HOST, LEASE, RotatingWorld, held_by, rotated_once
 
 OTHER = "b.example.com"
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
-    made_world = RotatingWorld(monkeypatch)
-    assert made_world.rotate()["outcome"] == "renewed"
-    made_world.gateways.known = {made_world.gateways.serving}
-    made_world.cluster.writes.clear()
-    return made_world
+    return rotated_once(monkeypatch)
 
 
 def for_hosts(*hosts: str) -> list[dict[str, Any]]:
