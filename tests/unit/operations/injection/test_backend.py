@@ -283,6 +283,18 @@ def budget_opens_after(cluster, looks):
     cluster.get = count
 
 
+def crowded_for_a_moment(cluster):
+    """The budget allows a disruption at once, and each evicted pod comes back with a proxy of now."""
+    crowded(cluster)
+    budget_opens_after(cluster, 1)
+
+    def evict(_cluster, pod, _body):
+        cluster.remove("Pod", pod["metadata"]["name"], "shop")
+        cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
+
+    cluster.on_evict = evict
+
+
 def test_evictions_wait_for_their_budget_and_name_the_pod_they_mean(cluster):
     crowded(cluster)
     budget_opens_after(cluster, 3)
@@ -334,14 +346,7 @@ def test_rollouts_need_no_right_that_the_table_does_not_name(cluster):
 
 
 def test_evictions_need_no_right_that_the_table_does_not_name(cluster):
-    crowded(cluster)
-    budget_opens_after(cluster, 1)
-
-    def evict(_cluster, pod, _body):
-        cluster.remove("Pod", pod["metadata"]["name"], "shop")
-        cluster.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
-
-    cluster.on_evict = evict
+    crowded_for_a_moment(cluster)
     operator = operator_of(cluster)
     assert run(operator, timeout=20)["status"] == "pass"
     assert operator.refused == set()
@@ -511,14 +516,7 @@ def with_a_rollout():
 
 def with_evictions():
     fake = FakeCluster(*istio(), namespace())
-    crowded(fake)
-    budget_opens_after(fake, 1)
-
-    def evict(_cluster, pod, _body):
-        fake.remove("Pod", pod["metadata"]["name"], "shop")
-        fake.put({"kind": "Pod", **given.pod(pod["metadata"]["name"] + "-new", image=NOW)})
-
-    fake.on_evict = evict
+    crowded_for_a_moment(fake)
     return fake
 
 
