@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ...documents.page import escaped
 from .graph import Place, places
-from .numbers import UNKNOWN, number, percent
+from .numbers import number, percent
 from .report import Report, by_rate
 from .signals import Edge, Signals
 
@@ -116,10 +116,10 @@ def _boxes(found: dict[str, Place], height: int) -> tuple[dict[str, _Box], float
     return boxes, whole + 2 * _MARGIN
 
 
-def _colour(signals: Signals | None) -> str:
-    if signals is None or signals.failed is None:
+def _colour(signals: Signals) -> str:
+    share = signals.error_share
+    if share is None:
         return _DARK
-    share = signals.error_share or 0.0
     return _BAD if share > _SERIOUS else _SOME if share > _NOTICED else _GOOD
 
 
@@ -128,9 +128,7 @@ def _node(node: str, box: _Box, signals: Signals | None, seconds: float, silent:
     room = int((box.width - 14) / _CHARACTER)
     short = name if len(name) <= room else f"{name[: room - 1]}…"
     if signals is not None:
-        rate = f"{number(signals.requests / seconds if seconds else 0.0)}/s"
-        share = UNKNOWN if signals.failed is None else percent(signals.error_share or 0.0)
-        said = f"{rate}, {share} failed"
+        said = f"{number(signals.rate(seconds))}/s, {percent(signals.error_share)} failed"
         colour = _colour(signals)
     else:
         said, colour = silent, _DARK if silent == _NOT_SEEN else "#d5d9de"
@@ -152,8 +150,7 @@ def _node(node: str, box: _Box, signals: Signals | None, seconds: float, silent:
 
 def _edge(edge: Edge, start: _Box, end: _Box, seconds: float, index: int, *, few: bool) -> str:
     signals = edge.signals
-    rate = signals.requests / seconds if seconds else 0.0
-    share = UNKNOWN if signals.failed is None else percent(signals.error_share or 0.0)
+    rate, share = signals.rate(seconds), percent(signals.error_share)
     colour, wide = _colour(signals), min(6.0, 1.0 + math.log10(1 + rate))
     wide *= 1.0 if few else 0.6
     points = _curve(start, end)

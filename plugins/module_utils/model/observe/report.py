@@ -50,11 +50,10 @@ class Report:
         if self.traffic is not None:
             signals = total(self.traffic)
             share = signals.error_share
-            failing = "errors: cannot tell" if signals.failed is None else f"{percent(share or 0.0)} failed"
-            rate = signals.requests / self.traffic.seconds if self.traffic.seconds else 0.0
+            failing = "errors: cannot tell" if share is None else f"{percent(share)} failed"
             count = len(self.traffic.services)
             into = "1 service" if count == 1 else f"{count} services"
-            parts.append(f"{number(rate)} requests/s into {into}, {failing}")
+            parts.append(f"{number(signals.rate(self.traffic.seconds))} requests/s into {into}, {failing}")
         if self.rollouts is not None and self.rollouts["active"]:
             parts.append(f"rollouts of {', '.join(self.rollouts['active'])} run")
         if self.certificates is not None:
@@ -182,11 +181,9 @@ def edge_entry(edge: Edge, seconds: float) -> dict[str, Any]:
 def _numbers(signals: Signals, seconds: float) -> dict[str, Any]:
     """``requests``, ``rate`` (per second), ``error_share`` (0 to 1), ``p50_ms``, ``p95_ms``, ``p99_ms``."""
     share = signals.error_share
-    if not signals.requests:
-        share = 0.0 if signals.failed is not None else None
     return {
         "requests": round(signals.requests),
-        "rate": round(signals.requests / seconds, 3) if seconds else 0.0,
+        "rate": round(signals.rate(seconds), 3),
         "error_share": CANNOT_TELL if share is None else round(share, 6),
         **{
             f"{name}_ms": CANNOT_TELL if value is None else round(value, 2)

@@ -55,8 +55,14 @@ class Signals:
 
     @property
     def error_share(self) -> float | None:
-        """Share of the requests that failed, 0 to 1; None where nobody can tell, or there were none."""
-        return None if self.failed is None or not self.requests else self.failed / self.requests
+        """Share of the requests that failed, 0 to 1, and 0 of none; None where nobody can tell."""
+        if self.failed is None:
+            return None
+        return self.failed / self.requests if self.requests else 0.0
+
+    def rate(self, seconds: float) -> float:
+        """Requests per second of a window of that length; 0 of none."""
+        return self.requests / seconds if seconds else 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -49,9 +49,8 @@ def edge_row(edge: Edge, seconds: float) -> list[str]:
 
 
 def _cells(signals: Signals, seconds: float) -> list[str]:
-    rate = signals.requests / seconds if seconds else 0.0
-    share = 0.0 if not signals.requests and signals.failed is not None else signals.error_share
-    return [number(rate), percent(share), *(number(value) for value in dataclasses.astuple(signals.latency))]
+    latency = (number(value) for value in dataclasses.astuple(signals.latency))
+    return [number(signals.rate(seconds)), percent(signals.error_share), *latency]
 
 
 def text_lines(report: Report, top: int) -> list[str]:
