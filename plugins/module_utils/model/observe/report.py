@@ -8,14 +8,20 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from ...verdicts import CANNOT_TELL, PASS
 from ..response_flags import explained
 from .numbers import number, percent
 from .signals import Edge, Signals, Traffic, flagged, slowest
 
-Saturations = Mapping[str, tuple[Optional[float], Optional[float]]]  # noqa: UP045 - ansible-test takes no |
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Saturation:
+    """How near the pods of a service are to their limits, 0 to 1, the fullest pod; None: cannot tell."""
+
+    cpu: float | None = None
+    memory: float | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -23,7 +29,7 @@ class Report:
     """What was found. A part that was not asked for, or could not be told at all, is None.
 
     :param idle: services without a request, which are scraped. :param dark: those of which nobody knows.
-    :param saturation: service -> share of the CPU limit and of the memory limit, None for cannot tell.
+    :param saturation: by service.
     :param stated: services of the catalogue. :param untold: what could not be told, ``{part, reason}``.
     """
 
@@ -39,7 +45,7 @@ class Report:
     traffic: Traffic | None = None
     idle: tuple[str, ...] = ()
     dark: tuple[str, ...] = ()
-    saturation: Saturations = dataclasses.field(default_factory=dict)
+    saturation: Mapping[str, Saturation] = dataclasses.field(default_factory=dict)
     stated: tuple[str, ...] = ()
     untold: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
@@ -116,8 +122,7 @@ class Report:
         }
 
     def _saturation(self, key: str) -> dict[str, Any]:
-        cpu, memory = self.saturation.get(key, (None, None))
-        told = {"cpu": cpu, "memory": memory}
+        told = dataclasses.asdict(self.saturation.get(key, Saturation()))
         return {
             "saturation": {
                 name: CANNOT_TELL if value is None else round(value, 4) for name, value in told.items()

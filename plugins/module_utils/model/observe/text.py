@@ -11,7 +11,7 @@ from typing import Any
 
 from ..response_flags import explained
 from .numbers import UNKNOWN, number, percent
-from .report import Report, Saturations, busiest, by_rate
+from .report import Report, Saturation, busiest, by_rate
 from .signals import Edge, Signals, flagged, slowest
 
 
@@ -36,10 +36,12 @@ SERVICE_HEAD = ("service", "req/s>", "errors>", "p50 ms>", "p95 ms>", "p99 ms>",
 EDGE_HEAD = ("caller", "called", "mTLS", "req/s>", "errors>", "p50 ms>", "p95 ms>", "p99 ms>")
 
 
-def service_row(key: str, signals: Signals, seconds: float, full: Saturations) -> list[str]:
+def service_row(
+    key: str, signals: Signals, seconds: float, saturation: Mapping[str, Saturation]
+) -> list[str]:
     """A service's cells. :returns: in the order of the table's head."""
-    cpu, memory = full.get(key, (None, None))
-    return [key, *_cells(signals, seconds), percent(cpu), percent(memory)]
+    full = saturation.get(key, Saturation())
+    return [key, *_cells(signals, seconds), percent(full.cpu), percent(full.memory)]
 
 
 def edge_row(edge: Edge, seconds: float) -> list[str]:

@@ -8,7 +8,6 @@ Backend of module ``mesh_info``. What could not be read is said under ``untold``
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -119,8 +118,7 @@ def _report(look: Look, now: datetime.datetime) -> Report:
         seen = look.attempt(TRAFFIC, lambda: traffic(look), None)
         if seen is not None:
             report.traffic, report.idle, report.dark = seen.traffic, seen.idle, seen.dark
-            full = look.attempt(TRAFFIC, lambda: saturations(look, used), {})
-            report.saturation = {key: dataclasses.astuple(value) for key, value in full.items()}
+            report.saturation = look.attempt(TRAFFIC, lambda: saturations(look, used), {})
     report.stated = tuple(service.key for service in look.catalogue.services)
     report.untold = [{"part": part, "reason": why} for part, why in look.untold]
     report.status = CANNOT_TELL if look.untold else PASS

@@ -18,6 +18,7 @@ from ...errors import ApiError
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...istio.metrics import MetricsError, matching
 from ...istio.workloads import PROXY_CONTAINER
+from ...model.observe.report import Saturation
 from ...model.reading.values import amount
 from .look import Look, Pod
 
@@ -33,14 +34,6 @@ class Use:
 
     cpu: float
     memory: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Saturation:
-    """How near the pods of a service are to their limits, 0 to 1, the fullest pod; None: cannot tell."""
-
-    cpu: float | None = None
-    memory: float | None = None
 
 
 def usage(look: Look) -> dict[Container, Use]:

@@ -9,7 +9,10 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.report import Report
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.report import (
+    Report,
+    Saturation,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.signals import (
     Latency,
     Traffic,
@@ -76,7 +79,7 @@ def shop(number: int, callers: int = 2) -> Report:
         at=NOW,
         traffic=found,
         stated=stated,
-        saturation=dict.fromkeys(stated, (0.4, None)),
+        saturation=dict.fromkeys(stated, Saturation(0.4)),
         **details(),
     )
 
