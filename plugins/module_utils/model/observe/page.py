@@ -16,7 +16,7 @@ from .graph_svg import STYLE, picture
 from .numbers import UNKNOWN, percent
 from .report import Report, busiest, by_rate
 from .signals import flagged, slowest
-from .text import EDGE_HEAD, SERVICE_HEAD, edge_row, service_row
+from .text import EDGE_HEAD, SERVICE_HEAD, commands, edge_row, inside, outside, ports, service_row
 
 _CLASSES = {"pass": "pass", "fail": "fail", CANNOT_TELL: "cannot", "due": "due"}
 _STYLE = (
@@ -121,25 +121,19 @@ def _addresses(entries: Sequence[Mapping[str, Any]] | None) -> list[str]:
         [
             entry["gateway"],
             entry["type"],
-            ", ".join([*entry["ips"], *entry["hostnames"], *entry["external_ips"]]) or "none",
-            ", ".join(entry["cluster_ips"]) or "none",
-            ", ".join(
-                f"{port['name'] or port['protocol']} {port['port']}"
-                + (f" (node port {port['node_port']})" if "node_port" in port else "")
-                for port in entry["ports"]
-            ),
+            outside(entry) or "none",
+            inside(entry),
+            ports(entry),
         ]
         for entry in entries
     ]
-    commands = [
-        f"<p>{escaped(call['url'])}</p><pre>"
-        + escaped("\n".join(call[key] for key in ("ca", "forward", "curl") if call[key]))
-        + "</pre>"
+    calls = [
+        f"<p>{escaped(call['url'])}</p><pre>" + escaped("\n".join(commands(call))) + "</pre>"
         for entry in entries
         for call in entry["calls"]
     ]
     head = ("gateway", "type", "outside", "in the cluster", "ports")
-    return ["<h2>Addresses</h2>", _table("addresses", head, rows), *commands]
+    return ["<h2>Addresses</h2>", _table("addresses", head, rows), *calls]
 
 
 def _dashboards(entries: Sequence[Mapping[str, Any]] | None) -> list[str]:

@@ -122,18 +122,34 @@ def _overhead_lines(found: Mapping[str, Any] | None) -> list[str]:
 def _address_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for entry in entries:
-        outer = [*entry["ips"], *entry["hostnames"], *entry["external_ips"]]
-        ports = ", ".join(
-            f"{port['name'] or port['protocol']} {port['port']}"
-            + (f" (node port {port['node_port']})" if "node_port" in port else "")
-            for port in entry["ports"]
-        )
-        inner = ", ".join(entry["cluster_ips"]) or "none"
-        where = ", ".join(outer) or f"no address outside, cluster IP {inner}"
-        lines.append(f"{entry['gateway']}: {where}; {entry['type']}; {ports}")
-        for call in entry["calls"]:
-            lines += [f"  {call[key]}" for key in ("ca", "forward", "curl") if call[key]]
+        where = outside(entry) or f"no address outside, cluster IP {inside(entry)}"
+        lines.append(f"{entry['gateway']}: {where}; {entry['type']}; {ports(entry)}")
+        lines += [f"  {command}" for call in entry["calls"] for command in commands(call)]
     return lines
+
+
+def outside(entry: Mapping[str, Any]) -> str:
+    """A gateway's addresses for callers outside; empty where it has none."""
+    return ", ".join([*entry["ips"], *entry["hostnames"], *entry["external_ips"]])
+
+
+def inside(entry: Mapping[str, Any]) -> str:
+    """A gateway's addresses in the cluster, or ``none``."""
+    return ", ".join(entry["cluster_ips"]) or "none"
+
+
+def ports(entry: Mapping[str, Any]) -> str:
+    """A gateway's ports, with those of the nodes that lead to them."""
+    return ", ".join(
+        f"{port['name'] or port['protocol']} {port['port']}"
+        + (f" (node port {port['node_port']})" if "node_port" in port else "")
+        for port in entry["ports"]
+    )
+
+
+def commands(call: Mapping[str, Any]) -> list[str]:
+    """What to run for a call. :returns: in the order in which it is run."""
+    return [call[key] for key in ("ca", "forward", "curl") if call[key]]
 
 
 def _dashboard_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
