@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
-from ...errors import InputError, MeshError, Problem
-from ...files import write_whole
+from ...errors import InputError, Problem
+from ...files import write_report as write_text
 from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
 from .findings import BESIDE, NOT_TESTED, STATED, Finding, Findings
@@ -49,14 +49,13 @@ def write_report(
     :param raw: the catalogue as it was given; its digest says which one was verified.
     :param previous: the record of the last report. :raises MeshError: the file cannot be written.
     """
-    target = Path(path).expanduser()
     facts = {
         "time": circumstances.time,
         "cluster": circumstances.cluster or "not known",
         "versions": f"Kubernetes {circumstances.server}, Istio {', '.join(circumstances.versions)}",
         "catalogue SHA-256": digest(raw),
     }
-    match target.suffix:
+    match Path(path).suffix:
         case ".json":
             record = record_of(findings, catalogue, raw, circumstances, previous)
             text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
@@ -66,10 +65,7 @@ def write_report(
             text = json.dumps(sarif(findings, catalogue.name), indent=2, ensure_ascii=False) + "\n"
         case _:
             text = page(findings, catalogue, facts)
-    try:
-        write_whole(target, text)
-    except OSError as error:
-        raise MeshError(f"the report {path} could not be written: {error.strerror}") from error
+    write_text(path, text)
 
 
 def as_junit(findings: Findings, name: str) -> str:

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import report
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_record import (
@@ -135,5 +136,5 @@ def test_two_hundred_services_fit_on_a_page(tmp_path: Path) -> None:
 
 def test_an_unwritable_report_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "verify.json").mkdir()
-    with pytest.raises(report.MeshError, match="could not be written"):
+    with pytest.raises(MeshError, match="could not be written"):
         report.write_report(str(tmp_path / "verify.json"), FOUND, MESH, RAW, WHEN)
