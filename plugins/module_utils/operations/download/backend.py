@@ -48,9 +48,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     wanted = _wanted(params)
     given = params.get("directory")
     root = Path(given) if given else cache_directory(context.environment, "downloads")
-    store = Store(root, context)
     try:
-        path, downloaded = store.provide(wanted)
+        path, digest, downloaded = Store(root, context).provide(wanted)
     except MeshError as error:
         if params["required"]:
             raise
@@ -61,7 +60,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "changed": False,
         "path": str(path),
         "url": wanted.url,
-        "sha256": store.digest(wanted),
+        "sha256": digest,
         "downloaded": downloaded,
         "reason": "",
     }

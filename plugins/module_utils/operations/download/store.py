@@ -54,28 +54,23 @@ class Store:
         self._root = root
         self._context = context
 
-    def provide(self, wanted: Wanted) -> tuple[Path, bool]:
+    def provide(self, wanted: Wanted) -> tuple[Path, str, bool]:
         """The verified copy; fetched when it is missing, damaged, or not of the wanted checksum.
 
-        :returns: its path, and whether it was fetched now.
+        :returns: its path, the sha256 of what was fetched, and whether that was now.
         :raises MeshError: it cannot be fetched or kept.
         """
         entry = self._root / wanted.key
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             with self._alone(wanted.key):
-                if _is_sound(entry, wanted):
-                    return _content(entry, wanted), False
+                if digest := _verified(entry, wanted):
+                    return _content(entry, wanted), digest, False
                 self._context.progress(f"fetching {wanted.url}")
-                self._fetch(wanted, entry)
+                digest = self._fetch(wanted, entry)
         except OSError as error:
             raise MeshError(f"{self._root} cannot hold downloads: {error.strerror or error}") from error
-        return _content(entry, wanted), True
-
-    def digest(self, wanted: Wanted) -> str:
-        """The sha256 of what was fetched, which was compared with its checksum then."""
-        record: Mapping[str, Any] = json.loads((self._root / wanted.key / RECORD).read_text(encoding="utf-8"))
-        return str(record["sha256"])
+        return _content(entry, wanted), digest, True
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:
@@ -84,7 +79,8 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _fetch(self, wanted: Wanted, entry: Path) -> None:
+    def _fetch(self, wanted: Wanted, entry: Path) -> str:
+        """Fetch and verify it, and put it there as a whole. :returns: its sha256."""
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".fetching-") as place:
             archive, new = Path(place, "archive"), Path(place, "entry")
             new.mkdir()
@@ -103,6 +99,7 @@ class Store:
             (new / RECORD).write_text(json.dumps(record), encoding="utf-8")
             shutil.rmtree(entry, ignore_errors=True)
             new.rename(entry)
+        return digest
 
     def _published(self, wanted: Wanted) -> str:
         """The digest in the file beside the archive, which proves integrity but not origin."""
@@ -158,14 +155,15 @@ def _content(entry: Path, wanted: Wanted) -> Path:
     )
 
 
-def _is_sound(entry: Path, wanted: Wanted) -> bool:
-    """Whether an entry is what was verified once. A file that was damaged since is fetched again."""
+def _verified(entry: Path, wanted: Wanted) -> str:
+    """The sha256 with which an entry was verified once; empty where it is another than the wanted one, or a
+    file was damaged since: then it is fetched again."""
     try:
         record: Mapping[str, Any] = json.loads((entry / RECORD).read_text(encoding="utf-8"))
         same = record["files"] == _digests(entry) and wanted.digest in ("", record["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(same and record["files"])
+        return ""
+    return str(record["sha256"]) if same and record["files"] else ""
 
 
 def _digests(entry: Path) -> dict[str, str]:
