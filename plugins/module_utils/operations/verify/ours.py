@@ -23,7 +23,7 @@ from ...model.objects.render import render
 from ...model.security.attachment import selects
 from ...model.virtual_services import VirtualService, read_virtual_service
 from ...object_id import object_id
-from .picture import Picture
+from .picture import Picture, SeenPod
 from .surroundings import Surroundings
 
 Obj = Mapping[str, Any]
@@ -127,6 +127,14 @@ class Ours:
         """The service that a workload belongs to, else the pod."""
         services = self._services.get(str(proxy)) or ()
         return services[0].key if services else str(proxy)
+
+    def own_pods(self) -> list[SeenPod]:
+        """The pods of the catalogue's namespaces, of its services or not.
+
+        :returns: in the order in which they were read.
+        """
+        namespaces = frozenset(self.picture.catalogue.namespaces)
+        return [seen for seen in self.picture.pods if seen.pod.namespace in namespaces]
 
     def acted_on(self, obj: Obj) -> list[str]:
         """The services and gateways whose pods an object is for, by its selector or targetRefs.

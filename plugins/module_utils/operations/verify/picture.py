@@ -58,11 +58,12 @@ class PodPort:
 class SeenPod:
     """A pod with all that objects say about it.
 
-    :param services: of the catalogue, whose pods it is among. :param trials: the requests to try on it.
-    :param key: equal for pods that all of this is equal for.
+    :param raw: as the API has it. :param services: of the catalogue, whose pods it is among.
+    :param key: equal for pods that all of this but the pod itself is equal for.
     """
 
     pod: MeshPod
+    raw: Mapping[str, Any]
     services: tuple[Service, ...]
     ports: tuple[PodPort, ...]
     policies: tuple[Policy, ...]
@@ -129,10 +130,11 @@ class Picture:
         )
         known = self._seen.get(key)
         if known is not None:
-            return dataclasses.replace(known, pod=pod)
+            return dataclasses.replace(known, pod=pod, raw=raw)
         services = self._services(pod, kubernetes)
         seen = SeenPod(
             pod,
+            raw,
             services,
             self._ports(pod, raw, services, kubernetes, policies),
             policies,

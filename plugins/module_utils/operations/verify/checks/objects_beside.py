@@ -11,8 +11,7 @@ has all of its rights, and that is one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from ....fields import namespace_of
 from ....istio.workloads import controller_of
@@ -40,12 +39,11 @@ def _around_proxies(ours: Ours) -> Iterator[Finding]:
     declared."""
     if ours.picture.catalogue.outbound != "REGISTRY_ONLY":
         return
-    services = {str(seen.pod): seen.services for seen in ours.picture.pods}
-    for raw, pod in _own_pods(ours):
-        left = uncaptured_outbound(raw) if pod.meshed and services.get(str(pod)) else ()
+    for seen in ours.own_pods():
+        left = uncaptured_outbound(seen.raw) if seen.pod.meshed and seen.services else ()
         if left:
             what = f"calls {few(left)} past its proxy (traffic.sidecar.istio.io), so nothing is refused there"
-            yield failed("objects", f"Pod {pod}", what)
+            yield failed("objects", f"Pod {seen.pod}", what)
 
 
 def _borrowed(ours: Ours) -> Iterator[Finding]:
@@ -62,25 +60,19 @@ def _borrowed(ours: Ours) -> Iterator[Finding]:
         for item in seen.services
         if accounts_of[item.key] == (seen.pod.namespace, seen.pod.service_account)
     }
-    for raw, pod in _own_pods(ours):
+    for seen in ours.own_pods():
+        pod = seen.pod
         service = accounts.get((pod.namespace, pod.service_account))
         if service is None or str(pod) in entitled:
             continue
         callees = [item.key for item in catalogue.callees(service)]
         callees += [f"external service {item.name}" for item in catalogue.external_callees(service)]
         what = f"runs as {pod.namespace}/{pod.service_account} and so may call {few(callees)}"
-        kind = (controller_of(raw.get("metadata") or {}) or ("", ""))[0]
+        kind = (controller_of(seen.raw.get("metadata") or {}) or ("", ""))[0]
         if kind == "Job":
             yield beside("objects", f"Pod {pod}", f"{what}, as a Job that is not in the catalogue")
         else:
             yield failed("objects", f"Pod {pod}", f"{what}, and is no workload of the catalogue")
-
-
-def _own_pods(ours: Ours) -> Iterator[tuple[Mapping[str, Any], MeshPod]]:
-    for namespace in ours.picture.catalogue.namespaces:
-        for raw in ours.picture.live.of("Pod", namespace):
-            if is_active(raw):
-                yield raw, read_pod(raw)
 
 
 def _namespaces(ours: Ours) -> Iterator[Finding]:

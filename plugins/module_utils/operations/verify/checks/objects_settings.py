@@ -9,7 +9,7 @@ hand, and pods that start their proxy in a way of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from ....fields import (
     annotations_of,
@@ -17,12 +17,10 @@ from ....fields import (
     labels_of,
     list_at,
     mappings_at,
-    name_of,
     namespace_of,
     text_at,
 )
 from ....kube.pods import addresses as pod_addresses
-from ....kube.pods import is_active
 from ....object_id import object_id
 from ...cluster_check.findings import CUTS, NOTE, Difference
 from ..findings import Finding, beside, failed, unknown
@@ -104,17 +102,10 @@ def _slices(ours: Ours) -> Iterator[Finding]:
 
 
 def _bootstraps(ours: Ours) -> Iterator[Finding]:
-    services = {str(seen.pod): seen.services for seen in ours.picture.pods}
-    for pod in _pods(ours):
-        name = f"{namespace_of(pod)}/{name_of(pod)}"
-        told = annotations_of(pod).get(BOOTSTRAP)
-        if told and services.get(name):
+    for seen in ours.own_pods():
+        told = annotations_of(seen.raw).get(BOOTSTRAP)
+        if told and seen.services:
             what = f"starts its proxy with the configuration of ConfigMap {told} ({BOOTSTRAP})"
             yield unknown(
-                "objects", f"Pod {name}", f"{what}; what it makes of requests, nobody here can tell"
+                "objects", f"Pod {seen.pod}", f"{what}; what it makes of requests, nobody here can tell"
             )
-
-
-def _pods(ours: Ours) -> Sequence[Mapping[str, object]]:
-    places = ours.picture.catalogue.namespaces
-    return [pod for place in places for pod in ours.picture.live.of("Pod", place) if is_active(pod)]
