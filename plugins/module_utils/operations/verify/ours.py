@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Union
 
 from ...fields import list_at, name_of, namespace_of, text_at
@@ -264,27 +264,31 @@ def _short_names(fqdn: str, domain: str) -> tuple[str, ...]:
     return name, name.removesuffix(".svc")
 
 
+def targets(
+    found: VirtualService, read: Mapping[tuple[str, str], VirtualService], *, delegates: bool = True
+) -> Iterator[str]:
+    """Hosts that requests, or copies of them, are sent to, a delegate's among them.
+
+    :param read: by namespace and name, where delegates are looked up.
+    """
+    for route in found.routes:
+        for destination in (*route.destinations, *route.mirrors):
+            yield destination.host
+        delegate = read.get(route.delegate) if route.delegate and delegates else None
+        if delegate is not None:
+            yield from targets(delegate, read, delegates=False)
+
+
 def _targets(objects: Iterable[Obj], domain: str) -> dict[str, frozenset[str]]:
-    """By ``namespace/name`` of a VirtualService, the hosts that it leads to, its delegates' among them."""
+    """By ``namespace/name`` of a VirtualService, the hosts that it leads to."""
     read = {
-        (found.namespace, found.name): found
+        (namespace_of(item), name_of(item)): read_virtual_service(item, domain)
         for item in objects
         if item["kind"] == "VirtualService"
-        for found in [read_virtual_service(item, domain)]
     }
     return {
-        f"{namespace}/{name}": frozenset(
-            destination.host
-            for one in (found, *(read[key] for key in _delegates(found) if key in read))
-            for route in one.routes
-            for destination in (*route.destinations, *route.mirrors)
-        )
-        for (namespace, name), found in read.items()
+        f"{namespace}/{name}": frozenset(targets(found, read)) for (namespace, name), found in read.items()
     }
-
-
-def _delegates(found: VirtualService) -> list[tuple[str, str]]:
-    return [route.delegate for route in found.routes if route.delegate]
 
 
 def ordered(objects: Iterable[Obj]) -> list[Obj]:

@@ -25,7 +25,7 @@ from ....model.host_patterns import takes_in
 from ....model.virtual_services import VirtualService, read_virtual_service
 from ....object_id import object_id
 from ..findings import Finding, beside, failed
-from ..ours import GatewayPods, Obj, Ours, few, narrower, ordered
+from ..ours import GatewayPods, Obj, Ours, few, narrower, ordered, targets
 
 MESH = "mesh"
 INGRESS_CLASS = "kubernetes.io/ingress.class"
@@ -115,8 +115,8 @@ def _through_gateway(
         if gateway["kind"] == "Gateway" and pods.serves(gateway)
         for _port, host, _place in _servers(gateway)
     }
-    targets = list(_targets(read[namespace_of(item), name_of(item)], read))
-    reached = [name for host, name in ours.touched(targets).items() if host in ours.hosts]
+    led = list(targets(read[namespace_of(item), name_of(item)], read))
+    reached = [name for host, name in ours.touched(led).items() if host in ours.hosts]
     taken = [host for host in hosts if any(takes_in(known, host) for known in own)]
     subject = object_id(item)
     if reached:
@@ -125,20 +125,8 @@ def _through_gateway(
     if taken:
         yield failed("objects", subject, f"takes requests for {few(taken)} at {pods.name}")
     if not reached and not taken:
-        where = f" to {few(targets)}" if targets else ""
+        where = f" to {few(led)}" if led else ""
         yield beside("objects", subject, f"leads from {few(hosts)} at {pods.name}{where}")
-
-
-def _targets(
-    item: VirtualService, read: dict[tuple[str, str], VirtualService], *, delegates: bool = True
-) -> Iterator[str]:
-    """Hosts that requests, or copies of them, are sent to, a delegate's among them."""
-    for route in item.routes:
-        for destination in (*route.destinations, *route.mirrors):
-            yield destination.host
-        found = read.get(route.delegate) if route.delegate and delegates else None
-        if found is not None:
-            yield from _targets(found, read, delegates=False)
 
 
 def _in_mesh(ours: Ours, item: Obj, read: VirtualService) -> Iterator[Finding]:
@@ -182,8 +170,8 @@ def _ingress(ours: Ours, item: Obj) -> Iterator[Finding]:
     backends = [mapping_at(path, "backend", "service") for path in paths]
     backends.append(mapping_at(item, "spec", "defaultBackend", "service"))
     home, domain = namespace_of(item), ours.picture.catalogue.cluster_domain
-    targets = [f"{text_at(one, 'name')}.{home}.svc.{domain}" for one in backends if text_at(one, "name")]
-    reached = ours.touched(targets)
+    services = [f"{text_at(one, 'name')}.{home}.svc.{domain}" for one in backends if text_at(one, "name")]
+    reached = ours.touched(services)
     if not reached:
         return
     named = text_at(item, "spec", "ingressClassName") or annotations_of(item).get(INGRESS_CLASS, "")
