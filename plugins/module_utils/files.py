@@ -46,6 +46,12 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
         raise
 
 
+def missing_directory(path: str) -> str:
+    """Why no file of this name can be written, as half a sentence; ``""`` when its directory exists."""
+    there = Path(path).expanduser().parent.is_dir()
+    return "" if there else f"the directory of {path!r} does not exist"
+
+
 def report_problems(paths: Sequence[str], formats: Collection[str], variable: str) -> list[Problem]:
     """What keeps reports from being written, known before a run has looked at anything.
 
@@ -56,8 +62,8 @@ def report_problems(paths: Sequence[str], formats: Collection[str], variable: st
     for index, path in enumerate(paths):
         if Path(path).suffix not in formats:
             problem = f"{path!r} ends in none of {', '.join(formats)}"
-        elif not Path(path).expanduser().parent.is_dir():
-            problem = f"the directory of {path!r} does not exist"
+        elif missing := missing_directory(path):
+            problem = missing
         elif path in paths[:index]:
             problem = f"{path!r} is listed twice"
         else:

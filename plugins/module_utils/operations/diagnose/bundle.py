@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, MeshError, Problem
-from ...files import write_whole
+from ...files import missing_directory, write_whole
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.clock import timestamp
 from ...kube.redaction import redacted
@@ -31,13 +31,9 @@ _OF_APPLICATIONS = ("command", "args", "env", "envFrom", "lifecycle")
 
 def check_path(path: str) -> None:
     """:raises InputError: it is no name of a JSON file, or its directory does not exist."""
-    if not path.endswith(".json"):
-        problem = f"{path!r} does not end in .json"
-    elif not Path(path).expanduser().parent.is_dir():
-        problem = f"the directory of {path!r} does not exist"
-    else:
-        return
-    raise InputError([Problem("diagnose_bundle_path", problem, "bundle-path")])
+    problem = missing_directory(path) if path.endswith(".json") else f"{path!r} does not end in .json"
+    if problem:
+        raise InputError([Problem("diagnose_bundle_path", problem, "bundle-path")])
 
 
 def write_bundle(path: str, case: Case, result: Mapping[str, Any]) -> None:

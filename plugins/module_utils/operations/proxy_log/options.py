@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...files import missing_directory
 from ...istio.proxy.log_levels import LEVELS, LogLevels, wanted_levels
 from ...model.catalogue.lookup import look_up
 from ...model.catalogue.mesh import Catalogue
@@ -78,8 +78,8 @@ class LogOptions:
             text = "is false, and observe_log_level is empty: nothing would be logged"
             problems.append(Problem("observe_access_log", text, "nothing-to-do"))
         path = params["path"]
-        if path and not Path(path).expanduser().parent.is_dir():
-            problems.append(Problem("observe_log_path", f"the directory of {path!r} does not exist", "path"))
+        if path and (missing := missing_directory(path)):
+            problems.append(Problem("observe_log_path", missing, "path"))
         if problems:
             raise InputError(problems)
         return cls(catalogue, installed, workload, seconds, params["access_log"], levels, lines, path)

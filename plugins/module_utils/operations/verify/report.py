@@ -12,6 +12,7 @@ from typing import Any
 
 from ...documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
 from ...errors import InputError, Problem
+from ...files import missing_directory
 from ...files import write_report as write_text
 from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
@@ -29,11 +30,10 @@ def check_path(path: str) -> None:
     exist."""
     if Path(path).suffix not in FORMATS:
         problem = f"{path!r} ends in none of .json, .xml (JUnit), .sarif and .html"
-    elif not Path(path).expanduser().parent.is_dir():
-        problem = f"the directory of {path!r} does not exist"
     else:
-        return
-    raise InputError([Problem("report_path", problem, "report-path")])
+        problem = missing_directory(path)
+    if problem:
+        raise InputError([Problem("report_path", problem, "report-path")])
 
 
 def write_report(
