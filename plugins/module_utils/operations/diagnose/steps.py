@@ -18,7 +18,7 @@ from ...model.catalogue.services import Port, Service
 from ...model.security.requests import Request
 from ...verdicts import FAIL
 from ..verify.checks.injection import check_pods
-from ..verify.dumps import ProxyDump, ProxyDumps
+from ..verify.dumps import ProxyDumps
 from ..verify.findings import Finding, failed, unknown
 from ..verify.live_objects import LENIENT, LiveObjects
 from ..verify.picture import Picture
@@ -98,9 +98,10 @@ def follow(client: KubeClient, case: Case, call: Call) -> list[Finding]:
         return [*steps, failed("port", destination.key, "the catalogue gives it no port")]
     dumps = _dumps(case)
     steps += [unknown("proxy", f"Pod {name}", reason) for name, reason in dumps.unread.items()]
-    caller = next((proxy for proxy in callers if _routes(dumps.held.get(str(proxy)))), None)
-    if caller is not None:
-        steps += outbound(client, catalogue, caller, dumps.held[str(caller)], destination, port)
+    views = [case.material.views.get(str(proxy)) for proxy in callers]
+    view = next((view for view in views if view is not None and view.dump.hosts is not None), None)
+    if view is not None:
+        steps += outbound(client, catalogue, view, destination, port)
     steps += faults(live, catalogue, destination)
     picture = Picture(catalogue, live, namespaces)
     request = Request(source.principal, port.target_port, call.method, call.path, http=port.is_http)
@@ -172,7 +173,3 @@ def _pods(live: LiveObjects, service: Service, now: float) -> list[Finding]:
 def _proxies_of(live: LiveObjects, service: Service) -> list[RunningProxy]:
     names = {pod["metadata"]["name"] for pod in live.pods_of(service.namespace, service.name)}
     return [proxy for proxy in live.proxies() if proxy.namespace == service.namespace and proxy.pod in names]
-
-
-def _routes(dump: ProxyDump | None) -> bool:
-    return dump is not None and dump.hosts is not None

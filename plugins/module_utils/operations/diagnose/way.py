@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...errors import ApiError, MeshError
+from ...errors import ApiError
 from ...fields import Object, mapping_at, mappings_at, namespace_of, text_at
-from ...istio.proxy.admin import cluster_statuses
-from ...istio.proxy.endpoints import Endpoint, endpoints
+from ...istio.proxy.endpoints import Endpoint
 from ...istio.proxy.routes import VirtualHost, parse_cluster_name
 from ...istio.proxy.running import RunningProxy
 from ...istio.proxy.sidecar_scope import sidecar_of
@@ -19,23 +18,23 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Port, Service
 from ...model.virtual_services import full_host
 from ...object_id import object_id
-from ..verify.dumps import ProxyDump
-from ..verify.findings import Finding, failed, passed, unknown
+from ..verify.findings import Finding, failed, passed
 from ..verify.live_objects import LiveObjects
+from .case import View
 
 
 def outbound(
     client: KubeClient,
     catalogue: Catalogue,
-    caller: RunningProxy,
-    dump: ProxyDump,
+    view: View,
     destination: Service,
     port: Port,
 ) -> list[Finding]:
     """The steps on the caller's side.
 
-    :param dump: what the caller's proxy holds. :returns: in the order of the request's way.
+    :param view: what the caller's proxy shows. :returns: in the order of the request's way.
     """
+    caller, dump, known = view.proxy, view.dump, view.endpoints
     subject = f"Pod {caller}"
     hosts = [host for host in dump.hosts or () if _is_for(host, destination.fqdn, port.number)]
     if not hosts and port.is_http:
@@ -51,10 +50,6 @@ def outbound(
     steps = [passed("route", subject, line) for line in told]
     missing = [name for name in clusters if name not in dump.clusters]
     steps += [failed("cluster", subject, f"has no cluster {name}: requests get 503 NC") for name in missing]
-    try:
-        known = endpoints(cluster_statuses(client, caller))
-    except MeshError as error:
-        return [*steps, unknown("endpoints", subject, str(error))]
     return steps + [
         _endpoints(subject, name, known.get(name, [])) for name in clusters if name not in missing
     ]

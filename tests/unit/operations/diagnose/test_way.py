@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.endpoints import endpoints
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import way
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.case import View
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.dumps import ProxyDump
 
 from ...support.cluster import FakeCluster
@@ -65,11 +65,10 @@ def told(
         }
         for name, count in (ends or {}).items()
     ]
-    answer = ExecResult(json.dumps({"cluster_statuses": statuses}), "", 0)
     client: Any = FakeCluster()
-    client.exec = lambda *_rest, **_more: answer
     dump = ProxyDump({}, hosts or None, frozenset(clusters), ())
-    found = way.outbound(client, CATALOGUE, CALLER, dump, API, port)
+    view = View(CALLER, dump, endpoints({"cluster_statuses": statuses}))
+    found = way.outbound(client, CATALOGUE, view, API, port)
     assert {step.subject for step in found} <= {"Pod shop/web-1"}
     return [(step.check, step.verdict, step.message) for step in found]
 
