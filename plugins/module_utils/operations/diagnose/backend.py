@@ -123,7 +123,7 @@ def _look(client: KubeClient, catalogue: Catalogue, symptom: Symptom, now: float
         return Diagnosis([], [Unknown("control plane", "istio", "not installed")], [])
     case = Case(symptom, catalogue, material, now)
     _check_names(case)
-    case = Case(symptom, catalogue, ask_proxies(client, case), now)
+    case.material = ask_proxies(client, case)
     causes, unknown = search(case)
     call = call_of(catalogue, symptom)
     steps = follow(client, case, call) if call else []

@@ -103,7 +103,7 @@ class Material:
 
 
 class Case:
-    """One symptom and the material about it.
+    """One symptom and the material about it; what proxies show may be added to the material later.
 
     :ivar callers: pods of the source. :ivar callees: pods of the destination. :ivar subjects: all pods that
         it is about. :ivar services: the Services that it is about. :ivar hosts: names under which they, or
