@@ -9,11 +9,11 @@ What may not be read is noted with its reason, and what hangs on it is then "can
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, MeshError
-from ...fields import field, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...fields import mapping_at, name_of, namespace_of
 from ...istio.injection.read import read_settings
 from ...istio.injection.webhooks import parse_injectors, stored_yaml
 from ...istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, Istiod, ready_istiods, sync_table
@@ -24,13 +24,14 @@ from ...istio.proxy.endpoints import endpoints
 from ...istio.proxy.running import RunningProxy, sample
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.client import KubeClient
-from ...kube.pods import has_labels, is_active
+from ...kube.pods import is_active
 from ...model.catalogue.mesh import Catalogue
 from ..verify.dumps import read_proxies
 from ..verify.live_objects import LiveObjects, published_roots
 from ..verify.surroundings import KINDS, read_everywhere
 from .case import Case, Material, Obj, Seen, View
 from .figures import read_figures
+from .gateway_pods import credentials_of
 from .symptom import Symptom
 
 READ = {**KINDS, "RequestAuthentication": "security.istio.io/v1", "Service": "v1", "Namespace": "v1"}
@@ -197,21 +198,6 @@ def _secrets(
     return found
 
 
-def credentials_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
-    """The Secrets that the servers of a Gateway name, ``namespace/name`` where its pods are.
-
-    :returns: sorted, each once.
-    """
-    selector = mapping_at(gateway, "spec", "selector")
-    places = {namespace_of(pod) for pod in pods if selector and is_active(pod) and has_labels(pod, selector)}
-    names: set[str] = set()
-    for server in mappings_at(gateway, "spec", "servers"):
-        tls = mapping_at(server, "tls")
-        found = {text_at(tls, "credentialName"), *map(str, list_at(tls, "credentialNames"))}
-        names |= {name for name in found if name and "://" not in name}
-    return sorted(f"{place}/{name}" for place in places for name in names)
-
-
 def _control_plane(
     client: KubeClient, material: Material, catalogue: Catalogue, unread: dict[str, str]
 ) -> Material:
@@ -307,10 +293,3 @@ def _lines(
         else:
             found += answer
     return found, unread
-
-
-def outbound_mode(case: Case, sidecar: Obj | None) -> str:
-    """``REGISTRY_ONLY`` or ``ALLOW_ANY``, for the proxies that a Sidecar decides for."""
-    own = text_at(sidecar, "spec", "outboundTrafficPolicy", "mode")
-    mesh = field(case.material.config, "outboundTrafficPolicy", "mode")
-    return own or (str(mesh) if mesh else "ALLOW_ANY")

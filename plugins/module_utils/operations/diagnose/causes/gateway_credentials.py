@@ -14,7 +14,7 @@ from ....model.certificates.x509 import check_pair
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import GATEWAY, SURE, Cause
-from ..reading import credentials_of
+from ..gateway_pods import credentials_of
 from .gateway_hosts import concerned_gateways, server_hosts
 
 RENEW = "ansible-playbook servicemesh.istio.certificates -i INVENTORY"

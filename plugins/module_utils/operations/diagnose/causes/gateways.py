@@ -19,11 +19,12 @@ from ....fields import (
     namespace_of,
     text_at,
 )
-from ....kube.pods import has_labels, is_active, takes_requests
+from ....kube.pods import has_labels, takes_requests
 from ....model.security.pods import target_ports
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import GATEWAY, LIKELY, SURE, Cause
+from ..gateway_pods import pods_of
 from .gateway_hosts import concerned_gateways, server_hosts
 from .words import edit, few
 
@@ -42,17 +43,11 @@ def find(case: Case) -> Iterator[Cause]:
     yield from _conflicts(case)
 
 
-def pods_of(case: Case, gateway: Obj) -> list[Obj]:
-    """The active pods that a Gateway selects. :returns: of any namespace: istiod looks at labels alone."""
-    selector = mapping_at(gateway, "spec", "selector")
-    return [pod for pod in case.live.of("Pod") if selector and is_active(pod) and has_labels(pod, selector)]
-
-
 def _gateway(case: Case, gateway: Obj) -> Iterator[Cause]:
     subject = object_id(gateway)
     selector = mapping_at(gateway, "spec", "selector")
     wanted = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    pods = pods_of(case, gateway)
+    pods = pods_of(gateway, case.live.of("Pod"))
     if not pods and case.material.places is None:
         near = sorted(
             {

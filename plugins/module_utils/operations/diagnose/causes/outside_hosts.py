@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....fields import integer_at, labels_of, list_at, mappings_at, namespace_of, text_at
+from ....fields import field, integer_at, labels_of, list_at, mappings_at, namespace_of, text_at
 from ....istio.proxy.routes import parse_cluster_name
 from ....model.security.pods import read_pod
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import EGRESS, LIKELY, POSSIBLE, SEEN, SURE, Cause
-from ..reading import outbound_mode
 from .words import edit, few
 
 DECLARE = "mesh_external_services: [{name: ..., hosts: [HOST], callers: [...]}], then servicemesh.istio.mesh"
@@ -48,13 +47,10 @@ def _undeclared(case: Case) -> Iterator[Cause]:
         if proxy.gateway or str(proxy) not in {str(read_pod(pod)) for pod in case.callers}:
             continue
         sidecar = case.scopes.of(proxy)
-        if outbound_mode(case, sidecar) != "REGISTRY_ONLY":
+        own = text_at(sidecar, "spec", "outboundTrafficPolicy", "mode")
+        if (own or str(field(case.material.config, "outboundTrafficPolicy", "mode"))) != "REGISTRY_ONLY":
             continue
-        said_by = (
-            object_id(sidecar)
-            if sidecar and text_at(sidecar, "spec", "outboundTrafficPolicy", "mode")
-            else "the mesh (outboundTrafficPolicy)"
-        )
+        said_by = object_id(sidecar) if sidecar and own else "the mesh (outboundTrafficPolicy)"
         black = [seen for seen in case.material.lines if seen.line.cluster == "BlackHoleCluster"]
         shown = tuple(f"the access log of Pod {seen.proxy} shows BlackHoleCluster" for seen in black[:1])
         said = f"is declared by no ServiceEntry, and {said_by} lets Pod {proxy} call declared hosts only: 502"
