@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import MeshError
+from ...fields import namespace_of
 from ...istio.installation.commands import Runner
 from .case import Case
 from .cause import CONTROL_PLANE, EGRESS, GATEWAY, INJECTION, LIKELY, ROUTING, SECURITY, Cause
@@ -96,8 +97,7 @@ def _others(case: Case, by_object: Mapping[str, Sequence[Message]]) -> Iterator[
 
 
 def _concerned(case: Case) -> set[str]:
-    pods = {str(pod["metadata"].get("namespace")) for pod in case.subjects}
-    return pods | {str(item["metadata"].get("namespace")) for item in case.services}
+    return {namespace_of(item) for item in (*case.subjects, *case.services)}
 
 
 def _family(code: str) -> str:

@@ -22,7 +22,7 @@ from ...verdicts import CANNOT_TELL
 from ..verify.findings import Finding
 from .analyze import merged, messages
 from .bundle import check_path, write_bundle
-from .case import Case
+from .case import Case, full_name
 from .cause import LIKELY, Cause
 from .ranking import Unknown, lasting, ranked, search, status_of, told
 from .reading import ask_proxies, read_material
@@ -150,7 +150,7 @@ def _check_names(case: Case) -> None:
         if any(name_of(item) == name and namespace_of(item) == namespace for item in case.of("Deployment")):
             continue
         known = sorted(
-            {f"{namespace_of(item)}/{name_of(item)}" for item in case.of("Service")}
+            {full_name(item) for item in case.of("Service")}
             | {service.key for service in case.catalogue.services}
         )
         said = (

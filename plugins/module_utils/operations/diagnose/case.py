@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -262,18 +263,22 @@ class Case:
 
     def proxies(self, pods: Iterable[Obj]) -> list[View]:
         """What the proxies of some pods show. :returns: of those that were asked."""
-        names = (f"{namespace_of(pod)}/{name_of(pod)}" for pod in pods)
+        names = map(full_name, pods)
         return [self.material.views[name] for name in names if name in self.material.views]
 
-    def lines(self, *, inbound: bool | None = None) -> Iterator[Seen]:
-        """The lines of access logs that are about the symptom.
+    @functools.cached_property
+    def running(self) -> list[RunningProxy]:
+        """The proxies that run, of all pods that were read. :returns: in the order of their pods."""
+        return self.live.proxies()
 
-        :param inbound: only those of callees (true) or callers (false).
-        """
-        for seen in self.material.lines:
-            if inbound is not None and seen.line.inbound is not inbound:
-                continue
-            yield seen
+    def running_of(self, pods: Iterable[Obj]) -> list[RunningProxy]:
+        """The proxies of some pods that run. :returns: in the order in which all pods were read."""
+        names = set(map(full_name, pods))
+        return [proxy for proxy in self.running if str(proxy) in names]
+
+    def inbound_lines(self) -> list[Seen]:
+        """The lines of access logs that proxies wrote as callees. :returns: in the order of the logs."""
+        return [seen for seen in self.material.lines if seen.line.inbound]
 
     def flagged(self, flag: str, host: str = "") -> list[Seen]:
         """Lines with a response flag.
@@ -380,7 +385,12 @@ class Case:
         else:
             places = {self.symptom.namespace} if self.symptom.namespace else self.meshed
             found = [pod for name in sorted(places) for pod in self.live.of("Pod", name) if is_active(pod)]
-        return list({f"{namespace_of(pod)}/{name_of(pod)}": pod for pod in found}.values())
+        return list({full_name(pod): pod for pod in found}.values())
+
+
+def full_name(obj: Obj) -> str:
+    """``namespace/name`` of an object."""
+    return f"{namespace_of(obj)}/{name_of(obj)}"
 
 
 def _is_about(line: AccessLine, host: str) -> bool:

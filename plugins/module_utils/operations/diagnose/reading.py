@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError, MeshError
-from ...fields import mapping_at, name_of, namespace_of
+from ...fields import mapping_at, namespace_of
 from ...istio.injection.read import read_settings
 from ...istio.injection.webhooks import parse_injectors, stored_yaml
 from ...istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, Istiod, ready_istiods, sync_table
@@ -253,11 +253,10 @@ def ask_proxies(client: KubeClient, case: Case) -> Material:
 
 def _chosen(case: Case) -> list[RunningProxy]:
     """The proxies of the pods that the symptom is about, and of gateways where it is about a host."""
-    wanted = {f"{namespace_of(pod)}/{name_of(pod)}" for pod in case.subjects}
-    running = case.live.proxies()
-    found = [proxy for proxy in running if str(proxy) in wanted]
+    found = case.running_of(case.subjects)
     if case.symptom.host or case.symptom.anything:
-        found += [proxy for proxy in running if proxy.gateway and str(proxy) not in wanted]
+        own = set(map(str, found))
+        found += [proxy for proxy in case.running if proxy.gateway and str(proxy) not in own]
     return sample(found, MAX_PROXIES)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError, Problem
-from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...model.catalogue.lookup import look_up
 from ...model.catalogue.mesh import Catalogue
@@ -89,7 +88,7 @@ def follow(client: KubeClient, case: Case, call: Call) -> list[Finding]:
     catalogue, source, destination = call.catalogue, call.source, call.destination
     namespaces = tuple(dict.fromkeys((source.namespace, destination.namespace)))
     live = case.live
-    callers = _proxies_of(live, source)
+    callers = case.running_of(live.pods_of(source.namespace, source.name))
     steps = [*_pods(live, source, case.now), *_pods(live, destination, case.now)]
     if not callers:
         return [*steps, failed("caller", source.key, "no proxy of it runs, so its calls are not the mesh's")]
@@ -168,8 +167,3 @@ def _pods(live: LiveObjects, service: Service, now: float) -> list[Finding]:
     if not pods:
         return [failed("pods", service.key, "no pod stands behind the service")]
     return check_pods(pods, expected_version="", istiods=live.istiods, unmeshed=(), now=now)
-
-
-def _proxies_of(live: LiveObjects, service: Service) -> list[RunningProxy]:
-    names = {pod["metadata"]["name"] for pod in live.pods_of(service.namespace, service.name)}
-    return [proxy for proxy in live.proxies() if proxy.namespace == service.namespace and proxy.pod in names]

@@ -124,4 +124,4 @@ def _refused(case: Case, pods: list[Obj], number: int) -> list[str]:
 
 
 def _inbound_flags(case: Case, proxy: str) -> set[str]:
-    return {flag for seen in case.lines(inbound=True) if seen.proxy == proxy for flag in seen.line.flags}
+    return {flag for seen in case.inbound_lines() if seen.proxy == proxy for flag in seen.line.flags}

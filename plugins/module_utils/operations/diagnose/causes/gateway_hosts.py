@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....errors import nearest
-from ....fields import integer_at, list_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import integer_at, list_at, mappings_at, namespace_of, text_at
 from ....model.host_patterns import takes_in
 from ....object_id import object_id
-from ..case import Case, Obj, Route
+from ..case import Case, Obj, Route, full_name
 from ..cause import GATEWAY, LIKELY, SURE, Cause
 from .route_conflicts import MESH, exported, gateways_of
 from .words import edit, few
@@ -21,7 +21,7 @@ def find(case: Case) -> Iterator[Cause]:
     """VirtualServices at gateways, and the symptom's host. :returns: one cause per object at fault."""
     if "Gateway" in case.material.unread:
         return
-    known = {f"{namespace_of(item)}/{name_of(item)}": item for item in case.of("Gateway")}
+    known = {full_name(item): item for item in case.of("Gateway")}
     for item in case.concerned_routes():
         names = [name for name in gateways_of(item) if name != MESH]
         for name in names:
@@ -58,7 +58,7 @@ def concerned_gateways(case: Case) -> list[Obj]:
     return [
         item
         for item in case.of("Gateway")
-        if f"{namespace_of(item)}/{name_of(item)}" in bound
+        if full_name(item) in bound
         or (case.host and any(takes(host, case.host) and host != "*" for host in _hosts(item)))
     ]
 
@@ -119,7 +119,7 @@ def _unbound(case: Case) -> Iterator[Cause]:
 
 def _streams(case: Case) -> Iterator[Cause]:
     """HTTP routes at a server that does not read HTTP (TLS passthrough), or TLS routes at one that does."""
-    by_name = {f"{namespace_of(item)}/{name_of(item)}": item for item in case.of("Gateway")}
+    by_name = {full_name(item): item for item in case.of("Gateway")}
     for item in case.concerned_routes():
         for name in gateways_of(item):
             servers = [

@@ -30,8 +30,7 @@ def find(case: Case) -> Iterator[Cause]:
 
 
 def _callers(case: Case) -> list[RunningProxy]:
-    names = {f"{namespace_of(pod)}/{pod['metadata']['name']}" for pod in case.callers}
-    return [proxy for proxy in case.live.proxies() if str(proxy) in names and not proxy.gateway]
+    return [proxy for proxy in case.running_of(case.callers) if not proxy.gateway]
 
 
 def _services(case: Case, proxy: RunningProxy) -> Iterator[Cause]:

@@ -43,8 +43,8 @@ def _undeclared(case: Case) -> Iterator[Cause]:
         return
     if "ServiceEntry" in case.material.unread:
         return
-    for proxy in case.live.proxies():
-        if proxy.gateway or str(proxy) not in {str(read_pod(pod)) for pod in case.callers}:
+    for proxy in case.running_of(case.callers):
+        if proxy.gateway:
             continue
         sidecar = case.scopes.of(proxy)
         own = text_at(sidecar, "spec", "outboundTrafficPolicy", "mode")

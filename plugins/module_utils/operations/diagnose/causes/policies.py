@@ -18,7 +18,7 @@ from ....model.security.authorization import action_of, decides
 from ....model.security.pods import read_pod
 from ....model.security.requests import DENY, UNKNOWN, Decision, Request, Token
 from ....object_id import object_id
-from ..case import Case, Obj, Seen
+from ..case import Case, Obj, Seen, full_name
 from ..cause import LIKELY, POSSIBLE, SECURITY, SEEN, SURE, Cause
 from .calls import Call, calls, principal_of
 from .words import edit
@@ -142,7 +142,7 @@ def _needs_token(case: Case, call: Call, request: Request) -> bool:
 
 
 def _refusals(case: Case) -> list[Seen]:
-    callees = {f"{namespace_of(pod)}/{name_of(pod)}" for pod in case.callees or case.subjects}
+    callees = set(map(full_name, case.callees or case.subjects))
     return [seen for seen in case.material.lines if seen.line.refused and seen.proxy in callees]
 
 

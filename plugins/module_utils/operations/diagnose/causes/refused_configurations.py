@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....fields import mappings_at, namespace_of, text_at
+from ....fields import mappings_at, text_at
 from ....istio.proxy.running import RunningProxy
 from ....model.security.attachment import selects
 from ....object_id import object_id
-from ..case import BEGINNING, Case, Obj
+from ..case import BEGINNING, Case, Obj, full_name
 from ..cause import CONTROL_PLANE, LIKELY, POSSIBLE, SURE, Cause
 from .words import edit, few
 
@@ -45,11 +45,11 @@ def _is_young(case: Case, proxy: RunningProxy) -> bool:
 
 
 def _concerned(case: Case) -> list[RunningProxy]:
-    names = {f"{namespace_of(pod)}/{pod['metadata']['name']}" for pod in case.subjects}
+    names = set(map(full_name, case.subjects))
     wide = case.symptom.anything and not case.symptom.namespace
     return [
         proxy
-        for proxy in case.live.proxies()
+        for proxy in case.running
         if str(proxy) in names or (proxy.gateway and (wide or case.symptom.host))
     ]
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....fields import namespace_of
-from ..case import Case, Seen
+from ..case import Case, Seen, full_name
 from ..cause import LATENCY, LIKELY, SEEN, Cause
 
 SLOW = 1000
@@ -21,9 +20,9 @@ def find(case: Case) -> Iterator[Cause]:
     """The pods of the symptom. :returns: one cause per pod that is slow."""
     if case.symptom.anything:
         return
-    callees = {f"{namespace_of(pod)}/{pod['metadata']['name']}" for pod in (*case.callees, *case.named)}
+    callees = set(map(full_name, (*case.callees, *case.named)))
     by_pod: dict[str, list[Seen]] = {}
-    for seen in case.lines(inbound=True):
+    for seen in case.inbound_lines():
         if seen.proxy in callees and seen.line.code and not seen.line.refused:
             by_pod.setdefault(seen.proxy, []).append(seen)
     for name, found in sorted(by_pod.items()):
