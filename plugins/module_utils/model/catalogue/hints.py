@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ...errors import Problem
 from .mesh import Catalogue, ExternalService
 from .services import Service
-from .streams import Network
+from .streams import Network, meet
 
 _DEFAULT_ACCOUNT = "/sa/default"
 
@@ -120,4 +120,4 @@ def _within(narrow: ExternalService, wide: ExternalService) -> str:
 
 
 def _holds(outer: Network, inner: Network) -> bool:
-    return outer.version == inner.version and outer.prefixlen < inner.prefixlen and outer.overlaps(inner)
+    return outer.prefixlen < inner.prefixlen and meet(outer, inner)

@@ -16,6 +16,11 @@ STREAMS = ("TCP", "MONGO", "MYSQL", "REDIS")
 """Protocols whose connections carry no name of a host."""
 
 
+def meet(one: Network, other: Network) -> bool:
+    """Whether two networks have an address in common; those of two IP versions never do."""
+    return one.version == other.version and one.overlaps(other)
+
+
 def check_streams(catalogue: Catalogue, problems: Problems) -> None:
     """Two external services of one caller with the same port need addresses that differ: streams in any case,
     HTTP where both are called by address.
@@ -34,7 +39,7 @@ def check_streams(catalogue: Catalogue, problems: Problems) -> None:
         for earlier in range(index):
             other = catalogue.external_services[earlier]
             ports = sorted(_ports(external, beside=other) & _ports(other, beside=external))
-            if ports and callers[index] & callers[earlier] and _meet(external, other):
+            if ports and callers[index] & callers[earlier] and _may_share(external, other):
                 message = (
                     f"port {ports[0]} is also that of {other.where}, for the same caller: nothing tells the"
                     " connections apart, so give both addresses (networks) that differ"
@@ -51,15 +56,11 @@ def _ports(external: ExternalService, *, beside: ExternalService) -> set[int]:
     }
 
 
-def _meet(one: ExternalService, other: ExternalService) -> bool:
+def _may_share(one: ExternalService, other: ExternalService) -> bool:
     """Whether one address may belong to both. Without addresses a service takes what no other one has."""
     if not one.addresses or not other.addresses:
         return not one.addresses and not other.addresses
     networks: list[list[Network]] = [
         [ipaddress.ip_network(text) for text in item.addresses] for item in (one, other)
     ]
-    return any(
-        left.version == right.version and left.overlaps(right)
-        for left in networks[0]
-        for right in networks[1]
-    )
+    return any(meet(left, right) for left in networks[0] for right in networks[1])

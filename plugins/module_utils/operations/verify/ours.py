@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 from ...fields import list_at, name_of, namespace_of, text_at
 from ...istio.proxy.running import RunningProxy
@@ -18,6 +18,7 @@ from ...istio.proxy.sidecar_scope import Importers, SidecarScopes
 from ...kube.pods import has_labels, is_active
 from ...labels import is_selected
 from ...model.catalogue.mesh import EgressGateway, ExternalService, Gateway
+from ...model.catalogue.streams import Network
 from ...model.host_patterns import takes_in
 from ...model.objects.render import render
 from ...model.security.attachment import selects
@@ -27,9 +28,6 @@ from .picture import Picture, SeenPod
 from .surroundings import Surroundings
 
 Obj = Mapping[str, Any]
-# With Union, because pylint of ansible-test takes no | here.
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]  # noqa: UP007
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]  # noqa: UP007
 NAMED = 3
 """So many things are named in one sentence, the rest is counted."""
 
@@ -179,13 +177,13 @@ class Ours:
         return list(dict.fromkeys(self.name_of(self.workloads[number]) for number in told))
 
     @functools.cached_property
-    def cluster_addresses(self) -> dict[str, list[Address]]:
+    def cluster_addresses(self) -> dict[str, list[Network]]:
         """The addresses of the catalogue's Services. :returns: by name of the service."""
-        found: dict[str, list[Address]] = {}
+        found: dict[str, list[Network]] = {}
         for service in self.picture.catalogue.services:
             held = self.picture.live.find("Service", service.namespace, service.name)
             texts = [text_at(held, "spec", "clusterIP"), *map(str, list_at(held, "spec", "clusterIPs"))]
-            found[service.key] = [net.network_address for net in networks(dict.fromkeys(texts))]
+            found[service.key] = networks(dict.fromkeys(texts))
         return found
 
     def lets_know(self, entry: Obj, host: str, service: str) -> bool:

@@ -20,7 +20,7 @@ from ...reading.values import (
     is_single_address,
 )
 from ..mesh import EXTERNAL_HTTP_PROTOCOLS, ExternalPort, ExternalService, OriginateTls
-from ..streams import STREAMS, Network
+from ..streams import STREAMS, Network, meet
 from .callers import IDENTITIES, read_callers
 from .ports import check_distinct_ports
 from .service import Defaults
@@ -135,7 +135,7 @@ def _check_addresses(external: ExternalService, reader: Reader) -> None:
     known: list[Network] = []
     for text in external.addresses:
         network = ipaddress.ip_network(text)
-        if any(network.version == other.version and network.overlaps(other) for other in known):
+        if any(meet(network, other) for other in known):
             reader.fault("addresses", f"{text} is already in another entry", "duplicate")
         known.append(network)
     if networks and external.resolution == "DNS":  # the CRD's own rule

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ....fields import labels_of, list_at, mapping_at, name_of, namespace_of, text_at
 from ....kube.pods import has_labels
 from ....labels import is_selected
+from ....model.catalogue.streams import meet
 from ....object_id import object_id
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, few, networks, ordered
@@ -156,7 +157,7 @@ def _addresses(ours: Ours, item: Obj, hosts: Sequence[str]) -> Iterator[Finding]
     names = [
         key
         for key, addresses in ours.cluster_addresses.items()
-        if any(one.version == net.version and one in net for one in addresses for net in taken)
+        if any(meet(one, net) for one in addresses for net in taken)
     ]
     told = ours.seen_by(item, hosts) if names else []
     if told:
