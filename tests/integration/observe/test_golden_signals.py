@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any
 
@@ -93,6 +94,21 @@ def judge(address: str, kubeconfig: str, raw: dict[str, Any], requests: list[Req
 
 def test_a_sample_of_requests(address: str, kubeconfig: str, raw: dict[str, Any]) -> None:
     judge(address, kubeconfig, raw, plan(300), 0.01)
+
+
+def test_latency_of_a_burst_between_two_scrapes(address: str, kubeconfig: str, raw: dict[str, Any]) -> None:
+    """A series that appears with all its requests at once never grows afterwards, and they took time."""
+    time.sleep(SHORTEST + 2 * SCRAPE)  # nothing else is in the window
+    status = random.randrange(430, 499)  # one that no proxy has counted yet
+    send(address, HOST, [("/api/products", {"x-fault-status": f"product-service={status}"})] * 20, 0)
+    time.sleep(SCRAPE + 1)
+    (found,) = [
+        item
+        for item in traffic(kubeconfig, raw, SHORTEST)["services"]
+        if item["service"] == f"{SHOP}/product-service"
+    ]
+    assert found["requests"] == 20
+    assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"], found
 
 
 def test_a_quiet_mesh_has_no_requests(kubeconfig: str, raw: dict[str, Any]) -> None:

@@ -76,12 +76,16 @@ def selectors(namespaces: Collection[str], matchers: Mapping[str, str]) -> tuple
     )
 
 
+def _up(prometheus: Prometheus) -> str:
+    """The selector of what tells whether a target was scraped."""
+    return f"up{{{matching(prometheus.options.matchers).removeprefix(',')}}}"
+
+
 def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
     """When each target was scraped in the window. A counter that appears at one that was scraped before
     counts from 0; without this a service's first requests would be nobody's."""
-    matchers = matching(prometheus.options.matchers).removeprefix(",")
     try:
-        return prometheus.raw_series(f"up{{{matchers}}}", look.options.window)
+        return prometheus.raw_series(_up(prometheus), look.options.window)
     except MetricsError as error:
         look.tell_not(PART, f"who is scraped: {error}")
         return []
@@ -140,9 +144,16 @@ def _edge_labels(grown: Collection[Labels]) -> tuple[str, ...]:
 def _latency(
     look: Look, prometheus: Prometheus, side: str, names: Sequence[str]
 ) -> list[tuple[dict[str, str], Latency]]:
-    """Quantiles by label, added up in Prometheus: raw buckets of a large mesh would be too many to carry."""
-    window = max(1, math.ceil(look.options.window))
-    buckets = f"increase(istio_request_duration_milliseconds_bucket{{{side}}}[{window}s])"
+    """Quantiles by label, added up in Prometheus: raw buckets of a large mesh would be too many to carry.
+
+    ``increase`` sees nothing of a series that appears with all its requests in one scrape. As with the
+    counters, one that is new at a target that was scraped before counts from 0.
+    """
+    window = f"{max(1, math.ceil(look.options.window))}s"
+    series = f"istio_request_duration_milliseconds_bucket{{{side}}}"
+    scraped = f"{_up(prometheus)} offset {window} == 1"
+    new = f"({series} unless {series} offset {window}) and on (job, instance) ({scraped})"
+    buckets = f"({new}) or increase({series}[{window}])"
     found: dict[tuple[str, ...], dict[str, float]] = {}
     for name, share in _QUANTILES:
         query = f"histogram_quantile({share}, sum by (le,{','.join(names)}) ({buckets}))"
