@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Evidence of a rollout: what is kept, its hash, and the verdicts recomputed from it. Pure functions."""
+"""Evidence of a rollout: what is kept, its hash, and what the rollout cost. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
-
-from .gates import Judgement, Look, Policy, ShareGate, judge_share
-from .statistics import Counts
 
 EVIDENCE_KEYS = (
     "schema",
@@ -57,44 +54,6 @@ def sha256_of(evidence: Mapping[str, Any]) -> str:
     """Hash of the canonical JSON of the evidence."""
     text = json.dumps(evidence, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def recompute(evidence: Mapping[str, Any]) -> list[Judgement]:
-    """The share gates' verdicts of the last look, from the recorded windows alone.
-
-    :returns: one per share gate, in the gates' order.
-    :raises KeyError: the evidence lacks what a verdict needs (a run that never looked).
-    """
-    policy = Policy(**evidence["policy"])
-    gates = [ShareGate(**gate) for gate in evidence["gates"]]
-    phases = evidence["plan"]["phases"]
-    number = evidence["judged"]
-    phase = phases[number - 1]
-    early = phase["kind"] != "weight"
-    look = Look(
-        phases=len(phases),
-        phase=number,
-        minimum_requests=phase["minimum_requests"] if early else max(1, phase["minimum_requests"]),
-        promotion=not early and number >= evidence["plan"]["evidence_phase"],
-        live=sum(item["kind"] != "weight" for item in phases) + 1,
-        ended=evidence["ended"],
-    )
-    spread = (evidence.get("baseline") or {}).get("spread", {})
-    return [
-        judge_share(
-            gate,
-            [
-                Counts(w["phase"], *w["counts"][gate.name])
-                for w in evidence["windows"]
-                if gate.name in w["counts"]
-            ],
-            look,
-            policy=policy,
-            gates=gates,
-            before=list(spread.get(gate.name, ())),
-        )
-        for gate in gates
-    ]
 
 
 def totals(evidence: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from ...model.rollout.gates import (
     Look,
     harm_level,
     judge_query,
-    judge_share,
 )
 from ...model.rollout.journal import Window
+from ...model.rollout.judging import counts_of, first_live, judge_shares, look_at
 from ...model.rollout.outside_gates import Moment, OnFail
 from ...model.rollout.phases import Phase
 from ...model.rollout.statistics import Counts
@@ -28,41 +28,18 @@ from .rollout import Rollout
 def judge_windows(
     rollout: Rollout, phase: Phase, windows: Sequence[Window], *, ended: bool = True
 ) -> list[Judgement]:
-    """All share gates over the windows of a run: the same function that recomputes verdicts from evidence.
+    """All share gates over the windows of a run.
 
     :param ended: the phase has lasted as long as it must.
     :returns: one per share gate, in the gates' order.
     """
-    early = phase.kind != "weight"
-    look = Look(
-        phases=len(rollout.plan.phases),
-        phase=phase.number,
-        minimum_requests=phase.minimum_requests if early else max(1, phase.minimum_requests),
-        promotion=not early and phase.number >= rollout.plan.evidence_phase,
-        live=_first_live(rollout),
-        ended=ended,
-    )
-    return _judged(rollout, windows, look)
-
-
-def _first_live(rollout: Rollout) -> int:
-    return sum(phase.kind != "weight" for phase in rollout.plan.phases) + 1
+    return _judged(rollout, windows, look_at(rollout.plan, phase, ended=ended))
 
 
 def _judged(rollout: Rollout, windows: Sequence[Window], look: Look) -> list[Judgement]:
     options, baseline = rollout.options, rollout.journal.baseline
     spread = baseline.spread if baseline else {}
-    return [
-        judge_share(
-            gate,
-            counts_of(windows, gate.name),
-            look,
-            policy=options.policy,
-            gates=options.gates,
-            before=spread.get(gate.name, ()),
-        )
-        for gate in options.gates
-    ]
+    return judge_shares(windows, look, policy=options.policy, gates=options.gates, spread=spread)
 
 
 def is_proved(rollout: Rollout) -> bool:
@@ -76,7 +53,7 @@ def is_proved(rollout: Rollout) -> bool:
         phase=journal.phase,
         minimum_requests=0,
         promotion=True,
-        live=_first_live(rollout),
+        live=first_live(rollout.plan),
     )
     judged = _judged(rollout, journal.windows, look)
     judged += [judge_query(gate, journal.values.get(gate.name, ())) for gate in options.queries]
@@ -127,11 +104,6 @@ def has_failed(rollout: Rollout) -> bool:
 def fail_alike(rollout: Rollout) -> bool:
     """Whether both versions failed too many requests at the last look, the canary not more than stable."""
     return any(judgement.figures.get("alike") for judgement in rollout.journal.verdicts)
-
-
-def counts_of(windows: Sequence[Window], gate: str) -> list[Counts]:
-    """The windows of one gate as counts. :returns: one per window, the oldest first."""
-    return [Counts(window.phase, *window.counts[gate]) for window in windows if gate in window.counts]
 
 
 def stable_is_worse(rollout: Rollout, windows: Sequence[Window]) -> bool:

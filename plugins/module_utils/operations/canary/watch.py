@@ -11,6 +11,7 @@ from dataclasses import replace
 from ...kube.clock import seconds_of, timestamp
 from ...model.rollout.gates import GateVerdict, Judgement, judge_query, judge_split, worst
 from ...model.rollout.journal import After, Hold, Window
+from ...model.rollout.judging import counts_of
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase
@@ -20,7 +21,6 @@ from ...model.rollout.unattributed import Weight
 from .background import Pending
 from .endpoints import VersionEndpoints
 from .evidence import (
-    counts_of,
     fail_alike,
     judge_windows,
     stable_is_sick,

@@ -23,7 +23,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     RolloutBuilder,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.evidence import (
-    counts_of,
     fail_alike,
     stable_is_sick,
     stable_is_worse,
@@ -51,15 +50,6 @@ def judged(*gates: ShareGate, **more: Any) -> Any:
         plan=SimpleNamespace(phases=(1, 2, 3)),
         journal=SimpleNamespace(**more),
     )
-
-
-def test_only_windows_that_know_a_gate_count_for_it() -> None:
-    windows = [window((1, 0), (2, 0)), window((3, 0), (4, 0), "latency"), window((5, 0), (6, 0))]
-    assert [(found.canary_total, found.stable_total) for found in counts_of(windows, "errors")] == [
-        (1, 2),
-        (5, 6),
-    ]
-    assert counts_of(windows, "q") == []
 
 
 def test_stable_is_the_worse_one_only_with_evidence() -> None:

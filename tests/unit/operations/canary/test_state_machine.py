@@ -17,7 +17,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence import (
     evidence_of,
-    recompute,
     sha256_of,
     totals,
 )
@@ -34,6 +33,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import LowTraffic
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
+from ...support.recomputed import recomputed
 from .fakes import FACTS, NAMESPACE, SERVICE, Shop
 
 
@@ -81,7 +81,7 @@ def test_requests_between_the_last_look_and_weight_0_count_as_hurt() -> None:
     judged = sum(window["counts"]["errors"][0] for window in evidence["windows"])
     late = evidence["after"]["counts"]["errors"]
     assert totals(evidence)["canary_requests"] == judged + late[0]
-    assert recompute(evidence) == [found for found in state.verdicts if found.gate != "share"]
+    assert recomputed(evidence) == [found for found in state.verdicts if found.gate != "share"]
 
 
 def test_version_that_breaks_at_half_of_the_traffic_is_withdrawn() -> None:
@@ -461,7 +461,7 @@ def test_verdicts_are_recomputed_from_the_evidence() -> None:
     state = start(shop.rollout())
     evidence = json.loads(json.dumps(evidence_of(state.as_dict())))
     kept = [found for found in evidence["verdicts"] if found["gate"] != "share"]
-    assert [j.as_dict() for j in recompute(evidence)] == kept
+    assert [j.as_dict() for j in recomputed(evidence)] == kept
     assert sha256_of(evidence) == state.evidence_sha256 == shop.record()["evidenceSha256"]
     evidence["windows"][0]["counts"]["errors"][1] = 0
     assert sha256_of(evidence) != state.evidence_sha256
