@@ -76,7 +76,7 @@ class ExpectedProxy:
 
     :param inject: whether it gets a proxy. :param why: the reason when it does not.
     :param image: image of the proxy, or ``""`` when it cannot be predicted.
-    :param injectors: the webhooks it meets; more than one revision among them is a broken installation.
+    :param injectors: the webhooks it meets.
     """
 
     inject: bool
@@ -84,13 +84,6 @@ class ExpectedProxy:
     revision: str = ""
     image: str = ""
     injectors: tuple[Injector, ...] = ()
-
-    @property
-    def conflict(self) -> str:
-        """The configurations that compete for the pod, or ``""``."""
-        if len({injector.revision for injector in self.injectors}) < 2:
-            return ""
-        return ", ".join(sorted({injector.configuration for injector in self.injectors}))
 
 
 def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
@@ -165,7 +158,7 @@ def injectors_for(
 ) -> list[Injector]:
     """The webhooks that a pod with ``pod_labels`` meets in a namespace with ``namespace_labels``.
 
-    :returns: those whose selectors match, in the given order; several revisions are a conflict.
+    :returns: those whose selectors match, in the given order.
     """
     labels = {NAMESPACE_NAME_KEY: namespace, **namespace_labels}
     return [

@@ -92,11 +92,6 @@ class CallPlan:
     findings: tuple[Finding, ...]
     through_gateway: frozenset[str]
 
-    @property
-    def identities(self) -> tuple[Identity, ...]:
-        """The probes that are needed. :returns: each once, sorted."""
-        return tuple(sorted({call.identity for call in self.calls}))
-
 
 def stranger_class(service: Service, identity: Identity) -> str:
     """Which of ``STRANGERS`` an identity is to a service that does not let it in."""

@@ -131,11 +131,15 @@ def _deactivated(webhook):
     return {**webhook, "namespaceSelector": {"matchLabels": {"istio.io/deactivated": "never-match"}}}
 
 
-def test_two_revisions_for_one_pod_are_a_conflict():
+def test_a_pod_may_meet_the_injectors_of_two_revisions_and_the_first_one_counts():
     second = given.webhook_configuration("istio-sidecar-injector-b", "b", ["canary"])
     found = expected({"istio.io/rev": "canary"}, injectors=parse_injectors([CANARY, second]))
-    assert found.conflict == "istio-sidecar-injector-b, istio-sidecar-injector-canary"
-    assert expected({"istio-injection": "enabled"}).conflict == ""
+    assert [injector.configuration for injector in found.injectors] == [
+        "istio-sidecar-injector-b",
+        "istio-sidecar-injector-canary",
+    ]
+    assert found.revision == "b"
+    assert len(expected({"istio-injection": "enabled"}).injectors) == 1
 
 
 def test_foreign_webhooks_are_not_injectors():
