@@ -16,12 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session", autouse=True)
 def definitions():
     """Istio's custom resource definitions, which a bare cluster lacks."""
-    from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
-        apply_objects,
-    )
+
+    from ..unit.support.write_path import apply
 
     assert os.environ.get("KUBECONFIG"), "set KUBECONFIG to a cluster on this machine, or run `make bench`"
     shown = subprocess.run(
@@ -36,6 +34,4 @@ def definitions():
     charts = Path({name: value.strip("'\"") for name, value in lines}["LAB_CHARTS"])
     text = (charts / "src/base/files/crd-all.gen.yaml").read_text()
     with connect(ConnectionOptions.from_params({"kubeconfig": os.environ["KUBECONFIG"]}, {})) as client:
-        apply_objects(
-            client, [found for found in yaml.load_all(text, yaml.CSafeLoader) if found], context=Context()
-        )
+        apply(client, [found for found in yaml.load_all(text, yaml.CSafeLoader) if found])

@@ -40,12 +40,10 @@ def api() -> str:
 
 
 def _install_definitions(kubeconfig: str, file: Path) -> None:
-    from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
     from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
-    from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
-        apply_objects,
-    )
+
+    from ..unit.support.write_path import apply
 
     definitions = [
         document
@@ -53,7 +51,7 @@ def _install_definitions(kubeconfig: str, file: Path) -> None:
         if document
     ]
     with connect(ConnectionOptions.from_params({"kubeconfig": kubeconfig}, {})) as client:
-        apply_objects(client, definitions, context=Context())
+        apply(client, definitions)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     ConflictError,
@@ -16,8 +15,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
     WaitTimeout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import apply_objects
 
+from ...unit.support.write_path import apply
 from . import objects
 
 
@@ -167,7 +166,7 @@ class TestSteps:
         def barrier(held):
             seen.append((held.step, {obj["metadata"]["name"]: obj.get("spec") for obj in held.objects}))
 
-        apply_objects(kube, wanted, context=Context(), barrier=barrier, absent=absent)
+        apply(kube, wanted, barrier=barrier, absent=absent)
         return seen
 
     def test_a_subset_is_dropped_only_after_its_routes(self, kube, space):
@@ -205,7 +204,7 @@ class TestSteps:
             raise WaitTimeout("no proof", awaited="x", last_seen="y")
 
         with pytest.raises(WaitTimeout) as caught:
-            apply_objects(kube, [rule(space), routes(space)], context=Context(), barrier=stop_after_expand)
+            apply(kube, [rule(space), routes(space)], barrier=stop_after_expand)
         assert caught.value.details["objects"] == [
             {"id": f"DestinationRule {space}/one", "action": "created"}
         ]
@@ -361,7 +360,7 @@ class TestRefusals:
 
         kube.apply_told = interrupted
         try:
-            result = apply_objects(kube, [rule(space, labels={"a": "2"})], context=Context())
+            result = apply(kube, [rule(space, labels={"a": "2"})])
         finally:
             del kube.apply_told
         live = kube.get("networking.istio.io/v1", "DestinationRule", "one", space)
@@ -413,12 +412,12 @@ class TestRefusals:
             roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
             subjects=[{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
         )
-        apply_objects(kube, [role, binding], context=Context())
+        apply(kube, [role, binding])
         options = ConnectionOptions.from_params({"kubeconfig": api, "impersonate_user": "limited"}, {})
         wanted = [rule(space, "one"), rule(space, "two")]
         with connect(options) as client:
-            assert apply_objects(client, wanted, context=Context())["counts"]["created"] == 2
-            assert apply_objects(client, wanted, context=Context())["counts"]["unchanged"] == 2
+            assert apply(client, wanted)["counts"]["created"] == 2
+            assert apply(client, wanted)["counts"]["unchanged"] == 2
 
 
 def test_secrets_are_blank_in_diffs(run, space):

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import apply_objects
 
 from ...unit.support import certificates as made
+from ...unit.support.write_path import apply
 from ..waiting import until_gone
 from . import runs, servers
 from .conftest import sized
@@ -90,7 +89,7 @@ def deployed(client: KubeClient) -> Iterator[dict[str, Any]]:
     servers.namespace(client, SPACE)
     raw = catalogue()
     rendered = [item for item in render(parse_catalogue(raw)) if item["kind"] != "Namespace"]
-    apply_objects(client, rendered, context=Context())
+    apply(client, rendered)
     pair = base64.b64encode(made.key_pem(made.LEAF_KEY) + made.pem(made.LEAF, made.ROOT)).decode()
     for name in names():
         kind, _dash, variant = name.rpartition("-")

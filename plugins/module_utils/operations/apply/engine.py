@@ -14,8 +14,7 @@ from ...kube.secret_fields import Pattern, pattern_of
 from ...labels import FIELD_MANAGER
 from .deletion import Deletion
 from .execute import Barrier, Execution, Held, with_progress
-from .input import checked, with_scope
-from .live import Live, read_live
+from .live import Live
 from .plan import DELETED, Item, Plan, judge, missing_kinds, predict
 from .result import result_of
 from .rights import refuse_without_rights
@@ -33,7 +32,6 @@ __all__ = [
     "Options",
     "Plan",
     "Wait",
-    "apply_objects",
     "apply_plan",
 ]
 
@@ -112,34 +110,6 @@ def hidden_fields(paths: Sequence[str]) -> tuple[Pattern, ...]:
     return tuple(patterns)
 
 
-def apply_objects(
-    client: KubeClient,
-    desired: Sequence[Mapping[str, Any]],
-    *,
-    context: Context,
-    field_manager: str = FIELD_MANAGER,
-    force: bool = False,
-    absent: Sequence[Mapping[str, Any]] = (),
-    barrier: Barrier | None = None,
-    wait: Wait | None = None,
-    proof: str = "fields",
-    namespace: str | None = None,
-) -> dict[str, Any]:
-    """Make ``desired`` exist and ``absent`` not; in check mode say what would be done.
-
-    :param absent: objects, of which only apiVersion, kind, name and namespace count.
-    :returns: ``changed``, ``counts``, ``objects`` (id, action), and ``diff`` in diff mode.
-    :raises InputError: bad objects, before any request. :raises ConflictError: fields of another manager.
-    """
-    options = Options(field_manager, force, proof, namespace, barrier, wait=wait)
-    objects, gone = checked(desired), checked(absent)
-    objects = with_scope(client, objects, namespace)
-    gone = with_scope(client, gone, namespace)
-    live = read_live(client, [*objects, *gone])
-    deletions = [found for found in map(live.get, gone) if found is not None]
-    return apply_plan(client, objects, live, deletions, context=context, options=options)
-
-
 def apply_plan(
     client: KubeClient,
     objects: Sequence[dict[str, Any]],
@@ -153,7 +123,9 @@ def apply_plan(
     """Carry out an apply of objects that are checked, against a live state that was read.
 
     :param deletions: live objects that are to go. :param held: items that are reported and left alone.
-    :returns: see ``apply_objects``. :raises MeshError: with what had been written before it in its details.
+    :returns: ``changed``, ``counts``, ``objects`` (id, action), and ``diff`` in diff mode.
+    :raises ConflictError: fields of another manager.
+    :raises MeshError: with what had been written before it in its details.
     """
     try:
         return _apply(client, objects, live, deletions, context=context, options=options, held=held)

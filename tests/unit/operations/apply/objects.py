@@ -6,16 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
-    Options,
-    apply_plan,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.input import (
-    checked,
-    with_scope,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import read_live
 
+from ...support import write_path
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
 
@@ -64,14 +56,8 @@ def apply(
     context: Context | None = None,
     **options: Any,
 ) -> Obj:
-    """One run of the write path, as module ``resources`` does it."""
-    objects = with_scope(cluster, checked(desired), options.get("namespace"))
-    gone = with_scope(cluster, checked(absent))
-    live = read_live(cluster, [*objects, *gone])
-    deletions = [found for found in map(live.get, gone) if found is not None]
-    return apply_plan(
-        cluster, objects, live, deletions, context=context or quiet(), options=Options(**options)
-    )
+    """One run of the write path, whose waits take no time."""
+    return write_path.apply(cluster, desired, absent=absent, context=context or quiet(), **options)
 
 
 def quiet(**options: Any) -> Context:

@@ -16,7 +16,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
     Held,
     Wait,
-    apply_objects,
 )
 
 from ...support.cluster import FakeCluster
@@ -65,12 +64,9 @@ class TestOutcomes:
         assert apply(cluster, absent=[config_map()])["changed"] is False
         assert cluster.writes == [("delete", "ConfigMap shop/a")]
 
-    def test_apply_objects_reads_and_writes(self) -> None:
-        cluster = cluster_with(config_map("old"))
-        result = apply_objects(
-            cluster, [config_map("new", None)], absent=[config_map("old")], context=quiet(), namespace="shop"
-        )
-        assert actions(result) == {"ConfigMap shop/new": "created", "ConfigMap shop/old": "deleted"}
+    def test_an_object_without_a_namespace_goes_into_the_given_one(self) -> None:
+        result = apply(cluster_with(), config_map("new", None), namespace="shop")
+        assert actions(result) == {"ConfigMap shop/new": "created"}
 
     def test_warnings_of_the_server_are_told(self) -> None:
         cluster, told = cluster_with(), []
