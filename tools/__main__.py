@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(python.parent.parent)}
     environment.pop("PYTHONHOME", None)
-    return os.execve(python, [str(python), "-m", command.module, name, *rest], environment)  # noqa: S606
+    return os.execve(python, [str(python), "-m", command.module, name, *rest], environment)  # noqa: S606 - no shell, on purpose
 
 
 if __name__ == "__main__":

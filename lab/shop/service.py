@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         if delay:
             time.sleep(min(delay, 60000) / 1000)
         status = int(number(fault_for_me(self.headers.get("x-fault-status"))))
-        if not status and random.uniform(0, 100) < number(os.environ.get("FAULT_STATUS_PERCENT"), 100):  # noqa: S311
+        if not status and random.uniform(0, 100) < number(os.environ.get("FAULT_STATUS_PERCENT"), 100):  # noqa: S311 - no secret
             status = int(number(os.environ.get("FAULT_STATUS")))
         headers = forwarded_headers(dict(self.headers.items()))
         needed = [] if status else upstreams_for(path, UPSTREAMS)
@@ -200,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments: Any) -> None:
         pass  # the proxy beside it writes the access log
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - names of http.server
 
 
 class Server(ThreadingHTTPServer):

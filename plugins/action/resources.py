@@ -85,15 +85,15 @@ class ActionModule(BackendAction):
 
     def _found(self, path: str) -> str:
         """A relative path counts from the role's or the playbook's ``files`` directory, as in ``copy``."""
-        path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
-        if os.path.isabs(path):  # noqa: PTH117
+        path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - text, as below
+        if os.path.isabs(path):  # noqa: PTH117 - as below
             return path
         fixed, magic = _before_glob(path)
         find: Any = self._find_needle  # ansible-core has no types here
         try:
-            return str(os.path.join(find("files", fixed or "."), magic)) if fixed else path  # noqa: PTH118
+            return str(os.path.join(find("files", fixed or "."), magic)) if fixed else path  # noqa: PTH118 - as above
         except AnsibleError:
-            return os.path.join(self._loader.get_basedir(), path)  # noqa: PTH118
+            return os.path.join(self._loader.get_basedir(), path)  # noqa: PTH118 - as above
 
 
 def _before_glob(path: str) -> tuple[str, str]:

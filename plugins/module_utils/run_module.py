@@ -162,7 +162,7 @@ class _Module(AnsibleModule):
         )
 
     def _return_formatted(self, kwargs: dict[str, Any]) -> None:
-        super()._return_formatted({**kwargs, "invocation": {}})  # type: ignore[no-untyped-call]
+        super()._return_formatted({**kwargs, "invocation": {}})  # type: ignore[no-untyped-call]  # as above
 
 
 def run_module(backend: Any) -> NoReturn:
@@ -170,7 +170,7 @@ def run_module(backend: Any) -> NoReturn:
 
     Nobody can watch a module; its progress lines travel in the result, where the action plugin prints them.
     """
-    module: AnsibleModule = _Module(  # type: ignore[no-untyped-call]
+    module: AnsibleModule = _Module(  # type: ignore[no-untyped-call]  # as above
         argument_spec=backend.ARGUMENT_SPEC, supports_check_mode=True, **constraints(backend)
     )
     lines: list[str] = []

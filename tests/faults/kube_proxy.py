@@ -87,7 +87,7 @@ class FaultProxy:
             def handle_any(self) -> None:
                 proxy.handle(self)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - names of http.server
 
             def log_message(self, *args: object) -> None:
                 """Quiet."""

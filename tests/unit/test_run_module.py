@@ -62,7 +62,7 @@ def test_the_text_of_an_unforeseen_exception_is_not_shown(error: Exception) -> N
 
 
 def test_a_name_that_is_missing_is_told() -> None:
-    assert ": AttributeError ('nothing')" in defect(raised(lambda: Context().nothing))  # type: ignore[attr-defined]
+    assert ": AttributeError ('nothing')" in defect(raised(lambda: Context().nothing))
     error = ImportError("s3cret", name="yaml.cyaml")
     assert ": ImportError ('yaml.cyaml')" in defect(error)
     assert "s3cret" not in defect(ImportError(name="s3cret s3cret"))
@@ -72,9 +72,9 @@ def test_the_place_in_the_collection_is_told_with_an_id_of_its_own() -> None:
     def fail(act: Any) -> str:
         return defect(raised(act))
 
-    here = fail(lambda: keydir.sweep(None))  # type: ignore[arg-type]
+    here = fail(lambda: keydir.sweep(None))
     assert "AttributeError ('glob') at module_utils/kube/keydir.py:" in here
-    assert here == fail(lambda: keydir.sweep(None))  # type: ignore[arg-type]
+    assert here == fail(lambda: keydir.sweep(None))
     other = fail(lambda: unpack("%"))
     assert here.partition("(id")[2] != other.partition("(id")[2]
 

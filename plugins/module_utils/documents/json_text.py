@@ -36,7 +36,7 @@ def read_json(text: str, about: str) -> list[tuple[Any, int]] | None:
         while position < len(text):
             value, end = _DECODER.raw_decode(text, position)
             found.append((value, line))
-            position, before = _BETWEEN.match(text, end).end(), position  # type: ignore[union-attr]
+            position, before = _BETWEEN.match(text, end).end(), position  # type: ignore[union-attr]  # as above
             line += text.count("\n", before, position)
         if _is_too_deep([value for value, _unused in found]) or has_half_pairs(text, found):
             raise _RefusedError

@@ -524,7 +524,7 @@ class KubeClient:
             results = builtins.list(pool.map(guarded, entries))
         if failures:
             raise failures[0]
-        return results  # type: ignore[return-value]
+        return results  # type: ignore[return-value]  # None stands for a failure, which was raised
 
     def _identity_of(self, obj: Mapping[str, Any]) -> tuple[Resource, str, str]:
         resource = self.resource(str(obj["apiVersion"]), str(obj["kind"]))

@@ -123,7 +123,7 @@ def _open(transport: Transport, url: str, subject: str, end: float, watch: _Watc
         socket = websocket.WebSocket(sslopt=websocket_tls(transport.tls), skip_utf8_validation=True)
         watch.use(socket)
         try:
-            socket.connect(  # type: ignore[no-untyped-call]
+            socket.connect(  # type: ignore[no-untyped-call]  # websocket-client has no types
                 url,
                 header=[f"{name}: {value}" for name, value in credential],
                 subprotocols=_PROTOCOLS,

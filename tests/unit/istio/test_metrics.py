@@ -89,7 +89,7 @@ def test_raw_series_keep_their_scrape_times() -> None:
     }
     found = prometheus(answer)
     assert found.raw_series("x{}", 59.2) == [(frozenset({("pod", "a")}), [(10.5, 1.0), (12.5, 4.0)])]
-    assert found._proxy.asked == ["x{}[60s]"]  # type: ignore[union-attr]
+    assert found._proxy.asked == ["x{}[60s]"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_each_right_is_asked_once_and_missing_ones_keep_their_order() -> None:
     server: Any = Server(no, no, no)
     assert missing_rights(server, [ROLE, GET, ROLE, EXEC, GET]) == [ROLE, GET, EXEC]
     assert len(server.sent) == 3
-    assert missing_rights(Server(), []) == []  # type: ignore[arg-type]
+    assert missing_rights(Server(), []) == []
 
 
 def test_the_review_about_ourselves() -> None:

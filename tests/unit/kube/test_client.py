@@ -119,7 +119,7 @@ WRONG_OBJECTS: dict[str, Any] = {
     "metadata a list": {**pod(), "metadata": []},
     "no name": {**pod(), "metadata": {"namespace": "shop"}},
     "another name": pod("other"),
-    "a name of another type": pod(name=5),  # type: ignore[arg-type]
+    "a name of another type": pod(name=5),
     "another namespace": pod(namespace="other"),
     "no namespace": {**pod(), "metadata": {"name": "web"}},
     "a namespace of another type": pod(namespace=["shop"]),

@@ -63,7 +63,7 @@ class World:
             if turns[0] == at:
                 act()
 
-        self.clock.sleep = slept  # type: ignore[method-assign]  # others act while it waits
+        self.clock.sleep = slept  # others act while it waits
 
     def before(self, verb: str, act: Callable[[Obj], Any]) -> None:
         """Do something just before each ``create`` or ``replace``, with the object that is written."""
@@ -219,7 +219,7 @@ def test_one_that_is_deleted_and_made_again_by_its_holder_is_its_own(world: Worl
         if world.cluster.find("Lease", NAME, HOME) is None and world.clock.monotonic() % 7 < 1:
             world.put("x", age=0)
 
-    world.clock.sleep = later  # type: ignore[method-assign]  # its holder lives
+    world.clock.sleep = later  # its holder lives
     with pytest.raises(RefusedError, match="is held by x"):
         world.runner("a").acquire()
 

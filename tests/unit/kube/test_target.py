@@ -191,7 +191,7 @@ def test_a_broken_content_is_not_shown(text: str) -> None:
 
 
 def test_something_else_is_no_kubeconfig() -> None:
-    (message,) = refusals(ConnectionOptions(kubeconfig=["s3cret"]))  # type: ignore[arg-type]
+    (message,) = refusals(ConnectionOptions(kubeconfig=["s3cret"]))
     assert message == "kubeconfig: is neither a path nor the content of a kubeconfig"
 
 

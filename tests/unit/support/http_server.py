@@ -70,7 +70,7 @@ class ScriptedServer:
             setattr(Handler, f"do_{method}", Handler._serve)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]
+        self._server.handle_error = lambda *_arguments: None
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

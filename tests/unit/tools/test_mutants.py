@@ -95,7 +95,7 @@ def mutant(path: str = "plugins/module_utils/kube/a.py", line: int = 1, **change
         "path": path, "kind": "value", "line": line, "column": 0, "end_line": line, "end_column": 1,
         "before": "1", "after": "2", "lines": (line, line), "source": "1", **changed,
     }  # fmt: skip
-    return Mutant(**values)  # type: ignore[arg-type]
+    return Mutant(**values)
 
 
 def test_the_sample_is_the_same_for_a_seed_takes_kinds_in_turn_and_is_all_in_the_end() -> None:
@@ -238,7 +238,7 @@ def test_a_survivor_among_four_is_followed_by_more_of_its_package_and_one_among_
         run.options = argparse.Namespace(threshold=90.0, seed="1")
         run._packages = {"kube": [mutant(line=line) for line in range(known)]}
         run.code = {}
-        run._some = lambda _package, mutants, wanted: list(mutants)[:wanted]  # type: ignore[method-assign]
+        run._some = lambda _package, mutants, wanted: list(mutants)[:wanted]
         return [one.line for one in run.further(verdicts, [required])]
 
     assert more(*verdicts_of(4, 2)) == list(range(4, 30))

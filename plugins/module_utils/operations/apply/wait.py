@@ -187,7 +187,7 @@ def _readiness(live: Mapping[str, Any]) -> tuple[bool, str]:
 
 def _compiled(expression: str) -> Any:
     try:
-        import jmespath  # type: ignore[import-untyped]
+        import jmespath  # type: ignore[import-untyped]  # it has no types
     except ImportError as error:
         raise MeshError(
             "the Python package 'jmespath' is needed for wait_for where this task runs", missing="jmespath"

@@ -77,7 +77,7 @@ def bundle_of(case: Case, result: Mapping[str, Any]) -> dict[str, Any]:
         for text in secret_values(item)
     }
     secrets |= {text for secret in material.secrets.values() if secret for text in secret_values(secret)}
-    return _blank(whole, secrets)  # type: ignore[no-any-return]
+    return _blank(whole, secrets)  # type: ignore[no-any-return]  # a dict stays one
 
 
 def _blank(value: Any, secrets: set[str]) -> Any:

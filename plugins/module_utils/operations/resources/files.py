@@ -69,7 +69,7 @@ def _expanded(text: str, read: Read) -> Iterator[Source]:
     elif path.is_file():
         yield _read(path, read)
     elif any(mark in text for mark in "*?["):
-        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
             raise _UnusableError(f"no file matches {text}")
         for match in matches:

@@ -53,7 +53,7 @@ class Http(BaseHTTPRequestHandler):
     def log_message(self, *arguments: Any) -> None:
         pass
 
-    do_GET = do_POST = handle_any  # noqa: N815
+    do_GET = do_POST = handle_any  # noqa: N815 - names of http.server
 
 
 class Lines(socketserver.StreamRequestHandler):

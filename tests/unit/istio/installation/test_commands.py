@@ -27,8 +27,8 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "KUBECONFIG": "/k"}
 
 
 def run(path: Path, *arguments: str, **options: object) -> str:
-    stop: Callable[[], bool] = options.pop("stop", lambda: False)  # type: ignore[assignment]
-    return Runner(ENVIRONMENT, stop).run([str(path), *arguments], **options)  # type: ignore[arg-type]
+    stop: Callable[[], bool] = options.pop("stop", lambda: False)
+    return Runner(ENVIRONMENT, stop).run([str(path), *arguments], **options)
 
 
 def failure(path: Path, **options: object) -> MeshError:

@@ -126,8 +126,8 @@ def test_what_a_real_proxy_shows_is_good() -> None:
         "roots": frozenset({"af390c206042615bad127b02f93a53e7"}),
     }
     issued = 1_795_900_564.0  # 2026-11-28T21:16:04Z, two minutes after the certificate's begin
-    assert judge_certificates(text, now=issued, **real) == GOOD  # type: ignore[arg-type]
-    assert judge_certificates(text, now=issued + 86_400, **real).verdict == "fail"  # type: ignore[arg-type]
+    assert judge_certificates(text, now=issued, **real) == GOOD
+    assert judge_certificates(text, now=issued + 86_400, **real).verdict == "fail"
 
 
 def test_contexts_that_repeat_are_kept_once() -> None:

@@ -68,7 +68,7 @@ def demanding(tmp_path: Path) -> Iterator[Callable[[ssl.TLSVersion], tuple[int, 
         context.verify_mode = ssl.CERT_REQUIRED
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.handle_error = lambda *_rest: None  # type: ignore[method-assign]
+        server.handle_error = lambda *_rest: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return server.server_port, root

@@ -1,6 +1,6 @@
 """What each kind looks like, and the decisions behind it."""
 
-# ruff: noqa: E501
+# ruff: noqa: E501 - a rule or a route is read best on one line
 from __future__ import annotations
 
 import dataclasses

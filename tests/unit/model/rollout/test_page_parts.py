@@ -290,7 +290,7 @@ def points(text: str, tag: str, *names: str) -> list[tuple[str, ...]]:
     return [
         tuple(re.search(rf'{name}="(.*?)"', found)[1] for name in names)
         for found in re.findall(rf"<{tag} .*?>", text)
-    ]  # type: ignore[index]
+    ]
 
 
 def test_a_chart_without_anything_says_so() -> None:

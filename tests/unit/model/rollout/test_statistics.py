@@ -60,7 +60,7 @@ def rollout(
 
 
 def rate(outcome: str, runs: int, **options: float) -> float:
-    return sum(rollout(seed, **options)[0] == outcome for seed in range(runs)) / runs  # type: ignore[arg-type]
+    return sum(rollout(seed, **options)[0] == outcome for seed in range(runs)) / runs
 
 
 def tolerance(share: float, runs: int) -> float:

@@ -66,7 +66,7 @@ def test_the_catalogues_own_policies_are_what_it_states() -> None:
 @pytest.mark.parametrize("rules", OPEN_TO_A_STRANGER, ids=str)
 def test_a_foreign_policy_that_opens_is_found_by_its_name(rules: list[dict[str, Any]]) -> None:
     for where in ({}, {"namespace": "istio-system"}, {"selector": {"matchLabels": {"version": "v0"}}}):
-        opened = compared(ap(*rules, name="hole", **where)).differences  # type: ignore[arg-type]
+        opened = compared(ap(*rules, name="hole", **where)).differences
         namespace = where.get("namespace", "shop")
         assert {item.kind for item in opened} == {matrix.OPENS}
         assert {item.decision.policy for item in opened} == {f"AuthorizationPolicy {namespace}/hole"}

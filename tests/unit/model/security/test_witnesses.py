@@ -43,7 +43,7 @@ def answers(tests: Sequence[Callable[[Any], bool]], things: Iterable[Any]) -> se
 def test_addresses_show_every_answer_of_blocks_in_and_beside_each_other() -> None:
     dice = random.Random(3)
     everything = [ipaddress.ip_address(f"10.0.0.{last}") for last in range(256)]
-    everything += [ipaddress.ip_address(text) for text in ("0.0.0.0", "255.255.255.255", "::", "fd00::1")]  # noqa: S104
+    everything += [ipaddress.ip_address(text) for text in ("0.0.0.0", "255.255.255.255", "::", "fd00::1")]  # noqa: S104 - asked about only
     for _turn in range(200):
         blocks = [
             f"10.0.0.{dice.randrange(0, 256, 2 ** (32 - size))}/{size}"
@@ -62,8 +62,8 @@ def test_addresses_show_every_answer_of_blocks_in_and_beside_each_other() -> Non
         (["no address", "10.0.0.0/255.0.0.0"], [None]),
         (["10.0.0.1"], ["10.0.0.1", "10.0.0.0", "10.0.0.2", *witnesses.ANYWHERE]),
         (["10.0.0.9/30"], ["10.0.0.8", "10.0.0.7", "10.0.0.12", *witnesses.ANYWHERE]),
-        (["x", "0.0.0.0/0"], ["0.0.0.0", *witnesses.ANYWHERE]),  # noqa: S104
-        (["0.0.0.0/1"], ["0.0.0.0", "128.0.0.0", *witnesses.ANYWHERE]),  # noqa: S104
+        (["x", "0.0.0.0/0"], ["0.0.0.0", *witnesses.ANYWHERE]),  # noqa: S104 - asked about only
+        (["0.0.0.0/1"], ["0.0.0.0", "128.0.0.0", *witnesses.ANYWHERE]),  # noqa: S104 - asked about only
         (["255.255.255.255"], ["255.255.255.255", "255.255.255.254", *witnesses.ANYWHERE]),
         (["::/0"], ["::", *witnesses.ANYWHERE]),
         (["ffff::/16"], ["ffff::", f"fffe{':ffff' * 7}", *witnesses.ANYWHERE]),
@@ -271,17 +271,17 @@ def test_as_many_conditions_as_the_limit_allows_are_tried_each_with_each_other()
     callers = len({request.principal for request in tried(ap({}))})
     every = 3**3 * 2 * 2  # each header absent, a, or another; two methods, two paths
     given = {"namespace": "shop", "trust_domains": ["cluster.local"]}
-    exact = trials([ap(*rules)], [], [HTTP], limit=every * callers, **given)  # type: ignore[arg-type]
+    exact = trials([ap(*rules)], [], [HTTP], limit=every * callers, **given)
     assert (exact.complete, len(exact.requests)) == (True, every * callers)
-    fewer = trials([ap(*rules)], [], [HTTP], limit=every * callers - 1, **given)  # type: ignore[arg-type]
+    fewer = trials([ap(*rules)], [], [HTTP], limit=every * callers - 1, **given)
     assert not fewer.complete
     alone = {tuple(sorted(request.headers.items())) for request in fewer.requests}
     assert {(("h0", "a"),), (("h1", "a"),), (("h2", "a"),), ()} <= alone
     assert {(r.method, r.path) for r in fewer.requests} == {
         (m, p) for m in ("POST", "GET") for p in ("/a", f"/{WORD}")
     }
-    assert trials([ap(*rules)], [], [HTTP], limit=callers, **given).requests  # type: ignore[arg-type]
-    few = trials([ap(*rules)], [], [HTTP], limit=10 * callers, **given)  # type: ignore[arg-type]
+    assert trials([ap(*rules)], [], [HTTP], limit=callers, **given).requests
+    few = trials([ap(*rules)], [], [HTTP], limit=10 * callers, **given)
     assert len(few.requests) == 10 * callers
 
 

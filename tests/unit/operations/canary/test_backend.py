@@ -163,7 +163,7 @@ def test_rollback_of_a_waiting_run(world: World) -> None:
 def test_another_version_waits_until_the_run_has_ended(world: World) -> None:
     world(approvals=[2])
     other = copy.deepcopy(CATALOGUE)
-    other["mesh_services"][0]["versions"]["v3"] = {}  # type: ignore[index]
+    other["mesh_services"][0]["versions"]["v3"] = {}
     with pytest.raises(RefusedError, match="has not ended"):
         world(version="v3", catalogue=other)
 
@@ -490,7 +490,7 @@ def test_testers_and_mirror_come_first_and_leave_nothing_behind(world: World) ->
         seen.append(json.dumps(obj["spec"]))
         return apply(obj, **options)
 
-    world.shop.cluster.apply = watch  # type: ignore[method-assign]
+    world.shop.cluster.apply = watch
     world(
         testers={"header": "X-Tester", "value": "1", "duration": 5},
         mirror={"percent": 20, "duration": 5},

@@ -39,7 +39,7 @@ class Slow:
             pending.work(function)
             return True
 
-        pending.wait = wait  # type: ignore[method-assign]
+        pending.wait = wait
         return pending
 
 
@@ -120,7 +120,7 @@ def test_one_look_is_awaited_and_no_second_one_asked_for() -> None:
     shop = Shop()
     rollout = slow(shop, 1e9)
     drive(rollout)
-    assert rollout.background.asked <= 4  # type: ignore[attr-defined]  # start, one look, the last look
+    assert rollout.background.asked <= 4  # start, one look, the last look
 
 
 def test_a_worker_does_one_thing_after_the_other_and_hands_errors_on() -> None:

@@ -36,7 +36,7 @@ def test_whoever_says_nothing_gets_the_defaults_of_a_run() -> None:
 )
 def test_and_those_of_a_call(name: str) -> None:
     defaults = {field.name: field for field in dataclasses.fields(RolloutOptions)}[name]
-    made = defaults.default_factory() if defaults.default is dataclasses.MISSING else defaults.default  # type: ignore[misc]
+    made = defaults.default_factory() if defaults.default is dataclasses.MISSING else defaults.default
     assert getattr(read(), name) == made
 
 

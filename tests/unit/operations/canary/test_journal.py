@@ -260,7 +260,7 @@ def test_a_journal_that_somebody_changes_all_the_time_is_told() -> None:
         answers[0] += 1
         raise ApiError("modified", status=409, reason="Conflict")
 
-    shop.cluster.replace = conflict  # type: ignore[method-assign]
+    shop.cluster.replace = conflict
     with pytest.raises(MeshError, match=f"ConfigMap shop/{NAME} changes faster"):
         rollout.save(rollout.journal)
     assert answers[0] == 8
@@ -277,7 +277,7 @@ def test_another_refusal_is_not_tried_again(status: int) -> None:
         calls.append(1)
         raise ApiError("no", status=status)
 
-    shop.cluster.replace = refuse  # type: ignore[method-assign]
+    shop.cluster.replace = refuse
     with pytest.raises(ApiError, match="no"):
         rollout.save(rollout.journal)
     assert len(calls) == 1

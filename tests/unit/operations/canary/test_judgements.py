@@ -125,14 +125,14 @@ def test_a_stable_version_is_well_again_by_enough_good_requests(counts: Any, *, 
     journal: Any = SimpleNamespace(gates=(GATE,), stable="v1")
     assert unwatched.stable_is_well(builder_with(counts)[0], journal) is well
     assert not unwatched.stable_is_well(builder_with(counts, prometheus=None)[0], journal)
-    assert not unwatched.stable_is_well(builder_with(counts)[0], SimpleNamespace(gates=(), stable="v1"))  # type: ignore[arg-type]
+    assert not unwatched.stable_is_well(builder_with(counts)[0], SimpleNamespace(gates=(), stable="v1"))
     two: Any = SimpleNamespace(gates=(GATE, replace(GATE, name="latency")), stable="v1")
     assert not unwatched.stable_is_well(builder_with(counts)[0], two)
 
 
 def test_a_stable_version_that_cannot_be_measured_is_not_well() -> None:
     built, lines = builder_with(MetricsError("Prometheus did not answer"))
-    assert not unwatched.stable_is_well(built, SimpleNamespace(gates=(GATE,), stable="v1"))  # type: ignore[arg-type]
+    assert not unwatched.stable_is_well(built, SimpleNamespace(gates=(GATE,), stable="v1"))
     assert lines == ["shop/product: v1 cannot be measured: Prometheus did not answer"]
 
 
@@ -256,7 +256,7 @@ def test_which_version_is_stable(
     if record:
         made = ReleaseRecord(stable=record, weights={record: 100})
         shop.cluster.put(release_object(made, service=SERVICE, namespace=NAMESPACE, mesh_name="shop"))
-    builder = RolloutBuilder(shop.cluster, replace(OPTIONS, service=service), Context(clock=shop.clock))  # type: ignore[arg-type]
+    builder = RolloutBuilder(shop.cluster, replace(OPTIONS, service=service), Context(clock=shop.clock))
     assert preflight.current_stable(builder, "v2") == (stable, source)
 
 
@@ -264,7 +264,7 @@ def test_without_any_sign_no_version_is_stable() -> None:
     shop = Shop()
     shop.cluster.remove("VirtualService", f"{SERVICE}-routes", NAMESPACE)
     service = replace(OPTIONS.service, initial_version="")
-    builder = RolloutBuilder(shop.cluster, replace(OPTIONS, service=service), Context(clock=shop.clock))  # type: ignore[arg-type]
+    builder = RolloutBuilder(shop.cluster, replace(OPTIONS, service=service), Context(clock=shop.clock))
     with pytest.raises(MeshError, match="nothing says which version of product is stable"):
         preflight.current_stable(builder, "v2")
 

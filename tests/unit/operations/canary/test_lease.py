@@ -230,6 +230,6 @@ def test_another_refusal_is_told(status: int) -> None:
     def refuse(*_rest: Any, **_more: Any) -> Any:
         raise ApiError("no", status=status)
 
-    shop.cluster.create = refuse  # type: ignore[method-assign]
+    shop.cluster.create = refuse
     with pytest.raises(ApiError, match="no"):
         lease(shop).acquire()

@@ -57,7 +57,7 @@ def test_a_url_with_all_that_belongs_to_it() -> None:
         passes_on=(200,),
         fails_on=(403, 500),
     )
-    assert asking.web == Web(URL["url"], "GET", {"X-Key": "abc", "X-Number": "7"}, "", False)  # type: ignore[arg-type]
+    assert asking.web == Web(URL["url"], "GET", {"X-Key": "abc", "X-Number": "7"}, "", False)
     assert asking.metadata == {"cmd": "hey", "tries": "3"}
 
 

@@ -401,7 +401,7 @@ def test_an_approval_in_a_freeze_goes_on_when_it_is_over() -> None:
     after.lease.acquire()
     after.store.refresh()
     state_machine.take_over(after)
-    after.save(replace(after.journal, state="running", approved=2))  # type: ignore[arg-type]
+    after.save(replace(after.journal, state="running", approved=2))
     began = shop.clock.now()
     state = state_machine.drive(after)
     assert state.outcome == "promoted"

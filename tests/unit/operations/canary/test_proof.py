@@ -97,7 +97,7 @@ def prover(pods: Pods, **options: Any) -> ProxyProver:
         "labels": {},
         "timeout": 5.0,
     }
-    return ProxyProver(pods, FakeClock(), **{**settings, **options})  # type: ignore[arg-type]
+    return ProxyProver(pods, FakeClock(), **{**settings, **options})
 
 
 GOOD, OLD = {"dump": dump({"v1": 90, "v2": 10})}, {"dump": dump({"v1": 100})}
@@ -242,9 +242,9 @@ def foreign_shop() -> tuple[Shop, dict[str, Any]]:
 
 def foreign_run(shop: Shop, **options: Any) -> Any:
     rollout = shop.rollout()
-    routes = ForeignRoutes(Switch(shop.cluster), "theirs", NAMESPACE, shop.split, **options)  # type: ignore[arg-type]
+    routes = ForeignRoutes(Switch(shop.cluster), "theirs", NAMESPACE, shop.split, **options)
     rollout.routes = routes
-    shop.share = lambda: shop.split.canary_share(shop.cluster.peek("VirtualService", "theirs"))  # type: ignore[method-assign]
+    shop.share = lambda: shop.split.canary_share(shop.cluster.peek("VirtualService", "theirs"))
     routes.original = routes.snapshot()
     return rollout
 
@@ -277,7 +277,7 @@ def test_a_gitops_controller_is_not_fought() -> None:
     live["metadata"]["labels"]["argocd.argoproj.io/instance"] = "shop"
     with pytest.raises(RefusedError, match="argocd"):
         foreign_run(shop).routes.write(TrafficState({"v1": 50, "v2": 50}), 1)
-    assert shop.cluster.peek("VirtualService", "theirs")["spec"] == before["spec"]  # type: ignore[index]
+    assert shop.cluster.peek("VirtualService", "theirs")["spec"] == before["spec"]
 
 
 def test_an_older_fence_cannot_write_a_foreign_object() -> None:

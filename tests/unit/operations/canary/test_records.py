@@ -58,7 +58,7 @@ def test_a_race_is_run_again_and_a_refusal_is_told(status: int, tries: int) -> N
         calls.append(1)
         raise ApiError("no", status=status)
 
-    shop.cluster.create = refuse  # type: ignore[method-assign]
+    shop.cluster.create = refuse
     with pytest.raises(MeshError, match="changes faster" if tries > 1 else "no"):
         records(shop).write(RECORD)
     assert len(calls) == tries

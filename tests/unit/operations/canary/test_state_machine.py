@@ -315,7 +315,7 @@ def test_a_canary_that_nobody_scrapes_is_not_promoted_for_lack_of_traffic() -> N
         counts = plain(after, weight).counts["errors"]
         return Measurement(shop.clock.now(), {"errors": [0, 0, *counts[2:]]}, settled=True)
 
-    rollout.metrics.measure = unscraped  # type: ignore[method-assign]
+    rollout.metrics.measure = unscraped
     state = start(rollout)
     assert state.outcome == "rolled_back"
     assert "are its proxies scraped?" in state.reason
@@ -542,7 +542,7 @@ def test_a_canary_that_gets_more_than_the_routes_give_it_is_withdrawn() -> None:
         total = found.counts["errors"][0] + found.counts["errors"][2]
         return replace(found, counts={"errors": [total // 2, 0, total - total // 2, 0]})
 
-    rollout.metrics.measure = past_the_routes  # type: ignore[method-assign]
+    rollout.metrics.measure = past_the_routes
     state = start(rollout)
     assert state.outcome == "rolled_back"
     assert "the canary gets 50 % of the requests, the routes give it 10 %" in state.reason
@@ -558,7 +558,7 @@ def test_a_new_revision_is_judged_once_it_is_alone(ends: list[str]) -> None:
     shop.clock.at(40, lambda: found.append(tuple(ends)))
     rollout = shop.rollout()
     read = rollout.endpoints.read
-    rollout.endpoints.read = lambda: {**read(), "v2": replace(plain, templates=found[-1])}  # type: ignore[method-assign]
+    rollout.endpoints.read = lambda: {**read(), "v2": replace(plain, templates=found[-1])}
     state = start(rollout)
     assert (state.outcome, state.restarts, state.templates) == ("promoted", 1, tuple(ends))
     began = next(line.at for line in state.timeline if line.event.startswith("start over"))

@@ -250,7 +250,7 @@ def test_an_answer_that_is_long_overdue_counts_as_none(late: float, *, told: boo
     watched = Watched()
     watched.watch.asked_at = watched.clock.time
     watched.clock.time += late
-    found = watched.watch._answer(Answer(None, done=False))  # type: ignore[arg-type]
+    found = watched.watch._answer(Answer(None, done=False))
     assert (found is not None) is told
     if found is not None:
         assert (found.verdict, found.reason) == (BLIND, f"no answer for {late:.0f} s")
@@ -258,14 +258,14 @@ def test_an_answer_that_is_long_overdue_counts_as_none(late: float, *, told: boo
 
 
 def test_a_phase_without_requests_passes_while_its_pods_are_ready() -> None:
-    found = Watched(DARK).watch._answer(Answer(None, done=True))  # type: ignore[arg-type]
+    found = Watched(DARK).watch._answer(Answer(None, done=True))
     assert found is not None
     assert (found.verdict, found.reason) == (PASS, "the pods stayed ready")
     assert Watched(DARK).watch._measure() is None
 
 
 def test_a_look_that_has_a_problem_measures_nothing() -> None:
-    found = Watched().watch._answer(Answer(Measurement(1.0, {}, problem="down"), done=True))  # type: ignore[arg-type]
+    found = Watched().watch._answer(Answer(Measurement(1.0, {}, problem="down"), done=True))
     assert found is not None
     assert (found.gate, found.verdict, found.reason) == ("metrics", BLIND, "down")
 
@@ -278,7 +278,7 @@ def test_requests_belong_to_the_phase_once_every_proxy_was_scraped_in_it(
     watched.watch.settled = settled
     seen: list[int] = []
     monkeypatch.setattr(watched.watch, "_judge", lambda _measured, number: seen.append(number))
-    watched.watch._answer(Answer(Measurement(1.0, {}, settled=True), done=True))  # type: ignore[arg-type]
+    watched.watch._answer(Answer(Measurement(1.0, {}, settled=True), done=True))
     assert seen == [HALF.number if settled else HALF.number - 1]
     assert watched.watch.settled
 

@@ -40,14 +40,14 @@ THEIRS = {
 
 
 def own(shop: Shop) -> OwnRoutes:
-    return OwnRoutes(shop.cluster, f"{SERVICE}-routes", NAMESPACE, shop.render, "v1")  # type: ignore[arg-type]
+    return OwnRoutes(shop.cluster, f"{SERVICE}-routes", NAMESPACE, shop.render, "v1")
 
 
 def foreign(shop: Shop, **metadata: Any) -> ForeignRoutes:
     obj = copy.deepcopy(THEIRS)
-    obj["metadata"].update(metadata)  # type: ignore[attr-defined]
+    obj["metadata"].update(metadata)
     shop.cluster.put(obj)
-    return ForeignRoutes(shop.cluster, "theirs", NAMESPACE, shop.split)  # type: ignore[arg-type]
+    return ForeignRoutes(shop.cluster, "theirs", NAMESPACE, shop.split)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_foreign_object_that_its_owner_changes_meanwhile_is_patched_again(stat
             raise ApiError("changed", status=status)
         return patch(*arguments, **options)
 
-    shop.cluster.patch = raced  # type: ignore[method-assign]
+    shop.cluster.patch = raced
     assert found.write(HALF, 3) is True
     live = shop.cluster.peek("VirtualService", "theirs")
     assert live
@@ -141,14 +141,14 @@ def test_a_foreign_object_that_never_stands_still_is_given_up() -> None:
         shop.cluster.put(live)
         raise ApiError("changed", status=409)
 
-    shop.cluster.patch = raced  # type: ignore[method-assign]
+    shop.cluster.patch = raced
     with pytest.raises(MeshError, match="shop/theirs changes faster than it can be written"):
         found.write(HALF, 3)
 
 
 def test_a_foreign_object_that_is_gone_has_no_share_and_may_need_none() -> None:
     shop = Shop()
-    found = ForeignRoutes(shop.cluster, "theirs", NAMESPACE, shop.split)  # type: ignore[arg-type]
+    found = ForeignRoutes(shop.cluster, "theirs", NAMESPACE, shop.split)
     assert found.write(STABLE, 3) is False
     found.claim(3)
     for call in (lambda: found.write(HALF, 3), lambda: found.desired(HALF)):
@@ -230,7 +230,7 @@ def test_the_whole_job() -> None:
     begun(rollout)
     job = DeadmanJob(
         rollout, rollout.deadman._client, DeadmanOptions("python:3", "deadman", ("pull",)), own=True
-    )  # type: ignore[union-attr]
+    )
     made = job.job()
     container = made["spec"]["template"]["spec"]["containers"][0]
     assert container.pop("command")[:3] == ["python3", "-u", "-c"]

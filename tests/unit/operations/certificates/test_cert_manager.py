@@ -61,7 +61,7 @@ class Controller:
             sleep(seconds)
             self.work()
 
-        world.clock.sleep = working  # type: ignore[method-assign]
+        world.clock.sleep = working
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def test_it_needs_the_rights_of_the_table(world: RotatingWorld, controller: Cont
     needed = {access_of(need) for need in access_needs(["certificates"], places, [CERT_MANAGER])}
     inner = world.cluster
     operator = Restricted(inner, needed)
-    world.cluster = operator  # type: ignore[assignment]
+    world.cluster = operator
     try:
         assert world.run(cert_manager=["api"], force=["api"], timeout=20)["status"] == "pass"
     finally:
@@ -250,7 +250,7 @@ def test_a_pair_that_the_gateways_do_not_take_is_a_fail(world: RotatingWorld, co
 
 def test_a_bad_pair_of_its_is_a_fail(world: RotatingWorld, controller: Controller) -> None:
     real = controller.issue
-    controller.issue = lambda: real(begin=world.now - 90 * DAY, end=world.now - DAY)  # type: ignore[method-assign]
+    controller.issue = lambda: real(begin=world.now - 90 * DAY, end=world.now - DAY)
     with pytest.raises(
         MeshError, match="cert-manager wrote a pair that must not be served: the certificate is"
     ):

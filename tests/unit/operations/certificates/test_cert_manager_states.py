@@ -172,10 +172,10 @@ def test_one_that_is_deleted_meanwhile_ends_the_waiting_at_once(world: RotatingW
     def deleting(seconds: float) -> None:
         sleep(seconds)
         world.cluster.remove("Certificate", "web", HOME)
-        world.clock.sleep = sleep  # type: ignore[method-assign]
+        world.clock.sleep = sleep
 
     controller.mode = "dead"
-    world.clock.sleep = deleting  # type: ignore[method-assign]
+    world.clock.sleep = deleting
     begun = world.clock.time
     with pytest.raises(MeshError) as caught:
         run(world, force=["api"])
@@ -196,7 +196,7 @@ def test_a_new_secret_is_not_taken_while_it_is_still_at_work(world: RotatingWorl
             seen.append(world.gateways.serving)
             controller.set_status(conditions=[{"type": "Issuing", "status": "True", "reason": "Renewing"}])
 
-    controller.issue = in_two_steps  # type: ignore[method-assign]
+    controller.issue = in_two_steps
     result = run(world, force=["api"])
     assert result["status"] == "pass"
     assert world.gateways.serving not in (old, *seen), "the pair of the first step is not the last"

@@ -79,7 +79,7 @@ def held(world: RotatingWorld) -> set[x509.Certificate]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> RotatingWorld:
     made_world = RotatingWorld(monkeypatch)
-    made_world.pods = Pods(made_world, monkeypatch)  # type: ignore[attr-defined]
+    made_world.pods = Pods(made_world, monkeypatch)
     return made_world
 
 
@@ -155,7 +155,7 @@ def test_a_third_ca_in_the_overlap_begins_a_new_one(world: RotatingWorld) -> Non
 def test_what_the_gateways_do_not_take_is_taken_back(world: RotatingWorld) -> None:
     old, new = authority(world.now), authority(world.now, "new")
     world.rotate(client_cas=given(old))
-    world.pods.stuck = True  # type: ignore[attr-defined]
+    world.pods.stuck = True
     with pytest.raises(MeshError, match="the CAs before are back, and accepted") as caught:
         world.rotate(client_cas=given(new), client_ca_overlap=0)
     assert held(world) == {old}
@@ -220,7 +220,7 @@ def test_a_gateway_that_asks_without_a_ca_is_a_fail_and_one_with_a_ca_beside_its
         world.rotate()
     one = authority(world.now)
     world.secret()["data"]["ca.crt"] = base64.b64encode(made.pem(one)).decode()
-    world.pods.stuck, world.pods.accepted = True, {one}  # type: ignore[attr-defined]
+    world.pods.stuck, world.pods.accepted = True, {one}
     found = world.rotate(existing=["api"])["certificates"][0]["clients"]
     assert (found["proof"]["status"], "id" in found) == ("pass", False)
 
@@ -335,27 +335,27 @@ def naming(tmp_path: Path) -> Iterator[Any]:
 def test_a_server_is_seen_to_know_exactly_its_clients_cas(naming: Any) -> None:
     one, two = made.ROOT, made.OTHER_ROOT
     endpoint = naming(one, two)
-    seen = client_look.look_at_clients(FakeCluster(), [endpoint], [two, one])  # type: ignore[arg-type]
+    seen = client_look.look_at_clients(FakeCluster(), [endpoint], [two, one])
     assert (seen.status, seen.pods) == ("pass", 1), seen.evidence
     for wanted, text in (
         ([one], "1 too many, 0 are missing"),
         ([one, two, made.MIDDLE], "0 too many, 1 are"),
     ):
-        seen = client_look.look_at_clients(FakeCluster(), [endpoint], wanted)  # type: ignore[arg-type]
+        seen = client_look.look_at_clients(FakeCluster(), [endpoint], wanted)
         assert (seen.status, text in seen.evidence) == ("fail", True), seen.evidence
 
 
 def test_a_server_that_lets_strangers_in_is_found(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_look, "PATIENCE", 0.3)
     seen = client_look.look_at_clients(
-        FakeCluster(),  # type: ignore[arg-type]
+        FakeCluster(),
         [server(made.ROOT, verify=ssl.CERT_OPTIONAL)],
         [made.ROOT],
     )
     assert seen.status == "fail"
     assert "lets a client without a certificate in" in seen.evidence
     seen = client_look.look_at_clients(
-        FakeCluster(),  # type: ignore[arg-type]
+        FakeCluster(),
         [server(verify=ssl.CERT_NONE)],
         [made.ROOT],
     )
@@ -364,11 +364,11 @@ def test_a_server_that_lets_strangers_in_is_found(server: Any, monkeypatch: pyte
 
 def test_one_without_tls_1_2_and_one_out_of_reach_are_cannot_tell(server: Any) -> None:
     new = server(made.ROOT, least=ssl.TLSVersion.TLSv1_3)
-    seen = client_look.look_at_clients(FakeCluster(), [new], [made.ROOT])  # type: ignore[arg-type]
+    seen = client_look.look_at_clients(FakeCluster(), [new], [made.ROOT])
     assert (seen.status, "speaks no TLS 1.2" in seen.evidence) == ("cannot tell", True), seen.evidence
     gone = Endpoint("gw", "127.0.0.1", 1, "api.example.com", "MUTUAL")
-    seen = client_look.look_at_clients(FakeCluster(), [gone], [made.ROOT])  # type: ignore[arg-type]
+    seen = client_look.look_at_clients(FakeCluster(), [gone], [made.ROOT])
     assert (seen.status, "is not reachable from here" in seen.evidence) == ("cannot tell", True)
     plain = Endpoint("gw", "127.0.0.1", 1, "api.example.com")
-    seen = client_look.look_at_clients(FakeCluster(), [plain], [made.ROOT])  # type: ignore[arg-type]
+    seen = client_look.look_at_clients(FakeCluster(), [plain], [made.ROOT])
     assert seen.status == "cannot tell"

@@ -126,7 +126,7 @@ def test_a_server_that_tells_no_time_is_believed_to_agree(world: World, headers:
             answer.headers.update(headers)
         return answer
 
-    world.cluster.request = without_date  # type: ignore[method-assign]
+    world.cluster.request = without_date
     assert world.run()["changed"]
 
 
@@ -142,7 +142,7 @@ def test_every_foreign_secret_is_named_before_the_first_write(world: World) -> N
     for name in ("api", "b"):
         world.cluster.put({"kind": "Secret", "metadata": {"name": name, "namespace": HOME}, "data": {}})
     with pytest.raises(RefusedError) as caught:
-        world.run(gateways=[{**GATEWAY, "servers": [*GATEWAY["servers"], second]}])  # type: ignore[misc]
+        world.run(gateways=[{**GATEWAY, "servers": [*GATEWAY["servers"], second]}])
     assert caught.value.rule == "credential"
     assert caught.value.message.count("somebody else made it, or replaced ours by hand") == 2
     assert world.cluster.writes == []

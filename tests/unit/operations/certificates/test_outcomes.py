@@ -166,7 +166,7 @@ def as_operator(
     """A run of a user who has these rights and no others. :returns: its result, and what was refused."""
     inner = world.cluster
     operator = Restricted(inner, granted)
-    world.cluster = operator  # type: ignore[assignment]
+    world.cluster = operator
     try:
         return world.run(timeout=20, **params), operator.refused
     finally:

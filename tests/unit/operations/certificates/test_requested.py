@@ -186,7 +186,7 @@ def asked_pem(world: RotatingWorld) -> str:
     key = serialization.load_pem_private_key(base64.b64decode(world.secret()["data"]["tls.key"]), None)
     builder = x509.CertificateSigningRequestBuilder().subject_name(made.name("x"))
     names = x509.SubjectAlternativeName([x509.DNSName(HOST)])
-    made_again = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    made_again = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
     return made_again.public_bytes(serialization.Encoding.PEM).decode()
 
 

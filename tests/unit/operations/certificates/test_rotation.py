@@ -301,12 +301,12 @@ def test_a_second_run_at_every_call_of_the_first_one(monkeypatch: pytest.MonkeyP
             nonlocal count
             count += 1
             if count == call:  # noqa: B023 - called within the loop only
-                told.append(outcome_of(world, renewing))  # noqa: B023
-            return inner(*arguments, **more)  # noqa: B023
+                told.append(outcome_of(world, renewing))  # noqa: B023 - as above
+            return inner(*arguments, **more)  # noqa: B023 - as above
 
-        cluster._call = counted  # type: ignore[method-assign]
+        cluster._call = counted
         first = outcome_of(world, None)
-        cluster._call = inner  # type: ignore[method-assign]
+        cluster._call = inner
         ends.append((first, told[0]))
         assert "pass" in (first, told[0]), (call, first, told)
         assert set(ends[-1]) <= {"pass", "held", "fenced", "race"}, (call, ends[-1])
@@ -404,12 +404,12 @@ def test_an_api_server_that_restarts_at_every_call_leaves_a_good_pair(
             count += 1
             if count == call:  # noqa: B023 - called within the loop only
                 raise ApiError("connection refused", reason="Unreachable")
-            return inner(*arguments, **more)  # noqa: B023
+            return inner(*arguments, **more)  # noqa: B023 - as above
 
-        world.cluster._call = failing  # type: ignore[method-assign]
+        world.cluster._call = failing
         with contextlib.suppress(MeshError):
             world.rotate(force=["api"])
-        world.cluster._call = inner  # type: ignore[method-assign]
+        world.cluster._call = inner
         world.gateways.sync()
         assert world.served_is_good(), call
         assert world.rotate()["status"] == "pass", call

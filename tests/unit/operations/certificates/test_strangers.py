@@ -237,7 +237,7 @@ def refusing(world: RotatingWorld, verb: str, name: str, message: str, after: in
                 raise ApiError(message, status=403, reason="Forbidden")
         return inner(*arguments, **more)
 
-    world.cluster._call = call  # type: ignore[method-assign]
+    world.cluster._call = call
     return tried
 
 

@@ -53,7 +53,7 @@ def notes(change: Change) -> list[str]:
     cluster = FakeCluster(*shop())
     api()(cluster)
     change(cluster)
-    found = compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+    found = compare(cluster, parse_catalogue(minimal()))
     assert found.cuts == []
     return [text for text in found.notes if "carries version=v2" not in text]
 

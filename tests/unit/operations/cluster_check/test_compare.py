@@ -30,7 +30,7 @@ def compared(change: Change | None = None, raw: Obj | None = None, **options: An
     cluster = FakeCluster(*shop())
     if change is not None:
         change(cluster)
-    return compare(cluster, parse_catalogue(raw or minimal()), **options)  # type: ignore[arg-type]
+    return compare(cluster, parse_catalogue(raw or minimal()), **options)
 
 
 def cuts(change: Change | None = None, raw: Obj | None = None, **options: Any) -> list[str]:
@@ -324,7 +324,10 @@ def test_a_port_whose_name_says_requests_or_nothing_may_be_stated_as_requests(na
 def test_a_port_that_speaks_first_is_a_stream_by_its_number() -> None:
     """istiod does not sniff MySQL, whose server speaks first (Istio, kube/conversion.go)."""
     raw = catalogue(ports=[{"name": "db", "number": 3306, "protocol": "http"}])
-    change: Change = lambda cluster: cluster.put(kube_service("api", ports=[{"name": "db", "port": 3306}]))  # noqa: E731
+
+    def change(cluster: FakeCluster) -> None:
+        cluster.put(kube_service("api", ports=[{"name": "db", "port": 3306}]))
+
     assert "takes port 3306 of Service shop/api for tcp" in cuts(change, raw)[0]
 
 
@@ -357,7 +360,9 @@ def test_a_split_that_leads_to_no_pod_is_a_cut() -> None:
 
 
 def test_services_that_the_same_run_makes_count_as_there() -> None:
-    gone: Change = lambda cluster: cluster.remove("Service", "api", "shop")  # noqa: E731
+    def gone(cluster: FakeCluster) -> None:
+        cluster.remove("Service", "api", "shop")
+
     assert cuts(gone, extra=[kube_service("api")]) == []
     assert "8080" in cuts(gone, extra=[kube_service("api", ports=[{"name": "http", "port": 8080}])])[0]
     assert cuts(gone, extra=[kube_service("api", "elsewhere")]) != []
@@ -402,14 +407,18 @@ def test_what_may_not_be_read_is_no_pass() -> None:
 
 
 def test_files_that_were_not_read_may_bring_a_service() -> None:
-    gone: Change = lambda cluster: cluster.remove("Service", "api", "shop")  # noqa: E731
+    def gone(cluster: FakeCluster) -> None:
+        cluster.remove("Service", "api", "shop")
+
     found = compared(gone, unread_files=True)
     assert found.cuts == []
     assert "there is no Service shop/api: mesh_resource_paths would have to make it" in found.notes[0]
 
 
 def test_a_gateway_that_an_earlier_part_installs_is_not_looked_for() -> None:
-    gone: Change = lambda cluster: cluster.remove("Pod", "istio-ingressgateway-1", "istio-system")  # noqa: E731
+    def gone(cluster: FakeCluster) -> None:
+        cluster.remove("Pod", "istio-ingressgateway-1", "istio-system")
+
     assert cuts(gone) != []
     identity = ("istio-system", "istio-ingressgateway-service-account")
     assert cuts(gone, gateways_to_come=[identity]) == []

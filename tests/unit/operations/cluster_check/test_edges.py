@@ -270,7 +270,7 @@ def test_other_trouble_ends_the_comparison(kind: str) -> None:
     cluster = FakeCluster(*shop())
     cluster.fail("list", kind, 500, times=99)
     with pytest.raises(ApiError):
-        compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+        compare(cluster, parse_catalogue(minimal()))
 
 
 # -- Gateways of others --------------------------------------------------------------------------------------
@@ -314,19 +314,19 @@ def test_pods_far_away_serve_a_gateway_unless_they_have_ended(phase: str) -> Non
 def test_pods_far_away_that_may_not_be_listed_leave_it_open() -> None:
     cluster = FakeCluster(*shop(), gateway_object("x", istio="edge"))
     cluster.fail("list", "Pod", 403, when=lambda call: call.namespace is None)
-    found = compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+    found = compare(cluster, parse_catalogue(minimal()))
     assert found.status == "cannot tell"
     assert [item.weight for item in found.differences if item.rule == "gateway-selector"] == ["unknown"]
     cluster.fail("list", "Pod", 500, when=lambda call: call.namespace is None)
     with pytest.raises(ApiError):
-        compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+        compare(cluster, parse_catalogue(minimal()))
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_gateways_that_may_not_be_listed_are_not_missed(status: int) -> None:
     cluster = FakeCluster(*shop(), gateway_object("x", istio="nobody"))
     cluster.fail("list", "Gateway", status, times=9)
-    found = compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+    found = compare(cluster, parse_catalogue(minimal()))
     assert [item for item in found.differences if item.rule == "gateway-selector"] == []
 
 
@@ -703,7 +703,7 @@ def test_namespaces_are_read_only_where_somebody_selects_them_and_those_unknown_
         cluster = FakeCluster(*shop(), istio_config("istio", "default", mesh))
         if forbidden:
             cluster.forbidden = {"Namespace"}
-        found = compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+        found = compare(cluster, parse_catalogue(minimal()))
         return {call.name for call in cluster.calls if call.kind == "Namespace" and call.name}, found
 
     assert asked("{}")[0] == set()
@@ -715,7 +715,7 @@ def test_namespaces_are_read_only_where_somebody_selects_them_and_those_unknown_
     cluster = FakeCluster(*shop(), istio_config("istio", "default", SELECTORS))
     cluster.fail("get", "Namespace", 500)
     with pytest.raises(ApiError):
-        compare(cluster, parse_catalogue(minimal()))  # type: ignore[arg-type]
+        compare(cluster, parse_catalogue(minimal()))
 
 
 # -- reading -------------------------------------------------------------------------------------------------
@@ -730,7 +730,7 @@ def test_an_empty_namespace_that_may_not_be_asked_for_counts_as_there() -> None:
     def with_status(status: int) -> Comparison:
         cluster = FakeCluster(*shop())
         cluster.fail("get", "Namespace", status, times=9)
-        return compare(cluster, parse_catalogue(raw))  # type: ignore[arg-type]
+        return compare(cluster, parse_catalogue(raw))
 
     assert "there is no Service back/stock" in str(with_status(403).cuts)
     with pytest.raises(ApiError):

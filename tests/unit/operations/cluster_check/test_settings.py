@@ -153,7 +153,7 @@ def config_maps(mesh: Obj, revision: str = "default", **values: Any) -> list[Obj
 
 def live(raw: Obj, *objects: Obj, **options: Any) -> Comparison:
     cluster = FakeCluster(*shop(), namespace("back"), kube_service("batch", "back"), *objects)
-    return compare(cluster, parse_catalogue(raw), **options)  # type: ignore[arg-type]
+    return compare(cluster, parse_catalogue(raw), **options)
 
 
 def told(found: Comparison, row: str) -> list[str]:
@@ -289,7 +289,7 @@ def test_a_configuration_that_cannot_be_read_is_no_pass() -> None:
     assert (found.cuts, found.status) == ([], "cannot tell")
     cluster = FakeCluster(*shop(), *config_maps({}))
     cluster.forbidden = {"ConfigMap"}
-    assert compare(cluster, parse_catalogue(minimal())).status == "cannot tell"  # type: ignore[arg-type]
+    assert compare(cluster, parse_catalogue(minimal())).status == "cannot tell"
 
 
 def judged(name: str, raw: Obj, value: Any, facts: Facts | None = None) -> list[str]:

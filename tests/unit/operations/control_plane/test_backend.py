@@ -51,7 +51,7 @@ def settle(
     return backend.settle(
         cluster,
         backend.Options.from_params(parameters(directory, **options)),
-        runner,  # type: ignore[arg-type]
+        runner,
         context or Context(clock=FakeClock()),
     )
 

@@ -206,7 +206,7 @@ class TestCharts:
         runner = ScriptedRunner({"pull": pull})
         chart_references(
             releases("base"),
-            runner,  # type: ignore[arg-type]
+            runner,
             Tool("helm", "3.17.3"),
             tools(tmp_path),
             version="1.31.1",

@@ -45,7 +45,7 @@ def holder(cluster: FakeCluster, name: str = "istiod-r1") -> str:
 def installed(*objects: Obj) -> FakeCluster:
     """A control plane that is as istioctl would leave it."""
     cluster = FakeCluster(namespace(), *objects)
-    Istioctl(cluster).install(None)  # type: ignore[arg-type]
+    Istioctl(cluster).install(None)
     cluster.writes.clear()
     return cluster
 

@@ -192,7 +192,7 @@ def compared(
     cluster: FakeCluster, rendered: Obj
 ) -> tuple[list[drift.Difference], dict[str, tuple[Kept, ...]]]:
     kept: dict[str, tuple[Kept, ...]] = {}
-    return drift.compare(cluster, [rendered], field_manager=MANAGER, kept=kept), kept  # type: ignore[arg-type]
+    return drift.compare(cluster, [rendered], field_manager=MANAGER, kept=kept), kept
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -301,7 +301,7 @@ def test_drift_beside_a_platforms_change_is_repaired_and_that_change_stays() -> 
     assert live is not None
     live["webhooks"][0]["clientConfig"]["service"]["name"] = "elsewhere"
     found, _kept = compared(cluster, mutation.rendered)
-    drift.repair(cluster, found, field_manager=MANAGER)  # type: ignore[arg-type]
+    drift.repair(cluster, found, field_manager=MANAGER)
     live = cluster.find("MutatingWebhookConfiguration", "injector")
     assert live is not None
     assert live["webhooks"][0]["clientConfig"]["service"]["name"] == "istiod"

@@ -132,7 +132,7 @@ class TestProof:
             pod("istiod-r1-a", "r1", namespace=place),
         )
         asked = []
-        cluster.on_exec = lambda *call: asked.append(call) or "ready"  # type: ignore[func-returns-value]
+        cluster.on_exec = lambda *call: asked.append(call) or "ready"
         gateways = [{"name": "edge", "namespace": "outside"}, {"name": "inner"}]
         result = run(cluster, namespace=place, revision="r1", gateways=gateways)
         assert (result["status"], result["checks"][0]) == ("pass", "istiod and 2 gateways rolled out")

@@ -91,7 +91,7 @@ def test_proxies_that_cannot_be_read_are_cannot_tell(mesh: Mesh) -> None:
 
 
 def with_hosts(mesh: Mesh, hosts: list[dict[str, Any]]) -> None:
-    mesh._endpoints = lambda: {  # type: ignore[method-assign]
+    mesh._endpoints = lambda: {
         "cluster_statuses": [{"name": CART, **({"host_statuses": hosts} if hosts else {})}]
     }
 
@@ -134,7 +134,7 @@ def test_endpoints_that_cannot_be_read_are_cannot_tell(mesh: Mesh) -> None:
             raise ApiError("the proxy did not answer", reason="Exec")
         return answer(pod, container, path)
 
-    mesh._ask = broken  # type: ignore[method-assign]
+    mesh._ask = broken
     result = follow(mesh)
     assert set(steps(result, "proxy")) == {("cannot tell", "the proxy did not answer")}
     assert result["status"] == "cannot tell"
@@ -196,7 +196,7 @@ def test_a_destination_rule_that_disables_mutual_tls_is_the_cause(mesh: Mesh) ->
 def test_a_proxy_that_holds_other_rules_than_the_objects_is_told(mesh: Mesh) -> None:
     put(mesh, "AuthorizationPolicy", "stop", {"action": "DENY", "rules": [{}]})
     empty = {"name": "hcm", "typed_config": {"http_filters": []}}
-    mesh.filters = lambda _policies, *, http: [empty] if http else []  # type: ignore[method-assign]
+    mesh.filters = lambda _policies, *, http: [empty] if http else []
     told = [message for _verdict, message in steps(follow(mesh), "policies")]
     assert "its proxy lets it in: it does not hold the policies yet" in told
 
@@ -231,7 +231,7 @@ def test_the_catalogue_alone_has_to_be_given() -> None:
 
 @pytest.mark.parametrize("hidden", [True, False])
 def test_a_host_without_a_route_is_hidden_or_no_service(mesh: Mesh, hidden: bool) -> None:
-    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]  # type: ignore[method-assign]
+    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]
     if not hidden:
         for sidecar in mesh.of_kind("Sidecar"):
             mesh.remove("Sidecar", sidecar["metadata"]["name"], "shop")

@@ -127,7 +127,7 @@ def test_a_proxy_that_refuses_what_the_objects_let_in_is_told(mesh: Mesh) -> Non
     deny: Any = {"action": "DENY", "rules": [{}]}
     stale = [{"kind": "AuthorizationPolicy", "metadata": {"name": "s", "namespace": "shop"}, "spec": deny}]
     filters = mesh.filters
-    mesh.filters = lambda _policies, *, http: filters(stale, http=http)  # type: ignore[method-assign]
+    mesh.filters = lambda _policies, *, http: filters(stale, http=http)
     found = [step for step in follow(mesh)["steps"] if step["step"] == "policies"]
     assert [(step["verdict"], step["subject"]) for step in found] == [
         ("pass", "Pod shop/cart-1"),
@@ -223,7 +223,7 @@ def test_policies_that_may_not_be_read_leave_the_call_open(mesh: Mesh, kind: str
 
 
 def test_sidecars_that_may_not_be_read_do_not_hide_that_there_is_no_route(mesh: Mesh) -> None:
-    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]  # type: ignore[method-assign]
+    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]
     mesh.forbidden = {"Sidecar"}
     result = follow(mesh)
     assert result["status"] == "fail"
@@ -235,7 +235,7 @@ def test_sidecars_that_may_not_be_read_do_not_hide_that_there_is_no_route(mesh: 
 
 
 def test_one_beside_the_caller_decides_whatever_may_not_be_read_elsewhere(mesh: Mesh) -> None:
-    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]  # type: ignore[method-assign]
+    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]
     mesh.fail("list", "Sidecar", 403, when=lambda call: call.namespace == "istio-system")
     assert follow(mesh)["cause"].endswith(": Sidecar shop/web does not import it")
     mesh.fail("list", "Sidecar", 500)
@@ -244,7 +244,7 @@ def test_one_beside_the_caller_decides_whatever_may_not_be_read_elsewhere(mesh: 
 
 
 def test_a_sidecar_of_the_root_namespace_hides_a_host_too(mesh: Mesh) -> None:
-    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]  # type: ignore[method-assign]
+    mesh._routes = lambda _pod: [{"route_config": {"name": "80", "virtual_hosts": []}}]
     for sidecar in mesh.of_kind("Sidecar"):
         mesh.remove("Sidecar", sidecar["metadata"]["name"], sidecar["metadata"]["namespace"])
     put(mesh, "Sidecar", "all", {"egress": [{"hosts": ["./*"]}]}, "istio-system")

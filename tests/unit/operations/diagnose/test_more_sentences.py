@@ -479,7 +479,9 @@ def test_what_is_said_of_istiod(plant: Plant, said: str) -> None:
     ],
 )
 def test_what_istiod_has_counted(figure: str, said: str) -> None:
-    plant: Plant = lambda cluster: cluster.figures.update({figure: 2.0})  # noqa: E731
+    def plant(cluster: Healthy) -> None:
+        cluster.figures.update({figure: 2.0})
+
     assert any(one.partition(": ")[2].startswith(said) for one in found(plant, CALL))
     assert found(plant, NOTHING) == []
 

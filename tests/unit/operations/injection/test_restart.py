@@ -32,7 +32,7 @@ class World:
 
     def run(self, *steps: Restart, timeout: float = 30) -> None:
         context = Context(progress=self.lines.append, stop=lambda: self.stopped, clock=self.clock)
-        Restarter(self.cluster, context, timeout=timeout).run_batch(steps)  # type: ignore[arg-type]
+        Restarter(self.cluster, context, timeout=timeout).run_batch(steps)
 
 
 def workload(
@@ -58,7 +58,7 @@ def step(action: str, kind: str = "Deployment", name: str = "web", **more: Any) 
 def test_a_rollout_is_begun_as_kubectl_does_and_told() -> None:
     world = World(workload())
     world.run(step("rollout"))
-    template = world.cluster.find("Deployment", "web", "shop")["spec"]["template"]  # type: ignore[index]
+    template = world.cluster.find("Deployment", "web", "shop")["spec"]["template"]
     assert template["metadata"]["annotations"] == {
         "kubectl.kubernetes.io/restartedAt": "2027-01-15T08:00:00Z"
     }

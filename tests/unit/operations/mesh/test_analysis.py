@@ -76,9 +76,9 @@ def run(
 ) -> Analysis:
     warnings: list[str] = []
     context = Context(warn=warnings.append, environment={"PATH": "/usr/bin:/bin"})
-    check = Analysis(cluster or cluster_with(), context, mode=mode, istioctl=analyzer(tmp_path, answer, code))  # type: ignore[arg-type]
+    check = Analysis(cluster or cluster_with(), context, mode=mode, istioctl=analyzer(tmp_path, answer, code))
     check(plan(Item(obj("VirtualService"), action="created")))
-    check.warnings = warnings  # type: ignore[attr-defined]
+    check.warnings = warnings
     return check
 
 
@@ -100,7 +100,7 @@ def test_only_errors_and_warnings_about_changed_objects_count() -> None:
 def test_warn_reports_and_goes_on(tmp_path: Path) -> None:
     check = run(tmp_path, json.dumps([message("Error")]))
     assert check.status == "fail"
-    assert check.warnings == ["istioctl analyze: Error IST0101 VirtualService shop/a: not found"]  # type: ignore[attr-defined]
+    assert check.warnings == ["istioctl analyze: Error IST0101 VirtualService shop/a: not found"]
 
 
 def test_strict_refuses_errors_and_silence_but_not_warnings(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_strict_refuses_errors_and_silence_but_not_warnings(tmp_path: Path) -> N
 
 
 def test_without_istioctl_it_cannot_tell() -> None:
-    check = Analysis(cluster_with(), Context(), mode="warn", istioctl="")  # type: ignore[arg-type]
+    check = Analysis(cluster_with(), Context(), mode="warn", istioctl="")
     check(plan(Item(obj("VirtualService"), action="created")))
     assert check.as_result() == {
         "check": "analyze",
@@ -130,7 +130,7 @@ def test_the_merged_set_is_what_will_be(tmp_path: Path) -> None:
         obj("Pod", spec={"containers": [{"env": ["SECRET"]}], "serviceAccountName": "api"}),
     )
     context = Context(environment={"PATH": "/usr/bin:/bin"})
-    check = Analysis(cluster, context, mode="warn", istioctl=analyzer(tmp_path, "[]"))  # type: ignore[arg-type]
+    check = Analysis(cluster, context, mode="warn", istioctl=analyzer(tmp_path, "[]"))
     check(
         plan(
             Item(obj("VirtualService", spec={"hosts": ["new"]}), action="updated"),
@@ -159,7 +159,7 @@ def test_lists_that_fail_are_no_verdict(tmp_path: Path) -> None:
     cluster.fail("list", how=500, times=99)
     check = run(tmp_path, "[]", cluster=cluster)
     assert check.status == "cannot tell"
-    assert check.warnings == [f"istioctl analyze: cannot tell: {check.reason}"]  # type: ignore[attr-defined]
+    assert check.warnings == [f"istioctl analyze: cannot tell: {check.reason}"]
 
 
 def test_istioctl_is_asked_offline_and_by_name(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_surroundings_are_listed_and_pods_are_lean(tmp_path: Path) -> None:
 
 
 def test_off_says_nothing(tmp_path: Path) -> None:
-    check = Analysis(cluster_with(), Context(), mode="off", istioctl="/nowhere")  # type: ignore[arg-type]
+    check = Analysis(cluster_with(), Context(), mode="off", istioctl="/nowhere")
     check(plan(Item(obj("VirtualService"), action="created")))
     assert check.as_result() == {
         "check": "analyze",

@@ -68,7 +68,7 @@ class Run:
         context = Context(clock=self.clock, warn=self.warnings.append, progress=self.lines.append)
         chosen: Any = dataclasses.replace(OPTIONS, **options)
         files = [(obj, f"team.yml:{number}") for number, obj in enumerate(extra, 1)]
-        return apply.apply_mesh(self.cluster, raw or minimal(), files, chosen, context)  # type: ignore[arg-type]
+        return apply.apply_mesh(self.cluster, raw or minimal(), files, chosen, context)
 
 
 @pytest.fixture
@@ -121,12 +121,12 @@ def test_check_mode_refuses_what_the_run_refuses(run: Run) -> None:
     context = Context(check_mode=True, clock=run.clock, warn=run.warnings.append)
     options = dataclasses.replace(OPTIONS, cluster_check="refuse")
     with pytest.raises(InputError, match="app=api selects none of the 1 pods behind Service shop/api"):
-        apply.apply_mesh(run.cluster, minimal(), (), options, context)  # type: ignore[arg-type]
+        apply.apply_mesh(run.cluster, minimal(), (), options, context)
     # The gateway that an earlier part of the run may install is no reason.
     run.cluster.put(kube_service("api"))
     run.cluster.put(pod("api", labels={"app": "api", "version": "v1"}))
     run.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
-    result = apply.apply_mesh(run.cluster, minimal(), (), options, context)  # type: ignore[arg-type]
+    result = apply.apply_mesh(run.cluster, minimal(), (), options, context)
     assert result["findings"][0]["status"] == "cannot tell"
 
 

@@ -65,7 +65,7 @@ def test_surroundings_that_may_not_be_read_are_left_out_and_other_trouble_is_not
     cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": made})
 
     def look() -> Surroundings:
-        return Surroundings(cluster, ["shop", "gone"])  # type: ignore[arg-type]
+        return Surroundings(cluster, ["shop", "gone"])
 
     assert look().joins == [Join(NOW, NOW + 5)]
     assert look().born("shop") > 0

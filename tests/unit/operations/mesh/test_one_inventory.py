@@ -50,7 +50,7 @@ class Schedules:
             **options,
         )
         context = Context(clock=FakeClock(), check_mode=check)
-        return apply.apply_mesh(self.cluster, raw, [], chosen, context)  # type: ignore[arg-type]
+        return apply.apply_mesh(self.cluster, raw, [], chosen, context)
 
     def holders(self) -> dict[str, set[str]]:
         """Who stands on the objects of the mesh, by their kind; "" for nobody."""

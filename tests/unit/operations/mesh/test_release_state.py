@@ -69,7 +69,7 @@ def state(
     *objects: dict[str, Any], pods: list[dict[str, Any]] | None = None
 ) -> tuple[LiveState, FakeCluster]:
     cluster = FakeCluster(*(pods or []), *objects)
-    return read_live_state(cluster, CATALOGUE, objects), cluster  # type: ignore[arg-type]
+    return read_live_state(cluster, CATALOGUE, objects), cluster
 
 
 def lists(cluster: FakeCluster) -> list[str]:

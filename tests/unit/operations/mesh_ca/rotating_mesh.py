@@ -100,7 +100,7 @@ class RotatingMesh:
         name = "cacerts" if plugged else "istio-ca-secret"
         self.secret(name, **old)
         self.cluster.on_exec = self._exec
-        self.cluster.create = self._created  # type: ignore[method-assign]  # a webhook that answers
+        self.cluster.create = self._created  # a webhook that answers
         self._istiod()
         self.signing = self.mounted()
         self._publish()

@@ -73,7 +73,7 @@ class Proxies:
     def arrive(self, *, restart: bool = True) -> Survey:
         params = options(patience=PATIENCE, timeout=TIMEOUT, restart=restart)
         context = Context(clock=self.clock, stop=lambda: False)
-        return arrival.arrive(None, context, read_options(params), stage(), frozenset({"hold"}))  # type: ignore[arg-type]
+        return arrival.arrive(None, context, read_options(params), stage(), frozenset({"hold"}))
 
 
 @pytest.mark.parametrize(
@@ -146,5 +146,5 @@ def test_a_run_that_is_stopped_waits_no_longer(monkeypatch: pytest.MonkeyPatch) 
     context = Context(clock=mesh.clock, stop=lambda: True)
     wishes = read_options(options(patience=PATIENCE, timeout=TIMEOUT))
     with pytest.raises(ApiError, match="interrupted while waiting for the proxies to be at stage new"):
-        arrival.arrive(None, context, wishes, stage(), frozenset())  # type: ignore[arg-type]
+        arrival.arrive(None, context, wishes, stage(), frozenset())
     assert mesh.restarted == []

@@ -312,7 +312,7 @@ def test_clocks_that_disagree_stop_it(empty: RotatingMesh) -> None:
         empty.cluster.clock = NOW + DAY
         return request(*arguments, **more)
 
-    empty.cluster.request = late  # type: ignore[method-assign]  # the server's clock goes wrong
+    empty.cluster.request = late  # the server's clock goes wrong
     with pytest.raises(RefusedError, match="the clock here says"):
         empty.run()
 
@@ -361,11 +361,11 @@ def test_another_run_is_told_who_rotates(mesh: RotatingMesh) -> None:
             assert lease is not None
             lease["spec"]["renewTime"] = f"{mesh.clock.time}"
 
-        mesh.clock.sleep = alive  # type: ignore[method-assign]  # the first one lives
+        mesh.clock.sleep = alive  # the first one lives
         with pytest.raises(RefusedError, match="the rotation of the mesh's CA is held by") as caught:
             mesh.run(action="rotate")
         told.append(caught.value.rule)
-        mesh.clock.sleep = sleep  # type: ignore[method-assign]  # as it was
+        mesh.clock.sleep = sleep  # as it was
 
     mesh.on_restart = second
     assert mesh.run(action="rotate")["outcome"] == "rotated"

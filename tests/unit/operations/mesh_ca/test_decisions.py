@@ -63,7 +63,7 @@ def kept(root: Root, title: str = NAME, **labels: str) -> Obj:
 
 
 def wanted(live: Bundle | None, *objects: Obj, now: datetime.datetime = NOW, **params: Any) -> Wanted:
-    return wanted_ca(FakeCluster(*objects), read_options(options(**params)), now, live)  # type: ignore[arg-type]
+    return wanted_ca(FakeCluster(*objects), read_options(options(**params)), now, live)
 
 
 FOREIGN_ROOT = new_root("other", NOW - DAY, 3650 * DAY)
@@ -184,7 +184,7 @@ def roots_in(cluster: FakeCluster) -> dict[str, bytes]:
 )
 def test_a_new_root_lies_beside_the_one_in_use(objects: list[Obj], rotation: bool, title: str) -> None:
     cluster = FakeCluster(*objects)
-    keep_root(cluster, read_options(options()), KEPT, rotation=rotation)  # type: ignore[arg-type]
+    keep_root(cluster, read_options(options()), KEPT, rotation=rotation)
     assert roots_in(cluster)[title] == KEPT.certificate
     made = cluster.find("Secret", title, SAFE)
     assert made is not None
@@ -200,13 +200,13 @@ def test_a_new_root_lies_beside_the_one_in_use(objects: list[Obj], rotation: boo
 def test_a_root_that_another_run_made_is_not_replaced() -> None:
     cluster = FakeCluster(kept(FOREIGN_ROOT))
     with pytest.raises(RefusedError):
-        keep_root(cluster, read_options(options()), KEPT, rotation=False)  # type: ignore[arg-type]
+        keep_root(cluster, read_options(options()), KEPT, rotation=False)
     assert roots_in(cluster) == {NAME: FOREIGN_ROOT.certificate}
 
 
 def test_a_root_for_no_mesh_in_particular_has_no_label_of_one() -> None:
     cluster = FakeCluster()
-    keep_root(cluster, read_options(options(mesh="")), KEPT, rotation=False)  # type: ignore[arg-type]
+    keep_root(cluster, read_options(options(mesh="")), KEPT, rotation=False)
     made = cluster.find("Secret", NAME, SAFE)
     assert made is not None
     assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "servicemesh.istio"}
@@ -214,7 +214,7 @@ def test_a_root_for_no_mesh_in_particular_has_no_label_of_one() -> None:
 
 def test_a_root_in_a_file_is_in_no_secret(tmp_path: Path) -> None:
     cluster, path = FakeCluster(), tmp_path / "r.pem"
-    keep_root(cluster, read_options(options(root_file=str(path))), KEPT, rotation=True)  # type: ignore[arg-type]
+    keep_root(cluster, read_options(options(root_file=str(path))), KEPT, rotation=True)
     assert path.read_bytes() == KEPT.certificate + KEPT.key
     assert cluster.calls == []
 
@@ -233,7 +233,7 @@ def test_a_root_in_a_file_is_in_no_secret(tmp_path: Path) -> None:
 def test_the_end_of_a_rotation_leaves_one_root(objects: list[Obj], back: bool, left: dict[str, Root]) -> None:
     home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SAFE}}
     cluster = FakeCluster(home, *objects)
-    settle_root(cluster, read_options(options()), back=back)  # type: ignore[arg-type]
+    settle_root(cluster, read_options(options()), back=back)
     assert roots_in(cluster) == {title: root.certificate for title, root in left.items()}
 
 
@@ -333,7 +333,7 @@ def test_marks_never_repeat_although_the_clock_stands_still(mesh: RotatingMesh) 
                 marks.append(mark)
 
     mesh.cluster.each = each
-    mesh.clock.sleep = lambda _seconds: None  # type: ignore[method-assign]  # nobody's clock moves
+    mesh.clock.sleep = lambda _seconds: None  # nobody's clock moves
     mesh.clock.time = NOW.timestamp()
     assert mesh.run(action="rotate")["outcome"] == "rotated"
     assert len(marks) == 3

@@ -154,7 +154,7 @@ def test_whether_an_istiod_works_with_the_ca(pod: Obj, change: Change, answer: s
     expected = [f"Pod {HOME}/istiod-7f-1 {fault}"] if fault else []
     if pod["status"]["conditions"][0]["status"] != "True":
         expected = [f"no istiod in namespace {HOME} is ready"]
-    assert istiods._pods_late(cluster, HOME, change) == expected  # type: ignore[arg-type]
+    assert istiods._pods_late(cluster, HOME, change) == expected
 
 
 def test_an_istiod_that_is_ready_has_to_be_there_and_each_that_runs_counts() -> None:
@@ -162,10 +162,10 @@ def test_an_istiod_that_is_ready_has_to_be_there_and_each_that_runs_counts() -> 
     going = istiod_pod(mark="m")
     going["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
     for pods in ([], [istiod_pod(phase="Pending")], [going]):
-        assert istiods._pods_late(FakeCluster(*pods), HOME, CHANGE) == late  # type: ignore[arg-type]
+        assert istiods._pods_late(FakeCluster(*pods), HOME, CHANGE) == late
     cluster = FakeCluster(istiod_pod("a", mark="m"), istiod_pod("b"), istiod_pod("c", phase="Succeeded"))
     cluster.on_exec = lambda *_rest: ""
-    assert istiods._pods_late(cluster, HOME, CHANGE) == [f"Pod {HOME}/b has not taken the CA over"]  # type: ignore[arg-type]
+    assert istiods._pods_late(cluster, HOME, CHANGE) == [f"Pod {HOME}/b has not taken the CA over"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_istiod_that_is_ready_has_to_be_there_and_each_that_runs_counts() -> 
 def test_when_the_ca_of_an_istiod_ends(answer: str, ends: Any) -> None:
     cluster = FakeCluster(istiod_pod())
     cluster.on_exec = lambda *_rest: answer
-    assert istiods.metrics_of(cluster, HOME, "istiod-7f-1") == ends  # type: ignore[arg-type]
+    assert istiods.metrics_of(cluster, HOME, "istiod-7f-1") == ends
 
 
 @pytest.mark.parametrize(
@@ -205,9 +205,9 @@ def test_an_istiod_that_does_not_say_it_is_asked_again_and_no_right_ends_it(
     cluster.on_exec = fail
     if raised:
         with pytest.raises(ApiError):
-            istiods.metrics_of(cluster, HOME, "istiod-7f-1")  # type: ignore[arg-type]
+            istiods.metrics_of(cluster, HOME, "istiod-7f-1")
     else:
-        assert istiods.metrics_of(cluster, HOME, "istiod-7f-1") is None  # type: ignore[arg-type]
+        assert istiods.metrics_of(cluster, HOME, "istiod-7f-1") is None
 
 
 def published(namespace: str, *roots: Any, title: str = "istio-ca-root-cert") -> Obj:
@@ -239,12 +239,12 @@ def test_the_roots_that_a_namespace_would_start_with(held: list[Any], wanted: Ob
     expected = [f"ConfigMap {SHOP}/istio-ca-root-cert does not hold the roots of stage new"] if late else []
     if wanted.get("hold"):
         expected = [f"ConfigMap {HOME}/istio-ca-root-cert does not hold the roots of stage new", *expected]
-    assert istiods.published_late(cluster, HOME, change) == expected  # type: ignore[arg-type]
+    assert istiods.published_late(cluster, HOME, change) == expected
     cluster.remove("ConfigMap", "istio-ca-root-cert", HOME)
     assert (
         istiods.published_late(cluster, HOME, change)[-1]
         == f"ConfigMap {HOME}/istio-ca-root-cert does not exist"
-    )  # type: ignore[arg-type]
+    )
 
 
 def configuration(kind: str, *webhooks: tuple[str, str, list[Any]], title: str = "istio") -> Obj:
@@ -284,7 +284,7 @@ MUTATING, VALIDATING = istiods.CONFIGURATIONS
 def test_the_bundles_by_which_the_api_server_believes_istiod(webhooks: list[Any], late: bool) -> None:
     for kind in istiods.CONFIGURATIONS:
         cluster = FakeCluster(configuration(kind, *webhooks))
-        assert istiods.bundles_late(cluster, HOME, stage(drop=OLDS)) == (  # type: ignore[arg-type]
+        assert istiods.bundles_late(cluster, HOME, stage(drop=OLDS)) == (
             [f"{kind} istio: its CA bundle is not that of stage new"] if late else []
         )
 
@@ -311,7 +311,7 @@ def test_whether_the_api_server_calls_istiod(
 
     cluster = FakeCluster(configuration(VALIDATING, (HOME, "istiod", [NEW])))
     monkeypatch.setattr(cluster, "create", create)
-    assert istiods.call_fault(cluster, HOME) == told  # type: ignore[arg-type]
+    assert istiods.call_fault(cluster, HOME) == told
     (obj,) = asked
     assert obj["dry"] is True
     assert (obj["kind"], obj["metadata"]["namespace"]) == ("VirtualService", HOME)
@@ -323,7 +323,7 @@ def test_whether_the_api_server_calls_istiod(
     ):
         answer = error
         with pytest.raises(ApiError):
-            istiods.call_fault(cluster, HOME)  # type: ignore[arg-type]
+            istiods.call_fault(cluster, HOME)
 
 
 @pytest.mark.parametrize(
@@ -333,13 +333,13 @@ def test_without_a_validation_of_this_istiod_nothing_is_called(webhooks: list[An
     cluster = FakeCluster(
         configuration(VALIDATING, *webhooks), configuration(MUTATING, (HOME, "istiod", [NEW]))
     )
-    assert istiods.call_fault(cluster, HOME) == []  # type: ignore[arg-type]
+    assert istiods.call_fault(cluster, HOME) == []
     assert cluster.dry_runs == []
 
 
 def test_an_istiod_that_does_not_read_the_ca_again_is_restarted_and_no_other() -> None:
     mesh = RotatingMesh(plugged=True, multiroot=True)
-    mesh._takes = lambda _now: False  # type: ignore[method-assign]  # as one with an older file system
+    mesh._takes = lambda _now: False  # as one with an older file system
     result = mesh.run(action="rotate")
     assert result["outcome"] == "rotated"
     assert mesh.restarts.count("istiod") == 3  # once for each stage
@@ -434,13 +434,13 @@ def proxy_pod(title: str = "web-1", *, address: str = f"istiod.{HOME}.svc:15012"
 def test_which_pods_are_asked(pod: Obj, asked: bool) -> None:
     cluster = FakeCluster(pod)
     cluster.on_exec = lambda *_rest: "no json"
-    found = proxies.survey(cluster, HOME, stage(), ALL)  # type: ignore[arg-type]
+    found = proxies.survey(cluster, HOME, stage(), ALL)
     assert [str(one) for one in found.states] == ([f"{SHOP}/web-1"] if asked else [])
     assert not asked or found.unread
 
 
 def test_a_ztunnel_cannot_be_read_and_stops_everything() -> None:
-    found = proxies.survey(FakeCluster(proxy_pod(labels={"app": "ztunnel"})), HOME, stage(), ALL)  # type: ignore[arg-type]
+    found = proxies.survey(FakeCluster(proxy_pod(labels={"app": "ztunnel"})), HOME, stage(), ALL)
     assert [one.unread for one in found.unread] == ["is ztunnel, whose certificates cannot be read from here"]
 
 
@@ -464,9 +464,9 @@ def test_a_proxy_that_does_not_answer_is_unread_and_no_right_ends_it(
     cluster.on_exec = fail
     if unread is None:
         with pytest.raises(ApiError):
-            proxies.survey(cluster, HOME, stage(), ALL)  # type: ignore[arg-type]
+            proxies.survey(cluster, HOME, stage(), ALL)
         return
-    (state,) = proxies.survey(cluster, HOME, stage(), ALL).states  # type: ignore[arg-type]
+    (state,) = proxies.survey(cluster, HOME, stage(), ALL).states
     assert (state.unread, state.late) == (unread, "")
 
 
@@ -478,7 +478,7 @@ def test_a_certificate_that_cannot_be_read_is_unread() -> None:
     ]
     cluster = FakeCluster(proxy_pod())
     cluster.on_exec = lambda *_rest: json.dumps({"configs": configs})
-    (state,) = proxies.survey(cluster, HOME, stage(), ALL).states  # type: ignore[arg-type]
+    (state,) = proxies.survey(cluster, HOME, stage(), ALL).states
     assert state.unread
     assert not state.late
 
@@ -490,7 +490,7 @@ def test_whether_a_proxy_takes_roots_over_while_it_runs(value: str, *, on: bool)
     pod["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z" if on else None
     cluster = FakeCluster(pod)
     cluster.on_exec = lambda *_rest: "x"
-    (state,) = proxies.survey(cluster, HOME, stage(), ALL).states  # type: ignore[arg-type]
+    (state,) = proxies.survey(cluster, HOME, stage(), ALL).states
     assert (state.live, state.leaving, state.connected) == (on, on, False)
 
 

@@ -177,7 +177,7 @@ def test_a_rollback_is_killed_at_every_call_too(case: str) -> None:
         assert mesh.journal is None, call
 
 
-def kill_when(mesh: RotatingMesh, seen) -> None:  # type: ignore[no-untyped-def]  # a test's own helper
+def kill_when(mesh: RotatingMesh, seen) -> None:  # a test's own helper
     tick = mesh._tick
 
     def each() -> None:

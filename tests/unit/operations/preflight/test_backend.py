@@ -180,11 +180,11 @@ def test_a_missing_namespace_stops_a_real_run_and_warns_in_check_mode(cluster: F
     wanted = ["gone", {"name": "new", "create": True}, "istio-system", {"name": "kept", "mode": "keep"}]
     inputs = read(injection_namespaces=wanted)
     with pytest.raises(InputError) as caught:
-        check_namespaces(cluster, inputs, check_mode=False)  # type: ignore[arg-type]
+        check_namespaces(cluster, inputs, check_mode=False)
     assert [(problem.where, problem.rule) for problem in caught.value.problems] == [
         ("injection_namespaces[0]", "namespace-missing")
     ]
-    warnings = check_namespaces(cluster, inputs, check_mode=True)  # type: ignore[arg-type]
+    warnings = check_namespaces(cluster, inputs, check_mode=True)
     assert warnings == [
         "injection_namespaces[0]: namespace gone does not exist; create it, or set create for it"
     ]
@@ -203,7 +203,7 @@ def test_two_labels_for_injection_are_a_warning_and_one_is_not(
     cluster: FakeCluster, labels: dict[str, str], warned: bool
 ) -> None:
     cluster.put(namespace("shop", **labels))
-    warnings = check_namespaces(cluster, read(injection_namespaces=["shop"]), check_mode=False)  # type: ignore[arg-type]
+    warnings = check_namespaces(cluster, read(injection_namespaces=["shop"]), check_mode=False)
     assert len(warnings) == warned
 
 
@@ -241,6 +241,6 @@ def test_services_in_a_namespace_that_nobody_injects_are_a_warning(
         injection_namespaces=listed,
         istio={"values": values},
     )
-    warnings = check_namespaces(cluster, inputs, check_mode=False)  # type: ignore[arg-type]
+    warnings = check_namespaces(cluster, inputs, check_mode=False)
     message = "namespace shop holds services of the catalogue, but is not in injection_namespaces"
     assert [warning.startswith(message) for warning in warnings] == [True] * warned

@@ -170,7 +170,7 @@ def test_the_configuration_that_runs_is_compared_unless_this_run_writes_it() -> 
     options = {"parts": ["istio", "mesh"], "catalogue": minimal(), "istio": {"version": "1.31.1"}}
     inputs = read_inputs(params(**options), today=TODAY)
     assert inputs.catalogue is not None
-    found = check_catalogue(cluster, inputs, inputs.catalogue, check_mode=False)  # type: ignore[arg-type]
+    found = check_catalogue(cluster, inputs, inputs.catalogue, check_mode=False)
     assert [text for text in found if "trustDomain" in text] == []
 
 

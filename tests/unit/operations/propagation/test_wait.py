@@ -72,7 +72,7 @@ def wait(cluster: Proxies, *facts_: Expectation, names: Sequence[str] = (), **mo
     chosen = [proxy(name) for name in (names or cluster.answers)]
     options: dict[str, Any] = {"timeout": 60.0, "progress": lambda _line: None, "clock": FakeClock(), **more}
     return prove.prove_for(
-        cluster,  # type: ignore[arg-type]
+        cluster,
         lambda: [(one, facts_ or (SUBSET,)) for one in chosen],
         **options,
     )
@@ -137,7 +137,7 @@ def test_the_population_is_read_again_every_ten_seconds() -> None:
         return [(proxy("a"), (SUBSET,))]
 
     prove.prove_for(
-        Proxies(a=[LATE]),  # type: ignore[arg-type]
+        Proxies(a=[LATE]),
         concerned,
         timeout=25.0,
         progress=lambda _line: None,
@@ -237,7 +237,7 @@ def test_only_what_is_expected_is_read(checks: list[str], asked: set[str]) -> No
 
     cluster.on_exec = answer
     data = {"host": HOST}
-    facts.read_facts(cluster, proxy("a"), [Expectation("x", Scope(), check, data) for check in checks])  # type: ignore[arg-type]
+    facts.read_facts(cluster, proxy("a"), [Expectation("x", Scope(), check, data) for check in checks])
     assert found == asked
 
 
@@ -278,7 +278,7 @@ def test_the_population_of_some_namespaces_or_of_all() -> None:
     cluster = FakeCluster(*map(sidecar, ("shop", "other", "istio-system")))
 
     def found(namespaces: Sequence[str] | None) -> list[str]:
-        population = read_population(cluster, namespaces, "istio-system")  # type: ignore[arg-type]
+        population = read_population(cluster, namespaces, "istio-system")
         assert population.root_namespace == "istio-system"
         return sorted(item["metadata"]["namespace"] for item in population.sidecars)
 
@@ -296,7 +296,7 @@ def test_reports_name_some_and_count_all() -> None:
     assert late.headline() == "after 61 s proxy shop/0 is late: no cluster (and 29 more)"
     assert len(late.as_result()["laggards"]) == MAX_NAMED
     assert late.as_result()["seconds"] == 61.26
-    one = PropagationReport("cannot tell", 0, 1, 5.0, laggards(1), unreadable=laggards(1))  # type: ignore[arg-type]
+    one = PropagationReport("cannot tell", 0, 1, 5.0, laggards(1), unreadable=laggards(1))
     assert one.headline() == "after 5 s proxy shop/0 cannot be read: no cluster"
     with pytest.raises(WaitTimeout) as caught:
         late.check()

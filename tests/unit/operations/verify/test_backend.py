@@ -56,7 +56,7 @@ def statuses(result: dict[str, Any]) -> dict[str, str]:
 def test_a_run_needs_no_right_that_the_table_does_not_name(mesh: Mesh) -> None:
     places = {table.CONTROL_PLANE: ["istio-system"], table.GATEWAYS: ["edge"], table.SERVICES: ["shop"]}
     operator = Restricted(mesh, {access_of(need) for need in access_needs(["verify"], places)})
-    result = run(operator, verify)  # type: ignore[arg-type]
+    result = run(operator, verify)
     assert (result["status"], operator.refused) == ("pass", set())
     # The rest: certificates of gateways, which this mesh has none of.
     asked_at_home = {access for access in operator.allowed - operator.used if access.namespace == "shop"}
@@ -228,7 +228,7 @@ def test_a_bad_workload_certificate_is_told(
             held["cert_chain"][0][name] = value
         return held
 
-    mesh.certificates = bad  # type: ignore[method-assign]
+    mesh.certificates = bad
     result = run(mesh, verify, checks=["mtls"])
     assert statuses(result) == {"mtls": verdict}
     (problem,) = result["problems"]
@@ -389,7 +389,7 @@ def test_diagnose_without_istio(mesh: Mesh) -> None:
 def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -> None:
     checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x"})
     options = VerifyOptions.from_params(checked.validated_parameters)
-    run_ = verify.Verification(mesh, options, Context())  # type: ignore[arg-type]
+    run_ = verify.Verification(mesh, options, Context())
     plan = planned_calls.CallPlan((), (), frozenset({"shop/web", "shop/pay", "shop/sql"}))
     served = GatewayResult((), frozenset({"shop/web"}), frozenset({"shop/sql", "shop/web"}))
     found = run_._through_gateway(plan, served)
@@ -412,7 +412,7 @@ def test_nothing_passes_over_a_proxy_that_was_never_read(mesh: Mesh, seed: int) 
             raise ApiError("the connection was lost", reason="Exec")
         return answer(pod, container, path)
 
-    mesh._ask = lossy  # type: ignore[method-assign]
+    mesh._ask = lossy
     result = run(mesh, verify, checks=["policies", "mtls", "sync"])
     assert result["status"] == "cannot tell"
     passed = {item["subject"] for item in result["findings"] if item["verdict"] == "pass"}

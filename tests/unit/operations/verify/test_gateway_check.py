@@ -129,7 +129,7 @@ def run(*objects: dict[str, Any], probes: Any = None, forbidden: str = "", **par
     )
     running = pod("gw-1", labels, metadata={"namespace": "istio-system"})
     live = LiveObjects({"Pod": [running], "Service": [gateway]}, [], {}, frozenset())
-    check = gateway_channels.GatewayCheck(cluster, options(**params), live, probes, OUTSIDE, FakeClock())  # type: ignore[arg-type]
+    check = gateway_channels.GatewayCheck(cluster, options(**params), live, probes, OUTSIDE, FakeClock())
     return check.run()
 
 
@@ -159,7 +159,7 @@ def test_an_api_server_that_fails_is_an_error() -> None:
             raise ApiError("internal error", status=500)
 
     live = LiveObjects({}, [], {}, frozenset())
-    check = gateway_channels.GatewayCheck(Broken(), options(), live, None, OUTSIDE, FakeClock())  # type: ignore[arg-type]
+    check = gateway_channels.GatewayCheck(Broken(), options(), live, None, OUTSIDE, FakeClock())
     with pytest.raises(ApiError, match="internal error"):
         check.run()
 
@@ -203,7 +203,7 @@ def test_ports_of_several_services_are_asked_where_they_are(seen: Seen) -> None:
     running = pod("gw-1", labels, metadata={"namespace": "istio-system"})
     live = LiveObjects({"Pod": [running], "Service": services}, [], {}, frozenset())
     given = options(catalogue=RAW | {"mesh_gateways": [gateway]})
-    gateway_channels.GatewayCheck(FakeCluster(), given, live, None, OUTSIDE, FakeClock()).run()  # type: ignore[arg-type]
+    gateway_channels.GatewayCheck(FakeCluster(), given, live, None, OUTSIDE, FakeClock()).run()
     assert seen.parts == [
         (["api.example.com"], ["from the controller to 10.0.0.9"]),
         (["sql.example.com"], ["from the controller to 10.0.0.8"]),
@@ -297,10 +297,10 @@ def test_who_may_not_look_judges_no_ca_and_a_server_that_fails_is_told(
 ) -> None:
     cluster = Refusing(status, name, secret(tls_crt=CERTIFICATE))
     check = gateway_channels.GatewayCheck(
-        cluster,  # type: ignore[arg-type]
+        cluster,
         options(catalogue=MUTUAL),
         LiveObjects({}, [], {}, frozenset()),
-        Probes(),  # type: ignore[arg-type]
+        Probes(),
         OUTSIDE,
         FakeClock(),
     )

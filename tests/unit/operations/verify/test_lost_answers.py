@@ -103,7 +103,7 @@ def _loose_listener(mesh: Mesh, dice: random.Random) -> tuple[str, str]:
             chains += [{key: chain[key] for key in ("filter_chain_match", "filters")} for chain in chains]
         return told
 
-    mesh._listeners = listeners  # type: ignore[method-assign]
+    mesh._listeners = listeners
     return "mtls", f"shop/{name[:-2]}:3000"
 
 
@@ -119,7 +119,7 @@ def _foreign_filter(mesh: Mesh, dice: random.Random) -> tuple[str, str]:
         mesh.remove("AuthorizationPolicy", "yesterday", "shop")
         return told
 
-    mesh._listeners = listeners  # type: ignore[method-assign]
+    mesh._listeners = listeners
     return "sync", "filters of all proxies"
 
 
@@ -133,14 +133,14 @@ def _foreign_certificate(mesh: Mesh, dice: random.Random) -> tuple[str, str]:
             held["cert_chain"][0]["subject_alt_names"] = [{"uri": "spiffe://cluster.local/ns/shop/sa/other"}]
         return held
 
-    mesh.certificates = certificates  # type: ignore[method-assign]
+    mesh.certificates = certificates
     return "mtls", f"shop/{name[:-2]}"
 
 
 def _unknown_to_istiod(mesh: Mesh, dice: random.Random) -> tuple[str, str]:
     name = dice.choice(["pay-1", "pay-2", "cart-3", "web-1"])
     good = mesh._running
-    mesh._running = lambda: [one for one in good() if one["metadata"]["name"] != name]  # type: ignore[method-assign]
+    mesh._running = lambda: [one for one in good() if one["metadata"]["name"] != name]
     return "sync", f"Pod shop/{name}"
 
 
@@ -179,7 +179,7 @@ def _missing_subset(mesh: Mesh, _dice: random.Random) -> tuple[str, str]:
 
 def _dangling_route(mesh: Mesh, _dice: random.Random) -> tuple[str, str]:
     good = mesh._clusters
-    mesh._clusters = lambda: [name for name in good() if "v1|cart" not in name]  # type: ignore[method-assign]
+    mesh._clusters = lambda: [name for name in good() if "v1|cart" not in name]
     return "routes", "the proxies' routes"
 
 

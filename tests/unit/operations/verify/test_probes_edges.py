@@ -177,7 +177,7 @@ def test_what_is_told_of_a_delete_that_failed(kind: str, reason: str, told: bool
             raise ApiError("not now", status=404, reason=reason)
         return real(api_version, deleted, name, namespace, **more)
 
-    cluster.delete = delete  # type: ignore[method-assign]
+    cluster.delete = delete
     with probes(cluster, warnings) as running:
         running.start([WEB])
     assert len(warnings) == (1 if told else 0)

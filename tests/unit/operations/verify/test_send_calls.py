@@ -57,7 +57,7 @@ def sent(
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """Verdicts, and what was made with its verdict."""
     found, made = sender.send_calls(
-        FakeCluster(), probes, calls, 5, stop, clock or FakeClock(), "ROOTS"  # type: ignore[arg-type]
+        FakeCluster(), probes, calls, 5, stop, clock or FakeClock(), "ROOTS"
     )  # fmt: skip
     return [one.verdict for one in found], [(one.path, finding.verdict) for one, finding in made]
 
@@ -106,7 +106,7 @@ def test_a_probe_that_cannot_be_entered_is_asked_again_and_its_words_are_told() 
     probes = Probes(ApiError("exec failed"), {"": SERVED})
     assert sent(probes, call())[0] == ["pass"]
     lost = Probes(ApiError("exec failed"))
-    (finding,), _made = sender.send_calls(FakeCluster(), lost, [call()], 5, lambda: False, FakeClock())  # type: ignore[arg-type]
+    (finding,), _made = sender.send_calls(FakeCluster(), lost, [call()], 5, lambda: False, FakeClock())
     assert finding.verdict == "cannot tell"
     assert "exec failed" in finding.message
 
@@ -115,7 +115,7 @@ def test_a_probe_that_does_not_run_is_one_finding_for_each_check() -> None:
     probes = Probes({"": SERVED})
     probes.trouble[OUTSIDE] = "its pod was refused"
     calls = [call(OUTSIDE, PLAINTEXT), call(OUTSIDE, DENIED), call(OUTSIDE, PLAINTEXT), call(WEB)]
-    found, made = sender.send_calls(FakeCluster(), probes, calls, 5, lambda: False, FakeClock())  # type: ignore[arg-type]
+    found, made = sender.send_calls(FakeCluster(), probes, calls, 5, lambda: False, FakeClock())
     assert [(one.check, one.subject, one.verdict, one.message) for one in found[:2]] == [
         (
             "plaintext",

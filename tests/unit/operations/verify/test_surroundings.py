@@ -35,7 +35,7 @@ def cluster() -> FakeCluster:
 
 def test_every_namespace_is_read_at_once() -> None:
     client = cluster()
-    found = read_surroundings(client, ["shop"])  # type: ignore[arg-type]
+    found = read_surroundings(client, ["shop"])
     assert [one["metadata"]["name"] for one in found.of("Gateway")] == ["far"]
     assert found.unread == {}
     assert found.injected == {"shop", "other"}
@@ -48,7 +48,7 @@ def test_without_the_right_the_own_namespaces_are_read_and_the_rest_is_told() ->
     client.put(item("Gateway", "near", {}))
     client.fail("list", "Gateway", 403, times=1, when=lambda call: call.namespace is None)
     client.fail("list", "Namespace", 403)
-    found = read_surroundings(client, ["shop"])  # type: ignore[arg-type]
+    found = read_surroundings(client, ["shop"])
     assert [one["metadata"]["name"] for one in found.of("Gateway")] == ["near"]
     assert set(found.unread) == {"Gateway", "Pod"}
     assert found.pods == []
@@ -58,7 +58,7 @@ def test_an_api_server_that_does_not_answer_is_an_error() -> None:
     client = cluster()
     client.fail("list", "Gateway", 500)
     with pytest.raises(ApiError):
-        read_surroundings(client, ["shop"])  # type: ignore[arg-type]
+        read_surroundings(client, ["shop"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from .routing import mover, sidecar
 
 
 def entry(cluster: Healthy) -> dict[str, Any]:
-    return cluster.edit("ServiceEntry", "pay")["spec"]  # type: ignore[no-any-return]
+    return cluster.edit("ServiceEntry", "pay")["spec"]
 
 
 def originating(cluster: Healthy) -> None:

@@ -15,7 +15,7 @@ from ..planted import AT_GATEWAY, NOTHING, YOUNG, Planted
 
 
 def gateway(cluster: Healthy) -> dict[str, Any]:
-    return cluster.edit("Gateway", "public")["spec"]  # type: ignore[no-any-return]
+    return cluster.edit("Gateway", "public")["spec"]
 
 
 def foreign_key(cluster: Healthy) -> None:

@@ -14,7 +14,7 @@ from ..planted import CALL, NOTHING, Planted
 def bare(cluster: Healthy, **metadata: Any) -> dict[str, Any]:
     """Takes the caller's sidecar away."""
     cluster.put(pod("web-1", meshed=False, **metadata))
-    return cluster.edit("Namespace", "shop", "")["metadata"]["labels"]  # type: ignore[no-any-return]
+    return cluster.edit("Namespace", "shop", "")["metadata"]["labels"]
 
 
 def unlabelled(cluster: Healthy) -> None:

@@ -12,7 +12,7 @@ from ..planted import CALL, NOTHING, YOUNG, Planted
 
 
 def api_route(cluster: Healthy) -> dict[str, Any]:
-    return cluster.edit("VirtualService", "api")["spec"]["http"][0]  # type: ignore[no-any-return]
+    return cluster.edit("VirtualService", "api")["spec"]["http"][0]
 
 
 def second_route(cluster: Healthy) -> None:

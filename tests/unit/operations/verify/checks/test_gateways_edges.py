@@ -114,7 +114,7 @@ def test_why_no_way_in_worked_is_told_for_every_host() -> None:
         dead = [Channel(None) for _one in through]
         for one, given in zip(dead, through, strict=True):
             one.name = given.name
-            one.send = one.handshake  # type: ignore[method-assign,assignment]
+            one.send = one.handshake
         calls = [dataclasses.replace(EXPOSURE, gateway=gate, server=server) for server in gate.servers]
         found = check_gateway(mesh, gate, calls, dead, FACTS, FakeClock(), no_channel=why)
         return [f"{one.verdict}: {one.subject}: {one.message}" for one in found.findings]
