@@ -197,14 +197,16 @@ checks:
 ledger:
   description:
     - How much was proved, and at which level. I(callers) and I(rules) of the catalogue, stated and called;
-      I(cells), the decisions computed from the live objects, and how often the proxies' own filters were
-      asked for one; I(calls), by service, what it let in, refused with 403 or cut off; I(uncalled), the
-      rules that nobody called; I(not_tested), by reason; I(strangers), by class of callers that must be
+      I(cells) (who may send what to which workload) in C(all), each counted at the highest level by which it
+      was proved, C(called), C(at_the_proxies) or C(by_the_objects), or C(not_proved); I(not_called), why
+      cells were not called; I(calls), by service, what it let in, refused with 403 or cut off;
+      I(uncalled), the rules that nobody called; I(not_tested), by reason; I(strangers), by class of callers that must be
       refused, at how many services one of it was tried. Empty without Istio.
   returned: success
   type: dict
   sample: {callers: {stated: 9, called: 9}, rules: {stated: 28, called: 28},
-           cells: {configured: 5210, at_the_proxies: 1900},
+           cells: {all: 437, called: 51, at_the_proxies: 386, by_the_objects: 0, not_proved: 0},
+           not_called: {"nothing is known to listen on the ports that nobody names": 120},
            calls: {shop/cart: {let_in: 3, refused: 1, cut_off: 1}}, uncalled: [], not_tested: {},
            strangers: {"plaintext, without any identity": 8}}
 changes:

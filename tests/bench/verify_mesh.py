@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rout
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import plan_calls
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.cells import Cells
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.mtls import (
     InboundState,
     check_listeners,
@@ -146,7 +147,7 @@ def main(services: int, replicas: int) -> None:
         return result
 
     picture = step("picture", lambda: Picture(mesh, live, mesh.namespaces))
-    findings = step("policies", lambda: check_policies(picture))
+    findings = step("policies", lambda: check_policies(picture, Cells(picture.trust_domains)))
     assert {finding.verdict for finding in findings} == {"pass"}
     assert step("modes", lambda: check_modes(picture)) == []
     step("callers", lambda: check_callers(picture))

@@ -39,10 +39,25 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Comparison:
-    """:param cells: how many were compared."""
+class Cell:
+    """One request to a workload. :param stated: whether the catalogue lets it in. :param decision: of the
+    live policies."""
 
-    cells: int
+    request: Request
+    stated: bool
+    decision: Decision
+
+    @property
+    def as_stated(self) -> bool:
+        """Whether the live policies decide as the catalogue says."""
+        return self.decision.verdict == (ALLOW if self.stated else DENY)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """:param cells: those that were compared."""
+
+    cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
 
 
@@ -90,17 +105,42 @@ def compare(
 
     :param requests: see ``classes.trials``.
     """
+    cells = tuple(
+        Cell(request, is_stated(edges, request, trust_domains), held.decide(request)) for request in requests
+    )
     found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]] = {}
-    cells = 0
-    for request in requests:
-        cells += 1
-        decision = held.decide(request)
-        stated = is_stated(edges, request, trust_domains)
-        if decision.verdict == (ALLOW if stated else DENY):
-            continue
-        kind = UNSURE if decision.verdict == UNKNOWN else CLOSES if stated else OPENS
-        found.setdefault((kind, decision.policy, decision.rule), []).append((request, decision))
+    for cell in cells:
+        if not cell.as_stated:
+            decision = cell.decision
+            kind = UNSURE if decision.verdict == UNKNOWN else CLOSES if cell.stated else OPENS
+            found.setdefault((kind, decision.policy, decision.rule), []).append((cell.request, decision))
     return Comparison(cells, tuple(_gathered(found)))
+
+
+def mark_of(edges: Sequence[Edge], cell: Cell, home: str, trust_domains: Sequence[str]) -> tuple[object, ...]:
+    """What tells a cell from others: two of equal marks are alike to the catalogue and to the live policies,
+    so a call of the one stands for the other.
+
+    :param edges: of the service. :param home: its namespace.
+    :returns: to be compared, and nothing else.
+    """
+    request, domains = cell.request, tuple(trust_domains)
+    caller = _at_home(request.principal, domains)
+    parsed = parse_principal(caller)
+    return (
+        request.port,
+        request.method,
+        bool(caller),
+        parsed is not None and parsed.namespace == home,
+        (cell.decision.verdict, cell.decision.policy, cell.decision.rule),
+        tuple(
+            (
+                _is_from(edge, caller, domains),
+                tuple(_covers(path, request.path) for path in edge.paths),
+            )
+            for edge in edges
+        ),
+    )
 
 
 def flips(

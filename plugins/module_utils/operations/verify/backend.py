@@ -17,12 +17,15 @@ from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.pods import is_active, takes_requests
 from ...kube.wait import wait_until
+from ...model.catalogue.edges import gateway_edge
 from ...model.reading.typed import variables_of
+from ...model.security.requests import Request
 from ...object_id import object_id
-from ...verdicts import CANNOT_TELL
+from ...verdicts import CANNOT_TELL, PASS
 from ..cluster_check.mesh_config import compare_config
 from ..cluster_check.read import Place, places_of
 from .call_plan import plan_calls
+from .cells import Cells, sent_by, sent_through
 from .checks.gateways import GatewayResult
 from .dumps import read_proxies
 from .findings import TITLES, Finding, Findings, not_tested, passed, unknown
@@ -150,6 +153,7 @@ class Verification:
         self._told: list[Finding] = []
         self._outcomes: list[Outcome] = []
         self._answered: tuple[Answered, ...] = ()
+        self._compared = Cells()
 
     def run(self) -> Findings:
         """All checks that were asked for."""
@@ -213,10 +217,25 @@ class Verification:
         order = list(TITLES)
         wanted = [item for item in (*findings, *unread) if item.check in self._checks]
         self._told = wanted
-        ledger = draw_up(self._catalogue, wanted, self._outcomes, self._answered)
+        cells = self._compared.proved(self._sent())
+        ledger = draw_up(self._catalogue, wanted, self._outcomes, self._answered, cells)
         if "authorization" in self._checks:
             self._context.progress(f"verify: {ledger}")
-        return Findings(tuple(sorted(wanted, key=lambda item: order.index(item.check))), ledger.as_dict())
+        ordered = tuple(sorted(wanted, key=lambda item: order.index(item.check)))
+        told = [cell.as_dict() for cell in cells] if self._options.report_path.endswith(".json") else []
+        return Findings(ordered, ledger.as_dict(), told)
+
+    def _sent(self) -> list[tuple[str, Request]]:
+        """The calls that came to what they had to, through gateways too. :returns: service and request."""
+        catalogue = self._catalogue
+        found = [
+            sent_by(call, catalogue.trust_domain)
+            for call, finding in self._outcomes
+            if finding.verdict == PASS and call.expect != PLAINTEXT
+        ]
+        for service, exposure in self._answered:
+            found += sent_through(gateway_edge(catalogue, service, exposure), service)
+        return found
 
     def _read(self) -> None:
         gateways = self._catalogue.gateway_namespaces
@@ -297,7 +316,9 @@ class Verification:
         dumps = read_proxies(self._client, proxies, limit)
         picture = Picture(self._catalogue, self._live, self._namespaces)
         judge = Judge(self._options, picture, self._around, proxies, self._context.clock.now())
-        return judge.findings(self._client, dumps)
+        found = judge.findings(self._client, dumps)
+        self._compared = judge.cells
+        return found
 
     def _accounts(self) -> frozenset[Identity]:
         """The identities of the mesh: those of its services, and ``default``, whom no catalogue lets in."""

@@ -129,10 +129,12 @@ class Findings:
     """The findings of a whole run.
 
     :param ledger: how much was proved, at which level; ``None`` where nothing was.
+    :param cells: who may send what to which workload, each as ``cells.ProvedCell.as_dict`` tells it.
     """
 
     findings: tuple[Finding, ...]
     ledger: Mapping[str, Any] | None = None
+    cells: Sequence[Mapping[str, str]] = ()
 
     @property
     def status(self) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import MeshError
+from ...fields import name_of
 from ...istio.istiod import sync_table
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.pods import takes_requests
 from ...model.security.requests import Request
+from .cells import Cells
 from .checks.injection import check_pods
 from .checks.mtls import InboundState, check_listeners, check_modes
 from .checks.mtls_callers import check_callers
@@ -52,8 +54,16 @@ class Judge:
         self._around = around
         self._live = picture.live
         self._seen = {str(seen.pod): seen for seen in picture.pods}
+        taking = (
+            f"{namespace}/{name_of(pod)}"
+            for namespace in picture.namespaces
+            for pod in self._live.of("Pod", namespace)
+            if takes_requests(pod)
+        )
+        self._taking = frozenset(taking)
+        self.cells = Cells(picture.trust_domains, self._taking)
         self._requests: dict[tuple[Any, ...], Sequence[Request]] = {}
-        self._decided: dict[tuple[Any, ...], bool] = {}
+        self._decided: dict[tuple[Any, ...], tuple[bool, frozenset[int]]] = {}
 
     def findings(self, client: KubeClient, dumps: ProxyDumps) -> list[Finding]:
         """Causes before their consequences. :returns: the findings of all checks that need no probe."""
@@ -67,7 +77,8 @@ class Judge:
             now=self._now,
         ) or [unknown("injection", ", ".join(picture.namespaces), "there are no pods")]
         if not live.lacks("policies"):
-            found += check_policies(picture)
+            found += check_policies(picture, self.cells)
+            self.cells.count(picture.pods)
             found += check_egress(picture)
             found += stated_openings(picture.catalogue)
         found += self._mtls(dumps)
@@ -91,12 +102,7 @@ class Judge:
             ports={name: dump.ports for name, dump in dumps.held.items()},
             unread=dumps.unread,
             running=frozenset(map(str, self._proxies)),
-            taking=frozenset(
-                f"{namespace}/{pod['metadata']['name']}"
-                for namespace in picture.namespaces
-                for pod in live.of("Pod", namespace)
-                if takes_requests(pod)
-            ),
+            taking=self._taking,
         )
         roots = live.roots
         served = {name: dump.certificates for name, dump in dumps.held.items()}
@@ -124,7 +130,7 @@ class Judge:
         if self._live.lacks("policies"):
             return []
         found: list[Finding] = []
-        compared = cells = 0
+        compared = decided = 0
         for proxy in self._proxies:
             dump, seen = dumps.held.get(str(proxy)), self._seen.get(str(proxy))
             if dump is None or seen is None or proxy.gateway:
@@ -135,27 +141,25 @@ class Judge:
                     seen.key,
                     *(chain.authorization.key for port in dump.ports.values() for chain in port.chains),
                 )
-                if key not in self._decided:
-                    finding = check_decisions(proxy, dump.ports, seen, self._tried(seen))
-                    self._decided[key] = finding is None
+                good, asked = self._decided.get(key, (False, frozenset()))
+                if not good:
+                    finding, asked = check_decisions(proxy, dump.ports, seen, self._tried(seen))
+                    self._decided[key] = finding is None, asked
                     problems = [finding] if finding else []
-                elif not self._decided[key]:
-                    problems = [p for p in [check_decisions(proxy, dump.ports, seen, self._tried(seen))] if p]
+                if not problems:
+                    self.cells.asked(seen, asked)
+                    decided += len(asked)
             compared += not problems
-            cells += 0 if problems else len(self._tried(seen))
             found += problems
         if compared:
             what = f"those of {compared} proxies decide as the policies say"
-            found.append(passed("sync", "filters", what, cells=cells))
+            found.append(passed("sync", "filters", what, cells=decided))
         return found
 
     def _tried(self, seen: SeenPod) -> Sequence[Request]:
         """A part of the requests, evenly taken, that all ports and identities are among."""
         if seen.key not in self._requests:
-            edges = [edge for service in seen.services for edge in self._picture.edges(service)]
-            requests = self._picture.trials(seen, edges).requests
-            step = len(requests) // TRIED + 1
-            self._requests[seen.key] = requests[::step]
+            self._requests[seen.key] = self.cells.to_ask(seen, TRIED)
         return self._requests[seen.key]
 
 

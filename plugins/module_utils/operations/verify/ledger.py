@@ -14,6 +14,7 @@ from ...model.catalogue.edges import Edge, gateway_edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Exposure, Service
 from ...verdicts import CANNOT_TELL
+from .cells import ProvedCell, levels_of, reasons_of
 from .findings import NOT_TESTED, Finding
 from .planned_calls import ALLOWED, DENIED, STRANGERS, PlannedCall, stranger_class
 
@@ -27,16 +28,18 @@ class Ledger:
     """Counts of one run.
 
     :param callers: (stated, called) pairs of caller and service that the catalogue names. :param rules: the
-        same of all its rules. :param cells: decisions by the live objects, and those of them that the
-        proxies' own filters were asked for. :param calls: ``namespace/service`` -> requests that it let in,
-        refused with 403, or that its proxy cut off; of those that got an answer.
+        same of all its rules. :param cells: by level, see ``cells.levels_of``.
+    :param not_called: why cells were not called -> how many.
+    :param calls: ``namespace/service`` -> requests that it let in, refused with 403, or that its proxy cut
+        off; of those that got an answer.
     :param uncalled: rules that were not called, as ``service: rule``. :param not_tested: reason -> how often.
     :param strangers: class of callers that are to be refused -> services at which one of it was.
     """
 
     callers: tuple[int, int]
     rules: tuple[int, int]
-    cells: tuple[int, int]
+    cells: dict[str, int]
+    not_called: dict[str, int]
     calls: dict[str, dict[str, int]]
     uncalled: tuple[str, ...]
     not_tested: dict[str, int]
@@ -45,12 +48,14 @@ class Ledger:
     def as_dict(self) -> dict[str, Any]:
         """The ledger as it stands in results and reports.
 
-        :returns: ``callers``, ``rules``, ``cells``, ``calls``, ``uncalled``, ``not_tested``, ``strangers``.
+        :returns: ``callers``, ``rules``, ``cells``, ``not_called``, ``calls``, ``uncalled``, ``not_tested``,
+            ``strangers``.
         """
         return {
             "callers": {"stated": self.callers[0], "called": self.callers[1]},
             "rules": {"stated": self.rules[0], "called": self.rules[1]},
-            "cells": {"configured": self.cells[0], "at_the_proxies": self.cells[1]},
+            "cells": self.cells,
+            "not_called": self.not_called,
             "calls": self.calls,
             "uncalled": list(self.uncalled),
             "not_tested": self.not_tested,
@@ -61,8 +66,9 @@ class Ledger:
         sent = sum(sum(numbers.values()) for numbers in self.calls.values())
         return (
             f"{self.callers[1]} of {self.callers[0]} callers and {self.rules[1]} of {self.rules[0]} rules"
-            f" were called, {sent} calls; {self.cells[0]} cells by the objects,"
-            f" {self.cells[1]} at the proxies"
+            f" were called, {sent} calls; of {self.cells['all']} cells {self.cells['called']} called,"
+            f" {self.cells['at_the_proxies']} at the proxies, {self.cells['by_the_objects']} by the objects,"
+            f" {self.cells['not_proved']} not proved"
         )
 
 
@@ -71,6 +77,7 @@ def draw_up(
     findings: Iterable[Finding],
     outcomes: Sequence[Outcome],
     answered: Sequence[Answered],
+    cells: Sequence[ProvedCell] = (),
 ) -> Ledger:
     """The ledger of a run.
 
@@ -87,7 +94,8 @@ def draw_up(
     return Ledger(
         (len(pairs), len(pairs & met)),
         (len(stated), sum(1 for pair in stated if pair in called)),
-        (_cells(told, "policies"), _cells(told, "sync")),
+        levels_of(cells),
+        reasons_of(cells),
         _calls(outcomes, answered),
         tuple(f"{key}: {_rule(edge)}" for key, edge in stated if (key, edge) not in called),
         dict(Counter(item.message for item in told if item.verdict == NOT_TESTED)),
@@ -126,10 +134,6 @@ def _calls(outcomes: Sequence[Outcome], answered: Sequence[Answered]) -> dict[st
 def _count(found: dict[str, dict[str, int]], key: str, kind: str) -> None:
     numbers = found.setdefault(key, {LET_IN: 0, REFUSED: 0, CUT_OFF: 0})
     numbers[kind] += 1
-
-
-def _cells(findings: Iterable[Finding], check: str) -> int:
-    return sum(item.cells for item in findings if item.check == check)
 
 
 def _rule(edge: Edge) -> str:

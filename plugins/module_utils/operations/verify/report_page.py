@@ -77,8 +77,12 @@ def _ledger(findings: Findings) -> str:
     rows: list[tuple[str, object]] = [
         ("callers that were called", f"{callers['called']} of {callers['stated']}"),
         ("rules that were called", f"{rules['called']} of {rules['stated']}"),
-        ("cells decided by the live objects", cells["configured"]),
-        ("decisions asked of the proxies' filters", cells["at_the_proxies"]),
+        ("cells (who may send what to which workload)", cells["all"]),
+        ("of them called, or of the same kind as one that was called", cells["called"]),
+        ("else decided by the filters of every proxy", cells["at_the_proxies"]),
+        ("else decided by the live objects alone", cells["by_the_objects"]),
+        ("not as the catalogue states, or cannot tell", cells["not_proved"]),
+        *((f"cells not called: {why}", number) for why, number in ledger["not_called"].items()),
         *(("rule that was not called", rule) for rule in ledger["uncalled"]),
     ]
     return _table("ledger", ("", ""), rows)

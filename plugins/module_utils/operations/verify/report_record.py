@@ -92,6 +92,7 @@ def record_of(
         "headline": findings.headline(),
         "checks": findings.checks(),
         "ledger": findings.ledger,
+        "cells": [dict(item) for item in findings.cells],
         "rules": stated_rules(catalogue),
         "objects": dict(circumstances.objects),
         "findings": [{**item.as_dict(), "cells": item.cells} for item in findings.findings],

@@ -59,7 +59,7 @@ def compared(*extra: dict[str, Any], ports: Any = None, own: Any = None) -> matr
 
 def test_the_catalogues_own_policies_are_what_it_states() -> None:
     found = compared()
-    assert found.cells > 20
+    assert len(found.cells) > 20
     assert found.differences == ()
 
 

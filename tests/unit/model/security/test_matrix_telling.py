@@ -88,7 +88,7 @@ def test_differences_are_apart_by_what_they_do_and_who_decides() -> None:
     requests = [Request(WEB, 80, method, path) for method in ("GET", "PUT", "POST") for path in paths]
     policies: Any = SimpleNamespace(decide=decide)
     found = matrix.compare(policies, [], requests, [HOME])
-    assert found.cells == 12
+    assert len(found.cells) == 12
     told = [(one.kind, one.decision.policy, one.decision.rule, one.cells) for one in found.differences]
     assert told == [
         (kind, policy, rule, cells)

@@ -7,6 +7,12 @@ import dataclasses
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import service_edges
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import plan_calls
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.cells import (
+    AT_THE_PROXIES,
+    BY_THE_OBJECTS,
+    CALLED,
+    ProvedCell,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.findings import (
     failed,
     not_tested,
@@ -18,6 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     ALLOWED,
     PlannedCall,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.verdicts import CANNOT_TELL, FAIL, PASS
 
 from .builders import GATEWAY, catalogue, service
 
@@ -55,7 +62,9 @@ def test_every_rule_counts_once_it_got_an_answer() -> None:
         "shop/pay": {"let_in": 1, "refused": 1, "cut_off": 1},
         "shop/web": {"let_in": 2, "refused": 2, "cut_off": 1},
     }
-    assert str(ledger).startswith("1 of 1 callers and 3 of 3 rules were called, 8 calls; 0 cells")
+    assert str(ledger).startswith(
+        "1 of 1 callers and 3 of 3 rules were called, 8 calls; of 0 cells 0 called,"
+    )
 
 
 def test_a_call_without_an_answer_called_nothing() -> None:
@@ -77,14 +86,27 @@ def test_what_came_otherwise_is_counted_as_it_came() -> None:
     assert ledger.as_dict()["rules"] == {"stated": 3, "called": 2}
 
 
-def test_cells_are_those_of_policies_and_of_proxies() -> None:
+def test_a_cell_counts_once_at_its_highest_level() -> None:
+    def cell(verdict: str, level: str, why: str) -> ProvedCell:
+        return ProvedCell("shop/web", "x", "GET /", stated=True, verdict=verdict, level=level, why=why)
+
     found = [
-        passed("policies", "a", "b", cells=5),
-        failed("policies", "a", "b", cells=2),
-        passed("sync", "a", "b", cells=4),
-        passed("mtls", "a", "b", cells=9),
+        cell(PASS, CALLED, ""),
+        cell(PASS, AT_THE_PROXIES, "a"),
+        cell(PASS, AT_THE_PROXIES, "b"),
+        cell(PASS, BY_THE_OBJECTS, "a"),
+        cell(FAIL, AT_THE_PROXIES, "a"),
+        cell(CANNOT_TELL, BY_THE_OBJECTS, "a"),
     ]
-    assert draw_up(MESH, found, [], []).cells == (7, 4)
+    told = draw_up(MESH, [], [], [], found).as_dict()
+    assert told["cells"] == {
+        "all": 6,
+        "called": 1,
+        "at_the_proxies": 2,
+        "by_the_objects": 1,
+        "not_proved": 2,
+    }
+    assert told["not_called"] == {"a": 4, "b": 1}
 
 
 def test_a_call_names_its_rule() -> None:

@@ -88,14 +88,19 @@ def test_the_ledger_is_shown_where_there_is_one() -> None:
     ledger = {
         "callers": {"stated": 4, "called": 3},
         "rules": {"stated": 9, "called": 7},
-        "cells": {"configured": 120, "at_the_proxies": 60},
+        "cells": {"all": 120, "called": 40, "at_the_proxies": 60, "by_the_objects": 15, "not_proved": 5},
+        "not_called": {"because": 75},
         "uncalled": ["shop/a: b", "shop/c: d"],
     }
     assert texts(shown(GOOD, ledger=ledger), "ledger") == [
         ["callers that were called", "3 of 4"],
         ["rules that were called", "7 of 9"],
-        ["cells decided by the live objects", "120"],
-        ["decisions asked of the proxies' filters", "60"],
+        ["cells (who may send what to which workload)", "120"],
+        ["of them called, or of the same kind as one that was called", "40"],
+        ["else decided by the filters of every proxy", "60"],
+        ["else decided by the live objects alone", "15"],
+        ["not as the catalogue states, or cannot tell", "5"],
+        ["cells not called: because", "75"],
         ["rule that was not called", "shop/a: b"],
         ["rule that was not called", "shop/c: d"],
     ]

@@ -22,10 +22,11 @@ from ....model.objects.authorization_policies import authorization_objects
 from ....model.objects.egress import egress_objects
 from ....model.objects.names import DEFAULT_DENY, service_policy_name
 from ....model.security import matrix
-from ....model.security.matrix import CLOSES, OPENS, UNSURE, Difference
-from ....model.security.requests import Request
+from ....model.security.matrix import CLOSES, OPENS, UNSURE, Cell, Difference
+from ....model.security.requests import ALLOW, Request
 from ....model.security.witnesses import FILLERS
 from ....object_id import object_id
+from ..cells import Cells
 from ..findings import Finding, failed, passed, unknown
 from ..picture import Picture, SeenPod
 
@@ -92,10 +93,11 @@ class OwnPolicies:
         return "", ""
 
 
-def check_policies(picture: Picture) -> list[Finding]:
+def check_policies(picture: Picture, cells: Cells) -> list[Finding]:
     """One finding per object that makes live policies differ from the catalogue, and one per workload they
     hold in.
 
+    :param cells: gets every cell that was compared.
     :returns: what opens first, then what closes, then what nobody can tell.
     """
     own = OwnPolicies(picture)
@@ -106,7 +108,7 @@ def check_policies(picture: Picture) -> list[Finding]:
         if seen.key in done:
             continue
         done.add(seen.key)
-        for name, found in _workloads(picture, own, seen):
+        for name, found in _workloads(picture, own, seen, cells):
             for difference in found.differences:
                 _note(causes, own, seen, name, difference)
             if not found.complete:
@@ -132,7 +134,9 @@ class _Compared:
     complete: bool
 
 
-def _workloads(picture: Picture, own: OwnPolicies, seen: SeenPod) -> Iterable[tuple[str, _Compared]]:
+def _workloads(
+    picture: Picture, own: OwnPolicies, seen: SeenPod, cells: Cells
+) -> Iterable[tuple[str, _Compared]]:
     """Each service that a pod is behind, or the pod itself; gateways are everybody's way in and are left
     out."""
     if not seen.pod.meshed or seen.pod.gateway or seen.pod.ambient:
@@ -141,18 +145,25 @@ def _workloads(picture: Picture, own: OwnPolicies, seen: SeenPod) -> Iterable[tu
         edges = picture.edges(service)
         tried = picture.trials(seen, edges)
         found = matrix.compare(seen.held, edges, tried.requests, picture.trust_domains)
-        stated = found.differences
+        stated, decided = found.differences, found.cells
         if not own.guards(service):  # everybody may call it, on whatever port
             stated = tuple(item for item in stated if item.kind != OPENS)
-        yield service.key, _Compared(stated, found.cells, tried.complete)
+            decided = tuple(_opened(cell) for cell in decided)
+        cells.compared(seen, service.key, edges, decided)
+        yield service.key, _Compared(stated, len(decided), tried.complete)
     if not seen.services and own.guards_rest_of(seen.pod.namespace):
         tried = picture.trials(seen, ())
         found = matrix.compare(seen.held, (), tried.requests, picture.trust_domains)
         wide = tuple(item for item in found.differences if item.kind == OPENS and _to_strangers(item))
+        cells.compared(seen, "", (), found.cells)
         yield (
             f"{seen.pod.namespace}/{_workload_name(seen)} (not in the catalogue)",
-            _Compared(wide, found.cells, tried.complete),
+            _Compared(wide, len(found.cells), tried.complete),
         )
+
+
+def _opened(cell: Cell) -> Cell:
+    return dataclasses.replace(cell, stated=True) if cell.decision.verdict == ALLOW else cell
 
 
 def _workload_name(seen: SeenPod) -> str:

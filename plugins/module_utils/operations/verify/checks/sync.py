@@ -78,11 +78,13 @@ def check_policies_held(
 
 def check_decisions(
     proxy: RunningProxy, ports: Mapping[int, InboundPort], seen: SeenPod, requests: Sequence[Request]
-) -> Finding | None:
+) -> tuple[Finding | None, frozenset[int]]:
     """What a proxy's own filters decide about ``requests``, against what the policies say.
 
-    :returns: one finding for the first port on which they differ, ``None`` when they agree.
+    :returns: one finding for the first request on which they differ, ``None`` when they agree; and the ``id``
+        of those requests that a filter chain of the proxy decided as the policies do.
     """
+    asked = set()
     for request in requests:
         serving = serving_port(ports, request.port)
         wanted = seen.held.decide(request).verdict
@@ -90,10 +92,13 @@ def check_decisions(
             if chain.mtls is not bool(request.principal) or chain.http is not request.http:
                 continue
             got = chain.authorization.decide(request)
-            if UNKNOWN in (got.verdict, wanted) or got.verdict == wanted:
+            if UNKNOWN in (got.verdict, wanted):
+                continue
+            if got.verdict == wanted:
+                asked.add(id(request))
                 continue
             does = "lets in" if got.verdict == ALLOW else "refuses"
             by = f" by {got.policy}" if got.policy else ""
             reason = f"its proxy {does} {describe(request)}{by}, and the policies say otherwise"
-            return failed("sync", f"Pod {proxy}", reason, late=True)
-    return None
+            return failed("sync", f"Pod {proxy}", reason, late=True), frozenset()
+    return None, frozenset(asked)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.cells import Cells
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
     policies_egress,
 )
@@ -28,7 +29,7 @@ PODS = [pod("web-1", {"app": "web"}), pod("pay-1", {"app": "pay", "version": "v1
 
 def check(*extra: dict[str, Any], ours: Any = None, pods: Any = None) -> list[Finding]:
     ours, pods = OURS if ours is None else ours, PODS if pods is None else pods
-    return check_policies(Picture(MESH, live(*pods, *ours, *extra), ["shop"]))
+    return check_policies(Picture(MESH, live(*pods, *ours, *extra), ["shop"]), Cells(["cluster.local"]))
 
 
 def told(*extra: dict[str, Any], **more: Any) -> list[str]:

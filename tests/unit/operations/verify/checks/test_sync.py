@@ -126,7 +126,7 @@ def decisions(policies: list[Any], *chains: InboundChain, port: int = 3000, **re
     given: dict[str, Any] = {"principal": WEB, "port": 3000, **request}
     seen: Any = SimpleNamespace(held=WorkloadPolicies(policies, ("cluster.local",)))
     ports = {port: InboundPort(port, True, True, frozenset(), chains)}
-    return sync.check_decisions(PROXY, ports, seen, [Request(**given)])
+    return sync.check_decisions(PROXY, ports, seen, [Request(**given)])[0]
 
 
 def test_a_proxy_that_decides_as_the_policies_is_no_finding() -> None:
@@ -167,6 +167,17 @@ def test_the_first_difference_is_told_and_later_requests_are_tried_too() -> None
     seen: Any = SimpleNamespace(held=WorkloadPolicies([POST_ONLY], ("cluster.local",)))
     ports = {3000: InboundPort(3000, True, True, frozenset(), (chain(),))}
     requests = [Request(WEB, 3000, "POST"), Request(WEB, 3000, "PUT"), Request(WEB, 3000, "GET")]
-    found = sync.check_decisions(PROXY, ports, seen, requests)
+    found, asked = sync.check_decisions(PROXY, ports, seen, requests)
     assert found is not None
+    assert asked == frozenset()
     assert "lets in shop/web PUT / on port 3000" in found.message
+
+
+def test_only_what_a_filter_chain_decided_was_asked() -> None:
+    seen: Any = SimpleNamespace(held=WorkloadPolicies([POST_ONLY, MAYBE], ("cluster.local",)))
+    ports = {3000: InboundPort(3000, True, True, frozenset(), (chain(POST_ONLY, MAYBE),))}
+    known, stream = Request(WEB, 3000, "POST"), Request(WEB, 3000, http=False)
+    unknown, nowhere = Request(WEB, 3000, "GET"), Request(WEB, 4000, "POST")
+    found, asked = sync.check_decisions(PROXY, ports, seen, [known, stream, unknown, nowhere])
+    assert found is None
+    assert asked == {id(known)}
