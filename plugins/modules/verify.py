@@ -200,8 +200,8 @@ ledger:
       I(cells) (who may send what to which workload) in C(all), each counted at the highest level by which it
       was proved, C(called), C(at_the_proxies) or C(by_the_objects), or C(not_proved); I(not_called), why
       cells were not called; I(calls), by service, what it let in, refused with 403 or cut off;
-      I(uncalled), the rules that nobody called; I(not_tested), by reason; I(strangers), by class of callers that must be
-      refused, at how many services one of it was tried. Empty without Istio.
+      I(uncalled), the rules that nobody called; I(not_tested), by reason; I(strangers), by class of
+      callers that must be refused, at how many services one of it was tried. Empty without Istio.
   returned: success
   type: dict
   sample: {callers: {stated: 9, called: 9}, rules: {stated: 28, called: 28},
