@@ -37,6 +37,7 @@ from ...object_id import object_id
 from ..verify.dumps import ProxyDump
 from ..verify.live_objects import LiveObjects
 from .symptom import Symptom
+from .throttling import Throttled
 
 Obj = Mapping[str, Any]
 BEGINNING = 120.0
@@ -83,9 +84,10 @@ class Material:
     :param objects: by kind. :param unread: kind or ``access logs``, ``proxies``, ``istiod`` -> why it was not
         read. :param istiods: raw pods of the control plane, ready or not. :param sync: istiod's table of
         proxies by ``pod.namespace``; None when it was not read. :param figures: istiod's own metrics.
-    :param config: mesh configuration. :param places: namespaces whose pods were read; None for
-        all. :param secrets: ``namespace/name`` -> Secret, None for one that is missing; those of Gateways
-        alone.
+    :param config: mesh configuration. :param config_name: of its ConfigMap. :param throttling: by
+        ``namespace/pod`` and container, of those with a limit that say it.
+    :param places: namespaces whose pods were read; None for all. :param secrets: ``namespace/name`` ->
+        Secret, None for one that is missing; those of Gateways alone.
     """
 
     objects: Mapping[str, Sequence[Obj]]
@@ -100,6 +102,8 @@ class Material:
     lines: Sequence[Seen] = ()
     places: frozenset[str] | None = None
     config: Obj = dataclasses.field(default_factory=dict)
+    config_name: str = "istio"
+    throttling: Mapping[tuple[str, str], Throttled] = dataclasses.field(default_factory=dict)
     secrets: Mapping[str, Obj | None] = dataclasses.field(default_factory=dict)
 
 

@@ -33,8 +33,15 @@ from .case import Case, Material, Obj, Seen, View
 from .figures import read_figures
 from .gateway_pods import credentials_of
 from .symptom import Symptom
+from .throttling import read_throttling
 
-READ = {**KINDS, "RequestAuthentication": "security.istio.io/v1", "Service": "v1", "Namespace": "v1"}
+READ = {
+    **KINDS,
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "RequestAuthentication": "security.istio.io/v1",
+    "Service": "v1",
+    "Namespace": "v1",
+}
 MAX_PROXIES = 40
 """So many proxies are asked at most; of each workload one comes first."""
 LOG_LINES = 400
@@ -44,14 +51,12 @@ FORBIDDEN = (401, 403)
 
 
 def read_material(client: KubeClient, symptom: Symptom, catalogue: Catalogue) -> Material:
-    """The objects, and the control plane.
-
-    :raises ApiError: the API server does not answer, or no pod may be read.
-    """
+    """The objects, and the control plane. :raises ApiError: the API server does not answer."""
     known = tuple(
         dict.fromkeys(
             (
                 *symptom.namespaces,
+                catalogue.namespace,
                 *catalogue.namespaces,
                 *catalogue.gateway_namespaces,
                 catalogue.root_namespace,
@@ -67,21 +72,24 @@ def read_material(client: KubeClient, symptom: Symptom, catalogue: Catalogue) ->
         objects[kind] = items
         if why:
             unread[kind] = why
-    places = _places(symptom, catalogue, objects)
-    objects["Pod"] = _pods(client, places, known, unread)
-    objects["Deployment"] = _deployments(client, places, known, unread)
-    istiods = client.list("v1", "Pod", catalogue.istio_namespace, label_selector=ISTIOD_SELECTOR).items
+    wanted = _places(symptom, catalogue, objects)
+    pods, places = _read(client, "v1", "Pod", wanted, known, unread)
+    objects["Pod"] = [item for item in pods if not is_probe_pod(item)]
+    objects["Deployment"], _where = _read(client, "apps/v1", "Deployment", wanted, known, unread)
+    istiods = _istiods(client, catalogue.istio_namespace, unread)
     ready = ready_istiods(istiods)
     missing = frozenset() if ready else _missing(client, catalogue)
     roots = published_roots(client, catalogue.istio_namespace)
     live = LiveObjects(objects, ready, unread, missing, roots)
+    config, config_name = _config(client, catalogue, ready, unread)
     material = Material(
         objects,
         unread,
         live,
         istiods=istiods,
         places=places,
-        config=_config(client, catalogue, ready, unread),
+        config=config,
+        config_name=config_name,
         secrets=_secrets(client, objects, unread),
     )
     return _control_plane(client, material, catalogue, unread)
@@ -109,21 +117,9 @@ def _places(
     return frozenset({*symptom.namespaces, catalogue.namespace, *own, *gateways})
 
 
-def _pods(
-    client: KubeClient, places: frozenset[str] | None, known: Sequence[str], unread: dict[str, str]
-) -> list[Any]:
-    return [item for item in _read(client, "v1", "Pod", places, known, unread) if not is_probe_pod(item)]
-
-
 def is_probe_pod(pod: Obj) -> bool:
     """Whether a pod is one of verify's own."""
     return is_probe(mapping_at(pod, "metadata", "labels"))
-
-
-def _deployments(
-    client: KubeClient, places: frozenset[str] | None, known: Sequence[str], unread: dict[str, str]
-) -> list[Any]:
-    return _read(client, "apps/v1", "Deployment", places, known, unread)
 
 
 def _read(
@@ -133,28 +129,51 @@ def _read(
     places: frozenset[str] | None,
     known: Sequence[str],
     unread: dict[str, str],
-) -> list[Any]:
-    """One kind of some namespaces, or of all."""
+) -> tuple[list[Any], frozenset[str] | None]:
+    """One kind of some namespaces, or of all.
+
+    :returns: the objects, and where they were read; None for everywhere.
+    """
     if places is None:
-        items, why = read_everywhere(client, version, kind, known)
-        if why:
-            unread[kind] = why
-        return items
+        try:
+            return list(client.list(version, kind).items), None
+        except ApiError as error:
+            unread[kind] = _refusal(error)
+        places = frozenset(known)
     found: list[Any] = []
+    seen: set[str] = set()
     for place in sorted(places):
         try:
             found += client.list(version, kind, place).items
+            seen.add(place)
         except ApiError as error:
-            if error.status not in FORBIDDEN:
-                raise
-            unread[kind] = error.message
-    return found
+            unread[kind] = _refusal(error)
+    return found, frozenset(seen)
+
+
+def _istiods(client: KubeClient, namespace: str, unread: dict[str, str]) -> list[Any]:
+    """The pods of istiod. :returns: raw; none where they may not be listed."""
+    try:
+        return list(client.list("v1", "Pod", namespace, label_selector=ISTIOD_SELECTOR).items)
+    except ApiError as error:
+        unread["Pod"] = _refusal(error)
+        return []
+
+
+def _refusal(error: ApiError) -> str:
+    """What the API server says of a missing right. :raises ApiError: it is about something else."""
+    if error.status not in FORBIDDEN:
+        raise error
+    return error.message
 
 
 def _config(
     client: KubeClient, catalogue: Catalogue, istiods: Sequence[Istiod], unread: dict[str, str]
-) -> Obj:
-    """The configuration that a running istiod has; of the plain revision where there are several."""
+) -> tuple[Obj, str]:
+    """The configuration that a running istiod has; of the plain revision where there are several.
+
+    :returns: with the name of its ConfigMap.
+    """
     revisions = sorted(
         {item.revision for item in istiods} or {DEFAULT_REVISION},
         key=lambda one: (one != DEFAULT_REVISION, one),
@@ -164,14 +183,14 @@ def _config(
         try:
             found = client.get("v1", "ConfigMap", name, catalogue.istio_namespace)
             if found is not None:
-                return stored_yaml(found, "mesh")
+                return stored_yaml(found, "mesh"), name
         except MeshError as error:
             if isinstance(error, ApiError) and error.status not in FORBIDDEN:
                 raise
             unread["ConfigMap"] = error.message
-            return {}
+            return {}, name
     unread["ConfigMap"] = f"there is no ConfigMap istio in namespace {catalogue.istio_namespace}"
-    return {}
+    return {}, "istio"
 
 
 def _secrets(
@@ -210,6 +229,12 @@ def _control_plane(
         material = dataclasses.replace(material, objects=objects, injectors=injectors, settings=settings)
     except MeshError as error:
         unread["MutatingWebhookConfiguration"] = error.message
+    try:
+        found = client.list("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").items
+        objects = {**material.objects, "ValidatingWebhookConfiguration": found}
+        material = dataclasses.replace(material, objects=objects)
+    except MeshError as error:
+        unread["ValidatingWebhookConfiguration"] = error.message
     if not material.live.istiods:
         return material
     try:
@@ -248,7 +273,8 @@ def ask_proxies(client: KubeClient, case: Case) -> Material:
     unread |= {f"Pod {name}": silent[name] for name in left if name in silent}
     if unheard := [unlogged[name] for name in left if name in unlogged]:
         unread["access logs"] = unheard[0]
-    return dataclasses.replace(case.material, views=views, lines=lines, unread=unread)
+    throttling = {} if case.symptom.anything else read_throttling(client, case.subjects)
+    return dataclasses.replace(case.material, views=views, lines=lines, unread=unread, throttling=throttling)
 
 
 def _chosen(case: Case) -> list[RunningProxy]:

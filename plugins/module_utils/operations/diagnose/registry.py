@@ -32,10 +32,12 @@ from .causes import (
     gateway_hosts,
     gateways,
     hidden_hosts,
+    hidden_namespaces,
     injected_faults,
     injectors,
     istiods,
     names,
+    network_policies,
     outside_hosts,
     policies,
     protocols,
@@ -52,6 +54,7 @@ from .causes import (
 )
 
 WEBHOOKS = "MutatingWebhookConfiguration"
+VALIDATORS = "ValidatingWebhookConfiguration"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,34 +72,38 @@ class Search:
 
 
 SEARCHES = (
-    Search("istiods", CONTROL_PLANE, istiods.find, ("Deployment", "istiod's metrics")),
-    Search("foreign bundles", CONTROL_PLANE, injectors.foreign_bundles, (WEBHOOKS,)),
-    Search("refused configurations", CONTROL_PLANE, refused_configurations.find, ("istiod", "EnvoyFilter")),
+    Search("istiods", CONTROL_PLANE, istiods.find, ("Pod", "Deployment", "istiod's metrics")),
+    Search("foreign bundles", CONTROL_PLANE, injectors.foreign_bundles, (WEBHOOKS, VALIDATORS)),
+    Search(
+        "refused configurations", CONTROL_PLANE, refused_configurations.find, ("Pod", "istiod", "EnvoyFilter")
+    ),
+    Search("hidden namespaces", CONTROL_PLANE, hidden_namespaces.find, ("Namespace", "ConfigMap")),
     Search("injectors", INJECTION, injectors.find, (WEBHOOKS,)),
-    Search("pods without a proxy", INJECTION, bare_pods.find, (WEBHOOKS, "Namespace")),
-    Search("refused pods", INJECTION, refused_pods.find, ("Deployment",)),
-    Search("sick proxies", INJECTION, sick_proxies.find),
+    Search("pods without a proxy", INJECTION, bare_pods.find, ("Pod", WEBHOOKS, "Namespace")),
+    Search("refused pods", INJECTION, refused_pods.find, ("Deployment", WEBHOOKS, VALIDATORS)),
+    Search("sick proxies", INJECTION, sick_proxies.find, ("Pod",)),
     Search("names", DNS, names.find, ("Service",)),
     Search("names of routes", DNS, names.searched, ("VirtualService",)),
-    Search("gateways", GATEWAY, gateways.find, ("Gateway", "Service")),
+    Search("gateways", GATEWAY, gateways.find, ("Pod", "Gateway", "Service")),
     Search("hosts of gateways", GATEWAY, gateway_hosts.find, ("Gateway", "VirtualService")),
     Search("credentials of gateways", GATEWAY, gateway_credentials.find, ("Gateway", "Secret")),
     Search("routes to nothing", ROUTING, routes_to_nothing.find, ("VirtualService", "DestinationRule")),
-    Search("services without endpoints", ROUTING, empty_services.find, ("Service",)),
+    Search("services without endpoints", ROUTING, empty_services.find, ("Pod", "Service")),
     Search("conflicts of routes", ROUTING, route_conflicts.find, ("VirtualService",)),
     Search("routes that nothing reaches", ROUTING, route_conflicts.shadowed, ("VirtualService",)),
     Search("protocols", ROUTING, protocols.find, ("Service",)),
     Search("hidden hosts", ROUTING, hidden_hosts.find, ("Sidecar",)),
     Search("destination rules", ROUTING, destination_rules.find, ("DestinationRule",)),
-    Search("circuit breakers", ROUTING, circuits.find, ("DestinationRule",)),
+    Search("circuit breakers", ROUTING, circuits.find, ("Pod", "DestinationRule")),
     Search("injected faults", ROUTING, injected_faults.find, ("VirtualService",)),
-    Search("transport", SECURITY, transport.find, ("PeerAuthentication", "DestinationRule")),
-    Search("policies", SECURITY, policies.find, ("AuthorizationPolicy",)),
+    Search("transport", SECURITY, transport.find, ("Pod", "PeerAuthentication", "DestinationRule")),
+    Search("policies", SECURITY, policies.find, ("Pod", "AuthorizationPolicy")),
+    Search("network policies", SECURITY, network_policies.find, ("Pod", "NetworkPolicy")),
     Search(
         "providers", SECURITY, providers.find, ("AuthorizationPolicy", "RequestAuthentication", "ConfigMap")
     ),
     Search("hosts outside", EGRESS, outside_hosts.find, ("ServiceEntry", "ConfigMap")),
     Search("time limits", LATENCY, time_limits.find, ("VirtualService",)),
-    Search("sizes of proxies", LATENCY, proxy_sizes.find),
-    Search("slow callees", LATENCY, slow_callees.find, ("access logs",)),
+    Search("sizes of proxies", LATENCY, proxy_sizes.find, ("Pod",)),
+    Search("slow callees", LATENCY, slow_callees.find, ("Pod", "access logs")),
 )

@@ -88,6 +88,10 @@ def follow(client: KubeClient, case: Case, call: Call) -> list[Finding]:
     catalogue, source, destination = call.catalogue, call.source, call.destination
     namespaces = tuple(dict.fromkeys((source.namespace, destination.namespace)))
     live = case.live
+    unseen = [service for service in (source, destination) if not case.was_read(service.namespace)]
+    if unseen:
+        why = case.material.unread.get("Pod", "its namespace was not read")
+        return [unknown("pods", service.key, why) for service in unseen]
     callers = case.running_of(live.pods_of(source.namespace, source.name))
     steps = [*_pods(live, source, case.now), *_pods(live, destination, case.now)]
     if not callers:

@@ -511,15 +511,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
                 *_ACTING,
                 ("", "services"),
                 ("apps", "deployments"),
+                ("networking.k8s.io", "networkpolicies"),
                 ("security.istio.io", "requestauthentications"),
             )
         ),
-        Right(
-            _WEBHOOKS,
-            "mutatingwebhookconfigurations",
-            ("list",),
-            optional=_NOT_TOLD,
-            why=_NO_NAMESPACE,
+        *(
+            Right(_WEBHOOKS, resource, ("list",), optional=_NOT_TOLD, why=_NO_NAMESPACE)
+            for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
         ),
     ),
     # What goes on: read only. Certificates are read with the rights of `trust`. Whatever is missing is told.

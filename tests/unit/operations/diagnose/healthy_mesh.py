@@ -105,6 +105,13 @@ def pod(
     )
 
 
+def network_policy(name: str, chosen: Mapping[str, str], place: str = "shop", **rules: Any) -> Obj:
+    """A NetworkPolicy for pods with some labels. :param rules: ``ingress`` and ``egress``."""
+    types = [kind for kind in ("Ingress", "Egress") if kind.lower() in rules]
+    spec = {"podSelector": {"matchLabels": dict(chosen)}, "policyTypes": types, **rules}
+    return obj("NetworkPolicy", name, place, version="networking.k8s.io/v1", spec=spec)
+
+
 def secret(name: str, hosts: Sequence[str] = (HOST,), **more: Any) -> Obj:
     key = ec_key()
     leaf = certificate(hosts[0], key, issuer=("root", ROOT_KEY), hosts=tuple(hosts), **more)

@@ -99,7 +99,6 @@ def refused(message: str, *, name: str = "api", kind: str = "ReplicaFailure", st
 
 QUOTA = 'pods "api-1" is forbidden: exceeded quota: small.one, requested: limits.cpu=2'
 HOOK = 'Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": x509'
-NO_NAME = "failed calling webhook of istio"
 POLICY = 'pods "api-1" is forbidden: violates PodSecurity "restricted:latest"'
 LIMITS = "maximum cpu usage per Container is 1"
 
@@ -114,13 +113,8 @@ LIMITS = "maximum cpu usage per Container is 1"
         ),
         (
             HOOK,
-            "MutatingWebhookConfiguration namespace.sidecar-injector.istio.io: cannot be reached by the API "
+            "MutatingWebhookConfiguration istio-sidecar-injector: cannot be reached by the API "
             f"server, which refuses all pods that it would inject | Deployment shop/api: {HOOK}",
-        ),
-        (
-            NO_NAME,
-            "MutatingWebhookConfiguration istio-sidecar-injector: cannot be reached by the API server, which "
-            f"refuses all pods that it would inject | Deployment shop/api: {NO_NAME}",
         ),
         (POLICY, f"Namespace shop: refuses pods with istio-init, which needs NET_ADMIN | {POLICY}"),
         *(

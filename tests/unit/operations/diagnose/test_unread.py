@@ -23,13 +23,16 @@ KINDS = {
     "EnvoyFilter",
     "Gateway",
     "MutatingWebhookConfiguration",
+    "NetworkPolicy",
     "Namespace",
     "PeerAuthentication",
+    "Pod",
     "RequestAuthentication",
     "Secret",
     "Service",
     "ServiceEntry",
     "Sidecar",
+    "ValidatingWebhookConfiguration",
     "VirtualService",
 }
 
@@ -43,6 +46,30 @@ def test_a_kind_that_may_not_be_read(kind: str, symptom: dict[str, str]) -> None
     assert (result["causes"], result["status"]) == ([], "cannot tell")
     assert all(f"{kind} is forbidden" in one["why"] for one in result["unknown"])
     assert result["changed"] is False
+
+
+class OfOneTeam(Healthy):
+    """Whoever asks may see the pods of one namespace alone."""
+
+    def list(self, api_version: str, kind: str, namespace: str | None = None, **more: Any) -> Any:
+        if kind == "Pod" and namespace != "shop":
+            raise ApiError(f"pods is forbidden in {namespace}", status=403)
+        return super().list(api_version, kind, namespace, **more)
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS, ids=str)
+def test_pods_of_other_namespaces_that_may_not_be_listed_are_not_missing(symptom: dict[str, str]) -> None:
+    result = diagnose(OfOneTeam(), **symptom)
+    assert (result["causes"], result["status"]) == ([], "cannot tell")
+    assert all("pods is forbidden in" in one["why"] for one in result["unknown"])
+
+
+def test_what_one_team_sees_is_still_found() -> None:
+    cluster = OfOneTeam()
+    cluster.edit("Service", "api")["spec"]["selector"] = {"app": "other"}
+    result = diagnose(cluster, **CALL)
+    assert (result["causes"][0]["object"], result["status"]) == ("Service shop/api", "fail")
+    assert result["unknown"] != []
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=str)

@@ -15,6 +15,11 @@ from ..case import Case
 from ..cause import CONTROL_PLANE, INJECTION, LIKELY, SURE, Cause
 from .words import few
 
+ISTIODS = (
+    ("MutatingWebhookConfiguration", WEBHOOK_SUFFIX, "its calls fail"),
+    ("ValidatingWebhookConfiguration", "validation.istio.io", "nobody can write Istio's objects"),
+)
+"""Kinds of the webhooks that istiod answers, how their names end, and what does not work without them."""
 INSTALL = "ansible-playbook servicemesh.istio.istio -i INVENTORY"
 
 
@@ -51,7 +56,7 @@ def _takes_any(case: Case, item: Injector) -> bool:
 
 def _answers(case: Case, item: Injector) -> bool:
     """Whether a ready istiod stands behind the Service that a webhook calls."""
-    if item.service is None:
+    if item.service is None or not case.was_read(item.service[0]):
         return True
     namespace, name = item.service
     service = case.service(f"{name}.{namespace}.svc.{case.domain}")
@@ -81,17 +86,14 @@ def _competing(case: Case) -> Iterator[Cause]:
 def foreign_bundles(case: Case) -> Iterator[Cause]:
     """Webhooks whose CA bundle holds none of the roots that istiod publishes."""
     roots = case.live.roots
-    for item in case.of("MutatingWebhookConfiguration") if roots else ():
-        for webhook in mappings_at(item, "webhooks"):
-            if not text_at(webhook, "name").endswith(WEBHOOK_SUFFIX):
-                continue
-            held = _bundle(text_at(webhook, "clientConfig", "caBundle"))
-            if held and not serial_numbers(held) & roots:
-                said = "calls istiod with a CA bundle that does not hold the mesh's root: its calls fail"
-                yield Cause(
-                    CONTROL_PLANE, f"MutatingWebhookConfiguration {name_of(item)}", said, INSTALL, SURE
-                )
-                break
+    for kind, suffix, broken in ISTIODS if roots else ():
+        for item in case.of(kind):
+            for webhook in mappings_at(item, "webhooks"):
+                held = _bundle(text_at(webhook, "clientConfig", "caBundle"))
+                if text_at(webhook, "name").endswith(suffix) and held and not serial_numbers(held) & roots:
+                    said = f"calls istiod with a CA bundle that does not hold the mesh's root: {broken}"
+                    yield Cause(CONTROL_PLANE, f"{kind} {name_of(item)}", said, INSTALL, SURE)
+                    break
 
 
 def _bundle(text: str) -> str:

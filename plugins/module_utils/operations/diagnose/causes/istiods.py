@@ -41,9 +41,10 @@ def deployment(case: Case) -> Obj | None:
 
 
 def _absent(case: Case) -> Iterator[Cause]:
-    if case.live.istiods or "Deployment" in case.material.unread:
+    place = case.catalogue.istio_namespace
+    if case.live.istiods or not case.was_read(place) or "Deployment" in case.material.unread:
         return
-    found, place = deployment(case), case.catalogue.istio_namespace
+    found = deployment(case)
     if found is None:
         said = "does not exist: no proxy gets a configuration, no pod a sidecar"
         remedy = "ansible-playbook servicemesh.istio.istio -i INVENTORY"

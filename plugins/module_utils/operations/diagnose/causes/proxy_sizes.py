@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latency: sidecars that get too little processor, or one worker for many."""
+"""Latency: containers that get too little processor: by their limits, and by what the kernel counted."""
 
 from __future__ import annotations
 
@@ -16,18 +16,25 @@ from ..cause import LATENCY, LIKELY, Cause
 
 SMALL = 0.05
 """Cores: with less, the processor of a proxy is taken away within a few requests a second."""
+OFTEN, ENOUGH = 0.25, 50
+"""Share of its periods in which a container is stopped, of so many (a tenth of a second each) at least."""
 SIZES = "proxy: {cpu: ...} of the service in mesh_services, or sidecar.istio.io/proxyCPULimit"
 
 
 def find(case: Case) -> Iterator[Cause]:
-    """The sidecars of the symptom. :returns: one cause per workload."""
+    """The sidecars of the symptom, and what is throttled. :returns: one cause per workload."""
     if case.symptom.anything:
         return
     told: set[str] = set()
     for raw in case.subjects:
+        owner = _owner(raw)
+        cause = _throttled(case, raw) if owner not in told else None
+        if cause is not None:
+            told.add(owner)
+            yield cause
+    for raw in case.subjects:
         limit = _limit(raw)
-        kind, name = controller_of(mapping_at(raw, "metadata")) or ("Pod", name_of(raw))
-        owner = f"{kind} {namespace_of(raw)}/{name}"
+        owner = _owner(raw)
         if limit is None or limit > SMALL or not is_active(raw) or owner in told:
             continue
         told.add(owner)
@@ -36,6 +43,33 @@ def find(case: Case) -> Iterator[Cause]:
         shown = (f"its annotation sidecar.istio.io/proxyCPULimit is {annotation}",) if annotation else ()
         said = f"has a sidecar with {limit * 1000:g}m of processor: it is throttled, and each request waits"
         yield Cause(LATENCY, subject, said, SIZES, LIKELY + 10, shown)
+
+
+def _owner(raw: Obj) -> str:
+    kind, name = controller_of(mapping_at(raw, "metadata")) or ("Pod", name_of(raw))
+    return f"{kind} {namespace_of(raw)}/{name}"
+
+
+def _throttled(case: Case, raw: Obj) -> Cause | None:
+    """The container of a pod that is stopped most often."""
+    pod = f"{namespace_of(raw)}/{name_of(raw)}"
+    seen = [
+        (found.share, container, found)
+        for (owner, container), found in case.material.throttling.items()
+        if owner == pod and found.periods >= ENOUGH and found.share >= OFTEN
+    ]
+    if not seen:
+        return None
+    share, container, found = max(seen, key=lambda entry: entry[:2])
+    sidecar = container == PROXY_CONTAINER
+    what = "sidecar" if sidecar else f"container {container}"
+    said = (
+        f"has a {what} that is throttled: with {found.limit} of processor the kernel stopped it in "
+        f"{share:.0%} of the periods in which it had work"
+    )
+    shown = (f"{found.throttled} of {found.periods} periods since it began (cpu.stat)",)
+    remedy = SIZES if sidecar else f"raise resources.limits.cpu of container {container}, or leave it out"
+    return Cause(LATENCY, f"Pod {pod}", said, remedy, LIKELY + 12, shown)
 
 
 def _limit(raw: Obj) -> float | None:

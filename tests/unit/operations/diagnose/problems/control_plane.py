@@ -9,7 +9,7 @@ import base64
 from typing import Any
 
 from ....support.certificates import OTHER_ROOT, pem
-from ..healthy_mesh import Healthy, istio, pod
+from ..healthy_mesh import Healthy, istio, network_policy, obj, pod
 from ..planted import CALL, NOTHING, Planted
 
 
@@ -22,6 +22,24 @@ def refusing(cluster: Healthy) -> None:
     spec = {"workloadSelector": {"labels": {"app": "web"}}, "configPatches": [patch]}
     cluster.put(istio("EnvoyFilter", "lua", spec))
     cluster.refused["web-1"] = "Error adding listener: envoy.filters.http.lua: script load error"
+
+
+def foreign_validator(cluster: Healthy) -> None:
+    client = {"caBundle": base64.b64encode(pem(OTHER_ROOT)).decode()}
+    hooks = [{"name": "rev.validation.istio.io", "clientConfig": client}]
+    version = "admissionregistration.k8s.io/v1"
+    made = obj("ValidatingWebhookConfiguration", "istio-validator-istio-system", "", version=version)
+    cluster.put({**made, "webhooks": hooks})
+
+
+def hidden(cluster: Healthy) -> None:
+    selectors = "discoverySelectors: [{matchLabels: {team: other}}, {matchLabels: {istio: here}}]"
+    cluster.edit("ConfigMap", "istio", "istio-system")["data"]["mesh"] += "\n" + selectors
+
+
+def cut_off(cluster: Healthy) -> None:
+    cluster.lost.add("web-1")
+    cluster.put(network_policy("no-egress", {"app": "web"}, egress=[]))
 
 
 def without_istiod(cluster: Healthy) -> None:
@@ -89,6 +107,20 @@ CONTROL_PLANE = [
             hook["clientConfig"].update(caBundle=base64.b64encode(pem(OTHER_ROOT)).decode())
             for hook in one.edit("MutatingWebhookConfiguration", "istio-sidecar-injector", "")["webhooks"]
         ],
+    ),
+    Planted(
+        "a foreign CA bundle of the validation",
+        "control plane",
+        "ValidatingWebhookConfiguration istio-validator-istio-system",
+        NOTHING,
+        foreign_validator,
+    ),
+    Planted("a hidden namespace", "control plane", "ConfigMap istio-system/istio", CALL, hidden),
+    Planted(
+        "a hidden namespace, looked for", "control plane", "ConfigMap istio-system/istio", NOTHING, hidden
+    ),
+    Planted(
+        "a network without a way to istiod", "control plane", "NetworkPolicy shop/no-egress", NOTHING, cut_off
     ),
     Planted(
         "a revision that nobody serves",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..healthy_mesh import Healthy, pod, route, service, to
+from ..healthy_mesh import Healthy, network_policy, pod, route, service, to
 from ..planted import CALL, NOTHING, OUTSIDE, Planted
 from .routing import mover
 
@@ -15,6 +15,17 @@ def external_name(cluster: Healthy, target: str) -> None:
 
 
 DNS = [
+    Planted(
+        "network policy without DNS",
+        "dns",
+        "NetworkPolicy shop/istio-only",
+        {"pod": "web-1"},
+        lambda one: one.put(
+            network_policy(
+                "istio-only", {}, egress=[{"ports": [{"port": 15012}]}, {"to": [{"podSelector": {}}]}]
+            )
+        ),
+    ),
     Planted(
         "misspelt", "dns", "Service shop/apii", {"source": "web", "destination": "apii"}, lambda _one: None
     ),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..healthy_mesh import Healthy, pod
+from ....support.injection import webhook_configuration
+from ..healthy_mesh import Healthy, obj, pod
 from ..planted import CALL, NOTHING, Planted
 
 
@@ -50,10 +51,62 @@ def quota(cluster: Healthy) -> None:
     cluster.edit("Deployment", "web")["status"] = {"conditions": [condition]}
 
 
-def refused_by_webhook(cluster: Healthy) -> None:
-    message = 'failed calling webhook "namespace.sidecar-injector.istio.io": connect: refused (istio)'
+def refused_with(cluster: Healthy, message: str) -> None:
     condition = {"type": "ReplicaFailure", "status": "True", "message": message}
     cluster.edit("Deployment", "web")["status"] = {"conditions": [condition]}
+
+
+def refused_by_webhook(cluster: Healthy) -> None:
+    refused_with(
+        cluster, 'failed calling webhook "namespace.sidecar-injector.istio.io": connect: refused (istio)'
+    )
+
+
+def tag_without_istiod(cluster: Healthy) -> None:
+    """Every webhook of a revision has the same name as those of the others; the Service tells them apart."""
+    configuration = webhook_configuration("istio-revision-tag-prod", "gone", ["prod"], tag="prod")
+    kept = {"labels": configuration["metadata"]["labels"]}
+    version = "admissionregistration.k8s.io/v1"
+    made = obj("MutatingWebhookConfiguration", "istio-revision-tag-prod", "", version=version, **kept)
+    cluster.put({**made, "webhooks": configuration["webhooks"]})
+    for name in ("istio-sidecar-injector", "istio-revision-tag-prod"):
+        hooks = cluster.edit("MutatingWebhookConfiguration", name, "")["webhooks"]
+        assert "rev.namespace.sidecar-injector.istio.io" in {hook["name"] for hook in hooks}
+    url = "https://istiod-gone.istio-system.svc:443/inject?timeout=10s"
+    refused_with(
+        cluster,
+        'Internal error occurred: failed calling webhook "rev.namespace.sidecar-injector.istio.io": '
+        f'failed to call webhook: Post "{url}": service "istiod-gone" not found',
+    )
+
+
+def validator(cluster: Healthy, name: str, webhook: str) -> None:
+    service = {"name": name, "namespace": "policies"}
+    hooks = [{"name": webhook, "clientConfig": {"service": service}}]
+    version = "admissionregistration.k8s.io/v1"
+    cluster.put({**obj("ValidatingWebhookConfiguration", name, "", version=version), "webhooks": hooks})
+
+
+def denied(cluster: Healthy) -> None:
+    validator(cluster, "kyverno", "validate.kyverno.svc")
+    refused_with(cluster, 'admission webhook "validate.kyverno.svc" denied the request: no NET_ADMIN here')
+
+
+def unreachable(cluster: Healthy) -> None:
+    validator(cluster, "kyverno", "validate.kyverno.svc")
+    refused_with(
+        cluster,
+        'failed calling webhook "validate.kyverno.svc": failed to call webhook: Post '
+        '"https://kyverno.policies.svc:443/validate": no endpoints available for service "kyverno"',
+    )
+
+
+def denied_by_policy(cluster: Healthy) -> None:
+    refused_with(
+        cluster,
+        "pods \"web-7d9f-x\" is forbidden: ValidatingAdmissionPolicy 'no-root' with binding 'all' denied "
+        "request: runs as root",
+    )
 
 
 def proxy_state(cluster: Healthy, **state: Any) -> None:
@@ -111,9 +164,29 @@ INJECTION = [
     Planted(
         "webhook refuses",
         "injection",
-        "MutatingWebhookConfiguration namespace.sidecar-injector.istio.io",
+        "MutatingWebhookConfiguration istio-sidecar-injector",
         {"source": "web"},
         refused_by_webhook,
+    ),
+    Planted(
+        "revision tag without istiod",
+        "injection",
+        "MutatingWebhookConfiguration istio-revision-tag-prod",
+        {"namespace": "shop"},
+        tag_without_istiod,
+    ),
+    Planted(
+        "webhook denies", "injection", "ValidatingWebhookConfiguration kyverno", {"source": "web"}, denied
+    ),
+    Planted(
+        "webhook of others is away",
+        "injection",
+        "ValidatingWebhookConfiguration kyverno",
+        {"namespace": "shop"},
+        unreachable,
+    ),
+    Planted(
+        "policy denies", "injection", "ValidatingAdmissionPolicy no-root", {"source": "web"}, denied_by_policy
     ),
     Planted(
         "proxy's image",

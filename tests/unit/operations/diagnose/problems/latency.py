@@ -5,11 +5,51 @@
 
 from __future__ import annotations
 
-from ..healthy_mesh import line, pod
+from typing import Any
+
+from ..healthy_mesh import Healthy, line, pod
 from ..planted import CALL, NOTHING, Planted
 from .routing import api_route
 
+THROTTLED = "nr_periods 400\nnr_throttled 300\nthrottled_time 9000\n"
+
+
+def throttled(cluster: Healthy, pod: str, container: str) -> None:
+    """A container that runs, has a limit, and whose control group says how often it was stopped."""
+    found = cluster.edit("Pod", pod)
+    for section in ("initContainers", "containers"):
+        for item in found["spec"][section]:
+            if item["name"] == container:
+                item["resources"] = {"limits": {"cpu": "300m"}}
+    for section in ("initContainerStatuses", "containerStatuses"):
+        for status in found["status"][section]:
+            status["state"] = {"running": {}}
+    before = cluster.on_exec
+    assert before is not None
+
+    def answering(namespace: str, name: str, where: str, command: Any) -> Any:
+        if command[0] == "cat":
+            return THROTTLED if (name, where) == (pod, container) else "nr_periods 9\nnr_throttled 0\n"
+        return before(namespace, name, where, command)
+
+    cluster.on_exec = answering
+
+
 LATENCY = [
+    Planted(
+        "throttled sidecar",
+        "latency",
+        "Pod shop/web-1",
+        CALL,
+        lambda one: throttled(one, "web-1", "istio-proxy"),
+    ),
+    Planted(
+        "throttled application",
+        "latency",
+        "Pod shop/api-1",
+        {"destination": "api"},
+        lambda one: throttled(one, "api-1", "app"),
+    ),
     Planted(
         "delay",
         "latency",

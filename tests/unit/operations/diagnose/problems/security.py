@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..healthy_mesh import Healthy, allow, istio, line, pod
-from ..planted import CALL, NOTHING, Planted
+from ..healthy_mesh import Healthy, allow, istio, line, network_policy, pod
+from ..planted import AT_GATEWAY, CALL, NOTHING, Planted
 from .routing import ports
 
 
@@ -44,7 +44,22 @@ def refused(cluster: Healthy) -> None:
     cluster.log("api-1", line(403, cluster="inbound|3000||", details=details, peer=peer))
 
 
+def closed(cluster: Healthy) -> None:
+    """Another team is let in by name, so this caller is not."""
+    cluster.put(
+        network_policy(
+            "only-admins",
+            {"app": "api"},
+            ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "admin"}}}]}],
+        )
+    )
+
+
 SECURITY = [
+    Planted("network policy", "security", "NetworkPolicy shop/only-admins", CALL, closed),
+    Planted(
+        "network policy at the gateway", "security", "NetworkPolicy shop/only-admins", AT_GATEWAY, closed
+    ),
     Planted(
         "deny",
         "security",
