@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from . import demo, integration, lab, scenarios
+from . import artefact, demo, integration, kind_page, lab, scenarios
 from .processes import one_at_a_time
 from .pytest_run import pytest
 from .stages import Stage, report, run_stages
@@ -54,6 +54,14 @@ def diagnose(cluster: str) -> int:
     return integration.suite(cluster, "diagnose", "tests/integration/diagnose")
 
 
+def guides(cluster: str) -> int:
+    """Every command of the guides on a finished mesh, and kind's page from its first line to its last."""
+    demo.fresh(cluster)
+    typed = integration.suite(cluster, "guides", "tests/integration/guides")
+    artefact.build()
+    return typed + kind_page.walk(cluster)
+
+
 def rollout_matrix() -> int:
     """Every fault at every call of every rollout, in memory."""
     return pytest(
@@ -87,6 +95,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     found.append(Stage("certificates", partial(certificates, cluster)))
     found.append(Stage("observe", partial(observe, cluster)))
     found.append(Stage("diagnose", partial(diagnose, cluster)))
+    found.append(Stage("guides", partial(guides, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
     found.append(Stage("faults of rollouts in memory", rollout_matrix))
     found.append(Stage("the mesh's own CA", partial(mesh_ca, cluster)))

@@ -1,4 +1,4 @@
-"""``make test``: everything that must hold, in two lanes: what needs the lab, and what does not.
+"""``make test``: everything that must hold, in two lanes: what needs the finished mesh, and what does not.
 
 What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``. The first stage that fails
 ends both lanes. Prints the time of each stage, and ends with one line: N passed, N failed.
@@ -36,6 +36,7 @@ def leftovers(cluster: str) -> None:
     """Remove what a killed earlier run left: its clusters, its copies, its results."""
     lab.down(cluster)
     lab.down(integration.beside(cluster))
+    lab.down(for_sites(cluster))
     for name in ("artefact", "coverage", "junit", "molecule", "readme", "readme-bin", "sanity", "stages"):
         shutil.rmtree(BUILD / name, ignore_errors=True)
 
@@ -80,6 +81,11 @@ def finished_mesh(cluster: str) -> int:
     return 1
 
 
+def for_sites(cluster: str) -> str:
+    """The cluster of whoever installs a mesh from nothing, beside the one with the finished mesh."""
+    return f"{cluster}s"
+
+
 def bare_cluster(cluster: str) -> int:
     """For a scenario that installs the mesh itself."""
     lab.fresh(cluster)
@@ -122,11 +128,16 @@ def on_the_lab(cluster: str) -> Iterator[Stage]:
     yield Stage("rollouts, a sample", partial(integration.rollouts, cluster))
     for name in scenarios.on_a_finished_mesh():
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
-    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster), after=(ARTEFACT,))
+    yield Stage("nothing is left", partial(removed, cluster))
+
+
+def from_nothing(cluster: str) -> Iterator[Stage]:
+    """What installs a mesh itself. Its own cluster lets it go on beside the suites of the finished mesh."""
+    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster))
     for name in scenarios.from_a_bare_cluster():
         yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
-    yield Stage("nothing is left", partial(removed, cluster))
+    yield Stage("nothing is left of it", partial(removed, cluster))
 
 
 def main() -> int:
@@ -136,8 +147,8 @@ def main() -> int:
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         try:
             leftovers(cluster)
-            lanes = Lanes({"lab": [*on_the_lab(cluster)], "beside": [*beside_the_lab(cluster)]})
-            outcome = lanes.run()
+            beside = [*beside_the_lab(cluster), *from_nothing(for_sites(cluster))]
+            outcome = Lanes({"lab": [*on_the_lab(cluster)], "beside": beside}).run()
         except SetupError as problem:
             sys.stderr.write(f"make test: {problem}\n")
             return 1

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.contr
 )
 
 from tools import docsite, variables
+
+from ..support.pages import commands
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
@@ -57,16 +57,6 @@ def known() -> set[str]:
 
 
 KNOWN = known()
-
-
-def commands(text: str) -> Iterator[list[str]]:
-    """Command lines of Ansible's programs: lines of their own, joined where they go on, and `quoted` ones."""
-    joined = re.sub(r"\\\n\s*", " ", text)
-    lines = [line.strip() for line in joined.splitlines() if line.strip().startswith("ansible-")]
-    for line in [*lines, *re.findall(r"`(ansible-[^`]*)`", joined)]:
-        if re.match(r"ansible-(playbook|doc|galaxy) ", line) and "`" not in line:
-            words = re.split(r" [|>#] | #", line)[0]
-            yield shlex.split(words.replace("[", "").replace("]", ""))
 
 
 def parsed(words: list[str]) -> Any:
@@ -112,8 +102,9 @@ def test_yaml_of_a_page_is_yaml_of_known_variables(page: Path) -> None:
             continue
         indent = block["indent"]
         text = "\n".join(line.removeprefix(indent) for line in block["text"].splitlines())
-        content = yaml.safe_load(text)
-        if isinstance(content, dict):
+        for content in yaml.safe_load_all(text):
+            if not isinstance(content, dict):
+                continue
             names = {name for name in content if str(name).startswith(tuple(f"{one}_" for one in PREFIXES))}
             assert names <= KNOWN, names - KNOWN
 
@@ -160,9 +151,10 @@ def blocks(name: str) -> dict[str, Any]:
     """All variables of the YAML blocks of a guide, the later ones counting."""
     found: dict[str, Any] = {}
     for block in FENCES.finditer((ROOT / "docs" / "guides" / name).read_text(encoding="utf-8")):
-        content = yaml.safe_load(block["text"]) if block["language"] == "yaml" else None
-        if isinstance(content, dict):
-            found |= {key: value for key, value in content.items() if key != "istio"}
+        documents = yaml.safe_load_all(block["text"]) if block["language"] == "yaml" else ()
+        for content in documents:
+            if isinstance(content, dict):
+                found |= {key: value for key, value in content.items() if key != "istio"}
     return found
 
 

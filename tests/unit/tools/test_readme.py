@@ -37,7 +37,7 @@ def test_what_is_changed_is_named_and_stands_in_the_example(monkeypatch, tmp_pat
 
 def test_the_labs_own_settings_are_few() -> None:
     """What is replaced for the lab is not tested, so the list stays short."""
-    assert set(readme.lab_only()) == {
+    assert set({**readme.lab_only(), **readme.of_the_shop()}) == {
         "addons_enabled", "addons_sources", "istio_hub", "istio_istioctl_path", "istio_mesh_config",
         "istio_values", "istio_version", "mesh_external_services", "verify_accepted_objects",
         "verify_probe_image",

@@ -19,7 +19,7 @@ def test_the_scenario_that_replaces_the_catalogue_comes_last() -> None:
 
 
 def test_what_a_stage_waits_for_is_a_stage_of_the_other_lane() -> None:
-    beside = {stage.name for stage in test.beside_the_lab("x")}
+    beside = {stage.name for stage in [*test.beside_the_lab("x"), *test.from_nothing("xs")]}
     lab = list(test.on_the_lab("x"))
     assert {name for stage in lab for name in stage.after} <= beside
     assert len({*beside, *(stage.name for stage in lab)}) == len(beside) + len(lab)

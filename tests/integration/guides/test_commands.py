@@ -1,0 +1,112 @@
+"""Each command of the guides, typed on the finished mesh as a page has it, or the test that does so."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ...unit.support.pages import commands
+
+ROOT = Path(__file__).resolve().parents[3]
+BIN = Path(sys.executable).parent
+KIND = "tools/kind_page.py"
+ELSEWHERE = {
+    "apply": "tests/integration/awx/test_apply.py",
+    "canary": "tests/faults/test_canary_lab.py",
+    "canary_pause": "tests/faults/test_canary_lab.py",
+    "canary_promote": "tests/faults/test_canary_lab.py",
+    "canary_rollback": "tests/faults/test_canary_lab.py",
+    "rotate_mesh_ca": "tests/integration/mesh_ca/test_mesh_ca.py",
+    "site": "tools/readme.py",
+}
+"""Playbooks that change the mesh on purpose, or take minutes."""
+SAMPLE = ("bill", "render", "canary_status")
+CHANGES = ("render", "bill", "observe")  # files on the controller; the level of a log, taken back at the end
+READER_S = {"INVENTORY": "inventories/mine", "servicemesh.istio.ROLE": "servicemesh.istio.mesh"}
+
+
+def playbook(words: list[str]) -> str:
+    """The name of a command's playbook, such as ``site``; empty for another program's command."""
+    return re.sub(r"^servicemesh\.istio\.|\.yml$", "", Path(words[1]).name) if "playbook" in words[0] else ""
+
+
+def elsewhere(words: list[str]) -> str | None:
+    """The file that runs a command, where it is not this one."""
+    if words[0] == "ansible-galaxy":
+        return "tools/readme.py"
+    if words[-2:] == ["-i", "mesh"] or "-i mesh " in " ".join(words):
+        return KIND
+    return ELSEWHERE.get(playbook(words))
+
+
+def typed() -> Iterator[list[str]]:
+    """The words of each command that is for here, once."""
+    seen = set()
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        for written in commands(page.read_text(encoding="utf-8")):
+            words = [READER_S.get(word, word) for word in written]
+            if elsewhere(words) is None and tuple(words) not in seen:
+                seen.add(tuple(words))
+                yield words
+
+
+def cases() -> list[object]:
+    return [
+        pytest.param(
+            words, marks=[] if playbook(words) in SAMPLE else pytest.mark.long, id=" ".join(words[1:])
+        )
+        for words in typed()
+    ]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader's directory: the lab's inventory in place of the reader's, and the playbooks of the clone."""
+    directory = tmp_path_factory.mktemp("desk")
+    (directory / "inventories").mkdir()
+    (directory / "inventories" / "mine").symlink_to(ROOT / "inventories" / "lab")
+    (directory / "playbooks").symlink_to(ROOT / "playbooks")
+    (directory / "ansible.cfg").symlink_to(ROOT / "ansible.cfg")
+    return directory
+
+
+@pytest.mark.usefixtures("kubeconfig")
+@pytest.mark.parametrize("words", cases())
+def test_a_command_of_a_guide(words: list[str], desk: Path) -> None:
+    line = [word.replace("/srv/", f"{desk}/srv/") for word in words]
+    line[0] = str(BIN / line[0])
+    done = subprocess.run(
+        line,
+        cwd=desk,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=600,
+        env={
+            **os.environ,
+            "ANSIBLE_NOCOLOR": "1",
+            "COLUMNS": "400",
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        },
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Traceback" not in done.stdout
+    if name := playbook(words):
+        recap = re.search(
+            r"^lab\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0", done.stdout, re.MULTILINE
+        )
+        assert recap, done.stdout[-3000:]
+        assert name in CHANGES or recap[1] == "0", done.stdout[-3000:]
+
+
+def test_what_is_run_elsewhere_is_there() -> None:
+    for place in {*ELSEWHERE.values(), KIND}:
+        assert (ROOT / place).is_file(), place
+    assert len(list(typed())) > 15

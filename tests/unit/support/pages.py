@@ -1,0 +1,17 @@
+"""Command lines that pages of the documentation say can be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Command lines of Ansible's programs: lines of their own, joined where they go on, and `quoted` ones."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    lines = [line.strip() for line in joined.splitlines() if line.strip().startswith("ansible-")]
+    for line in [*lines, *re.findall(r"`(ansible-[^`]*)`", joined)]:
+        if re.match(r"ansible-(playbook|doc|galaxy) ", line) and "`" not in line:
+            words = re.split(r" [|>#] | #", line)[0]
+            yield shlex.split(words.replace("[", "").replace("]", ""))
