@@ -224,14 +224,15 @@ class Prometheus:
             raise MetricsError(f"the query's answer is {value}")
         return value
 
-    def vector(self, query: str) -> list[tuple[dict[str, str], float]]:
-        """The finite numbers that a query answers with now; one that is NaN or infinite says nothing.
+    def vector(self, query: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+        """The finite numbers that a query answers with; one that is NaN or infinite says nothing.
 
+        :param at: seconds since the epoch by Prometheus's clock, such as of a sample; now unless given.
         :returns: labels and value of each series.
         :raises MetricsError: the answer is something else.
         """
         found = []
-        for item in self._query(query, "vector"):
+        for item in self._query(query, "vector", at=at):
             try:
                 labels = {str(key): str(text) for key, text in item["metric"].items()}
                 value = float(item["value"][1])
@@ -241,8 +242,9 @@ class Prometheus:
                 found.append((labels, value))
         return found
 
-    def _query(self, query: str, *kinds: str) -> list[Any]:
-        answer = self._get("/api/v1/query", {"query": query})
+    def _query(self, query: str, *kinds: str, at: float | None = None) -> list[Any]:
+        parameters = {"query": query} if at is None else {"query": query, "time": f"{at:.3f}"}
+        answer = self._get("/api/v1/query", parameters)
         if not isinstance(answer, Mapping) or answer.get("status") != "success":
             cause = answer.get("error") if isinstance(answer, Mapping) else "the answer is not JSON"
             raise MetricsError(f"Prometheus refused the query: {str(cause)[:200]}")

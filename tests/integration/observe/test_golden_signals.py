@@ -107,7 +107,7 @@ def test_latency_of_a_burst_between_two_scrapes(address: str, kubeconfig: str, r
         for item in traffic(kubeconfig, raw, SHORTEST)["services"]
         if item["service"] == f"{SHOP}/product-service"
     ]
-    assert found["requests"] == 20
+    assert found["requests"] == 20 * (1 + ATTEMPTS), "the gateway tries what answers with a 502 again"
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"], found
 
 

@@ -114,13 +114,17 @@ def _traffic(look: Look, prometheus: Prometheus) -> tuple[Traffic, list[RawSerie
         if known:
             why = f"Prometheus has no istio_requests_total of {', '.join(look.namespaces)} in this window"
         raise MetricsError(why)
+    newest = max(points[-1][0] for _labels, points in series)
     found = traffic_of(
         grown,
         span(series) or look.options.window,
-        {service_key(labels): found for labels, found in _latency(look, prometheus, server, _SERVICE_LABELS)},
+        {
+            service_key(labels): found
+            for labels, found in _latency(look, prometheus, server, _SERVICE_LABELS, newest)
+        },
         {
             (source_key(labels), service_key(labels)): found
-            for labels, found in _latency(look, prometheus, client, _edge_labels(grown))
+            for labels, found in _latency(look, prometheus, client, _edge_labels(grown), newest)
         },
     )
     return found, scrapes
@@ -142,12 +146,14 @@ def _edge_labels(grown: Collection[Labels]) -> tuple[str, ...]:
 
 
 def _latency(
-    look: Look, prometheus: Prometheus, side: str, names: Sequence[str]
+    look: Look, prometheus: Prometheus, side: str, names: Sequence[str], at: float
 ) -> list[tuple[dict[str, str], Latency]]:
     """Quantiles by label, added up in Prometheus: raw buckets of a large mesh would be too many to carry.
 
     ``increase`` sees nothing of a series that appears with all its requests in one scrape. As with the
     counters, one that is new at a target that was scraped before counts from 0.
+
+    :param at: time of the newest counter: the window ends there, however long the questions take.
     """
     window = f"{max(1, math.ceil(look.options.window))}s"
     series = f"istio_request_duration_milliseconds_bucket{{{side}}}"
@@ -158,7 +164,7 @@ def _latency(
     for name, share in _QUANTILES:
         query = f"histogram_quantile({share}, sum by (le,{','.join(names)}) ({buckets}))"
         try:
-            answer = prometheus.vector(query)
+            answer = prometheus.vector(query, at)
         except MetricsError as error:
             look.tell_not(PART, f"latency: {error}")
             return []

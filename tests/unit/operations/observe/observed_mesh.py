@@ -108,6 +108,7 @@ class ObservedMesh(FakeCluster):
         self.answers: dict[str, Any] = {}
         self.up = [f"{name}-1" for name in ("web", "api", "quiet")]
         self.queries: list[str] = []
+        self.times: dict[str, str | None] = {}  # of a query -> the moment that it asks about
         labels = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
         self.put(pod(HOME, "gw-1", labels))
         istiod = pod(HOME, "istiod-1", {"app": "istiod"})
@@ -133,6 +134,7 @@ class ObservedMesh(FakeCluster):
         """Prometheus, reached through the API server."""
         asked = query["query"]
         self.queries.append(asked)
+        self.times[asked] = query.get("time")
         for part, answer in self.answers.items():
             if part in asked:
                 if isinstance(answer, Exception):

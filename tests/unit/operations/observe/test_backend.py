@@ -209,6 +209,17 @@ def test_nan_is_no_latency() -> None:
     assert api["p50_ms"] == "cannot tell"
 
 
+def test_latency_is_of_the_window_of_the_counters() -> None:
+    """Asked later, about the moment of the newest counter: a short window would have moved away by then."""
+    mesh = ObservedMesh()
+    mesh.run(window=10)
+    asked = {query: at for query, at in mesh.times.items() if query.startswith("histogram_quantile")}
+    answer = matrix(mesh.requests)["data"]["result"]
+    newest = max(float(at) for item in answer for at, _value in item["values"])
+    assert len(asked) == 6
+    assert {float(at or 0) for at in asked.values()} == {newest}
+
+
 def test_without_prometheus_the_way_out_is_named() -> None:
     result = ObservedMesh().run(prometheus=None)
     assert "set observe_prometheus" in untold(result, "traffic")
