@@ -51,6 +51,14 @@ def unfolded(document: Any) -> list[Any]:
     return [document]
 
 
+def is_leaving(obj: Mapping[str, Any]) -> bool:
+    """Whether somebody has deleted the object, and only finalizers or what it owns keep it for a while.
+
+    What is written to it vanishes with it (https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/).
+    """
+    return field(obj, "metadata", "deletionTimestamp") is not None
+
+
 def is_untouched(obj: Mapping[str, Any]) -> bool:
     """Whether every recorded write of an object happened in the second of its creation."""
     created = field(obj, "metadata", "creationTimestamp")

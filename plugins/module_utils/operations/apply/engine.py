@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, ConflictError, InputError, MeshError, Problem
+from ...kube.objects import is_leaving
 from ...kube.secret_fields import Pattern, pattern_of
 from ...labels import FIELD_MANAGER
 from .deletion import Deletion
-from .execute import Barrier, Execution, Held, with_progress
+from .execute import Barrier, Execution, Held, refuse_leaving, with_progress
 from .live import Live
 from .plan import DELETED, Item, Plan, judge, missing_kinds, predict
 from .result import result_of
@@ -155,7 +156,8 @@ def _apply(
     )
     for item in items:
         item.hidden = item.where.rpartition(":")[0] in options.hidden_files
-    removed = [Item(dict(obj), dict(obj), action=DELETED) for obj in deletions]
+        refuse_leaving(item, item.before)
+    removed, leaving = _split(deletions, options.deletion)
     if options.deletion.conditional and len(removed) > 1:
         message = f"are about one object, but {len(removed)} would be deleted"
         raise InputError([Problem("delete_options.preconditions", message, "delete-options")])
@@ -176,10 +178,27 @@ def _apply(
     if context.check_mode:
         _dry_run_deletions(client, removed, options.deletion)
     else:
-        _carry_out(client, items, live, context, options)
+        _carry_out(client, items, leaving, live, context, options)
     for text in client.warnings:
         context.warn(text)
     return result_of([*items, *held], diff_mode=context.diff_mode, hidden=options.hidden)
+
+
+def _split(
+    deletions: Iterable[Mapping[str, Any]], deletion: Deletion
+) -> tuple[list[Item], list[Mapping[str, Any]]]:
+    """What is to be deleted, and what somebody has deleted already: that is only waited for.
+
+    A grace period is sent all the same: that is how a pod that cannot end is ended.
+    """
+    due: list[Item] = []
+    leaving: list[Mapping[str, Any]] = []
+    for obj in deletions:
+        if is_leaving(obj) and deletion.grace_seconds is None:
+            leaving.append(obj)
+        else:
+            due.append(Item(dict(obj), dict(obj), action=DELETED))
+    return due, leaving
 
 
 def _refuse_missing_kinds(items: Sequence[Item], live: Live, context: Context) -> None:
@@ -210,7 +229,12 @@ def _dry_run_deletions(client: KubeClient, removed: Sequence[Item], deletion: De
 
 
 def _carry_out(
-    client: KubeClient, items: Sequence[Item], live: Live, context: Context, options: Options
+    client: KubeClient,
+    items: Sequence[Item],
+    leaving: Sequence[Mapping[str, Any]],
+    live: Live,
+    context: Context,
+    options: Options,
 ) -> None:
     open_items = [item for item in items if item.changes]
     for item in open_items:
@@ -228,7 +252,7 @@ def _carry_out(
         execution.run(steps_of(open_items, policies, removal=options.removal))
         if options.wait:
             kept = [item.desired for item in items if item.action != DELETED]
-            gone = [item.desired for item in items if item.action == DELETED]
+            gone = [*(item.desired for item in items if item.action == DELETED), *leaving]
             wait_for_objects(client, kept, gone, options.wait, context)
     except MeshError as error:
         raise with_progress(error, open_items, execution.done) from error

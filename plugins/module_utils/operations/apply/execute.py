@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, ConflictError, MeshError, RefusedError
 from ...fields import field, mappings_at, name_of, text_at
+from ...kube.objects import is_leaving
 from ...kube.ownership import proves_unchanged
 from ...kube.wait import wait_until
 from .deletion import Deletion
@@ -132,7 +133,7 @@ class Execution:
         item = write.item
         current = item.after or item.before
         for attempt in range(_REREADS + 1):
-            _refuse_terminating(item, current)
+            refuse_leaving(item, current)
             body = body_of(write)
             fenced = bool(body["metadata"].get("resourceVersion"))  # the caller's own, not to be replaced
             try:
@@ -247,9 +248,9 @@ def _at_version(body: dict[str, Any], current: Mapping[str, Any] | None) -> dict
     return {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
 
 
-def _refuse_terminating(item: Item, current: Mapping[str, Any] | None) -> None:
-    """An object that is being deleted would vanish with what we write to it."""
-    if current is not None and field(current, "metadata", "deletionTimestamp"):
+def refuse_leaving(item: Item, current: Mapping[str, Any] | None) -> None:
+    """:raises RefusedError: the object is being deleted, and would vanish with what we write to it."""
+    if current is not None and is_leaving(current):
         raise RefusedError(
             f"{item.id} is being deleted (finalizers: {current['metadata'].get('finalizers') or 'none'}); "
             "wait until it is gone",

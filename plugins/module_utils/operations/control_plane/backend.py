@@ -28,7 +28,7 @@ from ...model.installation.settings import Installation
 from ...model.reading.typed import variables_of
 from ...model.versions import parse_istio_version
 from . import helm, istioctl
-from .drift import HELM_MANAGER, Difference, repair, take_out_additions
+from .drift import HELM_MANAGER, Difference, await_leaving, repair, take_out_additions
 from .installer import find_installer
 from .options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, ToolOptions, installation_of, tools_of
 from .owner import Owner, refuse_second_of_a_revision
@@ -164,6 +164,7 @@ def _settle_helm(
         helm.unlock(client, locked, grace=options.unlock_after, context=context)
         planned = plan()  # the run that was waited for may have ended by itself
     drift = planned.drift
+    await_leaving(client, planned.differences, timeout=options.timeout, context=context)
     # An upgrade merges three states and so keeps what a person added, too.
     take_out_additions(client, planned.differences, field_manager=HELM_MANAGER)
     if drift:

@@ -17,16 +17,19 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...context import Context
 from ...equality import same
 from ...errors import ApiError
-from ...fields import mapping_at, mappings_at
+from ...fields import list_at, mapping_at, mappings_at
 from ...istio.installation.installed import settled
 from ...istio.installation.manifests import yaml_text
 from ...istio.installation.platforms import Kept, with_platforms
 from ...kube.additions import Additions, hand_additions
 from ...kube.client import KubeClient
+from ...kube.objects import is_leaving
 from ...kube.three_way import merge_patch
 from ...kube.three_way import replaced as replaced_by
+from ...kube.wait import wait_until
 from ...object_id import object_id
 
 HELM_MANAGER = "helm"
@@ -44,6 +47,7 @@ class Difference:
     :param desired: what to send to make it so; empty for ``delete``.
     :param validated: whether the server has seen ``after``; a missing namespace or kind prevents that.
     :param additions: what a person added by hand, which goes before anything else is written.
+    :param leaving: whether what is there is being deleted, and has to be gone before it is created.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Difference:
     desired: Mapping[str, Any]
     validated: bool = True
     additions: Additions | None = None
+    leaving: bool = False
 
     def summary(self) -> dict[str, Any]:
         """The object as it appears under ``objects`` in a result.
@@ -111,8 +116,8 @@ def _compare_one(
     metadata = obj["metadata"]
     for _unused in range(_REREADS + 1):
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
-        if live is None:
-            return Difference(object_id(obj), "create", {}, quiet(obj), obj, validated=False)
+        if live is None or is_leaving(live):
+            return _creation(obj, quiet(obj), leaving=live is not None)
         wanted, of_platforms = with_platforms(settled(obj, live), live)
         if of_platforms:
             kept[object_id(obj)] = of_platforms
@@ -161,9 +166,16 @@ def _without_schemas(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**obj, "spec": {**mapping_at(obj, "spec"), "versions": versions}}
 
 
-def removal(live: Mapping[str, Any]) -> Difference:
-    """The difference of an object that would be deleted."""
-    return Difference(object_id(live), "delete", quiet(live), {}, {})
+def _creation(obj: Mapping[str, Any], after: Mapping[str, Any], *, leaving: bool) -> Difference:
+    return Difference(object_id(obj), "create", {}, after, obj, validated=False, leaving=leaving)
+
+
+def removals(live: Iterable[Mapping[str, Any]]) -> list[Difference]:
+    """The differences of objects that would be deleted; those that somebody has deleted already are none.
+
+    :returns: in the order of ``live``.
+    """
+    return [Difference(object_id(obj), "delete", quiet(obj), {}, {}) for obj in live if not is_leaving(obj)]
 
 
 def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Difference]:
@@ -171,10 +183,39 @@ def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Differe
     wanted = list(names)
     found = client.in_parallel(lambda name: client.get("v1", "Namespace", name), wanted)
     return [
-        Difference(f"Namespace {name}", "create", {}, namespace(name), namespace(name), validated=False)
+        _creation(namespace(name), namespace(name), leaving=live is not None)
         for name, live in zip(wanted, found, strict=True)
-        if live is None
+        if live is None or is_leaving(live)
     ]
+
+
+def await_leaving(
+    client: KubeClient, differences: Iterable[Difference], *, timeout: float, context: Context
+) -> None:
+    """Wait until what is being deleted and has to be there is gone: what is written to it goes with it.
+
+    :param timeout: seconds. :raises WaitTimeout: with the finalizers that keep an object.
+    """
+    waiting = [difference.desired for difference in differences if difference.leaving]
+
+    def look() -> tuple[bool, str]:
+        for obj in waiting:
+            metadata = obj["metadata"]
+            live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+            if live is not None and is_leaving(live):
+                finalizers = ", ".join(map(str, list_at(live, "metadata", "finalizers")))
+                return False, f"{object_id(obj)} is still there (finalizers: {finalizers or 'none'})"
+        return True, "gone"
+
+    if waiting:
+        wait_until(
+            look,
+            awaited="what is being deleted to be gone",
+            timeout=timeout,
+            stop=context.stop,
+            progress=context.progress,
+            clock=context.clock,
+        )
 
 
 def namespace(name: str) -> dict[str, Any]:

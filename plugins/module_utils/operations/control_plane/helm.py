@@ -27,7 +27,7 @@ from ...kube.client import KubeClient
 from ...kube.wait import wait_until
 from ...model.installation.settings import Installation
 from ...object_id import object_id
-from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removal
+from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removals
 from .helm_records import Stored, as_written, current, old_manifest, read_stored
 from .installer import chart_references, chart_version, render_helm
 from .options import ToolOptions
@@ -191,8 +191,8 @@ def _dropped(
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
         # helm looks at what lives, too (helm pkg/kube/client.go, Update).
         if live is not None and annotations_of(live).get(_KEEP_ANNOTATION) != "keep":
-            gone.append(removal(live))
-    return gone
+            gone.append(live)
+    return removals(gone)
 
 
 def _removals(

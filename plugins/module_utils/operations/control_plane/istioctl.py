@@ -31,7 +31,14 @@ from ...istio.installation.platforms import Kept
 from ...kube.client import KubeClient
 from ...model.installation.settings import Installation
 from ...object_id import object_id
-from .drift import Difference, compare, missing_namespaces, removal, take_out_additions
+from .drift import (
+    Difference,
+    await_leaving,
+    compare,
+    missing_namespaces,
+    removals,
+    take_out_additions,
+)
 from .installer import render_istioctl
 
 _BY_DEFAULT = ("sidecarInjectorWebhook", "enableNamespacesByDefault")
@@ -56,7 +63,7 @@ def plan(
         *missing_namespaces(client, installation.namespaces),
         *compare(client, rendered, field_manager=FIELD_MANAGER, kept=kept),
         *_default_tag(client, installation, runner, tool, kept),
-        *(removal(obj) for obj in _stale(client, installation, tool, names)),
+        *removals(_stale(client, installation, tool, names)),
     ]
 
 
@@ -75,6 +82,7 @@ def install(
     :param timeout: seconds that istioctl may wait for each component.
     :raises MeshError: when istioctl fails, or objects still differ.
     """
+    await_leaving(client, differences, timeout=timeout, context=context)
     # istioctl makes the control plane's namespace, not those of gateways elsewhere.
     for difference in missing_namespaces(client, installation.namespaces[1:]):
         client.apply(difference.desired)

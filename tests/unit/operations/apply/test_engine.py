@@ -13,6 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
     WaitTimeout,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.deletion import Deletion
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
     Held,
     Wait,
@@ -230,6 +231,46 @@ class TestRefusals:
         with pytest.raises(RefusedError, match=r"is being deleted \(finalizers: \['x/y'\]\)"):
             apply(cluster, config_map(a="1"))
         assert cluster.writes == []
+
+    @pytest.mark.parametrize("check_mode", [True, False])
+    @pytest.mark.parametrize("proof", ["fields", "dry_run"])
+    def test_one_that_looks_as_it_should_is_no_better(self, proof: str, check_mode: bool) -> None:
+        """It was told as unchanged where a dry-run proves it, and others were written before it was seen."""
+        cluster = cluster_with(config_map("b", a="1"))
+        self.leaving(cluster, "b")
+        with pytest.raises(RefusedError, match="ConfigMap shop/b is being deleted"):
+            both = (config_map("a"), config_map("b", a="1"))
+            apply(cluster, *both, proof=proof, context=quiet(check_mode=check_mode))
+        assert cluster.writes == []
+
+    def test_what_is_being_deleted_already_is_no_change_and_is_waited_for(self) -> None:
+        cluster = cluster_with(config_map("a"), config_map("b"))
+        self.leaving(cluster, "b")
+        both = [config_map("a"), config_map("b")]
+        assert actions(apply(cluster, absent=both, context=quiet(check_mode=True))) == {
+            "ConfigMap shop/a": "deleted"
+        }
+        assert actions(apply(cluster, absent=both)) == {"ConfigMap shop/a": "deleted"}
+        with pytest.raises(WaitTimeout, match="ConfigMap shop/b is still there"):
+            apply(cluster, absent=both, wait=Wait(5.0))
+        context = quiet()
+        context.clock.at(2.0, lambda: cluster.remove("ConfigMap", "b", "shop"))
+        assert apply(cluster, absent=both, wait=Wait(5.0), context=context)["changed"] is False
+
+    def test_a_grace_period_is_sent_all_the_same(self) -> None:
+        """Which ends a pod that cannot end by itself."""
+        cluster = cluster_with(config_map("b"))
+        self.leaving(cluster, "b")
+        forced = apply(cluster, absent=[config_map("b")], deletion=Deletion(grace_seconds=0))
+        assert (actions(forced), cluster.delete_options[-1]["gracePeriodSeconds"]) == (
+            {"ConfigMap shop/b": "deleted"},
+            0,
+        )
+
+    @staticmethod
+    def leaving(cluster: FakeCluster, name: str) -> None:
+        live = cluster.find("ConfigMap", name, "shop")
+        live["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x/y"]}
 
 
 class TestBeforeTheWrite:

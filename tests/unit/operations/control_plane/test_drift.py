@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     MalformedError,
     MeshError,
+    WaitTimeout,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import drift
 
+from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
 
 PLACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mesh"}}
@@ -213,7 +216,7 @@ def test_a_diff_shows_both_states_as_text() -> None:
     shown = found.diff()
     assert shown["before_header"] == shown["after_header"] == "ConfigMap mesh/istio"
     assert "mesh: a" in shown["before"] and "mesh: new" in shown["after"]
-    assert drift.removal(config_map()).diff()["after"] == ""
+    assert drift.removals([config_map()])[0].diff()["after"] == ""
 
 
 def crd(**version: Any) -> dict[str, Any]:
@@ -230,7 +233,7 @@ def test_a_whole_crd_is_shown_without_its_schema_and_a_changed_one_with_it() -> 
     created = drift.Difference("x", "create", {}, whole, whole)
     assert "secretly-long" not in created.diff()["after"]
     assert "left out of the diff" in created.diff()["after"] and "group: g" in created.diff()["after"]
-    assert "secretly-long" not in drift.removal(whole).diff()["before"]
+    assert "secretly-long" not in drift.removals([whole])[0].diff()["before"]
     assert whole == crd(schema={"type": "secretly-long"})
     changed = drift.Difference("x", "update", whole, whole, whole).diff()
     assert "secretly-long" in changed["before"] and "secretly-long" in changed["after"]
@@ -243,9 +246,48 @@ def test_a_whole_crd_is_shown_without_its_schema_and_a_changed_one_with_it() -> 
 def test_an_object_to_be_deleted() -> None:
     live = installed(config_map()).find("ConfigMap", "istio", "mesh")
     assert live is not None
-    found = drift.removal(live)
+    found = drift.removals([live])[0]
     assert (found.id, found.action, found.after, found.desired) == ("ConfigMap mesh/istio", "delete", {}, {})
     assert found.before == config_map()
+
+
+def leaving(obj: dict[str, Any]) -> dict[str, Any]:
+    obj["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["foregroundDeletion"]}
+    return obj
+
+
+def test_an_object_that_is_being_deleted_is_to_be_created_and_not_to_be_deleted_again() -> None:
+    """What is written to it goes with it; and a Deployment deleted in the foreground is there for a while."""
+    cluster = installed(config_map())
+    live = cluster.find("ConfigMap", "istio", "mesh")
+    assert live is not None
+    assert drift.removals([leaving(live)]) == []
+    (found,) = compare(cluster, config_map())
+    assert (found.action, found.leaving, found.before, found.after) == ("create", True, {}, config_map())
+    (again,) = drift.missing_namespaces(FakeCluster(leaving(drift.namespace("edge"))), ["edge"])
+    assert (again.action, again.leaving) == ("create", True)
+
+
+def test_what_is_being_deleted_is_waited_for() -> None:
+    cluster, context = installed(config_map()), Context(clock=FakeClock())
+    live = cluster.find("ConfigMap", "istio", "mesh")
+    assert live is not None
+    leaving(live)
+    differences = compare(cluster, config_map(), config_map("new"))
+    said = r"ConfigMap mesh/istio is still there \(finalizers: foregroundDeletion\)"
+    with pytest.raises(WaitTimeout, match=said):
+        drift.await_leaving(cluster, differences, timeout=5, context=context)
+    context.clock.at(2, lambda: cluster.remove("ConfigMap", "istio", "mesh"))  # type: ignore[attr-defined]
+    drift.await_leaving(cluster, differences, timeout=5, context=context)
+    assert cluster.writes == []
+
+
+def test_nothing_that_is_being_deleted_costs_no_look() -> None:
+    cluster = installed()
+    differences = compare(cluster, config_map())
+    cluster.calls.clear()
+    drift.await_leaving(cluster, differences, timeout=0, context=Context(clock=FakeClock()))
+    assert cluster.calls == []
 
 
 def test_only_missing_namespaces_are_created() -> None:
@@ -283,7 +325,7 @@ def test_a_repair_writes_exactly_what_differs_as_the_installer() -> None:
 def test_a_repair_deletes_nothing() -> None:
     cluster = installed(config_map())
     with pytest.raises(ApiError, match="ConfigMap mesh/istio is to be deleted, not applied") as caught:
-        drift.repair(cluster, [drift.removal(config_map())], field_manager=MANAGER)
+        drift.repair(cluster, [drift.removals([config_map()])[0]], field_manager=MANAGER)
     assert caught.value.details["subject"] == "ConfigMap mesh/istio"
     assert cluster.writes == []
 
@@ -356,4 +398,4 @@ def test_differences_without_additions_are_not_looked_at() -> None:
 def test_an_object_of_the_wrong_shape_is_named() -> None:
     broken = {**crd(), "spec": {"versions": {"v1": 1}}}
     with pytest.raises(MeshError, match=r"CustomResourceDefinition x: spec\.versions is dict, not a list"):
-        drift.removal(broken).diff()
+        drift.removals([broken])[0].diff()

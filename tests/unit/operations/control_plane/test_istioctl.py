@@ -229,6 +229,16 @@ def test_what_this_installation_owns_and_no_longer_renders_is_deleted() -> None:
     ]
 
 
+def test_what_goes_by_itself_is_nothing_left_to_do() -> None:
+    """istioctl prunes in the foreground: the Deployment stays until its last pod has ended."""
+    server = everything()
+    server.put(owned(config_map("old")))
+    live = server.find("ConfigMap", "old", "istio-system")
+    assert live is not None
+    live["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert plan(server, runner()) == []
+
+
 @pytest.mark.parametrize(
     ("label", "value"),
     [

@@ -73,6 +73,14 @@ def test_a_denied_write_is_named() -> None:
     assert found.startswith("FAIL: AuthorizationPolicy shop/stop: refuses shop/web POST any other path")
 
 
+@pytest.mark.parametrize("paths", [["/pay/*"], ["/pay/1"], ["*/1"], ["/a", "/pay/x/*"], ["/pay/{*}/y"]])
+def test_a_denied_part_of_what_callers_may_ask_for_is_named(paths: list[str]) -> None:
+    """A refusal of some paths passed: one path of the service was tried."""
+    (found,) = told(ap("stop", {"to": [{"operation": {"paths": paths}}]}, action="DENY"))
+    assert found.startswith("FAIL: AuthorizationPolicy shop/stop: refuses shop/web POST ")
+    assert told(ap("stop", {"to": [{"operation": {"paths": ["/admin/*"]}}]}, action="DENY")) == []
+
+
 def test_a_custom_policy_is_cannot_tell() -> None:
     (found,) = told(ap("opa", {}, action="CUSTOM", provider={"name": "opa"}))
     assert found.startswith("cannot tell: AuthorizationPolicy shop/opa: ")
