@@ -1,4 +1,4 @@
-"""Who may scrape a port, or call what lies outside of the mesh: such callers are not told apart by requests."""
+"""Who may scrape a port, or call what lies outside of the mesh: nobody is told apart by requests there."""
 
 from __future__ import annotations
 
