@@ -49,7 +49,7 @@ def typed() -> Iterator[list[str]]:
     """The words of each command that is for here, once."""
     seen = set()
     for page in sorted((ROOT / "docs").rglob("*.md")):
-        for written in commands(page.read_text(encoding="utf-8")):
+        for written in commands(page.read_text(encoding="utf-8"), optional=False):
             words = [READER_S.get(word, word) for word in written]
             if elsewhere(words) is None and tuple(words) not in seen:
                 seen.add(tuple(words))
