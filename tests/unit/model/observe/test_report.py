@@ -113,6 +113,20 @@ def test_the_page_holds_every_row(number: int) -> None:
     assert not re.search(r"""\s(src|href)=""", page)
 
 
+def test_the_page_sets_numbers_right_and_texts_left() -> None:
+    page = as_html(shop(8))
+    (head,) = re.findall('id="versions"[^>]*><thead><tr>(.*?)</tr>', page)
+    assert re.findall('<th( class="number")?>([^<]*)</th>', head) == [
+        ("", "what"),
+        ("", "version"),
+        ("", "revision"),
+        (' class="number"', "pods"),
+        ("", "another than its istiod"),
+    ]
+    rows = re.findall('<tr data-text="proxies[^"]*">(.*?)</tr>', page)
+    assert rows[0].count('class="number"') == 1
+
+
 def test_a_page_without_traffic_is_still_one() -> None:
     page = as_html(Report("shop", NOW))
     assert 'id="graph"' not in page

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.observe.options import PARTS
 
 from ...model.observe.telemetry import both, series
 from ...support.access import Restricted, granted_by
@@ -359,6 +360,25 @@ def test_a_dashboard_of_the_list_that_is_missing_is_told() -> None:
         ("kiali", ""),
     ]
     assert "kiali is in addons_enabled and not there" in untold(result, "dashboards")
+
+
+def test_a_dashboard_is_forwarded_at_the_port_of_its_page() -> None:
+    """Another port may come first; where none has the name, the first one is all there is."""
+    mesh = ObservedMesh()
+    ports = [{"name": "grpc", "port": 10901}, {"name": "http", "port": 9999}]
+    mesh.put(service("prometheus", {"app": "prometheus"}, ports, type="ClusterIP"))
+    (entry,) = mesh.run(show=["dashboards"])["dashboards"]
+    assert entry["command"].endswith(" 9090:9999")
+    mesh.put(service("prometheus", {"app": "prometheus"}, ports[:1], type="ClusterIP"))
+    (entry,) = mesh.run(show=["dashboards"])["dashboards"]
+    assert entry["command"].endswith(" 9090:10901")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nothing_is_told_that_was_not_asked_for(part: str) -> None:
+    mesh = ObservedMesh()
+    mesh.on_exec = lambda *_where: "{}"
+    assert {*mesh.run(show=[part])} & {*PARTS} <= {part}
 
 
 def test_proxies_that_are_behind_their_istiod() -> None:
