@@ -75,6 +75,27 @@ options:
     description: Add-on to C(requests) and C(limits) of its containers, in the place of their own.
     type: dict
     default: {}
+  urls:
+    description:
+      - Add-on to where people reach it, C(grafana) or C(kiali), which ask who somebody is. C(host),
+        C(certificate) (a credential in the namespace of the gateway's pods) and C(selector) (their labels, by
+        default C(istio=ingressgateway)). A Gateway with that host, a redirect from HTTP and a route are made,
+        and the add-on is told of its URL.
+    type: dict
+    default: {}
+  network_policies:
+    description:
+      - Add-on to a list of peers, as in a NetworkPolicy (C(ipBlock), C(namespaceSelector), C(podSelector)).
+        An add-on with an entry takes connections of these alone, of its own namespace, of the gateway of its
+        URL, and, as Jaeger, traces of all namespaces. Whoever asks it through the API server (playbooks
+        canary and observe ask Prometheus so) has to be among the peers.
+    type: dict
+    default: {}
+  dashboards:
+    description: JSON files of dashboards, which stand in folder C(own) of Grafana.
+    type: list
+    elements: path
+    default: []
   owner:
     description:
       - Name of the inventory, such as C(shop@production). It stands on the objects (annotation

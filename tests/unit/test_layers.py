@@ -46,6 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # layer -> its packages (or single files) -> those beside them that they may import. Each has to be named.
 MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
     "model": {
+        "addon_access": {"addon_safety", "addons", "reading"},
+        "addon_dashboards": {"addons", "reading"},
         "addon_safety": {"addons", "reading"},
         "addons": {"reading"},
         "catalogue": {"installation", "reading"},

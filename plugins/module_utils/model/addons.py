@@ -21,7 +21,7 @@ PART_OF = "servicemesh-addons"
 ADDON_LABEL = "servicemesh.istio/addon"
 # samples/addons of the Istio release.
 RELEASE_ADDONS = ("grafana", "jaeger", "kiali", "loki", "prometheus")
-# Everything that add-ons of the Istio release, and those of the lab, consist of.
+# Everything that add-ons of the Istio release and of the lab consist of, and what URLs and policies add.
 KINDS = (
     ("v1", "ConfigMap"),
     ("v1", "Service"),
@@ -29,7 +29,10 @@ KINDS = (
     ("apps/v1", "DaemonSet"),
     ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
+    ("networking.istio.io/v1", "Gateway"),
+    ("networking.istio.io/v1", "VirtualService"),
     ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
     ("rbac.authorization.k8s.io/v1", "ClusterRole"),
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
     ("rbac.authorization.k8s.io/v1", "Role"),

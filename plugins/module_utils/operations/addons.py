@@ -21,6 +21,8 @@ from ..kube.client import KubeClient
 from ..kube.create_once import create_once
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..labels import APPLIED_BY_ANNOTATION, PART_OF_LABEL, ownership_labels
+from ..model.addon_access import ACCESS_SPEC, Access, reachable
+from ..model.addon_dashboards import check_dashboards, with_dashboards
 from ..model.addon_safety import GRAFANA_SECRET, KIALI_SECRET, SAFETY_SPEC, Safety, made_safe, wanted_secrets
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
 from ..model.reading.typed import variables_of
@@ -44,8 +46,11 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **inventory.SPEC,
     "images": {"type": "dict", "default": {}},
     **SAFETY_SPEC,
+    **ACCESS_SPEC,
+    "dashboards": {"type": "list", "elements": "path", "default": []},
     "timeout": {"type": "raw", "default": 300},
 }
+GRAFANA = "grafana"
 VARIABLES = variables_of(ARGUMENT_SPEC, "addons_", addons="addons_enabled", owner="istio_owner")
 
 
@@ -65,7 +70,8 @@ class AddonOptions:
     :param namespace: for objects that name none.
     :param images: exact image or prefix -> what to pull instead; see ``model.addons.remapped``.
     :param timeout: seconds that all workloads together may take to roll out. :param inventory: who asks.
-    :param safety: what is changed of the samples.
+    :param safety: what is changed of the samples. :param access: how they are reached, and by whom.
+    :param dashboards: JSON files for Grafana.
     """
 
     addons: tuple[Source, ...]
@@ -74,6 +80,8 @@ class AddonOptions:
     timeout: float
     inventory: Inventory
     safety: Safety
+    access: Access
+    dashboards: tuple[Path, ...]
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> AddonOptions:
@@ -97,6 +105,8 @@ class AddonOptions:
             timeout=float(params["timeout"]),
             inventory=Inventory.from_params(params),
             safety=Safety.from_params(params),
+            access=Access.from_params(params, [str(addon["name"]) for addon in params["addons"]]),
+            dashboards=tuple(map(Path, params["dashboards"])),
         )
 
 
@@ -212,10 +222,14 @@ def read_addons(options: AddonOptions) -> list[dict[str, Any]]:
     objects: list[dict[str, Any]] = []
     owners: dict[tuple[str, str, str], str] = {}
     enabled = [source.name for source in options.addons]
+    boards = _dashboards(options, problems)
     for source in options.addons:
         found = _read(source, problems)
         try:
             found = prepared(found, addon=source.name, namespace=options.namespace, images=options.images)
+            if source.name == GRAFANA and boards:
+                found = with_dashboards(found, boards, options.namespace)
+            found = reachable(found, source.name, options.access, options.namespace)
             found = made_safe(found, source.name, options.safety, enabled, options.namespace)
             found = prepared(found, addon=source.name, namespace=options.namespace, images={})
         except MalformedError as error:
@@ -232,6 +246,26 @@ def read_addons(options: AddonOptions) -> list[dict[str, Any]]:
     if problems:
         raise InputError(problems)
     return objects
+
+
+def _dashboards(options: AddonOptions, problems: list[Problem]) -> dict[str, str]:
+    """The texts of the dashboards, by path; none that is at fault."""
+    if not options.dashboards:
+        return {}
+    if GRAFANA not in [source.name for source in options.addons]:
+        problems.append(Problem("addons_dashboards", "need grafana in addons_enabled", "unknown-addon"))
+    texts: dict[str, str] = {}
+    for path in options.dashboards:
+        where = f"addons_dashboards[{path}]"
+        try:
+            texts[str(path)] = path.read_text(encoding="utf-8")
+        except OSError as error:
+            problems.append(Problem(where, f"cannot be read: {error.strerror}", "dashboard"))
+        except UnicodeDecodeError:
+            problems.append(Problem(where, "is not text in UTF-8", "dashboard"))
+    faults = check_dashboards(texts)
+    problems += faults
+    return {} if faults else texts
 
 
 def _read(source: Source, problems: list[Problem]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..waiting import until
-from .sick import HOST, OUTSIDE, PLACE, Obj, Sick, deployment
+from .sick import HOST, OUTSIDE, PLACE, Obj, Sick, deployment, obj
 
 CALL = {"source": f"{PLACE}/caller", "destination": f"{PLACE}/callee"}
 
@@ -85,6 +85,31 @@ def extra(wait: str = "Running", **pod: Any) -> Callable[[Sick], Block]:
         until(lambda: not sick.pods("extra"), "end of the pod", 60)
 
     return block
+
+
+def refused(plant: Callable[[Sick], Block]) -> Callable[[Sick], Block]:
+    """A problem that lets no pod of a new Deployment be created."""
+
+    @contextlib.contextmanager
+    def block(sick: Sick) -> Iterator[None]:
+        with plant(sick), extra(wait="")(sick):
+
+            def told() -> bool:
+                live = sick.client.get("apps/v1", "Deployment", "extra", PLACE) or {}
+                conditions = live.get("status", {}).get("conditions", [])
+                return any(one["type"] == "ReplicaFailure" for one in conditions)
+
+            until(told, "refusal", 30)
+            yield
+
+    return block
+
+
+def network_policy(name: str, app: str, **rules: Any) -> Obj:
+    """:param rules: ``ingress`` and ``egress``."""
+    types = [kind for kind in ("Ingress", "Egress") if kind.lower() in rules]
+    chosen = {"podSelector": {"matchLabels": {"app": app}}}
+    return obj("NetworkPolicy", name, {**chosen, "policyTypes": types, **rules})
 
 
 def after_calls(plant: Callable[[Sick], Block], number: int = 5, **call: str) -> Callable[[Sick], Block]:

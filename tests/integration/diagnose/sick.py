@@ -41,6 +41,16 @@ VERSIONS = {
     "PeerAuthentication": SECURITY,
     "RequestAuthentication": SECURITY,
     "Deployment": "apps/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    **dict.fromkeys(
+        (
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ),
+        "admissionregistration.k8s.io/v1",
+    ),
     **dict.fromkeys(("DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "VirtualService"), NETWORKING),
 }
 

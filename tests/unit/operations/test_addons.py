@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -345,7 +345,10 @@ class TestRemoval:
             ("apps/v1", "DaemonSet"),
             ("apps/v1", "Deployment"),
             ("apps/v1", "StatefulSet"),
+            ("networking.istio.io/v1", "Gateway"),
+            ("networking.istio.io/v1", "VirtualService"),
             ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+            ("networking.k8s.io/v1", "NetworkPolicy"),
             ("rbac.authorization.k8s.io/v1", "ClusterRole"),
             ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
             ("rbac.authorization.k8s.io/v1", "Role"),
@@ -539,3 +542,66 @@ class TestPasswords:
         run(client, given)
         run(client)
         assert not client.refused
+
+
+class TestAccess:
+    """A URL, policies and dashboards: written, then unchanged, and gone when nobody wants them."""
+
+    ACCESS: ClassVar[dict[str, Any]] = {
+        "urls": {"grafana": {"host": "grafana.example.com", "certificate": "cert"}},
+        "network_policies": {"grafana": []},
+    }
+
+    def grafana(self, directory: Path) -> dict[str, str]:
+        config = obj(name="grafana", namespace="istio-system")
+        config["data"] = {"dashboardproviders.yaml": "apiVersion: 1"}
+        made = deployment(namespace="istio-system")
+        pod = made["spec"]["template"]["spec"]
+        pod["volumes"] = [{"name": "config", "configMap": {"name": "grafana"}}]
+        pod["containers"][0]["volumeMounts"] = [
+            {
+                "name": "config",
+                "mountPath": "/etc/dashboardproviders.yaml",
+                "subPath": "dashboardproviders.yaml",
+            }
+        ]
+        service = obj("Service", "grafana", namespace="istio-system")
+        return source(directory, "grafana", config, made, service)
+
+    def settle(self, cluster: FakeCluster) -> None:
+        for item in cluster.of_kind("Deployment"):
+            cluster.put(rolled_out(item))
+
+    def test_written_unchanged_and_gone(self, tmp_path: Path) -> None:
+        board = tmp_path / "orders.json"
+        board.write_text('{"title": "Orders"}')
+        given = {**self.ACCESS, "dashboards": [str(board)]}
+        cluster = cluster_with(rolled_out(deployment(namespace="istio-system", labels=OURS)))
+        client = Restricted(cluster, granted_by("parts/addons.yaml"))
+        cluster.on_patch = lambda _cluster, _obj: self.settle(cluster)
+        grafana = self.grafana(tmp_path)
+        first = done(run(client, grafana, **given))
+        new = {"Gateway", "VirtualService", "NetworkPolicy", "ConfigMap"}
+        assert new <= {name.partition(" ")[0] for name, action in first.items() if action == "created"}
+        assert not run(client, grafana, **given)["changed"]
+        again = done(run(client, grafana))
+        assert {name for name, action in again.items() if action == "deleted"} == {
+            "ConfigMap istio-system/grafana-own-dashboards",
+            "Gateway istio-system/addon-grafana",
+            "NetworkPolicy istio-system/addon-grafana",
+            "VirtualService istio-system/addon-grafana",
+        }
+        assert not client.refused
+
+    def test_dashboards_need_grafana_and_can_be_read(self, tmp_path: Path) -> None:
+        gone = str(tmp_path / "gone.json")
+        found = problems(source(tmp_path, "x", obj()), dashboards=[gone])
+        assert "addons_dashboards: need grafana in addons_enabled" in " ".join(found)
+        assert f"addons_dashboards[{gone}]: cannot be read: No such file" in " ".join(found)
+
+    def test_bad_json_is_refused_before_anything_is_written(self, tmp_path: Path) -> None:
+        board = tmp_path / "orders.json"
+        board.write_bytes(b"\xff")
+        assert "is not text in UTF-8" in problems(self.grafana(tmp_path), dashboards=[str(board)])[0]
+        board.write_text("{")
+        assert "is no JSON" in problems(self.grafana(tmp_path), dashboards=[str(board)])[0]

@@ -283,6 +283,9 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right(_RBAC, "roles", (*WRITE, "escalate", "bind"), (ADDONS,)),
         Right(_RBAC, "rolebindings", WRITE, (ADDONS,)),
         Right("networking.istio.io", "envoyfilters", WRITE, (ADDONS,)),
+        Right("networking.istio.io", "gateways", WRITE, (ADDONS,)),
+        Right("networking.istio.io", "virtualservices", WRITE, (ADDONS,)),
+        Right("networking.k8s.io", "networkpolicies", WRITE, (ADDONS,)),
         Right("telemetry.istio.io", "telemetries", WRITE, (ADDONS,)),
     ),
     "certificates": (

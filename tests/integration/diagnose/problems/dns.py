@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..planting import SICK_NAMESPACE, Block, Problem, extra, settled, with_new
+from ..planting import SICK_NAMESPACE, Block, Problem, extra, network_policy, settled, with_new
 from ..sick import PLACE, Sick, obj, route, service
 
 SE_PORTS = [{"number": 443, "name": "tls", "protocol": "TLS"}]
@@ -28,6 +28,13 @@ UNKNOWN = obj(
 
 
 DNS = [
+    Problem(
+        "network policy without DNS",
+        "dns",
+        f"NetworkPolicy {PLACE}/inside",
+        {"source": f"{PLACE}/caller"},
+        with_new(network_policy("inside", "caller", egress=[{"ports": [{"port": 1, "endPort": 65535}]}])),
+    ),
     Problem(
         "misspelt",
         "dns",

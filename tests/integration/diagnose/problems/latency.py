@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
+
 from ..planting import CALL, Block, Problem, after_calls, extra, of, with_new
-from ..sick import PLACE, Sick, route
+from ..sick import IMAGE, PLACE, Sick, route
 
 SLOW = {"delay": {"fixedDelay": "2s", "percentage": {"value": 100}}}
 
@@ -17,7 +21,23 @@ def sized(sick: Sick) -> Block:
     )
 
 
+@contextlib.contextmanager
+def busy(sick: Sick) -> Iterator[None]:
+    """An application that would like a whole processor and gets a twentieth of it."""
+    container = {
+        "name": "busy",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", "while :; do :; done"],
+        "resources": {"limits": {"cpu": "50m", "memory": "32Mi"}},
+    }
+    with extra(containers=[container])(sick):
+        time.sleep(10)
+        yield
+
+
 LATENCY = [
+    Problem("throttled application", "latency", f"Pod {PLACE}/extra", {"pod": f"{PLACE}/extra"}, busy),
     Problem(
         "delay",
         "latency",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..planting import CALL, Block, Problem, after_calls, with_new
+from ..planting import CALL, Block, Problem, after_calls, network_policy, with_new
 from ..sick import PLACE, Obj, Sick, allow, obj
 
 
@@ -29,7 +29,17 @@ STRICT = obj("PeerAuthentication", "strict", {"mtls": {"mode": "STRICT"}})
 STOP = policy("stop", action="DENY", rules=[{}])
 
 
+ADMINS = [{"from": [{"podSelector": {"matchLabels": {"app": "admin"}}}]}]
+
+
 SECURITY = [
+    Problem(
+        "network policy for another caller",
+        "security",
+        f"NetworkPolicy {PLACE}/admins",
+        CALL,
+        with_new(network_policy("admins", "callee", ingress=ADMINS)),
+    ),
     Problem("deny", "security", f"AuthorizationPolicy {PLACE}/stop", CALL, with_new(STOP)),
     Problem(
         "allow of another method",

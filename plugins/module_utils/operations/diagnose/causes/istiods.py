@@ -59,7 +59,12 @@ def _absent(case: Case) -> Iterator[Cause]:
     told = few(f"{name_of(pod)}: {trouble(pod)}" for pod in case.material.istiods if trouble(pod))
     said = f"has no ready pod ({told or 'it has none'}): proxies keep what they have, new pods get no sidecar"
     remedy = f"kubectl describe pod -n {place} -l app=istiod"
-    yield Cause(CONTROL_PLANE, name, said, remedy, SURE, late=True)
+    refusals = (
+        " ".join(text_at(condition, "message").split())[:300]
+        for condition in mappings_at(found, "status", "conditions")
+        if text_at(condition, "type") == "ReplicaFailure" and text_at(condition, "status") == "True"
+    )
+    yield Cause(CONTROL_PLANE, name, said, remedy, SURE, tuple(refusals), late=True)
 
 
 def _sick(case: Case, pod: Obj) -> Cause | None:
