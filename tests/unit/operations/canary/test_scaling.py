@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
+    MeshError,
+    RefusedError,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.capacity import (
     Autoscaler,
     Size,
     least_available,
     read_held,
     size_of_load,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.autoscaling import (
+    tolerantly,
 )
 
 from ...support.mortal import KilledError
@@ -473,3 +481,29 @@ def test_what_a_budget_wants() -> None:
             {"minAvailable": "x"},
         )
     ] == [2, 3, 4, 3, 0, 0]
+
+
+@pytest.mark.parametrize("status", [403, 404, 409])
+def test_a_size_that_cannot_be_given_is_a_warning(status: int) -> None:
+    """No right, gone meanwhile, or somebody writes all the time."""
+    rollout = SimpleNamespace(warnings=[])
+
+    def refused() -> None:
+        raise ApiError("Deployment shop/web: no", status=status, reason="No")
+
+    assert tolerantly(rollout, refused) is None
+    (warning,) = rollout.warnings
+    assert warning.startswith("the sizes are left as they are: Deployment shop/web: no")
+
+
+@pytest.mark.parametrize("status", [None, 400, 401, 410, 422, 500, 503])
+def test_what_says_nothing_about_sizes_ends_the_run(status: int | None) -> None:
+    rollout = SimpleNamespace(warnings=[])
+
+    def refused() -> None:
+        raise ApiError("Deployment shop/web: no", status=status, reason="No")
+
+    with pytest.raises(ApiError):
+        tolerantly(rollout, refused)
+    assert rollout.warnings == []
+    assert tolerantly(rollout, lambda: 7) == 7
