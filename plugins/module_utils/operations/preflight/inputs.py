@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError, Problem
 from ...inventory import Inventory
+from ...model.addon_access import ACCESS_SPEC, Access
 from ...model.addon_safety import SAFETY_SPEC, Safety
 from ...model.addons import check_addons
 from ...model.catalogue.hints import catalogue_hints
@@ -101,6 +102,7 @@ def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:
     requests = _collect(problems, lambda: read_requests(params["injection_namespaces"]))
     problems += check_addons(_addons(params["addons"], problems))
     safety = _collect(problems, lambda: _addon_safety(params["addons"]))
+    _collect(problems, lambda: _addon_access(params["addons"]))
     catalogue = _collect(problems, lambda: _catalogue(params["catalogue"], istio))
     if installation is not None and catalogue is not None:
         installs = "istio" in params["parts"]
@@ -161,6 +163,20 @@ def _addon_safety(given: Mapping[str, Any]) -> Safety:
     if refused:
         raise InputError(refused)
     return Safety.from_params({name: typed.get(name, spec["default"]) for name, spec in SAFETY_SPEC.items()})
+
+
+def _addon_access(given: Mapping[str, Any]) -> Access:
+    """How add-ons are reached. :raises InputError: a way that is none."""
+    wanted = {**ACCESS_SPEC, "as_released": SAFETY_SPEC["as_released"], "enabled": _ADDONS["enabled"]}
+    typed, _refused = typed_options(given, wanted, lambda name: f"addons_{name}")
+    own, refused = typed_options(given, ACCESS_SPEC, lambda name: f"addons_{name}")
+    if refused:
+        raise InputError(refused)
+    params = {
+        "as_released": typed.get("as_released") or [],
+        **{name: own.get(name, {}) for name in ACCESS_SPEC},
+    }
+    return Access.from_params(params, [str(name) for name in typed.get("enabled") or []])
 
 
 def _mesh_settings(raw: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:

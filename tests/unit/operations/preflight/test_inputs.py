@@ -106,6 +106,14 @@ def test_problems_of_all_inputs_come_together() -> None:
         ("addons_enabled[0]", "unknown-addon"),
         ("mesh_servces", "unknown-key"),
     ]
+    reached = {"enabled": ["grafana"], "urls": {"jaeger": {}}, "network_policies": {"grafana": [{}]}}
+    assert sorted(faults(addons=reached)) == [
+        ("addons_network_policies.grafana[0]", "peers"),
+        ("addons_urls.jaeger", "open-addon"),
+        ("addons_urls.jaeger", "unknown-addon"),
+        ("addons_urls.jaeger.certificate", "required"),
+        ("addons_urls.jaeger.host", "required"),
+    ]
     assert faults(istio={"version": "9.9.9"}) == [("istio_version", "istio-version")]
 
 
