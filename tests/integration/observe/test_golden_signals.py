@@ -100,13 +100,12 @@ def test_latency_of_a_burst_between_two_scrapes(address: str, kubeconfig: str, r
     """A series that appears with all its requests at once never grows afterwards, and they took time."""
     time.sleep(SHORTEST + 2 * SCRAPE)  # nothing else is in the window
     status = random.randrange(430, 499)  # one that no proxy has counted yet
-    # Of the first service behind the gateway: what callers make of an answer, such as 502, is tried again.
-    send(address, HOST, [("/api/products", {"x-fault-status": f"api-gateway={status}"})] * 20, 0)
+    send(address, HOST, [("/api/products", {"x-fault-status": f"product-service={status}"})] * 20, 0)
     time.sleep(SCRAPE + 1)
     (found,) = [
         item
         for item in traffic(kubeconfig, raw, SHORTEST)["services"]
-        if item["service"] == f"{SHOP}/api-gateway"
+        if item["service"] == f"{SHOP}/product-service"
     ]
     assert found["requests"] == 20 * (1 + ATTEMPTS), "the gateway tries what answers with a 502 again"
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"], found
