@@ -67,6 +67,16 @@ def is_active(pod: Pod) -> bool:
     return not is_terminating(pod) and not is_ended(pod)
 
 
+def is_leaving(pod: Pod) -> bool:
+    """Whether somebody has deleted the pod and it still runs: its address answers until its grace period is
+    over."""
+    running = any(
+        field(status, "state", "running") is not None
+        for status in mappings_at(pod, "status", "containerStatuses")
+    )
+    return is_terminating(pod) and not is_ended(pod) and running
+
+
 def takes_requests(pod: Pod) -> bool:
     """Whether a Service that selects the pod sends requests to it: an EndpointSlice calls it ready."""
     return is_ready(pod) and is_active(pod)

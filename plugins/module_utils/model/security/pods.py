@@ -34,6 +34,9 @@ _CAPTURE = ("istio-init", "istio-validation")
 PROXY_ID = 1337
 _ANNOTATION = "traffic.sidecar.istio.io/"
 _INTERFACES = f"{_ANNOTATION}excludeInterfaces"
+TLS_MODE = "security.istio.io/tlsMode"
+"""The label that the injector gives to every pod; by it clients choose between mutual TLS and plaintext
+(istio pilot/pkg/model/network.go GetTLSModeFromEndpointLabels)."""
 AMBIENT_ANNOTATION = "ambient.istio.io/redirection"
 
 
@@ -87,7 +90,7 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
         meshed=meshed,
         gateway=proxy is not None and "router" in list_at(proxy, "args"),
         ambient=annotations.get(AMBIENT_ANNOTATION) == "enabled",
-        accepts_mtls=meshed and labels.get("security.istio.io/tlsMode", "istio") == "istio",
+        accepts_mtls=meshed and labels.get(TLS_MODE) == "istio",
         included=included,
         excluded=excluded,
         ports=_container_ports(pod),
@@ -101,9 +104,14 @@ def _leaves_interfaces(options: Mapping[str, str]) -> bool:
 
 def _runs_as_proxy(pod: Mapping[str, Any]) -> bool:
     """Whether a program runs under the proxy's own user or group, whose connections are never captured (istio
-    tools/istio-iptables/pkg/constants DefaultProxyUID)."""
+    tools/istio-iptables/pkg/constants DefaultProxyUID): a container, one that was added to debug, or an init
+    container that keeps running."""
     outer = [field(pod, "spec", "securityContext", name) for name in ("runAsUser", "runAsGroup")]
-    for container in mappings_at(pod, "spec", "containers"):
+    sections = ("containers", "ephemeralContainers", "initContainers")
+    running = [(section, one) for section in sections for one in mappings_at(pod, "spec", section)]
+    for section, container in running:
+        if section == "initContainers" and text_at(container, "restartPolicy") != "Always":
+            continue
         inner = [field(container, "securityContext", name) for name in ("runAsUser", "runAsGroup")]
         ids = [own if own is not None else other for own, other in zip(inner, outer, strict=True)]
         if container.get("name") != PROXY and PROXY_ID in ids:

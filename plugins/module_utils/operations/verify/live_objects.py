@@ -39,6 +39,7 @@ DECIDED_BY = {
 """The kinds of objects that decide what a check is about; without one of them it cannot tell."""
 LENIENT = ("RequestAuthentication",)
 """Kinds without which everything can still be judged, a little more strictly."""
+REVISION, TAG = "istio.io/rev", "istio.io/tag"
 
 
 Objects = list[dict[str, Any]]
@@ -80,6 +81,18 @@ class LiveObjects:
                 for item in items:
                     self._index.setdefault((name, namespace_of(item)), []).append(item)
         return self._index.get((kind, namespace), [])
+
+    def in_force(self, kind: str) -> Objects:
+        """The objects of one kind that an istiod reads: with a label of another revision none does (istio
+        pkg/config, LabelsInRevision). A tag of a revision is known by the Service that the chart gives it.
+
+        :returns: in their order.
+        """
+        known = {istiod.revision for istiod in self.istiods} | {"", "default"}
+        if not self.istiods:
+            return self.of(kind)
+        known |= {labels_of(item).get(TAG, "") for item in self.of("Service")}
+        return [item for item in self.of(kind) if labels_of(item).get(REVISION, "") in known]
 
     def services_of(self, pod: Mapping[str, Any]) -> Objects:
         """The Services whose selector takes a pod, the oldest first, as istiod sorts them."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...fields import mapping_at, namespace_of, text_at
-from ...kube.pods import is_active
+from ...kube.pods import is_active, is_leaving
 from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import HTTP_PROTOCOLS, Service
@@ -85,18 +85,24 @@ class Picture:
         self.catalogue, self.live, self.namespaces = catalogue, live, tuple(namespaces)
         self.trust_domains = (catalogue.trust_domain, *catalogue.trust_domain_aliases)
         root = catalogue.root_namespace
-        self.modes = PeerPolicies(live.of("PeerAuthentication"), root)
+        self.modes = PeerPolicies(live.in_force("PeerAuthentication"), root)
         self.policies = PolicyIndex(
-            live.of("AuthorizationPolicy"), root_namespace=root, trust_domains=self.trust_domains
+            live.in_force("AuthorizationPolicy"), root_namespace=root, trust_domains=self.trust_domains
         )
         self.rules = DestinationRules(
-            live.of("DestinationRule"), root_namespace=root, domain=catalogue.cluster_domain
+            live.in_force("DestinationRule"), root_namespace=root, domain=catalogue.cluster_domain
         )
         self._edges: dict[str, tuple[Edge, ...]] = {}
         self._seen: dict[tuple[Any, ...], SeenPod] = {}
         self.pods: list[SeenPod] = []
+        self.leaving: list[SeenPod] = []
+        """Those that were deleted and still run: what they leave open is open until they end."""
         self._pods_of: dict[str, list[SeenPod]] = {}
-        for raw in (raw for name in self.namespaces for raw in live.of("Pod", name) if is_active(raw)):
+        for raw in (raw for name in self.namespaces for raw in live.of("Pod", name)):
+            if is_leaving(raw):
+                self.leaving.append(self._see(raw))
+            if not is_active(raw):
+                continue
             seen = self._see(raw)
             self.pods.append(seen)
             for service in seen.services:
@@ -170,7 +176,9 @@ class Picture:
             for number, entry in target_ports(item, raw).items():
                 protocols.setdefault(number, set()).add(_speaks_http(entry))
         named = {int(text) for text in values_of(policies).get("destination.port", ()) if text.isdigit()}
-        rest = {*pod.ports, *self.modes.named_ports(pod.namespace, pod.labels), *named, ANY_OTHER_PORT}
+        kept_away = {number for number in pod.excluded if number not in PROXY_PORTS}
+        rest = {*pod.ports, *self.modes.named_ports(pod.namespace, pod.labels), *named, *kept_away}
+        rest.add(ANY_OTHER_PORT)
         served = frozenset(protocols)
         for number in rest:
             protocols.setdefault(number, set())

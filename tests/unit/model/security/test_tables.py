@@ -521,13 +521,13 @@ def test_ports_behind_a_service_are_those_of_its_pods() -> None:
         ({"spec": {"initContainers": [{"name": "istio-proxy"}]}}, True, True),
         ({"spec": {"containers": [{"name": "app"}]}}, False, False),
         ({"metadata": {"labels": {"security.istio.io/tlsMode": "disabled"}}}, True, False),
-        ({"metadata": {"labels": {"security.istio.io/tlsMode": "istio"}}}, True, True),
+        ({"metadata": {"labels": {}}}, True, False),  # somebody took the injector's label away
     ],
 )
 def test_whether_a_pod_takes_mutual_tls(change: dict[str, Any], *, meshed: bool, able: bool) -> None:
     found = read_pod(
         {
-            "metadata": {"name": "a", "namespace": "b"},
+            "metadata": {"name": "a", "labels": {"security.istio.io/tlsMode": "istio"}},
             "spec": {"containers": [{"name": "istio-proxy"}]},
             **change,
         }

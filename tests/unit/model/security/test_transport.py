@@ -166,13 +166,16 @@ def test_a_port_entry_without_tls_is_plaintext_under_a_mode_of_the_whole() -> No
     assert verdict(found, "PERMISSIVE") == "PLAINTEXT"
 
 
+MESHED = {**PAY, "security.istio.io/tlsMode": "istio"}
+
+
 def pod(*, proxy: bool = True, args: list[str] | None = None, **spec: Any) -> dict[str, Any]:
     containers = [{"name": "app", "ports": [{"name": "http", "containerPort": 3000}]}]
     containers += [{"name": "istio-proxy", "args": ["proxy", "sidecar"]}] if proxy else []
     init = [{"name": "istio-init", "args": args}] if args else []
     return {
         "kind": "Pod",
-        "metadata": {"name": "pay-1", "namespace": "shop", "labels": PAY, **spec.pop("metadata", {})},
+        "metadata": {"name": "pay-1", "namespace": "shop", "labels": MESHED, **spec.pop("metadata", {})},
         "spec": {"containers": containers, "initContainers": init, **spec},
     }
 

@@ -104,3 +104,19 @@ def test_a_program_of_the_proxys_user_is_not_captured(
         ],
     }
     assert uncaptured_outbound(made) == expected
+
+
+@pytest.mark.parametrize(
+    ("section", "more", "expected"),
+    [
+        ("ephemeralContainers", {}, (AS_PROXY,)),
+        ("initContainers", {"restartPolicy": "Always"}, (AS_PROXY,)),
+        ("initContainers", {}, ()),  # it has ended before the application begins
+    ],
+)
+def test_a_program_beside_the_application_that_runs_as_the_proxy(
+    section: str, more: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    beside = {"name": "debug", "securityContext": {"runAsUser": 1337}, **more}
+    spec = {"containers": [{"name": "app"}, {"name": "istio-proxy"}], section: [beside]}
+    assert uncaptured_outbound({"metadata": {"name": "a"}, "spec": spec}) == expected

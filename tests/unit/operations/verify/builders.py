@@ -60,7 +60,7 @@ def pod(
         "metadata": {
             "name": name,
             "namespace": "shop",
-            "labels": labels or {},
+            "labels": {**({"security.istio.io/tlsMode": "istio"} if proxy else {}), **(labels or {})},
             "annotations": annotations,
             **more.pop("metadata", {}),
         },

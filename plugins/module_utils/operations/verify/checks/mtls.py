@@ -24,6 +24,7 @@ from ..picture import Picture, PodPort, SeenPod
 
 NAMED = 3
 """So many ports are named for one object, the rest is counted."""
+KEPT_AWAY = "keeps its proxy away (traffic.sidecar.istio.io) from"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,26 +46,45 @@ class InboundState:
 def check_modes(picture: Picture) -> list[Finding]:
     """One finding per object that puts ports of the mesh into another mode than the catalogue wants.
 
-    :returns: the objects in the order of the pods that show them.
+    :returns: the objects in the order of the pods that show them, then the pods that were deleted and still
+        answer where their proxy is kept away.
     """
     causes: dict[tuple[str, str], dict[str, None]] = {}
     for seen in picture.pods:
-        if seen.pod.meshed and not seen.pod.gateway and not seen.pod.ambient:
-            for port in seen.ports:
-                _note_port(picture, seen, port, causes)
-    return [
+        for port in seen.ports if _is_judged(seen) else ():
+            _note_port(picture, seen, port, causes)
+    found = [
         failed("mtls", subject, f"{what} {_few(list(ports))}") for (subject, what), ports in causes.items()
     ]
+    for seen in picture.leaving:
+        ports = [port for port in seen.ports if _is_judged(seen) and is_kept_away(seen, port)]
+        if ports:
+            told = _few([f"{_name(seen)}:{port.label}" for port in ports])
+            what = f"{KEPT_AWAY} {told}; it was deleted, and answers until it ends"
+            found.append(failed("mtls", f"Pod {seen.pod}", what, late=True))
+    return found
+
+
+def _is_judged(seen: SeenPod) -> bool:
+    return seen.pod.meshed and not seen.pod.gateway and not seen.pod.ambient
+
+
+def is_kept_away(seen: SeenPod, port: PodPort, *, named: bool = True) -> bool:
+    """Whether a proxy does not stand before a port that it should.
+
+    :param named: whether to ask of ports that the catalogue, a Service or a container names, or of the
+        others, at which anything may listen.
+    """
+    known = port.number in seen.pod.ports or any(port.number in _numbers(item) for item in seen.services)
+    return not port.captured and port.wanted != DISABLE and (known or port.served) is named
 
 
 def _note_port(
     picture: Picture, seen: SeenPod, port: PodPort, causes: dict[tuple[str, str], dict[str, None]]
 ) -> None:
     where = f"{_name(seen)}:{port.label}"
-    known = port.number in seen.pod.ports or any(port.number in _numbers(item) for item in seen.services)
-    if not port.captured and port.wanted != DISABLE and (known or port.served):
-        subject = f"Pod {seen.pod}"
-        causes.setdefault((subject, "keeps its proxy away (traffic.sidecar.istio.io) from"), {})[where] = None
+    if is_kept_away(seen, port):
+        causes.setdefault((f"Pod {seen.pod}", KEPT_AWAY), {})[where] = None
     if not port.captured or not _is_worse(picture, seen, port):
         return
     what = f"makes {port.mode}, not {port.wanted},"
@@ -122,7 +142,7 @@ def _check_port(service: Service, number: int, pods: Sequence[SeenPod], held: In
         wanted = port.wanted
         if name not in held.running:
             return failed("mtls", subject, f"pod {name} takes traffic without a running sidecar", late=True)
-        finding = _judge(subject, seen.pod, port, held)
+        finding = _judge(subject, service, seen.pod, port, held)
         if finding is not None and finding.verdict == FAIL:
             return finding
         unsure = unsure or finding
@@ -140,7 +160,7 @@ def _check_port(service: Service, number: int, pods: Sequence[SeenPod], held: In
     return stated("mtls", subject, f"{wanted}, in {read} proxies: {reason}")
 
 
-def _judge(subject: str, pod: MeshPod, port: PodPort, held: InboundState) -> Finding | None:
+def _judge(subject: str, service: Service, pod: MeshPod, port: PodPort, held: InboundState) -> Finding | None:
     """What speaks against a port of one pod; ``None`` when its proxy holds what the objects say."""
     name = str(pod)
     if not port.captured:
@@ -152,9 +172,23 @@ def _judge(subject: str, pod: MeshPod, port: PodPort, held: InboundState) -> Fin
         reason = f"the proxy of pod {name} has no inbound listener for the port"
         return unknown("mtls", subject, reason, late=True)
     if serving.mode == port.mode:
-        return None
+        return _reads_otherwise(subject, service, pod, port.number, serving)
     why = f"{port.decided} says {port.mode}, which it does not hold yet"
     return failed("mtls", subject, f"the proxy of pod {name} is {serving.mode}: {why}", late=True)
+
+
+def _reads_otherwise(
+    subject: str, service: Service, pod: MeshPod, number: int, serving: InboundPort
+) -> Finding | None:
+    """A proxy that takes requests for bytes holds no rule about methods and paths, and one that parses bytes
+    refuses them. Of several Services over one port the oldest decides."""
+    stated = {port.is_http for port in service.all_ports if port.target_port == number}
+    parsed = {chain.http for chain in serving.chains}
+    if len(stated) != 1 or not parsed or stated & parsed:
+        return None
+    told = "as HTTP, not as bytes" if True in parsed else "as bytes, not as HTTP"
+    why = "a Service over the port says so, by the name or appProtocol of its entry"
+    return failed("mtls", subject, f"the proxy of pod {pod} reads it {told}: {why}", late=True)
 
 
 def _why_unread(name: str, held: InboundState) -> str:

@@ -11,6 +11,8 @@ from ....fields import mapping_at
 from ....kube.pods import has_labels
 from ....model.catalogue.mesh import all_callers
 from ....model.catalogue.services import Service
+from ....model.security.peer_authentication import DISABLE
+from ....model.security.pods import TLS_MODE
 from ....model.security.transport import MTLS, ServerPort, connect
 from ..findings import Finding, failed, passed
 from ..picture import Picture, SeenPod
@@ -39,7 +41,19 @@ def check_callers(picture: Picture) -> list[Finding]:
         found.append(failed("mtls", subject, f"takes mutual TLS from {', '.join(told)}{more}"))
     if good and not found:
         found.append(passed("mtls", "callers", f"{good} callers use mutual TLS, by the rules that they see"))
-    return found
+    return [*found, *_announced(picture)]
+
+
+def _announced(picture: Picture) -> Iterable[Finding]:
+    """Pods that every caller without a rule of its own takes for unable to speak mutual TLS."""
+    for seen in picture.pods:
+        pod = seen.pod
+        if not seen.services or not pod.meshed or pod.gateway or pod.ambient or pod.accepts_mtls:
+            continue
+        if any(port.mode != DISABLE and port.captured and port.served for port in seen.ports):
+            told = f"is labelled {TLS_MODE}={pod.labels[TLS_MODE]}" if TLS_MODE in pod.labels else ""
+            what = told or f"has lost the label {TLS_MODE}=istio"
+            yield failed("mtls", f"Pod {pod}", f"{what}: callers send it plaintext instead of mutual TLS")
 
 
 def callers_of(picture: Picture, service: Service) -> Iterable[tuple[str, Mapping[str, str], str]]:
@@ -82,7 +96,7 @@ def _problems(
                 continue
             for seen in pods:
                 found = seen.port(port.target_port)
-                if found is None or found.mode == "DISABLE":
+                if found is None or found.mode == DISABLE:
                     continue
                 mode = found.mode if found.captured else ""
                 server = ServerPort(seen.pod, found.number, mode, found.decided, found.http and not found.tcp)

@@ -26,6 +26,7 @@ from .objects_extensions import check_extensions
 from .objects_own import check_own_objects
 from .objects_proxies import check_proxies
 from .objects_routes import check_routes_beside
+from .objects_services import check_services
 from .objects_settings import check_settings
 
 
@@ -44,6 +45,7 @@ def check_objects(
     ours = Ours(picture, around, proxies)
     found = [
         *check_own_objects(ours),
+        *check_services(ours),
         *check_routes_beside(ours),
         *check_calls_beside(ours),
         *check_extensions(ours),

@@ -14,12 +14,11 @@ from ....fields import labels_of, list_at, mapping_at, name_of, namespace_of, te
 from ....kube.pods import has_labels
 from ....labels import is_selected
 from ....model.catalogue.streams import meet
+from ....model.security.pods import TLS_MODE
 from ....object_id import object_id
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, few, networks, ordered
 from .mtls_callers import callers_of
-
-TLS_MODE = "security.istio.io/tlsMode"
 
 
 def check_calls_beside(ours: Ours) -> list[Finding]:

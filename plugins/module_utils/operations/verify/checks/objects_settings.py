@@ -25,6 +25,7 @@ from ....object_id import object_id
 from ...cluster_check.findings import CUTS, NOTE, Difference
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, few, ordered
+from .mtls import is_kept_away
 
 CONFIGURATION = "Istio's configuration"
 OPENS = "mesh_trust_domain_aliases"
@@ -43,7 +44,7 @@ def check_settings(ours: Ours) -> list[Finding]:
         found += _tokens(ours, item)
     for item in ordered(ours.around.of("Telemetry")):
         found += _reports(ours, item)
-    return [*found, *_slices(ours), *_bootstraps(ours)]
+    return [*found, *_slices(ours), *_bootstraps(ours), *_kept_away(ours)]
 
 
 def _told(item: Difference) -> Finding:
@@ -99,6 +100,18 @@ def _slices(ours: Ours) -> Iterator[Finding]:
             ports = few(str(integer_at(port, "port")) for port in mappings_at(item, "ports"))
             what = f"says by hand where {service.key} is: its own pods, at {ports or 'every port'}"
             yield unknown("objects", object_id(item), what)
+
+
+def _kept_away(ours: Ours) -> Iterator[Finding]:
+    """Ports that nothing names: whoever listens there is reached by everybody, in plaintext, past every
+    policy. What the catalogue, a Service or a container names is judged by check ``mtls``."""
+    for seen in ours.own_pods():
+        if not seen.services or not seen.pod.meshed or seen.pod.gateway or seen.pod.ambient:
+            continue
+        ports = [port.label for port in seen.ports if is_kept_away(seen, port, named=False)]
+        if ports:
+            what = f"leaves {few(ports)} to everybody, past its proxy (traffic.sidecar.istio.io)"
+            yield failed("objects", f"Pod {seen.pod}", what)
 
 
 def _bootstraps(ours: Ours) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ from ....model.security.witnesses import FILLERS
 from ....object_id import object_id
 from ..cells import Cells
 from ..findings import Finding, failed, passed, unknown
+from ..live_objects import REVISION
 from ..picture import Picture, SeenPod
 
 NAMED = 3
@@ -55,6 +56,7 @@ class OwnPolicies:
         computed = [*authorization_objects(picture.catalogue), *at_egress]
         self._computed = {object_id(item): item for item in computed}
         self._live = {object_id(item): item for item in picture.live.of("AuthorizationPolicy")}
+        self._read = {object_id(item) for item in picture.live.in_force("AuthorizationPolicy")}
 
     def fault(self, name: str) -> str:
         """How a computed policy is not there as computed, as half a sentence; ``""`` when it is, or is not
@@ -65,6 +67,8 @@ class OwnPolicies:
         live = self._live.get(name)
         if live is None:
             return "is missing"
+        if name not in self._read:
+            return f"is read by no istiod (label {REVISION})"
         return (
             "" if same(computed["spec"], mapping_at(live, "spec")) else "is not as the catalogue computes it"
         )

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import InboundPort
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.istiod import Istiod
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.authorization import (
+    HeldAuthorization,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import (
+    InboundChain,
+    InboundPort,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
     mtls,
@@ -103,10 +111,30 @@ def test_ports_that_a_proxy_is_kept_away_from(ports: str) -> None:
     )
 
 
-def test_a_port_that_nothing_leads_to_may_be_left_out() -> None:
+def test_a_port_that_nothing_leads_to_is_told_elsewhere() -> None:
+    """Check ``objects`` tells it: there it can be accepted with a reason."""
     annotated = pod("web-1", LABELS)
     annotated["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = "15090, 9102"
     assert problems(annotated, STRICT, KUBERNETES) == []
+
+
+def leaving(ports: str, **state: Any) -> dict[str, Any]:
+    """A pod that was deleted, with one container in a state."""
+    found = pod("web-0", LABELS, metadata={"deletionTimestamp": "2026-11-24T10:00:00Z"})
+    found["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeInboundPorts": ports}
+    found["status"]["containerStatuses"] = [{"name": "app", "state": state}]
+    return found
+
+
+def test_a_deleted_pod_that_still_answers_past_its_proxy_is_told() -> None:
+    (found,) = mtls.check_modes(picture(WEB, leaving("3000", running={}), STRICT, KUBERNETES))
+    assert (found.verdict, found.subject, found.late) == ("fail", "Pod shop/web-0", True)
+    assert "from shop/web:3000; it was deleted, and answers until it ends" in found.message
+
+
+def test_a_deleted_pod_that_has_ended_or_leaves_nothing_open_is_no_finding() -> None:
+    assert problems(WEB, leaving("3000", terminated={"exitCode": 0}), STRICT, KUBERNETES) == []
+    assert problems(WEB, leaving("15090", running={}), STRICT, KUBERNETES) == []
 
 
 MODES = {"STRICT": (True, False), "PERMISSIVE": (True, True), "DISABLE": (False, True)}
@@ -237,3 +265,68 @@ def test_a_gateway_is_a_caller_too() -> None:
     mesh = catalogue(service("web"), service("pay", exposed=exposed), mesh_gateways=[GATEWAY])
     seen = picture(pod("pay-1", {"app": "pay"}), STRICT, rule("off", "DISABLE"), mesh=mesh)
     assert "gateway public -> shop/pay (WILL_FAIL)" in mtls_callers.check_callers(seen)[0].message
+
+
+# -- what a port is read as, and as what a pod is announced ------------------------------------------------
+
+
+def parsing(*http: bool) -> dict[int, InboundPort]:
+    chains = tuple(InboundChain(True, one, HeldAuthorization([])) for one in http)
+    return {number: InboundPort(number, True, False, frozenset(), chains) for number in (3000, 0)}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "http", "told"),
+    [
+        ("http", (True,), ""),
+        ("http", (True, False), ""),  # sniffed
+        ("http", (False,), "reads it as bytes, not as HTTP"),
+        ("http", (), ""),
+        ("tcp", (False,), ""),
+        ("tcp", (True, False), ""),
+        ("tcp", (True,), "reads it as HTTP, not as bytes"),
+    ],
+)
+def test_a_proxy_that_reads_a_port_in_another_way(protocol: str, http: tuple[bool, ...], told: str) -> None:
+    port = {"name": "main", "number": 80, "target_port": 3000, "protocol": protocol}
+    mesh = catalogue(service("web", ports=[port]))
+    held = mtls.InboundState(
+        {"shop/web-1": parsing(*http)}, running=frozenset({"shop/web-1"}), taking=frozenset({"shop/web-1"})
+    )
+    verdict, message, late = check(held, WEB, STRICT, mesh=mesh)["shop/web:3000"]
+    assert (verdict, late) == (("fail", True) if told else ("pass", False))
+    assert told in message
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ("disabled", "is labelled security.istio.io/tlsMode=disabled: callers send it plaintext"),
+        (None, "has lost the label security.istio.io/tlsMode=istio: callers send it plaintext"),
+    ],
+)
+def test_one_replica_that_is_announced_without_mutual_tls(label: str | None, told: str) -> None:
+    other = pod("web-2", LABELS)
+    other["metadata"]["labels"].pop("security.istio.io/tlsMode")
+    other["metadata"]["labels"] |= {"security.istio.io/tlsMode": label} if label else {}
+    found = mtls_callers.check_callers(picture(WEB, other, STRICT, KUBERNETES))[-1]
+    assert str(found).startswith(f"FAIL: Pod shop/web-2: {told}")
+    disabled = authentication("off", "DISABLE")
+    found = mtls_callers.check_callers(picture(WEB, other, STRICT, KUBERNETES, disabled))[-1]
+    assert found.verdict == "pass"
+
+
+def test_objects_of_another_revision_decide_nothing() -> None:
+    foreign = authentication("loose", "DISABLE")
+    foreign["metadata"]["labels"] = {"istio.io/rev": "other"}
+    istiod = Istiod("istio-system", "istiod-1", "default", "1.31.0")
+
+    def modes(*items: dict[str, Any], istiods: list[Istiod]) -> list[Any]:
+        return mtls.check_modes(Picture(MESH, live(*items, istiods=istiods), ["shop"]))
+
+    objects = (WEB, STRICT, KUBERNETES, foreign)
+    assert modes(*objects, istiods=[istiod]) == []
+    assert modes(*objects, istiods=[]) != [], "nobody knows which revisions there are"
+    assert modes(*objects, istiods=[istiod, dataclasses.replace(istiod, revision="other")]) != []
+    tag = item("Service", "istiod-other", namespace="istio-system", labels={"istio.io/tag": "other"})
+    assert modes(*objects, tag, istiods=[istiod]) != []

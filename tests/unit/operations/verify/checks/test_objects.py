@@ -81,6 +81,7 @@ def look(
     unread: dict[str, str] | None = None,
     slices: tuple[Obj, ...] = (),
     settings: tuple[Difference, ...] = (),
+    change_services: Any = None,
 ) -> list[Finding]:
     """The findings of a mesh with ``foreign`` objects beside the catalogue's."""
     mesh = shop()
@@ -99,6 +100,8 @@ def look(
         )
         for number, one in enumerate(mesh.services, start=1)
     ]
+    if change_services:
+        change_services({one["metadata"]["name"]: one for one in services})
     everything = [*own, *foreign]
     seen = live(*everything, *services, *pods(mesh), *more_pods)
     by_kind: dict[str, list[Obj]] = {}
@@ -967,3 +970,94 @@ def test_a_declared_host_and_own_endpoints_are_fine() -> None:
     )
     front = dump(hosts=routed("api.example.com", OUR_ROOT, f"outbound|80|v1|{WEB}"))
     assert told(look(dumps={"shop/pay-1": pay, "istio-system/gateway-1": front})) == {}
+
+
+# -- Kubernetes Services that lead elsewhere ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"spec": {"selector": {"app": "evil"}}},
+            "selects none of the 1 pods behind Service shop/pay (app=evil)",
+        ),
+        (
+            {"spec": {"type": "ExternalName", "externalName": "x.example.com"}},
+            "only stands for x.example.com",
+        ),
+        ({"spec": {"ports": [{"port": 81, "targetPort": 3000}]}}, "80 is no TCP port of Service shop/pay"),
+        (
+            {"spec": {"ports": [{"port": 80, "targetPort": 3999}]}},
+            "is not where Service shop/pay sends port 80",
+        ),
+        (
+            {"spec": {"ports": [{"name": "tcp", "port": 80, "targetPort": 3000}]}},
+            "istiod takes port 80 of Service shop/pay for tcp",
+        ),
+        (
+            {"metadata": {"annotations": {"networking.istio.io/exportTo": "~"}}},
+            "is hidden from its callers in shop (networking.istio.io/exportTo: ~)",
+        ),
+        (
+            {"metadata": {"annotations": {"networking.istio.io/exportTo": "other,third"}}},
+            "is hidden from its callers in shop",
+        ),
+    ],
+)
+def test_a_service_that_leads_elsewhere_is_named(change: Obj, words: str) -> None:
+    def edit(services: dict[str, Obj]) -> None:
+        for part, values in change.items():
+            services["pay"][part] |= values
+
+    evil = pod("evil-1", {"app": "evil"}, metadata={"ownerReferences": []}, spec={"serviceAccountName": "x"})
+    findings = [
+        one for one in look(change_services=edit, more_pods=(evil,)) if one.subject == "Service shop/pay"
+    ]
+    assert {one.verdict for one in findings} == {"fail"}
+    assert any(words in one.message for one in findings)
+
+
+@pytest.mark.parametrize("exported", ["*", ".", "shop", "other, shop", ""])
+def test_a_service_that_its_callers_see_is_no_finding(exported: str) -> None:
+    def edit(services: dict[str, Obj]) -> None:
+        services["pay"]["metadata"]["annotations"] = {"networking.istio.io/exportTo": exported}
+
+    assert told(look(change_services=edit)) == {}
+
+
+def test_datagrams_pass_the_proxies() -> None:
+    ports = [{"port": 5353, "protocol": "UDP"}]
+    extra = item("Service", "dns", {"selector": {"app": "pay"}, "ports": ports})
+    elsewhere = item("Service", "other", {"selector": {"app": "nobody"}, "ports": ports})
+    assert told(look(more_pods=(extra, elsewhere))) == {
+        "Service shop/dns": "fail: leads UDP (port 5353) to shop/pay, past their proxies"
+    }
+    accepted = look(more_pods=(extra,), accepted={"Service shop/dns": "gossip, encrypted by itself"})
+    assert told(accepted)["Service shop/dns"].startswith("stated opening: ")
+
+
+def test_a_service_that_is_not_there_is_left_to_the_routes() -> None:
+    def edit(services: dict[str, Obj]) -> None:
+        services["pay"]["metadata"]["name"] = "renamed"
+
+    assert not [name for name in told(look(change_services=edit)) if name.startswith("Service ")]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "where"),
+    [
+        ("excludeInboundPorts", "15090, 9102", "9102"),
+        ("excludeInboundPorts", "15090,15021,15020", ""),
+        ("excludeInboundPorts", "3000", ""),  # check mtls tells it
+        ("includeInboundPorts", "3000", "any other port"),
+    ],
+)
+def test_a_port_that_nothing_names_is_open_all_the_same(annotation: str, value: str, where: str) -> None:
+    other = pod("pay-2", {"app": "pay"}, spec={"serviceAccountName": "pay"})
+    other["metadata"]["annotations"][f"traffic.sidecar.istio.io/{annotation}"] = value
+    found = told(look(more_pods=(other,)))
+    wanted = f"fail: leaves {where} to everybody, past its proxy (traffic.sidecar.istio.io)"
+    assert found == ({"Pod shop/pay-2": wanted} if where else {})
+    accepted = told(look(more_pods=(other,), accepted={"Pod shop/pay-*": "an agent reads it"}))
+    assert all(text.startswith("stated opening: ") for text in accepted.values())
