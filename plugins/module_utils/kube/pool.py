@@ -57,6 +57,41 @@ def tls_of(target: Target, directory: Path, certificate: tuple[str, str] | None)
     return Tls(target.verifies, authority, *files, text_at(target.cluster, "tls-server-name"))
 
 
+def refuse_unusable(tls: Tls, where: str) -> None:
+    """Load what the connections will load: of a file that is none, a handshake would only say that it failed.
+
+    :param where: where the files are named. :raises InputError: one cannot be loaded.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    problems = []
+    if tls.verify and tls.authority:
+        try:
+            context.load_verify_locations(tls.authority)
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            problems.append(f"certificate-authority cannot be used: {_why(error, 'it holds no certificate')}")
+    if tls.certificate:
+        try:
+            context.load_cert_chain(tls.certificate, tls.key or None, password=_no_password)
+        except (OSError, ValueError) as error:
+            reason = _why(error, "one of the two is not PEM, or the key is encrypted")
+            problems.append(f"client-certificate and client-key cannot be used: {reason}")
+    if problems:
+        raise InputError([Problem(where, problem, "connection") for problem in problems])
+
+
+def _no_password() -> str:
+    """OpenSSL would ask at the terminal."""
+    return ""
+
+
+def _why(error: Exception, otherwise: str) -> str:
+    reason = getattr(error, "reason", None) or ""
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key is that of another certificate"
+    plain = not isinstance(error, ssl.SSLError) and getattr(error, "strerror", None)
+    return str(plain or otherwise)
+
+
 def _file(entry: Any, key: str, directory: Path, where: str) -> str:
     data = text_at(entry, f"{key}-data")
     if not data:

@@ -28,7 +28,7 @@ from .credentials import credential_of
 from .failures import from_answer, is_status, what_came
 from .headers import encoded
 from .keydir import KeyDirectory
-from .pool import open_pool, tls_of
+from .pool import open_pool, refuse_unusable, tls_of
 from .redaction import redacted
 from .secret_fields import secret_values
 from .target import Target, target_of
@@ -113,6 +113,8 @@ class Transport:
     def _connect(self) -> None:
         self._certificate = self._credential.certificate
         self.tls = tls_of(self.target, self._keys.path, self._certificate)
+        plugin = " (its credential plugin's certificate)" if self._certificate else ""
+        refuse_unusable(self.tls, self.target.where + plugin)
         self._pool = open_pool(self.tls, self.target.proxy, max(self.threads, 4))
 
     def authorization(self, subject: str = "") -> tuple[list[tuple[str, str]], int]:

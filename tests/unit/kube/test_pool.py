@@ -16,11 +16,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pool import
     Tls,
     _TimedReader,
     open_pool,
+    refuse_unusable,
     tls_of,
     websocket_proxy,
     websocket_tls,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.target import Target
+
+from ..support import certificates
 
 DATA = base64.b64encode(b"pem").decode()
 
@@ -56,6 +59,58 @@ def test_what_is_not_base64_is_named_and_not_shown(tmp_path: Path, data: str) ->
     with pytest.raises(InputError, match="kubeconfig k: client-key-data is not base64") as caught:
         tls(tmp_path, {}, {"client-key-data": data})
     assert data not in str(caught.value)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """An identity, somebody else's key, an encrypted key, and a file that holds none of it."""
+    key, other = certificates.ec_key(), certificates.ec_key()
+    contents = {
+        "crt": certificates.pem(certificates.certificate("me", key)),
+        "key": certificates.key_pem(key),
+        "other": certificates.key_pem(other),
+        "encrypted": certificates.key_pem(key, b"s3cret"),
+        "none": b"s3cret\n",
+        "empty": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return {name: str(tmp_path / name) for name in (*contents, "missing")}
+
+
+CA = "certificate-authority cannot be used: "
+PAIR = "client-certificate and client-key cannot be used: "
+
+
+@pytest.mark.parametrize(
+    ("authority", "certificate", "key", "said"),
+    [
+        ("none", "", "", f"{CA}it holds no certificate"),
+        ("empty", "", "", f"{CA}it holds no certificate"),
+        ("key", "", "", f"{CA}it holds no certificate"),
+        ("missing", "", "", f"{CA}No such file or directory"),
+        ("crt", "crt", "other", f"{PAIR}the key is that of another certificate"),
+        ("crt", "crt", "encrypted", f"{PAIR}one of the two is not PEM, or the key is encrypted"),
+        ("crt", "none", "key", f"{PAIR}one of the two is not PEM, or the key is encrypted"),
+        ("crt", "crt", "none", f"{PAIR}one of the two is not PEM, or the key is encrypted"),
+        ("crt", "crt", "missing", f"{PAIR}No such file or directory"),
+    ],
+)
+def test_what_no_connection_could_load_is_named(
+    files: dict[str, str], authority: str, certificate: str, key: str, said: str
+) -> None:
+    """The server 'could not be reached: PEM lib'; and at an encrypted key OpenSSL asks at the terminal."""
+    unusable = Tls(True, *(files.get(name, "") for name in (authority, certificate, key)))
+    with pytest.raises(InputError) as caught:
+        refuse_unusable(unusable, "kubeconfig k")
+    assert [str(problem) for problem in caught.value.problems] == [f"kubeconfig k: {said} (connection)"]
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_connections_can_load(files: dict[str, str]) -> None:
+    refuse_unusable(Tls(True), "k")
+    refuse_unusable(Tls(True, files["crt"], files["crt"], files["key"]), "k")
+    refuse_unusable(Tls(False, files["none"]), "k")  # it is not read
 
 
 def test_pools() -> None:
