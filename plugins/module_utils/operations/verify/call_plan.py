@@ -41,6 +41,7 @@ CLASSES = len(STRANGERS) - 1
 PROBES = 12
 """So many identities are made for the sake of single rules; more only where a service would go without a
 call."""
+_OUTSIDE = "nothing is sent to hosts outside the mesh, so whether one answers is not known"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +104,10 @@ def plan_calls(
         else:
             why = "no call can be refused: its rules leave nobody, or it has no port of HTTP"
             findings.append(not_tested("authorization", service.key, why))
+    findings += [
+        not_tested("authorization", f"external service {item.namespace}/{item.name}", _OUTSIDE)
+        for item in catalogue.external_services
+    ]
     plaintext = _plaintext(catalogue, pods or {})
     return CallPlan((*calls, *plaintext), tuple(findings), frozenset(through_gateway))
 

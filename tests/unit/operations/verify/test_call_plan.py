@@ -149,6 +149,23 @@ def test_a_service_behind_a_gateway_only_is_called_through_it() -> None:
     assert plan(mesh).through_gateway == {"shop/web"}
 
 
+def test_nothing_is_sent_outside_and_that_is_said() -> None:
+    """A report passed without a word while the host outside was down."""
+    pay = {"name": "pay", "hosts": ["pay.example.org"], "ports": [{"number": 443, "protocol": "TLS"}]}
+    mesh = catalogue(
+        service("web", open_paths=["/h"]),
+        mesh_external_services=[
+            pay | {"callers": ["web"]},
+            pay | {"name": "b", "hosts": ["b.example.org"], "callers": ["web"]},
+        ],
+    )
+    outside = [item for item in plan(mesh).findings if item.subject.startswith("external service")]
+    assert [(item.check, item.subject, item.verdict) for item in outside] == [
+        ("authorization", f"external service shop/{name}", "not tested") for name in ("pay", "b")
+    ]
+    assert {call.service.name for call in plan(mesh).calls} == {"web"}
+
+
 def test_plaintext_is_tried_where_strict_is_wanted_only() -> None:
     mesh = catalogue(
         service("web", open_paths=["/h"]),
