@@ -282,6 +282,26 @@ def test_what_is_being_deleted_is_waited_for() -> None:
     assert cluster.writes == []
 
 
+def test_what_keeps_a_namespace_is_told() -> None:
+    edge = leaving(drift.namespace("edge"))
+    cluster, context = FakeCluster(edge), Context(clock=FakeClock())
+    differences = drift.missing_namespaces(cluster, ["edge"])
+    with pytest.raises(WaitTimeout, match=r"Namespace edge is still there \(its content is being deleted\)"):
+        drift.await_leaving(cluster, differences, timeout=1, context=context)
+    live = cluster.find("Namespace", "edge")
+    assert live is not None
+    message = "Some resources are remaining: gateways. has 1 resource instances"
+    conditions = [
+        ("NamespaceDeletionDiscoveryFailure", "False", "ok"),
+        ("NamespaceContentRemaining", "True", message),
+    ]
+    live["status"] = {
+        "conditions": [dict(zip(("type", "status", "message"), row, strict=True)) for row in conditions]
+    }
+    with pytest.raises(WaitTimeout, match=r"still there \(Some resources are remaining"):
+        drift.await_leaving(cluster, differences, timeout=1, context=context)
+
+
 def test_nothing_that_is_being_deleted_costs_no_look() -> None:
     cluster = installed()
     differences = compare(cluster, config_map())
