@@ -117,9 +117,9 @@ def test_pods_of_a_gateway_and_its_selector_where_none_runs() -> None:
     assert none.labels == ({"istio": "ingressgateway"},)
 
     def gateway_pod(name: str, phase: str = "Running", namespace: str = "istio-system", **labels: str) -> Obj:
-        return pod(
-            name, {"istio": "ingressgateway", **labels}, metadata={"namespace": namespace}, phase=phase
-        )
+        found = pod(name, metadata={"namespace": namespace}, phase=phase)
+        found["metadata"]["labels"] = {"istio": "ingressgateway", **labels}
+        return found
 
     found = world(
         more=(
