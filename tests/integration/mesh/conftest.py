@@ -16,7 +16,7 @@ __all__ = ["client", "kubeconfig", "raw"]
 def namespaces(client: KubeClient) -> Iterator[None]:
     """The namespaces of generated catalogues, removed again if they were not there."""
     made = []
-    for name in ("shop", "back", "limits"):
+    for name in ("shop", "back", "limits", "edge"):
         if client.get("v1", "Namespace", name) is None:
             client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
             made.append(name)
