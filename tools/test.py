@@ -42,23 +42,31 @@ def leftovers(cluster: str) -> None:
 
 
 def unit_stages() -> Iterator[Stage]:
-    """Units on every supported Python with the newest ansible-core; older ones with the first Python."""
-    yield Stage(f"units: ansible-core {CORES[0]}, {label()}", unit.measured_units)
+    """Units on every supported Python with the newest ansible-core; older ones with the first Python.
+
+    They divide what costs time and depends on no version: ``tests/unit/support/part.py``.
+    """
     found = find_all()
     pairs = [(CORES[0], python) for python in SUPPORTED] + [(core, SUPPORTED[0]) for core in CORES[1:]]
+    others: list[tuple[Interpreter, str]] = []
     for core, (major, minor) in pairs:
         interpreter = found.get(f"{major}.{minor}")
         if interpreter is None:
             say(f"    no Python {major}.{minor} here: its units are left to machines that have one")
         elif core != CORES[0] or (major, minor) != sys.version_info[:2]:
-            name = f"units: ansible-core {core}, Python {major}.{minor}"
-            yield Stage(name, partial(matrix_units, interpreter, core))
+            others.append((interpreter, core))
+    parts = 1 + len(others)
+    yield Stage(f"units: ansible-core {CORES[0]}, {label()}", partial(unit.measured_units, f"1/{parts}"))
+    for number, (interpreter, core) in enumerate(others, 2):
+        name = f"units: ansible-core {core}, Python {interpreter.minor}"
+        yield Stage(name, partial(matrix_units, interpreter, core, f"{number}/{parts}"))
 
 
-def matrix_units(interpreter: Interpreter, core: str) -> int:
-    """The unit tests in an environment of their own."""
+def matrix_units(interpreter: Interpreter, core: str, part: str) -> int:
+    """The unit tests in an environment of their own. ``part``: 2/3 of what the environments divide."""
     python = matrix_environment(interpreter, core, ("unit",), "test")
-    return pytest(python, f"unit-core{core}-py{interpreter.minor}", "tests/unit", *NO_TOOLS)
+    label = f"unit-core{core}-py{interpreter.minor}"
+    return pytest(python, label, "tests/unit", *NO_TOOLS, environment={"UNIT_PART": part})
 
 
 def matrix_sanity(core: str) -> int:

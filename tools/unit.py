@@ -11,13 +11,14 @@ from .screen import say
 from .stages import Stage, report, run_stages
 
 
-def measured_units() -> int:
-    """Run them once, and print the table."""
+def measured_units(part: str = "1/1") -> int:
+    """Run them once, and print the table. ``part``: of what the environments of ``make test`` divide."""
     passed = pytest(
         Path(sys.executable),
         "unit-main",
         "tests/unit",
         by=line_coverage.command(),
+        environment={"UNIT_PART": part},
     )
     for line in line_coverage.table(line_coverage.measured()):
         say(line)

@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
+from ...support.part import part_of
 from .builders import item, pod
 from .simulated_mesh import Mesh
 from .test_backend import run
@@ -206,7 +207,7 @@ FAULTS: tuple[Callable[[Mesh, random.Random], tuple[str, str]], ...] = (
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__.strip("_"))
 def test_what_was_not_read_never_passes(plant: Callable[[Mesh, random.Random], tuple[str, str]]) -> None:
     ends = {"fail": 0, "cannot tell": 0, "error": 0}
-    for seed in range(-(-RUNS // len(FAULTS))):
+    for seed in part_of(range(-(-RUNS // len(FAULTS)))):
         mesh = LossyMesh(seed)
         check, cell = plant(mesh, random.Random(seed))
         try:
@@ -229,7 +230,7 @@ def test_what_was_not_read_never_passes(plant: Callable[[Mesh, random.Random], t
 
 def test_nobody_is_accused_because_an_answer_was_lost() -> None:
     ends = {"pass": 0, "cannot tell": 0, "error": 0}
-    for seed in range(RUNS):
+    for seed in part_of(range(RUNS)):
         mesh = LossyMesh(seed)
         try:
             result = run(mesh, verify)
