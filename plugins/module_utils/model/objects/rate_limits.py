@@ -22,7 +22,7 @@ from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.readers.service import GLOBAL_UNITS
 from ..catalogue.services import Exposure, RateLimit, Service
 from ..reading.durations import seconds
-from .base import Obj, build, compact
+from .base import API_VERSIONS, Obj, build, compact
 from .names import (
     exposed_port_route_name,
     exposed_route_name,
@@ -202,7 +202,8 @@ def _service_configuration(catalogue: Catalogue) -> list[Obj]:
         "labels": ownership_labels(catalogue.name),
     }
     data = {f"{catalogue.name}.yaml": text + "\n"}
-    return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}]
+    kind = "ConfigMap"
+    return [{"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": metadata, "data": data}]
 
 
 def _limits(service: Service, limit: RateLimit) -> dict[str, Any]:

@@ -102,9 +102,7 @@ def _list(value: Any, spec: Spec) -> list[Any]:
         text = value.strip()
         if text.startswith("[") or "\n" in text or text.startswith("- "):
             value = _document(text)
-        elif spec.get("elements") == "dict" or text.startswith("{"):
-            raise RefusedError(_list_example(spec))
-        else:
+        elif spec.get("elements") != "dict" and not text.startswith("{"):
             items = [item.strip() for item in text.split(",")]
             raw = spec.get("elements", "raw") == "raw"
             return [_scalar(item) if raw else item for item in items if item]

@@ -53,4 +53,4 @@ overflow-wrap:anywhere}@media print{body{background:#fff;font-size:11px}main{max
 details{border:0;padding:0}details::details-content{content-visibility:visible;display:block}h2{
 break-after:avoid}figure,.gate,.cards li,tr{break-inside:avoid}*{-webkit-print-color-adjust:exact;
 print-color-adjust:exact}@page{margin:14mm}}
-""".strip().replace("\n", "")
+""".strip()

@@ -19,6 +19,24 @@ RELEASES = {
     "back/queue": {"stable": "v2"},
     "shop/gone": {"weights": {"v1": 100}},
 }
+# As Istio's definitions serve them (kubernetes/customresourcedefinitions.gen.yaml).
+SERVED = {
+    "AuthorizationPolicy": "security.istio.io/v1",
+    "ConfigMap": "v1",
+    "DestinationRule": "networking.istio.io/v1",
+    "EnvoyFilter": "networking.istio.io/v1alpha3",
+    "Gateway": "networking.istio.io/v1",
+    "PeerAuthentication": "security.istio.io/v1",
+    "ServiceEntry": "networking.istio.io/v1",
+    "Sidecar": "networking.istio.io/v1",
+    "Telemetry": "telemetry.istio.io/v1",
+    "VirtualService": "networking.istio.io/v1",
+}
+
+
+def test_each_kind_is_written_in_the_version_that_is_served() -> None:
+    rendered = mesh_resources(full(), RELEASES)
+    assert {obj["kind"]: obj["apiVersion"] for obj in rendered} == SERVED
 
 
 def test_every_setting_renders_to_exactly_this() -> None:
