@@ -29,7 +29,7 @@ from ...model.catalogue.mesh import Catalogue
 from ..verify.dumps import read_proxies
 from ..verify.live_objects import LiveObjects, published_roots
 from ..verify.surroundings import KINDS, read_everywhere
-from .case import Case, Material, Obj, Seen, View
+from .case import Case, Material, Obj, Seen, View, full_name
 from .figures import read_figures
 from .gateway_pods import credentials_of
 from .symptom import Symptom
@@ -273,8 +273,15 @@ def ask_proxies(client: KubeClient, case: Case) -> Material:
     unread |= {f"Pod {name}": silent[name] for name in left if name in silent}
     if unheard := [unlogged[name] for name in left if name in unlogged]:
         unread["access logs"] = unheard[0]
-    throttling = {} if case.symptom.anything else read_throttling(client, case.subjects)
+    throttling = {} if case.symptom.anything else read_throttling(client, _with_pods_of(case, chosen))
     return dataclasses.replace(case.material, views=views, lines=lines, unread=unread, throttling=throttling)
+
+
+def _with_pods_of(case: Case, proxies: Sequence[RunningProxy]) -> list[Any]:
+    """The pods of the symptom, and those of some proxies besides, such as its gateway's."""
+    pods = {full_name(pod): pod for pod in case.subjects}
+    names = {str(proxy) for proxy in proxies} - set(pods)
+    return [*pods.values(), *(pod for pod in case.live.of("Pod") if full_name(pod) in names)]
 
 
 def _chosen(case: Case) -> list[RunningProxy]:

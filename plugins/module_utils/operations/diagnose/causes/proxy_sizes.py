@@ -22,15 +22,19 @@ SIZES = "proxy: {cpu: ...} of the service in mesh_services, or sidecar.istio.io/
 
 
 def find(case: Case) -> Iterator[Cause]:
-    """The sidecars of the symptom, and what is throttled. :returns: one cause per workload."""
+    """The sidecars of the symptom, and what is throttled of its pods and gateways.
+
+    :returns: one cause per workload.
+    """
     if case.symptom.anything:
         return
     told: set[str] = set()
-    for raw in case.subjects:
-        owner = _owner(raw)
-        cause = _throttled(case, raw) if owner not in told else None
-        if cause is not None:
-            told.add(owner)
+    for pod in dict.fromkeys(name for name, _container in case.material.throttling):
+        namespace, _slash, name = pod.partition("/")
+        found = case.live.find("Pod", namespace, name)
+        cause = _throttled(case, pod)
+        if cause is not None and found is not None and _owner(found) not in told:
+            told.add(_owner(found))
             yield cause
     for raw in case.subjects:
         limit = _limit(raw)
@@ -50,9 +54,8 @@ def _owner(raw: Obj) -> str:
     return f"{kind} {namespace_of(raw)}/{name}"
 
 
-def _throttled(case: Case, raw: Obj) -> Cause | None:
+def _throttled(case: Case, pod: str) -> Cause | None:
     """The container of a pod that is stopped most often."""
-    pod = f"{namespace_of(raw)}/{name_of(raw)}"
     seen = [
         (found.share, container, found)
         for (owner, container), found in case.material.throttling.items()

@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..healthy_mesh import Healthy, line, pod
-from ..planted import CALL, NOTHING, Planted
+from ..planted import AT_GATEWAY, CALL, NOTHING, Planted
 from .routing import api_route
 
 THROTTLED = "nr_periods 400\nnr_throttled 300\nthrottled_time 9000\n"
 
 
-def throttled(cluster: Healthy, pod: str, container: str) -> None:
+def throttled(cluster: Healthy, pod: str, container: str, place: str = "shop") -> None:
     """A container that runs, has a limit, and whose control group says how often it was stopped."""
-    found = cluster.edit("Pod", pod)
+    found = cluster.edit("Pod", pod, place)
     for section in ("initContainers", "containers"):
         for item in found["spec"][section]:
             if item["name"] == container:
@@ -42,6 +42,13 @@ LATENCY = [
         "Pod shop/web-1",
         CALL,
         lambda one: throttled(one, "web-1", "istio-proxy"),
+    ),
+    Planted(
+        "throttled gateway",
+        "latency",
+        "Pod istio-system/istio-ingressgateway-1",
+        AT_GATEWAY,
+        lambda one: throttled(one, "istio-ingressgateway-1", "istio-proxy", "istio-system"),
     ),
     Planted(
         "throttled application",
