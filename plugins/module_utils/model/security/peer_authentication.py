@@ -24,6 +24,23 @@ MESH_DEFAULT = "the mesh default (no PeerAuthentication applies)"
 Policy = Mapping[str, Any]
 
 
+def stated_modes(spec: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """What the ``spec`` of a PeerAuthentication says by itself.
+
+    :returns: the mode of the workload, and by port that of each that has one of its own; ``""`` for the mode
+        of the workload where that is left to a wider policy (UNSET).
+    """
+    ports = mapping_at(spec, "portLevelMtls")
+    of_ports = {port: _mode(spec, "portLevelMtls", port) for port in ports}
+    return _mode(spec, "mtls"), {port: mode for port, mode in of_ports.items() if mode}
+
+
+def mode_for_both(one: str, other: str) -> str:
+    """The mode that serves the callers of two: who uses mutual TLS, and who does not. What a wider policy
+    says is not known here (``""``), so it may be either."""
+    return one if one == other else PERMISSIVE
+
+
 class PeerPolicies:
     """The PeerAuthentications of a mesh, by namespace.
 

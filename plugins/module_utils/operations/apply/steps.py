@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...equality import same
-from ...fields import mapping_at, namespace_of, text_at
+from ...fields import mapping_at, namespace_of
+from ...model.security.peer_authentication import DISABLE, PERMISSIVE, STRICT, stated_modes
 from .plan import DELETED, Item, is_istio
 from .widen import action_of, is_default_deny, is_delegate, widened
 
@@ -118,13 +119,13 @@ def _creation(item: Item, closed: set[str]) -> tuple[str, Write]:
 
 
 def _is_strict(obj: Mapping[str, Any]) -> bool:
-    return "STRICT" in _modes(obj)
+    return STRICT in _modes(obj)
 
 
 def _modes(obj: Mapping[str, Any]) -> set[str]:
     """The modes of a PeerAuthentication: of the workload and of its ports."""
-    ports = mapping_at(obj, "spec", "portLevelMtls")
-    return {text_at(obj, "spec", "mtls", "mode"), *(text_at(ports, port, "mode") for port in ports)}
+    workload, ports = stated_modes(mapping_at(obj, "spec"))
+    return {workload, *ports.values()}
 
 
 def _update(item: Item) -> list[tuple[str, Write]]:
@@ -170,7 +171,7 @@ def _removal(item: Item) -> tuple[str, Write]:
     kind = str(obj["kind"])
     if kind in _CLOSING:
         last = kind == "Sidecar" and bool(mapping_at(obj, "spec", "workloadSelector"))
-        last = last or (kind == "PeerAuthentication" and bool(_modes(obj) & {"PERMISSIVE", "DISABLE"}))
+        last = last or (kind == "PeerAuthentication" and bool(_modes(obj) & {PERMISSIVE, DISABLE}))
         return EXPAND, Write(item, 1 + 2 * _CLOSING.index(kind) + int(last))
     if kind == "VirtualService":
         return SWITCH, Write(item, 1 if is_delegate(obj) else 0)

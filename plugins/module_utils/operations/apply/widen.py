@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...equality import same
-from ...fields import field, list_at, mapping_at, mappings_at, text_at
+from ...fields import field, list_at, mappings_at, text_at
+from ...model.security.peer_authentication import mode_for_both, stated_modes
 
 Obj = dict[str, Any]
-# PeerAuthentication modes from loose to tight; UNSET inherits and is taken as the loosest.
-_MODES = {"UNSET": 0, "DISABLE": 1, "PERMISSIVE": 2, "STRICT": 3}
 
 
 def widened(live: Mapping[str, Any], desired: Obj) -> Obj:
@@ -129,27 +128,20 @@ def _gateway(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _peer_authentication(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The looser mode of both, for the workload and for every port."""
+    """For the workload and for every port the mode that serves the callers of both."""
     if not _agree(old, new, "selector"):
         return new
 
     result = dict(new)
-    base_old, base_new = text_at(old, "mtls", "mode"), text_at(new, "mtls", "mode")
+    (base_old, ports_old), (base_new, ports_new) = stated_modes(old), stated_modes(new)
     if base_old != base_new:
-        result["mtls"] = _looser(base_old, base_new)
+        result["mtls"] = {"mode": mode_for_both(base_old, base_new)}
     ports = {
-        port: _looser(_port_mode(old, port) or base_old, _port_mode(new, port) or base_new)
-        for port in sorted({*mapping_at(old, "portLevelMtls"), *mapping_at(new, "portLevelMtls")})
+        port: {"mode": mode}
+        for port in sorted({*ports_old, *ports_new})
+        if (mode := mode_for_both(ports_old.get(port, base_old), ports_new.get(port, base_new)))
     }
     return {**result, "portLevelMtls": ports} if ports else result
-
-
-def _port_mode(spec: Mapping[str, Any], port: str) -> str:
-    return text_at(spec, "portLevelMtls", port, "mode")
-
-
-def _looser(one: str, other: str) -> dict[str, str]:
-    return {"mode": min(one or "UNSET", other or "UNSET", key=lambda name: _MODES.get(name, 0))}
 
 
 def _agree(old: Mapping[str, Any], new: Mapping[str, Any], *names: str) -> bool:

@@ -116,7 +116,12 @@ class TestTightening:
         [
             ("PERMISSIVE", "STRICT", ["contract"]),
             ("STRICT", "PERMISSIVE", ["expand"]),
-            ("DISABLE", "PERMISSIVE", ["contract"]),
+            ("DISABLE", "PERMISSIVE", ["expand"]),
+            ("PERMISSIVE", "DISABLE", ["contract"]),
+            ("STRICT", "DISABLE", ["expand", "contract"]),
+            ("DISABLE", "STRICT", ["expand", "contract"]),
+            ("PERMISSIVE", "UNSET", ["contract"]),
+            ("UNSET", "PERMISSIVE", ["expand"]),
         ],
     )
     def test_mutual_tls(self, before, after, steps):

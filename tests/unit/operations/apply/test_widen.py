@@ -185,12 +185,29 @@ WIDER = {
         {},
         {"servers": [{"port": {"number": 1, "name": "n"}, "hosts": ["a"]}]},
     ),
-    "no mode is looser than any": ("PeerAuthentication", {"mtls": TLS}, {}, {"mtls": {"mode": "UNSET"}}),
+    "what a wider policy says may be either": (
+        "PeerAuthentication",
+        {"mtls": TLS},
+        {},
+        {"mtls": {"mode": "PERMISSIVE"}},
+    ),
+    "UNSET says as little as nothing": (
+        "PeerAuthentication",
+        {"mtls": {"mode": "PERMISSIVE"}},
+        {"mtls": {"mode": "UNSET"}},
+        {"mtls": {"mode": "PERMISSIVE"}},
+    ),
+    "mutual TLS and none of it are both served": (
+        "PeerAuthentication",
+        {"mtls": TLS},
+        {"mtls": {"mode": "DISABLE"}},
+        {"mtls": {"mode": "PERMISSIVE"}},
+    ),
     "a port falls back to the workload": (
         "PeerAuthentication",
         {"mtls": TLS, "portLevelMtls": {"80": {"mode": "DISABLE"}}},
         {"mtls": TLS},
-        {"mtls": TLS, "portLevelMtls": {"80": {"mode": "DISABLE"}}},
+        {"mtls": TLS, "portLevelMtls": {"80": {"mode": "PERMISSIVE"}}},
     ),
     "a port that tightens": (
         "PeerAuthentication",
