@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ...documents.report_json import report_json
 from ...files import write_report
 from ...model.observe.page import as_html
 from ...model.observe.report import Report
@@ -30,7 +30,7 @@ def as_json(report: Report) -> str:
         "untold": report.untold,
         **report.parts(None),
     }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    return report_json(record)
 
 
 _FORMATS: Mapping[str, Callable[[Report], str]] = {".json": as_json, ".html": as_html}

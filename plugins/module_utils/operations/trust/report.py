@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...documents.junit import ERROR, FAILURE, Case, junit
+from ...documents.report_json import report_json
 from ...errors import InputError
 from ...files import report_problems, write_report
 from ...model.certificates.trust import DUE, ORDER, TrustEntry, share_left
@@ -44,7 +44,7 @@ def as_json(mesh: str, entries: Sequence[TrustEntry], result: Result, now: datet
         **{key: result[key] for key in ("status", "headline", "counts")},
         "entries": [entry.as_result(now) for entry in entries],
     }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    return report_json(record)
 
 
 def as_junit(mesh: str, entries: Sequence[TrustEntry], _result: Result, _now: datetime.datetime) -> str:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
+from ...documents.report_json import report_json
 from ...errors import InputError, Problem
 from ...files import missing_directory
 from ...files import write_report as write_text
@@ -58,11 +58,11 @@ def write_report(
     match Path(path).suffix:
         case ".json":
             record = record_of(findings, catalogue, raw, circumstances, previous)
-            text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+            text = report_json(record)
         case ".xml":
             text = as_junit(findings, catalogue.name)
         case ".sarif":
-            text = json.dumps(sarif(findings, catalogue.name), indent=2, ensure_ascii=False) + "\n"
+            text = report_json(sarif(findings, catalogue.name))
         case _:
             text = page(findings, catalogue, facts)
     write_text(path, text)
