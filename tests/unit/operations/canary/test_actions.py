@@ -5,16 +5,23 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    MeshError,
+    RefusedError,
+    WaitTimeout,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import actions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
+from ...support.clock import FakeClock
 from ...support.mortal import KilledError
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .world import CATALOGUE, World
@@ -445,3 +452,33 @@ def test_a_waiting_run_whose_pods_blink_is_left_alone(world: World) -> None:
     world.shop.clock.at(3, lambda: pods(world, v2=1))
     assert world(action="resume", service=None, version=None)["services"] == {}
     assert world.shop.share() == 10
+
+
+@pytest.mark.parametrize(
+    ("sizes", "scale", "seconds"),
+    [
+        ({}, None, 180),
+        ({}, SimpleNamespace(delay=30.0, drain=600.0), 180),
+        ({"v1": 4}, None, 180 + 60 + 90),
+        ({"v1": 4}, SimpleNamespace(delay=30.0, drain=600.0), 180 + 60 + 90 + 600),
+        ({"v1": 4}, SimpleNamespace(delay=700.0, drain=600.0), 180 + 60 + 90 + 700),
+    ],
+)
+def test_the_end_of_a_run_is_awaited_as_long_as_its_sizes_need(
+    sizes: dict[str, int], scale: Any, seconds: float
+) -> None:
+    """Three minutes, and where it gives sizes: pods that become ready, an autoscaler, streams that end."""
+    clock = FakeClock()
+    began = clock.monotonic()
+    lasting = SimpleNamespace(
+        run="7", sizes=sizes, state=SimpleNamespace(active=True), step=SimpleNamespace(value="watch")
+    )
+    options = SimpleNamespace(ready_timeout=60.0, scale=scale)
+    builder = SimpleNamespace(
+        clock=clock,
+        store=SimpleNamespace(refresh=lambda: lasting),
+        of_run=lambda _journal: SimpleNamespace(options=options),
+    )
+    with pytest.raises(WaitTimeout, match="the end of run 7, which took the request"):
+        actions._await_end(builder, lasting)
+    assert clock.monotonic() - began == pytest.approx(seconds, abs=2)

@@ -74,6 +74,14 @@ def test_a_freeze_waits_where_something_would_go_on() -> None:
     assert gate.freeze == (TimeWindow(days=("fri",)),)
 
 
+def test_the_bounds_of_phases_and_answers_belong_to_them() -> None:
+    assert one(**COMMAND, phases=[1, 5])[0].phases == (1, 5)
+    gate = one(**COMMAND, passes_on=[0], fails_on=[255])[0]
+    assert (gate.passes_on, gate.fails_on) == ((0,), (255,))
+    gate = one(**URL, passes_on=[100], fails_on=[599])[0]
+    assert (gate.passes_on, gate.fails_on) == ((100,), (599,))
+
+
 @pytest.mark.parametrize(
     ("when", "usual"),
     [
@@ -102,6 +110,10 @@ def test_what_a_fail_does_where_nobody_says_it(when: list[str], usual: OnFail) -
         (URL, {"repeat": True}, "gates[0].repeat: is for a gate that is asked during a phase (rollout)"),
         (URL, {"timeout": "soon"}, "gates[0].timeout: is 'soon', not a duration such as"),
         (URL, {"retries": -1}, "gates[0].retries: is -1, not a whole number from 0 to 1000"),
+        (URL, {"passes_on": [99]}, "gates[0].passes_on: 99 is no HTTP status (100 to 599)"),
+        (URL, {"fails_on": [600]}, "gates[0].fails_on: 600 is no HTTP status (100 to 599)"),
+        (COMMAND, {"passes_on": [-1]}, "gates[0].passes_on: -1 is no exit code (0 to 255)"),
+        (COMMAND, {"fails_on": [256]}, "gates[0].fails_on: 256 is no exit code (0 to 255)"),
         (URL, {"passes_on": [42]}, "gates[0].passes_on: 42 is no HTTP status (100 to 599)"),
         (COMMAND, {"fails_on": [300]}, "gates[0].fails_on: 300 is no exit code (0 to 255)"),
         (URL, {"passes_on": [200], "fails_on": [200]}, "gates[0].fails_on: has 200, as passes_on has"),
