@@ -115,6 +115,16 @@ def test_only_the_last_promotion_is_taken_back(world: World) -> None:
 # The journal decides
 
 
+def test_check_mode_says_that_a_run_would_be_continued_and_leaves_it_where_it_is(world: World) -> None:
+    killed_at(world, in_phase(2))
+    before, writes = world.shop.journal(), len(world.shop.cluster.writes)
+    result = world(check=True)
+    assert (result["changed"], result["outcome"]) == (True, "planned")
+    assert result["reason"] == f"would continue run {before['run']}"
+    assert (world.shop.journal(), len(world.shop.cluster.writes)) == (before, writes)
+    assert world()["outcome"] == "promoted"
+
+
 def test_a_split_that_was_asked_for_is_not_promoted_by_whoever_resumes_it(world: World) -> None:
     killed_at(world, promoting, steps=[10, 50], promote=False)
     world(action="resume", service=None, version=None, steps=None)
