@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import analyze
 
 from ...support.programs import program
 from .healthy_mesh import Healthy, diagnose
@@ -76,3 +77,22 @@ def test_that_it_fails_is_told(tmp_path: Path, output: object, code: int) -> Non
 def test_one_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match="diagnose_istioctl_path"):
         diagnose(Healthy(), istioctl_path="/nowhere/istioctl")
+
+
+# Codes by what they are about (Istio, pkg/config/analysis/msg/messages.yaml).
+FAMILIES = {
+    "injection": "0102 0103 0107 0108 0123 0125 0139 0144 0146 0147 0158",
+    "gateway": "0101 0132 0138 0140 0145 0161 0162 0164 0165",
+    "security": "0128 0129 0149 0166 0167 0175",
+    "egress": "0134 0177",
+    "control plane": "0001 0106 0110 0111 0133 0141 0142 0151 0152 0153 0154 0155 0156 0159 0160 0171",
+    "routing": "0104 0105 0109 0112 0113 0116 0118 0127 0130 0131 0135 0136 0143 0157 0163 0176 0999",
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "family"), [(code, family) for family, codes in FAMILIES.items() for code in codes.split()]
+)
+def test_each_message_belongs_to_a_family(code: str, family: str) -> None:
+    assert analyze._family(f"IST{code}") == family
+    assert analyze._family("IST") == analyze._family("other") == "routing"
