@@ -103,6 +103,17 @@ def test_behind_stable_needs_to_be_asked_for(world: World) -> None:
     assert world.shop.share() == 0
 
 
+def test_without_routes_nothing_is_taken_back_and_nothing_written(world: World) -> None:
+    assert world()["outcome"] == "promoted"
+    world.shop.cluster.remove("VirtualService", world.shop.routes["metadata"]["name"], NAMESPACE)
+    writes = len(world.shop.cluster.writes)
+    with pytest.raises(
+        RefusedError, match="nothing was written: VirtualService .* does not exist: apply the mesh"
+    ):
+        world(action="rollback")
+    assert len(world.shop.cluster.writes) == writes
+
+
 def test_only_the_last_promotion_is_taken_back(world: World) -> None:
     world()
     world.shop.cluster.objects[RECORD]["data"]["record"] = json.dumps(
