@@ -108,7 +108,7 @@ def test_without_routes_nothing_is_taken_back_and_nothing_written(world: World) 
     world.shop.cluster.remove("VirtualService", world.shop.routes["metadata"]["name"], NAMESPACE)
     writes = len(world.shop.cluster.writes)
     with pytest.raises(
-        RefusedError, match="nothing was written: VirtualService .* does not exist: apply the mesh"
+        RefusedError, match=r"nothing was written: VirtualService .* does not exist: apply the mesh"
     ):
         world(action="rollback")
     assert len(world.shop.cluster.writes) == writes
