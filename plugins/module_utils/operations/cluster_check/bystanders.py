@@ -75,11 +75,10 @@ def _never_injected(pod: Obj) -> str:
 def _read_otherwise(service: Service, place: Place, behind: Sequence[Obj]) -> Told:
     """A sidecar reads a port in one way; with two Services of two opinions it is that of the older one."""
     own = {service.name, service.headless.name if service.headless else service.name}
-    for other in place.services.values():
-        selector = selector_of(other)
-        pods = [pod for pod in behind if selector and has_labels(pod, selector)]
-        if name_of(other) in own or not pods:
+    for other in place.selecting(behind):
+        if name_of(other) in own:
             continue
+        pods = [pod for pod in behind if has_labels(pod, selector_of(other))]
         for index, port, entry in _meeting(service, other, pods):
             declared = declared_protocol(entry)
             if not are_alike(port.protocol, declared):

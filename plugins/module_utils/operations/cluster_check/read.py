@@ -43,10 +43,38 @@ class Place:
     unread: str = ""
     services: Mapping[str, Obj] = dataclasses.field(default_factory=dict)
     pods: Sequence[Obj] = ()
+    _by_label: dict[tuple[str, str], list[Obj]] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _by_selector: dict[tuple[str, str], list[str]] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def selected(self, labels: Mapping[str, str]) -> list[Obj]:
         """Its pods with all of ``labels``. :returns: in the order of their names."""
-        return [pod for pod in self.pods if has_labels(pod, labels)]
+        if not labels:
+            return list(self.pods)
+        if not self._by_label:
+            for pod in self.pods:
+                for pair in labels_of(pod).items():
+                    self._by_label.setdefault(pair, []).append(pod)
+        fewest = min((self._by_label.get(pair, []) for pair in labels.items()), key=len)
+        return [pod for pod in fewest if has_labels(pod, labels)]
+
+    def selecting(self, pods: Iterable[Obj]) -> list[Obj]:
+        """The Services that select one of some pods. :returns: in the order of ``services``."""
+        if not self._by_selector:
+            for name, service in self.services.items():
+                for pair in list(selector_of(service).items())[:1]:
+                    self._by_selector.setdefault(pair, []).append(name)
+        found = {
+            name
+            for pod in pods
+            for pair in labels_of(pod).items()
+            for name in self._by_selector.get(pair, ())
+            if has_labels(pod, selector_of(self.services[name]))
+        }
+        return [service for name, service in self.services.items() if name in found]
 
     def behind(self, service: Obj) -> list[Obj]:
         """The pods that a Service selects. :returns: ``[]`` also for a Service without a selector."""
