@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab up|down|status|build|logs|kubeconfig|env."""
+"""The lab's command line: python -m lab up|down|status|build|load|logs|kubeconfig|env."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if not importlib.util.find_spec("cryptography"):
 from .cluster import DEFAULT_NAME, Cluster, known_clusters, read_cluster
 from .errors import LabError
 from .everything import build_everything
+from .extras import EXTRAS, load
 from .lifecycle import down, inspect, up
 from .places import cache_root
 from .programs import ISTIO
@@ -51,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     named("down", "Remove the cluster and everything of it")
     named("status", "Show each program, its pid and its state; exit code 1 when something is wrong")
     stamped(command("build", "Build programs, images and charts, and start nothing"))
+    loaded = named("load", "Give a running cluster the image of a program that no cluster has by itself")
+    loaded.add_argument("extra", choices=sorted(EXTRAS))
     logs = named("logs", "Print the log of one program, or list the logs")
     logs.add_argument("program", nargs="?")
     logs.add_argument("-f", "--follow", action="store_true")
@@ -100,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
             install_packages()
             check_disk(first_build=not (cache_root() / "programs").is_dir())
             build_everything(arguments.istio_stamp)
+        case "load":
+            print(load(existing(arguments.name), arguments.extra))
         case "logs":
             return print_logs(existing(arguments.name), arguments)
         case "kubeconfig":

@@ -97,6 +97,7 @@ HELM = ToolModule(
     ),
 )
 PROMETHEUS = ToolModule("prometheus", {"prometheus": "prometheus"}, tags="remove_all_sd,enable_kubernetes_sd")
+JAEGER = ToolModule("jaeger", {"jaeger": "jaeger"})
 
 
 def build_key(module: ToolModule, go: Go) -> str:

@@ -53,7 +53,7 @@ def test_kubernetes_reports_its_version():
 
 
 def test_every_module_is_in_the_repository_and_pins_what_it_builds():
-    modules = [programs.ETCD, programs.COREDNS, programs.HELM, programs.PROMETHEUS]
+    modules = [programs.ETCD, programs.COREDNS, programs.HELM, programs.PROMETHEUS, programs.JAEGER]
     for module in [*modules, programs.kubernetes_module(), programs.istio_module()]:
         text = (module.directory / "go.mod").read_text()
         tools = [line.split()[-1] for line in text.splitlines() if line.startswith(("tool ", "\t"))]

@@ -34,7 +34,7 @@ def state(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [["status"], ["kubeconfig"], ["logs"]])
+@pytest.mark.parametrize("command", [["status"], ["kubeconfig"], ["logs"], ["load", "jaeger"]])
 def test_a_cluster_that_is_not_there_is_one_clear_line(command, capsys):
     assert main([*command, "--name", "nobody"]) == 1
     error = capsys.readouterr().err
