@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What may take long runs beside the run: metrics that do not answer keep nobody from renewing and looking.
 
-One worker does one thing after the other, so that what it works on needs no locks. It is a daemon: a program
-that has come to its end does not wait for an answer that nobody needs any more.
+One worker does one thing after the other, so that what it works on needs no locks. Its thread is a daemon: a
+program that has come to its end does not wait for an answer that nobody needs any more.
 """
 
 from __future__ import annotations
 
-import queue
+import collections
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -57,22 +57,28 @@ def inline(function: Callable[[], Any]) -> Pending:
 
 
 class Worker:
-    """Does the work in a thread of its own, which begins with the first of it."""
+    """Does the work in a thread of its own, which ends when nothing is left to do: nobody has to close it."""
 
     def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Pending, Callable[[], Any]]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._tasks: collections.deque[tuple[Pending, Callable[[], Any]]] = collections.deque()
+        self._at_work = False
 
     def __call__(self, function: Callable[[], Any]) -> Pending:
         """Begins the work after what was asked for before."""
         pending = Pending()
-        self._tasks.put((pending, function))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="rollout-metrics", daemon=True)
-            self._thread.start()
+        with self._lock:
+            self._tasks.append((pending, function))
+            begin, self._at_work = not self._at_work, True
+        if begin:
+            threading.Thread(target=self._run, name="rollout-metrics", daemon=True).start()
         return pending
 
     def _run(self) -> None:
         while True:
-            pending, function = self._tasks.get()
+            with self._lock:
+                if not self._tasks:
+                    self._at_work = False
+                    return
+                pending, function = self._tasks.popleft()
             pending.work(function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -149,3 +150,17 @@ def test_a_worker_does_one_thing_after_the_other_and_hands_errors_on() -> None:
     threads = [thread for thread in threading.enumerate() if thread.name == "rollout-metrics"]
     assert threads
     assert all(thread.daemon for thread in threads)
+
+
+def test_a_worker_s_thread_ends_with_its_work_and_comes_back_for_more() -> None:
+    """Nobody closes a worker, and a controller that works on many services must not gather threads."""
+    before, worker = threading.active_count(), Worker()
+    for number in range(50):
+        assert worker(lambda number=number: number).wait(10.0)
+        found = [worker(lambda number=number: number) for number in range(5)]
+        assert all(pending.wait(10.0) for pending in found)
+        assert [pending.result() for pending in found] == list(range(5))
+    patience = 1000
+    while threading.active_count() > before and (patience := patience - 1):
+        time.sleep(0.005)
+    assert threading.active_count() <= before
