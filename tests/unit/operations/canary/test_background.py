@@ -139,6 +139,9 @@ def test_a_worker_does_one_thing_after_the_other_and_hands_errors_on() -> None:
 
     waiting, failing = worker(first), worker(second)
     assert not waiting.wait(0)
+    threads = [thread for thread in threading.enumerate() if thread.name == "rollout-metrics"]
+    assert threads
+    assert all(thread.daemon for thread in threads)
     gate.set()
     assert waiting.wait(10)
     assert waiting.result() == "one"
@@ -147,9 +150,6 @@ def test_a_worker_does_one_thing_after_the_other_and_hands_errors_on() -> None:
         failing.result()
     assert order == ["first", "second"]
     assert inline(lambda: 3).result() == 3
-    threads = [thread for thread in threading.enumerate() if thread.name == "rollout-metrics"]
-    assert threads
-    assert all(thread.daemon for thread in threads)
 
 
 def test_a_worker_s_thread_ends_with_its_work_and_comes_back_for_more() -> None:
