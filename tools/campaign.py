@@ -48,6 +48,12 @@ def observe(cluster: str) -> int:
     return integration.suite(cluster, "observe", "tests/integration/observe")
 
 
+def addons(cluster: str) -> int:
+    """Add-ons on a finished mesh, and one request found in Jaeger, which is built for it."""
+    demo.fresh(cluster)
+    return integration.suite(cluster, "addons", "tests/integration/addons")
+
+
 def diagnose(cluster: str) -> int:
     """Every problem planted on a finished mesh, and a healthy one under rolling restarts."""
     demo.fresh(cluster)
@@ -94,6 +100,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
     found.append(Stage("certificates", partial(certificates, cluster)))
     found.append(Stage("observe", partial(observe, cluster)))
+    found.append(Stage("add-ons", partial(addons, cluster)))
     found.append(Stage("diagnose", partial(diagnose, cluster)))
     found.append(Stage("guides", partial(guides, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
