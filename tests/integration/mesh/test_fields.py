@@ -184,6 +184,40 @@ class TestHeadless:
 
 
 @pytest.mark.usefixtures("write")
+class TestTlsOfTheirOwn:
+    @pytest.mark.parametrize("name", ["mq", "mq.fields", "mq.fields.svc", "mq.fields.svc.cluster.local"])
+    def test_a_service_of_versions_is_found_by_every_name(self, world: World, name: str) -> None:
+        """No filter chain matched the shorter names, and the handshake failed."""
+        assert world.tls_line("client", name, 8443) == "mq hello"
+
+
+@pytest.mark.usefixtures("write")
+class TestLimitAtTheGateway:
+    PATHS = ("/two", "/two/b", "/two/c", "/two/d", "/two/e")
+
+    def test_all_paths_that_are_exposed_share_one_limit(
+        self, world: World, raw: dict[str, Any], write: Write
+    ) -> None:
+        """Each had one of its own: five paths, five times the limit. What is beside it has none."""
+        limited = copy.deepcopy(raw)
+        two = next(item for item in limited["mesh_services"] if item["name"] == "two")
+        two["rate_limit"] = {"requests": 7, "per": "600s", "at": "gateway"}
+        two["exposed"] += [{**two["exposed"][0], "path": path} for path in self.PATHS[1:]]
+        write(limited)
+        try:
+            eventually(lambda: self.asked(world, "/two/c"), [429])
+            assert self.asked(world, *self.PATHS) == [429] * 5
+            assert self.asked(world, *["/x"] * 9) == [200] * 9
+        finally:
+            write(raw)
+
+    @staticmethod
+    def asked(world: World, *paths: str) -> list[int]:
+        urls = [f"https://{WWW}{path}" for path in paths]
+        return [status for status, *_rest in world.through_gateway(urls)]
+
+
+@pytest.mark.usefixtures("write")
 class TestStatedOpenings:
     def test_a_caller_without_identity_gets_what_is_stated(self, world: World) -> None:
         assert world.code("left", "http://db.fields:8080/public/prices") == "200"
@@ -210,13 +244,64 @@ class TestStatedOpenings:
         self, world: World, raw: dict[str, Any], write: Write
     ) -> None:
         loose = copy.deepcopy(raw) | {"mesh_default_deny": False}
-        loose["mesh_services"][3].pop("callers")
+        next(item for item in loose["mesh_services"] if item["name"] == "client").pop("callers")
         write(loose)
         try:
             eventually(lambda: world.code("two", "http://client/x"), "200")
             assert world.code("two", "http://db:8080/x") in REFUSED
         finally:
             write(raw)
+
+
+@pytest.mark.usefixtures("write")
+class TestScrape:
+    """A Prometheus without a sidecar reads metrics, and nothing else of the same port."""
+
+    def test_anybody_without_a_sidecar(self, world: World) -> None:
+        address = world.pod("db")["status"]["podIP"]
+        assert world.said("left", f"http://{address}:9100/metrics")["name"] == "db"
+        assert world.code("right", f"http://{address}:9100/metrics") == "200"
+        assert world.code("left", f"http://{address}:9100/metrics", "-X", "POST") == "403"
+        assert world.code("left", f"http://{address}:9100/else") == "403"
+
+
+@pytest.mark.usefixtures("write")
+class TestFaultForSome:
+    """Requests with the header keep the route, timeout and retries that they would have without it."""
+
+    HEADER = ("-H", "'x-fault-test: yes'")
+
+    def took(self, world: World, url: str, *options: str) -> tuple[str, float]:
+        """Status and seconds of a request of the client."""
+        curl = "curl -s -o /dev/null -m 20 -w '%{http_code} %{time_total}'"
+        status, seconds = world.run("client", f"{curl} {' '.join(options)} {url} || true").split()
+        return status, float(seconds)
+
+    def test_it_hits_who_sends_the_header(self, world: World) -> None:
+        status, seconds = self.took(world, "http://many/x", *self.HEADER)
+        assert (status, seconds > 0.5) == ("200", True)
+        status, seconds = self.took(world, "http://many/x")
+        assert (status, seconds < 0.5) == ("200", True)
+
+    def test_they_keep_the_timeout(self, world: World) -> None:
+        for options in ((), self.HEADER):
+            status, seconds = self.took(world, "http://many/slow", *options)
+            assert (status, seconds < 4) == ("504", True)
+
+    def test_they_keep_the_retries(self, world: World) -> None:
+        for key, options in (("plain", ()), ("faulty", self.HEADER)):
+            assert self.took(world, f"http://many/flaky/{key}", *options)[0] == "200", key
+
+    def test_they_keep_the_route_without_a_timeout(self, world: World) -> None:
+        status, seconds = self.took(world, "http://many/stream", *self.HEADER)
+        assert (status, seconds > 9) == ("200", True)
+
+    def test_so_it_is_at_the_gateway(self, world: World) -> None:
+        for path, wanted in (("slow", 504), ("flaky/gateway", 200)):
+            options = ["-H", "x-fault-test: yes"]
+            begin = time.monotonic()
+            ((status, _connects, _body),) = world.through_gateway([f"https://{WWW}/{path}"], *options)
+            assert (status, time.monotonic() - begin < 4) == (wanted, True), path
 
 
 @pytest.mark.usefixtures("write")

@@ -1,6 +1,7 @@
 """A pod that answers in every way that the tests ask for. Standard library only; NAME says who answers.
 
-8080 HTTP, 9090 HTTP/2 without TLS (as gRPC is spoken), 8443 TLS, 5432 lines that come back.
+8080 HTTP, 9100 the same for scrapers, 9090 HTTP/2 without TLS (as gRPC is spoken), 8443 TLS,
+5432 lines that come back.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 NAME = os.environ["NAME"]
 PAUSE = 5.0
 
 
 class Http(BaseHTTPRequestHandler):
-    """Says who it is; ``/stream`` is silent between its two events, ``/slow`` before its answer."""
+    """Says who it is; ``/stream`` is silent between its two events, ``/slow`` before its answer.
+
+    ``/flaky/KEY`` is a 503 the first time.
+    """
 
     protocol_version = "HTTP/1.1"
+    failed: ClassVar[set[str]] = set()
 
     def handle_any(self) -> None:
         if self.path.startswith("/stream"):
@@ -30,10 +35,14 @@ class Http(BaseHTTPRequestHandler):
             return
         if self.path.startswith("/slow"):
             time.sleep(PAUSE)
+        status = 200
+        if self.path.startswith("/flaky/") and self.path not in self.failed:
+            self.failed.add(self.path)
+            status = 503
         seen = {name.lower(): value for name, value in self.headers.items()}
         said = {"name": NAME, "pod": socket.gethostname(), "path": self.path, "headers": seen}
         content = json.dumps(said).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -105,6 +114,7 @@ class TlsServer(Server):
 def main() -> None:
     servers = [
         ThreadingHTTPServer(("", 8080), Http),
+        ThreadingHTTPServer(("", 9100), Http),
         Server(("", 9090), Http2),
         TlsServer(("", 8443), Lines),
         Server(("", 5432), Lines),

@@ -123,7 +123,7 @@ def _workload(
     }
     spec: dict[str, Any] = {
         "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
+        "template": {"metadata": {"labels": labels | {"version": "v1"}}, "spec": pod},
         "replicas": 2 if headless else 1,
     }
     if headless:
@@ -206,6 +206,16 @@ class World:
     def line(self, app: str, host: str, port: int) -> str:
         """What comes back for a line; nothing when the connection is closed."""
         return self.run(app, f"echo hello | curl -s -m 3 telnet://{host}:{port} 2>/dev/null || true")
+
+    def tls_line(self, app: str, host: str, port: int) -> str:
+        """The same over TLS of the client's own, with ``host`` as server name."""
+        script = (
+            "import socket, ssl; context = ssl._create_unverified_context();"
+            f"plain = socket.create_connection(('{host}', {port}), 5);"
+            f"channel = context.wrap_socket(plain, server_hostname='{host}');"
+            "channel.sendall(b'hello\\n'); print(channel.recv(100).decode().strip())"
+        )
+        return self.run(app, f'python3 -c "{script}" 2>&1 | tail -1')
 
     def through_gateway(self, urls: Sequence[str], *options: str) -> list[tuple[int, int, str]]:
         """One curl for all ``urls``. :returns: status, new connections and body of each."""
