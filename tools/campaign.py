@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from . import artefact, demo, integration, kind_page, lab, scenarios
+from . import artefact, demo, integration, kind_page, lab, removal, scenarios
 from .processes import one_at_a_time
 from .pytest_run import pytest
 from .stages import Stage, report, run_stages
+
+MESH_OWNER = "shop@lab"
+"""The inventory that installs what is removed again."""
 
 
 def faults(cluster: str) -> int:
@@ -27,6 +30,18 @@ def proof(cluster: str, seed: int) -> int:
     """Verify on a finished mesh: random policies, servers of every kind, restarts, losses, kills."""
     demo.fresh(cluster)
     return integration.proof(cluster, seed)
+
+
+def mesh(cluster: str) -> int:
+    """What of the catalogue's suite takes longer; then the mesh is removed as the guide says."""
+    demo.fresh(cluster)
+    return integration.mesh(cluster) + removal.removed_as_documented(cluster, "istioctl", MESH_OWNER)
+
+
+def removed_helm(cluster: str) -> int:
+    """The other method: a mesh that Helm installed, removed as the guide says."""
+    scenarios.scenario_alone("site_helm", cluster)
+    return removal.removed_as_documented(cluster, "helm", MESH_OWNER)
 
 
 def awx_jobs(cluster: str) -> int:
@@ -97,6 +112,8 @@ def stages(cluster: str, seed: int) -> list[Stage]:
         for name in scenarios.CAMPAIGNS
     ]
     found.append(Stage("proof", partial(proof, cluster, seed)))
+    found.append(Stage("the mesh, and its removal", partial(mesh, cluster)))
+    found.append(Stage("removed as documented: Helm", partial(removed_helm, cluster)))
     found.append(Stage("AWX: every job", partial(awx_jobs, cluster)))
     found.append(Stage("certificates", partial(certificates, cluster)))
     found.append(Stage("observe", partial(observe, cluster)))

@@ -14,6 +14,7 @@ OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of i
 
 PROOF = "tests/integration/proof"
 CERTIFICATES = "tests/integration/certificates"
+MESH = "tests/integration/mesh"
 API_SERVER = "tests/integration/kube"  # needs an API server, which it starts itself, and no mesh
 AWX_OBJECTS = "tests/integration/awx"  # needs no cluster
 
@@ -42,6 +43,12 @@ def on_the_mesh(cluster: str) -> int:
 def proof(cluster: str, seed: int) -> int:
     """The campaigns that put verify to the proof, whole; `make test` runs samples. `seed`: of the dice."""
     return suite(cluster, "proof", PROOF, PROOF="all", PROOF_SEED=str(seed))
+
+
+def mesh(cluster: str) -> int:
+    """What of the catalogue's suite takes longer: streams, moves, who calls on, and more catalogues."""
+    more = suite(cluster, "catalogues", f"{MESH}/test_webhook.py", CATALOGUES="600")
+    return more + suite(cluster, "mesh", "-m", "long", MESH)
 
 
 def certificates(cluster: str) -> int:

@@ -16,6 +16,7 @@ from ...unit.support.pages import commands
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 KIND = "tools/kind_page.py"
+REMOVAL = "tools/removal.py"
 ELSEWHERE = {
     "apply": "tests/integration/awx/test_apply.py",
     "canary": "tests/faults/test_canary_lab.py",
@@ -42,6 +43,8 @@ def elsewhere(words: list[str]) -> str | None:
         return "tools/readme.py"
     if words[-2:] == ["-i", "mesh"] or "-i mesh " in " ".join(words):
         return KIND
+    if any("mesh_state=absent" in word or "addons_enabled" in word for word in words):
+        return REMOVAL
     return ELSEWHERE.get(playbook(words))
 
 
@@ -107,6 +110,6 @@ def test_a_command_of_a_guide(words: list[str], desk: Path) -> None:
 
 
 def test_what_is_run_elsewhere_is_there() -> None:
-    for place in {*ELSEWHERE.values(), KIND}:
+    for place in {*ELSEWHERE.values(), KIND, REMOVAL}:
         assert (ROOT / place).is_file(), place
     assert len(list(typed())) > 15
