@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: addons
 short_description: Keep the add-ons of a mesh
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Applies the manifests of every add-on on the list by server-side apply, removes what earlier runs
     installed and the list no longer contains, and waits until the workloads are rolled out.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: bill
 short_description: List the images, charts and programs that a mesh needs from outside
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Renders the control plane and its gateways as M(servicemesh.istio.control_plane) does, reads the add-ons
     as M(servicemesh.istio.addons) does, and lists every image of their pods, with the proxy's image that

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: canary
 short_description: Roll a version of a service out in phases, with proof and evidence at every step
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Moves the split of a service from its stable version to another one, phase by phase. Each phase is
     written, proved in the dumps of the calling proxies and gateways, watched through metrics, and judged.

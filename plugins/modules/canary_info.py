@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: canary_info
 short_description: Show the rollouts of a mesh
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Shows for each service with versions which one is stable, the live split, and the newest rollout.
 author: [servicemesh.istio contributors (@servicemesh)]

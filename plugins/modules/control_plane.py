@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: control_plane
 short_description: Install an Istio control plane, or repair what differs from its manifest
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Renders the manifest of the control plane with C(istioctl manifest generate) or C(helm template) and
     compares every object with the live one by a server-side dry run, leaving out what istiod itself writes.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: control_plane_ready
 short_description: Wait until an Istio control plane is proved to work
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Proves that istiod and the gateways are rolled out, Istio's CustomResourceDefinitions are Established, the
     webhooks carry a CA and validation fails closed, and every istiod pod answers.

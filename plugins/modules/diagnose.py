@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: diagnose
 short_description: Tell why something in a mesh does not work
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - From any symptom (a caller and a callee, a service, a host with a path, a pod, or nothing) to ranked
     causes, each with its evidence, the object at fault, and the command or the line of the catalogue that

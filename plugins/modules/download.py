@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: download
 short_description: Keep a verified copy of a file or of a part of an archive
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Fetches once per machine, whoever asks at the same time; a copy appears only when it is whole and its
     sha256 is

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gateway_certificates
 short_description: Keep valid certificates in the credentials of Istio gateways
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Keeps one TLS Secret per gateway credential, in the namespace of the gateway's pods, where Istio looks
     for it.

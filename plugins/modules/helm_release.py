@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: helm_release
 short_description: Run helm for one release on the cluster of the connection
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Installs, upgrades or removes one release with the program helm. It runs helm each time it is called. What
     differs is found by M(servicemesh.istio.control_plane) before.

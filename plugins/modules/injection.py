@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: injection
 short_description: Bring the workloads of namespaces into an Istio mesh, or to its current proxy
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Labels namespaces for sidecar injection, with C(istio-injection=enabled) or C(istio.io/rev), never both.
   - Restarts the workloads whose pods carry no proxy, or another revision, version or image than the

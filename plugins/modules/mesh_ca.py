@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mesh_ca
 short_description: Plug a CA into a mesh, and rotate it while the mesh runs
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Plugs a CA into istiod (Secret C(cacerts)) before its first start; one that is provided, or an
     intermediate

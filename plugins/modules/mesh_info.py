@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mesh_info
 short_description: Show what goes on in a mesh
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Tells where the gateways can be reached, how to open the dashboards, which versions run, which rollouts
     run,

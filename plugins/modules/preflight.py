@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: preflight
 short_description: Check inputs, tools, versions and rights before anything is written
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Checks the installation, the mesh catalogue and the namespaces for injection without a cluster, then the
     tools, then reaches the API server, compares versions, and asks for every right that is needed.

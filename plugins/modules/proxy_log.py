@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: proxy_log
 short_description: Log one workload's requests for a while
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Switches the access log of one workload's proxies on, or their own log to another level, waits, reads what
     they

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: render
 short_description: Write the computed objects of a mesh to a directory
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - The same computation and the same checks as when a catalogue is applied, written as YAML, one file per
     kind,

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: reports
 short_description: Keep the reports of a run in its cluster, or fetch them
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - A runner in a container loses its files when it ends. With O(state=kept) the files of a directory are
     written into a ConfigMap of the cluster that they are about, compressed; with O(state=fetched) they are

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: resources
 short_description: Apply Kubernetes objects, or a whole mesh, in one task and with proof
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Makes objects exist as described, or not exist, by server-side apply.
   - Objects that are as they should be cost no request of their own. One LIST per kind is compared with the

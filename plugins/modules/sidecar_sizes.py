@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: sidecar_sizes
 short_description: Give the sidecars of a mesh's services their sizes
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Sets Istio's annotations for requests, limits and concurrency of the proxy on the pod templates of the
     Deployments of services that have C(proxy) in the catalogue. Nothing else of a Deployment is touched, and

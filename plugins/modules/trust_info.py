@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trust_info
 short_description: Find every certificate that can end a mesh, and how long each lives
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Looks at the gateways' credentials (Secret and what the pods serve), the CA of these, the mesh's own CA
     and roots in every PEM block, istiod's serving certificate and the webhooks' CA bundles, the proxies'

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify
 short_description: Prove that a mesh is what its catalogue says
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Compares a catalogue with what the proxies hold and with what callers really get. Nothing is concluded
     from the mere existence of an object.
