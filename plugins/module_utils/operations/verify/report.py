@@ -13,7 +13,7 @@ from ...documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
 from ...documents.report_json import report_json
 from ...errors import InputError, Problem
 from ...files import missing_directory
-from ...files import write_report as write_text
+from ...files import write_report as write_file
 from ...model.catalogue.mesh import Catalogue
 from ...verdicts import CANNOT_TELL, FAIL
 from .findings import BESIDE, NOT_TESTED, STATED, Finding, Findings
@@ -65,7 +65,7 @@ def write_report(
             text = report_json(sarif(findings, catalogue.name))
         case _:
             text = page(findings, catalogue, facts)
-    write_text(path, text)
+    write_file(path, text)
 
 
 def as_junit(findings: Findings, name: str) -> str:
