@@ -60,6 +60,10 @@ services:
       description: Whether there is a release record.
       type: bool
       sample: true
+    finished_at:
+      description: When the record was written (RFC 3339), by run C(recorded_run); empty without one.
+      type: str
+      sample: '2026-11-29T08:00:00Z'
     split:
       description: Percent by version in the live routes.
       type: dict
@@ -78,6 +82,10 @@ services:
       description: Why.
       type: str
       sample: ''
+    began_at:
+      description: When the newest rollout began, and C(at) when it was last written down (RFC 3339).
+      type: str
+      sample: '2026-11-29T07:30:00Z'
     held_by:
       description: The runner that holds the service now.
       type: str

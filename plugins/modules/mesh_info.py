@@ -78,6 +78,14 @@ options:
     type: list
     elements: str
     default: []
+  dashboard_path:
+    description:
+      - File (V(.json)) for a dashboard of Grafana, made of the catalogue - services, calls and versions with
+        their requests, failures and latency, certificates, and rollouts as annotations.
+      - Its queries have the matchers and replica labels of O(prometheus). Empty for none.
+      - Written where the task runs.
+    type: str
+    default: ""
 seealso:
   - module: servicemesh.istio.trust_info
   - module: servicemesh.istio.canary_info
@@ -92,6 +100,13 @@ EXAMPLES = r"""
     window: 15m
     report_path: [/srv/reports/mesh.html]
   register: mesh
+
+- name: A dashboard for Grafana
+  servicemesh.istio.mesh_info:
+    catalogue: "{{ catalogue }}"
+    prometheus: {namespace: istio-system, service: prometheus}
+    show: [rollouts]
+    dashboard_path: /srv/dashboards/mesh.json
 
 - name: Only the addresses
   servicemesh.istio.mesh_info:

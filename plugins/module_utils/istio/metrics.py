@@ -164,16 +164,6 @@ def _is_url(text: str) -> bool:
     return usable and text.isprintable() and not any(char.isspace() for char in text)
 
 
-def matching(matchers: Mapping[str, str]) -> str:
-    """Label matchers as PromQL has them, to stand behind others: a comma before each."""
-    return "".join(f",{name}={_quoted(value)}" for name, value in sorted(matchers.items()))
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
 class Prometheus:
     """Queries of one Prometheus server. :ivar options: where it is, and which of its series are meant."""
 

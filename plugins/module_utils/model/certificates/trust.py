@@ -39,6 +39,12 @@ KINDS = (
     CONNECTION, CLOCK, ROTATION,
 )  # fmt: skip
 
+END_METRIC = "servicemesh_certificate_not_after_timestamp_seconds"
+SHARE_METRIC = "servicemesh_certificate_life_left_ratio"
+VERDICTS_METRIC = "servicemesh_trust_entries"
+LOOKED_METRIC = "servicemesh_trust_last_look_timestamp_seconds"
+"""Series of the textfile for Prometheus. Labels of the first two: ``mesh``, ``kind``, ``where``, ``part``."""
+
 _DAY = 86_400.0
 
 

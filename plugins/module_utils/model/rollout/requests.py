@@ -15,12 +15,19 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from ..reading.values import is_number
-from ..response_flags import GONE, flags_in
+from ..response_flags import GONE, NONE, flags_in
 from .counters import Labels, label_of
 
 # gRPC codes that mean the server failed (google.rpc.Code): UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
 # INTERNAL, UNAVAILABLE, DATA_LOSS.
 GRPC_FAILURES = ("2", "4", "12", "13", "14", "15")
+_BLAMELESS = "|".join(sorted(NONE | GONE))
+BAD_MATCHERS = (
+    f'grpc_response_status=~"{"|".join(GRPC_FAILURES)}"',
+    'response_code=~"5.*"',
+    f'response_code="0",response_flags!~"({_BLAMELESS})(,({_BLAMELESS}))*"',
+)
+"""What ``is_bad`` says, for Prometheus: the series that match one of these, which may overlap."""
 
 
 class LabelError(ValueError):

@@ -68,6 +68,7 @@ def _told_entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service:
         return _entry(client, clock, catalogue, service)
     except (JournalError, RecordError, MalformedError) as error:
         unknown = {"stable": "", "recorded": False, "previous": "", "split": {}, "active": False}
+        unknown |= {"finished_at": "", "recorded_run": ""}
         found = {**_newest_run(None), "state": "unreadable", "reason": str(error)}
         return {"service": service.key, **unknown, "held_by": "", **found}
 
@@ -109,6 +110,8 @@ def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Serv
         "stable": record.stable if record else service.initial_version,
         "recorded": record is not None,
         "previous": record.previous if record else "",
+        "finished_at": record.finished_at if record else "",
+        "recorded_run": record.run if record else "",
         "split": split,
         "active": store.active,
         "held_by": lease.holder(lease.read()),
@@ -126,6 +129,8 @@ def _newest_run(journal: Journal | None) -> dict[str, Any]:
         "phase": journal.phase if journal else 0,
         "phases": len(journal.plan.phases) if journal else 0,
         "run": journal.run if journal else "",
+        "began_at": journal.timeline[0].at if journal and journal.timeline else "",
+        "at": journal.at if journal else "",
         "counts": totals(evidence_of(journal.as_dict()) if journal else {}),
         "plan": journal.plan.as_dict() if journal else {},
     }

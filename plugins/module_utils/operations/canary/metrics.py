@@ -9,8 +9,9 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from ...istio.metrics import MetricsError, RawSeries, matching
+from ...istio.metrics import MetricsError, RawSeries
 from ...kube.clock import Clock
+from ...model.promql import matching
 from ...model.rollout.counters import Labels, Ledger, Sample, label_of
 from ...model.rollout.gates import QueryGate, ShareGate
 from ...model.rollout.measurement import Baseline, Measurement

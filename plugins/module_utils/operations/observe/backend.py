@@ -28,6 +28,7 @@ from ..trust.backend import look_everywhere, result_of
 from ..trust.look import Look as TrustLook
 from .addresses import gateway_addresses
 from .dashboards import dashboards
+from .grafana import write_dashboard
 from .look import Look
 from .options import (
     ADDRESSES,
@@ -61,6 +62,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "max_proxies": {"type": "int", "default": 2000},
     "top": {"type": "int", "default": 10},
     "report_path": {"type": "list", "elements": "str", "default": []},
+    "dashboard_path": {"type": "str", "default": ""},
 }
 VARIABLES = variables_of(
     ARGUMENT_SPEC,
@@ -104,10 +106,12 @@ def _report(look: Look, now: datetime.datetime) -> Report:
         report.dashboards = look.attempt(DASHBOARDS, lambda: dashboards(look), None)
     if VERSIONS in show:
         report.versions = look.attempt(VERSIONS, lambda: versions(look), None)
-    if ROLLOUTS in show:
-        report.rollouts = look.attempt(
-            ROLLOUTS, lambda: rollouts(look.client, look.clock, look.catalogue), None
-        )
+    path = look.options.dashboard_path
+    if ROLLOUTS in show or path:
+        found = look.attempt(ROLLOUTS, lambda: rollouts(look.client, look.clock, look.catalogue), None)
+        report.rollouts = found if ROLLOUTS in show else None
+        if path:
+            write_dashboard(path, look, found)
     if CERTIFICATES in show:
         report.certificates = _certificates(look, now)
     if {TRAFFIC, OVERHEAD} & show:

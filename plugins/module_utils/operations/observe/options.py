@@ -21,6 +21,7 @@ ROLLOUTS, CERTIFICATES, TRAFFIC, OVERHEAD = "rollouts", "certificates", "traffic
 PARTS = (ADDRESSES, DASHBOARDS, VERSIONS, ROLLOUTS, CERTIFICATES, TRAFFIC, OVERHEAD)
 """The parts of the answer, in their order."""
 FORMATS = (".json", ".html")
+DASHBOARD_FORMATS = (".json",)
 _LONGEST = 15 * 86_400  # Prometheus keeps 15 days unless told otherwise
 _SHORTEST = 10.0
 
@@ -32,6 +33,7 @@ class ObserveOptions:
     :param show: the parts that are wanted. :param window: seconds back from now in which requests count.
     :param authority_home: namespace and name of the Secret of the collection's own CA.
     :param top: how many entries of a long list the result and the screen hold; reports have all.
+    :param dashboard_path: file for a dashboard of Grafana; ``""`` for none.
     """
 
     catalogue: Catalogue
@@ -46,6 +48,7 @@ class ObserveOptions:
     max_proxies: int
     top: int
     report_path: tuple[str, ...]
+    dashboard_path: str = ""
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ObserveOptions:
@@ -56,7 +59,7 @@ class ObserveOptions:
         raw = params["catalogue"]
         catalogue = parse_catalogue(raw)
         reports = report_problems(params["report_path"], FORMATS, "observe_report_path")
-        problems = [*_range_problems(params), *reports]
+        problems = [*_range_problems(params), *reports, *_dashboard_problems(params)]
         if problems:
             raise InputError(problems)
         prometheus = params["prometheus"]
@@ -73,7 +76,18 @@ class ObserveOptions:
             max_proxies=params["max_proxies"],
             top=params["top"],
             report_path=tuple(params["report_path"]),
+            dashboard_path=params["dashboard_path"],
         )
+
+
+def _dashboard_problems(params: Mapping[str, Any]) -> list[Problem]:
+    path, variable = params["dashboard_path"], "observe_dashboard_path"
+    if not path:
+        return []
+    if path in params["report_path"]:
+        return [Problem(variable, f"{path!r} is in observe_report_path, too", "report-path")]
+    found = report_problems([path], DASHBOARD_FORMATS, variable)
+    return [dataclasses.replace(problem, where=variable) for problem in found]
 
 
 def _range_problems(params: Mapping[str, Any]) -> list[Problem]:

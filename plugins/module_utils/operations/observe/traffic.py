@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...fields import name_of, namespace_of
-from ...istio.metrics import MetricsError, Prometheus, RawSeries, matching
+from ...istio.metrics import MetricsError, Prometheus, RawSeries
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.pods import containers
+from ...model.observe.queries import selectors
 from ...model.observe.signals import Latency, Traffic, service_key, source_key, traffic_of
+from ...model.promql import matching
 from ...model.rollout.counters import Labels, label_of
 from ...model.rollout.requests import LabelError
 from ...model.rollout.series import POD_LABELS, Raw, moved, span, unique
@@ -61,19 +63,6 @@ def traffic(look: Look) -> Seen | None:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def selectors(namespaces: Collection[str], matchers: Mapping[str, str]) -> tuple[str, str]:
-    """What the servers' and what the callers' proxies of these namespaces report, as label matchers.
-
-    :returns: of the server's side and of the caller's; without the braces.
-    """
-    spaces = "|".join(sorted(namespaces))
-    only = matching(matchers)
-    return (
-        f'reporter=~"destination|waypoint",destination_workload_namespace=~"{spaces}"{only}',
-        f'reporter="source",source_workload_namespace=~"{spaces}"{only}',
-    )
 
 
 def _up(prometheus: Prometheus) -> str:

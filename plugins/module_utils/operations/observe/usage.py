@@ -16,9 +16,10 @@ from typing import Any
 
 from ...errors import ApiError
 from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
-from ...istio.metrics import MetricsError, matching
+from ...istio.metrics import MetricsError
 from ...istio.workloads import PROXY_CONTAINER
 from ...model.observe.report import Saturation
+from ...model.promql import matching
 from ...model.reading.values import amount
 from .look import Look, Pod
 

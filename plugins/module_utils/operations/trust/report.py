@@ -14,7 +14,16 @@ from ...documents.junit import ERROR, FAILURE, Case, junit
 from ...documents.report_json import report_json
 from ...errors import InputError
 from ...files import report_problems, write_report
-from ...model.certificates.trust import DUE, ORDER, TrustEntry, share_left
+from ...model.certificates.trust import (
+    DUE,
+    END_METRIC,
+    LOOKED_METRIC,
+    ORDER,
+    SHARE_METRIC,
+    VERDICTS_METRIC,
+    TrustEntry,
+    share_left,
+)
 from ...model.certificates.x509 import rfc3339
 from ...verdicts import CANNOT_TELL, FAIL
 from .page import as_html
@@ -65,10 +74,7 @@ def _case(entry: TrustEntry) -> Case:
 
 def as_textfile(mesh: str, entries: Sequence[TrustEntry], _result: Result, now: datetime.datetime) -> str:
     """For node_exporter's textfile collector: ends as timestamps, so that an alert needs no fresh file."""
-    end = "servicemesh_certificate_not_after_timestamp_seconds"
-    share = "servicemesh_certificate_life_left_ratio"
-    verdicts = "servicemesh_trust_entries"
-    looked = "servicemesh_trust_last_look_timestamp_seconds"
+    end, share, verdicts, looked = END_METRIC, SHARE_METRIC, VERDICTS_METRIC, LOOKED_METRIC
     labelled = [(_labels(mesh, entry), entry.life) for entry in entries]
     lines = [f"# HELP {end} When the certificate ends.", f"# TYPE {end} gauge"]
     lines += [f"{end}{labels} {life.not_after.timestamp():.0f}" for labels, life in labelled if life]

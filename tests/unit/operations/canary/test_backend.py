@@ -457,6 +457,8 @@ def test_info_tells_what_is_known(world: World) -> None:
     assert entry["stable"] == "v1"
     assert entry["split"] == {"v1": 90, "v2": 10}
     assert entry["state"] == "awaiting_approval"
+    assert (entry["finished_at"], entry["recorded_run"]) == ("", ""), "no rollout has ended yet"
+    assert "" < entry["began_at"] < entry["at"]
     (line,) = result["lines"]
     assert line.startswith(
         f"{NAMESPACE}/{SERVICE}: v1 stable; v1 90 %, v2 10 %; v2 awaiting_approval in phase 2 of 3"

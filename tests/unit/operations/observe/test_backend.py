@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.obser
 from ...model.observe.telemetry import both, series
 from ...support.access import Restricted, granted_by
 from ...support.certificates import certificate, ec_key, key_pem, pem
+from ...support.journals import journal_object
 from ..trust.trusted_mesh import secret
 from .observed_mesh import CATALOGUE, HOME, HOST, SHOP, ObservedMesh, forbidden, matrix, pod, service, vector
 
@@ -465,6 +467,12 @@ def test_what_nobody_measures_costs_not_nothing() -> None:
         ({"max_proxies": 0}, "observe_max_proxies"),
         ({"report_path": ["mesh.txt"]}, "ends in none of .json, .html"),
         ({"report_path": ["/nowhere/mesh.html"]}, "the directory of '/nowhere/mesh.html' does not exist"),
+        ({"dashboard_path": "mesh.txt"}, "observe_dashboard_path: 'mesh.txt' ends in none of .json"),
+        ({"dashboard_path": "/nowhere/a.json"}, "observe_dashboard_path: the directory of '/nowhere/a.json'"),
+        (
+            {"dashboard_path": "mesh.json", "report_path": ["mesh.json"]},
+            "observe_dashboard_path: 'mesh.json' is in observe_report_path, too",
+        ),
         ({"prometheus": {"url": "x", "service": "y"}}, "give either url or namespace and service"),
         ({"catalogue": {"mesh_nam": "x"}}, "mesh_nam"),
     ],
@@ -490,6 +498,118 @@ def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "mesh.html").mkdir()
     with pytest.raises(MeshError, match="could not be written"):
         ObservedMesh().run(report_path=[str(tmp_path / "mesh.html")])
+
+
+# -- the dashboard for Grafana -------------------------------------------------------------------------------
+
+
+def written(tmp_path: Path, mesh: ObservedMesh, **params: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The dashboard, and the module's result."""
+    path = tmp_path / "board.json"
+    result = mesh.run(dashboard_path=str(path), **params)
+    board: dict[str, Any] = json.loads(path.read_text())
+    return board, result
+
+
+def rollouts_of(board: dict[str, Any]) -> str:
+    """The query of its rollouts; ``""`` where it has none."""
+    found = [one["target"]["expr"] for one in board["annotations"]["list"] if one["name"] == "Rollouts"]
+    return found[0] if found else ""
+
+
+def released(mesh: ObservedMesh, text: str = "", **more: Any) -> None:
+    """Service ``api`` has a release record."""
+    record = {
+        "schema": 1,
+        "stable": "v2",
+        "previous": "v1",
+        "run": "r1",
+        "finishedAt": "2026-11-29T07:00:00Z",
+    }
+    release = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"namespace": SHOP, "name": "servicemesh-release-api"},
+        "data": {"record": text or json.dumps(record | more)},
+    }
+    mesh.put(release)
+
+
+def test_the_dashboard_is_written_with_the_matchers_of_prometheus(tmp_path: Path) -> None:
+    where = {"namespace": HOME, "service": "prometheus", "replica_labels": ["replica"]}
+    board, result = written(tmp_path, ObservedMesh(), prometheus={**where, "matchers": {"cluster": "one"}})
+    assert board["title"] == "Mesh shop (cluster=one)"
+    assert 'cluster="one"' in json.dumps(board).replace("\\", "")
+    assert "max without (replica)" in json.dumps(board)
+    assert '=~"istio-system|shop"' in json.dumps(board).replace("\\", "")
+    assert not result["changed"]
+    assert rollouts_of(board) == ""
+
+
+def test_two_dashboards_of_one_mesh_are_the_same_text(tmp_path: Path) -> None:
+    mesh = ObservedMesh()
+    released(mesh)
+    texts = set()
+    for _turn in range(2):
+        written(tmp_path, mesh)
+        texts.add((tmp_path / "board.json").read_text())
+    assert len(texts) == 1
+
+
+def test_without_prometheus_and_without_looking_there_is_a_dashboard_all_the_same(tmp_path: Path) -> None:
+    mesh = ObservedMesh()
+    board, result = written(tmp_path, mesh, prometheus=None, show=["addresses"])
+    assert board["title"] == "Mesh shop"
+    assert "rollouts" not in result, "they were not asked for"
+    assert mesh.queries == []
+
+
+def test_a_release_record_is_a_mark_on_the_line_of_time(tmp_path: Path) -> None:
+    mesh = ObservedMesh()
+    released(mesh)
+    found = rollouts_of(written(tmp_path, mesh)[0])
+    at = datetime.datetime(2026, 11, 29, 7, tzinfo=datetime.UTC).timestamp()
+    assert f">= {at:.0f} < {at:.0f} + " in found
+    assert '"shop/api"' in found and '"v2 stable"' in found
+
+
+def test_a_rollout_lasts_from_its_begin_to_its_last_word(tmp_path: Path) -> None:
+    """Its own record is no second mark; that of an earlier run is."""
+    mesh = ObservedMesh()
+    begun = {"at": "2026-11-29T07:10:00Z", "event": "begin"}
+    ended = {"state": "finished", "outcome": "rolled_back", "at": "2026-11-29T07:20:00Z"}
+    mesh.put(journal_object(timeline=[begun], **ended))
+    released(mesh, run="run-7")
+    found = rollouts_of(written(tmp_path, mesh)[0])
+    begin = datetime.datetime(2026, 11, 29, 7, 10, tzinfo=datetime.UTC).timestamp()
+    assert f">= {begin:.0f} < {begin + 600:.0f} + " in found
+    assert '"v2 rolled_back"' in found and " or " not in found
+    released(mesh)
+    assert '"v2 stable"' in rollouts_of(written(tmp_path, mesh)[0])
+    mesh.put(journal_object(**ended))
+    assert f">= {begin + 600:.0f} < {begin + 600:.0f} + " in rollouts_of(written(tmp_path, mesh)[0])
+
+
+@pytest.mark.parametrize("moment", ["", "yesterday", "2026-13-01T00:00:00Z"])
+def test_a_record_without_a_moment_is_no_mark(tmp_path: Path, moment: str) -> None:
+    mesh = ObservedMesh()
+    released(mesh, finishedAt=moment)
+    assert rollouts_of(written(tmp_path, mesh)[0]) == ""
+
+
+def test_a_record_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    mesh = ObservedMesh()
+    released(mesh, text="{")
+    board, result = written(tmp_path, mesh, show=["addresses"])
+    assert rollouts_of(board) == ""
+    assert "holds no valid release record" in untold(result, "rollouts")
+    assert result["status"] == "cannot tell"
+
+
+def test_a_dashboard_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "board.json").mkdir()
+    with pytest.raises(MeshError, match="could not be written"):
+        ObservedMesh().run(dashboard_path=str(tmp_path / "board.json"))
 
 
 def test_it_writes_nothing() -> None:
