@@ -25,6 +25,7 @@ from ..site.runs import playbook
 from .applying import HOME
 from .test_samples import run
 
+pytestmark = pytest.mark.long
 WINDOW = 60
 EMPTY = {
     "servicemesh_": "nobody serves the textfile of playbook trust on the lab",

@@ -111,10 +111,14 @@ class Scope:
         return f"max without ({', '.join(copies)}) ({found})" if copies else found
 
     def _once(self, kinds: Sequence[str]) -> str:
-        """Each request of a service once: what both sides saw is the larger of both counts."""
+        """Each request of a service once: what both sides saw is the larger of both counts.
+
+        A request for which its first proxy had no route is nobody's.
+        """
+        called = f'{self.client},{SERVICE}!=""'
         own = [f"{self.server}{kind}" for kind in kinds]
-        own += [f"{self.client}{_UNREACHED}{kind}" for kind in kinds]
-        sides = {"server": own, "caller": [f"{self.client}{kind}" for kind in kinds]}
+        own += [f"{called}{_UNREACHED}{kind}" for kind in kinds]
+        sides = {"server": own, "caller": [f"{called}{kind}" for kind in kinds]}
         found = " or ".join(
             f'label_replace({self._sum(SERVICE, side)}, "side", "{name}", "", "")'
             for name, side in sides.items()
