@@ -14,7 +14,7 @@ from typing import Any
 
 from ...equality import same
 from ...fields import field, list_at, mappings_at, text_at
-from ...model.security.peer_authentication import mode_for_both, stated_modes
+from ...model.security.peer_authentication import STRICT, mode_for_both, stated_modes
 
 Obj = dict[str, Any]
 
@@ -140,6 +140,11 @@ def _peer_authentication(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapp
         port: {"mode": mode}
         for port in sorted({*ports_old, *ports_new})
         if (mode := mode_for_both(ports_old.get(port, base_old), ports_new.get(port, base_new)))
+    }
+    # A port that goes keeps its mode until then: it may be a person's, and a field that was taken over from
+    # somebody and is dropped afterwards leaves an empty port behind, which the server refuses.
+    ports |= {
+        port: {"mode": mode} for port, mode in ports_old.items() if port not in ports_new and mode != STRICT
     }
     return {**result, "portLevelMtls": ports} if ports else result
 

@@ -207,7 +207,7 @@ WIDER = {
         "PeerAuthentication",
         {"mtls": TLS, "portLevelMtls": {"80": {"mode": "DISABLE"}}},
         {"mtls": TLS},
-        {"mtls": TLS, "portLevelMtls": {"80": {"mode": "PERMISSIVE"}}},
+        {"mtls": TLS, "portLevelMtls": {"80": {"mode": "DISABLE"}}},
     ),
     "a port that tightens": (
         "PeerAuthentication",
