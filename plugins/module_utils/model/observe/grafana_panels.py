@@ -10,7 +10,7 @@ Grafana's own default.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 Panel = dict[str, Any]
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -18,7 +18,7 @@ COLUMNS = 24
 """The width of a dashboard."""
 _REQUESTS, _SHARE, _TIME = "reqps", "percentunit", "ms"
 UNITS = {"requests": _REQUESTS, "share": _SHARE, "time": _TIME, "days": "d", "seconds": "s", "count": "none"}
-Steps = Sequence[tuple[str, float | None]]
+Steps = Sequence[tuple[str, Optional[float]]]  # noqa: UP045 - pylint of ansible-test takes no | here
 CALM: Steps = (("green", None),)
 FAILING: Steps = (("green", None), ("orange", 0.000_001), ("red", 0.05))
 """Of an error share, as the colours of the mesh's graph: none, up to 5 %, more."""

@@ -40,7 +40,7 @@ def server_hosts(server: Obj) -> list[str]:
 
 def takes(pattern: str, host: str) -> bool:
     """Whether a host of a Gateway and one of a VirtualService meet (pkg/config/host Matches)."""
-    return takes_in(pattern, host) or takes_in(host, pattern)
+    return any(takes_in(wide, narrow) for wide, narrow in ((pattern, host), (host, pattern)))
 
 
 def concerned_gateways(case: Case) -> list[Obj]:
