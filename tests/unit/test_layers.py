@@ -53,7 +53,6 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "catalogue": {"installation", "reading"},
         "certificates": {"installation", "reading"},
         "host_patterns": set(),
-        "hosts": set(),
         "installation": {"reading"},
         "observe": {"catalogue", "certificates", "promql", "reading", "response_flags", "rollout"},
         "objects": {"catalogue", "reading", "security", "virtual_services"},
