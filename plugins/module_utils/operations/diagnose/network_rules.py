@@ -20,7 +20,6 @@ from ...fields import (
     list_at,
     mapping_at,
     mappings_at,
-    name_of,
     namespace_of,
     text_at,
 )
@@ -130,8 +129,3 @@ def _in_block(address: str, block: Obj) -> bool:
     except ValueError:  # a pod without an address yet
         return False
     return found in network and not any(found in item for item in left_out)
-
-
-def named(policy: Obj) -> str:
-    """``NetworkPolicy namespace/name``."""
-    return f"NetworkPolicy {namespace_of(policy)}/{name_of(policy)}"

@@ -15,10 +15,11 @@ from ....fields import labels_of, mappings_at, name_of, namespace_of, text_at
 from ....istio.workloads import PROXY_CONTAINER
 from ....kube.pods import is_active
 from ....model.security.pods import target_ports
+from ....object_id import object_id
 from ..case import Case, Obj, full_name
 from ..cause import CONTROL_PLANE, DNS, LIKELY, SECURITY, SURE, Cause
 from ..gateway_pods import pods_of
-from ..network_rules import NetworkRules, Port, named
+from ..network_rules import NetworkRules, Port
 from .words import edit, few
 
 XDS = Port(15012)
@@ -107,8 +108,8 @@ def _sync_id(pod: Obj) -> str:
 
 
 def _cause(family: str, denying: list[Obj], what: str, weight: int) -> Cause:
-    name = named(denying[0])
-    others = few(named(item) for item in denying[1:])
+    name = object_id(denying[0])
+    others = few(object_id(item) for item in denying[1:])
     evidence = (f"neither does {others} allow it",) if others else ()
     said = f"keeps {what}, where the cluster's network enforces it"
     return Cause(family, name, said, f"add a rule that allows it: {edit(name)}", weight, evidence)
