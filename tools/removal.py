@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from . import lab
 from .dependencies import TREE
 from .paths import ROOT
 from .processes import run
+from .reader import shell_lines
 from .screen import say
 from .stages import StageError
 
@@ -25,9 +25,8 @@ _OTHER = {"istioctl": ("helm uninstall", "kubectl get crd"), "helm": ("istioctl 
 
 def commands(method: str) -> list[str]:
     """Every line of the guide's shell blocks that is for this method, in order."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith(_OTHER[method])]
+    lines = shell_lines(GUIDE.read_text(encoding="utf-8"))
+    return [line for line in lines if not line.startswith(_OTHER[method])]
 
 
 def removed_as_documented(cluster: str, method: str, owner: str) -> int:
