@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ...unit.support.pages import commands
+from ..site import runs
 
 ROOT = Path(__file__).resolve().parents[3]
-BIN = Path(sys.executable).parent
 KIND = "tools/kind_page.py"
 REMOVAL = "tools/removal.py"
 ELSEWHERE = {
@@ -82,31 +79,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.usefixtures("kubeconfig")
 @pytest.mark.parametrize("words", cases())
 def test_a_command_of_a_guide(words: list[str], desk: Path) -> None:
-    line = [word.replace("/srv/", f"{desk}/srv/") for word in words]
-    line[0] = str(BIN / line[0])
-    done = subprocess.run(
-        line,
-        cwd=desk,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        timeout=600,
-        env={
-            **os.environ,
-            "ANSIBLE_NOCOLOR": "1",
-            "COLUMNS": "400",
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-        },
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "Traceback" not in done.stdout
+    run = runs.typed([word.replace("/srv/", f"{desk}/srv/") for word in words], directory=desk, timeout=600)
+    assert run.code == 0, run.output[-3000:]
+    assert "Traceback" not in run.output
     if name := playbook(words):
-        recap = re.search(
-            r"^lab\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0", done.stdout, re.MULTILINE
-        )
-        assert recap, done.stdout[-3000:]
-        assert name in CHANGES or recap[1] == "0", done.stdout[-3000:]
+        assert (run.recap["unreachable"], run.recap["failed"]) == (0, 0), run.output[-3000:]
+        assert name in CHANGES or run.recap["changed"] == 0, run.output[-3000:]
 
 
 def test_what_is_run_elsewhere_is_there() -> None:

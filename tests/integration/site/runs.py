@@ -51,19 +51,28 @@ class Run:
 
 def playbook(path: str, *arguments: str, extra: dict[str, Any] | None = None, timeout: float = 900) -> Run:
     """Run a playbook on the cluster that LAB_CLUSTER names, with the lab's inventory."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", path]
-    command += arguments
+    command = ["ansible-playbook", "-i", "inventories/lab", path, *arguments]
     if extra:
         command += ["-e", json.dumps(extra)]
+    return typed(command, timeout=timeout)
+
+
+def typed(command: list[str], *, directory: Path = ROOT, timeout: float = 900) -> Run:
+    """Run a command of Ansible's as it is typed in ``directory``."""
     done = subprocess.run(
-        command,
-        cwd=ROOT,
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        cwd=directory,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
         timeout=timeout,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "400"},
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "COLUMNS": "400",
+        },
     )
     return Run(done.returncode, done.stdout)
 
