@@ -333,7 +333,8 @@ def test_killed_at_every_write_the_next_run_ends_it(edge, gateway, tmp_path: Pat
     sources.first()
     ends: list[str] = []
     with Clients(gateway, edge.host, sources.roots) as clients:
-        for number, when in itertools.product(itertools.count(1), ("before", "after")):
+        for turn in itertools.count():
+            number, when = 1 + turn // 2, ("before", "after")[turn % 2]
             params = sources.next()
             program = SUICIDAL + RUNNER
             runner = start(edge.params(**params, overlap=1), program, DIES_AT=str(number), DIES=when)
