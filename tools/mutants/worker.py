@@ -33,6 +33,9 @@ _PRELOADED = (
 )  # fmt: skip
 _PYTEST = ("-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", "--hypothesis-seed=0")
 IMPORTED = ""  # what runs when a file is imported: no test's own
+MEMORY = 4 << 30
+"""Bytes that tests may have. A loop that a change makes endless may keep what it makes, and the machine would
+have no memory left long before the processor's time is over."""
 
 
 class Recorder:
@@ -202,6 +205,7 @@ def _child(
         end_with_parent()()
         limit = int(float(task["limit"])) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         silent = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silent, descriptor)

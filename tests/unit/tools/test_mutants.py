@@ -18,6 +18,7 @@ from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
 from tools.mutants.pool import Pool
 from tools.mutants.report import Verdict
 from tools.mutants.run import Run, settled
+from tools.mutants.worker import MEMORY
 from tools.screen import SetupError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -394,6 +395,13 @@ def test_a_process_that_the_clock_or_the_machine_ends_says_nothing_yet(
     (tree / file).write_text(f"import os, signal, time\n\n\ndef test_it():\n    {ends}\n")
     task = {"path": A, "code": FILES[A], "tests": {f"{file}::test_it": 0.1}, "limit": 0.1}
     assert ask(pool, task) == {"stalled": "waits for ever"}
+
+
+def test_a_mutant_is_noticed_that_takes_all_memory(tree: Path, pool: Pool) -> None:
+    file = "tests/unit/kube/test_eats.py"
+    (tree / file).write_text(f"def test_it():\n    bytearray({2 * MEMORY})\n")
+    task = {"path": A, "code": FILES[A], "tests": {f"{file}::test_it": 0.1}, "limit": 30}
+    assert ask(pool, task) == {"noticed_by": f"{file}::test_it"}
 
 
 def test_tests_that_cannot_be_run_say_nothing_about_a_mutant(pool: Pool) -> None:
