@@ -16,7 +16,16 @@ from ...istio.workloads import parse_pod
 from ...model.catalogue.mesh import Catalogue
 from .findings import CUTS, NOTE, UNKNOWN, Difference
 from .read import Place, places_of
-from .settings import MESH_CONFIG, SETTINGS, Facts, default_of, provider_faults, providers_of, value_at
+from .settings import (
+    MESH_CONFIG,
+    SETTINGS,
+    Facts,
+    default_of,
+    provider_faults,
+    providers_of,
+    unread_labels,
+    value_at,
+)
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -114,6 +123,9 @@ def _judged(config: LiveConfig, catalogue: Catalogue, facts: Facts) -> Iterator[
             yield Difference(
                 setting.variable, f"{setting.name} in {config.source} {message}", _RULE, setting.weight
             )
+    if facts.unread and mapping_at(config.values, MESH_CONFIG).get("discoverySelectors"):
+        message = f"discoverySelectors in {config.source}: {unread_labels(facts)}"
+        yield Difference("mesh_services", message, _RULE, UNKNOWN)
     for variable, message in provider_faults(catalogue, providers_of(config.values)):
         yield Difference(variable, f"in {config.source} {message}", "extension-provider", CUTS)
 
@@ -122,11 +134,12 @@ def _facts(client: KubeClient, catalogue: Catalogue, configs: Iterable[LiveConfi
     """Labels of namespaces, asked for only where somebody selects by them."""
     if not any(mapping_at(config.values, MESH_CONFIG).get("discoverySelectors") for config in configs):
         return Facts()
-    return Facts(namespace_labels(client, places_of(catalogue)))
+    return read_namespaces(client, places_of(catalogue))
 
 
-def namespace_labels(client: KubeClient, names: Iterable[str]) -> dict[str, Mapping[str, str]]:
-    """Labels of the namespaces that exist and may be read. :returns: name -> labels."""
+def read_namespaces(client: KubeClient, names: Iterable[str]) -> Facts:
+    """Labels of the namespaces that exist; one that may not be read is named as such."""
+    unread: list[str] = []
 
     def read(name: str) -> Mapping[str, str] | None:
         try:
@@ -134,12 +147,14 @@ def namespace_labels(client: KubeClient, names: Iterable[str]) -> dict[str, Mapp
         except ApiError as error:
             if error.status != 403:
                 raise
+            unread.append(name)
             return None
         return None if found is None else labels_of(found)
 
     wanted = list(names)
     found = client.in_parallel(read, wanted)
-    return {name: labels for name, labels in zip(wanted, found, strict=True) if labels is not None}
+    labels = {name: labels for name, labels in zip(wanted, found, strict=True) if labels is not None}
+    return Facts(labels, tuple(sorted(unread)))
 
 
 def _serving(places: Mapping[str, Place]) -> set[str]:

@@ -34,9 +34,11 @@ class Facts:
     """What a row may need besides the two values.
 
     :param namespaces: labels by the name of a namespace, of those that were read.
+    :param unread: the names of those that may not be read.
     """
 
     namespaces: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 Judge = Callable[[Catalogue, Any, Facts], str]
@@ -117,6 +119,11 @@ def _auto_mtls(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
         if any(service.mtls.mode_of(port, catalogue.mtls_mode) == "STRICT" for port in service.target_ports())
     ]
     return f"is false: callers would send plaintext, which {listed(strict)} refuse (STRICT)" if strict else ""
+
+
+def unread_labels(facts: Facts) -> str:
+    """That nobody can tell whether istiod sees some namespaces, whose labels may not be read."""
+    return f"cannot tell whether istiod sees {listed(facts.unread)}: no right to get these namespaces"
 
 
 def _discovered(catalogue: Catalogue, value: Any, facts: Facts) -> str:

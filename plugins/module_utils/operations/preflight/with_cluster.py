@@ -11,8 +11,9 @@ from ...kube.client import KubeClient
 from ...model.catalogue.mesh import Catalogue
 from ...model.installation.settings import Installation, setting
 from ..cluster_check.compare import compare
-from ..cluster_check.mesh_config import DEFAULT, namespace_labels
+from ..cluster_check.mesh_config import DEFAULT, read_namespaces
 from ..cluster_check.read import places_of
+from ..cluster_check.settings import unread_labels
 from .agreement import DISCOVERY, unseen_namespaces
 from .inputs import Inputs
 
@@ -31,9 +32,12 @@ def check_catalogue(
         return []
     installation, installs = inputs.installation, "istio" in inputs.parts
     problems: list[Problem] = []
+    unread: list[str] = []
     if setting(installation, "meshConfig", DISCOVERY, default=()):
-        labels = namespace_labels(client, places_of(catalogue))
-        problems += unseen_namespaces(installation, catalogue, labels)
+        facts = read_namespaces(client, places_of(catalogue))
+        problems += unseen_namespaces(installation, catalogue, facts.namespaces)
+        if facts.unread:
+            unread.append(f"{DISCOVERY}: {unread_labels(facts)}")
     identities = [(gateway.namespace, gateway.service_account) for gateway in installation.gateways]
     found = compare(
         client,
@@ -47,7 +51,7 @@ def check_catalogue(
     problems += found.cuts
     if problems and inputs.cluster_check == REFUSE:
         raise InputError(problems)
-    return [*map(str, problems), *found.notes]
+    return [*map(str, problems), *unread, *found.notes]
 
 
 def check_revisions(client: KubeClient, inputs: Inputs, *, check_mode: bool) -> list[str]:

@@ -366,3 +366,90 @@ def test_what_is_changed_at_admission_is_no_drift() -> None:
     assert (found, kept, cluster.writes) == ([], {}, [])
     live = cluster.find("MutatingWebhookConfiguration", "injector")
     assert live is not None and "gke-managed-cim" in str(live["webhooks"])
+
+
+# Who writes what, by the names that their programs give themselves.
+ALSO_BY = {
+    "AKS": ("Admissions-Enforcer", "admission-enforcer-webhook", "aks-controller"),
+    "GKE": ("gke.io/webhooks", "autopilot-controller", "GoogleContainerEngine", "warden-validating"),
+    "OpenShift": ("openshift.io/namespaces", "cluster-kube-apiserver-operator", "service-ca-operator"),
+    "OpenShift's pull secrets": (
+        "openshift.io/pull-secrets",
+        "cluster-openshift-controller-manager-operator",
+    ),
+    "cert-manager over a rendered bundle": ("cainjector", "cert-manager", "pilot-discovery", "istiod-canary"),
+    "cert-manager in a definition": ("cainjector", "service-ca-operator", "pilot-discovery", "istiod"),
+    "Kyverno, a digest": (
+        "kyverno-admission-controller",
+        "policy-controller-webhook",
+        "policy-webhook",
+        "cosigned",
+        "connaisseur",
+        "ratify-mutation",
+        "gatekeeper",
+    ),
+    "KEDA": ("kube-controller-manager", "horizontal-pod-autoscaler", "cluster-autoscaler", "keda-operator"),
+}
+
+
+@pytest.mark.parametrize(("name", "manager"), [(name, who) for name, all_ in ALSO_BY.items() for who in all_])
+def test_everybody_who_is_known_to_change_it_may(name: str, manager: str) -> None:
+    mutation = MUTATIONS[name]
+    through = "scale" if manager.startswith("kube-controller") else ""
+    cluster = mutated(dataclasses.replace(mutation, manager=manager, subresource=through))
+    found, kept = compared(cluster, mutation.rendered)
+    assert (found, {note.manager for notes in kept.values() for note in notes}) == ([], {manager})
+
+
+def test_the_controller_manager_scales_by_the_subresource_alone() -> None:
+    """What else it writes into the object is no autoscaler's."""
+    mutation = MUTATIONS["KEDA"]
+    found, _kept = compared(mutated(mutation, "kube-controller-manager"), mutation.rendered)
+    assert [item.action for item in found] == ["update"]
+
+
+NAMESPACES_OF_PLATFORMS = (
+    "kube-system", "gke-managed-cim", "gmp-public", "config-management-system", "gatekeeper-system",
+    "openshift", "openshift-monitoring", "aks-command", "azure-arc", "calico-system", "tigera-operator",
+    "amazon-guardduty", "aws-observability",
+)  # fmt: skip
+TAKEN_OUT = (
+    ("kubernetes.azure.com/managedby", ["aks"]),
+    ("openshift.io/run-level", ["0"]),
+    ("network.openshift.io/policy-group", ["ingress"]),
+    ("cloud.google.com/gke-nodepool", ["x"]),
+    ("autopilot.gke.io/no-connect", ["true"]),
+    ("eks.amazonaws.com/component", ["coredns"]),
+)
+
+
+@pytest.mark.parametrize("operator", ["NotIn", "DoesNotExist"])
+@pytest.mark.parametrize(("label", "values"), TAKEN_OUT, ids=str)
+def test_a_platform_may_take_out_what_is_its_own(label: str, values: list[str], operator: str) -> None:
+    expression = {"key": label, "operator": operator, "values": values}
+    found, kept = compared(
+        mutated(dataclasses.replace(MUTATIONS["AKS"], change=excluding(expression))), webhooks()
+    )
+    assert (found, len(kept)) == ([], 1)
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES_OF_PLATFORMS)
+def test_a_platform_may_take_out_each_of_its_namespaces(namespace: str) -> None:
+    expression = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [namespace]}
+    found, kept = compared(
+        mutated(dataclasses.replace(MUTATIONS["AKS"], change=excluding(expression))), webhooks()
+    )
+    assert (found, len(kept)) == ([], 1)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet", "StatefulSet"])
+@pytest.mark.parametrize("containers", ["containers", "initContainers"])
+def test_images_are_pinned_in_every_kind_of_workload(kind: str, containers: str) -> None:
+    rendered = {**deployment(), "kind": kind}
+    rendered["spec"]["template"]["spec"]["initContainers"] = [{"name": "init", "image": "istio/base:1.31.1"}]
+
+    def pinned(obj: Obj) -> None:
+        obj["spec"]["template"]["spec"][containers][0]["image"] += f"@{SHA}"
+
+    found, kept = compared(mutated(Mutation(rendered, "kyverno", pinned)), rendered)
+    assert (found, len(kept)) == ([], 1)

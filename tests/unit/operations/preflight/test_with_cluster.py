@@ -109,7 +109,12 @@ def test_discovery_selectors_have_to_see_the_catalogue() -> None:
     cluster = FakeCluster(*shop())
     for name in ("shop", "istio-system"):
         cluster.put(namespace(name, mesh="on"))
-    checked(cluster, istio=istio)
+    assert not [text for text in checked(cluster, istio=istio) if "discoverySelectors" in text]
+    cluster.forbidden = {"Namespace"}
+    assert [text for text in checked(cluster, istio=istio) if "discoverySelectors" in text] == [
+        "discoverySelectors: cannot tell whether istiod sees istio-system, shop: "
+        "no right to get these namespaces"
+    ]
 
 
 def with_revision(name: str) -> list[Any]:
