@@ -17,7 +17,7 @@ from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.installation.gateways import DEFAULT_NAMESPACE
 from ...model.reading.typed import variables_of
 from .issue import ECDSA, RSA
-from .options import CertificateOptions, read_options
+from .options import read_options
 from .preflight import refuse, warn
 from .reading import agreed_time, read
 from .renewal import Renewal
@@ -118,7 +118,6 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection) as client:
         now = agreed_time(client, context.clock)
-        options.check(now)
         renewal = read(client, options, context, now)
         refuse(renewal)
         refuse_without_rights(renewal, LEASE)
@@ -127,21 +126,30 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             issue(renewal)
             write_new_authority(renewal)
             try_credentials(renewal)
-        elif options.record or any(item.has_work for item in renewal.items):
-            return _outcome(_hold_and_rotate(renewal), options)
+        elif renewal.items and (options.record or any(item.has_work for item in renewal.items)):
+            return _outcome(*_hold_and_rotate(renewal))
         prove_the_rest(renewal)
         result = build_result(renewal)
-    return _outcome(result, options)
+    return _outcome(renewal, result)
 
 
-def _outcome(result: dict[str, Any], options: CertificateOptions) -> dict[str, Any]:
-    if result["status"] in options.fail_on:
+def _outcome(renewal: Renewal, result: dict[str, Any]) -> dict[str, Any]:
+    """The result, unless something was left to a person or the verdict makes the run fail."""
+    error = renewal.failure()
+    if error is not None:
+        error.message = result["reason"]
+        error.details.update(result)
+        raise error
+    if result["status"] in renewal.options.fail_on:
         raise MeshError(f"{result['status']}: {result['reason']}", **result)
     return result
 
 
-def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
-    """The run that writes: one at a time in every namespace that has a credential of the mesh."""
+def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
+    """The run that writes: one at a time in every namespace that has a credential of the mesh.
+
+    :returns: what it ended with, and its result.
+    """
     context, options = renewal.context, renewal.options
     leases = [
         Lease(
@@ -165,51 +173,39 @@ def _hold_and_rotate(renewal: Renewal) -> dict[str, Any]:
         # What was read before the Lease was ours may be another run's work by now.
         renewal = _again(renewal)
         rotation = Rotation(renewal, leases, prove_fingerprint)
-        resumed = [item for item in renewal.items if rotation.resume(item)]
-        _refuse_what_stays(renewal)
-        if resumed:
-            renewal = _again(renewal)
+        renewal.for_each(rotation.resume)
+        if rotation.resumed:
+            renewal = _go_on(renewal)
             rotation = Rotation(renewal, leases, prove_fingerprint)
         issue(renewal)
         write_new_authority(renewal)
         write_requests(renewal)
-        for item in renewal.items:
-            rotation.put_clients(item)
-        for item in renewal.items:
-            if item.pair is None and item.manager is None:
-                continue
-            if context.stop():
-                raise MeshError("interrupted between two credentials; the next run completes them")
-            if item.has_work:
-                reasons = "; ".join(item.assessment.reasons)
-                context.progress(f"{item.credential}: {item.assessment.action}, {reasons}")
-            rotation.rotate(item)
-        for item in renewal.items:
-            rotation.settle_clients(item)
+        renewal.for_each(rotation.put_clients)
+        renewal.for_each(rotation.rotate)
+        renewal.for_each(rotation.settle_clients)
         prove_the_rest(renewal)
         find_revoked(renewal)
         result = build_result(renewal)
-        if result["status"] not in options.fail_on:
+        if not renewal.left and result["status"] not in options.fail_on:
             notes = {LAST_SUCCESS: timestamp(context.clock.now())}
-        return result
+        return renewal, result
     finally:
         for lease in held:
             lease.release(notes)
-
-
-def _refuse_what_stays(renewal: Renewal) -> None:
-    """Nothing is rotated over a pair that is not served while the one before it waits to come back."""
-    stuck = [
-        f"{item.credential}: {item.proof.evidence}"
-        for item in renewal.items
-        if item.unrestored and item.proof
-    ]
-    if stuck:
-        raise MeshError("; ".join(stuck))
 
 
 def _again(renewal: Renewal) -> Renewal:
     """The same run on what the cluster holds now."""
     found = read(renewal.client, renewal.options, renewal.context, renewal.now)
     refuse(found)
+    return found
+
+
+def _go_on(renewal: Renewal) -> Renewal:
+    """The same after something was put back; what was left meanwhile stays left."""
+    found = _again(renewal)
+    reasons = {item.credential: item.failure for item in renewal.left}
+    for item in tuple(found.items):
+        if error := reasons.get(item.credential):
+            found.leave(item, error)
     return found

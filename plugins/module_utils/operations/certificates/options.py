@@ -68,26 +68,20 @@ class CertificateOptions:
     fail_on: frozenset[str]
     inventory: Inventory
 
-    def check(self, now: datetime.datetime) -> None:
-        """Judges the provided pairs.
+    def check(self, credential: Credential, now: datetime.datetime) -> None:
+        """Judges what is given for a credential: its pair, and the CAs of its clients.
 
-        :raises InputError: with everything that is wrong with any of them.
+        :raises InputError: with everything that is wrong with it.
         """
-        problems = [
-            Problem(given.where, fault.message, fault.rule)
-            for credential, given in self.provided.items()
-            for fault in [
-                *check_pair(
-                    given.pair.chain, given.pair.key, hosts=credential.hosts, roots=given.roots, now=now
-                ),
-                *lifetime_faults(given.pair.chain),
-            ]
-        ]
-        problems += [
-            Problem(given.where, text, "client-ca")
-            for given in self.clients.values()
-            for text in authority_faults(given.authorities, now)
-        ]
+        problems = []
+        if given := self.provided.get(credential):
+            chain, key = given.pair.chain, given.pair.key
+            faults = check_pair(chain, key, hosts=credential.hosts, roots=given.roots, now=now)
+            faults += lifetime_faults(chain)
+            problems += [Problem(given.where, fault.message, fault.rule) for fault in faults]
+        if clients := self.clients.get(credential):
+            found = authority_faults(clients.authorities, now)
+            problems += [Problem(clients.where, text, "client-ca") for text in found]
         if problems:
             raise InputError(problems)
 

@@ -16,51 +16,52 @@ from .renewal import ManagedCredential, Renewal
 
 
 def refuse(renewal: Renewal) -> None:
-    """Raises when a Secret is not ours, a namespace is missing, or the CA would lie open.
-
-    :raises RefusedError: with all reasons of one kind.
-    """
-    refused = [
-        item for item in renewal.items if item.assessment.action == "refuse" and not _too_early(renewal, item)
-    ]
-    texts = [f"{item.credential}: {'; '.join(item.assessment.reasons)}" for item in refused]
-    texts += [
-        f"{id_of_clients(item.credential)}: {'; '.join(item.clients.reasons)}"
-        for item in renewal.items
-        if item.clients is not None and item.clients.action == "refuse"
-    ]
-    if texts:
-        raise RefusedError("; ".join(texts), rule="credential")
+    """Leaves what must not be written: a Secret of others, a missing namespace, a CA that would lie open."""
+    renewal.for_each(lambda item: _refuse_what_is_not_ours(renewal, item))
     homeless = sorted({item.credential.namespace for item in renewal.items} & renewal.absent)
     if homeless and not renewal.context.check_mode:
-        raise RefusedError(
+        error = RefusedError(
             f"these namespaces do not exist: {', '.join(homeless)}; install the gateway first",
             rule="namespace-missing",
         )
-    _refuse_another_inventory(renewal)
+        for item in tuple(renewal.items):
+            if item.credential.namespace in homeless:
+                renewal.leave(item, error)
+    renewal.for_each(lambda item: _refuse_another_inventory(renewal, item))
     _refuse_an_open_authority(renewal)
+    if all(item.credential.source != ISSUE for item in renewal.items):
+        renewal.authority = None  # nobody is left to issue for
 
 
-def _refuse_another_inventory(renewal: Renewal) -> None:
+def _refuse_what_is_not_ours(renewal: Renewal, item: ManagedCredential) -> None:
+    texts = []
+    if item.assessment.action == "refuse" and not _too_early(renewal, item):
+        texts.append(f"{item.credential}: {'; '.join(item.assessment.reasons)}")
+    if item.clients is not None and item.clients.action == "refuse":
+        texts.append(f"{id_of_clients(item.credential)}: {'; '.join(item.clients.reasons)}")
+    if texts:
+        raise RefusedError("; ".join(texts), rule="credential")
+
+
+def _refuse_another_inventory(renewal: Renewal, item: ManagedCredential) -> None:
     """Two inventories with other hosts for one credential would issue it anew in turn.
 
     A renewal that is due, or that a person asks for, is nobody's quarrel: whoever comes first makes it.
     """
     asker = renewal.options.inventory
-    for item in renewal.items:
-        holder = annotations_of(item.live).get(APPLIED_BY_ANNOTATION, "")
-        if not item.assessment.writes or not asker.must_leave(holder) or _is_due(renewal, item):
-            continue
-        reasons = "; ".join(item.assessment.reasons)
-        raise refusal(
-            f"{item.credential} is kept",
-            holder,
-            asker,
-            [f"{item.assessment.action} it, because {reasons}"],
-            annotation=APPLIED_BY_ANNOTATION,
-            instead="give the credential the same hosts and source in both, or another name in one",
-            option="certificates_take_over",
-        )
+    holder = annotations_of(item.live).get(APPLIED_BY_ANNOTATION, "")
+    if not item.assessment.writes or not asker.must_leave(holder) or _is_due(renewal, item):
+        return
+    reasons = "; ".join(item.assessment.reasons)
+    raise refusal(
+        f"{item.credential} is kept",
+        holder,
+        asker,
+        [f"{item.assessment.action} it, because {reasons}"],
+        annotation=APPLIED_BY_ANNOTATION,
+        instead="give the credential the same hosts and source in both, or another name in one",
+        option="certificates_take_over",
+    )
 
 
 def _is_due(renewal: Renewal, item: ManagedCredential) -> bool:
@@ -82,11 +83,14 @@ def _refuse_an_open_authority(renewal: Renewal) -> None:
     namespace = renewal.authority.namespace
     exposed, asked = readers_of(renewal.client, namespace, [item.credential for item in renewal.items])
     if exposed:
-        raise RefusedError(
+        error = RefusedError(
             f"the gateways' ServiceAccounts {', '.join(exposed)} may read Secrets in namespace {namespace}: "
             f"the CA's key would be theirs",
             rule="ca-exposed",
         )
+        for item in tuple(renewal.items):
+            if item.credential.source == ISSUE:
+                renewal.leave(item, error)
     if not asked:
         renewal.context.warn(
             f"cannot tell whether a gateway may read Secrets in namespace {namespace}: "

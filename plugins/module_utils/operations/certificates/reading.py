@@ -16,7 +16,7 @@ from ...kube.server_time import server_time
 from ...labels import COLLECTION
 from ...model.certificates.credentials import CERT_MANAGER, ISSUE, REQUESTED, Credential
 from ...model.certificates.secret import CERTIFICATE_KEY, assess
-from .authority import decide_authority
+from .authority import AuthorityState, decide_authority
 from .cert_manager import certificate_of, certificates_in, judge
 from .clients import name_of_clients, plan_clients
 from .options import CertificateOptions
@@ -52,8 +52,8 @@ def read(
 ) -> Renewal:
     """A run on what the cluster holds now.
 
-    :raises InputError: an answer to a request must not be served. :raises RefusedError: a Secret that a run
-        keeps its own things in is somebody else's, the CA is lost, or no Certificate writes a credential.
+    A credential is left when what is given for it must not be served, a Secret that a run keeps its own
+    things in is somebody else's, the CA is lost, or no Certificate writes it.
     """
     credentials = options.credentials
     count = len(credentials)
@@ -72,10 +72,47 @@ def read(
     requests = dict(zip(asked, beside[: len(asked)], strict=True))
     client_secrets = dict(zip(mutual, beside[len(asked) :], strict=True))
     pairs = list(zip(credentials, secrets, strict=True))
-    authority = None
-    if any(credential.source == ISSUE for credential in options.credentials):
-        authority = decide_authority(
-            ca_secret,
+    authority, lost = _authority(options, ca_secret, pairs, now)
+    absent = _absent(client, [namespace for namespace, _name in names])
+    renewal = Renewal(client, options, context, now, authority, absent)
+    renewal.items += [_item(renewal, credential, live) for credential, live in pairs]
+    previous = dict(zip(credentials, kept, strict=True))
+
+    def judge_item(item: ManagedCredential) -> None:
+        credential = item.credential
+        options.check(credential, now)
+        if lost is not None and credential.source == ISSUE:
+            raise lost
+        item.previous = read_previous(previous[credential], credential, options.mesh)
+        if credential.source == REQUESTED:
+            _plan_request(renewal, item, requests[credential])
+        _leave_to_controllers(item)
+        if credential in client_secrets:
+            item.clients = plan_clients(
+                options.clients[credential].authorities,
+                client_secrets[credential],
+                mesh=options.mesh,
+                now=now,
+                overlap=options.client_overlap,
+            )
+
+    renewal.for_each(judge_item)
+    _ask_cert_manager(renewal)
+    return renewal
+
+
+def _authority(
+    options: CertificateOptions,
+    secret: Mapping[str, Any] | None,
+    pairs: Sequence[tuple[Credential, Mapping[str, Any] | None]],
+    now: datetime.datetime,
+) -> tuple[AuthorityState | None, RefusedError | None]:
+    """The CA to issue with, where anything is issued; or why there is none."""
+    if all(credential.source != ISSUE for credential in options.credentials):
+        return None, None
+    try:
+        found = decide_authority(
+            secret,
             pairs,
             home=options.authority_home,
             mesh=options.mesh,
@@ -83,26 +120,9 @@ def read(
             lifetimes=options.lifetimes,
             replace_lost=options.replace_lost_authority,
         )
-    absent = _absent(client, [namespace for namespace, _name in names])
-    renewal = Renewal(client, options, context, now, authority, absent)
-    renewal.items += [
-        _item(renewal, credential, live, previous)
-        for (credential, live), previous in zip(pairs, kept, strict=True)
-    ]
-    for item in renewal.items:
-        if item.credential.source == REQUESTED:
-            _plan_request(renewal, item, requests[item.credential])
-        _leave_to_controllers(item)
-        if item.credential in client_secrets:
-            item.clients = plan_clients(
-                options.clients[item.credential].authorities,
-                client_secrets[item.credential],
-                mesh=options.mesh,
-                now=now,
-                overlap=options.client_overlap,
-            )
-    _ask_cert_manager(renewal)
-    return renewal
+    except RefusedError as error:
+        return None, error
+    return found, None
 
 
 def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
@@ -111,9 +131,7 @@ def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
     return frozenset(name for name, namespace in zip(unique, found, strict=True) if namespace is None)
 
 
-def _item(
-    renewal: Renewal, credential: Credential, live: Mapping[str, Any] | None, kept: Mapping[str, Any] | None
-) -> ManagedCredential:
+def _item(renewal: Renewal, credential: Credential, live: Mapping[str, Any] | None) -> ManagedCredential:
     options = renewal.options
     given = options.provided.get(credential)
     source = given or options.requested.get(credential)
@@ -135,15 +153,7 @@ def _item(
     forced = credential in options.force and credential.source != CERT_MANAGER
     if forced and assessment.action in ("keep", "repair"):
         assessment = dataclasses.replace(assessment, action="renew", reasons=(_why_forced(revoked),))
-    item = ManagedCredential(
-        credential,
-        live,
-        assessment,
-        roots,
-        roots_pem,
-        previous=read_previous(kept, credential, options.mesh),
-        revoked=revoked,
-    )
+    item = ManagedCredential(credential, live, assessment, roots, roots_pem, revoked=revoked)
     item.began_with = item.served_now
     return item
 
@@ -180,13 +190,15 @@ def _plan_request(renewal: Renewal, item: ManagedCredential, secret: Mapping[str
 
 def _ask_cert_manager(renewal: Renewal) -> None:
     """Finds the Certificates of the credentials that cert-manager writes."""
-    theirs = [item for item in renewal.items if item.credential.source == CERT_MANAGER]
-    spaces = sorted({item.credential.namespace for item in theirs} - renewal.absent)
-    found = {space: certificates_in(renewal.client, space) for space in spaces}
-    for item in theirs:
-        if item.credential.namespace not in found:
-            continue
-        item.manager = certificate_of(item.credential, found[item.credential.namespace])
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def ask(item: ManagedCredential) -> None:
+        space = item.credential.namespace
+        if item.credential.source != CERT_MANAGER or space in renewal.absent:
+            return
+        if space not in found:
+            found[space] = certificates_in(renewal.client, space)
+        item.manager = certificate_of(item.credential, found[space])
         forced = item.credential in renewal.options.force
         item.assessment = judge(
             item.credential,
@@ -197,3 +209,5 @@ def _ask_cert_manager(renewal: Renewal) -> None:
             now=renewal.now,
             renew_at=renewal.options.renew_at,
         )
+
+    renewal.for_each(ask)

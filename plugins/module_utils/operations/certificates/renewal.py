@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...errors import ApiError, InputError, MeshError, RefusedError
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import CERTIFICATE_KEY, Assessment, decode
@@ -46,6 +47,7 @@ class ManagedCredential:
     :param clients_version: resourceVersion of the Secret with them after the last write.
     :param clients: what becomes of the CAs of its clients. :param clients_restored: those before are back.
     :param asks_clients: whether a Gateway asks for a certificate of clients.
+    :param failure: why the run has left it to a person.
     """
 
     credential: Credential
@@ -73,6 +75,7 @@ class ManagedCredential:
     clients_version: str = ""
     clients_restored: bool = False
     asks_clients: bool = False
+    failure: MeshError | None = None
 
     @property
     def waits(self) -> bool:
@@ -125,12 +128,19 @@ class ManagedCredential:
         return self.served_now
 
 
+NO_ANSWER = (0, 401, 429, 503, 504)
+"""What the API server says, or does not, when it would say the same of every other request."""
+
+
 @dataclasses.dataclass(slots=True, repr=False)
 class Renewal:
     """A run: the cluster, what is wanted, what was found.
 
+    A certificate that ends is worse than a run that fails: no credential keeps another from its renewal.
+
     :param absent: the namespaces among those concerned that do not exist.
     :param authority: the CA, None when nothing is issued.
+    :ivar items: what the run works on. :ivar left: what it has left to a person.
     """
 
     client: KubeClient
@@ -140,3 +150,42 @@ class Renewal:
     authority: AuthorityState | None
     absent: frozenset[str]
     items: list[ManagedCredential] = dataclasses.field(default_factory=list)
+    left: list[ManagedCredential] = dataclasses.field(default_factory=list)
+
+    def for_each(self, step: Callable[[ManagedCredential], object]) -> None:
+        """Takes a step with every item; one that is refused or fails is left, and the others go on.
+
+        :raises ApiError: the server would refuse or fail the others as well.
+        """
+        for item in tuple(self.items):
+            try:
+                step(item)
+            except (InputError, RefusedError) as error:
+                self.leave(item, error)
+            except ApiError as error:
+                if error.status in NO_ANSWER:
+                    raise
+                self.leave(item, error)
+
+    def leave(self, item: ManagedCredential, error: MeshError) -> None:
+        """Works no more on an item; what was written of it stays told."""
+        self.items = [one for one in self.items if one is not item]
+        self.left.append(item)
+        item.failure = error
+        if item.current is None:
+            item.pair = None
+            item.assessment = dataclasses.replace(item.assessment, action="refuse", reasons=(error.message,))
+        if not item.clients_version:
+            item.clients = None
+
+    def failure(self) -> MeshError | None:
+        """Why something was left, as one error. :returns: None when nothing was."""
+        errors = list({item.failure.message: item.failure for item in self.left if item.failure}.values())
+        if len(errors) < 2:
+            return errors[0] if errors else None
+        if all(isinstance(error, InputError) for error in errors):
+            inputs = [error for error in errors if isinstance(error, InputError)]
+            return InputError([problem for error in inputs for problem in error.problems])
+        text = "; ".join(error.message for error in errors)
+        rules = [error.rule for error in errors if isinstance(error, RefusedError)]
+        return RefusedError(text, rule=rules[0]) if len(rules) == len(errors) else MeshError(text)

@@ -45,7 +45,7 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
     :returns: ``changed``, ``status``, ``reason``, ``outcome``, ``counts``, ``objects``, ``ca``,
         ``certificates``, ``summary``, and ``diff`` with ``diff_mode``.
     """
-    items, authority, context = renewal.items, renewal.authority, renewal.context
+    items, authority, context = [*renewal.items, *renewal.left], renewal.authority, renewal.context
     written = [item for item in items if item.pair is not None]
     asked = [item for item in items if item.ask is not None]
     told = [item for item in items if item.told or item.renewed]
@@ -63,7 +63,7 @@ def build_result(renewal: Renewal) -> dict[str, Any]:
         for found in [clients_result(item, item.clients)]
     ]
     objects += [{"id": _manager(item), "action": "updated"} for item in told]
-    status, reason = _verdict(items)
+    status, reason = _verdict(renewal)
     result: dict[str, Any] = {
         "changed": bool(objects),
         "status": status,
@@ -144,7 +144,16 @@ def _request_lines(entry: Mapping[str, Any]) -> list[str]:
     return [head, *entry["request"].splitlines()]
 
 
-def _verdict(items: Sequence[ManagedCredential]) -> tuple[str, str]:
+def _verdict(renewal: Renewal) -> tuple[str, str]:
+    """What was left is a fail, and does not hide what else was seen."""
+    status, reason = _seen(renewal.items)
+    error = renewal.failure()
+    if error is None:
+        return status, reason
+    return FAIL, f"{error.message}; {reason}" if status == FAIL else error.message
+
+
+def _seen(items: Sequence[ManagedCredential]) -> tuple[str, str]:
     proofs = [(item, item.proof) for item in items if item.proof is not None]
     proofs += [(item, item.clients_proof) for item in items if item.clients_proof is not None]
     for status in ORDER[:2]:

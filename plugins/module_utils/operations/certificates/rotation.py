@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ...errors import ApiError
+from ...errors import ApiError, MeshError, RefusedError
 from ...kube.lease import Lease
 from ...model.certificates.credentials import CERT_MANAGER, EXISTING
 from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, decode
@@ -42,26 +42,29 @@ class Rotation:
     """The writes of one run.
 
     :param leases: held in every namespace that is written to. :param prove: looks at the gateways.
+    :ivar resumed: whether a credential was written that has to be read again.
     """
 
     def __init__(self, renewal: Renewal, leases: Sequence[Lease], prove: Prove) -> None:
         self._renewal = renewal
         self._leases = leases
         self._prove = prove
+        self.resumed = False
 
     def alive(self) -> None:
         """Renews the Leases when due. :raises FencedError: another run has taken over."""
         for lease in self._leases:
             lease.renew_if_due()
 
-    def resume(self, item: ManagedCredential) -> bool:
+    def resume(self, item: ManagedCredential) -> None:
         """Ends what a killed run began.
 
-        :returns: whether the credential was written, so that it has to be read again.
+        :raises RefusedError: what serves is no good, and the pair before may not be put back: nothing is
+            rotated over it, and it is kept.
         """
         previous = item.previous
         if previous is None:
-            return False
+            return
         if item.credential.source in (EXISTING, CERT_MANAGER):
             pass  # it has become somebody else's meanwhile, and is not ours to write
         elif item.revoked:
@@ -78,17 +81,24 @@ class Rotation:
             if seen.status == FAIL:
                 back = self._restore(item, previous)
                 item.proof = dataclasses.replace(seen, evidence=f"{seen.evidence}; {back.evidence}")
-        if not item.unrestored:
-            drop(self._renewal.client, item.credential)
-        return item.restored
+        self.resumed |= item.restored
+        if item.unrestored and item.proof is not None:
+            raise RefusedError(f"{item.credential}: {item.proof.evidence}", rule="unrestored")
+        drop(self._renewal.client, item.credential)
 
     def rotate(self, item: ManagedCredential) -> None:
         """Writes the item's pair. The proof says whether it is served, or the previous one is back."""
+        context, options = self._renewal.context, self._renewal.options
+        if item.pair is None and item.manager is None:
+            return
+        if context.stop():
+            raise MeshError("interrupted between two credentials; the next run completes them")
+        if item.has_work:
+            self._say(item, f"{item.assessment.action}, {'; '.join(item.assessment.reasons)}")
         if item.manager is not None:
             self._renewed_elsewhere(item)
         if item.pair is None:
             return
-        options = self._renewal.options
         previous = self._keep(item)
         self.alive()
         write_credential(self._renewal, item, item.pair)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ...errors import MeshError
+from ...errors import MeshError, RefusedError
 from ...fields import annotations_of, mapping_at, text_at
 from ...labels import APPLIED_BY_ANNOTATION, COLLECTION, MANAGED_BY_LABEL
 from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode, secret_object
@@ -23,15 +23,19 @@ from .request import drop_request, write_request
 
 def issue(renewal: Renewal) -> None:
     """Gives every item that is to be written its pair, judged as if a stranger had brought it."""
-    for item in renewal.items:
-        if not item.assessment.writes:
-            continue
-        item.pair = _pair_for(renewal, item)
-        faults = check_pair(
-            item.pair.chain, item.pair.key, hosts=item.credential.hosts, roots=item.roots, now=renewal.now
-        )
-        if faults:
-            raise MeshError(f"{item.credential}: {'; '.join(fault.message for fault in faults)}")
+    renewal.for_each(lambda item: _issue(renewal, item))
+
+
+def _issue(renewal: Renewal, item: ManagedCredential) -> None:
+    if not item.assessment.writes:
+        return
+    item.pair = _pair_for(renewal, item)
+    faults = check_pair(
+        item.pair.chain, item.pair.key, hosts=item.credential.hosts, roots=item.roots, now=renewal.now
+    )
+    if faults:
+        text = f"{item.credential}: {'; '.join(fault.message for fault in faults)}"
+        raise RefusedError(text, rule="pair")
 
 
 def _pair_for(renewal: Renewal, item: ManagedCredential) -> Pair:
@@ -66,27 +70,35 @@ def write_new_authority(renewal: Renewal) -> None:
 
 def write_requests(renewal: Renewal) -> None:
     """Writes the requests for certificates with their keys, and takes away those that have their answers."""
-    for item in renewal.items:
-        if item.credential.namespace in renewal.absent:
-            continue
-        if item.ask is not None:
-            dry_run, mesh = renewal.context.check_mode, renewal.options.mesh
-            write_request(renewal.client, item.credential, item.ask, mesh, dry_run=dry_run)
-        elif item.spent and not renewal.context.check_mode:
-            drop_request(renewal.client, item.credential)
+    renewal.for_each(lambda item: _write_request(renewal, item))
+
+
+def _write_request(renewal: Renewal, item: ManagedCredential) -> None:
+    if item.credential.namespace in renewal.absent:
+        return
+    if item.ask is not None:
+        ask, item.ask = item.ask, None  # it counts once it is there
+        dry_run, mesh = renewal.context.check_mode, renewal.options.mesh
+        write_request(renewal.client, item.credential, ask, mesh, dry_run=dry_run)
+        item.ask = ask
+    elif item.spent and not renewal.context.check_mode:
+        drop_request(renewal.client, item.credential)
 
 
 def try_credentials(renewal: Renewal) -> None:
     """Sends every write as a dry-run: what the server would refuse is known before the real run."""
     write_requests(renewal)
-    for item in renewal.items:
-        if item.pair is not None and item.credential.namespace not in renewal.absent:
-            write_credential(renewal, item, item.pair)
-        elif item.manager is not None and item.assessment.action == "trigger":
-            renew(renewal, item, renewal.context.stop)
-        plan = item.clients
-        if plan is not None and plan.writes and item.credential.namespace not in renewal.absent:
-            write_clients(renewal, item, plan, text_at(plan.live, "metadata", "resourceVersion"))
+    renewal.for_each(lambda item: _try(renewal, item))
+
+
+def _try(renewal: Renewal, item: ManagedCredential) -> None:
+    if item.pair is not None and item.credential.namespace not in renewal.absent:
+        write_credential(renewal, item, item.pair)
+    elif item.manager is not None and item.assessment.action == "trigger":
+        renew(renewal, item, renewal.context.stop)
+    plan = item.clients
+    if plan is not None and plan.writes and item.credential.namespace not in renewal.absent:
+        write_clients(renewal, item, plan, text_at(plan.live, "metadata", "resourceVersion"))
 
 
 def _namespace(name: str) -> dict[str, Any]:
