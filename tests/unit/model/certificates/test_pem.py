@@ -238,7 +238,7 @@ def test_a_provided_pair_is_kept_as_it_will_be_written() -> None:
     (given,) = options.provided.values()
     assert (given.pair.chain, given.pair.key) == (LEAF.encode(), KEY.encode())
     assert given.roots_pem == ROOT + ROOT
-    options.check(made.NOW)
+    options.check(options.credentials[0], made.NOW)
 
 
 def test_each_part_of_a_provided_pair_is_named_with_what_is_wrong_with_it() -> None:
