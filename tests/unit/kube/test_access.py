@@ -100,3 +100,11 @@ def test_an_account_is_asked_about_in_one_namespace_at_a_time() -> None:
     with pytest.raises(ValueError, match="too many values"):
         missing_rights_of(server, [GET, ROLE], ("edge", "gateway"))
     assert server.sent == []
+
+
+@pytest.mark.parametrize("body", [[], "ok", None, 7, {"status": []}, {"status": "allowed"}])
+def test_what_is_no_review_is_no_answer(body: Any) -> None:
+    server: Any = Server()
+    server.request = lambda *_arguments, **_more: SimpleNamespace(data=body)
+    with pytest.raises(ApiError, match="access review: get pods in namespace shop: it has no answer"):
+        missing_rights(server, [GET])

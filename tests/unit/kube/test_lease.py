@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.lease import Lease
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.lease import Lease, new_identity
 
 from ..support.clock import FakeClock
 from ..support.cluster import FakeCluster
@@ -409,3 +411,64 @@ def test_a_conflict_at_the_end_is_tried_five_times_and_then_left(
     world.cluster.fail("replace", "Lease", 500)
     with pytest.raises(ApiError):
         again.release()
+
+
+# -- notes while it is held ----------------------------------------------------------------------------------
+
+
+def annotations(world: World) -> Obj:
+    found = world.cluster.find("Lease", NAME, HOME)
+    assert found is not None
+    return dict(found["metadata"].get("annotations", {}))
+
+
+def test_a_note_is_written_beside_the_others_and_the_holder_stays(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    lease.note({"x": "1"})
+    lease.note({"y": "2"})
+    assert annotations(world) == {"x": "1", "y": "2"}
+    assert world.spec["holderIdentity"] == "a"
+    world.clock.sleep(11)
+    lease.renew()
+    assert annotations(world) == {"x": "1", "y": "2"}
+
+
+@pytest.mark.parametrize(("failures", "lost"), [(4, False), (5, True)])
+def test_a_conflict_of_a_note_is_tried_five_times(world: World, failures: int, *, lost: bool) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.fail("replace", "Lease", 409, times=failures)
+    if lost:
+        with pytest.raises(FencedError):
+            lease.note({"x": "1"})
+    else:
+        lease.note({"x": "1"})
+    assert annotations(world) == ({} if lost else {"x": "1"})
+
+
+def test_who_has_lost_it_notes_nothing(world: World) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.put("b", fence=2)
+    with pytest.raises(FencedError, match="lost its lease to b"):
+        lease.note({"x": "1"})
+    assert annotations(world) == {}
+    world.cluster.remove("Lease", NAME, HOME)
+    with pytest.raises(FencedError):
+        lease.note({"x": "1"})
+
+
+@pytest.mark.parametrize("how", [403, 500, "lost request"])
+def test_other_trouble_of_a_note_is_raised(world: World, how: int | str) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    world.cluster.fail("replace", "Lease", how)
+    with pytest.raises(ApiError):
+        lease.note({"x": "1"})
+
+
+def test_no_two_runners_have_one_name() -> None:
+    one, other = new_identity(), new_identity()
+    assert one != other
+    assert one.rpartition(":")[0] == other.rpartition(":")[0] == f"{socket.gethostname()}:{os.getpid()}"

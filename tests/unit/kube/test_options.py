@@ -138,3 +138,15 @@ def test_the_password_of_a_proxy_is_a_secret():
     assert secrets_in({"host": "https://me:p%40ss@api"}) == {"p@ss", "p%40ss"}
     assert secrets_in({"proxy": "http://me@proxy:3128"}) == set()
     assert secrets_in({"proxy": "http://proxy:3128"}) == set()
+
+
+def test_every_longer_line_of_a_broken_kubeconfig_is_a_secret():
+    content = "users:\n  token: 'abcdefghijkl'\n  - {{ nothing\n"
+    found = secrets_in({"kubeconfig": content})
+    assert {"token: 'abcdefghijkl'", "abcdefghijkl"} <= found
+    assert "users:" not in found and "" not in found
+
+
+def test_secrets_of_an_inline_kubeconfigs_text_are_found():
+    content = "users:\n- name: u\n  user: {token: the-token-of-u}\n"
+    assert "the-token-of-u" in secrets_in({"kubeconfig": content})

@@ -149,3 +149,35 @@ def test_labels_are_asked_for_all_at_once() -> None:
 def test_a_pod_of_another_shape_is_no_pod_without_conditions() -> None:
     with pytest.raises(MalformedError, match=r"status\.conditions is str, not a list"):
         pods.is_ready({"kind": "Pod", "metadata": {"name": "a"}, "status": {"conditions": "Ready"}})
+
+
+RUNNING = {"name": "app", "status": {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}}
+ENDED = {"name": "app", "status": {"state": {"terminated": {"exitCode": 0}}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "leaving"),
+    [
+        (pod(deleted=True, containers=(RUNNING,)), True),
+        (pod(deleted=True, containers=(ENDED, {**RUNNING, "name": "b"})), True),
+        (pod(deleted=False, containers=(RUNNING,)), False),
+        (pod(deleted=True, containers=(ENDED,)), False),
+        (pod(deleted=True), False),
+        (pod(deleted=True, phase="Failed", containers=(RUNNING,)), False),
+    ],
+)
+def test_a_pod_that_leaves_answers_until_it_has_ended(given: dict[str, Any], leaving: bool) -> None:
+    assert pods.is_leaving(given) is leaving
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, set()),
+        ({"podIP": "10.0.0.1"}, {"10.0.0.1"}),
+        ({"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}, {"10.0.0.1", "fd00::1"}),
+        ({"podIPs": [{"ip": "fd00::1"}, {}]}, {"fd00::1"}),
+    ],
+)
+def test_its_addresses_of_both_families(status: dict[str, Any], expected: set[str]) -> None:
+    assert pods.addresses({"status": status}) == expected

@@ -124,3 +124,16 @@ def test_what_kubectl_reaches_by_the_proxy(server: str, excluded: str) -> None:
     assert (
         environment_proxy(server, {"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": excluded}) == "http://proxy:1"
     )
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://p:1", "http://@p:1", "p"])
+def test_what_has_no_login(proxy: str) -> None:
+    assert credentials_in(proxy) is None
+
+
+def test_names_beyond_ascii_are_compared_as_they_are_asked_for() -> None:
+    assert is_excluded("https://b\u00fccher.example", "xn--bcher-kva.example")
+    assert is_excluded("https://xn--bcher-kva.example", "b\u00fccher.example")
+    endless = "\u00fc" * 70  # no name that IDNA could hold stays as it is
+    assert is_excluded(f"https://{endless}.example", f"{endless}.example")
+    assert not is_excluded(f"https://{endless}.example", "other.example")

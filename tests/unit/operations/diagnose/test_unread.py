@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 
+from ...support.outages import one_call_fails
 from .healthy_mesh import Healthy, diagnose
 from .planted import AT_GATEWAY, CALL, NOTHING, OUTSIDE
 
@@ -80,6 +81,22 @@ def test_a_server_that_fails_is_an_error_and_no_missing_right(symptom: dict[str,
         with pytest.raises(ApiError) as caught:
             diagnose(cluster, **symptom)
         assert caught.value.status == 500
+
+
+@pytest.mark.parametrize("symptom", [NOTHING, AT_GATEWAY], ids=str)
+def test_a_failure_at_any_call_is_told_or_ends_it(symptom: dict[str, str]) -> None:
+    """In a healthy mesh it is never a cause, and what it hid never passes."""
+    for call, cluster in one_call_fails(Healthy, lambda client: diagnose(client, **symptom), 500):
+        try:
+            result = diagnose(cluster, **symptom)
+        except ApiError as error:
+            assert error.status == 500, call
+            continue
+        assert (result["causes"], result["status"]) == ([], "cannot tell"), call
+        assert all(f"{call.verb} {call.kind}: internal error" in one["why"] for one in result["unknown"]), (
+            call
+        )
+        assert (call.verb, call.kind) != ("list", "Pod"), "without its pods a mesh cannot be judged"
 
 
 def answers(path: str, answer: Any) -> Callable[[Healthy], None]:
