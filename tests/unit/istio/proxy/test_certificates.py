@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.certificates import (
     Judgement,
     judge_certificates,
+    lives,
     serial_numbers,
     without_repetition,
 )
@@ -151,3 +152,25 @@ def test_serial_numbers_are_spelled_as_envoy_does() -> None:
 def test_no_serial_number_is_guessed(body: str) -> None:
     assert serial_numbers(f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n") == frozenset()
     assert serial_numbers("no certificate") == frozenset()
+
+
+def test_each_leaf_with_an_identity_lives_once() -> None:
+    other = f"{ME}-2"
+    text = json.dumps(
+        {
+            "certificates": [
+                context(chain(), roots=()),
+                context(chain()),
+                context(chain(other, begin=EXACTLY)),
+                context({**chain(), "subject_alt_names": [{"dns": "a.example.com"}]}),
+                context(chain(end="soon")),
+                {"ca_cert": []},
+            ]
+        }
+    )
+    assert lives(text) == [(NOW - 1, NOW + 1, f"spiffe://{ME}"), (NOW, NOW + 1, f"spiffe://{other}")]
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", "{}", '{"certificates": 1}', '{"certificates": [1]}'])
+def test_an_answer_without_certificates_has_no_lives(text: str) -> None:
+    assert lives(text) == []

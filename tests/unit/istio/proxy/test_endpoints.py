@@ -60,3 +60,18 @@ def test_requests_that_a_program_has_not_answered_yet() -> None:
     }
     assert inbound_requests(statuses) == 5
     assert inbound_requests({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [("10.0.0.1:80", "10.0.0.1", 80), ("fd00::1:8080", "fd00::1", 8080), ("?:?", "?", 0), ("", "", 0)],
+)
+def test_the_parts_of_an_address(address: str, host: str, port: int) -> None:
+    assert (Endpoint(address, "").host, Endpoint(address, "").port) == (host, port)
+
+
+def test_figures_that_are_numbers_are_kept_and_zero_is_not_written() -> None:
+    stats = [{"name": "a", "value": "3"}, {"name": "zero"}, {"name": "none", "value": "x"}]
+    host = {"address": ADDRESS, "stats": stats}
+    (found,) = endpoints({"cluster_statuses": [{"name": "c", "host_statuses": [host]}]})["c"]
+    assert found.stats == {"a": 3, "zero": 0}

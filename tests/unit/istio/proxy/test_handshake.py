@@ -19,8 +19,10 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
     ClientCertificate,
     handshake,
+    leaf_fingerprint,
     request,
 )
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ...support.certificates import DAY, ROOT_KEY, certificate, ec_key, key_pem, pem
@@ -105,3 +107,13 @@ def test_silence_is_no_refusal() -> None:
         told = handshake("127.0.0.1", server.getsockname()[1], "x.example.com", timeout=0.2, demanding=True)
     assert not told.client_refused
     assert told.fault
+
+
+def test_the_first_certificate_of_a_chain_has_the_fingerprint() -> None:
+    one, other = (certificate(name, ec_key()) for name in ("a.example.com", "b.example.com"))
+    expected = one.fingerprint(hashes.SHA256()).hex()
+    text = pem(one).decode()
+    assert leaf_fingerprint(text + pem(other).decode()) == leaf_fingerprint(f"Subject: a\n{text}") == expected
+    no_base64 = "-----BEGIN CERTIFICATE-----\na\n-----END CERTIFICATE-----"
+    for broken in ("", "text", text.replace("END", "FIN"), text.replace("BEGIN", "START"), no_base64):
+        assert leaf_fingerprint(broken) == ""

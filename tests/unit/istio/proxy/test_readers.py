@@ -228,6 +228,43 @@ def test_no_entry_is_no_error() -> None:
     assert proxies_admin.config_dump(Client(Result("\n")), PROXY, proxies_admin.ROUTES) == []
 
 
+@pytest.mark.parametrize("text", ["", "[]", '"x"', "{", "<html>"])
+def test_clusters_that_are_none_are_an_error(text: str) -> None:
+    client = Client(Result('{"cluster_statuses": []}'))
+    assert proxies_admin.cluster_statuses(client, PROXY) == {"cluster_statuses": []}
+    assert client.command[2:] == ["GET", "clusters?format=json"]
+    with pytest.raises(ApiError, match="pod shop/web-1 answered with something else than its clusters"):
+        proxies_admin.cluster_statuses(Client(Result(text)), PROXY)
+
+
+def test_what_is_no_entry_of_a_dump_is_left_out() -> None:
+    client = Client(Result('{"configs": [{"name": "x"}, "y", null]}'))
+    assert proxies_admin.config_dump(client, PROXY, proxies_admin.ROUTES) == [{"name": "x"}]
+    assert client.command[3] == "config_dump?resource=dynamic_route_configs"
+    assert proxies_admin.config_dump(Client(Result("{}")), PROXY, proxies_admin.LISTENERS) == []
+
+
+def test_a_change_is_posted() -> None:
+    client = Client(Result("ok"))
+    assert proxies_admin.admin_post(client, PROXY, "logging?level=debug") == "ok"
+    assert client.command[2:] == ["POST", "logging?level=debug"]
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "cause"),
+    [
+        ("a\nb\n", "", "b"),
+        ("a", "x\ny", "y"),
+        ("", "", "no message"),
+        ("", " \n", "no message"),
+        ("", "z" * 300, "z" * 200),
+    ],
+)
+def test_the_last_line_says_why_a_command_failed(out: str, err: str, cause: str) -> None:
+    error = proxies_admin.no_answer(Result(out, err, 1), "it did not answer", "Pod shop/web-1")
+    assert error.message == f"it did not answer: {cause}"
+
+
 @pytest.mark.parametrize(
     "result", [Result(stderr="Error: command failed\nconnection refused", returncode=1), Result("<html>")]
 )

@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.sidecar_scope import (
+    Importers,
+    imports,
     imports_host,
     sidecar_of,
 )
@@ -94,3 +96,36 @@ def test_a_sidecar_without_egress_hides_nothing() -> None:
 )
 def test_forms_of_hosts(hosts: list[str], known: bool) -> None:
     assert imports_host(PROXY, [sidecar("s", "shop", hosts)], "istio-system", HOST, "bank") is known
+
+
+FORMS = (
+    None, [], ["./*"], ["bank/*"], ["*/*"], [f"bank/{HOST}"], [f"*/{HOST}"], [HOST], ["~/*"],
+    ["bank/*.svc.cluster.local"], ["shop/*", "bank/*.example"], ["istio-system/*"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("owner", ["bank", "shop", "other"])
+@pytest.mark.parametrize("host", [HOST, "cart.shop.svc.cluster.local", "api.example", "*.example"])
+@pytest.mark.parametrize("exported", [["*"], ["."], ["shop"], ["istio-system", "."], []])
+def test_who_of_many_knows_a_host_is_who_is_told_one_by_one(
+    owner: str, host: str, exported: list[str]
+) -> None:
+    proxies = [
+        (namespace, None if hosts is None else sidecar("s", home, hosts))
+        for hosts in FORMS
+        for namespace, home in (("shop", "shop"), ("bank", "bank"), ("shop", "istio-system"))
+    ]
+    places = {owner if place == "." else place for place in exported}
+    expected = [
+        number
+        for number, (namespace, item) in enumerate(proxies)
+        if imports(item, namespace, "istio-system", host, owner) and places & {"*", namespace}
+    ]
+    assert Importers(proxies, "istio-system").of([host], owner, exported) == expected
+
+
+def test_one_host_of_several_is_enough() -> None:
+    proxies = [("shop", sidecar("s", "shop", [f"bank/{name}"])) for name in ("a", "b", "c", "*.d")]
+    assert Importers(proxies, "istio-system").of(["c", "a"], "bank", ["*"]) == [0, 2]
+    assert Importers(proxies, "istio-system").of(["x.d"], "bank", ["*"]) == [3]
+    assert Importers(proxies, "istio-system").of([], "bank", ["*"]) == []
