@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
-from ...kube.pods import has_labels, is_active, is_ended, phase_of
+from ...kube.pods import has_labels, is_active, is_ended, is_ready, phase_of
 from ...model.certificates.credentials import Credential, covers
 from ...model.host_patterns import takes_in
 
@@ -25,6 +25,7 @@ class Endpoint:
 
     :param mode: ``tls.mode`` of the Gateway's server.
     :param one_of_several: whether the server has other credentials beside this one (``credentialNames``).
+    :param ready: whether the pod gets requests.
     """
 
     pod: str
@@ -33,6 +34,7 @@ class Endpoint:
     server_name: str
     mode: str = "SIMPLE"
     one_of_several: bool = False
+    ready: bool = False
 
 
 def endpoints_of(
@@ -58,9 +60,10 @@ def endpoints_of(
             wanted = _server_names(credential, server)
             for pod in selected:
                 port = _pod_port(integer_at(server, "port", "number"), pod, services)
-                address = text_at(pod, "status", "podIP")
+                address, several = text_at(pod, "status", "podIP"), len(secrets) > 1
                 found |= {
-                    Endpoint(name_of(pod), address, port, name, mode, len(secrets) > 1) for name in wanted
+                    Endpoint(name_of(pod), address, port, name, mode, several, is_ready(pod))
+                    for name in wanted
                 }
     return sorted(found)
 

@@ -25,7 +25,7 @@ from ...kube.clock import Clock, SystemClock
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import facts_of, read_chain
-from ...verdicts import CANNOT_TELL
+from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .endpoints import Endpoint
 
 if TYPE_CHECKING:
@@ -197,6 +197,28 @@ def settle(
     return ServingProof(CANNOT_TELL, HANDSHAKE, f"{inside.evidence}, but {seen.evidence}", len(pods))
 
 
+def among_the_ready(
+    endpoints: Sequence[Endpoint],
+    seen: ServingProof,
+    look_at: Callable[[Sequence[Endpoint]], ServingProof],
+) -> ServingProof:
+    """What counts of a failure where some pods are not ready: no Service sends anybody to those.
+
+    A pod that never starts would else keep all others from their certificate, until that has ended.
+
+    :param seen: of all of them. :param look_at: looks at those that are ready.
+    """
+    ready = [endpoint for endpoint in endpoints if endpoint.ready]
+    late = sorted({endpoint.pod for endpoint in endpoints if not endpoint.ready})
+    if seen.status != FAIL or not ready or not late:
+        return seen
+    served = look_at(ready)
+    if served.status != PASS:
+        return seen
+    text = f"{served.evidence}, but not ready: {', '.join(late)}; {seen.evidence}"
+    return ServingProof(CANNOT_TELL, served.method, text, seen.pods)
+
+
 def prove(
     client: KubeClient,
     credential: Credential,
@@ -217,18 +239,22 @@ def prove(
         again, is seen by the second one.
     """
     row = 0
+    endpoints: Sequence[Endpoint] = ()
     seen = ServingProof(CANNOT_TELL, HANDSHAKE, NOBODY)
     clock = clock or SystemClock()
     patience = clock.monotonic() + min(GRACE_SECONDS, timeout)
 
+    def look_at(some: Sequence[Endpoint]) -> ServingProof:
+        return look(client, credential, some, fingerprint=fingerprint, roots_pem=roots_pem)
+
     def check() -> tuple[bool, str]:
-        nonlocal seen, row
+        nonlocal seen, row, endpoints
         endpoints = read_endpoints()
         if not endpoints:
             # What was seen of pods that are gone says nothing of those that come.
             row, seen = 0, ServingProof(CANNOT_TELL, HANDSHAKE, NOBODY)
             return not awaited(), seen.evidence
-        seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=roots_pem)
+        seen = look_at(endpoints)
         if seen.status == "fail" and clock.monotonic() >= patience:
             seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)
         row = row + 1 if seen.status == "pass" else 0
@@ -237,5 +263,5 @@ def prove(
     try:
         wait_until(check, awaited=f"{credential} to be served", timeout=timeout, stop=stop, clock=clock)
     except WaitTimeout:
-        return seen
+        return among_the_ready(endpoints, seen, look_at)
     return seen

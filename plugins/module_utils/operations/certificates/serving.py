@@ -15,7 +15,7 @@ from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .client_look import ASKING_MODES
 from .clients import live_authorities, prove_clients
 from .endpoints import GATEWAY_API, Endpoint, endpoints_of, is_awaited, unserved_hosts
-from .proof import NOBODY, NOT_ASKED, ServingProof, look, prove, settle
+from .proof import NOBODY, NOT_ASKED, ServingProof, among_the_ready, look, prove, settle
 from .renewal import ManagedCredential, Renewal
 
 if TYPE_CHECKING:
@@ -132,10 +132,14 @@ def _one_look(
     renewal: Renewal, item: ManagedCredential, endpoints: Sequence[Endpoint], fingerprint: str
 ) -> ServingProof:
     client, credential = renewal.client, item.credential
-    seen = look(client, credential, endpoints, fingerprint=fingerprint, roots_pem=item.roots_pem)
-    if seen.status != FAIL:
-        return seen
-    return settle(client, credential, endpoints, seen, fingerprint=fingerprint)
+
+    def look_at(some: Sequence[Endpoint]) -> ServingProof:
+        return look(client, credential, some, fingerprint=fingerprint, roots_pem=item.roots_pem)
+
+    seen = look_at(endpoints)
+    if seen.status == FAIL:
+        seen = settle(client, credential, endpoints, seen, fingerprint=fingerprint)
+    return among_the_ready(endpoints, seen, look_at)
 
 
 def _of_all_hosts(credential: Credential, endpoints: Sequence[Endpoint], seen: ServingProof) -> ServingProof:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import datetime
 import socket
 import ssl
@@ -160,6 +161,34 @@ def test_what_the_gateways_do_not_take_is_taken_back(world: RotatingWorld) -> No
         world.rotate(client_cas=given(new), client_ca_overlap=0)
     assert held(world) == {old}
     assert caught.value.details["certificates"][0]["clients"]["action"] == "restored"
+
+
+def test_a_pod_that_never_gets_ready_takes_nothing_back(
+    world: RotatingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = authority(world.now), authority(world.now, "new")
+    world.rotate(client_cas=given(old))
+    pod = world.cluster.find("Pod", "gw-1", HOME)
+    assert pod is not None
+    broken = copy.deepcopy(pod)
+    broken["metadata"]["name"] = "gw-2"
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    world.cluster.put(pod)
+    world.cluster.put(broken)
+
+    def look(client: Any, endpoints: Any, wanted: Any) -> ServingProof:
+        if any(endpoint.pod == "gw-2" for endpoint in endpoints):
+            return ServingProof("fail", "handshake", "pod gw-2 answers nobody", 2)
+        return world.pods.look(client, endpoints, wanted)
+
+    monkeypatch.setattr(clients, "look_at_clients", look)
+    result = world.rotate(client_cas=given(new), client_ca_overlap=0)
+    assert held(world) == {new}
+    seen = result["certificates"][0]["clients"]["proof"]
+    assert (seen["status"], seen["evidence"]) == (
+        "cannot tell",
+        "accepts 1, but not ready: gw-2; pod gw-2 answers nobody",
+    )
 
 
 def test_a_date_that_a_person_wrote_is_obeyed_and_goes(world: RotatingWorld) -> None:

@@ -225,6 +225,69 @@ def test_a_pod_that_never_comes_is_waited_for_until_the_limit(world: RotatingWor
     assert world.run(check=True, timeout=40)["status"] == "cannot tell"
 
 
+READY = [{"type": "Ready", "status": "True"}]
+
+
+def two_pods(world: RotatingWorld, *, first_is_ready: bool, broken: str) -> Any:
+    """Two pods of the gateway, of which the second never gets ready; one of them completes no handshake.
+
+    :returns: what stands for a handshake.
+    """
+    pod = world.cluster.find("Pod", "gw-1", HOME)
+    assert pod is not None
+    labels = pod["metadata"]["labels"]
+    conditions = READY if first_is_ready else []
+    world.cluster.put({**pod, "status": {**pod["status"], "conditions": conditions}})
+    world.cluster.put(
+        {
+            "kind": "Pod",
+            "metadata": {"name": "gw-2", "namespace": HOME, "labels": labels},
+            "status": {"phase": "Running", "podIP": "10.0.0.2"},
+        }
+    )
+    serving = world.gateways.fingerprint
+
+    def answer(endpoint: Any, *_roots: Any) -> str:
+        if endpoint.pod == broken:
+            raise ConnectionRefusedError("refused")
+        return serving()
+
+    return answer
+
+
+def test_a_pod_that_never_gets_ready_keeps_no_other_from_its_certificate(
+    world: RotatingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.gateways.serving
+    answer = two_pods(world, first_is_ready=True, broken="gw-2")
+    monkeypatch.setattr(proof, "served_fingerprint", answer)
+    begin = world.clock.time
+    result = world.run(force=["api"], timeout=40, overlap=0)
+    assert 40 <= world.clock.time - begin < 60, "it may still come"
+    assert (result["status"], result["outcome"]) == ("cannot tell", "renewed")
+    assert result["reason"].startswith("Secret istio-system/api: 1 handshakes present ")
+    assert ", but not ready: gw-2; " in result["reason"]
+    assert held_by(world.secret()) == world.gateways.serving != before
+    assert world.kept is None
+    world.cluster.writes.clear()
+    assert world.run(check=True)["status"] == "cannot tell"
+    assert world.cluster.writes == []
+
+
+@pytest.mark.parametrize(("ready", "broken"), [(True, "gw-1"), (False, "gw-2")])
+def test_a_ready_pod_that_serves_nothing_and_a_gateway_without_a_ready_pod_are_a_fail(
+    world: RotatingWorld, monkeypatch: pytest.MonkeyPatch, ready: bool, broken: str
+) -> None:
+    old = held_by(world.secret())
+    answer = two_pods(world, first_is_ready=ready, broken=broken)
+    monkeypatch.setattr(proof, "served_fingerprint", answer)
+    with pytest.raises(MeshError, match="the previous certificate is back"):
+        world.run(force=["api"], timeout=20, overlap=0)
+    assert held_by(world.secret()) == old
+    with pytest.raises(MeshError, match=r"^fail: "):
+        world.run(check=True)
+
+
 # Servers that say no.
 def refusing(world: RotatingWorld, verb: str, name: str, message: str, after: int = 0) -> list[int]:
     """Refuses a write of a Secret from some number on. :returns: how often it was tried, in one number."""
