@@ -27,6 +27,7 @@ from .stages import Outcome, Stage, StageError
 _LOOK_EVERY = 0.2
 _TELL_EVERY = 60.0
 _PATIENCE = 20.0  # seconds between the wish to end and the end
+_GRACE = 2.0  # seconds that what a stage has started may clean up
 
 
 @dataclass(slots=True)
@@ -190,6 +191,6 @@ def _end_group(*_: object) -> NoReturn:
     """The stage is told to end, or make has died: nobody of its group may work on."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(0, signal.SIGTERM)
-    time.sleep(2)
+    time.sleep(_GRACE)
     os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -179,7 +179,7 @@ def test_a_url_is_awaited_until_its_body_contains_the_text(run):
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/"
     one = run([{"wait": "web", "url": url, "contains": "healthy", "timeout": 10}], stay=False)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import lanes
 from tools.lanes import Lanes
 from tools.screen import SetupError
 from tools.stages import Stage, StageError, report
@@ -85,8 +86,14 @@ def test_output_is_shown_whole_when_a_stage_ends(tmp_path: Path, capsys: pytest.
     ids=lambda value: type(value).__name__,
 )
 def test_a_failure_is_counted_named_first_and_ends_the_other_lane(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception, passed: int, failed: int
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    passed: int,
+    failed: int,
 ) -> None:
+    monkeypatch.setattr(lanes, "_GRACE", 0.1)
     start = time.monotonic()
     outcome = Lanes(
         {
@@ -125,16 +132,14 @@ def test_a_stage_waits_for_one_of_the_other_lane(tmp_path: Path) -> None:
         assert mark.exists()
         return 1
 
-    lanes = Lanes(
-        {"one": [Stage("reads", read, after=("writes",))], "two": [Stage("writes", write)]}, tmp_path / "logs"
-    )
-    assert lanes.run().passed == 2
+    both = {"one": [Stage("reads", read, after=("writes",))], "two": [Stage("writes", write)]}
+    assert Lanes(both, tmp_path / "logs").run().passed == 2
 
 
 def test_stages_that_wait_for_ever_are_an_error(tmp_path: Path) -> None:
-    lanes = Lanes({"one": [Stage("reads", passes(), after=("nobody",))]}, tmp_path / "logs")
+    waiting = Lanes({"one": [Stage("reads", passes(), after=("nobody",))]}, tmp_path / "logs")
     with pytest.raises(SetupError, match="reads"):
-        lanes.run()
+        waiting.run()
 
 
 # A stage with a program of its own, in a process that is interrupted.

@@ -71,7 +71,7 @@ def demanding(tmp_path: Path) -> Iterator[Callable[[ssl.TLSVersion], tuple[int, 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_rest: None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
         return server.server_port, root
 

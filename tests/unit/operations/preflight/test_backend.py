@@ -125,7 +125,7 @@ def test_a_server_that_is_never_ready_is_given_up_after_four_seconds() -> None:
     clock = FakeClock()
     begin = clock.monotonic()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Overloaded) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         context = Context(environment={"PATH": "/bin"}, clock=clock)
         given = params(host=f"http://127.0.0.1:{server.server_port}", api_key="x", parts=["mesh"])
         with pytest.raises(ApiError, match="is not available"):

@@ -121,7 +121,7 @@ def serve(authority: Authority, tmp_path: Path) -> Iterator:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_rest: None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
         return server.server_port, chain
 
@@ -161,7 +161,7 @@ def test_an_unknown_issuer_is_a_thing_of_its_own(serve) -> None:
 
 def test_a_server_without_tls_fails_the_handshake(serve) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         served = certs.handshake("127.0.0.1", server.server_port, "api.example.com")
         server.shutdown()
     assert served.fault.startswith("the handshake failed")
