@@ -1,7 +1,9 @@
-"""``make test``: everything that must hold, in two lanes: what needs the finished mesh, and what does not.
+"""``make test``: everything that must hold, in three lanes, each of which waits more than it computes.
+
+One has the cluster with the demo and its suites, one the clusters of sites and scenarios, one no cluster.
 
 What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``. The first stage that fails
-ends both lanes. Prints the time of each stage, and ends with one line: N passed, N failed.
+ends all lanes. Prints the time of each stage, and ends with one line: N passed, N failed.
 The cluster (LAB_CLUSTER, `t` unless set) is removed at the end, and before, when a killed run left it.
 """
 
@@ -16,7 +18,21 @@ from pathlib import Path
 
 from lab.places import state_root
 
-from . import artefact, awx, demo, docsite, galaxy, integration, lab, lint, readme, sanity, scenarios, unit
+from . import (
+    artefact,
+    awx,
+    demo,
+    docsite,
+    galaxy,
+    integration,
+    lab,
+    lint,
+    meets_ansible,
+    readme,
+    sanity,
+    scenarios,
+    unit,
+)
 from .environments import matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .lanes import Lanes
@@ -29,14 +45,14 @@ from .stages import Stage, StageError, report
 CORES = ("2.21", "2.20")  # the first one is the main environment's
 MAIN = Path(sys.executable)
 NO_TOOLS = ("--ignore=tests/unit/tools",)  # what stands behind make runs in the main environment only
+DEMO = "demo on a fresh cluster"
 ARTEFACT = "artefact: built, installed, documented"
 
 
 def leftovers(cluster: str) -> None:
     """Remove what a killed earlier run left: its clusters, its copies, its results."""
-    lab.down(cluster)
-    lab.down(integration.beside(cluster))
-    lab.down(for_sites(cluster))
+    for name in (cluster, for_sites(cluster), integration.beside(for_sites(cluster))):
+        lab.down(name)
     for name in ("artefact", "coverage", "junit", "molecule", "readme", "readme-bin", "sanity", "stages"):
         shutil.rmtree(BUILD / name, ignore_errors=True)
 
@@ -63,10 +79,14 @@ def unit_stages() -> Iterator[Stage]:
 
 
 def matrix_units(interpreter: Interpreter, core: str, part: str) -> int:
-    """The unit tests in an environment of their own. ``part``: 2/3 of what the environments divide."""
+    """The unit tests in an environment of their own. ``part``: 2/3 of what the environments divide.
+
+    An older ansible-core runs those that meet Ansible: it decides none of the others.
+    """
     python = matrix_environment(interpreter, core, ("unit",), "test")
     label = f"unit-core{core}-py{interpreter.minor}"
-    return pytest(python, label, "tests/unit", *NO_TOOLS, environment={"UNIT_PART": part})
+    tests = ["tests/unit", *NO_TOOLS] if core == CORES[0] else meets_ansible.test_files()
+    return pytest(python, label, *tests, environment={"UNIT_PART": part})
 
 
 def matrix_sanity(core: str) -> int:
@@ -84,13 +104,13 @@ def label() -> str:
 
 
 def finished_mesh(cluster: str) -> int:
-    """The demo on a fresh cluster: what the integration suites and most scenarios look at."""
+    """The demo on a fresh cluster: what the integration suites, or most scenarios, look at."""
     demo.fresh(cluster)
     return 1
 
 
 def for_sites(cluster: str) -> str:
-    """The cluster of whoever installs a mesh from nothing, beside the one with the finished mesh."""
+    """The cluster of whoever installs a mesh from nothing, and of the scenarios."""
     return f"{cluster}s"
 
 
@@ -108,8 +128,8 @@ def removed(cluster: str) -> int:
     return 1
 
 
-def beside_the_lab(cluster: str) -> Iterator[Stage]:
-    """What needs no mesh, cheapest first. The other lane wants the artefact as soon as the demo is up."""
+def beside_the_lab() -> Iterator[Stage]:
+    """What needs no cluster, cheapest first. The other lanes want the artefact as soon as the demo is up."""
     *quick, slowest = lint.STAGES
     yield from quick
     yield Stage(ARTEFACT, artefact.artefact)
@@ -118,14 +138,13 @@ def beside_the_lab(cluster: str) -> Iterator[Stage]:
     yield Stage("docsite: built without a warning", docsite.docsite)
     yield slowest
     yield from unit_stages()
-    yield Stage("integration, on an API server alone", partial(integration.api_server, cluster))
     for core in CORES:
         yield Stage(f"sanity: ansible-core {core}", partial(matrix_sanity, core))
 
 
 def on_the_lab(cluster: str) -> Iterator[Stage]:
-    """What needs a cluster. Scenarios that begin with a finished mesh, or change one, share the demo's."""
-    yield Stage("demo on a fresh cluster", partial(finished_mesh, cluster))
+    """The demo, and what looks at the mesh that it left, or rolls out on it."""
+    yield Stage(DEMO, partial(finished_mesh, cluster))
     # Before anything else has touched the mesh: the suites edit objects by hand.
     yield Stage(
         "artefact: servicemesh.istio.site --check --diff",
@@ -134,18 +153,20 @@ def on_the_lab(cluster: str) -> Iterator[Stage]:
     )
     yield Stage("integration, on the finished mesh", partial(integration.on_the_mesh, cluster))
     yield Stage("rollouts, a sample", partial(integration.rollouts, cluster))
-    for name in scenarios.on_a_finished_mesh():
-        yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
     yield Stage("nothing is left", partial(removed, cluster))
 
 
-def from_nothing(cluster: str) -> Iterator[Stage]:
-    """What installs a mesh itself. Its own cluster lets it go on beside the suites of the finished mesh."""
-    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster))
+def sites(cluster: str) -> Iterator[Stage]:
+    """What installs a mesh itself, and the scenarios. The demo comes first: it fills the cache for all."""
+    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster), after=(DEMO, ARTEFACT))
     for name in scenarios.from_a_bare_cluster():
         yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
-    yield Stage("nothing is left of it", partial(removed, cluster))
+    yield Stage("cluster with a mesh for the scenarios", partial(finished_mesh, cluster))
+    for name in scenarios.on_a_finished_mesh():
+        yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
+    yield Stage("nothing is left of the sites", partial(removed, cluster))
+    yield Stage("integration, on an API server alone", partial(integration.api_server, cluster))
 
 
 def main() -> int:
@@ -155,8 +176,12 @@ def main() -> int:
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         try:
             leftovers(cluster)
-            beside = [*beside_the_lab(cluster), *from_nothing(for_sites(cluster))]
-            outcome = Lanes({"lab": [*on_the_lab(cluster)], "beside": beside}).run()
+            lanes = {
+                "lab": [*on_the_lab(cluster)],
+                "sites": [*sites(for_sites(cluster))],
+                "beside": [*beside_the_lab()],
+            }
+            outcome = Lanes(lanes).run()
         except SetupError as problem:
             sys.stderr.write(f"make test: {problem}\n")
             return 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from .imports import Imports
+from ..imports import Imports
 from .operators import Mutant
 
 _IMPORT_COST = 0.3  # seconds for collecting one more test file, about

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from .imports import Imports
+from ..imports import Imports
 from .operators import Mutant
 from .report import Verdict
 

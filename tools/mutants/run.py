@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..imports import Imports
 from ..paths import ROOT
 from ..screen import SetupError, say
 from . import equivalents, report, sample
 from .coverage_map import CoverageMap, Recorded
-from .imports import Imports
 from .known import Known
 from .operators import Mutant, is_change, mutants_of
 from .pool import Answer, Pool, Task, Worker

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tools.imports import Imports
 from tools.mutants import equivalents, report, sample
 from tools.mutants.coverage_map import CoverageMap, Recorded
-from tools.mutants.imports import Imports
 from tools.mutants.known import Known
 from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
 from tools.mutants.pool import Pool

@@ -18,8 +18,10 @@ def test_the_scenario_that_replaces_the_catalogue_comes_last() -> None:
     assert scenarios.on_a_finished_mesh()[-1] == "traffic"
 
 
-def test_what_a_stage_waits_for_is_a_stage_of_the_other_lane() -> None:
-    beside = {stage.name for stage in [*test.beside_the_lab("x"), *test.from_nothing("xs")]}
-    lab = list(test.on_the_lab("x"))
-    assert {name for stage in lab for name in stage.after} <= beside
-    assert len({*beside, *(stage.name for stage in lab)}) == len(beside) + len(lab)
+def test_what_a_stage_waits_for_is_a_stage_of_another_lane() -> None:
+    lanes = [list(test.on_the_lab("x")), list(test.sites("xs")), list(test.beside_the_lab())]
+    for lane in lanes:
+        others = {stage.name for other in lanes if other is not lane for stage in other}
+        assert {name for stage in lane for name in stage.after} <= others
+    names = [stage.name for lane in lanes for stage in lane]
+    assert len(set(names)) == len(names)
