@@ -174,12 +174,14 @@ def _why_forced(revoked: bool) -> str:
 
 def _plan_request(renewal: Renewal, item: ManagedCredential, secret: Mapping[str, Any] | None) -> None:
     credential, options = item.credential, renewal.options
+    lost = None if item.served_now or item.revoked else item.previous
     found = plan(
         credential,
         options.requested[credential],
         item.assessment,
         item.live,
         read_waiting(secret, credential, options.mesh),
+        kept=lost.pair.key if lost is not None else b"",
         forced=credential in options.force,
         key_type=options.key_type,
         now=renewal.now,

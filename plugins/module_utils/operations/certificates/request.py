@@ -129,6 +129,7 @@ def plan(
     live: Mapping[str, Any] | None,
     waiting: Waiting | None,
     *,
+    kept: bytes = b"",
     forced: bool,
     key_type: str,
     now: datetime.datetime,
@@ -136,12 +137,13 @@ def plan(
     """What is next: write the answer, wait for it, or ask.
 
     :param assessment: of the live Secret. :param live: that Secret. :param waiting: the request, if any.
+    :param kept: key of the pair that an unfinished rotation left, where the live Secret has none any more.
     :param forced: whether a new certificate is asked for whatever the dates say.
     :raises InputError: the answer is of another key, or must not be served.
     """
     spent = waiting is not None and live is not None and _key_of(live) == waiting.public_key
     open_request = None if spent else waiting
-    pair = _answer(credential, given, live, open_request, now)
+    pair = _answer(credential, given, live, open_request, kept, now)
     if assessment.action == "refuse" or (assessment.action == "repair" and pair is None):
         return Plan(assessment, waiting=open_request, spent=spent)
     if pair is not None:
@@ -176,6 +178,7 @@ def _answer(
     given: Requested,
     live: Mapping[str, Any] | None,
     waiting: Waiting | None,
+    kept: bytes,
     now: datetime.datetime,
 ) -> Pair | None:
     """The answer with the key that it is of: that of the request, or the one that is served.
@@ -190,6 +193,7 @@ def _answer(
     except UnreadableError as error:
         raise InputError([Problem(where, str(error), "pem")]) from error
     held = [waiting.pair.key] if waiting is not None else []
+    held += [kept] if kept else []
     if live is not None:
         if _leaf(live) in [facts_of(link).fingerprint for link in links] and not _has_key(links, held):
             return None

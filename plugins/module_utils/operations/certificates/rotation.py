@@ -69,9 +69,9 @@ class Rotation:
             pass  # it has become somebody else's meanwhile, and is not ours to write
         elif item.revoked:
             pass  # its key has leaked: it never comes back, and the run makes another one
-        elif not item.served_now:
+        elif self._unreadable(_pair_of(item)):
             if not self._faults(item, previous.pair):
-                self._say(item, "its Secret was lost in mid-rotation: the previous pair is put back")
+                self._say(item, "its pair was lost in mid-rotation: the previous one is put back")
                 if refused := self._put_back(item, previous):
                     item.proof = ServingProof(FAIL, "none", refused)
         elif item.served_now != previous.fingerprint and item.assessment.action != "refuse":
@@ -150,13 +150,16 @@ class Rotation:
         """Nothing to keep: a first pair, the same pair with fewer keys beside it, or a leaked one."""
         if item.live is None or item.assessment.action != "renew" or item.revoked:
             return None
-        old = Pair(decode(item.live, CERTIFICATE_KEY), decode(item.live, PRIVATE_KEY))
-        if not old.chain or not old.key or self._unreadable(old):
+        old = _pair_of(item)
+        if self._unreadable(old):
             return None
         self._say(item, "the previous pair is kept until the new one is proved")
         return keep(self._renewal.client, item.credential, old, item.fingerprint, self._renewal.options.mesh)
 
     def _unreadable(self, pair: Pair) -> bool:
+        """Whether no gateway could serve it: it is not there, damaged, or of two halves."""
+        if not pair.chain or not pair.key:
+            return True
         rules = {
             fault.rule
             for fault in check_pair(pair.chain, pair.key, hosts=(), roots=(), now=self._renewal.now)
@@ -213,3 +216,9 @@ class Rotation:
 
     def _say(self, item: ManagedCredential, text: str) -> None:
         self._renewal.context.progress(f"{item.credential}: {text}")
+
+
+def _pair_of(item: ManagedCredential) -> Pair:
+    """What the Secret held when it was read."""
+    live = item.live or {}
+    return Pair(decode(live, CERTIFICATE_KEY), decode(live, PRIVATE_KEY))

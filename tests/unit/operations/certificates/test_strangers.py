@@ -25,6 +25,7 @@ from ...support import certificates as made
 from ...support.mortal import KilledError
 from .test_edges import GATEWAY, HOME
 from .test_outcomes import a_key_too_many, interrupted
+from .test_requested import Company
 from .test_rotation import HOST, LEASE, RotatingWorld, held_by, rotated_once
 
 OTHER = "b.example.com"
@@ -379,6 +380,33 @@ def test_a_pair_that_was_lost_in_mid_rotation_and_may_not_be_put_back(
     assert world.rotate()["status"] == "pass"
     assert held_by(world.secret()) == held_by(old)
     assert world.kept is None
+
+
+GARBAGE = base64.b64encode(b"garbage").decode()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"tls.key": ""}, {"tls.key": GARBAGE}, {"tls.crt": GARBAGE}, {"tls.crt": "", "tls.key": GARBAGE}, None],
+)
+def test_a_pair_that_somebody_damages_in_mid_rotation_comes_back(
+    world: RotatingWorld, damage: dict[str, str] | None
+) -> None:
+    """Only the kept pair has the key yet that a company's CA signed."""
+    company = Company(world.now)
+    request = world.rotate(requested=[{"name": "api"}], force=["api"])["certificates"][0]["request"]
+    company.now = world.now
+    entry = {"name": "api", "certificate": company.answer(request), "ca": company.ca}
+    world.rotate(requested=[entry])
+    good = copy.deepcopy(world.secret()["data"])
+    interrupted(world)
+    world.secret()["data"] |= damage or {}
+    if damage is None:
+        world.cluster.remove("Secret", "api", HOME)
+    result = world.rotate(requested=[entry])
+    assert (result["status"], world.secret()["data"]) == ("pass", good)
+    assert world.kept is None
+    assert world.rotate(requested=[entry])["outcome"] == "fresh"
 
 
 def test_a_foreign_key_goes_with_the_write_of_the_pair_and_not_before(
