@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube import pool
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pool import (
     Tls,
     _TimedReader,
@@ -212,8 +213,8 @@ def test_connections_without_verification_leave_the_process_its_warnings() -> No
         before = list(warnings.filters)
         manager = open_pool(Tls(False), "", 1)
         assert warnings.filters == before
-    pool = manager.connection_from_url("https://h")
-    assert pool.ConnectionCls("h").is_verified
+    quiet = manager.connection_from_url("https://h")
+    assert quiet.ConnectionCls("h").is_verified
     assert not open_pool(Tls(True), "", 1).connection_from_url("https://h").ConnectionCls("h").is_verified
 
 
@@ -236,3 +237,24 @@ def test_an_answer_without_a_limit_has_none() -> None:
         far.sendall(b"ab")
         assert reader.readinto(bytearray(2)) == 2
         assert near.gettimeout() is None
+
+
+@pytest.mark.parametrize(("passed", "late"), [(4.0, False), (5.0, True), (9.0, True)])
+def test_an_answer_whose_time_is_over_is_late_at_that_moment(
+    monkeypatch: pytest.MonkeyPatch, passed: float, *, late: bool
+) -> None:
+    """Nothing left is no time, and not a socket that does not wait."""
+    now = [100.0]
+    monkeypatch.setattr(pool.time, "monotonic", lambda: now[0])
+    near, far = socket.socketpair()
+    with near, far:
+        near.settimeout(5.0)
+        reader = _TimedReader(near)
+        far.sendall(b"ab")
+        now[0] += passed
+        if late:
+            with pytest.raises(TimeoutError, match="timed out"):
+                reader.readinto(bytearray(1))
+        else:
+            assert reader.readinto(bytearray(1)) == 1
+            assert near.gettimeout() == 1.0

@@ -23,6 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport i
 from ..support.certificates import OTHER_ROOT, ROOT, ROOT_KEY, certificate, ec_key, key_pem, pem
 from ..support.clock import FakeClock
 from ..support.http_server import Answer, ScriptedServer
+from ..support.programs import program
 
 BUSY = Answer(503, {"kind": "Status", "message": "busy", "reason": "ServiceUnavailable"})
 FINE = Answer(body={"a": 1})
@@ -708,3 +709,40 @@ def test_a_proxy_that_refuses_is_named(connected: Connected) -> None:
     with ScriptedServer(always=Answer(407, b"")) as proxy:
         to = connected(host="https://api.invalid", proxy=proxy.url)
         assert failure(to).details["cause"] == "the proxy does not let the connection through (HTTP 407)"
+
+
+def test_a_certificate_that_nobody_can_load_is_named_by_where_it_comes_from(
+    connected: Connected, tmp_path: Path
+) -> None:
+    """A person looks for it in the kubeconfig; of a plugin's certificate that would be in vain."""
+    key, other = ec_key(), ec_key()
+    text = {
+        "clientCertificateData": pem(certificate("me", key)).decode(),
+        "clientKeyData": key_pem(other).decode(),
+    }
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": text}
+    command = program(tmp_path, "plugin", f"cat <<'EOF'\n{json.dumps(answer)}\nEOF")
+    plugin = {"apiVersion": answer["apiVersion"], "command": str(command), "interactiveMode": "Never"}
+    data = {
+        "client-certificate-data": base64.b64encode(text["clientCertificateData"].encode()).decode(),
+        "client-key-data": base64.b64encode(text["clientKeyData"].encode()).decode(),
+    }
+    said = {}
+    for name, user in (("plugin", {"exec": plugin}), ("data", data)):
+        file = tmp_path / f"{name}.yml"
+        file.write_text(
+            json.dumps(
+                {
+                    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+                    "users": [{"name": "u", "user": user}],
+                    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                    "current-context": "c",
+                }
+            )
+        )
+        with pytest.raises(InputError) as caught:
+            ask(connected(host=None, api_key=None, kubeconfig=str(file)))
+        said[name] = str(caught.value)
+    assert all("the key is that of another certificate" in text for text in said.values())
+    assert "(its credential plugin's certificate)" in said["plugin"]
+    assert "plugin" not in said["data"].replace(str(tmp_path), "")

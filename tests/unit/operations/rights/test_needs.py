@@ -118,4 +118,6 @@ def test_a_wall_of_missing_rights_is_shortened_and_says_so() -> None:
     many = shorten([f"in shop: get on kind-{number}" for number in range(100)])
     assert many.startswith("in shop: get on kind-0; in shop: get on kind-1; ")
     assert many.endswith("; and 83 more such lines under missing_rights")
+    assert shorten(["x" * 4, "y" * 6], limit=10) == "xxxx; yyyyyy"
+    assert shorten(["x" * 4, "y" * 7], limit=10) == "xxxx; and 1 more such lines under missing_rights"
     assert shorten(["x" * 900, "y"]) == "x" * 900 + "; and 1 more such lines under missing_rights"
