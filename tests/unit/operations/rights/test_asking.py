@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked before the first write: as few questions as an answer needs, and every right that is missing."""
+"""What is asked before the first write: as few questions as it takes, and every right that is missing."""
 
 from __future__ import annotations
 
