@@ -226,3 +226,27 @@ def test_a_pair_that_may_not_be_put_back_keeps_no_other_from_its_renewal(
     allowing(world)
     assert world.rotate(gateways=BOTH)["status"] == "cannot tell", "no Gateway names the other one"
     assert world.kept is None
+
+
+@pytest.mark.parametrize("goes_well", [True, False])
+def test_a_lease_that_cannot_be_given_back_hides_no_end(world: RotatingWorld, goes_well: bool) -> None:
+    inner = world.cluster.replace
+
+    def replace(obj: dict[str, Any], **more: Any) -> Any:
+        if obj["kind"] == "Lease" and not obj["spec"]["holderIdentity"]:
+            raise ApiError("denied: no release today", status=403)
+        return inner(obj, **more)
+
+    world.cluster.replace = replace
+    if goes_well:
+        assert world.rotate(gateways=BOTH, record=True)["outcome"] == "renewed"
+    else:
+        somebody_else_s(world)
+        with pytest.raises(RefusedError, match="somebody else made it"):
+            world.rotate(gateways=BOTH, record=True)
+    told = ", and that this run went well is not written down" if goes_well else ""
+    assert world.warnings == [
+        f"the Lease {LEASE} was not given back, and ends by itself{told}: denied: no release today"
+    ]
+    world.cluster.replace = inner
+    assert world.rotate(force=["api"])["outcome"] == "renewed", "the next run waits for its end"
