@@ -185,6 +185,18 @@ def test_of_several_labels_the_one_that_nobody_carries_is_named() -> None:
     assert "selects no pod in istio-system (pods there have istio=aaa|bbb|ccc)" in message
 
 
+def test_labels_that_no_single_pod_carries_together_have_no_near_one() -> None:
+    raw = minimal()
+    raw["mesh_gateways"][0]["selector"] = {"app": "edge", "istio": "edge"}
+
+    def change(cluster: FakeCluster) -> None:
+        cluster.put(pod("a", "istio-system", labels={"app": "edge"}))
+        cluster.put(pod("b", "istio-system", labels={"istio": "edge"}))
+
+    ((_where, message, *_rest),) = told(change, raw)
+    assert message.startswith("app=edge,istio=edge selects no pod in istio-system: nobody would serve")
+
+
 def test_ports_of_services_of_other_pods_do_not_count() -> None:
     def change(cluster: FakeCluster) -> None:
         cluster.put(

@@ -138,6 +138,43 @@ def test_pods_of_a_restart_are_those_made_about_then() -> None:
     assert joins_of(pods[:1], ()) == [Join(NOW, NOW)]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "end"),
+    [
+        ([], 10),  # it counts from when it was made
+        ([{"type": "Ready", "status": "False", "lastTransitionTime": timestamp(NOW + 50)}], 10),
+        ([{"type": "Initialized", "status": "True", "lastTransitionTime": timestamp(NOW + 50)}], 10),
+        ([{"type": "Ready", "status": "True"}], 10),
+        ([{"type": "Ready", "status": "True", "lastTransitionTime": "soon"}], 10),
+        (
+            [
+                {"type": "Initialized", "status": "True", "lastTransitionTime": timestamp(NOW + 90)},
+                {"type": "Ready", "status": "True", "lastTransitionTime": timestamp(NOW + 50)},
+            ],
+            50,
+        ),
+    ],
+)
+def test_a_pod_that_does_not_say_when_it_was_ready_was_so_when_it_was_made(
+    conditions: list[Obj], end: int
+) -> None:
+    restarted = injected("a", "shop", NOW + 10, restart=NOW)
+    restarted["status"]["conditions"] = conditions
+    assert joins_of([restarted], ()) == [Join(NOW, NOW + end)]
+
+
+def test_a_restart_at_no_time_and_a_label_without_one_are_no_joins() -> None:
+    broken = injected("a", "shop", NOW)
+    broken["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "yesterday"
+    place = namespace("shop")
+    place["metadata"]["managedFields"] = [{"manager": "servicemesh.istio.injection"}]
+    assert joins_of([broken], [place]) == []
+    place["metadata"]["managedFields"].append(
+        {"manager": "servicemesh.istio.injection", "time": timestamp(NOW - 5)}
+    )
+    assert joins_of([], [place]) == [Join(NOW - 5, NOW - 5)]
+
+
 def test_a_namespace_joins_when_it_gets_its_label() -> None:
     labelled = namespace("shop")
     labelled["metadata"]["managedFields"] = [

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import InboundPort
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
@@ -164,3 +166,88 @@ def test_the_words_of_rules(policy: str, rules: int, words: list[list[str]], lac
     gone = Expectation("x", Scope(), "no_rbac", {"policy": policy})
     held = not lack or "has 0" not in lack
     assert bool(missing(Facts(served=frozenset({POLICY})), gone)) is held
+
+
+def rule(number: int, *words: str, name: str = "web", namespace: str = "shop") -> RbacPolicy:
+    return RbacPolicy(namespace, name, number, "ALLOW", frozenset(words))
+
+
+def port(number: int, *rules: RbacPolicy, mtls: bool = True, plaintext: bool = False) -> InboundPort:
+    return InboundPort(number, mtls, plaintext, frozenset(rules))
+
+
+def of_ports(*ports: InboundPort) -> Facts:
+    return Facts(ports={one.port: one for one in ports})
+
+
+ROUTED = VirtualHost(
+    "80", "web", frozenset({HOST}), (Route("r", "shop/web", {f"outbound|80||{HOST}": 100.0}),)
+)
+CLUSTERS_HELD = Facts(clusters=frozenset({f"outbound|80|v1|{HOST}"}))
+V1, V2 = ({"port": 80, "subset": subset, "host": HOST} for subset in ("v1", "v2"))
+BOTH = {"policy": WEB, "rules": 2, "words": [["a"], ["b", "c"]]}
+TWO = (rule(0, "a"), rule(1, "b", "c"))
+OTHERS = (rule(0, "x", name="api"), rule(0, "y", namespace="back"))
+LACKS: list[tuple[str, dict[str, Any], Facts, str]] = [
+    ("stream", {"sni": "a", "clusters": ["one"]}, Facts(streams={"a": frozenset({"one", "two"})}), ""),
+    (
+        "stream",
+        {"sni": "a", "clusters": ["two", "one"]},
+        Facts(streams={"b": frozenset({"one", "two"})}),
+        "no listener that sends a connections to one",
+    ),
+    ("stream", {"sni": "", "clusters": ["one"]}, Facts(), "no listener that sends connections to one"),
+    ("server", {"hosts": ["b", "a"]}, Facts(together=frozenset({frozenset("ab")})), ""),
+    (
+        "server",
+        {"hosts": ["b", "a"]},
+        Facts(together=frozenset({frozenset("a")})),
+        "no filter chain for a, b together",
+    ),
+    ("server", {"hosts": ["a"]}, Facts(together=frozenset({frozenset("ab")})), "no filter chain for a"),
+    ("subset", V1, CLUSTERS_HELD, ""),
+    ("subset", V2, CLUSTERS_HELD, f"no cluster outbound|80|v2|{HOST}"),
+    ("no_subset", V2, CLUSTERS_HELD, ""),
+    ("no_subset", V1, CLUSTERS_HELD, f"still has cluster outbound|80|v1|{HOST}"),
+    ("no_virtual_service", {"virtual_service": "shop/api"}, Facts(hosts=[ROUTED]), ""),
+    (
+        "no_virtual_service",
+        {"virtual_service": "shop/web"},
+        Facts(hosts=[ROUTED]),
+        "still routes by VirtualService shop/web",
+    ),
+    ("rbac", BOTH, of_ports(port(80, *TWO, *OTHERS)), ""),
+    ("rbac", BOTH, of_ports(port(80, rule(0, "a"), rule(1, "b")), port(81, rule(1, "c"))), ""),
+    ("rbac", BOTH, Facts(served=frozenset(TWO)), ""),
+    ("rbac", BOTH, of_ports(port(80, TWO[0])), f"AuthorizationPolicy {WEB} has 1 rules there, not 2"),
+    ("rbac", BOTH, of_ports(port(80, *TWO, rule(2))), f"AuthorizationPolicy {WEB} has 3 rules there, not 2"),
+    ("rbac", BOTH, of_ports(port(80, *OTHERS)), f"AuthorizationPolicy {WEB} has 0 rules there, not 2"),
+    (
+        "rbac",
+        BOTH,
+        of_ports(port(80, TWO[0], rule(1, "b", "d", "e"))),
+        f"rule 1 of AuthorizationPolicy {WEB} differs in c, d, e",
+    ),
+    ("rbac", {"policy": WEB, "rules": 0, "words": []}, of_ports(port(80, rule(0))), ""),
+    ("no_rbac", {"policy": WEB, "rules": 2}, of_ports(port(80, *OTHERS)), ""),
+    (
+        "no_rbac",
+        {"policy": WEB, "rules": 2},
+        of_ports(port(80, TWO[1])),
+        f"still judges by AuthorizationPolicy {WEB}",
+    ),
+    ("mtls", {"80": "STRICT", "81": "STRICT"}, of_ports(port(80), port(81)), ""),
+    (
+        "mtls",
+        {"80": "STRICT", "81": "STRICT"},
+        of_ports(port(80), port(81, plaintext=True)),
+        "port 81 is PERMISSIVE, not STRICT",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "data", "held", "lack"), LACKS)
+def test_what_a_proxy_lacks_is_said_and_what_it_has_is_not(
+    check: str, data: dict[str, Any], held: Facts, lack: str
+) -> None:
+    assert missing(held, Expectation("x", Scope(), check, data)) == lack
