@@ -239,6 +239,43 @@ def test_a_gateway_whose_only_pod_is_replaced_in_mid_rotation(edge, gateway, cli
     assert edge.secret(f"{edge.name}{SUFFIX}") is None
 
 
+@pytest.fixture
+def broken_pod(client) -> Iterator[str]:
+    """A pod of the gateway that runs, and will never be ready nor serve anything."""
+    (pod, *_others) = client.list("v1", "Pod", HOME, label_selector="istio=ingressgateway").items
+    name = "ingressgateway-that-never-starts"
+    image = pod["spec"]["containers"][0]["image"]
+    probe = {"exec": {"command": ["false"]}}
+    container = {"name": "c", "image": image, "command": ["sleep", "3600"], "readinessProbe": probe}
+    labels = {"istio": "ingressgateway", "sidecar.istio.io/inject": "false"}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    metadata = {"name": name, "namespace": HOME, "labels": labels}
+    client.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    try:
+        for _second in range(60):
+            if client.get("v1", "Pod", name, HOME)["status"].get("phase") == "Running":
+                break
+            time.sleep(1)
+        yield name
+    finally:
+        client.delete("v1", "Pod", name, HOME)
+
+
+def test_a_pod_that_never_gets_ready_keeps_no_other_from_its_certificate(edge, gateway, broken_pod) -> None:
+    edge.expose()
+    first = edge.run(overlap=0)
+    assert first["status"] == "cannot tell", first["reason"]
+    ca = first["ca"]["certificate"]
+    served = edge.secret()["data"]["tls.crt"]
+    with Clients(gateway, edge.host, ca) as clients:
+        done = edge.run(force=[edge.name], overlap=0)
+        assert (done["status"], done["outcome"]) == ("cannot tell", "renewed")
+        assert f"but not ready: {broken_pod}; " in done["reason"]
+        assert edge.secret()["data"]["tls.crt"] != served
+        assert edge.secret(f"{edge.name}{SUFFIX}") is None
+    assert clients.told["failed"] == []
+
+
 def test_a_webhook_that_denies_the_way_back_keeps_the_old_pair(edge, gateway, client, monkeypatch) -> None:
     """A policy of the cluster lets the new pair in, which no gateway takes, and nothing after it."""
     ca = first_served(edge)
