@@ -221,7 +221,7 @@ class Verification:
         ledger = draw_up(self._catalogue, wanted, self._outcomes, self._answered, cells)
         if "authorization" in self._checks:
             self._context.progress(f"verify: {ledger}")
-        ordered = tuple(sorted(wanted, key=lambda item: order.index(item.check)))
+        ordered = tuple(sorted(wanted, key=lambda item: (not item.source, order.index(item.check))))
         told = [cell.as_dict() for cell in cells] if self._options.report_path.endswith(".json") else []
         return Findings(ordered, ledger.as_dict(), told)
 

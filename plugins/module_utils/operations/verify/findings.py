@@ -36,7 +36,8 @@ TITLES = {
     "authorization": "callers are let in, everybody else gets 403",
     "sync": "every proxy is connected and holds the current configuration",
 }
-"""The checks, causes before their consequences: the first fail of a run is the one to look at."""
+"""The checks, causes before their consequences: the first fail of a run is the one to look at. Before them all
+comes a ``source``."""
 
 MAX_FINDINGS = 500
 """Above this number of findings the result leaves out those that passed."""
@@ -55,6 +56,7 @@ class Finding:
     :param message: the evidence of a pass, else the reason, as half a sentence.
     :param cells: how many decisions it stands for, 0 where it is none.
     :param late: whether a proxy may just not be there yet, so that a second look can differ.
+    :param source: whether it makes innocent objects look guilty in every other check, and so is told first.
     """
 
     check: str
@@ -63,6 +65,7 @@ class Finding:
     message: str
     late: bool = False
     cells: int = 0
+    source: bool = False
 
     def as_dict(self) -> dict[str, str]:
         """The finding as it stands in results and reports.
@@ -86,9 +89,11 @@ def passed(check: str, subject: str, message: str, *, cells: int = 0) -> Finding
     return Finding(check, subject, PASS, message, cells=cells)
 
 
-def failed(check: str, subject: str, message: str, *, late: bool = False, cells: int = 0) -> Finding:
+def failed(
+    check: str, subject: str, message: str, *, late: bool = False, cells: int = 0, source: bool = False
+) -> Finding:
     """A finding that proves the contrary."""
-    return Finding(check, subject, FAIL, message, late, cells)
+    return Finding(check, subject, FAIL, message, late, cells, source)
 
 
 def unknown(check: str, subject: str, message: str, *, late: bool = False) -> Finding:

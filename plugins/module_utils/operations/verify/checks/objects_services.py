@@ -4,7 +4,8 @@
 """Part of check ``objects``: Kubernetes Services that no longer lead where the catalogue says.
 
 Somebody who changes a Service's selector, port or protocol moves calls away from every policy, and no object
-of Istio differs. What was compared before the catalogue was applied is compared again.
+of Istio differs. What was compared before the catalogue was applied is compared again. It is told first: the
+policies of the pods that such a Service leads to now are not to blame for whom they let in.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def check_services(ours: Ours) -> Iterator[Finding]:
     places = {name: _place(live, name) for name in catalogue.namespaces}
     for item in compare_services(catalogue, places)[0]:
         if item.weight == CUTS and item.rule != MISSING:
-            yield failed("objects", f"Service {_key(catalogue, item)}", item.message)
+            yield failed("objects", f"Service {_key(catalogue, item)}", item.message, source=True)
     for service in catalogue.services:
         yield from _hidden(ours, service)
     yield from _datagrams(ours)
@@ -55,7 +56,7 @@ def _hidden(ours: Ours, service: Service) -> Iterator[Finding]:
     seen = {service.namespace if word == OWN_NAMESPACE else word for word in exported}
     if lost := sorted(places - seen):
         what = f"is hidden from its callers in {few(lost)} ({EXPORT_TO}: {told})"
-        yield failed("objects", f"Service {service.key}", what)
+        yield failed("objects", f"Service {service.key}", what, source=True)
 
 
 def _datagrams(ours: Ours) -> Iterator[Finding]:

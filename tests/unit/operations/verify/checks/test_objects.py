@@ -1016,6 +1016,7 @@ def test_a_service_that_leads_elsewhere_is_named(change: Obj, words: str) -> Non
     ]
     assert {one.verdict for one in findings} == {"fail"}
     assert any(words in one.message for one in findings)
+    assert all(one.source for one in findings), "what follows from it in other checks comes first"
 
 
 @pytest.mark.parametrize("exported", ["*", ".", "shop", "other, shop", ""])
