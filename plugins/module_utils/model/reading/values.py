@@ -35,7 +35,8 @@ PROXY_PORTS = frozenset({15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053,
 (istio.io, docs/ops/deployment/application-requirements, "Ports used by Istio")."""
 
 _LONGEST = 24 * 3600.0
-_CA_SUFFIX = "-cacert"
+CA_SUFFIX = "-cacert"
+"""istiod reads the CAs of a credential's clients from the Secret of its name with this behind it."""
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}", re.ASCII)
 # RFC 3986, section 2.3: letters, digits and -._~, encoded.
 _UNRESERVED = re.compile(r"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])", re.ASCII)
@@ -157,10 +158,10 @@ def service_account_fault(text: str) -> str:
 def _credential_fault(text: str) -> str:
     """The Secret of a gateway's certificate. istiod takes ``NAME-cacert`` for the clients' CA of NAME, which
     has to be a name as well (pilot/pkg/credentials/kube/secrets.go)."""
-    if host_or_label_fault(text) or len(text) + len(_CA_SUFFIX) > 253:  # apimachinery NameIsDNSSubdomain
+    if host_or_label_fault(text) or len(text) + len(CA_SUFFIX) > 253:  # apimachinery NameIsDNSSubdomain
         return f"{text!r} is not the name of a Secret"
-    if text.endswith(_CA_SUFFIX):
-        return f"{text!r} ends in {_CA_SUFFIX}, by which istiod knows the CA of clients"
+    if text.endswith(CA_SUFFIX):
+        return f"{text!r} ends in {CA_SUFFIX}, by which istiod knows the CA of clients"
     return ""
 
 

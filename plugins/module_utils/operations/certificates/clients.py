@@ -25,6 +25,7 @@ from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import AUTHORITY_KEY, OPAQUE, decode, foreign_owner, secret_object
 from ...model.certificates.x509 import facts_of, is_authority, read_chain, rfc3339, to_pem
+from ...model.reading.values import CA_SUFFIX
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .client_look import look_at_clients
 from .proof import ServingProof, among_the_ready
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from .endpoints import Endpoint
     from .renewal import ManagedCredential, Renewal
 
-SUFFIX = "-cacert"
 RETIRE_AT = "servicemesh.istio/retire-at"
 """Annotation: when the CAs that are not wanted any more are taken away."""
 GOOD_IN_A_ROW = 3
@@ -67,7 +67,7 @@ class ClientPlan:
 
 def name_of_clients(credential: Credential) -> str:
     """The Secret that istiod reads the clients' CAs from."""
-    return f"{credential.name}{SUFFIX}"
+    return f"{credential.name}{CA_SUFFIX}"
 
 
 def id_of_clients(credential: Credential) -> str:

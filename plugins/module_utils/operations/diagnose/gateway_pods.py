@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
 from ...kube.pods import has_labels, is_active
+from ...model.reading.values import CA_SUFFIX
 from .case import Obj
 
 
@@ -30,3 +31,15 @@ def credentials_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
         found = {text_at(tls, "credentialName"), *map(str, list_at(tls, "credentialNames"))}
         names |= {name for name in found if name and "://" not in name}
     return sorted(f"{place}/{name}" for place in places for name in names)
+
+
+def authorities_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
+    """The Secrets beside those that may hold the CAs of clients, of servers that demand certificates.
+
+    :returns: ``namespace/name``, sorted, each once.
+    """
+    asking = [
+        item for item in mappings_at(gateway, "spec", "servers") if text_at(item, "tls", "mode") == "MUTUAL"
+    ]
+    demanding = {**gateway, "spec": {**mapping_at(gateway, "spec"), "servers": asking}}
+    return [f"{key}{CA_SUFFIX}" for key in credentials_of(demanding, pods)]

@@ -31,7 +31,7 @@ from ..verify.live_objects import LiveObjects, published_roots
 from ..verify.surroundings import KINDS, read_everywhere
 from .case import Case, Material, Obj, Seen, View, full_name
 from .figures import read_figures
-from .gateway_pods import credentials_of
+from .gateway_pods import authorities_of, credentials_of
 from .symptom import Symptom
 from .throttling import read_throttling
 
@@ -197,7 +197,14 @@ def _secrets(
     client: KubeClient, objects: Mapping[str, Sequence[Obj]], unread: dict[str, str]
 ) -> dict[str, Obj | None]:
     """The credentials of all Gateways, where the pods that need them are."""
-    wanted = sorted({key for item in objects["Gateway"] for key in credentials_of(item, objects["Pod"])})
+    pods = objects["Pod"]
+    wanted = sorted(
+        {
+            key
+            for item in objects["Gateway"]
+            for key in (*credentials_of(item, pods), *authorities_of(item, pods))
+        }
+    )
 
     def read(key: str) -> Obj | str | None:
         namespace, _slash, name = key.partition("/")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ....fields import mappings_at, text_at
 from ....model.certificates.secret import served_pair
 from ....model.certificates.x509 import check_pair
+from ....model.reading.values import CA_SUFFIX
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import GATEWAY, SURE, Cause
@@ -43,8 +44,10 @@ def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
         said = f"does not exist; {object_id(gateway)} wants it in the namespace of its pods, {place}"
         yield Cause(GATEWAY, subject, f"{said}: no TLS connection on port {port.get('number')}", RENEW, SURE)
         return
-    if text_at(server, "tls", "mode") == "MUTUAL" and not _authority(secret):
-        beside = case.material.secrets.get(f"{key}-cacert")
+    authority = f"{key}{CA_SUFFIX}"
+    known = authority in case.material.secrets  # otherwise nobody may read it
+    if text_at(server, "tls", "mode") == "MUTUAL" and known and not _authority(secret):
+        beside = case.material.secrets[authority]
         if beside is None or not _authority(beside):
             said = f"holds no ca.crt, and {object_id(gateway)} demands certificates of its clients (MUTUAL)"
             yield Cause(GATEWAY, subject, f"{said}: none is let in", RENEW, SURE - 5)
