@@ -36,8 +36,8 @@ TITLES = {
     "authorization": "callers are let in, everybody else gets 403",
     "sync": "every proxy is connected and holds the current configuration",
 }
-"""The checks, causes before their consequences: the first fail of a run is the one to look at. Before them all
-comes a ``source``."""
+"""The checks, causes before their consequences: the first fail of a run is the one to look at. A ``source``
+comes before them all."""
 
 MAX_FINDINGS = 500
 """Above this number of findings the result leaves out those that passed."""
