@@ -51,7 +51,11 @@ DELAYS = "VirtualService shop/api: delays {} % of the requests by {} (fault.dela
             [ABORTS.format(0.5, "UNAVAILABLE")],
         ),
         (fault(abort={"http2Error": "X"}), [ABORTS.format(100, "X")]),
-        (fault(abort={"percentage": {}, "httpStatus": 500}), [ABORTS.format(0, 500)]),
+        (fault(abort={"percentage": {}, "httpStatus": 500}), []),  # of no request
+        (
+            fault(abort={"percentage": {}, "httpStatus": 500}, delay={"percent": 1, "fixedDelay": "3s"}),
+            [DELAYS.format(1, "3s")],
+        ),
         (fault(abort={"percent": 7, "httpStatus": 500}), [ABORTS.format(7, 500)]),
         (fault(delay={"percentage": {"value": 50}, "fixedDelay": "3s"}), [DELAYS.format(50, "3s")]),
         (

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ....fields import field, mapping_at, text_at
 from ..case import Case, Route
@@ -21,15 +22,14 @@ def find(case: Case) -> Iterator[Cause]:
             continue
         for rule in rules_of(item):
             abort, delay = mapping_at(rule, "fault", "abort"), mapping_at(rule, "fault", "delay")
-            if abort:
-                share = _share(abort)
+            if share := _share(abort):
                 status = abort.get("httpStatus") or abort.get("grpcStatus") or abort.get("http2Error")
                 said = (
                     f"answers {share:g} % of the requests itself, with status {status} (fault.abort, flag FI)"
                 )
                 yield Cause(ROUTING, item.id, said, edit(item.id), SURE if share >= 50 else LIKELY)
-            if delay:
-                share, time = _share(delay), text_at(delay, "fixedDelay")
+            if share := _share(delay):
+                time = text_at(delay, "fixedDelay")
                 said = f"delays {share:g} % of the requests by {time} (fault.delay, flag DI)"
                 yield Cause(LATENCY, item.id, said, edit(item.id), SURE if share >= 50 else LIKELY)
             if mapping_at(rule, "directResponse"):
@@ -39,10 +39,12 @@ def find(case: Case) -> Iterator[Cause]:
                     yield Cause(ROUTING, item.id, said, edit(item.id), LIKELY)
 
 
-def _share(fault: object) -> float:
-    """Percent; without a percentage all requests (networking/v1 virtual_service.proto)."""
-    value = field(fault, "percentage", "value") if isinstance(fault, dict) else None
-    if value is None and isinstance(fault, dict):
+def _share(fault: Mapping[str, Any]) -> float:
+    """Percent; without a percentage all requests (networking/v1 virtual_service.proto). 0 without a fault."""
+    if not fault:
+        return 0.0
+    value = field(fault, "percentage", "value")
+    if value is None:
         value = 0 if "percentage" in fault else fault.get("percent", 100)
     return float(value or 0)
 
