@@ -261,6 +261,7 @@ status:
   description: >-
     V(pass) when every gateway pod serves every certificate, V(fail) when one serves another or none,
     V(cannot tell) when no Gateway names a credential, or one of its hosts, yet, or nobody could look.
+    A credential that was refused, or whose write failed, is a V(fail); the others are renewed all the same.
   returned: always
   type: str
   sample: pass

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ... import inventory
-from ...errors import ApiError, MeshError
+from ...errors import ApiError, MeshError, RefusedError
 from ...kube.clock import timestamp
 from ...kube.lease import Lease, new_identity
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
@@ -151,6 +151,7 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
     :returns: what it ended with, and its result.
     """
     context, options = renewal.context, renewal.options
+    namespaces = sorted({item.credential.namespace for item in renewal.items} - renewal.absent)
     leases = [
         Lease(
             renewal.client,
@@ -162,7 +163,7 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
             identity=new_identity(),
             duration=LEASE_SECONDS,
         )
-        for namespace in sorted({item.credential.namespace for item in renewal.items} - renewal.absent)
+        for namespace in namespaces
     ]
     held: list[Lease] = []
     notes: dict[str, str] = {}
@@ -171,11 +172,11 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
             lease.acquire(observe=True)
             held.append(lease)
         # What was read before the Lease was ours may be another run's work by now.
-        renewal = _again(renewal)
+        renewal = _again(renewal, namespaces)
         rotation = Rotation(renewal, leases, prove_fingerprint)
         renewal.for_each(rotation.resume)
         if rotation.resumed:
-            renewal = _go_on(renewal)
+            renewal = _go_on(renewal, namespaces)
             rotation = Rotation(renewal, leases, prove_fingerprint)
         issue(renewal)
         write_new_authority(renewal)
@@ -203,16 +204,20 @@ def _give_back(lease: Lease, notes: Mapping[str, str], context: Context) -> None
         context.warn(f"the Lease {LEASE} was not given back, and ends by itself{lost}: {error.message}")
 
 
-def _again(renewal: Renewal) -> Renewal:
-    """The same run on what the cluster holds now."""
+def _again(renewal: Renewal, namespaces: Sequence[str]) -> Renewal:
+    """The same run on what the cluster holds now. :param namespaces: where nobody else writes now."""
     found = read(renewal.client, renewal.options, renewal.context, renewal.now)
     refuse(found)
+    for item in tuple(found.items):
+        if item.credential.namespace not in namespaces:
+            text = f"{item.credential}: what was in its way has gone meanwhile; the next run takes it"
+            found.leave(item, RefusedError(text, rule="race"))
     return found
 
 
-def _go_on(renewal: Renewal) -> Renewal:
+def _go_on(renewal: Renewal, namespaces: Sequence[str]) -> Renewal:
     """The same after something was put back; what was left meanwhile stays left."""
-    found = _again(renewal)
+    found = _again(renewal, namespaces)
     reasons = {item.credential: item.failure for item in renewal.left}
     for item in tuple(found.items):
         if error := reasons.get(item.credential):

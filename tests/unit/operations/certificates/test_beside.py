@@ -250,3 +250,26 @@ def test_a_lease_that_cannot_be_given_back_hides_no_end(world: RotatingWorld, go
     ]
     world.cluster.replace = inner
     assert world.rotate(force=["api"])["outcome"] == "renewed", "the next run waits for its end"
+
+
+def test_what_is_mended_in_mid_run_is_left_to_the_next_one_where_no_lease_is_held(
+    world: RotatingWorld,
+) -> None:
+    """A namespace that was not there when the Leases were taken."""
+    edge = {"workload_namespace": "edge", "service_account": "gateway"}
+    both = [GATEWAY, {**edge, "servers": [{"host": BAD_HOST, "certificate": BAD}]}]
+    inner = world.cluster.replace
+
+    def replace(obj: dict[str, Any], **more: Any) -> Any:
+        world.cluster.put({"kind": "Namespace", "metadata": {"name": "edge"}})
+        return inner(obj, **more)
+
+    world.cluster.replace = replace
+    with pytest.raises(
+        RefusedError, match=r"Secret edge/aaa: what was in its way has gone meanwhile"
+    ) as caught:
+        world.rotate(gateways=both, force=["api"])
+    assert others(caught.value.details) == {"api": "updated", BAD: "refused"}
+    assert world.cluster.find("Secret", BAD, "edge") is None
+    assert world.rotate(gateways=both)["outcome"] == "renewed"
+    assert world.cluster.find("Secret", BAD, "edge") is not None
