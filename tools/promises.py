@@ -11,7 +11,7 @@ import dataclasses
 import math
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .paths import COLLECTIONS
 
@@ -181,12 +181,12 @@ def tolerance(most: float, runs: int) -> float:
     return 3 * math.sqrt(most * (1 - most) / runs)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Prints the table. :returns: 1 when a promise is broken."""
     parser = argparse.ArgumentParser(prog="make promises", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="simulated rollouts of each row")
     parser.add_argument("--only", default="", help="part of the names of the rows, such as bursts")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     runs, broken = options.runs, 0
     rows = [case for case in cases() if options.only in case.name]
     if not rows:
@@ -205,4 +205,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[2:]))
