@@ -50,6 +50,27 @@ def test_older_istiods_have_flat_fields() -> None:
     assert state.version == "1.24.0"
 
 
+@pytest.mark.parametrize("name", ["cluster", "listener", "route", "endpoint"])
+@pytest.mark.parametrize(
+    ("sent", "acked", "stale"),
+    [("2", "1", True), ("2", None, True), ("2", "2", False), (None, None, False), (None, "1", False)],
+)
+def test_each_flat_field_counts_once_it_was_sent(
+    name: str, sent: str | None, acked: str | None, stale: bool
+) -> None:
+    given = {f"{name}_sent": sent, f"{name}_acked": acked}
+    entry = {"proxy": "a.ns", **{key: value for key, value in given.items() if value is not None}}
+    assert syncz.parse_syncz([entry])[0].stale == ((name,) if stale else ())
+
+
+def test_of_two_that_are_stale_the_one_with_fewer_refusals_is_newer() -> None:
+    more = syncz.SyncState("a.ns", "1", ("Route",), {"Route": "no"})
+    less = syncz.SyncState("a.ns", "2", ("Route",), {})
+    assert syncz.union([[more], [less]]) == syncz.union([[less], [more]]) == {"a.ns": less}
+    alike = syncz.SyncState("a.ns", "3", ("Route",), {})
+    assert syncz.union([[less], [alike]]) == {"a.ns": less}
+
+
 def test_union_takes_the_better_entry_of_a_proxy_that_moved() -> None:
     stale = syncz.SyncState("a.ns", "1", ("Route",), {})
     fresh = syncz.SyncState("a.ns", "1", (), {})
