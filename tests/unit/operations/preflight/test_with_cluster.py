@@ -22,6 +22,7 @@ from ...support import injection
 from ...support.catalogues import minimal
 from ...support.cluster import FakeCluster, reaching
 from ...support.deployed import namespace, shop
+from ...support.outages import OUTAGES, one_call_fails
 from ..cluster_check.test_settings import config_maps
 from .test_inputs import TODAY, params
 
@@ -200,3 +201,37 @@ def test_a_namespace_that_another_inventory_labels_is_told_before_anything_is_wr
     for fine in ({"owner": "books@prod"}, {"take_over": True}):
         checked(cluster, namespaces=["shop"], **{**given, **fine})
     checked(cluster, namespaces=["shop"], **given)
+
+
+def everything() -> FakeCluster:
+    return FakeCluster(*shop(), injectors())
+
+
+def whole(cluster: FakeCluster) -> list[str]:
+    return checked(cluster, parts=("mesh", "injection"), namespaces=with_revision("r1"))
+
+
+@pytest.mark.parametrize("how", OUTAGES)
+def test_an_outage_at_any_call_is_no_answer(how: int | str) -> None:
+    tried = set()
+    for call, failing in one_call_fails(everything, whole, how):
+        tried.add(call.kind)
+        with pytest.raises(ApiError):
+            pytest.fail(f"{call} was taken for seen: {whole(failing)}")
+    assert tried >= {"Namespace", "Service", "Pod", "Gateway", "MutatingWebhookConfiguration"}
+
+
+def test_a_missing_right_is_told_or_ends_it() -> None:
+    """But for what only names the cluster, and for what the check of the rights tells itself."""
+    before = whole(everything())
+    for call, failing in one_call_fails(everything, whole, 403):
+        try:
+            found = whole(failing)
+        except ApiError as error:
+            assert error.status == 403, call
+            continue
+        except InputError as error:  # a namespace that may not be read is taken for there
+            assert call.kind == "Namespace", (call, error)
+            continue
+        if call.kind in ("Service", "Pod", "ConfigMap", "MutatingWebhookConfiguration"):
+            assert [text for text in found if text not in before and "forbidden" in text], call
