@@ -218,6 +218,20 @@ class KubeClient:
             subject=kind,
         )
 
+    def all_if_few(self, api_version: str, kind: str, most: int) -> Sequence[dict[str, Any]] | None:
+        """All objects of a kind if the cluster has no more than ``most`` of them: one request.
+
+        :returns: the objects with ``apiVersion`` and ``kind``; ``None`` when there are more.
+        :raises ApiError: they may not be listed, or the kind is not served.
+        """
+        resource = self.resource(api_version, kind)
+        subject = f"list {resource.plural}"
+        response = self.request(
+            "GET", resource.path(None), query={"limit": str(most)}, subject=subject, timeout=LIST_SECONDS
+        )
+        found, more = items_of(response, resource, subject)
+        return None if more else found
+
     def _is_gone(self, error: ApiError, api_version: str, kind: str) -> bool:
         """Whether an API server says that an object, or its kind, is not there.
 

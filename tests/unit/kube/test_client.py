@@ -304,6 +304,20 @@ class TestReading:
         found = client.list("v1", "Pod")
         assert (found.items, found.missing, server.requests[0].path) == ([], False, "/api/v1/pods?limit=500")
 
+    def test_a_kind_of_which_there_are_few_is_read_at_once(
+        self, server: ScriptedServer, client: KubeClient
+    ) -> None:
+        server.script = [
+            pods({"metadata": {"name": "a"}}),
+            pods({"metadata": {"name": "a"}}, **{"continue": "t"}),
+            status(404),
+        ]
+        few = [{"metadata": {"name": "a"}, "apiVersion": "v1", "kind": "Pod"}]
+        assert client.all_if_few("v1", "Pod", 64) == few
+        assert client.all_if_few("v1", "Pod", 64) is None
+        assert failure(lambda: client.all_if_few("v1", "Pod", 64)).status == 404
+        assert [request.path for request in server.requests] == ["/api/v1/pods?limit=64"] * 3
+
     def test_a_list_that_expires_on_the_way_begins_again(
         self, server: ScriptedServer, client: KubeClient
     ) -> None:

@@ -209,6 +209,10 @@ class FakeCluster:
             ]
             return ObjectList(items, resource_version=str(next(self._versions)))
 
+    def all_if_few(self, api_version: str, kind: str, most: int) -> list[Obj] | None:
+        found = self.list(api_version, kind).items
+        return found if len(found) <= most else None
+
     # The client: writing.
     def apply(
         self,

@@ -19,8 +19,10 @@ Kind = tuple[str, str]
 # The objects of a few namespaces cost less than the whole cluster's, of which most may be none of ours.
 _FEW_OBJECTS = 4
 _FEW_NAMESPACES = 4
-# So many objects in more namespaces than that are read one by one: a foreign kind may have thousands.
+# So many objects in more namespaces than that are read one by one where the cluster has more of their kind
+# than fit into one small page: a foreign kind may have thousands.
 _SCATTERED = 16
+_PAGE = 64
 _FORBIDDEN: list[dict[str, Any]] = []
 """Stands for the list of a namespace in which a kind may not be listed."""
 
@@ -58,8 +60,9 @@ def read_live(
     """Read the live counterparts of ``wanted``, and of ``owned_kinds`` everything that ``selector`` finds.
 
     One LIST per kind: by label for owned kinds, else per namespace for a few of them (the others may hold a
-    lot that is none of ours), else cluster-wide; a few objects in many namespaces one by one. Without the
-    right to list cluster-wide: per namespace; without the right to list: object by object.
+    lot that is none of ours), else cluster-wide; a few objects in many namespaces one by one, unless the
+    whole cluster has few of them. Without the right to list cluster-wide: per namespace; without the right to
+    list: object by object.
 
     :param namespaces: where owned kinds are looked for besides those of ``wanted``, without the right to look
         everywhere. Where they may not be listed either is left out of ``Live.confined``.
@@ -120,7 +123,7 @@ class _Reader:
             if resource.namespaced and len(self._namespaces) <= _FEW_NAMESPACES:
                 return self._per_namespace()
             if len(self._objects) <= _SCATTERED and resource.namespaced:
-                return self._each(self._objects)
+                return self._scattered()
         try:
             return self._listed(None)
         except ApiError as error:
@@ -148,6 +151,15 @@ class _Reader:
             self.confined = tuple(allowed)
         rest = [obj for obj in self._objects if obj["metadata"].get("namespace") not in allowed]
         return [*(obj for found in lists for obj in found or ()), *self._each(rest)]
+
+    def _scattered(self) -> list[dict[str, Any]]:
+        try:
+            found = self._client.all_if_few(*self.kind, _PAGE)
+        except ApiError as error:
+            if error.status not in (403, 404):  # each object's own answer tells what a 404 means
+                raise
+            found = None
+        return self._each(self._objects) if found is None else list(found)
 
     def _in_namespace(self, namespace: str) -> list[dict[str, Any]] | None:
         try:
