@@ -23,6 +23,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     new_authority,
 )
 
+from .conftest import HOME
+
 OTHER_CA = new_authority("other", datetime.datetime.now(datetime.UTC), Lifetimes()).chain.decode()
 
 
@@ -211,3 +213,29 @@ def test_a_gateway_that_does_not_exist_yet_is_no_failure(edge):
     result = edge.run()
     assert (result["changed"], result["status"]) == (True, "cannot tell")
     assert "no running gateway pod" in result["reason"]
+
+
+@pytest.fixture
+def foreign(edge):
+    """Somebody else's Secret, where a credential is wanted."""
+    name = f"{edge.name}-0"
+    metadata = {"name": name, "namespace": HOME}
+    edge.client.create({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata})
+    yield name
+    edge.client.delete("v1", "Secret", name, HOME)
+
+
+def test_one_that_needs_a_person_keeps_no_other_from_its_renewal(edge, foreign):
+    edge.expose()
+    edge.run()
+    before = [edge.secret(name) for name in (edge.name, foreign)]
+    (gateway,) = edge.params()["gateways"]
+    servers = [{"host": f"0.{edge.host}", "certificate": foreign}, *gateway["servers"]]
+    with pytest.raises(RefusedError, match=f"{foreign}: .* somebody else made it") as caught:
+        edge.run(gateways=[{**gateway, "servers": servers}], force=[edge.name], overlap=0)
+    found = {one["id"]: one for one in caught.value.details["certificates"]}
+    renewed = found[f"Secret {HOME}/{edge.name}"]
+    assert (renewed["action"], renewed["proof"]["status"]) == ("updated", "pass")
+    assert found[f"Secret {HOME}/{foreign}"]["action"] == "refused"
+    assert edge.secret()["data"]["tls.crt"] != before[0]["data"]["tls.crt"]
+    assert edge.secret(foreign) == before[1]
