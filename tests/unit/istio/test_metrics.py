@@ -215,6 +215,28 @@ def test_a_url_is_asked_as_a_tenant_with_user_and_password(server: tuple[str, di
     assert wanted["tenant"] == "shop"
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
+def test_an_error_of_the_server_is_told_by_its_status(
+    server: tuple[str, dict[str, Any]], status: int
+) -> None:
+    url, wanted = server
+    wanted.update(status=status, body=b"<html>")
+    with pytest.raises(MetricsError) as caught:
+        Prometheus(PrometheusOptions(url=url)).number("up")
+    assert caught.value.message == f"Prometheus at {url[7:]} answered with status {status}"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_query_that_it_refuses_is_told_in_its_words(
+    server: tuple[str, dict[str, Any]], status: int
+) -> None:
+    url, wanted = server
+    refusal = {"status": "error", "errorType": "bad_data", "error": "parse error: unexpected }"}
+    wanted.update(status=status, body=json.dumps(refusal).encode())
+    with pytest.raises(MetricsError, match="parse error: unexpected }"):
+        Prometheus(PrometheusOptions(url=url)).number("up")
+
+
 def test_headers_do_not_follow_a_redirect(server: tuple[str, dict[str, Any]]) -> None:
     url, wanted = server
     wanted.update(status=302, location="")

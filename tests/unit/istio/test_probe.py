@@ -75,6 +75,9 @@ def test_no_service_selects_a_probe() -> None:
     labels = manifest()["metadata"]["labels"]
     assert not {"app", "version", "app.kubernetes.io/name", "app.kubernetes.io/instance"} & set(labels)
     assert not probe.is_probe({"app": "web"})
+    for missing in (probe.COMPONENT_LABEL, probe.RUN_LABEL):
+        assert not probe.is_probe({name: value for name, value in labels.items() if name != missing})
+    assert not probe.is_probe({**labels, probe.COMPONENT_LABEL: "another"})
 
 
 def test_the_sidecar_hides_nothing_from_its_own_run_only() -> None:

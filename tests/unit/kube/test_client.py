@@ -93,6 +93,18 @@ def test_an_answer_that_is_no_object_is_an_error_of_the_server(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("name", sorted({*CALLS, "delete"} - {"version", "get", "list"}))
+def test_nothing_is_a_dry_run_unless_it_is_asked_for(
+    server: ScriptedServer, client: KubeClient, name: str
+) -> None:
+    server.always = Answer(200, pod())
+    (CALLS.get(name) or (lambda client: client.delete("v1", "Pod", "web", "shop")))(client)
+    assert server.requests
+    for request in server.requests:
+        assert "dryRun" not in request.path
+        assert not (isinstance(request.body, dict) and "dryRun" in request.body)
+
+
 def status_in_a_200(code: Any) -> Answer:
     return Answer(body={"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "R"})
 
@@ -367,7 +379,8 @@ class TestWriting:
         assert client.apply_told(obj) == (pod(), True)
         assert client.apply_told(pod(), field_manager="m", force=True, dry_run=True)[1] is False
         assert client.apply(pod()) == pod()
-        first, second, _third = server.requests
+        first, second, third = server.requests
+        assert query_of(third) == query_of(first)
         assert (first.method, first.path.partition("?")[0]) == ("PATCH", f"{PODS}/web")
         assert first.headers["content-type"] == ["application/apply-patch+yaml"]
         assert query_of(first) == ["fieldManager=servicemesh.istio", "fieldValidation=Strict"]

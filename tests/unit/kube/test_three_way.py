@@ -171,3 +171,24 @@ def test_pull_secrets_of_an_account_are_one_value_and_those_of_a_pod_are_not() -
         return deployment(template={"spec": {"imagePullSecrets": [{"name": name} for name in names]}})
 
     assert replaced(pods("a", "b", "theirs"), pods("a", "b"), pods("a")) == pods("a", "theirs")
+
+
+@pytest.mark.parametrize(
+    ("live", "old", "new", "expected"),
+    [
+        # whatever somebody made of it meanwhile is laid over, and its kind is the new one's
+        ({"a": 1}, [{"name": "x"}], [{"name": "y"}], [{"name": "y"}]),
+        ({"a": 1}, {"a": 1}, [{"name": "y"}], [{"name": "y"}]),
+        ([{"name": "x"}], {"a": 1}, [{"name": "y"}], [{"name": "y"}, {"name": "x"}]),
+        ([{"name": "x"}], [{"name": "x"}], {"a": 1}, {"a": 1}),
+        ("text", [{"name": "x"}], [{"name": "y"}], [{"name": "y"}]),
+    ],
+)
+def test_a_field_that_changed_its_kind(live: Any, old: Any, new: Any, expected: Any) -> None:
+    def with_containers(value: Any) -> dict[str, Any]:
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "gone": 1, "containers": value}
+
+    after = with_containers(new)
+    del after["gone"]
+    found = replaced(with_containers(live), with_containers(old), after)
+    assert found is not None and found["containers"] == expected

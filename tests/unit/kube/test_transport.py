@@ -469,6 +469,18 @@ class TestCredentials:
         sent = [request.headers["authorization"] for request in server.requests]
         assert sent == [["Bearer old"], ["Bearer new"]]
 
+    def test_one_that_was_accepted_is_renewed_as_often_as_it_ends(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        """A long run outlives several tokens; only one that was never accepted is renewed in vain."""
+        to = connected(host=None, api_key=None, kubeconfig=self.kubeconfig(tmp_path, server, "t0"))
+        for number in range(1, 4):
+            (tmp_path / "token").write_text(f"t{number}")
+            server.script = [Answer(401, {}), FINE]
+            assert ask(to).data == {"a": 1}
+        sent = [request.headers["authorization"][0] for request in server.requests]
+        assert sent == [f"Bearer t{number}" for number in (0, 1, 1, 2, 2, 3)]
+
     def test_renewing_in_vain_ends(
         self, server: ScriptedServer, connected: Connected, tmp_path: Path
     ) -> None:
