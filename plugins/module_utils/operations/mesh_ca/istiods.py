@@ -172,7 +172,7 @@ def _restart(client: KubeClient, context: Context, deployment: Mapping[str, Any]
 
 def _rolled_out(client: KubeClient, namespace: str) -> str:
     for deployment in _deployments(client, namespace):
-        done, seen = rollout_status({"kind": "Deployment", **deployment})
+        done, seen = rollout_status(deployment)
         if not done:
             why = pod_trouble(client, deployment)
             return f"Deployment {namespace}/{name_of(deployment)}: {seen}{f'; {why}' if why else ''}"

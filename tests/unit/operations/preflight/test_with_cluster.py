@@ -118,6 +118,12 @@ def test_discovery_selectors_have_to_see_the_catalogue() -> None:
     ]
 
 
+def test_namespaces_need_not_be_read_where_nobody_selects_them() -> None:
+    cluster = FakeCluster(*shop())
+    cluster.forbidden = {"Namespace"}
+    assert not [text for text in checked(cluster) if "discoverySelectors" in text]
+
+
 def with_revision(name: str) -> list[Any]:
     return [{"name": "shop", "mode": "revision", "revision": name}]
 
