@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import concurrent.futures
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,6 +82,10 @@ class KubeClient:
     def stopped(self) -> bool:
         """Whether the run was interrupted; loops around requests must look at it."""
         return self._transport.stopped
+
+    def although_stopped(self) -> contextlib.AbstractContextManager[None]:
+        """Requests in this block are sent even when the run was stopped: what it made has to go again."""
+        return self._transport.although_stopped()
 
     def pause(self, seconds: float) -> None:
         """Sleep; :raises ApiError: the run was interrupted meanwhile."""

@@ -99,6 +99,15 @@ class Transport:
         """Whether the run was asked to end."""
         return self._stop()
 
+    @contextlib.contextmanager
+    def although_stopped(self) -> Iterator[None]:
+        """What is sent meanwhile is sent although the run was stopped."""
+        stop, self._stop = self._stop, lambda: False
+        try:
+            yield
+        finally:
+            self._stop = stop
+
     def remaining(self) -> float | None:
         """Seconds until the deadline, ``None`` without one."""
         return None if self._end is None else self._end - self.clock.monotonic()

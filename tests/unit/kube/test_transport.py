@@ -615,6 +615,17 @@ class TestStops:
         assert failure(to).reason == "Interrupted"
         assert server.requests == []
 
+    def test_what_has_to_be_taken_away_is_sent_all_the_same(
+        self, server: ScriptedServer, connected: Connected
+    ) -> None:
+        to = connected(stop=lambda: True)
+        with to.although_stopped():
+            assert not to.stopped
+            ask(to, "DELETE")
+        assert to.stopped
+        assert failure(to).reason == "Interrupted"
+        assert [request.method for request in server.requests] == ["DELETE"]
+
     def test_a_pause_ends_with_a_stop(
         self, server: ScriptedServer, connected: Connected, clock: FakeClock
     ) -> None:

@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import ObjectList
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery import Resource
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
@@ -123,6 +124,8 @@ class FakeCluster:
     @contextlib.contextmanager
     def _call(self, verb: str, kind: str = "", namespace: str | None = None, **more: Any) -> Iterator[None]:
         call = Call(verb, kind, namespace, **more)
+        if self.stopped:
+            raise ApiError("interrupted: no further request was sent", reason="Interrupted")
         self.calls.append(call)
         failure = next((one for one in self._failures if one.concerns(call)), None)
         if failure is not None:
@@ -146,6 +149,13 @@ class FakeCluster:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    @contextlib.contextmanager
+    def although_stopped(self) -> Iterator[None]:
+        """See ``KubeClient``."""
+        stopped, self.stopped = self.stopped, False
+        yield
+        self.stopped = stopped
 
     def pause(self, seconds: float) -> None:
         """Nobody waits."""

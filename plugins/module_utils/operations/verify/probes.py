@@ -177,7 +177,9 @@ class Probes:
         ]
         self._names = {}
         self._namespaces = set()
-        for problem in self._client.in_parallel(self._remove, targets):
+        with self._client.although_stopped():
+            problems = self._client.in_parallel(self._remove, targets)
+        for problem in problems:
             if problem:
                 self._warn(problem)
 

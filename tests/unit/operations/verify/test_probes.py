@@ -167,6 +167,15 @@ def test_a_stopped_run_removes_its_probes(cluster: Cluster) -> None:
     assert cluster.kinds == []
 
 
+def test_they_are_removed_although_nothing_else_is_sent_after_a_stop(cluster: Cluster) -> None:
+    warnings: list[str] = []
+    with pytest.raises(ApiError, match="interrupted"), probes(cluster, warnings) as running:
+        running.start([WEB, OUTSIDE])
+        cluster.stopped = True
+        running.sweep(["shop"])
+    assert (cluster.kinds, warnings) == ([], [])
+
+
 def test_leftovers_of_dead_runs_are_swept_and_others_stay(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
