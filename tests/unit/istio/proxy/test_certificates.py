@@ -147,7 +147,19 @@ def test_serial_numbers_are_spelled_as_envoy_does() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", "AAAA", "MA==", "MAA=", "MAMCAQE=", "MIIB", "*", "MAMwAQI="],
+    [
+        "",
+        "AAAA",
+        "MA==",
+        "MAA=",
+        "MAMCAQE=",
+        "MIIB",
+        "*",
+        "MAMwAQI=",
+        "MAUwAwQBBQ==",
+        "MQUwAwIBBQ==",
+        "MAUxAwIBBQ==",
+    ],
 )
 def test_no_serial_number_is_guessed(body: str) -> None:
     assert serial_numbers(f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n") == frozenset()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 
-from .healthy_mesh import HOST, Healthy, diagnose, istio, to
+from ...support.certificates import DAY, NOW
+from .healthy_mesh import HOST, Healthy, diagnose, istio, secret, to
 from .planted import AT_GATEWAY, CALL, NOTHING
 from .test_more_sentences import both, gateway
 from .test_sentences import Plant, found, routes
@@ -111,6 +112,20 @@ NO_PAIR = "Secret istio-system/api-cert: holds no certificate with a key: the ga
 )
 def test_what_a_gateways_credential_lacks(plant: Plant, said: list[str]) -> None:
     assert found(plant, AT_GATEWAY, "Secret istio-system/api-cert") == said
+
+
+def test_everything_that_is_wrong_with_a_certificate_is_evidence() -> None:
+    """The first fault is the cause; at most two more are told beside it."""
+
+    def plant(cluster: Healthy) -> None:
+        cluster.put(secret("api-cert", ("other.example.com",), begin=NOW - 9 * DAY, end=NOW - DAY))
+
+    (told,) = found(plant, AT_GATEWAY, "Secret istio-system/api-cert")
+    assert told == (
+        "Secret istio-system/api-cert: cannot serve api.example.com: the certificate does not cover "
+        "api.example.com (its names: other.example.com) | "
+        "the certificate is valid until 2026-11-22T12:00:00Z only"
+    )
 
 
 def test_clients_cas_that_may_not_be_read_are_not_missing() -> None:

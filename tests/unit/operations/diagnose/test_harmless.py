@@ -99,6 +99,9 @@ HARMLESS: dict[str, Plant] = {
     "mutual TLS that is said": changed(
         "DestinationRule", "api", trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL"}}
     ),
+    "a further rule of another namespace": put(
+        istio("DestinationRule", "api", {"host": API, "subsets": [{"name": "v1"}, {"name": "v2"}]}, "outside")
+    ),
     "a long time limit": first_route(timeout="10s"),
     "a fault of no request": first_route(fault={"abort": {"httpStatus": 500, "percentage": {"value": 0}}}),
     "a delay of no request": first_route(fault={"delay": {"fixedDelay": "9s", "percentage": {"value": 0}}}),
