@@ -192,6 +192,17 @@ class Lease:
                 continue
             return
 
+    def give_back(self, warn: Callable[[str], None], notes: Mapping[str, str] | None = None) -> None:
+        """As :meth:`release`, at the end of a run: what goes wrong hides no reason for which it failed.
+
+        :param warn: is told of it in one sentence. :param notes: annotations that say how the run went.
+        """
+        try:
+            self.release(notes)
+        except ApiError as error:
+            lost = ", and that this run went well is not written down" if notes else ""
+            warn(f"the Lease {self._name} was not given back, and ends by itself{lost}: {error.message}")
+
     def _restore(self, started: float) -> None:
         """Makes our own Lease again, with our fence.
 

@@ -386,6 +386,24 @@ def test_it_is_given_back_with_notes_and_others_stay(world: World) -> None:
     assert found["spec"]["holderIdentity"] == ""
 
 
+@pytest.mark.parametrize(
+    ("notes", "lost"), [({"x": "1"}, ", and that this run went well is not written down"), ({}, "")]
+)
+def test_what_goes_wrong_at_the_end_of_a_run_is_a_warning(
+    world: World, notes: dict[str, str], lost: str
+) -> None:
+    lease = world.runner("a")
+    lease.acquire()
+    told: list[str] = []
+    world.cluster.forbidden.add("Lease")
+    lease.give_back(told.append, notes)
+    assert len(told) == 1
+    assert told[0].startswith(f"the Lease {NAME} was not given back, and ends by itself{lost}: ")
+    world.cluster.forbidden.clear()
+    lease.give_back(told.append, notes)
+    assert (len(told), world.spec["holderIdentity"]) == (1, "")
+
+
 def test_one_that_is_no_longer_ours_is_left_alone(world: World) -> None:
     lease = world.runner("a")
     lease.acquire()

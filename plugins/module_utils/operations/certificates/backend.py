@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ... import inventory
-from ...errors import ApiError, MeshError, RefusedError
+from ...errors import MeshError, RefusedError
 from ...kube.clock import timestamp
 from ...kube.lease import Lease, new_identity
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
@@ -192,16 +192,7 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
         return renewal, result
     finally:
         for lease in held:
-            _give_back(lease, notes, context)
-
-
-def _give_back(lease: Lease, notes: Mapping[str, str], context: Context) -> None:
-    """Releases a Lease. What goes wrong hides no reason for which a run failed, and holds back no other."""
-    try:
-        lease.release(notes)
-    except ApiError as error:
-        lost = ", and that this run went well is not written down" if notes else ""
-        context.warn(f"the Lease {LEASE} was not given back, and ends by itself{lost}: {error.message}")
+            lease.give_back(context.warn, notes)
 
 
 def _again(renewal: Renewal, namespaces: Sequence[str]) -> Renewal:

@@ -37,11 +37,12 @@ NEXT = "servicemesh.istio/next-fingerprint"
 class Previous:
     """What a rotation began with.
 
-    :param following: fingerprint of the leaf that was to be written next.
+    :param following: fingerprint of the leaf that was to be written next. :param uid: of the Secret.
     """
 
     pair: Pair
     following: str
+    uid: str
 
     @property
     def fingerprint(self) -> str:
@@ -67,7 +68,9 @@ def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh
     told = f"Secret {credential.namespace}/{name_of_previous(credential)}"
     refuse_another(secret, credential, mesh, mark=PREVIOUS_OF, told=told, purpose="the previous pair")
     pair = Pair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
-    return Previous(pair, text_at(secret, "metadata", "annotations", NEXT))
+    return Previous(
+        pair, text_at(secret, "metadata", "annotations", NEXT), text_at(secret, "metadata", "uid")
+    )
 
 
 def keep(client: KubeClient, credential: Credential, pair: Pair, following: str, mesh: str) -> Previous:
@@ -79,10 +82,16 @@ def keep(client: KubeClient, credential: Credential, pair: Pair, following: str,
         mesh=mesh,
     )
     obj["metadata"]["annotations"] = {PREVIOUS_OF: credential.name, NEXT: following}
-    client.apply(obj, force=True)
-    return Previous(pair, following)
+    kept = client.apply(obj, force=True)
+    return Previous(pair, following, text_at(kept, "metadata", "uid"))
 
 
-def drop(client: KubeClient, credential: Credential) -> None:
-    """The rotation has ended, one way or the other. One that is gone already is no error."""
-    client.delete("v1", "Secret", name_of_previous(credential), credential.namespace)
+def drop(client: KubeClient, credential: Credential, previous: Previous) -> None:
+    """The rotation has ended, one way or the other. One that is gone already is no error.
+
+    Only that very Secret goes: of a run that slept too long, the next one has dropped it, and keeps its own
+    under the same name.
+    """
+    client.delete(
+        "v1", "Secret", name_of_previous(credential), credential.namespace, uid=previous.uid or None
+    )

@@ -84,7 +84,8 @@ class Rotation:
         self.resumed |= item.restored
         if item.unrestored and item.proof is not None:
             raise RefusedError(f"{item.credential}: {item.proof.evidence}", rule="unrestored")
-        drop(self._renewal.client, item.credential)
+        self.alive()
+        drop(self._renewal.client, item.credential, previous)
 
     def rotate(self, item: ManagedCredential) -> None:
         """Writes the item's pair. The proof says whether it is served, or the previous one is back."""
@@ -108,8 +109,9 @@ class Rotation:
                 item.proof = self._taken_back(item, previous, item.proof)
             elif previous is not None:
                 self._wait(options.overlap)
+        self.alive()
         if previous is not None and not item.unrestored:
-            drop(self._renewal.client, item.credential)
+            drop(self._renewal.client, item.credential, previous)
         if item.answer is not None and item.waiting is not None and not item.restored:
             drop_request(self._renewal.client, item.credential)
 
@@ -154,6 +156,7 @@ class Rotation:
         if self._unreadable(old):
             return None
         self._say(item, "the previous pair is kept until the new one is proved")
+        self.alive()
         return keep(self._renewal.client, item.credential, old, item.fingerprint, self._renewal.options.mesh)
 
     def _unreadable(self, pair: Pair) -> bool:

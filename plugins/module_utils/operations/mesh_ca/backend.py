@@ -181,7 +181,7 @@ def _rotate(
         if outcome in (ROTATED, ROLLED_BACK):
             notes = {LAST_ROTATION: timestamp(context.clock.now())}
     finally:
-        lease.release(notes)
+        lease.give_back(context.warn, notes)
     live = read_live(client, options.namespace)
     return build_result(
         outcome,

@@ -105,7 +105,7 @@ def _restore(client: KubeClient, context: Context, namespace: str, options: LogO
         done = take_back(client, namespace, journal)
         lease.note({JOURNAL: ""})
     finally:
-        lease.release()
+        lease.give_back(context.warn)
     return [f"{said} by a run that did not end: {'; '.join(done) or 'nothing of it was left'}"]
 
 
@@ -123,7 +123,7 @@ def _logged(client: KubeClient, context: Context, options: LogOptions, workload:
             # Before it is switched off: pods may go away with what they wrote.
             logs = read_logs(client, proxies, began, seconds, context.clock.monotonic() - begun)
     finally:
-        lease.release()
+        lease.give_back(context.warn)
     if options.path:
         parts = (f"==> {workload.namespace}/{pod} <==\n{text}" for pod, text in sorted(logs.texts.items()))
         # Paths of requests may hold what is nobody else's.

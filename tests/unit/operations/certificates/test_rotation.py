@@ -447,6 +447,47 @@ def test_the_lease_lives_as_long_as_the_proof_takes(world: RotatingWorld) -> Non
     assert max(ages) < backend.LEASE_SECONDS / 2
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+def test_who_slept_too_long_takes_the_kept_pair_of_nobody_else(world: RotatingWorld, noticed: bool) -> None:
+    """Asleep before it looks at its Lease, or just after: another run has begun, and keeps its own pair."""
+    old = world.gateways.serving
+    cluster, inner = world.cluster, world.cluster.delete
+    looks: list[str] = []
+
+    def another_begins() -> None:
+        cluster.remove("Secret", "api-prev", HOME)
+        kept = cluster.find("Secret", "api", HOME)
+        assert kept is not None
+        metadata = {"name": "api-prev", "namespace": HOME, "uid": "of-another"}
+        cluster.put({**kept, "metadata": metadata})
+        lease = cluster.find("Lease", LEASE, HOME)
+        assert lease is not None
+        lease["spec"] |= {"holderIdentity": "another", "leaseTransitions": 9}
+        lease["metadata"]["resourceVersion"] = "another"
+
+    def look(*_endpoint: Any) -> str:
+        seen = world.gateways.fingerprint()
+        looks.append(seen)
+        if noticed and looks.count(seen) == 3 and seen != old:
+            another_begins()
+            world.clock.time += 60
+        return seen
+
+    def delete(api_version: str, kind: str, name: str, *rest: Any, **more: Any) -> bool:
+        if name == "api-prev":
+            another_begins()
+        return inner(api_version, kind, name, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "served_fingerprint", look)
+        if not noticed:
+            patch.setattr(cluster, "delete", delete)
+        with contextlib.suppress(FencedError) if not noticed else pytest.raises(FencedError):
+            world.rotate(force=["api"])
+    assert world.kept is not None
+    assert world.kept["metadata"]["uid"] == "of-another"
+
+
 def test_a_leaked_key_is_replaced_without_a_way_back(world: RotatingWorld) -> None:
     old = world.gateways.serving
     result = world.rotate(revoke=["istio-system/api"])
