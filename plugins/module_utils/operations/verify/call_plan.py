@@ -12,6 +12,7 @@ changes something unless that was asked for.
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -153,10 +154,17 @@ def _identities(ways: Mapping[str, Sequence[_Way]], inside: Sequence[Identity]) 
             serves.setdefault(identity, set()).add(key)
     left = {key for key, found in callers.items() if found}
     chosen: set[Identity] = set()
+    # What an identity is good for only shrinks: who is still the best after counting anew is the best of all.
+    heap = [(-len(keys), identity) for identity, keys in serves.items()]
+    heapq.heapify(heap)
     while left:
-        best = min(serves, key=lambda identity: (-len(serves[identity] & left), identity))
-        chosen.add(best)
-        left -= serves[best]
+        _count, identity = heapq.heappop(heap)
+        again = (-len(serves[identity] & left), identity)
+        if heap and again > heap[0]:
+            heapq.heappush(heap, again)
+            continue
+        chosen.add(identity)
+        left -= serves[identity]
     for identity in sorted(serves, key=lambda identity: (-len(serves[identity]), identity)):
         if len(chosen) < PROBES:
             chosen.add(identity)
@@ -198,12 +206,14 @@ def _denied(
         return []
     listed = {edge.principal for edge in edges if edge.kind != "open"}
     found: dict[str, Identity] = {}
-    for identity in itertools.chain(known, inside):
-        if len(found) == CLASSES or (found and identity not in known and len(known) >= PROBES):
+    full = len(known) >= PROBES
+    for identity in itertools.chain(known, (one for one in inside if one not in known)):
+        if len(found) == CLASSES or (full and found and identity not in known):
             break
+        kind = stranger_class(service, identity)
         own = (identity.namespace, identity.service_account) == (service.namespace, service.service_account)
-        if not own and _principal(catalogue, identity) not in listed:
-            found.setdefault(stranger_class(service, identity), identity)
+        if kind not in found and not own and _principal(catalogue, identity) not in listed:
+            found[kind] = identity
     calls: list[PlannedCall] = []
     for name, identity in found.items():
         more = sum(call.identity not in known for call in calls)
