@@ -229,13 +229,8 @@ class KubeClient:
         :returns: the objects with ``apiVersion`` and ``kind``; ``None`` when there are more.
         :raises ApiError: they may not be listed, or the kind is not served.
         """
-        resource = self.resource(api_version, kind)
-        subject = f"list {resource.plural}"
-        response = self.request(
-            "GET", resource.path(None), query={"limit": str(most)}, subject=subject, timeout=LIST_SECONDS
-        )
-        found, more = items_of(response, resource, subject)
-        return None if more else found
+        found, more = self._page(self.resource(api_version, kind), None, {"limit": str(most)})
+        return None if more else found.items
 
     def _is_gone(self, error: ApiError, api_version: str, kind: str) -> bool:
         """Whether an API server says that an object, or its kind, is not there.
@@ -259,26 +254,29 @@ class KubeClient:
         items: list[dict[str, Any]] = []
         token = ""
         while True:
-            page_query = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
-            subject = f"list {resource.plural}"
+            following = {"continue": token} if token else {}
             try:
-                response = self.request(
-                    "GET",
-                    resource.path(namespace),
-                    query=page_query,
-                    subject=subject,
-                    timeout=LIST_SECONDS,
-                )
+                page, token = self._page(resource, namespace, {**query, "limit": str(PAGE), **following})
             except ApiError as error:
                 if error.status == 410 and token:
                     return None
                 if not token and self._is_gone(error, resource.api_version, resource.kind):
                     return ObjectList([], missing=True)
                 raise
-            found, token = items_of(response, resource, subject)
-            items += found
+            items += page.items
             if not token:
-                return ObjectList(items, text_at(response.data, "metadata", "resourceVersion"))
+                return ObjectList(items, page.resource_version)
+
+    def _page(
+        self, resource: Resource, namespace: str | None, query: Mapping[str, str]
+    ) -> tuple[ObjectList, str]:
+        """One page of a list, and the token of the next one, ``""`` for none."""
+        subject = f"list {resource.plural}"
+        response = self.request(
+            "GET", resource.path(namespace), query=query, subject=subject, timeout=LIST_SECONDS
+        )
+        found, token = items_of(response, resource, subject)
+        return ObjectList(found, text_at(response.data, "metadata", "resourceVersion")), token
 
     def apply(
         self,
