@@ -17,6 +17,7 @@ from ...kube.client import KubeClient
 from ...kube.clock import Clock
 from ...model.catalogue.mesh import Gateway, Server
 from ...model.certificates.pem import first_fingerprint
+from ...model.reading.values import CA_SUFFIX
 from .channels import DirectChannel, ProbeChannel
 from .checks.gateways import (
     MUTUAL,
@@ -143,13 +144,13 @@ class GatewayCheck:
         return GatewayFacts(leaves, trusted=bool(issuers), faults=faults, without_ca=without), issuers
 
     def _no_client_ca(self, namespace: str, name: str) -> str:
-        """Why istiod has no CA for the clients of a server: beside the certificate, or in ``-cacert``.
+        """Why istiod has no CA for the clients of a server: with the certificate, or in a Secret beside.
 
         Source: pilot/pkg/credentials/kube/secrets.go, ``GetCaCert``.
 
         :returns: half a sentence; empty when there is one, or nobody may look.
         """
-        for candidate in (f"{name}-cacert", name):
+        for candidate in (f"{name}{CA_SUFFIX}", name):
             try:
                 data = mapping_at(self._client.get("v1", "Secret", candidate, namespace), "data")
             except ApiError as error:

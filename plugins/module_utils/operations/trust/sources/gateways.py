@@ -34,6 +34,7 @@ from ....model.certificates.secret import (
 )
 from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, certificates_in
 from ....model.certificates.x509 import Fault, facts_of, read_key, same_key
+from ....model.reading.values import CA_SUFFIX
 from ....verdicts import CANNOT_TELL, FAIL
 from ...certificates.endpoints import SERVING_MODES, endpoints_of
 from ...certificates.proof import look as look_at_pods
@@ -155,16 +156,17 @@ def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> It
 
 def _clients(look: Look, namespace: str, name: str, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
     """The CA by which a gateway knows its clients."""
-    beside = look.secret(namespace, f"{name}-cacert")
+    beside_name = f"{name}{CA_SUFFIX}"
+    beside = look.secret(namespace, beside_name)
     for holder, where in (
-        (beside, f"Secret {namespace}/{name}-cacert"),
+        (beside, f"Secret {namespace}/{beside_name}"),
         (secret, f"Secret {namespace}/{name}"),
     ):
         pem = next((decode(holder, key) for key in _AUTHORITIES if holder and decode(holder, key)), b"")
         if pem:
             yield from look.judge.bundle(CLIENT_CA, where, pem, "client CA")
             return
-    message = f"holds no CA for client certificates ({' or '.join(_AUTHORITIES)}), nor does {name}-cacert"
+    message = f"holds no CA for client certificates ({' or '.join(_AUTHORITIES)}), nor does {beside_name}"
     yield look.judge.wrong(CLIENT_CA, f"Secret {namespace}/{name}", "client CA", "missing", message)
 
 
