@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics im
     fill_query,
 )
 
-from ..support.http_server import Answer, ScriptedServer
+from ..support.http_server import Answer, ScriptedServer, at_work
 
 
 class Proxy:
@@ -191,12 +190,8 @@ def server() -> Iterator[tuple[str, dict[str, Any]]]:
         def log_message(self, *_rest: object) -> None:
             pass
 
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.server_port}", wanted
-    listening.shutdown()
-    listening.server_close()
+    with at_work(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as listening:
+        yield f"http://127.0.0.1:{listening.server_port}", wanted
 
 
 def test_a_url_is_asked_with_the_token(server: tuple[str, dict[str, Any]]) -> None:

@@ -21,6 +21,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe impo
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe_manifests import ProbeRun
 
+from ..support.http_server import at_work
+
 IDENTITY = Identity("shop", "web")
 MARK = "@@5f2a@@"
 RUN = ProbeRun("r1", "me", "curl:1", 90, ["pull"])
@@ -167,10 +169,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    with at_work(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as running:
         yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
 
 
 def send(calls: Sequence[ProbeCall], ca_pem: str = "") -> list[probe.Answer]:

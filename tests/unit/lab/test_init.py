@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
+
+from ..support.http_server import at_work
 
 INIT = Path(__file__).resolve().parents[3] / "lab" / "init.py"
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -178,14 +179,10 @@ def test_a_url_is_awaited_until_its_body_contains_the_text(run):
         def log_message(self, *arguments):
             pass
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/"
-    one = run([{"wait": "web", "url": url, "contains": "healthy", "timeout": 10}], stay=False)
-    try:
+    with at_work(http.server.HTTPServer(("127.0.0.1", 0), Handler)) as server:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        one = run([{"wait": "web", "url": url, "contains": "healthy", "timeout": 10}], stay=False)
         assert one.process.wait(15) == 0
-    finally:
-        server.shutdown()
     assert next(bodies, None) is None
 
 

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.server
 import socket
-import socketserver
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ...support.certificates import DAY, ROOT_KEY, certificate, ec_key, key_pem, pem
+from ...support.http_server import at_work
 
 ISSUER = ("root", ROOT_KEY)
 
@@ -60,7 +60,6 @@ def demanding(tmp_path: Path) -> Iterator[Callable[[ssl.TLSVersion], tuple[int, 
     file = tmp_path / "server.pem"
     file.write_text(chain + key_pem(key).decode())
     root = pem(authority).decode()
-    servers: list[socketserver.BaseServer] = []
 
     def start(newest: ssl.TLSVersion) -> tuple[int, str]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,14 +70,11 @@ def demanding(tmp_path: Path) -> Iterator[Callable[[ssl.TLSVersion], tuple[int, 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_rest: None
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        servers.append(server)
+        running.enter_context(at_work(server))
         return server.server_port, root
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as running:
+        yield start
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.server
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +23,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rout
     parse_cluster_name,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
+
+from ...support.http_server import at_work
 
 
 def pod(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
@@ -148,10 +149,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    with at_work(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as running:
         yield running.server_port
-        running.shutdown()
 
 
 def test_a_request_to_a_gateway_names_its_host_and_follows_nothing(port: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.prefl
 
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
+from ...support.http_server import at_work
 from .test_inputs import CATALOGUE, params, read
 
 ISTIOCTL = """#!/bin/sh
@@ -124,13 +124,11 @@ def test_a_server_that_is_never_ready_is_given_up_after_four_seconds() -> None:
     """Handed over as a point in time, four seconds were as long as the machine was up (1,451 s)."""
     clock = FakeClock()
     begin = clock.monotonic()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Overloaded) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with at_work(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Overloaded)) as server:
         context = Context(environment={"PATH": "/bin"}, clock=clock)
         given = params(host=f"http://127.0.0.1:{server.server_port}", api_key="x", parts=["mesh"])
         with pytest.raises(ApiError, match="is not available"):
             backend.run(given, context)
-        server.shutdown()
     assert 0 < clock.monotonic() - begin <= 4.0
 
 

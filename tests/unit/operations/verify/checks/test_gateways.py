@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import http.server
 import ssl
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ....support.clock import FakeClock
+from ....support.http_server import at_work
 from ..builders import GATEWAY, catalogue, service
 
 UPSTREAM = {"x-envoy-upstream-service-time": "2"}
@@ -112,7 +113,6 @@ def authority() -> Authority:
 @pytest.fixture
 def serve(authority: Authority, tmp_path: Path) -> Iterator:
     """A function that starts a TLS server with a leaf for a host and returns its port and certificate."""
-    servers = []
 
     def start(host: str, **options: bool) -> tuple[int, str]:
         path, chain = authority.leaf(host, tmp_path, **options)
@@ -121,14 +121,11 @@ def serve(authority: Authority, tmp_path: Path) -> Iterator:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_rest: None
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        servers.append(server)
+        running.enter_context(at_work(server))
         return server.server_port, chain
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as running:
+        yield start
 
 
 def test_a_good_certificate_has_no_fault(serve, authority: Authority) -> None:
@@ -160,10 +157,8 @@ def test_an_unknown_issuer_is_a_thing_of_its_own(serve) -> None:
 
 
 def test_a_server_without_tls_fails_the_handshake(serve) -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with at_work(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         served = certs.handshake("127.0.0.1", server.server_port, "api.example.com")
-        server.shutdown()
     assert served.fault.startswith("the handshake failed")
 
 
