@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,6 @@ class Imports:
     """The Python files of a tree and what they import of each other. Paths are relative to the root."""
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
-        self.digests = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
         self.files = {name for name in names if name.endswith(".py")}
         self._root = root
         self._closures: dict[str, frozenset[str]] = {}
@@ -42,19 +40,6 @@ class Imports:
                     open_names.append(target)
             self._closures[name] = frozenset(seen)
         return self._closures[name]
-
-    def key(self, test_file: str) -> str:
-        """Changes whenever something changes that decides what the tests of this file run."""
-        beside = PurePosixPath(test_file).parent
-        data = {
-            name
-            for name in self.digests
-            if name.startswith(("requirements/", f"{beside}/")) and not name.endswith(".py")
-        }
-        shared = {name for name in self.files if name.endswith("conftest.py")}
-        names = sorted({*self.needed_by(test_file), *data, *shared, "tools/mutants/worker.py"})
-        text = "\n".join(f"{name} {self.digests[name]}" for name in names)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def _imports(self, name: str) -> Iterator[str]:
         package = PurePosixPath(name).parent.parts

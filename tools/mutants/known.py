@@ -8,19 +8,19 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..imports import Imports
 from .operators import Mutant
 from .report import Verdict
+from .sources import Sources
 
 
 class Known:
     """One file of verdicts.
 
     A mutant stays noticed while the test file that noticed it has the same key, which covers the changed file
-    (see `Imports.key`), and survives while the keys of all test files that run it are the same.
+    (see `Sources.key`), and survives while the keys of all test files that run it are the same.
     """
 
-    def __init__(self, path: Path, imports: Imports) -> None:
+    def __init__(self, path: Path, imports: Sources) -> None:
         self._path = path
         self._imports = imports
         self._lock = threading.Lock()

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..imports import Imports
 from ..paths import ROOT
 from ..screen import SetupError, say
 from . import equivalents, report, sample
@@ -21,6 +20,7 @@ from .known import Known
 from .operators import Mutant, is_change, mutants_of
 from .pool import Answer, Pool, Task, Worker
 from .report import Verdict
+from .sources import Sources
 from .trees import make
 from .types_check import refused as refused_by_types
 
@@ -34,7 +34,7 @@ class Run:
     def __init__(self, options: argparse.Namespace, trees: Sequence[Path]) -> None:
         self.options = options
         self._tree = trees[0]
-        self.imports = Imports(self._tree, make(trees))
+        self.imports = Sources(self._tree, make(trees))
         self.map = CoverageMap(self.imports)
         self.code: dict[str, str] = {}
         self.failing: list[str] = []

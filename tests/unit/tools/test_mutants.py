@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tools.imports import Imports
 from tools.mutants import equivalents, report, sample
 from tools.mutants.coverage_map import CoverageMap, Recorded
 from tools.mutants.known import Known
@@ -18,6 +17,7 @@ from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
 from tools.mutants.pool import Pool
 from tools.mutants.report import Verdict
 from tools.mutants.run import Run, settled
+from tools.mutants.sources import Sources
 from tools.mutants.worker import MEMORY
 from tools.screen import SetupError
 
@@ -334,7 +334,7 @@ def ask(pool: Pool, task: dict) -> dict:
 @pytest.fixture(scope="module")
 def recorded(tree: Path, pool: Pool) -> CoverageMap:
     """What the small product's tests run, learnt by running them."""
-    found = CoverageMap(Imports(tree, [*FILES, "tools/mutants/worker.py"]))
+    found = CoverageMap(Sources(tree, [*FILES, "tools/mutants/worker.py"]))
     for file in (name for name in FILES if name.startswith("tests/")):
         found.add(file, Recorded(**ask(pool, {"file": file, "limit": 60})))
     return found
@@ -413,29 +413,29 @@ def test_tests_that_cannot_be_run_say_nothing_about_a_mutant(pool: Pool) -> None
 def test_a_verdict_is_known_until_what_it_rests_on_changes(tree: Path, tmp_path: Path) -> None:
     names = [*FILES, "tools/mutants/worker.py"]
     noticed, survivor = one(A, "x < LIMIT -> False"), one(B, "> 0 -> >= 0")
-    before = Known(tmp_path / "verdicts.json", Imports(tree, names))
+    before = Known(tmp_path / "verdicts.json", Sources(tree, names))
     before.keep(Verdict(noticed, SMALL), [SMALL])
     before.keep(Verdict(survivor, "", "2 tests run it"), [FIRST, SECOND])
     before.keep_types(survivor, True)
     before.save()
-    after = Known(tmp_path / "verdicts.json", Imports(tree, names))
+    after = Known(tmp_path / "verdicts.json", Sources(tree, names))
     assert after.find(noticed, [SMALL]) == Verdict(noticed, SMALL)
     assert after.find(survivor, [FIRST, SECOND]) == Verdict(survivor, "", "2 tests run it")
     assert after.find(survivor, [FIRST, SECOND, SMALL]) is None  # another file has come to run it
     assert after.types(survivor) is True
     assert after.types(noticed) is None
 
-    changed = Imports(tree, names)
+    changed = Sources(tree, names)
     changed.digests["tests/unit/kube/test_b.py"] = "another"
     after = Known(tmp_path / "verdicts.json", changed)
     assert after.find(noticed, [SMALL]) is not None
     assert after.find(survivor, [FIRST, SECOND]) is None
 
-    without = Imports(tree, [name for name in names if not name.startswith("tests/unit/kube/test_a")])
+    without = Sources(tree, [name for name in names if not name.startswith("tests/unit/kube/test_a")])
     after = Known(tmp_path / "verdicts.json", without)
     assert after.find(noticed, [SECOND]) is None
 
-    changed = Imports(tree, names)
+    changed = Sources(tree, names)
     changed.digests[A] = "another"  # test_b imports it through b
     after = Known(tmp_path / "verdicts.json", changed)
     assert after.find(noticed, [SMALL]) is None
