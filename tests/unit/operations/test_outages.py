@@ -90,12 +90,17 @@ def cluster() -> FakeCluster:
     return FakeCluster(namespace("shop"), namespace("kube-system"), pod("api"), DEPLOYMENT)
 
 
-@pytest.mark.parametrize("how", [*OUTAGES, 401, 429])
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        (name, how)
+        for name, reader in READERS.items()
+        for how in (*OUTAGES, 401, 429)
+        if how not in reader.lenient
+    ],
+)
 def test_an_outage_at_any_call_is_no_answer(name: str, how: int | str) -> None:
     reader = READERS[name]
-    if how in reader.lenient:
-        return
     tried = 0
     for call, failing in one_call_fails(cluster, reader.run, how):
         with pytest.raises(ApiError):

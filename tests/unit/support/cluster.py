@@ -154,8 +154,10 @@ class FakeCluster:
     def although_stopped(self) -> Iterator[None]:
         """See ``KubeClient``."""
         stopped, self.stopped = self.stopped, False
-        yield
-        self.stopped = stopped
+        try:
+            yield
+        finally:
+            self.stopped = stopped
 
     def pause(self, seconds: float) -> None:
         """Nobody waits."""
