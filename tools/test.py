@@ -1,7 +1,7 @@
 """``make test``: everything that must hold, in three lanes.
 
-One has the cluster with the demo and its suites, one the clusters of sites and scenarios, one no cluster: what
-computes goes on while pods and proxies are waited for.
+One has the cluster with the demo and its suites, one the clusters of sites and scenarios, one no cluster:
+what computes goes on while pods and proxies are waited for.
 
 What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``. The first stage that fails
 ends all lanes. Prints the time of each stage, and ends with one line: N passed, N failed.
