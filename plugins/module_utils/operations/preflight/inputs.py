@@ -76,9 +76,9 @@ class Inputs:
     istio_ca_source: str
     timeout: float
     warnings: tuple[str, ...]
-    cluster_check: str = "refuse"
-    not_deployed: tuple[str, ...] = ()
-    has_files: bool = False
+    cluster_check: str
+    not_deployed: tuple[str, ...]
+    has_files: bool
 
 
 def read_inputs(params: Mapping[str, Any], *, today: datetime.date) -> Inputs:

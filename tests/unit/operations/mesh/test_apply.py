@@ -13,6 +13,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     WaitTimeout,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
+    ReleaseRecord,
+    release_object,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import apply, barrier
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import MeshOptions
@@ -308,6 +312,31 @@ def test_routes_of_a_running_rollout_are_left_alone(run: Run, prune: bool) -> No
     routes = run.cluster.find("VirtualService", "api-routes", "shop")
     assert routes is not None
     assert "timeout" not in routes["spec"]["http"][0]
+
+
+def test_a_version_that_is_about_to_get_requests_needs_pods_and_a_rollout_s_split_is_its_own(
+    run: Run,
+) -> None:
+    for obj in shop():
+        run.cluster.put(obj)
+    run(cluster_check="refuse")
+    labels = {"app.kubernetes.io/managed-by": "servicemesh.istio", "app.kubernetes.io/part-of": "shop"}
+    record = ReleaseRecord(stable="v2", weights={"v1": 30, "v2": 70})
+    run.cluster.put(release_object(record, service="api", namespace="shop", mesh_name="shop"))
+    raw = minimal()
+    raw["mesh_services"][1]["timeout"] = "9s"
+    with pytest.raises(InputError, match="carries version=v2: it gets 70 % of the requests"):
+        run(raw, cluster_check="refuse", repair_split=True)
+    journal = journal_object()
+    journal["metadata"]["labels"] = labels
+    run.cluster.put(journal)
+    raw["mesh_services"][0]["timeout"] = "9s"
+    result = run(raw, cluster_check="refuse")
+    assert "shop/api: held by run-7, its routes are left alone" in result["notes"]
+    assert [text for text in result["findings"][0]["findings"] if "version=v2" in text] == [
+        "mesh_services[1].versions.v2 of api: no pod behind Service shop/api carries version=v2: "
+        "nothing would answer for it (cluster-version)"
+    ]
 
 
 def test_a_rollout_that_begins_meanwhile_keeps_its_routes(run: Run) -> None:
