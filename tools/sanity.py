@@ -35,12 +35,14 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-q", *argumen
 '''
 
 
-def sanity(python: Path, core: str) -> int:
-    """Run all sanity tests of this ansible-core, without any ignore entry. Returns how many tests ran."""
+def sanity(python: Path, core: str, *, tests: bool = True) -> int:
+    """Run all sanity tests of this ansible-core, without any ignore entry. Returns how many tests ran.
+
+    ``tests``: whether the unit tests are judged too, and not only what users get. One ansible-core is enough.
+    """
     _no_ignore_entries()
-    copy_repository(
-        COLLECTION, without=("lab", "molecule", "tools", "tests/bench", "tests/faults", "tests/integration")
-    )
+    left_out = ["lab", "molecule", "tools", "tests/bench", "tests/faults", "tests/integration"]
+    copy_repository(COLLECTION, without=left_out if tests else [*left_out, "tests/unit"])
     for arguments in (("init", "-q"), ("add", "-A")):  # without git, ansible-test finds nothing below "build"
         run(["git", *arguments], cwd=COLLECTION)
     _seed_bootstrap(python)

@@ -17,7 +17,8 @@ from ...model.rollout.phases import Plan, timed_plan
 from ...model.rollout.requests import LabelError
 from ...model.rollout.settings import LowTraffic
 from ..rights import table
-from ..rights.needs import Places, access_needs, losses
+from ..rights.needs import Places, access_needs
+from ..rights.telling import losses
 from .assembly import RolloutBuilder
 from .metrics import PrometheusSource
 from .options import RolloutOptions

@@ -27,7 +27,7 @@ from ...model.installation.settings import setting
 from ...model.reading.typed import variables_of
 from ...model.versions import check_kubernetes_version
 from ..control_plane.installer import chart_references, find_installer
-from ..rights.needs import Places, access_needs, describe_missing, losses, shorten
+from ..rights.needs import Places, access_needs
 from ..rights.table import (
     ADDON_STORAGE,
     ADDONS,
@@ -43,6 +43,7 @@ from ..rights.table import (
     SIDECAR_SIZES,
     names_of,
 )
+from ..rights.telling import describe_missing, losses, shorten
 from .inputs import Inputs, read_inputs
 from .with_cluster import check_catalogue, check_revisions
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ApiError
 from ...kube.access import EVERYTHING, AccessNeed, missing_rights
-from .needs import describe_missing, shorten
+from .telling import describe_missing, shorten
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
