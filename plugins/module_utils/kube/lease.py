@@ -51,7 +51,7 @@ class Lease:
     :param what: what is held, for messages: ``a rollout of this service``.
     :param identity: unique per runner, such as ``controller-7:4711:9f3a``.
     :param duration: seconds after which a silent holder counts as dead.
-    :ivar floor: the highest fence that the objects behind the Lease bear.
+    :ivar namespace: where it is. :ivar floor: the highest fence that the objects behind the Lease bear.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Lease:
         self._clock = clock
         self._name = name
         self._what = what
-        self._namespace = namespace
+        self.namespace = namespace
         self._mesh = mesh
         self.identity = identity
         self.duration = duration
@@ -81,7 +81,7 @@ class Lease:
 
     def read(self) -> dict[str, Any] | None:
         """The Lease object. :returns: the object, None when it does not exist."""
-        return self._client.get(API, "Lease", self._name, self._namespace)
+        return self._client.get(API, "Lease", self._name, self.namespace)
 
     def holder(self, lease: dict[str, Any] | None) -> str:
         """Who holds the Lease and is not known to be dead, by the wall clock; empty for nobody.
@@ -224,7 +224,7 @@ class Lease:
             "kind": "Lease",
             "metadata": {
                 "name": self._name,
-                "namespace": self._namespace,
+                "namespace": self.namespace,
                 "labels": ownership_labels(self._mesh),
             },
             "spec": self._spec(transitions),

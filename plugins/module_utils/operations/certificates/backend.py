@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ... import inventory
-from ...errors import MeshError, RefusedError
+from ...errors import ApiError, MeshError, RefusedError
 from ...kube.clock import timestamp
 from ...kube.lease import Lease, new_identity
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
@@ -18,12 +18,12 @@ from ...model.installation.gateways import DEFAULT_NAMESPACE
 from ...model.reading.typed import variables_of
 from .issue import ECDSA, RSA
 from .options import read_options
-from .preflight import refuse, warn
+from .preflight import forget_authority, refuse, warn
 from .reading import agreed_time, read
-from .renewal import Renewal
+from .renewal import NO_ANSWER, ManagedCredential, Renewal
 from .result import build_result
 from .revoked import find_revoked
-from .rights import refuse_without_rights
+from .rights import leave_without_rights
 from .rotation import Rotation
 from .serving import prove_fingerprint, prove_the_rest
 from .write import issue, try_credentials, write_new_authority, write_requests
@@ -120,7 +120,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         now = agreed_time(client, context.clock)
         renewal = read(client, options, context, now)
         refuse(renewal)
-        refuse_without_rights(renewal, LEASE)
+        leave_without_rights(renewal, LEASE)
+        forget_authority(renewal)
         warn(renewal)
         if context.check_mode:
             issue(renewal)
@@ -169,15 +170,19 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
     notes: dict[str, str] = {}
     try:
         for lease in leases:
-            lease.acquire(observe=True)
-            held.append(lease)
+            if _acquired(renewal, lease):
+                held.append(lease)
+        if not held:
+            prove_the_rest(renewal)
+            return renewal, build_result(renewal)
+        namespaces = [lease.namespace for lease in held]
         # What was read before the Lease was ours may be another run's work by now.
         renewal = _again(renewal, namespaces)
-        rotation = Rotation(renewal, leases, prove_fingerprint)
+        rotation = Rotation(renewal, held, prove_fingerprint)
         renewal.for_each(rotation.resume)
         if rotation.resumed:
             renewal = _go_on(renewal, namespaces)
-            rotation = Rotation(renewal, leases, prove_fingerprint)
+            rotation = Rotation(renewal, held, prove_fingerprint)
         issue(renewal)
         write_new_authority(renewal)
         write_requests(renewal)
@@ -195,9 +200,31 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
             lease.give_back(context.warn, notes)
 
 
+def _acquired(renewal: Renewal, lease: Lease) -> bool:
+    """Takes a Lease. Where the server does not let us have it, nothing is done: its credentials are left.
+
+    :raises RefusedError: another run holds it. Two runs that each went on where they came first would both
+        do a part, and both fail.
+    """
+    try:
+        lease.acquire(observe=True)
+    except ApiError as error:
+        if error.status in NO_ANSWER:
+            raise
+        for item in tuple(renewal.items):
+            if item.credential.namespace == lease.namespace:
+                renewal.leave(item, error)
+        return False
+    return True
+
+
 def _again(renewal: Renewal, namespaces: Sequence[str]) -> Renewal:
-    """The same run on what the cluster holds now. :param namespaces: where nobody else writes now."""
+    """The same run on what the cluster holds now. :param namespaces: where nobody else writes now.
+
+    What the server refuses is not tried twice in one run.
+    """
     found = read(renewal.client, renewal.options, renewal.context, renewal.now)
+    _leave_again(found, [item for item in renewal.left if isinstance(item.failure, ApiError)])
     refuse(found)
     for item in tuple(found.items):
         if item.credential.namespace not in namespaces:
@@ -209,8 +236,12 @@ def _again(renewal: Renewal, namespaces: Sequence[str]) -> Renewal:
 def _go_on(renewal: Renewal, namespaces: Sequence[str]) -> Renewal:
     """The same after something was put back; what was left meanwhile stays left."""
     found = _again(renewal, namespaces)
-    reasons = {item.credential: item.failure for item in renewal.left}
-    for item in tuple(found.items):
-        if error := reasons.get(item.credential):
-            found.leave(item, error)
+    _leave_again(found, renewal.left)
     return found
+
+
+def _leave_again(renewal: Renewal, left: Sequence[ManagedCredential]) -> None:
+    reasons = {item.credential: item.failure for item in left}
+    for item in tuple(renewal.items):
+        if error := reasons.get(item.credential):
+            renewal.leave(item, error)

@@ -29,8 +29,13 @@ def refuse(renewal: Renewal) -> None:
                 renewal.leave(item, error)
     renewal.for_each(lambda item: _refuse_another_inventory(renewal, item))
     _refuse_an_open_authority(renewal)
+    forget_authority(renewal)
+
+
+def forget_authority(renewal: Renewal) -> None:
+    """Makes no CA where nobody is left to issue for."""
     if all(item.credential.source != ISSUE for item in renewal.items):
-        renewal.authority = None  # nobody is left to issue for
+        renewal.authority = None
 
 
 def _refuse_what_is_not_ours(renewal: Renewal, item: ManagedCredential) -> None:

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import RefusedError
+from ...errors import ApiError, MeshError, RefusedError
 from ...kube.owners import owners_of, steady_owners
 from ...kube.server_time import server_time
 from ...labels import COLLECTION
@@ -21,7 +21,7 @@ from .cert_manager import certificate_of, certificates_in, judge
 from .clients import name_of_clients, plan_clients
 from .options import CertificateOptions
 from .previous import name_of_previous, read_previous
-from .renewal import ManagedCredential, Renewal
+from .renewal import NO_ANSWER, ManagedCredential, Renewal
 from .request import name_of_request, plan, read_waiting
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ...kube.clock import Clock
 
 MAX_SKEW = datetime.timedelta(seconds=60)
+_Live = Mapping[str, Any] | None
 
 
 def agreed_time(client: KubeClient, clock: Clock) -> datetime.datetime:
@@ -53,7 +54,7 @@ def read(
     """A run on what the cluster holds now.
 
     A credential is left when what is given for it must not be served, a Secret that a run keeps its own
-    things in is somebody else's, the CA is lost, or no Certificate writes it.
+    things in is somebody else's, the CA is lost, no Certificate writes it, or it may not be looked at.
     """
     credentials = options.credentials
     count = len(credentials)
@@ -66,14 +67,19 @@ def read(
         *((found.namespace, name_of_request(found)) for found in asked),
         *((found.namespace, name_of_clients(found)) for found in mutual),
     ]
-    ca_secret, *rest = client.in_parallel(lambda key: client.get("v1", "Secret", key[1], key[0]), names)
+    forbidden: dict[str, ApiError] = {}
+    ca_secret, *rest = _all(client, "Secret", [(name, namespace) for namespace, name in names], forbidden)
     secrets, kept = rest[:count], rest[count : 2 * count]
     beside = rest[2 * count :]
     requests = dict(zip(asked, beside[: len(asked)], strict=True))
     client_secrets = dict(zip(mutual, beside[len(asked) :], strict=True))
     pairs = list(zip(credentials, secrets, strict=True))
-    authority, lost = _authority(options, ca_secret, pairs, now)
-    absent = _absent(client, [namespace for namespace, _name in names])
+    spaces = list(dict.fromkeys(namespace for namespace, _name in names))
+    found = _all(client, "Namespace", [(name, None) for name in spaces], forbidden)
+    absent = frozenset(name for name, live in zip(spaces, found, strict=True) if live is None) - set(
+        forbidden
+    )
+    authority, lost = _authority(options, ca_secret, pairs, now, forbidden)
     renewal = Renewal(client, options, context, now, authority, absent)
     renewal.items += [_item(renewal, credential, live) for credential, live in pairs]
     previous = dict(zip(credentials, kept, strict=True))
@@ -81,6 +87,8 @@ def read(
     def judge_item(item: ManagedCredential) -> None:
         credential = item.credential
         options.check(credential, now)
+        if credential.namespace in forbidden:
+            raise forbidden[credential.namespace]
         if lost is not None and credential.source == ISSUE:
             raise lost
         item.previous = read_previous(previous[credential], credential, options.mesh)
@@ -106,10 +114,22 @@ def _authority(
     secret: Mapping[str, Any] | None,
     pairs: Sequence[tuple[Credential, Mapping[str, Any] | None]],
     now: datetime.datetime,
-) -> tuple[AuthorityState | None, RefusedError | None]:
-    """The CA to issue with, where anything is issued; or why there is none."""
-    if all(credential.source != ISSUE for credential in options.credentials):
+    forbidden: Mapping[str, ApiError],
+) -> tuple[AuthorityState | None, MeshError | None]:
+    """The CA to issue with, where anything is issued; or why there is none.
+
+    :param forbidden: namespace -> why it was not looked into.
+    """
+    issued = [credential for credential in options.credentials if credential.source == ISSUE]
+    if not issued:
         return None, None
+    namespace, name = options.authority_home
+    if namespace in forbidden:
+        return None, forbidden[namespace]
+    unseen = [forbidden[one.namespace].message for one in issued if one.namespace in forbidden]
+    if secret is None and unseen and not options.replace_lost_authority:
+        text = "there is none, and whether certificates of an earlier one are in use cannot be told"
+        return None, RefusedError(f"Secret {namespace}/{name}: {text}: {unseen[0]}", rule="ca-lost")
     try:
         found = decide_authority(
             secret,
@@ -125,10 +145,31 @@ def _authority(
     return found, None
 
 
-def _absent(client: KubeClient, names: Sequence[str]) -> frozenset[str]:
-    unique = list(dict.fromkeys(names))
-    found = client.in_parallel(lambda name: client.get("v1", "Namespace", name), unique)
-    return frozenset(name for name, namespace in zip(unique, found, strict=True) if namespace is None)
+def _all(
+    client: KubeClient,
+    kind: str,
+    keys: Sequence[tuple[str, str | None]],
+    forbidden: dict[str, ApiError],
+) -> list[_Live]:
+    """Objects by name and namespace; one that the server does not show is as one that is not there.
+
+    :param forbidden: gets the namespaces of those, and what the server said of the first one.
+    """
+
+    def read_one(key: tuple[str, str | None]) -> _Live | ApiError:
+        try:
+            return client.get("v1", kind, *key)
+        except ApiError as error:
+            if error.status in NO_ANSWER:
+                raise
+            return error
+
+    shown: list[_Live] = []
+    for (name, namespace), answer in zip(keys, client.in_parallel(read_one, keys), strict=True):
+        if isinstance(answer, ApiError):
+            forbidden.setdefault(namespace or name, answer)
+        shown.append(None if isinstance(answer, ApiError) else answer)
+    return shown
 
 
 def _item(renewal: Renewal, credential: Credential, live: Mapping[str, Any] | None) -> ManagedCredential:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from ...fields import text_at
 from ...kube.access import AccessNeed
-from ..rights.asking import refuse_missing
+from ...model.certificates.credentials import ISSUE
+from ..rights.asking import find_missing, forbidden
 from ..rights.needs import lease_needs
 from .cert_manager import API
 from .clients import name_of_clients
@@ -21,23 +22,38 @@ from .renewal import ManagedCredential, Renewal
 from .request import name_of_request
 
 
-def refuse_without_rights(renewal: Renewal, lease: str) -> None:
-    """To be called before the first write.
+def leave_without_rights(renewal: Renewal, lease: str) -> None:
+    """Leaves what the run has no rights for, and names every one that is missing. Before the first write.
 
     :param lease: name of the Lease that is held where something is written.
-    :raises ApiError: with status 403, naming every right that is missing.
     """
-    refuse_missing(renewal.client, list(_needs(renewal, lease)), each=True)
-
-
-def _needs(renewal: Renewal, lease: str) -> Iterator[AccessNeed]:
-    working = [item for item in renewal.items if item.has_work]
-    if not working and (renewal.context.check_mode or not renewal.options.record):
+    if not any(item.has_work for item in renewal.items) and (
+        renewal.context.check_mode or not renewal.options.record
+    ):
         return
-    for namespace in sorted({item.credential.namespace for item in renewal.items}):
-        yield from lease_needs(namespace, lease)
-    for item in working:
-        yield from _of_item(item)
+    for_authority = list(_of_authority(renewal))
+    needs = {
+        id(item): [
+            *lease_needs(item.credential.namespace, lease),
+            *(_of_item(item) if item.has_work else ()),
+            *(for_authority if item.credential.source == ISSUE else ()),
+        ]
+        for item in renewal.items
+    }
+    spaces = sorted({item.credential.namespace for item in renewal.items})
+    leases = [need for space in spaces for need in lease_needs(space, lease)]
+    others = [need for item in renewal.items for need in needs[id(item)] if need not in leases]
+    missing = find_missing(renewal.client, [*leases, *others], each=True)
+    if not missing:
+        return
+    lacking = [item for item in renewal.items if set(missing) & set(needs[id(item)])]
+    named = "" if len(lacking) == len(renewal.items) else ", ".join(str(item.credential) for item in lacking)
+    error = forbidden(missing, of=named)
+    for item in lacking:
+        renewal.leave(item, error)
+
+
+def _of_authority(renewal: Renewal) -> Iterator[AccessNeed]:
     authority = renewal.authority
     if authority is None or authority.action != "create":
         return

@@ -27,23 +27,29 @@ def refuse_missing(
     :param purpose: see ``forbidden``. :param each: they are few: each is asked about, and told, by its name.
     :raises ApiError: with status 403, naming every right that is missing.
     """
-    missing = _missing(client, wanted, each=each) if wanted else []
+    missing = find_missing(client, wanted, each=each)
     if missing:
         raise forbidden(missing, purpose)
 
 
-def forbidden(missing: Sequence[AccessNeed], purpose: str = "") -> ApiError:
+def forbidden(missing: Sequence[AccessNeed], purpose: str = "", *, of: str = "") -> ApiError:
     """The error of rights that are missing before the first write.
 
-    :param purpose: what they are needed for, as half a sentence.
+    :param purpose: what they are needed for, as half a sentence. :param of: what alone is not written.
     """
     phrases = describe_missing(missing)
-    message = f"nothing was written: rights are missing{f' {purpose}' if purpose else ''}: {shorten(phrases)}"
+    what = f"nothing was written of {of}" if of else "nothing was written"
+    message = f"{what}: rights are missing{f' {purpose}' if purpose else ''}: {shorten(phrases)}"
     return ApiError(message, status=403, reason="Forbidden", missing_rights=phrases)
 
 
-def _missing(client: KubeClient, wanted: Sequence[AccessNeed], *, each: bool) -> list[AccessNeed]:
-    """An administrator is one question; who may write all objects of a kind is one per kind and namespace."""
+def find_missing(client: KubeClient, wanted: Sequence[AccessNeed], *, each: bool) -> list[AccessNeed]:
+    """Which rights are missing. :param each: see :func:`refuse_missing`.
+
+    An administrator is one question; who may write all objects of a kind is one per kind and namespace.
+    """
+    if not wanted:
+        return []
     try:
         if not missing_rights(client, [EVERYTHING]):
             return []
