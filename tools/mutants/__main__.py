@@ -39,6 +39,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="ask only the tests below this directory of tests/unit: quicker, and never more than all notice",
     )
+    parser.add_argument(
+        "--without",
+        action="append",
+        help="do not ask these tests, such as operations/canary/test_matrix: the long ones, which tell last",
+    )
     parser.add_argument("--sample", type=int, default=200, help="how many mutants (200)")
     parser.add_argument("--seed", default="1", help="draws another sample (1)")
     parser.add_argument("--all", action="store_true", help="every mutant there is")

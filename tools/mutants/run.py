@@ -112,7 +112,7 @@ class Run:
         done = 0
         records = CACHE / "records"
         for file in sorted(self.imports.files):
-            if not sample.is_asked(file, self.options.tests):
+            if not sample.is_asked(file, self.options.tests, self.options.without):
                 continue
             if self.imports.needed_by(file) & paths:
                 stored = records / f"{file.replace('/', '.')}.{self.imports.key(file)}.json"

@@ -34,11 +34,14 @@ def lies_in(path: str, names: Sequence[str]) -> bool:
     return belongs(inside, names)
 
 
-def is_asked(file: str, rooms: Sequence[str] | None) -> bool:
-    """Whether a file holds unit tests: below one of ``rooms``, such as ``model/security``, if given."""
+def is_asked(file: str, rooms: Sequence[str] | None, without: Sequence[str] | None = None) -> bool:
+    """Whether a file holds unit tests: below one of ``rooms``, such as ``model/security``, if given, and
+    below none of ``without``.
+    """
     if not (file.startswith(UNIT_TESTS) and file.rpartition("/")[2].startswith("test_")):
         return False
-    return not rooms or belongs(file.removeprefix(UNIT_TESTS).removesuffix(".py"), rooms)
+    name = file.removeprefix(UNIT_TESTS).removesuffix(".py")
+    return (not rooms or belongs(name, rooms)) and not belongs(name, without or ())
 
 
 def by_package(mutants: Sequence[Mutant]) -> dict[str, list[Mutant]]:

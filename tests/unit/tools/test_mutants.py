@@ -151,6 +151,9 @@ def test_a_package_is_chosen_by_its_path() -> None:
 )
 def test_which_tests_are_asked(file: str, rooms: list[str] | None, *, asked: bool) -> None:
     assert sample.is_asked(file, rooms) is asked
+    assert sample.is_asked(file, rooms, ["kube/test_waits", "model"]) is asked
+    for without in (["kube"], ["model", "kube/test_wait"]):
+        assert not sample.is_asked(file.replace("kubeless", "kube"), rooms, without)
 
 
 def test_survivors_are_counted_right() -> None:

@@ -24,6 +24,6 @@ def percent(share: float | None) -> str:
         return UNKNOWN
     if 0 < share < 0.0005:
         return "<0.1 %"
-    if 0.9995 < share < 1:
+    if 0.9995 <= share < 1:
         return ">99.9 %"
     return f"{share * 100:.1f} %"
