@@ -163,7 +163,6 @@ def sites(cluster: str) -> Iterator[Stage]:
     for name in scenarios.from_a_bare_cluster():
         yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
-    yield Stage("cluster with a mesh for the scenarios", partial(finished_mesh, cluster))
     for name in scenarios.on_a_finished_mesh():
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
     yield Stage("nothing is left of the sites", partial(removed, cluster))

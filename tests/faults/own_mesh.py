@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend
 
+from ..unit.support.arguments import validated
 from .canary_lab import Lab
 
 HERE = Path(__file__).parent
@@ -143,11 +143,10 @@ class OwnMesh:
             **DEFAULTS,
             **changes,
         }
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(params)
-        assert not checked.error_messages
+        checked = validated(backend.ARGUMENT_SPEC, params)
         try:
             context = Context(progress=lines.append, warn=lines.append, environment=dict(os.environ))
-            return backend.run(checked.validated_parameters, context), lines
+            return backend.run(checked, context), lines
         except MeshError as error:
             return {"outcome": "error", "reason": str(error), **error.details}, lines
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import all_images
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
+
+from ...unit.support.arguments import validated
 
 ROOT = Path(__file__).resolve().parents[3]
 HOME = "istio-system"
@@ -32,6 +33,5 @@ def keep(kubeconfig: str, samples: Path, *more: str, **options: Any) -> dict[str
     listed = [{"name": name, "path": str(ROOT / "lab" / "addons" / name)} for name in OWN]
     listed += [{"name": name, "path": str(samples / f"{name}.yaml")} for name in more]
     given = {"kubeconfig": kubeconfig, "addons": listed, "owner": "shop@lab", "timeout": 120, **options}
-    checked = ArgumentSpecValidator(addons.ARGUMENT_SPEC).validate(given)
-    assert checked.error_messages == []
-    return addons.run(checked.validated_parameters, Context(environment={}))
+    checked = validated(addons.ARGUMENT_SPEC, given)
+    return addons.run(checked, Context(environment={}))

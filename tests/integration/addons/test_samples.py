@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
+
+from ...unit.support.arguments import validated
 
 ALL = ("grafana", "jaeger", "kiali", "loki")
 """Prometheus runs here already, from a directory of the lab, and would be changed."""
@@ -47,9 +48,8 @@ def run(kubeconfig: str, samples: Path, names: tuple[str, ...], **more: Any) -> 
         "addons": [{"name": name, "path": str(samples / f"{name}.yaml")} for name in names],
         **more,
     }
-    checked = ArgumentSpecValidator(addons.ARGUMENT_SPEC).validate(given)
-    assert checked.error_messages == []
-    return addons.run(checked.validated_parameters, Context(check_mode=True, environment={}))
+    checked = validated(addons.ARGUMENT_SPEC, given)
+    return addons.run(checked, Context(check_mode=True, environment={}))
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     backend as certificates,
 )
 
+from ...unit.support.arguments import validated
 from ..finished_mesh import client, kubeconfig
 
 __all__ = ["client", "kubeconfig"]
@@ -49,9 +49,7 @@ class Edge:
             "timeout": 30,
             **params,
         }
-        checked = ArgumentSpecValidator(certificates.ARGUMENT_SPEC).validate(arguments)
-        assert not checked.error_messages
-        return checked.validated_parameters
+        return validated(certificates.ARGUMENT_SPEC, arguments)
 
     def run(self, check_mode=False, hosts=None, **params):
         context = Context(

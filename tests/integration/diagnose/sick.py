@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ...unit.support.arguments import validated
 from ..waiting import until, until_gone
 
 Obj = dict[str, Any]
@@ -280,6 +280,5 @@ class Sick:
     def diagnose(self, **symptom: str) -> Obj:
         """The result of the module."""
         given = {"catalogue": self.raw, "kubeconfig": self.kubeconfig, **symptom}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert checked.error_messages == []
-        return backend.run(checked.validated_parameters, Context(environment={}))
+        checked = validated(backend.ARGUMENT_SPEC, given)
+        return backend.run(checked, Context(environment={}))

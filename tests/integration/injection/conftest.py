@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.pods import is_ready
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injection import (
     backend as injection,
 )
 
+from ...unit.support.arguments import validated
 from ..finished_mesh import client, kubeconfig
 from ..waiting import until
 
@@ -33,10 +33,9 @@ def inject(kubeconfig, namespace):
     def run(check_mode=False, diff_mode=False, progress=lambda line: None, **params):
         defaults = {"kubeconfig": kubeconfig, "namespaces": [namespace], "gateways": [], "timeout": 90}
         arguments = {**defaults, **params}
-        checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate(arguments)
-        assert not checked.error_messages
+        checked = validated(injection.ARGUMENT_SPEC, arguments)
         context = Context(check_mode=check_mode, diff_mode=diff_mode, progress=progress, environment={})
-        return injection.run(checked.validated_parameters, context)
+        return injection.run(checked, context)
 
     return run
 

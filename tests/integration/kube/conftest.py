@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from ...unit.support.arguments import validated
+
 # The collection is imported inside the fixtures: pytest-ansible sets up its loader after this file is read.
 
 
@@ -36,7 +38,6 @@ def through(proxy):
 @pytest.fixture
 def run(api):
     """The backend of module resources with its defaults; ``context`` options by name."""
-    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
     from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
     from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
         backend as resources,
@@ -44,9 +45,8 @@ def run(api):
 
     def call(check_mode=False, diff_mode=False, host=None, **params):
         connection = {"host": host, "api_key": "none"} if host else {"kubeconfig": api}
-        checked = ArgumentSpecValidator(resources.ARGUMENT_SPEC).validate({**connection, **params})
-        assert not checked.error_messages, checked.error_messages
+        checked = validated(resources.ARGUMENT_SPEC, {**connection, **params})
         context = Context(check_mode=check_mode, diff_mode=diff_mode, environment={})
-        return json.loads(json.dumps(resources.run(checked.validated_parameters, context)))
+        return json.loads(json.dumps(resources.run(checked, context)))
 
     return call

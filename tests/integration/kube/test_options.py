@@ -6,6 +6,8 @@ import pytest
 import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, WaitTimeout
 
+from ...unit.support.arguments import validated
+
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -17,7 +19,6 @@ def config_map(name, space, data=None, **metadata):
 @pytest.fixture
 def limited(api, kube, space):
     """The backend as a user with some rights: ``limited(rules, **params)``; rules hold in the namespace."""
-    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
     from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
     from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import backend
 
@@ -29,11 +30,10 @@ def limited(api, kube, space):
         binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": meta}
         kube.apply({**binding, "subjects": [subject], "roleRef": ref})
         who = {"impersonate_user": f"user-{space}", "impersonate_groups": ["system:authenticated"]}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate({"kubeconfig": api, **who, **params})
-        assert not checked.error_messages
+        checked = validated(backend.ARGUMENT_SPEC, {"kubeconfig": api, **who, **params})
         warnings = []
         context = Context(environment={}, check_mode=check_mode, warn=warnings.append)
-        return {**backend.run(checked.validated_parameters, context), "said": warnings}
+        return {**backend.run(checked, context), "said": warnings}
 
     return call
 

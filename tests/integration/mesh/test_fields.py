@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
+from ...unit.support.arguments import validated
 from .applying import apply_catalogue
 from .fields.world import HERE, IMAGE, World, answer, eventually
 
@@ -309,11 +309,8 @@ class TestVerify:
     def verify(self, world: World, raw: dict[str, Any], **params: Any) -> dict[str, Any]:
         given = {"kubeconfig": os.environ["KUBECONFIG"], "catalogue": raw, "probe_image": IMAGE}
         given["accepted_objects"] = {"EnvoyFilter istio-system/request-metrics": "the lab's own"}
-        checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(
-            given | {"gateway_ca": world.pair[0]} | params
-        )
-        assert checked.error_messages == []
-        result = verify.run(checked.validated_parameters, Context(environment=dict(os.environ)))
+        checked = validated(verify.ARGUMENT_SPEC, given | {"gateway_ca": world.pair[0]} | params)
+        result = verify.run(checked, Context(environment=dict(os.environ)))
         assert result["status"] == "pass", result["problems"]
         return result
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
@@ -23,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resou
     backend as resources,
 )
 
+from ...unit.support.arguments import validated
 from ..waiting import until, until_gone
 
 SPACE, OUTSIDE = "joining", "joining-outside"
@@ -94,9 +94,8 @@ def ready(client: KubeClient, space: str, name: str) -> None:
 
 def backend(module: Any, **given: Any) -> dict[str, Any]:
     params = {"kubeconfig": os.environ["KUBECONFIG"], **given}
-    checked = ArgumentSpecValidator(module.ARGUMENT_SPEC).validate(params)
-    assert checked.error_messages == []
-    found: dict[str, Any] = module.run(checked.validated_parameters, Context(environment=dict(os.environ)))
+    checked = validated(module.ARGUMENT_SPEC, params)
+    found: dict[str, Any] = module.run(checked, Context(environment=dict(os.environ)))
     return found
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
@@ -27,6 +26,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_
     JOURNAL,
     STAGE,
 )
+
+from ...unit.support.arguments import validated
 
 ROOT = Path(__file__).resolve().parents[3]
 LOAD = ROOT / "tests" / "integration" / "mesh" / "load.py"
@@ -53,9 +54,7 @@ class Mesh:
     def params(self, **params: Any) -> dict[str, Any]:
         """The module's parameters, checked as Ansible checks them."""
         given = {"kubeconfig": self.kubeconfig, **QUICK, **params}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert not checked.error_messages
-        return checked.validated_parameters
+        return validated(backend.ARGUMENT_SPEC, given)
 
     def run(self, **params: Any) -> dict[str, Any]:
         context = Context(environment={}, progress=self.lines.append, warn=self.lines.append)

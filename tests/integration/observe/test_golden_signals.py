@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.observe import backend
 
+from ...unit.support.arguments import validated
 from .load import Request, send
 
 HOST = "api.example.com"
@@ -41,7 +41,8 @@ def plan(number: int) -> list[Request]:
 
 def traffic(kubeconfig: str, raw: dict[str, Any], seconds: float) -> dict[str, Any]:
     """What module mesh_info says of the last seconds."""
-    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(
+    checked = validated(
+        backend.ARGUMENT_SPEC,
         {
             "kubeconfig": kubeconfig,
             "catalogue": raw,
@@ -49,10 +50,9 @@ def traffic(kubeconfig: str, raw: dict[str, Any], seconds: float) -> dict[str, A
             "show": ["traffic"],
             "window": seconds,
             "top": 100,
-        }
+        },
     )
-    assert not checked.error_messages, checked.error_messages
-    result = backend.run(checked.validated_parameters, Context())
+    result = backend.run(checked, Context())
     found: dict[str, Any] = result["traffic"]
     return found
 

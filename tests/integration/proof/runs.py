@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
+
+from ...unit.support.arguments import validated
 
 PROBE_IMAGE = "lab.local/service:1"
 
@@ -16,9 +17,8 @@ def parameters(kubeconfig: str | None, catalogue: Mapping[str, Any], **options: 
     """The parameters of a run, with the defaults of the module."""
     given = {"catalogue": dict(catalogue), "probe_image": PROBE_IMAGE, **options}
     given |= {"kubeconfig": kubeconfig} if kubeconfig else {}
-    checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(given)
-    assert not checked.error_messages, checked.error_messages
-    found: dict[str, Any] = checked.validated_parameters
+    checked = validated(verify.ARGUMENT_SPEC, given)
+    found: dict[str, Any] = checked
     return found
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.admin import admin_get
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
+
+from ...unit.support.arguments import validated
 
 DECISION = re.compile(r"^http\.inbound_.*\.rbac\.(allowed|denied): (\d+)$", re.MULTILINE)
 CAUSED = re.compile(
@@ -36,7 +37,8 @@ def decisions(client) -> Counter[tuple[str, str]]:
 
 
 def test_every_rule_is_called_and_every_call_was_decided_by_its_server(client, kubeconfig, raw):
-    checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate(
+    checked = validated(
+        verify.ARGUMENT_SPEC,
         {
             "kubeconfig": kubeconfig,
             "catalogue": raw,
@@ -44,11 +46,10 @@ def test_every_rule_is_called_and_every_call_was_decided_by_its_server(client, k
             "unsafe_methods": True,
             "gateway_ca_secret": {"namespace": "servicemesh-system", "name": "servicemesh-ca"},
             "checks": ["plaintext", "gateways", "authorization"],
-        }
+        },
     )
-    assert checked.error_messages == []
     before = decisions(client)
-    result = verify.run(checked.validated_parameters, Context())
+    result = verify.run(checked, Context())
     after = decisions(client)
     ledger = result["ledger"]
     assert result["status"] == "pass", result["problems"]

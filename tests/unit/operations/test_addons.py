@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -21,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
 
 from ..support.access import Restricted, granted_by
+from ..support.arguments import validated
 from ..support.clock import FakeClock
 from ..support.cluster import FakeCluster, reaching
 
@@ -63,10 +63,9 @@ def run(cluster: Any, *sources: Mapping[str, str], check: bool = False, **params
         name: params.pop(name) for name in ("clock", "stop", "diff_mode", "progress") if name in params
     }
     parameters = {"host": "https://api", "addons": list(sources), **params}
-    checked = ArgumentSpecValidator(addons.ARGUMENT_SPEC).validate(parameters)
-    assert not checked.error_messages
+    checked = validated(addons.ARGUMENT_SPEC, parameters)
     context = Context(check_mode=check, connect=reaching(cluster), **{"clock": FakeClock(), **surroundings})
-    return addons.run(checked.validated_parameters, context)
+    return addons.run(checked, context)
 
 
 def problems(*sources: Mapping[str, str], **params: Any) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.helm_releases import (
     desired_releases,
@@ -45,6 +44,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.injec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ..support import arguments
 from ..support.cluster import FakeCluster, reaching
 from .preflight.test_inputs import read
 
@@ -97,9 +97,7 @@ def expected(variables: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def validated(spec: dict[str, Any], **parameters: Any) -> dict[str, Any]:
-    checked = ArgumentSpecValidator(spec).validate(parameters)
-    assert not checked.error_messages
-    return dict(checked.validated_parameters)
+    return arguments.validated(spec, parameters)
 
 
 def installation_for(variables: dict[str, Any]) -> Installation:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import helm_release
 
+from ..support.arguments import refusals, validated
 from ..support.programs import calls, program
 
 # Notes what it is given: its environment, its kubeconfig and its standard input.
@@ -29,16 +29,14 @@ class Helm:
 
     def run(self, environment: dict[str, str] | None = None, *, check_mode: bool = False, **more: Any) -> Any:
         given = {"name": "istiod", "release_namespace": "istio-system", "binary": str(self.path), **more}
-        checked = ArgumentSpecValidator(helm_release.ARGUMENT_SPEC, **helm_release.CONSTRAINTS).validate(
-            {"host": "https://ours.example.com", "api_key": "s3cret", **given}
-        )
-        assert not checked.error_messages, checked.error_messages
+        given |= {"host": "https://ours.example.com", "api_key": "s3cret", **given}
+        checked = validated(helm_release.ARGUMENT_SPEC, given, **helm_release.CONSTRAINTS)
         context = Context(
             check_mode=check_mode,
             environment={"PATH": "/usr/bin:/bin", **(environment or {})},
             progress=self.lines.append,
         )
-        return helm_release.run(checked.validated_parameters, context)
+        return helm_release.run(checked, context)
 
     def calls(self) -> list[str]:
         """What it was called for, but to ask its version."""
@@ -134,5 +132,5 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_release_needs_a_chart() -> None:
     spec, rules = helm_release.ARGUMENT_SPEC, helm_release.CONSTRAINTS
-    checked = ArgumentSpecValidator(spec, **rules).validate({"name": "a", "release_namespace": "b"})
-    assert checked.error_messages == ["state is present but all of the following are missing: chart"]
+    said = refusals(spec, {"name": "a", "release_namespace": "b"}, **rules)
+    assert said == ["state is present but all of the following are missing: chart"]

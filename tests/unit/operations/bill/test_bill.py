@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.pod_images import pod_images
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.bill import backend
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.bill.contents import images_of
 
+from ...support.arguments import validated
 from ...support.programs import calls, program
 
 PATHS = {"PATH": "/bin:/usr/bin"}
@@ -114,9 +114,8 @@ def helm(directory: Path) -> Path:
 
 
 def run(context: Context | None = None, **params: Any) -> dict[str, Any]:
-    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate({"gateways": [], **params})
-    assert not checked.error_messages, checked.error_messages
-    return backend.run(checked.validated_parameters, context or Context(environment=PATHS))
+    checked = validated(backend.ARGUMENT_SPEC, {"gateways": [], **params})
+    return backend.run(checked, context or Context(environment=PATHS))
 
 
 def test_a_bill_of_istioctl(tmp_path: Path) -> None:

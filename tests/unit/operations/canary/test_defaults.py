@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.settings import RunSettings
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.backend import ARGUMENT_SPEC
@@ -15,16 +14,16 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     read_options,
 )
 
+from ...support.arguments import validated
 from .world import CATALOGUE
 
 
 def read(*, mtls: str = "PERMISSIVE", **given: Any) -> RolloutOptions:
     raw = {**CATALOGUE, "mesh_mtls_mode": mtls}
     params = {"catalogue": raw, "service": "product", "version": "v2", "kubeconfig": {}, **given}
-    checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(params)
-    assert checked.error_messages == []
+    checked = validated(ARGUMENT_SPEC, params)
     catalogue = parse_catalogue(raw)
-    return read_options(checked.validated_parameters, catalogue, catalogue.services[0])
+    return read_options(checked, catalogue, catalogue.services[0])
 
 
 def test_whoever_says_nothing_gets_the_defaults_of_a_run() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
@@ -33,6 +32,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     read_options,
 )
 
+from ...support.arguments import validated
+
 CATALOGUE: dict[str, Any] = {
     "mesh_name": "shop",
     "mesh_namespace": "shop",
@@ -56,13 +57,10 @@ SYNTHETIC = {"selector": "app=caller", "container": "main", "command": ["curl", 
 
 def options(*, catalogue: dict[str, Any] | None = None, **changes: Any) -> RolloutOptions:
     given: dict[str, Any] = {"catalogue": {}, "service": "api", "version": "v2", **changes}
-    checked = ArgumentSpecValidator(CANARY_SPEC).validate(
-        {key: value for key, value in given.items() if value is not None}
-    )
-    assert not checked.error_messages
+    checked = validated(CANARY_SPEC, {key: value for key, value in given.items() if value is not None})
     mesh, params = (
         parse_catalogue(copy.deepcopy(CATALOGUE if catalogue is None else catalogue)),
-        checked.validated_parameters,
+        checked,
     )
     return read_options(params, mesh, find_service(params, mesh))
 

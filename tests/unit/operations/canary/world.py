@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import MetricsError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
@@ -22,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 
+from ...support.arguments import validated
 from .fakes import NAMESPACE, SERVICE, FakeMetrics, FakeProver, Shop, Switch
 from .sizes import Sizes
 
@@ -101,8 +101,7 @@ class World:
         }
         params.update(changes)
         given = {key: value for key, value in params.items() if value is not None}
-        checked = ArgumentSpecValidator(canary.ARGUMENT_SPEC).validate(given)
-        assert not checked.error_messages
+        checked = validated(canary.ARGUMENT_SPEC, given)
         context = Context(
             check_mode=check,
             diff_mode=check,
@@ -111,4 +110,4 @@ class World:
             connect=self.connect,
             clock=self.shop.clock,
         )
-        return canary.run(checked.validated_parameters, context)
+        return canary.run(checked, context)

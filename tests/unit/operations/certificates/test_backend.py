@@ -7,7 +7,6 @@ import datetime
 import json
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -25,6 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 )
 
 from ...support.access import Restricted, access_of
+from ...support.arguments import validated
 from ...support.cluster import FakeCluster, reaching
 
 GATEWAYS = [
@@ -46,10 +46,9 @@ def cluster():
 
 def run(cluster, check_mode=False, **params):
     arguments = {"mesh": "shop", "gateways": GATEWAYS, "timeout": 1, "overlap": 0, **params}
-    checked = ArgumentSpecValidator(certificates.ARGUMENT_SPEC).validate(arguments)
-    assert not checked.error_messages
+    checked = validated(certificates.ARGUMENT_SPEC, arguments)
     context = Context(check_mode=check_mode, diff_mode=True, warn=WARNINGS.append, connect=reaching(cluster))
-    return certificates.run(checked.validated_parameters, context)
+    return certificates.run(checked, context)
 
 
 def key_of(secret):

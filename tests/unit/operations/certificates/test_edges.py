@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -40,6 +39,7 @@ from cryptography.hazmat.primitives import hashes
 
 from ...support import certificates as made
 from ...support.access import Access, Reviews
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -71,8 +71,7 @@ class World:
 
     def run(self, *, check: bool = False, diff: bool = True, **params: Any) -> dict[str, Any]:
         given = {"mesh": "shop", "gateways": [GATEWAY], "timeout": 1, "days": 20, **params}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert not checked.error_messages
+        checked = validated(backend.ARGUMENT_SPEC, given)
         context = Context(
             check_mode=check,
             diff_mode=diff,
@@ -82,7 +81,7 @@ class World:
             connect=reaching(self.cluster),
             clock=self.clock,
         )
-        return backend.run(checked.validated_parameters, context)
+        return backend.run(checked, context)
 
     def secrets_written(self) -> list[tuple[str, str]]:
         """Writes, but for the Lease."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -18,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import backend
 
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 from ...support.programs import calls, program
@@ -38,9 +38,7 @@ def parameters(directory: Path, **options: Any) -> Obj:
         "chart_source": str(directory),
         **options,
     }
-    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-    assert not checked.error_messages
-    return dict(checked.validated_parameters)
+    return validated(backend.ARGUMENT_SPEC, given)
 
 
 def settle(
@@ -471,7 +469,7 @@ def test_every_option_is_read_where_it_belongs(tmp_path: Path) -> None:
     )
     assert (options.tools.chart_source, options.tools.chart_cache) == (str(tmp_path), "/c")
     assert (options.installation.namespace, options.installation.version) == ("mesh", "1.31.1")
-    plain = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate({"host": "h"}).validated_parameters
+    plain = validated(backend.ARGUMENT_SPEC, {"host": "h"})
     defaults = backend.Options.from_params(plain)
     assert (defaults.timeout, defaults.unlock_after, defaults.allow_version_skew) == (300, 30, False)
     assert defaults.tools.istioctl_path == "istioctl"

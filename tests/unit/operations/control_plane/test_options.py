@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import CONNECTION_SPEC
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
@@ -21,6 +20,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.contr
     installation_of,
     tools_of,
 )
+
+from ...support.arguments import validated
 
 PLUGINS = "ansible_collections.servicemesh.istio.plugins"
 SAID = ("type", "default", "choices", "elements", "required")
@@ -55,14 +56,12 @@ def test_the_documentation_says_what_is_accepted(module: str, operation: Any) ->
     assert described(operation.ARGUMENT_SPEC, "options") == documented(module)
 
 
-def validated(operation: Any, **given: Any) -> dict[str, Any]:
-    checked = ArgumentSpecValidator(operation.ARGUMENT_SPEC).validate({"host": "h", **given})
-    assert not checked.error_messages
-    return dict(checked.validated_parameters)
+def params_of(operation: Any, **given: Any) -> dict[str, Any]:
+    return validated(operation.ARGUMENT_SPEC, {"host": "h", **given})
 
 
 def test_what_is_meant_when_nothing_is_said() -> None:
-    params = validated(backend)
+    params = params_of(backend)
     found = installation_of(params)
     assert (found.method, found.hub, found.tag, found.profile) == (
         "istioctl",
@@ -82,7 +81,7 @@ def test_what_is_meant_when_nothing_is_said() -> None:
 
 def test_an_installation_may_be_described_in_part() -> None:
     """As module control_plane_ready does, whose other options are none of an installation."""
-    params = validated(ready, revision="r1", gateways=[])
+    params = params_of(ready, revision="r1", gateways=[])
     assert "timeout" in params and "version" not in params
     found = installation_of(params)
     assert (found.istiod, found.version, found.namespaces) == ("istiod-r1", "", ("istio-system",))
@@ -90,7 +89,7 @@ def test_an_installation_may_be_described_in_part() -> None:
 
 
 def test_a_run_does_not_share_its_lists_with_the_next_one() -> None:
-    first = validated(backend)["gateways"]
+    first = params_of(backend)["gateways"]
     assert first == [{"name": "istio-ingressgateway"}]
     assert INSTALLATION_SPEC["gateways"]["default"] == [{"name": "istio-ingressgateway"}]
     assert ready.ARGUMENT_SPEC.keys() - CONNECTION_SPEC.keys() == {
@@ -100,10 +99,10 @@ def test_a_run_does_not_share_its_lists_with_the_next_one() -> None:
 
 @pytest.mark.parametrize("text", ["A" * 64, f"sha256:{'a' * 64}", f" {'a' * 64} "])
 def test_a_checksum_is_read_as_programs_print_it(text: str) -> None:
-    assert tools_of(validated(backend, chart_checksums={"base": text})).chart_checksums == {"base": "a" * 64}
+    assert tools_of(params_of(backend, chart_checksums={"base": text})).chart_checksums == {"base": "a" * 64}
 
 
 @pytest.mark.parametrize("text", ["", "a" * 63, "g" * 64, f"md5:{'a' * 64}", 7])
 def test_what_is_no_checksum_is_refused(text: Any) -> None:
     with pytest.raises(InputError, match=r"istio_chart_checksums\.base: is no sha256"):
-        tools_of(validated(backend, chart_checksums={"base": text}))
+        tools_of(params_of(backend, chart_checksums={"base": text}))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -18,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import ready
 
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -90,12 +90,11 @@ def cluster_with(*more: Obj, without: Sequence[tuple[str, str]] = (), rev: str =
 def run(
     cluster: FakeCluster, *, check: bool = False, context: Mapping[str, Any] | None = None, **params: Any
 ) -> Obj:
-    checked = ArgumentSpecValidator(ready.ARGUMENT_SPEC).validate({"host": "https://api", **params})
-    assert not checked.error_messages
+    checked = validated(ready.ARGUMENT_SPEC, {"host": "https://api", **params})
     surroundings = Context(
         check_mode=check, connect=reaching(cluster), **{"clock": FakeClock(), **(context or {})}
     )
-    return ready.run(checked.validated_parameters, surroundings)
+    return ready.run(checked, surroundings)
 
 
 def late(cluster: FakeCluster, **params: Any) -> list[str]:

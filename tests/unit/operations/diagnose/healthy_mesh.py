@@ -14,10 +14,10 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend
 
+from ...support.arguments import validated
 from ...support.certificates import NOW, ROOT, ROOT_KEY, certificate, ec_key, key_pem, pem
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
@@ -349,10 +349,9 @@ def _outside() -> list[Obj]:
 def diagnose(cluster: Any, lines: list[str] | None = None, **symptom: Any) -> Obj:
     """The result of the module for a symptom."""
     given = {"catalogue": CATALOGUE, "kubeconfig": KUBECONFIG, **symptom}
-    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-    assert checked.error_messages == []
+    checked = validated(backend.ARGUMENT_SPEC, given)
     progress = (lines if lines is not None else []).append
     clock = FakeClock()
     clock.time = NOW.timestamp()
     context = Context(progress=progress, connect=reaching(cluster), clock=clock)
-    return backend.run(checked.validated_parameters, context)
+    return backend.run(checked, context)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend as diagnose
 
+from ...support.arguments import refusals, validated
 from ...support.clock import FakeClock
 from ...support.cluster import reaching
 from ..verify.simulated_mesh import RAW, Mesh
@@ -29,11 +29,10 @@ def mesh() -> Mesh:
 
 def follow(mesh: Mesh, lines: list[str] | None = None, **params: Any) -> dict[str, Any]:
     given = {"catalogue": RAW, "kubeconfig": "x", "source": "web", "destination": "cart", **params}
-    checked = ArgumentSpecValidator(diagnose.ARGUMENT_SPEC).validate(given)
-    assert checked.error_messages == []
+    checked = validated(diagnose.ARGUMENT_SPEC, given)
     progress = (lines if lines is not None else []).append
     context = Context(progress=progress, connect=reaching(mesh), clock=FakeClock())
-    return diagnose.run(checked.validated_parameters, context)
+    return diagnose.run(checked, context)
 
 
 def steps(result: dict[str, Any], name: str) -> list[tuple[str, str]]:
@@ -225,8 +224,7 @@ def test_what_the_catalogue_allows_stands_beside_a_refusal(mesh: Mesh) -> None:
 
 
 def test_the_catalogue_alone_has_to_be_given() -> None:
-    checked = ArgumentSpecValidator(diagnose.ARGUMENT_SPEC).validate({"kubeconfig": "x"})
-    assert checked.error_messages == ["missing required arguments: catalogue"]
+    assert refusals(diagnose.ARGUMENT_SPEC, {"kubeconfig": "x"}) == ["missing required arguments: catalogue"]
 
 
 @pytest.mark.parametrize("hidden", [True, False])

@@ -6,7 +6,6 @@ import copy
 import json
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -23,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 
 from ...support import injection as given
 from ...support.access import Restricted, access_of
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -92,8 +92,7 @@ def cluster():
 
 
 def run(cluster, check_mode=False, **params):
-    checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"], **params})
-    assert not checked.error_messages
+    checked = validated(injection.ARGUMENT_SPEC, {"namespaces": ["shop"], **params})
     context = Context(
         check_mode=check_mode,
         diff_mode=True,
@@ -102,7 +101,7 @@ def run(cluster, check_mode=False, **params):
         clock=FakeClock(),
         connect=reaching(cluster),
     )
-    return injection.run(checked.validated_parameters, context)
+    return injection.run(checked, context)
 
 
 def put(cluster, objects):
@@ -172,9 +171,9 @@ def test_an_injector_that_does_not_keep_its_word_stops_after_the_first_batch(clu
 
 def test_an_interrupted_run_stops_between_two_restarts_and_the_next_completes_it(cluster):
     put(cluster, web())
-    checked = ArgumentSpecValidator(injection.ARGUMENT_SPEC).validate({"namespaces": ["shop"]})
+    checked = validated(injection.ARGUMENT_SPEC, {"namespaces": ["shop"]})
     with pytest.raises(MeshError, match="interrupted between two restarts"):
-        injection.run(checked.validated_parameters, Context(stop=lambda: True, connect=reaching(cluster)))
+        injection.run(checked, Context(stop=lambda: True, connect=reaching(cluster)))
     assert cluster.writes == [("apply", "Namespace shop")]
     assert run(cluster)["status"] == "pass"
     assert cluster.writes[1:] == [("patch", "Deployment shop/web")]

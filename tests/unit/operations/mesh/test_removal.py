@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import barrier
@@ -15,6 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import backend
 
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 from ...support.journals import journal_object
@@ -44,10 +44,9 @@ class Mesh:
 
     def __call__(self, catalogue: dict[str, Any], check_mode: bool = False, **params: Any) -> dict[str, Any]:
         given = {"catalogue": copy.deepcopy(catalogue), **MODES, **params}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert checked.error_messages == []
+        checked = validated(backend.ARGUMENT_SPEC, given)
         context = Context(connect=reaching(self.cluster), clock=FakeClock(), check_mode=check_mode)
-        return backend.run(checked.validated_parameters, context)
+        return backend.run(checked, context)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import itertools
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
@@ -17,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.rights.needs import access_needs
 
 from ...support.access import Access, Restricted, access_of, resource_of
+from ...support.arguments import validated
 from ...support.catalogues import full
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
@@ -67,8 +67,7 @@ class Operator:
     ) -> dict[str, Any]:
         modes = {"strict_guard": "warn", "unproved": "warn", "cluster_check": "warn"}
         given = {"catalogue": copy.deepcopy(catalogue), **modes, **params}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert checked.error_messages == []
+        checked = validated(backend.ARGUMENT_SPEC, given)
         context = Context(
             connect=reaching(self.client),
             clock=FakeClock(),
@@ -76,7 +75,7 @@ class Operator:
             warn=self.warnings.append,
             progress=self.lines.append,
         )
-        return backend.run(checked.validated_parameters, context)
+        return backend.run(checked, context)
 
 
 SMALLER = {**CATALOGUE, "mesh_services": CATALOGUE["mesh_services"][:1]}

@@ -17,12 +17,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca import backend
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from ...support.arguments import validated
 from ...support.certificates import DAY, LEAF_KEY, NOW, certificate, ec_key, key_pem, name, pem
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
@@ -347,8 +347,7 @@ class RotatingMesh:
     def run(self, *, check: bool = False, **params: Any) -> Obj:
         """A run after which nothing else happens for longer than a Lease lasts."""
         given = {"mesh": "shop", "source": "own", "host": "https://api.example", "patience": 5, "timeout": 20}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given | params)
-        assert not checked.error_messages, checked.error_messages
+        checked = validated(backend.ARGUMENT_SPEC, given | params)
         context = Context(
             check_mode=check,
             diff_mode=True,
@@ -359,7 +358,7 @@ class RotatingMesh:
         )
         self.cluster.clock = datetime.datetime.fromtimestamp(self.clock.time, datetime.UTC)
         try:
-            return backend.run(checked.validated_parameters, context)
+            return backend.run(checked, context)
         finally:
             self.clock.time += 120
             self.cluster.clock = datetime.datetime.fromtimestamp(self.clock.time, datetime.UTC)

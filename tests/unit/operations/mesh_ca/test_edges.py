@@ -54,6 +54,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.result import build_result
 
+from ...support.arguments import validated
 from ...support.certificates import DAY, NOW, certificate, ec_key, key_pem, pem
 from ...support.cluster import FakeCluster
 from .rotating_mesh import HOME, SHOP, RotatingMesh, b64, name
@@ -762,14 +763,11 @@ def test_a_journal_that_is_none(change: Any, kind: type[MeshError] | None, words
 
 
 def options(**more: Any) -> Obj:
-    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
     from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.options import (
         ARGUMENT_SPEC,
     )
 
-    checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate({"source": "own", "mesh": "shop", **more})
-    assert not checked.error_messages
-    return dict(checked.validated_parameters)
+    return validated(ARGUMENT_SPEC, {"source": "own", "mesh": "shop", **more})
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.observe import backend
 
 from ...model.observe.telemetry import Labels, both
+from ...support.arguments import validated
 from ...support.certificates import NOW
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
@@ -165,13 +165,11 @@ class ObservedMesh(FakeCluster):
             "show": ["addresses", "dashboards", "versions", "rollouts", "traffic", "overhead"],
             **params,
         }
-        spec = ArgumentSpecValidator(backend.ARGUMENT_SPEC)
-        checked = spec.validate({key: value for key, value in given.items() if value is not None})
-        assert not checked.error_messages, checked.error_messages
+        said = {key: value for key, value in given.items() if value is not None}
         clock = FakeClock()
         clock.time = NOW.timestamp()
         context = Context(connect=reaching(client or self), clock=clock)
-        result: dict[str, Any] = backend.run(checked.validated_parameters, context)
+        result: dict[str, Any] = backend.run(validated(backend.ARGUMENT_SPEC, said), context)
         json.dumps(result)
         return result
 

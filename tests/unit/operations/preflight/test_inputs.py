@@ -6,7 +6,6 @@ import datetime
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.options import (
     ToolOptions,
@@ -18,6 +17,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.prefl
     Inputs,
     read_inputs,
 )
+
+from ...support.arguments import validated
 
 TODAY = datetime.date(2026, 11, 23)
 CATALOGUE = {
@@ -33,9 +34,7 @@ CATALOGUE = {
 def params(**changes: Any) -> dict[str, Any]:
     """Parameters as the module gets them: checked against its specification, with its defaults."""
     istio = {"version": "1.31.0", **changes.pop("istio", {})}
-    checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate({"istio": istio, **changes})
-    assert not checked.error_messages
-    return dict(checked.validated_parameters)
+    return validated(ARGUMENT_SPEC, {"istio": istio, **changes})
 
 
 def read(**changes: Any) -> Inputs:

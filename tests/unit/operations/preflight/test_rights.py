@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import ObjectList
@@ -22,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 )
 
 from ...support.access import RBAC, Access, Reviews, granted_by
+from ...support.arguments import validated
 
 HOME, SHOP, CA = "istio-system", "shop", "servicemesh-system"
 EVERYTHING = Access("*", "*", "*")
@@ -98,12 +98,11 @@ def run(
     }
     given = {"parts": list(parts), "istio": settings, "catalogue": copy.deepcopy(CATALOGUE), "kubeconfig": {}}
     given |= options
-    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-    assert checked.error_messages == []
+    checked = validated(backend.ARGUMENT_SPEC, given)
     context = Context(
         environment={"PATH": "/bin"}, connect=lambda _options, **_more: contextlib.nullcontext(server)
     )
-    return backend.run(checked.validated_parameters, context)
+    return backend.run(checked, context)
 
 
 @pytest.mark.parametrize("name", ["site", *(f"parts/{part}" for part in PARTS)])

@@ -9,7 +9,6 @@ import copy
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.preflight import backend
@@ -19,6 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.prefl
 )
 
 from ...support import injection
+from ...support.arguments import validated
 from ...support.catalogues import minimal
 from ...support.cluster import FakeCluster, reaching
 from ...support.deployed import namespace, shop
@@ -48,10 +48,9 @@ def checked(
         "kubeconfig": {},
         **more,
     }
-    valid = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-    assert valid.error_messages == []
+    valid = validated(backend.ARGUMENT_SPEC, given)
     context = Context(environment={"PATH": "/bin"}, connect=reaching(cluster), check_mode=check_mode)
-    return list(backend.run(valid.validated_parameters, context)["findings"])
+    return list(backend.run(valid, context)["findings"])
 
 
 def without_api() -> FakeCluster:

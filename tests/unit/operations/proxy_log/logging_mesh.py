@@ -9,10 +9,10 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.proxy_log import backend
 
+from ...support.arguments import validated
 from ...support.certificates import NOW
 from ...support.clock import FakeClock
 from ...support.cluster import reaching
@@ -72,11 +72,10 @@ class LoggingMesh(Mortal):
     def run(self, *, client: Any = None, check_mode: bool = False, **params: Any) -> dict[str, Any]:
         """The backend's result."""
         given = {"catalogue": CATALOGUE, "host": "https://api.example", "workload": "api", **params}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert not checked.error_messages, checked.error_messages
+        checked = validated(backend.ARGUMENT_SPEC, given)
         stop = self.time_of_run
         context = Context(check_mode=check_mode, connect=reaching(client or self), clock=stop)
-        result: dict[str, Any] = backend.run(checked.validated_parameters, context)
+        result: dict[str, Any] = backend.run(checked, context)
         return result
 
     def revived(self) -> None:

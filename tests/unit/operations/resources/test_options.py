@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
@@ -23,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resou
     read_selectors,
 )
 
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 
@@ -46,8 +46,7 @@ def run(
     check_mode: bool = False,
     **params: Any,
 ) -> dict[str, Any]:
-    checked = ArgumentSpecValidator(resources.ARGUMENT_SPEC).validate(params)
-    assert checked.error_messages == []
+    checked = validated(resources.ARGUMENT_SPEC, params)
     context = Context(
         connect=reaching(cluster),
         files=files or {},
@@ -55,7 +54,7 @@ def run(
         check_mode=check_mode,
         diff_mode=True,
     )
-    return resources.run(checked.validated_parameters, context)
+    return resources.run(checked, context)
 
 
 def refused(**params: Any) -> list[tuple[str, str]]:

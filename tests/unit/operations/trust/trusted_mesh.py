@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust import backend
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ...support.arguments import validated
 from ...support.certificates import DAY, NOW, certificate, ec_key, key_pem, pem
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
@@ -254,7 +254,6 @@ class TrustedMesh:
 
     def run(self, **params: Any) -> dict[str, Any]:
         given = {"mesh": "shop", "host": "https://api.example", "fail_on": [], **params}
-        checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(given)
-        assert not checked.error_messages
+        checked = validated(backend.ARGUMENT_SPEC, given)
         context = Context(connect=reaching(self.cluster), clock=self.clock)
-        return backend.run(checked.validated_parameters, context)
+        return backend.run(checked, context)

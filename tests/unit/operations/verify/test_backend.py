@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend as diagnose
@@ -22,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
 
 from ...support.access import Restricted, access_of
+from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import reaching
 from .builders import item, pod
@@ -36,17 +36,14 @@ def mesh() -> Mesh:
 def run(
     mesh: Mesh, backend: Any, *, check_mode: bool = False, lines: list[str] | None = None, **params: Any
 ) -> dict[str, Any]:
-    checked = ArgumentSpecValidator(backend.ARGUMENT_SPEC).validate(
-        {"catalogue": RAW, "kubeconfig": "x", **params}
-    )
-    assert checked.error_messages == []
+    checked = validated(backend.ARGUMENT_SPEC, {"catalogue": RAW, "kubeconfig": "x", **params})
     context = Context(
         check_mode=check_mode,
         progress=(lines if lines is not None else []).append,
         connect=reaching(mesh),
         clock=FakeClock(),
     )
-    return backend.run(checked.validated_parameters, context)
+    return backend.run(checked, context)
 
 
 def statuses(result: dict[str, Any]) -> dict[str, str]:
@@ -392,8 +389,8 @@ def test_diagnose_without_istio(mesh: Mesh) -> None:
 
 
 def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -> None:
-    checked = ArgumentSpecValidator(verify.ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x"})
-    options = VerifyOptions.from_params(checked.validated_parameters)
+    checked = validated(verify.ARGUMENT_SPEC, {"catalogue": RAW, "kubeconfig": "x"})
+    options = VerifyOptions.from_params(checked)
     run_ = verify.Verification(mesh, options, Context())
     plan = planned_calls.CallPlan((), (), frozenset({"shop/web", "shop/pay", "shop/sql"}))
     served = GatewayResult((), frozenset({"shop/web"}), frozenset({"shop/sql", "shop/web"}))

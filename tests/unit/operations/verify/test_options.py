@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.backend import ARGUMENT_SPEC
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.findings import TITLES
@@ -20,14 +19,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 )
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from ...support.arguments import validated
 from ...support.certificates import certificate, ec_key, key_pem, pem
 from .simulated_mesh import RAW
 
 
 def options(**params: Any) -> VerifyOptions:
-    checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate({"catalogue": RAW, "kubeconfig": "x", **params})
-    assert checked.error_messages == []
-    return VerifyOptions.from_params(checked.validated_parameters)
+    checked = validated(ARGUMENT_SPEC, {"catalogue": RAW, "kubeconfig": "x", **params})
+    return VerifyOptions.from_params(checked)
 
 
 def test_defaults() -> None:
