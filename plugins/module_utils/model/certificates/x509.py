@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .credentials import covers
+from .issuing import names_another_key, overreaches
 from .pem import UnreadableError, blocks_of, skipped
 
 try:
@@ -284,6 +285,10 @@ def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
             and ExtendedKeyUsageOID.SERVER_AUTH not in extension.value
         ):
             faults.append(Fault("usage", "the certificate is not for server authentication"))
+        if isinstance(extension.value, x509.KeyUsage) and not extension.value.digital_signature:
+            # TLS 1.3 and every exchange with ECDHE sign; Java and BoringSSL look at it, OpenSSL does not.
+            text = "the certificate's keyUsage lacks digitalSignature: browsers refuse it"
+            faults.append(Fault("usage", text))
     return faults
 
 
@@ -338,7 +343,7 @@ def _path_faults(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certifi
         if issuers and not any(issued_by(certificate, issuer) for issuer in issuers):
             follows = "the next one in the chain" if position + 1 < end else "the expected CA"
             faults.append(Fault("path", f"certificate {position} of the chain is not issued by {follows}"))
-    return faults
+    return faults or [Fault("issuer", text) for text in overreaches(chain[:end])]
 
 
 def _path_end(chain: Sequence[x509.Certificate]) -> int:
@@ -354,12 +359,12 @@ def _path_end(chain: Sequence[x509.Certificate]) -> int:
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether ``issuer`` signed ``certificate`` (names and signature; not dates)."""
+    """Whether ``issuer`` signed ``certificate`` (names, identifiers of keys and signature; not dates)."""
     try:
         certificate.verify_directly_issued_by(issuer)
+        return not names_another_key(certificate, issuer)
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return True
 
 
 def _verified(
@@ -371,15 +376,41 @@ def _verified(
 ) -> list[Fault]:
     if any(isinstance(one.public_key(), ed25519.Ed25519PublicKey) for one in (leaf, *intermediates, *roots)):
         return []  # that implementation keeps to the rules of browsers, which know no Ed25519
-    store = verification.Store(list(roots))
+    builder = _policy().store(verification.Store(list(roots))).time(now)
     for host in hosts:
-        name = x509.DNSName(host.replace("*.", "any.", 1))
-        verifier = verification.PolicyBuilder().store(store).time(now).build_server_verifier(name)
+        verifier = builder.build_server_verifier(x509.DNSName(host.replace("*.", "any.", 1)))
         try:
             verifier.verify(leaf, list(intermediates))
         except verification.VerificationError as error:
             return [Fault("path", f"a client would refuse the certificate for {host}: {error}")]
     return []
+
+
+def _policy() -> verification.PolicyBuilder:
+    """What clients ask of extensions: a public CA has to name the key that signed, clients do not mind.
+
+    Without cryptography 45, the rules are those of public CAs.
+    """
+    builder = verification.PolicyBuilder()
+    if not hasattr(verification, "ExtensionPolicy"):
+        return builder
+    either = verification.Criticality.AGNOSTIC
+    issuers, leaves = (
+        policy.may_be_present(x509.AuthorityKeyIdentifier, either, None)
+        for policy in (
+            verification.ExtensionPolicy.webpki_defaults_ca(),
+            verification.ExtensionPolicy.webpki_defaults_ee(),
+        )
+    )
+    return builder.extension_policies(
+        ca_policy=issuers.may_be_present(x509.KeyUsage, either, _may_sign),
+        ee_policy=leaves.require_present(x509.SubjectAlternativeName, either, None),
+    )
+
+
+def _may_sign(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("keyUsage.keyCertSign must be asserted in a CA certificate")
 
 
 def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) -> list[Fault]:
