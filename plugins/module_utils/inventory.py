@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import RefusedError
+from .words import some_of
 
 SPEC: dict[str, dict[str, Any]] = {
     "owner": {"type": "str", "default": ""},
@@ -69,10 +70,9 @@ def refusal(
     :param instead: the first way out: how both come to agree.
     :param option: the variable that takes it over.
     """
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
     return RefusedError(
         f"{what} by the inventory of {holder!r} (annotation {annotation}), and {asker.said} would change it: "
-        f"{', '.join(changes[:3])}{more}; {instead}, or run the inventory of {holder!r} only, "
+        f"{some_of(changes)}; {instead}, or run the inventory of {holder!r} only, "
         f"or take it over once with -e {option}=true",
         rule="one-inventory",
     )

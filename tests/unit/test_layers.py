@@ -18,7 +18,17 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.servicemesh.istio"
 OURS = f"{PACKAGE}.plugins"
 
-BASICS = {"documents", "equality", "errors", "fields", "inventory", "labels", "object_id", "verdicts"}
+BASICS = {
+    "documents",
+    "equality",
+    "errors",
+    "fields",
+    "inventory",
+    "labels",
+    "object_id",
+    "verdicts",
+    "words",
+}
 # layer -> layers that it may import (itself and BASICS always)
 MAY_IMPORT: dict[str, set[str]] = {
     "documents": set(),
@@ -30,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "labels": set(),
     "object_id": set(),
     "verdicts": set(),
+    "words": set(),
     "model": set(),
     "kube": {"files"},
     "istio": {"kube", "model"},

@@ -28,6 +28,7 @@ from typing import Any
 from ...equality import same
 from ...fields import list_at, mapping_at, mappings_at, text_at
 from ...kube.owners import Owner, is_by_hand, owners_at
+from ...words import some_of
 from ..images import OTHER, compare_images
 from .installed import MUTATING, VALIDATING
 
@@ -280,6 +281,5 @@ def platform_notes(kept: Mapping[str, tuple[Kept, ...]]) -> list[str]:
             told.setdefault((change.who, change.manager), []).append(f"{change.field} of {name}")
     notes = []
     for (who, manager), places in sorted(told.items()):
-        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
-        notes.append(f"{who} ({manager}) keeps {', '.join(sorted(places)[:3])}{more}: left as it is")
+        notes.append(f"{who} ({manager}) keeps {some_of(sorted(places))}: left as it is")
     return notes

@@ -15,6 +15,7 @@ import datetime
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...words import some_of
 from .credentials import covers
 from .issuing import names_another_key, overreaches
 from .pem import UnreadableError, blocks_of, skipped
@@ -261,9 +262,7 @@ def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
         # RFC 5280 4.1.2.2
         faults.append(Fault("serial", "the certificate's serial number is not between 1 and 20 octets long"))
     if missing:
-        listed = ", ".join(_printable(name) for name in names[:SHOWN_NAMES]) or "none"
-        if len(names) > SHOWN_NAMES:
-            listed += f" and {len(names) - SHOWN_NAMES} more"
+        listed = some_of([_printable(name) for name in names], SHOWN_NAMES) or "none"
         faults.append(
             Fault("san", f"the certificate does not cover {', '.join(missing)} (its names: {listed})")
         )

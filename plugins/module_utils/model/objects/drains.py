@@ -21,6 +21,7 @@ from typing import Any
 from ...equality import same
 from ...fields import field, list_at, mapping_at, mappings_at, namespace_of, text_at
 from ...object_id import object_id
+from ...words import some_of
 from ..catalogue.mesh import Catalogue, EgressGateway, Gateway
 from .base import Obj
 from .drains_outbound import outbound
@@ -72,10 +73,9 @@ def told(found: Sequence[Drain]) -> str:
     whose = sorted({name for drain in found for name in drain.of})
     if not whose:
         return ""
-    more = f" and {len(whose) - 6} more" if len(whose) > 6 else ""
     changing = f"and {len(found) - 1} more change" if len(found) > 1 else "changes"
     return (
-        f"cuts long streams of {', '.join(whose[:6])}{more} when their proxies have drained "
+        f"cuts long streams of {some_of(whose, 6)} when their proxies have drained "
         f"({found[0].subject} {changing}; 45 s unless drainDuration says otherwise)"
     )
 

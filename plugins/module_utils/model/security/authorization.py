@@ -22,6 +22,7 @@ from ...fields import (
     text_at,
 )
 from ...object_id import object_id
+from ...words import some_of
 from .attachment import selects
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
 from .rules import Rule, Scene, compile_rule
@@ -69,8 +70,7 @@ class WorkloadPolicies:
         self._domains = tuple(trust_domains)
         self._has_allow = any(action_of(policy) == "ALLOW" for policy in self.policies)
         names = [object_id(policy) for policy in self.policies if action_of(policy) == "ALLOW"]
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        self._refused = Decision(DENY, "", None, f"no rule of {', '.join(names[:2])}{more} matches")
+        self._refused = Decision(DENY, "", None, f"no rule of {some_of(names, 2)} matches")
         self._rules = {
             http: {action: self._compiled(action, http=http) for action in ("CUSTOM", "DENY", "ALLOW")}
             for http in (True, False)

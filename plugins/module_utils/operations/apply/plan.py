@@ -19,6 +19,7 @@ from ...kube.redaction import redacted, redacted_answer
 from ...kube.scopes import definition_of
 from ...kube.secret_fields import secret_values
 from ...object_id import object_id
+from ...words import some_of
 from .live import Live
 
 if TYPE_CHECKING:
@@ -256,10 +257,9 @@ def raise_all(errors: Sequence[ApiError]) -> None:
     for error in errors:
         causes.setdefault(error.message.rpartition(f"{error.subject}: ")[2], []).append(error)
     sentences = [_sentence(group) for group in causes.values()]
-    more = f"; and {len(sentences) - 5} more" if len(sentences) > 5 else ""
     first = errors[0]
     others = [error.message for error in errors[1:]]
-    first.message = "; ".join(sentences[:5]) + more
+    first.message = some_of(sentences, 5, between="; ", before="; ")
     if others:
         first.details["others"] = others
     raise first
@@ -269,8 +269,7 @@ def _sentence(errors: Sequence[ApiError]) -> str:
     first, alike = errors[0], [error.subject for error in errors[1:]]
     if not alike:
         return first.message
-    more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
-    return f"{first.message} (the same for {', '.join(alike[:3])}{more})"
+    return f"{first.message} (the same for {some_of(alike)})"
 
 
 def missing_kinds(items: Sequence[Item], live: Live) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from ...errors import Problem
 from ...verdicts import CANNOT_TELL, FAIL, PASS
+from ...words import some_of
 
 CUTS, NOTE, UNKNOWN = "cuts", "note", "unknown"
 _NAMED = 3
@@ -71,9 +72,7 @@ class Comparison:
 
 def listed(names: Iterable[object]) -> str:
     """A few of the names, and how many there are besides: ``a, b, c and 4 more``."""
-    found = [str(name) for name in names]
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"{', '.join(found[:_NAMED])}{more}"
+    return some_of([str(name) for name in names], _NAMED)
 
 
 def labels_text(labels: Mapping[str, str]) -> str:

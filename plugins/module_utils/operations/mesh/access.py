@@ -20,6 +20,7 @@ from ...model.catalogue.services import Service
 from ...model.security.authorization import PolicyIndex
 from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, trials
 from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
+from ...words import some_of
 from .live_policies import before_and_after, live_policies
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def access_changes(
         context.progress(f"... and {len(found) - TOLD} more changes of who may call whom")
     opened = [str(one) for one in found if one.kind == OPENS]
     if guard == "refuse" and opened:
-        more = f" and {len(opened) - 3} more" if len(opened) > 3 else ""
-        message = f"the run {'; '.join(opened[:3])}{more} (mesh_access_guard: tell goes on)"
+        message = f"the run {some_of(opened, between='; ')} (mesh_access_guard: tell goes on)"
         raise RefusedError(message, rule="access-guard")
     return found
 

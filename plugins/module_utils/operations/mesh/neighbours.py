@@ -18,6 +18,7 @@ from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.catalogue.mesh import Catalogue
 from ...model.objects.base import API_VERSIONS
 from ...object_id import object_id
+from ...words import some_of
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -78,10 +79,9 @@ def _objects(catalogue: Catalogue, plan: Plan, others: list[dict[str, Any]]) -> 
         if item.changes and owner not in {"", catalogue.name}:
             shared.setdefault(owner, []).append(item.id)
     for owner, objects in sorted(shared.items()):
-        more = f" and {len(objects) - 3} more" if len(objects) > 3 else ""
         yield Problem(
             "mesh_name",
-            f"{', '.join(objects[:3])}{more} of mesh '{catalogue.name}' would be taken from mesh '{owner}';"
+            f"{some_of(objects)} of mesh '{catalogue.name}' would be taken from mesh '{owner}';"
             " docs/guides/mesh.md, Several meshes on one cluster, says what to do",
             _RULE,
         )

@@ -24,6 +24,7 @@ from ...labels import is_selected
 from ...model.certificates.mesh_ca import Stage
 from ...model.certificates.x509 import issued_by
 from ...verdicts import CANNOT_TELL
+from ...words import some_of
 from .live import LIVE, environment_of, is_on
 
 if TYPE_CHECKING:
@@ -222,10 +223,9 @@ def refuse_unread(found: Survey, stage: Stage) -> None:
     unread = found.unread
     if not unread:
         return
-    names = "; ".join(f"{state} {state.unread}" for state in unread[:5])
-    more = f"; and {len(unread) - 5} more" if len(unread) > 5 else ""
+    names = some_of([f"{state} {state.unread}" for state in unread], 5, between="; ", before="; ")
     raise MeshError(
-        f"{CANNOT_TELL} whether every proxy is at stage {stage.name}: {names}{more}. The rotation stays where"
+        f"{CANNOT_TELL} whether every proxy is at stage {stage.name}: {names}. The rotation stays where"
         " it is; run again when they answer",
         status=CANNOT_TELL,
         unread=[str(state) for state in unread],

@@ -20,6 +20,7 @@ from ...model.promql import matching
 from ...model.rollout.counters import Labels, label_of
 from ...model.rollout.requests import LabelError
 from ...model.rollout.series import POD_LABELS, Raw, moved, span, unique
+from ...words import some_of
 from .look import Look
 
 PART = "traffic"
@@ -56,13 +57,9 @@ def traffic(look: Look) -> Seen | None:
         return None
     idle, dark = _quiet_services(look, _scraped(scrapes), found)
     if dark:
-        told = f"Prometheus scrapes no proxy of {_listed(dark)}: whether they had requests is not known"
+        told = f"Prometheus scrapes no proxy of {some_of(dark, 5)}: whether they had requests is not known"
         look.tell_not(PART, told)
     return Seen(found, idle, dark)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _up(prometheus: Prometheus) -> str:
@@ -169,7 +166,7 @@ def _quiet_services(
     streams = [service.key for service in look.catalogue.services if service.http_port is None]
     if streams:
         look.tell_not(
-            PART, f"{_listed(streams)}: connections of plain TCP are no requests, and are not counted"
+            PART, f"{some_of(streams, 5)}: connections of plain TCP are no requests, and are not counted"
         )
     quiet = [
         service

@@ -24,12 +24,11 @@ from ...model.objects.render import render
 from ...model.security.attachment import selects
 from ...model.virtual_services import VirtualService, read_virtual_service
 from ...object_id import object_id
+from ...words import some_of
 from .picture import Picture, SeenPod
 from .surroundings import Surroundings
 
 Obj = Mapping[str, Any]
-NAMED = 3
-"""So many things are named in one sentence, the rest is counted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -247,9 +246,7 @@ def networks(texts: Iterable[object]) -> list[Network]:
 
 def few(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
-    found = list(dict.fromkeys(names))
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"{', '.join(found[:NAMED])}{more}"
+    return some_of(list(dict.fromkeys(names)))
 
 
 def _short_names(fqdn: str, domain: str) -> tuple[str, ...]:

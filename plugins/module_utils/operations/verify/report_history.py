@@ -12,10 +12,9 @@ from typing import Any
 
 from ...errors import InputError, Problem
 from ...verdicts import CANNOT_TELL, FAIL
+from ...words import some_of
 from .report_record import is_whole
 
-NAMED = 3
-"""So many changes are named in one line, the rest is counted."""
 OPENS = ": opens "
 
 
@@ -87,9 +86,8 @@ def told(changes: Mapping[str, Any]) -> str:
 def _listed(names: Sequence[str], what: str, end: str = "") -> str:
     if not names:
         return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     many = f"{len(names)} {what}{'s' if len(names) > 1 else ''}{f' {end}' if end else ''}"
-    return f"{many} ({', '.join(names[:NAMED])}{more})"
+    return f"{many} ({some_of(names)})"
 
 
 def _problems(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

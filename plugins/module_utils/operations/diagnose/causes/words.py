@@ -8,16 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ....istio.workloads import Pod
-
-NAMED = 3
-"""So many things are named in one sentence, the rest is counted."""
+from ....words import some_of
 
 
 def few(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
-    known = list(dict.fromkeys(names))
-    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-    return ", ".join(known[:NAMED]) + more
+    return some_of(list(dict.fromkeys(names)))
 
 
 def restart(pod: Pod) -> str:

@@ -19,11 +19,10 @@ from ....model.security.classes import ANY_OTHER_PORT
 from ....model.security.peer_authentication import DISABLE, STRICT
 from ....model.security.pods import MeshPod
 from ....verdicts import FAIL
+from ....words import some_of
 from ..findings import Finding, failed, passed, stated, unknown
 from ..picture import Picture, PodPort, SeenPod
 
-NAMED = 3
-"""So many ports are named for one object, the rest is counted."""
 KEPT_AWAY = "keeps its proxy away (traffic.sidecar.istio.io) from"
 
 
@@ -109,8 +108,7 @@ def _name(seen: SeenPod) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more ports" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
+    return some_of(names, kind="ports")
 
 
 def check_listeners(picture: Picture, service: Service, held: InboundState) -> list[Finding]:

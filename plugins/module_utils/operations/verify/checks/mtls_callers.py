@@ -14,10 +14,9 @@ from ....model.catalogue.services import Service
 from ....model.security.peer_authentication import DISABLE
 from ....model.security.pods import TLS_MODE
 from ....model.security.transport import MTLS, ServerPort, connect
+from ....words import some_of
 from ..findings import Finding, failed, passed
 from ..picture import Picture, SeenPod
-
-NAMED = 3
 
 
 def check_callers(picture: Picture) -> list[Finding]:
@@ -36,9 +35,8 @@ def check_callers(picture: Picture) -> list[Finding]:
             good += 1
     found = []
     for subject, edges in causes.items():
-        told = [f"{edge} ({verdict})" for edge, verdict in list(edges.items())[:NAMED]]
-        more = f" and {len(edges) - NAMED} more" if len(edges) > NAMED else ""
-        found.append(failed("mtls", subject, f"takes mutual TLS from {', '.join(told)}{more}"))
+        told = some_of([f"{edge} ({verdict})" for edge, verdict in edges.items()])
+        found.append(failed("mtls", subject, f"takes mutual TLS from {told}"))
     if good and not found:
         found.append(passed("mtls", "callers", f"{good} callers use mutual TLS, by the rules that they see"))
     return [*found, *_announced(picture)]

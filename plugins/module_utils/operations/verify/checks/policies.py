@@ -26,13 +26,11 @@ from ....model.security.matrix import CLOSES, OPENS, UNSURE, Cell, Difference
 from ....model.security.requests import ALLOW, Request
 from ....model.security.witnesses import FILLERS
 from ....object_id import object_id
+from ....words import some_of
 from ..cells import Cells
 from ..findings import Finding, failed, passed, unknown
 from ..live_objects import REVISION
 from ..picture import Picture, SeenPod
-
-NAMED = 3
-"""So many workloads are named for one object, the rest is counted."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -205,8 +203,7 @@ def _note(
 def _told(cause: _Cause) -> Finding:
     workloads = list(cause.examples)
     first = matrix.describe(cause.examples[workloads[0]])
-    more = f", and {len(workloads) - NAMED} more workloads" if len(workloads) > NAMED else ""
-    where = f"{', '.join(workloads[:NAMED])}{more}" if workloads != [cause.subject] else ""
+    where = some_of(workloads, before=", ", kind="workloads") if workloads != [cause.subject] else ""
     reason = f"{cause.reason}: " if cause.reason else ""
     count = f" ({cause.cells} cells)" if cause.cells > 1 else ""
     if cause.kind == OPENS:
