@@ -22,6 +22,7 @@ from ...model.certificates.pem import blocks_of
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 
 SPIFFE = "spiffe://"
+_INLINE = "<inline>"
 ROOT_CONFIG_MAP, ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
 """Where istiod publishes the mesh's roots, in every namespace (CACertNamespaceConfigMap of pkg/constants)."""
 
@@ -84,6 +85,48 @@ def lives(text: str) -> list[tuple[float, float, str]]:
     except (ValueError, MalformedError):
         return []
     return list(found)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Shown:
+    """A certificate as a proxy shows it.
+
+    :param serial: lower-case hexadecimal, without zeros before it.
+    :param begin: seconds since the epoch, as ``end``. :param names: DNS names that it is for.
+    :param path: of its file; empty for one that istiod or the agent sent.
+    """
+
+    serial: str
+    begin: float
+    end: float
+    names: tuple[str, ...] = ()
+    path: str = ""
+
+
+def foreign_certificates(text: str) -> list[Shown]:
+    """The certificates that a proxy presents and that are not the mesh's, with their issuers.
+
+    :param text: the answer of ``/certs``.
+    :returns: each once; empty when there is none that can be read.
+    """
+    found: dict[Shown, None] = {}
+    try:
+        for context in mappings_at(json.loads(text), "certificates"):
+            chain = mappings_at(context, "cert_chain")
+            if chain and not _identities(chain[0]):
+                found.update(dict.fromkeys(shown for link in chain if (shown := _shown(link)) is not None))
+    except (ValueError, MalformedError):
+        return []
+    return list(found)
+
+
+def _shown(link: Mapping[str, Any]) -> Shown | None:
+    since, until = (seconds_of(text_at(link, key)) for key in ("valid_from", "expiration_time"))
+    if since is None or until is None:
+        return None
+    names = tuple(name for entry in mappings_at(link, "subject_alt_names") if (name := text_at(entry, "dns")))
+    path = text_at(link, "path")
+    return Shown(_plain(text_at(link, "serial_number")), since, until, names, "" if path == _INLINE else path)
 
 
 def without_repetition(text: str) -> str:

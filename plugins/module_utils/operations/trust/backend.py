@@ -50,6 +50,7 @@ from .sources.clusters import connection, originations, remote_clusters
 from .sources.gateways import gateway_credentials
 from .sources.mesh_ca import mesh_ca_rotation
 from .sources.rotations import rotations
+from .sources.unnamed import unnamed
 from .sources.webhooks import istiods, webhooks
 from .sources.workloads import workloads
 
@@ -97,6 +98,7 @@ SOURCES: tuple[tuple[str, str, Source], ...] = (
     (WORKLOAD, "the proxies' certificates", workloads),
     (REMOTE, "the kubeconfigs of remote clusters", remote_clusters),
     (ORIGINATION, "the credentials of DestinationRules", originations),
+    (GATEWAY, "certificates that only proxies show", unnamed),
     (CONNECTION, "this run's kubeconfig", connection),
     (CLOCK, "the nodes' clocks", clocks),
     (ROTATION, "the schedule of rotations", rotations),
@@ -150,7 +152,12 @@ def look_everywhere(look: Look) -> list[TrustEntry]:
 
     :returns: by source; what a source may not see is an entry of its own.
     """
-    return [entry for kind, where, source in SOURCES for entry in seen(kind, where, source, look)]
+    entries: list[TrustEntry] = []
+    for kind, where, source in SOURCES:
+        found = seen(kind, where, source, look)
+        look.told.update(entry.life.serial for entry in found if entry.life is not None)
+        entries += found
+    return entries
 
 
 def read_limits(given: Mapping[str, Any]) -> dict[str, Limits]:

@@ -35,6 +35,8 @@ class Look:
         Secret of the collection's own CA. :param max_proxies: how many proxies are asked.
     :param rotation_period: seconds between two scheduled rotations; 0 where none are.
     :param mesh_ca_limit: seconds that a rotation of the mesh's CA may take.
+    :ivar certs: what proxies have shown of their certificates.
+    :ivar told: serial numbers of the certificates that were found so far.
     """
 
     client: KubeClient
@@ -49,6 +51,8 @@ class Look:
     rotation_period: float = 0.0
     mesh_ca_limit: float = 259_200.0
 
+    certs: list[tuple[RunningProxy, str]] = dataclasses.field(default_factory=list)
+    told: set[str] = dataclasses.field(default_factory=set)
     _lists: dict[tuple[Any, ...], list[Any]] = dataclasses.field(default_factory=dict)
 
     def listed(

@@ -16,6 +16,7 @@ from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, decode
 from ....model.certificates.trust import CONNECTION, ORIGINATION, REMOTE, TrustEntry
 from ..look import GATEWAY_API, Look
+from .gateways import unread_authority
 
 # istiod reads the kubeconfigs of other clusters from Secrets with this label (pkg/kube/multicluster).
 REMOTE_SELECTOR = "istio/multiCluster=true"
@@ -80,15 +81,18 @@ def originations(look: Look) -> Iterator[TrustEntry]:
     for rule in sorted(
         look.listed(GATEWAY_API, "DestinationRule"), key=lambda o: (namespace_of(o), name_of(o))
     ):
-        for name in dict.fromkeys(_names(rule)):
+        where = f"DestinationRule {namespace_of(rule)}/{name_of(rule)}"
+        for settings in _originating(rule):
+            yield from unread_authority(look, ORIGINATION, where, settings)
+        for name in dict.fromkeys(text_at(settings, "credentialName") for settings in _originating(rule)):
+            if not name:
+                continue
             # It lies where the proxy is: beside a selected workload, or with an egress gateway.
             places = list(dict.fromkeys([namespace_of(rule), *homes]))
-            yield from _origination(
-                look, f"DestinationRule {namespace_of(rule)}/{name_of(rule)}", name, places
-            )
+            yield from _origination(look, where, name, places)
 
 
-def _names(rule: Mapping[str, Any]) -> Iterator[str]:
+def _originating(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     policy = mapping_at(rule, "spec", "trafficPolicy")
     subsets = [mapping_at(subset, "trafficPolicy") for subset in mappings_at(rule, "spec", "subsets")]
     for holder in (policy, *subsets):
@@ -96,8 +100,8 @@ def _names(rule: Mapping[str, Any]) -> Iterator[str]:
             mapping_at(holder, "tls"),
             *(mapping_at(p, "tls") for p in mappings_at(holder, "portLevelSettings")),
         ):
-            if text_at(settings, "mode") in _ORIGINATING and text_at(settings, "credentialName"):
-                yield text_at(settings, "credentialName")
+            if text_at(settings, "mode") in _ORIGINATING:
+                yield settings
 
 
 def _origination(look: Look, rule: str, name: str, places: list[str]) -> Iterator[TrustEntry]:

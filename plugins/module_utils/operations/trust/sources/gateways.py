@@ -74,6 +74,18 @@ def gateway_credentials(look: Look) -> Iterator[TrustEntry]:
         if use.mutual:
             yield from _clients(look, namespace, name, secret)
     yield from _orphans(look, named)
+    for gateway in look.gateways:
+        for server in mappings_at(gateway, "spec", "servers"):
+            where = f"Gateway {namespace_of(gateway)}/{name_of(gateway)}"
+            yield from unread_authority(look, CLIENT_CA, where, mapping_at(server, "tls"))
+
+
+def unread_authority(look: Look, kind: str, where: str, tls: Mapping[str, Any]) -> Iterator[TrustEntry]:
+    """A CA that is a file of the pods, out of reach; what an operating system trusts is its business."""
+    path = text_at(tls, "caCertificates")
+    if path and path != "system" and not text_at(tls, "credentialName"):
+        text = f"its CA {path} is a file in the pods, which nobody looks at from here: look at it there"
+        yield look.judge.unknown(kind, where, text)
 
 
 def _named(look: Look) -> dict[tuple[str, str], _Named]:

@@ -52,6 +52,7 @@ def _entry(look: Look, proxy: RunningProxy, roots: frozenset[str]) -> TrustEntry
         text = admin_get(look.client, proxy, "certs")
     except ApiError as error:
         return look.judge.unknown(WORKLOAD, where, error.message)
+    look.certs.append((proxy, text))
     identity = f"/ns/{proxy.namespace}/sa/{proxy.service_account}"
     judged = judge_certificates(text, identity=identity, roots=roots, now=look.judge.now.timestamp())
     if judged.verdict == CANNOT_TELL:
