@@ -385,8 +385,10 @@ def test_mutants_are_judged_and_the_tree_is_as_before(
     wanted = one(path, change)
     tests = {test: recorded.costs[test] for test in recorded.tests_of(wanted)}
     task = {"path": path, "code": wanted.apply(FILES[path]), "tests": tests, "limit": 30}
-    answer = ask(pool, task)
-    assert answer.get("noticed_by", answer.get("ended")) == noticed
+    # A machine that is very busy lets the clock end it first; then the same is tried without the change.
+    answer = settled(lambda asked: ask(pool, asked), task, FILES[path])
+    ended = "time limit" if answer.get("ended") == "waits for ever" else answer.get("ended")
+    assert answer.get("noticed_by", ended) == noticed
     assert (tree / path).read_text() == FILES[path]
 
 

@@ -107,7 +107,11 @@ REFUSED: list[tuple[str, Raw, list[str]]] = [
             ("istio.io/rev", "the injector, to every pod of a revision"),
             ("pod-template-hash", "Kubernetes, anew with each rollout"),
             ("controller-revision-hash", "Kubernetes, anew with each rollout"),
+            ("pod-template-generation", "Kubernetes, anew with each rollout"),
             ("statefulset.kubernetes.io/pod-name", "Kubernetes, for each pod another one"),
+            ("apps.kubernetes.io/pod-index", "Kubernetes, for each pod another one"),
+            ("batch.kubernetes.io/job-completion-index", "Kubernetes, for each pod another one"),
+            ("controller-uid", "Kubernetes, for each Job another one"),
             ("batch.kubernetes.io/controller-uid", "Kubernetes, for each Job another one"),
         )
     ),

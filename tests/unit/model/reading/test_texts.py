@@ -225,6 +225,13 @@ def test_choices(value: Any, choices: list[str], told: list[tuple[str, str, str]
     assert faults([value], {"type": "list", "elements": "str", "choices": choices}) == below
 
 
+def test_a_list_that_stands_for_one_value_is_one_value() -> None:
+    """Only options that are lists are read element by element."""
+    spec = {"type": "raw", "choices": ["a"]}
+    assert faults(["a"], spec) == [("x", "is ['a'], not one of a", "choice")]
+    assert typed(["null", ""], {"type": "raw"}) == (["null", ""], [])
+
+
 @pytest.mark.parametrize(
     "spec",
     [
