@@ -20,6 +20,7 @@ from ..errors import ApiError, FencedError, RefusedError
 from ..fields import annotations_of, integer_at, mapping_at, text_at
 from ..labels import ownership_labels
 from .clock import Clock, seconds_of, timestamp
+from .lease_watch import Watch, sign_of
 
 API = "coordination.k8s.io/v1"
 SKEWED = 10.0  # seconds: two servers of one control plane differ by less
@@ -52,6 +53,7 @@ class Lease:
     :param identity: unique per runner, such as ``controller-7:4711:9f3a``.
     :param duration: seconds after which a silent holder counts as dead.
     :ivar namespace: where it is. :ivar floor: the highest fence that the objects behind the Lease bear.
+    :ivar known_dead: holder and renewal of one who was watched for long enough, see :func:`watch_all`.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Lease:
         self.floor: Callable[[], int] = lambda: 0
         self._object: dict[str, Any] | None = None
         self._renewed = 0.0
+        self.known_dead: tuple[object, object] | None = None
 
     def read(self) -> dict[str, Any] | None:
         """The Lease object. :returns: the object, None when it does not exist."""
@@ -113,8 +116,9 @@ class Lease:
         spec = mapping_at(lease, "spec")
         if spec.get("holderIdentity") and not steal:
             if self.holder(lease) and not observe:
-                raise self._held(lease)
-            lease = self._watch_until_dead(lease)
+                raise self.held(lease)
+            if sign_of(lease) != self.known_dead:
+                lease = self._watch_until_dead(lease)
         return self._take(lease) if lease is not None else self._create()
 
     def renew_if_due(self) -> None:
@@ -240,7 +244,7 @@ class Lease:
                 raise
             lease = self.read()
             if lease is None or not self._is_identity(lease):
-                raise self._held(lease) from error
+                raise self.held(lease) from error
             self._hold(lease, started)  # our own create, whose answer was lost
         return self.fence
 
@@ -254,29 +258,17 @@ class Lease:
                 raise
             current = self.read()
             if current is None or not self._is_identity(current):
-                raise self._held(current) from error
+                raise self.held(current) from error
             self._hold(current, started)
         return self.fence
 
     def _watch_until_dead(self, lease: dict[str, Any]) -> dict[str, Any] | None:
         """:returns: the Lease of a dead holder, or None when it was deleted and nobody made it again."""
-        spec = lease["spec"]
-        duration = float(spec.get("leaseDurationSeconds") or self.duration)
-        seen, since = (spec.get("holderIdentity"), spec.get("renewTime")), self._clock.monotonic()
-        gone = False
-        while self._clock.monotonic() - since < duration:
-            self._clock.sleep(min(1.0, duration))
-            current = self.read()
-            gone = current is None
-            if current is None:
-                continue  # a living holder makes it again with its next renewal
-            lease = current
-            spec = mapping_at(current, "spec")
-            if not spec.get("holderIdentity"):
-                return current
-            if (spec.get("holderIdentity"), spec.get("renewTime")) != seen:
-                raise self._held(current)
-        return None if gone else lease
+        watch = Watch(self, lease)
+        while not watch.over(self._clock):
+            self._clock.sleep(min(1.0, watch.duration))
+            watch.look()
+        return watch.found
 
     def _spec(self, transitions: int) -> dict[str, Any]:
         now = timestamp(self._clock.now())
@@ -299,7 +291,8 @@ class Lease:
     def _is_ours(self, lease: dict[str, Any]) -> bool:
         return self._is_identity(lease) and int(lease["spec"].get("leaseTransitions") or 0) == self.fence
 
-    def _held(self, lease: dict[str, Any] | None) -> RefusedError:
+    def held(self, lease: dict[str, Any] | None) -> RefusedError:
+        """The error of somebody who comes second. :param lease: as it was seen last."""
         spec = mapping_at(lease, "spec")
         holder, renewed = spec.get("holderIdentity") or "another runner", spec.get("renewTime") or "just now"
         return RefusedError(

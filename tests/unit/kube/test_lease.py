@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.lease import Lease, new_identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.lease_watch import watch_all
 
 from ..support.clock import FakeClock
 from ..support.cluster import FakeCluster
@@ -224,6 +225,93 @@ def test_one_that_is_deleted_and_made_again_by_its_holder_is_its_own(world: Worl
     world.clock.sleep = later  # its holder lives
     with pytest.raises(RefusedError, match="is held by x"):
         world.runner("a").acquire()
+
+
+def many(world: World, **holders: str) -> list[Lease]:
+    """A Lease in a namespace of each name, and who wants them all."""
+    leases = []
+    for namespace, holder in holders.items():
+        spec = {"holderIdentity": holder, "renewTime": timestamp(world.clock.now()), "leaseTransitions": 7}
+        metadata = {"name": NAME, "namespace": namespace}
+        world.cluster.put(
+            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        )
+        world.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        given: dict[str, Any] = {"mesh": "shop", "what": f"the run in {namespace}", "duration": 30}
+        leases.append(
+            Lease(world.cluster, world.clock, name=NAME, namespace=namespace, identity="new", **given)
+        )
+    return leases
+
+
+def test_many_dead_holders_are_watched_at_once_and_taken_over(world: World) -> None:
+    leases = many(world, a="gone", b="", c="gone", d="gone too")
+    begin = world.clock.monotonic()
+    watch_all(leases, world.clock)
+    assert world.clock.monotonic() - begin == 30
+    for lease in leases:
+        lease.acquire(observe=True)
+    assert world.clock.monotonic() - begin == 30
+    assert [lease.fence for lease in leases] == [8, 8, 8, 8]
+
+
+def test_who_came_back_after_the_watch_is_watched_again(world: World) -> None:
+    (lease,) = many(world, a="gone")
+    watch_all([lease], world.clock)
+    found = world.cluster.find("Lease", NAME, "a")
+    assert found is not None
+    found["spec"]["renewTime"] = timestamp(world.clock.now())
+    begin = world.clock.monotonic()
+    lease.acquire(observe=True)
+    assert world.clock.monotonic() - begin == 30
+
+
+def test_one_of_many_that_lives_is_named_and_none_is_taken(world: World) -> None:
+    leases = many(world, a="gone", b="alive")
+    found = world.cluster.find("Lease", NAME, "b")
+    assert found is not None
+    spec = found["spec"]
+    world.while_watching(4, lambda: spec.update(renewTime=timestamp(world.clock.now())))
+    with pytest.raises(RefusedError, match="the run in b is held by alive") as caught:
+        watch_all(leases, world.clock)
+    assert caught.value.rule == "held"
+    assert world.cluster.writes == []
+
+
+def test_those_that_are_free_or_gone_keep_nobody_waiting(world: World) -> None:
+    leases = many(world, a="", b="gone")
+    world.cluster.remove("Lease", NAME, "a")
+    found = world.cluster.find("Lease", NAME, "b")
+    assert found is not None
+    spec = found["spec"]
+    world.while_watching(3, lambda: spec.update(holderIdentity=""))
+    begin = world.clock.monotonic()
+    watch_all(leases, world.clock)
+    assert world.clock.monotonic() - begin == 3
+    watch_all([], world.clock)
+    assert world.clock.monotonic() - begin == 3
+
+
+@pytest.mark.parametrize("at", [1, 5])
+def test_what_the_server_does_not_show_is_left_to_who_takes_it(world: World, at: int) -> None:
+    leases = many(world, a="gone", b="gone")
+    inner, asked = world.cluster.get, [0]
+
+    def get(api: str, kind: str, name: str, namespace: str | None = None) -> Any:
+        asked[0] += namespace == "a"
+        if namespace == "a" and asked[0] >= at:
+            raise ApiError("forbidden", status=403)
+        return inner(api, kind, name, namespace)
+
+    world.cluster.get = get
+    begin = world.clock.monotonic()
+    watch_all(leases, world.clock)
+    assert world.clock.monotonic() - begin == 30
+    assert leases[0].known_dead is None
+    leases[1].acquire(observe=True)
+    assert world.clock.monotonic() - begin == 30
+    with pytest.raises(ApiError, match="forbidden"):
+        leases[0].acquire(observe=True)
 
 
 def test_it_can_be_taken_from_a_holder_who_does_not_answer(world: World) -> None:

@@ -12,6 +12,7 @@ from ... import inventory
 from ...errors import ApiError, MeshError, RefusedError
 from ...kube.clock import timestamp
 from ...kube.lease import Lease, new_identity
+from ...kube.lease_watch import watch_all
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.installation.gateways import DEFAULT_NAMESPACE
@@ -169,6 +170,7 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
     held: list[Lease] = []
     notes: dict[str, str] = {}
     try:
+        watch_all(leases, context.clock)
         for lease in leases:
             if _acquired(renewal, lease):
                 held.append(lease)

@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 
 from ...support import certificates as made
 from ...support.access import Access
+from ...support.mortal import KilledError
 from .test_beside import others
 from .test_edges import GATEWAY, HOME
 from .test_outcomes import CA, GRANTED, as_operator
@@ -218,3 +219,17 @@ def test_no_ca_is_made_while_somebody_may_still_use_an_earlier_one(
     world.cluster.put({"kind": "Namespace", "metadata": {"name": CA}})
     with pytest.raises(RefusedError, match="the CA is gone while its certificates are in use"):
         world.rotate(gateways=BOTH)
+
+
+def test_the_leases_of_a_killed_run_are_waited_for_once(world: RotatingWorld) -> None:
+    """Not once for each namespace: with twenty of them the first one would have gone to somebody else."""
+    world.cluster.kill_at = world.cluster.count + 45
+    with pytest.raises(KilledError):
+        world.run(gateways=BOTH, timeout=20)
+    world.cluster.dead, world.cluster.kill_at = False, 0
+    homes = [world.cluster.find("Lease", LEASE, home) for home in (EDGE, HOME)]
+    assert all(lease is not None and lease["spec"]["holderIdentity"] for lease in homes)
+    begin = world.clock.time
+    world.cluster.clock = world.now
+    world.run(gateways=BOTH, timeout=20, overlap=0, force=[f"{HOME}/api", f"{EDGE}/{BAD}"])
+    assert 30 <= world.clock.time - begin < 40
