@@ -44,6 +44,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="do not ask these tests, such as operations/canary/test_matrix: the long ones, which tell last",
     )
+    parser.add_argument(
+        "--near",
+        action="store_true",
+        help="ask the nearest test files by imports, without learning first what they run: quick, and less",
+    )
     parser.add_argument("--sample", type=int, default=200, help="how many mutants (200)")
     parser.add_argument("--seed", default="1", help="draws another sample (1)")
     parser.add_argument("--all", action="store_true", help="every mutant there is")

@@ -17,6 +17,7 @@ from ..screen import SetupError, say
 from . import equivalents, report, sample
 from .coverage_map import CoverageMap, Recorded
 from .known import Known
+from .near import Near
 from .operators import Mutant, is_change, mutants_of
 from .pool import Answer, Pool, Task, Worker
 from .report import Verdict
@@ -36,6 +37,7 @@ class Run:
         self._tree = trees[0]
         self.imports = Sources(self._tree, make(trees))
         self.map = CoverageMap(self.imports)
+        self._near = Near(self.imports, options.tests, options.without) if options.near else None
         self.code: dict[str, str] = {}
         self.failing: list[str] = []
         self._packages: dict[str, list[Mutant]] = {}
@@ -108,6 +110,8 @@ class Run:
 
     def record(self, pool: Pool, paths: set[str]) -> None:
         """Learn what each test file that imports these paths runs; what is known is read from the cache."""
+        if self._near:
+            return
         missing: list[tuple[str, Path]] = []
         done = 0
         records = CACHE / "records"
@@ -150,7 +154,7 @@ class Run:
         def one(mutant: Mutant, worker: Worker) -> None:
             verdict = self._verdict(mutant, worker)
             if not verdict.untold:
-                self._known_verdicts.keep(verdict, self.map.tests_of(mutant))
+                self._known_verdicts.keep(verdict, self._asked(mutant))
             with self._lock:
                 verdicts.append(verdict)
                 noticed = sum(bool(found.noticed_by) for found in verdicts)
@@ -158,7 +162,7 @@ class Run:
 
         open_mutants = []
         for mutant in mutants:
-            known = self._known_verdicts.find(mutant, self.map.tests_of(mutant))
+            known = self._known_verdicts.find(mutant, self._asked(mutant))
             if known:
                 verdicts.append(known)
             else:
@@ -169,9 +173,16 @@ class Run:
             pool.run(partial(one, mutant) for mutant in open_mutants)
         finally:
             self._known_verdicts.save()
+            self.failing += sorted(self._near.red) if self._near else []
         return verdicts
 
+    def _asked(self, mutant: Mutant) -> list[str]:
+        """The tests that decide about it, or their files."""
+        return self._near.files(mutant.path) if self._near else self.map.tests_of(mutant)
+
     def _verdict(self, mutant: Mutant, worker: Worker) -> Verdict:
+        if self._near:
+            return self._near.verdict(mutant, self.code[mutant.path], worker, settled)
         tests = self.map.tests_of(mutant)
         if not tests:
             return Verdict(mutant, "", report.NOT_RUN)

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -97,17 +97,21 @@ class Chosen:
 
     `tests`: test -> the CPU seconds that it takes without a change. One that takes much longer is ended by
     the kernel, and the process with it: the processor's time counts, which does not depend on what else runs
-    here, and the clock's only for a test that waits for ever.
+    here, and the clock's only for a test that waits for ever. With `usual`, what each costs of which nothing
+    is known, all tests that were collected are asked, but those `without`.
     """
 
-    def __init__(self, tests: Mapping[str, float]) -> None:
+    def __init__(
+        self, tests: Mapping[str, float], usual: float | None = None, without: Collection[str] = ()
+    ) -> None:
         self._order = {test: number for number, test in enumerate(tests)}
         self._costs = tests
+        self._usual, self._without = usual, without
         self.noticed_by = ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        cost = self._costs[item.nodeid]
+        cost = self._costs[item.nodeid] if self._usual is None else self._usual
         signal.setitimer(signal.ITIMER_PROF, 2 + 5 * cost)
         signal.setitimer(signal.ITIMER_REAL, 20 + 30 * cost)
         try:
@@ -117,6 +121,9 @@ class Chosen:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self._usual is not None:
+            items[:] = [item for item in items if item.nodeid not in self._without]
+            return
         items[:] = sorted(
             (item for item in items if item.nodeid in self._order), key=lambda item: self._order[item.nodeid]
         )
@@ -138,8 +145,8 @@ def record(root: Path, task: Mapping[str, Any]) -> dict[str, Any]:
 
 def judge(_root: Path, task: Mapping[str, Any]) -> dict[str, Any]:
     """Run the chosen tests until one fails, in this process. :returns: `noticed_by`: the test, or ""."""
-    chosen = Chosen(task["tests"])
-    files = list(dict.fromkeys(test.partition("::")[0] for test in task["tests"]))
+    chosen = Chosen(task["tests"], task.get("usual"), task.get("without", ()))
+    files = task.get("files") or list(dict.fromkeys(test.partition("::")[0] for test in task["tests"]))
     code = int(pytest.main([*_PYTEST, "-x", *files], plugins=[chosen]))
     if code in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not chosen.noticed_by:
         return {"trouble": f"pytest ended with {code}"}

@@ -13,6 +13,7 @@ import pytest
 from tools.mutants import equivalents, report, sample
 from tools.mutants.coverage_map import CoverageMap, Recorded
 from tools.mutants.known import Known
+from tools.mutants.near import Near
 from tools.mutants.operators import KINDS, Mutant, is_change, mutants_of
 from tools.mutants.pool import Pool
 from tools.mutants.report import Verdict
@@ -390,6 +391,34 @@ def test_mutants_are_judged_and_the_tree_is_as_before(
     ended = "time limit" if answer.get("ended") == "waits for ever" else answer.get("ended")
     assert answer.get("noticed_by", ended) == noticed
     assert (tree / path).read_text() == FILES[path]
+
+
+def test_the_nearest_files_are_asked_without_learning_first(tree: Path, pool: Pool) -> None:
+    imports = Sources(tree, [name for name in FILES if name.endswith(".py")])
+    near = Near(imports, None, None)
+    assert near.files(A) == ["tests/unit/kube/test_a.py", "tests/unit/kube/test_b.py"]
+    assert near.files(B) == ["tests/unit/kube/test_b.py"]
+    assert Near(imports, ["kube"], ["kube/test_a"]).files(A) == ["tests/unit/kube/test_b.py"]
+
+    def verdict(path: str, change: str) -> Verdict:
+        found: list[Verdict] = []
+        wanted = one(path, change)
+        pool.run([lambda worker: found.append(near.verdict(wanted, FILES[path], worker, settled))])
+        return found[0]
+
+    assert verdict(A, "x < LIMIT -> False").noticed_by == SMALL
+    assert verdict(A, "3 -> 4").noticed_by == SECOND  # and not test_red, which fails without any change
+    assert near.red == {"tests/unit/kube/test_a.py::test_red"}
+    survivor = verdict(A, "< LIMIT -> <= LIMIT")
+    assert (survivor.survived, survivor.why) == (True, "2 files of tests are near it")
+    assert verdict(B, "> 0 -> >= 0").noticed_by == SECOND
+    assert Near(imports, ["model"], None).files(A) == []
+    broken = tree / "tests/unit/kube/test_b.py"
+    broken.write_text("import nothing_of_this_name\n")
+    try:
+        assert verdict(B, "LIMIT + x -> LIMIT - x").untold
+    finally:
+        broken.write_text(FILES["tests/unit/kube/test_b.py"])
 
 
 @pytest.mark.parametrize("ends", ["time.sleep(99)", "os.kill(os.getpid(), signal.SIGKILL)"])
