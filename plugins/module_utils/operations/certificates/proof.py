@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ApiError, MalformedError, WaitTimeout
 from ...fields import mappings_at, text_at
 from ...istio.proxy.admin import agent_request
+from ...istio.proxy.handshake import trusting
 from ...kube.clock import Clock, SystemClock
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
@@ -65,7 +66,7 @@ def served_fingerprint(endpoint: Endpoint, roots_pem: str) -> str:
     :raises OSError: when no connection comes about. :raises ssl.SSLError: when the handshake fails, which
         includes a certificate that a client would refuse.
     """
-    context = ssl.create_default_context(cadata=roots_pem or None)
+    context = trusting(roots_pem)
     if not roots_pem:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -25,12 +25,16 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     Endpoint,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
+    Pair,
     fingerprint,
     load_authority,
     new_authority,
     new_leaf,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
+from ...support import certificates as made
 from ...support.clock import FakeClock
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -190,6 +194,53 @@ def dump(pair, name="kubernetes://api"):
 def look(client, endpoint, **changes):
     wanted = {"fingerprint": fingerprint(PAIR), "roots_pem": AUTHORITY.roots_pem, **changes}
     return proof.look(client, CREDENTIAL, [endpoint], **wanted)
+
+
+STRICT = ssl.VERIFY_X509_STRICT
+
+
+@pytest.mark.parametrize("flags", [0, STRICT, STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN])
+def test_a_private_ca_is_trusted_as_it_is_whatever_python_asks_for(tmp_path, monkeypatch, flags):
+    """Python 3.13 wants identifiers that curl, Go and browsers do not ask for, and 3.12 the root itself."""
+    root_key, key = made.ec_key(), made.ec_key()
+    root = bare("root", root_key, "root", root_key, authority=True)
+    middle = bare("middle", key, "root", root_key, authority=True)
+    leaf_key = made.ec_key()
+    leaf = bare("leaf", leaf_key, "middle", key)
+    alone = bare("leaf", leaf_key, "leaf", leaf_key)
+    real = ssl.create_default_context
+
+    def default(*args, **more):
+        context = real(*args, **more)
+        context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST | flags
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", default)
+    for chain, trusted in (((leaf, middle), root), ((leaf, middle), middle), ((alone,), alone)):
+        pair = Pair(made.pem(*chain), made.key_pem(leaf_key))
+        with server(tmp_path, pair) as endpoint:
+            roots = made.pem(trusted).decode()
+            assert proof.served_fingerprint(endpoint, roots) == fingerprint(pair)
+            with pytest.raises(ssl.SSLCertVerificationError):
+                proof.served_fingerprint(endpoint, OTHER.roots_pem)
+
+
+def bare(subject, key, issuer, issuer_key, *, authority=False):
+    """A certificate that names no keys."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(made.name(subject))
+        .issuer_name(made.name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - made.DAY)
+        .not_valid_after(NOW + made.DAY)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    )
+    if not authority:
+        names = x509.SubjectAlternativeName([x509.DNSName(HOSTS[0])])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
 
 
 def test_a_handshake_with_the_right_certificate_passes(tmp_path):
