@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...verdicts import CANNOT_TELL, FAIL, PASS, overall
+from ...words import some_of
 
 STATED, BESIDE, NOT_TESTED = "stated opening", "beside the catalogue", "not tested"
 NOTES = (STATED, BESIDE, NOT_TESTED)
@@ -41,8 +42,6 @@ comes before them all."""
 
 MAX_FINDINGS = 500
 """Above this number of findings the result leaves out those that passed."""
-FOLDED = 4
-"""From so many subjects on the rest is counted."""
 MAX_LINES = 20
 """So many failed findings of a check are told line by line; the result has the rest."""
 
@@ -224,11 +223,7 @@ def folded(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _one(group: Sequence[Finding]) -> Finding:
-    if len(group) < FOLDED:
-        named = ", ".join(item.subject for item in group if item.subject)
-        return dataclasses.replace(group[0], subject=named)
-    named = ", ".join(item.subject for item in group[: FOLDED - 1])
-    return dataclasses.replace(group[0], subject=f"{named} and {len(group) - FOLDED + 1} more")
+    return dataclasses.replace(group[0], subject=some_of([item.subject for item in group if item.subject]))
 
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:

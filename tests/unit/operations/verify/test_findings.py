@@ -73,6 +73,8 @@ def test_lines_name_what_did_not_pass_and_count_the_rest() -> None:
     assert "1 pass, 25 fail" in lines[0]
     assert len(lines) == 1 + told.MAX_LINES + 1
     assert lines[-1].strip() == "... and 5 more"
+    whole = told.Findings((GOOD, *many[: told.MAX_LINES])).lines()
+    assert whole[-1].strip() == f"FAIL: shop/s{told.MAX_LINES - 1}: bad {told.MAX_LINES - 1}"
 
 
 def test_big_results_keep_what_did_not_pass() -> None:
@@ -94,6 +96,13 @@ def test_a_bad_report_path_is_refused_before_anything_is_done(tmp_path: Path, na
 def test_what_is_said_of_many_things_is_one_problem() -> None:
     few = told.Findings(tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(2)))
     assert few.problems() == ["FAIL: shop/s0, shop/s1: bad"]
+    three = told.Findings(tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(3)))
+    assert three.problems() == ["FAIL: shop/s0, shop/s1, shop/s2: bad"]
+    four = told.Findings(tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(4)))
+    assert four.problems() == ["FAIL: shop/s0, shop/s1, shop/s2 and 1 more: bad"]
+    assert told.Findings((told.failed("mtls", "", "bad"), told.failed("mtls", "x", "bad"))).problems() == [
+        "FAIL: x: bad"
+    ]
     many = told.Findings(tuple(told.failed("mtls", f"shop/s{index}", "bad") for index in range(190)))
     assert many.problems() == ["FAIL: shop/s0, shop/s1, shop/s2 and 187 more: bad"]
     assert len(many.lines()) == 2
