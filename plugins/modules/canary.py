@@ -109,6 +109,7 @@ options:
     description:
       - Numbers of the phases that wait for V(action=promote) before they begin. The run ends well and
         nobody watches meanwhile.
+      - An approval is one of the image that runs then. A run that starts over with another one asks again.
     type: list
     elements: int
     default: []

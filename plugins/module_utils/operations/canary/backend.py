@@ -104,8 +104,7 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
     if stable == canary:
         return summary(builder, outcome="unchanged", reason=f"{canary} is already stable ({source})")
     builder.check_known(stable)
-    phases = continued(options.phases, share_on_record(builder, canary))
-    builder.options = options = dataclasses.replace(options, phases=phases)
+    builder.options = options = continued(options, share_on_record(builder, canary))
     metrics = builder.metrics(stable, canary, options)
     found = check(builder, stable=stable, canary=canary, metrics=metrics)
     announce(builder, found, stable, source)

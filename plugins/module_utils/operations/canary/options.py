@@ -134,7 +134,7 @@ def read_options(params: Mapping[str, Any], catalogue: Catalogue, service: Servi
         sick_stable=params["sick_stable"],
         phases=phases,
         promote=params["promote"],
-        approvals=tuple(sorted(set(params["approvals"]))),
+        approvals=_approvals(reader, params, len(phases)),
         testers=testers,
         sticky=_sticky(reader, params.get("sticky")),
         gates=gates,
@@ -187,6 +187,15 @@ def _phases(reader: PlanReader, params: Mapping[str, Any]) -> tuple[PhaseOptions
         mirror=params.get("mirror"),
         testers=params.get("testers"),
     )
+
+
+def _approvals(reader: PlanReader, params: Mapping[str, Any], phases: int) -> tuple[int, ...]:
+    """An approval that no phase would wait for is refused: whoever asked for it relies on it."""
+    for index, number in enumerate(params["approvals"]):
+        if params["action"] == "run" and phases and not 1 <= number <= phases:
+            message = f"{number} is no phase of the plan (1 to {phases})"
+            reader.problem(f"approvals[{index}]", message, "approvals")
+    return tuple(sorted(set(params["approvals"])))
 
 
 _TIMES = (

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...fields import list_at, mappings_at, name_of, namespace_of
 from ...model.rollout.phases import PhaseOptions
 from ...model.rollout.split import is_request_host
 from .assembly import RolloutBuilder
+from .options import RolloutOptions
 from .rendering import split_of
 from .routes import ISTIO_API
 from .subsets import missing_subsets
@@ -47,12 +49,25 @@ def share_on_record(builder: RolloutBuilder, canary: str) -> int:
     return record.weights.get(canary, 0) if record and record.stable != canary else 0
 
 
-def continued(phases: tuple[PhaseOptions, ...], share: int) -> tuple[PhaseOptions, ...]:
-    """The phases that are left for a version which has a share already: none may take requests from it.
+def continued(options: RolloutOptions, share: int) -> RolloutOptions:
+    """The options of a run whose version has a share already: no phase may take requests from it.
 
-    :returns: them in order, all of them without a share.
-    :raises RefusedError: none is left.
+    Phases are counted from the first one that is left, and what is asked for by number stays with its phase:
+    an approval before the last step is one before the last step.
+
+    :raises RefusedError: no phase is left.
     """
+    left = _left(options.phases, share)
+    gone = len(options.phases) - len(left)
+    outside = tuple(
+        dataclasses.replace(gate, phases=tuple(number - gone for number in gate.phases))
+        for gate in options.outside
+    )
+    approvals = tuple(number - gone for number in options.approvals)
+    return dataclasses.replace(options, phases=left, approvals=approvals, outside=outside)
+
+
+def _left(phases: tuple[PhaseOptions, ...], share: int) -> tuple[PhaseOptions, ...]:
     if not share:
         return phases
     left = tuple(phase for phase in phases if phase.kind == "weight" and phase.canary >= share)

@@ -211,7 +211,7 @@ def _phases(rollout: Rollout) -> None:
 
 
 def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
-    """A new revision: weight 0 first, then forget what was seen about the old one.
+    """A new revision: weight 0 first, then forget what was seen, and approved, of the old one.
 
     :raises RollbackNeeded: it has changed too often.
     """
@@ -232,6 +232,7 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
         rollout.journal,
         passed=0,
         phase=0,
+        approved=0,
         windows=(),
         verdicts=(),
         by_phase={},

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
 
 from ...support.clock import FakeClock
+from ...support.http_server import Answer, ScriptedServer
 from ...support.mortal import KilledError
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .world import CATALOGUE, World
@@ -328,6 +329,36 @@ def test_a_split_is_continued_upward(world: World) -> None:
     assert world()["outcome"] == "promoted"
     assert min(seen) == 50
     assert [proof["weights"]["v2"] for proof in world.shop.journal()["proofs"]] == [50, 100, 100]
+
+
+def test_an_approval_stays_with_its_step_when_a_split_is_continued_upward(world: World) -> None:
+    split(world)
+    assert world(approvals=[3])["outcome"] == "awaiting_approval"
+    assert (world.shop.share(), world.shop.journal()["reason"]) == (
+        50,
+        "phase 2/weight 100 % awaits approval",
+    )
+    assert world(action="promote", version=None)["outcome"] == "promoted"
+
+
+def test_a_gate_stays_with_its_step_when_a_split_is_continued_upward(world: World) -> None:
+    split(world)
+    with ScriptedServer(always=Answer(403)) as server:
+        gate = {"name": "board", "url": f"{server.url}/", "when": "confirm-traffic-increase", "phases": [3]}
+        with pytest.raises(MeshError, match="gate board"):
+            world(gates=[{**gate, "on_fail": "rollback"}])
+        assert world.shop.share() == 0, "it was asked before 100 %, and not before 50 %"
+        assert [proof["weights"]["v2"] for proof in world.shop.journal()["proofs"]] == [50, 0]
+
+
+def test_an_approval_is_one_of_the_image_that_it_was_given_for(world: World) -> None:
+    """While the run waits, or later, somebody pushes another image: nobody has approved that one."""
+    assert world(approvals=[2])["outcome"] == "awaiting_approval"
+    world.shop.template["v2"] = "ccc"
+    world.shop.set_pods()
+    assert world(action="promote", version=None)["outcome"] == "awaiting_approval"
+    assert (world.shop.share(), world.shop.journal()["restarts"]) == (10, 1)
+    assert world(action="promote", version=None)["outcome"] == "promoted"
 
 
 def test_a_split_that_no_step_goes_beyond_is_refused(world: World) -> None:

@@ -383,6 +383,23 @@ def test_every_problem_is_told_at_once() -> None:
     assert len(problems) >= 5
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"steps": [50, 100], "approvals": [1, 3]},
+            "canary_approvals[1]: 3 is no phase of the plan (1 to 2)",
+        ),
+        ({"approvals": [0]}, "canary_approvals[0]: 0 is no phase of the plan (1 to 5)"),
+        ({"dark": 5, "approvals": [7]}, "canary_approvals[0]: 7 is no phase of the plan (1 to 6)"),
+        ({"steps": [], "approvals": [9]}, "canary_steps: has 0 items; 1 to 100 are allowed"),
+    ],
+)
+def test_an_approval_that_no_phase_waits_for_is_refused(changes: dict[str, Any], problem: str) -> None:
+    assert refused(**changes) == [problem]
+    assert options(action="promote", **{**changes, "steps": None}).approvals
+
+
 def test_other_actions_need_no_version() -> None:
     assert options(action="rollback", version=None).version == ""
     assert options(action="rollback", service="db", version=None).service.name == "db"
