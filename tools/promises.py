@@ -2,6 +2,8 @@
 
 The streams are made here, and judged by the functions that judge a rollout. Beside them stands what a gate
 with a fixed threshold does on the same traffic: a check passes when at least 99 % of its requests did well.
+A run that knows too little at a phase's deadline is withdrawn: column ``late``, which nothing is
+promised of.
 """
 
 from __future__ import annotations
@@ -25,10 +27,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     judge_share,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.statistics import Counts
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.argument_spec import (
+    CANARY_SPEC,
+)
 
 STEPS = (10, 25, 50, 75, 100)
-LOOK, PHASE, DEADLINE = 15.0, 60.0, 900.0  # seconds
+LOOK, PHASE = 15.0, 60.0  # seconds
+DEADLINE = float(CANARY_SPEC["phase_deadline"]["default"])
 BASELINE, BASELINE_SPANS = 60.0, 20  # seconds of stable before the run, and how often they are looked at
+LATE = "deadline"
 ATOL = 1e-9
 
 
@@ -124,7 +131,7 @@ class Run:
         return Counts(phase, ours, ours_bad, theirs, theirs_bad)
 
     def end(self) -> str:
-        """``promoted``, ``stopped`` (a gate failed) or ``deadline`` (withdrawn for lack of evidence)."""
+        """``promoted``, ``stopped`` (a gate failed) or ``LATE`` (withdrawn for lack of evidence)."""
         case = self.case
         early = 1 if case.mirror else 0
         phases = len(STEPS) + early
@@ -154,7 +161,7 @@ class Run:
                 if verdict is GateVerdict.PASS and looks * LOOK >= PHASE - ATOL:
                     break
                 if looks * LOOK >= DEADLINE:
-                    return "deadline"
+                    return LATE
         return "promoted"
 
     def fixed_threshold(self) -> str:
@@ -167,13 +174,14 @@ class Run:
         return "promoted"
 
 
-def share_of(case: Case, runs: int, *, fixed: bool = False) -> float:
-    """How often the wrong end is reached."""
-    wrong = 0
-    for seed in range(runs):
-        run = Run(case, f"{case.name} {seed}")
-        wrong += (run.fixed_threshold() if fixed else run.end()) == case.wrong
-    return wrong / runs
+def shares_of(case: Case, runs: int, *, fixed: bool = False) -> tuple[float, float]:
+    """How often the wrong end is reached, and how often none: too little is known at a phase's deadline.
+
+    :returns: shares of the runs.
+    """
+    runners = (Run(case, f"{case.name} {seed}") for seed in range(runs))
+    ends = [runner.fixed_threshold() if fixed else runner.end() for runner in runners]
+    return ends.count(case.wrong) / runs, ends.count(LATE) / runs
 
 
 def tolerance(most: float, runs: int) -> float:
@@ -191,15 +199,16 @@ def main(arguments: Sequence[str]) -> int:
     rows = [case for case in cases() if options.only in case.name]
     if not rows:
         parser.error(f"no row is named like {options.only!r}")
-    sys.stdout.write(f"{'traffic':48} {'wrong end':10} {'ours':>7} {'fixed':>7}  promised\n")
+    sys.stdout.write(f"{'traffic':48} {'wrong end':10} {'ours':>7} {'late':>7} {'fixed':>7}  promised\n")
     for case in rows:
-        ours, fixed = share_of(case, runs), share_of(case, runs, fixed=True)
+        ours, late = shares_of(case, runs)
+        fixed, _never = shares_of(case, runs, fixed=True)
         kept = case.most is None or ours <= case.most + tolerance(case.most, runs)
         broken += not kept
         promised = (
             "nothing" if case.most is None else f"at most {case.most:.0%}" + ("" if kept else "  BROKEN")
         )
-        sys.stdout.write(f"{case.name:48} {case.wrong:10} {ours:7.1%} {fixed:7.1%}  {promised}\n")
+        sys.stdout.write(f"{case.name:48} {case.wrong:10} {ours:7.1%} {late:7.1%} {fixed:7.1%}  {promised}\n")
         sys.stdout.flush()
     return 1 if broken else 0
 
