@@ -145,13 +145,16 @@ class Switch:
         self.after_call = after_call
         self.fail_at: dict[int, str] = {}  # call number -> "lost request" or "lost answer"
         self.outage: tuple[int, float] | None = None  # first call that fails, and for how many seconds
+        self.no_webhook = False  # the outage is istiod's: only writes of its own kinds fail
         self.back_at: float | None = None
         self.clock: FakeClock | None = None
 
     def arrange(self, fault: str, number: int) -> None:
-        """What happens at a call: ``kill``, a lost request or answer, seconds of an outage, or nothing."""
+        """What happens at a call: ``kill``, a lost request or answer, seconds of an outage of the API server
+        or of istiod's webhook, or nothing."""
         self.calls, self.kill_at, self.fail_at, self.outage, self.back_at = 0, None, {}, None, None
         self.dead = False
+        fault, self.no_webhook = fault.removeprefix("webhook "), fault.startswith("webhook ")
         if fault == "kill":
             self.kill_at = number
         elif fault.isdigit():
@@ -166,6 +169,15 @@ class Switch:
             self.back_at = self.clock.now() + self.outage[1]
         return self.clock.now() < self.back_at
 
+    def out_now(self) -> bool:
+        """Whether an outage of the API server has begun and is not over."""
+        return (
+            not self.no_webhook
+            and self.back_at is not None
+            and self.clock is not None
+            and self.clock.now() < self.back_at
+        )
+
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.cluster, name)
 
@@ -177,7 +189,10 @@ class Switch:
                 self.dead = True
                 raise KilledError
             fault = self.fail_at.get(self.calls)
-            if fault == "lost request" or self._is_out():
+            if self._is_out() and self.no_webhook:
+                if name in ("apply", "create", "patch", "replace") and _is_route(args):
+                    raise ApiError("failed calling webhook", status=500, reason="InternalError")
+            elif fault == "lost request" or self._is_out():
                 raise ApiError("the API server is gone", status=503, reason="ServiceUnavailable")
             try:
                 answer = method(*args, **options)
@@ -194,6 +209,10 @@ class Switch:
         return call
 
 
+def _is_route(args: tuple[Any, ...]) -> bool:
+    return "VirtualService" in (*args[1:2], *(arg.get("kind") for arg in args[:1] if isinstance(arg, dict)))
+
+
 class Shop:
     """A service with two versions: its objects, its pods, and what its proxies would count."""
 
@@ -205,6 +224,8 @@ class Shop:
         self.sick_from = 0  # only from this weight on
         self.stable_sick = 0.0
         self.blind = False
+        # metrics and proxies are asked through the API server, and answer nothing while it does not
+        self.outage: Callable[[], bool] = lambda: False
         self.proof = "pass"
         self.mtls = "pass"
         self.pods = {"v1": 1, "v2": 1}
@@ -344,7 +365,7 @@ class FakeMetrics:
 
     def measure(self, after: float, weight: float | None = None) -> Measurement:
         now = self.shop.clock.now()
-        if self.shop.blind:
+        if self.shop.blind or self.shop.outage():
             return Measurement(now, {}, problem="Prometheus did not answer")
         share = self.shop.share()
         total = self.shop.rate * (now - self.last)
@@ -365,11 +386,17 @@ class FakeProver:
     def routes(self, weights: Mapping[str, int], renew_if_due: Callable[[], None]) -> Proof:
         renew_if_due()
         self.shop.clock.sleep(0.2)
+        if self.shop.outage():
+            return Proof("cannot tell", 0.2, 0, "the API server is gone")
         held = self.shop.share() == weights.get("v2", 0)
         return Proof(self.shop.proof if held else "fail", 0.2, 3)
 
     def mtls(self, versions: tuple[str, ...], renew_if_due: Callable[[], None]) -> Proof:
+        if self.shop.outage():
+            return Proof("cannot tell", 0.1, 0, "the API server is gone")
         return Proof(self.shop.mtls, 0.1, 3, "plaintext listener")
 
     def open_requests(self, version: str) -> int | None:
+        if self.shop.outage():
+            raise ApiError("the API server is gone", status=503, reason="ServiceUnavailable")
         return self.shop.streams.get(version, 0)

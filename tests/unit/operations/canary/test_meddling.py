@@ -13,7 +13,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import ForeignRoutes
 
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
-from .scenarios import Scenario, Trial, deadman_account, through_reviews, with_both
+from .scenarios import Scenario, deadman_account, through_reviews, with_both
+from .trials import Trial
 from .world import World
 
 HOST = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"

@@ -57,7 +57,7 @@ class FakePrometheusSource(FakeMetrics):
 
     def past(self, seconds: float, weight: float | None = None) -> Measurement:
         """What was answered while nobody watched."""
-        if self.shop.blind:
+        if self.shop.blind or self.shop.outage():
             raise MetricsError("Prometheus did not answer")
         self.last = self.shop.clock.now() - seconds
         return self.measure(0.0)
