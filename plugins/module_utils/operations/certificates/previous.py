@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...errors import RefusedError
 from ...fields import text_at
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
@@ -74,7 +75,10 @@ def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh
 
 
 def keep(client: KubeClient, credential: Credential, pair: Pair, following: str, mesh: str) -> Previous:
-    """Writes down what serves now and what is to follow, before anything changes."""
+    """Writes down what serves now and what is to follow, before anything changes.
+
+    :raises RefusedError: what is stored is not that pair: there would be no way back.
+    """
     obj = secret_object(
         credential.namespace,
         name_of_previous(credential),
@@ -83,7 +87,12 @@ def keep(client: KubeClient, credential: Credential, pair: Pair, following: str,
     )
     obj["metadata"]["annotations"] = {PREVIOUS_OF: credential.name, NEXT: following}
     kept = client.apply(obj, force=True)
-    return Previous(pair, following, text_at(kept, "metadata", "uid"))
+    previous = Previous(pair, following, text_at(kept, "metadata", "uid"))
+    if any(text_at(kept, "data", key) != value for key, value in obj["data"].items()):
+        drop(client, credential, previous)
+        where = f"Secret {credential.namespace}/{name_of_previous(credential)}"
+        raise RefusedError(f"{where}: an admission webhook changes the pair that is kept", rule="changed")
+    return previous
 
 
 def drop(client: KubeClient, credential: Credential, previous: Previous) -> None:

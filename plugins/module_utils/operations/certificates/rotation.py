@@ -102,9 +102,9 @@ class Rotation:
             return
         previous = self._keep(item)
         self.alive()
-        write_credential(self._renewal, item, item.pair)
-        if options.prove:
-            item.proof = self._proof(item, item.fingerprint)
+        fault = write_credential(self._renewal, item, item.pair)
+        if options.prove or fault:
+            item.proof = ServingProof(FAIL, "none", fault) if fault else self._proof(item, item.fingerprint)
             if item.proof.status == FAIL:
                 item.proof = self._taken_back(item, previous, item.proof)
             elif previous is not None:
@@ -192,12 +192,14 @@ class Rotation:
         """Writes the previous pair. :returns: why it was refused; ``""`` when it is back."""
         self.alive()
         try:
-            write_credential(self._renewal, item, previous.pair)
+            fault = write_credential(self._renewal, item, previous.pair)
         except ApiError as error:
+            fault = error.message
+        if fault:
             item.unrestored = True
             where = f"Secret {item.credential.namespace}/{name_of_previous(item.credential)}"
             text = f"the previous certificate cannot be put back, {where} keeps it for the next run"
-            return f"{text}: {error.message}"
+            return f"{text}: {fault}"
         item.restored = True
         return ""
 

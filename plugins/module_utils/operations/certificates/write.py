@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...errors import MeshError, RefusedError
@@ -93,7 +94,8 @@ def try_credentials(renewal: Renewal) -> None:
 
 def _try(renewal: Renewal, item: ManagedCredential) -> None:
     if item.pair is not None and item.credential.namespace not in renewal.absent:
-        write_credential(renewal, item, item.pair)
+        if fault := write_credential(renewal, item, item.pair):
+            raise RefusedError(f"{item.credential}: {fault}", rule="changed")
     elif item.manager is not None and item.assessment.action == "trigger":
         renew(renewal, item, renewal.context.stop)
     plan = item.clients
@@ -106,17 +108,19 @@ def _namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> None:
+def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> str:
     """Writes a pair to the item's Secret, if that is still the one that was read or written last.
 
     Keys that istiod would take before the pair go in the same write: between two, it would serve what lies
     under them.
+
+    :returns: why what is stored must not serve, as a sentence; ``""`` when it is what was written.
     """
     credential, live, dry_run = item.credential, item.current or item.live, renewal.context.check_mode
     data = {CERTIFICATE_KEY: pair.chain, PRIVATE_KEY: pair.key}
     if renewal.options.authority_beside_key:
         data[AUTHORITY_KEY] = item.roots_pem.encode()
-    version = ""
+    version, surplus = "", []
     if live is not None:
         version = live["metadata"]["resourceVersion"]
         surplus = sorted(set(mapping_at(live, "data")) - set(data))
@@ -140,3 +144,28 @@ def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> N
     written = renewal.client.apply(obj, force=live is not None, dry_run=dry_run)
     if not dry_run:
         item.current = written
+    return _changed_on_the_way(renewal, item, obj["data"], written, surplus if dry_run else ())
+
+
+def _changed_on_the_way(
+    renewal: Renewal,
+    item: ManagedCredential,
+    sent: Mapping[str, str],
+    stored: Mapping[str, Any],
+    known: Collection[str],
+) -> str:
+    """What an admission webhook has made of a write: another pair is a fault, a key beside it a warning.
+
+    :param known: keys that a dry-run has not really taken away.
+    """
+    found = mapping_at(stored, "data")
+    differ = sorted(key for key in {*sent, *found} if sent.get(key) != found.get(key) and key not in known)
+    pair = [key for key in differ if key in (CERTIFICATE_KEY, PRIVATE_KEY)]
+    if pair:
+        return f"an admission webhook changes {' and '.join(pair)} of what is written"
+    if differ:
+        text = (
+            f"an admission webhook adds or changes {', '.join(differ)}, and the next run takes it away again"
+        )
+        renewal.context.warn(f"{item.credential}: {text}")
+    return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -522,3 +522,85 @@ def test_an_immutable_secret_and_one_of_another_type_are_left_alone(world: Rotat
                 world.run(check=check, force=["api"])
         world.cluster.put(before)
     assert world.cluster.writes == []
+
+
+# What somebody makes of a write on its way.
+def mutating(world: RotatingWorld, change: Callable[[dict[str, Any]], Any], name: str = "api") -> None:
+    """A mutating admission webhook for the Secret of the credential; dry-runs go through it as well."""
+    inner = world.cluster.apply
+
+    def apply(obj: dict[str, Any], **more: Any) -> Any:
+        if obj["metadata"]["name"] == name:
+            obj = copy.deepcopy(obj)
+            change(obj["data"])
+        return inner(obj, **more)
+
+    world.cluster.apply = apply
+
+
+def honest(world: RotatingWorld) -> None:
+    del world.cluster.apply  # the method of its class again
+
+
+@pytest.mark.parametrize("key", ["tls.crt", "tls.key"])
+@pytest.mark.parametrize("prove", [True, False])
+def test_a_webhook_that_changes_the_pair_is_named_and_nothing_of_it_stays(
+    world: RotatingWorld, key: str, prove: bool
+) -> None:
+    old, served = copy.deepcopy(world.secret()["data"]), world.gateways.serving
+    other = base64.b64encode(b"something else").decode()
+    mutating(world, lambda data: data.update({key: other if data != old else data[key]}))
+    said = f"an admission webhook changes {key} of what is written"
+    with pytest.raises(RefusedError, match=f"^Secret istio-system/api: {said}$"):
+        world.run(check=True, force=["api"])
+    assert world.cluster.writes == []
+    with pytest.raises(MeshError, match=said) as caught:
+        world.rotate(force=["api"], prove=prove)
+    assert caught.value.details["outcome"] == "failed"
+    assert world.secret()["data"] == old, "the way back is what it was"
+    assert world.kept is None
+    assert world.gateways.fingerprint() == served
+
+
+def test_a_webhook_that_changes_every_pair_leaves_the_old_one_kept(world: RotatingWorld) -> None:
+    old = copy.deepcopy(world.secret()["data"])
+    mutating(world, lambda data: data.update({"tls.key": base64.b64encode(b"something else").decode()}))
+    with pytest.raises(
+        MeshError, match=r"cannot be put back, .*api-prev keeps it for the next run: an admission webhook"
+    ):
+        world.rotate(force=["api"])
+    assert world.kept is not None
+    assert {key: world.kept["data"][key] for key in old} == old
+    honest(world)
+    assert world.rotate()["status"] == "pass"
+    assert world.secret()["data"] == old
+    assert world.kept is None
+
+
+@pytest.mark.parametrize("key", ["tls.crt", "tls.key"])
+def test_a_webhook_that_changes_the_kept_pair_stops_before_anything(world: RotatingWorld, key: str) -> None:
+    """There would be no way back."""
+    old, served = copy.deepcopy(world.secret()["data"]), world.gateways.serving
+    mutating(world, lambda data: data.update({key: "eA=="}), "api-prev")
+    said = "^Secret istio-system/api-prev: an admission webhook changes the pair that is kept$"
+    with pytest.raises(RefusedError, match=said):
+        world.rotate(force=["api"])
+    assert (world.secret()["data"], world.gateways.fingerprint(), world.kept) == (old, served, None)
+
+
+def test_a_webhook_that_adds_a_key_is_told(world: RotatingWorld) -> None:
+    mutating(world, lambda data: data.update({"ca.crt": "eA=="}))
+    for check in (True, False):
+        world.warnings.clear()
+        assert world.run(check=check, force=["api"], timeout=20, overlap=0)["outcome"] == "renewed"
+        assert world.warnings == [
+            "Secret istio-system/api: an admission webhook adds or changes ca.crt, "
+            "and the next run takes it away again"
+        ]
+
+
+def test_a_key_that_a_run_takes_away_is_no_webhook_s(world: RotatingWorld) -> None:
+    a_key_too_many(world)
+    for check in (True, False):
+        assert world.run(check=check, timeout=20, overlap=0)["outcome"] == "renewed"
+        assert [text for text in world.warnings if "webhook" in text] == []
