@@ -35,18 +35,22 @@ class Near:
         """Tests that fail without a change."""
 
     def files(self, path: str) -> list[str]:
-        """The test files that import a file: directly first, of those the ones of its own room first."""
+        """The test files that import a file: directly first, of those the ones of its own room first.
+
+        :returns: a few; of a file that no test is near to all that are the least far away.
+        """
         distance = {path: 0}
         waiting = [path]
         for name in waiting:
             for importer in self._imports.importers[name]:
-                if importer not in distance and distance[name] < FARTHEST:
+                if importer not in distance:
                     distance[importer] = distance[name] + 1
                     waiting.append(importer)
         room = str(PurePosixPath(path).parent).replace("plugins/module_utils", "tests/unit")
         found = [name for name in distance if sample.is_asked(name, self._rooms, self._without)]
         found.sort(key=lambda name: (distance[name], str(PurePosixPath(name).parent) != room, name))
-        return found[:MOST]
+        near = [name for name in found if distance[name] <= FARTHEST]
+        return near[:MOST] or [name for name in found if distance[name] == distance[found[0]]]
 
     def verdict(
         self,

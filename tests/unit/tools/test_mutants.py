@@ -421,6 +421,22 @@ def test_the_nearest_files_are_asked_without_learning_first(tree: Path, pool: Po
         broken.write_text(FILES["tests/unit/kube/test_b.py"])
 
 
+def test_of_a_file_that_no_test_is_near_to_the_least_far_ones_are_asked(tmp_path: Path) -> None:
+    chain = [f"plugins/module_utils/kube/m{at}.py" for at in range(4)]
+    texts = {name: f"from . import m{at - 1}\n" if at else "" for at, name in enumerate(chain)}
+    texts |= {
+        f"tests/unit/kube/test_{at}.py": "from plugins.module_utils.kube import m3\n" for at in range(9)
+    }
+    texts |= {"tests/unit/kube/test_far.py": "from . import test_0\n"}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    near = Near(Sources(tmp_path, list(texts)), None, None)
+    all_of_them = [f"tests/unit/kube/test_{at}.py" for at in range(9)]
+    assert near.files(chain[0]) == near.files(chain[1]) == all_of_them
+    assert near.files(chain[2]) == near.files(chain[3]) == all_of_them[:6]
+
+
 @pytest.mark.parametrize("ends", ["time.sleep(99)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_a_process_that_the_clock_or_the_machine_ends_says_nothing_yet(
     tree: Path, pool: Pool, ends: str
