@@ -4,7 +4,8 @@
 """The API server's time. Leases, journals and metrics of one run are dated by one clock, whoever runs it.
 
 Two controllers whose clocks differ by minutes would else take each other for dead, or a dead one for alive,
-and count other requests than those of the run.
+and count other requests than those of the run. Once it is read it goes on by the clock that never jumps: when
+this machine's is set right in mid-run, by what was corrected already, no fresh sample may look old.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ SAME = 2.0  # seconds: the server's date has whole seconds, and its answer takes
 
 
 class ServerClock:
-    """A clock that is ``offset`` seconds ahead of another one."""
+    """A clock that was ``offset`` seconds ahead of another one when it was made."""
 
     def __init__(self, clock: Clock, offset: float) -> None:
         self._clock = clock
-        self.offset = offset
+        self._zero = clock.now() + offset - clock.monotonic()
 
     def now(self) -> float:
         """Seconds since the epoch, by the server."""
-        return self._clock.now() + self.offset
+        return self._zero + self._clock.monotonic()
 
     def monotonic(self) -> float:
         """Seconds on a clock that never jumps."""

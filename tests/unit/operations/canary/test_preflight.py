@@ -27,7 +27,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     server_clock,
 )
 
-from .fakes import OPTIONS, Shop
+from ...support.clock import FakeClock
+from .fakes import OPTIONS, Shop, Switch
 from .world import World
 
 POLICY = Policy()
@@ -119,3 +120,23 @@ def test_a_server_without_a_date_leaves_this_machine_s_clock() -> None:
     assert server_clock(client, shop.clock).now() == shop.clock.now()
     answer.headers = {"Date": "yesterday"}
     assert server_clock(client, shop.clock).now() == shop.clock.now()
+
+
+def test_a_clock_that_is_set_right_in_mid_run_changes_nothing() -> None:
+    """Behind by a minute, which the server's date corrects; then the machine's own time service does, too."""
+
+    class Corrected(FakeClock):
+        behind = 60.0
+
+        def now(self) -> float:
+            return self.time - self.behind
+
+    shop = Shop()
+    shop.clock = clock = Corrected()
+    shop.cluster.time_of = lambda: clock.time
+    server = server_clock(Switch(shop.cluster), clock)
+    assert abs(server.now() - clock.time) <= 1, "as the server says"
+    for behind in (0.0, 3600.0, -3600.0):
+        clock.behind = behind
+        clock.sleep(10)
+        assert abs(server.now() - clock.time) <= 1
