@@ -247,6 +247,7 @@ def check_pair(
         faults.append(Fault("key", f"the private key {error}"))
     faults += _leaf_faults(leaf, hosts)
     faults += _date_faults(chain, now)
+    faults += _root_faults(roots, now)
     faults += _path_faults(chain, roots)
     # The last word has an implementation that is not ours.
     if roots and hosts and not faults:
@@ -326,6 +327,17 @@ def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> l
                 Fault("future", f"{what} is valid from {begin} only, too late for clocks that run slow")
             )
     return faults
+
+
+def _root_faults(roots: Sequence[x509.Certificate], now: datetime.datetime) -> list[Fault]:
+    """Whether none of the roots is valid: one that is over may stand beside the one that follows it."""
+    if not roots or any(one.not_valid_before_utc <= now < one.not_valid_after_utc for one in roots):
+        return []
+    last = max(roots, key=lambda root: root.not_valid_after_utc)
+    name, life = last.subject.rfc4514_string(), (last.not_valid_before_utc, last.not_valid_after_utc)
+    begin, end = (rfc3339(moment) for moment in life)
+    text = f"the expected CA ({_printable(name)}) is valid from {begin} to {end} only"
+    return [Fault("expired", f"{text}: clients refuse what it signed")]
 
 
 def _path_faults(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> list[Fault]:

@@ -207,3 +207,21 @@ def test_other_kinds_of_names_are_nobody_s_business() -> None:
     kinds = [x509.RFC822Name("example.com")], [x509.RFC822Name("example.org")]
     for permitted, excluded in (kinds, kinds[::-1]):
         assert told((leaf(WITH_MAIL), middle(AUTHORITY, SIGNS, limits(permitted, excluded)))) == []
+
+
+def test_a_root_that_is_over_is_named_and_one_beside_a_good_one_is_not() -> None:
+    """Whoever gets the old and the new root of a company gives both."""
+
+    def aged(begin: int, end: int) -> x509.Certificate:
+        dates = {"begin": NOW + begin * DAY, "end": NOW + end * DAY}
+        return made.certificate("root", ROOT_KEY, ca=True, **dates)
+
+    over, coming, good = aged(-9, -1), aged(1, 9), aged(-9, 9)
+    chain = (leaf(), link("middle", MIDDLE_KEY, "root", ROOT_KEY, AUTHORITY, SIGNS, own(MIDDLE_KEY)))
+    for bad, life in (
+        (over, "2026-11-14T12:00:00Z to 2026-11-22T12:00:00Z"),
+        (coming, "2026-11-24T12:00:00Z to 2026-12-02T12:00:00Z"),
+    ):
+        said = f"the expected CA (CN=root) is valid from {life} only: clients refuse what it signed"
+        assert told(chain, bad) == [said]
+        assert told(chain, bad, good) == []

@@ -226,7 +226,7 @@ BUNDLES: list[tuple[str, Callable[[], Row], str]] = [
     (
         "expired root to end in",
         lambda: Row(GOOD, ca=text_of(OLD_ROOT)),
-        "a client would refuse|is valid until",
+        "the expected CA .CN=root. is valid from",
     ),
     ("too large", lambda: Row(large()), "larger than a Secret may be"),
 ]
