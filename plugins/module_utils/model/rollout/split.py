@@ -81,15 +81,17 @@ class Split:
         return [shares for shares in self._shares(virtual_service) if shares]
 
     def canary_share(self, virtual_service: Mapping[str, Any]) -> float:
-        """Largest share of the canary in any split route (a route that also names stable, or takes all)."""
+        """Largest share of the canary in any split route (one that names stable too; any where none does):
+        percent of what both versions get there, whatever others get beside them."""
         splits = self.splits(virtual_service)
-        pinned = any(self.stable in split for split in splits)
-        shares = [
-            split.get(self.canary, 0)
-            for split in splits
-            if set(split) <= {self.stable, self.canary} and (self.stable in split or not pinned)
-        ]
-        return max(shares, default=0)
+        named = any(self.stable in split for split in splits)
+        shares = [0.0]
+        for split in splits:
+            canary = split.get(self.canary, 0)
+            both = canary + split.get(self.stable, 0)
+            if both and (self.stable in split or not named):
+                shares.append(100 * canary / both)
+        return max(shares)
 
     def with_share(self, virtual_service: Mapping[str, Any], share: int) -> dict[str, Any]:
         """A copy of the object in which every split route gives the canary ``share`` percent.

@@ -19,6 +19,7 @@ from ...kube.hand_edits import changed_by_hand
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.split import Split, gitops_owner, split_patch
+from ...model.virtual_services import full_host
 from .protocols import Objects
 
 ISTIO_API = "networking.istio.io/v1"
@@ -203,7 +204,9 @@ class ForeignRoutes:
             before = copy.deepcopy(base)
             for index, (route, destinations) in enumerate(zip(routes, self.original, strict=True)):
                 # a route whose owner sends it elsewhere meanwhile is another route
-                if destinations is not None and _hosts(destinations) == _hosts(mappings_at(route, "route")):
+                if destinations is not None and self._hosts(destinations) == self._hosts(
+                    mappings_at(route, "route")
+                ):
                     before["spec"]["http"][index]["route"] = copy.deepcopy(destinations)
             others = zip(self._split.others(before), self._split.others(base), strict=True)
             for index, (then, now) in enumerate(others):
@@ -211,6 +214,11 @@ class ForeignRoutes:
                     base["spec"]["http"][index] = before["spec"]["http"][index]
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
+
+    def _hosts(self, destinations: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Where destinations lead, however their hosts are written."""
+        hosts = {text_at(item, "destination", "host") for item in destinations}
+        return {full_host(host, self.namespace, self._split.domain) for host in hosts}
 
     def snapshot(self) -> tuple[Any, ...] | None:
         """The route lists as they are now, for the journal.
@@ -263,10 +271,6 @@ class ForeignRoutes:
                 raise
             return True
         raise MeshError(f"VirtualService {self.namespace}/{self.name} changes faster than it can be written")
-
-
-def _hosts(destinations: Sequence[Mapping[str, Any]]) -> set[str]:
-    return {text_at(item, "destination", "host") for item in destinations}
 
 
 def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:

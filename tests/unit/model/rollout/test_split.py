@@ -146,6 +146,11 @@ def test_requests_reach_a_service_by_all_its_dns_names(host: str, namespace: str
         ([to("v1", 1), to("v2", 3)], 75),
         ([to("v1", 0), to("v2", 7)], 100),
         ([to("v1"), to("v2")], 0),
+        ([to("v1", 60), to("v2", 20), to("old", 20)], 25),
+        ([to("v2", 20), to("old", 80)], 100),
+        ([to("old", 80)], 0),
+        ([to("v1", 0), to("v2", 0), to("old", 100)], 0),
+        ([to("v1", 45), to("v2", 5), {"destination": {"host": "cart"}, "weight": 50}], 10),
     ],
 )
 def test_the_share_is_what_istio_gives_not_what_the_weight_says(

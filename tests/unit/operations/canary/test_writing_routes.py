@@ -121,6 +121,43 @@ def test_a_foreign_object_that_its_owner_changes_meanwhile_is_patched_again(stat
     assert shop.split.canary_share(live) == 50
 
 
+def part(subset: str, weight: int, host: str = f"{SERVICE}.{NAMESPACE}.svc.cluster.local") -> dict[str, Any]:
+    return {"destination": {"host": host, "subset": subset}, "weight": weight}
+
+
+@pytest.mark.parametrize("added", [True, False], ids=["a route was added", "as it was"])
+@pytest.mark.parametrize(
+    "route",
+    [
+        [part("v1", 100)],
+        [part("v1", 90), part("v3", 10)],
+        [part("v1", 40), part("", 60, "cart")],
+        [part("v1", 60, SERVICE), part("v1", 40)],
+        [part("v1", 100), part("v2", 0)],
+    ],
+    ids=["one", "another version beside", "another service beside", "two notations", "none at the canary"],
+)
+def test_a_rollback_leaves_no_share_in_any_foreign_route(route: list[dict[str, Any]], added: bool) -> None:
+    shop = Shop()
+    found = foreign(shop)
+    shop.cluster.put({**THEIRS, "spec": {"http": [{"route": route}]}})
+    found.restore(found.snapshot())
+    assert found.write(HALF, 3) is True
+    live = shop.cluster.peek("VirtualService", "theirs")
+    assert live
+    assert [item for item in live["spec"]["http"][0]["route"] if item["destination"].get("subset") == "v2"]
+    if added:
+        live["spec"]["http"].append({"route": [{"destination": {"host": "new"}}]})
+        shop.cluster.put(live)
+    found.write(STABLE, 3)
+    live = shop.cluster.peek("VirtualService", "theirs")
+    assert live
+    now = live["spec"]["http"][0]["route"]
+    assert not [item for item in now if item["destination"].get("subset") == "v2" and item["weight"]]
+    assert sum(item["weight"] for item in now) == 100
+    assert added or now == route, "as its owner wrote it"
+
+
 @pytest.mark.parametrize("status", [403, 409, 422, 500])
 def test_a_patch_that_is_refused_of_an_unchanged_object_is_told(status: int) -> None:
     shop = Shop()
