@@ -93,6 +93,9 @@ def test_no_probe_is_left_after_the_run_that_follows_a_kill(client, kubeconfig, 
         counted["with probes left"] += bool(left(client))
         runs.verified(kubeconfig, raw, **{**options, "checks": ["plaintext"]})
         assert left(client) == [], f"after kill {number}"
+        if number % 10 == 9:
+            with capsys.disabled():
+                print(f"\n{number + 1} kills: {dict(counted)}", flush=True)
     with capsys.disabled():
         print(f"\n{KILLS} kills in runs of up to {longest:.1f} s: {dict(counted)}; nothing left")
     assert counted["with probes left"] >= max(1, KILLS // 4)

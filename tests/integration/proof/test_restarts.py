@@ -114,6 +114,9 @@ def test_nothing_is_wrong_that_is_only_late(client, kubeconfig, raw, options, un
         slowest = max(slowest, time.monotonic() - begun)
         ends[result["status"]] += 1
         told += [f"run {number}: {problem}" for problem in result["problems"]]
+        if number % 10 == 9:
+            with capsys.disabled():
+                print(f"\n{number + 1} runs: {dict(ends)}", *told, sep="\n", flush=True)
     with capsys.disabled():
         slow = f"{unrest.restarts} restarts of Deployments, {istiods} of istiod, slowest run {slowest:.0f} s"
         print(f"\n{RUNS} runs: {dict(ends)}; {slow}")

@@ -41,8 +41,9 @@ def certificate(
     begin: datetime.datetime = NOW - DAY,
     end: datetime.datetime = NOW + 60 * DAY,
     usage: Any = ExtendedKeyUsageOID.SERVER_AUTH,
+    number: int | None = None,
 ) -> x509.Certificate:
-    """A certificate; without ``issuer`` it signs itself."""
+    """A certificate; without ``issuer`` it signs itself, without ``number`` it gets one by chance."""
     issuer_name, issuer_key = issuer or (subject, key)
     authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
@@ -50,7 +51,7 @@ def certificate(
         .subject_name(name(subject))
         .issuer_name(name(issuer_name))
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(number or x509.random_serial_number())
         .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)

@@ -49,9 +49,17 @@ def parse_secrets(configs: Iterable[Mapping[str, Any]]) -> HeldSecrets:
     return HeldSecrets(chain, roots)
 
 
+def certificates_of(pem: str) -> frozenset[bytes]:
+    """The certificates of a PEM text, in DER. :returns: empty when there is none."""
+    return frozenset(_blocks(pem.encode()))
+
+
 def _certificates(text: str) -> tuple[bytes, ...]:
     try:
-        pem = base64.b64decode(text, validate=True)
+        return _blocks(base64.b64decode(text, validate=True))
     except ValueError:
         return ()
+
+
+def _blocks(pem: bytes) -> tuple[bytes, ...]:
     return tuple(block.content for block in blocks_of(pem) if block.label == "CERTIFICATE")

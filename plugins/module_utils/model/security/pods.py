@@ -30,10 +30,13 @@ from ...fields import (
 from ..reading.values import is_number
 
 PROXY = "istio-proxy"
-_CAPTURE = ("istio-init", "istio-validation")
+CAPTURE = ("istio-init", "istio-validation")
+"""The init containers that set up the capture, or see that the network plugin has done so."""
 PROXY_ID = 1337
 _ANNOTATION = "traffic.sidecar.istio.io/"
 _INTERFACES = f"{_ANNOTATION}excludeInterfaces"
+_MODE, _MODE_VARIABLE = "sidecar.istio.io/interceptionMode", "ISTIO_META_INTERCEPTION_MODE"
+_GROUPS, _LEFT_GROUPS = "ISTIO_OUTBOUND_OWNER_GROUPS", "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE"
 TLS_MODE = "security.istio.io/tlsMode"
 """The label that the injector gives to every pod; by it clients choose between mutual TLS and plaintext
 (istio pilot/pkg/model/network.go GetTLSModeFromEndpointLabels)."""
@@ -97,6 +100,27 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
     )
 
 
+def environment(container: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of a container. :returns: by name; ``""`` for one whose value comes from elsewhere."""
+    return {text_at(entry, "name"): text_at(entry, "value") for entry in mappings_at(container, "env")}
+
+
+def _interception(containers: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]) -> str:
+    """How traffic is led to the proxy where no container says so: what the injector told the proxy, which
+    counts ``proxy.istio.io/config`` and the mesh's defaults, else the annotation."""
+    proxy = next((item for item in containers if item.get("name") == PROXY), None)
+    told = environment(proxy).get(_MODE_VARIABLE) if proxy else ""
+    return told or annotations.get(_MODE, "")
+
+
+def _left_groups(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Groups whose connections are left alone (istio tools/istio-iptables/pkg/constants)."""
+    if (only := variables.get(_GROUPS, "*").strip()) != "*":
+        return (f"everything, as any group but {only or 'none'},",)
+    words = variables.get(_LEFT_GROUPS, "").replace(",", " ").split()
+    return tuple(f"everything, as group {word}," for word in words)
+
+
 def _leaves_interfaces(options: Mapping[str, str]) -> bool:
     """Whether what comes and goes by some network interface is left alone: by which, nobody can tell here."""
     return bool(options.get("-c") or options.get("--istio-exclude-interfaces"))
@@ -127,18 +151,19 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
     """
     own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
     annotations = annotations_of(pod)
-    mode = annotations.get("sidecar.istio.io/interceptionMode", "")
+    groups: tuple[str, ...] = ()
     options = {
         "-i": annotations.get(f"{_ANNOTATION}includeOutboundIPRanges", "*"),
         "-x": annotations.get(f"{_ANNOTATION}excludeOutboundIPRanges", ""),
         "-o": annotations.get(f"{_ANNOTATION}excludeOutboundPorts", ""),
-        "-m": mode,
+        "-m": _interception(own, annotations),
         "-c": annotations.get(_INTERFACES, ""),
     }
     for container in own:
-        if container.get("name") in _CAPTURE:
+        if container.get("name") in CAPTURE:
             options.pop("-c", None)
             options |= dict(itertools.pairwise(str(word) for word in list_at(container, "args")))
+            groups = _left_groups(environment(container))
     if _runs_as_proxy(pod):
         return (f"everything, as user or group {PROXY_ID},",)
     if options["-m"] == "NONE" or _leaves_interfaces(options):
@@ -146,9 +171,17 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
     included = options["-i"].strip()
     left = [f"port {word}" for word in options["-o"].replace(",", " ").split()]
     left += options["-x"].replace(",", " ").split()
+    left += groups
     if included != "*":
         left.append(f"all but {included}" if included else "everything")
     return tuple(left)
+
+
+def lacks_capture(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod has a sidecar that is to take its traffic, and no container that leads any there."""
+    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    names = {text_at(item, "name") for item in own}
+    return PROXY in names and names.isdisjoint(CAPTURE) and _interception(own, annotations_of(pod)) != "NONE"
 
 
 def _container_ports(pod: Mapping[str, Any]) -> tuple[int, ...]:
@@ -167,14 +200,13 @@ def _captured(
 ) -> tuple[frozenset[int] | None, frozenset[int]]:
     """Ports that are captured (``None`` for all), and ports that are not."""
     for container in containers:
-        if container.get("name") in _CAPTURE:
+        if container.get("name") in CAPTURE:
             words = [str(word) for word in list_at(container, "args")]
             options = dict(itertools.pairwise(words))
             if options.get("-m") == "NONE" or _leaves_interfaces(options):
                 return frozenset(), frozenset()
             return _included(options.get("-b", "*")), _numbers(options.get("-d", ""))
-    mode = annotations.get("sidecar.istio.io/interceptionMode")
-    if mode == "NONE" or annotations.get(_INTERFACES):
+    if _interception(containers, annotations) == "NONE" or annotations.get(_INTERFACES):
         return frozenset(), frozenset()
     included = annotations.get(f"{_ANNOTATION}includeInboundPorts", "*")
     return _included(included), _numbers(annotations.get(f"{_ANNOTATION}excludeInboundPorts", ""))

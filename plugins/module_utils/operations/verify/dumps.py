@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from ...errors import MeshError
+from ...errors import MalformedError, MeshError
 from ...istio.proxy.admin import LISTENERS, ROUTES, admin_get, cluster_statuses, config_dump
 from ...istio.proxy.certificates import without_repetition
 from ...istio.proxy.endpoints import endpoints
@@ -24,6 +24,7 @@ from ...istio.proxy.listeners import (
 )
 from ...istio.proxy.routes import VirtualHost, virtual_hosts
 from ...istio.proxy.running import RunningProxy, sample
+from ...istio.proxy.secrets import SECRETS, parse_secrets
 from ...kube.client import KubeClient
 
 
@@ -37,6 +38,8 @@ class ProxyDump:
         it stands; ``""`` for gateways. :param endpoints: by cluster, address and port (0 where none is
         said) of its hosts; with ``hosts``. :param streams: of a gateway: where it sends connections that it
         does not read. :param passes_through: whether it sends on what leads to no host that it knows.
+    :param roots: every certificate (DER) that it trusts in mutual TLS; empty for gateways, and where it shows
+        none.
     """
 
     ports: Mapping[int, InboundPort]
@@ -47,6 +50,7 @@ class ProxyDump:
     endpoints: Mapping[str, frozenset[tuple[str, int]]] = dataclasses.field(default_factory=dict)
     streams: frozenset[Stream] = frozenset()
     passes_through: bool = False
+    roots: frozenset[bytes] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
             if not addresses:  # every proxy has some clusters; against none, each route would lead nowhere
                 return "its answer has no clusters in it"
         certificates = "" if proxy.gateway else without_repetition(admin_get(client, proxy, "certs"))
+        roots = frozenset() if proxy.gateway else _trusted(client, proxy)
     except MeshError as error:
         return error.message
     ports = inbound_ports(listeners)
@@ -101,4 +106,13 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
         addresses,
         streams(listeners) if proxy.gateway else frozenset(),
         rest_of_outbound(listeners) == PASSTHROUGH,
+        roots,
     )
+
+
+def _trusted(client: KubeClient, proxy: RunningProxy) -> frozenset[bytes]:
+    secrets = config_dump(client, proxy, SECRETS)
+    try:
+        return frozenset(parse_secrets(secrets).roots)
+    except MalformedError:
+        return frozenset()

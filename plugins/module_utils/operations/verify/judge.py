@@ -19,7 +19,7 @@ from .cells import Cells
 from .checks.injection import check_pods
 from .checks.mtls import InboundState, check_listeners, check_modes
 from .checks.mtls_callers import check_callers
-from .checks.mtls_certificates import check_certificates
+from .checks.mtls_certificates import MeshRoots, Served, check_certificates
 from .checks.objects import check_objects
 from .checks.openings import stated_openings
 from .checks.policies import check_policies
@@ -104,8 +104,8 @@ class Judge:
             running=frozenset(map(str, self._proxies)),
             taking=self._taking,
         )
-        roots = live.roots
-        served = {name: dump.certificates for name, dump in dumps.held.items()}
+        roots = MeshRoots(live.roots, live.published)
+        served = {name: Served(dump.certificates, dump.roots) for name, dump in dumps.held.items()}
         found = [] if live.lacks("mtls") else [*check_modes(picture), *check_callers(picture)]
         for service in picture.catalogue.services:
             names = [name for name in map(_name, picture.pods_of(service)) if name in held.taking]

@@ -15,6 +15,7 @@ from ...istio.istiod import ISTIOD_SELECTOR, Istiod, ready_istiods
 from ...istio.probe import is_probe
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY, serial_numbers
 from ...istio.proxy.running import RunningProxy, running_proxies
+from ...istio.proxy.secrets import certificates_of
 from ...kube.client import KubeClient
 from ...kube.pods import has_labels, is_active, takes_requests
 from ...model.catalogue.mesh import Catalogue
@@ -66,6 +67,11 @@ class LiveObjects:
     def lacks(self, check: str) -> bool:
         """Whether a kind of objects could not be read that decides what a check is about."""
         return any(kind in self.unread for kind in DECIDED_BY[check])
+
+    @property
+    def published(self) -> frozenset[bytes]:
+        """The roots that istiod publishes, in DER."""
+        return certificates_of(self.root_certificates)
 
     @property
     def roots(self) -> frozenset[str]:

@@ -43,10 +43,22 @@ def item(
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace, **metadata}, "spec": spec or {}}
 
 
+def capture(annotations: dict[str, str]) -> list[str]:
+    """The arguments that the injector gives istio-init (istio files/injection-template.yaml)."""
+    told = {name.rpartition("/")[2]: value for name, value in annotations.items()}
+    words = ["istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337"]
+    words += ["-m", told.get("interceptionMode", "REDIRECT"), "-i", told.get("includeOutboundIPRanges", "*")]
+    words += ["-x", told.get("excludeOutboundIPRanges", ""), "-b", told.get("includeInboundPorts", "*")]
+    words += ["-d", ",".join(filter(None, ("15090,15021", told.get("excludeInboundPorts"), "15020")))]
+    for flag, name in (("-o", "excludeOutboundPorts"), ("-c", "excludeInterfaces")):
+        words += [flag, told[name]] if name in told else []
+    return [*words, "--log_output_level=default:info"]
+
+
 def pod(
     name: str, labels: dict[str, str] | None = None, *, proxy: str | None = "hub/proxyv2:1.31.0", **more: Any
 ) -> dict[str, Any]:
-    """A ready pod; ``proxy`` is its sidecar's image, ``None`` for a pod without."""
+    """A ready pod as the injector makes it; ``proxy`` is its sidecar's image, ``None`` for a pod without."""
     containers = [{"name": "app", "image": "app:1"}]
     statuses = [{"name": "app", "ready": True}]
     annotations = {}
@@ -55,6 +67,9 @@ def pod(
         statuses.append({"name": "istio-proxy", "ready": more.pop("proxy_ready", True)})
         annotations["sidecar.istio.io/status"] = '{"revision": "default"}'
     ready = "True" if more.pop("ready", True) else "False"
+    metadata = {**more.pop("metadata", {})}
+    annotations |= metadata.pop("annotations", {})
+    init = [{"name": "istio-init", "image": proxy, "args": capture(annotations)}] if proxy else []
     return {
         "kind": "Pod",
         "metadata": {
@@ -62,9 +77,14 @@ def pod(
             "namespace": "shop",
             "labels": {**({"security.istio.io/tlsMode": "istio"} if proxy else {}), **(labels or {})},
             "annotations": annotations,
-            **more.pop("metadata", {}),
+            **metadata,
         },
-        "spec": {"containers": containers, "serviceAccountName": "web", **more.pop("spec", {})},
+        "spec": {
+            "initContainers": init,
+            "containers": containers,
+            "serviceAccountName": "web",
+            **more.pop("spec", {}),
+        },
         "status": {
             "phase": more.pop("phase", "Running"),
             "conditions": [{"type": "Ready", "status": ready}],

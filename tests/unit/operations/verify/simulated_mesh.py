@@ -5,6 +5,7 @@ Tests break one thing and look at what verify says. The proxies' answers have th
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,7 @@ RAW: dict[str, Any] = {
 class Mesh(FakeCluster):
     """The client of a cluster with the mesh of ``RAW``.
 
-    :ivar exec_error: raised by every exec into a proxy.
+    :ivar roots: what the proxies trust. :ivar exec_error: raised by every exec into a proxy.
     :ivar answers: by (account or ``outside``, service, path) a dishonest answer (status, headers, body).
     """
 
@@ -84,6 +85,7 @@ class Mesh(FakeCluster):
                 "data": {"mesh": "extensionProviders: [{name: opa}]"},
             }
         )
+        self.roots = [ROOT]
         self.exec_error: ApiError | None = None
         self.looks_without_istiod = 0
         self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}
@@ -114,7 +116,11 @@ class Mesh(FakeCluster):
         if path == "certs":
             return {"certificates": [self.certificates(pod)]}
         resource = urllib.parse.parse_qs(path.partition("?")[2])["resource"][0]
-        answer = {"dynamic_listeners": self._listeners, "dynamic_route_configs": self._routes}.get(resource)
+        answer = {
+            "dynamic_listeners": self._listeners,
+            "dynamic_route_configs": self._routes,
+            "dynamic_active_secrets": self.secrets,
+        }.get(resource)
         return {
             "configs": answer(pod) if answer else [{"cluster": {"name": name}} for name in self._clusters()]
         }
@@ -125,6 +131,13 @@ class Mesh(FakeCluster):
         account = self.named("Pod", pod)["spec"]["serviceAccountName"]
         leaf = {"subject_alt_names": [{"uri": f"spiffe://cluster.local/ns/shop/sa/{account}"}], **times}
         return {"cert_chain": [leaf], "ca_cert": [{"serial_number": f"{ROOT.serial_number:x}", **times}]}
+
+    def secrets(self, _pod: str) -> list[dict[str, Any]]:
+        """What pilot-agent serves a proxy, all of its roots among it."""
+        held = base64.b64encode(b"".join(pem(one) for one in self.roots)).decode()
+        chain = {"tls_certificate": {"certificate_chain": {"inline_bytes": held}}}
+        trusted = {"validation_context": {"trusted_ca": {"inline_bytes": held}}}
+        return [{"name": "default", "secret": chain}, {"name": "ROOTCA", "secret": trusted}]
 
     def _running(self) -> list[dict[str, Any]]:
         return [one for one in self.of_kind("Pod") if one["metadata"]["namespace"] == "shop"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from pathlib import Path
@@ -19,13 +20,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     GatewayResult,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ...support.access import Restricted, access_of
 from ...support.arguments import validated
+from ...support.certificates import certificate, ec_key
 from ...support.clock import FakeClock
 from ...support.cluster import reaching
 from .builders import item, pod
-from .simulated_mesh import RAW, Mesh
+from .simulated_mesh import RAW, ROOT, Mesh
 
 
 @pytest.fixture
@@ -236,6 +239,17 @@ def test_a_bad_workload_certificate_is_told(
     (problem,) = result["problems"]
     assert "shop/cart: the proxy of pod shop/cart-1" in problem
     assert words in problem
+
+
+def test_a_root_too_many_is_told_although_it_bears_the_number_of_the_meshs(mesh: Mesh) -> None:
+    twin = certificate("twin", ec_key(), ca=True, number=ROOT.serial_number)
+    mesh.roots = [ROOT, twin]
+    result = run(mesh, verify, checks=["mtls"])
+    assert statuses(result) == {"mtls": "fail"}
+    what = f"trusts a root (SHA-256 {hashlib.sha256(twin.public_bytes(Encoding.DER)).hexdigest()})"
+    assert any(what in problem for problem in result["problems"])
+    mesh.roots = []
+    assert statuses(run(mesh, verify, checks=["mtls"])) == {"mtls": "cannot tell"}
 
 
 def test_roots_that_cannot_be_read_prove_nothing(mesh: Mesh) -> None:

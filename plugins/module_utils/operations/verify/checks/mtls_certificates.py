@@ -1,32 +1,47 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of check ``mtls``: the certificates that the proxies of a service serve."""
+"""Part of check ``mtls``: the certificates that the proxies of a service serve, and whose they accept."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 
-from ....istio.proxy.certificates import judge_certificates
+from ....istio.proxy.certificates import Judgement, judge_certificates
 from ....model.catalogue.services import Service
-from ....verdicts import PASS, overall
+from ....verdicts import CANNOT_TELL, FAIL, PASS, overall
 from ..findings import Finding, passed, unknown
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """What a proxy works with. :param certificates: Envoy's ``/certs``. :param trusted: its roots, in DER."""
+
+    certificates: str
+    trusted: frozenset[bytes]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MeshRoots:
+    """The roots that istiod publishes. :param serials: their numbers. :param bodies: they, in DER."""
+
+    serials: frozenset[str]
+    bodies: frozenset[bytes]
+
+
 def check_certificates(
-    service: Service, pods: Sequence[str], served: Mapping[str, str], *, roots: frozenset[str], now: float
+    service: Service, pods: Sequence[str], served: Mapping[str, Served], *, roots: MeshRoots, now: float
 ) -> list[Finding]:
     """Judges the certificates of a service's proxies.
 
-    :param pods: ``namespace/pod`` of the pods behind the service that get requests. :param served: by pod,
-        Envoy's ``/certs``.
-    :param roots: serial numbers of the mesh's roots. :param now: seconds since the epoch.
+    :param pods: ``namespace/pod`` of the pods behind the service that get requests. :param served: by pod.
+    :param now: seconds since the epoch.
     :returns: one finding, no pass while one of the proxies was not read; ``[]`` where none was.
     """
     read = [name for name in pods if name in served]
-    judged = [
-        judge_certificates(served[name], identity=service.principal, roots=roots, now=now) for name in read
-    ]
+    judged = [_judge(served[name], service.principal, roots, now) for name in read]
     if not judged:
         return []
     verdict = overall(item.verdict for item in judged)
@@ -42,3 +57,17 @@ def check_certificates(
         (name, item.reason) for name, item in zip(read, judged, strict=True) if item.verdict == verdict
     )
     return [Finding("mtls", service.key, verdict, f"the proxy of pod {name} {reason}", late=True)]
+
+
+def _judge(served: Served, identity: str, roots: MeshRoots, now: float) -> Judgement:
+    """Whoever has the key of one root too many is any identity that he wants to be."""
+    found = judge_certificates(served.certificates, identity=identity, roots=roots.serials, now=now)
+    if found.verdict != PASS:
+        return found
+    if not served.trusted:
+        return Judgement(CANNOT_TELL, "does not show all the roots that it trusts")
+    strange = sorted(hashlib.sha256(der).hexdigest() for der in served.trusted - roots.bodies)
+    if strange:
+        what = f"trusts a root (SHA-256 {strange[0]}) that istiod does not publish"
+        return Judgement(FAIL, f"{what}: whoever has its key can be any identity")
+    return found

@@ -24,6 +24,7 @@ from .objects_beside import check_workloads_beside
 from .objects_calls import check_calls_beside
 from .objects_extensions import check_extensions
 from .objects_own import check_own_objects
+from .objects_pods import check_pods_around
 from .objects_proxies import check_proxies
 from .objects_routes import check_routes_beside
 from .objects_services import check_services
@@ -50,6 +51,7 @@ def check_objects(
         *check_calls_beside(ours),
         *check_extensions(ours),
         *check_settings(ours),
+        *check_pods_around(ours),
         *check_workloads_beside(ours),
         *_at_proxies(ours, picture, proxies, dumps),
         *_unread(around),

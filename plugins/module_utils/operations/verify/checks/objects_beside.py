@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from ....fields import namespace_of
 from ....istio.workloads import controller_of
 from ....kube.pods import is_active
+from ....labels import is_selected
+from ....model.catalogue.mesh import Gateway
 from ....model.catalogue.services import MTLS_MODES
 from ....model.security.authorization import PolicyIndex, action_of, decides
 from ....model.security.classes import ANY_OTHER_PORT
@@ -31,7 +33,7 @@ def check_workloads_beside(ours: Ours) -> list[Finding]:
 
     :returns: faults first.
     """
-    return [*_borrowed(ours), *_around_proxies(ours), *_namespaces(ours)]
+    return [*_borrowed(ours), *_borrowed_of_gateways(ours), *_around_proxies(ours), *_namespaces(ours)]
 
 
 def _around_proxies(ours: Ours) -> Iterator[Finding]:
@@ -73,6 +75,23 @@ def _borrowed(ours: Ours) -> Iterator[Finding]:
             yield beside("objects", f"Pod {pod}", f"{what}, as a Job that is not in the catalogue")
         else:
             yield failed("objects", f"Pod {pod}", f"{what}, and is no workload of the catalogue")
+
+
+def _borrowed_of_gateways(ours: Ours) -> Iterator[Finding]:
+    """Whoever runs under the account of a gateway may call whatever is exposed there."""
+    catalogue = ours.picture.catalogue
+    doors: dict[tuple[str, str], list[Gateway]] = {}
+    for gateway in catalogue.gateways:
+        doors.setdefault((gateway.workload_namespace, gateway.service_account), []).append(gateway)
+    for (place, account), gateways in doors.items():
+        names = {gateway.name for gateway in gateways}
+        callees = [item.key for item in catalogue.services if any(e.gateway in names for e in item.exposed)]
+        for raw in ours.picture.live.of("Pod", place) if callees else ():
+            pod = read_pod(raw)
+            serves = pod.gateway and any(is_selected(pod.labels, item.selector) for item in gateways)
+            if is_active(raw) and pod.service_account == account and not serves:
+                what = f"runs as {place}/{account}, the account of gateway {gateways[0].name}, and is none of"
+                yield failed("objects", f"Pod {pod}", f"{what} its pods: so it may call {few(callees)}")
 
 
 def _namespaces(ours: Ours) -> Iterator[Finding]:

@@ -81,10 +81,13 @@ def _outer_calls(ours: Ours) -> Iterator[_Call]:
 
 
 def _tls_alone(rule: Obj | None) -> str | None:
-    """The TLS mode of a rule that says nothing else; ``None`` for any other rule."""
+    """The TLS mode of a rule that says nothing else; ``None`` for any other rule, also for one that names
+    the identities or the CA that callers are to trust."""
     spec = mapping_at(rule, "spec")
     policy = mapping_at(spec, "trafficPolicy")
     if not policy or set(policy) != {"tls"} or list_at(spec, "subsets"):
+        return None
+    if set(mapping_at(policy, "tls")) - {"mode"}:
         return None
     return text_at(policy, "tls", "mode")
 

@@ -60,20 +60,23 @@ def _hidden(ours: Ours, service: Service) -> Iterator[Finding]:
 
 
 def _datagrams(ours: Ours) -> Iterator[Finding]:
-    """No proxy stands before UDP: neither mutual TLS nor a policy holds there."""
+    """No proxy stands before anything but TCP, be it UDP or SCTP: neither mutual TLS nor a policy holds
+    there."""
     live, catalogue = ours.picture.live, ours.picture.catalogue
     for namespace in catalogue.namespaces:
         for item in live.of("Service", namespace):
             numbers = [
-                integer_at(port, "port")
+                (text_at(port, "protocol"), integer_at(port, "port"))
                 for port in mappings_at(item, "spec", "ports")
-                if text_at(port, "protocol") == "UDP"
+                if text_at(port, "protocol") not in ("", "TCP")
             ]
             behind = {id(pod) for pod in live.pods_of(namespace, name_of(item))} if numbers else set()
             reached = [seen for seen in ours.picture.pods if id(seen.raw) in behind]
             keys = {service.key for seen in reached for service in seen.services}
             if keys:
-                what = f"leads UDP (port {few(map(str, numbers))}) to {few(sorted(keys))}, past their proxies"
+                protocols = " and ".join(sorted({protocol for protocol, _port in numbers}))
+                ports = few(str(number) for _protocol, number in numbers)
+                what = f"leads {protocols} (port {ports}) to {few(sorted(keys))}, past their proxies"
                 yield failed("objects", object_id(item), what)
 
 

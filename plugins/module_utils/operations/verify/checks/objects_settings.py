@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Part of check ``objects``: what is beside the catalogue's objects and still decides about its workloads.
 
-Istio's own configuration, tokens that are asked for, what proxies report, endpoints that somebody keeps by
-hand, and pods that start their proxy in a way of their own.
+Istio's own configuration, tokens that are asked for, what proxies report, and endpoints that somebody keeps
+by hand.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....fields import (
-    annotations_of,
     integer_at,
     labels_of,
     list_at,
@@ -25,17 +24,15 @@ from ....object_id import object_id
 from ...cluster_check.findings import CUTS, NOTE, Difference
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, few, ordered
-from .mtls import is_kept_away
 
 CONFIGURATION = "Istio's configuration"
 OPENS = "mesh_trust_domain_aliases"
 """The setting of which more than is stated lets identities in that nobody named."""
-BOOTSTRAP = "sidecar.istio.io/bootstrapOverride"
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
 def check_settings(ours: Ours) -> list[Finding]:
-    """One finding per setting, object or pod.
+    """One finding per setting or object.
 
     :returns: the settings of Istio first.
     """
@@ -44,7 +41,7 @@ def check_settings(ours: Ours) -> list[Finding]:
         found += _tokens(ours, item)
     for item in ordered(ours.around.of("Telemetry")):
         found += _reports(ours, item)
-    return [*found, *_slices(ours), *_bootstraps(ours), *_kept_away(ours)]
+    return [*found, *_slices(ours)]
 
 
 def _told(item: Difference) -> Finding:
@@ -100,25 +97,3 @@ def _slices(ours: Ours) -> Iterator[Finding]:
             ports = few(str(integer_at(port, "port")) for port in mappings_at(item, "ports"))
             what = f"says by hand where {service.key} is: its own pods, at {ports or 'every port'}"
             yield unknown("objects", object_id(item), what)
-
-
-def _kept_away(ours: Ours) -> Iterator[Finding]:
-    """Ports that nothing names: whoever listens there is reached by everybody, in plaintext, past every
-    policy. What the catalogue, a Service or a container names is judged by check ``mtls``."""
-    for seen in ours.own_pods():
-        if not seen.services or not seen.pod.meshed or seen.pod.gateway or seen.pod.ambient:
-            continue
-        ports = [port.label for port in seen.ports if is_kept_away(seen, port, named=False)]
-        if ports:
-            what = f"leaves {few(ports)} to everybody, past its proxy (traffic.sidecar.istio.io)"
-            yield failed("objects", f"Pod {seen.pod}", what)
-
-
-def _bootstraps(ours: Ours) -> Iterator[Finding]:
-    for seen in ours.own_pods():
-        told = annotations_of(seen.raw).get(BOOTSTRAP)
-        if told and seen.services:
-            what = f"starts its proxy with the configuration of ConfigMap {told} ({BOOTSTRAP})"
-            yield unknown(
-                "objects", f"Pod {seen.pod}", f"{what}; what it makes of requests, nobody here can tell"
-            )

@@ -100,10 +100,13 @@ def test_a_workload_beside_the_catalogue() -> None:
     assert problems(tool, STRICT) == []
 
 
+def excluding(ports: str) -> dict[str, Any]:
+    return {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": ports}}
+
+
 @pytest.mark.parametrize("ports", ["3000", "9090"])
 def test_ports_that_a_proxy_is_kept_away_from(ports: str) -> None:
-    annotated = pod("web-1", LABELS)
-    annotated["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = ports
+    annotated = pod("web-1", LABELS, metadata=excluding(ports))
     extra = item("Service", "extra", {"selector": LABELS, "ports": [{"port": 90, "targetPort": 9090}]})
     (told,) = problems(annotated, STRICT, KUBERNETES, extra)
     assert (
@@ -113,15 +116,14 @@ def test_ports_that_a_proxy_is_kept_away_from(ports: str) -> None:
 
 def test_a_port_that_nothing_leads_to_is_told_elsewhere() -> None:
     """Check ``objects`` tells it: there it can be accepted with a reason."""
-    annotated = pod("web-1", LABELS)
-    annotated["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = "15090, 9102"
+    annotated = pod("web-1", LABELS, metadata=excluding("15090, 9102"))
     assert problems(annotated, STRICT, KUBERNETES) == []
 
 
 def leaving(ports: str, **state: Any) -> dict[str, Any]:
     """A pod that was deleted, with one container in a state."""
-    found = pod("web-0", LABELS, metadata={"deletionTimestamp": "2026-11-24T10:00:00Z"})
-    found["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeInboundPorts": ports}
+    deleted = {"deletionTimestamp": "2026-11-24T10:00:00Z", **excluding(ports)}
+    found = pod("web-0", LABELS, metadata=deleted)
     found["status"]["containerStatuses"] = [{"name": "app", "state": state}]
     return found
 

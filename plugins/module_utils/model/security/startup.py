@@ -1,0 +1,134 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a pod says of its own about how its proxy begins, and about what is led to it.
+
+Injected pods are all alike, and so their annotations and the arguments of istio-init tell what a proxy stands
+before. A pod can override every part of that: where it does, none of it says what really happens. Sources:
+manifests/charts/istio-control/istio-discovery/files/injection-template.yaml, pkg/kube/inject/webhook.go
+(reapplyOverwrittenContainers), tools/istio-iptables/pkg/cmd/root.go (bindCmdlineFlags).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...documents.read import read_document
+from ...errors import MeshError
+from ...fields import annotations_of, list_at, mappings_at, text_at
+from .pods import CAPTURE, PROXY, environment, lacks_capture
+
+BOOTSTRAP = "sidecar.istio.io/bootstrapOverride"
+IMAGE = "sidecar.istio.io/proxyImage"
+CONFIG = "proxy.istio.io/config"
+
+_FLAGS = frozenset(["-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d", "-q", "-o", "-k", "-c"])
+"""What the injector gives istio-init, each with a value behind it."""
+_SWITCHES = frozenset(("istio-iptables", "--log_as_json", "--force-apply", "--native-nftables"))
+_OF_VALIDATION = frozenset(("--run-validation", "--skip-rule-apply"))
+"""The network plugin has set up the rules, and istio-validation only looks."""
+_LOG_LEVEL = "--log_output_level="
+_DECIDING = frozenset(
+    (
+        "CLEANUP_ONLY",
+        "CNI_MODE",
+        "DRY_RUN",
+        "ISTIO_EXCLUDE_INTERFACES",
+        "ISTIO_LOCAL_OUTBOUND_PORTS_EXCLUDE",
+        "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR",
+        "ISTIO_OUTBOUND_PORTS",
+        "NETWORK_NAMESPACE",
+        "PROXY_GID",
+        "SKIP_RULE_APPLY",
+    )
+)
+"""Flags of istio-iptables that the injector leaves out of the arguments, by the variables that set them.
+Groups that are left alone: `uncaptured_outbound`."""
+_PLAIN_SETTINGS = frozenset(
+    (
+        "concurrency",
+        "drainDuration",
+        "extraStatTags",
+        "holdApplicationUntilProxyStarts",
+        "image",
+        "interceptionMode",  # `read_pod` counts it
+        "parentShutdownDuration",
+        "proxyStatsMatcher",
+        "readinessProbe",
+        "statNameLength",
+        "terminationDrainDuration",
+        "tracing",
+    )
+)
+"""Fields of a ProxyConfig that change no decision about a request."""
+_PLAIN_VARIABLES = frozenset(
+    (
+        "BOOTSTRAP_XDS_AGENT",
+        "EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
+        "ISTIO_META_DNS_AUTO_ALLOCATE",
+        "ISTIO_META_DNS_CAPTURE",
+        "ISTIO_META_IDLE_TIMEOUT",
+        "METRICS_LOCALHOST_ACCESS_ONLY",
+        "MINIMUM_DRAIN_DURATION",
+    )
+)
+
+
+def own_ways(pod: Mapping[str, Any]) -> tuple[str, ...]:
+    """How a pod with a proxy begins it, or leads traffic to it, in ways that nobody can judge from outside.
+
+    :returns: half sentences about the pod; empty for one that is as the injector makes them.
+    """
+    annotations = annotations_of(pod)
+    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    found = []
+    if told := annotations.get(BOOTSTRAP):
+        found.append(f"starts its proxy with the configuration of ConfigMap {told} ({BOOTSTRAP})")
+    if told := annotations.get(IMAGE):
+        found.append(f"runs a proxy of its own, {told} ({IMAGE})")
+    found += _settings(annotations.get(CONFIG, ""))
+    for container in own:
+        if container.get("name") in (*CAPTURE, PROXY) and list_at(container, "command"):
+            words = " ".join(map(str, list_at(container, "command")))
+            found.append(f"runs another program in its container {container['name']}: {words}")
+    leading = next((item for item in own if item.get("name") in CAPTURE), None)
+    if leading is not None:
+        found += _arguments(leading)
+        names = sorted(_DECIDING & environment(leading).keys())
+        found += [f"sets {name} for its {leading['name']}" for name in names]
+    elif lacks_capture(pod):
+        found.append(f"has a proxy, and nothing in it that leads traffic there (no {' or '.join(CAPTURE)})")
+    return tuple(found)
+
+
+def _arguments(container: Mapping[str, Any]) -> Iterator[str]:
+    name = text_at(container, "name")
+    known = _SWITCHES | (_OF_VALIDATION if name != CAPTURE[0] else frozenset())
+    flag = False
+    for word in map(str, list_at(container, "args")):
+        if flag or word in _FLAGS:
+            flag = not flag
+        elif word not in known and not word.startswith(_LOG_LEVEL):
+            yield f"gives its {name} an argument of its own: {word}"
+
+
+def _settings(text: str) -> Iterator[str]:
+    if not text.strip():
+        return
+    try:
+        told = read_document(text, CONFIG)
+    except MeshError:
+        told = None
+    if not isinstance(told, Mapping):
+        yield f"has settings of its proxy that cannot be read ({CONFIG})"
+        return
+    metadata = told.get("proxyMetadata")
+    names = [str(name) for name in told if name not in (*_PLAIN_SETTINGS, "proxyMetadata")]
+    names += [
+        f"proxyMetadata.{name}"
+        for name in (metadata if isinstance(metadata, Mapping) else {})
+        if name not in _PLAIN_VARIABLES
+    ]
+    if names:
+        yield f"sets {', '.join(sorted(names))} of its proxy ({CONFIG})"

@@ -1,0 +1,122 @@
+"""Pods that begin their proxy in a way of their own, beside those that the injector made as always."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
+    read_pod,
+    uncaptured_outbound,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.startup import own_ways
+
+# As istiod 1.31 writes them on the lab.
+ARGS = ["istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*"]
+ARGS += ["-x", "", "-b", "*", "-d", "15090,15021,15020"]
+LOG = "--log_output_level=default:info"
+
+
+def pod(
+    init: dict[str, Any] | None, proxy: dict[str, Any] | None = None, **annotations: str
+) -> dict[str, Any]:
+    beginning = [{"name": "istio-init", "args": [*ARGS, LOG], **init}] if init is not None else []
+    inner = [{"name": "app"}, {"name": "istio-proxy", "args": ["proxy", "sidecar"], **(proxy or {})}]
+    named = {name.replace("__", "/").replace("_", "."): value for name, value in annotations.items()}
+    return {
+        "metadata": {"name": "x", "annotations": named},
+        "spec": {"initContainers": beginning, "containers": inner},
+    }
+
+
+def env(**variables: str) -> dict[str, Any]:
+    return {"env": [{"name": name, "value": value} for name, value in variables.items()]}
+
+
+CONFIG = "proxy_istio_io__config"
+
+
+@pytest.mark.parametrize(
+    "as_always",
+    [
+        pod({}),
+        pod(env(CLOUD_PLATFORM="none", ISTIO_META_DNS_CAPTURE="true")),
+        pod({"args": [*ARGS, "-q", "80", "-o", "443", "-k", "eth1", "-c", "eth2", LOG, "--log_as_json"]}),
+        pod({"name": "istio-validation", "args": [*ARGS, LOG, "--run-validation", "--skip-rule-apply"]}),
+        pod({}, env(PROXY_CONFIG="{}", ISTIO_META_INTERCEPTION_MODE="REDIRECT")),
+        pod({}, **{CONFIG: "concurrency: 2\nholdApplicationUntilProxyStarts: true\n"}),
+        pod({}, **{CONFIG: '{"proxyMetadata": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}}'}),
+        pod({}, **{CONFIG: ""}),
+        # Nothing is captured, and that is no secret: `read_pod` tells it.
+        pod(None, env(ISTIO_META_INTERCEPTION_MODE="NONE")),
+        {"metadata": {"name": "bare"}, "spec": {"containers": [{"name": "app"}]}},
+    ],
+)
+def test_a_pod_as_always_has_no_way_of_its_own(as_always: dict[str, Any]) -> None:
+    assert own_ways(as_always) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (pod({"command": ["/bin/true"]}), "runs another program in its container istio-init: /bin/true"),
+        (
+            pod({}, {"command": ["envoy", "-c", "x"]}),
+            "runs another program in its container istio-proxy: envoy -c x",
+        ),
+        (pod({"args": [*ARGS, "-n"]}), "gives its istio-init an argument of its own: -n"),
+        (
+            pod({"args": [*ARGS, "--istio-inbound-ports=80"]}),
+            "gives its istio-init an argument of its own: --istio-inbound-ports=80",
+        ),
+        (
+            pod({"args": [*ARGS, LOG, "--skip-rule-apply"]}),
+            "gives its istio-init an argument of its own: --skip-rule-apply",
+        ),
+        (pod({"args": [*ARGS[:-2], "-d3000"]}), "gives its istio-init an argument of its own: -d3000"),
+        (pod(env(DRY_RUN="true")), "sets DRY_RUN for its istio-init"),
+        (pod(env(PROXY_GID="0")), "sets PROXY_GID for its istio-init"),
+        (
+            pod(None),
+            "has a proxy, and nothing in it that leads traffic there (no istio-init or istio-validation)",
+        ),
+        (
+            pod({}, sidecar_istio_io__bootstrapOverride="own"),
+            "starts its proxy with the configuration of ConfigMap own (sidecar.istio.io/bootstrapOverride)",
+        ),
+        (
+            pod({}, sidecar_istio_io__proxyImage="hub/mine:1"),
+            "runs a proxy of its own, hub/mine:1 (sidecar.istio.io/proxyImage)",
+        ),
+        (
+            pod({}, **{CONFIG: "customConfigFile: /tmp/x\nconcurrency: 1\nproxyMetadata: {CA_ADDR: x}\n"}),
+            "sets customConfigFile, proxyMetadata.CA_ADDR of its proxy (proxy.istio.io/config)",
+        ),
+        (pod({}, **{CONFIG: "{"}), "has settings of its proxy that cannot be read (proxy.istio.io/config)"),
+        (pod({}, **{CONFIG: "x"}), "has settings of its proxy that cannot be read (proxy.istio.io/config)"),
+    ],
+)
+def test_a_way_of_its_own_is_told(found: dict[str, Any], told: str) -> None:
+    assert own_ways(found) == (told,)
+
+
+def test_the_mode_that_the_injector_told_the_proxy_counts() -> None:
+    """`interceptionMode` of `proxy.istio.io/config` leaves no other trace: there is no istio-init."""
+    found = pod(None, env(ISTIO_META_INTERCEPTION_MODE="NONE"))
+    assert not read_pod(found).captures(3000)
+    assert uncaptured_outbound(found) == ("everything",)
+    assert read_pod(pod(None, env(ISTIO_META_INTERCEPTION_MODE="REDIRECT"))).captures(3000)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE": "202, java"}, ("202", "java")),
+        ({"ISTIO_OUTBOUND_OWNER_GROUPS": "101"}, ("any group but 101",)),
+        ({"ISTIO_OUTBOUND_OWNER_GROUPS": ""}, ("any group but none",)),
+        ({"ISTIO_OUTBOUND_OWNER_GROUPS": "*"}, ()),
+    ],
+)
+def test_groups_that_are_left_alone(variables: dict[str, str], expected: tuple[str, ...]) -> None:
+    words = [one if one.startswith("any") else f"group {one}" for one in expected]
+    assert uncaptured_outbound(pod(env(**variables))) == tuple(f"everything, as {word}," for word in words)
