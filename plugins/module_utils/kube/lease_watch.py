@@ -32,7 +32,7 @@ class Watched(Protocol):
 
 
 def sign_of(lease: Mapping[str, Any] | None) -> tuple[object, object]:
-    """Who holds a Lease and when he renewed it: what stands still when he is dead."""
+    """What of a Lease stands still when its holder is dead. :returns: who holds it, when he renewed it."""
     spec = mapping_at(lease, "spec")
     return spec.get("holderIdentity"), spec.get("renewTime")
 

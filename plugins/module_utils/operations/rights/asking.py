@@ -47,6 +47,8 @@ def find_missing(client: KubeClient, wanted: Sequence[AccessNeed], *, each: bool
     """Which rights are missing. :param each: see :func:`refuse_missing`.
 
     An administrator is one question; who may write all objects of a kind is one per kind and namespace.
+
+    :returns: each once, in the order of ``wanted``.
     """
     if not wanted:
         return []
