@@ -65,3 +65,31 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_p
     with pytest.raises(InputError, match="diagnose_bundle_path"):
         diagnose(cluster, bundle_path=str(tmp_path / name))
     assert cluster.calls == []
+
+
+def test_of_a_container_what_concerns_the_mesh_is_kept(tmp_path: Path) -> None:
+    cluster = Healthy()
+    told = {key: ["x"] for key in ("command", "args", "env", "envFrom")} | {"lifecycle": {"x": "y"}}
+    app = {"name": "app", "image": "app:1", "ports": [{"containerPort": 3000}], **told}
+    cluster.put(pod("web-1", args=("proxy", "sidecar"), containers=[app]))
+    stored = cluster.edit("Pod", "web-1")
+    stored["spec"]["initContainers"][0]["env"] = [{"name": "ISTIO_META_X", "value": "y"}]
+    stored["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    stored["metadata"]["annotations"]["note"] = "kept"
+    stored["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "{}"
+    cluster.log("web-1", line(200, path="/a?b=c"), line(200, path="/d"))
+    found = json.loads(bundle(cluster, tmp_path / "c.json"))
+    (web,) = [one for one in found["objects"]["Pod"] if one["metadata"]["name"] == "web-1"]
+    (shown,) = web["spec"]["containers"]
+    assert shown == {
+        "name": "app",
+        "image": "app:1",
+        "ports": [{"containerPort": 3000}],
+        **dict.fromkeys(told, "<left out>"),
+    }
+    (proxy,) = web["spec"]["initContainers"]
+    assert (proxy["args"], proxy["env"]) == (["proxy", "sidecar"], "<left out>")
+    assert "managedFields" not in web["metadata"]
+    assert set(web["metadata"]["annotations"]) == {"sidecar.istio.io/status", "note"}
+    assert {one["path"] for one in found["access_log"]} == {"/a", "/d"}
+    assert not any("data" in one for one in found["objects"].get("ConfigMap", ()))
