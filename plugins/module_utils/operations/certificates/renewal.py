@@ -158,6 +158,8 @@ class Renewal:
         :raises ApiError: the server would refuse or fail the others as well.
         """
         for item in tuple(self.items):
+            if not any(one is item for one in self.items):
+                continue  # it was left meanwhile
             try:
                 step(item)
             except (InputError, RefusedError) as error:

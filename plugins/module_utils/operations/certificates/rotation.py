@@ -25,6 +25,7 @@ from .clients import put_clients, settle_clients
 from .issue import Pair
 from .previous import Previous, drop, keep, name_of_previous
 from .proof import ServingProof
+from .renewal import NO_ANSWER
 from .request import drop_request
 from .serving import read_endpoints
 from .write import write_credential
@@ -47,14 +48,26 @@ class Rotation:
 
     def __init__(self, renewal: Renewal, leases: Sequence[Lease], prove: Prove) -> None:
         self._renewal = renewal
-        self._leases = leases
+        self._leases = list(leases)
         self._prove = prove
         self.resumed = False
 
-    def alive(self) -> None:
-        """Renews the Leases when due. :raises FencedError: another run has taken over."""
-        for lease in self._leases:
-            lease.renew_if_due()
+    def alive(self, item: ManagedCredential) -> None:
+        """Renews the Leases when due. Where the server lets us have one no longer, nothing more is done.
+
+        :param item: what is worked on: its own Lease it cannot do without.
+        :raises FencedError: another run has taken over.
+        """
+        for lease in tuple(self._leases):
+            try:
+                lease.renew_if_due()
+            except ApiError as error:
+                if error.status in NO_ANSWER or lease.namespace == item.credential.namespace:
+                    raise
+                self._leases.remove(lease)
+                for other in tuple(self._renewal.items):
+                    if other.credential.namespace == lease.namespace:
+                        self._renewal.leave(other, error)
 
     def resume(self, item: ManagedCredential) -> None:
         """Ends what a killed run began.
@@ -84,7 +97,7 @@ class Rotation:
         self.resumed |= item.restored
         if item.unrestored and item.proof is not None:
             raise RefusedError(f"{item.credential}: {item.proof.evidence}", rule="unrestored")
-        self.alive()
+        self.alive(item)
         drop(self._renewal.client, item.credential, previous)
 
     def rotate(self, item: ManagedCredential) -> None:
@@ -101,15 +114,15 @@ class Rotation:
         if item.pair is None:
             return
         previous = self._keep(item)
-        self.alive()
+        self.alive(item)
         fault = write_credential(self._renewal, item, item.pair)
         if options.prove or fault:
             item.proof = ServingProof(FAIL, "none", fault) if fault else self._proof(item, item.fingerprint)
             if item.proof.status == FAIL:
                 item.proof = self._taken_back(item, previous, item.proof)
             elif previous is not None:
-                self._wait(options.overlap)
-        self.alive()
+                self._wait(item, options.overlap)
+        self.alive(item)
         if previous is not None and not item.unrestored:
             drop(self._renewal.client, item.credential, previous)
         if item.answer is not None and item.waiting is not None and not item.restored:
@@ -117,19 +130,21 @@ class Rotation:
 
     def put_clients(self, item: ManagedCredential) -> None:
         """Writes the CAs of the item's clients."""
-        self.alive()
+        self.alive(item)
         put_clients(self._renewal, item)
 
     def settle_clients(self, item: ManagedCredential) -> None:
         """Proves the CAs of the item's clients, or puts those before back."""
         client = self._renewal.client
-        settle_clients(self._renewal, item, lambda: read_endpoints(client, item.credential), self._stop)
+        settle_clients(
+            self._renewal, item, lambda: read_endpoints(client, item.credential), lambda: self._stop(item)
+        )
 
     def _renewed_elsewhere(self, item: ManagedCredential) -> None:
         """cert-manager writes: nothing is kept and nothing can be put back, but to wait and to prove."""
         if item.assessment.action not in ("trigger", "await"):
             return
-        renew(self._renewal, item, self._stop)
+        renew(self._renewal, item, lambda: self._stop(item))
         if item.renewed and item.proof is None and self._renewal.options.prove:
             item.proof = self._proof(item, item.served_now)
 
@@ -156,7 +171,7 @@ class Rotation:
         if self._unreadable(old):
             return None
         self._say(item, "the previous pair is kept until the new one is proved")
-        self.alive()
+        self.alive(item)
         return keep(self._renewal.client, item.credential, old, item.fingerprint, self._renewal.options.mesh)
 
     def _unreadable(self, pair: Pair) -> bool:
@@ -190,7 +205,7 @@ class Rotation:
 
     def _put_back(self, item: ManagedCredential, previous: Previous) -> str:
         """Writes the previous pair. :returns: why it was refused; ``""`` when it is back."""
-        self.alive()
+        self.alive(item)
         try:
             fault = write_credential(self._renewal, item, previous.pair)
         except ApiError as error:
@@ -204,19 +219,19 @@ class Rotation:
         return ""
 
     def _proof(self, item: ManagedCredential, fingerprint: str) -> ServingProof:
-        return self._prove(self._renewal, item, fingerprint, GOOD_IN_A_ROW, self._stop)
+        return self._prove(self._renewal, item, fingerprint, GOOD_IN_A_ROW, lambda: self._stop(item))
 
-    def _stop(self) -> bool:
+    def _stop(self, item: ManagedCredential) -> bool:
         """Whether to stop. What waits may take longer than a Lease lasts: it is renewed meanwhile."""
-        self.alive()
+        self.alive(item)
         return self._renewal.context.stop()
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, item: ManagedCredential, seconds: float) -> None:
         """The overlap: clients that are slow to come still find the pair that can be put back."""
         clock = self._renewal.context.clock
         end = clock.monotonic() + seconds
         while clock.monotonic() < end and not self._renewal.context.stop():
-            self.alive()
+            self.alive(item)
             clock.sleep(min(1.0, max(0.0, end - clock.monotonic())))
 
     def _say(self, item: ManagedCredential, text: str) -> None:

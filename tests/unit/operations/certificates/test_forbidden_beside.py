@@ -233,3 +233,30 @@ def test_the_leases_of_a_killed_run_are_waited_for_once(world: RotatingWorld) ->
     world.cluster.clock = world.now
     world.run(gateways=BOTH, timeout=20, overlap=0, force=[f"{HOME}/api", f"{EDGE}/{BAD}"])
     assert 30 <= world.clock.time - begin < 40
+
+
+@pytest.mark.parametrize("status", [403, 422, 500])
+def test_a_lease_that_is_lost_to_the_server_in_mid_run_stops_nobody_elsewhere(
+    world: RotatingWorld, status: int
+) -> None:
+    """A right that is withdrawn while the other one's overlap passes; what was written of one is told."""
+    before = held_by(world.secret())
+    inner, renewals = world.cluster.replace, [0]
+
+    def replace(obj: dict[str, Any], **more: Any) -> Any:
+        if obj["kind"] == "Lease" and obj["metadata"]["namespace"] == EDGE:
+            renewals[0] += 1
+            if renewals[0] > 1:
+                raise ApiError("no leases here any more", status=status)
+        return inner(obj, **more)
+
+    world.cluster.replace = replace
+    with pytest.raises(ApiError, match=r"^no leases here any more$") as caught:
+        world.rotate(gateways=BOTH[::-1], overlap=45)
+    assert others(caught.value.details)["api"] == "updated"
+    assert held_by(world.secret()) == world.gateways.fingerprint() != before
+    assert world.kept is None
+    world.cluster.replace = inner
+    assert world.rotate(gateways=BOTH)["status"] == "cannot tell", "no Gateway names the other one"
+    assert world.cluster.find("Secret", f"{BAD}-prev", EDGE) is None
+    assert world.rotate(gateways=BOTH)["outcome"] == "fresh"
