@@ -94,6 +94,8 @@ ROOT = link("root", ROOT_KEY, "root", ROOT_KEY, AUTHORITY, SIGNS, own(ROOT_KEY))
 OLD_ROOT = link("root", ROOT_KEY, "root", ROOT_KEY)
 DNS = x509.DNSName
 NET = x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))
+OTHER_NET = x509.IPAddress(ipaddress.ip_network("10.2.0.0/16"))
+SIX = x509.IPAddress(ipaddress.ip_network("fd00::/8"))
 WITH_ADDRESS = x509.SubjectAlternativeName([DNS(HOST), x509.IPAddress(ipaddress.ip_address("10.1.2.3"))])
 WITH_MAIL = x509.SubjectAlternativeName([DNS(HOST), x509.RFC822Name("me@example.org")])
 Chain = tuple[x509.Certificate, ...]
@@ -106,7 +108,14 @@ GOOD: dict[str, Chain] = {
     "names within": (leaf(), middle(AUTHORITY, SIGNS, limits([DNS("example.com"), DNS("example.org")]))),
     "a name within": (leaf(), middle(AUTHORITY, SIGNS, limits([DNS("API.example.com"), DNS("example.com")]))),
     "no name beyond": (leaf(), middle(AUTHORITY, SIGNS, limits((), [DNS("ple.com"), DNS("a.org")]))),
+    "names below a dot": (leaf(), middle(AUTHORITY, SIGNS, limits([DNS(".example.com")]))),
+    "names in capitals": (leaf(), middle(AUTHORITY, SIGNS, limits([DNS("Example.COM")]))),
+    "any name": (leaf(), middle(AUTHORITY, SIGNS, limits([DNS("")]))),
     "an address within": (leaf(WITH_ADDRESS), middle(AUTHORITY, SIGNS, limits([NET]))),
+    "an address that is not beyond": (
+        leaf(WITH_ADDRESS),
+        middle(AUTHORITY, SIGNS, limits((), [OTHER_NET, SIX])),
+    ),
     "other kinds": (leaf(), middle(AUTHORITY, SIGNS, limits([NET], [x509.RFC822Name("example.com")]))),
     "deep enough": (leaf(), *below_upper(x509.BasicConstraints(ca=True, path_length=1), SIGNS)),
     "its root": (leaf(), middle(), ROOT),
@@ -147,6 +156,14 @@ BAD: dict[str, tuple[Chain, str]] = {
     "an address beyond": (
         (leaf(WITH_ADDRESS), middle(AUTHORITY, SIGNS, limits((), [NET]))),
         "intermediate 1 excludes the name",
+    ),
+    "an address not within": (
+        (leaf(WITH_ADDRESS), middle(AUTHORITY, SIGNS, limits([OTHER_NET]))),
+        "intermediate 1 does not permit the name",
+    ),
+    "below another dot": (
+        (leaf(), middle(AUTHORITY, SIGNS, limits([DNS(".ample.com")]))),
+        f"intermediate 1 does not permit the name '{HOST}'",
     ),
     "further up": (
         (leaf(), *below_upper(AUTHORITY, SIGNS, limits([DNS("example.org")]))),
