@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,12 @@ PROXY = "istio-proxy"
 CAPTURE = ("istio-init", "istio-validation")
 """The init containers that set up the capture, or see that the network plugin has done so."""
 PROXY_ID = 1337
+_LISTENS = frozenset((15000, 15001, 15006, 15021, 15090))
+TUNNEL_PORT = 15008
+"""For HBONE, and led to no proxy of any pod, whoever listens there (istio tools/istio-iptables/pkg/capture
+run.go, InboundTunnelPort)."""
+_STATUS_SETTING = re.compile(r'"statusPort"\s*:\s*(\d+)')
+_STATUS = "status.sidecar.istio.io/port"
 _ANNOTATION = "traffic.sidecar.istio.io/"
 _INTERFACES = f"{_ANNOTATION}excludeInterfaces"
 _MODE, _MODE_VARIABLE = "sidecar.istio.io/interceptionMode", "ISTIO_META_INTERCEPTION_MODE"
@@ -49,6 +56,7 @@ class MeshPod:
 
     :param meshed: whether it has an istio-proxy. :param included: ports that the proxy captures, ``None``
         for all. :param excluded: ports that it leaves alone. :param ports: container ports, named or not.
+    :param taken: ports at which the proxy and its agent listen themselves, and so no application.
     :param accepts_mtls: whether clients see it as able to take mutual TLS (``security.istio.io/tlsMode``).
     :param ambient: whether a ztunnel takes its traffic; then nothing is known about it here.
     """
@@ -65,6 +73,7 @@ class MeshPod:
     included: frozenset[int] | None
     excluded: frozenset[int]
     ports: tuple[int, ...]
+    taken: frozenset[int]
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -97,7 +106,20 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
         included=included,
         excluded=excluded,
         ports=_container_ports(pod),
+        taken=_LISTENS | {status_port(pod)} if proxy is not None else frozenset(),
     )
+
+
+def status_port(pod: Mapping[str, Any]) -> int:
+    """Where pilot-agent listens: the pod's annotation counts before the mesh's setting, which the injector
+    tells the proxy (istio pilot/cmd/pilot-agent/config ConstructProxyConfig)."""
+    told = annotations_of(pod).get(_STATUS, "")
+    if is_number(told):
+        return int(told)
+    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    proxy = next((item for item in own if item.get("name") == PROXY), {})
+    found = _STATUS_SETTING.search(environment(proxy).get("PROXY_CONFIG", ""))
+    return int(found[1]) if found else 15020
 
 
 def environment(container: Mapping[str, Any]) -> dict[str, str]:
@@ -205,11 +227,13 @@ def _captured(
             options = dict(itertools.pairwise(words))
             if options.get("-m") == "NONE" or _leaves_interfaces(options):
                 return frozenset(), frozenset()
-            return _included(options.get("-b", "*")), _numbers(options.get("-d", ""))
+            left = _numbers(options.get("-d", "")) | _numbers(options.get("-e", str(TUNNEL_PORT)))
+            return _included(options.get("-b", "*")), left
     if _interception(containers, annotations) == "NONE" or annotations.get(_INTERFACES):
         return frozenset(), frozenset()
     included = annotations.get(f"{_ANNOTATION}includeInboundPorts", "*")
-    return _included(included), _numbers(annotations.get(f"{_ANNOTATION}excludeInboundPorts", ""))
+    left = _numbers(annotations.get(f"{_ANNOTATION}excludeInboundPorts", "")) | {TUNNEL_PORT}
+    return _included(included), left
 
 
 def _included(text: str) -> frozenset[int] | None:

@@ -22,6 +22,7 @@ from .pods import CAPTURE, PROXY, environment, lacks_capture
 BOOTSTRAP = "sidecar.istio.io/bootstrapOverride"
 IMAGE = "sidecar.istio.io/proxyImage"
 CONFIG = "proxy.istio.io/config"
+ISTIOD = "sidecar.istio.io/discoveryAddress"
 
 _FLAGS = frozenset(["-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d", "-q", "-o", "-k", "-c"])
 """What the injector gives istio-init, each with a value behind it."""
@@ -87,6 +88,8 @@ def own_ways(pod: Mapping[str, Any]) -> tuple[str, ...]:
         found.append(f"starts its proxy with the configuration of ConfigMap {told} ({BOOTSTRAP})")
     if told := annotations.get(IMAGE):
         found.append(f"runs a proxy of its own, {told} ({IMAGE})")
+    if told := annotations.get(ISTIOD):
+        found.append(f"takes the configuration of its proxy from {told} ({ISTIOD})")
     found += _settings(annotations.get(CONFIG, ""))
     for container in own:
         if container.get("name") in (*CAPTURE, PROXY) and list_at(container, "command"):

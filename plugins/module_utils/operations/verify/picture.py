@@ -18,12 +18,11 @@ from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import HTTP_PROTOCOLS, Service
 from ...model.objects.peer_authentications import port_mode
-from ...model.reading.values import PROXY_PORTS
 from ...model.security.authorization import Policy, PolicyIndex, WorkloadPolicies
 from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, trials, values_of
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import DISABLE, STRICT, PeerPolicies
-from ...model.security.pods import MeshPod, read_pod, target_ports
+from ...model.security.pods import TUNNEL_PORT, MeshPod, read_pod, target_ports
 from .live_objects import LiveObjects
 
 _ROLLED = ("pod-template-hash", "controller-revision-hash")
@@ -131,7 +130,7 @@ class Picture:
             pod.namespace,
             pod.service_account,
             tuple(sorted(labels.items())),
-            (pod.meshed, pod.gateway, pod.ambient, pod.included, pod.excluded, pod.ports),
+            (pod.meshed, pod.gateway, pod.ambient, pod.included, pod.excluded, pod.ports, pod.taken),
             tuple(id(item) for item in (*policies, *kubernetes)),
         )
         known = self._seen.get(key)
@@ -176,7 +175,7 @@ class Picture:
             for number, entry in target_ports(item, raw).items():
                 protocols.setdefault(number, set()).add(_speaks_http(entry))
         named = {int(text) for text in values_of(policies).get("destination.port", ()) if text.isdigit()}
-        kept_away = {number for number in pod.excluded if number not in PROXY_PORTS}
+        kept_away = pod.excluded - {TUNNEL_PORT}  # of every pod: it counts where something names it
         rest = {*pod.ports, *self.modes.named_ports(pod.namespace, pod.labels), *named, *kept_away}
         rest.add(ANY_OTHER_PORT)
         served = frozenset(protocols)
@@ -185,7 +184,7 @@ class Picture:
         return tuple(
             self._port(pod, services, number, protocols[number], served=number in served)
             for number in sorted(protocols)
-            if number not in PROXY_PORTS
+            if number not in pod.taken
         )
 
     def _port(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
     read_pod,
+    status_port,
     uncaptured_outbound,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.startup import own_ways
@@ -89,6 +90,10 @@ def test_a_pod_as_always_has_no_way_of_its_own(as_always: dict[str, Any]) -> Non
             "runs a proxy of its own, hub/mine:1 (sidecar.istio.io/proxyImage)",
         ),
         (
+            pod({}, sidecar_istio_io__discoveryAddress="evil:15012"),
+            "takes the configuration of its proxy from evil:15012 (sidecar.istio.io/discoveryAddress)",
+        ),
+        (
             pod({}, **{CONFIG: "customConfigFile: /tmp/x\nconcurrency: 1\nproxyMetadata: {CA_ADDR: x}\n"}),
             "sets customConfigFile, proxyMetadata.CA_ADDR of its proxy (proxy.istio.io/config)",
         ),
@@ -120,3 +125,33 @@ def test_the_mode_that_the_injector_told_the_proxy_counts() -> None:
 def test_groups_that_are_left_alone(variables: dict[str, str], expected: tuple[str, ...]) -> None:
     words = [one if one.startswith("any") else f"group {one}" for one in expected]
     assert uncaptured_outbound(pod(env(**variables))) == tuple(f"everything, as {word}," for word in words)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (pod({}), 15020),
+        (pod({}, env(PROXY_CONFIG='{"concurrency":1,"statusPort":15030}\n')), 15030),
+        (pod({}, env(PROXY_CONFIG='{"statusPort":15030}'), status_sidecar_istio_io__port="15040"), 15040),
+        (pod({}, status_sidecar_istio_io__port="none"), 15020),
+    ],
+)
+def test_where_the_agent_listens(found: dict[str, Any], expected: int) -> None:
+    assert status_port(found) == expected
+    taken = read_pod(found).taken
+    assert expected in taken
+    assert (15020 in taken) is (expected == 15020)
+    assert taken.isdisjoint((15004, 15008, 15053))
+
+
+def test_a_pod_without_a_proxy_has_all_of_its_ports_for_itself() -> None:
+    assert (
+        read_pod({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "app"}]}}).taken == frozenset()
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "captured"), [(ARGS, False), ([*ARGS, "-e", "15009"], True), ([*ARGS, "-m", "NONE"], False)]
+)
+def test_what_goes_into_tunnels_is_not_captured(args: list[str], *, captured: bool) -> None:
+    assert read_pod(pod({"args": args})).captures(15008) is captured

@@ -49,7 +49,8 @@ def capture(annotations: dict[str, str]) -> list[str]:
     words = ["istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337"]
     words += ["-m", told.get("interceptionMode", "REDIRECT"), "-i", told.get("includeOutboundIPRanges", "*")]
     words += ["-x", told.get("excludeOutboundIPRanges", ""), "-b", told.get("includeInboundPorts", "*")]
-    words += ["-d", ",".join(filter(None, ("15090,15021", told.get("excludeInboundPorts"), "15020")))]
+    status = annotations.get("status.sidecar.istio.io/port", "15020")
+    words += ["-d", ",".join(filter(None, ("15090,15021", told.get("excludeInboundPorts"), status)))]
     for flag, name in (("-o", "excludeOutboundPorts"), ("-c", "excludeInterfaces")):
         words += [flag, told[name]] if name in told else []
     return [*words, "--log_output_level=default:info"]

@@ -17,13 +17,14 @@ from ....istio.proxy.listeners import InboundPort, serving_port
 from ....model.catalogue.services import MTLS_MODES, Service
 from ....model.security.classes import ANY_OTHER_PORT
 from ....model.security.peer_authentication import DISABLE, STRICT
-from ....model.security.pods import MeshPod
+from ....model.security.pods import TUNNEL_PORT, MeshPod
 from ....verdicts import FAIL
 from ....words import some_of
 from ..findings import Finding, failed, passed, stated, unknown
 from ..picture import Picture, PodPort, SeenPod
 
 KEPT_AWAY = "keeps its proxy away (traffic.sidecar.istio.io) from"
+NO_PROXY = "has no proxy before (istio-init leaves the port of tunnels alone in every pod)"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def _note_port(
 ) -> None:
     where = f"{_name(seen)}:{port.label}"
     if is_kept_away(seen, port):
-        causes.setdefault((f"Pod {seen.pod}", KEPT_AWAY), {})[where] = None
+        what = NO_PROXY if port.number == TUNNEL_PORT else KEPT_AWAY
+        causes.setdefault((f"Pod {seen.pod}", what), {})[where] = None
     if not port.captured or not _is_worse(picture, seen, port):
         return
     what = f"makes {port.mode}, not {port.wanted},"

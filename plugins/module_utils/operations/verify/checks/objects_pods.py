@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ....errors import MalformedError
 from ....fields import field, integer_at, list_at, mappings_at, text_at
-from ....model.security.pods import CAPTURE, PROXY, environment
+from ....model.security.pods import CAPTURE, PROXY, environment, status_port
 from ....model.security.startup import own_ways
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, few
@@ -26,7 +26,6 @@ from .mtls import is_kept_away
 MERGED, MERGE_OFF = "ISTIO_PROMETHEUS_ANNOTATIONS", "METRICS_LOCALHOST_ACCESS_ONLY"
 """What pilot-agent fetches from the application, and whether it gives it to the pod itself alone (istio
 pilot/cmd/pilot-agent/status/server.go)."""
-STATUS_PORT = "15020"
 _METRICS = re.compile(r"metrics|prometheus|stats", re.IGNORECASE)
 
 
@@ -96,7 +95,7 @@ def _published(seen: SeenPod) -> Iterator[Finding]:
         yield unknown("objects", f"Pod {seen.pod}", f"merges metrics that cannot be read ({MERGED})")
         return
     names = [f"GET {path} of port {port}" for path, port in paths]
-    what = f"answers {few(names)} to everybody at port {STATUS_PORT}, in plaintext (merged metrics)"
+    what = f"answers {few(names)} to everybody at port {status_port(seen.raw)}, in plaintext (merged metrics)"
     if all(_METRICS.search(path) for path, _port in paths):
         yield beside("objects", f"Pod {seen.pod}", what)
     else:

@@ -114,6 +114,18 @@ def test_ports_that_a_proxy_is_kept_away_from(ports: str) -> None:
     )
 
 
+def test_the_port_of_tunnels_has_no_proxy_in_any_pod() -> None:
+    """Nothing listens there as a rule, and so it counts where something leads there or names it."""
+    extra = item("Service", "extra", {"selector": LABELS, "ports": [{"port": 80, "targetPort": 15008}]})
+    told = "has no proxy before (istio-init leaves the port of tunnels alone in every pod) shop/web:15008"
+    what = f"FAIL: Pod shop/web-1: {told}"
+    assert problems(pod("web-1", LABELS), STRICT, KUBERNETES, extra) == [what]
+    named = pod("web-1", LABELS)
+    named["spec"]["containers"][0]["ports"] = [{"containerPort": 15008}]
+    assert problems(named, STRICT, KUBERNETES) == [what]
+    assert problems(pod("web-1", LABELS), STRICT, KUBERNETES) == []
+
+
 def test_a_port_that_nothing_leads_to_is_told_elsewhere() -> None:
     """Check ``objects`` tells it: there it can be accepted with a reason."""
     annotated = pod("web-1", LABELS, metadata=excluding("15090, 9102"))

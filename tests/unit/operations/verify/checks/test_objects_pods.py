@@ -63,6 +63,14 @@ def test_without_a_container_that_captures_nobody_can_tell() -> None:
     )
 
 
+def test_the_status_port_is_the_agents_wherever_it_is() -> None:
+    moved = {"annotations": {"status.sidecar.istio.io/port": "15030"}}
+    assert told(look(more_pods=(replica(metadata=moved),))) == {}
+    moved["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = "15020"
+    what = "fail: leaves 15020 to everybody, past its proxy (traffic.sidecar.istio.io)"
+    assert told(look(more_pods=(replica(metadata=moved),)))[NAME] == what
+
+
 def test_groups_that_call_past_the_proxy_are_told() -> None:
     found = replica(init=env(ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE="1000"))
     assert told(look(more_pods=(found,)))[NAME].startswith(
