@@ -44,8 +44,8 @@ def lacking(finding: dict[str, Any], pods: dict[str, list[str]], proxy: LossyPro
         return any(word in words for words in read.get(pod, ()))
 
     if check == "mtls" and name in pods:
-        word = "dynamic_listeners" if ":" in subject else "certs"
-        yield from (f"{word} of {pod}" for pod in pods[name] if not dumped(pod, word))
+        words = ("dynamic_listeners",) if ":" in subject else ("certs", "dynamic_active_secrets")
+        yield from (f"{word} of {pod}" for pod in pods[name] for word in words if not dumped(pod, word))
     if check == "sync" and subject.startswith(f"Pod {SHOP}/") and not dumped(name, "dynamic_listeners"):
         yield f"dynamic_listeners of {name}"
     if check in ("plaintext", "authorization") and name in pods:

@@ -206,10 +206,22 @@ def lacks_capture(pod: Mapping[str, Any]) -> bool:
     return PROXY in names and names.isdisjoint(CAPTURE) and _interception(own, annotations_of(pod)) != "NONE"
 
 
+def lasting(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The containers that run as long as the pod does: a named port of any of them is found (istio
+    pilot/pkg/serviceregistry/kube/controller/util.go FindPort).
+
+    :returns: those of ``containers`` first, then the init containers that keep running.
+    """
+    beside = [
+        one for one in mappings_at(pod, "spec", "initContainers") if text_at(one, "restartPolicy") == "Always"
+    ]
+    return [*mappings_at(pod, "spec", "containers"), *beside]
+
+
 def _container_ports(pod: Mapping[str, Any]) -> tuple[int, ...]:
     ports = {
         integer_at(port, "containerPort")
-        for container in mappings_at(pod, "spec", "containers")
+        for container in lasting(pod)
         if container.get("name") != PROXY
         for port in mappings_at(container, "ports")
         if text_at(port, "protocol") in ("", "TCP")
@@ -253,8 +265,9 @@ def target_ports(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[int
     """
     named = {
         text_at(port, "name"): integer_at(port, "containerPort")
-        for container in mappings_at(pod, "spec", "containers")
+        for container in reversed(lasting(pod))
         for port in mappings_at(container, "ports")
+        if text_at(port, "protocol") in ("", "TCP")
     }
     found: dict[int, Mapping[str, Any]] = {}
     for port in mappings_at(service, "spec", "ports"):

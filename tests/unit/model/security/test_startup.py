@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
     read_pod,
     status_port,
+    target_ports,
     uncaptured_outbound,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.startup import own_ways
@@ -155,3 +156,15 @@ def test_a_pod_without_a_proxy_has_all_of_its_ports_for_itself() -> None:
 )
 def test_what_goes_into_tunnels_is_not_captured(args: list[str], *, captured: bool) -> None:
     assert read_pod(pod({"args": args})).captures(15008) is captured
+
+
+def test_the_ports_of_a_container_that_runs_beside_the_application_count() -> None:
+    found = pod({})
+    ports = [{"name": "side", "containerPort": 15008}]
+    found["spec"]["initContainers"] += [
+        {"name": "beside", "restartPolicy": "Always", "ports": ports},
+        {"name": "before", "ports": [{"name": "gone", "containerPort": 9000}]},
+    ]
+    assert read_pod(found).ports == (15008,)
+    service = {"spec": {"ports": [{"port": 80, "targetPort": name} for name in ("side", "gone")]}}
+    assert set(target_ports(service, found)) == {15008}

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ....errors import MalformedError
 from ....fields import field, integer_at, list_at, mappings_at, text_at
-from ....model.security.pods import CAPTURE, PROXY, environment, status_port
+from ....model.security.pods import CAPTURE, PROXY, environment, lasting, status_port
 from ....model.security.startup import own_ways
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, few
@@ -60,7 +60,7 @@ def _datagrams(seen: SeenPod) -> Iterator[Finding]:
     leads there, `objects_services` tells."""
     names = [
         f"{text_at(port, 'protocol')} {integer_at(port, 'containerPort')}"
-        for container in mappings_at(seen.raw, "spec", "containers")
+        for container in lasting(seen.raw)
         if container.get("name") != PROXY
         for port in mappings_at(container, "ports")
         if text_at(port, "protocol") not in ("", "TCP")
