@@ -17,6 +17,7 @@ from . import state_machine
 from .adapters import NoMetrics
 from .assembly import RolloutBuilder, new_run
 from .autoscaling import SETTLE
+from .beside import acquire
 from .evidence import has_failed
 from .preflight import current_stable
 from .rendering import split_of
@@ -135,7 +136,7 @@ def undo(
     plan = plan_phases(stable=stable, canary=canary, steps=[100])
     rollout = of_run.rollout(plan, of_run.options, NoMetrics(), snapshot=facts.original)
     _check_way_back(of_run, rollout, facts)
-    rollout.lease.acquire()
+    acquire(of_run, rollout, builder.store.known)
     state_machine.begin(rollout, facts)
     state_machine.withdraw(rollout, why or f"asked for by {by(builder)} after the end of {canary}'s rollout")
     return report(builder, rollout, well=(Outcome.ROLLED_BACK,))

@@ -20,6 +20,7 @@ from . import state_machine
 from .actions import pause, promote, roll_back, split_now
 from .argument_spec import CANARY_SPEC
 from .assembly import RolloutBuilder, new_run
+from .beside import acquire, refuse_beside
 from .deadman import LATE
 from .metrics import PrometheusSource
 from .options import find_service, read_options
@@ -111,6 +112,7 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
     rollout = builder.rollout(found.plan, options, metrics)
     diffs = diffs_of(rollout)
     if found.problems:
+        refuse_beside(builder, journal)
         raise RefusedError(
             f"nothing was written: {'; '.join(found.problems)}",
             rule="preflight",
@@ -131,12 +133,8 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
 
 def start(builder: RolloutBuilder, rollout: Rollout, found: Preflight, facts: RunFacts) -> dict[str, Any]:
     """Takes the Lease and runs a new rollout to its end. :returns: the module's result."""
-    rollout.lease.acquire()
+    acquire(builder, rollout, builder.store.known)
     rollout.warnings += found.warnings
-    rollout.store.read()
-    if rollout.store.active:
-        rollout.lease.release()
-        raise RefusedError("another rollout of this service has begun meanwhile", rule="held")
     snapshot = rollout.routes.snapshot()
     rollout.routes.restore(snapshot)
     state_machine.begin(rollout, dataclasses.replace(facts, original=snapshot))

@@ -199,7 +199,7 @@ def _when_stable_is_ready(rollout: Rollout) -> tuple[VersionEndpoints, VersionEn
 
 def _previous(rollout: Rollout) -> str:
     """The version before the stable one, as long as that one stays."""
-    record = rollout.records.read()
+    record = rollout.records.known()
     return record.previous if record and record.stable == rollout.plan.stable else ""
 
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ApiError, FencedError, MeshError
-from ...model.rollout.record import ReleaseRecord, read_record, release_name, release_object
+from ...model.rollout.record import (
+    RECORD_KEY,
+    RecordError,
+    ReleaseRecord,
+    read_record,
+    release_name,
+    release_object,
+)
+from .fences import fence_in
 from .protocols import Objects
 
 ATTEMPTS = 8
@@ -32,12 +40,24 @@ class Records:
         self._live = self._client.get("v1", "ConfigMap", release_name(self._service), self._namespace)
         return read_record(self._live)
 
+    def known(self) -> ReleaseRecord | None:
+        """The record as far as it can be read: a run that goes on knows what it has to say."""
+        try:
+            return self.read()
+        except RecordError:
+            return None
+
     def write(self, record: ReleaseRecord) -> bool:
-        """Writes the record unless it says so already. :raises FencedError: a newer run wrote it."""
+        """Writes the record unless it says so already.
+
+        One that was spoiled by hand is whole again with the next write of the run, which knows what it says.
+        :raises FencedError: a newer run wrote it, or a later version of this collection.
+        """
         for _turn in range(ATTEMPTS):
-            current = self.read()
-            if current and current.fence > record.fence:
-                raise FencedError(f"run {current.run} has written a newer release record")
+            current = self.known()
+            if fence_in(self._live, RECORD_KEY) > record.fence:
+                by = f"run {current.run}" if current else "a newer run"
+                raise FencedError(f"{by} has written a newer release record")
             if current == record:
                 return False
             body = release_object(

@@ -22,6 +22,7 @@ from ...verdicts import FAIL, PASS
 from . import state_machine
 from .actions import by, split_now, standing, undo, would
 from .assembly import RolloutBuilder
+from .beside import acquire
 from .result import report, summary
 from .routes import fence_of
 from .unwatched import is_down, look_back, stable_is_well, trouble_of
@@ -136,8 +137,7 @@ def _watched(builder: RolloutBuilder, journal: Journal) -> dict[str, Any] | None
     if builder.context.check_mode:
         return would(builder, f"would withdraw {journal.canary}, which waits: {trouble}")
     rollout = builder.journalled(journal)
-    rollout.lease.acquire()
-    rollout.store.refresh()
+    acquire(builder, rollout, journal)
     state_machine.take_over(rollout)
     state_machine.withdraw(rollout, f"while the run waited: {trouble}")
     return report(builder, rollout, well=())
@@ -170,8 +170,7 @@ def _still_held(builder: RolloutBuilder, journal: Journal, share: int) -> dict[s
     if seen is None or not seen.failed or builder.context.check_mode:
         return {**summary(builder, outcome=journal.outcome.value, reason=journal.reason), "status": FAIL}
     rollout = builder.journalled(journal)
-    rollout.lease.acquire()
-    rollout.store.refresh()
+    acquire(builder, rollout, journal)
     state_machine.take_over(rollout)
     windows = (*rollout.journal.windows, seen.window)
     condemned = replace(rollout.journal, state=State.HOLDING, windows=windows, verdicts=seen.failed)

@@ -87,8 +87,8 @@ class Routes(Protocol):
 class RecordStore(Protocol):
     """The release record."""
 
-    def read(self) -> ReleaseRecord | None:
-        """The record."""
+    def known(self) -> ReleaseRecord | None:
+        """The record, None also where it cannot be read."""
 
     def write(self, record: ReleaseRecord) -> bool:
         """Writes it."""

@@ -58,7 +58,7 @@ def _begin(rollout: Rollout, facts: RunFacts) -> None:
 def claim(rollout: Rollout) -> None:
     """Marks routes and record with this run's fence: the first thing after taking over."""
     rollout.routes.claim(rollout.fence)
-    record = rollout.records.read()
+    record = rollout.records.known()
     if record is not None and record.fence != rollout.fence:
         rollout.records.write(replace(record, fence=rollout.fence))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    FencedError,
     MeshError,
     RefusedError,
     WaitTimeout,
@@ -122,6 +124,33 @@ def test_only_the_last_promotion_is_taken_back(world: World) -> None:
     )
     assert world(action="rollback")["outcome"] == "unchanged"
     assert world.shop.share() == 100
+
+
+@pytest.mark.parametrize(
+    "spoiled", ["{", "[]", json.dumps({"schema": 1, "stable": "v1", "weights": {"v1": 7}})]
+)
+@pytest.mark.parametrize(("sick", "stable", "share"), [(0.0, "v2", 100), (0.3, "v1", 0)])
+def test_a_record_that_is_spoiled_in_mid_run_is_whole_at_its_end(
+    world: World, spoiled: str, sick: float, stable: str, share: int
+) -> None:
+    assert world()["outcome"] == "promoted"
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    world.shop.sick = sick
+    world.shop.clock.at(17, lambda: world.shop.cluster.objects[RECORD]["data"].update(record=spoiled))
+    with contextlib.nullcontext() if not sick else pytest.raises(MeshError, match="rolled_back"):
+        world()
+    assert (world.shop.record()["stable"], world.shop.share()) == (stable, share)
+    assert world.shop.lease()["holderIdentity"] == ""
+
+
+def test_a_record_of_a_later_version_is_not_written_over(world: World) -> None:
+    assert world()["outcome"] == "promoted"
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    later = json.dumps({"schema": 2, "fence": 99})
+    world.shop.clock.at(17, lambda: world.shop.cluster.objects[RECORD]["data"].update(record=later))
+    with pytest.raises(FencedError, match="a newer run has written a newer release record"):
+        world()
+    assert world.shop.cluster.objects[RECORD]["data"]["record"] == later
 
 
 # The journal decides

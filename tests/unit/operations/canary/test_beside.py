@@ -1,0 +1,121 @@
+"""Two people at once: one acts while the other one looks, and has let go of the Lease by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
+
+from .fakes import SERVICE, Shop, Switch
+from .scenarios import pods
+from .world import FakePrometheusSource, World
+
+RESUME = {"action": "resume", "service": None, "version": None, "steps": None}
+
+
+def beside(world: World, moment: int, other: Callable[[], Any], **params: Any) -> tuple[bool, str]:
+    """A call, in whose n-th request somebody else acts, as long as it has written nothing.
+
+    :returns: whether that happened, and what the call said.
+    """
+    switch = Switch(world.shop.cluster)
+    begun: list[int] = []
+    journal = world.shop.journal()
+
+    def act() -> None:
+        unwritten = world.shop.journal() == journal and not world.shop.lease().get("holderIdentity")
+        if switch.calls >= moment and not begun and unwritten:
+            begun.append(moment)
+            world.client = Switch(world.shop.cluster)
+            other()
+
+    switch.after_call, world.client = act, switch
+    try:
+        result = world(**params)
+        said = str(result.get("reason") or result.get("services"))
+    except MeshError as error:
+        said = str(error)
+    return bool(begun), said
+
+
+@pytest.mark.parametrize(("approvals", "share"), [([2], 10), ([], 100)], ids=["waits", "has ended"])
+def test_a_run_writes_nothing_over_one_that_has_begun_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, approvals: list[int], share: int
+) -> None:
+    """Nor is anybody told to roll that one back."""
+    told = ("awaits approval", "begun meanwhile", "has not ended", "already stable", "held by")
+    happened = 0
+    for moment in range(2, 60, 3):
+        world = World(Shop(), monkeypatch)
+        begun, said = beside(world, moment, lambda world=world: world(approvals=approvals))
+        if begun:
+            happened += 1
+            assert any(text in said for text in told), f"at call {moment}: {said}"
+            assert world.shop.share() == share, f"at call {moment}"
+    assert happened > 10
+
+
+def promoted_after_the_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person promotes a version that has got well, after a schedule has read its metrics."""
+    past = FakePrometheusSource.past
+
+    def looked(self: FakePrometheusSource, *arguments: Any) -> Measurement:
+        seen = past(self, *arguments)
+        monkeypatch.setattr(FakePrometheusSource, "past", past)
+        world.shop.sick = 0.0
+        assert world(action="promote")["outcome"] == "promoted"
+        return seen
+
+    monkeypatch.setattr(FakePrometheusSource, "past", looked)
+
+
+def test_a_schedule_withdraws_nothing_that_a_person_has_promoted_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(Shop(), monkeypatch)
+    assert world(approvals=[2])["outcome"] == "awaiting_approval"
+    world.shop.clock.sleep(60)
+    world.shop.sick = 0.5
+    promoted_after_the_look(world, monkeypatch)
+    (said,) = world(**RESUME)["services"].values()
+    assert said["reason"].endswith("has gone on meanwhile (promoted)")
+    assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
+
+
+def test_a_schedule_takes_nothing_from_a_held_version_that_a_person_has_promoted_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(Shop(), monkeypatch)
+    world.shop.rate = 20.0
+    world.shop.clock.at(3, pods(world, v1=0))
+    with pytest.raises(MeshError, match="held_at_split"):
+        world()
+    world.shop.clock.sleep(60)
+    world.shop.sick = 0.5
+    promoted_after_the_look(world, monkeypatch)
+    (said,) = world(**RESUME)["services"].values()
+    assert said["reason"].endswith("has gone on meanwhile (promoted)")
+    assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
+
+
+def test_two_rollbacks_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened = 0
+    for moment in range(1, 24):
+        world = World(Shop(), monkeypatch)
+        assert world()["outcome"] == "promoted"
+        runs: list[str] = []
+
+        def rolls_back(world: World = world, runs: list[str] = runs) -> None:
+            assert world(action="rollback")["outcome"] == "rolled_back"
+            runs.append(world.shop.journal()["run"])
+
+        begun, said = beside(world, moment, rolls_back, action="rollback")
+        if begun:
+            happened += 1
+            assert (world.shop.share(), [world.shop.journal()["run"]]) == (0, runs), f"{moment}: {said}"
+    assert happened > 3
+    assert world.shop.cluster.peek("Lease", f"servicemesh-canary-{SERVICE}")
+    assert world.shop.lease()["holderIdentity"] == ""
