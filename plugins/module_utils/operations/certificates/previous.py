@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RefusedError
-from ...fields import text_at
+from ...fields import list_at, text_at
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import (
@@ -95,12 +95,19 @@ def keep(client: KubeClient, credential: Credential, pair: Pair, following: str,
     return previous
 
 
-def drop(client: KubeClient, credential: Credential, previous: Previous) -> None:
+def drop(client: KubeClient, credential: Credential, previous: Previous) -> str:
     """The rotation has ended, one way or the other. One that is gone already is no error.
 
     Only that very Secret goes: of a run that slept too long, the next one has dropped it, and keeps its own
     under the same name.
+
+    :returns: why it stays for now, as a sentence; ``""`` when it has gone.
     """
-    client.delete(
-        "v1", "Secret", name_of_previous(credential), credential.namespace, uid=previous.uid or None
-    )
+    name, home = name_of_previous(credential), credential.namespace
+    if not client.delete("v1", "Secret", name, home, uid=previous.uid or None):
+        return ""
+    live = client.get("v1", "Secret", name, home)
+    finalizers = [str(one) for one in list_at(live, "metadata", "finalizers")]
+    if not finalizers or text_at(live, "metadata", "uid") != previous.uid:
+        return ""
+    return f"Secret {home}/{name} keeps the previous key until {', '.join(finalizers)} lets it go"

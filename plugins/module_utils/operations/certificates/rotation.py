@@ -98,7 +98,7 @@ class Rotation:
         if item.unrestored and item.proof is not None:
             raise RefusedError(f"{item.credential}: {item.proof.evidence}", rule="unrestored")
         self.alive(item)
-        drop(self._renewal.client, item.credential, previous)
+        self._drop(item, previous)
 
     def rotate(self, item: ManagedCredential) -> None:
         """Writes the item's pair. The proof says whether it is served, or the previous one is back."""
@@ -124,7 +124,7 @@ class Rotation:
                 self._wait(item, options.overlap)
         self.alive(item)
         if previous is not None and not item.unrestored:
-            drop(self._renewal.client, item.credential, previous)
+            self._drop(item, previous)
         if item.answer is not None and item.waiting is not None and not item.restored:
             drop_request(self._renewal.client, item.credential)
 
@@ -173,6 +173,10 @@ class Rotation:
         self._say(item, "the previous pair is kept until the new one is proved")
         self.alive(item)
         return keep(self._renewal.client, item.credential, old, item.fingerprint, self._renewal.options.mesh)
+
+    def _drop(self, item: ManagedCredential, previous: Previous) -> None:
+        if stays := drop(self._renewal.client, item.credential, previous):
+            self._renewal.context.warn(stays)
 
     def _unreadable(self, pair: Pair) -> bool:
         """Whether no gateway could serve it: it is not there, damaged, or of two halves."""

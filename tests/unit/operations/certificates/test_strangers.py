@@ -604,3 +604,26 @@ def test_a_key_that_a_run_takes_away_is_no_webhook_s(world: RotatingWorld) -> No
     for check in (True, False):
         assert world.run(check=check, timeout=20, overlap=0)["outcome"] == "renewed"
         assert [text for text in world.warnings if "webhook" in text] == []
+
+
+def test_a_kept_pair_that_a_finalizer_holds_is_told(world: RotatingWorld) -> None:
+    """It is deleted, and its key lies there on; the run goes its way, and so does the next one."""
+    inner = world.cluster.apply
+
+    def apply(obj: dict[str, Any], **more: Any) -> Any:
+        written = inner(obj, **more)
+        if obj["metadata"]["name"] == "api-prev" and world.kept is not None:
+            world.kept["metadata"]["finalizers"] = ["backup.example.com/kept"]
+        return written
+
+    world.cluster.apply = apply
+    told = ["Secret istio-system/api-prev keeps the previous key until backup.example.com/kept lets it go"]
+    for params, outcome in (({"force": ["api"]}, "renewed"), ({}, "fresh")):
+        world.warnings.clear()
+        assert world.rotate(**params)["outcome"] == outcome
+        assert world.warnings == told
+    world.cluster.remove("Secret", "api-prev", HOME)
+    world.cluster.apply = inner
+    world.warnings.clear()
+    assert world.rotate(force=["api"])["outcome"] == "renewed"
+    assert (world.warnings, world.kept) == ([], None)
