@@ -86,7 +86,7 @@ def told(milestone: Milestone, journal: Journal) -> str:
         return f"{change}: {journal.runner} goes on with rollout {journal.run}"
     if milestone is Milestone.PHASE_PASSED:
         phases = journal.plan.phases
-        label = phases[journal.passed - 1].label() if 0 < journal.passed <= len(phases) else "all phases"
+        label = phases[journal.passed - 1].label() if journal.passed <= len(phases) else "all phases"
         return f"{change}: phase {label} of {len(phases)} passed"
     return {
         Milestone.WAITING: f"{change}: waits{why}",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.milestones import Milestone
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.background import (
     Worker,
@@ -18,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.listeners import Listener
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.notifications import (
+    LAST_WORD,
     Notifications,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
@@ -182,6 +185,30 @@ def with_events(shop: Shop, **more: Any) -> Rollout:
 
 def events(shop: Shop) -> list[dict[str, Any]]:
     return [obj for key, obj in shop.cluster.objects.items() if key[0] == "Event"]
+
+
+def test_listeners_that_never_answer_share_the_last_word() -> None:
+    shop = Shop()
+    waited: list[float] = []
+
+    def await_result(_pending: Any, seconds: float) -> bool:
+        waited.append(seconds)
+        shop.clock.time += seconds
+        return False
+
+    run = shop.rollout()
+    drive(run)
+    silent: Any = SimpleNamespace(
+        clock=shop.clock, options=run.options, warnings=[], await_result=await_result
+    )
+    listeners = tuple(Listener(Web(f"https://{name}.example.com/x")) for name in ("one", "two", "three"))
+    teller = Notifications(silent, listeners, {}, workers=lambda: lambda _send: None)  # type: ignore[arg-type]
+    teller.tell(Milestone.PROMOTED, run.journal)
+    teller.close()
+    assert waited == [LAST_WORD, 0.0, 0.0]
+    assert silent.warnings == [
+        f"notification: {name}.example.com has not answered yet" for name in ("one", "two", "three")
+    ]
 
 
 def test_events_on_the_deployment() -> None:

@@ -170,7 +170,7 @@ def _ingress(ours: Ours, item: Obj) -> Iterator[Finding]:
     backends = [mapping_at(path, "backend", "service") for path in paths]
     backends.append(mapping_at(item, "spec", "defaultBackend", "service"))
     home, domain = namespace_of(item), ours.picture.catalogue.cluster_domain
-    services = [f"{text_at(one, 'name')}.{home}.svc.{domain}" for one in backends if text_at(one, "name")]
+    services = [f"{text_at(one, 'name')}.{home}.svc.{domain}" for one in backends]
     reached = ours.touched(services)
     if not reached:
         return
