@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from .healthy_mesh import Healthy, diagnose, pod
-from .planted import NOTHING
+from .planted import AT_GATEWAY, CALL, NOTHING
 from .test_sentences import found
 
 WEBHOOKS = {"foreign bundles", "injectors", "pods without a proxy", "refused pods"}
@@ -54,3 +54,23 @@ def test_of_many_proxies_that_have_lost_istiod_three_are_causes(number: int, mor
     said = ": has lost istiod: it keeps an old configuration, and its certificate ends within a day"
     told = [one for one in found(plant, NOTHING) if "has lost istiod" in one]
     assert told == [f"Pod shop/web-{at}{said}{f' | {more}' if more else ''}" for at in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("symptom", "told"), [(NOTHING, True), (AT_GATEWAY, True), (CALL, False), ({"namespace": "shop"}, False)]
+)
+def test_a_gateway_s_proxy_is_asked_where_the_symptom_may_lie_there(
+    symptom: dict[str, str], *, told: bool
+) -> None:
+    def plant(cluster: Healthy) -> None:
+        cluster.refused["istio-ingressgateway-1"] = "lua: syntax error"
+
+    name = "Pod istio-system/istio-ingressgateway-1"
+    assert any("refuses the configuration" in one for one in found(plant, symptom, name)) is told
+
+
+def test_services_that_may_not_be_read_are_not_called_missing() -> None:
+    def plant(cluster: Healthy) -> None:
+        cluster.forbidden = {"Service"}
+
+    assert not any("does not exist" in one for one in found(plant, {"source": "web-1", "destination": "api"}))
