@@ -1,0 +1,27 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of a credential that a run leaves, what was written stays told, and what was not is not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.renewal import Renewal
+
+
+@pytest.mark.parametrize(("version", "told"), [("", False), ("17", True)])
+def test_cas_of_clients_that_were_written_stay_told(version: str, *, told: bool) -> None:
+    item: Any = SimpleNamespace(
+        current={"kind": "Secret"}, clients="goal", clients_version=version, failure=None
+    )
+    other: Any = SimpleNamespace()
+    unused: Any = None
+    renewal = Renewal(unused, unused, unused, unused, None, frozenset(), items=[item, other])
+    error = RefusedError("no", rule="held")
+    renewal.leave(item, error)
+    assert (renewal.items, renewal.left, item.failure) == ([other], [item], error)
+    assert item.clients == ("goal" if told else None)
