@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.renewal import Renewal
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.result import _summary
 
 
 @pytest.mark.parametrize(("version", "told"), [("", False), ("17", True)])
@@ -25,3 +26,10 @@ def test_cas_of_clients_that_were_written_stay_told(version: str, *, told: bool)
     renewal.leave(item, error)
     assert (renewal.items, renewal.left, item.failure) == ([other], [item], error)
     assert item.clients == ("goal" if told else None)
+
+
+@pytest.mark.parametrize(("reason", "end"), [("", "0 unchanged"), ("no proof", "0 unchanged - no proof")])
+def test_a_verdict_without_a_reason_ends_with_its_counts(reason: str, end: str) -> None:
+    counts = {"credentials": 1, "created": 1, "updated": 0, "unchanged": 0, "requested": 0}
+    given = {"status": "pass", "counts": counts, "reason": reason, "certificates": []}
+    assert _summary(given) == [f"pass: 1 credentials, 1 created, 0 updated, {end}"]
