@@ -315,3 +315,17 @@ def test_playbooks_hold_plays_and_roles_only() -> None:
         for task in [*(one for one in tasks if "block" not in one), *inner]:
             names = {"ansible.builtin.import_role", "ansible.builtin.include_role"}
             assert names & set(task), f"{play['name']}: {task['name']} belongs into a role"
+
+
+def test_no_alias_of_a_type_is_computed_with_a_bar() -> None:
+    """ansible-test's pylint takes ``X | None`` for an operation of two classes; in quotes it is a type."""
+    bars = [
+        f"{path.relative_to(PLUGINS)}:{node.lineno}"
+        for path in sorted(PLUGINS.rglob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(node.value, ast.BinOp)
+        and isinstance(node.value.op, ast.BitOr)
+        and isinstance(node.value.right, ast.Constant)
+    ]
+    assert not bars

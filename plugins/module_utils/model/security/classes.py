@@ -18,6 +18,7 @@ from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
 from ..catalogue.edges import ANONYMOUS, Edge
 from . import witnesses
 from .authorization import Policy, decides
+from .pods import TUNNEL_PORT
 from .requests import Request, Token
 from .tokens import claim_path
 
@@ -25,7 +26,8 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT"
 """Of those that nobody names, one stands for all; the first that is left (RFC 9110, RFC 5789)."""
 
 ANY_OTHER_PORT = 65535
-"""Stands for the ports that nothing names; its chains are the listener's catch-all."""
+"""Stands for the ports that nothing names; its chains are the listener's catch-all. No listener stands before
+TUNNEL_PORT, so what is said of the others is not said of that one."""
 MAX_TRIALS = 20_000
 """Requests per workload and port; above it conditions are no longer tried each with each other."""
 
@@ -41,6 +43,11 @@ _FIELDS = {
     },
     "operation": {"hosts": ":authority", "methods": ":method", "paths": ":path"},
 }
+
+
+def port_label(number: int) -> str:
+    """A workload's port in messages."""
+    return f"any other port but {TUNNEL_PORT}" if number == ANY_OTHER_PORT else str(number)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from ..catalogue.edges import ANONYMOUS, Edge
 from ..reading.principals import parse_principal
 from .authorization import WorkloadPolicies
-from .classes import ANY_OTHER_PORT
+from .classes import ANY_OTHER_PORT, port_label
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
 from .witnesses import FILLERS
 
@@ -214,7 +214,8 @@ def request_of(request: Request) -> str:
     if request.http:
         where = "any other path" if any(word in request.path for word in FILLERS) else request.path
         parts.append(f"{request.method} {where}")
-    parts.append("on any other port" if request.port == ANY_OTHER_PORT else f"on port {request.port}")
+    word = "" if request.port == ANY_OTHER_PORT else "port "
+    parts.append(f"on {word}{port_label(request.port)}")
     if request.source_ip or request.remote_ip:
         parts.append(f"from {request.remote_ip or request.source_ip}")
     if request.headers:

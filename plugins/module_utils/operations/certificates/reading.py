@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import ApiError, MeshError, RefusedError
 from ...kube.owners import owners_of, steady_owners
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...kube.clock import Clock
 
 MAX_SKEW = datetime.timedelta(seconds=60)
-_Live = Mapping[str, Any] | None
+_Live: TypeAlias = "Mapping[str, Any] | None"
 
 
 def agreed_time(client: KubeClient, clock: Clock) -> datetime.datetime:

@@ -19,7 +19,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import HTTP_PROTOCOLS, Service
 from ...model.objects.peer_authentications import port_mode
 from ...model.security.authorization import Policy, PolicyIndex, WorkloadPolicies
-from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, trials, values_of
+from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, port_label, trials, values_of
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import DISABLE, STRICT, PeerPolicies
 from ...model.security.pods import TUNNEL_PORT, MeshPod, read_pod, target_ports
@@ -50,7 +50,7 @@ class PodPort:
     @property
     def label(self) -> str:
         """The port in messages."""
-        return "any other port" if self.number == ANY_OTHER_PORT else str(self.number)
+        return port_label(self.number)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ STREAM = {"http": False, "method": "", "path": ""}
         (Request("td/ns/elsewhere/sa/web", 80, "GET", "/"), "account web of any namespace GET / on port 80"),
         (Request("td/ns/elsewhere2/sa/web", 80, "GET", "/"), "account web of any namespace GET / on port 80"),
         (Request(WEB, 80, "GET", "/a/elsewhere/b"), "shop/web GET any other path on port 80"),
-        (Request(WEB, ANY_OTHER_PORT, "GET", "/"), "shop/web GET / on any other port"),
+        (Request(WEB, ANY_OTHER_PORT, "GET", "/"), "shop/web GET / on any other port but 15008"),
         (Request(WEB, 5432, **STREAM), "shop/web on port 5432"),
         (Request(WEB, 80, http=False), "shop/web on port 80"),
         (Request(WEB, 80, source_ip="192.0.2.1"), "shop/web GET / on port 80 from 192.0.2.1"),
@@ -180,7 +180,7 @@ def test_examples_of_an_opening_begin_with_strangers_and_those_of_an_outage_with
         "POST /x on port 80 with a: b",
         "POST any other path on port 80",
         "GET /x on port 80",
-        "POST /x on any other port",
+        "POST /x on any other port but 15008",
     ]
     closed = matrix.flips(held(ALLOW), held(DENY), cells)[0].requests
     assert matrix.describe(closed[0]) == "shop/web POST /x on port 80"

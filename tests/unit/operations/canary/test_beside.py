@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -101,6 +102,11 @@ def test_a_schedule_takes_nothing_from_a_held_version_that_a_person_has_promoted
     assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
 
 
+def _roll_back(world: World, runs: list[str]) -> None:
+    assert world(action="rollback")["outcome"] == "rolled_back"
+    runs.append(world.shop.journal()["run"])
+
+
 def test_two_rollbacks_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     happened = 0
     for moment in range(1, 24):
@@ -108,11 +114,7 @@ def test_two_rollbacks_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
         assert world()["outcome"] == "promoted"
         runs: list[str] = []
 
-        def rolls_back(world: World = world, runs: list[str] = runs) -> None:
-            assert world(action="rollback")["outcome"] == "rolled_back"
-            runs.append(world.shop.journal()["run"])
-
-        begun, said = beside(world, moment, rolls_back, action="rollback")
+        begun, said = beside(world, moment, partial(_roll_back, world, runs), action="rollback")
         if begun:
             happened += 1
             assert (world.shop.share(), [world.shop.journal()["run"]]) == (0, runs), f"{moment}: {said}"

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from ....istio.proxy.listeners import InboundPort, serving_port
 from ....model.catalogue.services import MTLS_MODES, Service
-from ....model.security.classes import ANY_OTHER_PORT
+from ....model.security.classes import port_label
 from ....model.security.peer_authentication import DISABLE, STRICT
 from ....model.security.pods import TUNNEL_PORT, MeshPod
 from ....verdicts import FAIL
@@ -129,8 +129,7 @@ def check_listeners(picture: Picture, service: Service, held: InboundState) -> l
 
 
 def _check_port(service: Service, number: int, pods: Sequence[SeenPod], held: InboundState) -> Finding | None:
-    label = "any other port" if number == ANY_OTHER_PORT else str(number)
-    subject = f"{service.key}:{label}"
+    subject = f"{service.key}:{port_label(number)}"
     read, told = 0, False
     unsure: Finding | None = None
     wanted = STRICT
