@@ -1068,7 +1068,7 @@ def test_a_service_that_is_not_there_is_left_to_the_routes() -> None:
         ("excludeInboundPorts", "15090,15021,15020", ""),
         ("excludeInboundPorts", "15004,15053", "15004, 15053"),  # of istiod, and of an agent at localhost
         ("excludeInboundPorts", "3000", ""),  # check mtls tells it
-        ("includeInboundPorts", "3000", "any other port"),
+        ("includeInboundPorts", "3000", "any other port but 15008"),
     ],
 )
 def test_a_port_that_nothing_names_is_open_all_the_same(annotation: str, value: str, where: str) -> None:
