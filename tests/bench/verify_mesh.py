@@ -87,6 +87,7 @@ def objects(services: int, replicas: int) -> list[dict[str, Any]]:
                     "metadata": {"name": f"{name}-{replica}", "namespace": place, "labels": labels},
                     "spec": {
                         "serviceAccountName": name,
+                        "initContainers": [{"name": "istio-init", "args": ["istio-iptables"]}],
                         "containers": [
                             {"name": "app"},
                             {"name": "istio-proxy", "args": ["proxy", "sidecar"]},
