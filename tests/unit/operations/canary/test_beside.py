@@ -59,8 +59,10 @@ def test_a_run_writes_nothing_over_one_that_has_begun_meanwhile(
     assert happened > 10
 
 
-def promoted_after_the_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person promotes a version that has got well, after a schedule has read its metrics."""
+def resumes_beside_a_promotion(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person promotes a version that has got well, after a schedule has read its metrics: it stays."""
+    world.shop.clock.sleep(60)
+    world.shop.sick = 0.5
     past = FakePrometheusSource.past
 
     def looked(self: FakePrometheusSource, *arguments: Any) -> Measurement:
@@ -71,6 +73,9 @@ def promoted_after_the_look(world: World, monkeypatch: pytest.MonkeyPatch) -> No
         return seen
 
     monkeypatch.setattr(FakePrometheusSource, "past", looked)
+    (said,) = world(**RESUME)["services"].values()
+    assert said["reason"].endswith("has gone on meanwhile (promoted)")
+    assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
 
 
 def test_a_schedule_withdraws_nothing_that_a_person_has_promoted_meanwhile(
@@ -78,12 +83,7 @@ def test_a_schedule_withdraws_nothing_that_a_person_has_promoted_meanwhile(
 ) -> None:
     world = World(Shop(), monkeypatch)
     assert world(approvals=[2])["outcome"] == "awaiting_approval"
-    world.shop.clock.sleep(60)
-    world.shop.sick = 0.5
-    promoted_after_the_look(world, monkeypatch)
-    (said,) = world(**RESUME)["services"].values()
-    assert said["reason"].endswith("has gone on meanwhile (promoted)")
-    assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
+    resumes_beside_a_promotion(world, monkeypatch)
 
 
 def test_a_schedule_takes_nothing_from_a_held_version_that_a_person_has_promoted_meanwhile(
@@ -94,12 +94,7 @@ def test_a_schedule_takes_nothing_from_a_held_version_that_a_person_has_promoted
     world.shop.clock.at(3, pods(world, v1=0))
     with pytest.raises(MeshError, match="held_at_split"):
         world()
-    world.shop.clock.sleep(60)
-    world.shop.sick = 0.5
-    promoted_after_the_look(world, monkeypatch)
-    (said,) = world(**RESUME)["services"].values()
-    assert said["reason"].endswith("has gone on meanwhile (promoted)")
-    assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
+    resumes_beside_a_promotion(world, monkeypatch)
 
 
 def _roll_back(world: World, runs: list[str]) -> None:

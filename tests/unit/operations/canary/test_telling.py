@@ -11,6 +11,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.milestones import Milestone
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.background import (
+    Pending,
     Worker,
     inline,
 )
@@ -202,7 +203,7 @@ def test_listeners_that_never_answer_share_the_last_word() -> None:
         clock=shop.clock, options=run.options, warnings=[], await_result=await_result
     )
     listeners = tuple(Listener(Web(f"https://{name}.example.com/x")) for name in ("one", "two", "three"))
-    teller = Notifications(silent, listeners, {}, workers=lambda: lambda _send: None)  # type: ignore[arg-type]
+    teller = Notifications(silent, listeners, {}, workers=lambda: lambda _send: Pending())
     teller.tell(Milestone.PROMOTED, run.journal)
     teller.close()
     assert waited == [LAST_WORD, 0.0, 0.0]
