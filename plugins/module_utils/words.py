@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def some_of(
@@ -19,3 +19,8 @@ def some_of(
     rest = len(names) - most
     more = f"{before}and {rest} more{f' {kind}' if kind else ''}" if rest > 0 else ""
     return between.join(names[:most]) + more
+
+
+def few(names: Iterable[str]) -> str:
+    """The first three of several names, each told once, and how many more there are."""
+    return some_of(list(dict.fromkeys(names)))

@@ -89,8 +89,8 @@ class MeshPod:
 def read_pod(pod: Mapping[str, Any]) -> MeshPod:
     """A ``MeshPod`` out of the API's object. :raises MalformedError: a field of another type."""
     labels, annotations = labels_of(pod), annotations_of(pod)
-    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
-    proxy = next((item for item in own if item.get("name") == PROXY), None)
+    own = containers_of(pod)
+    proxy = proxy_among(own)
     meshed = proxy is not None and field(pod, "spec", "hostNetwork") is not True
     included, excluded = _captured(own, annotations)
     return MeshPod(
@@ -116,22 +116,33 @@ def status_port(pod: Mapping[str, Any]) -> int:
     told = annotations_of(pod).get(_STATUS, "")
     if is_number(told):
         return int(told)
-    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
-    proxy = next((item for item in own if item.get("name") == PROXY), {})
+    proxy = proxy_among(containers_of(pod))
     found = _STATUS_SETTING.search(environment(proxy).get("PROXY_CONFIG", ""))
     return int(found[1]) if found else 15020
 
 
-def environment(container: Mapping[str, Any]) -> dict[str, str]:
-    """The variables of a container. :returns: by name; ``""`` for one whose value comes from elsewhere."""
+def containers_of(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The containers that a pod is made of. :returns: init containers first; none that were added later."""
+    return [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+
+
+def proxy_among(containers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The proxy of a sidecar or gateway. :returns: its container; ``None`` where a pod has none."""
+    return next((item for item in containers if item.get("name") == PROXY), None)
+
+
+def environment(container: Mapping[str, Any] | None) -> dict[str, str]:
+    """The variables of a container, of no container none.
+
+    :returns: by name; ``""`` for one whose value comes from elsewhere.
+    """
     return {text_at(entry, "name"): text_at(entry, "value") for entry in mappings_at(container, "env")}
 
 
 def _interception(containers: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]) -> str:
     """How traffic is led to the proxy where no container says so: what the injector told the proxy, which
     counts ``proxy.istio.io/config`` and the mesh's defaults, else the annotation."""
-    proxy = next((item for item in containers if item.get("name") == PROXY), None)
-    told = environment(proxy).get(_MODE_VARIABLE) if proxy else ""
+    told = environment(proxy_among(containers)).get(_MODE_VARIABLE, "")
     return told or annotations.get(_MODE, "")
 
 
@@ -171,7 +182,7 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
     :returns: ``port 443``, ``10.0.0.0/8``, ``all but 10.0.0.0/8``, ``everything`` (with the reason where no
         annotation tells it); empty when the proxy takes all of it.
     """
-    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    own = containers_of(pod)
     annotations = annotations_of(pod)
     groups: tuple[str, ...] = ()
     options = {
@@ -201,7 +212,7 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
 
 def lacks_capture(pod: Mapping[str, Any]) -> bool:
     """Whether a pod has a sidecar that is to take its traffic, and no container that leads any there."""
-    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    own = containers_of(pod)
     names = {text_at(item, "name") for item in own}
     return PROXY in names and names.isdisjoint(CAPTURE) and _interception(own, annotations_of(pod)) != "NONE"
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from ...documents.read import read_document
 from ...errors import MeshError
-from ...fields import annotations_of, list_at, mappings_at, text_at
-from .pods import CAPTURE, PROXY, environment, lacks_capture
+from ...fields import annotations_of, list_at, text_at
+from .pods import CAPTURE, PROXY, containers_of, environment, lacks_capture
 
 BOOTSTRAP = "sidecar.istio.io/bootstrapOverride"
 IMAGE = "sidecar.istio.io/proxyImage"
@@ -82,7 +82,7 @@ def own_ways(pod: Mapping[str, Any]) -> tuple[str, ...]:
     :returns: half sentences about the pod; empty for one that is as the injector makes them.
     """
     annotations = annotations_of(pod)
-    own = [*mappings_at(pod, "spec", "initContainers"), *mappings_at(pod, "spec", "containers")]
+    own = containers_of(pod)
     found = []
     if told := annotations.get(BOOTSTRAP):
         found.append(f"starts its proxy with the configuration of ConfigMap {told} ({BOOTSTRAP})")

@@ -24,6 +24,7 @@ from ...model.certificates.mesh_ca import (
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import CERTIFICATE_KEY, TLS_TYPE
 from ...model.certificates.x509 import read_chain
+from ...model.security.pods import environment
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -87,7 +88,7 @@ def environment_of(workload: Mapping[str, Any], container: str, *path: str) -> d
     found: dict[str, str] = {}
     for one in (*mappings_at(spec, "containers"), *mappings_at(spec, "initContainers")):
         if text_at(one, "name") == container:
-            found |= {text_at(item, "name"): text_at(item, "value") for item in mappings_at(one, "env")}
+            found |= environment(one)
     return found
 
 

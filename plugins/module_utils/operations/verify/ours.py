@@ -24,7 +24,6 @@ from ...model.objects.render import render
 from ...model.security.attachment import selects
 from ...model.virtual_services import VirtualService, read_virtual_service
 from ...object_id import object_id
-from ...words import some_of
 from .picture import Picture, SeenPod
 from .surroundings import Surroundings
 
@@ -242,11 +241,6 @@ def networks(texts: Iterable[object]) -> list[Network]:
         with contextlib.suppress(ValueError):
             found.append(ipaddress.ip_network(str(text), strict=False))
     return found
-
-
-def few(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
-    return some_of(list(dict.fromkeys(names)))
 
 
 def _short_names(fqdn: str, domain: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.workloads import parse_pod
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.causes import words
+from ansible_collections.servicemesh.istio.plugins.module_utils.words import few
 
 from .healthy_mesh import API, HOST, Healthy, Obj, host, istio, line, pod, service, to
 from .planted import AT_GATEWAY, CALL, NOTHING, OUTSIDE
@@ -675,6 +676,6 @@ def test_the_command_that_makes_a_pod_anew(owner: Any, command: str) -> None:
 def test_commands_and_lists_in_words() -> None:
     assert words.edit("Service shop/api") == "kubectl edit service api -n shop"
     assert words.edit("MutatingWebhookConfiguration x") == "kubectl edit mutatingwebhookconfiguration x"
-    assert words.few(["a", "b", "a", "c"]) == "a, b, c"
-    assert words.few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
-    assert words.few([]) == ""
+    assert few(["a", "b", "a", "c"]) == "a, b, c"
+    assert few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert few([]) == ""

@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.surroundings import (
     Surroundings,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.words import few
 
 from .builders import GATEWAY, catalogue, item, live, pod, service
 
@@ -81,7 +82,7 @@ def test_the_names_that_two_patterns_share() -> None:
     ],
 )
 def test_few(names: list[str], told: str) -> None:
-    assert ours.few(names) == told
+    assert few(names) == told
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from ....fields import integer_at, labels_of, mapping_at, mappings_at, namespace_of
 from ....istio.proxy.routes import parse_cluster_name
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import POSSIBLE, ROUTING, SEEN, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 TIGHT = 5
 """A pool this small refuses the ordinary concurrency of one caller."""

@@ -11,9 +11,10 @@ from ....fields import field, integer_at, labels_of, mapping_at, mappings_at, na
 from ....kube.pods import takes_requests, trouble
 from ....labels import is_selected
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import LIKELY, ROUTING, SEEN, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 
 def find(case: Case) -> Iterator[Cause]:

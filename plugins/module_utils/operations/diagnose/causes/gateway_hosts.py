@@ -11,10 +11,11 @@ from ....errors import nearest
 from ....fields import integer_at, list_at, mappings_at, namespace_of, text_at
 from ....model.host_patterns import takes_in
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj, Route, full_name
 from ..cause import GATEWAY, LIKELY, SURE, Cause
 from .route_conflicts import MESH, exported, gateways_of
-from .words import edit, few
+from .words import edit
 
 
 def find(case: Case) -> Iterator[Cause]:

@@ -22,11 +22,12 @@ from ....fields import (
 from ....kube.pods import has_labels, takes_requests
 from ....model.security.pods import target_ports
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import GATEWAY, LIKELY, SURE, Cause
 from ..gateway_pods import pods_of
 from .gateway_hosts import concerned_gateways, server_hosts
-from .words import edit, few
+from .words import edit
 
 PATIENCE = 120.0
 """Seconds that a cloud may take to give a Service its address."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from ....documents.json_text import json_text
 from ....fields import labels_of, list_at, namespace_of
 from ....istio.injection.webhooks import NAMESPACE_NAME_KEY, matches
+from ....words import few
 from ..case import Case
 from ..cause import CONTROL_PLANE, SURE, Cause
-from .words import few
 
 
 def find(case: Case) -> Iterator[Cause]:

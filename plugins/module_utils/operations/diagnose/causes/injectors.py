@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from ....fields import labels_of, mapping_at, mappings_at, name_of, text_at
 from ....istio.injection.webhooks import WEBHOOK_SUFFIX, Injector, injectors_for
 from ....istio.proxy.certificates import serial_numbers
+from ....words import few
 from ..case import Case
 from ..cause import CONTROL_PLANE, INJECTION, LIKELY, SURE, Cause
-from .words import few
 
 ISTIODS = (
     ("MutatingWebhookConfiguration", WEBHOOK_SUFFIX, "its calls fail"),

@@ -13,9 +13,9 @@ from ....istio.workloads import parse_pod
 from ....kube.pods import is_active, is_ready, trouble
 from ....model.reading.values import amount
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import CONTROL_PLANE, LIKELY, SURE, Cause
-from .words import few
 
 FULL = 0.9
 """Share of its memory limit above which istiod will soon be ended."""

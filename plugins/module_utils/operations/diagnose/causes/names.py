@@ -13,9 +13,10 @@ from ....istio.proxy.routes import parse_cluster_name
 from ....istio.workloads import parse_pod
 from ....kube.pods import has_labels, takes_requests, trouble
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import DNS, LIKELY, SEEN, SURE, Cause
-from .words import edit, few, restart
+from .words import edit, restart
 
 SERVER = {"k8s-app": "kube-dns"}
 

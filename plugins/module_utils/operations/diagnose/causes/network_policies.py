@@ -16,11 +16,12 @@ from ....istio.workloads import PROXY_CONTAINER
 from ....kube.pods import is_active
 from ....model.security.pods import target_ports
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj, full_name
 from ..cause import CONTROL_PLANE, DNS, LIKELY, SECURITY, SURE, Cause
 from ..gateway_pods import pods_of
 from ..network_rules import NetworkRules, Port
-from .words import edit, few
+from .words import edit
 
 XDS = Port(15012)
 DNS_PORT = Port(53, "UDP")

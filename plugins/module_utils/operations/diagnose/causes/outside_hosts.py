@@ -11,9 +11,10 @@ from ....fields import field, integer_at, labels_of, list_at, mappings_at, names
 from ....istio.proxy.routes import parse_cluster_name
 from ....model.security.pods import read_pod
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import EGRESS, LIKELY, POSSIBLE, SEEN, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 DECLARE = "mesh_external_services: [{name: ..., hosts: [HOST], callers: [...]}], then servicemesh.istio.mesh"
 

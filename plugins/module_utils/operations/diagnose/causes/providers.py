@@ -11,9 +11,10 @@ from ....fields import labels_of, mappings_at, namespace_of, text_at
 from ....model.security.attachment import selects
 from ....model.security.authorization import action_of, decides
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj
 from ..cause import LIKELY, SECURITY, SEEN, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 
 def find(case: Case) -> Iterator[Cause]:

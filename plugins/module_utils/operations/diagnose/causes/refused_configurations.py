@@ -11,9 +11,10 @@ from ....fields import mappings_at, text_at
 from ....istio.proxy.running import RunningProxy
 from ....model.security.attachment import selects
 from ....object_id import object_id
+from ....words import few
 from ..case import BEGINNING, Case, Obj, full_name
 from ..cause import CONTROL_PLANE, LIKELY, POSSIBLE, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 
 def find(case: Case) -> Iterator[Cause]:

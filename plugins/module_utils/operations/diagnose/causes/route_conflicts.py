@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ....fields import list_at, mapping_at, mappings_at, namespace_of, text_at
+from ....words import few
 from ..case import Case, Route
 from ..cause import LIKELY, POSSIBLE, ROUTING, SEEN, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 MESH = "mesh"
 

@@ -12,9 +12,10 @@ from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....kube.pods import has_labels, takes_requests
 from ....model.virtual_services import Destination, full_host
 from ....object_id import object_id
+from ....words import few
 from ..case import Case, Obj, Route
 from ..cause import DNS, LIKELY, ROUTING, SEEN, SURE, Cause
-from .words import edit, few
+from .words import edit
 
 
 def find(case: Case) -> Iterator[Cause]:

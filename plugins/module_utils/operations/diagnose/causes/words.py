@@ -5,15 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ....istio.workloads import Pod
-from ....words import some_of
-
-
-def few(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
-    return some_of(list(dict.fromkeys(names)))
 
 
 def restart(pod: Pod) -> str:

@@ -23,8 +23,9 @@ from ....model.security.authorization import PolicyIndex, action_of, decides
 from ....model.security.classes import ANY_OTHER_PORT
 from ....model.security.peer_authentication import STRICT, PeerPolicies
 from ....model.security.pods import MeshPod, read_pod, uncaptured_outbound
+from ....words import few
 from ..findings import Finding, beside, failed
-from ..ours import Ours, few
+from ..ours import Ours
 
 
 def check_workloads_beside(ours: Ours) -> list[Finding]:

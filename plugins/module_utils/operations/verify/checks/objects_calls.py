@@ -16,8 +16,9 @@ from ....labels import is_selected
 from ....model.catalogue.streams import meet
 from ....model.security.pods import TLS_MODE
 from ....object_id import object_id
+from ....words import few
 from ..findings import Finding, beside, failed, unknown
-from ..ours import Obj, Ours, few, networks, ordered
+from ..ours import Obj, Ours, networks, ordered
 from .mtls_callers import callers_of
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from ....fields import mapping_at
 from ....object_id import object_id
+from ....words import few
 from ..findings import Finding, beside, unknown
-from ..ours import Ours, few, ordered
+from ..ours import Ours, ordered
 
 EXTENSIONS = ("EnvoyFilter", "WasmPlugin", "TrafficExtension", "ProxyConfig")
 HARMLESS = frozenset({"selector", "concurrency"})

@@ -16,10 +16,19 @@ from collections.abc import Iterator
 
 from ....errors import MalformedError
 from ....fields import field, integer_at, list_at, mappings_at, text_at
-from ....model.security.pods import CAPTURE, PROXY, environment, lasting, status_port
+from ....model.security.pods import (
+    CAPTURE,
+    PROXY,
+    containers_of,
+    environment,
+    lasting,
+    proxy_among,
+    status_port,
+)
 from ....model.security.startup import own_ways
+from ....words import few
 from ..findings import Finding, beside, failed, unknown
-from ..ours import Obj, Ours, few
+from ..ours import Obj, Ours
 from ..picture import SeenPod
 from .mtls import is_kept_away
 
@@ -81,8 +90,7 @@ def _kept_away(seen: SeenPod) -> Iterator[Finding]:
 
 def _published(seen: SeenPod) -> Iterator[Finding]:
     """Merged metrics: whoever asks pilot-agent gets what the application says there, past every policy."""
-    proxy = next((one for one in _containers(seen.raw) if one.get("name") == PROXY), {})
-    variables = environment(proxy)
+    variables = environment(proxy_among(containers_of(seen.raw)))
     if not variables.get(MERGED) or variables.get(MERGE_OFF) == "true":
         return
     try:
@@ -108,7 +116,7 @@ def _may_change_capture(seen: SeenPod) -> Iterator[Finding]:
     added = mappings_at(seen.raw, "spec", "ephemeralContainers")
     names = [
         text_at(one, "name")
-        for one in (*_containers(seen.raw), *added)
+        for one in (*containers_of(seen.raw), *added)
         if one.get("name") not in (*CAPTURE, PROXY) and _is_network_admin(one)
     ]
     if names:
@@ -124,7 +132,3 @@ def _is_network_admin(container: Obj) -> bool:
     return not powers.isdisjoint(("NET_ADMIN", "ALL")) or (
         field(container, "securityContext", "privileged") is True
     )
-
-
-def _containers(raw: Obj) -> list[Obj]:
-    return [*mappings_at(raw, "spec", "initContainers"), *mappings_at(raw, "spec", "containers")]

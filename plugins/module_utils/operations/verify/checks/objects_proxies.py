@@ -19,9 +19,10 @@ from ....kube.pods import addresses as pod_addresses
 from ....model.catalogue.exposures import exposed_port, server_of
 from ....model.security.pods import target_ports
 from ....object_id import object_id
+from ....words import few
 from ..dumps import ProxyDump, ProxyDumps
 from ..findings import Finding, failed, passed, unknown
-from ..ours import Obj, Ours, few
+from ..ours import Obj, Ours
 
 ALLOW_ANY = "allow_any"
 """Name of the virtual host that sends any host on (istio pilot/pkg/networking/core/httproute.go)."""

@@ -24,8 +24,9 @@ from ....fields import (
 from ....model.host_patterns import takes_in
 from ....model.virtual_services import VirtualService, read_virtual_service
 from ....object_id import object_id
+from ....words import few
 from ..findings import Finding, beside, failed
-from ..ours import GatewayPods, Obj, Ours, few, narrower, ordered, targets
+from ..ours import GatewayPods, Obj, Ours, narrower, ordered, targets
 
 MESH = "mesh"
 INGRESS_CLASS = "kubernetes.io/ingress.class"

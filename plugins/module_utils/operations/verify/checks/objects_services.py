@@ -18,12 +18,13 @@ from ....model.catalogue.mesh import Catalogue
 from ....model.catalogue.services import Service
 from ....model.security.destination_rules import EVERYONE, OWN_NAMESPACE
 from ....object_id import object_id
+from ....words import few
 from ...cluster_check.findings import CUTS, Difference
 from ...cluster_check.read import Place
 from ...cluster_check.services import compare_services
 from ..findings import Finding, failed
 from ..live_objects import LiveObjects
-from ..ours import Ours, few
+from ..ours import Ours
 from .mtls_callers import callers_of
 
 EXPORT_TO = "networking.istio.io/exportTo"

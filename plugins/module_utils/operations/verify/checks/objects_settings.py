@@ -21,9 +21,10 @@ from ....fields import (
 )
 from ....kube.pods import addresses as pod_addresses
 from ....object_id import object_id
+from ....words import few
 from ...cluster_check.findings import CUTS, NOTE, Difference
 from ..findings import Finding, beside, failed, unknown
-from ..ours import Obj, Ours, few, ordered
+from ..ours import Obj, Ours, ordered
 
 CONFIGURATION = "Istio's configuration"
 OPENS = "mesh_trust_domain_aliases"
