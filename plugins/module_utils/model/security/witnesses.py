@@ -144,4 +144,4 @@ def _parts(pattern: str) -> tuple[str, str]:
 
 def _fitting(pattern: str, word: str) -> set[str]:
     """Names that fit a pattern of one part: without and with something in the place of the star."""
-    return {pattern.replace("*", ""), pattern.replace("*", word)} - {""} if pattern else set()
+    return {pattern.replace("*", ""), pattern.replace("*", word)} - {""}

@@ -50,7 +50,7 @@ class Looks:
         late = self.late
         if not late:
             return True
-        if len(self._looks) < ROUNDS or self.away:
+        if self.away:
             return False
         return len(self._looks) >= PATIENCE or all(self._lasts(_key(item)) for item in late)
 

@@ -27,7 +27,7 @@ from ...support.arguments import validated
 from ...support.certificates import certificate, ec_key
 from ...support.clock import FakeClock
 from ...support.cluster import reaching
-from .builders import item, pod
+from .builders import GATEWAY, item, pod
 from .simulated_mesh import RAW, ROOT, Mesh
 
 
@@ -400,6 +400,16 @@ def test_diagnose_without_istio(mesh: Mesh) -> None:
     mesh.objects.clear()
     mesh.missing = {"PeerAuthentication"}
     assert run(mesh, diagnose, source="web", destination="cart")["status"] == "cannot tell"
+
+
+def test_a_gateway_is_called_by_a_probe_that_has_no_identity_in_the_mesh(mesh: Mesh) -> None:
+    """Its clients are outside: what a sidecar is let in with says nothing about them."""
+    made: list[dict[str, Any]] = []
+    create = mesh.create
+    mesh.create = lambda obj, **more: made.append(obj) or create(obj, **more)
+    run(mesh, verify, catalogue={**RAW, "mesh_gateways": [GATEWAY]}, checks=["gateways"])
+    probes = [one for one in made if one["kind"] == "Pod"]
+    assert [one["metadata"]["labels"]["sidecar.istio.io/inject"] for one in probes] == ["false"]
 
 
 def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -> None:

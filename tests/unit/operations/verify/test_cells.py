@@ -75,6 +75,15 @@ def test_one_proxy_of_two_is_not_the_proxies() -> None:
     assert set(levels(cells, "shop/pay").values()) == {"at the proxies"}
 
 
+def test_where_no_pod_runs_nothing_is_at_the_proxies() -> None:
+    picture = Picture(MESH, live(*PODS, *OURS), ["shop"])
+    cells = Cells(["cluster.local"], running=())
+    check_policies(picture, cells)
+    cells.count(picture.pods)
+    ask(cells, picture, "web-1", "pay-1", "pay-2")
+    assert {item.level for item in cells.proved([])} == {"by the objects"}
+
+
 def test_what_a_proxy_was_not_asked_is_not_at_the_proxies() -> None:
     cells, picture = look()
     ask(cells, picture, "pay-1", "pay-2", only="GET")

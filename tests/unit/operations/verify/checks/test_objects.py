@@ -35,11 +35,11 @@ DUMP = ProxyDump({}, (), frozenset(), ())
 OUR_ROOT = "shop/gateway.public.api.example.com"
 
 
-def shop() -> Catalogue:
+def shop(*gateways: Obj) -> Catalogue:
     return catalogue(
         service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}]),
         service("pay", callers=[{"service": "web"}]),
-        mesh_gateways=[GATEWAY],
+        mesh_gateways=[GATEWAY, *gateways],
         mesh_outbound="REGISTRY_ONLY",
         mesh_external_services=[
             {
@@ -82,9 +82,10 @@ def look(
     slices: tuple[Obj, ...] = (),
     settings: tuple[Difference, ...] = (),
     change_services: Any = None,
+    gateways: tuple[Obj, ...] = (),
 ) -> list[Finding]:
     """The findings of a mesh with ``foreign`` objects beside the catalogue's."""
-    mesh = shop()
+    mesh = shop(*gateways)
     own = [one for one in render(mesh) if one["metadata"]["name"] != without]
     if change:
         change(own)
@@ -522,6 +523,14 @@ def test_what_touches_nothing_is_an_inventory_or_nothing(name: str) -> None:
     objects, expected = NEIGHBOURS[name]
     lines = {subject: f"beside the catalogue: {message}" for subject, message in expected.items()}
     assert told(look(*objects)) == lines
+
+
+def test_each_gateway_has_its_own_hosts() -> None:
+    servers = [{"host": "inner.example.com", "certificate": "inner"}]
+    inner = {**GATEWAY, "name": "inner", "selector": {"istio": "inner"}, "servers": servers}
+    assert told(look(gateway("own", "other", "inner.example.com"), gateways=(inner,))) == {
+        "Gateway other/own": "beside the catalogue: serves inner.example.com:80 at the pods of gateway public"
+    }
 
 
 def test_what_is_known_is_accepted_with_its_reason() -> None:
