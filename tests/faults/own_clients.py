@@ -32,7 +32,7 @@ def at_rate(act, threads=8):
         due = time.time() + number / NUMBER
         while going():
             time.sleep(max(0.0, due - time.time()))
-            due = max(due + threads / NUMBER, time.time() - 0.5)
+            due = max(due + threads / NUMBER, time.time())  # who was held up does not hurry: no burst
             act(number)
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]

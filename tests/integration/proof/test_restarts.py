@@ -21,7 +21,7 @@ from .conftest import sized
 SHOP = "ecommerce"
 WHOLE = sized(0, 1)
 RUNS = int(os.environ.get("PROOF_RUNS") or sized(1, 100))
-PAUSE = sized(60, 7)
+PAUSE = float(os.environ.get("PROOF_PAUSE") or sized(60, 7))
 """Seconds from one restart to the next: in the whole campaign about as long as one takes, so one is always
 under way."""
 
