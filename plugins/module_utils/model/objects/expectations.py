@@ -46,7 +46,8 @@ class Expectation:
     shares: ExpectedShares},
     ``subset`` and ``no_subset`` {host, port, subset}, ``rbac`` {policy, rules, words: what each rule names},
     ``no_rbac`` {policy, rules}, ``mtls`` {port: mode}, ``no_virtual_service`` {virtual_service}, ``stream``
-    {sni: name in the handshake or ``""``, clusters}, ``server`` {hosts: that one TLS connection serves}.
+    {sni: name in the handshake or ``""``, clusters}, ``server`` {hosts: that one TLS connection serves},
+    ``lifted`` {before, after: the PeerPolicies around a PeerAuthentication that is gone}.
 
     :param subject: the object that asks for it, ``Kind namespace/name``.
     :param if_routed: of ``route``: only of proxies that have a route to the host at all.

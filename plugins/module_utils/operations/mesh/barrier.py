@@ -15,6 +15,7 @@ from ..apply.engine import Held
 from ..propagation.prove import prove
 from ..propagation.report import PropagationReport
 from .cluster_guard import ClusterGuard
+from .lifted_modes import lifted_modes
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -44,7 +45,12 @@ class PropagationBarrier:
     def __call__(self, held: Held) -> None:
         if held.last and not self._options.wait:
             return
-        facts = self._guard.provable(expectations(self._catalogue, held.objects, held.before))
+        facts = self._guard.provable(
+            [
+                *expectations(self._catalogue, held.objects, held.before),
+                *lifted_modes(self._client, held, self._catalogue.root_namespace, self._context),
+            ]
+        )
         if not facts:
             return
         report = prove(

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, Executor, config_dump
 from ...istio.proxy.listeners import (
+    CATCH_ALL,
     VIRTUAL_INBOUND,
     InboundPort,
     gateway_policies,
     inbound_ports,
     mode_fault,
     served_names,
+    serving_port,
     stream_clusters,
 )
 from ...istio.proxy.rbac import RbacPolicy
@@ -35,6 +37,7 @@ class Facts:
     """The parts of a proxy's configuration that were asked for.
 
     :param served: the rules of a gateway's own listeners; None while it has none, so that nothing is judged.
+    :param namespace, labels: of its pod.
     """
 
     ports: Mapping[int, InboundPort] = dataclasses.field(default_factory=dict)
@@ -43,6 +46,8 @@ class Facts:
     clusters: frozenset[str] = frozenset()
     streams: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
     together: frozenset[frozenset[str]] = frozenset()
+    namespace: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Expectation]) -> Facts:
@@ -58,7 +63,7 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
     served: frozenset[RbacPolicy] | None = None
     if proxy.gateway and checks & _JUDGING:
         served = gateway_policies(config_dump(client, proxy, LISTENERS))
-    elif checks & {"mtls", *_JUDGING}:
+    elif checks & {"mtls", "lifted", *_JUDGING}:
         ports = inbound_ports(config_dump(client, proxy, LISTENERS, VIRTUAL_INBOUND))
     if checks & {"route", "no_virtual_service"}:
         hosts = virtual_hosts(config_dump(client, proxy, ROUTES))
@@ -71,14 +76,19 @@ def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Exp
     if checks & {"stream", "server"}:
         listeners = config_dump(client, proxy, LISTENERS)
         streams, together = stream_clusters(listeners), served_names(listeners)
-    return Facts(ports, served, hosts, clusters, streams, together)
+    return Facts(
+        ports, served, hosts, clusters, streams, together, namespace=proxy.namespace, labels=proxy.labels
+    )
 
 
 def is_concerned(held: Facts, expectation: Expectation) -> bool:
     """Whether the proxy has to do with it at all.
 
-    One without a route to a host does not import it; a gateway that serves nothing yet judges nobody.
+    One without a route to a host does not import it; a gateway that serves nothing yet judges nobody; where
+    another policy says the same, one that is gone changes nothing.
     """
+    if expectation.check == "lifted":
+        return any(_lifted_ports(held, expectation.data))
     if expectation.scope.gateways and expectation.check in _JUDGING:
         return held.served is not None
     return not expectation.if_routed or bool(_held(held, expectation.data))
@@ -158,6 +168,26 @@ def _mtls(held: Facts, data: Mapping[str, Any]) -> str:
     return ""
 
 
+def _lifted(held: Facts, data: Mapping[str, Any]) -> str:
+    for port, before, after in _lifted_ports(held, data):
+        serving = serving_port(held.ports, port)
+        if serving is not None and serving.mode == before:
+            return f"{f'port {port}' if port else 'the rest of its ports'} is still {before}, not {after}"
+    return ""
+
+
+def _lifted_ports(held: Facts, data: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
+    """The ports whose mode changes when a policy goes: number, mode before and mode after."""
+    named = data["before"].named_ports(held.namespace, held.labels)
+    for port in sorted({CATCH_ALL, *held.ports, *named}):
+        before, after = (
+            data[when].mode(held.namespace, held.labels, None if port == CATCH_ALL else port)[0]
+            for when in ("before", "after")
+        )
+        if before != after:
+            yield port, before, after
+
+
 def _rules(held: Facts, policy: str) -> dict[int, set[str]]:
     """The words of a policy's rules by number; chains for HTTP know more of them than chains for TCP."""
     found = _POLICY.fullmatch(policy)
@@ -184,4 +214,5 @@ _CHECKS: Mapping[str, Callable[[Facts, Mapping[str, Any]], str]] = {
     "rbac": _rbac,
     "no_rbac": _no_rbac,
     "mtls": _mtls,
+    "lifted": _lifted,
 }

@@ -70,7 +70,7 @@ def test_everything_of_the_mesh_goes_and_a_second_run_changes_nothing(mesh: Mesh
     assert {verb for verb, _what in mesh.cluster.writes} == {"delete"}
     left = {key for key in mesh.cluster.objects if key[0] != "Namespace"}
     assert left == {("DestinationRule", SHOP, "theirs")}
-    assert mesh.proved[0] == {"no_rbac"}, "nobody is refused any more before the routes go"
+    assert mesh.proved[0] == {"no_rbac", "lifted"}, "nobody is refused any more before the routes go"
     assert not mesh(CATALOGUE, state="absent")["changed"]
 
 

@@ -20,6 +20,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.ex
     Expectation,
     Scope,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.peer_authentication import (
+    PeerPolicies,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
     Facts,
     is_concerned,
@@ -99,9 +102,10 @@ def test_the_rules_of_a_sidecar_are_those_of_its_inbound_ports_and_of_a_gateway_
     assert held.ports == {}
 
 
-def test_mtls_of_a_gateway_is_that_of_its_inbound_ports() -> None:
+@pytest.mark.parametrize("check", ["mtls", "lifted"])
+def test_mtls_of_a_gateway_is_that_of_its_inbound_ports(check: str) -> None:
     for gateway in (False, True):
-        held, asked = read("mtls", gateway=gateway)
+        held, asked = read(check, gateway=gateway)
         assert asked == [("dynamic_listeners", "virtualInbound")]
         assert (list(held.ports), held.served) == ([80], None)
 
@@ -174,6 +178,57 @@ def rule(number: int, *words: str, name: str = "web", namespace: str = "shop") -
 
 def port(number: int, *rules: RbacPolicy, mtls: bool = True, plaintext: bool = False) -> InboundPort:
     return InboundPort(number, mtls, plaintext, frozenset(rules))
+
+
+def lifting(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]] = ()) -> Expectation:
+    data = {"before": PeerPolicies(before, "istio-system"), "after": PeerPolicies(after, "istio-system")}
+    return Expectation("x", Scope(namespace="shop"), "lifted", data)
+
+
+def peers(
+    mode: str, ports: dict[str, str] | None = None, labels: dict[str, str] | None = None
+) -> dict[str, Any]:
+    levels = {number: {"mode": own} for number, own in (ports or {}).items()}
+    spec = {"selector": {"matchLabels": labels or {}}, "mtls": {"mode": mode}, "portLevelMtls": levels}
+    return {"kind": "PeerAuthentication", "metadata": {"name": mode, "namespace": "shop"}, "spec": spec}
+
+
+def web_with(*ports: InboundPort) -> Facts:
+    return Facts(ports={one.port: one for one in ports}, namespace="shop", labels={"app": "web"})
+
+
+STRICT_CATCH_ALL, OPEN_CATCH_ALL = port(0), port(0, plaintext=True)
+
+
+@pytest.mark.parametrize(
+    ("ports", "lack"),
+    [
+        ((STRICT_CATCH_ALL,), "the rest of its ports is still STRICT, not PERMISSIVE"),
+        ((OPEN_CATCH_ALL, port(8080)), "port 8080 is still STRICT, not PERMISSIVE"),
+        ((OPEN_CATCH_ALL, port(8080, plaintext=True)), ""),
+        ((port(0, mtls=False, plaintext=True),), ""),  # something else decides: no business of this policy
+        ((), ""),  # nothing is captured
+    ],
+)
+def test_without_the_policy_of_a_namespace_no_port_goes_on_as_before(
+    ports: tuple[InboundPort, ...], lack: str
+) -> None:
+    expected = lifting([peers("STRICT")])
+    assert is_concerned(web_with(*ports), expected)
+    assert missing(web_with(*ports), expected) == lack
+
+
+def test_a_port_that_only_the_policy_named_falls_back_to_the_rest() -> None:
+    expected = lifting([peers("STRICT"), peers("UNSET", {"9": "DISABLE"}, {"app": "web"})], [peers("STRICT")])
+    open_port = port(9, mtls=False, plaintext=True)
+    assert missing(web_with(STRICT_CATCH_ALL, open_port), expected) == "port 9 is still DISABLE, not STRICT"
+    assert missing(web_with(STRICT_CATCH_ALL), expected) == ""
+    assert is_concerned(web_with(STRICT_CATCH_ALL), expected)
+
+
+def test_where_another_policy_says_the_same_nobody_is_concerned() -> None:
+    expected = lifting([peers("STRICT"), peers("STRICT", labels={"app": "web"})], [peers("STRICT")])
+    assert not is_concerned(web_with(STRICT_CATCH_ALL, port(80)), expected)
 
 
 def of_ports(*ports: InboundPort) -> Facts:
