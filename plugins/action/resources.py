@@ -14,6 +14,7 @@ from ansible.errors import AnsibleError
 from ..module_utils.errors import InputError, Problem
 from ..module_utils.operations.resources import backend as resources
 from ..module_utils.operations.resources.files import Source, read_sources
+from ..module_utils.words import told_path
 from ..plugin_utils.backend_action import BackendAction, plain
 from ..plugin_utils.templates import rendered, template_entries
 from ..plugin_utils.vault import is_vaulted, opened
@@ -79,7 +80,7 @@ class ActionModule(BackendAction):
         try:
             found = str(find("templates", fixed or "."))
         except AnsibleError as error:
-            message = f"no such file or directory: {path}"
+            message = f"no such file or directory: {told_path(path)}"
             raise InputError([Problem(where, message, "file")]) from error
         return os.path.join(found, magic) if magic else found  # noqa: PTH118 - text, like what is found
 

@@ -27,10 +27,10 @@ options:
     description: URL of the API server, instead of a kubeconfig. Falls back to E(K8S_AUTH_HOST).
     type: str
   api_key:
-    description: Bearer token. Falls back to E(K8S_AUTH_API_KEY).
+    description: Bearer token, without the word C(Bearer) before it. Falls back to E(K8S_AUTH_API_KEY).
     type: str
   username:
-    description: User name for basic authentication. Falls back to E(K8S_AUTH_USERNAME).
+    description: User name for basic authentication, with O(password). Falls back to E(K8S_AUTH_USERNAME).
     type: str
   password:
     description: Password for basic authentication. Falls back to E(K8S_AUTH_PASSWORD).

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from ..errors import ApiError
 from ..fields import mapping_at, text_at
+from ..words import told_path
 from .clock import Clock
 from .exec_plugin import ExecPlugin
 from .headers import refuse_token
@@ -88,9 +89,9 @@ class TokenFile:
         except OSError as error:
             token, cause = "", error.strerror or "it cannot be read"
         if not token and not self._token:
-            message = f"the kubeconfig's tokenFile {self._path} gives no token: {cause}"
-            raise ApiError(message, reason="Credentials", subject=self._path)
-        refuse_token(token, f"tokenFile {self._path}", "it")
+            message = f"the kubeconfig's tokenFile {told_path(self._path)} gives no token: {cause}"
+            raise ApiError(message, reason="Credentials", subject=told_path(self._path))
+        refuse_token(token, f"tokenFile {told_path(self._path)}", "it")
         return token
 
 
@@ -110,7 +111,9 @@ class AuthProvider:
         for identifier in ("BearerToken", "authorization"):  # the second is what packages before 32 use
             value = self._configuration.get_api_key_with_prefix(identifier)
             if value:
-                refuse_token(str(value), self._target.where, "the token of its auth-provider")
+                refuse_token(
+                    str(value).removeprefix("Bearer "), self._target.where, "the token of its auth-provider"
+                )
                 return str(value)
         raise self._failed("it gave no token")
 

@@ -23,10 +23,13 @@ def refuse_header(value: str, where: str, what: str) -> None:
 
 
 def refuse_token(value: str, where: str, what: str) -> None:
-    """:raises InputError: ``value`` is no bearer token (RFC 6750): it holds other characters than ASCII's."""
+    """:raises InputError: ``value`` is no token (RFC 6750): not ASCII, or with its scheme before it."""
     refuse_header(value, where, what)
     if not value.isascii():
         message = f"{what} holds a character beyond ASCII, which no token has"
+        raise InputError([Problem(where, message, "credential")])
+    if value.lower().startswith("bearer "):
+        message = f"{what} begins with the word Bearer, which is no part of a token"
         raise InputError([Problem(where, message, "credential")])
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from ..documents.read import read_document
 from ..errors import InputError, MalformedError, Problem
 from ..fields import field, list_at, mapping_at, mappings_at, text_at
+from ..words import told_path
 
 Entries = Mapping[str, Mapping[str, Any]]
 RULE = "kubeconfig"
@@ -134,7 +135,7 @@ class _ShapeError(Exception):
 
 
 def _content(path: Path) -> tuple[str, Path, Any] | None:
-    about = f"kubeconfig {path}"
+    about = f"kubeconfig {told_path(str(path))}"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -194,7 +195,9 @@ def _check_user(user: Mapping[str, Any]) -> None:
     texts = [*groups, *(value for key in extra for value in list_at(extra, key))]
     if not all(isinstance(text, str) for text in texts):
         raise MalformedError("as-groups or as-user-extra holds something else than text")
-    mappings_at(user, "exec", "env")
+    for variable in mappings_at(user, "exec", "env"):
+        if not all(isinstance(variable.get(key), str | None) for key in ("name", "value")):
+            raise MalformedError("exec.env holds something else than text")
     for argument in list_at(user, "exec", "args"):
         if not isinstance(argument, str):
             raise MalformedError("exec.args holds something else than text")
@@ -227,7 +230,7 @@ def problems_of(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> list[str
             if entry.get(f"{key}-data"):
                 found.append(f"{key} and {key}-data exclude each other")
             elif not Path(entry[key]).is_file():
-                found.append(f"{key}: no such file: {entry[key]}")
+                found.append(f"{key}: no such file: {told_path(entry[key])}")
     certificate = user.get("client-certificate") or user.get("client-certificate-data")
     if certificate and not (user.get("client-key") or user.get("client-key-data")):
         found.append("client-certificate needs a client-key")

@@ -22,10 +22,11 @@ from urllib.parse import urlsplit
 from ..documents.read import read_document
 from ..errors import InputError, Problem
 from ..fields import list_at, mapping_at, text_at
+from ..words import told_path
 from .headers import refuse_header, refuse_token
 from .keydir import KeyDirectory
 from .kubeconfig import Kubeconfig, merged, problems_of, read_kubeconfig
-from .options import ConnectionOptions, is_content
+from .options import ConnectionOptions, is_content, is_encoded
 from .proxies import environment_proxy, is_excluded
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -140,7 +141,7 @@ def target_of(options: ConnectionOptions) -> Target:
     """
     where, cluster, user = _from_kubeconfig(options)
     cluster, user = dict(cluster), _identity(options, user)
-    _check_files(options)
+    _check_given(options)
     _overlay(options, cluster)
     problems = problems_of(cluster, user)
     if server := text_at(cluster, "server"):
@@ -166,6 +167,9 @@ def _from_kubeconfig(options: ConnectionOptions) -> tuple[str, Mapping[str, Any]
     if options.host and options.kubeconfig is None and options.context is None:
         return "connection", {}, {}
     found: Kubeconfig | None
+    if isinstance(options.kubeconfig, str) and is_encoded(options.kubeconfig):
+        message = 'is base64: give what it stands for, such as "{{ kubeconfig | b64decode }}"'
+        raise InputError([Problem("kubeconfig", message, "kubeconfig")])
     if isinstance(options.kubeconfig, Mapping):
         where = "kubeconfig"
         found = merged([(where, Path.cwd(), options.kubeconfig)], where)
@@ -177,7 +181,7 @@ def _from_kubeconfig(options: ConnectionOptions) -> tuple[str, Mapping[str, Any]
         raise InputError([Problem("kubeconfig", message, "kubeconfig")])
     else:
         text = str(options.kubeconfig or options.default_kubeconfig)
-        where = f"kubeconfig {text}"
+        where = f"kubeconfig {told_path(text)}"
         found = read_kubeconfig(text.split(os.pathsep), where)
     if found is not None:
         return (where, *found.select(options.context or ""))
@@ -241,12 +245,17 @@ def _overlay(options: ConnectionOptions, cluster: dict[str, Any]) -> None:
         cluster["proxy-url"] = options.proxy
 
 
-def _check_files(options: ConnectionOptions) -> None:
+def _check_given(options: ConnectionOptions) -> None:
+    """:raises InputError: files that are not there, or credentials of which one would not count."""
     problems = [
-        Problem(option, f"no such file: {path}", "connection")
+        Problem(option, f"no such file: {told_path(path)}", "connection")
         for option in ("ca_cert", "client_cert", "client_key")
         if (path := getattr(options, option)) and not Path(path).expanduser().is_file()
     ]
+    if bool(options.username) != bool(options.password):
+        problems.append(Problem("username", "and password belong together", "connection"))
+    elif options.username and options.api_key:
+        problems.append(Problem("username", "and api_key exclude each other", "connection"))
     if problems:
         raise InputError(problems)
 

@@ -130,6 +130,22 @@ class TestTemplates:
             Action(tmp_path).read_files({"src": ["/nowhere"]})
 
     @pytest.mark.parametrize("option", ["src", "template"])
+    @pytest.mark.parametrize(
+        "manifest",
+        [
+            "kind: Secret\nstringData:\n  pin: s3cret\n",
+            '{"kind": "Secret", "stringData": {"pin": "s3cret"}}',
+            '[{"kind": "Secret", "stringData": {"pin": "s3cret"}}]',
+        ],
+    )
+    def test_a_manifest_instead_of_its_path_is_not_shown(
+        self, tmp_path: Path, option: str, manifest: str
+    ) -> None:
+        with pytest.raises(InputError, match=r"no such file or directory|no file matches") as caught:
+            Action(tmp_path).read_files({option: [manifest]})
+        assert "s3cret" not in str(caught.value)
+
+    @pytest.mark.parametrize("option", ["src", "template"])
     @pytest.mark.parametrize("path", ["", " ", "$EMPTY"])
     def test_an_empty_path_is_not_a_whole_directory(
         self, tmp_path: Path, option: str, path: str, monkeypatch: pytest.MonkeyPatch

@@ -56,7 +56,19 @@ def test_a_token_with_a_line_break_is_refused_and_not_shown(tmp_path: Path, cloc
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_token_behind_the_word_bearer_is_refused(tmp_path: Path, clock: FakeClock) -> None:
+    with pytest.raises(InputError, match="the token begins with the word Bearer") as caught:
+        credential(tmp_path, clock, token="Bearer s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
 class TestFiles:
+    def test_a_token_instead_of_its_file_is_not_shown(self, tmp_path: Path, clock: FakeClock) -> None:
+        token = f"{tmp_path}/eyJhbGciOiJSUzI1NiJ9.{'eyJpc3MiOiJrdWJlcm5l' * 9}.c2lnbmF0dXJl"
+        with pytest.raises(ApiError, match="not shown: it looks like the content of a file") as caught:
+            credential(tmp_path, clock, tokenFile=token).header()
+        assert "eyJ" not in f"{caught.value} {caught.value.details}"
+
     def test_a_file_is_trimmed_and_wins_over_a_token(self, tmp_path: Path, clock: FakeClock) -> None:
         (tmp_path / "t").write_text(" first\n\n")
         found = credential(tmp_path, clock, tokenFile=str(tmp_path / "t"), token="inline")

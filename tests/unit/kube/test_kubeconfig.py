@@ -177,6 +177,10 @@ def test_an_empty_kubeconfig_has_no_context() -> None:
         (config(users={"u": {"as-user-extra": {"k": "v"}}}), "users[u]: k is str, not a list"),
         (config(users={"u": {"exec": {"args": [1]}}}), "users[u]: exec.args holds something else than text"),
         (config(users={"u": {"exec": {"env": ["x"]}}}), "users[u]: exec.env.0 is str, not a mapping"),
+        (
+            config(users={"u": {"exec": {"env": [{"name": "PIN", "value": 123456}]}}}),
+            "users[u]: exec.env holds something else than text",
+        ),
         (config(users={"u": {"exec": "x"}}), "users[u]: exec is str, not a mapping"),
         (
             {"users": [{"name": "u"}, {"name": "u"}]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import target as target_module
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import (
+    ConnectionOptions,
+    secrets_in,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.target import (
     Target,
     target_of,
@@ -92,8 +96,6 @@ def test_a_credential_of_the_options_replaces_the_kubeconfigs_but_not_whom_it_ac
     old = {"exec": plugin, "client-key-data": "k", "token": "old", **DEV}
     assert seen(user=old, api_key=" new\n").user == {"token": "new", **DEV}
     assert seen(user=old, username="u", password="p").user == {"username": "u", "password": "p", **DEV}
-    assert seen(user=old, username="u").user == old
-    assert seen(user=old, api_key="n", username="u", password="p").user == {"token": "n", **DEV}
     assert seen(user=old, client_cert=str(pem)).user == {
         "client-certificate": str(pem),
         "client-key": str(pem),
@@ -128,6 +130,61 @@ def test_missing_files_are_named_by_their_option() -> None:
         "client_cert: no such file: /no2",
         "client_key: no such file: /no3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({"username": "u"}, "username: and password belong together"),
+        ({"password": "p"}, "username: and password belong together"),
+        ({"username": "u", "password": "p", "api_key": "k"}, "username: and api_key exclude each other"),
+    ],
+)
+def test_no_credential_of_the_options_is_left_out_in_silence(given: dict[str, str], refusal: str) -> None:
+    assert refusals(ConnectionOptions(kubeconfig=inline(user={"token": "other"}), **given)) == [refusal]
+
+
+KEY = f"-----BEGIN PRIVATE KEY-----\n{'MIIEvQIBADANBgkqhkiG9w0B' * 3}\n-----END PRIVATE KEY-----\n"
+IN_BASE64 = base64.b64encode(KEY.encode()).decode()
+TOKEN = f"eyJhbGciOiJSUzI1NiJ9.{'eyJpc3MiOiJrdWJlcm5l' * 9}.c2lnbmF0dXJl"
+KUBECONFIG = base64.b64encode(yaml.safe_dump(inline(user={"token": "s3cret"})).encode()).decode()
+
+
+class TestTheContentWhereAPathIsWanted:
+    """Nobody sees the key, token or kubeconfig that somebody gave instead of the name of its file."""
+
+    @pytest.mark.parametrize("content", [KEY, IN_BASE64, TOKEN])
+    def test_of_an_option(self, content: str) -> None:
+        options = ConnectionOptions(
+            host="https://h", client_cert=content, client_key=content, ca_cert=content
+        )
+        for refusal in refusals(options):
+            assert refusal.endswith("(not shown: it looks like the content of a file, and a path is wanted)")
+
+    @pytest.mark.parametrize("content", [KEY, IN_BASE64, TOKEN])
+    def test_of_a_kubeconfig_in_a_file(self, tmp_path: Path, content: str) -> None:
+        user = {"client-certificate": content, "client-key": content}
+        file = tmp_path / "kubeconfig"
+        file.write_text(json.dumps(inline(user=user)), "utf-8")
+        found = refusals(ConnectionOptions(kubeconfig=str(file)))
+        assert [text.rpartition(": ")[2] for text in found] == [
+            "it looks like the content of a file, and a path is wanted)"
+        ] * 2
+
+    @pytest.mark.parametrize("given", ["kubeconfig", "default_kubeconfig"])
+    def test_of_the_kubeconfig_itself(self, given: str) -> None:
+        (found,) = refusals(ConnectionOptions(**{given: TOKEN}))
+        assert TOKEN[:20] not in found
+
+    def test_a_kubeconfig_in_base64_is_told_as_such(self) -> None:
+        for content in (KUBECONFIG, f"{KUBECONFIG[:76]}\n{KUBECONFIG[76:]}\n"):
+            (found,) = refusals(ConnectionOptions(kubeconfig=content))
+            assert found.startswith("kubeconfig: is base64: give what it stands for")
+            assert secrets_in({"kubeconfig": content})
+
+    def test_a_path_is_shown(self, tmp_path: Path) -> None:
+        (found,) = refusals(ConnectionOptions(kubeconfig=f"{tmp_path}/a:{tmp_path}/b"))
+        assert found == f"kubeconfig {tmp_path}/a:{tmp_path}/b: no such file"
 
 
 def test_what_kubectl_refuses_is_refused_with_its_place() -> None:

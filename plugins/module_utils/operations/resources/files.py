@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import InputError, Problem
+from ...kube.secret_fields import without_secrets
+from ...words import told_path
 
 SUFFIXES = (".yml", ".yaml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -71,14 +73,14 @@ def _expanded(text: str, read: Read) -> Iterator[Source]:
     elif any(mark in text for mark in "*?["):
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
-            raise _UnusableError(f"no file matches {text}")
+            raise _UnusableError(f"no file matches {told_path(text)}")
         for match in matches:
             if Path(match).is_dir():
                 yield from _directory(Path(match), read)
             else:
                 yield _read(Path(match), read)
     else:
-        raise _UnusableError(f"no such file or directory: {text}")
+        raise _UnusableError(f"no such file or directory: {told_path(text)}")
 
 
 def _directory(path: Path, read: Read) -> Iterator[Source]:
@@ -119,8 +121,8 @@ def _kustomized(path: Path) -> str:
             [*command, str(path)], capture_output=True, text=True, timeout=_KUSTOMIZE_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _UnusableError(f"{' '.join(command)} {path}: {error}") from error
+        raise _UnusableError(f"{' '.join(command)} {path}: {type(error).__name__}") from error
     if done.returncode:
-        cause = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        cause = without_secrets((done.stderr.strip().splitlines() or ["no message"])[-1])
         raise _UnusableError(f"{' '.join(command)} {path} failed: {cause[:500]}")
     return done.stdout

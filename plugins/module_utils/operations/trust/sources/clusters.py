@@ -15,6 +15,7 @@ from ....errors import ApiError, MeshError
 from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, decode
 from ....model.certificates.trust import CONNECTION, ORIGINATION, REMOTE, TrustEntry
+from ....words import told_path
 from ..look import GATEWAY_API, Look
 from .gateways import unread_authority
 
@@ -55,7 +56,7 @@ def connection(look: Look) -> Iterator[TrustEntry]:
             try:
                 pem = Path(text_at(holder, name)).read_bytes()
             except OSError as error:
-                message = f"{part} {text_at(holder, name)} cannot be read: {error.strerror}"
+                message = f"{part} {told_path(text_at(holder, name))} cannot be read: {error.strerror}"
                 yield look.judge.unknown(CONNECTION, where, message)
                 continue
             yield from look.judge.bundle(CONNECTION, where, pem, part)
