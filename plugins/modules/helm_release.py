@@ -41,6 +41,12 @@ options:
     description: All values of the release. They are handed to helm through its standard input.
     type: dict
     default: {}
+  installation:
+    description:
+      - The installation that the release is a part of, with the names of the options of
+        M(servicemesh.istio.control_plane). The values of the release follow from it, instead of O(values).
+      - So values that hold secrets need not stand in the result of another task.
+    type: dict
   state:
     description: Whether the release shall exist.
     type: str

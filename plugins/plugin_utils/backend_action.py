@@ -32,7 +32,7 @@ from ..module_utils.context import Context
 from ..module_utils.errors import MeshError, nearest
 from ..module_utils.fields import mapping_at
 from ..module_utils.kube.options import CONNECTION_SPEC, HANDOVER, is_content, secrets_in
-from ..module_utils.kube.secret_fields import is_secret_name
+from ..module_utils.kube.secret_fields import is_secret_name, masked
 from ..module_utils.run_module import (
     constraints,
     defect,
@@ -59,6 +59,7 @@ _DISPLAY = Display()
 _BESIDE_SECRETS = frozenset(
     ("mesh_connection", "kubeconfig", "certificates_provided", "provided", "password")
 )
+_KEY = re.compile(r"[A-Za-z_][\w.-]*(?=[\"']?\s*[:=])")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -223,8 +224,14 @@ class BackendAction(ActionBase):
         if _is_secret_place(where):  # Ansible would show the lines around it
             return
         value = value_at(self._variables, where)
-        if value is not None:
-            raise AnsibleActionFail(str(result.get("msg")), obj=value, result=result)
+        if value is None:
+            return
+        found = AnsibleActionFail(str(result.get("msg")), obj=value, result=result)
+        shown = str(getattr(found, "_formatted_source_context", None) or "")
+        if not holds_secret(shown):
+            raise found
+        # The lines before it are shown, too, and a password stands there: the place alone is told.
+        result["msg"] = f"{result.get('msg')} ({shown.partition(chr(10))[0]})"
 
     def _say(self, line: str) -> None:
         """One live line; with several forks lines interleave, so each names its host."""
@@ -266,6 +273,11 @@ def value_at(variables: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+def holds_secret(lines: str) -> bool:
+    """Whether one of some lines of YAML names a secret, or holds what looks like one."""
+    return masked(lines) != lines or any(map(is_secret_name, _KEY.findall(lines)))
+
+
 def _inline(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     """An inline kubeconfig holds keys and tokens, a proxy's URL a password: they travel packed."""
     content = arguments.get("kubeconfig")
@@ -275,8 +287,21 @@ def _inline(arguments: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def plain(value: Any) -> Any:
-    """Templated values without Ansible's tags: validation copies every tag, 14 s for 4,000 objects."""
-    return json.loads(json.dumps(value, default=_as_json))
+    """Templated values without Ansible's tags: validation copies every tag, 14 s for 4,000 objects.
+
+    :raises TypeError: something that no task argument can hold.
+    """
+    return json.loads(json.dumps(value, default=_as_json), object_pairs_hook=_distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose keys differ as text, too: of ``8080`` and ``"8080"`` the second would win."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next((name for name in names if names.count(name) > 1), "")
+        raise TypeError(f"a mapping has the key '{twice}' twice, as text and as something else")
+    return result
 
 
 def _as_json(value: object) -> Any:

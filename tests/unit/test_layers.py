@@ -100,7 +100,7 @@ MAY_IMPORT_PACKAGE: dict[str, dict[str, set[str]]] = {
         "control_plane": set(),
         "diagnose": {"verify"},
         "download": set(),
-        "helm_release": set(),
+        "helm_release": {"control_plane"},
         "injection": {"rights"},
         "mesh_ca": {"certificates", "injection", "rights"},
         "mesh": {"apply", "cluster_check", "propagation", "rights"},

@@ -75,6 +75,11 @@ def for_display(
     return _blanked(old, old_parts, ()), _blanked(new, told, ())
 
 
+def blanked(obj: Any, hidden: Sequence[Pattern] = ()) -> Any:
+    """A copy of an object, or of any part of one, with its secrets replaced."""
+    return _blanked(obj, secret_parts(obj, hidden), ())
+
+
 def _changed(path: Path, shown: str, old_parts: Mapping[Path, str], old: Any, new: Any) -> bool:
     """Whether the secret at a place is another one than before; of texts with holes the rest is equal."""
     one, other = _at(old, path), _at(new, path)

@@ -29,14 +29,24 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # What a name ends with (one word, or two) when its value is a secret.
 _SECRET_WORDS = frozenset(
     (
-        "password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "credential", "apikey",
-        "psk", "otp", "htpasswd", "keytab", "kubeconfig", "dockerconfigjson", "dockercfg",
+        "pass", "pwd", "psk", "otp", "keytab", "kubeconfig", "dockerconfigjson", "dockercfg",
     )
 )  # fmt: skip
+# The same where words are written together, as in PGPASSWORD and clientsecret.
+_SECRET_ENDINGS = (
+    "password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "apikey", "accesskey",
+    "encryptionkey", "privatekey", "secretkey", "signingkey", "basicauth", "masterauth", "keypass",
+    "requirepass", "storepass",
+)  # fmt: skip
+# Say in which form a secret stands: passwordHash, SECRET_KEY_BASE, credentials_json.
+_FORMS = frozenset(
+    ("base", "b64", "data", "encoded", "hash", "json", "plain", "plaintext", "string", "text", "value")
+)
 _KEYS_OF = frozenset(
     (
-        "access", "account", "api", "auth", "ca", "client", "encryption", "hmac", "host", "license", "master",
-        "private", "secret", "server", "service", "session", "shared", "signing", "ssh", "tls", "webhook",
+        "access", "account", "api", "app", "application", "auth", "ca", "cipher", "client", "cookie", "crypt",
+        "encryption", "fernet", "hmac", "host", "jwt", "license", "master", "private", "secret", "server",
+        "service", "session", "shared", "signing", "ssh", "storage", "subscription", "tls", "webhook",
     )
 )  # fmt: skip
 # Secrets as texts; as mappings or lists they are something else (a hash by a cookie, rules for a JWT).
@@ -56,18 +66,41 @@ _REFERENCES: tuple[tuple[str, frozenset[str]], ...] = (
 )
 _NAMING, _NAMED = ("name", "key", "header"), ("value", "values", "default", "defaultValue", "default_value")
 _KEY_MATERIAL = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
+_NAME = r"(?P<name>[A-Za-z_][\w.\-]*)"
 _IN_TEXT = (
-    re.compile(r"(?<=://)[^/\s:@\"']*:(?P<secret>[^/\s@\"']+)(?=@)"),
+    re.compile(r"(?<=://)[^/\s:@\"']*:(?P<secret>[^/\s\"']+)(?=@)"),
+    re.compile(r"(?<=://)(?P<secret>[^/\s:@\"']{16,})(?=@)"),
     re.compile(r"\b(?i:bearer|basic)\s+(?P<secret>[A-Za-z0-9._~+/=-]{8,})"),
-    re.compile(r"(?<![\w.\-])(?P<name>[A-Za-z_][\w.\-]*)=(?P<secret>[^\s&;,\"'<]+)"),
-    re.compile(r"[\"'](?P<name>[\w.\-]+)[\"']\s*:\s*[\"'](?P<secret>[^\"']+)[\"']"),
+    # In quotes, as JSON and TOML write it; the quotes themselves may be escaped.
+    re.compile(
+        rf"(?<![\w.\-])[\"']?{_NAME}[\"']?\s*[:=]\s*(?P<quote>[\"'])(?P<secret>(?:\\.|(?!(?P=quote)).)+)"
+    ),
+    re.compile(rf"\\+[\"']{_NAME}\\+[\"']\s*:\s*\\+[\"'](?P<secret>[^\"'\\]+)"),
+    re.compile(rf"[\"']{_NAME}\\*[\"']\s*:\s*(?P<secret>\d+)"),
+    re.compile(rf"(?<![\w.\-]){_NAME}=(?P<secret>[^\s&;,\"'<]+)"),
+    re.compile(rf"(?<!\S)--?{_NAME}[ =][\"']?(?P<secret>[^\s\"'<-][^\s\"']*)"),
+    re.compile(rf"^[ \t]*{_NAME}[:=][ \t]+(?P<secret>[^\s<].*?)[ \t\r]*$"),
+    # In braces, as YAML writes a mapping in one line.
+    re.compile(rf"[{{,]\s*{_NAME}\s*:\s+(?P<secret>[^\s,}}\]\"'<{{\[][^,}}\]]*)"),
+    re.compile(rf"<{_NAME}>(?P<secret>[^<]+)</"),
+    re.compile(r"(?<!\S)(?:-u|--user)[ =][\"']?[^\s:\"']+:(?P<secret>[^\s\"']+)"),  # curl
+    re.compile(r"\blogin\s+\S+\s+password\s+(?P<secret>\S+)"),  # .netrc
     re.compile(r"\b(?P<secret>eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)"),
+    # Tokens that say what they are: GitHub, GitLab, Slack, Stripe, Docker, npm, Vault, Google, SendGrid.
+    re.compile(
+        r"\b(?P<secret>(?:gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|[rs]k_live_|dckr_pat_|npm_|hvs\.|AIza|SG\.)"
+        r"[\w.\-]{16,})"
+    ),
+    re.compile(r"(?<=//hooks\.slack\.com/)(?P<secret>[\w/]{16,})"),
 )
 _FLAG = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?P<value>=.*)?", re.DOTALL)
-_LINE = re.compile(
-    r"^[ \t\-]*(?:export\s+)?[\"']?(?P<name>[A-Za-z_][\w.\-]*)[\"']?[ \t]*[:=][ \t]*"
-    r"(?P<secret>\S.*?)[ \t\r]*,?$",
-    re.MULTILINE,
+_LINES = (
+    re.compile(
+        rf"^[ \t\-]*(?:export\s+)?[\"']?{_NAME}[\"']?[ \t]*[:=][ \t]*(?P<secret>\S.*?)[ \t\r]*,?$",
+        re.MULTILINE,
+    ),
+    # redis.conf and the like: a word and its value
+    re.compile(rf"^[ \t]*{_NAME}[ \t]+(?P<secret>\S+)[ \t\r]*$", re.MULTILINE),
 )
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
@@ -77,15 +110,21 @@ def is_secret_name(name: str) -> bool:
     return name in _SECRET_NAMES or (name not in _NO_SECRETS and _ending(name) == "secret")
 
 
+def _hides(name: str) -> bool:
+    """Whether a text of this name is a secret."""
+    return is_secret_name(name) or _ending(name) == "text"
+
+
 def _ending(name: str) -> str:
     """``secret``, ``text`` (a secret only if it is a text) or nothing, by the last words of a name."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    while len(words) > 1 and words[-1].isdigit():
+    while len(words) > 1 and (words[-1].isdigit() or words[-1] in _FORMS):
         words.pop()
     if not words:
         return ""
     last = words[-1]
-    if last in _SECRET_WORDS or last.removesuffix("s") in _SECRET_WORDS:
+    spellings = (last, last.removesuffix("s"))
+    if any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in spellings):
         return "secret"
     if last in ("key", "keys") and len(words) > 1 and words[-2] in _KEYS_OF:
         return "secret"
@@ -140,6 +179,11 @@ def without_secrets(text: str) -> str:
     parts = secret_parts(words)
     joined = " ".join(parts.get((index,), word) for index, word in enumerate(words))
     return _masked(f"{joined}\n")[0].removesuffix("\n")
+
+
+def masked(text: str) -> str:
+    """A text of an object with holes where it looks like a secret; as it is where it does not."""
+    return _masked(text)[0]
 
 
 def _spellings(text: str) -> set[str]:
@@ -252,13 +296,14 @@ def _masked(text: str) -> tuple[str, list[str]]:
     pieces: list[str] = []
 
     def hole(found: re.Match[str]) -> str:
-        if "name" in found.re.groupindex and not is_secret_name(found["name"]):
+        name = found["name"] if "name" in found.re.groupindex else None
+        if found["secret"].startswith(HIDDEN) or not (name is None or _hides(name)):
             return found[0]
         begin = found.start()
         pieces.append(found["secret"])
         return f"{found[0][: found.start('secret') - begin]}{HIDDEN}{found[0][found.end('secret') - begin :]}"
 
-    patterns = (*_IN_TEXT, _LINE) if "\n" in text else _IN_TEXT
+    patterns = (*_IN_TEXT, *_LINES) if "\n" in text.strip() else _IN_TEXT
     for pattern in patterns:
         text = pattern.sub(hole, text)
     return text, [piece for piece in pieces if piece != HIDDEN]

@@ -4,7 +4,8 @@
 """Runs helm for one release, on the cluster that every other task of the run reaches.
 
 helm gets a kubeconfig that says what the connection says, and nothing else of the environment that could name
-another cluster. The values go through its standard input, so that they are neither logged nor on a disk.
+another cluster. The values go through its standard input, neither logged nor on a disk; those
+of an installation are computed here, because what one task hands to another is shown in its result.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any
 
 from ..context import Context
 from ..documents.json_text import json_text
-from ..errors import MeshError
+from ..errors import InputError, MeshError, Problem
 from ..istio.installation.commands import Runner, find_tool, helm_version
+from ..istio.installation.helm_releases import desired_releases
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..kube.redaction import redacted
 from ..kube.secret_fields import secret_values
 from ..kube.target import tool_environment
+from ..model.reading.typed import typed_options
+from .control_plane.options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, installation_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -28,6 +32,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "release_namespace": {"type": "str", "required": True},
     "chart": {"type": "str"},
     "values": {"type": "dict", "default": {}},
+    "installation": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "history_max": {"type": "int", "default": 10},
     "wait": {"type": "bool", "default": True},
@@ -62,7 +67,7 @@ class Options:
             name=params["name"],
             namespace=params["release_namespace"],
             chart=params["chart"] or "",
-            values=params["values"],
+            values=_values_of(params),
             absent=params["state"] == "absent",
             history_max=params["history_max"],
             wait=params["wait"],
@@ -95,6 +100,28 @@ class Options:
             "--values",
             "-",
         ]
+
+
+def _values_of(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All values of the release: as they were given, or as they follow from an installation.
+
+    :raises InputError: both were given, or the installation has no such release.
+    """
+    given = params["installation"]
+    if given is None or params["state"] == "absent":
+        return dict(params["values"])
+    if params["values"]:
+        raise InputError([Problem("values", "and installation exclude each other", "helm-values")])
+    typed, problems = typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
+    if problems:
+        raise InputError(problems)
+    texts = {name for name, entry in INSTALLATION_SPEC.items() if entry["type"] == "str"}
+    options = {name: str(value) if name in texts else value for name, value in typed.items()}
+    wanted = params["name"], params["release_namespace"]
+    for release in desired_releases(installation_of({**options, "method": "helm"})):
+        if (release.name, release.namespace) == wanted:
+            return release.values
+    raise InputError([Problem("installation", f"has no release {'/'.join(reversed(wanted))}", "helm-values")])
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:

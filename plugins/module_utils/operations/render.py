@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..documents.read import read_documents
 from ..errors import InputError, Problem
 from ..files import write_whole
+from ..kube.comparison import blanked
 from ..model.objects.render import mesh_resources
 
 if TYPE_CHECKING:
@@ -61,9 +63,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
                 actions.update({name: "unchanged"} if after is not None else {})
                 continue
             actions[name] = "written" if after is not None else "removed"
-            diffs.append(
-                {"before_header": name, "after_header": name, "before": before or "", "after": after or ""}
-            )
+            shown = [_shown(text or "") for text in (before, after)]
+            diffs.append({"before_header": name, "after_header": name, "before": shown[0], "after": shown[1]})
             if not context.check_mode:
                 _write(directory / name, after)
     except OSError as error:
@@ -78,6 +79,22 @@ def files_of(objects: Sequence[Mapping[str, Any]], mesh: str) -> dict[str, str]:
 
     :returns: file name -> content.
     """
+    found = {}
+    for kind, name in FILES.items():
+        text = _dumped(obj for obj in objects if obj["kind"] == kind)
+        if text:
+            head = (
+                f"# Computed by servicemesh.istio from the catalogue of mesh {mesh}. Changes belong there.\n"
+            )
+            found[name] = head + text
+    names = "".join(f"  - {name}\n" for name in found)
+    found[KUSTOMIZATION] = (
+        f"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{names}"
+    )
+    return found
+
+
+def _dumped(objects: Iterable[Any]) -> str:
     # Only this capability needs it, and a module imports everything above at each start.
     import yaml
 
@@ -92,31 +109,29 @@ def files_of(objects: Sequence[Mapping[str, Any]], mesh: str) -> dict[str, str]:
             del data
             return True
 
-    found = {}
-    for kind, name in FILES.items():
-        texts = [
-            yaml.dump(
-                obj,
-                Dumper=Dumper,
-                indent=2,
-                allow_unicode=True,
-                default_flow_style=False,
-                sort_keys=False,
-                width=120,
-            )
-            for obj in objects
-            if obj["kind"] == kind
-        ]
-        if texts:
-            head = (
-                f"# Computed by servicemesh.istio from the catalogue of mesh {mesh}. Changes belong there.\n"
-            )
-            found[name] = head + "".join(f"---\n{text}" for text in texts)
-    names = "".join(f"  - {name}\n" for name in found)
-    found[KUSTOMIZATION] = (
-        f"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{names}"
+    return "".join(
+        "---\n"
+        + yaml.dump(
+            obj,
+            Dumper=Dumper,
+            indent=2,
+            allow_unicode=True,
+            default_flow_style=False,
+            sort_keys=False,
+            width=120,
+        )
+        for obj in objects
     )
-    return found
+
+
+def _shown(text: str) -> str:
+    """A file for a diff: a route may match by a token."""
+    try:
+        objects = [value for value, _line in read_documents(text, "the file")]
+    except InputError:
+        return "(not shown: somebody made it something else than YAML)\n"
+    shown = [blanked(obj) for obj in objects]
+    return text if shown == objects else _dumped(shown)
 
 
 def _read(path: Path) -> str | None:

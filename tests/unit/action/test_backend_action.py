@@ -59,6 +59,11 @@ def test_values_lose_ansibles_tags_and_dates_become_text() -> None:
         plain({"a": object()})
 
 
+def test_a_key_that_is_there_as_number_and_as_text_is_not_lost_in_silence() -> None:
+    with pytest.raises(TypeError, match="has the key '8080' twice"):
+        plain({"ports": [{8080: "DISABLE", "8080": "STRICT"}]})
+
+
 class Typed(BackendAction):
     """An action of a real backend, without Ansible around it."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.servicemesh.istio.plugins.plugin_utils.backend_action import BackendAction, value_at
 
 VARIABLES = {
@@ -64,3 +67,32 @@ def test_the_line_of_anything_else_is_shown() -> None:
         action._point_at_source(
             {"failed": True, "msg": "no", "problems": [{"where": "mesh_services[0].name"}]}
         )
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("db_password: s3cret", False),
+        ("when: {header: {x-api-token: s3cret}}", False),
+        ("proxy: http://me:s3cret@proxy:3128", False),
+        ("api_key:\n  value: s3cret", False),
+        ("mesh_name: shop", True),
+    ],
+)
+def test_a_secret_in_the_lines_before_is_not_shown(tmp_path: Path, before: str, shown: bool) -> None:
+    file = tmp_path / "all.yml"
+    file.write_text(f"{before}\nistio_hub: a b\n", "utf-8")
+    action = BackendAction.__new__(BackendAction)
+    action._variables = DataLoader().load_from_file(str(file))
+    result = {"failed": True, "msg": "no hub", "problems": [{"where": "istio_hub"}]}
+    place = f"Origin: {file}:{before.count(chr(10)) + 2}:"
+    if not shown:
+        action._point_at_source(result)
+        assert str(result["msg"]).startswith(f"no hub ({place}")
+        assert "s3cret" not in str(result["msg"])
+        return
+    with pytest.raises(AnsibleActionFail) as caught:
+        action._point_at_source(result)
+    context = str(caught.value._formatted_source_context)
+    assert context.startswith(place)
+    assert "istio_hub: a b" in context

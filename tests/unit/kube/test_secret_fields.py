@@ -36,6 +36,9 @@ def shown(spec: Any, *fields: str, kind: str = "EnvoyFilter") -> Any:
         "private_key", "tls.key", "ssh-key", "signingKey", "encryption_keys", "AWS_SECRET_ACCESS_KEY",
         "inlineBytes", "inline_bytes", "PASSWORD_1", "password2", "kubeconfig", ".dockerconfigjson",
         "GF_SECURITY_ADMIN_PASSWORD", "hmac_secret", "storageAccountKey", "webhookKey",
+        "PGPASSWORD", "SMTP_PASS", "RABBITMQ_DEFAULT_PASS", "pass", "adminpassword", "clientsecret",
+        "authtoken", "privatekey", "secretkey", "AZURE_STORAGE_KEY", "APP_KEY", "SECRET_KEY_BASE",
+        "passwordHash", "credentials_json", "client-key-data", "requirepass", "masterauth", "tokenValue",
     ],
 )  # fmt: skip
 def test_names_of_secrets(name: str) -> None:
@@ -49,6 +52,8 @@ def test_names_of_secrets(name: str) -> None:
         "keys", "name", "tokenReview", "credentialName", "passwordFile", "token_bucket", "tokens_per_fill",
         "caBundle", "publicKey", "host", "serviceAccountName", "secretTypes", "monkey", "hockey", "tokenizer",
         "authorization", "cookie", "", "42", "JWT_POLICY", "trustDomain", "foreign_key", "primary-key",
+        "bypass", "compass", "topologyKey", "pod-template-hash", "TOKEN_URL", "data", "value",
+        "ssl-passthrough",
     ],
 )  # fmt: skip
 def test_names_of_other_things(name: str) -> None:
@@ -86,6 +91,23 @@ def test_names_of_other_things(name: str) -> None:
         {"text": "x\n-----BEGIN RSA PRIVATE KEY-----\n" + S},
         {"jwt": f"eyJhbGciOiJI.{S}.abc"},
         {"any": f"eyJhbGciOiJI.eyJzdWIiOiIx.{S}"},
+        {"url": f"https://me:p@{S}@host/"},
+        {"url": f"https://token-{S}@host/repo.git"},
+        {"text": f'{{"password": "a\\"{S}"}}'},
+        {"text": json.dumps({"inner": json.dumps({"password": S})})},
+        {"text": '{"password": 202611}', "token": S},
+        {"text": f"password = 'the {S}'"},
+        {"text": f"password: {S}"},
+        {"text": f"Authorization: token {S}"},
+        {"text": f"mysql --password {S} shop"},
+        {"text": f"mysql --password={S} shop"},
+        {"text": f"curl -u me:{S} https://host"},
+        {"text": f"port 6379\nrequirepass {S}\n"},
+        {"text": f"machine host login me password {S}"},
+        {"text": f"<server><password>{S}</password></server>"},
+        {"text": f"ghp_{S}0123456789"},
+        {"text": f"header: {{host: a, x-api-token: {S}}}"},
+        {"url": f"https://hooks.slack.com/services/T00/B00/{S.replace('-', 'x')}", "token": S},
     ],
 )
 def test_secrets_are_blank_wherever_they_stand(spec: Any) -> None:
@@ -116,6 +138,9 @@ ORDINARY: list[Any] = [
     {"uri": "https://host/path?x=1", "at": "me@example.com", "image": "r/a@sha256:abc"},
     {"args": ["--port", "80", "--log-level=debug"]},
     {"keys": ["a"], "key": "k"},
+    {"image": "repository/db-secret:1.2", "other": "db-token:1.2.3"},
+    {"url": "https://host:8080/a@b", "ssh": "ssh://git@host/a"},
+    {"args": ["--token-file", "/var/run/token", "-v"], "text": "run --secret-name db --wait"},
 ]
 
 

@@ -46,6 +46,47 @@ class Helm:
         return self.path.with_name(f"helm.{what}").read_text()
 
 
+INSTALLATION = {
+    "version": "1.31.1",
+    "hub": "docker.io/istio",
+    "tag": "",
+    "profile": "default",
+    "revision": 7,
+    "default_revision": "",
+    "namespace": "istio-system",
+    "mesh_config": '{"trustDomain": "shop.example"}',
+    "extension_providers": [],
+    "values": {"pilot": {"env": {"VAULT_TOKEN": "s3cret"}}},
+    "gateways": "[]",
+}
+
+
+def test_the_values_of_a_release_follow_from_its_installation_also_from_text(tmp_path: Path) -> None:
+    helm = Helm(tmp_path)
+    helm.run(name="istiod-7", chart="/charts/istiod.tgz", installation=INSTALLATION)
+    assert json.loads(helm.noted("stdin")) == {
+        "global": {"hub": "docker.io/istio", "tag": "1.31.1", "istioNamespace": "istio-system"},
+        "meshConfig": {"trustDomain": "shop.example"},
+        "revision": "7",
+        "pilot": {"env": {"VAULT_TOKEN": "s3cret"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({}, "installation: has no release istio-system/istiod"),
+        ({"values": {"a": 1}}, "values: and installation exclude each other"),
+        ({"installation": {**INSTALLATION, "gateways": "x"}}, "istio_gateways: is 'x', not a list such as"),
+        ({"installation": {**INSTALLATION, "hub": ""}}, "istio_hub: is empty"),
+    ],
+)
+def test_an_installation_that_says_no_values(tmp_path: Path, given: dict[str, Any], refusal: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Helm(tmp_path).run(chart="/charts/istiod.tgz", **{"installation": INSTALLATION, **given})
+    assert str(caught.value).startswith(refusal)
+
+
 def test_an_installation(tmp_path: Path) -> None:
     helm = Helm(tmp_path)
     values = {"global": {"token": "s3cret"}, "smile": "\U0001f600"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,16 @@ def test_a_difference_shows_what_was_there_and_what_comes(tmp_path: Path) -> Non
     assert (gone["before"], gone["after"]) == (written["virtual-services.yaml"], "")
     assert second["kustomization.yaml"]["before"] == written["kustomization.yaml"]
     assert second["kustomization.yaml"]["after"] == (tmp_path / "kustomization.yaml").read_text()
+
+
+def test_a_difference_shows_no_token_by_which_a_route_matches(tmp_path: Path) -> None:
+    catalogue = copy.deepcopy(CATALOGUE)
+    service = next(item for item in catalogue["mesh_services"] if item.get("routes"))
+    service["routes"][1]["when"] = {"path": "/slow", "header": {"x-api-token": "s3cret"}}
+    run(tmp_path, catalogue)
+    assert "s3cret" in (tmp_path / "virtual-services.yaml").read_text()
+    (tmp_path / "gateways.yaml").write_text("{")
+    changed = {entry["after_header"]: entry for entry in run(tmp_path, diff_mode=True)["diff"]}
+    assert "s3cret" not in str(changed)
+    assert "exact: <hidden>" in changed["virtual-services.yaml"]["before"]
+    assert changed["gateways.yaml"]["before"].startswith("(not shown:")

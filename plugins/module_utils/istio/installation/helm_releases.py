@@ -47,6 +47,14 @@ class Release:
     chart: str
     values: Mapping[str, Any]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What Helm tells releases apart by: gateways of two namespaces may share a name.
+
+        :returns: namespace and name.
+        """
+        return self.namespace, self.name
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ChartReference:

@@ -10,6 +10,7 @@ all of them.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ DEFAULT_PORTS: tuple[Mapping[str, Any], ...] = (
     {"name": "http2", "port": 80},
     {"name": "https", "port": 443},
 )
+# Releases and objects of these names are Istio's own, of whatever revision: a gateway would replace them.
+_OF_ISTIO = re.compile(r"istiod(?:-.*)?|istio-base|istio-cni-node|ztunnel")
 # The API server refuses replicas above int32; nobody means as many gateways as this.
 _MOST_REPLICAS = 10_000
 
@@ -108,6 +111,9 @@ def read_gateways(reader: Reader) -> tuple[InstalledGateway, ...]:
             (other.namespace, other.name) == (gateway.namespace, gateway.name) for other in gateways
         ):
             entry.fault("name", f"{gateway.name!r} is given twice in {gateway.namespace}", "duplicate")
+        if gateway.namespace == namespace and _OF_ISTIO.fullmatch(gateway.name):
+            message = f"{gateway.name!r} is how Istio calls a part of itself in {namespace}"
+            entry.fault("name", message, "reserved-name")
         gateways.append(gateway)
     # One without a name has been reported, and nothing else can be said about it.
     return tuple(gateway for gateway in gateways if gateway.name)
@@ -174,7 +180,7 @@ def _gateway(reader: Reader, namespace: str, revision: str) -> InstalledGateway:
             "service_type", SERVICE_TYPES, default="ClusterIP" if egress else "LoadBalancer"
         ),
         ports=_ports(reader),
-        replicas=reader.integer("replicas", 0, _MOST_REPLICAS, default=0),
+        replicas=reader.integer("replicas", 1, _MOST_REPLICAS, default=0),
         min_replicas=reader.integer("min_replicas", 1, _MOST_REPLICAS, default=1),
         max_replicas=reader.integer("max_replicas", 1, _MOST_REPLICAS, default=5),
         resources=resources,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import nearest
-from ..reading.reader import Reader
+from ..reading.reader import Reader, kind_of
 from ..reading.values import TEXT
 
 # Fields of MeshConfig and ProxyConfig of all supported versions (istio/api, mesh/v1alpha1/config.proto and
@@ -42,6 +42,15 @@ PROXY_CONFIG_KEYS = frozenset(
         "tracing", "tracingServiceName", "zipkinAddress",
     )
 )  # fmt: skip
+# Protobuf's JSON takes no other spelling: of a MeshConfig with "false" istiod reads nothing at all.
+_BOOLEANS = (
+    "disableEnvoyListenerLog", "enableAutoMtls", "enableEnvoyAccessLogService", "enablePrometheusMerge",
+    "enableTracing", "verifyCertificateAtClient",
+)  # fmt: skip
+_TEXTS = (
+    "accessLogFile", "accessLogFormat", "inboundClusterStatName", "ingressClass", "ingressSelector",
+    "ingressService", "outboundClusterStatName", "rootNamespace", "trustDomain",
+)  # fmt: skip
 _EXPORTED = ("Service", "VirtualService", "DestinationRule")
 
 
@@ -53,6 +62,11 @@ def read_mesh_config(reader: Reader) -> dict[str, Any]:
     config = reader.mapping("istio_mesh_config")
     inner = Reader(config, reader.path("istio_mesh_config"), reader.problems)
     _check_keys(inner, MESH_CONFIG_KEYS)
+    for name in _BOOLEANS:
+        if not isinstance(value := inner.value(name), bool | None):
+            inner.fault(name, f"is {kind_of(value)}, not true or false", "type")
+    for name in _TEXTS:
+        inner.maybe_text(name)
     if (defaults := inner.section("defaultConfig")) is not None:
         _check_keys(defaults, PROXY_CONFIG_KEYS)
     read_parts(inner)

@@ -38,6 +38,12 @@ ISTIOCTL_PROFILES = (
 )
 # manifests/helm-profiles: the charts know fewer names, and `default` and `minimal` mean "no profile" there.
 HELM_PROFILES = ("ambient", "default", "demo", "minimal", "preview", "remote", "stable")
+# github.com/distribution/reference, reference.go: what comes before the name of an image, and its tag.
+_HUB = re.compile(
+    r"(?:[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*",
+    re.ASCII,
+)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _VARIABLES = {"extension_providers": "mesh_extension_providers"}
 # Providers that istiod knows without configuration: pkg/config/mesh/mesh.go DefaultMeshConfig.
 BUILT_IN_PROVIDERS = ("prometheus", "stackdriver", "envoy")
@@ -112,15 +118,19 @@ def _read(reader: Reader) -> Installation:
     method = reader.choice("istio_method", METHODS, default="istioctl")
     profiles = HELM_PROFILES if method == "helm" else ISTIOCTL_PROFILES
     version, revision = _text(reader, "istio_version"), read_revision(reader)
-    hub = _text(reader, "istio_hub").strip("/")
+    hub, tag = _text(reader, "istio_hub").strip("/"), _text(reader, "istio_tag")
     if not hub:
         # Istio 1.30 bakes in a registry that is being shut down, so an empty hub is never right.
         reader.fault("istio_hub", "is empty; give the image hub, such as docker.io/istio", "istio-hub")
+    elif not _HUB.fullmatch(hub):
+        reader.fault("istio_hub", f"{hub!r} is no image hub such as docker.io/istio", "istio-hub")
+    if tag and not _TAG.fullmatch(tag):
+        reader.fault("istio_tag", f"{tag!r} is no tag of an image", "istio-tag")
     return Installation(
         method=method,
         version=version,
         hub=hub,
-        tag=_text(reader, "istio_tag") or version,
+        tag=tag or version,
         profile=reader.choice("istio_profile", profiles, default="default"),
         revision=revision,
         default_revision=_text(reader, "istio_default_revision") or revision or "default",

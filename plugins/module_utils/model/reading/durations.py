@@ -52,7 +52,8 @@ def with_unit(value: Any) -> Any:
     number = read_seconds(value)
     if number is None or number < 0:
         return value
-    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+    # What is too small for six digits is no zero, which may mean that nothing ends at all.
+    return f"{max(number, 1e-6) if number else 0:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def seconds(duration: str) -> float:

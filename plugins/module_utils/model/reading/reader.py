@@ -52,6 +52,8 @@ class Reader:
         self._raw: dict[str, Any] = {}
         if isinstance(raw, Mapping):
             self._raw = {str(key): value for key, value in raw.items()}
+            if len(self._raw) < len(raw):
+                problems.add(where, "has one key twice, as text and as something else", "duplicate-key")
         else:
             problems.add(where, f"is {kind_of(raw)}, not a mapping", "type")
             # What it lacks follows from that: noted where nobody looks.
@@ -191,11 +193,13 @@ class Reader:
             self.fault(key, f"is {value}, and the smallest that Istio takes is 0.0001", "range")
         return value
 
-    def duration(self, key: str) -> str | None:
+    def duration(self, key: str, *, required: bool = False) -> str | None:
         """A duration such as ``10s`` or a number of seconds, or ``None`` when it is absent or bad.
 
         :returns: with its unit, as Istio writes it.
         """
+        if required and not self.has(key):
+            self._missing(key)
         if key in self._raw:
             self._raw[key] = with_unit(self._raw[key])
         return self.maybe_text(key, DURATION)
@@ -245,6 +249,17 @@ class Reader:
             lambda value: "" if value in options else f"{value!r} is not one of {', '.join(options)}",
         )
         return self.texts(key, check, default=default)
+
+    def not_empty(self, *keys: str) -> None:
+        """Notes each list of ``keys`` that is given without entries: what narrows would narrow nothing.
+
+        A template whose variable is empty would open what it was to close.
+        """
+        for key in keys:
+            if self.has(key) and self.sound(key) and not self.items(key):
+                self.fault(
+                    key, "is empty, which would allow all of them: leave it out if that is meant", "empty"
+                )
 
     def section(self, key: str) -> Reader | None:
         """A nested mapping, or ``None`` when it is absent."""

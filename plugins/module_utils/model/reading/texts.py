@@ -35,6 +35,8 @@ class RefusedError(Exception):
 def _text(value: Any, _spec: Spec) -> Any:
     if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
         raise RefusedError("a text")
+    if isinstance(value, float):  # YAML has read 1.10 as 1.1: what was written is lost
+        raise RefusedError("a text: put it in quotes")
     return value
 
 

@@ -104,7 +104,9 @@ def typed_value(value: Any, spec: Spec, where: str, problems: list[Problem]) -> 
     try:
         found = FORMS[kind](value, spec)
     except RefusedError as refused:
-        shown = "" if _may_hold_secrets(spec) else f"is {_shown(value)}, "
+        # Manifests, Helm values and headers come this way: what is in them may be a secret.
+        hidden = _may_hold_secrets(spec) or _has_parts(value, kind)
+        shown = "" if hidden else f"is {_shown(value)}, "
         problems.append(Problem(where, f"{shown}not {refused}", "type"))
         return None
     if kind == "dict" and spec.get("options") and isinstance(found, Mapping):
@@ -178,6 +180,13 @@ def _may_hold_secrets(spec: Spec) -> bool:
     """Whether the option is secret, or a field of it: an unreadable text of the whole would show it."""
     fields = spec.get("options") or {}
     return bool(spec.get("no_log")) or any(_may_hold_secrets(field) for field in fields.values())
+
+
+def _has_parts(value: Any, kind: str) -> bool:
+    """Whether a value is, or is meant as, something with names and values in it."""
+    if isinstance(value, str):
+        return kind in ("dict", "list") and any(mark in value for mark in "{:=")
+    return isinstance(value, list | Mapping)
 
 
 def _shown(value: Any) -> str:

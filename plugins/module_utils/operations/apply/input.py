@@ -86,8 +86,7 @@ def _problems(obj: Any, where: str) -> Iterable[Problem]:
             continue
         for key, value in values.items():
             if not isinstance(value, str):
-                message = f"metadata.{field}[{key}] is {value!r}, not text: put it in quotes"
-                yield Problem(where, message, "object")
+                yield Problem(where, _not_text(f"metadata.{field}[{key}]", value), "object")
     if kind == "Secret":
         yield from _secret_problems(obj, where)
 
@@ -103,10 +102,15 @@ def _secret_problems(obj: Mapping[str, Any], where: str) -> Iterable[Problem]:
             continue
         for key, value in values.items():
             if not isinstance(value, str):
-                kind = "null" if value is None else type(value).__name__
-                yield Problem(where, f"{field}[{key}] is {kind}, not text: put it in quotes", "secret")
+                yield Problem(where, _not_text(f"{field}[{key}]", value), "secret")
             elif field == "data" and not _is_base64(value):
                 yield Problem(where, f"data[{key}] is not base64: stringData takes plain text", "secret")
+
+
+def _not_text(field: str, value: Any) -> str:
+    """The value is not quoted: it may be a secret."""
+    kind = "null" if value is None else type(value).__name__
+    return f"{field} is {kind}, not text: put it in quotes"
 
 
 def _is_base64(text: str) -> bool:

@@ -77,7 +77,7 @@ def render(installation: Installation, runner: Runner, tool: Tool, tools: ToolOp
         runner,
         tool,
         kubernetes=_kubernetes(installation.version),
-        installs=[release.name for release in releases],
+        installs=[release.key for release in releases],
     )
     charts = [
         {

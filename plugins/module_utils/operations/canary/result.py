@@ -12,6 +12,7 @@ from typing import Any
 
 from ...files import write_whole
 from ...kube.clock import seconds_of
+from ...kube.comparison import for_display
 from ...model.rollout.evidence import evidence_of, sha256_of, totals
 from ...model.rollout.evidence_page import evidence_page
 from ...model.rollout.journal import Journal, Outcome, State
@@ -157,12 +158,16 @@ def diffs_of(rollout: Rollout) -> list[dict[str, Any]]:
     diffs = []
     for label, traffic in [*steps, ("rollback", rollout.stable_traffic())]:
         after = routes.desired(traffic)["spec"]
+        shown = [
+            json.dumps(state["spec"], indent=1, sort_keys=True) + "\n"
+            for state in for_display({"spec": before}, {"spec": after})  # a route may match by a token
+        ]
         diffs.append(
             {
                 "before_header": f"VirtualService {routes.namespace}/{routes.name}",
                 "after_header": f"{routes.name}: {label}",
-                "before": json.dumps(before, indent=1, sort_keys=True) + "\n",
-                "after": json.dumps(after, indent=1, sort_keys=True) + "\n",
+                "before": shown[0],
+                "after": shown[1],
             }
         )
         before = after

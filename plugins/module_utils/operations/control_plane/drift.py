@@ -26,6 +26,7 @@ from ...istio.installation.manifests import yaml_text
 from ...istio.installation.platforms import Kept, with_platforms
 from ...kube.additions import Additions, hand_additions
 from ...kube.client import KubeClient
+from ...kube.comparison import for_display
 from ...kube.objects import is_leaving
 from ...kube.three_way import merge_patch
 from ...kube.three_way import replaced as replaced_by
@@ -70,14 +71,13 @@ class Difference:
     def diff(self) -> dict[str, Any]:
         """The object's part of ``diff`` in a result.
 
-        :returns: Ansible's form: headers, and both states as text.
+        :returns: Ansible's form: headers, and both states as text, without their secrets.
         """
-        return {
-            "before_header": self.id,
-            "after_header": self.id,
-            "before": yaml_text(self.before if self.action == "update" else _without_schemas(self.before)),
-            "after": yaml_text(self.after if self.action == "update" else _without_schemas(self.after)),
-        }
+        before, after = self.before, self.after
+        if self.action != "update":
+            before, after = _without_schemas(before), _without_schemas(after)
+        shown = [yaml_text(state) if state else "" for state in for_display(before or None, after or None)]
+        return {"before_header": self.id, "after_header": self.id, "before": shown[0], "after": shown[1]}
 
 
 def compare(

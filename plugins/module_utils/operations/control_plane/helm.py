@@ -53,10 +53,9 @@ class ReleasePlan:
     locked: StoredRelease | None = None
 
     def as_result(self) -> dict[str, Any]:
-        """What the role hands to ``helm_release``; values only where they are needed.
+        """What the role hands to ``helm_release``, which computes the values itself: they may hold secrets.
 
-        :returns: ``id``, ``name``, ``namespace``, ``chart``, ``action``, ``chart_ref``, ``values`` and
-            ``wait``.
+        :returns: ``id``, ``name``, ``namespace``, ``chart``, ``action``, ``chart_ref`` and ``wait``.
         """
         return {
             "id": f"{self.namespace}/{self.name}",
@@ -65,7 +64,6 @@ class ReleasePlan:
             "chart": self.chart,
             "action": self.action,
             "chart_ref": self.reference.reference,
-            "values": dict(self.values) if self.action in ("install", "upgrade") else {},
             # With --wait helm waits for a load balancer's address, which a gateway may never get.
             "wait": self.chart != "gateway",
         }
@@ -117,7 +115,7 @@ def plan(
     references = chart_references(releases, runner, tool, options, version=installation.version)
     stored = read_stored(client, installation)
     actions = {
-        release.name: _action(release, chart_version(references[release.chart]), current(stored, release))
+        release.key: _action(release, chart_version(references[release.chart]), current(stored, release))
         for release in releases
     }
     rendered = render_helm(
@@ -127,14 +125,14 @@ def plan(
         tool,
         kubernetes=text_at(client.server_version(), "gitVersion"),
         served=client.served_kinds(),
-        installs=[name for name, action in actions.items() if action == "install"],
+        installs=[key for key, action in actions.items() if action == "install"],
     )
     kept: dict[str, tuple[Kept, ...]] = {}
     planned = []
     for release in releases:
-        objects = as_written(client, rendered[release.name], release.name, release.namespace)
+        objects = as_written(client, rendered[release.key], release.name, release.namespace)
         reference = references[release.chart]
-        action = actions[release.name]
+        action = actions[release.key]
         planned.append(_plan_release(client, release, reference, objects, stored, action, kept))
     planned += _removals(client, releases, stored)
     return HelmPlan(tuple(missing_namespaces(client, installation.namespaces)), tuple(planned), kept)

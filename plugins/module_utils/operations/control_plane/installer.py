@@ -198,13 +198,13 @@ def render_helm(
     *,
     kubernetes: str,
     served: Sequence[str] = (),
-    installs: Collection[str] = (),
-) -> dict[str, list[dict[str, Any]]]:
-    """Release name -> its objects, as an install or upgrade renders them. Needs no cluster.
+    installs: Collection[tuple[str, str]] = (),
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The objects of each release, as an install or upgrade renders them. Needs no cluster.
 
     :param kubernetes: the cluster's version, which charts may ask for. :param served: the kinds it serves,
-        for the same reason. :param installs: names of releases that are new; charts may ask for that, too.
-    :returns: release name -> its objects, in the order of the releases.
+        for the same reason. :param installs: keys of releases that are new; charts may ask for that, too.
+    :returns: key of the release -> its objects, in the order of the releases.
     :raises MeshError: when helm cannot render a chart, or renders nothing.
     """
     capabilities = ["--kube-version", kubernetes, *(["--api-versions", ",".join(served)] if served else [])]
@@ -219,7 +219,7 @@ def render_helm(
                 "--namespace",
                 release.namespace,
                 *capabilities,
-                *(() if release.name in installs else ("--is-upgrade",)),
+                *(() if release.key in installs else ("--is-upgrade",)),
                 "--include-crds",
                 "--values",
                 "-",
@@ -234,7 +234,7 @@ def render_helm(
         return objects
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip((release.name for release in releases), pool.map(render, releases), strict=True))
+        return dict(zip((release.key for release in releases), pool.map(render, releases), strict=True))
 
 
 def as_helm_writes(obj: dict[str, Any], name: str, namespace: str, *, namespaced: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ...kube.secret_fields import is_secret_name
+from ...kube.secret_fields import is_secret_name, masked
 
 # How Envoy prints headers at level debug (source/common/http/header_map_impl.cc, dumpState).
 # One header ends a line; a log that was cut may end inside of one. Values are not escaped.
@@ -22,4 +22,7 @@ def without_secrets(text: str) -> str:
 
 def _shown_header(found: re.Match[str]) -> str:
     name = found[1].lower()
-    return f"'{found[1]}', '(secret)'" if name in _BEARERS or is_secret_name(name) else found[0]
+    if name in _BEARERS or is_secret_name(name):
+        return f"'{found[1]}', '(secret)'"
+    # The query of a path, or an address, may hold one.
+    return f"'{found[1]}', '{masked(found[2])}" if "=" in found[2] or "://" in found[2] else found[0]

@@ -99,6 +99,23 @@ ACCEPTED: list[tuple[str, Change]] = [
             web(fault={"abort": {"percent": 100, "status": 599}}),
         ),
     ),
+    ("fault delay in seconds", api(fault={"delay": {"percent": 1, "fixed": 5}})),
+    ("fault delay in seconds as text", api(fault={"delay": {"percent": 1, "fixed": "5"}})),
+    (
+        "a host with any port and credentials",
+        api(cors={"origins": [{"prefix": "https://a.example:"}], "credentials": True}),
+    ),
+    *(
+        (f"origin {text}", api(cors={"origins": [text]}))
+        for text in (
+            "null",
+            "https://a.example:8443",
+            "http://a.example:443",
+            "capacitor://localhost",
+            "http://[::1]:8080",
+        )
+    ),
+    ("a prefix without credentials", api(cors={"origins": [{"prefix": "https://a.example"}]})),
     ("fault delay alone", api(fault={"delay": {"percent": 0.01, "fixed": "1ms"}})),
     (
         "breaker bounds",

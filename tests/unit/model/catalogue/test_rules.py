@@ -1531,6 +1531,98 @@ CASES: list[tuple[str, Change, str]] = [
         "mesh_services[1].cors.origins of api: every origin together with credentials "
         "gives any site the user's session (cors)",
     ),
+    *(
+        (
+            f"cors, {text} with credentials",
+            api(cors={"origins": [{"regex": text}], "credentials": True}),
+            "mesh_services[1].cors.origins of api: every origin together with credentials "
+            "gives any site the user's session (cors)",
+        )
+        for text in ("https?://.*", "https://.+", r"[a-z]+://[^/]+(:\d+)?", "http.*")
+    ),
+    *(
+        (
+            f"cors, {text} is no origin",
+            api(cors={"origins": [text]}),
+            f"mesh_services[1].cors.origins[0] of api: {text!r} is no origin such as https://shop.example.com: "
+            "browsers send scheme, host, port (cors)",
+        )
+        for text in (
+            "shop.example.com",
+            "https://shop.example.com/",
+            "https://shop.example.com/a",
+            "https://Shop.example.com",
+            "https://*.example.com",
+            "https://me@shop.example.com",
+        )
+    ),
+    *(
+        (
+            f"cors, {text} with the usual port",
+            api(cors={"origins": [text]}),
+            f"mesh_services[1].cors.origins[0] of api: {text!r} names the usual port, which browsers leave out "
+            "(cors)",
+        )
+        for text in ("https://shop.example.com:443", "http://shop.example.com:80")
+    ),
+    *(
+        (
+            f"caller with empty {key}",
+            api(callers=[{"service": "web", key: []}]),
+            f"mesh_services[1].callers[0].{key} of api: is empty, which would allow all of them: leave it out if "
+            "that is meant (empty)",
+        )
+        for key in ("methods", "paths", "ports")
+    ),
+    (
+        "exposed with empty methods",
+        web(exposed=[{"gateway": "public", "host": "api.example.com", "methods": []}]),
+        "mesh_services[0].exposed[0].methods of web: is empty, which would allow all of them: leave it out if "
+        "that is meant (empty)",
+    ),
+    (
+        "a header in two spellings",
+        api(routes=[{"name": "r", "when": {"header": {"X-T": "a", "x-t": "b"}}, "timeout": "1s"}]),
+        "mesh_services[1].routes[0].when.header of api: 'x-t' is there twice (duplicate)",
+    ),
+    (
+        "cors, a prefix within a host with credentials",
+        api(cors={"origins": [{"prefix": "https://shop.example"}], "credentials": True}),
+        "mesh_services[1].cors.origins of api: prefix 'https://shop.example' together with credentials gives "
+        "https://shop.example.attacker.example the user's session: give it as exact, or end its host with ':' "
+        "for any port (cors)",
+    ),
+    (
+        "cors, the origin of a frame with credentials",
+        api(cors={"origins": ["null"], "credentials": True}),
+        "mesh_services[1].cors.origins of api: 'null' together with credentials gives any site the user's "
+        "session: frames choose it (cors)",
+    ),
+    (
+        "fault delay without a duration",
+        api(fault={"delay": {"percent": 1}}),
+        "mesh_services[1].fault.delay.fixed of api: is required (required)",
+    ),
+    (
+        "timeout that is nearly nothing",
+        api(timeout=1e-9),
+        "mesh_services[1].timeout of api: '0.000001s' is shorter than 1ms; none stands for no timeout (duration)",
+    ),
+    (
+        "mode of a port with a zero before it",
+        api(mtls={"ports": {"3000": "DISABLE", "03000": "STRICT"}, "reason": "a"}),
+        "mesh_services[1].mtls.ports of api: '03000' is not a target port (1 to 65535) (range)",
+    ),
+    (
+        "mode of a port as number and as text",
+        api(mtls={"ports": {3000: "DISABLE", "3000": "STRICT"}, "reason": "a"}),
+        "mesh_services[1].mtls.ports of api: has one key twice, as text and as something else (duplicate-key)",
+    ),
+    (
+        "retries on, with and without quotes",
+        api(retries={"attempts": 1, True: ["5xx"], "on": ["reset"]}),
+        "mesh_services[1].retries of api: has the key 'on' twice (duplicate-key)",
+    ),
     (
         "cors method",
         api(cors={"origins": ["https://a.example.com"], "methods": ["ANY"]}),

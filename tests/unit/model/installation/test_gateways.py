@@ -85,6 +85,15 @@ def test_everything_can_be_said() -> None:
     assert gateway.selector == {"istio": "other"}
 
 
+def test_a_name_of_istio_is_free_in_other_namespaces() -> None:
+    (gateway,) = read({"name": "istiod", "namespace": "edge"})
+    assert gateway.name == "istiod"
+    assert [gateway.name for gateway in read({"name": "istio-edge"}, {"name": "my-istiod"})] == [
+        "istio-edge",
+        "my-istiod",
+    ]
+
+
 def test_an_egress_gateway_needs_no_load_balancer() -> None:
     assert read({"name": "out", "egress": True})[0].service_type == "ClusterIP"
 
@@ -121,6 +130,11 @@ FAULTS: list[tuple[Any, str, str]] = [
     ),
     ({"name": "a", "values": [1]}, "istio_gateways[0].values", "type"),
     ({"name": "a", "replicas": -1}, "istio_gateways[0].replicas", "range"),
+    ({"name": "a", "replicas": 0}, "istio_gateways[0].replicas", "range"),
+    *(
+        ({"name": name}, "istio_gateways[0].name", "reserved-name")
+        for name in ("istiod", "istiod-1-31", "istio-base", "ztunnel")
+    ),
     ({"name": "a", "min_replicas": 0}, "istio_gateways[0].min_replicas", "range"),
     ({"name": "a", "max_replicas": 0}, "istio_gateways[0].max_replicas", "range"),
     ({"name": "a", "min_replicas": 6}, "istio_gateways[0].min_replicas", "replicas"),

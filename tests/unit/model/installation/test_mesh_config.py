@@ -47,6 +47,23 @@ def test_a_key_of_the_proxies_is_unknown_to_the_mesh() -> None:
     assert len(read({"defaultConfig": {"trustDomain": "x"}})[1]) == 1
 
 
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"enableAutoMtls": "false"}, "enableAutoMtls: is a string, not true or false (type)"),
+        ({"enableTracing": 1}, "enableTracing: is a number, not true or false (type)"),
+        ({"trustDomain": 7}, "trustDomain: is a number, not a string (type)"),
+        ({"accessLogFile": True}, "accessLogFile: is a boolean, not a string (type)"),
+    ],
+)
+def test_a_value_for_which_istiod_would_refuse_the_whole(config: dict[str, Any], problem: str) -> None:
+    assert read(config)[1] == [f"istio_mesh_config.{problem}"]
+
+
+def test_nothing_is_no_value() -> None:
+    assert read({"enableAutoMtls": None, "trustDomain": None})[1] == []
+
+
 def test_known_keys_in_both_spellings_pass() -> None:
     config = {
         "accessLogFile": "/dev/stdout",

@@ -80,6 +80,21 @@ def test_the_default_revision() -> None:
         ({"method": "operator"}, "istio_method", "choice"),
         ({"hub": ""}, "istio_hub", "istio-hub"),
         ({"hub": "/"}, "istio_hub", "istio-hub"),
+        *(
+            ({"hub": hub}, "istio_hub", "istio-hub")
+            for hub in (
+                "https://docker.io/istio",
+                " docker.io/istio",
+                "a b",
+                "docker.io/istio:1",
+                "docker.io/Istio",
+                "a//b",
+            )
+        ),
+        *(
+            ({"tag": tag}, "istio_tag", "istio-tag")
+            for tag in ("a b", "1.31.1 ", "sha256:ab", ":1", "-1", "a" * 129)
+        ),
         ({"hub": None}, "istio_hub", "istio-hub"),
         ({"profile": "big"}, "istio_profile", "choice"),
         ({"profile": "openshift", "method": "helm"}, "istio_profile", "choice"),

@@ -63,6 +63,7 @@ def test_words_of_a_list_of_texts_stay_texts() -> None:
     ("kind", "given", "wanted"),
     [
         *(("str", value, "a text") for value in ([], {}, ["a"])),
+        *(("str", value, "a text: put it in quotes") for value in (1.1, 2.0, NAN)),
         *(("bool", value, "true or false") for value in ("maybe", "", 2, -1, 1.0, None, [])),
         *(("int", value, "a whole number such as 3") for value in ("3.0", "x", "", "9" * 19, 3.5, True, None, NAN, INFINITY, "٣")),
         *(("float", value, "a number such as 0.5") for value in ("x", "", True, None, NAN, INFINITY, 2e300, 10**301, ".", "1e")),
@@ -247,6 +248,24 @@ def test_what_may_be_secret_is_not_shown(spec: dict[str, Any]) -> None:
     assert problem.message.startswith("not ")
     assert "s3cret" in typed("s3cret", {"type": "int", "options": {"a": {}}})[1][0].message
     assert typed("s3cret", {"choices": ["a"], "no_log": True})[1][0].message == "not one of a"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("dict", '{"token": "s3cret"'),
+        ("dict", "token=s3cret,x"),
+        ("list", '[{"token": "s3cret"}'),
+        ("list", "token: s3cret\nb: 2"),
+        ("str", {"token": "s3cret"}),
+        ("int", [{"token": "s3cret"}]),
+    ],
+)
+def test_what_has_names_and_values_in_it_is_not_shown(kind: str, value: Any) -> None:
+    """Helm values, manifests and headers come as text from ``-e``, where a quote is soon lost."""
+    (problem,) = typed(value, {"type": kind})[1]
+    assert problem.message.startswith("not ")
+    assert "s3cret" not in problem.message
 
 
 @pytest.mark.parametrize(("length", "shown"), [(38, "'" + "x" * 38 + "'"), (39, "'" + "x" * 36 + "...")])

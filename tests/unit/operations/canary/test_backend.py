@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import assembly
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import info as canary_info
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.background import inline
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.result import diffs_of
 
 from ...support.access import Restricted, granted_by
 from ...support.http_server import Answer, ScriptedServer
@@ -96,6 +98,17 @@ def test_check_mode_shows_the_diffs_and_writes_nothing(world: World) -> None:
     ]
     assert '"weight": 10' in result["diff"][0]["after"]
     assert len(world.shop.cluster.writes) == writes
+
+
+def test_no_diff_shows_a_token_by_which_a_route_matches() -> None:
+    http = [{"match": [{"headers": {"x-api-token": {"exact": "s3cret"}}}]}]
+    routes = SimpleNamespace(
+        namespace="shop", name="api-routes", desired=lambda _traffic: {"spec": {"http": http}}
+    )
+    rollout: Any = SimpleNamespace(routes=routes, plan=SimpleNamespace(phases=[]), stable_traffic=dict)
+    (diff,) = diffs_of(rollout)
+    assert "x-api-token" in diff["after"]
+    assert "s3cret" not in str(diff)
 
 
 def test_sick_version_fails_the_task_with_its_reason(world: World) -> None:

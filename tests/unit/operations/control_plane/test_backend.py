@@ -313,7 +313,7 @@ class TestHelm:
         result = with_helm(tmp_path, cluster, Context(diff_mode=True))
         assert (result["changed"], result["objects"], result["diff"], cluster.writes) == (False, [], [], [])
         assert actions(planned) == actions(result) == {"istio-base": "install", "istiod": "install"}
-        assert result["releases"][0]["values"] == helm_case.BASE_VALUES
+        assert "values" not in result["releases"][0], "they may hold secrets, and results are printed"
 
     def test_a_release_without_different_objects_is_a_change_in_check_mode(self, tmp_path: Path) -> None:
         cluster = helm_case.cluster(helm_case.BASE, helm_case.istiod(values={}), *helm_case.LIVE)

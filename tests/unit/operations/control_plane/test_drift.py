@@ -219,6 +219,22 @@ def test_a_diff_shows_both_states_as_text() -> None:
     assert drift.removals([config_map()])[0].diff()["after"] == ""
 
 
+def test_a_diff_shows_no_secret() -> None:
+    """Of an installation there are Secrets, variables of istiod, and what a person has put into both."""
+
+    def deployment(token: str) -> dict[str, Any]:
+        container = {"name": "discovery", "env": [{"name": "VAULT_TOKEN", "value": token}]}
+        return {"kind": "Deployment", "metadata": {"name": "istiod"}, "spec": {"containers": [container]}}
+
+    old, new = deployment("s3cret-old"), deployment("s3cret-new")
+    shown = drift.Difference("x", "update", old, new, new).diff()
+    assert "s3cret" not in str(shown)
+    assert "<hidden, changed>" in shown["after"]
+    secret = {"kind": "Secret", "metadata": {"name": "pull"}, "data": {"any": "czNjcmV0"}}
+    assert "czNjcmV0" not in str(drift.Difference("x", "create", {}, secret, secret).diff())
+    assert "czNjcmV0" not in str(drift.removals([secret])[0].diff())
+
+
 def crd(**version: Any) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -157,6 +157,17 @@ def changed(found: helm.HelmPlan) -> list[tuple[str, str]]:
 # What has to happen to a release.
 
 
+def test_gateways_of_one_name_in_two_namespaces_are_two_releases(charts: Path) -> None:
+    """The second one decided about both: a change of the first was never applied."""
+    old = record("istio-edge", "gateway", {"replicaCount": 7}, manifest=stream(config_map("edge", "edge")))
+    here, there = {"name": "istio-edge"}, {"name": "istio-edge", "namespace": "edge"}
+    server = everything(namespace("edge"), old)
+    found = plan(server, charts, gateways=[here, there])
+    assert actions(found)[2:] == [("istio-edge", "upgrade"), ("istio-edge", "install")]
+    found = plan(server, charts, gateways=[there, here])
+    assert actions(found)[2:] == [("istio-edge", "install"), ("istio-edge", "upgrade")]
+
+
 def test_releases_that_are_as_they_should_be_are_kept(charts: Path) -> None:
     server = everything()
     found = plan(server, charts)
@@ -189,14 +200,13 @@ def test_what_the_role_hands_to_helm(charts: Path) -> None:
         "chart": "base",
         "action": "keep",
         "chart_ref": str(charts / "base"),
-        "values": {},
         "wait": True,
     }
-    assert pilot.as_result()["values"] == ISTIOD_VALUES and pilot.as_result()["wait"] is True
+    assert pilot.values == ISTIOD_VALUES and pilot.as_result()["wait"] is True
     assert edge.as_result()["id"] == "edge/istio-edge" and edge.as_result()["wait"] is False
-    assert edge.as_result()["values"]["labels"]["servicemesh.istio/gateway"] == "true"
+    assert edge.values["labels"]["servicemesh.istio/gateway"] == "true"
     other = plan(cluster(BASE, istiod(chart_version="1.30.0"), *LIVE), charts).releases[1]
-    assert other.as_result()["action"] == "upgrade" and other.as_result()["values"] == ISTIOD_VALUES
+    assert other.as_result()["action"] == "upgrade" and other.values == ISTIOD_VALUES
 
 
 @pytest.mark.parametrize(
@@ -496,7 +506,7 @@ def test_a_gateway_that_left_the_list_is_removed_last_although_its_namespace_lef
     assert changed(found) == [("ConfigMap edge/old", "delete")]
     assert found.pending and found.drift == []
     removed = found.releases[-1].as_result()
-    assert (removed["id"], removed["values"], removed["chart_ref"]) == ("edge/old-edge", {}, "")
+    assert (removed["id"], removed["chart_ref"]) == ("edge/old-edge", "")
     assert removed["wait"] is False
 
 

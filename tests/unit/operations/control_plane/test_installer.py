@@ -392,13 +392,13 @@ class TestHelm:
         "gateway": ChartReference("gateway", repository=URL, version="1.31.1"),
     }
 
-    def render(self, directory: Path, script: str = RENDERED) -> dict[str, list[dict[str, Any]]]:
+    def render(self, directory: Path, script: str = RENDERED) -> dict[tuple[str, str], list[dict[str, Any]]]:
         path = program(directory, "helm", script)
         tool = Tool(str(path), "3.17.3")
         return render_helm(self.RELEASES, self.REFERENCES, RUNNER, tool, kubernetes="v1.36.0")
 
     def test_every_release_is_rendered_as_an_upgrade_without_a_cluster(self, tmp_path: Path) -> None:
-        assert list(self.render(tmp_path)) == ["one", "two"]
+        assert list(self.render(tmp_path)) == [("n1", "one"), ("n2", "two")]
         rest = "--kube-version v1.36.0 --is-upgrade --include-crds --values -"
         assert sorted(calls(tmp_path / "helm")) == [
             f"template one /charts/base --namespace n1 {rest}",
@@ -418,7 +418,7 @@ class TestHelm:
             tool,
             kubernetes="v1.36.0",
             served=served,
-            installs=["two"],
+            installs=[("n2", "two")],
         )
         one, two = sorted(calls(tmp_path / "helm"))
         assert "--is-upgrade" in one and "--is-upgrade" not in two

@@ -91,7 +91,8 @@ def test_no_header_that_holds_a_secret_is_handed_on(tmp_path: Path) -> None:
     mesh.texts["api-2"] = "\n".join(
         [
             "2026 debug http request headers complete:",
-            "':path', '/x'",
+            "':path', '/x?access_token=s3cret&a=1'",
+            "'referer', 'https://me:s3cret@host/'",
             "'authorization', 'Bearer abc.d\\'ef'",
             "'Cookie', 'session=4711'",
             "'x-api-key', 'k-4711'",
@@ -104,6 +105,8 @@ def test_no_header_that_holds_a_secret_is_handed_on(tmp_path: Path) -> None:
         assert "abc.d" not in text
         assert "session" not in text
         assert "k-4711" not in text
+        assert "s3cret" not in text
+        assert "&a=1'" in path.read_text()
         assert "'x-user-id', 'u1'" in text
     assert "4711" not in str(result)
 

@@ -149,7 +149,7 @@ class TestObjects:
         with pytest.raises(InputError) as caught:
             checked([bad], ["f.yml:3"])
         assert [str(found) for found in caught.value.problems] == [
-            "f.yml:3: metadata.labels[a] is 1, not text: put it in quotes (object)",
+            "f.yml:3: metadata.labels[a] is int, not text: put it in quotes (object)",
             "f.yml:3: metadata.annotations is not a mapping (object)",
         ]
         assert checked([obj(labels=None, annotations={})])

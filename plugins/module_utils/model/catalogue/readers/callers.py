@@ -61,6 +61,8 @@ def _caller(reader: Reader, namespace: str, kinds: Sequence[str], *, with_reques
         reason=reader.maybe_text("reason", REASON) if "anonymous" in kinds else None,
     )
     _check_unknown(reader, caller, given)
+    if with_requests:
+        reader.not_empty("methods", "paths", "ports")
     reader.finish()
     if len(given) != 1 and reader.sound():
         reader.fault("", f"needs exactly one of {', '.join(kinds)}", "caller-kind")

@@ -212,6 +212,7 @@ def _exposure(reader: Reader) -> Exposure:
         rewrite=reader.maybe_text("rewrite", PATH),
         methods=reader.choices("methods", METHODS),
     )
+    reader.not_empty("methods")
     for key in ("path", "rewrite"):
         value = reader.value(key)
         if reader.sound(key) and value is not None and len(value) > 1 and value.endswith("/"):
@@ -231,7 +232,7 @@ def _mtls(reader: Reader | None) -> Mtls:
     ports: dict[int, str] = {}
     section = reader.section("ports")
     for key in section.raw() if section else ():
-        if not is_number(key) or not 1 <= int(key) <= 65535:
+        if not is_number(key) or str(int(key)) != key or not 1 <= int(key) <= 65535:
             reader.fault("ports", f"{key!r} is not a target port (1 to 65535)", "range")
         elif section:
             ports[int(key)] = section.choice(key, MTLS_MODES)
@@ -272,9 +273,7 @@ def _rate_limit(reader: Reader | None) -> RateLimit | None:
         if by is None and reader.has(key):
             reader.fault(key, "needs by.header", "rate-limit-key")
     scope = reader.choice("scope", ("local", "global"), default="local")
-    per = reader.duration("per")
-    if per is None and not reader.has("per"):
-        reader.fault("per", "is required", "required")
+    per = reader.duration("per", required=True)
     limit = RateLimit(
         scope=scope,
         at=reader.choice("at", ("service", "gateway"), default="service"),

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...reading.durations import seconds
 from ...reading.reader import Reader, kind_of
-from ...reading.values import COOKIE, DURATION, HEADER, LABEL, PATH, TEXT, Check, is_number
+from ...reading.values import COOKIE, HEADER, LABEL, PATH, TEXT, Check, is_number
 from ..regex import REGEX
 from ..services import Condition, Cors, Fault, Mirror, Retries, Route, StringMatch, Variant
 from .callers import METHODS
@@ -44,7 +45,10 @@ def read_retries(reader: Reader) -> Retries | None:
     if raw is None:
         return None
     if isinstance(raw, Mapping):
-        raw = {("on" if str(key) in ("True", "true") else key): value for key, value in raw.items()}
+        known = {("on" if str(key) in ("True", "true") else key): value for key, value in raw.items()}
+        if len(known) < len(raw):
+            reader.fault("retries", "has the key 'on' twice", "duplicate-key")
+        raw = known
     section = Reader(raw, reader.path("retries"), reader.problems)
     retries = Retries(
         attempts=section.integer("attempts", 0, 10),
@@ -136,7 +140,10 @@ def _matches(reader: Reader, key: str, check: Check) -> dict[str, StringMatch]:
         match = string_match(value, f"{reader.path(key)}.{name}", reader)
         if match is not None:
             # Envoy compares header names in lower case; one spelling keeps the objects stable.
-            found[name.lower() if key == "header" else name] = match
+            spelled = name.lower() if key == "header" else name
+            if spelled in found:
+                reader.fault(key, f"{spelled!r} is there twice", "duplicate")
+            found[spelled] = match
     return found
 
 
@@ -202,7 +209,7 @@ def read_fault(reader: Reader | None) -> Fault | None:
     delay, abort = reader.section("delay"), reader.section("abort")
     fault = Fault(
         delay_percent=delay.percent("percent") if delay else None,
-        delay=delay.text("fixed", DURATION) if delay else None,
+        delay=delay.duration("fixed", required=True) if delay else None,
         abort_percent=abort.percent("percent") if abort else None,
         abort_status=abort.integer("status", 200, 599) if abort else None,
         only_header=reader.maybe_text("only_header", HEADER),
@@ -214,6 +221,45 @@ def read_fault(reader: Reader | None) -> Fault | None:
         reader.fault("", "needs delay or abort", "empty")
     reader.finish()
     return fault
+
+
+_ORIGIN = re.compile(
+    r"\*|null|[a-z][a-z0-9+.-]*://[^\sA-Z/?#@:*]+(?::\d+)?|[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\](?::\d+)?"
+)
+_USUAL_PORTS = (("http://", ":80"), ("https://", ":443"))
+_ANY_SITES = ("https://x7q-attacker.invalid", "http://x7q-attacker.invalid:8080")
+"""Origins that nobody names: whoever lets both or one of them in lets any site in."""
+_WHOLE_HOST = re.compile(r"[a-z][a-z0-9+.-]*://[^/:]+:.*", re.DOTALL)
+
+
+def _session_fault(origins: Sequence[StringMatch]) -> str:
+    """What is wrong with origins that may use a session; ``""`` when each is the site that it says."""
+    for origin in origins:
+        if origin.text == "*" or any(_lets_in(origin, site) for site in _ANY_SITES):
+            return "every origin together with credentials gives any site the user's session"
+        if origin.kind == "exact" and origin.text == "null":
+            return "'null' together with credentials gives any site the user's session: frames choose it"
+        if origin.kind == "prefix" and not _WHOLE_HOST.fullmatch(origin.text):
+            return (
+                f"prefix {origin.text!r} together with credentials gives {origin.text}.attacker.example the"
+                " user's session: give it as exact, or end its host with ':' for any port"
+            )
+    return ""
+
+
+def _origin_fault(text: str) -> str:
+    """Why no browser sends this origin (fetch.spec.whatwg.org, Origin header); ``""`` when one may."""
+    if not _ORIGIN.fullmatch(text):
+        return f"{text!r} is no origin such as https://shop.example.com: browsers send scheme, host, port"
+    if any(text.startswith(scheme) and text.endswith(port) for scheme, port in _USUAL_PORTS):
+        return f"{text!r} names the usual port, which browsers leave out"
+    return ""
+
+
+def _lets_in(origin: StringMatch, site: str) -> bool:
+    if origin.kind == "regex":
+        return re.fullmatch(origin.text, site) is not None
+    return site.startswith(origin.text) if origin.kind == "prefix" else site == origin.text
 
 
 def read_cors(reader: Reader | None) -> Cors | None:
@@ -236,11 +282,11 @@ def read_cors(reader: Reader | None) -> Cors | None:
         reader.fault("origins", "needs at least one origin", "required")
     if cors.max_age and seconds(cors.max_age) % 1:
         reader.fault("max_age", f"{cors.max_age!r} is not a whole number of seconds", "duration")
-    wide = any(origin.text in ("*", ".*", "https://", "http://", "http") for origin in cors.origins)
-    if wide and cors.credentials:
-        reader.fault(
-            "origins", "every origin together with credentials gives any site the user's session", "cors"
-        )
+    for index, origin in enumerate(origins):
+        if origin is not None and origin.kind == "exact" and (fault := _origin_fault(origin.text)):
+            reader.problems.add(f"{reader.path('origins')}[{index}]", fault, "cors")
+    if cors.credentials and (fault := _session_fault(cors.origins)):
+        reader.fault("origins", fault, "cors")
     if (
         any(origin.kind == "exact" and origin.text == "*" for origin in cors.origins)
         and len(cors.origins) > 1
