@@ -120,6 +120,9 @@ class PrometheusOptions:
             raise InputError([Problem("prometheus.namespace", "is missing", "prometheus")])
         if options.url and not _is_url(options.url):
             raise InputError([Problem("prometheus.url", "is not an http or https URL", "prometheus")])
+        if set(options.url) & set("?#"):
+            message = "has a query or a fragment, and paths are put behind it: give matchers or headers"
+            raise InputError([Problem("prometheus.url", message, "prometheus")])
         _check_access(options)
         token = options.bearer_token.strip()
         refuse_token(token, "prometheus.bearer_token", "it")

@@ -54,7 +54,12 @@ _SECRET_TEXTS = frozenset(("authorization", "cookie", "jwt"))
 # Inline data sources of Istio and Envoy.
 _SECRET_NAMES = frozenset(("inlineBytes", "inline_bytes"))
 # Names that end like a secret and hold none.
-_NO_SECRETS = frozenset(("imagePullSecrets", "automountServiceAccountToken"))
+_NO_SECRETS = frozenset(
+    (
+        "imagePullSecrets", "automountServiceAccountToken",
+        "fastcgi_pass", "grpc_pass", "memcached_pass", "proxy_pass", "scgi_pass", "uwsgi_pass",  # nginx
+    )
+)  # fmt: skip
 _COUNTS = frozenset(("count", "expiry", "length", "limit", "max", "min", "num", "size", "total", "ttl"))
 _REFERENCES: tuple[tuple[str, frozenset[str]], ...] = (
     ("secret", frozenset(("secretName", "name", "items", "defaultMode", "optional"))),

@@ -121,6 +121,8 @@ def test_too_many_series_measure_nothing() -> None:
         {"service": "p"},
         {"url": "file:///etc/passwd"},
         {"url": "ftp://x"},
+        {"url": "https://x/?tenant=a"},
+        {"url": "https://x/#a"},
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any]) -> None:

@@ -138,6 +138,7 @@ ORDINARY: list[Any] = [
     {"uri": "https://host/path?x=1", "at": "me@example.com", "image": "r/a@sha256:abc"},
     {"args": ["--port", "80", "--log-level=debug"]},
     {"keys": ["a"], "key": "k"},
+    {"text": "location / {\n  proxy_pass http://backend;\n}\n"},
     {"image": "repository/db-secret:1.2", "other": "db-token:1.2.3"},
     {"url": "https://host:8080/a@b", "ssh": "ssh://git@host/a"},
     {"args": ["--token-file", "/var/run/token", "-v"], "text": "run --secret-name db --wait"},

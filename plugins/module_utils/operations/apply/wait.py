@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ...equality import same
 from ...errors import InputError, MeshError, Problem
 from ...fields import integer_at, mappings_at, text_at
 from ...kube.rollouts import pod_trouble
+from ...kube.secret_fields import is_secret_name
 from ...kube.wait import rollout_status, wait_until
 from ...object_id import object_id
 from .plan import get_live
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 _ROLLOUTS = ("Deployment", "StatefulSet", "DaemonSet")
+_WORD = re.compile(r"[\w-]+")
 # Kinds whose readiness is a condition of their status.
 _CONDITIONS = {
     "CustomResourceDefinition": "Established",
@@ -146,15 +149,20 @@ def _state(live: Mapping[str, Any] | None, obj: Mapping[str, Any], wait: Wait) -
         try:
             value = _compiled(expression).search(live)
         except ValueError as error:  # a function on a field that is not there yet (JMESPathError is one)
-            cause = "" if obj["kind"] == "Secret" else f": {error}"
+            cause = "" if _is_secret(obj, expression) else f": {error}"
             return False, f"{name}: {expression} cannot be computed{cause}"
         if not same(value, wanted):
-            told = "something else" if obj["kind"] == "Secret" else f"{value!r}, not {wanted!r}"
+            told = "something else" if _is_secret(obj, expression) else f"{value!r}, not {wanted!r}"
             return False, f"{name}: {expression} is {told}"
     if wait.chosen:
         return True, name
     done, seen = _readiness(live)
     return done, f"{name}: {seen}"
+
+
+def _is_secret(obj: Mapping[str, Any], expression: str) -> bool:
+    """Whether what an expression finds may not be shown."""
+    return obj["kind"] == "Secret" or any(map(is_secret_name, _WORD.findall(expression)))
 
 
 def _status_condition(live: Mapping[str, Any], wanted: Mapping[str, str]) -> tuple[bool, str]:

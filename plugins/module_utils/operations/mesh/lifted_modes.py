@@ -89,6 +89,6 @@ def _selector(policy: Object) -> dict[str, str]:
     return {key: str(value) for key, value in mapping_at(policy, "spec", "selector", "matchLabels").items()}
 
 
-def _not_awaited(policies: list[Object], reason: str, context: Context) -> None:
+def _not_awaited(policies: Sequence[Object], reason: str, context: Context) -> None:
     names = few(map(object_id, policies))
     context.warn(f"{names} is gone, and that the proxies follow was not awaited: {reason}")

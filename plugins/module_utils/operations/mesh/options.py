@@ -13,6 +13,7 @@ from ...errors import InputError, Problem
 from ...inventory import Inventory
 from ...istio.metrics import PrometheusOptions
 from ...model.reading.durations import EXAMPLES, read_seconds
+from ...model.reading.values import is_number
 from ..apply.engine import Options
 
 LONGEST_WINDOW = 30 * 24 * 3600.0
@@ -107,7 +108,8 @@ def prometheus_at(text: str) -> PrometheusOptions | None:
         return PrometheusOptions.from_params({"url": text})
     namespace, _unused, address = text.partition("/")
     service, _unused, port = address.partition(":")
-    if not (namespace and service):
-        message = f"{text!r} is neither a URL nor NAMESPACE/SERVICE:PORT"
+    if not (namespace and service and is_number(port or "0")):
+        shown = "it" if "@" in text else repr(text)  # it may hold a login
+        message = f"{shown} is neither a URL nor NAMESPACE/SERVICE:PORT"
         raise InputError([Problem("mesh_prometheus", message, "prometheus")])
     return PrometheusOptions.from_params({"namespace": namespace, "service": service, "port": port or 9090})

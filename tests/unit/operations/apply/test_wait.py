@@ -114,6 +114,13 @@ def test_what_a_secret_holds_is_not_told() -> None:
     assert told == "Secret shop/x: abs(data.pin) cannot be computed"
 
 
+def test_what_a_field_of_a_secret_name_holds_is_not_told() -> None:
+    obj = thing("Database")
+    obj["status"] = {"adminPassword": "s3cret"}
+    told = waited(obj, {"jmespath": "status.adminPassword", "equals": "other-s3cret"})
+    assert told == "Database shop/x: status.adminPassword is something else"
+
+
 def test_without_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jmespath", None)
     with pytest.raises(MeshError, match="'jmespath' is needed"):

@@ -92,7 +92,12 @@ def test_prometheus_is_a_url_or_a_service(text: str, expected: PrometheusOptions
     assert prometheus_at(text) == expected
 
 
-@pytest.mark.parametrize("text", ["prometheus", "/prometheus", "istio-system/", "istio-system/:9090"])
+@pytest.mark.parametrize(
+    "text", ["prometheus", "/prometheus", "istio-system/", "istio-system/:9090", "m/p:http", "me:s3cret@host"]
+)
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"mesh_prometheus: .* is neither a URL nor NAMESPACE/SERVICE:PORT"):
+    with pytest.raises(
+        InputError, match=r"mesh_prometheus: .* is neither a URL nor NAMESPACE/SERVICE:PORT"
+    ) as caught:
         prometheus_at(text)
+    assert "s3cret" not in str(caught.value)
