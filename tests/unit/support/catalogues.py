@@ -58,7 +58,15 @@ _NAMESPACES = ["shop", "back"]
 _durations = st.sampled_from(["250ms", "1s", "3s", "10s", "1m30s"])
 _tokens = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
 _paths = st.lists(_tokens, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
-_methods = st.lists(st.sampled_from(["GET", "POST", "PUT", "DELETE"]), unique=True, max_size=3)
+_narrowed = st.fixed_dictionaries(
+    {
+        "methods": st.lists(st.sampled_from(["GET", "POST", "PUT", "DELETE"]), unique=True, max_size=3),
+        "paths": st.lists(
+            st.one_of(_paths, _paths.map(lambda path: f"{path}/*"), st.just("/*")), unique=True, max_size=3
+        ),
+    }
+)
+"""What narrows a caller; what is empty is left out, because an empty list is refused."""
 _header = st.sampled_from(["x-user-id", "X-Tenant", "x-version", "accept-language"])
 _regex = st.sampled_from(["v[0-9]+", "(a|b)c?", r"\d{1,3}", "^x.*$"])
 _percent = st.one_of(st.integers(0, 100), st.floats(0, 100).map(lambda value: round(value, 2)))
@@ -285,14 +293,7 @@ def _service(  # noqa: PLR0912 - one branch per setting
         edge = dict(caller)
         if http and draw(st.booleans()):
             edge["ports"] = [port["name"] for port in ports if port["protocol"] in ("http", "http2", "grpc")]
-            edge["methods"] = draw(_methods)
-            edge["paths"] = draw(
-                st.lists(
-                    st.one_of(_paths, _paths.map(lambda path: f"{path}/*"), st.just("/*")),
-                    unique=True,
-                    max_size=3,
-                )
-            )
+            edge |= {key: found for key, found in draw(_narrowed).items() if found}
         edges.append(edge)
     if edges:
         found["callers"] = edges
