@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 
 from ...support.certificates import DAY, NOW
-from .healthy_mesh import HOST, Healthy, diagnose, istio, secret, to
+from .healthy_mesh import HOST, Healthy, allow, diagnose, istio, secret, to
 from .planted import AT_GATEWAY, CALL, NOTHING
 from .test_more_sentences import both, gateway
 from .test_sentences import Plant, found, routes
@@ -189,6 +189,18 @@ def test_a_rule_for_a_host_that_is_no_service(plant: Plant, symptom: Any, said: 
 
 
 # -- the bundle ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("others", "more"), [(0, ""), (1, " (and 1 more)"), (2, " (and 2 more)")])
+def test_a_caller_whom_no_policy_lets_in(others: int, more: str) -> None:
+    def plant(cluster: Healthy) -> None:
+        for name in ("api", "b", "c")[: others + 1]:
+            cluster.put(allow(name, "shop/shop", app="api"))
+
+    assert found(plant, CALL, "AuthorizationPolicy") == [
+        "AuthorizationPolicy shop/api: refuses GET / by cluster.local/ns/shop/sa/web at Pod shop/api-1 with "
+        f"403: no ALLOW rule{more} takes it"
+    ]
 
 
 def test_a_bundle_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

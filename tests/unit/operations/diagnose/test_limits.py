@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.symptom import Symptom
 
 from ...support.access import Restricted, granted_by
 from ...support.certificates import NOW
@@ -93,6 +94,18 @@ def test_of_a_pod_that_has_ended_meanwhile_nothing_is_missed(verb: str) -> None:
     assert (result["causes"], result["unknown"], result["status"]) == ([], [], "pass")
 
 
+def test_whether_a_silent_pod_has_ended_is_not_guessed() -> None:
+    def silent(status: int) -> Healthy:
+        cluster = Healthy()
+        cluster.fail("exec", "Pod", 500, times=99, when=lambda call: call.name == "web-1")
+        cluster.fail("get", "Pod", status, when=lambda call: call.name == "web-1")
+        return cluster
+
+    assert "Pod shop/web-1" in {one["what"] for one in diagnose(silent(403), **CALL)["unknown"]}
+    with pytest.raises(ApiError):
+        diagnose(silent(500), **CALL)
+
+
 def test_a_server_that_does_not_answer_is_an_error() -> None:
     cluster = Healthy()
     cluster.fail("list", "VirtualService", 500)
@@ -171,6 +184,12 @@ def test_what_is_gone_in_the_second_look_is_no_cause() -> None:
     cluster.on_exec = connected_at_last
     assert diagnose(cluster)["causes"] == []
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("named", ["source", "destination", "host", "pod"])
+def test_whoever_names_one_thing_observes_something(named: str) -> None:
+    assert not Symptom(**{named: "api"}).anything
+    assert Symptom(namespace="shop", method="POST").anything
 
 
 def test_possibilities_are_told_to_whoever_observes_something() -> None:
