@@ -91,7 +91,7 @@ def prove_for(
     :param istio_namespace: where istiod runs, which knows the proxies that are connected.
     :param before_look: called before each look; what it raises ends the wait.
     :param at_least: wait until so many proxies hold what is expected; fewer at the end is "cannot tell".
-    :raises ApiError: pods cannot be listed.
+    :raises ApiError: pods cannot be listed, or the run was stopped before they were.
     """
     clock = clock or SystemClock()
     begin = clock.monotonic()
@@ -123,8 +123,8 @@ def prove_for(
     except WaitTimeout:
         pass  # the report says who is late
     except ApiError as error:
-        if error.reason != "Interrupted":
-            raise
+        if error.reason != "Interrupted" or not refreshed:
+            raise  # of proxies that nobody has looked for, none would lack anything
     return wait.report(clock.monotonic() - (begin if since is None else since))
 
 

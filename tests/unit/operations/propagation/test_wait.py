@@ -19,7 +19,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.ex
     Scope,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.virtual_services import ExpectedShares
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation import facts, prove
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation import (
+    facts,
+    prove,
+    scope,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.report import (
     MAX_NAMED,
     Laggard,
@@ -181,6 +185,24 @@ def test_a_stopped_wait_reports_what_it_saw() -> None:
     assert (report.status, report.proved, report.concerned) == ("fail", 1, 2)
 
 
+def test_a_run_that_was_stopped_before_it_knew_any_proxy_has_proved_nothing() -> None:
+    stopped = ApiError("interrupted: no further request was sent", reason="Interrupted")
+
+    def concerned() -> list[Any]:
+        if not lists:
+            raise stopped
+        return lists.pop()
+
+    lists: list[list[Any]] = []
+    options: dict[str, Any] = {"timeout": 60.0, "progress": lambda _line: None, "clock": FakeClock()}
+    with pytest.raises(ApiError) as caught:
+        prove.prove_for(Proxies(), concerned, **options)
+    assert caught.value is stopped
+    lists.append([(proxy("a"), (SUBSET,))])
+    report = prove.prove_for(Proxies(a=[LATE]), concerned, **options)
+    assert (report.status, report.concerned, report.sampled) == ("fail", 1, False)
+
+
 def test_above_the_limit_proxies_of_each_workload_are_asked() -> None:
     cluster = Proxies(**{name: [HELD] for name in ("a", "b", "c")})
     report = wait(cluster, max_proxies=2)
@@ -261,6 +283,17 @@ def test_a_service_belongs_to_its_namespace_and_another_host_to_the_callers(
     fact = Expectation("x", Scope(clients_of=host), "subset", {})
     found = assign([fact], Population([proxy("a")], [sidecar], "istio-system"))
     assert bool(found) is concerned
+
+
+def test_who_imports_a_host_is_found_out_once_for_all_that_is_expected_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    monkeypatch.setattr(scope, "imports_host", lambda one, *_rest: asked.append(str(one)) or True)
+    facts_ = [Expectation(name, Scope(clients_of=HOST), "subset", {}) for name in ("x", "y", "z")]
+    found = assign(facts_, Population([proxy("a"), proxy("b")], [], "istio-system"))
+    assert [(str(one), len(wanted)) for one, wanted in found] == [("shop/a", 3), ("shop/b", 3)]
+    assert asked == ["shop/a", "shop/b"]
 
 
 def test_istiod_is_asked_about_late_proxies_only() -> None:
