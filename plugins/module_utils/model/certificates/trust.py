@@ -45,7 +45,7 @@ VERDICTS_METRIC = "servicemesh_trust_entries"
 LOOKED_METRIC = "servicemesh_trust_last_look_timestamp_seconds"
 """Series of the textfile for Prometheus. Labels of the first two: ``mesh``, ``kind``, ``where``, ``part``."""
 
-_DAY = 86_400.0
+_DAY = datetime.timedelta(days=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class TrustEntry:
         if self.life is not None:
             told = self.life.as_result()
             del told["dns_names"]
-            days = (self.life.not_after - now).total_seconds() / _DAY
+            days = (self.life.not_after - now) / _DAY
             result.update(told, days_left=round(days, 3), share_left=round(share_left(self.life, now), 4))
         return result
 
@@ -110,7 +110,7 @@ def judge_life(life: Facts, now: datetime.datetime, limits: Limits) -> tuple[str
         return FAIL, (Fault("expired", f"ended on {rfc3339(life.not_after)}"),)
     if now < life.not_before:
         return FAIL, (Fault("future", f"is not valid before {rfc3339(life.not_before)}"),)
-    days = (life.not_after - now).total_seconds() / _DAY
+    days = (life.not_after - now) / _DAY
     end = f"ends on {rfc3339(life.not_after)}, {days:.1f} days from now: {left:.0%} of its life is left"
     if left < limits.fail:
         return FAIL, (Fault("ending", f"{end}, less than {limits.fail:.0%}"),)

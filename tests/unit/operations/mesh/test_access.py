@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import access
 
 from ...support.catalogues import minimal
 from .test_apply import Run
@@ -72,6 +73,22 @@ def test_a_run_that_opens_something_can_be_refused_before_the_first_write(run: R
     closing = copy.deepcopy(minimal())
     closing["mesh_services"][1]["callers"] = []
     assert {entry["kind"] for entry in run(closing, access_guard="refuse")["access"]} == {"closes"}
+
+
+def test_what_opens_is_told_first_and_above_ten_changes_the_rest_is_counted(run: Run) -> None:
+    def told() -> list[str]:
+        return [line for line in run.lines if line.startswith(("opens: ", "closes: ", "... and "))]
+
+    raw = with_caller()
+    raw["mesh_services"][1]["callers"] = []
+    found = [(entry["kind"], entry["service"]) for entry in run(raw)["access"]]
+    assert found == [("opens", "shop/web"), *[("closes", "shop/api")] * (len(found) - 1)]
+    assert len(found) > 1
+    assert (told()[0], len(told())) == (TOLD, len(found))
+    run.patch.setattr(access, "TOLD", 1)
+    run.lines.clear()
+    run()
+    assert told()[1:] == [f"... and {len(found) - 1} more changes of who may call whom"]
 
 
 def test_a_policy_of_somebody_else_that_already_opens_hides_the_change(run: Run) -> None:

@@ -242,9 +242,22 @@ def test_check_mode_does_not_wait_and_does_not_pass() -> None:
 
 
 def test_who_called_lately_is_told_in_the_past_tense() -> None:
-    points = [(NOW - 3000, 0.0), (NOW - 1500, 1.0), (NOW, 1.0)]
-    with pytest.raises(RefusedError, match="called shop/api without mTLS, last 25 minutes ago"):
+    points = [(NOW - 3300, 0.0), (NOW - 3000, 1.0), (NOW, 1.0)]
+    with pytest.raises(RefusedError, match="called shop/api without mTLS, last 50 minutes ago"):
         run(lambda _now: points)
+
+
+def test_samples_that_do_not_come_are_waited_for_for_three_minutes() -> None:
+    """Where samples are a minute apart, nobody can tell by then; who may still call is told."""
+    looks: list[float] = []
+
+    def minutely(now: float) -> list[tuple[float, float]]:
+        looks.append(now - NOW)
+        return every(60, -865, -25)
+
+    with pytest.raises(RefusedError, match="called shop/api without mTLS, last 3 minutes ago"):
+        run(minutely, JOINED)
+    assert looks[-1] == 180.0
 
 
 def flow(*calls: float, seen: float = 0.0, spacing: float = 15.0) -> Flow:
