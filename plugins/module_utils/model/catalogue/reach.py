@@ -198,12 +198,7 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
     described = list(_gateways(catalogue, problems))
     for where, gateway in described:
         for other in installed:
-            if other.namespace != gateway.workload_namespace and is_selected(other.labels, gateway.selector):
-                message = (
-                    f"also selects the pods of {other.where} in {other.namespace}: a Gateway selects in every"
-                    f" namespace; give one of the two a label of its own, such as {other.where}.labels:"
-                    f" {{istio: {other.name}-{other.namespace}}}"
-                )
+            if is_selected(other.labels, gateway.selector) and (message := _reaches(gateway, other)):
                 problems.add(where, message, "gateway-reach")
                 break
     for index, (where, gateway) in enumerate(described):
@@ -216,6 +211,25 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
             elif where.startswith(_EGRESS):
                 message = f"selects pods of {earlier} as well, and its policy keeps everybody else out there"
                 problems.add(where, message, "gateway-reach")
+
+
+def _reaches(gateway: Gateway | EgressGateway, other: InstalledGateway) -> str:
+    """What is wrong with selecting the pods of an installed gateway; ``""`` when they are its own.
+
+    Names alone can meet: ``edge`` and ``istio-edge`` get one label.
+    """
+    advice = f"give one of the two a label of its own, such as {other.where}.labels: {{istio: "
+    if other.namespace != gateway.workload_namespace:
+        return (
+            f"also selects the pods of {other.where} in {other.namespace}: a Gateway selects in every"
+            f" namespace; {advice}{other.name}-{other.namespace}}}"
+        )
+    if other.service_account == gateway.service_account:
+        return ""
+    return (
+        f"also selects the pods of {other.where}, which run as {other.service_account}: they would serve the"
+        f" same hosts, and no policy knows them; {advice}{other.name}-gateway}}"
+    )
 
 
 def _overlap(gateway: Gateway | EgressGateway, other: Gateway | EgressGateway) -> bool:
