@@ -42,6 +42,7 @@ options:
   version:
     description:
       - Version that shall serve, a key of the service's C(versions). Needed by V(run).
+      - With V(promote) a rollout of another version is refused.
     type: str
   catalogue:
     description:

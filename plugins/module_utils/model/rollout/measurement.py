@@ -13,8 +13,8 @@ from collections.abc import Mapping
 class Measurement:
     """One look at the metrics.
 
-    :param at: seconds since the epoch.
-    :param counts: gate -> [canary total, canary bad, stable total, stable bad] since the last look.
+    :param at: seconds since the epoch. :param since: from when on the requests are counted; 0 for unknown.
+    :param counts: gate -> [canary total, canary bad, stable total, stable bad] since then.
     :param settled: every live proxy was scraped after the moment that the caller named.
     :param problem: why nothing can be measured; then ``counts`` is empty.
     :param values: query gate -> number, ``None`` where nothing usable was answered.
@@ -27,6 +27,7 @@ class Measurement:
     problem: str = ""
     values: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     latency: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+    since: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

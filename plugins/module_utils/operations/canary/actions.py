@@ -13,6 +13,7 @@ from ...kube.wait import wait_until
 from ...model.rollout.journal import Action, Journal, Kind, Outcome, RunFacts, State
 from ...model.rollout.phases import plan_phases
 from ...model.rollout.record import ReleaseRecord
+from ...verdicts import FAIL, PASS
 from . import state_machine
 from .adapters import NoMetrics
 from .assembly import RolloutBuilder, new_run
@@ -21,7 +22,7 @@ from .beside import acquire
 from .evidence import has_failed
 from .preflight import current_stable
 from .rendering import split_of
-from .result import report, summary
+from .result import WELL, report, summary
 from .rollout import Rollout
 from .subsets import missing_subsets
 
@@ -42,7 +43,12 @@ def roll_back(builder: RolloutBuilder) -> dict[str, Any]:
         if builder.context.check_mode:
             return would(builder, f"would roll run {journal.run} back to {journal.stable}")
         if journal.state.active and _asked(builder, Action.ROLLBACK, journal):
-            return _await_end(builder, journal)
+            found = _await_end(builder, journal, well=(Outcome.ROLLED_BACK,))
+            ended = builder.store.current
+            if ended.state.waiting or ended.outcome in (Outcome.PROMOTED, Outcome.SPLIT):
+                _await_release(builder)  # it had ended before it took the request, which still stands
+                return roll_back(builder)
+            return found
         rollout = builder.journalled(journal)
         rollout.lease.acquire(steal=True)
         rollout.store.refresh()
@@ -127,7 +133,8 @@ def undo(
         kind=Kind.UNDO,
         by=by(builder),
         scaled_down=last.scaled_down if last else None,
-        sizes=last.sizes if last else {},
+        # without its journal what it raised is known from the autoscalers themselves
+        sizes=last.sizes if last else of_run.sizes(stable, canary),
         original=last.original if last else None,
         settings=of_run.options.settings,
         versions=of_run.version_facts(stable, canary),
@@ -180,11 +187,19 @@ def promote(builder: RolloutBuilder) -> dict[str, Any]:
     journal = builder.store.read()
     if journal is None or not (journal.state.open or ended_aside(journal)):
         return summary(builder, outcome="unchanged", reason="no rollout is running")
+    asked_for = builder.options.version
+    if asked_for and asked_for != journal.canary:
+        raise RefusedError(
+            f"nothing was written: the rollout is one of {journal.canary}, not of {asked_for}"
+            " (canary_version)",
+            rule="version",
+        )
     builder.check_known(journal.canary)
     if builder.context.check_mode:
         return would(builder, f"would carry on run {journal.run}")
     if journal.state.active and _asked(builder, Action.PROMOTE, journal):
         return _await_end(builder, journal)
+    builder.check_measurable(journal)
     rollout = builder.journalled(journal)
     rollout.lease.acquire(observe=True)
     rollout.store.refresh()
@@ -194,7 +209,8 @@ def promote(builder: RolloutBuilder) -> dict[str, Any]:
         return _finish_by_hand(builder, rollout)
     if journal.state.waiting:
         approved = max(journal.phase, journal.approved)
-        rollout.save(replace(journal, state=State.RUNNING, approved=approved), f"approved by {by(builder)}")
+        goes_on = replace(journal, state=State.RUNNING, reason="", approved=approved)
+        rollout.save(goes_on, f"approved by {by(builder)}")
     state_machine.drive(rollout)
     return report(builder, rollout)
 
@@ -226,6 +242,7 @@ def _finish_by_hand(builder: RolloutBuilder, rollout: Rollout) -> dict[str, Any]
             state=State.PROMOTING,
             settings=rollout.options.settings,
             outcome=Outcome.NONE,
+            reason="",
             rollback_began="",
             intent=everything,
         ),
@@ -275,8 +292,13 @@ def _asked(builder: RolloutBuilder, action: Action, journal: Journal) -> bool:
     return True
 
 
-def _await_end(builder: RolloutBuilder, before: Journal) -> dict[str, Any]:
-    """Waits until the runner that took the request has ended."""
+def _await_end(
+    builder: RolloutBuilder, before: Journal, *, well: tuple[Outcome | State, ...] = WELL
+) -> dict[str, Any]:
+    """Waits until the runner that took the request has ended.
+
+    :param well: the ends that are no failure of what was asked for. :returns: the module's result.
+    """
 
     def check() -> tuple[bool, str]:
         journal = builder.store.refresh()
@@ -286,8 +308,22 @@ def _await_end(builder: RolloutBuilder, before: Journal) -> dict[str, Any]:
     limit = END_WITHIN + _sizes_within(builder, before)
     wait_until(check, awaited=awaited, timeout=limit, interval=2.0, clock=builder.clock)
     journal = builder.store.current
-    outcome = str(journal.outcome or journal.state)
-    return {**summary(builder, outcome=outcome, reason=journal.reason), "changed": True}
+    outcome = journal.outcome or journal.state
+    told = summary(builder, outcome=outcome.value, reason=journal.reason)
+    return {**told, "changed": True, "status": PASS if outcome in well else FAIL}
+
+
+def _await_release(builder: RolloutBuilder) -> None:
+    """Waits until the runner of a run that has ended has let go of it.
+
+    :raises WaitTimeout: it has not.
+    """
+
+    def check() -> tuple[bool, str]:
+        holder = builder.lease.holder(builder.lease.read())
+        return not holder, f"held by {holder}"
+
+    wait_until(check, awaited="the Lease", timeout=END_WITHIN, interval=1.0, clock=builder.clock)
 
 
 def _sizes_within(builder: RolloutBuilder, journal: Journal) -> float:

@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem, RefusedError
-from ...istio.metrics import Prometheus, fill_query
+from ...istio.metrics import Prometheus, PrometheusOptions, fill_query
 from ...kube.lease import new_identity
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service, Version
 from ...model.objects.names import delegate_name
 from ...model.objects.peer_authentications import port_mode
 from ...model.rollout.capacity import Size
-from ...model.rollout.journal import Journal
+from ...model.rollout.journal import Journal, State
 from ...model.rollout.phases import Plan
 from ...model.rollout.requests import Arms as MetricArms
 from ...model.rollout.settings import VersionFacts
@@ -111,6 +111,20 @@ class RolloutBuilder:
                     rule="unknown-version",
                 )
 
+    def check_measurable(self, journal: Journal) -> None:
+        """:raises InputError: the run would go on blindly, and be withdrawn for it: this call names no
+        Prometheus, which is no part of a journal."""
+        if journal.state in (State.RUNNING, State.AWAITING_APPROVAL, State.PAUSED):
+            self._prometheus(self.options)
+
+    @staticmethod
+    def _prometheus(options: RolloutOptions) -> PrometheusOptions:
+        """:raises InputError: no Prometheus is named."""
+        if options.prometheus is None:
+            message = "is missing, and addons_enabled has no prometheus: give url or namespace and service"
+            raise InputError([Problem("canary_prometheus", message, "prometheus")])
+        return options.prometheus
+
     def version_facts(self, *versions: str) -> dict[str, VersionFacts]:
         """What the journal of a run keeps of its versions. :returns: version -> its labels and workload."""
         known = self.service.versions
@@ -146,9 +160,7 @@ class RolloutBuilder:
 
         :param options: whose gates and queries count. :raises InputError: no Prometheus is named.
         """
-        if options.prometheus is None:
-            message = "is missing, and addons_enabled has no prometheus: give url or namespace and service"
-            raise InputError([Problem("canary_prometheus", message, "prometheus")])
+        prometheus = self._prometheus(options)
         service, workloads = self.service, self._workloads()
         values = {
             "service": service.name,
@@ -162,15 +174,15 @@ class RolloutBuilder:
             dataclasses.replace(gate, query=fill_query(gate.query, values)) for gate in options.queries
         )
         return PrometheusSource(
-            Prometheus(options.prometheus, self.client),
+            Prometheus(prometheus, self.client),
             self.clock,
             service=service.name,
             arms=MetricArms(service.namespace, workloads[stable], workloads[canary]),
             gates=options.gates,
             queries=tuple(queries),
             scrape_interval=options.scrape_interval,
-            matchers=options.prometheus.matchers,
-            replica_labels=options.prometheus.replica_labels,
+            matchers=prometheus.matchers,
+            replica_labels=prometheus.replica_labels,
             max_ms=options.max_ms,
         )
 
@@ -192,6 +204,7 @@ class RolloutBuilder:
         if journal.baseline:
             source.unattributed = Unattributed(journal.baseline.unknown_share)
             source.bound = journal.baseline.bound
+            source.scraped_every(journal.baseline.interval)
         return source
 
     def rollout(

@@ -157,11 +157,12 @@ def _continue(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
             **summary(builder, outcome="planned", reason=f"would continue run {journal.run}"),
             "changed": True,
         }
+    builder.check_measurable(journal)
     rollout = builder.journalled(journal)
     rollout.lease.acquire()
     journal = rollout.store.refresh()
     if journal.state is State.PAUSED:
-        rollout.save(dataclasses.replace(journal, state=State.RUNNING), "continued")
+        rollout.save(dataclasses.replace(journal, state=State.RUNNING, reason=""), "continued")
     state_machine.take_over(rollout)
     state_machine.drive(rollout)
     return report(builder, rollout)

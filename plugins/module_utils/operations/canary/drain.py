@@ -44,8 +44,10 @@ def drained(
             if stoppable:
                 rollout.checkpoint()
         except PauseNeeded:
+            rollout.save(rollout.journal, "a pause was asked for after the promotion")
             rollout.progress(f"the promotion is done, and cannot be paused: {version} is drained")
-        except PromoteNow:
+        except PromoteNow as now:
+            rollout.save(rollout.journal, f"the wait for open requests ends: {now}")
             return True
         except StoppedError:
             rollout.warnings.append(f"{version} is not scaled down: the run was told to stop")

@@ -74,11 +74,11 @@ def load_growth(rollout: Rollout) -> float:
     newest = journal.windows[-NEWEST:]
     if not newest or not journal.baseline or journal.baseline.rate <= 0:
         return 1.0
-    begin, end = seconds_of(newest[0].begin), seconds_of(newest[-1].end)
+    # between two of them nobody may have counted, while the run waited for a person
+    spans = [(seconds_of(window.begin), seconds_of(window.end)) for window in newest]
+    seconds = sum(end - begin for begin, end in spans if begin is not None and end is not None)
     requests = sum(w.canary_total + w.stable_total for w in counts_of(newest, "errors"))
-    if begin is None or end is None or end <= begin:
-        return 1.0
-    return requests / (end - begin) / journal.baseline.rate
+    return requests / seconds / journal.baseline.rate if seconds > 0 else 1.0
 
 
 def share_now(rollout: Rollout) -> int:

@@ -24,6 +24,7 @@ from .fences import JOURNAL_KEY, fence_in
 from .protocols import Objects
 
 ATTEMPTS = 8
+REQUEST_KEY = "request"
 
 
 class JournalStore:
@@ -41,6 +42,7 @@ class JournalStore:
         self._mesh = mesh
         self._object: dict[str, Any] | None = None
         self._parsed: tuple[str, Journal] | None = None
+        self._taken = ""  # text of the request that this runner obeys
         self.known: Journal | None = None
 
     def read(self) -> Journal | None:
@@ -116,8 +118,9 @@ class JournalStore:
 
     def request(self) -> Request | None:
         """The request that waits for this run in the journal as last read or written."""
-        text = text_at(self._object, "data", "request")
-        return parse_request(text, self.known.run) if text and self.known else None
+        text = text_at(self._object, "data", REQUEST_KEY)
+        waits = text and text != self._taken
+        return parse_request(text, self.known.run) if waits and self.known else None
 
     def ask(self, action: Action, by: str) -> None:
         """Leaves a request for the runner. Needs no Lease.
@@ -134,7 +137,7 @@ class JournalStore:
                 )
             request = Request(action, by, timestamp(self._clock.now()), self.current.run)
             version = text_at(self._object, "metadata", "resourceVersion")
-            patch = {"metadata": {"resourceVersion": version}, "data": {"request": request.as_json()}}
+            patch = {"metadata": {"resourceVersion": version}, "data": {REQUEST_KEY: request.as_json()}}
             try:
                 self._client.patch("v1", "ConfigMap", self._name, self._namespace, patch)
             except ApiError as error:
@@ -145,13 +148,9 @@ class JournalStore:
             return
         raise self._too_fast()
 
-    def drop_request(self, fence: int) -> None:
-        """Removes the request, once the runner has taken it."""
-        if self._object is not None:
-            data = mapping_at(self._object, "data")
-            kept = {key: value for key, value in data.items() if key != "request"}
-            self._object = {**self._object, "data": kept}
-        self.save(fence, self.current)
+    def take_request(self) -> None:
+        """The runner obeys the request: its next write is without it."""
+        self._taken = text_at(self._object, "data", REQUEST_KEY)
 
     def _in_cluster(self) -> Journal | None:
         text = text_at(self._object, "data", JOURNAL_KEY)
@@ -184,6 +183,8 @@ class JournalStore:
         if self._object:
             metadata["resourceVersion"] = self._object["metadata"]["resourceVersion"]
         data = {**mapping_at(self._object, "data"), JOURNAL_KEY: text}
+        if self._taken and data.get(REQUEST_KEY) == self._taken:
+            del data[REQUEST_KEY]
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 

@@ -105,6 +105,7 @@ class PrometheusSource:
         self._reported: dict[str, Pair] = {}
         self._buckets: dict[str, dict[str, float]] = {}
         self._begun: float | None = None
+        self._counted_to = 0.0  # until then
 
     @property
     def wants_latency(self) -> bool:
@@ -125,8 +126,7 @@ class PrometheusSource:
                 f"each proxy is scraped every {interval:.0f} s, so {seconds:.0f} s hold too few samples:"
                 f" canary_baseline must be at least {4 * interval:.0f} s"
             )
-        if interval > SLOWER * self._scrape:
-            self._scrape = interval
+        self.scraped_every(interval)
         grown = {name: moved(series) for name, series in answers.items()}
         counts = count_requests({**grown["server"], **grown["client"]}, self._arms)
         stable, unknown = merged(counts, "stable"), counts.get("source/unknown", Pair())
@@ -189,6 +189,11 @@ class PrometheusSource:
             raise MetricsError("Prometheus does not tell its time")
         return there - (before + self._clock.now()) / 2
 
+    def scraped_every(self, seconds: float) -> None:
+        """What was measured before a run counts for whoever carries it on. :param seconds: 0 for unknown."""
+        if seconds > SLOWER * self._scrape:
+            self._scrape = seconds
+
     @property
     def interval(self) -> float:
         """Seconds between two scrapes: as declared, or as measured where that is more."""
@@ -210,7 +215,7 @@ class PrometheusSource:
         self._ledger = Ledger(target_of)
         self._ledger.start(_all(newest))
         self._sums, self._reported, self._buckets = {}, {}, {}
-        self._begun = self._clock.now()
+        self._begun = self._counted_to = self._clock.now()
         return True
 
     def measure(self, after: float, weight: Weight | None = None) -> Measurement:
@@ -233,8 +238,10 @@ class PrometheusSource:
             values = {gate.name: self._value(gate) for gate in self._queries}
         except (MetricsError, LabelError, ValueError) as error:
             return Measurement(now, {}, problem=str(error))
+        since, self._counted_to = self._counted_to, now
         return Measurement(
             at=now,
+            since=since,
             counts=counts,
             settled=min(fresh) >= after,
             values=values,

@@ -23,7 +23,7 @@ from ...model.rollout.record import ReleaseRecord
 from ...verdicts import FAIL, PASS
 from .endpoints import VersionEndpoints
 from .evidence import fail_alike, has_failed, is_proved, stable_is_worse
-from .phase import check_revision, prove, write_and_prove
+from .phase import check_revision, is_other_revision, prove, write_and_prove
 from .rollout import RollbackNeeded, Rollout
 from .watch import count_the_end
 
@@ -79,7 +79,7 @@ def roll_back(rollout: Rollout, reason: str) -> None:
         rollout.scaler.bring_back()
     stable, canary = _when_stable_is_ready(rollout)
     if not stable.ready and canary.ready:
-        traffic = _kept(rollout)
+        traffic = _kept(rollout, canary, Hold.STABLE_DOWN)
         if traffic.weights[rollout.plan.canary]:
             down = f"{reason}; but the stable version is down ({stable.describe()})"
             _hold(rollout, traffic, down, Hold.STABLE_DOWN)
@@ -108,25 +108,30 @@ def hold_on(rollout: Rollout, reason: str, cause: Hold) -> None:
         roll_back(rollout, f"{reason}; it is back ({stable.describe()})")
     elif not canary.ready:
         roll_back(rollout, f"{reason}; but now the new version is down ({canary.describe()})")
-    elif (traffic := _kept(rollout, cause)).weights[rollout.plan.canary]:
+    elif (traffic := _kept(rollout, canary, cause)).weights[rollout.plan.canary]:
         _hold(rollout, traffic, reason, cause)
     else:
         roll_back(rollout, reason)
 
 
-def _kept(rollout: Rollout, cause: Hold = Hold.STABLE_DOWN) -> TrafficState:
+def _kept(rollout: Rollout, canary: VersionEndpoints, cause: Hold) -> TrafficState:
     """The split of a hold, from what the proxies proved to hold and what the gates said.
 
     A canary that failed a gate, or fails as stable does, keeps the smallest share it ever had; one that
     somebody withdrew, or that is not proved, keeps what it has; only one whose evidence would do for a
-    promotion takes over, from a stable version that is down.
+    promotion takes over, from a stable version that is down, and only with the pods that it is about.
     """
     plan, journal = rollout.plan, rollout.journal
     shares = [proof.weights.get(plan.canary, 0) for proof in journal.proofs if proof.status != FAIL]
     now = shares[-1] if shares else journal.before.get(plan.canary, 0)
     if has_failed(rollout) or fail_alike(rollout):
         share = min((found for found in shares if 0 < found <= now), default=now)
-    elif cause is Hold.STABLE_DOWN and not journal.rollback_began and is_proved(rollout):
+    elif (
+        cause is Hold.STABLE_DOWN
+        and not journal.rollback_began
+        and not is_other_revision(rollout, canary)
+        and is_proved(rollout)
+    ):
         share = 100
     else:
         share = now

@@ -15,7 +15,7 @@ from ...model.rollout.phases import Phase, TrafficState
 from ...verdicts import FAIL, PASS
 from .endpoints import VersionEndpoints
 from .protocols import Proof
-from .rollout import HoldNeeded, RestartNeeded, RollbackNeeded, Rollout
+from .rollout import HoldNeeded, NotInTimeError, RestartNeeded, RollbackNeeded, Rollout
 from .watch import watch
 
 
@@ -136,7 +136,7 @@ def await_ready(rollout: Rollout, phase: Phase) -> None:
 
     try:
         rollout.await_ready(check, "ready endpoints")
-    except RollbackNeeded as needs:
+    except NotInTimeError as needs:
         if [item.version for item in empty] == [plan.stable]:  # nothing is wrong with the canary
             raise HoldNeeded(f"the stable version is down: {needs}", Hold.STABLE_DOWN) from needs
         raise
@@ -144,7 +144,12 @@ def await_ready(rollout: Rollout, phase: Phase) -> None:
 
 def check_revision(rollout: Rollout, endpoints: Mapping[str, VersionEndpoints]) -> None:
     """:raises RestartNeeded: the canary's pods are no longer those that the run began with."""
-    templates = endpoints[rollout.plan.canary].templates
+    canary = endpoints[rollout.plan.canary]
+    if is_other_revision(rollout, canary):
+        raise RestartNeeded("new pods of another revision of the canary appeared", canary.templates)
+
+
+def is_other_revision(rollout: Rollout, canary: VersionEndpoints) -> bool:
+    """Whether the canary has pods that nothing is known of."""
     known = rollout.journal.templates
-    if known and set(templates) - set(known):
-        raise RestartNeeded("new pods of another revision of the canary appeared", templates)
+    return bool(known and set(canary.templates) - set(known))

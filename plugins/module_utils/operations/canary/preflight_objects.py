@@ -16,7 +16,7 @@ from ...model.rollout.split import is_request_host
 from .assembly import RolloutBuilder
 from .options import RolloutOptions
 from .rendering import split_of
-from .routes import ISTIO_API
+from .routes import ISTIO_API, ForeignRoutes, OwnRoutes
 from .subsets import missing_subsets
 
 
@@ -37,6 +37,7 @@ def objects(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:
                 " record as stable: canary_rollback gives it back"
             )
         problems += _past_the_split(builder, live, stable, canary)
+        problems += _kept_in_sync(routes, live)
     problems += _beside(builder, stable, canary)
     problems += missing_subsets(builder, stable, canary)
     problems += _other_routes(builder, routes.name)
@@ -90,6 +91,16 @@ def _past_the_split(builder: RolloutBuilder, live: Mapping[str, Any], stable: st
         f"VirtualService {namespace_of(live)}/{name_of(live)} sends {loose:g} percent of a route to all"
         f" versions of {builder.service.name} (no subset): name subset {stable} there"
     ]
+
+
+def _kept_in_sync(routes: OwnRoutes | ForeignRoutes, live: Mapping[str, Any]) -> list[str]:
+    """A controller that would take back what a phase writes into somebody else's routes."""
+    if isinstance(routes, ForeignRoutes):
+        try:
+            routes.refuse_gitops(live)
+        except RefusedError as refused:
+            return [f"{refused} (canary_gitops)"]
+    return []
 
 
 def _beside(builder: RolloutBuilder, stable: str, canary: str) -> list[str]:

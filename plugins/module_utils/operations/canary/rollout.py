@@ -31,6 +31,10 @@ class RollbackNeeded(MeshError):  # noqa: N818  # a turn of the run, not an erro
     """The version must lose its traffic; the message is the reason."""
 
 
+class NotInTimeError(RollbackNeeded):
+    """Something was not ready in time: nobody has asked for the rollback."""
+
+
 class HoldNeeded(MeshError):  # noqa: N818  # as above
     """The stable version must not get the requests. :param cause: why."""
 
@@ -272,7 +276,7 @@ class Rollout:
 
         :param check: whether it is, and what was seen, as the reason of a rollback.
         :param limit: seconds; option ``ready_timeout`` by default.
-        :raises RollbackNeeded: it is not in time. What `checkpoint` raises is raised, too.
+        :raises NotInTimeError: it is not in time. What `checkpoint` raises is raised, too.
         """
 
         def look() -> tuple[bool, str]:
@@ -287,7 +291,7 @@ class Rollout:
                 look, awaited=awaited, timeout=limit, interval=1.0, max_interval=pause, clock=self.clock
             )
         except WaitTimeout as late:
-            raise RollbackNeeded(f"{late.last_seen}, after {limit:.0f} s") from late
+            raise NotInTimeError(f"{late.last_seen}, after {limit:.0f} s") from late
 
     def await_result(self, pending: Pending, limit: float) -> bool:
         """Waits for work in the background, and renews the Lease meanwhile. :returns: whether it is done.
@@ -322,12 +326,15 @@ class Rollout:
         """Obeys a request in the journal as last read or written. A write is refused where one has arrived
         meanwhile, and reads it.
 
-        :raises RollbackNeeded, PauseNeeded, PromoteNow:
+        It leaves the cluster in the same write that says what follows from it: a runner that dies in between
+        leaves it to its successor.
+
+        :raises RollbackNeeded, PauseNeeded, PromoteNow: whoever catches it saves the journal.
         """
         request = self.store.request()
         if request is None:
             return
-        self.store.drop_request(self.fence)
+        self.store.take_request()
         raise _TURNS[request.action](f"asked for by {request.by or 'somebody'}")
 
 

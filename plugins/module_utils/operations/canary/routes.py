@@ -151,7 +151,7 @@ class ForeignRoutes:
         self._split = split
         self._gitops = gitops
         self.annotation = _foreign_annotation(split.service, split.namespace)
-        self.original: Sequence[Any] | None = None  # route lists before the run, from the journal
+        self.original: Sequence[Any] | None = None  # routes before the run, from the journal
         self.name = name
         self.namespace = namespace
 
@@ -184,7 +184,7 @@ class ForeignRoutes:
         )
 
     def restore(self, snapshot: Sequence[Any] | None) -> None:
-        """The route lists before the run, from its journal."""
+        """The routes before the run, from its journal."""
         self.original = snapshot
 
     def claim(self, fence: int) -> None:
@@ -198,38 +198,56 @@ class ForeignRoutes:
                 rule="foreign-routes",
             )
         share = traffic.weights.get(self._split.canary, 0)
-        base = copy.deepcopy(dict(live))
-        routes = mappings_at(base, "spec", "http")
-        if self.original is not None and len(self.original) == len(routes):
-            before = copy.deepcopy(base)
-            for index, (route, destinations) in enumerate(zip(routes, self.original, strict=True)):
-                # a route whose owner sends it elsewhere meanwhile is another route
-                if destinations is not None and self._hosts(destinations) == self._hosts(
-                    mappings_at(route, "route")
-                ):
-                    before["spec"]["http"][index]["route"] = copy.deepcopy(destinations)
-            others = zip(self._split.others(before), self._split.others(base), strict=True)
-            for index, (then, now) in enumerate(others):
-                if then == now:  # whoever splits the rest of the route has not moved it meanwhile
-                    base["spec"]["http"][index] = before["spec"]["http"][index]
+        base, before = copy.deepcopy(dict(live)), copy.deepcopy(dict(live))
+        left = [item for item in self.original or () if isinstance(item, Mapping)]
+        for index, route in enumerate(mappings_at(base, "spec", "http")):
+            same = next((item for item in left if self._identity(item) == self._identity(route)), None)
+            if same is not None:
+                left.remove(same)
+                before["spec"]["http"][index]["route"] = copy.deepcopy(same["route"])
+        others = zip(self._split.others(before), self._split.others(base), strict=True)
+        for index, (then, now) in enumerate(others):
+            if then == now:  # whoever splits the rest of the route has not moved it meanwhile
+                base["spec"]["http"][index] = before["spec"]["http"][index]
         # at the share it had before the run, the object is again what its owner wrote
         return base if self._split.canary_share(base) == share else self._split.with_share(base, share)
+
+    def _identity(self, route: Mapping[str, Any]) -> tuple[Any, Any, set[str]]:
+        """What a rollout never changes of a route, wherever its owner moves it: name, matches, and hosts.
+
+        :returns: what tells it from the others of its object.
+        """
+        return field(route, "name"), field(route, "match"), self._hosts(mappings_at(route, "route"))
 
     def _hosts(self, destinations: Sequence[Mapping[str, Any]]) -> set[str]:
         """Where destinations lead, however their hosts are written."""
         hosts = {text_at(item, "destination", "host") for item in destinations}
         return {full_host(host, self.namespace, self._split.domain) for host in hosts}
 
-    def snapshot(self) -> tuple[Any, ...] | None:
-        """The route lists as they are now, for the journal.
+    def refuse_gitops(self, live: Mapping[str, Any]) -> None:
+        """:raises RefusedError: a controller would put the object back, and a run is to leave that alone."""
+        owner = gitops_owner(live)
+        if owner and self._gitops == "refuse":
+            raise RefusedError(
+                f"VirtualService {self.name} is kept in sync by {owner}, which would undo the rollout",
+                rule="gitops",
+            )
 
-        :returns: one per HTTP route; None for routes of other services, which are not this run's to restore.
+    def snapshot(self) -> tuple[Any, ...] | None:
+        """The routes of the service as they are now, for the journal.
+
+        :returns: ``name``, ``match`` and ``route`` of each, as far as it has them; those of other services
+            are not this run's to restore.
         """
         live = self.read()
         if live is None:
             return ()
         routes = zip(mappings_at(live, "spec", "http"), self._split.concerned(live), strict=True)
-        return tuple(route.get("route") if concerned else None for route, concerned in routes)
+        return tuple(
+            {key: route[key] for key in ("name", "match", "route") if key in route}
+            for route, concerned in routes
+            if concerned
+        )
 
     def _put(self, body: Callable[[dict[str, Any]], dict[str, Any]], fence: int, *, needed: bool) -> bool:
         for _turn in range(ATTEMPTS):
@@ -241,14 +259,11 @@ class ForeignRoutes:
                     f"VirtualService {self.namespace}/{self.name} does not exist", rule="no-routes"
                 )
             refuse_newer_fence(live, fence, self.annotation)
-            owner = gitops_owner(live)
-            if owner and self._gitops == "refuse":
-                raise RefusedError(
-                    f"VirtualService {self.name} is kept in sync by {owner}, which would undo the rollout",
-                    rule="gitops",
-                )
             desired = body(live)
             patch = split_patch(live, desired)
+            # what a run has given to the canary it may always take back
+            if patch and self._split.canary_share(desired) > self._split.canary_share(live):
+                self.refuse_gitops(live)
             if fence_of(live, self.annotation) != fence:
                 patch = patch or at_this_version(live)
                 patch.append(_fence_operation(live, self.annotation, fence))

@@ -53,6 +53,8 @@ class WorkloadScaler:
         wanted, live = max(canary.replicas, scale.up), self._live(canary)
         if live and live.autoscaler:
             self._autoscalers.raise_minimum(live.autoscaler, scale.up)
+            if not live.replicas and not live.autoscaler.controlled:
+                self._scale(canary.workload, wanted)  # at 0 replicas an autoscaler is switched off
         elif live and live.replicas < wanted:
             self._scale(canary.workload, wanted)
         name = canary.workload
@@ -169,7 +171,11 @@ class WorkloadScaler:
         scale = self._rollout.options.scale
         if self._rollout.journal.kind is not Kind.ROLLOUT or scale is None or scale.up is None:
             return
-        if canary.autoscaler is None and before.replicas < scale.up == canary.replicas:
+        if canary.autoscaler:  # it decides about the replicas, but for 0, which switched it off
+            ours = not before.replicas and canary.replicas and not canary.autoscaler.controlled
+        else:
+            ours = before.replicas < scale.up == canary.replicas
+        if ours:
             drained(self._rollout, self._canary, at_least=0.0, limit=scale.delay)
             self._scale(canary.workload, before.replicas)
 

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ...errors import ApiError, ConflictError, MeshError
+from ...errors import ApiError, ConflictError, MeshError, RefusedError
 from ...model.rollout.journal import KEPT_DISCARDED, Journal, RunFacts, State, Step, begun
 from ...model.rollout.phases import Phase
 from .outcomes import abandon, hold_on, promote, roll_back
@@ -130,6 +130,7 @@ def _ended(rollout: Rollout, act: Callable[[], None]) -> Journal:
             teller.close()
     with contextlib.suppress(ApiError):  # the end is written already; an unreleased Lease runs out by itself
         rollout.lease.release()
+    with contextlib.suppress(ApiError):  # above all then: its Job would take it for a dead runner's
         rollout.disarm()
     return rollout.journal
 
@@ -144,6 +145,8 @@ def _carried_out(rollout: Rollout, act: Callable[[], None]) -> None:
         hold_on(rollout, str(hold), hold.cause)
     except RollbackNeeded as needed:
         roll_back(rollout, str(needed))
+    except RefusedError as refused:  # what comes next cannot be written, as somebody has left the objects
+        roll_back(rollout, str(refused))
     except StoppedError as stopped:
         if rollout.options.on_stop == "rollback":
             rollout.stop = lambda: False  # the clean-up itself must come to its end
@@ -184,15 +187,11 @@ def _after_outage(rollout: Rollout, error: ApiError) -> None:
 
 def _phases(rollout: Rollout) -> None:
     rollout.spent()  # from now on
-    if rollout.deadman:
-        rollout.deadman.arm()
-    if rollout.scaler:
-        rollout.scaler.begin()
-    if len(rollout.journal.templates) != 1:  # when the run began there was no pod, or a rolling update
-        rollout.save(replace(rollout.journal, templates=_one_revision(rollout)))
-    rollout.await_result(rollout.background(rollout.metrics.start), START_WITHIN)
+    # somebody may ask, and pods may change, at any moment of it: also before the first phase, and between two
+    act: Callable[[], None] = functools.partial(_prepare, rollout)
     while True:
         try:
+            act()
             for phase in rollout.plan.phases[rollout.journal.passed :]:
                 if _must_wait(rollout, phase):
                     return
@@ -200,14 +199,27 @@ def _phases(rollout: Rollout) -> None:
             promote(rollout)
             return
         except PromoteNow as now:
-            # a person promotes what is there
-            templates = rollout.endpoints.read()[rollout.plan.canary].templates
-            passed = len(rollout.plan.phases)
-            rollout.save(replace(rollout.journal, passed=passed, templates=templates), f"promotion {now}")
-            promote(rollout)
-            return
+            act = functools.partial(_skip_phases, rollout, now)
         except RestartNeeded as changed:
-            _start_over(rollout, changed)
+            act = functools.partial(_start_over, rollout, changed)
+
+
+def _prepare(rollout: Rollout) -> None:
+    """Before the first phase of this runner."""
+    if rollout.deadman:
+        rollout.deadman.arm()
+    if rollout.scaler:
+        rollout.scaler.begin()
+    if len(rollout.journal.templates) != 1:  # when the run began there was no pod, or a rolling update
+        rollout.save(replace(rollout.journal, templates=_one_revision(rollout)))
+    rollout.await_result(rollout.background(rollout.metrics.start), START_WITHIN)
+
+
+def _skip_phases(rollout: Rollout, now: PromoteNow) -> None:
+    """A person promotes what is there."""
+    templates = rollout.endpoints.read()[rollout.plan.canary].templates
+    passed = len(rollout.plan.phases)
+    rollout.save(replace(rollout.journal, passed=passed, templates=templates), f"promotion {now}")
 
 
 def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
@@ -275,5 +287,5 @@ def _must_wait(rollout: Rollout, phase: Phase) -> bool:
         reason=reason,
     )
     rollout.save(waiting, reason)
-    rollout.progress(f"{reason}; the split stays as it is and nobody watches it")
+    rollout.progress(f"{reason}; the split stays as it is, and only canary_resume watches it")
     return True

@@ -68,6 +68,8 @@ class _Watch:
         self.stable_down_since: float | None = None
         self.suspected: int | None = None  # windows before the one in which stable seemed the worse one
         self.passed: Judgement | None = None  # the last look, when nothing but gates outside is missing
+        self.passed_at = self.waited = 0.0  # when that was, and seconds in which nothing else was missing
+        self.went_on = False  # without enough data
         self.told = ""
         self.values: dict[str, list[float | None]] = {gate.name: [] for gate in rollout.options.queries}
 
@@ -111,6 +113,9 @@ class _Watch:
         rollout, phase, options = self.rollout, self.phase, self.rollout.options
         now = rollout.clock.monotonic()
         elapsed = now - self.started
+        if self.passed is not None:
+            self.waited += now - self.passed_at
+        self.passed_at = now
         _report(rollout, phase, judgement, elapsed)
         if judgement.verdict is GateVerdict.FAIL or self._stable_is_sick():
             self._failed(judgement)
@@ -118,13 +123,12 @@ class _Watch:
         # while stable is down nothing goes on: the next phase would give the canary more
         passed = judgement.verdict is GateVerdict.PASS and self.stable_down_since is None
         self.passed = judgement if passed and elapsed >= phase.duration else None
-        if self.passed is not None:
-            return None if self._gates_wait() else judgement
-        if rollout.spent() >= options.deadline:
-            raise RollbackNeeded(f"not promoted within canary_deadline, {options.deadline:.0f} s")
-        if elapsed >= max(options.phase_deadline, 3 * phase.expected_seconds):
-            return self._at_deadline(judgement, elapsed)
-        return None
+        if self.passed is None:
+            if rollout.spent() >= options.deadline:
+                raise RollbackNeeded(f"not promoted within canary_deadline, {options.deadline:.0f} s")
+            if elapsed - self.waited >= max(options.phase_deadline, 3 * phase.expected_seconds):
+                self.passed = self._at_deadline(judgement, elapsed)
+        return None if self._gates_wait() else self.passed
 
     def _gates_wait(self) -> str:
         """Why the gates outside of the mesh do not let the phase end; empty when they do.
@@ -221,7 +225,7 @@ class _Watch:
         windows = rollout.journal.windows
         window = Window(
             phase=number,
-            begin=windows[-1].end if windows else timestamp(measured.at - rollout.options.scrape_interval),
+            begin=timestamp(measured.since or measured.at - rollout.options.scrape_interval),
             end=timestamp(measured.at),
             weight=phase.canary if phase.kind == "weight" else 0,
             counts=by_gate(measured),
@@ -296,7 +300,9 @@ class _Watch:
         if lacking and rollout.options.low_traffic is LowTraffic.PROMOTE_WITH_WARNING:
             unseen = self._unseen()
             if not unseen:
-                rollout.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
+                if not self.went_on:
+                    self.went_on = True
+                    rollout.warnings.append(f"phase {phase.label()} went on without enough data: {judgement}")
                 return judgement
             judgement = Judgement("metrics", GateVerdict.CANNOT_MEASURE, unseen)
         reason = f"{judgement.verdict} after {elapsed:.0f} s: {judgement}"

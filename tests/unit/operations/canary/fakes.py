@@ -368,13 +368,13 @@ class FakeMetrics:
         if self.shop.blind or self.shop.outage():
             return Measurement(now, {}, problem="Prometheus did not answer")
         share = self.shop.share()
-        total = self.shop.rate * (now - self.last)
+        total, since = self.shop.rate * (now - self.last), self.last
         self.last = now
         canary = round(total * share / 100)
         sick = self.shop.sick if share >= self.shop.sick_from else 0.0
         stable = round(total) - canary
         counts = [canary, round(canary * sick), stable, round(stable * self.shop.stable_sick)]
-        return Measurement(now, {"errors": counts}, settled=True)
+        return Measurement(now, {"errors": counts}, settled=True, since=since)
 
 
 class FakeProver:

@@ -111,6 +111,11 @@ def _autoscaled(world: World) -> None:
     world.sizes = Sizes(world.shop, {"v1": 4, "v2": 4}, autoscaled=("v1", "v2"))
 
 
+def _switched_off(world: World) -> None:
+    """The canary's autoscaler, by 0 replicas."""
+    world.sizes = Sizes(world.shop, {"v1": 4, "v2": 0}, autoscaled=("v1", "v2"))
+
+
 def _cancelled(world: World) -> None:
     """SIGTERM to the first runner, in its second phase: what AWX sends before SIGKILL."""
     began = world.shop.clock.now()
@@ -218,6 +223,7 @@ SCENARIOS = (
         promotable=False,
     ),
     Scenario("autoscaled", _ends("promoted"), _autoscaled, params={"scale": {"down": True}}),
+    Scenario("switched-off", _ends("promoted"), _switched_off, params={"scale": {"up": 2}}),
     Scenario("autoscaled-sick", _ends("rolled_back"), with_both(_autoscaled, _sick_later), promotable=False),
     Scenario("deadman", _ends("promoted"), deadman_account, params={"deadman": "job"}),
     Scenario("cancelled", _ends("rolled_back"), _cancelled),
@@ -230,7 +236,7 @@ SCENARIOS = (
     Scenario("testers", _ends("promoted"), params={"testers": {"header": "x-t", "duration": 5}, "dark": 5}),
     Scenario("mirror", _ends("promoted"), params={"mirror": {"percent": 20, "duration": 5}}),
     # what people and schedules do
-    Scenario("asked-back", _ends("rolled_back"), _asked(Action.ROLLBACK)),
+    Scenario("asked-back", _ends("rolled_back"), _asked(Action.ROLLBACK), promotable=False),
     Scenario("asked-on", _ends("promoted"), _asked(Action.PROMOTE)),
     Scenario("paused", _ends("paused"), _asked(Action.PAUSE), waits=(0, 10, 50)),
     Scenario(

@@ -186,6 +186,7 @@ def test_nothing_takes_the_place_of_a_rollback_that_was_asked_for(action: Action
     second.ask(Action.ROLLBACK, "two")
     with pytest.raises(RollbackNeeded, match="asked for by two"):
         rollout.checkpoint()
+    rollout.save(rollout.journal)
     second.read()
     second.ask(action, "two")  # once it is taken, it stands in nobody's way
 
@@ -214,9 +215,24 @@ def test_a_request_is_taken_once_and_says_who_asked(action: Action, turn: type[M
     rollout.checkpoint(requests=False)
     with pytest.raises(turn, match="asked for by ops"):
         rollout.checkpoint()
-    assert "request" not in config_map(shop)["data"]
     assert rollout.store.request() is None
     rollout.checkpoint()
+    assert "request" in config_map(shop)["data"], "whoever comes after this runner finds it"
+    rollout.save(rollout.journal, "what follows from it")
+    assert "request" not in config_map(shop)["data"]
+
+
+def test_a_request_that_comes_after_the_one_that_was_taken_is_not_lost_with_it() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    other = shop.rollout(identity="person").store
+    other.read()
+    other.ask(Action.PAUSE, "one")
+    with pytest.raises(PauseNeeded):
+        rollout.checkpoint()
+    other.ask(Action.ROLLBACK, "two")
+    rollout.save(rollout.journal, "paused")
+    assert json.loads(config_map(shop)["data"]["request"])["by"] == "two"
 
 
 def test_a_request_without_a_name_is_somebody_s() -> None:

@@ -238,6 +238,29 @@ def part(host: str, subset: str, weight: int | None = None) -> dict[str, Any]:
     return found if weight is None else {**found, "weight": weight}
 
 
+@pytest.mark.parametrize("added", [False, True])
+def test_a_route_that_its_owner_moves_in_mid_run_gets_its_own_destinations_back(added: bool) -> None:
+    shop = Shop()
+    beta = {"name": "beta", "match": [{"headers": {"x": {"exact": "1"}}}], "route": [part(HOST, "v2")]}
+    feed = {"name": "feed", "match": [{"uri": {"prefix": "/rss"}}], "route": [part(HOST, "v1")]}
+    rest = {"route": [part(HOST, "v1")]}
+    more = [{"name": "new", "match": [{"uri": {"prefix": "/n"}}], "route": [part(CART, "v1")]}] * added
+    metadata = {"name": "reviews", "namespace": NAMESPACE}
+    made = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata}
+    shop.cluster.put({**made, "spec": {"http": [beta, feed, rest]}})
+    routes = ForeignRoutes(Switch(shop.cluster), "reviews", NAMESPACE, shop.split)
+    routes.restore(routes.snapshot())
+    routes.write(TrafficState({"v1": 50, "v2": 50}), 1)
+    live = shop.cluster.peek("VirtualService", "reviews")
+    assert live
+    beta_now, feed_now, rest_now = live["spec"]["http"]
+    shop.cluster.put({**live, "spec": {"http": [*more, feed_now, beta_now, rest_now]}})
+    routes.write(TrafficState({"v1": 100, "v2": 0}), 1)
+    live = shop.cluster.peek("VirtualService", "reviews")
+    assert live
+    assert live["spec"]["http"] == [*more, feed, beta, rest]
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_two_rollouts_in_one_route_keep_each_other_s_part(moved: bool) -> None:
     """A route that sends a fifth of its requests to another service, whose own rollout moves them."""

@@ -324,6 +324,31 @@ def test_the_scrape_interval_is_measured() -> None:
     assert bench.source.interval == pytest.approx(30, abs=1)
 
 
+def test_whoever_carries_a_run_on_knows_its_scrape_interval() -> None:
+    bench = Bench()
+    bench.source.scraped_every(60)
+    bench.start()
+    bench.prometheus.scraped = bench.clock.now() - 55
+    assert bench.measure().problem == ""
+    bench.source.scraped_every(0)
+    assert bench.source.interval == 60
+
+
+def test_a_measurement_says_from_when_on_it_counts() -> None:
+    """Also after looks that saw nothing, and after a new start."""
+    bench = Bench()
+    began = bench.clock.now()
+    bench.start()
+    assert bench.measure().since == began
+    bench.prometheus.broken = "down"
+    bench.measure()
+    bench.prometheus.broken = ""
+    assert bench.measure().since == began + 5
+    bench.clock.sleep(3600)
+    bench.source.start()
+    assert bench.measure().since == began + 15 + 3600
+
+
 def test_a_clock_that_is_ahead_is_told() -> None:
     bench = Bench()
     bench.prometheus.answer = bench.clock.now() + 45

@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ou
     OnFail,
     OutsideGate,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.settings import LowTraffic
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.time_windows import TimeWindow
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.asking import Asking, Said
@@ -222,6 +223,37 @@ def test_waiting_for_a_gate_is_no_time_of_the_deadline() -> None:
     shop.clock.at(900, lambda: setattr(somebody, "always", PASS))
     waiting = gate(Moment.PROMOTION, deadline=3600.0)
     assert drive(runner(shop, somebody, waiting, deadline=300.0)).outcome == "promoted"
+
+
+@pytest.mark.parametrize("moment", [Moment.ROLLOUT, Moment.PROMOTION])
+def test_little_traffic_opens_no_gate(moment: Moment) -> None:
+    """A phase may end without enough requests; what somebody else decides is waited for all the same."""
+    shop = Shop()
+    shop.rate = 0.5
+    somebody = Somebody(shop, always=FAIL)
+    closed = gate(moment, on_fail=OnFail.WAIT)
+    state = drive(runner(shop, somebody, closed, low_traffic=LowTraffic.PROMOTE_WITH_WARNING))
+    assert (state.outcome, state.reason) == ("rolled_back", "gate smoke did not open in 60 s: broken")
+
+
+def test_a_phase_that_ends_without_enough_data_says_so_once_however_long_a_gate_is_closed() -> None:
+    shop = Shop()
+    shop.rate = 0.5
+    somebody = Somebody(shop, FAIL, FAIL, FAIL, FAIL)
+    run = runner(shop, somebody, gate(Moment.PROMOTION), low_traffic=LowTraffic.PROMOTE_WITH_WARNING)
+    assert drive(run).outcome == "promoted"
+    assert len(somebody.asked) == 5
+    assert len([line for line in run.warnings if line.startswith("phase 3/")]) == 1
+
+
+def test_waiting_for_a_gate_is_no_time_of_the_phase_s_deadline() -> None:
+    """Metrics that are away for a moment do not end a run that only waited for a person."""
+    shop = Shop()
+    somebody = Somebody(shop, always=FAIL)
+    shop.clock.at(300, lambda: setattr(shop, "blind", True))
+    shop.clock.at(320, lambda: setattr(shop, "blind", False))
+    shop.clock.at(400, lambda: setattr(somebody, "always", PASS))
+    assert drive(runner(shop, somebody, gate(Moment.PROMOTION, deadline=900.0))).outcome == "promoted"
 
 
 def test_a_person_may_withdraw_promote_and_pause_while_a_gate_is_closed() -> None:

@@ -251,6 +251,19 @@ def test_a_canary_with_an_autoscaler_comes_up_by_its_minimum(shop: Shop, world: 
     assert not [found for found in scaled if getattr(found, "kind", "") == "Deployment"]
 
 
+@pytest.mark.parametrize(("sick", "left"), [(False, (4, 2)), (True, (4, 0))])
+def test_a_canary_whose_autoscaler_is_switched_off_by_0_replicas_comes_up(
+    shop: Shop, world: World, sick: bool, left: tuple[int, int]
+) -> None:
+    """What an earlier promotion has left behind (``canary_scale.down``)."""
+    if sick:
+        fall_ill(shop)
+    sizes = Sizes(shop, {"v1": 4, "v2": 0}, autoscaled=("v1", "v2"), per_pod=60.0)
+    assert ended(world, scale={"up": 2}) == ("rolled_back" if sick else "promoted")
+    assert (sizes.minimum("v2"), sizes.held("v2")) == (1, None)
+    assert sizes.replicas("v2") == left[1]
+
+
 def test_more_replicas_than_an_autoscaler_allows_are_refused(shop: Shop, world: World) -> None:
     Sizes(shop, {"v1": 3, "v2": 1}, autoscaled=("v2",))
     with pytest.raises(RefusedError, match=r"canary_scale\.up is 20, but .* no more than 10 pods"):

@@ -51,6 +51,9 @@ class FakePrometheusSource(FakeMetrics):
         self.skew = shop.skew
         self.bound = ""
 
+    def scraped_every(self, seconds: float) -> None:
+        """As often as anybody likes."""
+
     def clock_skew(self) -> float:
         """One clock for all."""
         return self.skew
