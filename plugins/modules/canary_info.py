@@ -26,7 +26,10 @@ options:
     type: dict
     required: true
   services:
-    description: Names of the services to look at. Empty means all.
+    description:
+      - Names of the services to look at, C(NAME) or C(NAMESPACE/NAME). Empty means all.
+      - A mere name means the services of this name in all namespaces.
+      - A name that the catalogue lacks is refused.
     type: list
     elements: str
     default: []

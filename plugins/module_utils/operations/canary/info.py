@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MalformedError
+from ...errors import InputError, MalformedError, Problem
 from ...kube.clock import Clock
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...model.catalogue.lookup import look_up
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.names import delegate_name
 from ...model.rollout.evidence import evidence_of, totals
@@ -50,17 +51,34 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 def rollouts(
     client: KubeClient, clock: Clock, catalogue: Catalogue, names: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The rollouts of a mesh. :param names: of the services to look at; none means all.
+    """The rollouts of a mesh.
 
+    :param names: of the services to look at, with or without their namespaces; none means all.
     :returns: ``services`` (one mapping each), ``active`` (their names), and ``lines`` for people.
+    :raises InputError: the catalogue has no service of such a name.
     """
-    services = [item for item in catalogue.services if item.versions and (not names or item.name in names)]
+    wanted = _named(catalogue, names)
+    services = [item for item in catalogue.services if item.versions and (not names or item.key in wanted)]
     entries = client.in_parallel(lambda service: _told_entry(client, clock, catalogue, service), services)
     return {
         "services": entries,
         "active": [e["service"] for e in entries if e["active"]],
         "lines": [_line(entry) for entry in entries],
     }
+
+
+def _named(catalogue: Catalogue, names: Collection[str]) -> set[str]:
+    """The services that are meant; a mere name means those of all namespaces. :returns: their keys."""
+    wanted: set[str] = set()
+    problems = []
+    for name in names:
+        found = {item.key for item in catalogue.services if name in (item.name, item.key)}
+        if not found:
+            problems.append(Problem("canary_service", look_up(catalogue, name)[1], "service"))
+        wanted |= found
+    if problems:
+        raise InputError(problems)
+    return wanted
 
 
 def _told_entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Service) -> dict[str, Any]:
@@ -100,11 +118,7 @@ def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Serv
     journal = store.read()
     lease = Lease(client, clock, identity="", duration=0, **names)
     record = read_record(client.get("v1", "ConfigMap", release_name(service.name), service.namespace))
-    live = client.get(ISTIO_API, "VirtualService", delegate_name(service.name), service.namespace)
-    split: dict[str, float] = {}
-    if live is not None:
-        reader = Split(service.name, service.namespace, "", "", domain=catalogue.cluster_domain)
-        split = next((found for found in reversed(reader.splits(live)) if "" not in found), {})
+    split = _live_split(client, catalogue, service, journal)
     return {
         "service": service.key,
         "stable": record.stable if record else service.initial_version,
@@ -117,6 +131,23 @@ def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Serv
         "held_by": lease.holder(lease.read()),
         **_newest_run(journal),
     }
+
+
+def _live_split(
+    client: KubeClient, catalogue: Catalogue, service: Service, journal: Journal | None
+) -> dict[str, float]:
+    """The split where the newest run has its routes: the service's own, or an object of somebody else, in
+    which the route counts that gives the run's version most of stable's. :returns: version -> percent."""
+    foreign = journal.settings.routes if journal and journal.settings else None
+    name = foreign.name if foreign else delegate_name(service.name)
+    live = client.get(ISTIO_API, "VirtualService", name, foreign.namespace if foreign else service.namespace)
+    if live is None:
+        return {}
+    reader = Split(service.name, service.namespace, "", "", domain=catalogue.cluster_domain)
+    splits = [found for found in reversed(reader.splits(live)) if "" not in found]
+    if foreign and journal:
+        splits.sort(key=lambda found: (journal.stable not in found, -found.get(journal.canary, 0.0)))
+    return splits[0] if splits else {}
 
 
 def _newest_run(journal: Journal | None) -> dict[str, Any]:

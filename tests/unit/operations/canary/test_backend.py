@@ -32,6 +32,7 @@ from ...support.access import Restricted, granted_by
 from ...support.http_server import Answer, ScriptedServer
 from ...support.mortal import KilledError
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
+from .scenarios import through_reviews
 from .sizes import Sizes
 from .world import CATALOGUE, World
 
@@ -477,6 +478,34 @@ def test_info_tells_what_is_known(world: World) -> None:
         f"{NAMESPACE}/{SERVICE}: v1 stable; v1 90 %, v2 10 %; v2 awaiting_approval in phase 2 of 3"
     )
     assert result["active"] == []
+
+
+def status(world: World, *names: str) -> dict[str, Any]:
+    params = {"kubeconfig": {}, "catalogue": copy.deepcopy(CATALOGUE), "services": list(names)}
+    return canary_info.run(params, Context(connect=world.connect))
+
+
+@pytest.mark.parametrize("name", [SERVICE, f"{NAMESPACE}/{SERVICE}"])
+def test_info_knows_a_service_by_both_its_names(world: World, name: str) -> None:
+    assert [entry["service"] for entry in status(world, name)["services"]] == [f"{NAMESPACE}/{SERVICE}"]
+
+
+@pytest.mark.parametrize("name", ["produkt", f"other/{SERVICE}"])
+def test_info_says_nothing_of_a_service_that_is_not_there_but_that(world: World, name: str) -> None:
+    with pytest.raises(InputError, match=f"canary_service: '{name}' is not in"):
+        status(world, SERVICE, name)
+
+
+def test_info_tells_the_split_of_the_routes_that_the_run_writes(world: World) -> None:
+    own = copy.deepcopy(world.shop.routes)
+    through_reviews(world)
+    world.shop.cluster.put(own)  # as the mesh has applied it
+    live = copy.deepcopy(world.shop.routes)
+    pinned = [{"destination": {"host": f"{SERVICE}.{NAMESPACE}.svc.cluster.local", "subset": "v2"}}]
+    live["spec"]["http"].append({"match": [{"uri": {"prefix": "/new"}}], "route": pinned, "name": "new"})
+    world.shop.cluster.put(live)
+    world(approvals=[2], routes={"name": "reviews"})
+    assert status(world)["services"][0]["split"] == {"v1": 90, "v2": 10}
 
 
 def test_info_tells_what_it_cannot_read_and_the_rest(world: World) -> None:
