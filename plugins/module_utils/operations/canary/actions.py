@@ -210,9 +210,21 @@ def promote(builder: RolloutBuilder) -> dict[str, Any]:
     if journal.state.waiting:
         approved = max(journal.phase, journal.approved)
         goes_on = replace(journal, state=State.RUNNING, reason="", approved=approved)
-        rollout.save(goes_on, f"approved by {by(builder)}")
+        carry_on(rollout, goes_on, f"approved by {by(builder)}")
     state_machine.drive(rollout)
     return report(builder, rollout)
+
+
+def carry_on(rollout: Rollout, journal: Journal, event: str) -> None:
+    """Saves the journal of a run that has waited, or ended, and goes on.
+
+    A pause or promotion that was asked for just before that was asked of the runner that had it then, and is
+    answered; a rollback still stands.
+    """
+    request = rollout.store.request()
+    if request and request.action is not Action.ROLLBACK:
+        rollout.store.take_request()
+    rollout.save(journal, event)
 
 
 def ended_aside(journal: Journal) -> bool:
@@ -236,7 +248,8 @@ def _finish_by_hand(builder: RolloutBuilder, rollout: Rollout) -> dict[str, Any]
         )
     everything = rollout.canary_traffic()
     rollout.options = replace(rollout.options, promote=True)
-    rollout.save(
+    carry_on(
+        rollout,
         replace(
             journal,
             state=State.PROMOTING,

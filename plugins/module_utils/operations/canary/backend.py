@@ -17,7 +17,7 @@ from ...model.reading.typed import variables_of
 from ...model.rollout.journal import Journal, RunFacts, State
 from ...verdicts import FAIL
 from . import state_machine
-from .actions import pause, promote, roll_back, split_now
+from .actions import carry_on, pause, promote, roll_back, split_now
 from .argument_spec import CANARY_SPEC
 from .assembly import RolloutBuilder, new_run
 from .beside import acquire, refuse_beside
@@ -162,7 +162,7 @@ def _continue(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
     rollout.lease.acquire()
     journal = rollout.store.refresh()
     if journal.state is State.PAUSED:
-        rollout.save(dataclasses.replace(journal, state=State.RUNNING, reason=""), "continued")
+        carry_on(rollout, dataclasses.replace(journal, state=State.RUNNING, reason=""), "continued")
     state_machine.take_over(rollout)
     state_machine.drive(rollout)
     return report(builder, rollout)

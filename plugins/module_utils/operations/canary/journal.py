@@ -14,14 +14,14 @@ import contextlib
 import dataclasses
 from typing import Any
 
-from ...errors import ApiError, FencedError, MeshError, RefusedError
+from ...errors import ApiError, FencedError, RefusedError
 from ...fields import mapping_at, text_at
 from ...kube.clock import Clock, timestamp
 from ...labels import ownership_labels
 from ...model.rollout.journal import Action, Journal, JournalError, Request, parse_journal, parse_request
 from ...model.rollout.record import journal_name
 from .fences import JOURNAL_KEY, fence_in
-from .protocols import Objects
+from .protocols import Objects, too_fast
 
 ATTEMPTS = 8
 REQUEST_KEY = "request"
@@ -111,10 +111,7 @@ class JournalStore:
             self._parsed = (text, journal)
             self.known = journal
             return
-        raise self._too_fast()
-
-    def _too_fast(self) -> MeshError:
-        return MeshError(f"ConfigMap {self._namespace}/{self._name} changes faster than it can be written")
+        raise too_fast(f"ConfigMap {self._namespace}/{self._name}")
 
     def request(self) -> Request | None:
         """The request that waits for this run in the journal as last read or written."""
@@ -146,7 +143,7 @@ class JournalStore:
                 self.refresh()
                 continue
             return
-        raise self._too_fast()
+        raise too_fast(f"ConfigMap {self._namespace}/{self._name}")
 
     def take_request(self) -> None:
         """The runner obeys the request: its next write is without it."""

@@ -12,12 +12,17 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ...errors import MeshError
+from ...errors import ApiError, MeshError
 from ...labels import FIELD_MANAGER
 
 
 class StoppedError(MeshError):
     """The run was told to stop (a signal, or its parent process died)."""
+
+
+def too_fast(what: str) -> ApiError:
+    """The error of a write that somebody else's writes kept from landing: it may be tried again later."""
+    return ApiError(f"{what} changes faster than it can be written", status=409, reason="Conflict")
 
 
 class Objects(Protocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ApiError, FencedError, MeshError
+from ...errors import ApiError, FencedError
 from ...model.rollout.record import (
     RECORD_KEY,
     RecordError,
@@ -17,7 +17,7 @@ from ...model.rollout.record import (
     release_object,
 )
 from .fences import fence_in
-from .protocols import Objects
+from .protocols import Objects, too_fast
 
 ATTEMPTS = 8
 
@@ -74,4 +74,4 @@ class Records:
                     raise
                 continue
             return True
-        raise MeshError(f"the release record of {self._service} changes faster than it can be written")
+        raise too_fast(f"the release record of {self._service}")

@@ -13,14 +13,14 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...errors import ApiError, ConflictError, FencedError, MeshError, RefusedError
+from ...errors import ApiError, ConflictError, FencedError, RefusedError
 from ...fields import annotations_of, field, integer_at, mappings_at, name_of, text_at
 from ...kube.hand_edits import changed_by_hand
 from ...labels import FENCE_ANNOTATION, FIELD_MANAGER
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.split import Split, gitops_owner, split_patch
 from ...model.virtual_services import full_host
-from .protocols import Objects
+from .protocols import Objects, too_fast
 
 ISTIO_API = "networking.istio.io/v1"
 ATTEMPTS = 8
@@ -134,7 +134,7 @@ class OwnRoutes:
                     continue
                 raise
             return True
-        raise MeshError(f"VirtualService {self.namespace}/{self.name} changes faster than it can be written")
+        raise too_fast(f"VirtualService {self.namespace}/{self.name}")
 
 
 class ForeignRoutes:
@@ -285,7 +285,7 @@ class ForeignRoutes:
                     continue
                 raise
             return True
-        raise MeshError(f"VirtualService {self.namespace}/{self.name} changes faster than it can be written")
+        raise too_fast(f"VirtualService {self.namespace}/{self.name}")
 
 
 def at_this_version(live: Mapping[str, Any]) -> list[dict[str, Any]]:

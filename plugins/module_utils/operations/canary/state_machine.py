@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ...errors import ApiError, ConflictError, MeshError, RefusedError
+from ...errors import ApiError, MeshError, RefusedError
 from ...model.rollout.journal import KEPT_DISCARDED, Journal, RunFacts, State, Step, begun
 from ...model.rollout.phases import Phase
 from .outcomes import abandon, hold_on, promote, roll_back
@@ -166,7 +166,7 @@ def _after_outage(rollout: Rollout, error: ApiError) -> None:
     :raises ApiError: the server refuses that, too, or does not come back in time; a later run takes over.
     """
     deadline = rollout.clock.monotonic() + OUTAGE
-    reason = str(error) if isinstance(error, ConflictError) else f"the API server failed: {error}"
+    reason = str(error) if error.status == 409 else f"the API server failed: {error}"
     refused = 0
     while True:
         refused += 400 <= error.status < 500 and error.status not in PASSING

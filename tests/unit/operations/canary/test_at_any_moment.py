@@ -240,6 +240,42 @@ def test_a_job_that_watches_a_run_is_removed_although_its_lease_cannot_be_releas
     assert world.shop.cluster.jobs == []
 
 
+@pytest.mark.parametrize(
+    ("action", "outcome"),
+    [
+        (Action.PAUSE, "awaiting_approval"),
+        (Action.PROMOTE, "awaiting_approval"),
+        (Action.ROLLBACK, "rolled_back"),
+    ],
+)
+def test_what_was_asked_of_the_runner_that_had_a_run_is_no_wish_of_whoever_approves_it(
+    world: World, action: Action, outcome: str
+) -> None:
+    """It came when the runner had just decided to wait."""
+    once(world, lambda journal: journal.get("passed") == 1, asks(world, action))
+    assert ended(world, approvals=[2, 3])[0] == "awaiting_approval"
+    assert world.shop.journal()["phase"] == 2
+    world.client = Switch(world.shop.cluster)
+    assert ended(world, action="promote", version=None, steps=None)[0] == outcome
+    assert world.shop.journal()["phase"] == (3 if outcome == "awaiting_approval" else 2)
+
+
+def test_routes_that_somebody_writes_all_the_time_are_written_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, apply = world.shop.clock.now(), world.shop.cluster.apply
+
+    def hot(obj: Any, **more: Any) -> Any:
+        if obj["kind"] == "VirtualService" and 17 < world.shop.clock.now() - began < 60:
+            raise ApiError("the object has been modified", status=409, reason="Conflict")
+        return apply(obj, **more)
+
+    monkeypatch.setattr(world.shop.cluster, "apply", hot)
+    expected = "VirtualService shop/product-routes changes faster than it can be written"
+    assert ended(world) == ("rolled_back", expected)
+    assert (world.shop.share(), world.shop.lease()["holderIdentity"]) == (0, "")
+
+
 def reasons_while_active(world: World, **params: Any) -> set[str]:
     """What ``canary_status`` gives as the reason of a run that goes on."""
     seen: set[str] = set()
