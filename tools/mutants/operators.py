@@ -1,7 +1,7 @@
 """Single changes of a source file that tests should notice: mutmut's operators, and three of our own.
 
 Only changes that alter what the program does: no docstrings, annotations, decorators, `if TYPE_CHECKING`,
-no prose (a string with a space in it is for people), no texts of exceptions.
+`__all__`, no prose (a string with a space in it is for people), no texts of exceptions.
 """
 
 from __future__ import annotations
@@ -171,7 +171,8 @@ class _Collector(cst.CSTVisitor):
 
     @staticmethod
     def _left_alone(node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom | cst.TypeAlias):
+        left = cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom | cst.TypeAlias
+        if isinstance(node, left) or _hands_on(node):
             return True
         if isinstance(node, cst.If) and isinstance(node.test, cst.Name):
             return node.test.value == "TYPE_CHECKING"
@@ -212,6 +213,13 @@ class _Collector(cst.CSTVisitor):
                 source=self._texts[start.line - 1].strip(),
             )
         )
+
+
+def _hands_on(node: cst.CSTNode) -> bool:
+    """Whether it is an assignment to ``__all__``: the names that the type check lets others import."""
+    return isinstance(node, cst.Assign) and any(
+        isinstance(one.target, cst.Name) and one.target.value == "__all__" for one in node.targets
+    )
 
 
 def _without_own_parentheses(node: cst.CSTNode, changed: cst.CSTNode) -> cst.CSTNode:

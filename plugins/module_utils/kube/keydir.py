@@ -34,17 +34,17 @@ class KeyDirectory:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         # Locked before it has its name: whoever sweeps meanwhile must not find it free.
         made = self.path / f"{LOCK}.new"
-        self._lock = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._lock: int | None = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         made.rename(self.path / LOCK)
 
     def remove(self) -> None:
         """Remove the directory with every key in it. May be called twice."""
-        if self._lock < 0:
+        if self._lock is None:
             return
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
-        self._lock = -1
+        self._lock = None
 
 
 def _base() -> Path:

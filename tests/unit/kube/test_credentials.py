@@ -335,3 +335,11 @@ class TestAuthProviders:
         with pytest.raises(ApiError, match="auth-provider 'azure' failed: ") as caught:
             found.header()
         assert "s3cret" not in str(caught.value)
+
+    def test_without_its_package_the_package_is_named(
+        self, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+        found = credential(tmp_path, clock, **{"auth-provider": {"name": "oidc"}})
+        with pytest.raises(ApiError, match="'oidc' failed: it needs the Python package 'kubernetes'"):
+            found.header()

@@ -40,6 +40,15 @@ def test_left_overs_are_removed_by_the_next_one(tmp_path):
     keys.remove()
 
 
+def test_what_another_user_left_is_not_ours_to_remove(tmp_path, monkeypatch):
+    dead = tmp_path / f"{PREFIX}dead"
+    dead.mkdir()
+    (dead / ".lock").touch()
+    monkeypatch.setattr(keydir.os, "geteuid", lambda: os.getuid() + 1)
+    sweep(tmp_path)
+    assert dead.exists()
+
+
 def test_a_directory_that_is_just_being_made_is_left_alone(tmp_path):
     young = tmp_path / f"{PREFIX}young"
     young.mkdir()

@@ -66,6 +66,7 @@ def test_each_kind_of_change(code: str, expected: set[str]) -> None:
         'def f():\n    return "a sentence for people"\n',
         'def f():\n    return ("a sentence " "for people")\n',
         "from a import b\n",
+        '__all__ = ["a", "b"]\n',
         'T = TypeVar("T", bound=3)\n',
         "def f():\n    while True:\n        g()\n",
     ],

@@ -60,6 +60,43 @@ def test_a_value_for_which_istiod_would_refuse_the_whole(config: dict[str, Any],
     assert read(config)[1] == [f"istio_mesh_config.{problem}"]
 
 
+# The fields of Istio 1.31 as its .proto files spell them (istio/api mesh/v1alpha1).
+OF_THE_MESH = """
+access_log_encoding access_log_file access_log_format ca ca_certificates certificates config_sources
+connect_timeout default_config default_destination_rule_export_to default_http_retry_policy
+default_providers default_service_export_to default_traffic_policy default_virtual_service_export_to
+disable_envoy_listener_log discovery_selectors dns_refresh_rate enable_auto_mtls
+enable_envoy_access_log_service enable_prometheus_merge enable_tracing extension_providers
+h2_upgrade_policy hbone_idle_timeout inbound_cluster_stat_name inbound_traffic_policy ingress_class
+ingress_controller_mode ingress_selector ingress_service locality_lb_setting mesh_mTLS
+outbound_cluster_stat_name outbound_traffic_policy path_normalization protocol_detection_timeout
+proxy_http_port proxy_inbound_listen_port proxy_listen_port root_namespace service_entry_visibility
+service_scope_configs service_settings tcp_keepalive tls_defaults trust_domain trust_domain_aliases
+verify_certificate_at_client zone_aware_lb_setting
+"""
+OF_PROXIES = """
+availability_zone binary_path ca_certificates_pem concurrency config_path connection_settings
+control_plane_auth_policy custom_config_file discovery_address discovery_refresh_delay
+drain_duration envoy_access_log_service envoy_metrics_service envoy_metrics_service_address
+extra_stat_tags file_flush_interval file_flush_min_size_kb gateway_topology
+hold_application_until_proxy_starts image interception_mode mesh_id private_key_provider
+proxy_admin_port proxy_bootstrap_template_path proxy_headers proxy_metadata proxy_stats_matcher
+readiness_probe runtime_values sds service_cluster stat_name_length stats_compression
+statsd_udp_address status_port termination_drain_duration tracing tracing_service_name
+zipkin_address
+"""
+
+
+@pytest.mark.parametrize(("names", "place"), [(OF_THE_MESH, ""), (OF_PROXIES, "defaultConfig")])
+def test_what_istio_knows_can_be_set_in_both_spellings(names: str, place: str) -> None:
+    def in_json(name: str) -> str:
+        first, *others = name.split("_")
+        return first + "".join(word[0].upper() + word[1:] for word in others)
+
+    every = {spelled: None for name in names.split() for spelled in (name, in_json(name))}
+    assert read({place: every} if place else every)[1] == []
+
+
 def test_nothing_is_no_value() -> None:
     assert read({"enableAutoMtls": None, "trustDomain": None})[1] == []
 

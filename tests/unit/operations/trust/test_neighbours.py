@@ -242,19 +242,19 @@ def test_a_node_is_a_minute_ahead_at_most(mesh: TrustedMesh, renewed: str | None
 
 
 def test_the_first_of_alike_proxies_stands_for_all(mesh: TrustedMesh) -> None:
-    mesh.proxy(SHOP, "web-1", "web", end=NOW + DAY / 3)
+    mesh.proxy(SHOP, "web-2", "web", end=NOW + DAY / 3)
     soonest = [one for one in mesh.run()["soonest"] if one["kind"] == "workload"]
     assert [(one["where"], one["part"]) for one in soonest] == [
-        ("shop/Pod/web-1", "1 proxy, the first to end"),
-        ("istio-system/Pod/ingress-1", "1 proxy, the first to end"),
         ("shop/Pod/web-2", "1 proxy, the first to end"),
+        ("istio-system/Pod/ingress-1", "1 proxy, the first to end"),
+        ("shop/Pod/web-1", "1 proxy, the first to end"),
     ]
     owner = {"kind": "ReplicaSet", "name": "web", "controller": True}
     for name in ("web-1", "web-2"):
         mesh.change("Pod", name, SHOP, lambda obj: obj["metadata"].update(ownerReferences=[owner]))
     soonest = [one for one in mesh.run()["soonest"] if one["where"].startswith("shop/ReplicaSet")]
-    assert [(one["where"], one["part"]) for one in soonest] == [
-        ("shop/ReplicaSet/web", "2 proxies, the first to end")
+    assert [(one["where"], one["part"], one["days_left"]) for one in soonest] == [
+        ("shop/ReplicaSet/web", "2 proxies, the first to end", 0.333)
     ]
 
 

@@ -40,8 +40,8 @@ def workloads(look: Look) -> Iterator[TrustEntry]:
 
 
 def _first_to_end(workload: str, alike: list[TrustEntry]) -> TrustEntry:
-    lives_of = [entry for entry in alike if entry.life is not None]
-    first = min(lives_of, key=lambda entry: entry.life.not_after if entry.life else datetime.datetime.max)
+    ends = [(entry.life.not_after, entry) for entry in alike if entry.life is not None]
+    _end, first = min(ends, key=lambda pair: pair[0])
     count = f"{len(alike)} proxies" if len(alike) > 1 else "1 proxy"
     return dataclasses.replace(first, where=workload, part=f"{count}, the first to end")
 
