@@ -4,9 +4,9 @@
 """What the AuthorizationPolicies of a workload decide about a request, and which of them does.
 
 Order: CUSTOM, DENY, ALLOW (istio pilot/pkg/security/authz/builder/builder.go). AUDIT decides nothing, and
-neither
-does a policy in dry-run. A CUSTOM policy asks a server that nobody here can ask: what it matches is
-unknown, unless another policy refuses it anyway.
+neither does a policy in dry-run. A CUSTOM policy asks a server that nobody here can ask: what it matches is
+unknown, unless another policy refuses it anyway. So it is in dry-run: the istiods since 1.30 give its rules
+to proxies as ones that refuse. Of a policy with fields or an action that are not known here, everything is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from ...fields import (
     annotations_of,
     list_at,
+    mapping_at,
     namespace_of,
     text_at,
 )
@@ -25,13 +26,13 @@ from ...object_id import object_id
 from ...words import some_of
 from .attachment import selects
 from .requests import ALLOW, DENY, UNKNOWN, Decision, Request
-from .rules import Rule, Scene, compile_rule
-from .truth import Truth
+from .rules import Rule, Scene, compile_rule, has_strangers
+from .truth import GO_TRUE, Truth
 
 Policy = Mapping[str, Any]
 DRY_RUN_ANNOTATION = "istio.io/dry-run"
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-"""What Go's strconv.ParseBool takes for true."""
+_ACTIONS = ("ALLOW", "DENY", "AUDIT", "CUSTOM")
+_FIELDS = ("action", "provider", "rules", "selector", "targetRef", "targetRefs")
 
 
 def action_of(policy: Policy) -> str:
@@ -41,12 +42,17 @@ def action_of(policy: Policy) -> str:
 
 def is_dry_run(policy: Policy) -> bool:
     """Whether a policy only counts what it would decide."""
-    return annotations_of(policy).get(DRY_RUN_ANNOTATION) in _TRUE
+    return annotations_of(policy).get(DRY_RUN_ANNOTATION) in GO_TRUE
 
 
 def decides(policy: Policy) -> bool:
     """Whether a policy can change what becomes of a request."""
-    return action_of(policy) != "AUDIT" and not is_dry_run(policy)
+    return action_of(policy) != "AUDIT" and (action_of(policy) == "CUSTOM" or not is_dry_run(policy))
+
+
+def is_strange(policy: Policy) -> bool:
+    """Whether a policy says something that is not known here, as those of a newer Istio may."""
+    return action_of(policy) not in _ACTIONS or has_strangers(mapping_at(policy, "spec"), _FIELDS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class WorkloadPolicies:
     def __init__(self, policies: Iterable[Policy], trust_domains: Sequence[str]) -> None:
         self.policies = tuple(policy for policy in policies if decides(policy))
         self._domains = tuple(trust_domains)
+        self._strange = next((object_id(policy) for policy in self.policies if is_strange(policy)), "")
         self._has_allow = any(action_of(policy) == "ALLOW" for policy in self.policies)
         names = [object_id(policy) for policy in self.policies if action_of(policy) == "ALLOW"]
         self._refused = Decision(DENY, "", None, f"no rule of {some_of(names, 2)} matches")
@@ -90,6 +97,8 @@ class WorkloadPolicies:
 
     def decide(self, request: Request) -> Decision:
         """What becomes of ``request``."""
+        if self._strange:
+            return Decision(UNKNOWN, self._strange, None, "it says something that is not known here")
         rules = self._rules[request.http]
         custom, asked = _first(rules["CUSTOM"], request)
         denies, denier = _first(rules["DENY"], request)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
 from ..catalogue.edges import ANONYMOUS, Edge
+from ..reading.values import is_number
 from . import witnesses
 from .authorization import Policy, decides
 from .pods import TUNNEL_PORT
@@ -41,7 +42,7 @@ _FIELDS = {
         "remoteIpBlocks": "remote.ip",
         "ipBlocks": "source.ip",
     },
-    "operation": {"hosts": ":authority", "methods": ":method", "paths": ":path"},
+    "operation": {"hosts": ":authority", "methods": ":method", "paths": ":path", "ports": "destination.port"},
 }
 
 
@@ -150,8 +151,9 @@ def trials(
         sources,
         remotes,
         _headers(values),
-        _tokens(values) if tokens else [None],
-        witnesses.texts(values["connection.sni"]) if "connection.sni" in values else [None],
+        _tokens(values, limit) if tokens else [None],
+        # a client need not say which server it wants
+        ["", *witnesses.texts(values["connection.sni"])] if "connection.sni" in values else [None],
     ]
     shapes = list(itertools.islice(itertools.product(*parsed), limit + 1))
     complete = len(shapes) * len(callers) <= limit
@@ -205,34 +207,55 @@ def _domains(values: Mapping[str, set[str]], own: Sequence[str]) -> list[str]:
     return list(dict.fromkeys((*own, *sorted(named))))
 
 
+def named_ports(policies: Iterable[Policy]) -> list[int]:
+    """The ports of workloads that rules name, whatever leads there.
+
+    :returns: sorted.
+    """
+    named = values_of(policy for policy in policies if decides(policy)).get("destination.port", ())
+    return sorted({int(text) for text in named if is_number(text) and 0 < int(text) < ANY_OTHER_PORT})
+
+
 def _headers(values: Mapping[str, set[str]]) -> list[dict[str, str]]:
     """Header sets: none at all, and each way in which one of the headers can answer, with each of the
     others."""
-    names = {
-        key.removeprefix("request.headers[").removesuffix("]").lower(): patterns
-        for key, patterns in values.items()
-        if key.startswith("request.headers[")
-    }
-    choices = [[None, *witnesses.texts(patterns)] for patterns in names.values()]
+    patterns: dict[str, set[str]] = {}
+    for key, found in values.items():
+        if key.startswith("request.headers["):
+            name = key.removeprefix("request.headers[").removesuffix("]").lower()
+            patterns.setdefault(name, set()).update(found)
+    choices = [[None, *witnesses.texts(found)] for found in patterns.values()]
     return [
-        {name: text for name, text in zip(names, chosen, strict=True) if text is not None}
+        {name: text for name, text in zip(patterns, chosen, strict=True) if text is not None}
         for chosen in itertools.product(*choices)
     ]
 
 
-def _tokens(values: Mapping[str, set[str]]) -> list[Token | None]:
-    """No token, one of nobody in particular, and one for each value that a policy compares with."""
-    found: list[Token | None] = [None, Token("https://elsewhere.example", "elsewhere")]
+def _tokens(values: Mapping[str, set[str]], limit: int) -> list[Token | None]:
+    """No token, and each way in which one part of a token can answer, with each of the others.
+
+    :param limit: of what is tried; what is beyond it is left out.
+    """
+    people = [("https://elsewhere.example", "elsewhere")]
     for value in sorted(values.get("request.auth.principal", ())):
         issuer, slash, subject = value.rpartition("/")
         issuer, subject = (issuer, subject) if slash else (value, "")
-        found.append(Token(issuer.replace("*", "") or "elsewhere", subject.replace("*", "") or "elsewhere"))
-    for key, patterns in sorted(values.items()):
-        for text in witnesses.texts(patterns):
-            if key == "request.auth.audiences":
-                found.append(Token("elsewhere", "elsewhere", audiences=(text,)))
-            elif key == "request.auth.presenter":
-                found.append(Token("elsewhere", "elsewhere", presenter=text))
-            elif key.startswith("request.auth.claims"):
-                found.append(Token("elsewhere", "elsewhere", claims={claim_path(key): (text,)}))
-    return found
+        people.append((issuer.replace("*", "") or "elsewhere", subject.replace("*", "") or "elsewhere"))
+    claims = {claim_path(key): patterns for key, patterns in sorted(values.items()) if claim_path(key)}
+    parts = [
+        values.get("request.auth.audiences", ()),
+        values.get("request.auth.presenter", ()),
+        *claims.values(),
+    ]
+    choices = [["", *(witnesses.texts(patterns) if patterns else ())] for patterns in parts]
+    every = (
+        Token(
+            *who,
+            (audience,) if audience else (),
+            presenter,
+            {path: (text,) for path, text in zip(claims, texts, strict=True) if text},
+        )
+        for who in dict.fromkeys(people)
+        for audience, presenter, *texts in itertools.product(*choices)
+    )
+    return [None, *itertools.islice(every, limit)]

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The TLS that a caller's proxy uses towards a Service: which DestinationRule decides, and what it says.
 
-Sources: istio pilot/pkg/model/push_context.go (setDestinationRules, destinationRule), sidecar.go
-(DestinationRule, for workloadSelector), pilot/pkg/networking/util/util.go (MergeSubsetTrafficPolicy),
-pilot/pkg/xds/endpoints/mtls_checker.go.
+Sources: istio pilot/pkg/model/push_context.go (setDestinationRules, destinationRule), destination_rule.go
+(mergeDestinationRule), sidecar.go (DestinationRule, for workloadSelector), pilot/pkg/networking/util/util.go
+(MergeSubsetTrafficPolicy), pilot/pkg/xds/endpoints/mtls_checker.go.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from ...fields import field, integer_at, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...object_id import object_id
 from ..virtual_services import full_host
+from .peer_authentication import DISABLE
 
 Rule = Mapping[str, Any]
 AUTO = "AUTO"
@@ -44,7 +45,7 @@ class _Merged:
     """DestinationRules of one host and namespace that istiod has joined."""
 
     rules: list[Rule]
-    policy: Mapping[str, Any]
+    policy: Mapping[str, Any] | None
     decided: str
     subsets: dict[str, tuple[Mapping[str, Any], str]]
     selector: Mapping[str, str] | None
@@ -56,7 +57,8 @@ _Index = dict[str, _Hosts]  # by namespace
 
 
 class DestinationRules:
-    """The DestinationRules of a mesh, by namespace, oldest first.
+    """The DestinationRules of a mesh, by namespace: those for selected workloads, then the others, the oldest
+    first.
 
     :param domain: the cluster's DNS domain.
     """
@@ -66,7 +68,7 @@ class DestinationRules:
         self._local: _Index = {}
         self._exported: _Index = {}
         self._private_of_root: _Hosts = {}
-        for rule in sorted(rules, key=_age):
+        for rule in sorted(rules, key=_place):
             namespace, exported = namespace_of(rule), _exported(rule)
             host = full_host(text_at(rule, "spec", "host"), namespace, domain)
             if not exported or exported & {EVERYONE, OWN_NAMESPACE, namespace}:
@@ -131,25 +133,30 @@ def _exported(rule: Rule) -> frozenset[str]:
 
 
 def _merge(known: list[_Merged], rule: Rule, exported: frozenset[str]) -> None:
-    """As mergeDestinationRule: subsets are added, and the first traffic policy stays."""
+    """As mergeDestinationRule: subsets are added, and the first traffic policy stays, be it empty. Whether
+    the rule stands for itself as well, the last of those that are there says."""
     selector = field(rule, "spec", "workloadSelector")
     labels = mapping_at(rule, "spec", "workloadSelector", "matchLabels") if selector is not None else None
-    policy, name = mapping_at(rule, "spec", "trafficPolicy"), object_id(rule)
+    stated = field(rule, "spec", "trafficPolicy")
+    policy = None if stated is None else mapping_at(rule, "spec", "trafficPolicy")
+    name = object_id(rule)
     subsets = {
         text_at(item, "name"): (mapping_at(item, "trafficPolicy"), name)
         for item in mappings_at(rule, "spec", "subsets")
     }
     apart = True
     for merged in known:
-        if merged.exported != exported:
+        apart = merged.exported != exported
+        if apart and not (merged.exported and exported > merged.exported):
             continue
         if merged.selector is not None and labels is not None and merged.selector != labels:
+            apart = True
             continue
         if (merged.selector is None) == (labels is None):
             apart = False
         for subset, content in subsets.items():
             merged.subsets.setdefault(subset, content)
-        if not merged.policy and policy:
+        if merged.policy is None and policy is not None:
             merged.policy, merged.decided = policy, name
         merged.rules.append(rule)
     if apart:
@@ -177,7 +184,7 @@ def _most_specific(hosts: Mapping[str, list[_Merged]], host: str) -> list[_Merge
     return hosts[max(wild, key=len)] if wild else []
 
 
-def _of_port(policy: Mapping[str, Any], port: int) -> Mapping[str, Any] | None:
+def _of_port(policy: Mapping[str, Any] | None, port: int) -> Mapping[str, Any] | None:
     return next(
         (
             item
@@ -188,18 +195,27 @@ def _of_port(policy: Mapping[str, Any], port: int) -> Mapping[str, Any] | None:
     )
 
 
-def _cluster_mode(policy: Mapping[str, Any], subset: Mapping[str, Any], port: int) -> tuple[str, str]:
-    """The mode of the cluster, and the part of it that the subset says; port entries inherit nothing."""
-    own = _of_port(subset, port)
-    from_subset = text_at(own if own is not None else subset, "tls", "mode")
-    general = _of_port(policy, port)
-    of_rule = text_at(general if general is not None else policy, "tls", "mode")
-    return from_subset or of_rule, from_subset
+def tls_mode(policy: Mapping[str, Any] | None) -> str:
+    """The mode of a policy's ``tls``; ``""`` without one. A ``tls`` that names no mode is DISABLE, the first
+    of them (istio.io/api networking/v1alpha3/destination_rule.proto, TLSmode)."""
+    return "" if field(policy, "tls") is None else text_at(policy, "tls", "mode") or DISABLE
 
 
-def _endpoint_mode(policy: Mapping[str, Any], port: int) -> str:
-    return text_at(_of_port(policy, port), "tls", "mode") or text_at(policy, "tls", "mode")
+def _cluster_mode(policy: Mapping[str, Any] | None, subset: Mapping[str, Any], port: int) -> tuple[str, bool]:
+    """The mode of the cluster, and whether the subset says so; port entries inherit nothing."""
+    own, general = _of_port(subset, port), _of_port(policy, port)
+    if own is not None:
+        return tls_mode(own), True
+    if from_subset := tls_mode(subset):
+        return from_subset, True
+    return tls_mode(policy if general is None else general), False
 
 
-def _age(rule: Rule) -> tuple[str, str, str]:
-    return text_at(rule, "metadata", "creationTimestamp"), name_of(rule), namespace_of(rule)
+def _endpoint_mode(policy: Mapping[str, Any] | None, port: int) -> str:
+    return tls_mode(_of_port(policy, port)) or tls_mode(policy)
+
+
+def _place(rule: Rule) -> tuple[bool, str, str, str]:
+    """Where istiod puts a rule (sortConfigBySelectorAndCreationTime)."""
+    created = text_at(rule, "metadata", "creationTimestamp")
+    return field(rule, "spec", "workloadSelector") is None, created, name_of(rule), namespace_of(rule)

@@ -4,9 +4,8 @@
 """The mutual TLS mode that a workload's port is in, and the PeerAuthentication that decided it.
 
 Source: istio pilot/pkg/security/authn/policy_applier.go ComposePeerAuthentication. Mesh, then namespace,
-then
-workload; a mode that is not UNSET overrides; in each scope the oldest object counts and no other; one with
-a selector in the root namespace counts nowhere.
+then workload; a mode that is not UNSET overrides; in each scope the oldest object counts and no other; one
+with a selector in the root namespace counts nowhere.
 """
 
 from __future__ import annotations
@@ -33,6 +32,13 @@ def stated_modes(spec: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     ports = mapping_at(spec, "portLevelMtls")
     of_ports = {port: _mode(spec, "portLevelMtls", port) for port in ports}
     return _mode(spec, "mtls"), {port: mode for port, mode in of_ports.items() if mode}
+
+
+def is_looser(mode: str, wanted: str) -> bool:
+    """Whether a mode asks less of callers than another; nobody knows what one does that is not known here, so
+    it may."""
+    known = (STRICT, PERMISSIVE, DISABLE)
+    return mode not in known or (wanted in known and known.index(mode) > known.index(wanted))
 
 
 def mode_for_both(one: str, other: str) -> str:

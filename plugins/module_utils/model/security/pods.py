@@ -250,17 +250,21 @@ def _captured(
             options = dict(itertools.pairwise(words))
             if options.get("-m") == "NONE" or _leaves_interfaces(options):
                 return frozenset(), frozenset()
-            left = _numbers(options.get("-d", "")) | _numbers(options.get("-e", str(TUNNEL_PORT)))
-            return _included(options.get("-b", "*")), left
+            tunnel = _numbers(options.get("-e", str(TUNNEL_PORT)))
+            return _led(options.get("-b", "*"), options.get("-d", ""), tunnel)
     if _interception(containers, annotations) == "NONE" or annotations.get(_INTERFACES):
         return frozenset(), frozenset()
     included = annotations.get(f"{_ANNOTATION}includeInboundPorts", "*")
-    left = _numbers(annotations.get(f"{_ANNOTATION}excludeInboundPorts", "")) | {TUNNEL_PORT}
-    return _included(included), left
+    left = annotations.get(f"{_ANNOTATION}excludeInboundPorts", "")
+    return _led(included, left, frozenset((TUNNEL_PORT,)))
 
 
-def _included(text: str) -> frozenset[int] | None:
-    return None if text.strip() == "*" else _numbers(text)
+def _led(included: str, left: str, tunnel: frozenset[int]) -> tuple[frozenset[int] | None, frozenset[int]]:
+    """Where ports are named that are captured, those that are left alone are not looked at (istio
+    tools/istio-iptables/pkg/capture/run.go, handleInboundPortsInclude)."""
+    if included.strip() == "*":
+        return None, _numbers(left) | tunnel
+    return _numbers(included), tunnel
 
 
 def _numbers(text: str) -> frozenset[int]:

@@ -4,9 +4,9 @@
 """One rule of an AuthorizationPolicy as a predicate over requests, built as istiod builds Envoy's.
 
 Source: istio pilot/pkg/security/authz/model (model.go, generator.go), the directory of Istio 1.31. A value
-that
-does not exist on a chain (HTTP fields on TCP) or cannot be read makes an ALLOW rule vanish, and is left
-out of every other rule, which then matches more.
+that does not exist on a chain (HTTP fields on TCP) or cannot be read makes an ALLOW rule vanish, and is left
+out of every other rule, which then matches more. Whether a rule matches that has fields of a newer Istio, is
+not known here.
 """
 
 from __future__ import annotations
@@ -107,6 +107,8 @@ _OPERATION_FIELDS = (
     ("paths", "notPaths", ":path"),
     ("ports", "notPorts", "destination.port"),
 )
+_RULE_FIELDS = ("from", "to", "when")
+_CONDITION_FIELDS = ("key", "values", "notValues")
 _OF_THE_CONNECTION = ("destination.ip", "destination.port", "connection.sni")
 
 
@@ -115,27 +117,43 @@ def compile_rule(rule: Mapping[str, Any], scene: Scene) -> Rule | None:
 
     :raises MalformedError: a field has another type than Istio's.
     """
-    conditions: list[Test] = []
+    conditions = _of_strangers(rule, _RULE_FIELDS)
     try:
         for condition in mappings_at(rule, "when"):
+            conditions += _of_strangers(condition, _CONDITION_FIELDS)
             conditions += _tests(text_at(condition, "key"), condition, "values", "notValues", scene)
         sources = [
             # istiod joins some conditions to the operations; all of them must hold in either place
-            (*_entry(mapping_at(entry, "source"), _SOURCE_FIELDS, scene), *conditions)
+            (*_entry(entry, "source", _SOURCE_FIELDS, scene), *conditions)
             for entry in mappings_at(rule, "from")
         ]
         operations = [
-            tuple(_entry(mapping_at(entry, "operation"), _OPERATION_FIELDS, scene))
-            for entry in mappings_at(rule, "to")
+            tuple(_entry(entry, "operation", _OPERATION_FIELDS, scene)) for entry in mappings_at(rule, "to")
         ]
     except AbsentError:
         return None
     return Rule(tuple(sources) or (tuple(conditions),), tuple(operations) or ((),))
 
 
-def _entry(entry: Mapping[str, Any], fields: Iterable[tuple[str, str, str]], scene: Scene) -> Iterable[Test]:
+def _entry(
+    outer: Mapping[str, Any], inner: str, fields: Iterable[tuple[str, str, str]], scene: Scene
+) -> Iterable[Test]:
+    entry = mapping_at(outer, inner)
+    yield from _of_strangers(outer, (inner,))
+    yield from _of_strangers(
+        entry, [name for values, not_values, _key in fields for name in (values, not_values)]
+    )
     for values, not_values, key in fields:
         yield from _tests(key, entry, values, not_values, scene)
+
+
+def has_strangers(part: Mapping[str, Any], known: Iterable[str]) -> bool:
+    """Whether a part of an object says something beside the ``known`` fields of it."""
+    return any(value not in (None, "", [], {}) for name, value in part.items() if name not in known)
+
+
+def _of_strangers(part: Mapping[str, Any], known: Iterable[str]) -> list[Test]:
+    return [lambda _request: None] if has_strangers(part, known) else []
 
 
 def _tests(key: str, entry: Mapping[str, Any], values: str, not_values: str, scene: Scene) -> list[Test]:

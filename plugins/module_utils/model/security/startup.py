@@ -16,8 +16,10 @@ from typing import Any
 
 from ...documents.read import read_document
 from ...errors import MeshError
-from ...fields import annotations_of, list_at, text_at
+from ...fields import annotations_of, list_at, mappings_at, text_at
+from ..reading.values import is_number
 from .pods import CAPTURE, PROXY, containers_of, environment, lacks_capture
+from .truth import GO_TRUE
 
 BOOTSTRAP = "sidecar.istio.io/bootstrapOverride"
 IMAGE = "sidecar.istio.io/proxyImage"
@@ -39,6 +41,8 @@ _DECIDING = frozenset(
         "ISTIO_LOCAL_OUTBOUND_PORTS_EXCLUDE",
         "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR",
         "ISTIO_OUTBOUND_PORTS",
+        "INBOUND_TUNNEL_PORT",
+        "KUBE_VIRT_INTERFACES",
         "NETWORK_NAMESPACE",
         "PROXY_GID",
         "SKIP_RULE_APPLY",
@@ -76,6 +80,32 @@ _PLAIN_VARIABLES = frozenset(
 )
 
 
+_DUAL_STACK = ("ISTIO_DUAL_STACK", "DUAL_STACK")
+"""Without one of them istio-init sets up rules for the family of the first address alone, and that is IPv4
+where there is one (istio tools/common/config getLocalIP; the network plugin: cni/pkg/plugin NewRedirect)."""
+_PORTS, _REROUTED = ("-b", "-d"), "-k"
+_OF_VIRTUAL_MACHINES = "k6t-"
+"""The bridges of KubeVirt, by which comes what its virtual machine sends and nothing else."""
+
+
+def past_addresses(pod: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses of a pod with a sidecar at which no proxy stands: those of IPv6, where it has one of IPv4
+    as well and its proxy was not set up for both.
+
+    :returns: sorted.
+    """
+    own = containers_of(pod)
+    if not any(container.get("name") in CAPTURE for container in own):
+        return ()
+    for container in own:
+        variables = environment(container) if container.get("name") in (*CAPTURE, PROXY) else {}
+        if any(variables.get(name) in GO_TRUE for name in _DUAL_STACK):
+            return ()
+    known = {text_at(entry, "ip") for entry in mappings_at(pod, "status", "podIPs")}
+    wide = {address for address in known if ":" in address}
+    return tuple(sorted(wide)) if known - wide else ()
+
+
 def own_ways(pod: Mapping[str, Any]) -> tuple[str, ...]:
     """How a pod with a proxy begins it, or leads traffic to it, in ways that nobody can judge from outside.
 
@@ -108,12 +138,23 @@ def own_ways(pod: Mapping[str, Any]) -> tuple[str, ...]:
 def _arguments(container: Mapping[str, Any]) -> Iterator[str]:
     name = text_at(container, "name")
     known = _SWITCHES | (_OF_VALIDATION if name != CAPTURE[0] else frozenset())
-    flag = False
+    flag = ""
     for word in map(str, list_at(container, "args")):
-        if flag or word in _FLAGS:
-            flag = not flag
+        if flag:
+            yield from _value(name, flag, word)
+            flag = ""
+        elif word in _FLAGS:
+            flag = word
         elif word not in known and not word.startswith(_LOG_LEVEL):
             yield f"gives its {name} an argument of its own: {word}"
+
+
+def _value(name: str, flag: str, value: str) -> Iterator[str]:
+    words = value.replace(",", " ").split()
+    if flag == _REROUTED and not all(word.startswith(_OF_VIRTUAL_MACHINES) for word in words):
+        yield f"takes what comes in by {value} for what it sends itself (argument {flag} of its {name})"
+    if flag in _PORTS and words != ["*"] and not all(map(is_number, words)):
+        yield f"names ports that are none in argument {flag} of its {name}: {value}"
 
 
 def _settings(text: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from .destination_rules import AUTO, ClientMode
 from .peer_authentication import DISABLE, PERMISSIVE, STRICT
 from .pods import MeshPod
 
+ISTIO_MUTUAL = "ISTIO_MUTUAL"
 MTLS, PLAINTEXT, SIMPLE_TLS = "MTLS", "PLAINTEXT", "SIMPLE_TLS"
 WILL_FAIL, UNKNOWN = "WILL_FAIL", "UNKNOWN"
 
@@ -73,21 +74,29 @@ def _verdict(client: ClientMode | None, server: ServerPort, service_mode: str) -
         return UNKNOWN, "the caller brings certificates of its own"
     if client.mode == "SIMPLE":
         return _simple(server)
-    if client.mode == "DISABLE":
+    if client.mode == DISABLE:
         return _plain(server, "the caller's DestinationRule says DISABLE")
-    if client.mode == "ISTIO_MUTUAL" or (client.mode == AUTO and client.per_endpoint == "ISTIO_MUTUAL"):
-        if server.mode in (STRICT, PERMISSIVE):
-            return MTLS, "the caller's DestinationRule says ISTIO_MUTUAL"
-        return WILL_FAIL, "the caller insists on mutual TLS, and no proxy takes it"
-    if client.per_endpoint != AUTO:
-        return _plain(server, f"a port entry without tls undoes {client.per_endpoint}")
+    if client.mode == ISTIO_MUTUAL:
+        return _insisting(server)
+    if client.mode != AUTO:
+        return UNKNOWN, f"what the caller's DestinationRule says, {client.mode}, is not known here"
     if service_mode == DISABLE:
         return _plain(server, "the namespace's mode is DISABLE")
+    if client.per_endpoint == ISTIO_MUTUAL:
+        return _insisting(server)
+    if client.per_endpoint != AUTO:
+        return _plain(server, f"a port entry without tls undoes {client.per_endpoint}")
     if not server.pod.accepts_mtls or server.mode == DISABLE:
         return _plain(server, "the pod is not announced as able to take mutual TLS")
     if not server.mode:
         return WILL_FAIL, "the caller uses mutual TLS, and the pod's proxy does not capture the port"
     return MTLS, "mutual TLS by default"
+
+
+def _insisting(server: ServerPort) -> tuple[str, str]:
+    if server.mode in (STRICT, PERMISSIVE):
+        return MTLS, "the caller's DestinationRule says ISTIO_MUTUAL"
+    return WILL_FAIL, "the caller insists on mutual TLS, and no proxy takes it"
 
 
 def _plain(server: ServerPort, reason: str) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 Truth: TypeAlias = "bool | None"
+GO_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+"""What Go's strconv.ParseBool takes for true."""
 
 
 def all_of(parts: Iterable[Truth]) -> Truth:

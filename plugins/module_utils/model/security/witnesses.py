@@ -54,7 +54,8 @@ def texts(patterns: Iterable[str], base: str = "") -> list[str]:
 
 
 def paths(patterns: Iterable[str]) -> list[str]:
-    """Paths that show every way in which ``patterns`` can answer; templates once with each rest.
+    """Paths that show every way in which ``patterns`` can answer; templates once with each rest. What stands
+    behind ``?`` or ``#`` is no part of a path.
 
     :returns: each once, sorted.
     """
@@ -66,7 +67,7 @@ def paths(patterns: Iterable[str]) -> list[str]:
         for rest in ("", word, f"{word}/{word}"):
             found.add(re.sub(r"\{\*\}", word, template.replace("{**}", rest)))
         found.add(re.sub(r"/?\{\*+\}.*", "", template) or "/")
-    return sorted(path for path in found if path.startswith("/"))
+    return sorted(path for path in found if path.startswith("/") and not {"?", "#"} & {*path})
 
 
 def addresses(blocks: Iterable[str]) -> list[str | None]:

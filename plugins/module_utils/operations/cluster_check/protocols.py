@@ -17,8 +17,8 @@ from ...model.catalogue.services import HTTP_PROTOCOLS
 _KUBERNETES = {"kubernetes.io/h2c": "http2", "kubernetes.io/ws": "http", "kubernetes.io/wss": "https"}
 _STREAMS = frozenset({"https", "mongo", "mysql", "redis", "tcp", "tls", "udp"})
 _WELL_KNOWN_STREAMS = frozenset({25, 53, 3306, 27017})
-_HTTP = frozenset({*HTTP_PROTOCOLS, "http_proxy"})
-_KNOWN = _HTTP | _STREAMS
+HTTP = frozenset({*HTTP_PROTOCOLS, "http_proxy"})
+_KNOWN = HTTP | _STREAMS
 
 
 def declared_protocol(port: Mapping[str, Any]) -> str:
@@ -36,7 +36,7 @@ def are_alike(stated: str, declared: str) -> bool:
 
     A port that nothing declares is looked at by istiod's sniffing, which finds HTTP and leaves the rest.
     """
-    return not declared or (stated in _HTTP) == (declared in _HTTP)
+    return not declared or (stated in HTTP) == (declared in HTTP)
 
 
 def needs_http2(stated: str, declared: str) -> bool:

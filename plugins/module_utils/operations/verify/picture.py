@@ -16,17 +16,17 @@ from ...fields import mapping_at, namespace_of, text_at
 from ...kube.pods import is_active, is_leaving
 from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
-from ...model.catalogue.services import HTTP_PROTOCOLS, Service
+from ...model.catalogue.services import Service
 from ...model.objects.peer_authentications import port_mode
 from ...model.security.authorization import Policy, PolicyIndex, WorkloadPolicies
-from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, port_label, trials, values_of
+from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, named_ports, port_label, trials
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import DISABLE, STRICT, PeerPolicies
 from ...model.security.pods import TUNNEL_PORT, MeshPod, read_pod, target_ports
+from ..cluster_check.protocols import HTTP, declared_protocol
 from .live_objects import LiveObjects
 
 _ROLLED = ("pod-template-hash", "controller-revision-hash")
-_OTHER_PROTOCOLS = ("tcp", "tls", "https", "mongo", "mysql", "redis", "udp")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,9 +174,9 @@ class Picture:
         for item in kubernetes:
             for number, entry in target_ports(item, raw).items():
                 protocols.setdefault(number, set()).add(_speaks_http(entry))
-        named = {int(text) for text in values_of(policies).get("destination.port", ()) if text.isdigit()}
         kept_away = pod.excluded - {TUNNEL_PORT}  # of every pod: it counts where something names it
-        rest = {*pod.ports, *self.modes.named_ports(pod.namespace, pod.labels), *named, *kept_away}
+        rest = {*pod.ports, *self.modes.named_ports(pod.namespace, pod.labels), *kept_away}
+        rest.update(named_ports(policies))
         rest.add(ANY_OTHER_PORT)
         served = frozenset(protocols)
         for number in rest:
@@ -239,14 +239,6 @@ class Picture:
 
 
 def _speaks_http(port: Mapping[str, Any]) -> bool | None:
-    """Whether a Service port is HTTP by its ``appProtocol`` or name; ``None`` when proxies find out.
-
-    Source: istio pkg/config/kube/conversion.go ConvertProtocol.
-    """
-    told = text_at(port, "appProtocol") or text_at(port, "name")
-    word = told.lower().removeprefix("kubernetes.io/")
-    for protocol in ("grpc-web", *HTTP_PROTOCOLS, "h2c", "ws"):
-        if word == protocol or word.startswith(f"{protocol}-"):
-            return True
-    head = word.partition("-")[0]
-    return False if head in _OTHER_PROTOCOLS else None
+    """Whether a Service port is HTTP by its ``appProtocol`` or name; ``None`` when proxies find out."""
+    declared = declared_protocol(port)
+    return declared in HTTP if declared else None

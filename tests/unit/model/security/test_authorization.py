@@ -54,6 +54,10 @@ def decide(*policies: dict[str, Any], domains: tuple[str, ...] = ("cluster.local
     return WorkloadPolicies(policies, domains).decide(asked).verdict
 
 
+def decide_request(policy: dict[str, Any], request: Request) -> str:
+    return WorkloadPolicies([policy], ("cluster.local",)).decide(request).verdict
+
+
 def test_decides_as_the_filters_that_istiod_makes_of_the_same_policies() -> None:
     """An oracle in two parts that shares no code: policies to Envoy's filters, filters to an answer."""
     dice = random.Random(20260731)
@@ -174,6 +178,38 @@ def test_what_a_custom_policy_matches_is_unknown_unless_another_refuses_it() -> 
     assert decide(custom, path="/api") == UNKNOWN
     assert decide(custom, path="/x") == ALLOW
     assert decide(custom, ap(name="deny-all"), path="/api") == DENY
+
+
+def test_a_custom_policy_in_dry_run_is_as_unknown_as_another() -> None:
+    """The istiods since 1.30 give proxies its rules as ones that refuse (builder.go, providerShadowRules)."""
+    dry = {"istio.io/dry-run": "true"}
+    assert decide(ap({}, action="CUSTOM", annotations=dry)) == UNKNOWN
+    assert decide(ap(operation(paths=["/a"]), action="CUSTOM", annotations=dry), path="/b") == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("policy", "verdict"),
+    [
+        (ap({}, action="THROTTLE"), UNKNOWN),
+        (ap({}, action="DENY", unless={"x": 1}), UNKNOWN),
+        (ap({}, action="DENY", unless=None), DENY),
+        (ap({}, action="DENY", unless=[]), DENY),
+        (ap({"unless": [{"x": 1}]}), UNKNOWN),
+        (ap({"unless": [{"x": 1}], **source(namespaces=["nobody"])}), DENY),
+        (ap({"from": [{"source": {}, "unless": {"x": 1}}]}), UNKNOWN),
+        (ap(source(spiffeIds=["x"])), UNKNOWN),
+        (ap(source(spiffeIds=["x"], namespaces=["nobody"])), DENY),
+        (ap(source(spiffeIds=["x"]), action="DENY"), UNKNOWN),
+        (ap(source(spiffeIds=["x"]), source(namespaces=["other"])), ALLOW),
+        (ap({"to": [{"operation": {}, "unless": {"x": 1}}]}), UNKNOWN),
+        (ap(operation(queries=["x"])), UNKNOWN),
+        (ap({"when": [{"key": "source.namespace", "values": ["other"], "regexes": ["x"]}]}), UNKNOWN),
+        (ap({"when": [{"key": "source.namespace", "values": ["nobody"], "regexes": ["x"]}]}), DENY),
+    ],
+    ids=str,
+)
+def test_what_a_newer_istio_may_say_is_unknown(policy: dict[str, Any], verdict: str) -> None:
+    assert decide(policy, principal=STRANGER) == verdict
 
 
 def test_what_hangs_on_unknown_facts_is_unknown() -> None:

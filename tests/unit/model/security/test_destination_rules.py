@@ -93,7 +93,7 @@ def test_the_most_specific_host_decides(hosts: list[str], expected: str) -> None
 
 
 def test_rules_of_one_host_are_joined_the_oldest_policy_and_each_subset_once() -> None:
-    first = rule("shop/z", age=1, trafficPolicy={}, subsets=[{"name": "v1", **tls("SIMPLE")}])
+    first = rule("shop/z", age=1, trafficPolicy=None, subsets=[{"name": "v1", **tls("SIMPLE")}])
     second = rule("shop/b", age=2, subsets=[{"name": "v1", **tls("MUTUAL")}, {"name": "v2", **tls("MUTUAL")}])
     third = rule("shop/a", age=3, **tls("ISTIO_MUTUAL"))
     every = (third, first, second)
@@ -101,6 +101,29 @@ def test_rules_of_one_host_are_joined_the_oldest_policy_and_each_subset_once() -
     assert (found(*every, subset="v1").mode, decided(*every, subset="v1")) == ("SIMPLE", "shop/z")
     assert (found(*every, subset="v2").mode, decided(*every, subset="v2")) == ("MUTUAL", "shop/b")
     assert found(*every, subset="v3").mode == "DISABLE"
+    empty = rule("shop/y", age=0, trafficPolicy={})
+    assert found(*every, empty).mode == "AUTO"  # one that is there stays, whatever it says
+
+
+def test_which_rules_stand_for_themselves_the_last_of_those_before_says() -> None:
+    first = rule("shop/a", age=1, exportTo=["web"], **tls("ISTIO_MUTUAL"))
+    other = rule("shop/b", age=2, exportTo=["ops"], trafficPolicy=None)
+    third = rule("shop/c", age=3, exportTo=["web"])
+    assert decided(first, third) == "shop/a"
+    assert decided(first, other, third) == "shop/c"
+    wider = rule(
+        "shop/d", age=4, exportTo=["web", "ops"]
+    )  # joined to the narrower one, and nothing by itself
+    assert decided(first, wider) == "shop/a"
+    assert decided(first, wider, caller="ops") == ""
+    assert decided(rule("shop/e", exportTo=["web"], trafficPolicy=None), wider) == "shop/d"
+
+
+def test_those_for_selected_workloads_come_first_and_swallow_a_private_one_for_all() -> None:
+    general = rule("web/a", age=1, exportTo=["."], **tls("SIMPLE"))
+    chosen = rule("web/b", age=2, **SELECTED, trafficPolicy=None)
+    assert decided(general, chosen, app="web") == "web/a"
+    assert decided(general, chosen) == ""
 
 
 def test_rules_of_one_age_come_by_name() -> None:
@@ -109,12 +132,12 @@ def test_rules_of_one_age_come_by_name() -> None:
 
 def test_rules_with_other_readers_or_workloads_are_not_joined() -> None:
     private = rule("shop/a", age=1, exportTo=["."], subsets=[{"name": "v1", **tls("SIMPLE")}])
-    public = rule("shop/b", age=2, exportTo=["*"], trafficPolicy={})
+    public = rule("shop/b", age=2, exportTo=["*"], trafficPolicy=None)
     assert found(private, public).mode == "AUTO"
     assert found(private, public, subset="v1").mode == "AUTO"
     assert found(private, public, caller="shop", subset="v1").mode == "AUTO"  # the last one for all of them
     red = rule("web/a", workloadSelector={"matchLabels": {"team": "red"}}, **tls("SIMPLE"))
-    blue = rule("web/b", age=2, workloadSelector={"matchLabels": {"team": "blue"}}, trafficPolicy={})
+    blue = rule("web/b", age=2, workloadSelector={"matchLabels": {"team": "blue"}}, trafficPolicy=None)
     general = rule("web/c", age=3, **tls("ISTIO_MUTUAL"))
     every = (red, blue, general)
     assert found(*every, team="red").mode == "SIMPLE"
@@ -141,7 +164,18 @@ def entry(number: int, mode: str = "") -> dict[str, Any]:
         (tls("SIMPLE"), tls("MUTUAL"), ("MUTUAL", "MUTUAL", "shop/a")),
         (tls(None), tls("MUTUAL"), ("MUTUAL", "MUTUAL", "shop/a")),
         (tls("SIMPLE"), tls(None, portLevelSettings=[entry(80, "MUTUAL")]), ("MUTUAL", "MUTUAL", "shop/a")),
-        (tls("SIMPLE"), tls("MUTUAL", portLevelSettings=[entry(80)]), ("SIMPLE", "MUTUAL", "shop/a")),
+        (tls("SIMPLE"), tls("MUTUAL", portLevelSettings=[entry(80)]), ("AUTO", "MUTUAL", "shop/a")),
+        (tls("SIMPLE"), tls(None, portLevelSettings=[entry(80)]), ("AUTO", "SIMPLE", "shop/a")),
+        # a tls that names no mode is DISABLE
+        ({"trafficPolicy": {"tls": {}}}, None, ("DISABLE", "DISABLE", "shop/a")),
+        ({"trafficPolicy": {"tls": None}}, None, ("AUTO", "AUTO", "")),
+        ({"trafficPolicy": {"tls": {"sni": "x"}}}, None, ("DISABLE", "DISABLE", "shop/a")),
+        (tls("ISTIO_MUTUAL"), {"trafficPolicy": {"tls": {"sni": "x"}}}, ("DISABLE", "DISABLE", "shop/a")),
+        (
+            tls("SIMPLE", portLevelSettings=[{"port": {"number": 80}, "tls": {"sni": "x"}}]),
+            None,
+            ("DISABLE", "DISABLE", "shop/a"),
+        ),
         (tls("SIMPLE"), {}, ("SIMPLE", "SIMPLE", "shop/a")),
         (tls(None), tls(None), ("AUTO", "AUTO", "")),
     ],

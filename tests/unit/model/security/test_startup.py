@@ -11,7 +11,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.p
     target_ports,
     uncaptured_outbound,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.startup import own_ways
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.startup import (
+    own_ways,
+    past_addresses,
+)
 
 # As istiod 1.31 writes them on the lab.
 ARGS = ["istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*"]
@@ -43,7 +46,7 @@ CONFIG = "proxy_istio_io__config"
     [
         pod({}),
         pod(env(CLOUD_PLATFORM="none", ISTIO_META_DNS_CAPTURE="true")),
-        pod({"args": [*ARGS, "-q", "80", "-o", "443", "-k", "eth1", "-c", "eth2", LOG, "--log_as_json"]}),
+        pod({"args": [*ARGS, "-q", "80", "-o", "443", "-k", "k6t-eth0", "-c", "eth2", LOG, "--log_as_json"]}),
         pod({"name": "istio-validation", "args": [*ARGS, LOG, "--run-validation", "--skip-rule-apply"]}),
         pod({}, env(PROXY_CONFIG="{}", ISTIO_META_INTERCEPTION_MODE="REDIRECT")),
         pod({}, **{CONFIG: "concurrency: 2\nholdApplicationUntilProxyStarts: true\n"}),
@@ -76,6 +79,16 @@ def test_a_pod_as_always_has_no_way_of_its_own(as_always: dict[str, Any]) -> Non
             "gives its istio-init an argument of its own: --skip-rule-apply",
         ),
         (pod({"args": [*ARGS[:-2], "-d3000"]}), "gives its istio-init an argument of its own: -d3000"),
+        (
+            pod({"args": [*ARGS, "-k", "k6t-eth0,eth0"]}),
+            "takes what comes in by k6t-eth0,eth0 for what it sends itself (argument -k of its istio-init)",
+        ),
+        (
+            pod({"args": [*ARGS[:-2], "-d", "15090,8000:9000"]}),
+            "names ports that are none in argument -d of its istio-init: 15090,8000:9000",
+        ),
+        (pod(env(INBOUND_TUNNEL_PORT="3000")), "sets INBOUND_TUNNEL_PORT for its istio-init"),
+        (pod(env(KUBE_VIRT_INTERFACES="eth0")), "sets KUBE_VIRT_INTERFACES for its istio-init"),
         (pod(env(DRY_RUN="true")), "sets DRY_RUN for its istio-init"),
         (pod(env(PROXY_GID="0")), "sets PROXY_GID for its istio-init"),
         (
@@ -168,3 +181,26 @@ def test_the_ports_of_a_container_that_runs_beside_the_application_count() -> No
     assert read_pod(found).ports == (15008,)
     service = {"spec": {"ports": [{"port": 80, "targetPort": name} for name in ("side", "gone")]}}
     assert set(target_ports(service, found)) == {15008}
+
+
+BOTH = {"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "left"),
+    [
+        ({**pod({}), **BOTH}, ("fd00::1",)),
+        ({**pod({"name": "istio-validation", "args": ARGS}), **BOTH}, ("fd00::1",)),
+        ({**pod(env(ISTIO_DUAL_STACK="false")), **BOTH}, ("fd00::1",)),
+        ({**pod(env(ISTIO_DUAL_STACK="true")), **BOTH}, ()),
+        ({**pod({}, env(ISTIO_DUAL_STACK="T")), **BOTH}, ()),
+        ({**pod(env(DUAL_STACK="1")), **BOTH}, ()),
+        ({**pod({}), "status": {"podIPs": [{"ip": "10.0.0.1"}]}}, ()),
+        # Where there is no address of IPv4, the rules are of both families.
+        ({**pod({}), "status": {"podIPs": [{"ip": "fd00::1"}]}}, ()),
+        (pod({}), ()),
+        ({**pod(None), **BOTH}, ()),
+    ],
+)
+def test_addresses_at_which_no_proxy_stands(found: dict[str, Any], left: tuple[str, ...]) -> None:
+    assert past_addresses(found) == left

@@ -19,6 +19,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.a
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.destination_rules import (
     ClientMode,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.peer_authentication import (
+    is_looser,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
     read_pod,
     target_ports,
@@ -45,6 +48,7 @@ INSISTS, DISABLES = (
     "the caller's DestinationRule says DISABLE",
 )
 ONLY_MTLS = "and the server takes nothing but mutual TLS"
+SAYS = "what the caller's DestinationRule says,"
 
 
 def told(
@@ -58,8 +62,12 @@ def told(
 
     if client is None:
         return plaintext("the caller has no proxy")
-    if client == "MUTUAL":
-        return "UNKNOWN", "the caller brings certificates of its own"
+    unknown = {
+        "MUTUAL": "the caller brings certificates of its own",
+        "TUNNEL": f"{SAYS} TUNNEL, is not known here",
+    }
+    if client in unknown:
+        return "UNKNOWN", unknown[client]
     if client == "SIMPLE":
         if server == "STRICT":
             return "WILL_FAIL", "the caller's DestinationRule says SIMPLE, which shows no certificate"
@@ -72,14 +80,15 @@ def told(
         return "SIMPLE_TLS", "the caller's DestinationRule says SIMPLE"
     if client == "DISABLE":
         return plaintext(DISABLES)
-    if client == "ISTIO_MUTUAL" or per_endpoint == "ISTIO_MUTUAL":
+    insists = client == "ISTIO_MUTUAL" or (per_endpoint == "ISTIO_MUTUAL" and service != "DISABLE")
+    if insists:
         if server in ("STRICT", "PERMISSIVE"):
             return "MTLS", INSISTS
         return "WILL_FAIL", "the caller insists on mutual TLS, and no proxy takes it"
-    if per_endpoint != "AUTO":
-        return plaintext(f"a port entry without tls undoes {per_endpoint}")
     if service == "DISABLE":
         return plaintext("the namespace's mode is DISABLE")
+    if per_endpoint != "AUTO":
+        return plaintext(f"a port entry without tls undoes {per_endpoint}")
     if not able or server == "DISABLE":
         return plaintext("the pod is not announced as able to take mutual TLS")
     if server == "":
@@ -91,7 +100,7 @@ CLIENTS = [
     None,
     *(
         ClientMode(mode, mode, f"DestinationRule a/{mode}")
-        for mode in ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
+        for mode in ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL", "TUNNEL")
     ),
     ClientMode("AUTO", "AUTO", ""),
     ClientMode("AUTO", "ISTIO_MUTUAL", "DestinationRule a/b"),
@@ -117,6 +126,14 @@ def test_every_connection(client: ClientMode | None) -> None:
         assert found.accepts_plaintext is (server != "STRICT")
         decided = [client.decided] if client and client.decided else []
         assert list(found.decided) == decided + (["PeerAuthentication x"] if server else [])
+
+
+def test_which_mode_asks_less_of_callers() -> None:
+    order = ("STRICT", "PERMISSIVE", "DISABLE")
+    for one, other in itertools.product(order, order):
+        assert is_looser(one, other) is (order.index(one) > order.index(other))
+        assert is_looser("NEW", one)
+        assert not is_looser(one, "NEW")
 
 
 def test_of_a_pod_in_ambient_mode_nothing_is_known() -> None:

@@ -238,12 +238,24 @@ def test_what_the_server_would_take_is_a_column_of_its_own() -> None:
         ({}, True),
         ({"args": ["istio-iptables", "-m", "REDIRECT", "-b", "*", "-d", "15090,3000"]}, False),
         ({"args": ["istio-iptables", "-m", "REDIRECT", "-b", "80,443", "-d", ""]}, False),
+        ({"args": ["istio-iptables", "-m", "REDIRECT", "-b", "3000", "-d", "15090,3000"]}, True),
         ({"args": ["istio-iptables", "-m", "NONE", "-b", "*"]}, False),
         (
             {"metadata": {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "9090, 3000"}}},
             False,
         ),
         ({"metadata": {"annotations": {"traffic.sidecar.istio.io/includeInboundPorts": ""}}}, False),
+        (
+            {
+                "metadata": {
+                    "annotations": {
+                        "traffic.sidecar.istio.io/includeInboundPorts": "80,3000",
+                        "traffic.sidecar.istio.io/excludeInboundPorts": "3000",
+                    }
+                }
+            },
+            True,
+        ),
         ({"metadata": {"annotations": {"sidecar.istio.io/interceptionMode": "NONE"}}}, False),
         ({"hostNetwork": True}, False),
         ({"proxy": False}, False),

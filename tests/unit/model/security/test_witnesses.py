@@ -30,7 +30,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.r
     Token,
 )
 
-from .test_authorization import ap, decide, operation, source
+from .test_authorization import ap, decide, decide_request, operation, source
 
 WORD = witnesses.FILLERS[0]
 Answers = tuple[bool, ...]
@@ -171,11 +171,15 @@ def when(key: str, *values: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("rule", "read", "values"),
     [
-        (when("connection.sni", "a.example", "*.b.example"), "sni", {"a.example", f"{WORD}.b.example", WORD}),
+        (when("connection.sni", "a.example", "*.b.example"), "sni",
+         {"", "a.example", f"{WORD}.b.example", WORD}),
         (when("request.headers[X-Team]", "red"), "headers", {("red",), (WORD,), ()}),
+        ({"when": [{"key": f"request.headers[{name}]", "values": [value]} for name, value in
+                   (("X-Team", "red"), ("x-team", "blue"))]}, "headers", {("red",), ("blue",), (WORD,), ()}),
         (operation(hosts=["pay.shop"]), "host", {"pay.shop", WORD}),
         (operation(methods=["POST"]), "method", {"POST", "GET"}),
         (operation(paths=["/a"]), "path", {"/a", f"/{WORD}"}),
+        (operation(paths=["/a?b=*", "/c#d", "/e"]), "path", {"/e", f"/{WORD}"}),
         (source(ipBlocks=["10.0.0.0/8"]), "source_ip",
          {"10.0.0.0", "9.255.255.255", "11.0.0.0", *witnesses.ANYWHERE}),
         (source(remoteIpBlocks=["::1"]), "remote_ip", {"::1", "::", "::2", *witnesses.ANYWHERE}),
@@ -223,14 +227,42 @@ def test_tokens_are_tried_where_something_validates_them() -> None:
     told = [token for token in found if token is not None]
     assert {(token.issuer, token.subject) for token in told} == {
         ("https://elsewhere.example", WORD), ("https://issuer/a", "me"), ("alone", WORD), (WORD, "you"),
-        (WORD, WORD),
     }  # fmt: skip
     assert {token.audiences for token in told} == {(), ("bank",), (WORD,)}
     assert {token.presenter for token in told} == {"", "app", WORD}
-    assert [dict(token.claims) for token in told if token.claims] == [
-        {("groups", "x"): (text,)} for text in (WORD, "ops")
-    ]
+    claims = [dict(token.claims) for token in told]
+    assert all(item in claims for item in ({}, *({("groups", "x"): (text,)} for text in (WORD, "ops"))))
     assert Token("https://issuer/a", "me") in told
+    assert Token("https://issuer/a", "me", ("bank",), "app", {("groups", "x"): ("ops",)}) in told
+
+
+def test_what_is_asked_of_several_parts_of_a_token_is_tried_together() -> None:
+    rule = {
+        **source(requestPrincipals=["https://issuer/*"]),
+        "when": [
+            {"key": "request.auth.claims[groups]", "values": ["ops"]},
+            {"key": "request.auth.claims[level]", "values": ["9"]},
+        ],
+    }
+    assert any(decide_request(ap(rule), request) == ALLOW for request in tried(ap(rule), tokens=True))
+
+
+def test_no_more_tokens_are_tried_than_the_limit_allows() -> None:
+    rules = [when(f"request.auth.claims[c{number}]", "a", "b") for number in range(6)]
+    given = {"namespace": "shop", "trust_domains": ["cluster.local"], "tokens": True, "limit": 100}
+    found = trials([ap(*rules)], [], [HTTP], **given)
+    assert not found.complete
+    assert len(found.requests) <= 100
+
+
+def test_ports_that_rules_name() -> None:
+    rules = [
+        operation(ports=["9090", "70000", "x"]),
+        operation(notPorts=["81"]),
+        when("destination.port", "7"),
+    ]
+    assert classes.named_ports([ap(*rules), ap(operation(ports=["5"]), action="AUDIT")]) == [7, 81, 9090]
+    assert classes.named_ports([ap(operation(ports=["0", "65535"]))]) == []
 
 
 def test_streams_are_tried_by_the_addresses_and_names_that_policies_know() -> None:
@@ -242,7 +274,7 @@ def test_streams_are_tried_by_the_addresses_and_names_that_policies_know() -> No
         "10.0.0.2",
         *witnesses.ANYWHERE,
     }
-    assert {request.sni for request in found} == {"a.example", WORD}
+    assert {request.sni for request in found} == {"", "a.example", WORD}
     assert {(request.http, request.method, request.path) for request in found} == {(False, "", "")}
     assert all(request.remote_ip == request.source_ip for request in found)
     assert {request.source_ip for request in tried(ap({}), ports=[TCP])} == {None}

@@ -14,9 +14,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ....istio.proxy.listeners import InboundPort, serving_port
-from ....model.catalogue.services import MTLS_MODES, Service
+from ....model.catalogue.services import Service
 from ....model.security.classes import port_label
-from ....model.security.peer_authentication import DISABLE, STRICT
+from ....model.security.peer_authentication import DISABLE, STRICT, is_looser
 from ....model.security.pods import TUNNEL_PORT, MeshPod
 from ....verdicts import FAIL
 from ....words import some_of
@@ -97,7 +97,7 @@ def _is_worse(picture: Picture, seen: SeenPod, port: PodPort) -> bool:
         return port.mode != port.wanted
     explicit = port.decided.startswith("PeerAuthentication")
     ours = seen.pod.namespace in picture.catalogue.namespaces
-    return (ours or explicit) and MTLS_MODES.index(port.mode) > MTLS_MODES.index(port.wanted)
+    return (ours or explicit) and is_looser(port.mode, port.wanted)
 
 
 def _numbers(service: Service) -> set[int]:

@@ -18,10 +18,9 @@ from ....istio.workloads import controller_of
 from ....kube.pods import is_active
 from ....labels import is_selected
 from ....model.catalogue.mesh import Gateway
-from ....model.catalogue.services import MTLS_MODES
 from ....model.security.authorization import PolicyIndex, action_of, decides
 from ....model.security.classes import ANY_OTHER_PORT
-from ....model.security.peer_authentication import STRICT, PeerPolicies
+from ....model.security.peer_authentication import STRICT, PeerPolicies, is_looser
 from ....model.security.pods import MeshPod, read_pod, uncaptured_outbound
 from ....words import few
 from ..findings import Finding, beside, failed
@@ -135,7 +134,7 @@ def _counted(
         ports = (*pod.ports, *modes.named_ports(namespace, pod.labels), ANY_OTHER_PORT)
         for port in ports:
             mode, decided = modes.mode(namespace, pod.labels, port or None)
-            if MTLS_MODES.index(mode) > MTLS_MODES.index(STRICT):
+            if is_looser(mode, STRICT):
                 numbers["that take plaintext"] += 1
                 undone.setdefault(decided, {})[str(pod)] = None
                 break

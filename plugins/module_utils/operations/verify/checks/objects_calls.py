@@ -14,7 +14,9 @@ from ....fields import labels_of, list_at, mapping_at, name_of, namespace_of, te
 from ....kube.pods import has_labels
 from ....labels import is_selected
 from ....model.catalogue.streams import meet
+from ....model.security.destination_rules import tls_mode
 from ....model.security.pods import TLS_MODE
+from ....model.security.transport import ISTIO_MUTUAL
 from ....object_id import object_id
 from ....words import few
 from ..findings import Finding, beside, failed, unknown
@@ -45,7 +47,7 @@ def _rules(ours: Ours) -> Iterator[Finding]:
         if tls is None:
             what = f"changes the calls {few(edges)}; of that only their encryption is judged, by mtls"
             yield unknown("objects", subject, what)
-        elif tls in ("", "ISTIO_MUTUAL"):
+        elif tls == ISTIO_MUTUAL:
             yield beside("objects", subject, f"asks for mutual TLS from {few(edges)}, which they use anyway")
     for subject, edges in _acting(ours, _outer_calls(ours)).items():
         yield unknown("objects", subject, f"changes the calls {few(edges)}; nobody here judges that")
@@ -90,7 +92,7 @@ def _tls_alone(rule: Obj | None) -> str | None:
         return None
     if set(mapping_at(policy, "tls")) - {"mode"}:
         return None
-    return text_at(policy, "tls", "mode")
+    return tls_mode(policy)
 
 
 def _sidecars(ours: Ours) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ from ....model.security.pods import (
     proxy_among,
     status_port,
 )
-from ....model.security.startup import own_ways
+from ....model.security.startup import own_ways, past_addresses
 from ....words import few
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours
@@ -49,7 +49,8 @@ def check_pods_around(ours: Ours) -> list[Finding]:
             continue
         found += [*_of_their_own(seen), *_datagrams(seen)]
         if seen.pod.meshed and not seen.pod.gateway:
-            found += [*_kept_away(seen), *_published(seen), *_may_change_capture(seen)]
+            found += [*_kept_away(seen), *_of_the_other_family(seen)]
+            found += [*_published(seen), *_may_change_capture(seen)]
     return found
 
 
@@ -85,6 +86,12 @@ def _kept_away(seen: SeenPod) -> Iterator[Finding]:
     ports = [port.label for port in seen.ports if is_kept_away(seen, port, named=False)]
     if ports:
         what = f"leaves {few(ports)} to everybody, past its proxy (traffic.sidecar.istio.io)"
+        yield failed("objects", f"Pod {seen.pod}", what)
+
+
+def _of_the_other_family(seen: SeenPod) -> Iterator[Finding]:
+    if left := past_addresses(seen.raw):
+        what = f"is reached at {few(left)} past its proxy, which stands before IPv4 alone (ISTIO_DUAL_STACK)"
         yield failed("objects", f"Pod {seen.pod}", what)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ....istio.proxy.listeners import InboundPort, serving_port
 from ....istio.proxy.running import RunningProxy
 from ....istio.syncz import SyncState
-from ....model.security.authorization import Policy, action_of, decides, leaves_rules
+from ....model.security.authorization import Policy, action_of, decides, is_strange, leaves_rules
 from ....model.security.matrix import describe
 from ....model.security.requests import ALLOW, UNKNOWN, Request
 from ....object_id import object_id
@@ -68,9 +68,13 @@ def check_policies_held(
         for rule in port.policies
         if rule.action in ("ALLOW", "DENY")
     }
-    selecting = [policy for policy in policies if decides(policy) and action_of(policy) != "CUSTOM"]
-    expected = {object_id(policy) for policy in selecting if leaves_rules(policy)}
+    selecting = [policy for policy in policies if decides(policy)]
     allowed = {object_id(policy) for policy in selecting}
+    expected = {
+        object_id(policy)
+        for policy in selecting
+        if action_of(policy) in ("ALLOW", "DENY") and not is_strange(policy) and leaves_rules(policy)
+    }
     problems = [f"does not hold {name}" for name in expected - held]
     problems += [f"still holds {name}, which is gone" for name in held - allowed]
     return [failed("sync", f"Pod {proxy}", f"its proxy {why}", late=True) for why in sorted(problems)]

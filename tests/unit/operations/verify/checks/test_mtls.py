@@ -253,16 +253,20 @@ def test_no_certificates_were_read() -> None:
     )
 
 
-def rule(name: str, mode: str, namespace: str = "shop", **spec: Any) -> dict[str, Any]:
+def rule(name: str, mode: str | None, namespace: str = "shop", **spec: Any) -> dict[str, Any]:
     host = "pay.shop.svc.cluster.local"
     body = {"host": host, "trafficPolicy": {"tls": {"mode": mode}}, **spec}
     return item("DestinationRule", name, body, namespace=namespace)
 
 
 @pytest.mark.parametrize("selector", [{}, {"workloadSelector": {"matchLabels": LABELS}}])
-def test_a_destination_rule_that_takes_mutual_tls_away_is_named(selector: dict[str, Any]) -> None:
+@pytest.mark.parametrize("mode", ["DISABLE", None])
+def test_a_destination_rule_that_takes_mutual_tls_away_is_named(
+    selector: dict[str, Any], mode: str | None
+) -> None:
+    """Also by a ``tls`` that names no mode: the first of the enum is DISABLE."""
     (finding,) = mtls_callers.check_callers(
-        picture(WEB, pod("pay-1", {"app": "pay"}), STRICT, rule("off", "DISABLE", **selector))
+        picture(WEB, pod("pay-1", {"app": "pay"}), STRICT, rule("off", mode, **selector))
     )
     assert (finding.verdict, finding.subject) == ("fail", "DestinationRule shop/off")
     assert finding.message == "takes mutual TLS from shop/web -> shop/pay (WILL_FAIL)"

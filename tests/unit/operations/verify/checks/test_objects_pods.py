@@ -63,6 +63,18 @@ def test_without_a_container_that_captures_nobody_can_tell() -> None:
     )
 
 
+def test_a_second_family_of_addresses_without_a_proxy_is_a_way_in() -> None:
+    both = {"podIP": "10.0.0.9", "podIPs": [{"ip": "10.0.0.9"}, {"ip": "fd00::9"}]}
+    found = replica()
+    found["status"] |= both
+    assert told(look(more_pods=(found,)))[NAME] == (
+        "fail: is reached at fd00::9 past its proxy, which stands before IPv4 alone (ISTIO_DUAL_STACK)"
+    )
+    aware = replica(init=env(ISTIO_DUAL_STACK="true"))
+    aware["status"] |= both
+    assert told(look(more_pods=(aware,))) == {}
+
+
 def test_the_status_port_is_the_agents_wherever_it_is() -> None:
     moved = {"annotations": {"status.sidecar.istio.io/port": "15030"}}
     assert told(look(more_pods=(replica(metadata=moved),))) == {}
@@ -179,6 +191,7 @@ def test_a_rule_that_names_whom_to_trust_is_more_than_mutual_tls() -> None:
 
     alone = told(look(rule()))["DestinationRule shop/hole"]
     assert alone.startswith("beside the catalogue: asks for mutual TLS from shop/web -> shop/pay")
+    assert "DestinationRule shop/hole" not in told(look(rule(mode=None)))  # DISABLE, which check mtls tells
     for more in ({"subjectAltNames": ["spiffe://cluster.local/ns/x/sa/y"]}, {"sni": "x"}):
         assert told(look(rule(**more)))["DestinationRule shop/hole"].startswith(
             "cannot tell: changes the calls"

@@ -81,6 +81,24 @@ def test_a_denied_part_of_what_callers_may_ask_for_is_named(paths: list[str]) ->
     assert told(ap("stop", {"to": [{"operation": {"paths": ["/admin/*"]}}]}, action="DENY")) == []
 
 
+def test_a_port_that_only_a_policy_names_is_asked_for() -> None:
+    """Anything may listen there: of such a port only its rule knows."""
+    for named in (
+        {"to": [{"operation": {"ports": ["9999"]}}]},
+        {"when": [{"key": "destination.port", "values": ["9999"]}]},
+    ):
+        (found,) = told(ap("hole", named))
+        assert found.startswith("FAIL: AuthorizationPolicy shop/hole: opens shop/web, shop/pay to ")
+        assert "on port 9999" in found
+
+
+def test_a_policy_of_a_newer_istio_is_cannot_tell() -> None:
+    (found,) = told(ap("new", {"from": [{"source": {"spiffeIds": ["x"]}}]}))
+    assert found.startswith("cannot tell: AuthorizationPolicy shop/new: ")
+    (found,) = told(ap("new", {}, action="THROTTLE"))
+    assert found.startswith("cannot tell: AuthorizationPolicy shop/new: ")
+
+
 def test_a_custom_policy_is_cannot_tell() -> None:
     (found,) = told(ap("opa", {}, action="CUSTOM", provider={"name": "opa"}))
     assert found.startswith("cannot tell: AuthorizationPolicy shop/opa: ")
@@ -89,6 +107,9 @@ def test_a_custom_policy_is_cannot_tell() -> None:
 def test_audit_and_dry_run_change_nothing() -> None:
     dry = item("AuthorizationPolicy", "dry", {"rules": [{}]}, annotations={"istio.io/dry-run": "True"})
     assert told(ap("audit", {}, action="AUDIT"), dry) == []
+    custom = {"action": "CUSTOM", "rules": [{}]}
+    (found,) = told(item("AuthorizationPolicy", "dry", custom, annotations={"istio.io/dry-run": "True"}))
+    assert found.startswith("cannot tell: AuthorizationPolicy shop/dry: ")
 
 
 def edited(name: str, change: Any) -> list[dict[str, Any]]:
@@ -204,3 +225,26 @@ def test_the_policy_of_the_egress_gateway_is_proved_too() -> None:
     (closed,) = at_egress(*AT_EGRESS, ap("stop", {}, namespace="istio-system", action="DENY"))
     assert closed.startswith("FAIL: AuthorizationPolicy istio-system/stop: refuses shop/pay")
     assert "to bank.example.com" in closed
+
+
+@pytest.mark.parametrize(
+    ("entry", "http", "tcp"),
+    [
+        ({"name": "http-x"}, True, False),
+        ({"name": "grpc-web"}, True, False),
+        ({"name": "tcp", "appProtocol": "kubernetes.io/ws"}, True, False),
+        ({"name": "http", "appProtocol": "kubernetes.io/wss"}, False, True),
+        ({"name": "mysql"}, False, True),
+        ({"name": "db", "port": 3306}, False, True),
+        # Neither is a word that istiod knows: it looks at the first bytes.
+        ({"name": "h2c"}, True, True),
+        ({"name": "ws"}, True, True),
+        ({}, True, True),
+    ],
+)
+def test_what_a_port_speaks_is_what_istiod_reads(entry: dict[str, Any], *, http: bool, tcp: bool) -> None:
+    ports = [{"port": 80, "targetPort": 4000, **entry}]
+    known = item("Service", "other", {"selector": {"app": "pay"}, "ports": ports})
+    found = Picture(MESH, live(*PODS, known), ["shop"]).pods[1].port(4000)
+    assert found is not None
+    assert (found.http, found.tcp) == (http, tcp)

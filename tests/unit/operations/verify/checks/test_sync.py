@@ -92,6 +92,14 @@ UNKNOWN_KEY = {"when": [{"key": "no.such", "values": ["x"]}]}
         (item("AuthorizationPolicy", "a", {"action": "AUDIT", "rules": [{}]}), "LOG", 0),
         (item("AuthorizationPolicy", "a", {"action": "AUDIT", "rules": [{}]}), "", 0),
         (item("AuthorizationPolicy", "a", {"action": "CUSTOM", "rules": [{}]}), "", 0),
+        (item("AuthorizationPolicy", "a", {"action": "CUSTOM", "rules": [{}]}), "DENY", 0),
+        (
+            item("AuthorizationPolicy", "a", {"action": "CUSTOM"}, annotations={"istio.io/dry-run": "1"}),
+            "DENY",
+            0,
+        ),
+        (item("AuthorizationPolicy", "a", {"action": "THROTTLE", "rules": [{}]}), "", 0),
+        (item("AuthorizationPolicy", "a", {"unless": ["x"], "rules": [{}]}), "", 0),
         (item("AuthorizationPolicy", "a", {}, annotations={"istio.io/dry-run": "True"}), "", 0),
         (
             item("AuthorizationPolicy", "a", {"rules": [{"when": [{"key": "no.such", "values": ["x"]}]}]}),
