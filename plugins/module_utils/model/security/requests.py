@@ -11,6 +11,12 @@ from collections.abc import Mapping
 ALLOW, DENY, UNKNOWN = "allow", "deny", "unknown"
 
 
+def path_alone(target: str) -> str:
+    """What proxies compare of the target of a request: its path (Envoy source/common/http/path_utility.cc,
+    removeQueryAndFragment)."""
+    return target.partition("#")[0].partition("?")[0]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Token:
     """A validated JWT: ``iss``, ``sub``, ``aud``, ``azp``, and its other claims by their dotted path."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...model.security.requests import path_alone
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Symptom:
         names = ("source", "destination", "pod", "namespace", "method", "path", "port")
         given = {name: str(params.get(name) or "").strip() for name in names}
         given["host"] = str(params.get("hostname") or "").strip()
+        given["path"] = path_alone(given["path"])
         symptom = cls(**{name: text for name, text in given.items() if text})
         problems = [
             Problem(f"diagnose_{name}", f"{text!r} is no name: give name or namespace/name", "symptom")

@@ -79,6 +79,18 @@ def test_that_strangers_were_refused_or_that_it_has_been_mended_is_no_cause(
     assert diagnose(cluster, **symptom)["causes"] == []
 
 
+def test_what_stands_behind_the_path_is_asked_of_no_policy() -> None:
+    cluster = Healthy()
+    cluster.edit("AuthorizationPolicy", "api")["spec"]["rules"][0]["to"] = [
+        {"operation": {"paths": ["/api"]}}
+    ]
+    known = cluster.edit("Pod", "web-1")["status"]["podIP"]
+    details = "rbac_access_denied_matched_policy[none]"
+    cluster.log("api-1", line(403, cluster="inbound|3000||", details=details, peer=known, path="/api?a=1"))
+    assert diagnose(cluster, **CALL, path="/api?a=1#b")["causes"] == []
+    assert diagnose(cluster, **CALL, path="/apix")["cause"] != ""
+
+
 def test_objects_are_old_and_the_catalogue_is_small() -> None:
     """The healthy mesh is no stand-in: it has what a diagnosis looks at."""
     kinds = {key[0] for key in Healthy().objects}

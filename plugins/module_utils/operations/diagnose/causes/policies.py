@@ -16,7 +16,7 @@ from ....kube.pods import addresses
 from ....model.security.attachment import selects
 from ....model.security.authorization import action_of, decides
 from ....model.security.pods import read_pod
-from ....model.security.requests import DENY, UNKNOWN, Decision, Request, Token
+from ....model.security.requests import DENY, UNKNOWN, Decision, Request, Token, path_alone
 from ....object_id import object_id
 from ..case import Case, Obj, Seen, full_name
 from ..cause import LIKELY, POSSIBLE, SECURITY, SEEN, SURE, Cause
@@ -183,7 +183,10 @@ def _again(case: Case, seen: Seen, caller: Obj) -> Decision | None:
     callee, peer = read_pod(raw), read_pod(caller)
     held = case.policies.workload(callee.namespace, callee.labels)
     request = Request(
-        principal_of(case, peer), int(port[0]), seen.line.method or "GET", seen.line.path or "/"
+        principal_of(case, peer),
+        int(port[0]),
+        seen.line.method or "GET",
+        path_alone(seen.line.path) or "/",
     )
     decision = held.decide(request)
     return decision if decision.verdict == DENY else None

@@ -32,6 +32,8 @@ from ..findings import Finding, failed, passed, unknown
 from ..live_objects import REVISION
 from ..picture import Picture, SeenPod
 
+INCOMPLETE = "too many conditions to try each with each other"
+
 
 @dataclasses.dataclass(slots=True)
 class _Cause:
@@ -114,7 +116,7 @@ def check_policies(picture: Picture, cells: Cells) -> list[Finding]:
             for difference in found.differences:
                 _note(causes, own, seen, name, difference)
             if not found.complete:
-                good.append(unknown("policies", name, "too many conditions to try each with each other"))
+                good.append(unknown("policies", name, INCOMPLETE))
             elif not found.differences:
                 good.append(
                     passed(

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from ....fields import labels_of
+from ....kube.pods import has_labels, is_active
+from ....model.catalogue.mesh import EgressGateway
 from ....model.objects.egress import egress_objects
-from ....model.security.authorization import WorkloadPolicies
+from ....model.security.authorization import Policy, WorkloadPolicies
 from ....model.security.classes import WorkloadPort, trials
 from ....model.security.matrix import CLOSES, OPENS, describe, flips
 from ....object_id import object_id
+from ....verdicts import PASS
 from ..findings import Finding, failed, passed, unknown
 from ..picture import Picture
-from .policies import OwnPolicies
+from .policies import INCOMPLETE, OwnPolicies
 
 
 def check_egress(picture: Picture) -> list[Finding]:
@@ -25,13 +31,38 @@ def check_egress(picture: Picture) -> list[Finding]:
     computed = [item for item in egress_objects(catalogue) if item["kind"] == "AuthorizationPolicy"]
     if gateway is None or not computed:
         return []
-    namespace, labels = gateway.workload_namespace, gateway.selector
-    live = picture.policies.of(namespace, labels)
+    found: dict[Finding, None] = {}
+    for live in _of_its_pods(picture, gateway.workload_namespace, gateway.selector):
+        found |= dict.fromkeys(_judge(picture, gateway, live, computed))
+    faults = [finding for finding in found if finding.verdict != PASS]
+    return faults or list(found)
+
+
+def _of_its_pods(picture: Picture, namespace: str, selector: Mapping[str, str]) -> list[list[Policy]]:
+    """The policies of each kind of pods of the gateway, by their own labels: others than ours may select them
+    by other ones. Before there is a pod, those that the gateway's selector shows."""
+    pods = [
+        labels_of(pod)
+        for pod in picture.live.of("Pod", namespace)
+        if is_active(pod) and has_labels(pod, selector)
+    ]
+    found: dict[tuple[int, ...], list[Policy]] = {}
+    for labels in pods or [selector]:
+        policies = picture.policies.of(namespace, labels)
+        found.setdefault(tuple(map(id, policies)), policies)
+    return list(found.values())
+
+
+def _judge(
+    picture: Picture, gateway: EgressGateway, live: Sequence[Policy], computed: Sequence[Policy]
+) -> list[Finding]:
+    namespace = gateway.workload_namespace
     ports = [WorkloadPort(gateway.port, http=True, tcp=True, plaintext=False)]
     tried = trials([*live, *computed], (), ports, namespace=namespace, trust_domains=picture.trust_domains)
     wanted = WorkloadPolicies(computed, picture.trust_domains)
     held = WorkloadPolicies(live, picture.trust_domains)
-    own, found = OwnPolicies(picture), []
+    own = OwnPolicies(picture)
+    found: list[Finding] = []
     for flip in flips(wanted, held, tried.requests):
         name = object_id(computed[0])
         fault = own.fault(name)
@@ -45,6 +76,8 @@ def check_egress(picture: Picture) -> list[Finding]:
             found.append(failed("policies", blamed, f"{reason}refuses {told}"))
         else:
             found.append(unknown("policies", subject, f"{flip.decision.reason}: {told}"))
+    if not tried.complete:
+        found.append(unknown("policies", "egress gateway", INCOMPLETE))
     if found:
         return found
     cells = len(tried.requests)

@@ -227,6 +227,26 @@ def test_the_policy_of_the_egress_gateway_is_proved_too() -> None:
     assert "to bank.example.com" in closed
 
 
+def test_policies_select_the_pods_of_the_egress_gateway_by_any_of_their_labels() -> None:
+    by_another = {"selector": {"matchLabels": {"app": "istio-egressgateway"}}}
+    hole = ap(
+        "hole", source(principals=["cluster.local/ns/shop/sa/web"]), namespace="istio-system", **by_another
+    )
+    assert at_egress(*AT_EGRESS, hole)[0].startswith("pass: ")  # no pod has that label
+    labels = {"istio": "egressgateway", "app": "istio-egressgateway"}
+    gateway = {"metadata": {"namespace": "istio-system"}}
+    pods = [pod("egress-1", {"istio": "egressgateway"}, **gateway), pod("egress-2", labels, **gateway)]
+    (opened,) = at_egress(*AT_EGRESS, hole, *pods)
+    assert opened.startswith("FAIL: AuthorizationPolicy istio-system/hole: lets out shop/web")
+    assert len(at_egress(*AT_EGRESS, *pods)) == 1
+
+
+def test_what_was_not_all_tried_at_the_egress_gateway_is_no_pass() -> None:
+    many = [{"when": [{"key": f"request.headers[x-{n}]", "values": ["a", "b"]}]} for n in range(10)]
+    found = at_egress(*AT_EGRESS, ap("many", *many, namespace="istio-system", action="DENY"))
+    assert found[-1] == "cannot tell: egress gateway: too many conditions to try each with each other"
+
+
 @pytest.mark.parametrize(
     ("entry", "http", "tcp"),
     [
