@@ -27,6 +27,7 @@ from .objects_own import check_own_objects
 from .objects_pods import check_pods_around
 from .objects_proxies import check_proxies
 from .objects_routes import check_routes_beside
+from .objects_selectors import check_selectors
 from .objects_services import check_services
 from .objects_settings import check_settings
 
@@ -50,6 +51,7 @@ def check_objects(
         *check_routes_beside(ours),
         *check_calls_beside(ours),
         *check_extensions(ours),
+        *check_selectors(ours),
         *check_settings(ours),
         *check_pods_around(ours),
         *check_workloads_beside(ours),

@@ -75,6 +75,27 @@ def test_a_second_family_of_addresses_without_a_proxy_is_a_way_in() -> None:
     assert told(look(more_pods=(aware,))) == {}
 
 
+@pytest.mark.parametrize(
+    "kind", ["AuthorizationPolicy", "PeerAuthentication", "EnvoyFilter", "DestinationRule"]
+)
+def test_by_labels_that_istiod_adds_nobody_can_tell_whom_an_object_is_for(kind: str) -> None:
+    place = {"EnvoyFilter": "labels"}.get(kind, "matchLabels")
+    where = "selector" if kind in ("AuthorizationPolicy", "PeerAuthentication") else "workloadSelector"
+
+    def found(**labels: str) -> str:
+        return told(look(item(kind, "some", {"host": "x", where: {place: labels}}))).get(
+            f"{kind} shop/some", ""
+        )
+
+    added = {"topology.istio.io/cluster": "Kubernetes", "kubernetes.io/hostname": "node-1"}
+    assert found(**added, app="pay") == (
+        "cannot tell: selects by kubernetes.io/hostname, topology.istio.io/cluster, which istiod adds to the"
+        " labels of pods: it may be for shop/pay"
+    )
+    assert "may be for" not in found(**added, app="nobody")
+    assert "may be for" not in found(app="nobody")
+
+
 def test_the_status_port_is_the_agents_wherever_it_is() -> None:
     moved = {"annotations": {"status.sidecar.istio.io/port": "15030"}}
     assert told(look(more_pods=(replica(metadata=moved),))) == {}
