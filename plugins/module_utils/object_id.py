@@ -14,3 +14,12 @@ def object_id(obj: Mapping[str, Any]) -> str:
     metadata = obj.get("metadata") or {}
     kind, namespace, name = obj.get("kind") or "", metadata.get("namespace"), metadata.get("name") or ""
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def object_key(obj: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells an object from every other one: ``Gateway`` is a kind of Istio's and of the Gateway API's,
+    and the versions of a kind show one object.
+
+    :returns: its API group and its id.
+    """
+    return str(obj.get("apiVersion") or "").rpartition("/")[0], object_id(obj)

@@ -12,7 +12,7 @@ from ...errors import RefusedError
 from ...fields import labels_of, list_at, name_of
 from ...labels import ownership_labels
 from ...model.objects.base import API_VERSIONS
-from ...object_id import object_id
+from ...object_id import object_id, object_key
 from .live import Live
 
 if TYPE_CHECKING:
@@ -59,15 +59,16 @@ def to_prune(
     :raises RefusedError: all of them would go, and ``everything`` was not asked for.
     """
     labels = ownership_labels(mesh)
-    wanted = {object_id(obj) for obj in desired}
-    ours = [
-        obj
+    wanted = {object_key(obj) for obj in desired}
+    found = {
+        object_key(obj): obj
         for obj in live.objects.values()
         if labels.items() <= labels_of(obj).items()
         and not name_of(obj).startswith(_KEPT_NAMES)
         and not list_at(obj, "metadata", "ownerReferences")
-    ]
-    to_delete = [obj for obj in ours if object_id(obj) not in wanted and object_id(obj) not in keep]
+    }
+    ours = list(found.values())
+    to_delete = [obj for key, obj in found.items() if key not in wanted and object_id(obj) not in keep]
     if to_delete and len(to_delete) == len(ours) and not everything:
         raise RefusedError(
             f"pruning would remove all {len(to_delete)} objects of mesh '{mesh}'; prune_all (in role mesh: "

@@ -17,7 +17,7 @@ from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.drains import Drain, told
 from ...model.objects.render import render
 from ...model.rollout.split_plan import LiveState, SplitPlan, plan_splits, split_object_id
-from ...object_id import object_id
+from ...object_id import object_id, object_key
 from ..apply.engine import Plan, apply_plan
 from ..apply.input import with_scope
 from ..apply.live import Live, read_live
@@ -69,7 +69,7 @@ def apply_mesh(
     own = labelled(scoped, catalogue.name)
     places = {object_id(obj): where for obj, (_unused, where) in zip(own, extra, strict=True)}
     draft = render(catalogue)
-    _check_overlap(draft, places)
+    _check_overlap(draft, own, places)
     wanted = [*draft, *own]
     # Everything the mesh owns, by its label: one LIST per kind, release records included.
     live = read_live(
@@ -151,13 +151,16 @@ def _weights(catalogue: Catalogue, splits: SplitPlan) -> dict[str, Mapping[str, 
     }
 
 
-def _check_overlap(computed: Sequence[Mapping[str, Any]], places: Mapping[str, str]) -> None:
+def _check_overlap(
+    computed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]], places: Mapping[str, str]
+) -> None:
     """A team's file must not describe an object that the catalogue computes."""
-    names = {object_id(obj) for obj in computed}
+    keys = {object_key(obj) for obj in computed}
+    message = "is computed by the catalogue and also described here"
     problems = [
-        Problem(where, "is computed by the catalogue and also described here", "duplicate-object", name)
-        for name, where in places.items()
-        if name in names
+        Problem(places[object_id(obj)], message, "duplicate-object", object_id(obj))
+        for obj in own
+        if object_key(obj) in keys
     ]
     if problems:
         raise InputError(problems)

@@ -279,6 +279,16 @@ def test_what_the_catalogue_computes_must_not_come_from_a_file(run: Run) -> None
     ]
 
 
+def test_a_gateway_of_the_gateway_api_is_another_one_and_an_older_version_is_not() -> None:
+    def gateway(version: str) -> dict[str, Any]:
+        return {"apiVersion": version, "kind": "Gateway", "metadata": {"name": "public", "namespace": "shop"}}
+
+    computed, places = [gateway("networking.istio.io/v1")], {"Gateway shop/public": "team.yml:1"}
+    apply._check_overlap(computed, [gateway("gateway.networking.k8s.io/v1")], places)
+    with pytest.raises(InputError):
+        apply._check_overlap(computed, [gateway("networking.istio.io/v1beta1")], places)
+
+
 def smaller() -> dict[str, Any]:
     raw = minimal()
     raw["mesh_services"] = raw["mesh_services"][:1]

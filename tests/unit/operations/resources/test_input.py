@@ -225,6 +225,20 @@ class TestPruning:
         )
         assert self.prune(live, [obj("kept")], keep=frozenset({"ConfigMap n/held"})) == ["superfluous"]
 
+    def test_kinds_of_one_name_are_told_apart_by_their_group_and_not_by_their_version(self):
+        def gateway(name, version):
+            return {**obj(name, labels=LABELS), "apiVersion": version, "kind": "Gateway"}
+
+        istio, beta, other = (
+            "networking.istio.io/v1",
+            "networking.istio.io/v1beta1",
+            "gateway.networking.k8s.io/v1",
+        )
+        live = self.live(gateway("public", istio), gateway("public", other), gateway("public", beta))
+        assert self.prune(live, [gateway("public", istio)]) == ["public"]
+        assert self.prune(live, [gateway("public", other)]) == ["public"], "once, not in each version"
+        assert self.prune(live, [gateway("public", beta), gateway("public", other)]) == []
+
     def test_everything_is_refused_unless_meant(self):
         live = self.live(obj("one", labels=LABELS), obj("two", labels=LABELS))
         with pytest.raises(RefusedError, match="would remove all 2 objects of mesh 'shop'"):
