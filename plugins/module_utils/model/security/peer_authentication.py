@@ -78,6 +78,10 @@ class PeerPolicies:
         (istio pilot/pkg/model/push_context.go BestEffortInferServiceMTLSMode)."""
         return self._chain(namespace, None)[0]
 
+    def deciding_namespace(self, namespace: str) -> str:
+        """What decided that mode: an object, or the mesh's default."""
+        return self._chain(namespace, None)[1]
+
     def named_ports(self, namespace: str, labels: Mapping[str, str]) -> list[int]:
         """The ports that get a mode of their own, whether or not a Service has them.
 

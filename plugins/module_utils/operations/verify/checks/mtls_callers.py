@@ -20,9 +20,10 @@ from ..picture import Picture, SeenPod
 
 
 def check_callers(picture: Picture) -> list[Finding]:
-    """One finding per DestinationRule that keeps a caller of the catalogue from mutual TLS.
+    """One finding per DestinationRule, or PeerAuthentication of a whole namespace, that keeps a caller of the
+    catalogue from mutual TLS.
 
-    :returns: the rules first, then one pass for all callers that use it.
+    :returns: these objects first, then one pass for all callers that use it.
     """
     causes: dict[str, dict[str, str]] = {}
     good = 0
@@ -90,8 +91,9 @@ def _problems(
             client = picture.rules.mode(
                 namespace, labels, service.fqdn, service.namespace, port.number, subset
             )
-            if not client.decided:
+            if not client.decided and service_mode != DISABLE:
                 continue
+            decided = client.decided or picture.modes.deciding_namespace(service.namespace)
             for seen in pods:
                 found = seen.port(port.target_port)
                 if found is None or found.mode == DISABLE:
@@ -100,4 +102,4 @@ def _problems(
                 server = ServerPort(seen.pod, found.number, mode, found.decided, found.http and not found.tcp)
                 verdict = connect(client, server, service_mode).verdict
                 if verdict != MTLS:
-                    yield client.decided, verdict
+                    yield decided, verdict

@@ -259,6 +259,17 @@ def rule(name: str, mode: str | None, namespace: str = "shop", **spec: Any) -> d
     return item("DestinationRule", name, body, namespace=namespace)
 
 
+def test_a_namespace_with_disable_takes_mutual_tls_from_callers_of_a_strict_service() -> None:
+    """Of a whole Service callers see the mode of its namespace alone, and send plaintext."""
+    whole = item("PeerAuthentication", "loose", {"mtls": {"mode": "DISABLE"}}, creationTimestamp="2020-01-01")
+    selector = {"matchLabels": {"app": "pay"}}
+    own = item("PeerAuthentication", "pay", {"mtls": {"mode": "STRICT"}, "selector": selector})
+    found = mtls_callers.check_callers(picture(WEB, pod("pay-1", {"app": "pay"}), whole, own))
+    assert [(one.verdict, one.subject, one.message) for one in found] == [
+        ("fail", "PeerAuthentication shop/loose", "takes mutual TLS from shop/web -> shop/pay (WILL_FAIL)")
+    ]
+
+
 @pytest.mark.parametrize("selector", [{}, {"workloadSelector": {"matchLabels": LABELS}}])
 @pytest.mark.parametrize("mode", ["DISABLE", None])
 def test_a_destination_rule_that_takes_mutual_tls_away_is_named(
