@@ -255,7 +255,7 @@ def _finish_by_hand(builder: RolloutBuilder, rollout: Rollout) -> dict[str, Any]
             state=State.PROMOTING,
             settings=rollout.options.settings,
             outcome=Outcome.NONE,
-            reason="",
+            reason=f"promotion asked for by {by(builder)}",
             rollback_began="",
             intent=everything,
         ),

@@ -52,7 +52,8 @@ def promote(rollout: Rollout) -> None:
     write_and_prove(rollout, traffic, "promotion")
     if whole:
         _record(rollout, stable=rollout.plan.canary, previous=rollout.plan.stable, weights=weights)
-        _finish(rollout, Outcome.PROMOTED, f"{rollout.plan.canary} is stable")
+        asked = f": {rollout.journal.reason}" if rollout.journal.reason else ""  # by a person, past the gates
+        _finish(rollout, Outcome.PROMOTED, f"{rollout.plan.canary} is stable{asked}")
     else:
         _record(rollout, stable=rollout.plan.stable, previous=_previous(rollout), weights=weights)
         _finish(rollout, Outcome.SPLIT, f"the split stays at {dict(weights)}")

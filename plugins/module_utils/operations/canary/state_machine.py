@@ -21,6 +21,7 @@ from .outcomes import abandon, hold_on, promote, roll_back
 from .phase import run_phase, write_and_prove
 from .protocols import StoppedError
 from .rollout import HoldNeeded, PauseNeeded, PromoteNow, RestartNeeded, RollbackNeeded, Rollout
+from .watch import awaits_approval
 
 MAX_RESTARTS = 3
 START_WITHIN = 15.0  # seconds in which counting begins; later looks make up for a start that fails
@@ -218,8 +219,10 @@ def _prepare(rollout: Rollout) -> None:
 def _skip_phases(rollout: Rollout, now: PromoteNow) -> None:
     """A person promotes what is there."""
     templates = rollout.endpoints.read()[rollout.plan.canary].templates
-    passed = len(rollout.plan.phases)
-    rollout.save(replace(rollout.journal, passed=passed, templates=templates), f"promotion {now}")
+    skipped = replace(
+        rollout.journal, passed=len(rollout.plan.phases), templates=templates, reason=f"promotion {now}"
+    )
+    rollout.save(skipped, skipped.reason)
 
 
 def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
@@ -276,7 +279,7 @@ def _one_revision(rollout: Rollout) -> tuple[str, ...]:
 
 
 def _must_wait(rollout: Rollout, phase: Phase) -> bool:
-    if phase.number not in rollout.options.approvals or phase.number <= rollout.journal.approved:
+    if not awaits_approval(rollout, phase):
         return False
     reason = f"phase {phase.label()} awaits approval"
     waiting = replace(

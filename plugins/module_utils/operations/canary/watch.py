@@ -133,7 +133,8 @@ class _Watch:
     def _gates_wait(self) -> str:
         """Why the gates outside of the mesh do not let the phase end; empty when they do.
 
-        Those before the next phase are asked once everything else has passed, so that their answer is new.
+        Those before the next phase are asked once everything else has passed, so that their answer is new:
+        before one that waits for approval, after that.
         """
         rollout, phase, outside = self.rollout, self.phase, self.rollout.outside
         if outside is None:
@@ -141,8 +142,10 @@ class _Watch:
         waits = outside.waits_for(Moment.ROLLOUT, phase)
         if self.passed is not None and not waits:
             following = rollout.plan.phases[phase.number :]
-            moment = Moment.TRAFFIC_INCREASE if following else Moment.PROMOTION
-            waits = outside.waits_for(moment, following[0] if following else phase)
+            if not following:
+                waits = outside.waits_for(Moment.PROMOTION, phase)
+            elif not awaits_approval(rollout, following[0]):
+                waits = outside.waits_for(Moment.TRAFFIC_INCREASE, following[0])
         if self.passed is not None and waits and waits != self.told:
             self.told = waits
             rollout.progress(f"phase {phase.label()} waits: {waits}")
@@ -328,6 +331,11 @@ class _Watch:
             f"no request of the canary was seen where about {expected:.0f} are expected:"
             " are its proxies scraped?"
         )
+
+
+def awaits_approval(rollout: Rollout, phase: Phase) -> bool:
+    """Whether somebody has to approve a phase, and has not."""
+    return phase.number in rollout.options.approvals and phase.number > rollout.journal.approved
 
 
 FEWEST_EXPECTED = 20  # requests: none of so many is no chance (e^-20)

@@ -68,7 +68,7 @@ def awaits_one_revision(world: World) -> dict[str, Any]:
 def test_a_promotion_may_be_asked_for_at_any_moment(
     world: World, arrange: Callable[[World], dict[str, Any]]
 ) -> None:
-    assert ended(world, **arrange(world)) == ("promoted", "v2 is stable")
+    assert ended(world, **arrange(world)) == ("promoted", "v2 is stable: promotion asked for by ops")
     assert world.shop.lease()["holderIdentity"] == ""
 
 
@@ -303,7 +303,9 @@ def test_a_run_that_is_continued_no_longer_says_why_it_was_paused(world: World) 
 
 def test_a_split_that_is_finished_by_hand_no_longer_says_that_it_stays(world: World) -> None:
     world(steps=[10, 50], promote=False)
-    assert reasons_while_active(world, action="promote", version=None, steps=None) == {""}
+    asked = "promotion asked for by ansible"
+    assert reasons_while_active(world, action="promote", version=None, steps=None) == {asked}
+    assert world.shop.journal()["reason"] == f"v2 is stable: {asked}"
 
 
 def test_a_window_begins_when_counting_does(world: World) -> None:

@@ -441,6 +441,24 @@ def test_an_approval_in_a_freeze_goes_on_when_it_is_over() -> None:
     assert risen[0] - began >= 110
 
 
+def test_a_gate_before_a_phase_that_waits_for_approval_is_asked_after_it() -> None:
+    """What it said days ago is no answer."""
+    shop = Shop()
+    closed = gate(Moment.TRAFFIC_INCREASE)
+    somebody = Somebody(shop)
+    assert drive(runner(shop, somebody, closed, approvals=(2,))).state == "awaiting_approval"
+    assert moments(somebody) == [("confirm-traffic-increase", 1, 0)]
+    after = runner(shop, Somebody(shop, always=FAIL), closed, approvals=(2,), identity="runner-2")
+    after.store.read()
+    after.lease.acquire()
+    after.store.refresh()
+    state_machine.take_over(after)
+    after.save(replace(after.journal, state="running", approved=2))
+    state = state_machine.drive(after)
+    assert (state.outcome, state.reason) == ("rolled_back", "gate smoke did not open in 60 s: broken")
+    assert max(proof.weights["v2"] for proof in state.proofs) == 10
+
+
 def test_asking_that_breaks_is_no_pass() -> None:
     shop = Shop()
 
