@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.causes import slow_callees
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.symptom import Symptom
 
 from ...support.access import Restricted, granted_by
 from ...support.certificates import NOW
-from .healthy_mesh import Healthy, diagnose, istio, line, pod
+from .healthy_mesh import API, Healthy, diagnose, istio, line, pod
 from .planted import AT_GATEWAY, CALL, NOTHING
 
 HERE = {"ecommerce": "shop"}
+ENOUGH, SLOW = slow_callees.ENOUGH, slow_callees.SLOW
 
 
 @pytest.mark.parametrize("symptom", [NOTHING, CALL, AT_GATEWAY, {"pod": "web-1"}], ids=str)
@@ -164,6 +166,39 @@ def test_a_pod_that_has_only_begun_is_no_cause() -> None:
     assert diagnose(cluster)["causes"] == []
     young(cluster, "web-2", 3600)
     assert diagnose(cluster, pod="web-2")["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("number", "duration", "begun", "told"),
+    [
+        (ENOUGH, SLOW, "11:55:00", True),
+        (ENOUGH, SLOW, "11:54:59", False),  # what an access log says of longer ago is no sign of now
+        (ENOUGH, SLOW - 1, "11:59:59", False),
+        (ENOUGH - 1, SLOW, "11:59:59", False),
+    ],
+)
+def test_a_slow_callee_is_one_that_was_slow_often_and_lately(
+    number: int, duration: int, begun: str, *, told: bool
+) -> None:
+    cluster = Healthy()
+    slow = line(200, cluster="inbound|3000||", duration=duration).replace("11:59:59", begun)
+    cluster.log("api-1", *[slow] * number)
+    found = [one["cause"] for one in diagnose(cluster, **CALL)["causes"]]
+    assert [one.startswith("answers slowly itself") for one in found] == [True] * told
+
+
+def test_a_pool_that_no_caller_goes_by_is_no_cause() -> None:
+    def limiting(cluster: Healthy) -> list[str]:
+        causes = diagnose(cluster, **CALL)["causes"]
+        return [one["object"] for one in causes if one["cause"].startswith("limits the connections")]
+
+    tight = {"connectionPool": {"tcp": {"maxConnections": 1}}}
+    cluster = Healthy()
+    spec = {"host": API, "exportTo": ["."], "trafficPolicy": tight}
+    cluster.put(istio("DestinationRule", "theirs", spec, "outside"))
+    assert limiting(cluster) == []
+    cluster.edit("DestinationRule", "api")["spec"]["trafficPolicy"] = tight
+    assert limiting(cluster) == ["DestinationRule shop/api"]
 
 
 def test_what_is_gone_in_the_second_look_is_no_cause() -> None:
