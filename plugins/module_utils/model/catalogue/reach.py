@@ -197,8 +197,9 @@ def _check_gateways_and_services(
 def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway], problems: Problems) -> None:
     described = list(_gateways(catalogue, problems))
     for where, gateway in described:
-        for other in installed:
-            if is_selected(other.labels, gateway.selector) and (message := _reaches(gateway, other)):
+        selected = [other for other in installed if is_selected(other.labels, gateway.selector)]
+        for other in selected:
+            if message := _reaches(gateway, other, selected):
                 problems.add(where, message, "gateway-reach")
                 break
     for index, (where, gateway) in enumerate(described):
@@ -213,10 +214,13 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
                 problems.add(where, message, "gateway-reach")
 
 
-def _reaches(gateway: Gateway | EgressGateway, other: InstalledGateway) -> str:
+def _reaches(
+    gateway: Gateway | EgressGateway, other: InstalledGateway, selected: Sequence[InstalledGateway]
+) -> str:
     """What is wrong with selecting the pods of an installed gateway; ``""`` when they are its own.
 
-    Names alone can meet: ``edge`` and ``istio-edge`` get one label.
+    Names alone can meet: ``edge`` and ``istio-edge`` get one label. Where none of those that are ``selected``
+    has the gateway's account, somebody else has installed it, and ``istio_gateways`` does not tell of it.
     """
     advice = f"give one of the two a label of its own, such as {other.where}.labels: {{istio: "
     if other.namespace != gateway.workload_namespace:
@@ -224,7 +228,11 @@ def _reaches(gateway: Gateway | EgressGateway, other: InstalledGateway) -> str:
             f"also selects the pods of {other.where} in {other.namespace}: a Gateway selects in every"
             f" namespace; {advice}{other.name}-{other.namespace}}}"
         )
-    if other.service_account == gateway.service_account:
+    own = any(
+        one.namespace == other.namespace and one.service_account == gateway.service_account
+        for one in selected
+    )
+    if not own or other.service_account == gateway.service_account:
         return ""
     return (
         f"also selects the pods of {other.where}, which run as {other.service_account}: they would serve the"

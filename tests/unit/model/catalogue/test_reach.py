@@ -226,6 +226,21 @@ def test_what_reaches_beyond_itself_is_refused(raw: dict[str, Any], said: list[s
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("the same labels in two namespaces", mesh(service("web"), service("web", namespace="back"))),
     (
+        "a gateway that somebody else installed under another account, with istio_gateways as it is by default",
+        mesh(
+            service("web"),
+            mesh_gateways=[
+                {
+                    "name": "g",
+                    "selector": {"istio": "ingressgateway"},
+                    "workload_namespace": "istio-system",
+                    "service_account": "istio-ingress",
+                    "servers": SERVERS,
+                }
+            ],
+        ),
+    ),
+    (
         "two workloads that are one gateway: they run as one account",
         mesh(
             service("web"),

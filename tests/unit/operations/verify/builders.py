@@ -24,13 +24,7 @@ def service(name: str, **more: Any) -> dict[str, Any]:
 
 def catalogue(*services: dict[str, Any], **more: Any) -> Catalogue:
     return parse_catalogue(
-        {
-            "mesh_name": "shop",
-            "mesh_namespace": "shop",
-            "istio_gateways": [],  # those of these tests are installed by others
-            "mesh_services": list(services),
-            **more,
-        }
+        {"mesh_name": "shop", "mesh_namespace": "shop", "mesh_services": list(services), **more}
     )
 
 

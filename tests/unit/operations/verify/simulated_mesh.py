@@ -31,7 +31,6 @@ ROOT = certificate("root", ec_key(), ca=True)
 RAW: dict[str, Any] = {
     "mesh_name": "shop",
     "mesh_namespace": "shop",
-    "istio_gateways": [],  # those of these tests are installed by others
     "mesh_services": [
         {
             "name": name,

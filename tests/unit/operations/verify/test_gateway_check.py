@@ -32,7 +32,6 @@ from .builders import GATEWAY, item, pod, service
 RAW = {
     "mesh_name": "shop",
     "mesh_namespace": "shop",
-    "istio_gateways": [],  # those of these tests are installed by others
     "mesh_services": [
         service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}])
     ],
