@@ -21,6 +21,7 @@ MESH_OWNER = "shop@lab"
 def faults(cluster: str) -> int:
     """Rollouts on a finished mesh whose releases, metrics and runners fail; then the demo, killed."""
     demo.fresh(cluster)
+    integration.browser()
     # Demos take the lock of their own cluster, so it cannot be this one.
     environment = {"CANARY_LAB": cluster, "LAB_CLUSTER": cluster, "DEMO_CLUSTER": f"{cluster}d"}
     return pytest(Path(sys.executable), "faults", "tests/faults", environment=environment)

@@ -25,18 +25,23 @@ def directories() -> list[str]:
     return [str(path) for path in found if str(path) not in (OWN_CLUSTER, API_SERVER, AWX_OBJECTS)]
 
 
+def browser() -> None:
+    """What opens the pages that people look at."""
+    debian_packages("test", {"chromium": "chromium"})
+
+
 def suite(cluster: str, label: str, *arguments: str, **more: str) -> int:
     """Tests on a finished mesh, with the administrator's kubeconfig; they name other users.
 
     `label`: names the report; `more`: of the environment.
     """
+    browser()
     environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")), **more}
     return pytest(Path(sys.executable), label, *arguments, environment=environment)
 
 
 def on_the_mesh(cluster: str) -> int:
     """All suites that work on a mesh, without what is in make campaign."""
-    debian_packages("test", {"chromium": "chromium"})  # opens the pages that people look at
     return suite(cluster, "integration", "-m", "not long", *directories())
 
 
@@ -76,6 +81,7 @@ def api_server(cluster: str) -> int:
 
 def rollouts(cluster: str) -> int:
     """A fair sample of tests/faults: a healthy and a sick version, and a killed controller."""
+    browser()
     environment = {"CANARY_LAB": cluster, "LAB_CLUSTER": cluster}
     return pytest(Path(sys.executable), "rollouts", "tests/faults", "-m", "sample", environment=environment)
 
