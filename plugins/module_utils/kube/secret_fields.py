@@ -84,7 +84,7 @@ _IN_TEXT = (
     re.compile(rf"[\"']{_NAME}\\*[\"']\s*:\s*(?P<secret>\d+)"),
     re.compile(rf"(?<![\w.\-]){_NAME}=(?P<secret>[^\s&;,\"'<]+)"),
     re.compile(rf"(?<!\S)--?{_NAME}[ =][\"']?(?P<secret>[^\s\"'<-][^\s\"']*)"),
-    re.compile(rf"^[ \t]*{_NAME}[:=][ \t]+(?P<secret>[^\s<].*?)[ \t\r]*$"),
+    re.compile(rf"^[ \t]*{_NAME}[:=][ \t]+(?P<secret>[^\s<].*?)\s*\Z"),
     # In braces, as YAML writes a mapping in one line.
     re.compile(rf"[{{,]\s*{_NAME}\s*:\s+(?P<secret>[^\s,}}\]\"'<{{\[][^,}}\]]*)"),
     re.compile(rf"<{_NAME}>(?P<secret>[^<]+)</"),

@@ -85,7 +85,6 @@ def test_shared_accounts(change: Any, said: list[str]) -> None:
 @pytest.mark.parametrize(
     ("paths", "said"),
     [
-        ([], ""),
         (["/*"], ""),
         (["/x", "/x/*"], ""),
         (["/x/*"], ""),
