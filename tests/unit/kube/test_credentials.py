@@ -296,10 +296,10 @@ class TestPlugins:
 
     def test_it_must_end_in_time_with_all_its_children(self, tmp_path: Path, clock: FakeClock) -> None:
         found = plugin(tmp_path, clock, "", raw="#!/bin/sh\nsleep 60 & echo $! > $0.pid\nwait\n")
-        found._limit = 0.3
+        found._limit = 1.0
         begin = time.monotonic()
-        assert failure(found) == "it did not end within 0.3 s"
-        assert time.monotonic() - begin < 5
+        assert failure(found) == "it did not end within 1 s"
+        assert time.monotonic() - begin < 30
         child = int((tmp_path / "plugin.pid").read_text())
         assert not alive(child)
 

@@ -57,7 +57,7 @@ def server() -> Iterator[ScriptedServer]:
         yield running
 
 
-def asked(server: ScriptedServer, answer: Answer, timeout: float = 5.0, **web: Any) -> Reply:
+def asked(server: ScriptedServer, answer: Answer, timeout: float = 60.0, **web: Any) -> Reply:
     server.always = answer
     where = Web(server.url + "/gate?key=hidden", headers={"X-Key": SECRET}, **web)
     return call(where, {"id": "run-1"}, timeout=timeout, environment={})
@@ -88,14 +88,14 @@ def test_a_server_that_does_not_come_to_its_answer_is_cut_off(server: ScriptedSe
     reply = asked(server, Answer(200, b"x" * 2000, how=how), timeout=0.3)
     assert reply.status == 0
     assert "did not answer in 0.3 s" in reply.trouble
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("how", ["drip", "endless"])
 def test_a_body_that_does_not_end_does_not_change_the_status(server: ScriptedServer, how: str) -> None:
     began = time.monotonic()
-    assert asked(server, Answer(200, b"x" * 2000, how=how), timeout=0.4).status == 200
-    assert time.monotonic() - began < 3
+    assert asked(server, Answer(200, b"x" * 2000, how=how), timeout=1.0).status == 200
+    assert time.monotonic() - began < 15
 
 
 def test_of_a_huge_body_only_the_begin_is_read(server: ScriptedServer) -> None:
@@ -115,7 +115,7 @@ def test_a_connection_that_breaks(server: ScriptedServer, how: str) -> None:
 
 
 def test_nobody_listens() -> None:
-    reply = call(Web("http://127.0.0.1:1/secret-path"), {}, timeout=2, environment={})
+    reply = call(Web("http://127.0.0.1:1/secret-path"), {}, timeout=60, environment={})
     assert reply.status == 0
     assert reply.trouble == "127.0.0.1:1 did not answer: Connection refused"
 
@@ -140,7 +140,7 @@ def test_the_proxy_of_the_environment_is_used(server: ScriptedServer) -> None:
     server.always = Answer(200)
     proxy = server.url.replace("http://", "http://user:word@")
     web = Web("http://gate.example.com/x?y=1", headers={})
-    assert call(web, {}, timeout=5, environment={"HTTP_PROXY": proxy}).status == 200
+    assert call(web, {}, timeout=60, environment={"HTTP_PROXY": proxy}).status == 200
     request = server.requests[0]
     assert request.path == "http://gate.example.com/x?y=1"
     assert request.headers["proxy-authorization"] == ["Basic dXNlcjp3b3Jk"]
