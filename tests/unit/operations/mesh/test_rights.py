@@ -104,6 +104,15 @@ def test_rights_bound_in_the_namespaces_of_the_mesh_are_enough() -> None:
     assert f"proxies are asked in {SHOP}: no right to look in the whole cluster" in run.lines
 
 
+def test_who_may_look_at_all_proxies_and_may_nothing_else_everywhere_asks_all_of_them() -> None:
+    everywhere = {
+        access._replace(namespace="") for access in NARROW if access.resource.startswith(("pods", "sidecars"))
+    }
+    run = Operator(NARROW | everywhere)
+    run(CATALOGUE, wait_timeout=1)
+    assert not [line for line in run.lines if "no right to look" in line]
+
+
 @pytest.mark.parametrize("check_mode", [False, True])
 @pytest.mark.parametrize(
     ("lost", "said"),
