@@ -238,6 +238,12 @@ class Shop:
         self.cluster.put(self.render(TrafficState({"v1": 100, "v2": 0})))
         self.set_pods()
 
+    def person(self) -> JournalStore:
+        """The journal as somebody sees it who asks something of the run."""
+        store = self.rollout(identity="person").store
+        store.read()
+        return store
+
     def render(self, traffic: TrafficState) -> dict[str, Any]:
         host = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
         parts = [(version, weight) for version, weight in sorted(traffic.weights.items()) if weight]

@@ -26,18 +26,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ...support.clock import FakeClock
 from ...support.http_server import Answer, ScriptedServer
 from ...support.mortal import KilledError
-from .fakes import NAMESPACE, SERVICE, Shop, Switch
+from .fakes import NAMESPACE, SERVICE, Switch
 from .world import CATALOGUE, World
 
 JOURNAL = ("ConfigMap", NAMESPACE, f"servicemesh-canary-{SERVICE}")
 RECORD = ("ConfigMap", NAMESPACE, f"servicemesh-release-{SERVICE}")
 KEY = f"{NAMESPACE}/{SERVICE}"
 LEASE = ("Lease", NAMESPACE, f"servicemesh-canary-{SERVICE}")
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(Shop(), monkeypatch)
 
 
 def catalogue_with(*versions: str) -> dict[str, Any]:

@@ -29,18 +29,8 @@ from .test_meddling import ended, once, rolling_update
 from .world import World
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(Shop(), monkeypatch)
-
-
 def asks(world: World, action: Action) -> Callable[[], None]:
-    def act() -> None:
-        store = world.shop.rollout(identity="person").store
-        store.read()
-        store.ask(action, "ops")
-
-    return act
+    return lambda: world.shop.person().ask(action, "ops")
 
 
 # A promotion that is asked for where no phase is watched.

@@ -31,15 +31,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ...support.access import Restricted, granted_by
 from ...support.http_server import Answer, ScriptedServer
 from ...support.mortal import KilledError
-from .fakes import NAMESPACE, SERVICE, Shop, Switch
+from .fakes import NAMESPACE, SERVICE, Switch
 from .scenarios import through_reviews
 from .sizes import Sizes
 from .world import CATALOGUE, World
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(Shop(), monkeypatch)
 
 
 def test_run_promotes_and_the_next_run_changes_nothing(world: World, tmp_path: Path) -> None:

@@ -194,8 +194,7 @@ def test_nothing_takes_the_place_of_a_rollback_that_was_asked_for(action: Action
 def test_a_rollback_takes_the_place_of_any_other_request() -> None:
     shop = Shop()
     rollout = begun(shop)
-    other = shop.rollout(identity="person").store
-    other.read()
+    other = shop.person()
     other.ask(Action.PROMOTE, "one")
     other.ask(Action.ROLLBACK, "two")
     with pytest.raises(RollbackNeeded, match="asked for by two"):
@@ -209,8 +208,7 @@ def test_a_rollback_takes_the_place_of_any_other_request() -> None:
 def test_a_request_is_taken_once_and_says_who_asked(action: Action, turn: type[MeshError]) -> None:
     shop = Shop()
     rollout = begun(shop)
-    other = shop.rollout(identity="person").store
-    other.read()
+    other = shop.person()
     other.ask(action, "ops")
     rollout.checkpoint(requests=False)
     with pytest.raises(turn, match="asked for by ops"):
@@ -225,8 +223,7 @@ def test_a_request_is_taken_once_and_says_who_asked(action: Action, turn: type[M
 def test_a_request_that_comes_after_the_one_that_was_taken_is_not_lost_with_it() -> None:
     shop = Shop()
     rollout = begun(shop)
-    other = shop.rollout(identity="person").store
-    other.read()
+    other = shop.person()
     other.ask(Action.PAUSE, "one")
     with pytest.raises(PauseNeeded):
         rollout.checkpoint()
@@ -246,8 +243,7 @@ def test_a_request_without_a_name_is_somebody_s() -> None:
 def test_a_request_stays_while_the_run_writes() -> None:
     shop = Shop()
     rollout = begun(shop)
-    other = shop.rollout(identity="person").store
-    other.read()
+    other = shop.person()
     other.ask(Action.PAUSE, "ops")
     rollout.save(replace(rollout.journal, step=Step.WATCH))
     assert json.loads(config_map(shop)["data"]["request"])["action"] == "pause"

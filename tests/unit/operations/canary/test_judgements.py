@@ -34,11 +34,6 @@ from .world import World
 GATE = ShareGate("errors", acceptable=0.005, limit=0.02)
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(Shop(), monkeypatch)
-
-
 def window(canary: tuple[int, int], stable: tuple[int, int], gate: str = "errors") -> Window:
     return Window(1, "2026-11-23T12:00:00Z", "2026-11-23T12:00:10Z", 10, {gate: (*canary, *stable)})
 

@@ -21,11 +21,6 @@ HOST = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
 CART = f"cart.{NAMESPACE}.svc.cluster.local"
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(Shop(), monkeypatch)
-
-
 def ended(world: World, **params: Any) -> tuple[str, str]:
     """:returns: outcome and reason of a run."""
     try:
@@ -81,9 +76,7 @@ def test_a_person_promotes_what_is_there(world: World) -> None:
 
     def act() -> None:
         new_image(world)()
-        store = world.shop.rollout(identity="person").store
-        store.read()
-        store.ask(Action.PROMOTE, "ops")
+        world.shop.person().ask(Action.PROMOTE, "ops")
 
     once(world, lambda journal: journal.get("passed") == 1, act)
     assert ended(world)[0] == "promoted"
