@@ -23,8 +23,7 @@ from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..kube.redaction import redacted
 from ..kube.secret_fields import secret_values
 from ..kube.target import tool_environment
-from ..model.reading.typed import typed_options
-from .control_plane.options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, installation_of
+from .control_plane.options import INSTALLATION_SPEC, installation_of, typed_installation
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -112,7 +111,7 @@ def _values_of(params: Mapping[str, Any]) -> Mapping[str, Any]:
         return dict(params["values"])
     if params["values"]:
         raise InputError([Problem("values", "and installation exclude each other", "helm-values")])
-    typed, problems = typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
+    typed, problems = typed_installation(given)
     if problems:
         raise InputError(problems)
     texts = {name for name, entry in INSTALLATION_SPEC.items() if entry["type"] == "str"}

@@ -198,8 +198,10 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
     described = list(_gateways(catalogue, problems))
     for where, gateway in described:
         selected = [other for other in installed if is_selected(other.labels, gateway.selector)]
+        # Where none of them has its account, somebody else installed it, and istio_gateways does not tell.
+        own = any(_is_own(gateway, other) for other in selected)
         for other in selected:
-            if message := _reaches(gateway, other, selected):
+            if message := _reaches(gateway, other, own_is_known=own):
                 problems.add(where, message, "gateway-reach")
                 break
     for index, (where, gateway) in enumerate(described):
@@ -214,13 +216,16 @@ def _check_gateways(catalogue: Catalogue, installed: Sequence[InstalledGateway],
                 problems.add(where, message, "gateway-reach")
 
 
-def _reaches(
-    gateway: Gateway | EgressGateway, other: InstalledGateway, selected: Sequence[InstalledGateway]
-) -> str:
-    """What is wrong with selecting the pods of an installed gateway; ``""`` when they are its own.
+def _is_own(gateway: Gateway | EgressGateway, other: InstalledGateway) -> bool:
+    """Whether an installed gateway is the workload of one that is described."""
+    there = (gateway.workload_namespace, gateway.service_account)
+    return there == (other.namespace, other.service_account)
 
-    Names alone can meet: ``edge`` and ``istio-edge`` get one label. Where none of those that are ``selected``
-    has the gateway's account, somebody else has installed it, and ``istio_gateways`` does not tell of it.
+
+def _reaches(gateway: Gateway | EgressGateway, other: InstalledGateway, *, own_is_known: bool) -> str:
+    """What is wrong with selecting the pods of an installed gateway; ``""`` when they may be its own.
+
+    Names alone can meet: ``edge`` and ``istio-edge`` get one label.
     """
     advice = f"give one of the two a label of its own, such as {other.where}.labels: {{istio: "
     if other.namespace != gateway.workload_namespace:
@@ -228,11 +233,7 @@ def _reaches(
             f"also selects the pods of {other.where} in {other.namespace}: a Gateway selects in every"
             f" namespace; {advice}{other.name}-{other.namespace}}}"
         )
-    own = any(
-        one.namespace == other.namespace and one.service_account == gateway.service_account
-        for one in selected
-    )
-    if not own or other.service_account == gateway.service_account:
+    if not own_is_known or _is_own(gateway, other):
         return ""
     return (
         f"also selects the pods of {other.where}, which run as {other.service_account}: they would serve the"

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import InputError, Problem
 from ...model.installation.gateways import DEFAULT_GATEWAYS, DEFAULT_NAMESPACE
 from ...model.installation.settings import METHODS, Installation, read_installation
-from ...model.reading.typed import variables_of
+from ...model.reading.typed import typed_options, variables_of
 
 DEFAULT_VERSION = "1.31.1"
 
@@ -59,6 +59,15 @@ class ToolOptions:
     chart_source: str
     chart_cache: str
     chart_checksums: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def typed_installation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The options of an installation that reach a module as one mapping, typed as its own options are.
+
+    :returns: those that are given, by their names in ``INSTALLATION_SPEC``, and what could not be read, named
+        by role variable.
+    """
+    return typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
 
 
 def installation_of(params: Mapping[str, Any]) -> Installation:

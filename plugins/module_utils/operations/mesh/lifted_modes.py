@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...errors import ApiError
 from ...fields import Object, mapping_at, namespace_of
 from ...model.objects.expectations import Expectation, Scope
 from ...model.security.peer_authentication import MESH_DEFAULT, PeerPolicies
 from ...object_id import object_id
 from ...words import few
+from .live_policies import policies_seen
 
 if TYPE_CHECKING:
     from ...context import Context
     from ...kube.client import KubeClient
     from ..apply.engine import Held
 
-_VERSION, _KIND = "security.istio.io/v1", "PeerAuthentication"
+_KIND = "PeerAuthentication"
 
 
 def lifted_modes(client: KubeClient, held: Held, root_namespace: str, context: Context) -> list[Expectation]:
@@ -42,7 +42,7 @@ def lifted_modes(client: KubeClient, held: Held, root_namespace: str, context: C
         _not_awaited(mesh_wide, "it was for the whole mesh", context)
     if not gone:
         return []
-    seen = _read(client, {root_namespace, *map(namespace_of, gone)})
+    seen = policies_seen(client, _KIND, {root_namespace, *map(namespace_of, gone)})
     left: dict[str, Object] = {object_id(obj): obj for found in seen.values() for obj in found or ()}
     then = left | {object_id(obj): obj for obj in held.before if obj["kind"] == _KIND}
     before, after = (PeerPolicies(policies.values(), root_namespace) for policies in (then, left))
@@ -68,21 +68,6 @@ def lifted_modes(client: KubeClient, held: Held, root_namespace: str, context: C
         for policy in gone
         if policy not in unknown
     ]
-
-
-def _read(client: KubeClient, namespaces: set[str]) -> dict[str, Sequence[Object] | None]:
-    """The policies by namespace; None where they may not be listed."""
-
-    def read(namespace: str) -> Sequence[Object] | None:
-        try:
-            return client.list(_VERSION, _KIND, namespace).items
-        except ApiError as error:
-            if error.status not in (401, 403):
-                raise
-            return None
-
-    places = sorted(namespaces)
-    return dict(zip(places, client.in_parallel(read, places), strict=True))
 
 
 def _selector(policy: Object) -> dict[str, str]:

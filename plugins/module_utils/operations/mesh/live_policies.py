@@ -29,16 +29,29 @@ def live_policies(client: KubeClient, kind: str, namespaces: Iterable[str]) -> l
     :returns: the objects as they are stored, namespace by namespace.
     :raises ApiError: the API server does not answer.
     """
+    return [item for found in policies_seen(client, kind, namespaces).values() for item in found or ()]
 
-    def read(namespace: str) -> Sequence[Object]:
+
+def policies_seen(
+    client: KubeClient, kind: str, namespaces: Iterable[str]
+) -> dict[str, Sequence[Object] | None]:
+    """The policies of some namespaces, told apart from those that may not be seen.
+
+    :param kind: of ``security.istio.io/v1``.
+    :returns: namespace -> the objects as they are stored, sorted; ``None`` where they may not be listed.
+    :raises ApiError: the API server does not answer.
+    """
+
+    def read(namespace: str) -> Sequence[Object] | None:
         try:
             return client.list(_VERSION, kind, namespace).items
         except ApiError as error:
             if error.status not in (401, 403):
                 raise
-            return ()
+            return None
 
-    return [item for found in client.in_parallel(read, sorted(namespaces)) for item in found]
+    places = sorted(namespaces)
+    return dict(zip(places, client.in_parallel(read, places), strict=True))
 
 
 def before_and_after(

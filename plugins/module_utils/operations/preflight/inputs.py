@@ -26,10 +26,10 @@ from ...model.reading.typed import typed_options
 from ...model.versions import Minor, Support, check_istio_version, support_table
 from ..control_plane.options import (
     INSTALLATION_SPEC,
-    INSTALLATION_VARIABLES,
     ToolOptions,
     installation_of,
     tools_of,
+    typed_installation,
 )
 from .agreement import disagreements, doubtful_settings, unreachable_ports
 from .normalisation import weak_normalisation
@@ -145,7 +145,7 @@ def _istio_options(given: Mapping[str, Any], problems: list[Problem]) -> dict[st
         raise InputError(
             [Problem(f"istio.{key}", "is not a known setting", "unknown-key") for key in unknown]
         )
-    typed, refused = typed_options(given, INSTALLATION_SPEC, lambda name: INSTALLATION_VARIABLES[name])
+    typed, refused = typed_installation(given)
     problems += refused
     return {name: typed.get(name, spec["default"]) for name, spec in INSTALLATION_SPEC.items()}
 
