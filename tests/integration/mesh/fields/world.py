@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import socket
 import ssl
@@ -242,6 +243,14 @@ class World:
         address = self.gateway if port == 443 else self.streams
         raw = socket.create_connection((address, port), timeout=5)
         return context.wrap_socket(raw, server_hostname=name)
+
+    def https(self, name: str) -> http.client.HTTPConnection:
+        """A connection to the gateway for several requests. It waits longer than the server pauses."""
+        channel = self.tls(name, 443)
+        channel.settimeout(20)
+        connection = http.client.HTTPConnection(name)
+        connection.sock = channel
+        return connection
 
 
 def _answers(curl: Sequence[str]) -> list[tuple[int, int, str]]:
