@@ -61,7 +61,8 @@ def leftovers(cluster: str) -> None:
 def unit_stages() -> Iterator[Stage]:
     """Units on every supported Python with the newest ansible-core; older ones with the first Python.
 
-    They divide what costs time and depends on no version: ``tests/unit/support/part.py``.
+    Those of the newest divide what no version decides: ``tests/unit/support/part.py``. An older one runs few
+    files, and these whole.
     """
     found = find_all()
     pairs = [(CORES[0], python) for python in SUPPORTED] + [(core, SUPPORTED[0]) for core in CORES[1:]]
@@ -72,15 +73,16 @@ def unit_stages() -> Iterator[Stage]:
             say(f"    no Python {major}.{minor} here: its units are left to machines that have one")
         elif core != CORES[0] or (major, minor) != sys.version_info[:2]:
             others.append((interpreter, core))
-    parts = 1 + len(others)
+    parts = 1 + sum(core == CORES[0] for _interpreter, core in others)
     yield Stage(f"units: ansible-core {CORES[0]}, {label()}", partial(unit.measured_units, f"1/{parts}"))
     for number, (interpreter, core) in enumerate(others, 2):
         name = f"units: ansible-core {core}, Python {interpreter.minor}"
-        yield Stage(name, partial(matrix_units, interpreter, core, f"{number}/{parts}"))
+        part = f"{number}/{parts}" if core == CORES[0] else "1/1"
+        yield Stage(name, partial(matrix_units, interpreter, core, part))
 
 
 def matrix_units(interpreter: Interpreter, core: str, part: str) -> int:
-    """The unit tests in an environment of their own. ``part``: 2/3 of what the environments divide.
+    """The unit tests in an environment of their own. ``part``: 2/2 of what the environments divide.
 
     An older ansible-core runs those that meet Ansible: it decides none of the others.
     """
