@@ -107,7 +107,7 @@ _breaker = st.fixed_dictionaries(
         "consecutive_local_origin_failures": st.integers(1, 9),
         "interval": _durations,
         "base_ejection_time": _durations,
-        "max_ejection_percent": st.integers(0, 100),
+        "max_ejection_percent": st.integers(1, 100),
         "min_health_percent": st.integers(0, 100),
     },
 )
@@ -263,7 +263,9 @@ def _rate_limit(draw: st.DrawFn, exposed: bool) -> dict[str, Any]:
         "per": draw(st.sampled_from(["1s", "60s", "1m", "1h"])),
     }
     if draw(st.booleans()):
-        limit |= {"by": {"header": draw(_header)}, "max_keys": draw(st.integers(1, 10_000))}
+        limit["by"] = {"header": draw(_header)}
+        if limit["scope"] == "local":
+            limit["max_keys"] = draw(st.integers(1, 10_000))
     return limit
 
 

@@ -143,14 +143,7 @@ def _check_routes(service: Service, catalogue: Catalogue, problems: Problems) ->
         )
         if not problems.within(f"{service.where}.mirror"):
             problems.add(f"{service.where}.mirror", message, "mirror-writes")
-    conditions = [(f"routes[{index}]", item.when) for index, item in enumerate(service.routes)]
-    conditions += [(f"variants[{index}]", item.when) for index, item in enumerate(service.variants)]
-    for index, (key, when) in enumerate(conditions):
-        first = next(earlier for earlier, other in conditions[: index + 1] if other == when)
-        if first != key and not problems.within(*(f"{service.where}.{item}.when" for item in (first, key))):
-            problems.add(
-                f"{service.where}.{key}.when", f"is the condition of {first}, which wins", "unreachable"
-            )
+    _check_reached(service, problems)
     names = [route.name for route in service.routes]
     for index, variant in enumerate(service.variants):
         if variant.name and variant.name in names:
@@ -178,6 +171,19 @@ def _check_routes(service: Service, catalogue: Catalogue, problems: Problems) ->
             ):
                 message = f"{path!r} is wider than {exposure.where}, which exposes {exposure.path!r} only"
                 problems.add(where, message, "route-nesting")
+
+
+def _check_reached(service: Service, problems: Problems) -> None:
+    """The first condition that a request meets decides: what an earlier one takes whole is never reached."""
+    conditions = [(f"routes[{service.routes.index(item)}]", item.when) for item in service.ordered_routes]
+    conditions += [(f"variants[{index}]", item.when) for index, item in enumerate(service.variants)]
+    for index, (key, when) in enumerate(conditions):
+        first, wins = next(found for found in conditions[: index + 1] if found[1].covers(when))
+        if first == key or problems.within(*(f"{service.where}.{item}.when" for item in (first, key))):
+            continue
+        same = f"is the condition of {first}, which wins"
+        message = same if wins == when else f"is never reached: {first} takes all of its requests before"
+        problems.add(f"{service.where}.{key}.when", message, "unreachable")
 
 
 def _check_mtls(service: Service, catalogue: Catalogue, problems: Problems) -> None:

@@ -145,6 +145,22 @@ class Condition:
         """Whether it has no parts at all."""
         return not (self.headers or self.cookie or self.query or self.path)
 
+    def covers(self, other: Condition) -> bool:
+        """Whether every request that meets ``other`` meets this one as well."""
+        return (
+            self.headers.items() <= other.headers.items()
+            and self.cookie in (None, other.cookie)
+            and self.query.items() <= other.query.items()
+            and self._covers_path(other)
+        )
+
+    def _covers_path(self, other: Condition) -> bool:
+        if self.path is None or other.path is None:
+            return self.path is None
+        if self.path == other.path:
+            return other.path_exact or not self.path_exact
+        return not self.path_exact and other.path.startswith(self.path.rstrip("/") + "/")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Variant:
@@ -347,6 +363,16 @@ class Service:
         if scrape is None or self.mtls.mode_of(scrape.port, "STRICT") == "STRICT":
             return False
         return all(caller.has_identity for caller in scrape.callers)
+
+    @property
+    def ordered_routes(self) -> tuple[Route, ...]:
+        """The routes as proxies try them: the longest path first, and the path itself before what is below.
+
+        :returns: each once.
+        """
+        return tuple(
+            sorted(self.routes, key=lambda item: (-len(item.when.path or ""), not item.when.path_exact))
+        )
 
     def timeout_of(self, route: Route) -> str | None:
         """The timeout of requests that take ``route``: its own, else the service's."""

@@ -77,10 +77,11 @@ def _connection_pool(pool: ConnectionPool) -> dict[str, Any]:
 
 def _outlier_detection(breaker: CircuitBreaker) -> dict[str, Any]:
     """istiod still accepts ``consecutiveErrors`` and ignores it; only fields that it reads are written
-    (pilot/pkg/networking/core/cluster_traffic_policy.go)."""
+    (pilot/pkg/networking/core/cluster_traffic_policy.go). Without a count of 5xx Envoy's own, 5, would throw
+    endpoints out: 0 switches it off."""
     local = breaker.consecutive_local_origin_failures
     return {
-        "consecutive5xxErrors": breaker.consecutive_5xx,
+        "consecutive5xxErrors": breaker.consecutive_5xx or 0,
         "consecutiveGatewayErrors": breaker.consecutive_gateway_errors,
         "consecutiveLocalOriginFailures": local,
         "splitExternalLocalOriginErrors": True if local is not None else None,

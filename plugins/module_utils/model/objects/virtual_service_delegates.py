@@ -122,8 +122,7 @@ def _with_fault(draft: _Draft, header: str) -> _Draft:
 
 def _plain_drafts(service: Service) -> list[_Draft]:
     drafts: list[_Draft] = []
-    # The longest path first: a shorter one before it would shadow it.
-    for route in sorted(service.routes, key=lambda item: -len(item.when.path or "")):
+    for route in service.ordered_routes:
         timeout, retries = service.timeout_of(route), service.retries_of(route)
         drafts += [
             _Draft(name, match, route.to, timeout, retries)

@@ -128,6 +128,19 @@ ACCEPTED: list[tuple[str, Change]] = [
             }
         ),
     ),
+    (
+        "conditions that leave each other something",
+        api(
+            routes=[
+                {"name": "all", "when": {"path": "/"}, "timeout": "9s"},
+                {"name": "below", "when": {"path": "/r"}, "timeout": "8s"},
+                {"name": "beside", "when": {"path": "/rs"}, "timeout": "8s"},
+                {"name": "one", "when": {"path": "/r", "match": "exact"}, "timeout": "7s"},
+                {"name": "of-some", "when": {"path": "/r/s/t", "header": {"x": "1"}}, "timeout": "6s"},
+                {"name": "of-all", "when": {"path": "/r/s/t"}, "timeout": "5s"},
+            ]
+        ),
+    ),
     ("breaker by gateway errors", api(circuit_breaker={"consecutive_gateway_errors": 1})),
     ("breaker by local failures", api(circuit_breaker={"consecutive_local_origin_failures": 1})),
     (

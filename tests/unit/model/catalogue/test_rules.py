@@ -487,7 +487,12 @@ CASES: list[tuple[str, Change, str]] = [
     (
         "ejects 101 %",
         api(circuit_breaker={"consecutive_5xx": 5, "max_ejection_percent": 101}),
-        "mesh_services[1].circuit_breaker.max_ejection_percent of api: is 101, not within 0 to 100 (range)",
+        "mesh_services[1].circuit_breaker.max_ejection_percent of api: is 101, not within 1 to 100 (range)",
+    ),
+    (
+        "ejects 0 %, which istiod takes for Envoy's 10 %",
+        api(circuit_breaker={"consecutive_5xx": 5, "max_ejection_percent": 0}),
+        "mesh_services[1].circuit_breaker.max_ejection_percent of api: is 0, not within 1 to 100 (range)",
     ),
     ("empty pool", api(connection_pool={}), "mesh_services[1].connection_pool of api: is empty (empty)"),
     (
@@ -804,6 +809,23 @@ CASES: list[tuple[str, Change, str]] = [
         "mesh_services[1].rate_limit.max_keys of api: needs by.header (rate-limit-key)",
     ),
     (
+        "keys of a global limit",
+        both(
+            put("mesh_rate_limit_service", {"host": "limits.shop.svc.cluster.local", "namespace": "shop"}),
+            api(
+                rate_limit={
+                    "scope": "global",
+                    "requests": 1,
+                    "per": "60s",
+                    "by": {"header": "x"},
+                    "max_keys": 5,
+                }
+            ),
+        ),
+        "mesh_services[1].rate_limit.max_keys of api: has no effect with scope global: every value counts "
+        "(rate-limit-key)",
+    ),
+    (
         "unknown host",
         web(exposed=[{"gateway": "public", "host": "www.example.com"}]),
         "mesh_services[0].exposed[0].host of web: gateway public serves "
@@ -877,6 +899,18 @@ CASES: list[tuple[str, Change, str]] = [
         "one port for HTTPS and its redirect",
         server(port=8443, http_port=8443),
         "mesh_gateways[0].servers[0].http_port of public: 8443 is also the HTTPS port (port-clash)",
+    ),
+    (
+        "port of a redirect that is switched off",
+        server(https_redirect=False, http_port=8080),
+        "mesh_gateways[0].servers[0].http_port of public: is the port of a redirect to HTTPS, and there is none "
+        "(http-only)",
+    ),
+    (
+        "port of a redirect instead of the port of a plain host",
+        lambda c: c["mesh_gateways"][0]["servers"].append({"host": "plain.example.com", "http_port": 8080}),
+        "mesh_gateways[0].servers[1].http_port of public: is the port of a redirect to HTTPS, and there is none "
+        "(http-only)",
     ),
     (
         "redirect of something else than HTTPS",
@@ -1096,6 +1130,37 @@ CASES: list[tuple[str, Change, str]] = [
             variants=[{"name": "b", "to": "v2", "when": {"header": {"x": "1"}}}],
         ),
         "mesh_services[1].variants[0].name of api: is also the name of a route (duplicate)",
+    ),
+    (
+        "variant within an earlier one",
+        api(
+            variants=[
+                {"name": "b", "to": "v2", "when": WHEN},
+                {"name": "c", "to": "v1", "when": {**WHEN, "query": {"q": "1"}}},
+            ]
+        ),
+        "mesh_services[1].variants[1].when of api: is never reached: variants[0] takes all of its requests "
+        "before (unreachable)",
+    ),
+    (
+        "route within an earlier one of its path",
+        api(
+            routes=[
+                {"name": "r", "when": {"path": "/r"}, "timeout": "9s"},
+                {"name": "s", "when": {"path": "/r", "header": {"x": "1"}}, "timeout": "8s"},
+            ]
+        ),
+        "mesh_services[1].routes[1].when of api: is never reached: routes[0] takes all of its requests before "
+        "(unreachable)",
+    ),
+    (
+        "variant within a route",
+        api(
+            routes=[{"name": "r", "when": WHEN, "timeout": "9s"}],
+            variants=[{"name": "b", "to": "v2", "when": {**WHEN, "cookie": {"c": "1"}}}],
+        ),
+        "mesh_services[1].variants[0].when of api: is never reached: routes[0] takes all of its requests "
+        "before (unreachable)",
     ),
     (
         "variant behind a route",

@@ -526,6 +526,13 @@ def test_several_hosts_and_an_internal_gateway() -> None:
     }
 
 
+@pytest.mark.parametrize("trigger", ["consecutive_gateway_errors", "consecutive_local_origin_failures"])
+def test_a_circuit_breaker_counts_nothing_that_it_does_not_name(trigger: str) -> None:
+    """Envoy counts five 5xx where nobody says a number, and throws the endpoint out."""
+    rule = by_kind(rendered(circuit_breaker={trigger: 9}), "DestinationRule")["shop/api"]["spec"]
+    assert rule["trafficPolicy"]["outlierDetection"]["consecutive5xxErrors"] == 0
+
+
 # -- DestinationRules --------------------------------------------------------------------------------------
 
 

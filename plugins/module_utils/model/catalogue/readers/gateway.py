@@ -154,6 +154,8 @@ def _check_server(server: Server, reader: Reader) -> None:
         reader.fault("max_tls", f"{server.max_tls} is below min_tls {server.min_tls}", "tls-range")
     if server.min_tls == "1.3" and server.cipher_suites:
         reader.fault("cipher_suites", "have no effect with min_tls 1.3", "tls-range")
+    if reader.has("http_port") and not server.https_redirect and reader.sound("https_redirect"):
+        reader.fault("http_port", "is the port of a redirect to HTTPS, and there is none", "http-only")
     if server.certificate and server.https_redirect and server.port == server.http_port:
         reader.fault("http_port", f"{server.http_port} is also the HTTPS port", "port-clash")
 

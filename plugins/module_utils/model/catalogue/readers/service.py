@@ -273,6 +273,8 @@ def _rate_limit(reader: Reader | None) -> RateLimit | None:
         if by is None and reader.has(key):
             reader.fault(key, "needs by.header", "rate-limit-key")
     scope = reader.choice("scope", ("local", "global"), default="local")
+    if scope == "global" and by is not None and reader.has("max_keys"):
+        reader.fault("max_keys", "has no effect with scope global: every value counts", "rate-limit-key")
     per = reader.duration("per", required=True)
     limit = RateLimit(
         scope=scope,

@@ -26,7 +26,8 @@ def read_circuit_breaker(reader: Reader | None) -> CircuitBreaker | None:
         ),
         interval=reader.duration("interval"),
         base_ejection_time=reader.duration("base_ejection_time"),
-        max_ejection_percent=reader.maybe_integer("max_ejection_percent", 0, 100),
+        # istiod takes 0 for "not given", and Envoy's own is 10.
+        max_ejection_percent=reader.maybe_integer("max_ejection_percent", 1, 100),
         min_health_percent=reader.maybe_integer("min_health_percent", 0, 100),
     )
     triggers = ("consecutive_5xx", "consecutive_gateway_errors", "consecutive_local_origin_failures")
