@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..equality import same
-from ..fields import field, mappings_at, name_of, namespace_of
+from ..fields import field, list_at, mappings_at, name_of, namespace_of, text_at
 
 # (apiVersion, kind, namespace or "", name)
 Key = tuple[str, str, str, str]
@@ -57,6 +57,14 @@ def is_leaving(obj: Mapping[str, Any]) -> bool:
     What is written to it vanishes with it (https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/).
     """
     return field(obj, "metadata", "deletionTimestamp") is not None
+
+
+def kept_by(live: Mapping[str, Any]) -> str:
+    """Why an object that was deleted is still there. A namespace says so in conditions."""
+    if live.get("kind") == "Namespace":
+        told = [item for item in mappings_at(live, "status", "conditions") if item.get("status") == "True"]
+        return "; ".join(text_at(item, "message") for item in told) or "its content is being deleted"
+    return f"finalizers: {', '.join(map(str, list_at(live, 'metadata', 'finalizers'))) or 'none'}"
 
 
 def is_untouched(obj: Mapping[str, Any]) -> bool:

@@ -9,18 +9,32 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError
-from ..fields import mapping_at, name_of, namespace_of
+from ..fields import mapping_at, mappings_at, name_of, namespace_of, text_at
 from .pods import faults, is_active, trouble
 
 if TYPE_CHECKING:
     from .client import KubeClient
 
 
+def refusals(workload: Mapping[str, Any]) -> list[str]:
+    """Why the API server refuses pods of a Deployment: a quota, a limit range, a webhook, a policy.
+
+    :returns: its sentences; empty where none is refused.
+    """
+    return [
+        text_at(condition, "message")
+        for condition in mappings_at(workload, "status", "conditions")
+        if text_at(condition, "type") == "ReplicaFailure" and text_at(condition, "status") == "True"
+    ]
+
+
 def pod_trouble(client: KubeClient, workload: Mapping[str, Any]) -> str:
     """The first fault of its pods: ``Pod istiod-x: discovery: ImagePullBackOff ...``; empty without any.
 
-    :param workload: a Deployment, StatefulSet or DaemonSet. Without the right to list pods nothing is told.
+    :param workload: a live one. Without the right to list pods nothing is told of them.
     """
+    if refused := refusals(workload):
+        return f"its pods are refused: {' '.join(refused[0].split())[:300]}"
     labels = mapping_at(workload, "spec", "selector", "matchLabels")
     if not labels:
         return ""

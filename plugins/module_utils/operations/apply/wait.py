@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...equality import same
 from ...errors import InputError, MeshError, Problem
 from ...fields import integer_at, mappings_at, text_at
+from ...kube.objects import kept_by
 from ...kube.rollouts import pod_trouble
 from ...kube.secret_fields import is_secret_name
 from ...kube.wait import rollout_status, wait_until
@@ -96,12 +97,13 @@ def wait_for_objects(
         pending = [obj for obj, (done, _unused) in zip(pending, states, strict=True) if not done]
         late = [seen for done, seen in states if not done]
         there = client.in_parallel(lambda obj: get_live(client, obj), vanishing)
-        vanishing = [
-            obj
+        left = [
+            (obj, live)
             for obj, live in zip(vanishing, there, strict=True)
             if live is not None and _is_same(live, obj)
         ]
-        late += [f"{object_id(obj)} is still there" for obj in vanishing]
+        vanishing = [obj for obj, _unused in left]
+        late += [f"{object_id(obj)} is still there ({kept_by(live)})" for obj, live in left]
         return not late, late[0] + (
             f" (and {len(late) - 1} more)" if len(late) > 1 else ""
         ) if late else "ready"
@@ -186,10 +188,13 @@ def _readiness(live: Mapping[str, Any]) -> tuple[bool, str]:
     wanted = _CONDITIONS.get(kind)
     if wanted is None:
         return True, "there"
-    for entry in mappings_at(live, "status", "conditions"):
-        if entry.get("type") == wanted:
-            status = text_at(entry, "status")
-            return status == "True", f"{wanted} is {status}"
+    conditions = {text_at(entry, "type"): entry for entry in mappings_at(live, "status", "conditions")}
+    failed = conditions.get("Failed", {})
+    if kind == "Job" and failed.get("status") == "True":
+        return False, f"failed: {text_at(failed, 'reason')} {text_at(failed, 'message')}".rstrip()
+    if wanted in conditions:
+        status = text_at(conditions[wanted], "status")
+        return status == "True", f"{wanted} is {status}"
     return False, f"{wanted} is not reported yet"
 
 

@@ -20,14 +20,14 @@ from typing import Any
 from ...context import Context
 from ...equality import same
 from ...errors import ApiError
-from ...fields import list_at, mapping_at, mappings_at, text_at
+from ...fields import mapping_at, mappings_at
 from ...istio.installation.installed import settled
 from ...istio.installation.manifests import yaml_text
 from ...istio.installation.platforms import Kept, with_platforms
 from ...kube.additions import Additions, hand_additions
 from ...kube.client import KubeClient
 from ...kube.comparison import for_display
-from ...kube.objects import is_leaving
+from ...kube.objects import is_leaving, kept_by
 from ...kube.three_way import merge_patch
 from ...kube.three_way import replaced as replaced_by
 from ...kube.wait import wait_until
@@ -203,7 +203,7 @@ def await_leaving(
             metadata = obj["metadata"]
             live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
             if live is not None and is_leaving(live):
-                return False, f"{object_id(obj)} is still there ({_kept_by(live)})"
+                return False, f"{object_id(obj)} is still there ({kept_by(live)})"
         return True, "gone"
 
     if waiting:
@@ -220,16 +220,6 @@ def await_leaving(
 def namespace(name: str) -> dict[str, Any]:
     """A Namespace object. :returns: as it is applied."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def _kept_by(live: Mapping[str, Any]) -> str:
-    """Why an object that was deleted is still there. A namespace says so in conditions."""
-    if text_at(live, "kind") == "Namespace":
-        conditions = [
-            item for item in mappings_at(live, "status", "conditions") if item.get("status") == "True"
-        ]
-        return "; ".join(text_at(item, "message") for item in conditions) or "its content is being deleted"
-    return f"finalizers: {', '.join(map(str, list_at(live, 'metadata', 'finalizers'))) or 'none'}"
 
 
 def quiet(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -161,7 +161,12 @@ class TestDeleted:
         cluster = FakeCluster(namespace(), config_map())
         with pytest.raises(WaitTimeout) as caught:
             wait_for_objects(cluster, [], [config_map()], Wait(1.0), quiet())
-        assert caught.value.last_seen == "ConfigMap shop/a is still there"
+        assert caught.value.last_seen == "ConfigMap shop/a is still there (finalizers: none)"
+        kept = config_map()
+        kept["metadata"] |= {"finalizers": ["x/y", "z"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+        with pytest.raises(WaitTimeout) as caught:
+            wait_for_objects(FakeCluster(namespace(), kept), [], [kept], Wait(1.0), quiet())
+        assert caught.value.last_seen == "ConfigMap shop/a is still there (finalizers: x/y, z)"
 
     def test_another_object_of_the_same_name(self) -> None:
         gone = config_map()
@@ -179,7 +184,9 @@ class TestDeleted:
         with pytest.raises(ApiError) as caught:
             wait_for_objects(cluster, [], [config_map()], Wait(60.0), context)
         assert caught.value.reason == "Interrupted"
-        assert told == ["waiting for the objects to be ready: ConfigMap shop/a is still there"]
+        assert told == [
+            "waiting for the objects to be ready: ConfigMap shop/a is still there (finalizers: none)"
+        ]
 
 
 class TestPods:
@@ -213,6 +220,36 @@ class TestPods:
         assert self.seen(cluster) == f"{said}; Pod x-1: c: ImagePullBackOff no such image"
         cluster.forbidden.add("Pod")
         assert self.seen(cluster) == said, "without the right to list pods"
+
+    def test_a_quota_that_refuses_its_pods(self) -> None:
+        late = self.deployment()
+        message = 'pods "x-1" is forbidden: exceeded quota: small,\nrequested: cpu=2'
+        late["status"]["conditions"] = [
+            {"type": "Progressing", "status": "True", "message": "on its way"},
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message},
+        ]
+        assert self.seen(FakeCluster(namespace(), late)).endswith(
+            '; its pods are refused: pods "x-1" is forbidden: exceeded quota: small, requested: cpu=2'
+        )
+        late["status"]["conditions"][1]["status"] = "False"
+        assert "refused" not in self.seen(FakeCluster(namespace(), late))
+
+    def test_a_job_that_failed(self) -> None:
+        job = thing(
+            "Job",
+            "batch/v1",
+            conditions=[
+                {
+                    "type": "Failed",
+                    "status": "True",
+                    "reason": "BackoffLimitExceeded",
+                    "message": "tried 6 times",
+                }
+            ],
+        )
+        with pytest.raises(WaitTimeout) as caught:
+            wait_for_objects(FakeCluster(namespace(), job), [job], [], Wait(1.0), quiet())
+        assert caught.value.last_seen == "Job shop/x: failed: BackoffLimitExceeded tried 6 times"
 
     def test_no_node_has_room(self) -> None:
         condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}

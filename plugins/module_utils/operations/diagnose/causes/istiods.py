@@ -11,6 +11,7 @@ from ....fields import field, integer_at, labels_of, mappings_at, name_of, names
 from ....istio.istiod import DEFAULT_REVISION, DISCOVERY_CONTAINER
 from ....istio.workloads import parse_pod
 from ....kube.pods import is_active, is_ready, trouble
+from ....kube.rollouts import refusals
 from ....model.reading.values import amount
 from ....object_id import object_id
 from ....words import few
@@ -59,12 +60,8 @@ def _absent(case: Case) -> Iterator[Cause]:
     told = few(f"{name_of(pod)}: {trouble(pod)}" for pod in case.material.istiods if trouble(pod))
     said = f"has no ready pod ({told or 'it has none'}): proxies keep what they have, new pods get no sidecar"
     remedy = f"kubectl describe pod -n {place} -l app=istiod"
-    refusals = (
-        " ".join(text_at(condition, "message").split())[:300]
-        for condition in mappings_at(found, "status", "conditions")
-        if text_at(condition, "type") == "ReplicaFailure" and text_at(condition, "status") == "True"
-    )
-    yield Cause(CONTROL_PLANE, name, said, remedy, SURE, tuple(refusals), late=True)
+    refused = tuple(" ".join(message.split())[:300] for message in refusals(found))
+    yield Cause(CONTROL_PLANE, name, said, remedy, SURE, refused, late=True)
 
 
 def _sick(case: Case, pod: Obj) -> Cause | None:

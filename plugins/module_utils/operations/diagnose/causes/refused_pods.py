@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....istio.injection.webhooks import WEBHOOK_SUFFIX
+from ....kube.rollouts import refusals
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import INJECTION, SURE, Cause
@@ -21,9 +22,8 @@ def find(case: Case) -> Iterator[Cause]:
     for item in case.of("Deployment"):
         if not concerns(case, item):
             continue
-        for condition in mappings_at(item, "status", "conditions"):
-            if text_at(condition, "type") == "ReplicaFailure" and text_at(condition, "status") == "True":
-                yield _cause(case, item, text_at(condition, "message"))
+        for message in refusals(item):
+            yield _cause(case, item, message)
 
 
 def concerns(case: Case, workload: Obj) -> bool:
