@@ -22,6 +22,9 @@ SIZED_BY_ANNOTATION = "servicemesh.istio/sized-by"
 """On a Deployment: the inventory that says how large its sidecars are."""
 APPLIED_BY_ANNOTATION = "servicemesh.istio/applied-by"
 """On an object of a catalogue, of an add-on, or a credential: the inventory that applied it."""
+OWN_ANNOTATION = "servicemesh.istio/own-object"
+"""On an object out of a team's own files or definitions: pruned with them. The labels of a mesh are also on
+what a catalogue computes, and on credentials, CAs, Leases and Jobs that other parts keep."""
 
 
 def ownership_labels(part_of: str) -> dict[str, str]:

@@ -97,13 +97,16 @@ options:
   mesh_name:
     description:
       - Name under which objects belong together. They get the labels C(app.kubernetes.io/managed-by) and
-        C(app.kubernetes.io/part-of). Needed to prune without a catalogue.
+        C(app.kubernetes.io/part-of), and the annotation C(servicemesh.istio/own-object) unless O(catalogue)
+        computes them. Needed to prune without a catalogue.
     type: str
   prune:
     description:
       - Whether objects of the same mesh that are no longer described are removed. The kinds of O(catalogue)
         and those of this call are searched. Check mode shows what would go.
-      - Release records and journals of rollouts are never pruned.
+      - Without O(catalogue) only objects of calls such as this one go, and none that a catalogue computed.
+      - Release records and journals of rollouts, credentials and CAs are never pruned. A copy, which has the
+        labels but was never written by O(field_manager), is told and stays.
     type: bool
     default: false
   prune_all:

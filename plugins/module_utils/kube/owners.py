@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..fields import mapping_at, mappings_at
@@ -88,6 +88,11 @@ def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -
                 )
             )
     return tuple(sorted(owners))
+
+
+def is_written_by(obj: Mapping[str, Any], managers: Collection[str]) -> bool:
+    """Whether one of these field managers has written the object. A copy has its labels, not its writers."""
+    return any(entry.get("manager") in managers for entry in mappings_at(obj, "metadata", "managedFields"))
 
 
 def is_by_hand(owners: Iterable[Owner]) -> bool:

@@ -20,15 +20,18 @@ from ..istio.installation.manifests import parse_manifests
 from ..kube.client import KubeClient
 from ..kube.create_once import create_once
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..labels import APPLIED_BY_ANNOTATION, PART_OF_LABEL, ownership_labels
+from ..kube.owners import is_written_by
+from ..labels import APPLIED_BY_ANNOTATION, FIELD_MANAGER, PART_OF_LABEL, ownership_labels
 from ..model.addon_access import ACCESS_SPEC, Access, reachable
 from ..model.addon_dashboards import check_dashboards, with_dashboards
 from ..model.addon_safety import GRAFANA_SECRET, KIALI_SECRET, SAFETY_SPEC, Safety, made_safe, wanted_secrets
 from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
 from ..model.reading.typed import variables_of
+from ..object_id import object_id
 from .apply.engine import Options, Plan, Wait, apply_plan
 from .apply.input import checked, with_scope
 from .apply.live import read_live
+from .apply.owned import told_copies
 from .apply.plan import verb_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -130,7 +133,7 @@ def _apply(
     client: KubeClient, objects: Sequence[dict[str, Any]], options: AddonOptions, context: Context
 ) -> dict[str, Any]:
     missing, unused = _secrets(client, objects, options)
-    found = [*_stale(client, objects, options.namespace), *unused]
+    found = [*_stale(client, objects, options.namespace, context), *unused]
     stale = [obj for obj in found if not _is_foreign(obj, options)]
     scoped = with_scope(client, checked(objects), options.namespace)
     live = read_live(client, scoped)
@@ -298,8 +301,10 @@ def _files(path: Path) -> list[Path]:
     )
 
 
-def _stale(client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: str) -> list[dict[str, Any]]:
-    """What earlier runs installed and this list no longer contains.
+def _stale(
+    client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: str, context: Context
+) -> list[dict[str, Any]]:
+    """What earlier runs installed and this list no longer contains. A copy by hand is told and stays.
 
     Looked for in the add-ons' namespaces only: nobody has to be allowed to read all others for this.
     """
@@ -314,7 +319,11 @@ def _stale(client: KubeClient, wanted: Sequence[Mapping[str, Any]], namespace: s
     lists = client.in_parallel(
         lambda place: client.list(place[0], place[1], place[2], label_selector=selector).items, places
     )
-    return [obj for items in lists for obj in items if _key(obj) not in kept]
+    found = [obj for items in lists for obj in items if _key(obj) not in kept]
+    ours = [obj for obj in found if is_written_by(obj, {FIELD_MANAGER})]
+    if copies := [object_id(obj) for obj in found if obj not in ours]:
+        context.warn(told_copies(copies, "the add-ons"))
+    return ours
 
 
 def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -29,7 +29,12 @@ OURS = {"app.kubernetes.io/part-of": "servicemesh-addons"}
 OWNED = {**OURS, "app.kubernetes.io/managed-by": "servicemesh.istio"}
 
 
+WRITTEN = [{"manager": "servicemesh.istio", "operation": "Apply"}]
+
+
 def obj(kind: str = "ConfigMap", name: str = "a", api: str = "v1", **metadata: Any) -> Obj:
+    if metadata.get("labels") == OURS:
+        metadata.setdefault("managedFields", WRITTEN)
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **metadata}}
 
 
@@ -284,6 +289,18 @@ class TestRuns:
             run(cluster, given)
         assert {subject for _verb, subject in cluster.writes} == set(done(planned))
 
+    def test_a_copy_of_what_an_addon_has_is_told_and_stays(self, tmp_path: Path) -> None:
+        """``kubectl get -o yaml | kubectl apply`` takes the labels along."""
+        by_hand = [{"manager": "kubectl-client-side-apply", "operation": "Update"}]
+        copy = obj(name="copy", namespace="istio-system", labels=OURS, managedFields=by_hand)
+        cluster, warnings = cluster_with(copy), []
+        checked = validated(addons.ARGUMENT_SPEC, {"host": "https://api", "addons": []})
+        context = Context(connect=reaching(cluster), clock=FakeClock(), warn=warnings.append)
+        assert addons.run(checked, context)["changed"] is False
+        assert cluster.find("ConfigMap", "copy", "istio-system") is not None
+        assert len(warnings) == 1
+        assert warnings[0].startswith("ConfigMap istio-system/copy: labelled as of the add-ons, but never")
+
     def test_a_workload_that_does_not_roll_out(self, tmp_path: Path) -> None:
         clock = FakeClock()
         with pytest.raises(WaitTimeout) as caught:
@@ -413,7 +430,7 @@ class TestRemoval:
         clock = FakeClock()
         with pytest.raises(WaitTimeout) as caught:
             run(cluster_with(stuck), timeout=9, clock=clock)
-        assert caught.value.last_seen == "ConfigMap istio-system/old is still there"
+        assert caught.value.last_seen == "ConfigMap istio-system/old is still there (finalizers: x/y)"
         assert 1_000_009 <= clock.time <= 1_000_011
 
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, Problem
 from ...fields import labels_of, mapping_at
-from ...kube.objects import Key, key_of
 from ...kube.scopes import is_namespaced
-from ...object_id import object_id
+from ...object_id import object_id, object_key
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -37,14 +36,14 @@ def checked(objects: Sequence[Any], places: Sequence[str] | None = None) -> list
     """
     problems: list[Problem] = []
     result: list[dict[str, Any]] = []
-    seen: dict[Key, str] = {}
+    seen: dict[tuple[str, str], str] = {}  # the versions of a kind show one object
     for index, obj in enumerate(objects):
         where = places[index] if places else f"[{index}]"
         found = list(_problems(obj, where))
         problems += found
         if found:
             continue
-        key = key_of(obj)
+        key = object_key(obj)
         if key in seen:
             problems.append(Problem(where, f"{object_id(obj)} is also in {seen[key]}", "duplicate-object"))
             continue

@@ -21,7 +21,15 @@ from ...object_id import object_id, object_key
 from ..apply.engine import Plan, apply_plan
 from ..apply.input import with_scope
 from ..apply.live import Live, read_live
-from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
+from ..apply.owned import (
+    Pruning,
+    labelled,
+    prunable_kinds,
+    selector,
+    summary,
+    to_prune,
+    warn_confined,
+)
 from ..apply.plan import Item, is_istio
 from ..rights.asking import forbidden
 from .access import Access, access_changes, as_results
@@ -85,12 +93,15 @@ def apply_mesh(
     rendered = render(catalogue, splits.releases) if splits.releases else draft
     objects = [obj for obj in rendered if object_id(obj) not in splits.keep]
     desired = marked([*objects, *own], live, options.inventory)
-    to_delete = (
-        to_prune(live, desired, catalogue.name, everything=options.prune_all, keep=splits.keep)
-        if options.prune
-        else []
-    )
+    to_delete: list[dict[str, Any]] = []
     if options.prune:
+        pruning = Pruning(
+            catalogue.name,
+            everything=options.prune_all,
+            keep=splits.keep,
+            field_manager=options.apply.field_manager,
+        )
+        to_delete = to_prune(live, desired, pruning, context)
         warn_confined(live, catalogue.name, context)
     guard = ClusterGuard(client, catalogue, own, options, context)
     barrier = PropagationBarrier(client, catalogue, options, context, guard)

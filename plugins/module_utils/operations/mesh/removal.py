@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes a whole mesh away: everything that carries its label, in an order in which callers go on working."""
+"""Takes a whole mesh away: everything that was written for it, in an order in which callers go on working."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...model.rollout.journal import parse_journal
 from ...model.rollout.record import journal_name
 from ..apply.engine import Plan, apply_plan
 from ..apply.live import Live, read_live
-from ..apply.owned import prunable_kinds, selector, summary, to_prune, warn_confined
+from ..apply.owned import Pruning, prunable_kinds, selector, summary, to_prune, warn_confined
 from ..apply.plan import is_istio
 from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
@@ -78,7 +78,8 @@ def remove_mesh(
             barrier.namespaces = proof_namespaces(client, catalogue, context)
 
     write = dataclasses.replace(options.apply, barrier=barrier, before_write=check, removal=True)
-    to_delete = to_prune(live, [], catalogue.name, everything=True)
+    pruning = Pruning(catalogue.name, everything=True, field_manager=options.apply.field_manager)
+    to_delete = to_prune(live, [], pruning, context)
     applied = apply_plan(client, [], live, to_delete, context=context, options=write)
     lines = [summary(applied["counts"]), *([told(streams)] if streams else [])]
     propagation = barrier.result()

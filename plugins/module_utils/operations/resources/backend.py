@@ -20,7 +20,15 @@ from ...object_id import object_id
 from ..apply.engine import apply_plan
 from ..apply.input import checked, with_scope
 from ..apply.live import Live, read_live
-from ..apply.owned import labelled, prunable_kinds, selector, summary, to_prune, warn_confined
+from ..apply.owned import (
+    Pruning,
+    labelled,
+    prunable_kinds,
+    selector,
+    summary,
+    to_prune,
+    warn_confined,
+)
 from .definitions import Definition, from_sources, in_one_catalogue, inline, stripped, with_hash
 from .files import Source, read_sources
 from .options import ResourcesOptions, named_object
@@ -189,7 +197,13 @@ def _apply(
             client, desired, owned_kinds=kinds, selector=selector(options.mesh), namespaces=list(spaces)
         )
         warn_confined(live, options.mesh, context)
-        to_delete = to_prune(live, desired, options.mesh, everything=options.prune_all)
+        pruning = Pruning(
+            options.mesh,
+            everything=options.prune_all,
+            computed=False,
+            field_manager=options.apply.field_manager,
+        )
+        to_delete = to_prune(live, desired, pruning, context)
     else:
         live = read_live(client, desired)
     if options.absent:

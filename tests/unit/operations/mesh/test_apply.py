@@ -13,6 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     WaitTimeout,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.secret import secret_object
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
@@ -262,6 +263,22 @@ def test_a_team_s_own_objects_belong_to_the_mesh(run: Run) -> None:
     assert made["metadata"]["labels"]["app.kubernetes.io/part-of"] == "shop"
     run(None, prune=True)
     assert run.cluster.find("DestinationRule", "extra", "shop") is None
+
+
+def test_what_other_parts_keep_under_the_mesh_s_name_is_not_pruned_beside_files_of_its_kind(run: Run) -> None:
+    """A team's Secret makes all Secrets of the mesh be looked at, those of its gateways included."""
+
+    def secret(name: str, **data: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+
+    run(None, secret("settings"), secret("more"))
+    served = secret_object("shop", "shop-tls", {"tls.crt": b"x"}, mesh="shop")
+    run.cluster.apply(served)
+    result = run(None, secret("settings"), prune=True)
+    assert [item["id"] for item in result["objects"]] == ["Secret shop/more"]
+    assert run.cluster.find("Secret", "shop-tls", "shop") is not None
+    run(None, secret("settings"), absent=True)
+    assert [obj["metadata"]["name"] for obj in run.cluster.of_kind("Secret")] == ["shop-tls"]
 
 
 def test_objects_without_a_namespace_go_to_that_of_the_option(run: Run) -> None:

@@ -11,6 +11,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import In
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import key_of
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.input import checked
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import Live
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.owned import (
+    Pruning,
+    to_prune,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.resources import (
     backend as resources,
 )
@@ -78,6 +82,16 @@ class TestFiles:
 
 
 class TestObjects:
+    def test_two_versions_of_a_kind_are_one_object(self):
+        """Applied both, each run would take the object from the other version."""
+        both = [
+            {**obj("a", "Gateway"), "apiVersion": version}
+            for version in ("networking.istio.io/v1", "networking.istio.io/v1beta1")
+        ]
+        assert problems(checked, both) == [("[1]", "duplicate-object")]
+        both[1]["apiVersion"] = "gateway.networking.k8s.io/v1"
+        assert len(checked(both)) == 2
+
     def test_every_problem_at_once(self):
         bad = [
             "text",
@@ -200,6 +214,13 @@ class TestRefusedBeforeAnyRequest:
 
 
 LABELS = {"app.kubernetes.io/managed-by": "servicemesh.istio", "app.kubernetes.io/part-of": "shop"}
+OWN = {"servicemesh.istio/own-object": "true"}
+OURS = [{"manager": "servicemesh.istio", "operation": "Apply"}]
+
+
+def of_shop(name, kind="ConfigMap", version="v1", **metadata):
+    """An object of the mesh that we have written."""
+    return {**obj(name, kind, labels=LABELS, managedFields=OURS, **metadata), "apiVersion": version}
 
 
 class TestPruning:
@@ -207,43 +228,85 @@ class TestPruning:
         return Live({key_of(found): found for found in objects})
 
     def prune(self, live, desired, **options):
-        superfluous = resources.to_prune(
-            live, desired, "shop", everything=options.pop("everything", False), **options
-        )
-        return sorted(found["metadata"]["name"] for found in superfluous)
+        warnings = []
+        found = to_prune(live, desired, Pruning("shop", **options), Context(warn=warnings.append))
+        return sorted(item["metadata"]["name"] for item in found), warnings
 
     def test_only_our_own_and_only_what_is_not_described(self):
         live = self.live(
-            obj("kept", labels=LABELS),
-            obj("superfluous", labels=LABELS),
+            of_shop("kept"),
+            of_shop("superfluous"),
             obj("foreign"),
-            obj("other-mesh", labels={**LABELS, "app.kubernetes.io/part-of": "b"}),
-            obj("servicemesh-release-a", labels=LABELS),
-            obj("servicemesh-canary-a", labels=LABELS),
-            obj("owned", labels=LABELS, ownerReferences=[{}]),
-            obj("held", labels=LABELS),
+            {
+                **of_shop("other-mesh"),
+                "metadata": {
+                    **of_shop("other-mesh")["metadata"],
+                    "labels": {**LABELS, "app.kubernetes.io/part-of": "b"},
+                },
+            },
+            of_shop("servicemesh-release-a"),
+            of_shop("servicemesh-canary-a"),
+            of_shop("owned", ownerReferences=[{}]),
+            of_shop("held"),
         )
-        assert self.prune(live, [obj("kept")], keep=frozenset({"ConfigMap n/held"})) == ["superfluous"]
+        keep = frozenset({"ConfigMap n/held"})
+        assert self.prune(live, [obj("kept")], keep=keep) == (["superfluous"], [])
 
     def test_kinds_of_one_name_are_told_apart_by_their_group_and_not_by_their_version(self):
-        def gateway(name, version):
-            return {**obj(name, labels=LABELS), "apiVersion": version, "kind": "Gateway"}
-
         istio, beta, other = (
             "networking.istio.io/v1",
             "networking.istio.io/v1beta1",
             "gateway.networking.k8s.io/v1",
         )
-        live = self.live(gateway("public", istio), gateway("public", other), gateway("public", beta))
-        assert self.prune(live, [gateway("public", istio)]) == ["public"]
-        assert self.prune(live, [gateway("public", other)]) == ["public"], "once, not in each version"
-        assert self.prune(live, [gateway("public", beta), gateway("public", other)]) == []
+        gateways = [of_shop("public", "Gateway", version) for version in (istio, beta)]
+        of_another_api = of_shop("public", "Gateway", other, annotations=OWN)
+        live = self.live(gateways[0], of_another_api, gateways[1])
+        assert self.prune(live, [of_shop("public", "Gateway", istio)])[0] == ["public"]
+        desired = [of_shop("public", "Gateway", other)]
+        assert self.prune(live, desired)[0] == ["public"], "once, not in each version"
+        assert self.prune(live, [gateways[1], *desired])[0] == []
 
     def test_everything_is_refused_unless_meant(self):
-        live = self.live(obj("one", labels=LABELS), obj("two", labels=LABELS))
+        live = self.live(of_shop("one"), of_shop("two"))
         with pytest.raises(RefusedError, match="would remove all 2 objects of mesh 'shop'"):
             self.prune(live, [obj("new")])
-        assert self.prune(live, [obj("new")], everything=True) == ["one", "two"]
+        assert self.prune(live, [obj("new")], everything=True)[0] == ["one", "two"]
+
+    def test_a_copy_is_not_ours_and_is_told(self):
+        """``kubectl get -o yaml | kubectl apply`` takes labels and annotations along."""
+        by_hand = [{"manager": "kubectl-client-side-apply", "operation": "Update"}]
+        copy = obj("copy", labels=LABELS, annotations=OWN, managedFields=by_hand)
+        found, warnings = self.prune(self.live(of_shop("kept"), copy), [obj("kept")])
+        assert found == []
+        assert len(warnings) == 1
+        assert warnings[0].startswith("ConfigMap n/copy: labelled as of mesh 'shop', but never written by it")
+        described = self.prune(self.live(of_shop("kept"), copy), [obj("kept"), obj("copy")])
+        assert described == ([], []), "this run makes it ours"
+
+    def test_another_field_manager_of_the_run_counts_as_well(self):
+        theirs = of_shop("old")
+        theirs["metadata"]["managedFields"] = [{"manager": "team", "operation": "Apply"}]
+        live = self.live(of_shop("older"), theirs, of_shop("kept"))
+        assert self.prune(live, [obj("kept")])[0] == ["older"]
+        assert self.prune(live, [obj("kept")], field_manager="team")[0] == ["old", "older"]
+
+    def test_of_kinds_that_no_catalogue_computes_a_team_s_own_objects_go(self):
+        """Credentials, CAs, Jobs and Leases have the labels, too, and other parts keep them."""
+        live = self.live(
+            of_shop("kept"),
+            of_shop("shop-tls", "Secret"),
+            of_shop("deadman", "Job", "batch/v1"),
+            of_shop("rollout", "Lease", "coordination.k8s.io/v1"),
+            of_shop("settings", "Secret", annotations=OWN),
+        )
+        assert self.prune(live, [obj("kept")]) == (["settings"], [])
+
+    def test_without_a_catalogue_what_one_computes_stays(self):
+        live = self.live(
+            of_shop("kept", annotations=OWN), of_shop("computed"), of_shop("own", annotations=OWN)
+        )
+        assert self.prune(live, [obj("kept")], computed=False)[0] == ["own"]
+        assert self.prune(live, [obj("kept")])[0] == ["computed", "own"]
 
 
 class TestWhatAnsibleMakes:
