@@ -79,15 +79,28 @@ def covers(live: Any, wanted: Any) -> bool:
 
     ``metadata.resourceVersion`` is left out: it changes with the very write that is looked for.
     """
+    return first_lost(live, wanted) is None
+
+
+def first_lost(live: Any, wanted: Any, path: str = "") -> str | None:
+    """Where ``live`` first holds something else than ``wanted`` says, such as ``spec.hosts``; see ``covers``.
+
+    :returns: the topmost path of a list or value that differs; ``None`` where nothing does.
+    """
     if isinstance(wanted, Mapping):
         if not isinstance(live, Mapping):
-            return False
-        return all(
-            key == "resourceVersion" or value is None or (key in live and covers(live[key], value))
-            for key, value in wanted.items()
-        )
+            return path
+        for key, value in wanted.items():
+            if key == "resourceVersion" or value is None:
+                continue
+            below = f"{path}.{key}" if path else str(key)
+            lost = first_lost(live[key], value, below) if key in live else below
+            if lost is not None:
+                return lost
+        return None
     if isinstance(wanted, (list, tuple)):
         if not isinstance(live, (list, tuple)) or len(live) != len(wanted):
-            return False
-        return all(covers(one, other) for one, other in zip(live, wanted, strict=True))
-    return same(live, wanted)
+            return path
+        found = (first_lost(one, other, path) for one, other in zip(live, wanted, strict=True))
+        return path if any(lost is not None for lost in found) else None
+    return None if same(live, wanted) else path

@@ -181,6 +181,9 @@ def _apply(
         _carry_out(client, items, leaving, live, context, options)
     for text in client.warnings:
         context.warn(text)
+    for item in items:
+        if item.altered:
+            context.warn(f"{item.id}: {item.altered} is stored otherwise than sent (an admission webhook?)")
     return result_of([*items, *held], diff_mode=context.diff_mode, hidden=options.hidden)
 
 

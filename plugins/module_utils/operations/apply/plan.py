@@ -14,6 +14,7 @@ from ...errors import ApiError, ConflictError
 from ...kube.additions import Additions, hand_additions
 from ...kube.comparison import content, ownership
 from ...kube.hand_edits import changed_by_hand
+from ...kube.objects import first_lost
 from ...kube.ownership import proves_unchanged
 from ...kube.redaction import redacted, redacted_answer
 from ...kube.scopes import definition_of
@@ -45,6 +46,7 @@ class Item:
     :param whole: ``desired`` is all that the object is to be: what a person added to it is taken out again.
     :param where: where ``desired`` is written, such as ``mesh.yml:12``; empty for what was computed.
     :param hidden: whether its content must not be shown.
+    :param altered: the field that an admission webhook changed on its way, of an Istio object.
     """
 
     desired: dict[str, Any]
@@ -55,6 +57,7 @@ class Item:
     whole: bool = False
     where: str = ""
     hidden: bool = False
+    altered: str = ""
 
     @property
     def id(self) -> str:
@@ -188,16 +191,19 @@ def apply_item(
     :raises ConflictError: another manager owns the fields.
     """
     try:
-        return client.apply_told(body, field_manager=field_manager, force=force, dry_run=dry_run)
+        after, created = client.apply_told(body, field_manager=field_manager, force=force, dry_run=dry_run)
     except ConflictError as error:
         if not changed_by_hand(item.before, error, field_manager):
             raise
         item.taken_back_from = error.manager
-        return client.apply_told(body, field_manager=field_manager, force=True, dry_run=dry_run)
+        after, created = client.apply_told(body, field_manager=field_manager, force=True, dry_run=dry_run)
     except ApiError as error:
         if item.hidden:
             _hide(error, body)
         raise
+    # Built-in kinds spell some values anew; of Istio's the server keeps what it is sent.
+    item.altered = (first_lost(after, body) or "") if is_istio(body) else ""
+    return after, created
 
 
 def _hide(error: ApiError, body: Mapping[str, Any]) -> None:

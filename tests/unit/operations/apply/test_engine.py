@@ -75,6 +75,24 @@ class TestOutcomes:
         apply(cluster, config_map(), context=quiet(warn=told.append))
         assert told == ["v1beta1 is deprecated"]
 
+    @pytest.mark.parametrize("check_mode", [True, False])
+    def test_an_istio_object_that_a_webhook_changes_on_its_way_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, check_mode: bool
+    ) -> None:
+        """Else the state that a policy wrote is proved, and each later run finds it unchanged."""
+        cluster, told = cluster_with(config_map()), []
+        real = cluster.apply_told
+
+        def admitted(obj: dict[str, Any], **options: Any) -> tuple[dict[str, Any], bool]:
+            after, created = real(obj, **options)
+            after["spec" if "spec" in after else "data"] |= {"host": "everybody", "added": "1"}
+            return after, created
+
+        monkeypatch.setattr(cluster, "apply_told", admitted)
+        apply(cluster, config_map(a="1"), rule(), context=quiet(check_mode=check_mode, warn=told.append))
+        said = "spec.host is stored otherwise than sent (an admission webhook?)"
+        assert told == [f"DestinationRule shop/x: {said}"]
+
 
 class TestCheckMode:
     def test_nothing_is_written_and_everything_is_asked(self) -> None:
