@@ -293,6 +293,10 @@ attributes:
     support: full
 author:
   - servicemesh.istio contributors (@servicemesh)
+notes:
+  - Of M(kubernetes.core.k8s) two options are missing. What C(proxy_headers) is for stands in the URL of
+    O(proxy), whose login is sent to it; and results hold no whole objects (C(return_objects)), which may be
+    large and secret.
 seealso:
   - module: kubernetes.core.k8s
 """

@@ -187,6 +187,9 @@ def _gateway(reader: Reader, namespace: str, revision: str) -> InstalledGateway:
         service_annotations=reader.annotations("service_annotations"),
         values=reader.mapping("values"),
     )
+    for key in ("min_replicas", "max_replicas"):
+        if gateway.replicas and reader.has(key):
+            reader.fault(key, f"has no effect: replicas {gateway.replicas} needs no autoscaler", "replicas")
     if gateway.min_replicas > gateway.max_replicas:
         reader.fault(
             "min_replicas",

@@ -124,6 +124,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: the module's result; see :func:`..apply.result.result_of`.
     """
     options = ResourcesOptions.from_params(params)
+    for name in ("wait_for", "wait_condition"):
+        if params[name] and not params["wait"]:
+            context.warn(f"{name} has no effect without wait: true")
     sources = {option: _sources(params, context, option) for option in FILE_OPTIONS}
     definitions = [
         *inline(params.get("definition"), "definition"),

@@ -56,8 +56,6 @@ def test_everything_can_be_said() -> None:
                 {"name": "tls-tcp", "port": 443},
             ],
             "replicas": 2,
-            "min_replicas": 3,
-            "max_replicas": 3,
             "resources": {"requests": {"cpu": 1}, "claims": [{"name": "x"}]},
             "service_annotations": {"example.com/a": "true"},
             "values": {"affinity": {}},
@@ -76,13 +74,15 @@ def test_everything_can_be_said() -> None:
         service_type="NodePort",
         ports=(GatewayPort("tls", 443, 8443, "UDP", 30443), GatewayPort("tls-tcp", 443)),
         replicas=2,
-        min_replicas=3,
-        max_replicas=3,
+        min_replicas=1,
+        max_replicas=5,
         resources={"requests": {"cpu": 1}, "claims": [{"name": "x"}]},
         service_annotations={"example.com/a": "true"},
         values={"affinity": {}},
     )
     assert gateway.selector == {"istio": "other"}
+    (scaled,) = read({"name": "out", "min_replicas": 3, "max_replicas": 3})
+    assert (scaled.replicas, scaled.min_replicas, scaled.max_replicas) == (0, 3, 3)
 
 
 def test_a_name_of_istio_is_free_in_other_namespaces() -> None:
@@ -138,6 +138,8 @@ FAULTS: list[tuple[Any, str, str]] = [
     ({"name": "a", "min_replicas": 0}, "istio_gateways[0].min_replicas", "range"),
     ({"name": "a", "max_replicas": 0}, "istio_gateways[0].max_replicas", "range"),
     ({"name": "a", "min_replicas": 6}, "istio_gateways[0].min_replicas", "replicas"),
+    ({"name": "a", "replicas": 2, "min_replicas": 2}, "istio_gateways[0].min_replicas", "replicas"),
+    ({"name": "a", "replicas": 2, "max_replicas": 9}, "istio_gateways[0].max_replicas", "replicas"),
     ({"name": "a", "ports": 80}, "istio_gateways[0].ports", "type"),
     ({"name": "a", "ports": [80]}, "istio_gateways[0].ports[0]", "type"),
     ({"name": "a", "ports": [{"port": 80}]}, "istio_gateways[0].ports[0].name", "required"),

@@ -44,6 +44,7 @@ def run(
     files: dict[str, Any] | None = None,
     clock: FakeClock | None = None,
     check_mode: bool = False,
+    warnings: list[str] | None = None,
     **params: Any,
 ) -> dict[str, Any]:
     checked = validated(resources.ARGUMENT_SPEC, params)
@@ -53,6 +54,7 @@ def run(
         clock=clock or FakeClock(),
         check_mode=check_mode,
         diff_mode=True,
+        warn=([] if warnings is None else warnings).append,
     )
     return resources.run(checked, context)
 
@@ -199,6 +201,11 @@ class TestWaitCondition:
         return run(
             cluster, clock=clock, definition=config_map(), wait=True, wait_timeout=3, wait_condition=wanted
         )
+
+    def test_without_wait_it_is_told_that_nothing_waits(self, cluster: FakeCluster) -> None:
+        warnings: list[str] = []
+        run(cluster, warnings=warnings, definition=config_map(), wait_condition={"type": "Ready"})
+        assert warnings == ["wait_condition has no effect without wait: true"]
 
     def test_it_holds(self, cluster: FakeCluster) -> None:
         self.put(cluster, type="Ready", status="True", reason="Fine")
