@@ -33,21 +33,19 @@ from ..reading.values import is_number
 PROXY = "istio-proxy"
 CAPTURE = ("istio-init", "istio-validation")
 """The init containers that set up the capture, or see that the network plugin has done so."""
-PROXY_ID = 1337
 _LISTENS = frozenset((15000, 15001, 15006, 15021, 15090))
 TUNNEL_PORT = 15008
 """For HBONE, and led to no proxy of any pod, whoever listens there (istio tools/istio-iptables/pkg/capture
 run.go, InboundTunnelPort)."""
 _STATUS_SETTING = re.compile(r'"statusPort"\s*:\s*(\d+)')
 _STATUS = "status.sidecar.istio.io/port"
-_ANNOTATION = "traffic.sidecar.istio.io/"
-_INTERFACES = f"{_ANNOTATION}excludeInterfaces"
+ANNOTATION = "traffic.sidecar.istio.io/"
+INTERFACES = f"{ANNOTATION}excludeInterfaces"
 _MODE, _MODE_VARIABLE = "sidecar.istio.io/interceptionMode", "ISTIO_META_INTERCEPTION_MODE"
-_GROUPS, _LEFT_GROUPS = "ISTIO_OUTBOUND_OWNER_GROUPS", "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE"
 TLS_MODE = "security.istio.io/tlsMode"
 """The label that the injector gives to every pod; by it clients choose between mutual TLS and plaintext
 (istio pilot/pkg/model/network.go GetTLSModeFromEndpointLabels)."""
-AMBIENT_ANNOTATION = "ambient.istio.io/redirection"
+_AMBIENT = "ambient.istio.io/redirection"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,13 +99,18 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
         address=text_at(pod, "status", "podIP"),
         meshed=meshed,
         gateway=proxy is not None and "router" in list_at(proxy, "args"),
-        ambient=annotations.get(AMBIENT_ANNOTATION) == "enabled",
+        ambient=is_ambient(annotations),
         accepts_mtls=meshed and labels.get(TLS_MODE) == "istio",
         included=included,
         excluded=excluded,
         ports=_container_ports(pod),
         taken=_LISTENS | {status_port(pod)} if proxy is not None else frozenset(),
     )
+
+
+def is_ambient(annotations: Mapping[str, str]) -> bool:
+    """Whether a ztunnel takes the traffic of a pod with these annotations."""
+    return annotations.get(_AMBIENT) == "enabled"
 
 
 def status_port(pod: Mapping[str, Any]) -> int:
@@ -139,82 +142,23 @@ def environment(container: Mapping[str, Any] | None) -> dict[str, str]:
     return {text_at(entry, "name"): text_at(entry, "value") for entry in mappings_at(container, "env")}
 
 
-def _interception(containers: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]) -> str:
+def interception(containers: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]) -> str:
     """How traffic is led to the proxy where no container says so: what the injector told the proxy, which
     counts ``proxy.istio.io/config`` and the mesh's defaults, else the annotation."""
     told = environment(proxy_among(containers)).get(_MODE_VARIABLE, "")
     return told or annotations.get(_MODE, "")
 
 
-def _left_groups(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Groups whose connections are left alone (istio tools/istio-iptables/pkg/constants)."""
-    if (only := variables.get(_GROUPS, "*").strip()) != "*":
-        return (f"everything, as any group but {only or 'none'},",)
-    words = variables.get(_LEFT_GROUPS, "").replace(",", " ").split()
-    return tuple(f"everything, as group {word}," for word in words)
-
-
-def _leaves_interfaces(options: Mapping[str, str]) -> bool:
+def leaves_interfaces(options: Mapping[str, str]) -> bool:
     """Whether what comes and goes by some network interface is left alone: by which, nobody can tell here."""
     return bool(options.get("-c") or options.get("--istio-exclude-interfaces"))
-
-
-def _runs_as_proxy(pod: Mapping[str, Any]) -> bool:
-    """Whether a program runs under the proxy's own user or group, whose connections are never captured (istio
-    tools/istio-iptables/pkg/constants DefaultProxyUID): a container, one that was added to debug, or an init
-    container that keeps running."""
-    outer = [field(pod, "spec", "securityContext", name) for name in ("runAsUser", "runAsGroup")]
-    sections = ("containers", "ephemeralContainers", "initContainers")
-    running = [(section, one) for section in sections for one in mappings_at(pod, "spec", section)]
-    for section, container in running:
-        if section == "initContainers" and text_at(container, "restartPolicy") != "Always":
-            continue
-        inner = [field(container, "securityContext", name) for name in ("runAsUser", "runAsGroup")]
-        ids = [own if own is not None else other for own, other in zip(inner, outer, strict=True)]
-        if container.get("name") != PROXY and PROXY_ID in ids:
-            return True
-    return False
-
-
-def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where an application can connect to without its proxy, as the injector set it up.
-
-    :returns: ``port 443``, ``10.0.0.0/8``, ``all but 10.0.0.0/8``, ``everything`` (with the reason where no
-        annotation tells it); empty when the proxy takes all of it.
-    """
-    own = containers_of(pod)
-    annotations = annotations_of(pod)
-    groups: tuple[str, ...] = ()
-    options = {
-        "-i": annotations.get(f"{_ANNOTATION}includeOutboundIPRanges", "*"),
-        "-x": annotations.get(f"{_ANNOTATION}excludeOutboundIPRanges", ""),
-        "-o": annotations.get(f"{_ANNOTATION}excludeOutboundPorts", ""),
-        "-m": _interception(own, annotations),
-        "-c": annotations.get(_INTERFACES, ""),
-    }
-    for container in own:
-        if container.get("name") in CAPTURE:
-            options.pop("-c", None)
-            options |= dict(itertools.pairwise(str(word) for word in list_at(container, "args")))
-            groups = _left_groups(environment(container))
-    if _runs_as_proxy(pod):
-        return (f"everything, as user or group {PROXY_ID},",)
-    if options["-m"] == "NONE" or _leaves_interfaces(options):
-        return ("everything",)
-    included = options["-i"].strip()
-    left = [f"port {word}" for word in options["-o"].replace(",", " ").split()]
-    left += options["-x"].replace(",", " ").split()
-    left += groups
-    if included != "*":
-        left.append(f"all but {included}" if included else "everything")
-    return tuple(left)
 
 
 def lacks_capture(pod: Mapping[str, Any]) -> bool:
     """Whether a pod has a sidecar that is to take its traffic, and no container that leads any there."""
     own = containers_of(pod)
     names = {text_at(item, "name") for item in own}
-    return PROXY in names and names.isdisjoint(CAPTURE) and _interception(own, annotations_of(pod)) != "NONE"
+    return PROXY in names and names.isdisjoint(CAPTURE) and interception(own, annotations_of(pod)) != "NONE"
 
 
 def lasting(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -248,14 +192,14 @@ def _captured(
         if container.get("name") in CAPTURE:
             words = [str(word) for word in list_at(container, "args")]
             options = dict(itertools.pairwise(words))
-            if options.get("-m") == "NONE" or _leaves_interfaces(options):
+            if options.get("-m") == "NONE" or leaves_interfaces(options):
                 return frozenset(), frozenset()
-            tunnel = _numbers(options.get("-e", str(TUNNEL_PORT)))
+            tunnel = numbers_of(options.get("-e", str(TUNNEL_PORT)))
             return _led(options.get("-b", "*"), options.get("-d", ""), tunnel)
-    if _interception(containers, annotations) == "NONE" or annotations.get(_INTERFACES):
+    if interception(containers, annotations) == "NONE" or annotations.get(INTERFACES):
         return frozenset(), frozenset()
-    included = annotations.get(f"{_ANNOTATION}includeInboundPorts", "*")
-    left = annotations.get(f"{_ANNOTATION}excludeInboundPorts", "")
+    included = annotations.get(f"{ANNOTATION}includeInboundPorts", "*")
+    left = annotations.get(f"{ANNOTATION}excludeInboundPorts", "")
     return _led(included, left, frozenset((TUNNEL_PORT,)))
 
 
@@ -263,11 +207,12 @@ def _led(included: str, left: str, tunnel: frozenset[int]) -> tuple[frozenset[in
     """Where ports are named that are captured, those that are left alone are not looked at (istio
     tools/istio-iptables/pkg/capture/run.go, handleInboundPortsInclude)."""
     if included.strip() == "*":
-        return None, _numbers(left) | tunnel
-    return _numbers(included), tunnel
+        return None, numbers_of(left) | tunnel
+    return numbers_of(included), tunnel
 
 
-def _numbers(text: str) -> frozenset[int]:
+def numbers_of(text: str) -> frozenset[int]:
+    """The numbers in a list of ports or of users; what is none is left out."""
     return frozenset(int(word) for word in text.replace(",", " ").split() if is_number(word))
 
 

@@ -18,7 +18,7 @@ from ...documents.read import read_document
 from ...errors import MeshError
 from ...fields import annotations_of, list_at, mappings_at, text_at
 from ..reading.values import is_number
-from .pods import CAPTURE, PROXY, containers_of, environment, lacks_capture
+from .pods import CAPTURE, PROXY, containers_of, environment, lacks_capture, proxy_among
 from .truth import GO_TRUE
 
 BOOTSTRAP = "sidecar.istio.io/bootstrapOverride"
@@ -32,6 +32,13 @@ _SWITCHES = frozenset(("istio-iptables", "--log_as_json", "--force-apply", "--na
 _OF_VALIDATION = frozenset(("--run-validation", "--skip-rule-apply"))
 """The network plugin has set up the rules, and istio-validation only looks."""
 _LOG_LEVEL = "--log_output_level="
+_LISTENING = {"-p": "15001", "-z": "15006"}
+"""Where the proxy takes what goes out and what comes in: at other ports somebody else does."""
+_OF_THE_AGENT = ("--templateFile", "--meshConfig", "--tokenManagerPlugin")
+"""Arguments of the proxy's container that the injector does not give, and that decide how Envoy begins (istio
+pilot/cmd/pilot-agent/app/cmd.go)."""
+_BEGINNING = frozenset(("DISABLE_ENVOY", "ISTIO_BOOTSTRAP", "ISTIO_BOOTSTRAP_OVERRIDE"))
+"""The same as variables (istio pkg/bootstrap/instance.go, pkg/envoy/proxy.go)."""
 _DECIDING = frozenset(
     (
         "CLEANUP_ONLY",
@@ -121,6 +128,12 @@ def own_ways(pod: Mapping[str, Any]) -> tuple[str, ...]:
     if told := annotations.get(ISTIOD):
         found.append(f"takes the configuration of its proxy from {told} ({ISTIOD})")
     found += _settings(annotations.get(CONFIG, ""))
+    proxy = proxy_among(own)
+    for word in map(str, list_at(proxy, "args")):
+        if word.startswith(_OF_THE_AGENT):
+            found.append(f"gives its {PROXY} an argument of its own: {word}")
+    if BOOTSTRAP not in annotations:
+        found += [f"sets {name} for its {PROXY}" for name in sorted(_BEGINNING & environment(proxy).keys())]
     for container in own:
         if container.get("name") in (*CAPTURE, PROXY) and list_at(container, "command"):
             words = " ".join(map(str, list_at(container, "command")))
@@ -153,6 +166,8 @@ def _value(name: str, flag: str, value: str) -> Iterator[str]:
     words = value.replace(",", " ").split()
     if flag == _REROUTED and not all(word.startswith(_OF_VIRTUAL_MACHINES) for word in words):
         yield f"takes what comes in by {value} for what it sends itself (argument {flag} of its {name})"
+    if value != _LISTENING.get(flag, value):
+        yield f"leads traffic to port {value} instead of its proxy's (argument {flag} of its {name})"
     if flag in _PORTS and words != ["*"] and not all(map(is_number, words)):
         yield f"names ports that are none in argument {flag} of its {name}: {value}"
 

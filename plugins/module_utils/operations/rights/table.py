@@ -173,8 +173,11 @@ _ACTING = (
     ("extensions.istio.io", "wasmplugins"),
     ("security.istio.io", "authorizationpolicies"),
     ("security.istio.io", "peerauthentications"),
+    ("gateway.networking.k8s.io", "backendtlspolicies"),
     ("gateway.networking.k8s.io", "grpcroutes"),
     ("gateway.networking.k8s.io", "httproutes"),
+    ("gateway.networking.k8s.io", "tcproutes"),
+    ("gateway.networking.k8s.io", "tlsroutes"),
     ("networking.k8s.io", "ingresses"),
 )
 

@@ -36,8 +36,13 @@ KINDS = {
     "AuthorizationPolicy": SECURITY,
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
+    "TCPRoute": "gateway.networking.k8s.io/v1",
+    "TLSRoute": "gateway.networking.k8s.io/v1",
+    "BackendTLSPolicy": "gateway.networking.k8s.io/v1",
     "Ingress": "networking.k8s.io/v1",
 }
+_OLDER = dict.fromkeys(("TCPRoute", "TLSRoute"), "gateway.networking.k8s.io/v1alpha2")
+"""What Gateway API before 1.5 has as nothing newer."""
 BY_HAND = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io"
 """The EndpointSlices that follow no selector: what lies in them, somebody wrote (Kubernetes
 pkg/controller/endpointslice)."""
@@ -115,7 +120,10 @@ def read_everywhere(
     :raises ApiError: the API server does not answer.
     """
     try:
-        return list(client.list(api_version, kind).items), ""
+        listed = client.list(api_version, kind)
+        if listed.missing and kind in _OLDER and api_version != _OLDER[kind]:
+            return read_everywhere(client, _OLDER[kind], kind, namespaces)
+        return list(listed.items), ""
     except ApiError as error:
         if error.status not in (401, 403):
             raise

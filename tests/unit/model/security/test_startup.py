@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.outbound import (
+    uncaptured_outbound,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
     read_pod,
     status_port,
     target_ports,
-    uncaptured_outbound,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.startup import (
     own_ways,
@@ -86,6 +88,22 @@ def test_a_pod_as_always_has_no_way_of_its_own(as_always: dict[str, Any]) -> Non
         (
             pod({"args": [*ARGS[:-2], "-d", "15090,8000:9000"]}),
             "names ports that are none in argument -d of its istio-init: 15090,8000:9000",
+        ),
+        (
+            pod({"args": [*ARGS, "-z", "3000"]}),
+            "leads traffic to port 3000 instead of its proxy's (argument -z of its istio-init)",
+        ),
+        (
+            pod({"args": [*ARGS, "-p", "9999"]}),
+            "leads traffic to port 9999 instead of its proxy's (argument -p of its istio-init)",
+        ),
+        (
+            pod({}, {"args": ["proxy", "sidecar", "--templateFile=/tmp/own.json"]}),
+            "gives its istio-proxy an argument of its own: --templateFile=/tmp/own.json",
+        ),
+        (
+            pod({}, env(ISTIO_BOOTSTRAP_OVERRIDE="/tmp/own.json")),
+            "sets ISTIO_BOOTSTRAP_OVERRIDE for its istio-proxy",
         ),
         (pod(env(INBOUND_TUNNEL_PORT="3000")), "sets INBOUND_TUNNEL_PORT for its istio-init"),
         (pod(env(KUBE_VIRT_INTERFACES="eth0")), "sets KUBE_VIRT_INTERFACES for its istio-init"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.outbound import (
+    uncaptured_outbound,
+    way_past,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
     read_pod,
-    uncaptured_outbound,
 )
 
 AS_PROXY = "everything, as user or group 1337,"
@@ -107,6 +110,30 @@ def test_a_program_of_the_proxys_user_is_not_captured(
 
 
 @pytest.mark.parametrize(
+    ("init", "proxy", "app", "number"),
+    [
+        ([*INJECTED, "-u", "1000"], {}, 1000, 1000),
+        ([*INJECTED, "-u", "1000"], {}, 1337, None),
+        ([*INJECTED, "-u", "1337"], {"runAsUser": 1000}, 1000, None),
+        (None, {"runAsUser": 1000650001}, 1000650001, 1000650001),
+        (None, {"runAsUser": 1000650001}, 1000650000, None),
+        (None, {}, 1337, 1337),
+    ],
+)
+def test_whom_istio_init_or_the_network_plugin_takes_for_the_proxy(
+    init: list[str] | None, proxy: dict[str, int], app: int, number: int | None
+) -> None:
+    """The plugin looks at the proxy's container; OpenShift gives it a number of the namespace's own."""
+    made = pod(init) if init else pod(INJECTED, "istio-validation")
+    made["spec"]["containers"] = [
+        {"name": "app", "securityContext": {"runAsUser": app}},
+        {"name": "istio-proxy", "securityContext": proxy},
+    ]
+    expected = () if number is None else (f"everything, as user or group {number},",)
+    assert uncaptured_outbound(made) == expected
+
+
+@pytest.mark.parametrize(
     ("section", "more", "expected"),
     [
         ("ephemeralContainers", {}, (AS_PROXY,)),
@@ -120,3 +147,28 @@ def test_a_program_beside_the_application_that_runs_as_the_proxy(
     beside = {"name": "debug", "securityContext": {"runAsUser": 1337}, **more}
     spec = {"containers": [{"name": "app"}, {"name": "istio-proxy"}], section: [beside]}
     assert uncaptured_outbound({"metadata": {"name": "a"}, "spec": spec}) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "addresses", "way"),
+    [
+        (("port 443", "port 80"), ["10.96.0.7"], "port 80"),
+        (("port 8080", "port 443"), ["10.96.0.7"], ""),
+        (("192.0.2.0/24", "10.0.0.0/8"), ["10.96.0.7"], "10.0.0.0/8"),
+        (("10.96.0.7",), ["10.96.0.7"], "10.96.0.7"),
+        (("10.97.0.0/16",), ["10.96.0.7", "fd00::7"], ""),
+        (("fd00::/64",), ["10.96.0.7", "fd00::7"], "fd00::/64"),
+        (("all but 10.0.0.0/8,fd00::/64",), ["10.96.0.7", "fd00::7"], ""),
+        (("all but 10.96.0.0/12",), ["10.96.0.7", "fd00::7"], "all but 10.96.0.0/12"),
+        (("everything",), ["10.96.0.7"], "everything"),
+        ((AS_PROXY,), ["10.96.0.7"], AS_PROXY),
+        (("10.0.0.0/8", "all but 10.0.0.0/8"), ["None", ""], ""),
+        (("10.0.0.0/8", "port 80"), ["None", ""], "port 80"),
+        ((), ["10.96.0.7"], ""),
+    ],
+)
+def test_by_which_of_these_a_connection_goes_past(
+    left: tuple[str, ...], addresses: list[str], way: str
+) -> None:
+    """It is one to port 80."""
+    assert way_past(left, 80, addresses) == way

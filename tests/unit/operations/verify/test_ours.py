@@ -236,11 +236,11 @@ PLAIN = "in plaintext: it is not labelled security.istio.io/tlsMode: istio"
             "nobody can look",
         ),
         (
-            virtual_machine({"labels": {"app": "web"}}),
+            virtual_machine({"labels": {"app": "web"}}),  # those of the object itself count before these
             "fail",
-            "gets calls for shop/web at",
+            "gets calls for shop/pay at",
         ),
-        (virtual_machine({"labels": {"app": "else"}}), "", ""),
+        (virtual_machine({"labels": {"app": "else"}}), "fail", "gets calls for shop/pay at"),
         (virtual_machine(namespace="else"), "", ""),
     ],
 )

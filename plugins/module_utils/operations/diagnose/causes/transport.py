@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ....fields import list_at, mapping_at, text_at
+from ....model.security.outbound import uncaptured_outbound, way_past
+from ....model.security.peer_authentication import STRICT
 from ....model.security.pods import read_pod
 from ....model.security.transport import WILL_FAIL, ServerPort, connect
 from ....object_id import object_id
@@ -52,6 +55,8 @@ def _connection(case: Case, call: Call) -> Cause | None:
     subsets = {"", *(target.subset for _item, target in case.leading_to(host))}
     mode, decided = case.modes.mode(pod.namespace, pod.labels, call.target)
     captured = pod.captures(call.target)
+    if captured and mode == STRICT and (past := _past(case, call)):
+        return past
     server = ServerPort(pod, call.target, mode if captured else "", decided, call.http)
     for subset in sorted(subsets):
         client = (
@@ -65,6 +70,24 @@ def _connection(case: Case, call: Call) -> Cause | None:
         if connection.verdict == WILL_FAIL:
             return _cause(case, call, connection.reason, connection.decided, captured=captured)
     return None
+
+
+def _past(case: Case, call: Call) -> Cause | None:
+    """A caller whose own sidecar does not get the call: it comes in plaintext."""
+    caller, spec = call.caller, mapping_at(call.service, "spec")
+    raw = case.live.find("Pod", caller.namespace, caller.name) if caller and case.callers else None
+    if caller is None or raw is None or not caller.meshed or caller.gateway:
+        return None
+    own = [text_at(spec, "clusterIP"), *map(str, list_at(spec, "clusterIPs"))]
+    addresses = [call.callee.address] if own[0] == "None" else own
+    way = way_past(uncaptured_outbound(raw), call.number, addresses)
+    if not way:
+        return None
+    said = (
+        f"calls {way} past its sidecar; port {call.target} of Pod {call.callee} takes nothing but mutual TLS"
+    )
+    remedy = "take it out of traffic.sidecar.istio.io/... in the template of its workload"
+    return Cause(SECURITY, f"Pod {caller}", said, remedy, SURE)
 
 
 def _cause(case: Case, call: Call, reason: str, decided: tuple[str, ...], *, captured: bool) -> Cause:

@@ -15,9 +15,11 @@ from ....istio.proxy.running import image_version
 from ....istio.workloads import Pod, parse_pod
 from ....kube.clock import seconds_of
 from ....kube.pods import faults, is_active
+from ....model.security.pods import is_ambient
 from ..findings import Finding, failed, passed, unknown
 
 OPT_OUT = "sidecar.istio.io/inject"
+AMBIENT = "is in ambient mode, which is not looked at"
 BEGINNING = 180.0
 """Seconds after its creation in which a pod that is not ready yet is no fault."""
 
@@ -62,6 +64,8 @@ def _has_only_begun(raw: Mapping[str, Any], pod: Pod, now: float) -> bool:
 
 
 def _check_pod(pod: Pod, subject: str, expected: str, versions: Mapping[str, str]) -> Finding:
+    if pod.proxy is None and is_ambient(pod.annotations):
+        return unknown("injection", subject, AMBIENT)
     if pod.proxy is None:
         return failed("injection", subject, f"has no sidecar: {_why_bare(pod)}")
     runs_to_its_end = pod.controller is not None and pod.controller[0] == "Job"

@@ -22,6 +22,7 @@ from ....verdicts import FAIL
 from ....words import some_of
 from ..findings import Finding, failed, passed, stated, unknown
 from ..picture import Picture, PodPort, SeenPod
+from .injection import AMBIENT
 
 KEPT_AWAY = "keeps its proxy away (traffic.sidecar.istio.io) from"
 NO_PROXY = "has no proxy before (istio-init leaves the port of tunnels alone in every pod)"
@@ -139,6 +140,9 @@ def _check_port(service: Service, number: int, pods: Sequence[SeenPod], held: In
         if port is None or name not in held.taking:
             continue
         wanted = port.wanted
+        if seen.pod.ambient:
+            unsure = unsure or unknown("mtls", subject, f"pod {name} {AMBIENT}")
+            continue
         if name not in held.running:
             return failed("mtls", subject, f"pod {name} takes traffic without a running sidecar", late=True)
         finding = _judge(subject, service, seen.pod, port, held)

@@ -1,46 +1,89 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of check ``mtls``: what the callers' proxies send, by the DestinationRules that they see."""
+"""Part of check ``mtls``: what the callers' proxies send, by the DestinationRules that they see, and which
+calls their pods do not give them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from ....fields import mapping_at
-from ....kube.pods import has_labels
+from ....fields import labels_of, list_at, text_at
+from ....kube.pods import addresses, has_labels, is_active
 from ....model.catalogue.mesh import all_callers
-from ....model.catalogue.services import Service
+from ....model.catalogue.services import Port, Service
+from ....model.security.outbound import uncaptured_outbound, way_past
 from ....model.security.peer_authentication import DISABLE
 from ....model.security.pods import TLS_MODE
 from ....model.security.transport import MTLS, ServerPort, connect
-from ....words import some_of
+from ....words import few, some_of
 from ..findings import Finding, failed, passed
 from ..picture import Picture, SeenPod
 
 
 def check_callers(picture: Picture) -> list[Finding]:
     """One finding per DestinationRule, or PeerAuthentication of a whole namespace, that keeps a caller of the
-    catalogue from mutual TLS.
+    catalogue from mutual TLS, and per pod that calls past its proxy.
 
     :returns: these objects first, then one pass for all callers that use it.
     """
     causes: dict[str, dict[str, str]] = {}
-    good = 0
+    edges: set[str] = set()
     for service in picture.catalogue.services:
         pods = [seen for seen in picture.pods_of(service) if seen.pod.meshed]
         for namespace, labels, name in callers_of(picture, service):
             for problem in _problems(picture, service, pods, namespace, labels):
                 decided, verdict = problem
                 causes.setdefault(decided, {}).setdefault(f"{name} -> {service.key}", verdict)
-            good += 1
+            edges.add(f"{name} -> {service.key}")
     found = []
-    for subject, edges in causes.items():
-        told = some_of([f"{edge} ({verdict})" for edge, verdict in edges.items()])
+    for subject, hit in causes.items():
+        told = some_of([f"{edge} ({verdict})" for edge, verdict in hit.items()])
         found.append(failed("mtls", subject, f"takes mutual TLS from {told}"))
-    if good and not found:
-        found.append(passed("mtls", "callers", f"{good} callers use mutual TLS, by the rules that they see"))
+    found += _past_proxies(picture)
+    if edges and not found:
+        what = f"{len(edges)} callers use mutual TLS, by the rules that they see"
+        found.append(passed("mtls", "callers", what))
     return [*found, *_announced(picture)]
+
+
+def _past_proxies(picture: Picture) -> Iterator[Finding]:
+    """Pods whose own proxy does not get what they send to a service: it arrives in plaintext, of nobody."""
+    left_of: dict[str, list[tuple[SeenPod, tuple[str, ...]]]] = {}
+    for seen in picture.pods:
+        pod = seen.pod
+        if not seen.services or pod.gateway or pod.ambient:
+            continue
+        left = uncaptured_outbound(seen.raw) if pod.meshed else ("everything",)
+        for service in seen.services if left else ():
+            left_of.setdefault(service.key, []).append((seen, left))
+    hit: dict[tuple[str, str], dict[str, None]] = {}
+    for service in picture.catalogue.services if left_of else ():
+        ways = _ways_to(picture, service)
+        for caller in dict.fromkeys(one.key for one in _services_calling(picture, service)):
+            for seen, left in left_of.get(caller, ()):
+                past = (way_past(left, port, places) for port, places in ways)
+                if way := next(filter(None, past), ""):
+                    past_it = f"calls {way} past its proxy (traffic.sidecar.istio.io), and so"
+                    how = past_it if seen.pod.meshed else "has no proxy, and so calls"
+                    hit.setdefault((f"Pod {seen.pod}", how), {})[service.key] = None
+    for (subject, how), keys in hit.items():
+        yield failed("mtls", subject, f"{how} {few(keys)} without mutual TLS")
+
+
+def _ways_to(picture: Picture, service: Service) -> list[tuple[int, list[str]]]:
+    """Ports of a service that take mutual TLS, and the addresses that clients of each connect to."""
+
+    def encrypted(ports: Iterable[Port]) -> list[int]:
+        mesh = picture.catalogue.mtls_mode
+        return [one.number for one in ports if service.mtls.mode_of(one.target_port, mesh) != DISABLE]
+
+    live = picture.live.find("Service", service.namespace, service.name)
+    own = [text_at(live, "spec", "clusterIP"), *map(str, list_at(live, "spec", "clusterIPs"))]
+    of_pods = sorted({one for seen in picture.pods_of(service) for one in addresses(seen.raw)})
+    found = [(port, of_pods if own[0] == "None" else own) for port in encrypted(service.ports)]
+    more = service.headless.ports if service.headless else ()
+    return [*found, *((port, of_pods) for port in encrypted(more))]
 
 
 def _announced(picture: Picture) -> Iterable[Finding]:
@@ -58,24 +101,50 @@ def _announced(picture: Picture) -> Iterable[Finding]:
 def callers_of(picture: Picture, service: Service) -> Iterable[tuple[str, Mapping[str, str], str]]:
     """Namespace, labels and name of each caller that runs in the mesh, gateways of the catalogue too.
 
+    Once for each kind of its pods, because an object may be for one of them.
+
     :returns: in catalogue order, the gateways last.
     """
-    catalogue = picture.catalogue
-    for caller in all_callers(service):
-        known = catalogue.service(caller.service or "", caller.namespace) if caller.service else None
-        if known is not None:
-            yield known.namespace, _labels(picture, known), known.key
+    for known in _services_calling(picture, service):
+        for labels in _labels(picture, known):
+            yield known.namespace, labels, known.key
     for name in {item.gateway for item in service.exposed}:
-        gateway = catalogue.gateway(name)
+        gateway = picture.catalogue.gateway(name)
         if gateway is not None:
-            pods = picture.live.of("Pod", gateway.workload_namespace)
-            mine = next((pod for pod in pods if has_labels(pod, gateway.selector)), None)
-            labels = {**mapping_at(mine, "metadata", "labels"), **gateway.selector}
-            yield gateway.workload_namespace, labels, f"gateway {name}"
+            mine = [
+                labels_of(pod)
+                for pod in picture.live.of("Pod", gateway.workload_namespace)
+                if is_active(pod) and has_labels(pod, gateway.selector)
+            ]
+            for labels in _each_once(mine) or [gateway.selector]:
+                yield gateway.workload_namespace, labels, f"gateway {name}"
 
 
-def _labels(picture: Picture, service: Service) -> Mapping[str, str]:
-    return next((seen.pod.labels for seen in picture.pods_of(service)), service.labels)
+def _services_calling(picture: Picture, service: Service) -> Iterator[Service]:
+    for caller in all_callers(service):
+        known = picture.catalogue.service(caller.service, caller.namespace) if caller.service else None
+        if known is not None:
+            yield known
+
+
+def _labels(picture: Picture, service: Service) -> list[Mapping[str, str]]:
+    """Those of each kind of pods; before there is one, what the catalogue says."""
+    kinds = {seen.key: seen.pod.labels for seen in picture.pods_of(service)}
+    return list(kinds.values()) or [service.labels]
+
+
+def _each_once(found: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    return list({tuple(sorted(labels.items())): labels for labels in found}.values())
+
+
+def hosts_of(service: Service) -> list[tuple[str, tuple[Port, ...]]]:
+    """The names by which a service is called, each with its ports: that of the Service, and that of its
+    headless companion.
+
+    :returns: full names.
+    """
+    more = [(service.headless.fqdn, service.headless.ports)] if service.headless else []
+    return [(service.fqdn, service.ports), *more]
 
 
 def _problems(
@@ -86,11 +155,10 @@ def _problems(
     labels: Mapping[str, str],
 ) -> Iterable[tuple[str, str]]:
     service_mode = picture.modes.of_namespace(service.namespace)
-    for port in service.ports:
+    places = ((host, port) for host, ports in hosts_of(service) for port in ports)
+    for host, port in places:
         for subset in ("", *service.versions):
-            client = picture.rules.mode(
-                namespace, labels, service.fqdn, service.namespace, port.number, subset
-            )
+            client = picture.rules.mode(namespace, labels, host, service.namespace, port.number, subset)
             if not client.decided and service_mode != DISABLE:
                 continue
             decided = client.decided or picture.modes.deciding_namespace(service.namespace)

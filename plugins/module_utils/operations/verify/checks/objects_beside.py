@@ -20,8 +20,9 @@ from ....labels import is_selected
 from ....model.catalogue.mesh import Gateway
 from ....model.security.authorization import PolicyIndex, action_of, decides
 from ....model.security.classes import ANY_OTHER_PORT
+from ....model.security.outbound import uncaptured_outbound
 from ....model.security.peer_authentication import STRICT, PeerPolicies, is_looser
-from ....model.security.pods import MeshPod, read_pod, uncaptured_outbound
+from ....model.security.pods import MeshPod, read_pod
 from ....words import few
 from ..findings import Finding, beside, failed
 from ..ours import Ours

@@ -21,7 +21,7 @@ from ....object_id import object_id
 from ....words import few
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, networks, ordered
-from .mtls_callers import callers_of
+from .mtls_callers import callers_of, hosts_of
 
 
 def check_calls_beside(ours: Ours) -> list[Finding]:
@@ -70,8 +70,9 @@ def _inner_calls(ours: Ours) -> Iterator[_Call]:
     picture = ours.picture
     for service in picture.catalogue.services:
         for namespace, labels, name in callers_of(picture, service):
-            rules = picture.rules.deciding(namespace, labels, service.fqdn, service.namespace)
-            yield f"{name} -> {service.key}", list(rules)
+            for host, _ports in hosts_of(service):
+                rules = picture.rules.deciding(namespace, labels, host, service.namespace)
+                yield f"{name} -> {service.key}", list(rules)
 
 
 def _outer_calls(ours: Ours) -> Iterator[_Call]:
@@ -172,8 +173,10 @@ def _addresses(ours: Ours, item: Obj, hosts: Sequence[str]) -> Iterator[Finding]
 
 def _workload(ours: Ours, item: Obj) -> Iterator[Finding]:
     """A WorkloadEntry is an endpoint of each Service whose selector takes it (istio
-    pilot/pkg/serviceregistry/kube/controller WorkloadInstanceHandler)."""
-    labels: Mapping[str, str] = {**labels_of(item), **mapping_at(item, "spec", "labels")}
+    pilot/pkg/serviceregistry/kube/controller WorkloadInstanceHandler). Its own labels count before those of
+    its ``spec``, and one with an account is announced with mutual TLS unless a label says otherwise
+    (serviceentry/conversion.go, ConvertWorkloadEntry and getTLSModeFromWorkloadEntry)."""
+    labels: Mapping[str, str] = {**mapping_at(item, "spec", "labels"), **labels_of(item)}
     carrier = {"metadata": {"labels": labels}}
     catalogue, home = ours.picture.catalogue, namespace_of(item)
     taken = [
@@ -187,7 +190,7 @@ def _workload(ours: Ours, item: Obj) -> Iterator[Finding]:
         return
     where = text_at(item, "spec", "address") or "an address of another network"
     what = f"gets calls for {few(taken)} at {where}"
-    if labels.get(TLS_MODE) == "istio":
+    if labels.get(TLS_MODE, "istio" if text_at(item, "spec", "serviceAccount") else "") == "istio":
         yield unknown("objects", object_id(item), f"{what}, and nobody can look at a proxy there")
     else:
         yield failed(

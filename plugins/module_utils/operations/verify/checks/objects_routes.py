@@ -25,11 +25,14 @@ from ....model.host_patterns import takes_in
 from ....model.virtual_services import VirtualService, read_virtual_service
 from ....object_id import object_id
 from ....words import few
-from ..findings import Finding, beside, failed
+from ..findings import Finding, beside, failed, unknown
 from ..ours import GatewayPods, Obj, Ours, narrower, ordered, targets
 
 MESH = "mesh"
 INGRESS_CLASS = "kubernetes.io/ingress.class"
+ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
+EXPERIMENTAL = ("TCPRoute", "TLSRoute")
+"""Which istiod reads when it is told to (PILOT_ENABLE_ALPHA_GATEWAY_API), or is new enough."""
 
 
 def check_routes_beside(ours: Ours) -> list[Finding]:
@@ -49,9 +52,11 @@ def check_routes_beside(ours: Ours) -> list[Finding]:
     for item in routes:
         if not ours.is_own(item):
             found += _in_mesh(ours, item, read[namespace_of(item), name_of(item)])
-    for kind in ("HTTPRoute", "GRPCRoute"):
+    for kind in ROUTES:
         for item in ordered(ours.around.of(kind)):
-            found += _gateway_api(ours, item)
+            found += _gateway_api(ours, item, kind)
+    for item in ordered(ours.around.of("BackendTLSPolicy")):
+        found += _backend_tls(ours, item)
     for item in ordered(ours.around.of("Ingress")):
         found += _ingress(ours, item)
     return found
@@ -144,12 +149,16 @@ def _in_mesh(ours: Ours, item: Obj, read: VirtualService) -> Iterator[Finding]:
         yield beside("objects", subject, f"has routes for calls to {names}, which no proxy of ours is told")
 
 
-def _gateway_api(ours: Ours, item: Obj) -> Iterator[Finding]:
+def _gateway_api(ours: Ours, item: Obj, kind: str) -> Iterator[Finding]:
     """Routes of the Gateway API: of a Service they are routes of the mesh (GAMMA)."""
     domain = ours.picture.catalogue.cluster_domain
     subject, home = object_id(item), namespace_of(item)
     parents = _services(mappings_at(item, "spec", "parentRefs"), home, domain, default="Gateway")
     touched = ours.touched(parents)
+    if touched and kind in EXPERIMENTAL:
+        what = f"has routes for calls to {few(touched.values())}; whether istiod reads it"
+        yield unknown("objects", subject, f"{what}, nobody here can tell")
+        return
     if touched:
         yield failed("objects", subject, f"has routes for calls to {few(touched.values())}")
         return
@@ -161,6 +170,20 @@ def _gateway_api(ours: Ours, item: Obj) -> Iterator[Finding]:
         gateways = few(text_at(ref, "name") for ref in mappings_at(item, "spec", "parentRefs"))
         what = f"leads from Gateway {gateways} to {few(reached.values())}, whose policies judge that gateway"
         yield beside("objects", subject, what)
+
+
+def _backend_tls(ours: Ours, item: Obj) -> Iterator[Finding]:
+    """istiod makes DestinationRules of mode SIMPLE out of it, which come before all others of the namespace
+    (istio pilot/pkg/config/kube/gateway/backend_policies.go)."""
+    home, wanted = namespace_of(item), mappings_at(item, "spec", "targetRefs")
+    hosts = [*_services(wanted, home, ours.picture.catalogue.cluster_domain, default="Service")]
+    entries = {text_at(one, "name") for one in wanted if text_at(one, "kind") == "ServiceEntry"}
+    for entry in ours.around.of("ServiceEntry"):
+        if namespace_of(entry) == home and name_of(entry) in entries:
+            hosts += map(str, list_at(entry, "spec", "hosts"))
+    if touched := ours.touched(hosts):
+        what = f"says that calls to {few(touched.values())} use TLS of another kind; what comes of that"
+        yield unknown("objects", object_id(item), f"{what}, nobody here can tell")
 
 
 def _ingress(ours: Ours, item: Obj) -> Iterator[Finding]:

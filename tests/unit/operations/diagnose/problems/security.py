@@ -171,6 +171,18 @@ SECURITY = [
         ),
     ),
     Planted(
+        "call past the caller's sidecar",
+        "security",
+        "Pod shop/web-1",
+        CALL,
+        lambda one: one.put(
+            pod(
+                "web-1",
+                annotations={"traffic.sidecar.istio.io/excludeOutboundPorts": "80"},
+            )
+        ),
+    ),
+    Planted(
         "refused in the log",
         "security",
         "AuthorizationPolicy shop/api",

@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.list
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
+    injection,
     mtls,
     mtls_callers,
     mtls_certificates,
@@ -47,6 +48,7 @@ def problems(*items: dict[str, Any], mesh: Catalogue = MESH) -> list[str]:
 
 
 WEB = pod("web-1", LABELS)
+PAY = item("Service", "pay", {"selector": {"app": "pay"}, "clusterIP": "10.96.0.7"})
 
 
 def test_a_strict_mesh_has_no_finding_by_object() -> None:
@@ -241,6 +243,23 @@ def test_one_plaintext_replica_is_found_whichever_it_is() -> None:
         assert f"shop/{bad}" in found[1]
 
 
+def test_a_pod_in_ambient_mode_is_not_looked_at_and_no_fault() -> None:
+    raw = pod(
+        "web-1", LABELS, proxy=None, metadata={"annotations": {"ambient.istio.io/redirection": "enabled"}}
+    )
+    expected = ("cannot tell", "pod shop/web-1 is in ambient mode, which is not looked at", False)
+    taking = state({}, taking=frozenset({"shop/web-1"}))
+    assert check(taking, raw)["shop/web:3000"] == expected
+    (found,) = injection.check_pods([raw], expected_version="", istiods=[], unmeshed=[], now=0)
+    assert str(found) == "cannot tell: Pod shop/web-1: is in ambient mode, which is not looked at"
+
+
+def test_a_caller_without_a_proxy_uses_no_mutual_tls() -> None:
+    """Also where check injection was told that it needs none."""
+    (told,) = mtls_callers.check_callers(picture(pod("web-1", LABELS, proxy=None), STRICT, PAY))
+    assert str(told) == "FAIL: Pod shop/web-1: has no proxy, and so calls shop/pay without mutual TLS"
+
+
 def test_no_pods_and_no_ready_pods_prove_nothing() -> None:
     assert check(state({}))["shop/web"][0] == "cannot tell"
     assert check(state({}), WEB)["shop/web:3000"] == ("cannot tell", "none of its pods is ready", True)
@@ -298,6 +317,52 @@ def test_a_gateway_is_a_caller_too() -> None:
 
 
 # -- what a port is read as, and as what a pod is announced ------------------------------------------------
+
+
+def test_a_rule_for_one_version_of_a_caller_or_for_its_headless_companion_counts() -> None:
+    """Looked at was the first pod of the caller, and the Service of the callee alone."""
+    callers = [pod(f"web-{name}", {**LABELS, "version": name}) for name in ("v1", "v2")]
+    whole = item("PeerAuthentication", "default", {"mtls": {"mode": "PERMISSIVE"}})
+    selecting = {"workloadSelector": {"matchLabels": {"version": "v2"}}}
+    (told,) = mtls_callers.check_callers(
+        picture(*callers, pod("pay-1", {"app": "pay"}), whole, rule("pay", "DISABLE", **selecting))
+    )
+    assert str(told).endswith("pay: takes mutual TLS from shop/web -> shop/pay (PLAINTEXT)")
+    port = {"name": "peers", "number": 7000, "target_port": 7000, "protocol": "tcp"}
+    paired = service("pay", callers=[{"service": "web"}], headless={"name": "pay-pods", "ports": [port]})
+    seen = picture(
+        *callers,
+        pod("pay-1", {"app": "pay"}),
+        STRICT,
+        rule("pay-pods", "DISABLE"),
+        mesh=catalogue(service("web"), paired),
+    )
+    (told,) = mtls_callers.check_callers(seen)
+    assert str(told).endswith("pay-pods: takes mutual TLS from shop/web -> shop/pay (WILL_FAIL)")
+    seen = picture(*callers, pod("pay-1", {"app": "pay"}), STRICT)
+    (told,) = mtls_callers.check_callers(seen)
+    assert told.message == "1 callers use mutual TLS, by the rules that they see"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "way"),
+    [
+        ({"excludeOutboundPorts": "80"}, "port 80"),
+        ({"excludeOutboundIPRanges": "10.0.0.0/8"}, "10.0.0.0/8"),
+        ({"includeOutboundIPRanges": "192.0.2.0/24"}, "all but 192.0.2.0/24"),
+        ({"excludeOutboundPorts": "443"}, ""),
+    ],
+)
+def test_a_caller_that_calls_past_its_proxy_uses_no_mutual_tls(annotations: dict[str, str], way: str) -> None:
+    """That is told in every mesh: only in one of REGISTRY_ONLY was it, and by another check."""
+    named = {f"traffic.sidecar.istio.io/{name}": text for name, text in annotations.items()}
+    caller = pod("web-1", LABELS, metadata={"annotations": named})
+    (told,) = mtls_callers.check_callers(picture(caller, pod("pay-1", {"app": "pay"}), STRICT, PAY))
+    if not way:
+        assert told.message == "1 callers use mutual TLS, by the rules that they see"
+        return
+    what = f"calls {way} past its proxy (traffic.sidecar.istio.io), and so shop/pay without mutual TLS"
+    assert str(told) == f"FAIL: Pod shop/web-1: {what}"
 
 
 def parsing(*http: bool) -> dict[int, InboundPort]:

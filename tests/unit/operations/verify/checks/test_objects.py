@@ -244,6 +244,29 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         "HTTPRoute shop/detour",
         "fail: has routes for calls to shop/pay",
     ),
+    "a TCPRoute of the Gateway API for a Service": (
+        [item("TCPRoute", "detour", {"parentRefs": [{"kind": "Service", "name": "pay"}]})],
+        "TCPRoute shop/detour",
+        "cannot tell: has routes for calls to shop/pay; whether istiod reads it, nobody here can tell",
+    ),
+    "a TLSRoute of the Gateway API for a Service": (
+        [
+            item(
+                "TLSRoute",
+                "detour",
+                {"parentRefs": [{"kind": "Service", "name": "pay", "namespace": "shop"}]},
+                "other",
+            )
+        ],
+        "TLSRoute other/detour",
+        "cannot tell: has routes for calls to shop/pay; whether istiod reads it, nobody here can tell",
+    ),
+    "a BackendTLSPolicy for a Service": (
+        [item("BackendTLSPolicy", "tls", {"targetRefs": [{"group": "", "kind": "Service", "name": "pay"}]})],
+        "BackendTLSPolicy shop/tls",
+        "cannot tell: says that calls to shop/pay use TLS of another kind; what comes of that, nobody here"
+        " can tell",
+    ),
     "a DestinationRule that changes calls": (
         [item("DestinationRule", "hole", {"host": "pay", "trafficPolicy": {"loadBalancer": {}}})],
         "DestinationRule shop/hole",
@@ -338,6 +361,18 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
                 "WorkloadEntry",
                 "vm",
                 {"address": "192.0.2.9", "labels": {"app": "pay", "security.istio.io/tlsMode": "istio"}},
+            )
+        ],
+        "WorkloadEntry shop/vm",
+        "cannot tell: gets calls for shop/pay at 192.0.2.9, and nobody can look at a proxy there",
+    ),
+    "a WorkloadEntry whose own labels count": (
+        [
+            item(
+                "WorkloadEntry",
+                "vm",
+                {"address": "192.0.2.9", "serviceAccount": "pay", "labels": {"app": "else"}},
+                labels={"app": "pay"},
             )
         ],
         "WorkloadEntry shop/vm",
