@@ -150,8 +150,8 @@ def trials(
         witnesses.texts(values.get(":authority", ())),
         sources,
         remotes,
-        _headers(values),
-        _tokens(values, limit) if tokens else [None],
+        _headers(values, limit),
+        _tokens(values, limit) if tokens and asks_for_tokens(values) else [None],
         # a client need not say which server it wants
         ["", *witnesses.texts(values["connection.sni"])] if "connection.sni" in values else [None],
     ]
@@ -177,6 +177,11 @@ def trials(
         for sni in parsed[-1]
     ]
     return Trials(tuple(found), complete)
+
+
+def asks_for_tokens(attributes: Iterable[str]) -> bool:
+    """Whether one of the attributes that policies compare is one of a token."""
+    return any(name.startswith("request.auth.") for name in attributes)
 
 
 def _one_by_one(parts: Sequence[Sequence[Any]], limit: int) -> list[tuple[Any, ...]]:
@@ -216,9 +221,12 @@ def named_ports(policies: Iterable[Policy]) -> list[int]:
     return sorted({int(text) for text in named if is_number(text) and 0 < int(text) < ANY_OTHER_PORT})
 
 
-def _headers(values: Mapping[str, set[str]]) -> list[dict[str, str]]:
+def _headers(values: Mapping[str, set[str]], limit: int) -> list[dict[str, str]]:
     """Header sets: none at all, and each way in which one of the headers can answer, with each of the
-    others."""
+    others.
+
+    :param limit: of what is tried; one more shows that there are more.
+    """
     patterns: dict[str, set[str]] = {}
     for key, found in values.items():
         if key.startswith("request.headers["):
@@ -227,7 +235,7 @@ def _headers(values: Mapping[str, set[str]]) -> list[dict[str, str]]:
     choices = [[None, *witnesses.texts(found)] for found in patterns.values()]
     return [
         {name: text for name, text in zip(patterns, chosen, strict=True) if text is not None}
-        for chosen in itertools.product(*choices)
+        for chosen in itertools.islice(itertools.product(*choices), limit + 1)
     ]
 
 

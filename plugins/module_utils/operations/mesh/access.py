@@ -13,15 +13,18 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import RefusedError
-from ...fields import namespace_of
+from ...errors import ApiError, RefusedError
+from ...fields import labels_of, namespace_of
+from ...kube.pods import is_active
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.security.authorization import PolicyIndex
-from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, trials
+from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, named_ports, trials
 from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
+from ...model.security.pods import read_pod
 from ...words import some_of
 from .live_policies import before_and_after, live_policies
+from .workload_names import workload_name
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -66,7 +69,8 @@ def access_changes(
     changed = [item for item in plan.items if item.changes and item.desired.get("kind") == _KIND]
     if not changed:
         return []
-    found = sorted(_changes(client, catalogue, changed), key=lambda one: (one.kind != OPENS, one.service))
+    flipped = _changes(client, catalogue, changed, context)
+    found = sorted(flipped, key=lambda one: (one.kind != OPENS, one.service))
     for one in found[:TOLD]:
         context.progress(str(one))
     if len(found) > TOLD:
@@ -78,26 +82,74 @@ def access_changes(
     return found
 
 
-def _changes(client: KubeClient, catalogue: Catalogue, changed: Sequence[Item]) -> Iterable[Access]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Workload:
+    """Whom a change may be about. :param labels: of each kind of its pods."""
+
+    namespace: str
+    name: str
+    labels: Sequence[Mapping[str, str]]
+    ports: Sequence[WorkloadPort]
+
+
+def _changes(
+    client: KubeClient, catalogue: Catalogue, changed: Sequence[Item], context: Context
+) -> Iterable[Access]:
     root, domains = catalogue.root_namespace, (catalogue.trust_domain, *catalogue.trust_domain_aliases)
     about = {namespace_of(item.desired) for item in changed}
     namespaces = set(catalogue.namespaces) if root in about else about & set(catalogue.namespaces)
-    before, after = before_and_after(live_policies(client, _KIND, {*namespaces, root}), changed)
+    left = about - {*catalogue.namespaces, *catalogue.gateway_namespaces, root}
+    before, after = before_and_after(live_policies(client, _KIND, {*namespaces, *left, root}), changed)
     old = PolicyIndex(before.values(), root_namespace=root, trust_domains=domains)
     new = PolicyIndex(after.values(), root_namespace=root, trust_domains=domains)
-    for service in catalogue.services:
-        if service.namespace not in namespaces:
-            continue
+    workloads = [
+        _Workload(service.namespace, service.name, _labels(service), _ports(service))
+        for service in catalogue.services
+        if service.namespace in namespaces
+    ]
+    workloads += [one for namespace in sorted(left) for one in _left_behind(client, namespace)]
+    for workload in workloads:
         told: dict[tuple[str, str], Difference] = {}
-        for labels in _labels(service):
-            policies = [*old.of(service.namespace, labels), *new.of(service.namespace, labels)]
-            tried = trials(policies, (), _ports(service), namespace=service.namespace, trust_domains=domains)
-            then, now = (index.workload(service.namespace, labels) for index in (old, new))
+        for labels in workload.labels:
+            then, now = (index.workload(workload.namespace, labels) for index in (old, new))
+            policies = [*then.policies, *now.policies]
+            known = {port.number for port in workload.ports}
+            more = [_open_port(number) for number in named_ports(policies) if number not in known]
+            # Whether somebody validates tokens is not asked: where nobody does, no policy asks for one.
+            tried = trials(
+                policies,
+                (),
+                [*workload.ports, *more],
+                namespace=workload.namespace,
+                trust_domains=domains,
+                tokens=True,
+            )
+            if not tried.complete:
+                what = f"{workload.namespace}/{workload.name} has too many conditions to try each with each"
+                context.warn(f"cannot tell all that the run opens: {what}")
             for flip in flips(then, now, tried.requests):
                 told.setdefault((flip.kind, flip.decision.policy), flip)
+        key = f"{workload.namespace}/{workload.name}"
         for (kind, policy), flip in told.items():
             first = flip.requests[0]
-            yield Access(kind, service.key, caller_of(first), request_of(first), policy, flip.cells)
+            yield Access(kind, key, caller_of(first), request_of(first), policy, flip.cells)
+
+
+def _left_behind(client: KubeClient, namespace: str) -> list[_Workload]:
+    """The workloads of a namespace that the catalogue has no more, and whose policies go with it."""
+    try:
+        pods = client.list("v1", "Pod", namespace).items
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        return [_Workload(namespace, "any workload", [{}], [_open_port(ANY_OTHER_PORT)])]
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for pod in pods:
+        if is_active(pod) and read_pod(pod).meshed:
+            found.setdefault(workload_name(pod), []).append(labels_of(pod))
+    return [
+        _Workload(namespace, name, labels[:1], [_open_port(ANY_OTHER_PORT)]) for name, labels in found.items()
+    ]
 
 
 def _labels(service: Service) -> list[Mapping[str, str]]:
@@ -107,7 +159,11 @@ def _labels(service: Service) -> list[Mapping[str, str]]:
 def _ports(service: Service) -> list[WorkloadPort]:
     known = {port.target_port: port.is_http for port in service.all_ports}
     named = [WorkloadPort(number, http=http, tcp=not http, plaintext=True) for number, http in known.items()]
-    return [*named, WorkloadPort(ANY_OTHER_PORT, http=True, tcp=True, plaintext=True)]
+    return [*named, _open_port(ANY_OTHER_PORT)]
+
+
+def _open_port(number: int) -> WorkloadPort:
+    return WorkloadPort(number, http=True, tcp=True, plaintext=True)
 
 
 def as_results(changes: Sequence[Access]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Re
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import access
 
 from ...support.catalogues import minimal
+from ..verify.builders import pod
 from .test_apply import Run
 
 
@@ -100,3 +101,50 @@ def test_a_policy_of_somebody_else_that_already_opens_hides_the_change(run: Run)
     }
     run.cluster.put(everyone)
     assert run(with_caller())["access"] == []
+
+
+def team_policy(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "team", "namespace": "shop"},
+        "spec": spec,
+    }
+
+
+def test_who_shows_a_token_is_tried(run: Run) -> None:
+    """A team's file lets whoever shows one in; without one nothing changes, and nothing was told."""
+    source = {"requestPrincipals": ["https://id.example.com/*"]}
+    with pytest.raises(RefusedError, match=r"opens: any account of .* -> shop/api .* with a token"):
+        run(None, team_policy(rules=[{"from": [{"source": source}]}]), access_guard="refuse")
+
+
+def test_a_port_that_a_policy_alone_names_is_tried(run: Run) -> None:
+    rules = [{"to": [{"operation": {"ports": ["9090"]}}]}]
+    (entry, *_more) = run(None, team_policy(selector={"matchLabels": {"app": "web"}}, rules=rules))["access"]
+    assert (entry["kind"], entry["service"]) == ("opens", "shop/web")
+    assert entry["request"].endswith("on port 9090")
+
+
+def test_conditions_that_are_too_many_are_told(run: Run) -> None:
+    condition = [{"key": f"request.headers[x-{number}]", "values": ["a"]} for number in range(30)]
+    run(None, team_policy(rules=[{"when": condition}]))
+    told = "cannot tell all that the run opens: shop/web has too many conditions to try each with each"
+    assert told in run.warnings
+
+
+def test_workloads_that_the_catalogue_leaves_behind_lose_what_keeps_others_out(run: Run) -> None:
+    raw = copy.deepcopy(minimal())
+    callers = [{"service": "web", "namespace": "shop"}]
+    old = {**raw["mesh_services"][1], "name": "old", "namespace": "legacy", "callers": callers}
+    raw["mesh_services"].append(old)
+    run.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "legacy"}})
+    run(raw)
+    running = pod("old-1", {"app": "old"})
+    running["metadata"]["namespace"] = "legacy"
+    run.cluster.put(running)
+    entries = run(prune=True)["access"]
+    assert ("opens", "legacy/old-1", "") in {(one["kind"], one["service"], one["policy"]) for one in entries}
+    run(raw)
+    run.cluster.remove("Pod", "old-1", "legacy")
+    assert run(prune=True)["access"] == []
