@@ -18,7 +18,13 @@ from .plaintext import CALLED, CALLS, OVER, UNSETTLED, Join, flow_of, joins_of, 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
-_METRICS = ("istio_requests_total", "istio_tcp_connections_opened_total")
+_METRICS = (
+    "istio_requests_total",
+    "istio_tcp_connections_opened_total",
+    "istio_tcp_received_bytes_total",
+    "istio_tcp_sent_bytes_total",
+)
+"""The bytes are those of connections that were opened before the window, and that STRICT ends, too."""
 _PLAINTEXT = 'reporter="destination",connection_security_policy="none",destination_workload_namespace='
 _MINUTES = 120.0
 _BEFORE_WINDOW = 300.0

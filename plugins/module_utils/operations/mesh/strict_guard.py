@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ..apply.plan import Plan
     from .options import MeshOptions
 
+_KNOWN = 'count({__name__=~"istio_requests_total|istio_tcp_connections_opened_total"})'
+"""A Prometheus that does not scrape the proxies knows of no caller either."""
 _SETTLING = 180.0
 """Seconds that the samples after a restart may take to come in."""
 
@@ -98,6 +100,9 @@ class StrictGuard:
             return self._cannot_tell(namespace, "no Prometheus is named (mesh_prometheus)")
         try:
             callers = self._settled(namespace, plan, self._prometheus)
+            if not callers and not self._prometheus.number(_KNOWN):
+                why = "Prometheus has no metrics of proxies at all: does it scrape them? (mesh_prometheus)"
+                return self._cannot_tell(namespace, why)
         except MeshError as error:
             return self._cannot_tell(namespace, error.message)
         unsettled = sorted(caller.who for caller in callers if caller.verdict == UNSETTLED)

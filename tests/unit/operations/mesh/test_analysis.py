@@ -354,14 +354,17 @@ HOUR = 3600.0
 class Metrics:
     """Prometheus behind the API server: answers with series of requests, or fails."""
 
-    def __init__(self, series: Any) -> None:
-        self.series, self.queries = series, []
+    def __init__(self, series: Any, of: str = "requests_total") -> None:
+        self.series, self.queries, self.of = series, [], of
 
     def service_proxy_get(self, _namespace: str, _service: str, _port: Any, _path: str, **more: Any) -> Any:
         self.queries.append(more["query"]["query"])
         if isinstance(self.series, Exception):
             raise self.series
-        series = self.series if "requests_total" in self.queries[-1] else []
+        if self.queries[-1].startswith("count("):
+            known = [{"metric": {}, "value": [NOW, "7"]}] if self.series else []
+            return {"status": "success", "data": {"resultType": "vector", "result": known}}
+        series = self.series if self.of in self.queries[-1] else []
         result = [{"metric": dict(labels), "values": points} for labels, points in series]
         return {"status": "success", "data": {"resultType": "matrix", "result": result}}
 
@@ -414,6 +417,15 @@ def test_a_call_in_the_window_is_seen(points: list[tuple[float, float]], expecte
     assert bool(flow_of([(NOW + at, value) for at, value in points], NOW - HOUR).calls) is expected
 
 
+@pytest.mark.parametrize("of", ["received_bytes_total", "sent_bytes_total"])
+def test_a_connection_from_before_the_window_that_still_says_something_counts(of: str) -> None:
+    """Nothing was opened within it: a pool of a database keeps its connections for days."""
+    made, metrics, _unused = guard([CALLER])
+    metrics.of = of
+    with pytest.raises(RefusedError, match="legacy calls shop/api-v1 without mTLS"):
+        made(STRICTER)
+
+
 def test_recent_callers_without_certificate_stop_the_change() -> None:
     made, metrics, _unused = guard([CALLER, SILENT])
     with pytest.raises(RefusedError, match="legacy calls shop/api-v1 without mTLS") as caught:
@@ -428,6 +440,8 @@ def test_recent_callers_without_certificate_stop_the_change() -> None:
     assert metrics.queries == [
         f"istio_requests_total{plaintext}[3900s]",
         f"istio_tcp_connections_opened_total{plaintext}[3900s]",
+        f"istio_tcp_received_bytes_total{plaintext}[3900s]",
+        f"istio_tcp_sent_bytes_total{plaintext}[3900s]",
     ]
     assert made.as_result() == {
         "check": "strict_guard",
@@ -531,6 +545,16 @@ def test_no_metrics_is_not_taken_for_no_callers() -> None:
     assert (made.status, made.findings) == ("cannot tell", [])
     assert warnings == [f"before STRICT: cannot tell who calls shop without mTLS: {made.reason}"]
     assert "Prometheus did not answer" in made.reason
+
+
+def test_a_prometheus_that_scrapes_no_proxy_knows_no_caller() -> None:
+    made, _unused, warnings = guard([])
+    made(STRICTER)
+    assert (made.status, made.findings) == ("cannot tell", [])
+    assert warnings == [
+        "before STRICT: cannot tell who calls shop without mTLS: Prometheus has no metrics of proxies at all:"
+        " does it scrape them? (mesh_prometheus)"
+    ]
 
 
 def test_without_a_prometheus_it_cannot_tell() -> None:

@@ -192,6 +192,9 @@ class Metrics:
         self.clock, self.points, self.asked = clock, points, 0
 
     def service_proxy_get(self, *_address: Any, **more: Any) -> Any:
+        if more["query"]["query"].startswith("count("):
+            known = [{"metric": {}, "value": [self.clock.time, "7"]}]
+            return {"status": "success", "data": {"resultType": "vector", "result": known}}
         if "requests_total" not in more["query"]["query"]:
             return {"status": "success", "data": {"resultType": "matrix", "result": []}}
         self.asked += 1
