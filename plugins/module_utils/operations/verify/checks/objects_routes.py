@@ -151,10 +151,8 @@ def _in_mesh(ours: Ours, item: Obj, read: VirtualService) -> Iterator[Finding]:
 
 def _gateway_api(ours: Ours, item: Obj, kind: str) -> Iterator[Finding]:
     """Routes of the Gateway API: of a Service they are routes of the mesh (GAMMA)."""
-    domain = ours.picture.catalogue.cluster_domain
     subject, home = object_id(item), namespace_of(item)
-    parents = _services(mappings_at(item, "spec", "parentRefs"), home, domain, default="Gateway")
-    touched = ours.touched(parents)
+    touched = ours.touched(_hosts(ours, mappings_at(item, "spec", "parentRefs"), home, default="Gateway"))
     if touched and kind in EXPERIMENTAL:
         what = f"has routes for calls to {few(touched.values())}; whether istiod reads it"
         yield unknown("objects", subject, f"{what}, nobody here can tell")
@@ -165,7 +163,7 @@ def _gateway_api(ours: Ours, item: Obj, kind: str) -> Iterator[Finding]:
     backends = [
         ref for rule in mappings_at(item, "spec", "rules") for ref in mappings_at(rule, "backendRefs")
     ]
-    reached = ours.touched(_services(backends, home, domain, default="Service"))
+    reached = ours.touched(_hosts(ours, backends, home, default="Service"))
     if reached:
         gateways = few(text_at(ref, "name") for ref in mappings_at(item, "spec", "parentRefs"))
         what = f"leads from Gateway {gateways} to {few(reached.values())}, whose policies judge that gateway"
@@ -175,13 +173,8 @@ def _gateway_api(ours: Ours, item: Obj, kind: str) -> Iterator[Finding]:
 def _backend_tls(ours: Ours, item: Obj) -> Iterator[Finding]:
     """istiod makes DestinationRules of mode SIMPLE out of it, which come before all others of the namespace
     (istio pilot/pkg/config/kube/gateway/backend_policies.go)."""
-    home, wanted = namespace_of(item), mappings_at(item, "spec", "targetRefs")
-    hosts = [*_services(wanted, home, ours.picture.catalogue.cluster_domain, default="Service")]
-    entries = {text_at(one, "name") for one in wanted if text_at(one, "kind") == "ServiceEntry"}
-    for entry in ours.around.of("ServiceEntry"):
-        if namespace_of(entry) == home and name_of(entry) in entries:
-            hosts += map(str, list_at(entry, "spec", "hosts"))
-    if touched := ours.touched(hosts):
+    targeted = mappings_at(item, "spec", "targetRefs")
+    if touched := ours.touched(_hosts(ours, targeted, namespace_of(item), default="Service")):
         what = f"says that calls to {few(touched.values())} use TLS of another kind; what comes of that"
         yield unknown("objects", object_id(item), f"{what}, nobody here can tell")
 
@@ -207,7 +200,18 @@ def _ingress(ours: Ours, item: Obj) -> Iterator[Finding]:
         yield beside("objects", object_id(item), f"{what}, whose proxies judge what its controller sends")
 
 
-def _services(refs: Iterable[Obj], home: str, domain: str, *, default: str) -> Iterator[str]:
+def _hosts(ours: Ours, refs: Iterable[Obj], home: str, *, default: str) -> Iterator[str]:
+    """What references of the Gateway API stand for that have a name to call: a Service, a ServiceEntry, or
+    the name itself (istio pilot/pkg/config/kube/gateway/conversion.go)."""
+    domain = ours.picture.catalogue.cluster_domain
     for ref in refs:
-        if (text_at(ref, "kind") or default) == "Service":
-            yield f"{text_at(ref, 'name')}.{text_at(ref, 'namespace') or home}.svc.{domain}"
+        kind, name = text_at(ref, "kind") or default, text_at(ref, "name")
+        place = text_at(ref, "namespace") or home
+        if kind == "Service":
+            yield f"{name}.{place}.svc.{domain}"
+        elif kind == "Hostname":
+            yield name
+        elif kind == "ServiceEntry":
+            for entry in ours.around.of(kind):
+                if (namespace_of(entry), name_of(entry)) == (place, name):
+                    yield from map(str, list_at(entry, "spec", "hosts"))

@@ -560,6 +560,23 @@ def test_what_touches_nothing_is_an_inventory_or_nothing(name: str) -> None:
     assert told(look(*objects)) == lines
 
 
+def test_references_of_the_gateway_api_stand_for_entries_and_names_too() -> None:
+    entry = item("ServiceEntry", "entry", {"hosts": ["bank.example.com"], "exportTo": ["."]}, "other")
+    parent = {"group": "networking.istio.io", "kind": "ServiceEntry", "name": "entry"}
+    backend = {"group": "networking.istio.io", "kind": "Hostname", "name": PAY}
+    found = told(
+        look(
+            entry,
+            item("HTTPRoute", "detour", {"parentRefs": [parent]}, "other"),
+            item("HTTPRoute", "way", {"rules": [{"backendRefs": [backend]}]}, "other"),
+            item("BackendTLSPolicy", "tls", {"targetRefs": [parent]}, "other"),
+        )
+    )
+    assert found["HTTPRoute other/detour"] == "fail: has routes for calls to external service bank"
+    assert found["HTTPRoute other/way"].startswith("beside the catalogue: leads from Gateway  to shop/pay")
+    assert found["BackendTLSPolicy other/tls"].startswith("cannot tell: says that calls to external service")
+
+
 def test_each_gateway_has_its_own_hosts() -> None:
     servers = [{"host": "inner.example.com", "certificate": "inner"}]
     inner = {**GATEWAY, "name": "inner", "selector": {"istio": "inner"}, "servers": servers}
