@@ -75,6 +75,10 @@ class RememberingRoutes:
         self._written = traffic
         return self._routes.write(traffic, fence)
 
+    def read(self) -> dict[str, Any] | None:
+        """The live object. :returns: the object, None when it does not exist."""
+        return self._routes.read()
+
     def now(self, weights: Mapping[str, int]) -> dict[str, Any]:
         """The object as it should be now, with the routes of an early phase of these weights.
 

@@ -24,6 +24,7 @@ from ...verdicts import FAIL, PASS
 from .endpoints import VersionEndpoints
 from .evidence import fail_alike, has_failed, is_proved, stable_is_worse
 from .phase import check_revision, is_other_revision, prove, write_and_prove
+from .rendering import split_of
 from .rollout import RollbackNeeded, Rollout
 from .watch import count_the_end
 
@@ -124,7 +125,7 @@ def _kept(rollout: Rollout, canary: VersionEndpoints, cause: Hold) -> TrafficSta
     """
     plan, journal = rollout.plan, rollout.journal
     shares = [proof.weights.get(plan.canary, 0) for proof in journal.proofs if proof.status != FAIL]
-    now = shares[-1] if shares else journal.before.get(plan.canary, 0)
+    now = (shares[-1] if shares else journal.before.get(plan.canary, 0)) or _first_share(rollout)
     if has_failed(rollout) or fail_alike(rollout):
         share = min((found for found in shares if 0 < found <= now), default=now)
     elif (
@@ -138,6 +139,18 @@ def _kept(rollout: Rollout, canary: VersionEndpoints, cause: Hold) -> TrafficSta
         share = now
     # users are drawn anew: those who are pinned to a larger share must not keep it
     return TrafficState({plan.stable: 100 - share, plan.canary: share}, epoch=f"{rollout.epoch}-held")
+
+
+def _first_share(rollout: Rollout) -> int:
+    """What the routes give the canary in the first phase that gives it any, written before its proof: taken
+    away, it would go to a version that is down."""
+    plan = rollout.plan
+    phase = next((item for item in plan.phases if item.number == rollout.journal.phase), None)
+    live = rollout.routes.read()
+    if phase is None or phase.kind != "weight" or live is None:
+        return 0
+    share = split_of(rollout.options, plan.stable, plan.canary).canary_share(live)
+    return min(round(share), phase.weights[plan.canary])
 
 
 def _hold(rollout: Rollout, traffic: TrafficState, reason: str, cause: Hold) -> None:

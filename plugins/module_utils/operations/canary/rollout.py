@@ -69,6 +69,9 @@ class Routes(Protocol):
     namespace: str
     annotation: str
 
+    def read(self) -> dict[str, Any] | None:
+        """The live object. :returns: a VirtualService; None when it does not exist."""
+
     def write(self, traffic: TrafficState, fence: int) -> bool:
         """Writes the routes of a traffic state."""
 

@@ -112,6 +112,27 @@ def test_a_run_that_found_a_split_keeps_it_when_stable_is_down_before_any_write(
     assert (shop.share(), rollout.journal.outcome) == (50, "held_at_split")
 
 
+@pytest.mark.parametrize(
+    ("written", "share", "outcome"), [(True, 10, "held_at_split"), (False, 0, "rolled_back")]
+)
+def test_a_first_share_that_no_proxy_proved_yet_is_not_given_to_a_version_that_is_down(
+    written: bool, share: int, outcome: str
+) -> None:
+    """The API server was away from the write of the first share on, and stable died meanwhile."""
+    shop = Shop()
+    rollout = shop.rollout()
+    rollout.lease.acquire()
+    rollout.store.read()
+    state_machine.begin(rollout, FACTS)
+    phase = rollout.plan.phases[0]
+    rollout.save(replace(rollout.journal, phase=phase.number, intent=phase.traffic))
+    if written:
+        rollout.routes.write(phase.traffic, rollout.fence)
+    pods(shop, stable=0, canary=1)
+    outcomes.abandon(rollout, "the API server was away")
+    assert (rollout.journal.outcome, shop.share()) == (outcome, share)
+
+
 def test_a_hold_keeps_the_version_before_stable_on_record() -> None:
     shop = Shop()
     rollout = at_half(shop)
