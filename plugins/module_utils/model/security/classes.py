@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
@@ -117,13 +117,14 @@ def trials(
     *,
     namespace: str,
     trust_domains: Sequence[str],
-    tokens: bool = False,
+    issuers: Collection[str] | None = (),
     limit: int = MAX_TRIALS,
 ) -> Trials:
     """One request for each way in which the policies, or the catalogue, can answer about a workload.
 
     :param policies: those that select the workload. :param edges: what the catalogue states about it.
-    :param namespace: the workload's. :param tokens: whether something validates tokens there.
+    :param namespace: the workload's. :param issuers: whose tokens something validates there; ``None`` where
+        that is not known.
     """
     values = values_of(policy for policy in policies if decides(policy))
     for edge in edges:
@@ -151,7 +152,7 @@ def trials(
         sources,
         remotes,
         _headers(values, limit),
-        _tokens(values, limit) if tokens and asks_for_tokens(values) else [None],
+        [None] if issuers is not None and not issuers else _tokens(values, issuers, limit),
         # a client need not say which server it wants
         ["", *witnesses.texts(values["connection.sni"])] if "connection.sni" in values else [None],
     ]
@@ -177,11 +178,6 @@ def trials(
         for sni in parsed[-1]
     ]
     return Trials(tuple(found), complete)
-
-
-def asks_for_tokens(attributes: Iterable[str]) -> bool:
-    """Whether one of the attributes that policies compare is one of a token."""
-    return any(name.startswith("request.auth.") for name in attributes)
 
 
 def _one_by_one(parts: Sequence[Sequence[Any]], limit: int) -> list[tuple[Any, ...]]:
@@ -239,31 +235,50 @@ def _headers(values: Mapping[str, set[str]], limit: int) -> list[dict[str, str]]
     ]
 
 
-def _tokens(values: Mapping[str, set[str]], limit: int) -> list[Token | None]:
+def _people(values: Iterable[str], issuers: Collection[str] | None) -> list[tuple[str, str]]:
+    """Issuers and subjects that show each way in which ``values`` can answer about them.
+
+    :param values: as ``request.auth.principal`` takes them.
+    """
+    people = [("https://elsewhere.example", "elsewhere")]
+    for value in sorted(values):
+        issuer, slash, subject = value.rpartition("/")
+        if not slash:  # a suffix is one of the subject, anything else one of the issuer
+            issuer, subject = ("*", value) if value.startswith("*") else (value, "")
+        people.append((issuer.replace("*", "") or "elsewhere", subject.replace("*", "") or "elsewhere"))
+    if issuers is not None:
+        subjects = dict.fromkeys(subject for _issuer, subject in people)
+        people = list(itertools.product(sorted(issuers), subjects))
+    return list(dict.fromkeys(people))
+
+
+def _tokens(
+    values: Mapping[str, set[str]], issuers: Collection[str] | None, limit: int
+) -> list[Token | None]:
     """No token, and each way in which one part of a token can answer, with each of the others.
 
     :param limit: of what is tried; what is beyond it is left out.
     """
-    people = [("https://elsewhere.example", "elsewhere")]
-    for value in sorted(values.get("request.auth.principal", ())):
-        issuer, slash, subject = value.rpartition("/")
-        issuer, subject = (issuer, subject) if slash else (value, "")
-        people.append((issuer.replace("*", "") or "elsewhere", subject.replace("*", "") or "elsewhere"))
+    if not any(name.startswith("request.auth.") for name in values):
+        return [None]
     claims = {claim_path(key): patterns for key, patterns in sorted(values.items()) if claim_path(key)}
-    parts = [
-        values.get("request.auth.audiences", ()),
-        values.get("request.auth.presenter", ()),
-        *claims.values(),
-    ]
-    choices = [["", *(witnesses.texts(patterns) if patterns else ())] for patterns in parts]
+    presenters = values.get("request.auth.presenter", ())
+    listed = [_listed(values.get("request.auth.audiences", ())), *map(_listed, claims.values())]
     every = (
         Token(
             *who,
-            (audience,) if audience else (),
+            audiences,
             presenter,
-            {path: (text,) for path, text in zip(claims, texts, strict=True) if text},
+            {path: texts for path, texts in zip(claims, of_claims, strict=True) if texts},
         )
-        for who in dict.fromkeys(people)
-        for audience, presenter, *texts in itertools.product(*choices)
+        for who in _people(values.get("request.auth.principal", ()), issuers)
+        for presenter in ["", *(witnesses.texts(presenters) if presenters else ())]
+        for audiences, *of_claims in itertools.product(*listed)
     )
     return [None, *itertools.islice(every, limit)]
+
+
+def _listed(patterns: Collection[str]) -> list[tuple[str, ...]]:
+    """What stands in a list of which one has to fit: nothing, each text alone, and all of them."""
+    found = witnesses.texts(patterns) if patterns else []
+    return [(), *((text,) for text in found), *([tuple(found)] if len(found) > 1 else [])]

@@ -122,7 +122,7 @@ def _changes(
                 [*workload.ports, *more],
                 namespace=workload.namespace,
                 trust_domains=domains,
-                tokens=True,
+                issuers=None,
             )
             if not tried.complete:
                 what = f"{workload.namespace}/{workload.name} has too many conditions to try each with each"

@@ -12,12 +12,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...fields import mapping_at, namespace_of, text_at
+from ...fields import mappings_at, namespace_of, text_at
 from ...kube.pods import is_active, is_leaving
 from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.objects.peer_authentications import port_mode
+from ...model.security.attachment import selects
 from ...model.security.authorization import Policy, PolicyIndex, WorkloadPolicies
 from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, named_ports, port_label, trials
 from ...model.security.destination_rules import DestinationRules
@@ -223,10 +224,12 @@ class Picture:
             for port in seen.ports
             if port.captured
         ]
-        tokens = any(
-            namespace_of(item) in (seen.pod.namespace, self.catalogue.root_namespace)
-            and mapping_at(item, "spec", "selector", "matchLabels").items() <= seen.pod.labels.items()
-            for item in self.live.of("RequestAuthentication")
+        root = self.catalogue.root_namespace
+        issuers = tuple(
+            text_at(rule, "issuer")
+            for item in self.live.in_force("RequestAuthentication")
+            if selects(item, seen.pod.namespace, seen.pod.labels, root)
+            for rule in mappings_at(item, "spec", "jwtRules")
         )
         return trials(
             seen.policies,
@@ -234,7 +237,7 @@ class Picture:
             ports,
             namespace=seen.pod.namespace,
             trust_domains=self.trust_domains,
-            tokens=tokens or "RequestAuthentication" in self.live.unread,
+            issuers=None if "RequestAuthentication" in self.live.unread else issuers,
         )
 
 

@@ -222,13 +222,13 @@ def test_tokens_are_tried_where_something_validates_them() -> None:
         when("request.auth.presenter", "app"),
         when("request.auth.claims[groups][x]", "ops"),
     ]
-    found = [request.token for request in tried(ap(*rules), tokens=True) if not request.principal]
+    found = [request.token for request in tried(ap(*rules), issuers=None) if not request.principal]
     assert None in found
     told = [token for token in found if token is not None]
     assert {(token.issuer, token.subject) for token in told} == {
         ("https://elsewhere.example", WORD), ("https://issuer/a", "me"), ("alone", WORD), (WORD, "you"),
     }  # fmt: skip
-    assert {token.audiences for token in told} == {(), ("bank",), (WORD,)}
+    assert {token.audiences for token in told} == {(), ("bank",), (WORD,), ("bank", WORD)}
     assert {token.presenter for token in told} == {"", "app", WORD}
     claims = [dict(token.claims) for token in told]
     assert all(item in claims for item in ({}, *({("groups", "x"): (text,)} for text in (WORD, "ops"))))
@@ -244,12 +244,34 @@ def test_what_is_asked_of_several_parts_of_a_token_is_tried_together() -> None:
             {"key": "request.auth.claims[level]", "values": ["9"]},
         ],
     }
-    assert any(decide_request(ap(rule), request) == ALLOW for request in tried(ap(rule), tokens=True))
+    assert any(decide_request(ap(rule), request) == ALLOW for request in tried(ap(rule), issuers=None))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        source(requestPrincipals=["*@example.com"]),
+        source(requestPrincipals=["https:*"]),
+        {"when": [{"key": "request.auth.claims[groups]", "values": [name]} for name in ("ops", "leads")]},
+    ],
+)
+def test_a_suffix_is_one_of_the_subject_and_a_claim_may_have_several_values(rule: dict[str, Any]) -> None:
+    """Of a principal without a slash the end of the issuer was tried, of a list one entry at a time."""
+    assert any(decide_request(ap(rule), request) == ALLOW for request in tried(ap(rule), issuers=None))
+
+
+def test_tokens_are_those_of_issuers_that_something_trusts() -> None:
+    rule = source(requestPrincipals=["https://old.example/*"])
+    for known, lets_in in ((["https://old.example"], True), (["https://new.example"], False), ([], False)):
+        requests = tried(ap(rule), issuers=known)
+        assert any(decide_request(ap(rule), request) == ALLOW for request in requests) is lets_in
+    plain = tried(ap(source(namespaces=["shop"])), issuers=None)
+    assert {request.token for request in plain} == {None}
 
 
 def test_no_more_tokens_are_tried_than_the_limit_allows() -> None:
     rules = [when(f"request.auth.claims[c{number}]", "a", "b") for number in range(6)]
-    given = {"namespace": "shop", "trust_domains": ["cluster.local"], "tokens": True, "limit": 100}
+    given = {"namespace": "shop", "trust_domains": ["cluster.local"], "issuers": None, "limit": 100}
     found = trials([ap(*rules)], [], [HTTP], **given)
     assert not found.complete
     assert len(found.requests) <= 100

@@ -203,6 +203,9 @@ def judge_gateway_call(call: GatewayCall, answer: Answer, through: str) -> Findi
             return failed("gateways", subject, f"answered {answer.status}, not a redirect to HTTPS")
         return unknown("gateways", subject, f"no answer {through}: {describe(answer)}")
     target = call.exposure[0].key if call.exposure else ""
+    if is_denial(answer) and UPSTREAM_HEADER not in answer.headers:
+        whose = f"of a policy at the gateway (or of {target}, where Envoy's headers are hidden)"
+        return failed("gateways", subject, f"403 RBAC: access denied, {whose}")
     if is_denial(answer):
         return failed("gateways", subject, f"{target} refuses the gateway with 403 RBAC: access denied")
     if from_service(answer):

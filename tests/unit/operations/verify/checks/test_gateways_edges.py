@@ -64,6 +64,12 @@ def moved(code: int) -> Answer:
             Answer(403, UPSTREAM, "RBAC: access denied", 0),
             "fail: shop/web refuses the gateway with 403 RBAC: access denied",
         ),
+        (
+            EXPOSURE,
+            Answer(403, {}, "RBAC: access denied", 0),
+            "fail: 403 RBAC: access denied, of a policy at the gateway (or of shop/web, where Envoy's "
+            "headers are hidden)",
+        ),
         (EXPOSURE, Answer(200, UPSTREAM, "hello", 0), "pass: 200 from shop/web, from here"),
         (EXPOSURE, Answer(404, {}, "", 0), "fail: 404 by the gateway itself: it has no route to shop/web"),
         (EXPOSURE, Answer(503, {}, "", 0), "fail: 503 by the gateway itself, nothing from shop/web"),

@@ -62,6 +62,23 @@ def test_addresses_open_to_everyone_as_well() -> None:
     assert found.startswith("FAIL: AuthorizationPolicy shop/net: opens shop/web, shop/pay to ")
 
 
+@pytest.mark.parametrize(
+    ("more", "opens"),
+    [
+        ({"jwtRules": [{"issuer": "https://id.example.com"}]}, True),
+        ({"jwtRules": [{"issuer": "https://new.example.com"}]}, False),
+        ({"jwtRules": [{"issuer": "https://id.example.com"}], "targetRefs": [{"kind": "Gateway"}]}, False),
+        ({}, False),
+    ],
+)
+def test_a_token_counts_where_a_policy_for_the_pod_validates_those_of_its_issuer(
+    more: dict[str, Any], *, opens: bool
+) -> None:
+    tokens = item("RequestAuthentication", "jwt", more)
+    found = told(ap("who", source(requestPrincipals=["https://id.example.com/*"])), tokens)
+    assert [line.split(":")[0] for line in found] == (["FAIL"] if opens else [])
+
+
 def test_pods_of_a_version_without_weight_count() -> None:
     pods = [*PODS, pod("pay-2", {"app": "pay", "version": "v9"})]
     (found,) = told(ap("v9", {}, selector={"matchLabels": {"version": "v9"}}), pods=pods)
