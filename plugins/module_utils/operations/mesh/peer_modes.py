@@ -32,7 +32,7 @@ class PeerModes:
     def __init__(self, items: Iterable[Item], live: Iterable[Object], root_namespace: str) -> None:
         own = [item for item in items if item.desired["kind"] == _KIND]
         before, after = before_and_after(live, own)
-        self._objects = after
+        self._objects, self._root = after, root_namespace
         self._before = PeerPolicies(before.values(), root_namespace)
         self._after = PeerPolicies(after.values(), root_namespace)
         touched = {namespace_of(item.desired) for item in own if item.changes}
@@ -46,6 +46,11 @@ class PeerModes:
         :returns: sorted names.
         """
         return [name for name in sorted(self._namespaces) if self._is_tightened(name)]
+
+    def is_mesh_tightened(self) -> bool:
+        """Whether all of the mesh that no namespace's own policy is about becomes STRICT."""
+        then, now = (policies.of_namespace(self._root) for policies in (self._before, self._after))
+        return now == STRICT != then
 
     def _is_tightened(self, namespace: str) -> bool:
         selected: list[Mapping[str, str]] = [{}]

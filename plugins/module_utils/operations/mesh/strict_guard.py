@@ -86,6 +86,8 @@ class StrictGuard:
         for namespace in modes.tightened():
             self.findings += self._plaintext_callers(namespace, plan, modes)
             self.findings += captured_scrapes(self._client.list("v1", "Pod", namespace).items, modes)
+        if modes.is_mesh_tightened():
+            self._cannot_tell("other namespaces", f"the {kind} of {root} is for all of them, the run is not")
         for finding in self.findings:
             self._context.warn(f"before STRICT: {finding}")
         if not self.findings:

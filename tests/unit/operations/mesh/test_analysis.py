@@ -557,6 +557,19 @@ def test_a_prometheus_that_scrapes_no_proxy_knows_no_caller() -> None:
     ]
 
 
+def test_of_namespaces_beside_the_run_that_a_policy_of_the_whole_mesh_is_about_it_cannot_tell() -> None:
+    made, _unused, warnings = guard([SILENT])
+    made(plan(OF_MESH))
+    assert (made.status, made.findings) == ("cannot tell", [])
+    assert warnings == [
+        "before STRICT: cannot tell who calls other namespaces without mTLS: the PeerAuthentication of "
+        "istio-system is for all of them, the run is not"
+    ]
+    made, _unused, warnings = guard([SILENT])
+    made(plan(Item(OF_MESH.desired, OF_MESH.desired, action="unchanged"), NEW_STRICT))
+    assert (made.status, warnings) == ("pass", [])
+
+
 def test_without_a_prometheus_it_cannot_tell() -> None:
     cluster: Any = cluster_with()
     made = StrictGuard(cluster, Context(), MeshOptions(Options()))
