@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...fields import list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...fields import field, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...labels import is_selected
 from ...model.host_patterns import takes_in
 from .running import RunningProxy
@@ -27,6 +27,7 @@ class SidecarScopes:
     def __init__(self, sidecars: Iterable[Mapping[str, Any]], root_namespace: str) -> None:
         self._root = root_namespace
         self._selecting: dict[tuple[str, str, str], list[_Selecting]] = {}
+        self._selecting_all: dict[str, list[_Selecting]] = {}
         self._general: dict[str, Mapping[str, Any]] = {}
         for place, item in enumerate(sorted(sidecars, key=_age)):
             selector = _selector(item)
@@ -34,6 +35,8 @@ class SidecarScopes:
                 key, value = min(selector.items())
                 found = self._selecting.setdefault((namespace_of(item), key, value), [])
                 found.append((place, selector, item))
+            elif selector is not None:
+                self._selecting_all.setdefault(namespace_of(item), []).append((place, selector, item))
             else:
                 self._general.setdefault(namespace_of(item), item)
 
@@ -55,6 +58,7 @@ class SidecarScopes:
             for place, selector, item in self._selecting.get((proxy.namespace, key, value), ())
             if is_selected(proxy.labels, selector)
         ]
+        found += [(place, item) for place, _all, item in self._selecting_all.get(proxy.namespace, ())]
         return [item for _place, item in sorted(found, key=lambda one: one[0])]
 
     def imports(self, proxy: RunningProxy, host: str, owner: str) -> bool:
@@ -160,5 +164,12 @@ def _age(item: Mapping[str, Any]) -> tuple[str, str]:
     return text_at(item, "metadata", "creationTimestamp"), name_of(item)
 
 
-def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str]:
+def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """Its labels. One without labels takes every workload and comes before Sidecars without a selector (istio
+    pilot/pkg/model/push_context.go initSidecarScopes).
+
+    :returns: None where there is no selector.
+    """
+    if field(sidecar, "spec", "workloadSelector") is None:
+        return None
     return mapping_at(sidecar, "spec", "workloadSelector", "labels")

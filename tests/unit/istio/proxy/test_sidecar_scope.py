@@ -76,6 +76,20 @@ def test_workload_beats_namespace_beats_mesh_and_the_oldest_wins() -> None:
         assert found["metadata"]["name"] == name
 
 
+def test_a_selector_without_labels_takes_every_workload_and_is_no_default() -> None:
+    """It comes before Sidecars without a selector, and before a younger one of the workload."""
+    every = sidecar("every", "shop", [], born="2025-01-01")
+    every["spec"]["workloadSelector"] = {}
+    young = sidecar("young", "shop", [], app="web", born="2026-02-02")
+    namespace = sidecar("namespace", "shop", [], born="2024-01-01")
+    for given in ([every, young], [every, namespace], [young, namespace, every]):
+        assert (sidecar_of(PROXY, given, "istio-system") or {})["metadata"]["name"] == "every"
+    every["metadata"]["creationTimestamp"] = "2027-01-01"
+    assert (sidecar_of(PROXY, [every, young], "istio-system") or {})["metadata"]["name"] == "young"
+    every["metadata"]["namespace"] = "istio-system"
+    assert sidecar_of(PROXY, [every], "istio-system") is None
+
+
 def test_a_sidecar_without_egress_hides_nothing() -> None:
     assert imports_host(PROXY, [sidecar("s", "shop", None)], "istio-system", HOST, "bank")
     assert not imports_host(PROXY, [sidecar("s", "shop", [])], "istio-system", HOST, "bank")
