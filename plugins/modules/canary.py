@@ -103,7 +103,8 @@ options:
     default: 100
   promote:
     description:
-      - With V(false) the split of the last step stays, and the stable version keeps its name.
+      - With V(false) the split of the last step stays, and the stable version keeps its name, also where that
+        step gives the new version everything.
     type: bool
     default: true
   approvals:

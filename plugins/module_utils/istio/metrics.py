@@ -203,15 +203,12 @@ class Prometheus:
         result = self._query(query, "vector", "scalar")
         if not result:
             return None
-        if isinstance(result[0], int | float):  # a scalar is [time, "value"]
-            text = result[1]
-        elif len(result) > 1:
+        scalar = isinstance(result[0], int | float)  # it is [time, "value"]
+        if len(result) > 1 and not scalar:
             raise MetricsError(f"the query answers with {len(result)} series, one is needed")
-        else:
-            text = result[0].get("value", [None, None])[1]
         try:
-            value = float(text)
-        except (TypeError, ValueError) as error:
+            value = float(result[1] if scalar else result[0]["value"][1])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise MetricsError("the query's answer is not a number") from error
         if not math.isfinite(value):
             raise MetricsError(f"the query's answer is {value}")

@@ -61,6 +61,11 @@ def test_one_number() -> None:
         {"status": "error", "error": "parse error"},
         {"status": "success", "data": {"resultType": "matrix", "result": []}},
         {"status": "success", "data": {"resultType": "string", "result": [1, "x"]}},
+        {"status": "success", "data": {"resultType": "scalar", "result": [1.0]}},
+        *(
+            {"status": "success", "data": {"resultType": "vector", "result": [item]}}
+            for item in ("x", None, [], {}, {"value": None}, {"value": [1.0]})
+        ),
         {"status": "success", "data": {"resultType": "vector", "result": None}},
         {"status": "success", "data": None},
         {"status": "success"},

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import MeshError
+from ...fields import name_of, namespace_of, text_at
 from .capacity import Size
 from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
@@ -28,6 +29,7 @@ from .settings import RunSettings, VersionFacts
 from .typed_json import SchemaError, decode, encode, encode_fields
 
 SCHEMA = 1
+JOURNAL_KEY = "journal"
 MAX_BYTES = 900_000  # etcd refuses 1.5 MiB, and a ConfigMap's data may have 1 MiB
 KEPT_EVENTS = 400
 KEPT_PROOFS = 200
@@ -279,7 +281,8 @@ class Journal(RunFacts):
     def as_json(self) -> str:
         """The text that the ConfigMap holds, within its size.
 
-        Neighbouring windows of one phase are added up where it would be too long, which keeps every count and
+        Where it would be too long, the diffs are left out, by which nobody decides (a hundred steps have a
+        hundred of them). Then neighbouring windows of one phase are added up, which keeps every count and
         only makes the strata of the tests coarser.
         """
         journal = self
@@ -287,6 +290,9 @@ class Journal(RunFacts):
             text = json.dumps(journal.as_dict(), separators=(",", ":"))
             if len(text) <= MAX_BYTES:
                 return text
+            if journal.diffs:
+                journal = dataclasses.replace(journal, diffs=())
+                continue
             windows = halved(journal.windows)
             if len(windows) == len(journal.windows) or len(journal.windows) <= FEWEST_WINDOWS:
                 return text
@@ -294,9 +300,17 @@ class Journal(RunFacts):
 
 
 def begun(
-    facts: RunFacts, *, runner: str, service: str, namespace: str, plan: Plan, templates: tuple[str, ...]
+    facts: RunFacts,
+    *,
+    runner: str,
+    service: str,
+    namespace: str,
+    plan: Plan,
+    templates: tuple[str, ...],
+    reason: str = "",
 ) -> Journal:
-    """The journal of a run that begins."""
+    """The journal of a run that begins. One that only rolls back has decided that already, for ``reason``:
+    nobody who goes on may take it for a rollout of the version that it withdraws."""
     return Journal(
         runner=runner,
         service=service,
@@ -304,12 +318,12 @@ def begun(
         stable=plan.stable,
         canary=plan.canary,
         plan=plan,
-        state=State.RUNNING,
+        state=State.ROLLING_BACK if facts.kind is Kind.UNDO else State.RUNNING,
         step=Step.BEGIN,
         phase=0,
         passed=0,
         outcome=Outcome.NONE,
-        reason="",
+        reason=reason,
         templates=templates,
         **{field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)},
     )
@@ -325,13 +339,14 @@ def parse_journal(text: str, service: str, namespace: str) -> Journal:
     name = journal_name(service)
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JournalError(f"ConfigMap {name} holds no readable journal: {error}; {WAY_OUT}") from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA or isinstance(schema, bool):
         raise JournalError(f"ConfigMap {name} holds a journal of an unknown schema; {WAY_OUT}")
     try:
         journal: Journal = decode(Journal, data)
+        _refuse_contradictions(journal)
     except SchemaError as error:
         message = f"ConfigMap {name} holds a journal that cannot be read: {error}; {WAY_OUT}"
         raise JournalError(message) from error
@@ -340,6 +355,37 @@ def parse_journal(text: str, service: str, namespace: str) -> Journal:
     if not all(_RUN.fullmatch(run) for run in (journal.run, journal.previous_run or "none")):
         raise JournalError(f"ConfigMap {name} in {namespace} holds a journal whose run is no id of a run")
     return journal
+
+
+def open_run(config_map: Mapping[str, Any]) -> Journal | None:
+    """The run of a ConfigMap, of whichever service, that has begun and not ended; None for anything else.
+
+    :raises JournalError: it holds a journal that cannot be read.
+    """
+    text, name = text_at(config_map, "data", JOURNAL_KEY), name_of(config_map)
+    if not text or not name.startswith(journal_name("")):
+        return None
+    run = parse_journal(text, name.removeprefix(journal_name("")), namespace_of(config_map))
+    return run if run.state.open else None
+
+
+def _refuse_contradictions(journal: Journal) -> None:
+    """:raises SchemaError: fields that somebody has edited do not go together: whoever goes on would act on
+    phases or versions that the plan does not have."""
+    plan = journal.plan
+    versions, count = {journal.stable, journal.canary}, len(plan.phases)
+    if (plan.stable, plan.canary) != (journal.stable, journal.canary) or len(versions) != 2:
+        raise SchemaError(
+            f"plan is one of {plan.stable} and {plan.canary}, not of {journal.stable} and {journal.canary}"
+        )
+    if [phase.number for phase in plan.phases] != list(range(1, count + 1)) or not count:
+        raise SchemaError("plan.phases are not numbered from 1")
+    for phase in plan.phases:
+        if set(phase.weights) != versions or sum(phase.weights.values()) != 100:
+            raise SchemaError(f"plan.phases[{phase.number - 1}].weights are not the shares of both versions")
+    for name in ("phase", "passed", "approved"):
+        if not 0 <= getattr(journal, name) <= count:
+            raise SchemaError(f"{name} is {getattr(journal, name)}, and the plan has {count} phases")
 
 
 class Action(enum.StrEnum):
@@ -372,7 +418,7 @@ def parse_request(text: str, run: str) -> Request | None:
     """
     try:
         request: Request = decode(Request, json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return request if request.run == run else None
 

@@ -62,7 +62,7 @@ def milestone_of(before: Journal | None, after: Journal) -> Milestone | None:
     :param before: the journal until then; of an earlier run, or None, when a run begins.
     """
     if before is None or before.run != after.run:
-        return Milestone.STARTED
+        return _STATES.get(after.state, Milestone.STARTED)
     if after.state is not before.state:
         if after.state is State.FINISHED:
             return _ENDS.get(after.outcome)

@@ -96,7 +96,7 @@ def read_record(config_map: Mapping[str, Any] | None) -> ReleaseRecord | None:
         return None
     try:
         return parse_record(json.loads(text_at(config_map, "data", RECORD_KEY)))
-    except (MalformedError, ValueError) as error:
+    except (MalformedError, ValueError, RecursionError) as error:
         name = name_of(config_map)
         raise RecordError(f"ConfigMap {name} holds no valid release record: {error}") from error
 

@@ -89,16 +89,25 @@ def _joined(group: Sequence[Raw]) -> Points:
 
 
 def _refuse_clusters(series: Iterable[Labels]) -> None:
-    values: dict[str, set[str]] = {name: set() for name in CLUSTER_LABELS}
+    """Clusters that share a store differ in a label, which that of the store itself may lack."""
+    servers: dict[str, dict[str, set[Target]]] = {name: {} for name in CLUSTER_LABELS}
     for labels in series:
-        for name in CLUSTER_LABELS:
-            if value := label_of(labels, name):
-                values[name].add(value)
-    for name, found in values.items():
+        server = {target_of(labels)} if label_of(labels, "reporter") == "destination" else set()
+        for name, found in servers.items():
+            found.setdefault(label_of(labels, name), set()).update(server)
+    for name, found in servers.items():
+        without = found.pop("", set())
+        labelled = set().union(*found.values())
         if len(found) > 1:
             raise LabelError(
                 f"the metrics are of several clusters ({name}: {', '.join(sorted(found))}): choose one with"
                 f" canary_prometheus.matchers, such as {{{name}: {min(found)}}}"
+            )
+        # one target with and without it has got the label just now
+        if labelled - without and without - labelled:
+            raise LabelError(
+                f"the metrics are of several clusters (label {name} is {min(found)}, or missing): choose one"
+                f" with canary_prometheus.matchers, {{{name}: {min(found)}}} or {{{name}: ''}}"
             )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import RefusedError
-from ...fields import annotations_of, field, labels_of, mappings_at
+from ...fields import annotations_of, field, integer_at, labels_of, mappings_at
 from ..virtual_services import Destination, full_host, read_virtual_service
 
 # Labels and annotations by which a GitOps controller marks what it keeps in sync.
@@ -81,23 +81,20 @@ class Split:
         return [shares for shares in self._shares(virtual_service) if shares]
 
     def canary_share(self, virtual_service: Mapping[str, Any]) -> float:
-        """Largest share of the canary in any split route (one that names stable too; any where none does):
-        percent of what both versions get there, whatever others get beside them."""
-        splits = self.splits(virtual_service)
-        named = any(self.stable in split for split in splits)
+        """Largest share of the canary in any split route: percent of what both versions get there, whatever
+        others get beside them."""
         shares = [0.0]
-        for split in splits:
+        for split in filter(None, self._split_routes(virtual_service)):
             canary = split.get(self.canary, 0)
             both = canary + split.get(self.stable, 0)
-            if both and (self.stable in split or not named):
+            if both:
                 shares.append(100 * canary / both)
         return max(shares)
 
     def with_share(self, virtual_service: Mapping[str, Any], share: int) -> dict[str, Any]:
         """A copy of the object in which every split route gives the canary ``share`` percent.
 
-        A split route names the stable subset, or both. Routes pinned to the canary alone by a match (A/B
-        variants) stay. Destinations that are not ours keep their share; the rest is divided.
+        Destinations that are not ours keep their share; the rest is divided.
 
         :returns: the whole object.
         :raises RefusedError: no route of the object sends requests to the stable subset, or whole percentages
@@ -108,9 +105,9 @@ class Split:
         result = copy.deepcopy(dict(virtual_service))
         read = read_virtual_service(virtual_service, self.domain)
         changed = 0
-        for raw, route in zip(_http(result), read.http, strict=True):
-            subsets = route.shares(self.host)
-            if self.stable in subsets or (self.canary in subsets and not route.match):
+        routes = zip(_http(result), read.http, self._split_routes(virtual_service), strict=True)
+        for raw, route, split in routes:
+            if split is not None:
                 raw["route"] = self._divided(raw["route"], route.destinations, share)
                 changed += 1
         if not changed:
@@ -152,8 +149,14 @@ class Split:
     ) -> list[dict[str, Any]]:
         pairs = list(zip(raw, destinations, strict=True))
         templates = {read.subset: item for item, read in pairs if self.is_ours(read)}
-        others = [(item, _whole(read.share)) for item, read in pairs if not self.is_ours(read)]
-        free = 100 - sum(weight for _item, weight in others)
+        beside = [(item, read.share) for item, read in pairs if not self.is_ours(read)]
+        if share in (0, 100) and not all(float(part).is_integer() for _item, part in beside):
+            # one of both takes what both have: no percentage is needed, and no way back may end here
+            others = [(item, integer_at(item, "weight")) for item, _part in beside]
+            free = sum(integer_at(item, "weight") for item, read in pairs if self.is_ours(read))
+        else:
+            others = [(item, _whole(part)) for item, part in beside]
+            free = 100 - sum(weight for _item, weight in others)
         canary_weight = round(free * share / 100)
         divided = []
         for subset, weight in ((self.stable, free - canary_weight), (self.canary, canary_weight)):
@@ -164,6 +167,21 @@ class Split:
             item["weight"] = weight
             divided.append(item)
         return divided + [{**copy.deepcopy(item), "weight": weight} for item, weight in others]
+
+    def _split_routes(self, virtual_service: Mapping[str, Any]) -> list[dict[str, float] | None]:
+        """The routes that divide the requests of the service: those that name the stable subset, or send
+        what nobody has matched to the canary. Routes that a match pins to the canary alone (A/B variants) are
+        none, as long as there are others.
+
+        :returns: what each route gives to the subsets, None for those that are no split.
+        """
+        read = read_virtual_service(virtual_service, self.domain)
+        routes = [(route.shares(self.host), bool(route.match)) for route in read.http]
+        others = any(self.stable in found or (self.canary in found and not match) for found, match in routes)
+        return [
+            found if self.stable in found or (self.canary in found and not (match and others)) else None
+            for found, match in routes
+        ]
 
     def _shares(self, virtual_service: Mapping[str, Any]) -> list[dict[str, float]]:
         return [route.shares(self.host) for route in read_virtual_service(virtual_service, self.domain).http]

@@ -18,7 +18,7 @@ from . import state_machine
 from .adapters import NoMetrics
 from .assembly import RolloutBuilder, new_run
 from .autoscaling import SETTLE
-from .beside import acquire
+from .beside import acquire, refuse_another
 from .evidence import has_failed
 from .preflight import current_stable
 from .rendering import split_of
@@ -51,7 +51,7 @@ def roll_back(builder: RolloutBuilder) -> dict[str, Any]:
             return found
         rollout = builder.journalled(journal)
         rollout.lease.acquire(steal=True)
-        rollout.store.refresh()
+        refuse_another(rollout, journal)
         state_machine.take_over(rollout)
         state_machine.withdraw(rollout, f"asked for by {by(builder)}")
         return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
@@ -144,8 +144,9 @@ def undo(
     rollout = of_run.rollout(plan, of_run.options, NoMetrics(), snapshot=facts.original)
     _check_way_back(of_run, rollout, facts)
     acquire(of_run, rollout, builder.store.known)
-    state_machine.begin(rollout, facts)
-    state_machine.withdraw(rollout, why or f"asked for by {by(builder)} after the end of {canary}'s rollout")
+    why = why or f"asked for by {by(builder)} after the end of {canary}'s rollout"
+    state_machine.begin(rollout, facts, why)
+    state_machine.withdraw(rollout, why)
     return report(builder, rollout, well=(Outcome.ROLLED_BACK,))
 
 
@@ -202,7 +203,7 @@ def promote(builder: RolloutBuilder) -> dict[str, Any]:
     builder.check_measurable(journal)
     rollout = builder.journalled(journal)
     rollout.lease.acquire(observe=True)
-    rollout.store.refresh()
+    refuse_another(rollout, journal)
     state_machine.take_over(rollout)
     journal = rollout.journal
     if ended_aside(journal):
@@ -268,8 +269,10 @@ def _finish_by_hand(builder: RolloutBuilder, rollout: Rollout) -> dict[str, Any]
 def pause(builder: RolloutBuilder) -> dict[str, Any]:
     """Tells a live runner to end where it is. :returns: the module's result."""
     journal = builder.store.read()
-    if journal is None or not journal.state.active:
+    if journal is None or not journal.state.open:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
+    if journal.state.waiting:
+        return summary(builder, outcome="unchanged", reason=f"run {journal.run} waits: {journal.reason}")
     if builder.context.check_mode:
         return would(builder, f"would pause run {journal.run}")
     if _asked(builder, Action.PAUSE, journal):

@@ -20,15 +20,16 @@ from . import state_machine
 from .actions import carry_on, pause, promote, roll_back, split_now
 from .argument_spec import CANARY_SPEC
 from .assembly import RolloutBuilder, new_run
-from .beside import acquire, refuse_beside
+from .beside import acquire, refuse_another, refuse_beside
 from .deadman import LATE
+from .left_behind import left_behind
 from .metrics import PrometheusSource
 from .options import find_service, read_options
 from .preflight import check, current_stable
 from .preflight_findings import Preflight
 from .preflight_objects import continued, share_on_record
 from .result import diffs_of, report, summary
-from .resume import resume_all, told
+from .resume import resume_all, told, with_left_behind
 from .rollout import Rollout
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def _resume(
         return lambda: RolloutBuilder(client, read_options(params, catalogue, service), context)
 
     result = resume_all((service.key, maker(service)) for service in _resumed(params, catalogue))
+    if not params.get("service"):
+        known = {service.key for service in catalogue.services}
+        result = with_left_behind(result, left_behind(client, catalogue, known))
     if result["status"] == FAIL:
         raise MeshError(told(result), **result)
     return result
@@ -103,7 +107,7 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
     if journal and journal.state.open:
         return _continue(builder, journal)
     if stable == canary:
-        return summary(builder, outcome="unchanged", reason=f"{canary} is already stable ({source})")
+        return summary(builder, outcome="unchanged", reason=_stable_already(builder, canary, source))
     builder.check_known(stable)
     builder.options = options = continued(options, share_on_record(builder, canary))
     metrics = builder.metrics(stable, canary, options)
@@ -129,6 +133,18 @@ def _run(builder: RolloutBuilder) -> dict[str, Any]:
             "warnings": found.warnings,
         }
     return start(builder, rollout, found, facts_of(builder, metrics, found, diffs))
+
+
+def _stable_already(builder: RolloutBuilder, stable: str, source: str) -> str:
+    """That a version is stable, and who has requests beside it: they stay where they are."""
+    record = builder.records.read()
+    beside = [
+        f"{name} has {share} percent"
+        for name, share in (record.weights if record else {}).items()
+        if share and name != stable
+    ]
+    left = f"; {', '.join(beside)}, which canary_rollback gives back" if beside else ""
+    return f"{stable} is already stable ({source}){left}"
 
 
 def start(builder: RolloutBuilder, rollout: Rollout, found: Preflight, facts: RunFacts) -> dict[str, Any]:
@@ -160,7 +176,8 @@ def _continue(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
     builder.check_measurable(journal)
     rollout = builder.journalled(journal)
     rollout.lease.acquire()
-    journal = rollout.store.refresh()
+    refuse_another(rollout, journal)
+    journal = rollout.journal
     if journal.state is State.PAUSED:
         carry_on(rollout, dataclasses.replace(journal, state=State.RUNNING, reason=""), "continued")
     state_machine.take_over(rollout)

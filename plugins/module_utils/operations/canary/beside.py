@@ -28,17 +28,30 @@ def acquire(builder: RolloutBuilder, rollout: Rollout, before: Journal | None) -
         raise
 
 
+def refuse_another(rollout: Rollout, before: Journal) -> None:
+    """What was looked at is gone on with under the Lease, for which one may have waited.
+
+    :raises RefusedError: another run has begun since its journal was read; the Lease is given back.
+    """
+    now = rollout.store.refresh()
+    if now.run != before.run:
+        rollout.lease.release()
+        raise RefusedError(f"nothing was written: {_has_begun(now)}", rule="held")
+
+
 def refuse_beside(builder: RolloutBuilder, before: Journal | None) -> None:
     """:raises RefusedError: another run has begun, or this one has gone on, since its journal was read."""
     now = builder.store.read()
     if now is None:
         return
     if before is None or now.run != before.run:
-        what = (
-            f"another rollout of this service has begun meanwhile (run {now.run}, {now.outcome or now.state})"
-        )
+        what = _has_begun(now)
     elif (now.state, now.outcome) != (before.state, before.outcome):
         what = f"run {now.run} has gone on meanwhile ({now.outcome or now.state})"
     else:
         return
     raise RefusedError(f"nothing was written: {what}", rule="held")
+
+
+def _has_begun(run: Journal) -> str:
+    return f"another rollout of this service has begun meanwhile (run {run.run}, {run.outcome or run.state})"

@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import text_at
+from ...model.rollout.journal import JOURNAL_KEY
 from ...model.rollout.record import RECORD_KEY, journal_name, release_name
 from .protocols import Objects
 from .routes import ForeignRoutes, OwnRoutes, fence_of
-
-JOURNAL_KEY = "journal"
 
 
 def highest_fence(client: Objects, *, service: str, namespace: str, routes: OwnRoutes | ForeignRoutes) -> int:
@@ -40,7 +39,7 @@ def fence_in(config_map: Mapping[str, Any] | None, key: str) -> int:
     """The fence in the JSON of a ConfigMap, 0 for none, or where it cannot be read."""
     try:
         data = json.loads(text_at(config_map, "data", key) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     fence = data.get("fence") if isinstance(data, dict) else 0
     return fence if isinstance(fence, int) and not isinstance(fence, bool) else 0

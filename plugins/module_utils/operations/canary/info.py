@@ -20,6 +20,7 @@ from ...model.rollout.record import RecordError, read_record, release_name
 from ...model.rollout.split import Split
 from .journal import JournalStore
 from .lease import Lease
+from .left_behind import WAY_OUT, key_of, left_behind
 from .routes import ISTIO_API
 
 if TYPE_CHECKING:
@@ -33,11 +34,16 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "catalogue": {"type": "dict", "required": True},
     "services": {"type": "list", "elements": "str", "default": []},
 }
+_UNKNOWN: Mapping[str, Any] = {
+    **{"stable": "", "recorded": False, "previous": "", "split": {}, "active": False},
+    **{"finished_at": "", "recorded_run": "", "held_by": ""},
+}
 VARIABLES = {"catalogue": "canary_catalogue", "services": "canary_service"}
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """One entry per service that has versions: record, live split, journal, holder.
+    """One entry per service that has versions, and per open run of one that has left the catalogue: record,
+    live split, journal, holder.
 
     A record or journal that cannot be read is told in its entry, and hides no other.
 
@@ -60,6 +66,9 @@ def rollouts(
     wanted = _named(catalogue, names)
     services = [item for item in catalogue.services if item.versions and (not names or item.key in wanted)]
     entries = client.in_parallel(lambda service: _told_entry(client, clock, catalogue, service), services)
+    if not names:
+        runs = left_behind(client, catalogue, {service.key for service in services})
+        entries = [*entries, *map(_left_entry, runs)]
     return {
         "services": entries,
         "active": [e["service"] for e in entries if e["active"]],
@@ -85,10 +94,14 @@ def _told_entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service:
     try:
         return _entry(client, clock, catalogue, service)
     except (JournalError, RecordError, MalformedError) as error:
-        unknown = {"stable": "", "recorded": False, "previous": "", "split": {}, "active": False}
-        unknown |= {"finished_at": "", "recorded_run": ""}
         found = {**_newest_run(None), "state": "unreadable", "reason": str(error)}
-        return {"service": service.key, **unknown, "held_by": "", **found}
+        return {"service": service.key, **_UNKNOWN, **found}
+
+
+def _left_entry(journal: Journal) -> dict[str, Any]:
+    """A run whose service has left the catalogue."""
+    known = {"stable": journal.stable, "active": journal.state.active}
+    return {"service": key_of(journal), **_UNKNOWN, **known, **_newest_run(journal), "reason": WAY_OUT}
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -18,9 +18,17 @@ from ...errors import ApiError, FencedError, RefusedError
 from ...fields import mapping_at, text_at
 from ...kube.clock import Clock, timestamp
 from ...labels import ownership_labels
-from ...model.rollout.journal import Action, Journal, JournalError, Request, parse_journal, parse_request
+from ...model.rollout.journal import (
+    JOURNAL_KEY,
+    Action,
+    Journal,
+    JournalError,
+    Request,
+    parse_journal,
+    parse_request,
+)
 from ...model.rollout.record import journal_name
-from .fences import JOURNAL_KEY, fence_in
+from .fences import fence_in
 from .protocols import Objects, too_fast
 
 ATTEMPTS = 8

@@ -39,7 +39,6 @@ def promote(rollout: Rollout) -> None:
     last = rollout.plan.phases[-1]
     traffic = rollout.canary_traffic() if options.promote else rollout.traffic_of(last)
     weights = traffic.weights
-    whole = weights[rollout.plan.canary] == 100
     drained = rollout.journal.scaled_down is not None  # then stable has gone, and nothing leads back to it
     if not drained:
         endpoints = rollout.endpoints.read()
@@ -51,7 +50,7 @@ def promote(rollout: Rollout) -> None:
     promoting = replace(rollout.journal, state=State.PROMOTING, step=Step.PROMOTE, intent=traffic)
     rollout.save(promoting, "promotion: intent", weights=weights)
     write_and_prove(rollout, traffic, "promotion")
-    if whole:
+    if options.promote:
         _record(rollout, stable=rollout.plan.canary, previous=rollout.plan.stable, weights=weights)
         asked = f": {rollout.journal.reason}" if rollout.journal.reason else ""  # by a person, past the gates
         _finish(rollout, Outcome.PROMOTED, f"{rollout.plan.canary} is stable{asked}")

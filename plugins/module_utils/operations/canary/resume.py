@@ -23,6 +23,7 @@ from . import state_machine
 from .actions import by, split_now, standing, undo, would
 from .assembly import RolloutBuilder
 from .beside import acquire
+from .left_behind import WAY_OUT, key_of
 from .result import report, summary
 from .routes import fence_of
 from .unwatched import is_down, look_back, stable_is_well, trouble_of
@@ -51,16 +52,26 @@ def resume_all(builders: Iterable[tuple[str, Callable[[], RolloutBuilder]]]) -> 
             if isinstance(error, ApiError) and error.reason == UNREACHABLE:
                 error.details.update(_counted(results, looked_at))
                 raise
-            result = {
-                "changed": False,
-                "status": FAIL,
-                "service": key,
-                "outcome": "error",
-                "reason": str(error),
-            }
+            result = _trouble(key, str(error))
         if result is not None:
             results[key] = result
     return _counted(results, looked_at)
+
+
+def with_left_behind(result: dict[str, Any], runs: Iterable[Journal]) -> dict[str, Any]:
+    """The result of `resume_all`, and the runs that it cannot end, for their services left the catalogue.
+
+    :returns: it, with an error for each of them.
+    """
+    found = {
+        key_of(run): _trouble(key_of(run), f"run {run.run} of {run.canary} is {run.state}, but {WAY_OUT}")
+        for run in runs
+    }
+    return _counted({**result["services"], **found}, result["counts"]["looked_at"] + len(found))
+
+
+def _trouble(key: str, reason: str) -> dict[str, Any]:
+    return {"changed": False, "status": FAIL, "service": key, "outcome": "error", "reason": reason}
 
 
 def _counted(results: dict[str, dict[str, Any]], looked_at: int) -> dict[str, Any]:
@@ -119,8 +130,8 @@ def _cleaned_up(builder: RolloutBuilder, journal: Journal) -> dict[str, Any]:
     if builder.context.check_mode:
         return would(builder, f"would clean up after run {journal.run}")
     rollout = builder.journalled(journal)
-    rollout.lease.acquire()
-    died = rollout.store.refresh().runner
+    acquire(builder, rollout, journal)
+    died = rollout.journal.runner
     state_machine.take_over(rollout)
     if builder.options.orphans == "rollback":
         state_machine.clean_up(rollout, f"its runner {died} died")
@@ -147,13 +158,14 @@ def _looked_at_again(builder: RolloutBuilder, journal: Journal) -> dict[str, Any
     """A run that was held. Once its stable version can take the requests, it gets them; until then a canary
     that falls ill loses what it was not proved for."""
     record = builder.records.read()
-    if record is None or record.run != journal.run:
+    if record is not None and record.run != journal.run:
         return None  # a later record has settled it
     of_run = builder.of_run(journal)
     of_run.check_known(journal.stable, journal.canary)
     down = is_down(of_run, journal, journal.stable)
     if down or (journal.hold is Hold.STABLE_WORSE and not stable_is_well(of_run, journal)):
-        return _still_held(builder, journal, record.weights.get(journal.canary, 0))
+        share = journal.intent.weights.get(journal.canary, 0) if journal.intent else 0
+        return _still_held(builder, journal, share)
     well = "ready" if journal.hold is Hold.STABLE_DOWN else "well"
     if builder.context.check_mode:
         return would(builder, f"would go back to {journal.stable}, which is {well} again")

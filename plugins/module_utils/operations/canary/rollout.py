@@ -320,9 +320,11 @@ class Rollout:
             raise StoppedError("the run was told to stop")
         if not requests:
             return
-        journal = self.store.refresh()
-        if journal.fence > self.fence:
-            raise taken_over(journal)
+        mine = self.journal
+        there = self.store.refresh()
+        if there.fence > self.fence:
+            raise taken_over(there)
+        self.store.known = mine  # what differs in the cluster was edited there: nobody else has this fence
         self.take_request()
 
     def take_request(self) -> None:

@@ -29,13 +29,16 @@ OUTAGE = 900.0  # seconds in which a failing API server is asked again
 PASSING = frozenset({401, 403, 408, 409, 429})  # statuses that may end while the run waits
 
 
-def begin(rollout: Rollout, facts: RunFacts) -> None:
-    """Opens the journal of a new run, and makes every older runner's writes fail."""
+def begin(rollout: Rollout, facts: RunFacts, reason: str = "") -> None:
+    """Opens the journal of a new run, and makes every older runner's writes fail.
+
+    :param reason: why a run begins that only rolls back.
+    """
     with _or_let_go(rollout):
-        _begin(rollout, facts)
+        _begin(rollout, facts, reason)
 
 
-def _begin(rollout: Rollout, facts: RunFacts) -> None:
+def _begin(rollout: Rollout, facts: RunFacts, reason: str) -> None:
     endpoints = rollout.endpoints.read()
     previous = rollout.store.known
     options = rollout.options
@@ -46,6 +49,7 @@ def _begin(rollout: Rollout, facts: RunFacts) -> None:
         namespace=options.service.namespace,
         plan=rollout.plan,
         templates=endpoints[rollout.plan.canary].templates,
+        reason=reason,
     )
     journal = replace(
         journal,

@@ -13,6 +13,8 @@ from .routes import ISTIO_API
 def missing_subsets(builder: RolloutBuilder, *versions: str) -> list[str]:
     """What keeps routes from naming these versions: a proxy answers 503 for a subset that is not there.
 
+    Computed routes name others beside the split, as the catalogue says, which may not have been applied yet.
+
     :returns: one line for each version whose subset is missing or selects other pods.
     """
     service = builder.service
@@ -21,7 +23,7 @@ def missing_subsets(builder: RolloutBuilder, *versions: str) -> list[str]:
         text_at(item, "name"): mapping_at(item, "labels") for item in mappings_at(rule, "spec", "subsets")
     }
     found = []
-    for version in versions:
+    for version in dict.fromkeys([*versions, *_named(builder)]):
         wanted = dict(service.versions[version].labels)
         if subsets.get(version) != wanted:
             found.append(
@@ -29,3 +31,14 @@ def missing_subsets(builder: RolloutBuilder, *versions: str) -> list[str]:
                 f" {wanted}: apply the mesh first"
             )
     return found
+
+
+def _named(builder: RolloutBuilder) -> list[str]:
+    """The versions that computed routes name beside the split."""
+    service = builder.service
+    if builder.options.routes:
+        return []
+    named = [*(variant.to for variant in service.variants), *(route.to for route in service.routes)]
+    if service.mirror:
+        named.append(service.mirror.to)
+    return [name for name in named if name]

@@ -44,7 +44,7 @@ def trouble_of(builder: RolloutBuilder, journal: Journal) -> str:
     """
     of_run = builder.of_run(journal)
     share = journal.intent.weights.get(journal.canary, 0) if journal.intent else 0
-    if not share:
+    if not share and not (journal.intent and journal.intent.kind in ("testers", "mirror")):
         return ""
     of_run.check_known(journal.stable, journal.canary)
     if is_down(of_run, journal, journal.canary):

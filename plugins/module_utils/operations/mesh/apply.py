@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, Problem
+from ...errors import InputError, Problem, RefusedError
 from ...kube.access import AccessNeed
 from ...model.catalogue.hints import shared_accounts
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import parse_catalogue
 from ...model.objects.drains import Drain, told
 from ...model.objects.render import render
+from ...model.rollout.journal import JournalError, open_run
 from ...model.rollout.split_plan import LiveState, SplitPlan, plan_splits, split_object_id
 from ...object_id import object_id, object_key
 from ..apply.engine import Plan, apply_plan
@@ -88,6 +90,8 @@ def apply_mesh(
         namespaces=namespaces_of(catalogue),
     )
     _refuse_unseen_records(catalogue, live)
+    if options.prune:
+        _refuse_left_rollouts(catalogue, live)
     state = read_live_state(client, catalogue, list(live.objects.values()))
     splits = plan_splits(catalogue, state, repair=options.repair_split)
     rendered = render(catalogue, splits.releases) if splits.releases else draft
@@ -145,6 +149,27 @@ def _refuse_unseen_records(catalogue: Catalogue, live: Live) -> None:
     if unseen:
         needs = [AccessNeed("list", "", "configmaps", name) for name in unseen]
         raise forbidden(needs, "to see which version of a service is released")
+
+
+def _refuse_left_rollouts(catalogue: Catalogue, live: Live) -> None:
+    """A service that left the catalogue in mid-run: without its routes every version would get requests.
+
+    A journal that nobody can read holds nothing here: its service may have gone long ago.
+    :raises RefusedError: there is one.
+    """
+    known = {service.key for service in catalogue.services}
+    held = []
+    for obj in live.of_kind("ConfigMap"):
+        with contextlib.suppress(JournalError):
+            run = open_run(obj)
+            if run is not None and f"{run.namespace}/{run.service}" not in known:
+                held.append(f"{run.namespace}/{run.service} (run {run.run})")
+    if held:
+        raise RefusedError(
+            f"services left the catalogue whose rollouts have not ended: {', '.join(held)}; put them back"
+            " until they are promoted or rolled back",
+            rule="rollout",
+        )
 
 
 def _check_name(catalogue: Catalogue, options: MeshOptions) -> None:

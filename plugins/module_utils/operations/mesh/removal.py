@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RefusedError
-from ...fields import name_of, namespace_of, text_at
 from ...model.catalogue.mesh import Catalogue
 from ...model.objects.drains import Drain, told
-from ...model.rollout.journal import parse_journal
-from ...model.rollout.record import journal_name
+from ...model.rollout.journal import open_run
 from ..apply.engine import Plan, apply_plan
 from ..apply.live import Live, read_live
 from ..apply.owned import Pruning, prunable_kinds, selector, summary, to_prune, warn_confined
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from ...context import Context
     from ...kube.client import KubeClient
     from .options import MeshOptions
-
-_JOURNAL = journal_name("")
 
 
 def namespaces_of(catalogue: Catalogue) -> tuple[str, ...]:
@@ -91,20 +87,10 @@ def remove_mesh(
 
 
 def _refuse_rollouts(live: Live) -> None:
-    held = list(_open_runs(live.of_kind("ConfigMap")))
+    runs = filter(None, map(open_run, live.of_kind("ConfigMap")))
+    held = [f"{run.namespace}/{run.service} (run {run.run})" for run in runs]
     if held:
         raise RefusedError(
             f"rollouts have not ended: {', '.join(held)}; promote them or roll them back first",
             rule="rollout",
         )
-
-
-def _open_runs(config_maps: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    for obj in config_maps:
-        text, name = text_at(obj, "data", "journal"), name_of(obj)
-        if not text or not name.startswith(_JOURNAL):
-            continue
-        service, namespace = name.removeprefix(_JOURNAL), namespace_of(obj)
-        run = parse_journal(text, service, namespace)
-        if run.state.open:
-            yield f"{namespace}/{service} (run {run.run})"

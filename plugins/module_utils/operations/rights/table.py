@@ -431,6 +431,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("networking.istio.io", "destinationrules", ("get",), (SERVICE,)),
         # The journal and the release record.
         Right("", "configmaps", ("get", "create", "update", "patch"), (SERVICE,)),
+        Right(
+            "",
+            "configmaps",
+            ("list",),
+            (SERVICE,),
+            optional="nobody is told of a rollout whose service left the catalogue",
+        ),
         Right("coordination.k8s.io", "leases", ("get", "create", "update"), (SERVICE,)),
         Right("discovery.k8s.io", "endpointslices", ("list",), (SERVICE,)),
         Right("", "pods", ("list",), (SERVICE, CALLERS)),
@@ -537,6 +544,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
                 ("", "configmaps"),
                 ("networking.istio.io", "virtualservices"),
             )
+        ),
+        Right(
+            "",
+            "configmaps",
+            ("list",),
+            (SERVICES,),
+            optional="a rollout whose service left the catalogue is not told",
         ),
         Right(
             "metrics.k8s.io",

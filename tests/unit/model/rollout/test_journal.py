@@ -235,9 +235,45 @@ def test_a_field_that_nobody_understands_is_named(changes: dict[str, Any], messa
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"passed": 99}, "passed is 99, and the plan has [1-9] phases"),
+        ({"passed": -1}, "passed is -1"),
+        ({"phase": 99}, "phase is 99"),
+        ({"approved": 99}, "approved is 99"),
+        ({"stable": "v9"}, "plan is one of v1 and v2, not of v9 and v2"),
+        ({"canary": "v1"}, "plan is one of"),
+    ],
+)
+def test_a_journal_that_contradicts_its_plan_is_refused(changes: dict[str, Any], message: str) -> None:
+    """Whoever goes on would promote what nobody has seen, or stumble over phases that are not there."""
+    with pytest.raises(JournalError, match=f"holds a journal that cannot be read: {message}"):
+        parse_journal(json.dumps(journal_data(**changes)), "api", "shop")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"phases": []}, "plan.phases are not numbered from 1"),
+        ({"stable": "v9"}, "plan is one of v9 and v2, not of v1 and v2"),
+        ({"number": 7}, "plan.phases are not numbered from 1"),
+        ({"weights": {"v1": 50, "v9": 50}}, r"plan.phases\[0\].weights are not the shares of both versions"),
+        ({"weights": {"v1": 50, "v2": 40}}, r"plan.phases\[0\].weights are not"),
+    ],
+)
+def test_a_plan_that_cannot_be_followed_is_refused(changes: dict[str, Any], message: str) -> None:
+    plan = journal_data()["plan"]
+    for name, value in changes.items():
+        (plan if name in plan else plan["phases"][0])[name] = value
+    with pytest.raises(JournalError, match=message):
+        parse_journal(json.dumps(journal_data(plan=plan)), "api", "shop")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "ConfigMap servicemesh-canary-api holds no readable journal"),
+        ("[" * 200_000, "ConfigMap servicemesh-canary-api holds no readable journal"),
         ("[]", "unknown schema"),
         ("null", "unknown schema"),
         ('"text"', "unknown schema"),
@@ -285,6 +321,7 @@ def test_a_request_reaches_its_run_only(action: Action) -> None:
     [
         "",
         "{",
+        "[" * 200_000,
         "[]",
         "null",
         '{"action":"dance","by":"ops","at":"t","run":"run-7"}',
@@ -337,6 +374,13 @@ def test_a_journal_that_grows_too_large_loses_no_count(monkeypatch: pytest.Monke
     assert len(journal.as_json()) <= whole // 2
     assert len(short.windows) == 100
     assert sum(found.counts["errors"][3] for found in short.windows) == 1600
+
+
+def test_a_journal_with_large_diffs_can_be_written_to_its_end() -> None:
+    """A run whose journal the API server refuses could neither go on nor be rolled back."""
+    journal = dataclasses.replace(many(400), diffs=({"before": "x" * journals.MAX_BYTES},))
+    short = parse_journal(journal.as_json(), "api", "shop")
+    assert (short.diffs, short.windows) == ((), journal.windows)
 
 
 @pytest.mark.parametrize(("count", "phases", "left"), [(20, 1, 20), (21, 1, 11), (200, 200, 200)])

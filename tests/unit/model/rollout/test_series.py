@@ -111,6 +111,18 @@ def test_metrics_of_several_clusters_are_refused(name: str) -> None:
     assert series.unique([raw((1, 5), **{name: "east"}), raw((2, 5), code="500")])
 
 
+def test_metrics_of_a_cluster_without_a_label_are_not_added_to_another_one_s() -> None:
+    """A Prometheus labels what it sends to others, and not what it keeps itself."""
+    server = {"reporter": "destination"}
+    west = raw((1, 5), **server, cluster="west")
+    text = told(west, raw((1, 5), **server, pod="b", instance="10.0.0.2:15020"))
+    assert "several clusters (label cluster is west, or missing)" in text
+    assert "{cluster: west} or {cluster: ''}" in text
+    client = raw((1, 5), reporter="source", pod="gateway", instance="10.0.0.3:15020")
+    assert series.unique([west, client]), "gateways may be scraped by another job"
+    assert series.unique([west, raw((2, 5), **server)]), "the label is new"
+
+
 @pytest.mark.parametrize(
     ("points", "interval", "span"),
     [

@@ -73,6 +73,34 @@ def test_weights_always_sum_to_100(share: int, extra: int) -> None:
     assert all(weight >= 0 for weight in weights)
 
 
+@pytest.mark.parametrize(
+    ("http", "share"),
+    [
+        # whoever has promoted a version may keep the old one for some requests: the rest is the canary's
+        ([{"match": [{"uri": {"prefix": "/old"}}], "route": [to("v1")]}, {"route": [to("v2")]}], 100),
+        ([{"match": [{"uri": {"prefix": "/new"}}], "route": [to("v2")]}, {"route": [to("v1")]}], 0),
+        ([{"match": [{"uri": {"prefix": "/"}}], "route": [to("v2")]}], 100),
+        ([{"route": [to("v1", 1), to("v2", 1), to("v3", 1)]}], 50),
+    ],
+)
+def test_what_has_a_share_can_lose_it(http: list[dict[str, Any]], share: int) -> None:
+    live = service(*http)
+    assert SPLIT.canary_share(live) == share
+    back = SPLIT.with_share(live, 0)
+    assert SPLIT.canary_share(back) == 0
+    assert [item for route in back["spec"]["http"] for item in route["route"] if item.get("weight") != 0]
+
+
+def test_thirds_can_be_given_back_and_promoted_but_not_split() -> None:
+    """Weights need not sum to 100 in somebody else's object, but a share of what is left over does."""
+    live = service({"route": [to("v1", 1), to("v2", 1), to("v3", 1)]})
+    (back,), (forth,) = (SPLIT.with_share(live, share)["spec"]["http"] for share in (0, 100))
+    assert back["route"] == [to("v1", 2), to("v2", 0), to("v3", 1)]
+    assert forth["route"] == [to("v1", 0), to("v2", 2), to("v3", 1)]
+    with pytest.raises(RefusedError, match=r"gets 33\.33 percent"):
+        SPLIT.with_share(live, 50)
+
+
 def test_no_split_route_is_refused() -> None:
     with pytest.raises(RefusedError, match="subset v1"):
         SPLIT.with_share(service({"match": [{}], "route": [to("v3")]}), 10)

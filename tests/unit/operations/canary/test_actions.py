@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
     WaitTimeout,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
@@ -99,6 +100,33 @@ def test_behind_stable_needs_to_be_asked_for(world: World) -> None:
     assert world(action="rollback", behind_stable=True)["outcome"] == "rolled_back"
     assert world.shop.record()["stable"] == "v1"
     assert world.shop.share() == 0
+
+
+@pytest.mark.parametrize(
+    "goes_on",
+    [
+        {"action": "resume", "service": None, "version": None, "steps": None, "orphans": "continue"},
+        {"action": "promote", "version": None, "steps": None},
+        {},
+    ],
+    ids=["resume", "promote", "run"],
+)
+def test_a_rollback_whose_runner_died_at_its_begin_is_no_rollout(
+    world: World, goes_on: dict[str, Any]
+) -> None:
+    """Whoever goes on with it withdraws the version, and does not try it again."""
+    world()
+    back = {"action": "rollback", "version": None, "steps": None}
+    killed_at(world, lambda journal: journal.get("kind") == "undo", **back)
+    assert (world.shop.share(), world.shop.record()["stable"]) == (100, "v2")
+    with contextlib.suppress(MeshError):
+        world(**goes_on)
+    assert (world.shop.share(), world.shop.record()["stable"]) == (0, "v1")
+    journal = world.shop.journal()
+    assert (journal["outcome"], journal["reason"]) == (
+        "rolled_back",
+        "asked for by ansible after the end of v2's rollout",
+    )
 
 
 def test_without_routes_nothing_is_taken_back_and_nothing_written(world: World) -> None:
@@ -385,6 +413,23 @@ def test_an_approval_is_one_of_the_image_that_it_was_given_for(world: World) -> 
     assert world(action="promote", version=None)["outcome"] == "promoted"
 
 
+def test_a_split_of_everything_is_no_promotion(world: World) -> None:
+    """The stable version keeps its name until somebody promotes the other one."""
+    assert world(promote=False)["outcome"] == "split"
+    record = world.shop.record()
+    assert (world.shop.share(), record["stable"], record["weights"]) == (100, "v1", {"v2": 100})
+    assert world(action="promote", version=None, steps=None)["outcome"] == "promoted"
+    assert world.shop.record()["stable"] == "v2"
+
+
+def test_who_rolls_the_stable_version_out_hears_of_a_share_beside_it(world: World) -> None:
+    world(steps=[10, 50], promote=False)
+    result = world(version="v1")
+    assert (result["outcome"], world.shop.share()) == ("unchanged", 50)
+    left = "v2 has 50 percent, which canary_rollback gives back"
+    assert result["reason"] == f"v1 is already stable (release record); {left}"
+
+
 def test_a_split_that_no_step_goes_beyond_is_refused(world: World) -> None:
     split(world)
     with pytest.raises(RefusedError, match="has 50 percent already"):
@@ -427,6 +472,17 @@ def test_a_held_run_is_given_back_once_stable_is_ready(world: World, sick: float
     assert result["services"][KEY]["outcome"] == "rolled_back"
     assert (world.shop.share(), world.shop.record()["weights"]) == (0, {"v1": 100})
     assert world(action="resume", service=None, version=None)["services"] == {}
+
+
+def test_a_held_run_whose_record_was_deleted_is_still_held(world: World) -> None:
+    held(world)
+    del world.shop.cluster.objects[RECORD]
+    with pytest.raises(MeshError, match="the split stays at v1 90 %, v2 10 %"):
+        world(action="resume", service=None, version=None)
+    pods(world, v1=1)
+    result = world(action="resume", service=None, version=None)
+    assert result["services"][KEY]["outcome"] == "rolled_back"
+    assert (world.shop.share(), world.shop.record()["weights"]) == (0, {"v1": 100})
 
 
 def test_a_held_run_is_continued_once_stable_is_ready(world: World) -> None:
@@ -485,6 +541,22 @@ def test_an_unreadable_journal_stops_no_other_service(world: World) -> None:
     assert world.shop.share() == 0
 
 
+def test_a_run_whose_service_left_the_catalogue_is_told_and_waits_for_it(world: World) -> None:
+    killed_at(world, in_phase(2))
+    without = copy.deepcopy(CATALOGUE)
+    del without["mesh_services"][0]
+    resume = {"action": "resume", "service": None, "version": None, "steps": None}
+    said = f"{KEY}: error: run [0-9a-f]+ of v2 is running, but the catalogue has no such service"
+    with pytest.raises(MeshError, match=said) as raised:
+        world(catalogue=without, **resume)
+    assert raised.value.details["counts"] == {"looked_at": 2, "resumed": 1}
+    assert world.shop.share() == 50
+    world.shop.cluster.fail("list", "ConfigMap", 403)
+    assert world(catalogue=without, **resume)["services"] == {}, "who may not list is not told"
+    assert world(**resume)["services"][KEY]["outcome"] == "rolled_back"
+    assert world(catalogue=without, **resume)["services"] == {}
+
+
 def test_a_resume_that_ends_badly_fails(world: World) -> None:
     killed_at(world, in_phase(2))
     pods(world, v1=0)
@@ -501,6 +573,35 @@ def test_a_waiting_run_whose_pods_are_gone_is_withdrawn(world: World) -> None:
     with pytest.raises(MeshError, match="while the run waited: v2 has 0 of 1 pods ready"):
         world(action="resume", service=None, version=None)
     assert world.shop.share() == 0
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        {"testers": {"header": "x-t", "duration": 30}},
+        {"mirror": {"percent": 20, "duration": 30}},
+        {"dark": 30},
+    ],
+    ids=lambda early: str(*early),
+)
+def test_a_run_that_waits_in_an_early_phase_is_watched_too(world: World, early: dict[str, Any]) -> None:
+    """Testers get their version from no pods; one that nobody is sent to hurts nobody."""
+    world.shop.clock.at(2, lambda: world.shop.person().ask(Action.PAUSE, "ops"))
+    assert world(**early)["outcome"] == "paused"
+    pods(world, v2=0)
+    if "dark" in early:
+        assert world(action="resume", service=None, version=None)["services"] == {}
+        return
+    with pytest.raises(MeshError, match="while the run waited: v2 has 0 of 1 pods ready"):
+        world(action="resume", service=None, version=None)
+    assert [route["name"] for route in world.shop.routes["spec"]["http"]] == ["split"]
+
+
+def test_who_pauses_a_run_that_waits_hears_what_it_waits_for(world: World) -> None:
+    world(approvals=[2])
+    result = world(action="pause", version=None, steps=None)
+    assert (result["outcome"], result["changed"]) == ("unchanged", False)
+    assert result["reason"] == f"run {result['run']} waits: phase 2/weight 50 % awaits approval"
 
 
 def test_a_waiting_run_that_falls_ill_is_withdrawn(world: World) -> None:

@@ -231,6 +231,25 @@ def test_no_subset_is_refused_first(world: World) -> None:
     refuse(world, "has no subset v2")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"variants": [{"name": "beta", "to": "v3", "when": {"header": {"x-beta": "1"}}}]},
+        {"routes": [{"name": "new", "to": "v3", "when": {"path": "/new"}}]},
+        {"mirror": {"to": "v3", "percent": 10}},
+    ],
+    ids=lambda names: str(*names),
+)
+def test_a_catalogue_that_is_ahead_of_the_mesh_is_refused_first(world: World, names: dict[str, Any]) -> None:
+    """The first phase would write its routes, and proxies would answer 503 where they name the new subset."""
+    ahead = copy.deepcopy(CATALOGUE)
+    ahead["mesh_services"][0] |= {"versions": {"v1": {}, "v2": {}, "v3": {}}, **names}
+    with pytest.raises(RefusedError, match=r"has no subset v3 with labels .*: apply the mesh first"):
+        world(catalogue=ahead)
+    through_reviews(world)
+    assert world(catalogue=ahead, routes={"name": "reviews"})["outcome"] == "promoted"
+
+
 def test_no_routes_are_refused_first(world: World) -> None:
     del world.shop.cluster.objects[("VirtualService", NAMESPACE, f"{SERVICE}-routes")]
     refuse(world, "apply the mesh first")
@@ -489,6 +508,24 @@ def test_info_knows_a_service_by_both_its_names(world: World, name: str) -> None
 def test_info_says_nothing_of_a_service_that_is_not_there_but_that(world: World, name: str) -> None:
     with pytest.raises(InputError, match=f"canary_service: '{name}' is not in"):
         status(world, SERVICE, name)
+
+
+@pytest.mark.parametrize("gone", ["service", "versions"])
+def test_info_tells_of_a_run_whose_service_left_the_catalogue(world: World, gone: str) -> None:
+    world(approvals=[2])
+    left = copy.deepcopy(CATALOGUE)
+    if gone == "service":
+        del left["mesh_services"][0]
+    else:
+        for name in ("versions", "initial_version"):
+            del left["mesh_services"][0][name]
+    params = {"kubeconfig": {}, "catalogue": left, "services": []}
+    result = canary_info.run(params, Context(connect=world.connect))
+    (line,) = result["lines"]
+    assert line.startswith(f"{NAMESPACE}/{SERVICE}: v1 stable; v2 awaiting_approval in phase 2 of 3; ")
+    assert "the catalogue has no such service, or no versions of it: put it back" in line
+    (entry,) = result["services"]
+    assert set(entry) == set(status(world)["services"][0])
 
 
 def test_info_tells_the_split_of_the_routes_that_the_run_writes(world: World) -> None:

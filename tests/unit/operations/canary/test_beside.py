@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.me
 
 from .fakes import SERVICE, Shop, Switch
 from .scenarios import pods
+from .test_actions import killed_at
 from .world import FakePrometheusSource, World
 
 RESUME = {"action": "resume", "service": None, "version": None, "steps": None}
@@ -116,3 +117,30 @@ def test_two_rollbacks_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert happened > 3
     assert world.shop.cluster.peek("Lease", f"servicemesh-canary-{SERVICE}")
     assert world.shop.lease()["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [{"action": "promote", "steps": None, "version": None}, {}, RESUME],
+    ids=["promote", "run", "resume"],
+)
+def test_who_waited_for_a_dead_runner_s_lease_goes_on_with_no_other_run(
+    world: World, waits: dict[str, Any]
+) -> None:
+    """The approval of one run would be taken for that of the next one, by the plan of the first."""
+    killed_at(world, lambda journal: journal.get("phase") == 2 and journal.get("step") == "watch")
+    died = world.shop.journal()["run"]
+
+    def other() -> None:
+        world(action="rollback", version=None, steps=None)
+        assert world(approvals=[2])["outcome"] == "awaiting_approval"
+
+    world.shop.clock.at(5, other)
+    try:
+        said = str(world(**waits).get("services"))
+    except MeshError as error:
+        said = str(error)
+    journal = world.shop.journal()
+    assert "another rollout of this service has begun meanwhile" in said
+    assert (journal["run"] != died, journal["state"]) == (True, "awaiting_approval")
+    assert (world.shop.share(), world.shop.lease()["holderIdentity"]) == (10, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -150,6 +151,22 @@ def test_a_run_whose_journal_was_spoiled_goes_on_to_its_end(text: str) -> None:
     shop.clock.at(7, lambda: shop.cluster.put({**config_map(shop), "data": {"journal": text}}) and None)
     assert state_machine.drive(begun(shop)).outcome == "promoted"
     assert shop.journal()["outcome"] == "promoted"
+
+
+def test_a_journal_that_is_put_back_in_mid_run_is_none_of_the_run_s() -> None:
+    """A backup would else lend the evidence, the phases and the name of an earlier run to this one."""
+    shop = Shop()
+    state_machine.drive(begun(shop))
+    earlier = copy.deepcopy(config_map(shop))
+    rollout = shop.rollout()
+    rollout.lease.acquire()
+    rollout.store.read()
+    state_machine.begin(rollout, replace(FACTS, run="later"))
+    shop.clock.at(7, lambda: shop.cluster.put(earlier) and None)
+    journal = state_machine.drive(rollout)
+    assert (journal.run, journal.outcome, shop.record()["run"]) == ("later", "promoted", "later")
+    assert journal.windows[0].begin >= journal.timeline[0].at
+    assert shop.journal() == journal.as_dict()
 
 
 @pytest.mark.parametrize("text", UNREADABLE)

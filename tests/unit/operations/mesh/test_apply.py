@@ -341,6 +341,26 @@ def test_routes_of_a_running_rollout_are_left_alone(run: Run, prune: bool) -> No
     assert "timeout" not in routes["spec"]["http"][0]
 
 
+def test_routes_of_a_running_rollout_are_not_pruned_with_its_service(run: Run) -> None:
+    """All versions would get requests, the one that nobody has judged as well."""
+    run()
+    journal = journal_object(state="awaiting_approval")
+    journal["metadata"]["labels"] = {
+        "app.kubernetes.io/managed-by": "servicemesh.istio",
+        "app.kubernetes.io/part-of": "shop",
+    }
+    run.cluster.put(journal)
+    said = r"left the catalogue whose rollouts have not ended: shop/api \(run run-7\); put them back"
+    with pytest.raises(RefusedError, match=said):
+        run(smaller(), prune=True)
+    assert run.cluster.find("VirtualService", "api-routes", "shop") is not None
+    run(smaller())
+    for text in (journal_object(state="finished", outcome="split")["data"]["journal"], "{"):
+        run.cluster.put({**journal, "data": {"journal": text}})
+        run(smaller(), prune=True)
+    assert run.cluster.find("VirtualService", "api-routes", "shop") is None
+
+
 def test_a_version_that_is_about_to_get_requests_needs_pods_and_a_rollout_s_split_is_its_own(
     run: Run,
 ) -> None:
