@@ -6,14 +6,14 @@ calls their pods do not give them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ....fields import labels_of, list_at, text_at
 from ....kube.pods import addresses, has_labels, is_active
 from ....model.catalogue.mesh import all_callers
 from ....model.catalogue.services import Port, Service
 from ....model.security.outbound import uncaptured_outbound, way_past
-from ....model.security.peer_authentication import DISABLE
+from ....model.security.peer_authentication import DISABLE, STRICT
 from ....model.security.pods import TLS_MODE
 from ....model.security.transport import MTLS, ServerPort, connect
 from ....words import few, some_of
@@ -29,13 +29,14 @@ def check_callers(picture: Picture) -> list[Finding]:
     """
     causes: dict[str, dict[str, str]] = {}
     edges: set[str] = set()
+    bare = {service.key for service in picture.catalogue.services if _is_bare(picture.pods_of(service))}
     for service in picture.catalogue.services:
         pods = [seen for seen in picture.pods_of(service) if seen.pod.meshed]
         for namespace, labels, name in callers_of(picture, service):
             for problem in _problems(picture, service, pods, namespace, labels):
                 decided, verdict = problem
                 causes.setdefault(decided, {}).setdefault(f"{name} -> {service.key}", verdict)
-            edges.add(f"{name} -> {service.key}")
+            edges |= {f"{name} -> {service.key}"} if name not in bare else set()
     found = []
     for subject, hit in causes.items():
         told = some_of([f"{edge} ({verdict})" for edge, verdict in hit.items()])
@@ -47,8 +48,13 @@ def check_callers(picture: Picture) -> list[Finding]:
     return [*found, *_announced(picture)]
 
 
+def _is_bare(pods: Sequence[SeenPod]) -> bool:
+    return bool(pods) and not any(seen.pod.meshed for seen in pods)
+
+
 def _past_proxies(picture: Picture) -> Iterator[Finding]:
-    """Pods whose own proxy does not get what they send to a service: it arrives in plaintext, of nobody."""
+    """Pods whose own proxy does not get what they send to a service: it arrives in plaintext, of nobody. One
+    without a proxy may call what takes that by the catalogue's own word."""
     left_of: dict[str, list[tuple[SeenPod, tuple[str, ...]]]] = {}
     for seen in picture.pods:
         pod = seen.pod
@@ -62,7 +68,7 @@ def _past_proxies(picture: Picture) -> Iterator[Finding]:
         ways = _ways_to(picture, service)
         for caller in dict.fromkeys(one.key for one in _services_calling(picture, service)):
             for seen, left in left_of.get(caller, ()):
-                past = (way_past(left, port, places) for port, places in ways)
+                past = (way_past(left, port, places) for port, mode, places in ways if _counts(seen, mode))
                 if way := next(filter(None, past), ""):
                     past_it = f"calls {way} past its proxy (traffic.sidecar.istio.io), and so"
                     how = past_it if seen.pod.meshed else "has no proxy, and so calls"
@@ -71,19 +77,24 @@ def _past_proxies(picture: Picture) -> Iterator[Finding]:
         yield failed("mtls", subject, f"{how} {few(keys)} without mutual TLS")
 
 
-def _ways_to(picture: Picture, service: Service) -> list[tuple[int, list[str]]]:
-    """Ports of a service that take mutual TLS, and the addresses that clients of each connect to."""
+def _counts(seen: SeenPod, mode: str) -> bool:
+    return mode == STRICT or (seen.pod.meshed and mode != DISABLE)
 
-    def encrypted(ports: Iterable[Port]) -> list[int]:
-        mesh = picture.catalogue.mtls_mode
-        return [one.number for one in ports if service.mtls.mode_of(one.target_port, mesh) != DISABLE]
 
-    live = picture.live.find("Service", service.namespace, service.name)
+def _ways_to(picture: Picture, service: Service) -> list[tuple[int, str, list[str]]]:
+    """Ports of a service, their modes, and the addresses that clients of each connect to."""
+    live, mesh = picture.live.find("Service", service.namespace, service.name), picture.catalogue.mtls_mode
     own = [text_at(live, "spec", "clusterIP"), *map(str, list_at(live, "spec", "clusterIPs"))]
     of_pods = sorted({one for seen in picture.pods_of(service) for one in addresses(seen.raw)})
-    found = [(port, of_pods if own[0] == "None" else own) for port in encrypted(service.ports)]
-    more = service.headless.ports if service.headless else ()
-    return [*found, *((port, of_pods) for port in encrypted(more))]
+    return [
+        (
+            port.number,
+            service.mtls.mode_of(port.target_port, mesh),
+            own if host == service.fqdn and own[0] != "None" else of_pods,
+        )
+        for host, ports in hosts_of(service)
+        for port in ports
+    ]
 
 
 def _announced(picture: Picture) -> Iterable[Finding]:

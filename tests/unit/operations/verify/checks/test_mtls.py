@@ -258,6 +258,11 @@ def test_a_caller_without_a_proxy_uses_no_mutual_tls() -> None:
     """Also where check injection was told that it needs none."""
     (told,) = mtls_callers.check_callers(picture(pod("web-1", LABELS, proxy=None), STRICT, PAY))
     assert str(told) == "FAIL: Pod shop/web-1: has no proxy, and so calls shop/pay without mutual TLS"
+    loose = catalogue(
+        service("web"), service("pay", callers=[{"service": "web"}]), mesh_mtls_mode="PERMISSIVE"
+    )
+    bare = picture(pod("web-1", LABELS, proxy=None), PAY, mesh=loose)
+    assert mtls_callers.check_callers(bare) == []  # stated, and nobody that uses it
 
 
 def test_no_pods_and_no_ready_pods_prove_nothing() -> None:
