@@ -93,18 +93,18 @@ class Material:
     objects: Mapping[str, Sequence[Obj]]
     unread: Mapping[str, str]
     live: LiveObjects
-    istiods: Sequence[Obj] = ()
+    istiods: Sequence[Obj]
+    places: frozenset[str] | None
+    config: Obj
+    config_name: str
+    secrets: Mapping[str, Obj | None]
     sync: Mapping[str, SyncState] | None = None
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
     injectors: Sequence[Injector] | None = None
     settings: Mapping[str, InjectorSettings] = dataclasses.field(default_factory=dict)
     views: Mapping[str, View] = dataclasses.field(default_factory=dict)
     lines: Sequence[Seen] = ()
-    places: frozenset[str] | None = None
-    config: Obj = dataclasses.field(default_factory=dict)
-    config_name: str = "istio"
     throttling: Mapping[tuple[str, str], Throttled] = dataclasses.field(default_factory=dict)
-    secrets: Mapping[str, Obj | None] = dataclasses.field(default_factory=dict)
 
 
 class Case:

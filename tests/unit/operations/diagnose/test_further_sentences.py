@@ -203,6 +203,25 @@ def test_a_caller_whom_no_policy_lets_in(others: int, more: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("checked", "why"),
+    [
+        ("api", "it asks for a token (requestPrincipals, or request.auth), and the request has none"),
+        ("web", "no ALLOW rule takes it"),  # no token could help: nobody reads one at this pod
+    ],
+)
+def test_a_token_is_asked_for_where_somebody_reads_one(checked: str, why: str) -> None:
+    def plant(cluster: Healthy) -> None:
+        rules = [{"issuer": "https://id", "jwksUri": "https://id/keys"}]
+        spec = {"selector": {"matchLabels": {"app": checked}}, "jwtRules": rules}
+        cluster.put(istio("RequestAuthentication", "jwt", spec))
+        rule = cluster.edit("AuthorizationPolicy", "api")["spec"]["rules"][0]
+        rule["from"][0]["source"]["requestPrincipals"] = ["*"]
+
+    (told,) = found(plant, CALL, "AuthorizationPolicy shop/api")
+    assert told.endswith(f"with 403: {why}")
+
+
 def test_a_bundle_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "b.json").mkdir()
     with pytest.raises(MeshError, match=r"the bundle .*/b\.json could not be written: Is a directory"):

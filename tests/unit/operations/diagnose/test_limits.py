@@ -273,3 +273,22 @@ def test_results_are_lines_for_people_too() -> None:
     diagnose(cluster, lines, **CALL)
     assert lines[0].startswith(" 1. routing")
     assert any(one.strip().startswith("mend") for one in lines)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(120, False), (121, True)])
+def test_a_cloud_may_take_two_minutes_to_give_an_address(seconds: int, *, told: bool) -> None:
+    cluster = Healthy()
+    service = cluster.edit("Service", "istio-ingressgateway", "istio-system")
+    service["spec"]["type"] = "LoadBalancer"
+    born = NOW - datetime.timedelta(seconds=seconds)
+    service["metadata"]["creationTimestamp"] = born.strftime("%Y-%m-%dT%H:%M:%SZ")
+    found = [one["cause"] for one in diagnose(cluster, **AT_GATEWAY)["causes"]]
+    assert [one.startswith("waits for an address") for one in found] == [True] * told
+
+
+@pytest.mark.parametrize(("later", "told"), [(399, True), (400, False)])
+def test_the_last_four_hundred_lines_of_an_access_log_are_read(later: int, *, told: bool) -> None:
+    cluster = Healthy()
+    cluster.log("web-1", line(502, "UPE"), *[line(200)] * later)
+    found = [one["cause"] for one in diagnose(cluster, **CALL)["causes"]]
+    assert any("what is spoken there is something else" in one for one in found) is told

@@ -66,6 +66,17 @@ def test_a_service_that_only_stands_for_another_host(target: str, symptom: Any, 
     assert told == ([f"Service shop/old: {said.format(target.rstrip('.'))}"] if said else [])
 
 
+@pytest.mark.parametrize(("resolution", "told"), [("DNS", 1), ("DNS_ROUND_ROBIN", 1), ("STATIC", 0)])
+def test_only_an_entry_that_asks_dns_lacks_an_address_there_and_is_told_once(
+    resolution: str, told: int
+) -> None:
+    def plant(cluster: Healthy) -> None:
+        entry(resolution=resolution, endpoints=[{"address": "192.0.2.1"}])(cluster)
+        cluster.clusters["shop/web-1"] = {f"outbound|{port}||pay.example.org": [] for port in (80, 443)}
+
+    assert str(found(plant, OUTSIDE)).count("which DNS does not know") == told
+
+
 def policy(value: str, **more: Any) -> Plant:
     return lambda cluster: cluster.edit("Pod", "web-1")["spec"].update(dnsPolicy=value, **more)
 

@@ -231,6 +231,17 @@ def test_ports_that_speak_something_else(plant: Plant, said: str) -> None:
     assert told == ([f"Service shop/api: {said}"] if said else [])
 
 
+@pytest.mark.parametrize(
+    ("number", "spoken"),
+    [(5432, "tcp"), (5672, "tcp"), (6379, "redis"), (9092, "tcp"), (11211, "tcp"), (27017, "mongo")],
+)
+def test_ports_of_which_it_is_known_that_they_are_no_http(number: int, spoken: str) -> None:
+    told = found(ports({"name": "http", "port": number}), CALL, "Service shop/api")
+    assert any(
+        f"port {number} is HTTP by its name http, and that is the port of {spoken}" in one for one in told
+    )
+
+
 # -- routes ----------------------------------------------------------------------------------------
 
 

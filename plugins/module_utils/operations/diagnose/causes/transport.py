@@ -44,8 +44,7 @@ def _others(case: Case) -> Iterator[Call]:
             ),
             None,
         )
-        if near is not None:
-            yield Call(near, call.callee, call.service, call.number, call.target, call.http)
+        yield Call(near, call.callee, call.service, call.number, call.target, call.http)
 
 
 def _connection(case: Case, call: Call) -> Cause | None:
