@@ -217,7 +217,7 @@ class Mesh(FakeCluster):
 
     def _answer(self, account: str, method: str, url: str, mark: str, *, meshed: bool) -> str:
         target = urllib.parse.urlsplit(url)
-        service = self.catalogue.service(str(target.hostname).partition(".")[0])
+        service = self.catalogue.service(self._called(str(target.hostname)))
         assert service is not None
         status, headers, body = self.answers.get((account, service.name, target.path), (0, {}, ""))
         if target.scheme == "https":
@@ -236,6 +236,11 @@ class Mesh(FakeCluster):
             headers = {"x-envoy-upstream-service-time": "1"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"HTTP/1.1 {status} X\r\n{lines}\r\n{body}\n{mark} exit 0\n"
+
+    def _called(self, host: str) -> str:
+        """The service behind a host, or behind the address of a pod."""
+        pods = [one for one in self.of_kind("Pod") if one["status"].get("podIP") == host]
+        return pods[0]["metadata"]["labels"]["app"] if pods else host.partition(".")[0]
 
     @staticmethod
     def _istiod() -> dict[str, Any]:

@@ -82,6 +82,29 @@ def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
     assert lines[-1].startswith("verify: pass")
 
 
+def test_of_a_good_mesh_every_rule_is_called_and_every_cell_is_at_the_proxies(mesh: Mesh) -> None:
+    ledger = run(mesh, verify)["ledger"]
+    assert (ledger["callers"], ledger["rules"]) == ({"stated": 2, "called": 2}, {"stated": 5, "called": 5})
+    let_in = {key: numbers["let_in"] for key, numbers in ledger["calls"].items()}
+    assert let_in == {"shop/web": 1, "shop/cart": 2, "shop/pay": 2}  # each caller, and the open path
+    cells = ledger["cells"]
+    assert (cells["by_the_objects"], cells["not_proved"]) == (0, 0)
+    assert cells["called"] + cells["at_the_proxies"] == cells["all"] > cells["called"] > 0
+
+
+@pytest.mark.parametrize(("answer", "status"), [(None, "pass"), ((200, {}, "hello"), "fail")])
+def test_each_replica_of_a_service_is_called_in_plaintext(mesh: Mesh, answer: Any, status: str) -> None:
+    for number in (1, 2):
+        made = pod(f"pay-{number}", {"app": "pay"}, spec={"serviceAccountName": "pay"})
+        mesh.put({**made, "status": {**made["status"], "podIP": f"10.0.0.{number + 1}"}})
+    if answer:
+        mesh.answers["outside", "pay", "/"] = answer
+    result = run(mesh, verify, checks=["plaintext"])
+    assert statuses(result) == {"plaintext": status}
+    calls = result["ledger"]["calls"]["shop/pay"]
+    assert calls["let_in" if answer else "cut_off"] == 3  # by the Service, and at each pod
+
+
 def test_probes_are_gone_afterwards(mesh: Mesh) -> None:
     before = set(mesh.objects)
     run(mesh, verify)

@@ -176,3 +176,12 @@ def test_a_cell_tells_why_it_was_not_called() -> None:
     assert any(proved.NO_PORT in why for request, why in told.items() if "any other port" in request)
     nobody = {item.why for item in cells.proved([]) if "on port 3000" in item.request}
     assert any(proved.NOBODY_ASKED in why for why in nobody)
+
+
+def test_tokens_are_tried_at_the_workload_where_somebody_reads_them() -> None:
+    reading = item("RequestAuthentication", "jwt", {"selector": {"matchLabels": {"app": "pay"}}})
+    cells, picture = look(reading)
+    tried = {
+        seen.pod.name: any(one.token is not None for one in cells.to_ask(seen, 1000)) for seen in picture.pods
+    }
+    assert tried == {"web-1": False, "pay-1": True, "pay-2": True}

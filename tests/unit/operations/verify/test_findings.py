@@ -64,6 +64,7 @@ def test_checks_are_told_in_order_with_their_own_status() -> None:
         ("routes", "fail"),
         ("sync", "cannot tell"),
     ]
+    assert [record["title"] for record in records] == [told.TITLES[record["check"]] for record in records]
 
 
 def test_lines_name_what_did_not_pass_and_count_the_rest() -> None:

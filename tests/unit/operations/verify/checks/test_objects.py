@@ -126,6 +126,7 @@ def test_the_catalogue_alone_passes() -> None:
     findings = look()
     assert told(findings) == {}
     assert [one.subject for one in findings] == ["the catalogue's own", "what callers know"]
+    assert findings[0].message == "11 are as the catalogue computes them"
 
 
 def virtual_service(name: str, namespace: str, hosts: list[str], to: str, **spec: Any) -> Obj:
