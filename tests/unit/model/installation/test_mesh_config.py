@@ -160,3 +160,19 @@ def test_providers_of_both_variables_are_merged() -> None:
         "extensionProviders": [{"name": "a"}, {"name": "b", "zipkin": {"port": 9411}}],
     }
     assert config == {"extensionProviders": [{"name": "a"}], "enableTracing": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("outboundTrafficPolicy", "mapping"),
+        ("pathNormalization", "mapping"),
+        ("discoverySelectors", "list"),
+        ("trustDomainAliases", "list"),
+        ("defaultServiceExportTo", "list"),
+        ("defaultVirtualServiceExportTo", "list"),
+        ("defaultDestinationRuleExportTo", "list"),
+    ],
+)
+def test_a_part_that_is_compared_with_the_catalogue_has_its_own_shape(name: str, kind: str) -> None:
+    assert read({name: "x"})[1] == [f"istio_mesh_config.{name}: is a string, not a {kind} (type)"]
