@@ -17,12 +17,14 @@ import http.client
 import io
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InputError, MeshError, Problem
 from ..fields import text_at
+from ..tls import as_go
 from .proxies import credentials_in, proxy_scheme, without_login
 from .target import Target
 
@@ -145,6 +147,8 @@ def _manager(urllib3: Any, proxy: str, options: dict[str, Any]) -> Any:
 def _bounded(manager: Any, *, quiet: bool) -> Any:
     """The manager, its connections with answers that end in time.
 
+    Certificates are judged as kubectl judges them, in a context of each connection's own.
+
     :param quiet: certificates are not verified, which is the person's own decision: urllib3 would warn once
         per request, and switching its warning off would switch it off for the whole process.
     """
@@ -153,10 +157,26 @@ def _bounded(manager: Any, *, quiet: bool) -> Any:
         own: dict[str, Any] = {"response_class": _Answer}
         if quiet:
             own["is_verified"] = property(lambda _connection: True, lambda _connection, _value: None)
+        if scheme == "https":
+            own["connect"] = _connecting_as_go(pool.ConnectionCls)
         connection = type("BoundedConnection", (pool.ConnectionCls,), own)
         classes[scheme] = type("BoundedPool", (pool,), {"ConnectionCls": connection})
     manager.pool_classes_by_scheme = classes
     return manager
+
+
+def _connecting_as_go(kind: Any) -> Callable[[Any], None]:
+    """``connect`` of a connection class of urllib3, which loads what the pool was given into the context."""
+    from urllib3.util.ssl_ import create_urllib3_context
+
+    def connect(connection: Any) -> None:
+        context = as_go(create_urllib3_context(cert_reqs=connection.cert_reqs))
+        if not connection.ca_certs:
+            context.load_default_certs()
+        connection.ssl_context = context
+        kind.connect(connection)
+
+    return connect
 
 
 class _Answer(http.client.HTTPResponse):
@@ -228,12 +248,17 @@ def _socks_manager(proxy: str, options: dict[str, Any]) -> Any:
 
 def websocket_tls(tls: Tls) -> dict[str, Any]:
     """The same for the websocket library. :returns: its ``sslopt``."""
+    context = as_go(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if not tls.verify:
-        options: dict[str, Any] = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif tls.authority:
+        context.load_verify_locations(tls.authority)
     else:
-        options = {"cert_reqs": ssl.CERT_REQUIRED, **({"ca_certs": tls.authority} if tls.authority else {})}
-    named = {"certfile": tls.certificate, "keyfile": tls.key, "server_hostname": tls.server_name}
-    return options | {key: value for key, value in named.items() if value}
+        context.load_default_certs()
+    if tls.certificate:
+        context.load_cert_chain(tls.certificate, tls.key or None, password=_no_password)
+    return {"context": context, **({"server_hostname": tls.server_name} if tls.server_name else {})}
 
 
 def websocket_proxy(proxy: str) -> dict[str, Any]:

@@ -140,16 +140,16 @@ def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
     assert caught.value.details == {"missing": "PySocks"}
 
 
-def test_the_websockets_tls() -> None:
-    assert websocket_tls(Tls(True)) == {"cert_reqs": ssl.CERT_REQUIRED}
-    assert websocket_tls(Tls(True, "/ca", "/crt", "/key", "t")) == {
-        "cert_reqs": ssl.CERT_REQUIRED,
-        "ca_certs": "/ca",
-        "certfile": "/crt",
-        "keyfile": "/key",
-        "server_hostname": "t",
-    }
-    assert websocket_tls(Tls(False, "/ca")) == {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+def test_the_websockets_tls(files: dict[str, str]) -> None:
+    assert websocket_tls(Tls(True)).keys() == {"context"}
+    found = websocket_tls(Tls(True, files["crt"], files["crt"], files["key"], "t"))
+    context = found["context"]
+    assert found == {"context": context, "server_hostname": "t"}
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+    assert len(context.get_ca_certs()) <= 1, "this authority, and none of the system's"
+    blind = websocket_tls(Tls(False, files["none"]))["context"]
+    assert (blind.verify_mode, blind.check_hostname) == (ssl.CERT_NONE, False)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube import attempts, keydir
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import SystemClock
@@ -436,6 +438,34 @@ class TestNoAnswer:
         assert "its certificate is not trusted" in wrong.message
         cluster["tls-server-name"] = "api.internal"
         assert ask(connected(host=None, kubeconfig=content)).data == {"a": 1}
+
+    def test_a_chain_is_judged_as_kubectl_judges_it(
+        self,
+        server: ScriptedServer,
+        connected: Connected,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Python 3.13 wants identifiers, which the CA of an older EKS has not, and 3.12 a root."""
+        key, issuer_key = ec_key(), ec_key()
+        issuer = certificate("issuer", issuer_key, issuer=("root", ROOT_KEY), ca=True, identifiers=False)
+        made = certificate(
+            "server", key, issuer=("issuer", issuer_key), hosts=("localhost",), identifiers=False
+        )
+        (tmp_path / "chain").write_bytes(pem(made) + key_pem(key))
+        (tmp_path / "ca.crt").write_bytes(pem(issuer))
+        server.secure(str(tmp_path / "chain"))
+        real = urllib3.util.ssl_.create_urllib3_context
+
+        def of_python_3_13(*given: Any, **named: Any) -> ssl.SSLContext:
+            context = real(*given, **named)
+            context.verify_flags |= ssl.VERIFY_X509_STRICT
+            return context
+
+        url = server.url.replace("127.0.0.1", "localhost")
+        assert ask(connected(host=url, ca_cert=str(tmp_path / "ca.crt"))).data == {"a": 1}
+        monkeypatch.setattr(urllib3.util.ssl_, "create_urllib3_context", of_python_3_13)
+        assert ask(connected(host=url, ca_cert=str(tmp_path / "ca.crt"))).data == {"a": 1}
 
 
 class TestCredentials:

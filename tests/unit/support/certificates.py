@@ -42,8 +42,10 @@ def certificate(
     end: datetime.datetime = NOW + 60 * DAY,
     usage: Any = ExtendedKeyUsageOID.SERVER_AUTH,
     number: int | None = None,
+    identifiers: bool = True,
 ) -> x509.Certificate:
-    """A certificate; without ``issuer`` it signs itself, without ``number`` it gets one by chance."""
+    """A certificate; without ``issuer`` it signs itself, without ``number`` it gets one by chance, without
+    ``identifiers`` it names neither key."""
     issuer_name, issuer_key = issuer or (subject, key)
     authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
@@ -55,13 +57,14 @@ def certificate(
         .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(authority_id, critical=False)
         .add_extension(
             x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False),
             critical=True,
         )
     )
+    if identifiers:
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(own, critical=False).add_extension(authority_id, critical=False)
     if hosts:
         names = [x509.DNSName(host) for host in hosts]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from ...tls import as_go
 from ..probe import Answer
 
 MAX_BODY = 2000
@@ -100,15 +101,8 @@ def handshake(
 
 
 def trusting(ca_pem: str) -> ssl.SSLContext:
-    """A client that trusts these CAs (PEM; without any, the system's), by the rules of curl, Go and browsers.
-
-    Python 3.13 alone asks for identifiers that a private CA need not write (VERIFY_X509_STRICT), and Python
-    3.12 alone for a root where a trusted issuer is enough.
-    """
-    context = ssl.create_default_context(cadata=ca_pem or None)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
+    """A client that trusts these CAs (PEM; without any, the system's), by the rules of kubectl and curl."""
+    return as_go(ssl.create_default_context(cadata=ca_pem or None))
 
 
 def _context(ca_pem: str, client: ClientCertificate | None) -> ssl.SSLContext:

@@ -25,6 +25,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ...kube.headers import encoded
 from ...kube.proxies import credentials_in, environment_proxy
+from ...tls import as_go
 
 MOST_READ = 65_536  # bytes of an answer
 _PORTS = {"http": 80, "https": 443}
@@ -182,7 +183,7 @@ def _login(proxy: str) -> dict[str, str]:
 
 
 def _trust(web: Web) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=web.ca_cert or None)
+    context = as_go(ssl.create_default_context(cafile=web.ca_cert or None))
     if not web.validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
