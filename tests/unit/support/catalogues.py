@@ -132,7 +132,7 @@ def _balancing(draw: st.DrawFn, http: bool) -> dict[str, Any]:
     if draw(st.booleans()):
         found["hash"] = draw(st.one_of(source_ip, _http_hash) if http else source_ip)
     else:
-        found["policy"] = draw(st.sampled_from(["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM", "PASSTHROUGH"]))
+        found["policy"] = draw(st.sampled_from(["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"]))
         if found["policy"] in ("LEAST_REQUEST", "ROUND_ROBIN") and draw(st.booleans()):
             found["warmup"] = draw(_durations)
     locality = draw(_maybe(_locality))

@@ -23,6 +23,7 @@ def check_service(service: Service, catalogue: Catalogue, problems: Problems) ->
     _check_anonymous(service, catalogue, problems)
     _check_ports(service, problems)
     _check_rate_limit(service, catalogue, problems)
+    _check_passthrough(service, problems)
     locality = service.load_balancing.locality if service.load_balancing else None
     if locality and locality.get("enabled") and not service.circuit_breaker:
         message = "locality failover works only with a circuit_breaker, which finds the sick endpoints"
@@ -171,6 +172,19 @@ def _check_routes(service: Service, catalogue: Catalogue, problems: Problems) ->
             ):
                 message = f"{path!r} is wider than {exposure.where}, which exposes {exposure.path!r} only"
                 problems.add(where, message, "route-nesting")
+
+
+def _check_passthrough(service: Service, problems: Problems) -> None:
+    """A connection that goes where its caller sent it asks nobody for an endpoint (Envoy's ORIGINAL_DST)."""
+    where = f"{service.where}.load_balancing.policy"
+    if service.load_balancing is None or service.load_balancing.policy != "PASSTHROUGH":
+        return
+    if len(service.versions) > 1 and not problems.within(f"{service.where}.versions"):
+        message = "PASSTHROUGH keeps the address that the caller chose, so no split reaches a version"
+        problems.add(where, message, "passthrough")
+    elif service.exposed:
+        message = "PASSTHROUGH keeps the address that the caller chose, and through a gateway nobody does"
+        problems.add(where, message, "passthrough")
 
 
 def _check_reached(service: Service, problems: Problems) -> None:

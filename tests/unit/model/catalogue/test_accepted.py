@@ -142,6 +142,10 @@ ACCEPTED: list[tuple[str, Change]] = [
         ),
     ),
     ("breaker by gateway errors", api(circuit_breaker={"consecutive_gateway_errors": 1})),
+    (
+        "an endpoint that the caller chose",
+        api(load_balancing={"policy": "PASSTHROUGH"}, versions={"v1": {}}),
+    ),
     ("breaker by local failures", api(circuit_breaker={"consecutive_local_origin_failures": 1})),
     (
         "pool bounds",

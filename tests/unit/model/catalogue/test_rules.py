@@ -496,6 +496,18 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     ("empty pool", api(connection_pool={}), "mesh_services[1].connection_pool of api: is empty (empty)"),
     (
+        "no endpoint is chosen for a split",
+        api(load_balancing={"policy": "PASSTHROUGH"}),
+        "mesh_services[1].load_balancing.policy of api: PASSTHROUGH keeps the address that the caller chose, "
+        "so no split reaches a version (passthrough)",
+    ),
+    (
+        "no endpoint is chosen at a gateway",
+        web(load_balancing={"policy": "PASSTHROUGH"}),
+        "mesh_services[0].load_balancing.policy of web: PASSTHROUGH keeps the address that the caller chose, "
+        "and through a gateway nobody does (passthrough)",
+    ),
+    (
         "hash and policy",
         api(load_balancing={"policy": "RANDOM", "hash": {"source_ip": True}}),
         "mesh_services[1].load_balancing.hash of api: cannot be combined with policy (load-balancing)",
