@@ -105,6 +105,8 @@ options:
       - Whether objects of the same mesh that are no longer described are removed. The kinds of O(catalogue)
         and those of this call are searched. Check mode shows what would go.
       - Without O(catalogue) only objects of calls such as this one go, and none that a catalogue computed.
+      - A Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim that is no longer
+        described is told and stays, because what it holds would go with it.
       - Release records and journals of rollouts, credentials and CAs are never pruned. A copy, which has the
         labels but was never written by O(field_manager), is told and stays.
     type: bool

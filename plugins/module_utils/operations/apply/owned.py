@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Records of rollouts carry the labels of the mesh and are never pruned.
 _KEPT_NAMES = ("servicemesh-release-", "servicemesh-canary-")
+_HOLDING = frozenset(("Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"))
+"""What is in them goes with them, whosever it is."""
 _COMPUTED = frozenset((version.rpartition("/")[0], kind) for kind, version in API_VERSIONS.items())
 
 
@@ -86,14 +88,19 @@ def to_prune(
     wanted = {object_key(obj) for obj in desired}
     found = {object_key(obj): obj for obj in live.objects.values() if _is_of(obj, pruning)}
     managers = {FIELD_MANAGER, pruning.field_manager}
-    copies = {
-        key: object_id(obj)
-        for key, obj in found.items()
-        if key not in wanted and not is_written_by(obj, managers)
+    left = {key: obj for key, obj in found.items() if key not in wanted}
+    copies = {key: object_id(obj) for key, obj in left.items() if not is_written_by(obj, managers)}
+    holders = {
+        key: object_id(obj) for key, obj in left.items() if key not in copies and str(obj["kind"]) in _HOLDING
     }
     if copies:
         context.warn(told_copies(list(copies.values()), f"mesh '{pruning.mesh}'"))
-    ours = [obj for key, obj in found.items() if key not in copies]
+    if holders:
+        context.warn(
+            f"{some_of(list(holders.values()))}: no longer described, and stays, because what it holds would"
+            " go with it; delete it yourself where that is meant"
+        )
+    ours = [obj for key, obj in found.items() if key not in copies and key not in holders]
     to_delete = [obj for obj in ours if object_key(obj) not in wanted and object_id(obj) not in pruning.keep]
     if to_delete and len(to_delete) == len(ours) and not pruning.everything:
         raise RefusedError(

@@ -301,6 +301,19 @@ class TestPruning:
         )
         assert self.prune(live, [obj("kept")]) == (["settings"], [])
 
+    @pytest.mark.parametrize(
+        "kind", ["Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"]
+    )
+    def test_what_holds_more_than_itself_stays_and_is_told(self, kind):
+        """A namespace that left the files would take everybody's workloads along."""
+        live = self.live(of_shop("kept"), of_shop("other", kind, annotations=OWN))
+        found, warnings = self.prune(live, [obj("kept")], everything=True)
+        assert found == []
+        assert [text.partition(", because")[0] for text in warnings] == [
+            f"{kind} n/other: no longer described, and stays"
+        ]
+        assert self.prune(live, [obj("kept"), of_shop("other", kind)]) == ([], [])
+
     def test_without_a_catalogue_what_one_computes_stays(self):
         live = self.live(
             of_shop("kept", annotations=OWN), of_shop("computed"), of_shop("own", annotations=OWN)
