@@ -13,6 +13,14 @@ from pathlib import Path
 from .errors import MeshError, Problem
 
 
+def at_home(path: str) -> Path:
+    """A path whose ``~`` is the home directory; of somebody without one it stays as it is.
+
+    ``Path.expanduser`` raises there: a container's user may have neither an entry nor ``HOME``.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - see above
+
+
 def write_new(path: Path, content: bytes, mode: int) -> None:
     """Make a file that was not there: whole, on the disk, and never instead of another.
 
@@ -48,7 +56,7 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
 
 def missing_directory(path: str) -> str:
     """Why no file of this name can be written, as half a sentence; ``""`` when its directory exists."""
-    there = Path(path).expanduser().parent.is_dir()
+    there = at_home(path).parent.is_dir()
     return "" if there else f"the directory of {path!r} does not exist"
 
 
@@ -75,6 +83,6 @@ def report_problems(paths: Sequence[str], formats: Collection[str], variable: st
 def write_report(path: str, text: str, mode: int = 0o644) -> None:
     """Write a report whole or not at all. :raises MeshError: the file cannot be written."""
     try:
-        write_whole(Path(path).expanduser(), text, mode)
+        write_whole(at_home(path), text, mode)
     except OSError as error:
         raise MeshError(f"the report {path} could not be written: {error.strerror}") from error

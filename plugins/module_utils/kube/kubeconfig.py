@@ -21,6 +21,7 @@ from typing import Any
 from ..documents.read import read_document
 from ..errors import InputError, MalformedError, Problem
 from ..fields import field, list_at, mapping_at, mappings_at, text_at
+from ..files import at_home
 from ..words import told_path
 
 Entries = Mapping[str, Mapping[str, Any]]
@@ -103,7 +104,7 @@ def read_kubeconfig(paths: Sequence[str], where: str) -> Kubeconfig | None:
     """
     found = []
     for path in dict.fromkeys(paths):
-        content = _content(Path(path).expanduser()) if path else None
+        content = _content(at_home(path)) if path else None
         if content is not None:
             found.append(content)
     return merged(found, where) if found else None

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from ..documents.read import read_document
 from ..errors import InputError, Problem
 from ..fields import list_at, mapping_at, text_at
+from ..files import at_home
 from ..words import told_path
 from .headers import refuse_header, refuse_token
 from .keydir import KeyDirectory
@@ -250,7 +251,7 @@ def _check_given(options: ConnectionOptions) -> None:
     problems = [
         Problem(option, f"no such file: {told_path(path)}", "connection")
         for option in ("ca_cert", "client_cert", "client_key")
-        if (path := getattr(options, option)) and not Path(path).expanduser().is_file()
+        if (path := getattr(options, option)) and not at_home(path).is_file()
     ]
     if bool(options.username) != bool(options.password):
         problems.append(Problem("username", "and password belong together", "connection"))
@@ -261,7 +262,7 @@ def _check_given(options: ConnectionOptions) -> None:
 
 
 def _path(text: str) -> str:
-    return str(Path(text).expanduser().absolute())
+    return str(at_home(text).absolute())
 
 
 def _escaped(key: str) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MalformedError, Problem
 from ..fields import mapping_at, text_at
-from ..files import write_whole
+from ..files import at_home, write_whole
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..labels import COLLECTION, MANAGED_BY_LABEL
 
@@ -64,7 +64,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if problems:
         raise InputError(problems)
     name, namespace = f"servicemesh-reports-{params['name']}", params["namespace"]
-    directory = Path(params["directory"]).expanduser().absolute()
+    directory = at_home(params["directory"]).absolute()
     act = _keep if params["state"] == "kept" else _fetch
     connection = ConnectionOptions.from_params(params, context.environment)
     try:

@@ -301,6 +301,15 @@ class TestWithoutAKubeconfig:
             "the pod's service account",
         )
 
+    def test_a_user_without_a_home_has_no_kubeconfig_there(self, account: Path) -> None:
+        """A pod's arbitrary user has neither HOME nor an entry; ``Path.expanduser`` raises then."""
+        nobody = "~nobody-of-this-name/.kube/config"
+        known: dict[str, Any] = {"environment": IN_A_POD, "in_cluster": True}
+        found = target_of(ConnectionOptions(default_kubeconfig=nobody, **known))
+        assert found.where == "the pod's service account"
+        assert refusals(ConnectionOptions(kubeconfig=nobody)) == [f"kubeconfig {nobody}: no such file"]
+        assert refusals(ConnectionOptions(host="h", ca_cert=nobody)) == [f"ca_cert: no such file: {nobody}"]
+
     def test_an_address_of_version_6_has_brackets(self, account: Path) -> None:
         options = self.options(environment={**IN_A_POD, "KUBERNETES_SERVICE_HOST": "fd00::1"})
         assert target_of(options).host == "https://[fd00::1]:443"

@@ -19,6 +19,7 @@ from ...documents.json_text import json_text
 from ...documents.read import read_document
 from ...errors import InputError, MeshError, Problem
 from ...fields import annotations_of, labels_of
+from ...files import at_home
 from ...istio.installation.cache import cache_directory
 from ...istio.installation.commands import (
     Runner,
@@ -123,7 +124,7 @@ def _from_repository(
     # One directory per source: two repositories may hold different charts of one name and version.
     origin = hashlib.sha256(options.chart_source.encode()).hexdigest()[:16]
     try:
-        cache = Path(options.chart_cache).expanduser() if options.chart_cache else None
+        cache = at_home(options.chart_cache) if options.chart_cache else None
         directory = (cache or cache_directory(runner.environment, "charts")) / origin
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home

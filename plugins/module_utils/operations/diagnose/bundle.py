@@ -12,11 +12,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, MeshError, Problem
-from ...files import missing_directory, write_whole
+from ...files import at_home, missing_directory, write_whole
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.clock import timestamp
 from ...kube.redaction import redacted
@@ -43,7 +42,7 @@ def write_bundle(path: str, case: Case, result: Mapping[str, Any]) -> None:
     """
     text = json.dumps(bundle_of(case, result), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     try:
-        write_whole(Path(path).expanduser(), text, 0o600)
+        write_whole(at_home(path), text, 0o600)
     except OSError as error:
         raise MeshError(f"the bundle {path} could not be written: {error.strerror}") from error
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import InputError, Problem
+from ...files import at_home
 from ...kube.secret_fields import without_secrets
 from ...words import told_path
 
@@ -65,7 +66,7 @@ def _expanded(text: str, read: Read) -> Iterator[Source]:
     if not text.strip() or "\0" in text:
         # An empty path is the directory of the run, with everything below it.
         raise _UnusableError("is empty" if not text.strip() else "is no path")
-    path = Path(text).expanduser()
+    path = at_home(text)
     if path.is_dir():
         yield from _directory(path, read)
     elif path.is_file():

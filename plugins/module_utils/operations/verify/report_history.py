@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, Problem
+from ...files import at_home
 from ...verdicts import CANNOT_TELL, FAIL
 from ...words import some_of
 from .report_record import is_whole
@@ -25,7 +25,7 @@ def read_report(path: str, option: str) -> dict[str, Any] | None:
     :raises InputError: it cannot be read, is no report, or was changed by hand.
     """
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = at_home(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
