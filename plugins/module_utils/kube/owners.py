@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..fields import mapping_at, mappings_at
+from ..fields import mapping_at, mappings_at, text_at
 
 # Writers that watch their source and put a field back within minutes: a change behind them starts a fight.
 CONTROLLER_PATTERNS = (
@@ -92,7 +92,8 @@ def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -
 
 def is_written_by(obj: Mapping[str, Any], managers: Collection[str]) -> bool:
     """Whether one of these field managers has written the object. A copy has its labels, not its writers."""
-    return any(entry.get("manager") in managers for entry in mappings_at(obj, "metadata", "managedFields"))
+    entries = mappings_at(obj, "metadata", "managedFields")
+    return any(text_at(entry, "manager") in managers for entry in entries)
 
 
 def is_by_hand(owners: Iterable[Owner]) -> bool:
