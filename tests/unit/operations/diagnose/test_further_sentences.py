@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 
 from ...support.certificates import DAY, NOW
-from .healthy_mesh import HOST, Healthy, allow, diagnose, istio, secret, to
+from .healthy_mesh import HOST, Healthy, allow, diagnose, host, istio, line, secret, to
 from .planted import AT_GATEWAY, CALL, NOTHING
 from .test_more_sentences import both, gateway
 from .test_sentences import Plant, found, routes
@@ -220,6 +220,27 @@ def test_a_token_is_asked_for_where_somebody_reads_one(checked: str, why: str) -
 
     (told,) = found(plant, CALL, "AuthorizationPolicy shop/api")
     assert told.endswith(f"with 403: {why}")
+
+
+def test_a_rule_against_mutual_tls_is_told_with_the_policy_that_asks_for_it() -> None:
+    def plant(cluster: Healthy) -> None:
+        cluster.edit("DestinationRule", "api")["spec"]["trafficPolicy"] = {"tls": {"mode": "DISABLE"}}
+
+    (told,) = found(plant, CALL, "DestinationRule shop/api")
+    assert told.startswith("DestinationRule shop/api: makes calls to Service shop/api fail: ")
+    assert told.endswith(" (PeerAuthentication istio-system/default)")
+
+
+@pytest.mark.parametrize(("logged", "told"), [("api-1", 1), ("api-2", 0)])
+def test_an_application_that_does_not_listen_is_told_of_the_pod_whose_own_log_shows_it(
+    logged: str, told: int
+) -> None:
+    def plant(cluster: Healthy) -> None:
+        dead = host(address="10.0.0.9", port=3000, cx_connect_fail=5, cx_total=5)
+        cluster.clusters["shop/api-1"] = {"inbound|3000||": [dead]}
+        cluster.log(logged, line(503, "UF", cluster="inbound|3000||"))
+
+    assert str(found(plant, CALL, "Pod shop/api-1")).count("does not answer on port 3000") == told
 
 
 def test_a_bundle_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
