@@ -273,6 +273,11 @@ def pause(builder: RolloutBuilder) -> dict[str, Any]:
         return summary(builder, outcome="unchanged", reason="no rollout is running")
     if journal.state.waiting:
         return summary(builder, outcome="unchanged", reason=f"run {journal.run} waits: {journal.reason}")
+    if journal.state in (State.ROLLING_BACK, State.HOLDING):
+        raise RefusedError(
+            f"run {journal.run} is {journal.state}, which cannot be paused: {journal.reason}",
+            rule="withdrawn",
+        )
     if builder.context.check_mode:
         return would(builder, f"would pause run {journal.run}")
     if _asked(builder, Action.PAUSE, journal):

@@ -249,6 +249,7 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
     write_and_prove(rollout, back, "start over")
     forgotten = replace(
         rollout.journal,
+        reason="",
         passed=0,
         phase=0,
         approved=0,

@@ -604,6 +604,13 @@ def test_who_pauses_a_run_that_waits_hears_what_it_waits_for(world: World) -> No
     assert result["reason"] == f"run {result['run']} waits: phase 2/weight 50 % awaits approval"
 
 
+def test_a_rollback_cannot_be_paused(world: World) -> None:
+    world.shop.sick = 0.5
+    killed_at(world, lambda journal: journal.get("state") == "rolling_back")
+    with pytest.raises(RefusedError, match=r"is rolling_back, which cannot be paused: errors: .* failed"):
+        world(action="pause", version=None, steps=None)
+
+
 def test_a_waiting_run_that_falls_ill_is_withdrawn(world: World) -> None:
     world(approvals=[2])
     world.shop.clock.sleep(60)

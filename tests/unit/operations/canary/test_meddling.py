@@ -83,6 +83,20 @@ def test_a_person_promotes_what_is_there(world: World) -> None:
     assert world.shop.journal()["restarts"] == 0
 
 
+def test_a_promotion_that_meets_another_image_is_one_by_the_gates(world: World) -> None:
+    """A person asked for what was there; of what is promoted in the end nobody has said so."""
+    acts = {1: lambda: world.shop.person().ask(Action.PROMOTE, "ops"), 3: new_image(world)}
+
+    def look() -> None:
+        act = acts.pop(world.shop.journal().get("passed"), None)
+        if act:
+            act()
+
+    world.client = Switch(world.shop.cluster, after_call=look)
+    assert ended(world) == ("promoted", "v2 is stable")
+    assert world.shop.journal()["restarts"] == 1
+
+
 def rolling_update(world: World) -> None:
     """A pod of the next revision beside that of the last one."""
     cluster = world.shop.cluster
