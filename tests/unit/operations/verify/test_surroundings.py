@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import ObjectList
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.surroundings import (
     KINDS,
     is_injected,
+    read_everywhere,
     read_surroundings,
 )
 
@@ -52,6 +56,18 @@ def test_without_the_right_the_own_namespaces_are_read_and_the_rest_is_told() ->
     assert [one["metadata"]["name"] for one in found.of("Gateway")] == ["near"]
     assert set(found.unread) == {"Gateway", "Pod"}
     assert found.pods == []
+
+
+@pytest.mark.parametrize(("kind", "found"), [("TLSRoute", ["old"]), ("TCPRoute", ["old"]), ("HTTPRoute", [])])
+def test_what_an_older_gateway_api_has_is_read_by_its_older_version(kind: str, found: list[str]) -> None:
+    class Client:
+        def list(self, api_version: str, kind: str) -> ObjectList:
+            old = api_version.endswith("/v1alpha2")
+            return ObjectList([item(kind, "old")] if old else [], missing=not old)
+
+    client: Any = Client()
+    items, why = read_everywhere(client, KINDS[kind], kind, ["shop"])
+    assert ([one["metadata"]["name"] for one in items], why) == (found, "")
 
 
 def test_an_api_server_that_does_not_answer_is_an_error() -> None:

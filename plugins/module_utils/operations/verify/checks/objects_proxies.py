@@ -39,8 +39,11 @@ def check_proxies(ours: Ours, proxies: Iterable[RunningProxy], dumps: ProxyDumps
     """
     every = list(proxies)
     gateways = [proxy for proxy in every if proxy.gateway]
-    found = [finding for proxy in gateways for finding in _ways_in(ours, proxy, dumps.held.get(str(proxy)))]
     entries, addresses = _entries(ours), _addresses(ours)
+    found: list[Finding] = []
+    for proxy in gateways:
+        held = dumps.held.get(str(proxy))
+        found += [*_ways_in(ours, proxy, held), *(_endpoints(ours, proxy, held, addresses) if held else ())]
     read_of = _by_workload(every, dumps)
     read = 0
     for proxy in ours.workloads:

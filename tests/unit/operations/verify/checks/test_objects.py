@@ -965,6 +965,13 @@ SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
         "fail: pod shop/web-1 sends calls to 192.0.2.9, which no pod of it has: see its EndpointSlices and"
         " WorkloadEntries",
     ),
+    "an endpoint that a gateway alone has": (
+        "istio-system/gateway-1",
+        dump(endpoints={f"outbound|80||{WEB}": frozenset({("192.0.2.9", 3000)})}),
+        "shop/web",
+        "fail: pod istio-system/gateway-1 sends calls to 192.0.2.9, which no pod of it has: see its"
+        " EndpointSlices and WorkloadEntries",
+    ),
     "an endpoint that is a pod of another service": (
         "shop/web-1",
         dump(endpoints={f"outbound|80||{PAY}": frozenset({("10.0.0.1", 3000)})}),
