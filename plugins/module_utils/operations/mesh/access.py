@@ -18,6 +18,7 @@ from ...fields import labels_of, namespace_of
 from ...kube.pods import is_active
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
+from ...model.objects.egress import egress_objects
 from ...model.security.authorization import PolicyIndex
 from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, named_ports, trials
 from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
@@ -99,7 +100,9 @@ def _changes(
     about = {namespace_of(item.desired) for item in changed}
     namespaces = set(catalogue.namespaces) if root in about else about & set(catalogue.namespaces)
     left = about - {*catalogue.namespaces, *catalogue.gateway_namespaces, root}
-    before, after = before_and_after(live_policies(client, _KIND, {*namespaces, *left, root}), changed)
+    ways = [one for one in _ways_out(catalogue) if one.namespace in about]
+    places = {*namespaces, *left, root, *(one.namespace for one in ways)}
+    before, after = before_and_after(live_policies(client, _KIND, places), changed)
     old = PolicyIndex(before.values(), root_namespace=root, trust_domains=domains)
     new = PolicyIndex(after.values(), root_namespace=root, trust_domains=domains)
     workloads = [
@@ -107,6 +110,7 @@ def _changes(
         for service in catalogue.services
         if service.namespace in namespaces
     ]
+    workloads += ways
     workloads += [one for namespace in sorted(left) for one in _left_behind(client, namespace)]
     for workload in workloads:
         told: dict[tuple[str, str], Difference] = {}
@@ -133,6 +137,15 @@ def _changes(
         for (kind, policy), flip in told.items():
             first = flip.requests[0]
             yield Access(kind, key, caller_of(first), request_of(first), policy, flip.cells)
+
+
+def _ways_out(catalogue: Catalogue) -> list[_Workload]:
+    gateway = catalogue.egress_gateway
+    if gateway is None or not any(item["kind"] == _KIND for item in egress_objects(catalogue)):
+        return []
+    port = WorkloadPort(gateway.port, http=True, tcp=True, plaintext=False)
+    name = gateway.host.partition(".")[0]
+    return [_Workload(gateway.workload_namespace, name, [gateway.selector], [port])]
 
 
 def _left_behind(client: KubeClient, namespace: str) -> list[_Workload]:

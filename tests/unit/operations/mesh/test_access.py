@@ -148,3 +148,20 @@ def test_workloads_that_the_catalogue_leaves_behind_lose_what_keeps_others_out(r
     run(raw)
     run.cluster.remove("Pod", "old-1", "legacy")
     assert run(prune=True)["access"] == []
+
+
+def test_who_may_leave_by_the_egress_gateway_is_told_by_host(run: Run) -> None:
+    raw = minimal(
+        istio_gateways=[{"name": "istio-ingressgateway"}, {"name": "istio-egressgateway", "egress": True}],
+        mesh_egress_gateway={"workload": "istio-egressgateway", "port": 8443},
+    )
+    bank = {"name": "bank", "hosts": ["bank.example.com"], "ports": [{"number": 80, "protocol": "HTTP"}]}
+    raw["mesh_external_services"] = [{**bank, "callers": ["web"], "via": "egress_gateway"}]
+    run.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
+    run(raw)
+    raw["mesh_external_services"][0]["callers"] = ["web", "api"]
+    with pytest.raises(RefusedError, match=r"opens: shop/api -> .*/istio-egressgateway .* to bank\.example"):
+        run(raw, access_guard="refuse")
+    assert run(raw)["access"]
+    del raw["mesh_external_services"]
+    assert run(raw, access_guard="refuse", prune=True)["changed"]
