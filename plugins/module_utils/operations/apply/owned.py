@@ -121,7 +121,8 @@ def told_copies(copies: Sequence[str], whole: str) -> str:
 
 
 def _is_of(obj: Mapping[str, Any], pruning: Pruning) -> bool:
-    if not ownership_labels(pruning.mesh).items() <= labels_of(obj).items():
+    labels = labels_of(obj)
+    if any(labels.get(name) != value for name, value in ownership_labels(pruning.mesh).items()):
         return False
     if name_of(obj).startswith(_KEPT_NAMES) or list_at(obj, "metadata", "ownerReferences"):
         return False
