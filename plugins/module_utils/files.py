@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from .errors import MeshError, Problem
+from .errors import InputError, MeshError, Problem
 
 
 def at_home(path: str) -> Path:
@@ -19,6 +19,17 @@ def at_home(path: str) -> Path:
     ``Path.expanduser`` raises there: a container's user may have neither an entry nor ``HOME``.
     """
     return Path(os.path.expanduser(path))  # noqa: PTH111 - see above
+
+
+def to_make(path: str, option: str) -> Path:
+    """As `at_home`, for what is made where it is not there. ``option``: whose value the path is.
+
+    :raises InputError: nobody has that home, and a directory of such a name below this one is not meant.
+    """
+    place = at_home(path)
+    if path.startswith("~") and place == Path(path):
+        raise InputError([Problem(option, f"{path}: there is no such home directory", "path")])
+    return place
 
 
 def write_new(path: Path, content: bytes, mode: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..documents.read import read_documents
 from ..errors import InputError, Problem
-from ..files import at_home, write_whole
+from ..files import to_make, write_whole
 from ..kube.comparison import blanked
 from ..model.objects.render import mesh_resources
 
@@ -51,7 +51,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """
     objects = mesh_resources(params["catalogue"], params["releases"])
     wanted = files_of(objects, str(params["catalogue"].get("mesh_name", "")))
-    directory = at_home(params["directory"]).absolute()
+    directory = to_make(params["directory"], "directory").absolute()
     actions: dict[str, str] = {}
     diffs = []
     try:

@@ -14,7 +14,7 @@ from typing import Any
 from ...context import Context
 from ...errors import InputError, Problem
 from ...fields import mapping_at, text_at
-from ...files import at_home, write_whole
+from ...files import to_make, write_whole
 from ...istio.installation.commands import Runner, Tool
 from ...model.reading.typed import variables_of
 from ..addons import ARGUMENT_SPEC as ADDONS_SPEC
@@ -88,7 +88,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     bill["text"] = text_of(bill)
     if not params["path"]:
         return {"changed": False, **bill}
-    changed, files = _write(at_home(params["path"]).absolute(), bill, context)
+    changed, files = _write(to_make(params["path"], "bill_path").absolute(), bill, context)
     return {"changed": changed, **bill, "files": files}
 
 

@@ -19,7 +19,7 @@ from ...documents.json_text import json_text
 from ...documents.read import read_document
 from ...errors import InputError, MeshError, Problem
 from ...fields import annotations_of, labels_of
-from ...files import at_home
+from ...files import to_make
 from ...istio.installation.cache import cache_directory
 from ...istio.installation.commands import (
     Runner,
@@ -124,10 +124,10 @@ def _from_repository(
     # One directory per source: two repositories may hold different charts of one name and version.
     origin = hashlib.sha256(options.chart_source.encode()).hexdigest()[:16]
     try:
-        cache = at_home(options.chart_cache) if options.chart_cache else None
+        cache = to_make(options.chart_cache, "istio_chart_cache") if options.chart_cache else None
         directory = (cache or cache_directory(runner.environment, "charts")) / origin
         directory.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home
+    except OSError as error:
         raise _unusable(options.chart_cache, error) from error
     return {
         chart: _pulled(reference, chart, version, directory, runner, tool)
@@ -159,9 +159,8 @@ def _pulled(
     return ChartReference(str(package))
 
 
-def _unusable(cache: str, error: OSError | RuntimeError) -> InputError:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    message = f"{cache} cannot hold charts: {reason}"
+def _unusable(cache: str, error: OSError) -> InputError:
+    message = f"{cache} cannot hold charts: {error.strerror}"
     return InputError([Problem("istio_chart_cache", message, "chart-cache")])
 
 

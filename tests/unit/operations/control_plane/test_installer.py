@@ -239,21 +239,25 @@ class TestCharts:
         assert not (tmp_path / "cache").exists()
 
     @pytest.mark.parametrize(
-        ("cache", "reason"),
+        ("cache", "problem"),
         [
-            ("file/below", "Not a directory"),
-            ("~nobody-of-this-name/x", "Could not determine home directory."),
+            ("file/below", "{} cannot hold charts: Not a directory (chart-cache)"),
+            ("~nobody-of-this-name/x", "{}: there is no such home directory (path)"),
         ],
     )
-    def test_a_cache_that_cannot_be(self, tmp_path: Path, cache: str, reason: str) -> None:
-        """It was a traceback."""
+    def test_a_cache_that_cannot_be(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str, problem: str
+    ) -> None:
+        """It was a traceback, and then a directory of this name in the current one."""
+        monkeypatch.chdir(tmp_path)
         (tmp_path / "file").touch()
         place = cache if cache.startswith("~") else str(tmp_path / cache)
         with pytest.raises(InputError) as caught:
             self.references(tmp_path, "base", chart_cache=place)
-        assert [str(problem) for problem in caught.value.problems] == [
-            f"istio_chart_cache: {place} cannot hold charts: {reason} (chart-cache)"
+        assert [str(found) for found in caught.value.problems] == [
+            f"istio_chart_cache: {problem.format(place)}"
         ]
+        assert not (tmp_path / "~nobody-of-this-name").exists()
         assert calls(tmp_path / "helm") == []
 
     def test_a_cache_that_may_only_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

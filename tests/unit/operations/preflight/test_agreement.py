@@ -115,7 +115,7 @@ def server(**more: Any) -> dict[str, Any]:
         (server(), []),
         (server(port=8080), ["mesh_gateways[0].servers[0].port: 8080"]),
         (server(certificate="tls", http_port=8080), ["mesh_gateways[0].servers[0].http_port: 8080"]),
-        (server(certificate="tls", http_port=8080, https_redirect=False), []),
+        (server(certificate="tls", https_redirect=False), []),
     ],
 )
 def test_a_port_that_the_gateways_service_lacks_is_a_warning(

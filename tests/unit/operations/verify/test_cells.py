@@ -180,7 +180,9 @@ def test_a_cell_tells_why_it_was_not_called() -> None:
 
 def test_tokens_are_tried_at_the_workload_where_somebody_reads_them() -> None:
     reading = item("RequestAuthentication", "jwt", {"selector": {"matchLabels": {"app": "pay"}}})
-    cells, picture = look(reading)
+    reading["spec"]["jwtRules"] = [{"issuer": "https://login.example.com"}]
+    without = [{"from": [{"source": {"notRequestPrincipals": ["*"]}}]}]
+    cells, picture = look(reading, item("AuthorizationPolicy", "no", {"action": "DENY", "rules": without}))
     tried = {
         seen.pod.name: any(one.token is not None for one in cells.to_ask(seen, 1000)) for seen in picture.pods
     }
