@@ -143,7 +143,9 @@ def _asked(action: Action) -> Callable[[World], None]:
         def act() -> None:
             store = world.shop.rollout().store
             known = store.read()
-            if known is not None and known.state.active:
+            if known is None:  # the runner died before its run began, so nobody has anything to ask
+                world.nobody_asked = True
+            elif known.state.active:
                 store.ask(action, "somebody")
 
         world.shop.clock.at(17, act)

@@ -74,6 +74,7 @@ class World:
     """The backend on a shop."""
 
     def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.nobody_asked = False
         self.shop = shop
         self.lines: list[str] = []
         self.sizes: Sizes | None = None
