@@ -18,7 +18,7 @@ def at_home(path: str) -> Path:
 
     ``Path.expanduser`` raises there: a container's user may have neither an entry nor ``HOME``.
     """
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - see above
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - it leaves what it does not know
 
 
 def to_make(path: str, option: str) -> Path:

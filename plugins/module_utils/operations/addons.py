@@ -321,7 +321,7 @@ def _stale(
     )
     found = [obj for items in lists for obj in items if _key(obj) not in kept]
     ours = [obj for obj in found if is_written_by(obj, {FIELD_MANAGER})]
-    if copies := [object_id(obj) for obj in found if obj not in ours]:
+    if copies := [object_id(obj) for obj in found if not is_written_by(obj, {FIELD_MANAGER})]:
         context.warn(told_copies(copies, "the add-ons"))
     return ours
 

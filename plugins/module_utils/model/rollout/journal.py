@@ -274,6 +274,11 @@ class Journal(RunFacts):
     spent: float = 0.0
     evidence_sha256: str = ""
 
+    @property
+    def intended_share(self) -> int:
+        """Percent of the requests that the canary was to get at last."""
+        return self.intent.weights.get(self.canary, 0) if self.intent else 0
+
     def as_dict(self) -> dict[str, Any]:
         """The journal as JSON data. :returns: field -> value, with ``schema``."""
         return {"schema": SCHEMA, **encode_fields(self)}

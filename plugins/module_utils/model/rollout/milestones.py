@@ -105,7 +105,7 @@ def notice(milestone: Milestone, journal: Journal, mesh: str) -> dict[str, objec
 
     :param mesh: name of the mesh. :returns: JSON data; ``text`` is a sentence, which Slack and others show.
     """
-    weight = journal.intent.weights.get(journal.canary, 0) if journal.intent else 0
+    weight = journal.intended_share
     return {
         "schema": 1,
         "event": milestone.value,

@@ -103,7 +103,7 @@ def uncaptured_outbound(pod: Mapping[str, Any]) -> tuple[str, ...]:
     left += options["-x"].replace(",", " ").split()
     left += groups
     if included != "*":
-        left.append(f"all but {included}" if included else "everything")
+        left.append(f"{_ALL_BUT}{included}" if included else "everything")
     return tuple(left)
 
 

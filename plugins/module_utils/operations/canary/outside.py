@@ -286,7 +286,7 @@ class OutsideGates:
         """What a gate is told. :returns: JSON data; the first five have the names of Flagger's payload."""
         rollout = self._rollout
         journal, plan = rollout.journal, rollout.plan
-        weight = journal.intent.weights.get(plan.canary, 0) if journal.intent else 0
+        weight = journal.intended_share
         planned = phase.weights.get(plan.canary, 0) if phase else weight
         answer = self._answer(gate, moment, number)
         return {

@@ -164,8 +164,7 @@ def _looked_at_again(builder: RolloutBuilder, journal: Journal) -> dict[str, Any
     of_run.check_known(journal.stable, journal.canary)
     down = is_down(of_run, journal, journal.stable)
     if down or (journal.hold is Hold.STABLE_WORSE and not stable_is_well(of_run, journal)):
-        share = journal.intent.weights.get(journal.canary, 0) if journal.intent else 0
-        return _still_held(builder, journal, share)
+        return _still_held(builder, journal, journal.intended_share)
     well = "ready" if journal.hold is Hold.STABLE_DOWN else "well"
     if builder.context.check_mode:
         return would(builder, f"would go back to {journal.stable}, which is {well} again")

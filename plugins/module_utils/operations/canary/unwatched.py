@@ -43,7 +43,7 @@ def trouble_of(builder: RolloutBuilder, journal: Journal) -> str:
     wait. What cannot be measured is no reason: the run has passed its phases.
     """
     of_run = builder.of_run(journal)
-    share = journal.intent.weights.get(journal.canary, 0) if journal.intent else 0
+    share = journal.intended_share
     if not share and not (journal.intent and journal.intent.kind in ("testers", "mirror")):
         return ""
     of_run.check_known(journal.stable, journal.canary)
