@@ -1,11 +1,13 @@
 """Stages side by side: each lane runs its own in order, each stage in a process of its own.
 
 What a stage prints is kept and shown when it ends, so that lanes do not talk into each other; a line now and
-then tells what runs. The first failure ends all lanes.
+then tells what runs. The first failure ends all lanes. Lanes that give way get the processor time that the
+others leave: whoever waits for pods and proxies does not wait for those who compute as well.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +29,7 @@ from .stages import Outcome, Stage, StageError
 _LOOK_EVERY = 0.2
 _TELL_EVERY = 60.0
 _PATIENCE = 20.0  # seconds between the wish to end and the end
+_NICE = 10
 _GRACE = 2.0  # seconds that what a stage has started may clean up
 
 
@@ -43,12 +46,20 @@ class _Running:
 
 
 class Lanes:
-    """Runs stages side by side. `lanes`: name -> its stages, in order; `logs`: a directory, emptied first."""
+    """Runs stages side by side. `lanes`: name -> its stages, in order; `logs`: a directory, emptied first;
+    `give_way`: names of lanes.
+    """
 
-    def __init__(self, lanes: Mapping[str, Sequence[Stage]], logs: Path = BUILD / "stages") -> None:
+    def __init__(
+        self,
+        lanes: Mapping[str, Sequence[Stage]],
+        logs: Path = BUILD / "stages",
+        give_way: Collection[str] = (),
+    ) -> None:
         self._waiting = {name: list(stages) for name, stages in lanes.items()}
         self._total = sum(map(len, lanes.values()))
         self._logs = logs
+        self._give_way = give_way
         self._running: dict[int, _Running] = {}
         self._done: set[str] = set()
         self._outcome = Outcome(0, 0, {})
@@ -92,7 +103,7 @@ class Lanes:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _work(stage, log, answer)
+            _work(stage, log, answer, gives_way=lane in self._give_way)
         self._running[pid] = _Running(lane, stage, pid, log, answer)
 
     def _look(self) -> None:
@@ -160,11 +171,13 @@ def _signal(pid: int, number: int) -> None:
         return
 
 
-def _work(stage: Stage, log: Path, answer: Path) -> NoReturn:
+def _work(stage: Stage, log: Path, answer: Path, *, gives_way: bool) -> NoReturn:
     """In the stage's process: run it, its output into the log, its result into the answer."""
     code = 1
     try:
-        os.setpgid(0, 0)
+        os.setsid()
+        if gives_way:
+            _behind_the_others()
         signal.signal(signal.SIGTERM, _end_group)
         end_with_parent()()
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -185,6 +198,13 @@ def _work(stage: Stage, log: Path, answer: Path) -> NoReturn:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _behind_the_others() -> None:
+    """Where the kernel deals the processor out to sessions (sched(7), autogroup), the session is nice too."""
+    os.nice(_NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICE))
 
 
 def _end_group(*_: object) -> NoReturn:

@@ -1,7 +1,7 @@
-"""``make test``: everything that must hold, in three lanes.
+"""``make test``: everything that must hold, in four lanes.
 
-One has the cluster with the demo and its suites, one the clusters of sites and scenarios, one no cluster:
-what computes goes on while pods and proxies are waited for.
+One has the cluster with the demo and its suites, one the clusters of sites and scenarios. Two have no
+cluster: they compute while pods and proxies are waited for, and give way to the others.
 
 What takes longer - rollouts, kills, the lab's own suite - is in ``make campaign``. The first stage that fails
 ends all lanes. Prints the time of each stage, and ends with one line: N passed, N failed.
@@ -59,26 +59,40 @@ def leftovers(cluster: str) -> None:
 
 
 def unit_stages() -> Iterator[Stage]:
-    """Units on every supported Python with the newest ansible-core; older ones with the first Python.
+    """Units with the newest ansible-core, on every supported Python.
 
-    Those of the newest divide what no version decides: ``tests/unit/support/part.py``. An older one runs few
-    files, and these whole.
+    These divide what no version decides: ``tests/unit/support/part.py``.
     """
-    found = find_all()
-    pairs = [(CORES[0], python) for python in SUPPORTED] + [(core, SUPPORTED[0]) for core in CORES[1:]]
-    others: list[tuple[Interpreter, str]] = []
-    for core, (major, minor) in pairs:
-        interpreter = found.get(f"{major}.{minor}")
-        if interpreter is None:
-            say(f"    no Python {major}.{minor} here: its units are left to machines that have one")
-        elif core != CORES[0] or (major, minor) != sys.version_info[:2]:
-            others.append((interpreter, core))
-    parts = 1 + sum(core == CORES[0] for _interpreter, core in others)
+    versions = [version for version in SUPPORTED if version != sys.version_info[:2]]
+    others = [interpreter for version in versions for interpreter in _here(version)]
+    parts = 1 + len(others)
     yield Stage(f"units: ansible-core {CORES[0]}, {label()}", partial(unit.measured_units, f"1/{parts}"))
-    for number, (interpreter, core) in enumerate(others, 2):
-        name = f"units: ansible-core {core}, Python {interpreter.minor}"
-        part = f"{number}/{parts}" if core == CORES[0] else "1/1"
-        yield Stage(name, partial(matrix_units, interpreter, core, part))
+    for number, interpreter in enumerate(others, 2):
+        name = f"units: ansible-core {CORES[0]}, Python {interpreter.minor}"
+        yield Stage(name, partial(matrix_units, interpreter, CORES[0], f"{number}/{parts}"))
+
+
+def sanity_stages() -> Iterator[Stage]:
+    """Sanity of every ansible-core, and the units of older ones with the first Python: few files, but whole.
+
+    They share an environment, so they are in one lane.
+    """
+    yield Stage(f"sanity: ansible-core {CORES[0]}", partial(matrix_sanity, CORES[0]))
+    for core in CORES[1:]:
+        for interpreter in _here(SUPPORTED[0]):
+            name = f"units: ansible-core {core}, Python {interpreter.minor}"
+            yield Stage(name, partial(matrix_units, interpreter, core, "1/1"))
+        yield Stage(f"sanity: ansible-core {core}", partial(matrix_sanity, core))
+
+
+def _here(version: tuple[int, int]) -> Iterator[Interpreter]:
+    """The interpreter of a version, where this machine has one."""
+    major, minor = version
+    interpreter = find_all().get(f"{major}.{minor}")
+    if interpreter is None:
+        say(f"    no Python {major}.{minor} here: its units are left to machines that have one")
+    else:
+        yield interpreter
 
 
 def matrix_units(interpreter: Interpreter, core: str, part: str) -> int:
@@ -98,7 +112,7 @@ def matrix_sanity(core: str) -> int:
         return sanity.sanity(MAIN, core)
     found = find_all()
     interpreter = found[f"{sys.version_info.major}.{sys.version_info.minor}"]
-    return sanity.sanity(matrix_environment(interpreter, core, ("unit",), "test"), core, tests=False)
+    return sanity.sanity(matrix_environment(interpreter, core, ("unit",), "test"), core, newest=False)
 
 
 def label() -> str:
@@ -132,17 +146,14 @@ def removed(cluster: str) -> int:
 
 
 def beside_the_lab() -> Iterator[Stage]:
-    """What needs no cluster, cheapest first. The other lanes want the artefact as soon as the demo is up."""
+    """What needs no cluster, cheapest first."""
     *quick, slowest = lint.STAGES
     yield from quick
-    yield Stage(ARTEFACT, artefact.artefact)
-    yield Stage("artefact: taken by Galaxy's importer", galaxy.importer)
+    yield Stage("artefact: taken by Galaxy's importer", galaxy.importer, after=(ARTEFACT,))
     yield Stage("AWX: its objects, applied by awx.awx", awx.objects)
     yield Stage("docsite: built without a warning", docsite.docsite)
     yield slowest
     yield from unit_stages()
-    for core in CORES:
-        yield Stage(f"sanity: ansible-core {core}", partial(matrix_sanity, core))
 
 
 def on_the_lab(cluster: str) -> Iterator[Stage]:
@@ -160,8 +171,12 @@ def on_the_lab(cluster: str) -> Iterator[Stage]:
 
 
 def sites(cluster: str) -> Iterator[Stage]:
-    """What installs a mesh itself, and the scenarios. The demo comes first: it fills the cache for all."""
-    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster), after=(DEMO, ARTEFACT))
+    """What installs a mesh itself, and the scenarios. The demo comes first: it fills the cache for all.
+
+    While it comes up, the artefact is built: others want it as soon as the demo is there.
+    """
+    yield Stage(ARTEFACT, artefact.artefact)
+    yield Stage("README: one's own cluster", partial(readme.own_cluster, cluster), after=(DEMO,))
     for name in scenarios.from_a_bare_cluster():
         yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
@@ -182,8 +197,9 @@ def main() -> int:
                 "lab": [*on_the_lab(cluster)],
                 "sites": [*sites(for_sites(cluster))],
                 "beside": [*beside_the_lab()],
+                "sanity": [*sanity_stages()],
             }
-            outcome = Lanes(lanes).run()
+            outcome = Lanes(lanes, give_way=("beside", "sanity")).run()
         except SetupError as problem:
             sys.stderr.write(f"make test: {problem}\n")
             return 1

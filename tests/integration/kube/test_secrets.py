@@ -61,10 +61,16 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
+        """What has just begun may become another program; what has run for a while is what it is."""
+        looks: dict[str, int] = {}
         while not self._end.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+            there = [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
+            looks = {name: looks.get(name, 0) + 1 for name in there}
+            for name in there:
+                if looks[name] > 100 and looks[name] % 100:
+                    continue
                 try:
-                    text = path.read_bytes()
+                    text = Path("/proc", name, "cmdline").read_bytes()
                 except OSError:
                     continue
                 if any(word in text for word in self._words):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import meets_ansible
 from tools import test as make_test
 from tools.interpreters import Interpreter
 
@@ -44,9 +45,17 @@ def test_an_older_ansible_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None
         "matrix_units",
         lambda interpreter, core, part: taken.setdefault(f"{core} {interpreter.minor}", part) and 1,
     )
-    for stage in make_test.unit_stages():
+    monkeypatch.setattr(make_test, "matrix_sanity", lambda _core: 1)
+    for stage in (*make_test.unit_stages(), *make_test.sanity_stages()):
         stage.run()
     older = {name: part for name, part in taken.items() if name.startswith(make_test.CORES[1])}
     assert set(older.values()) == {"1/1"}
     divided = sorted(part for name, part in taken.items() if name not in older)
     assert divided == [f"{number}/{len(divided)}" for number in range(1, len(divided) + 1)]
+
+
+def test_every_environment_imports_all_files() -> None:
+    """Else nobody would ask an older ansible-core and a newer Python: sanity imports with one of each."""
+    name = "tests/unit/test_imports.py"
+    assert not name.removeprefix("tests/unit/").startswith(DIVIDED)
+    assert name in meets_ansible.test_files()
