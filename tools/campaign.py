@@ -112,6 +112,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
         Stage(f"molecule: {name}", partial(scenarios.scenario_alone, name, cluster))
         for name in scenarios.CAMPAIGNS
     ]
+    found.append(Stage("the API server's answers, and Helm", partial(integration.dice, cluster)))
     found.append(Stage("proof", partial(proof, cluster, seed)))
     found.append(Stage("the mesh, and its removal", partial(mesh, cluster)))
     found.append(Stage("removed as documented: Helm", partial(removed_helm, cluster)))

@@ -67,16 +67,23 @@ def beside(cluster: str) -> str:
     return f"{cluster}k"
 
 
-def api_server(cluster: str) -> int:
-    """The suite of the request layer and the write path."""
+def api_server(cluster: str, *tests: str, **more: str) -> int:
+    """The suite of the request layer and the write path. `tests`: a part; `more`: of the environment."""
     name = beside(cluster)
     lab.down(name)
+    environment = {"LAB_API_CLUSTER": name, **more}
     try:
         return pytest(
-            Path(sys.executable), "integration-kube", API_SERVER, environment={"LAB_API_CLUSTER": name}
+            Path(sys.executable), "integration-kube", *(tests or (API_SERVER,)), environment=environment
         )
     finally:
         lab.down(name)
+
+
+def dice(cluster: str) -> int:
+    """Of that suite, what throws dice: answers of the server that are mutilated, upgrades by Helm."""
+    tests = (f"{API_SERVER}/test_half_answers.py", f"{API_SERVER}/test_helm_prediction.py")
+    return api_server(cluster, *tests, HALF_ANSWERS="2000", HELM_UPGRADES="100")
 
 
 def rollouts(cluster: str) -> int:

@@ -4,13 +4,14 @@
 """What check mode says of a Helm upgrade, against what the real Helm then does, on generated objects.
 
 A chart that prints the objects of its values is installed, strangers write into what it made, and the values
-change. Nothing of ours takes part in the upgrade.
+change. Nothing of ours takes part in the upgrade. ``HELM_UPGRADES=60`` tries that many.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 import subprocess
 from pathlib import Path
@@ -37,7 +38,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.contr
 
 from lab.places import cache_root
 
-UPGRADES = 24
+UPGRADES = int(os.environ.get("HELM_UPGRADES", "8"))
 TEMPLATE = "{{ range .Values.objects }}\n---\n{{ toYaml . }}\n{{ end }}"
 Obj = dict[str, Any]
 
