@@ -98,6 +98,11 @@ class ApiError(MeshError):
         self.reason = reason
         self.subject = subject
 
+    @property
+    def not_allowed(self) -> bool:
+        """Whether the API server refused this user: it does not know it (401), or the right lacks (403)."""
+        return self.status in (401, 403)
+
 
 class ConflictError(ApiError):
     """Another field manager owns fields that we want to set.

@@ -42,7 +42,7 @@ def pod_trouble(client: KubeClient, workload: Mapping[str, Any]) -> str:
     try:
         pods = client.list("v1", "Pod", namespace_of(workload), label_selector=selector).items
     except ApiError as error:
-        if error.status not in (401, 403):
+        if not error.not_allowed:
             raise
         return ""
     active = [pod for pod in pods if is_active(pod)]

@@ -53,10 +53,17 @@ class Lifetimes:
 
 
 def renewal_due(
-    not_before: datetime.datetime, not_after: datetime.datetime, now: datetime.datetime, renew_at: float
+    not_before: datetime.datetime,
+    not_after: datetime.datetime,
+    now: datetime.datetime,
+    renew_at: float,
+    ends: datetime.datetime | None = None,
 ) -> bool:
-    """Whether at most the share ``renew_at`` of a certificate's life is left at ``now`` (aware times)."""
-    return (not_after - now) <= (not_after - not_before) * renew_at
+    """Whether at most the share ``renew_at`` of a certificate's life is left at ``now`` (aware times).
+
+    :param ends: when nobody accepts it any more, where that is not its own end: a CA above it may end before.
+    """
+    return ((ends or not_after) - now) <= (not_after - not_before) * renew_at
 
 
 def covers(pattern: str, host: str) -> bool:

@@ -179,7 +179,7 @@ class ProxyProver:
         try:
             found = self._client.get("v1", "ConfigMap", ROOT_CONFIG_MAP, self._namespace)
         except ApiError as error:
-            if error.status not in (401, 403):
+            if not error.not_allowed:
                 raise
             return frozenset()
         return serial_numbers(text_at(found, "data", ROOT_KEY))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, MeshError, RefusedError
-from ...model.certificates.credentials import Credential
+from ...model.certificates.credentials import Credential, renewal_due
 from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import CERTIFICATE_KEY, Assessment, decode
 from ...model.certificates.x509 import read_chain
@@ -118,7 +118,7 @@ class ManagedCredential:
         facts, ends = self.assessment.facts, self.ends
         if facts is None or ends is None:
             return False
-        return ends - now <= (facts.not_after - facts.not_before) * renew_at
+        return renewal_due(facts.not_before, facts.not_after, now, renew_at, ends)
 
     @property
     def fingerprint(self) -> str:

@@ -47,7 +47,6 @@ MAX_PROXIES = 40
 LOG_LINES = 400
 LOG_SECONDS = 300.0
 """What is older in an access log is no sign of what is wrong now."""
-FORBIDDEN = (401, 403)
 
 
 def read_material(client: KubeClient, symptom: Symptom, catalogue: Catalogue) -> Material:
@@ -100,7 +99,7 @@ def _missing(client: KubeClient, catalogue: Catalogue) -> frozenset[str]:
     try:
         answer = client.list(READ["PeerAuthentication"], "PeerAuthentication", catalogue.root_namespace)
     except ApiError as error:
-        if error.status not in FORBIDDEN:
+        if not error.not_allowed:
             raise
         return frozenset()
     return frozenset({"PeerAuthentication"} if answer.missing else ())
@@ -162,7 +161,7 @@ def _istiods(client: KubeClient, namespace: str, unread: dict[str, str]) -> list
 
 def _refusal(error: ApiError) -> str:
     """What the API server says of a missing right. :raises ApiError: it is about something else."""
-    if error.status not in FORBIDDEN:
+    if not error.not_allowed:
         raise error
     return error.message
 
@@ -185,7 +184,7 @@ def _config(
             if found is not None:
                 return stored_yaml(found, "mesh"), name
         except MeshError as error:
-            if isinstance(error, ApiError) and error.status not in FORBIDDEN:
+            if isinstance(error, ApiError) and not error.not_allowed:
                 raise
             unread["ConfigMap"] = error.message
             return {}, name
@@ -211,7 +210,7 @@ def _secrets(
         try:
             return client.get("v1", "Secret", name, namespace)
         except ApiError as error:
-            if error.status not in FORBIDDEN:
+            if not error.not_allowed:
                 raise
             return error.message
 
@@ -306,7 +305,7 @@ def _is_gone(client: KubeClient, name: str) -> bool:
     try:
         found = client.get("v1", "Pod", pod, namespace)
     except ApiError as error:
-        if error.status not in FORBIDDEN:
+        if not error.not_allowed:
             raise
         return False
     return found is None or not is_active(found)

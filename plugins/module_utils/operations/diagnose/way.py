@@ -75,7 +75,7 @@ def _hidden(client: KubeClient, catalogue: Catalogue, caller: RunningProxy, dest
         try:
             sidecars += client.list("networking.istio.io/v1", "Sidecar", namespace).items
         except ApiError as error:
-            if error.status not in (401, 403):
+            if not error.not_allowed:
                 raise
             unread = f"Sidecars of namespace {namespace} may not be read: {error.message}"
             break  # one beside the caller decides, whatever the root namespace holds

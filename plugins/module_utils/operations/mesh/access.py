@@ -153,7 +153,7 @@ def _left_behind(client: KubeClient, namespace: str) -> list[_Workload]:
     try:
         pods = client.list("v1", "Pod", namespace).items
     except ApiError as error:
-        if error.status not in (401, 403):
+        if not error.not_allowed:
             raise
         return [_Workload(namespace, "any workload", [{}], [_open_port(ANY_OTHER_PORT)])]
     found: dict[str, list[Mapping[str, str]]] = {}

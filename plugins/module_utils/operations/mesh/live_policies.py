@@ -46,7 +46,7 @@ def policies_seen(
         try:
             return client.list(_VERSION, kind, namespace).items
         except ApiError as error:
-            if error.status not in (401, 403):
+            if not error.not_allowed:
                 raise
             return None
 

@@ -186,7 +186,7 @@ class _Wait:
         self._unreadable.pop(name, None)
         if isinstance(answer, MeshError):
             status = answer.status if isinstance(answer, ApiError) else None
-            self._denied = self._denied or status in (401, 403)
+            self._denied = self._denied or (isinstance(answer, ApiError) and answer.not_allowed)
             if status != 404:  # the pod went away while it was asked
                 self._unreadable[name] = (answer.message,)
                 return

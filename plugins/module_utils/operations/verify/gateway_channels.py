@@ -154,7 +154,7 @@ class GatewayCheck:
             try:
                 data = mapping_at(self._client.get("v1", "Secret", candidate, namespace), "data")
             except ApiError as error:
-                if error.status in (401, 403):
+                if error.not_allowed:
                     return ""
                 raise
             if any(data.get(key) for key in ("ca.crt", "cacert")):
@@ -171,7 +171,7 @@ class GatewayCheck:
         try:
             found = self._client.get("v1", "Secret", name, namespace)
         except ApiError as error:
-            if error.status in (401, 403):
+            if error.not_allowed:
                 return {}, ""
             raise
         if found is None:

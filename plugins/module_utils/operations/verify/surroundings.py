@@ -104,7 +104,7 @@ def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surround
         found.injected = frozenset(name_of(item) for item in places if is_injected(item))
         found.pods = _pods(client, sorted(found.injected - {*namespaces}), namespaces)
     except ApiError as error:
-        if error.status not in (401, 403):
+        if not error.not_allowed:
             raise
         unread["Pod"] = error.message
     return found
@@ -125,7 +125,7 @@ def read_everywhere(
             return read_everywhere(client, _OLDER[kind], kind, namespaces)
         return list(listed.items), ""
     except ApiError as error:
-        if error.status not in (401, 403):
+        if not error.not_allowed:
             raise
         why = error.message
     found: Objects = []
@@ -133,7 +133,7 @@ def read_everywhere(
         try:
             found += client.list(api_version, kind, namespace).items
         except ApiError as error:
-            if error.status not in (401, 403):
+            if not error.not_allowed:
                 raise
             why = error.message
     return found, why
@@ -144,7 +144,7 @@ def _slices(client: KubeClient, namespaces: Sequence[str], unread: dict[str, str
         try:
             found = client.list("discovery.k8s.io/v1", "EndpointSlice", namespace, label_selector=BY_HAND)
         except ApiError as error:
-            if error.status not in (401, 403):
+            if not error.not_allowed:
                 raise
             unread["EndpointSlice"] = error.message
             return []

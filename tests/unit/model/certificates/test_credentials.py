@@ -24,6 +24,7 @@ BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 @pytest.mark.parametrize(("day", "due"), [(0, False), (59, False), (60, True), (89, True), (91, True)])
 def test_renewal_is_due_when_a_third_is_left(day, due):
     assert renewal_due(BEGIN, BEGIN + 90 * DAY, BEGIN + day * DAY, 1 / 3) is due
+    assert renewal_due(BEGIN, BEGIN + 90 * DAY, BEGIN + (day - 10) * DAY, 1 / 3, BEGIN + 80 * DAY) is due
 
 
 @pytest.mark.parametrize(
