@@ -116,7 +116,7 @@ def _added(
         declared = _declared(desired, key)
         if not owned and declared is _ABSENT:
             yield (*path, step)
-        elif isinstance(below, Mapping) and below:
+        elif isinstance(below, Mapping):
             yield from _added(below, owned, declared, live[step], (*path, step))
 
 

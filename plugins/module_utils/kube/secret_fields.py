@@ -38,9 +38,10 @@ _SECRET_ENDINGS = (
     "encryptionkey", "privatekey", "secretkey", "signingkey", "basicauth", "masterauth", "keypass",
     "requirepass", "storepass",
 )  # fmt: skip
-# Say in which form a secret stands: passwordHash, SECRET_KEY_BASE, credentials_json.
+# Say in which form a secret stands: passwordHash, SECRET_KEY_BASE, credentials_json, token_b64 (numbers are
+# no words).
 _FORMS = frozenset(
-    ("base", "b64", "data", "encoded", "hash", "json", "plain", "plaintext", "string", "text", "value")
+    ("b", "base", "data", "encoded", "hash", "json", "plain", "plaintext", "string", "text", "value")
 )
 _KEYS_OF = frozenset(
     (

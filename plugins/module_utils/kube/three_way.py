@@ -92,9 +92,7 @@ class _Rules:
     def _list_without(self, live: list[Any], old: list[Any], new: list[Any], name: str) -> list[Any]:
         if name in _SETS and self._merges:
             return [item for item in live if not _among(item, old) or _among(item, new)]
-        key = self._key(name)
-        if not key:
-            return live
+        key = self._key(name)  # without one, no item is found, and all stay
         kept = []
         for item in live:
             before, after = _found(old, key, item), _found(new, key, item)

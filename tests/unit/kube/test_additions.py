@@ -192,3 +192,9 @@ def test_members_of_a_set_and_names_with_slashes() -> None:
 
 def test_what_is_gone_meanwhile_is_left_out() -> None:
     assert paths(peer_authentication(entry("kubectl-patch", "Update", PORTS))) == []
+
+
+@pytest.mark.parametrize("below", [None, "x", [], {}])
+def test_what_is_declared_and_has_no_readable_fields_below_is_no_addition(below: Any) -> None:
+    live = peer_authentication(entry("kubectl-edit", "Update", {"f:spec": {"f:mtls": below}}))
+    assert paths(live) == []

@@ -704,6 +704,8 @@ class TestDiscovery:
         assert failure(lambda: client.resource("a.io/v1", "Other")).reason == "NoKind"
         assert failure(lambda: client.resource("a.io/v2", "Thing")).reason == "NoKind"
         assert [request.path for request in server.requests] == ["/apis", "/apis/a.io/v1", "/apis/a.io/v2"]
+        asked = [request.headers["accept"] for request in server.requests]
+        assert asked == [[discovery.AGGREGATED], ["application/json"], ["application/json"]]
 
     def test_an_older_servers_core_kinds(self, server: ScriptedServer, client: KubeClient) -> None:
         resources = [{"name": "bindings", "kind": "Binding", "namespaced": True}]

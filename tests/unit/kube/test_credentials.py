@@ -228,7 +228,17 @@ class TestPlugins:
             args=["login", "--now"],
             env=[{"name": "A", "value": "1"}],
             environment={"PATH": os.environ["PATH"], "A": "0", "B": "2"},
-            cluster={"certificate-authority": str(authority), "tls-server-name": "t"},
+            cluster={
+                "certificate-authority": str(authority),
+                "tls-server-name": "t",
+                "insecure-skip-tls-verify": True,
+                "proxy-url": "http://p",
+                "disable-compression": True,
+                "extensions": [
+                    {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "a"}},
+                    {"name": "other", "extension": "o"},
+                ],
+            },
             provideClusterInfo=True,
         )
         info, words, first, second = json.loads(found.header().removeprefix("Bearer "))
@@ -241,7 +251,11 @@ class TestPlugins:
                 "cluster": {
                     "server": "https://s",
                     "tls-server-name": "t",
+                    "insecure-skip-tls-verify": True,
                     "certificate-authority-data": base64.b64encode(b"CA").decode(),
+                    "proxy-url": "http://p",
+                    "disable-compression": True,
+                    "config": {"audience": "a"},
                 },
             },
         }

@@ -9,6 +9,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.failures im
     from_answer,
     is_untrusted,
     no_answer,
+    what_came,
 )
 
 SEE = "; see the options ca_cert and validate_certs"
@@ -206,3 +207,22 @@ def test_what_another_try_cannot_cure(text, expected):
 )
 def test_statuses_have_words(code, words):
     assert words in from_answer(code, None, "X").message
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "expected"),
+    [
+        ("text/html", b"", "HTTP 502 without a body"),
+        ("text/html", b"<html><TITLE lang='en'> Log\n in </TITLE>", "HTTP 502 with a web page, 'Log in'"),
+        ("text/html", b"<title>" + b"x" * 90 + b"</title>", f"HTTP 502 with a web page, '{'x' * 80}'"),
+        ("text/html", b" " * 65536 + b"<title>late</title>", "HTTP 502 with a web page"),
+        ("text/html", b"<html>\xff", "HTTP 502 with a web page"),
+        ("a/json", b' {"a": ', "HTTP 502 with JSON that cannot be read (7 bytes): it may be cut off"),
+        ("a/json", b"[1,", "HTTP 502 with JSON that cannot be read (3 bytes): it may be cut off"),
+        ("text/plain ; charset=utf-8; x", b"no", "HTTP 502 with 2 bytes of text/plain"),
+        ("y" * 70, b"no", f"HTTP 502 with 2 bytes of {'y' * 60}"),
+        (None, b"no", "HTTP 502 with 2 bytes of an unknown kind"),
+    ],
+)
+def test_what_came_instead_of_an_answer(kind, raw, expected):
+    assert what_came(502, {} if kind is None else {"Content-Type": kind}, raw) == expected

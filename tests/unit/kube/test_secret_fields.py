@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.comparison 
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.secret_fields import (
     HIDDEN,
     is_secret_name,
+    masked,
     pattern_of,
     secret_parts,
     secret_values,
@@ -150,6 +151,101 @@ def test_what_is_no_secret_is_shown(spec: Any) -> None:
     assert shown(spec) == spec
 
 
+KEYS_OF = [
+    "access", "account", "api", "app", "application", "auth", "ca", "cipher", "client", "cookie", "crypt",
+    "encryption", "fernet", "hmac", "host", "jwt", "license", "master", "private", "secret", "server",
+    "service", "session", "shared", "signing", "ssh", "storage", "subscription", "tls", "webhook",
+]  # fmt: skip
+ENDINGS = [
+    "password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "apikey", "accesskey",
+    "encryptionkey", "privatekey", "secretkey", "signingkey", "basicauth", "masterauth", "keypass",
+    "requirepass", "storepass",
+]  # fmt: skip
+FORMS = [
+    "base", "b64", "data", "encoded", "hash", "json", "plain", "plaintext", "string", "text", "value",
+]  # fmt: skip
+WORDS = ["pass", "pwd", "psk", "otp", "keytab", "kubeconfig", "dockerconfigjson", "dockercfg"]
+
+
+def test_every_word_that_makes_a_name_one_of_a_secret() -> None:
+    names = [f"{word}_key" for word in KEYS_OF] + [f"{word}Keys" for word in KEYS_OF]
+    names += [f"my{ending}" for ending in ENDINGS] + [f"my-{ending}s" for ending in ENDINGS]
+    names += [f"password_{form}" for form in FORMS] + WORDS + [f"{word}s" for word in WORDS]
+    assert [name for name in names if not is_secret_name(name)] == []
+    others = [f"my{word}" for word in WORDS] + [f"{form}_key" for form in FORMS] + ["x_key", "key_api"]
+    others += [f"{name}_pass" for name in ("fastcgi", "grpc", "memcached", "proxy", "scgi", "uwsgi")]
+    assert [name for name in others if is_secret_name(name)] == []
+
+
+COUNTS = ["count", "expiry", "length", "limit", "max", "min", "num", "size", "total", "ttl"]
+
+
+def test_numbers_below_a_secrets_name_that_count_something_are_shown() -> None:
+    spec = {"credentials": {f"token_{word}": 3600 for word in COUNTS} | {"refreshMax": 9}}
+    assert shown(spec) == spec
+    texts = {"credentials": {f"a_{word}": S for word in COUNTS}}
+    assert shown(texts) == {"credentials": dict.fromkeys(texts["credentials"], HIDDEN)}
+    assert shown({"credentials": {"pin": 3600}}) == {"credentials": {"pin": HIDDEN}}
+
+
+@pytest.mark.parametrize("naming", ["name", "key", "header"])
+@pytest.mark.parametrize("label", ["DB_PASSWORD", "authorization"])
+def test_every_field_that_stands_beside_a_secrets_name(naming: str, label: str) -> None:
+    fields = dict.fromkeys(("value", "values", "default", "defaultValue", "default_value"), "x9")
+    found = shown({"a": [{naming: label, **fields, "other": "x9"}]})
+    assert found == {"a": [{naming: label, **dict.fromkeys(fields, HIDDEN), "other": "x9"}]}
+
+
+def test_whatever_refers_to_a_secret_and_holds_none() -> None:
+    secret = {"secretName": "a", "name": "a", "items": ["a"], "defaultMode": 1, "optional": "a"}
+    token = {"audience": "a", "expirationSeconds": 1, "path": "a"}
+    named = ("name", "namespace", "kind", "apiVersion", "uid", "resourceVersion", "fieldPath")
+    spec = {"secret": secret, "serviceAccountToken": token, "secrets": [dict.fromkeys(named, "a")]}
+    spec["token"] = {"sdsConfig": "a", "other": "b"}
+    assert shown(spec) == spec
+    spec = {"secret": {**secret, "pin": "a"}}
+    assert shown(spec) == {"secret": {**dict.fromkeys(secret, HIDDEN), "items": [HIDDEN], "pin": HIDDEN}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://u:%s@h/", "https://u:*@h/"),
+        ("https://token-%s@h/", "https://*@h/"),
+        ("https://short-name@h/", None),
+        ("Bearer %s!", "Bearer *!"),
+        ("basic  %s", "basic  *"),
+        ("a token = 'x\\'%s' b", "a token = '*' b"),
+        ('{\\"token\\": \\"%s\\"}', '{\\"token\\": \\"*\\"}'),
+        ("{'token': nan, 'x': 123}", None),
+        ("{'token': 123}", "{'token': *}"),
+        ("x&token=%s&b=c", "x&token=*&b=c"),
+        ("run --token %s -v", "run --token * -v"),
+        ("run -token=%s", "run -token=*"),
+        ("{a: b, token: %s}", "{a: b, token: *}"),
+        ("{token: %s, a: b}", "{token: *, a: b}"),
+        ("<token>%s</token>", "<token>*</token>"),
+        ("curl -u me:%s x", "curl -u me:* x"),
+        ("curl --user=me:%s x", "curl --user=me:* x"),
+        ("machine a login b password %s macdef", "machine a login b password * macdef"),
+        ("at eyJhbGciOiJI.eyJzdWIiOiIx.c2ln end", "at * end"),
+        *[
+            (f"at {sign}0123456789abcdef end", "at * end")
+            for sign in (
+                "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "xoxb-", "rk_live_",
+                "sk_live_", "dckr_pat_", "npm_", "hvs.", "AIza", "SG.",
+            )
+        ],
+        ("//hooks.slack.com/services/T00/B00", "//hooks.slack.com/*"),
+        ("port 1\nmasterauth %s\nb c\n", "port 1\nmasterauth *\nb c\n"),
+        ("a: b\n- export token: %s,\nc: d\n", "a: b\n- export token: *,\nc: d\n"),
+    ],
+)  # fmt: skip
+def test_every_spelling_of_a_secret_in_a_text(text: str, expected: str | None) -> None:
+    text = text.replace("%s", S)
+    assert masked(text) == (text if expected is None else expected.replace("*", HIDDEN))
+
+
 def test_a_schema_names_secrets_and_holds_none() -> None:
     spec = {"properties": {"password": {"type": "string", "description": "words"}}}
     assert shown(spec, kind="CustomResourceDefinition") == spec
@@ -196,6 +292,11 @@ class TestFieldsThatAPersonNames:
         }
         assert shown({"list": [S, "b"]}, "spec.list[1]") == {"list": [S, HIDDEN]}
         assert shown({"other": S}, "spec.pin") == {"other": S}
+
+    def test_all_that_they_hold_is_hidden_elsewhere_too(self) -> None:
+        spec = {"deep": [{"a": "one-1"}, ["two-2", 12345, None, True]], "empty": None}
+        found = secret_values({"spec": spec}, [pattern_of("spec.deep"), pattern_of("spec.empty")])
+        assert {one for one in found if not one.endswith("=")} == {"one-1", "two-2", "12345"}
 
     def test_a_change_below_shows_as_a_change(self) -> None:
         def obj(value: Any) -> dict[str, Any]:

@@ -192,3 +192,38 @@ def test_a_field_that_changed_its_kind(live: Any, old: Any, new: Any, expected: 
     del after["gone"]
     found = replaced(with_containers(live), with_containers(old), after)
     assert found is not None and found["containers"] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("containers", "name"),
+        ("env", "name"),
+        ("ephemeralContainers", "name"),
+        ("hostAliases", "ip"),
+        ("imagePullSecrets", "name"),
+        ("initContainers", "name"),
+        ("matchConditions", "name"),
+        ("ownerReferences", "uid"),
+        ("ports", "containerPort"),
+        ("resourceClaims", "name"),
+        ("secrets", "name"),
+        ("topologySpreadConstraints", "topologyKey"),
+        ("volumeDevices", "devicePath"),
+        ("volumeMounts", "mountPath"),
+        ("volumes", "name"),
+        ("webhooks", "name"),
+        ("tolerations", ""),
+    ],
+)
+def test_the_items_of_every_list_are_known_by_its_key(name: str, key: str) -> None:
+    def obj(*values: str, gone: bool = False) -> dict[str, Any]:
+        items = [{key or "key": value, "n": 1} for value in values]
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "spec": {name: items, **({"x": 1} if gone else {})},
+        }
+
+    found = replaced(obj("a", "theirs", "old", gone=True), obj("a", "old", gone=True), obj("a"))
+    assert found == (obj("a", "theirs") if key else obj("a"))

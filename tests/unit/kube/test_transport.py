@@ -499,6 +499,18 @@ class TestCredentials:
         sent = [request.headers["authorization"] for request in server.requests]
         assert sent == [["Bearer old"], ["Bearer new"]]
 
+    def test_only_what_an_api_server_refuses_is_renewed(
+        self, server: ScriptedServer, connected: Connected, tmp_path: Path
+    ) -> None:
+        """What a Service or a node wants of its own, no credential of the kubeconfig can give."""
+        to = connected(host=None, api_key=None, kubeconfig=self.kubeconfig(tmp_path, server, "old"))
+        (tmp_path / "token").write_text("new")
+        server.script = [Answer(401, {}), Answer(401, {"kind": "Status"}), FINE]
+        assert failure(to, path="/services/p/proxy/").status == 401
+        assert ask(to, path="/services/p/proxy/").data == {"a": 1}
+        sent = [request.headers["authorization"] for request in server.requests]
+        assert sent == [["Bearer old"], ["Bearer old"], ["Bearer new"]]
+
     def test_one_that_was_accepted_is_renewed_as_often_as_it_ends(
         self, server: ScriptedServer, connected: Connected, tmp_path: Path
     ) -> None:

@@ -32,8 +32,9 @@ from .trust_domains import domains_with_aliases, with_aliases
 from .truth import Truth, any_of, negated
 
 Test = Callable[[Request], Truth]
-_ONE_LIST = ("request.auth.", "experimental.envoy.filters.")
-"""Attributes whose values istiod reads as one: one that cannot be read takes the others with it."""
+_ONE_LIST = "request.auth."
+"""The attributes below it have values that istiod reads as one: one that cannot be read takes the others with
+it."""
 
 
 class AbsentError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -137,6 +138,78 @@ def test_a_way_of_its_own_is_told(found: dict[str, Any], told: str) -> None:
     assert own_ways(found) == (told,)
 
 
+@pytest.mark.parametrize("name", ["--templateFile", "--meshConfig", "--tokenManagerPlugin"])
+def test_every_argument_that_decides_how_the_proxy_begins(name: str) -> None:
+    assert own_ways(pod({}, {"args": [name]})) == (f"gives its istio-proxy an argument of its own: {name}",)
+
+
+@pytest.mark.parametrize("name", ["DISABLE_ENVOY", "ISTIO_BOOTSTRAP", "ISTIO_BOOTSTRAP_OVERRIDE"])
+def test_every_variable_that_decides_how_the_proxy_begins(name: str) -> None:
+    assert own_ways(pod({}, env(**{name: "x"}))) == (f"sets {name} for its istio-proxy",)
+    assert len(own_ways(pod({}, env(**{name: "x"}), sidecar_istio_io__bootstrapOverride="own"))) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CLEANUP_ONLY",
+        "CNI_MODE",
+        "DRY_RUN",
+        "INBOUND_TUNNEL_PORT",
+        "ISTIO_EXCLUDE_INTERFACES",
+        "ISTIO_LOCAL_OUTBOUND_PORTS_EXCLUDE",
+        "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR",
+        "ISTIO_OUTBOUND_PORTS",
+        "KUBE_VIRT_INTERFACES",
+        "NETWORK_NAMESPACE",
+        "PROXY_GID",
+        "SKIP_RULE_APPLY",
+    ],
+)
+def test_every_variable_that_decides_what_is_captured(name: str) -> None:
+    assert own_ways(pod(env(**{name: "x"}))) == (f"sets {name} for its istio-init",)
+
+
+SETTINGS = [
+    "concurrency", "drainDuration", "extraStatTags", "holdApplicationUntilProxyStarts", "image",
+    "interceptionMode", "parentShutdownDuration", "proxyStatsMatcher", "readinessProbe", "statNameLength",
+    "terminationDrainDuration", "tracing",
+]  # fmt: skip
+VARIABLES = [
+    "BOOTSTRAP_XDS_AGENT", "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "ISTIO_META_DNS_AUTO_ALLOCATE",
+    "ISTIO_META_DNS_CAPTURE", "ISTIO_META_IDLE_TIMEOUT", "METRICS_LOCALHOST_ACCESS_ONLY",
+    "MINIMUM_DRAIN_DURATION",
+]  # fmt: skip
+
+
+def test_settings_of_the_proxy_that_change_no_decision() -> None:
+    plain = {**dict.fromkeys(SETTINGS, "x"), "proxyMetadata": dict.fromkeys(VARIABLES, "x")}
+    assert own_ways(pod({}, **{CONFIG: json.dumps(plain)})) == ()
+
+
+@pytest.mark.parametrize(("flag", "used"), [("-p", "15001"), ("-z", "15006")])
+def test_the_ports_of_the_proxy_lead_to_it(flag: str, used: str) -> None:
+    assert own_ways(pod({"args": [flag, used]})) == ()
+    assert own_ways(pod({"args": [flag, "15009"]})) == (
+        f"leads traffic to port 15009 instead of its proxy's (argument {flag} of its istio-init)",
+    )
+
+
+@pytest.mark.parametrize("flag", ["-p", "-z", "-u", "-m", "-i", "-x", "-b", "-d", "-q", "-o", "-k", "-c"])
+def test_what_stands_behind_a_flag_of_the_injector_is_no_argument(flag: str) -> None:
+    value = {"-p": "15001", "-z": "15006", "-k": "k6t-a"}.get(flag, "80")
+    assert (
+        own_ways(pod({"args": ["istio-iptables", flag, value, "--native-nftables", "--force-apply"]})) == ()
+    )
+
+
+def test_ports_that_are_none_are_told_of_both_flags() -> None:
+    for flag in ("-b", "-d"):
+        told = own_ways(pod({"args": [flag, "80,x"]}))
+        assert told == (f"names ports that are none in argument {flag} of its istio-init: 80,x",)
+        assert own_ways(pod({"args": [flag, "80, 90"]})) == own_ways(pod({"args": [flag, "*"]})) == ()
+
+
 def test_the_mode_that_the_injector_told_the_proxy_counts() -> None:
     """`interceptionMode` of `proxy.istio.io/config` leaves no other trace: there is no istio-init."""
     found = pod(None, env(ISTIO_META_INTERCEPTION_MODE="NONE"))
@@ -201,7 +274,11 @@ def test_the_ports_of_a_container_that_runs_beside_the_application_count() -> No
     assert set(target_ports(service, found)) == {15008}
 
 
-BOTH = {"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}}
+BOTH: dict[str, Any] = {"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}}
+
+# Only the proxy's own containers are asked.
+BESIDE: dict[str, Any] = {**pod({}), **BOTH}
+BESIDE["spec"]["containers"].append({"name": "other", **env(ISTIO_DUAL_STACK="true")})
 
 
 @pytest.mark.parametrize(
@@ -218,7 +295,63 @@ BOTH = {"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "f
         ({**pod({}), "status": {"podIPs": [{"ip": "fd00::1"}]}}, ()),
         (pod({}), ()),
         ({**pod(None), **BOTH}, ()),
+        (BESIDE, ("fd00::1",)),
     ],
 )
 def test_addresses_at_which_no_proxy_stands(found: dict[str, Any], left: tuple[str, ...]) -> None:
     assert past_addresses(found) == left
+
+
+def test_whose_pod_it_is() -> None:
+    spec: dict[str, Any] = {"containers": [{"name": "istio-proxy", "args": ["proxy", "router"]}]}
+    found = read_pod({"metadata": {"name": "a", "namespace": "n"}, "spec": spec, **BOTH})
+    assert (str(found), found.service_account, found.address) == ("n/a", "default", "10.0.0.1")
+    assert found.gateway
+    assert {15000, 15001, 15006, 15020, 15021, 15090} == found.taken
+    found = read_pod(pod({}))
+    assert (found.gateway, found.ambient) == (False, False)
+    spec["serviceAccountName"] = "web"
+    about = {"name": "a", "annotations": {"ambient.istio.io/redirection": "enabled"}}
+    found = read_pod({"metadata": about, "spec": spec})
+    assert (found.service_account, found.ambient) == ("web", True)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "captured"),
+    [
+        ({}, {80, 3000}),
+        ({"includeInboundPorts": ""}, set()),
+        ({"includeInboundPorts": "80,x"}, {80}),
+        ({"includeInboundPorts": "80", "excludeInboundPorts": "80"}, {80}),
+        ({"excludeInboundPorts": "80, 90"}, {3000}),
+        ({"excludeInterfaces": "eth1"}, set()),
+    ],
+)
+def test_what_annotations_say_where_no_container_does(
+    annotations: dict[str, str], captured: set[int]
+) -> None:
+    found = pod(None)
+    found["metadata"]["annotations"] = {f"traffic.sidecar.istio.io/{k}": v for k, v in annotations.items()}
+    assert {port for port in (80, 3000, 15008) if read_pod(found).captures(port)} == captured
+    found["metadata"]["annotations"]["sidecar.istio.io/interceptionMode"] = "NONE"
+    assert not read_pod(found).captures(80)
+
+
+def test_ports_of_other_protocols_and_of_the_proxy_are_none_of_the_application() -> None:
+    ports = [
+        {"name": "a", "containerPort": 1},
+        {"name": "b", "containerPort": 2, "protocol": "TCP"},
+        {"name": "c", "containerPort": 3, "protocol": "UDP"},
+        {"name": "d"},
+    ]
+    own = [
+        {"name": "app", "ports": ports},
+        {"name": "istio-proxy", "ports": [{"containerPort": 4, "name": "p"}]},
+    ]
+    found = {"metadata": {"name": "x"}, "spec": {"containers": own}}
+    assert read_pod(found).ports == (1, 2)
+    wanted: list[dict[str, Any]] = [{"port": 80, "targetPort": name} for name in "abcdp"]
+    wanted += [{"port": 7}, {"port": 8, "protocol": "UDP"}, {"port": 9, "protocol": "TCP", "targetPort": 7}]
+    assert target_ports({"spec": {"ports": wanted}}, found) == {
+        1: wanted[0], 2: wanted[1], 4: wanted[4], 7: wanted[5],
+    }  # fmt: skip
