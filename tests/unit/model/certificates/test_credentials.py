@@ -8,6 +8,11 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
+    CERT_MANAGER,
+    EXISTING,
+    ISSUE,
+    PROVIDED,
+    REQUESTED,
     Credential,
     covers,
     credentials_of,
@@ -127,6 +132,21 @@ def test_credentials_merge_the_hosts_of_all_servers():
             service_accounts=("istio-ingressgateway-service-account",),
         ),
     )
+
+
+def test_a_gateway_without_certificates_needs_no_home():
+    plain = {"name": "plain", "servers": [{"host": "a.example.com"}]}
+    assert credentials_of([plain]) == ()
+    with pytest.raises(InputError) as error:
+        credentials_of([{"servers": [{"host": "a.example.com", "certificate": "web"}]}])
+    assert [(one.where, one.rule) for one in error.value.problems] == [
+        ("mesh_gateways[0].workload_namespace", "required")
+    ]
+
+
+def test_sources_by_the_names_that_people_read():
+    named = (ISSUE, PROVIDED, EXISTING, REQUESTED, CERT_MANAGER)
+    assert named == ("issue", "provided", "existing", "requested", "cert-manager")
 
 
 def test_the_only_installed_ingress_gateway_is_the_default_home():

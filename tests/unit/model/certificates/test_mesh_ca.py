@@ -76,6 +76,10 @@ def bundle(*chain: x509.Certificate, key: Any = KEY, roots: tuple[x509.Certifica
     return Bundle(pem(links[0]), key_pem(key), pem(*links), pem(*roots))
 
 
+def its_own_root(**more: Any) -> x509.Certificate:
+    return authority("own", OTHER_KEY, ("own", OTHER_KEY), levels=None, **more)
+
+
 def rules(found: Bundle) -> set[str]:
     return {fault.rule for fault in check_bundle(found, NOW)}
 
@@ -89,6 +93,8 @@ def rules(found: Bundle) -> set[str]:
         bundle(authority(purposes=[ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])),
         bundle(authority(purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
         bundle(authority(), ROOT),
+        # How a root may be used is nobody's question: it is there to be trusted.
+        bundle(roots=(ROOT, its_own_root(purposes=[ExtendedKeyUsageOID.SERVER_AUTH]))),
     ],
 )
 def test_a_good_one_is_taken(good: Bundle) -> None:
@@ -112,6 +118,9 @@ def test_a_longer_chain_is_taken() -> None:
         (bundle(authority(signs=False)), "not-a-ca"),
         (bundle(roots=(OTHER,)), "root"),
         (bundle(roots=(ROOT, authority())), "root"),
+        (bundle(roots=(ROOT, its_own_root(ca=False))), "not-a-ca"),
+        (bundle(roots=(ROOT, its_own_root(signs=False))), "not-a-ca"),
+        (bundle(roots=(ROOT, its_own_root(end=NOW))), "expired"),
         (bundle(BELOW, authority("middle", MIDDLE_KEY, levels=0)), "path-length"),
         (bundle(BELOW), "root"),
         (bundle(MIDDLE, BELOW, key=MIDDLE_KEY), "path"),

@@ -297,6 +297,9 @@ def test_rsa_of_2048_bits_is_accepted():
 def test_errors_about_keys_do_not_chain_into_secrets():
     with pytest.raises(UnreadableError, match="encrypted"):
         read_key(made.key_pem(made.LEAF_KEY, b"secret"))
+    by_header = made.key_pem(made.LEAF_KEY).replace(b"\n", b"\nProc-Type: 4,ENCRYPTED\n\n", 1)
+    with pytest.raises(UnreadableError, match="encrypted"):
+        read_key(by_header)
 
 
 @pytest.mark.parametrize(
@@ -501,6 +504,8 @@ def test_a_provided_pair_replaces_what_differs_and_is_not_renewed_by_us():
     pair = (made.pem(made.LEAF), made.key_pem(made.LEAF_KEY))
     assert assessed(secret(), credential, wanted=pair).action == "keep"
     assert assessed(secret(key=made.key_pem(made.OTHER_KEY)), credential, wanted=pair).action == "renew"
+    another = assessed(secret(made.pem(leaf())), credential, wanted=pair)
+    assert (another.action, another.reasons) == ("renew", ("it differs from the provided certificate",))
     old = made.pem(leaf(begin=NOW - 80 * DAY, end=NOW + DAY))
     assert assessed(secret(old), credential, wanted=(old, pair[1])).action == "keep"
 
