@@ -1,4 +1,4 @@
-"""Command lines that pages of the documentation say can be typed."""
+"""Pages of the documentation, with the command lines that can be typed; and pages that we write, by lines."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def commands(text: str, *, optional: bool = True) -> Iterator[list[str]]:
             kept = re.sub(r"\[-e \.\.\.\]" if optional else r"\[-[^]]*\]", "", line)
             words = re.split(r" [|>#] | #", kept)[0]
             yield shlex.split(words.replace("[", "").replace("]", ""))
+
+
+def by_lines(page: str) -> str:
+    """A page that a program wrote, without its style, a tag a line."""
+    page = re.sub(r"<style>.*?</style>", "<style>", page, flags=re.DOTALL)
+    return re.sub(r" *(?<=.)<(?!/)", "\n<", page).replace("><", ">\n<") + "\n"

@@ -8,6 +8,7 @@ import copy
 import html.parser
 import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.pa
     RIGHT,
     WIDTH,
 )
+
+from ...support.pages import by_lines
 
 
 def at(second: int) -> str:
@@ -92,6 +95,82 @@ WHOLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+# A run of hours with everything that the other one lacks.
+PAUSED: dict[str, Any] = {
+    "outcome": "paused",
+    "reason": "smoke does not answer",
+    "sha256": "def456",
+    "totals": {"requests": 100, "canary_requests": 7},
+    "api_calls": {"1": 42, "2": 7},
+    "timeline": [
+        {"at": "2026-01-01T10:00:00Z", "event": "begin", "phase": 0},
+        {"at": "2026-01-01T10:10:00Z", "event": "phase 1/header: intent", "phase": 1},
+        {"at": "2026-01-01T10:30:00Z", "event": "start over: gates were changed", "phase": 1},
+        {"at": "2026-01-01T10:31:00Z", "event": "phase 1/header: intent", "phase": 1},
+        {"at": "2026-01-01T10:40:00Z", "event": "taken over by host-2", "phase": 1},
+        {"at": "2026-01-01T10:41:00Z", "event": "taken over by host-3", "phase": 1},
+        {"at": "2026-01-01T11:00:00Z", "event": "phase 2/mirror: intent", "phase": 2},
+        {"at": "2026-01-01T11:30:00Z", "event": "phase 3 awaits approval", "phase": 2},
+        {"at": "2026-01-01T12:00:00Z", "event": "phase 3/weight 10 %: intent", "phase": 3},
+        {"at": "2026-01-01T12:30:00Z", "event": "promotion: intent", "phase": 3},
+        {"at": "2026-01-01T13:00:00Z", "event": "held: stable is sick", "phase": 3},
+        {"at": "2026-01-01T13:10:00Z", "event": "phase 9/weight 90 %: intent", "phase": 9},
+        {"at": "", "event": "nowhere in time", "phase": 3},
+        {"at": "2026-01-01T13:40:00Z", "event": "paused", "phase": 3},
+    ],
+    "evidence": {
+        "run": "run-8", "service": "web", "namespace": "shop", "cluster": "prod", "stable": "v1", "canary": "v2",
+        "plan": {"phases": [
+            {"number": 1, "kind": "header", "canary": 0},
+            {"number": 2, "kind": "mirror", "canary": 20},
+            {"number": 3, "kind": "weight", "canary": 10},
+            {"number": 4, "kind": "weight", "canary": 100},
+        ]},
+        "policy": {"mode": "fixed"},
+        "gates": [
+            {"name": "errors", "acceptable": 0.005, "limit": 0.05, "odds_ratio": 3.0, "compare": False},
+            {"name": "latency", "acceptable": 0.1, "limit": 0.2, "odds_ratio": 2.5, "compare": True, "absolute": False},
+        ],
+        "queries": [
+            {"name": "low", "query": "a", "minimum": 2.0, "maximum": None, "failures": 1},
+            {"name": "both", "query": "b", "minimum": -1.0, "maximum": 5.5, "failures": 3},
+            {"name": "silent", "query": "c", "minimum": 0.0, "maximum": None, "failures": 1},
+        ],
+        "inputs": {"steps": [10, 100], "nothing": None, "deep": {"a": 1, "b": [1, 2]}},
+        "proofs": [
+            {"at": "2026-01-01T11:00:10Z", "weights": {"v1": 100, "v2": 0}, "status": "fail", "proxies": 1234, "seconds": None, "detail": None},
+            {"at": "2026-01-01T12:00:10Z", "weights": {"v1": 90, "v2": 10}, "status": "not known", "proxies": None, "seconds": 3.25, "detail": "late"},
+        ],
+        "windows": [
+            {"phase": 2, "begin": "2026-01-01T11:00:20Z", "end": "2026-01-01T11:20:20Z", "weight": 0,
+             "counts": {"errors": [0, 0, 600, 3], "latency": [0, 0, 600, 30]},
+             "latency": {"canary": None, "stable": {"p50": 10.0, "p99": 20.0}}, "values": {"low": 1.0, "both": 4.0}},
+            {"phase": 3, "begin": "2026-01-01T12:00:20Z", "end": "2026-01-01T12:20:20Z", "weight": 10,
+             "counts": {"errors": [60, 2, 540, 0], "latency": [60, 12, 540, 27]},
+             "latency": {"canary": {"p50": 14.0, "p99": 55.0}, "stable": {"p50": 10.5, "p99": None}}, "values": None},
+            {"phase": 3, "begin": "2026-01-01T12:20:20Z", "end": "2026-01-01T12:20:20Z", "weight": 10,
+             "counts": {"errors": [60, 1, 540, 2]}, "values": {"low": 3.5, "both": -2.0}},
+            {"phase": 3, "begin": "2026-01-01T12:20:20Z", "end": "2026-01-01T12:25:20Z", "weight": 10, "counts": {}},
+        ],
+        "after": {"phase": 3, "begin": "2026-01-01T13:00:00Z", "end": "2026-01-01T13:20:00Z", "counts": {}},
+        "verdicts": [
+            {"gate": "latency", "verdict": "pass", "reason": "fast", "figures": {"harm_evidence": -1.0, "stop_at": 4.0, "worse_than_stable_evidence": 9.0, "health_evidence": None}},
+            {"gate": "share", "verdict": "pass", "reason": "9 of 10", "figures": {"health_evidence": 1.0, "promote_at": 0.0}},
+            {"gate": "low", "verdict": "fail", "reason": "1 < 2", "figures": {"canary_interval": [0.0, 1.0], "canary_total": 0, "stable_interval": [0.1, 0.2], "stable_total": 12000, "stable_bad": 1500}},
+            {"gate": "both", "verdict": "pass", "reason": "4", "figures": {"canary_interval": [0.0, 1.0]}},
+            {"gate": "errors", "verdict": "not enough data", "reason": "60 of 300", "figures": {}},
+            {"gate": "own", "verdict": "pass", "reason": "?", "figures": {}},
+        ],
+        "by_phase": {"3": [{"gate": "errors", "verdict": "pass", "reason": "fine"}]},
+        "answers": [
+            {"gate": "smoke", "when": "pre-rollout", "phase": 1, "verdict": "pass", "reason": "HTTP 200", "at": "2026-01-01T10:00:05Z", "seconds": 300},
+            {"gate": "smoke", "when": "each phase", "phase": 3, "verdict": "no answer", "reason": "HTTP 503", "at": "soon", "seconds": None},
+        ],
+        "diffs": [{"before": "a: 1\n", "after": "a: 1\n", "after_header": "the same"}, {"after": "a: 1\n", "after_header": "new"}],
+    },
+}  # fmt: skip
+
+
 class Tree(html.parser.HTMLParser):
     """The words between tags, and the tags with what they are in."""
 
@@ -132,6 +211,13 @@ def read(whole: dict[str, Any]) -> Tree:
 
 def changed(**changes: Any) -> dict[str, Any]:
     return {**WHOLE, "evidence": {**WHOLE["evidence"], **changes}}
+
+
+@pytest.mark.parametrize(("name", "whole"), [("rolled_back", WHOLE), ("paused", PAUSED)])
+def test_a_page_word_for_word(name: str, whole: dict[str, Any]) -> None:
+    """The pages in ``pages`` were written and read by people; a change that is meant is read there again."""
+    expected = (Path(__file__).parent / "pages" / f"{name}.html").read_text(encoding="utf-8")
+    assert by_lines(evidence_page(whole)) == expected
 
 
 def test_every_tag_is_closed_and_every_id_is_unique() -> None:

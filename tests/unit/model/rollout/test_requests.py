@@ -61,6 +61,28 @@ def test_without_a_code_nobody_can_tell(code: str) -> None:
         is_bad(labels(response_code=code))
 
 
+@pytest.mark.parametrize(
+    ("protocol", "code", "status", "found"),
+    [
+        ("grpc", "200", "", None),
+        ("grpc", "200", "0", False),
+        ("grpc", "200", "14", True),
+        ("grpc", "503", "", True),
+        ("grpc", "404", "", False),
+        ("http", "200", "", False),
+    ],
+)
+def test_a_grpc_call_that_reached_a_server_tells_how_it_ended(
+    protocol: str, code: str, status: str, found: bool | None
+) -> None:
+    one = labels(request_protocol=protocol, response_code=code, grpc_response_status=status)
+    if found is None:
+        with pytest.raises(LabelError, match="gRPC requests without grpc_response_status"):
+            is_bad(one)
+    else:
+        assert is_bad(one) is found
+
+
 def to(workload: str, namespace: str = "shop") -> Labels:
     return labels(destination_workload=workload, destination_workload_namespace=namespace)
 

@@ -61,6 +61,8 @@ def parts(share: float, *looks: tuple[float, float, float, Weight | None]) -> li
         (0.0, (20, 0, 180, (0, 10)), 20.0),  # either: the canary had nothing yet, or what it had is lost
         (0.0, (15, 5, 180, (0, 10)), 15.0),
         (0.0, (60, 60, 60, (10, 25)), 60.0),  # neither
+        (0.0, (10, 0, 10, (0, 100)), 10.0),  # each of them just so
+        (0.0, (10, 10, 10, (0, 100)), 10.0),
         (0.0, (10, 0, 0, (0, 100)), 10.0),
         (0.0, (80, 10, 10, (10, 10)), 0.0),
         (0.0, (90, 0, 10, (10, 10)), 90.0),  # both lack some
