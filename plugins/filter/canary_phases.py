@@ -1,7 +1,10 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter ``canary_phases``: a rollout plan as data, for playbooks and reports."""
+"""Filter ``canary_phases``: a rollout plan as data, for playbooks and reports.
+
+What it computes with is imported when it is used, for the reason that stands in ``mesh_resources``.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import plan_phases
 
 
 def canary_phases(steps: Any = None, **options: Any) -> dict[str, Any]:
     """Plans the phases of a rollout. See the filter's documentation."""
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import plan_phases
+
     plain = json.loads(json.dumps({"steps": steps, **options}))  # drops Ansible's tags from every value
     plain.setdefault("stable", "stable")
     plain.setdefault("canary", "canary")

@@ -1,7 +1,11 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters about the catalogue: its objects, its sidecar sizes, its problems."""
+"""Filters about the catalogue: its objects, its sidecar sizes, its problems.
+
+Ansible looks for a filter in all files of its collection, in each task that uses one. So what this one
+computes with is imported when it is used.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,12 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, Problem
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.variables import (
-    typed_catalogue,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.proxy_annotations import (
-    proxy_patches,
-)
 
 
 def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]:
     """The Istio objects of a catalogue. See the filter's documentation."""
     try:
-        return render.mesh_resources(_catalogue(catalogue), _plain({} if releases is None else releases))
+        return _objects(catalogue, releases)
     except InputError as error:
         raise AnsibleFilterError(f"mesh_resources: {error}") from error
 
@@ -32,7 +28,7 @@ def mesh_resources(catalogue: Any, releases: Any = None) -> list[dict[str, Any]]
 def mesh_problems(catalogue: Any, releases: Any = None) -> list[str]:
     """Every problem of a catalogue, one sentence each. See the filter's documentation."""
     try:
-        render.mesh_resources(_catalogue(catalogue), _plain({} if releases is None else releases))
+        _objects(catalogue, releases)
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -40,14 +36,31 @@ def mesh_problems(catalogue: Any, releases: Any = None) -> list[str]:
 
 def mesh_proxy_patches(catalogue: Any) -> list[dict[str, Any]]:
     """The sidecar sizes of a catalogue. See the filter's documentation."""
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import (
+        parse_catalogue,
+    )
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.proxy_annotations import (
+        proxy_patches,
+    )
+
     try:
         return proxy_patches(parse_catalogue(_catalogue(catalogue)))
     except InputError as error:
         raise AnsibleFilterError(f"mesh_proxy_patches: {error}") from error
 
 
+def _objects(catalogue: Any, releases: Any) -> list[dict[str, Any]]:
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects import render
+
+    return render.mesh_resources(_catalogue(catalogue), _plain({} if releases is None else releases))
+
+
 def _catalogue(value: Any) -> dict[str, Any]:
     """The variables of a catalogue, of which ``-e`` may have made text."""
+    from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.variables import (
+        typed_catalogue,
+    )
+
     problems: list[Problem] = []
     typed = typed_catalogue(_plain(value), problems)
     if problems:

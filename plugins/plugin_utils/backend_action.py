@@ -26,6 +26,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import filter_loader
 from ansible.utils.display import Display
 
 from ..module_utils.context import Context
@@ -54,6 +55,9 @@ with contextlib.suppress(ImportError):
     import kubernetes.config
 
     _PRELOADED = (kubernetes.client, kubernetes.config)
+# So it is with the filters, of which all files are read for one; outside of a playbook there are none.
+with contextlib.suppress(KeyError):
+    filter_loader.get("servicemesh.istio.typed")
 
 _DISPLAY = Display()
 _BESIDE_SECRETS = frozenset(
