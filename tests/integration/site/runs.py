@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-_RECAP = re.compile(r"^lab\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+_RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+_FATAL = re.compile(r"^fatal: \[(.*?)\]: ")
 _TASK = re.compile(r"^TASK \[(.*?)\] \**$")
 
 
@@ -28,9 +29,16 @@ class Run:
     @property
     def recap(self) -> dict[str, int]:
         """``ok``, ``changed``, ``unreachable`` and ``failed`` of the one host."""
-        found = _RECAP.search(self.output)
+        (found,) = self.recaps.values()
+        return found
+
+    @property
+    def recaps(self) -> dict[str, dict[str, int]]:
+        """The same by host."""
+        counted = ("ok", "changed", "unreachable", "failed")
+        found = _RECAP.findall(self.output)
         assert found, self.output
-        return dict(zip(("ok", "changed", "unreachable", "failed"), map(int, found.groups()), strict=True))
+        return {host: dict(zip(counted, map(int, numbers), strict=True)) for host, *numbers in found}
 
     @property
     def changed_tasks(self) -> list[str]:
@@ -44,9 +52,18 @@ class Run:
         return names
 
     @property
-    def errors(self) -> list[str]:
-        """The lines that begin an error."""
-        return [line for line in self.output.splitlines() if line.startswith("[ERROR]:")]
+    def errors(self) -> dict[str, list[str]]:
+        """Of each host that failed the lines that begin an error."""
+        found: dict[str, list[str]] = {}
+        lines: list[str] = []
+        for line in self.output.splitlines():
+            if line.startswith("[ERROR]:"):
+                lines.append(line)
+            elif failed := _FATAL.match(line):
+                found.setdefault(failed[1], []).extend(lines)
+                lines = []
+        assert not lines, f"of no host: {lines}"
+        return found
 
 
 def playbook(path: str, *arguments: str, extra: dict[str, Any] | None = None, timeout: float = 900) -> Run:
@@ -55,6 +72,18 @@ def playbook(path: str, *arguments: str, extra: dict[str, Any] | None = None, ti
     if extra:
         command += ["-e", json.dumps(extra)]
     return typed(command, timeout=timeout)
+
+
+def on_hosts(path: str, hosts: dict[str, dict[str, Any]], directory: Path, *arguments: str) -> Run:
+    """Run a playbook once on hosts that all are the lab's cluster, each with variables of its own.
+
+    Starting Ansible takes longer than most of what a run is asked. ``directory``: for their inventory.
+    """
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    inventory = directory / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {name: {**local, **hosts[name]} for name in hosts}}}))
+    # As many at a time as have a busy machine answer within the few seconds that a preflight gives a server.
+    return playbook(path, "-i", str(inventory), "--limit", ",".join(hosts), "--forks", "4", *arguments)
 
 
 def typed(command: list[str], *, directory: Path = ROOT, timeout: float = 900) -> Run:

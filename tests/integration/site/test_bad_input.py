@@ -1,15 +1,18 @@
-"""Bad input ends before the first write, with one line that names what is wrong and where."""
+"""Bad input ends before the first write, with one line that names what is wrong and where.
+
+Each input stands in the variables of a host of its own; all hosts are the lab's cluster, and run at once.
+"""
 
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from .runs import catalogue, playbook
+from .runs import Run, catalogue, on_hosts
 from .written import difference, fingerprint
 
 
@@ -104,59 +107,66 @@ BAD: dict[str, tuple[Callable[[str], dict[str, Any]], tuple[str, ...]]] = {
         lambda _: {"mesh_servces": []},
         ("mesh_servces: is not a known key, did you mean mesh_services",),
     ),
+    # The role of verify comes at the end; the preflight knows its variables.
+    "bad variable of a later role": (
+        lambda _: {"verify_checks": ["mtlss"]},
+        ("verify_checks[0]: is 'mtlss', not one of injection, policies, mtls",),
+    ),
 }
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A run that was to refuse all of its hosts, and what it wrote."""
+
+    run: Run
+    written: set[str]
+
+    def why(self, host: str) -> str:
+        """The one line that a host failed with."""
+        (line,) = self.run.errors[host]
+        return line
+
+
+def host(name: str) -> str:
+    """A bad input as the name of a host."""
+    return name.replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def site(client, admin, tmp_path_factory) -> Refused:
+    hosts = {host(name): make(admin) for name, (make, _said) in BAD.items()}
+    before = fingerprint(client)
+    run = on_hosts("playbooks/site.yml", hosts, tmp_path_factory.mktemp("site"))
+    return Refused(run, difference(before, fingerprint(client)))
+
+
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_no_write(name, client, admin):
-    make, expected = BAD[name]
-    before = fingerprint(client)
-    began = time.monotonic()
-    run = playbook("playbooks/site.yml", extra=make(admin))
-    print(f"{time.monotonic() - began:.1f} s")  # a figure for the reader, not a limit
-    assert run.code == 2, run.output
-    assert len(run.errors) == 1, run.output
-    for part in expected:
-        assert part in run.errors[0]
-    assert len(run.errors[0]) < 800
-    assert "Traceback" not in run.output
-    assert "s3cret-token" not in run.output
-    assert difference(before, fingerprint(client)) == set()
+def test_bad_input_is_one_line(name: str, site: Refused) -> None:
+    line = site.why(host(name))
+    for part in BAD[name][1]:
+        assert part in line
+    assert len(line) < 800
 
 
-def test_bad_variable_of_a_later_role_is_found_before_the_first_write(client):
-    """The role of verify comes at the end; the preflight knows its variables."""
-    before = fingerprint(client)
-    run = playbook("playbooks/site.yml", extra={"verify_checks": ["mtlss"]})
-    assert run.code == 2
-    assert "verify_checks[0]: is 'mtlss', not one of injection, policies, mtls" in run.output
-    assert "Traceback" not in run.output
-    assert difference(before, fingerprint(client)) == set()
+def test_bad_input_ends_before_the_first_write(site: Refused) -> None:
+    assert site.run.code == 2, site.run.output
+    assert site.run.errors.keys() == set(map(host, BAD)), site.run.output
+    assert site.written == set()
+    assert "Traceback" not in site.run.output
+    assert "s3cret-token" not in site.run.output
 
 
-def test_all_faults_are_told_at_once(client):
-    bad = edited(
-        lambda raw: (
-            service(raw, "user-service").update(timout="5s"),
-            service(raw, "order-service")["ports"][0].update(number=0),
-        )
-    )
-    run = playbook("playbooks/mesh.yml", extra=bad)
-    assert run.code == 2
-    assert "timout of user-service" in run.errors[0]
-    assert "number of order-service" in run.errors[0]
-
-
-def second_mesh(host: str) -> dict[str, Any]:
+def second_mesh(name: str, host: str) -> dict[str, Any]:
     """Another mesh, in a namespace of its own, on the same gateway."""
     return {
-        "mesh_name": "books",
+        "mesh_name": name,
         "mesh_namespace": "default",
         "mesh_gateways": [
             {
-                "name": "books",
+                "name": name,
                 "workload": "istio-ingressgateway",
-                "servers": [{"host": host, "certificate": "books"}],
+                "servers": [{"host": host, "certificate": name}],
             }
         ],
         "mesh_services": [],
@@ -164,8 +174,8 @@ def second_mesh(host: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def bound_in_default(client):
+@pytest.fixture(scope="module")
+def bound_in_default(client) -> Iterator[None]:
     """The operator's rights in the second mesh's namespace, as an administrator binds them there."""
     made = []
     for binding in client.list("rbac.authorization.k8s.io/v1", "RoleBinding", "ecommerce").items:
@@ -181,40 +191,77 @@ def bound_in_default(client):
         client.delete("rbac.authorization.k8s.io/v1", "RoleBinding", name, "default")
 
 
-@pytest.mark.usefixtures("bound_in_default")
-@pytest.mark.parametrize("check", ["warn", "off"])
-@pytest.mark.parametrize(
-    ("extra", "said"),
-    [
-        (
-            second_mesh("api.example.com"),
-            "mesh_gateways[0].servers[0].host of books: host 'api.example.com' is already in mesh 'shop'",
-        ),
-        ({"mesh_name": "books"}, "of mesh 'books' would be taken from mesh 'shop'"),
-    ],
-    ids=["host", "objects"],
-)
-def test_two_meshes_share_no_host_and_no_object(client, extra, said, check):
-    before = fingerprint(client)
-    run = playbook("playbooks/mesh.yml", extra={**extra, "mesh_check": check})
-    assert run.code == 2, run.output
-    assert len(run.errors) == 1, run.output
-    assert said in run.errors[0]
-    assert difference(before, fingerprint(client)) == set()
-    run = playbook("playbooks/mesh.yml", "--check", extra={**second_mesh("books.example.com")})
-    assert run.code == 0, run.output
-
-
-def test_a_controller_without_the_network_goes_on_without_an_analysis(admin, tmp_path):
-    nowhere = {
+def nowhere(directory: Any, **more: Any) -> dict[str, Any]:
+    """The lab's mesh with something to write, from a controller without the network."""
+    return {
         "istio_istioctl_path": "",
         "istio_istioctl_url": "file:///nowhere",
-        "istio_istioctl_directory": str(tmp_path),
-        "mesh_telemetry": {"access_log": "none"},  # something to write
+        "istio_istioctl_directory": str(directory),
+        "istio_owner": "shop@lab",
+        "mesh_telemetry": {"access_log": "none"},
+        **more,
     }
-    run = playbook("playbooks/mesh.yml", "--check", extra=nowhere)
+
+
+# Each of another name: Ansible shows a line once, however many hosts fail with it.
+OF_TWO_MESHES: dict[str, tuple[Callable[[str], dict[str, Any]], str]] = {
+    "host": (
+        lambda name: second_mesh(name, "api.example.com"),
+        "mesh_gateways[0].servers[0].host of {}: host 'api.example.com' is already in mesh 'shop'",
+    ),
+    "objects": (lambda name: {"mesh_name": name}, "of mesh '{}' would be taken from mesh 'shop'"),
+}
+CHECKS = ("warn", "off")
+
+
+@pytest.fixture(scope="module")
+def mesh(client, bound_in_default, tmp_path_factory) -> Refused:
+    """Role mesh, asked for what it must not do."""
+    directory = tmp_path_factory.mktemp("mesh")
+    hosts = {
+        f"{shared}-{check}": {**make(f"books-{check}"), "mesh_check": check}
+        for shared, (make, _said) in OF_TWO_MESHES.items()
+        for check in CHECKS
+    }
+    hosts["two-faults"] = edited(
+        lambda raw: (
+            service(raw, "user-service").update(timout="5s"),
+            service(raw, "order-service")["ports"][0].update(number=0),
+        )
+    )
+    hosts["no-verdict"] = nowhere(directory, mesh_check="strict")
+    before = fingerprint(client)
+    run = on_hosts("playbooks/mesh.yml", hosts, directory, "-e", f"mesh_serial={len(hosts)}")
+    assert run.code == 2, run.output
+    assert run.errors.keys() == hosts.keys(), run.output
+    return Refused(run, difference(before, fingerprint(client)))
+
+
+def test_all_faults_are_told_at_once(mesh: Refused) -> None:
+    line = mesh.why("two-faults")
+    assert "timout of user-service" in line
+    assert "number of order-service" in line
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("shared", OF_TWO_MESHES)
+def test_two_meshes_share_no_host_and_no_object(mesh: Refused, shared: str, check: str) -> None:
+    assert OF_TWO_MESHES[shared][1].format(f"books-{check}") in mesh.why(f"{shared}-{check}")
+
+
+def test_without_an_analysis_strict_writes_nothing(mesh: Refused) -> None:
+    assert "no verdict of istioctl analyze" in mesh.why("no-verdict")
+
+
+def test_what_role_mesh_refuses_it_does_not_write(mesh: Refused) -> None:
+    assert mesh.written == set()
+
+
+@pytest.mark.usefixtures("bound_in_default")
+def test_what_it_does_not_refuse(tmp_path) -> None:
+    """A second mesh on a host of its own, and a controller without the network that asks for no verdict."""
+    hosts = {"second": second_mesh("books", "books.example.com"), "nowhere": nowhere(tmp_path)}
+    run = on_hosts("playbooks/mesh.yml", hosts, tmp_path, "--check", "-e", "mesh_serial=2")
     assert run.code == 0, run.output
-    assert run.recap["changed"] == 1, run.output
+    assert run.recaps["nowhere"]["changed"] == 1, run.output
     assert "cannot be fetched" in run.output and "istioctl analyze: cannot tell" in run.output, run.output
-    run = playbook("playbooks/mesh.yml", "--check", extra={**nowhere, "mesh_check": "strict"})
-    assert run.code != 0 and "no verdict of istioctl analyze" in run.output, run.output
