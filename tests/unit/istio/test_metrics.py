@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio import metrics
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import (
     MetricsError,
     Prometheus,
@@ -81,6 +83,29 @@ def test_anything_else_measures_nothing(answer: Any) -> None:
     with pytest.raises(MetricsError) as raised:
         prometheus(answer).number("up")
     assert "\n" not in str(raised.value)
+
+
+def test_all_numbers_of_a_query_that_are_finite() -> None:
+    answer = vector("1.5", "NaN", "-Inf", "2")
+    assert prometheus(answer).vector("up") == [({"pod": "0"}, 1.5), ({"pod": "3"}, 2.0)]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "x",
+        None,
+        {},
+        {"metric": None, "value": [1, "2"]},
+        {"metric": {}, "value": None},
+        {"metric": {}, "value": [1]},
+        {"metric": {}, "value": [1, "x"]},
+    ],
+)
+def test_a_series_without_a_value_is_told(item: Any) -> None:
+    answer = {"status": "success", "data": {"resultType": "vector", "result": [item]}}
+    with pytest.raises(MetricsError, match="a series that has no value"):
+        prometheus(answer).vector("up")
 
 
 def test_raw_series_keep_their_scrape_times() -> None:
@@ -310,6 +335,17 @@ def test_bad_answers_of_a_url(server: tuple[str, dict[str, Any]], status: int, b
     wanted.update(status=status, body=body)
     with pytest.raises(MetricsError):
         Prometheus(PrometheusOptions(url=url)).number("up")
+
+
+@pytest.mark.parametrize("error", [http.client.BadStatusLine("s3cret"), ValueError("s3cret")])
+def test_what_is_no_http_is_told_without_its_words(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: Any, **_options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(metrics, "open_url", broken)
+    with pytest.raises(MetricsError) as raised:
+        Prometheus(PrometheusOptions(url="http://u:p@h:1/x")).number("up")
+    assert str(raised.value) == f"Prometheus at h:1 did not answer properly: {type(error).__name__}"
 
 
 def test_nobody_listens() -> None:

@@ -119,3 +119,14 @@ def test_a_url_for_what_lets_anybody_in_and_one_that_leads_nowhere_are_refused()
         access({"grafana": URL}, released=["grafana"])
     with pytest.raises(InputError, match="needs a Service grafana in its source"):
         reachable([GRAFANA], "grafana", access({"grafana": URL}), NAMESPACE)
+
+
+def test_only_kialis_own_configuration_is_told_the_url() -> None:
+    url = {"kiali": {**URL, "host": "kiali.example.com"}}
+    others = [
+        {**KIALI_MAP, "data": {"other": "x"}},
+        {**KIALI_MAP, "kind": "Secret"},
+        {**KIALI_MAP, "data": None},
+    ]
+    told = reachable([*others, KIALI, KIALI_SERVICE], "kiali", access(url), NAMESPACE)
+    assert told[:3] == others

@@ -93,3 +93,11 @@ def test_what_grafana_would_tell_in_its_log_alone(files: dict[str, str], said: s
 def test_good_ones_and_none() -> None:
     assert check_dashboards(FILES) == check_dashboards({}) == []
     assert check_dashboards({"a.json": '{"title": "x"}', "b.json": '{"title": "x"}'}) == []
+
+
+def test_only_a_workload_that_reads_them_is_changed() -> None:
+    others = [{**GRAFANA, "kind": "Job"}, workload("other", {}, [{"name": "c", "configMap": {"name": "x"}}])]
+    found = with_dashboards([CONFIG, *others, GRAFANA], FILES, NAMESPACE)
+    assert found[1:3] == others
+    with pytest.raises(InputError, match="have nowhere to go"):
+        with_dashboards([CONFIG, *others], FILES, NAMESPACE)

@@ -163,3 +163,10 @@ def test_sizes_that_are_none_are_refused(given: dict[str, Any]) -> None:
     nothing: dict[str, Any] = {"as_released": [], "retention": {}, "storage": {}, "resources": {}}
     with pytest.raises(InputError, match=r"addons_(storage|resources)\.prometheus"):
         Safety.from_params({**nothing, **given})
+
+
+@pytest.mark.parametrize("kind", ["Job", "Deployment", "StatefulSet", "DaemonSet"])
+def test_only_what_runs_for_ever_is_changed(kind: str) -> None:
+    before = workload("prometheus-server", {}, kind=kind)
+    (after,) = made_safe([before], "prometheus", Safety(), ALL, NAMESPACE)
+    assert (after == before) is (kind == "Job")

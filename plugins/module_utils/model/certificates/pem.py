@@ -134,7 +134,7 @@ def normalised(text: str) -> list[Block]:
     :returns: at least one, in their order; :meth:`Block.as_pem` writes them.
     :raises UnreadableError: when it holds none, or one that cannot be read.
     """
-    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
     outside = _ANYWHERE.sub("\n", plain)
     if _MARKER.search(outside):
         raise UnreadableError("holds a PEM block without its BEGIN or END line")

@@ -135,6 +135,7 @@ def _folded(whole: Mapping[str, Any]) -> str:
     gates = ("failed canary", "failed stable", "slow canary", "slow stable")
     head = ("phase", "from", "to", "weight", *gates)
     events = [[time_cell(line.get("at")), escaped(line.get("event"))] for line in whole.get("timeline", [])]
+    numbers = range(3, len(head))
     windows = window_rows(evidence.get("windows", []))
     discarded = window_rows(evidence.get("discarded", []))
     calls = mapping_at(whole, "api_calls")
@@ -144,10 +145,13 @@ def _folded(whole: Mapping[str, Any]) -> str:
     return "".join(
         [
             folded("Timeline", table("What happened", ("time", "event"), events)),
-            folded("Figures of the charts", table("One row for each look", head, windows, right=range(3, 8))),
+            folded(
+                "Figures of the charts",
+                table("One row for each look", head, windows, right=numbers),
+            ),
             folded(
                 "Windows that do not count (an earlier revision)",
-                table("They cost users and prove nothing", head, discarded, right=range(3, 8)),
+                table("They cost users and prove nothing", head, discarded, right=numbers),
             ),
             folded("Inputs", _pairs("As they were given", mapping_at(evidence, "inputs"))),
             folded(

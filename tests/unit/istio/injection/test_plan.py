@@ -208,6 +208,13 @@ CASES = [
     ("StatefulSet", {"replicas": 1}, [], "listed", "single replica without surge"),
     ("StatefulSet", {"updateStrategy": {"type": "OnDelete"}}, [], "listed", "OnDelete"),
     ("StatefulSet", {"updateStrategy": {"rollingUpdate": {"partition": 2}}}, [], "evict", "partition 2"),
+    (
+        "StatefulSet",
+        {"updateStrategy": {"rollingUpdate": {"partition": 2}}},
+        [given.budget(allowed=0, expected=3, floor=3)],
+        "listed",
+        "never allows a disruption",
+    ),
     ("DaemonSet", {"replicas": 1}, [], "rollout", "takes 1 at once"),
     ("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, [], "listed", "OnDelete"),
     ("Job", {}, [], "listed", "Job"),
@@ -230,6 +237,12 @@ FORCED = [
     ("Deployment", {"replicas": 1, "strategy": ROLLING}, [], "rollout"),
     ("Deployment", {"strategy": ROLLING}, [given.budget(allowed=0, expected=3, floor=3)], "rollout"),
     ("StatefulSet", {"updateStrategy": {"type": "OnDelete"}}, [], "evict"),
+    (
+        "StatefulSet",
+        {"updateStrategy": {"rollingUpdate": {"partition": 2}}},
+        [given.budget(allowed=0, expected=3, floor=3)],
+        "evict",
+    ),
     ("Job", {}, [], "evict"),
 ]
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.certificates import (
     Judgement,
+    Shown,
+    foreign_certificates,
     judge_certificates,
     lives,
     serial_numbers,
@@ -186,3 +188,27 @@ def test_each_leaf_with_an_identity_lives_once() -> None:
 @pytest.mark.parametrize("text", ["", "<html>", "[]", "{}", '{"certificates": 1}', '{"certificates": [1]}'])
 def test_an_answer_without_certificates_has_no_lives(text: str) -> None:
     assert lives(text) == []
+
+
+def test_certificates_of_others_are_shown_with_their_issuers() -> None:
+    def other(serial: str, *dns: str, **more: Any) -> dict[str, Any]:
+        names = [{"dns": name} for name in dns]
+        return {**root(serial), "subject_alt_names": names, **more}
+
+    leaf = other("0A", "a.example.com", "b.example.com", path="/etc/certs/tls.crt")
+    text = json.dumps(
+        {
+            "certificates": [
+                context(chain(), other("1")),  # the mesh's own, with what stands behind it
+                context(leaf, other("0b", path="<inline>"), other("c", valid_from="x")),
+                context(leaf),
+                context(),
+            ]
+        }
+    )
+    assert foreign_certificates(text) == [
+        Shown("a", NOW - 1, NOW + 1, ("a.example.com", "b.example.com"), "/etc/certs/tls.crt"),
+        Shown("b", NOW - 1, NOW + 1),
+    ]
+    for broken in ("", "[]", "{", '{"certificates": 5}', '{"certificates": [{"cert_chain": 5}]}'):
+        assert foreign_certificates(broken) == []

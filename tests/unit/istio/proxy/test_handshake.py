@@ -49,6 +49,41 @@ def test_a_failed_handshake_says_why(error: OSError, told: str, monkeypatch: pyt
     assert not served.fingerprint
 
 
+@pytest.mark.parametrize("code", [2, 18, 19, 20, 21, 10, 22, 62])
+def test_only_an_issuer_that_nobody_knows_makes_it_untrusted(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of OpenSSL's codes, 10 is of an expired certificate and 62 of another name."""
+
+    def refuse(*arguments: Any, **more: Any) -> Any:
+        error = ssl.SSLCertVerificationError(1, "x")
+        error.verify_code, error.verify_message = code, "why"
+        raise error
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        served = handshake("127.0.0.1", server.getsockname()[1], "api.example.com")
+    assert (served.fault, served.untrusted, served.fingerprint) == ("why", code in (2, 18, 19, 20, 21), "")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_leaf_is_known_also_where_nobody_trusts_it(trusted: bool, tmp_path: Path) -> None:
+    key, today = ec_key(), datetime.datetime.now(datetime.UTC)
+    times = {"begin": today - DAY, "end": today + DAY}
+    own = certificate("a.example.com", key, issuer=ISSUER, hosts=("a.example.com",), **times)
+    (tmp_path / "server.pem").write_bytes(pem(own) + key_pem(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_rest: None
+    roots = pem(certificate(*(ISSUER if trusted else ("other", ec_key())), ca=True, **times)).decode()
+    with at_work(server):
+        served = handshake("127.0.0.1", server.server_port, "a.example.com", ca_pem=roots)
+    assert served.fingerprint == own.fingerprint(hashes.SHA256()).hex()
+    assert (served.fault == "", served.untrusted) == (trusted, not trusted)
+
+
 @pytest.fixture
 def demanding(tmp_path: Path) -> Iterator[Callable[[ssl.TLSVersion], tuple[int, str]]]:
     """Starts a server that wants a client's certificate. :returns: its port and the issuer of both, PEM."""

@@ -10,6 +10,7 @@ import datetime
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates import trust
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.trust import (
     GATEWAY,
     MESH_ROOT,
@@ -263,3 +264,16 @@ def test_bundles_are_compared_by_their_certificates() -> None:
     assert len(fingerprints(pem(ROOT, LEAF))) == 2
     assert fingerprints(b"x") == frozenset()
     assert [block.certificate for block in certificates_in(pem(ROOT, LEAF))] == [ROOT, LEAF]
+
+
+def test_series_by_the_names_that_dashboards_and_alerts_ask_for() -> None:
+    assert (trust.END_METRIC, trust.SHARE_METRIC, trust.VERDICTS_METRIC, trust.LOOKED_METRIC) == (
+        "servicemesh_certificate_not_after_timestamp_seconds",
+        "servicemesh_certificate_life_left_ratio",
+        "servicemesh_trust_entries",
+        "servicemesh_trust_last_look_timestamp_seconds",
+    )
+    assert trust.KINDS == (
+        "gateway", "gateway CA", "client CA", "mesh CA", "mesh root", "istiod", "workload", "webhook",
+        "remote cluster", "origination", "connection", "clock", "rotation",
+    )  # fmt: skip

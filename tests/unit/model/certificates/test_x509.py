@@ -23,8 +23,12 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     check_pair,
     facts_of,
     issued_by,
+    kind_of_key,
+    read_ca_key,
     read_chain,
     read_key,
+    read_request,
+    request_names,
     roots_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
@@ -35,7 +39,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ...support import certificates as made
@@ -97,6 +101,53 @@ BAD = {
     "a forged issuer name": (made.pem(leaf(issuer=("root", made.OTHER_KEY))), None, "path"),
     "too large": (made.pem(made.LEAF) + b"#" * 1024 * 1024, None, "size"),
 }
+
+
+def test_what_an_intermediate_may_not_certify_is_named():
+    no_ca = made.certificate("middle", made.MIDDLE_KEY, issuer=BY_ROOT, ca=False, end=NOW + 90 * DAY)
+    found = check_pair(
+        made.pem(leaf(issuer=("middle", made.MIDDLE_KEY)), no_ca),
+        made.key_pem(made.LEAF_KEY),
+        hosts=HOSTS,
+        roots=(made.ROOT,),
+        now=NOW,
+    )
+    assert [(fault.rule, fault.message) for fault in found] == [("issuer", "intermediate 1 is no CA")]
+
+
+def test_a_certificate_request_is_read_or_told():
+    key = made.ec_key()
+    names = x509.SubjectAlternativeName([x509.DNSName("a.example.com"), x509.DNSName("*.b.example.com")])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(made.name("x"))
+    for request, found in (
+        (builder.add_extension(names, critical=False), ("a.example.com", "*.b.example.com")),
+        (builder, ()),
+    ):
+        text = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        assert request_names(read_request(made.pem(made.LEAF) + text)) == found
+    with pytest.raises(UnreadableError, match=r"^holds no PEM certificate request$"):
+        read_request(made.pem(made.LEAF))
+    broken = b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
+    with pytest.raises(UnreadableError, match=r"^holds a certificate request that cannot be parsed$"):
+        read_request(broken)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), "ecdsa"),
+        (ec.generate_private_key(ec.SECP384R1()), "ecdsa"),
+        (ed25519.Ed25519PrivateKey.generate(), "ed25519"),
+        (rsa.generate_private_key(65537, 2048), "rsa"),
+    ],
+)
+def test_kinds_of_keys(key, kind):
+    assert kind_of_key(made.key_pem(key)) == kind
+    if kind == "ed25519":
+        with pytest.raises(UnreadableError, match="is not known to work as a mesh's CA"):
+            read_ca_key(made.key_pem(key))
+    else:
+        assert read_ca_key(made.key_pem(key)).key_size == key.key_size
 
 
 @pytest.mark.parametrize("case", BAD)

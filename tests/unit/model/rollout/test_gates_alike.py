@@ -41,6 +41,28 @@ def test_where_a_common_failure_begins(window: Counts, *, alike: bool) -> None:
     assert (found.verdict is GateVerdict.PASS) is not alike
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "alike"),
+    [
+        # the run as a whole, though this phase is worse
+        (Counts(1, 400, 4, 400, 5), Counts(2, 20, 10, 19, 2), True),
+        (Counts(1, 400, 10, 1000, 40), Counts(2, 20, 20, 0, 0), True),
+        # this phase, though the run as a whole is worse
+        (Counts(1, 20, 20, 0, 0), Counts(2, 20, 1, 400, 10), True),
+        # of so few requests of stable a share says nothing
+        (Counts(1, 400, 1, 19, 5), Counts(2, 200, 80, 0, 0), False),
+        (Counts(1, 0, 0, 0, 0), Counts(2, 20, 4, 19, 5), False),
+        # stable has what is acceptable, and not more
+        (Counts(1, 100, 80, 0, 0), Counts(2, 200, 2, 400, 2), False),
+        (Counts(1, 200, 1, 400, 4), Counts(2, 100, 40, 19, 19), False),
+    ],
+)
+def test_both_are_alike_in_the_run_or_in_the_phase(before: Counts, now: Counts, *, alike: bool) -> None:
+    found = judged([before, now])
+    assert bool(found.figures.get("alike")) is alike
+    assert found.verdict is (GateVerdict.NOT_ENOUGH_DATA if alike else GateVerdict.FAIL)
+
+
 def test_the_last_window_tells_whether_it_still_lasts() -> None:
     common, well = Counts(1, 100, 6, 400, 24), Counts(1, 400, 0, 1600, 0)
     assert judged([well, common]).figures.get("alike")

@@ -15,6 +15,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     LabelError,
     Pair,
     bucket_bounds,
+    by_bound,
+    choose_bound,
     count_requests,
     count_slow,
     is_bad,
@@ -168,6 +170,35 @@ def test_bounds_are_the_finite_ones_in_order() -> None:
         (10.0, "10"),
         (1000.0, "1000"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("p95", "most", "bound"),
+    [
+        (None, None, ""),
+        (None, 10.0, "10"),
+        (None, 999.0, "10"),
+        (99.0, 2.5, "2.5"),  # what was asked for counts
+        (None, 5000.0, "1000"),
+        (1.25, None, "2.5"),
+        (1.26, None, "10"),
+        (5000.0, None, "1000"),
+    ],
+)
+def test_the_bound_above_which_a_request_is_slow(p95: float | None, most: float | None, bound: str) -> None:
+    series = [labels(le=text) for text in ("1000", "2.5", "+Inf", "10")]
+    assert choose_bound(series, p95, most) == bound
+    assert choose_bound([labels(le="+Inf")], p95, most) == ""
+
+
+def test_a_limit_below_every_bound_is_told() -> None:
+    with pytest.raises(LabelError, match=r"no histogram bound at or below 2 ms: the smallest is 2\.5"):
+        choose_bound([labels(le="10"), labels(le="2.5")], None, 2.0)
+
+
+def test_requests_up_to_each_bound() -> None:
+    found = by_bound({labels(le="10", pod="a"): 1.0, labels(le="10", pod="b"): 2.0, labels(le="+Inf"): 4.0})
+    assert found == {"10": 3.0, "+Inf": 4.0}
 
 
 @pytest.mark.parametrize(

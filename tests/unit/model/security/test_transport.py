@@ -279,3 +279,17 @@ def test_target_ports_of_a_service() -> None:
         }
     }
     assert sorted(target_ports(service, pod())) == [3000, 9090]
+
+
+def test_whom_the_policies_of_a_namespace_select() -> None:
+    policies = PeerPolicies(
+        [
+            pa("b", "shop", "STRICT", 2, **SELECT),
+            pa("ns", "shop"),
+            pa("a", "shop", None, 1, selector={"matchLabels": {"x": "y"}}),
+            pa("root", ROOT, "STRICT", **SELECT),
+        ],
+        ROOT,
+    )
+    assert policies.selectors("shop") == [{"x": "y"}, PAY]
+    assert policies.selectors(ROOT) == policies.selectors("other") == []

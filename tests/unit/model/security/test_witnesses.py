@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import ANONYMOUS, Edge
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security import (
     classes,
     truth,
@@ -460,3 +461,30 @@ def test_namespaces_and_accounts_have_callers_that_fit_and_callers_that_do_not(
     )
     fit = namespace_match(namespace) if namespace else account_match(account, "home")
     assert answers([fit], filter(None, shown)) == {(True,), (False,)}
+
+
+def test_what_the_catalogue_names_is_tried_too() -> None:
+    given: dict[str, Any] = {"namespace": "shop", "trust_domains": ["cluster.local"]}
+
+    def requests(*edges: Edge) -> tuple[Request, ...]:
+        return trials([], edges, [HTTP], **given).requests
+
+    far = "cluster.local/ns/far/sa/away"
+    plain = {request.principal for request in requests()}
+    edge = Edge(far, ("PUT",), ("/far",), (3000,), "caller", "far/away", ("10.9.0.0/16",))
+    found = requests(edge)
+    assert {request.principal for request in found} == plain | {far}
+    assert {"PUT"} < {request.method for request in found}
+    assert {"/far"} < {request.path for request in found}
+    assert {str(request.source_ip).startswith("10.9.") for request in found} == {True, False}
+    everybody = Edge(ANONYMOUS, (), (), (3000,), "anyone", "anyone")
+    assert {request.principal for request in requests(everybody)} == plain
+
+
+def test_an_account_without_a_namespace_is_one_of_the_policys() -> None:
+    rule = source(serviceAccounts=["web", "other/x"], namespaces=["web"], notPrincipals=["web"])
+    assert classes.values_of([ap(rule, when("source.serviceAccount", "late"))]) == {
+        "source.serviceAccount": {"shop/web", "other/x", "shop/late"},
+        "source.namespace": {"web"},
+        "source.principal": {"web"},
+    }
