@@ -203,7 +203,7 @@ def _gateway(reader: Reader, namespace: str, revision: str) -> InstalledGateway:
 def _ports(reader: Reader) -> tuple[GatewayPort, ...]:
     entries = reader.sections("ports")
     if not entries:
-        entries = [Reader(port, reader.path("ports"), reader.problems) for port in DEFAULT_PORTS]
+        entries = [Reader(port, reader.where, reader.problems) for port in DEFAULT_PORTS]
     ports: list[GatewayPort] = []
     for entry in entries:
         port = GatewayPort(

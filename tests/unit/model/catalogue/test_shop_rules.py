@@ -398,6 +398,21 @@ ACCEPTED: list[tuple[str, Change]] = [
         EXTERNAL | {"name": name, "hosts": [f"{name}.example.org"], "ports": [{"number": 80, "protocol": "HTTP"}]} | more
         for name, more in (("a", {}), ("b", {"addresses": ["10.0.0.1"]}))
     ])),
+    ("two HTTP services by name", put("mesh_external_services", [
+        EXTERNAL | {"name": name, "hosts": [f"{name}.example.org"], "ports": [{"number": 80, "protocol": "HTTP"}]}
+        for name in "ab"
+    ])),
+    ("path route beside a further port behind a rewrite", both(
+        exposed("api.example.com", path="/g", rewrite="/", port="grpc"),
+        api(routes=[{"name": "r", "when": {"path": "/slow"}, "timeout": "9s"}]),
+    )),
+    ("path route as wide as its exposure, and an exact one above it", both(
+        exposed("api.example.com", path="/a/b"),
+        api(routes=[
+            {"name": "r", "when": {"path": "/a/b"}, "timeout": "9s"},
+            {"name": "s", "when": {"path": "/a", "match": "exact"}, "timeout": "9s"},
+        ]),
+    )),
     ("the metadata service", external(hosts=["metadata.internal"], addresses=["169.254.169.254/32"], ports=[{"number": 80, "protocol": "HTTP"}])),
 ]  # fmt: skip
 

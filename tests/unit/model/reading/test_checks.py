@@ -92,6 +92,21 @@ def test_words_of_a_refusal(name: str, text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("networks", "everything"),
+    [
+        ([], False),
+        (["0.0.0.0/1", "128.0.0.0/1"], True),
+        (["::/1", "8000::/1"], True),
+        (["0.0.0.0/1", "8000::/1"], False),
+        (["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/2", "fd00::/8"], True),
+        (["10.0.0.0/8", "::/1", "8000::/2"], False),
+    ],
+)
+def test_networks_that_are_every_address_together(networks: list[str], *, everything: bool) -> None:
+    assert values.covers_all(networks) is everything
+
+
+@pytest.mark.parametrize(
     ("text", "single"),
     [("10.0.0.1", True), ("10.0.0.1/32", True), ("10.0.0.0/31", False), ("fd00::1/128", True)],
 )

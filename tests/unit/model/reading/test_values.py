@@ -101,7 +101,18 @@ def test_durations_are_whole_milliseconds(text: str, fault: str) -> None:
     assert DURATION.fault(text) == duration_fault(text, longest=86400) == fault
 
 
-@pytest.mark.parametrize("text", ["a" * 253, "api.example.com", "a", "1", "cert-api.example.com"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 253,
+        f"{'a' * 60}." * 4 + "bb",
+        f"{'a' * 60}." * 4 + "bbb",
+        "api.example.com",
+        "a",
+        "1",
+        "cert-api.example.com",
+    ],
+)
 def test_credentials_are_names_of_secrets(text: str) -> None:
     assert bool(CREDENTIAL.fault(text)) is (len(text) > 246)
     assert (
