@@ -764,6 +764,45 @@ def test_gateway_rate_limit_sits_on_the_routes_of_the_service_only() -> None:
     }
 
 
+def test_gateway_rate_limit_gives_each_user_of_the_service_a_bucket() -> None:
+    raw = minimal()
+    limit = {"requests": 5, "per": "1s", "by": {"header": "X-User"}, "max_keys": 7, "anonymous_requests": 2}
+    raw["mesh_services"][0]["rate_limit"] = {**limit, "at": "gateway"}
+    raw["mesh_services"][1] |= {
+        "rate_limit": {"requests": 3, "per": "1s", "at": "gateway"},
+        "exposed": [{"gateway": "public", "host": "api.example.com", "path": "/api"}],
+    }
+    spec = by_kind(mesh_resources(raw), "EnvoyFilter")["istio-system/gateway.shop.public"]["spec"]
+    inserted, merged, _api = spec["configPatches"]
+    config = inserted["patch"]["value"]["typed_config"]
+
+    def bucket(count: int) -> dict[str, Any]:
+        return {"max_tokens": count, "tokens_per_fill": count, "fill_interval": "1s"}
+
+    web, api = ({"key": "service", "value": f"shop/{name}"} for name in ("web", "api"))
+    anonymous = {"key": "anonymous", "value": "true"}
+    assert config["descriptors"] == [
+        {"entries": [web, {"key": "key"}], "token_bucket": bucket(5)},
+        {"entries": [web, anonymous], "token_bucket": bucket(2)},
+        {"entries": [api], "token_bucket": bucket(3)},
+    ]
+    assert (config["max_dynamic_descriptors"], config["always_consume_default_token_bucket"]) == (7, False)
+    mine = {"generic_key": {"descriptor_key": "service", "descriptor_value": "shop/web"}}
+    user = {"request_headers": {"header_name": "x-user", "descriptor_key": "key"}}
+    absent = {
+        "header_value_match": {
+            "descriptor_key": "anonymous",
+            "descriptor_value": "true",
+            "expect_match": False,
+            "headers": [{"name": "x-user", "present_match": True}],
+        }
+    }
+    assert merged["patch"]["value"]["route"]["rate_limits"] == [
+        {"stage": 1, "actions": [mine, user]},
+        {"stage": 1, "actions": [mine, absent]},
+    ]
+
+
 def test_global_rate_limit_brings_its_service_configuration() -> None:
     raw = minimal(mesh_rate_limit_service={"host": "rl.limits.svc.cluster.local", "namespace": "limits"})
     raw["mesh_services"][1]["rate_limit"] = {
