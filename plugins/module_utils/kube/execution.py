@@ -154,7 +154,7 @@ def _open(transport: Transport, url: str, subject: str, end: float, watch: _Watc
 def _handshake_failure(error: Any, subject: str, secrets: Collection[str]) -> ApiError:
     status = int(getattr(error, "status_code", 0) or 0)
     body = getattr(error, "resp_body", None)
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else ""
     data: Any
     try:
         data = json.loads(text)

@@ -150,3 +150,91 @@ def test_every_longer_line_of_a_broken_kubeconfig_is_a_secret():
 def test_secrets_of_an_inline_kubeconfigs_text_are_found():
     content = "users:\n- name: u\n  user: {token: the-token-of-u}\n"
     assert "the-token-of-u" in secrets_in({"kubeconfig": content})
+
+
+ALIASES = {
+    "validate_certs": "verify_ssl",
+    "ca_cert": "ssl_ca_cert",
+    "client_cert": "cert_file",
+    "client_key": "key_file",
+}
+
+
+def test_arguments_are_those_of_kubernetes_core_and_secrets_are_not_logged():
+    types = {"kubeconfig": "raw", "validate_certs": "bool", "impersonate_groups": "list"}
+    types |= dict.fromkeys(("ca_cert", "client_cert", "client_key"), "path")
+    for name, entry in CONNECTION_SPEC.items():
+        assert set(entry) <= {"type", "no_log", "aliases", "elements"}
+        assert entry["type"] == types.get(name, "str")
+        assert entry.get("aliases") == ([ALIASES[name]] if name in ALIASES else None)
+        assert entry.get("no_log", False) is (name in {"api_key", "password", HANDOVER})
+        assert entry.get("elements") == ("str" if name == "impersonate_groups" else None)
+    # A name with "key" in it would be taken for a secret otherwise.
+    assert CONNECTION_SPEC["client_key"]["no_log"] is False
+    assert list(CONNECTION_SPEC) == [
+        "kubeconfig", "context", "host", "api_key", "username", "password", "validate_certs", "ca_cert",
+        "client_cert", "client_key", "proxy", "no_proxy", "impersonate_user", "impersonate_groups", HANDOVER,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "variable"),
+    [
+        ("kubeconfig", "KUBECONFIG"),
+        ("context", "CONTEXT"),
+        ("host", "HOST"),
+        ("api_key", "API_KEY"),
+        ("username", "USERNAME"),
+        ("password", "PASSWORD"),
+        ("ca_cert", "SSL_CA_CERT"),
+        ("client_cert", "CERT_FILE"),
+        ("client_key", "KEY_FILE"),
+        ("proxy", "PROXY"),
+        ("no_proxy", "NO_PROXY"),
+        ("impersonate_user", "IMPERSONATE_USER"),
+    ],
+)
+def test_every_variable_by_its_name(option, variable):
+    assert getattr(ConnectionOptions.from_params({}, {f"K8S_AUTH_{variable}": "x"}), option) == "x"
+
+
+@pytest.mark.parametrize("word", ["0", "false", "no", "off", "n", "f", " No ", "OFF"])
+def test_words_that_mean_no(word):
+    assert ConnectionOptions.from_params({}, {"K8S_AUTH_VERIFY_SSL": word}).validate_certs is False
+    assert ConnectionOptions.from_params({}, {"K8S_AUTH_VERIFY_SSL": f"{word}x"}).validate_certs is True
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "token",
+        "password",
+        "client-key-data",
+        "client-secret",
+        "id-token",
+        "access-token",
+        "refresh-token",
+        "secret",
+    ],
+)
+def test_every_secret_field_of_a_kubeconfig(key):
+    assert secrets_in({"kubeconfig": {"users": [{"user": {key: "x1", "other": "y"}}]}}) == {"x1"}
+    assert secrets_in({"kubeconfig": {"users": [{"user": {key: "x123"}}]}}) >= {"x123"}
+
+
+def test_logins_of_urls_are_secrets():
+    assert secrets_in({"proxy": "http://u:p%41ss@h:1", "host": "https://u:other@h"}) == {
+        "p%41ss",
+        "pAss",
+        "other",
+    }
+    assert secrets_in({"proxy": "http://h:1", "host": None}) == set()
+
+
+def test_of_a_kubeconfig_that_is_broken_every_longer_line_is_a_secret():
+    text = "users: [\n  short: line\n  a-long-enough-name: 'a-long-enough-secret'\n"
+    assert secrets_in({"kubeconfig": text}) >= {
+        "a-long-enough-name: 'a-long-enough-secret'",
+        "a-long-enough-secret",
+    }
+    assert "line" not in secrets_in({"kubeconfig": text})

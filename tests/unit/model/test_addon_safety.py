@@ -170,3 +170,15 @@ def test_only_what_runs_for_ever_is_changed(kind: str) -> None:
     before = workload("prometheus-server", {}, kind=kind)
     (after,) = made_safe([before], "prometheus", Safety(), ALL, NAMESPACE)
     assert (after == before) is (kind == "Job")
+
+
+def test_only_what_a_workload_uses_and_nobody_brings_is_made() -> None:
+    grafana, other = made_safe([GRAFANA, {**GRAFANA, "kind": "Job"}], "grafana", Safety(), ALL, NAMESPACE)
+    kiali = made_safe([KIALI_MAP, KIALI], "kiali", Safety(), ALL, NAMESPACE)[1]
+    both = {(NAMESPACE, "grafana-admin"): ("password",), (NAMESPACE, "kiali-signing-key"): ("value.txt",)}
+    assert wanted_secrets([grafana, kiali]) == both
+    used_by_no_workload = {**grafana, "kind": "Job"}
+    assert wanted_secrets([used_by_no_workload, other, KIALI_MAP]) == {}
+    brought = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "grafana-admin"}}
+    assert set(wanted_secrets([brought, grafana, kiali])) == {(NAMESPACE, "kiali-signing-key")}
+    assert wanted_secrets([{**brought, "kind": "ConfigMap"}, grafana, kiali]) == both

@@ -111,6 +111,14 @@ def test_a_workload_of_another_shape_is_told() -> None:
         all_images([{"kind": "DaemonSet", "spec": {"template": {"spec": {"containers": "x"}}}}])
 
 
+@pytest.mark.parametrize("image", [5, ["a"], True])
+def test_an_image_of_another_type_is_told(image: Any) -> None:
+    spec = {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}
+    obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}
+    with pytest.raises(MalformedError, match=rf"Deployment .*x: an image is {type(image).__name__}, not a"):
+        prepared([obj], addon="a", namespace="n", images={})
+
+
 @pytest.mark.parametrize(
     ("enabled", "sources", "release_path", "expected"),
     [
