@@ -254,3 +254,10 @@ def test_roots_of_one_name_need_identifiers() -> None:
         signer = authority("twin CA", OTHER_KEY, ("mesh root", twin_key), identified=identified)
         new = bundle(signer, key=OTHER_KEY, roots=(twin,))
         assert len(same_names(SELF, new)) == found
+
+
+def test_what_a_bundle_says_of_itself() -> None:
+    found = bundle(BELOW, MIDDLE, roots=(ROOT, OTHER, ROOT))
+    assert found.signer == BELOW
+    assert found.trusted == (ROOT, OTHER)
+    assert found.fingerprint == BELOW.fingerprint(hashes.SHA256()).hex()

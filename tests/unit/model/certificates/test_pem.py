@@ -9,6 +9,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     UnreadableError,
     blocks_of,
     certificates_of,
+    first_fingerprint,
     key_of,
     skipped,
 )
@@ -20,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.options import (
     read_options,
 )
+from cryptography.hazmat.primitives import hashes
 
 from ...support import certificates as made
 from ...support.catalogues import GATEWAYS
@@ -258,3 +260,10 @@ def test_a_chain_in_the_wrong_order_says_so() -> None:
     assert said in [fault.message for fault in faults]
     faults = check_pair(LEAF.encode(), made.key_pem(made.OTHER_KEY), hosts=(), roots=(), now=made.NOW)
     assert [fault.message for fault in faults] == ["the private key does not belong to the certificate"]
+
+
+def test_the_first_certificate_as_istiod_reads_it() -> None:
+    digest = made.LEAF.fingerprint(hashes.SHA256()).hex()
+    assert first_fingerprint(CHAIN.encode()) == digest
+    for none in (b"", b"nonsense", KEY.encode(), (KEY + LEAF).encode()):
+        assert first_fingerprint(none) == ""

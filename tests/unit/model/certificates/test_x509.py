@@ -24,6 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     facts_of,
     issued_by,
     kind_of_key,
+    lifetime_faults,
     read_ca_key,
     read_chain,
     read_key,
@@ -113,6 +114,71 @@ def test_what_an_intermediate_may_not_certify_is_named():
         now=NOW,
     )
     assert [(fault.rule, fault.message) for fault in found] == [("issuer", "intermediate 1 is no CA")]
+
+
+def test_a_root_that_may_not_sign_is_refused_as_clients_do():
+    key = made.ec_key()
+    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+    root = (
+        x509.CertificateBuilder()
+        .subject_name(made.name("own"))
+        .issuer_name(made.name("own"))
+        .public_key(key.public_key())
+        .serial_number(5)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 900 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    assert rules(made.pem(leaf(issuer=("own", key))), roots=(root,)) == ["path"]
+
+
+def test_ed25519_is_left_to_the_rules_that_know_it():
+    key = ed25519.Ed25519PrivateKey.generate()
+    own = made.certificate("leaf", key, issuer=BY_ROOT, hosts=HOSTS)
+    assert rules(made.pem(own), made.key_pem(key)) == []
+
+
+@pytest.mark.parametrize(("days", "found"), [(825, []), (826, ["too-long"])])
+def test_a_certificate_that_lives_longer_than_clients_allow(days, found):
+    one = made.pem(leaf(begin=NOW, end=NOW + days * DAY))
+    assert [fault.rule for fault in lifetime_faults(one)] == found
+    assert lifetime_faults(b"nonsense") == []
+
+
+def test_a_critical_extension_that_nobody_knows_is_named():
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+
+    def with_it(*, critical):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(made.name("leaf"))
+            .issuer_name(made.name("root"))
+            .public_key(made.LEAF_KEY.public_key())
+            .serial_number(5)
+            .not_valid_before(NOW - DAY)
+            .not_valid_after(NOW + 60 * DAY)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOSTS[0])]), critical=False)
+            .add_extension(strange, critical=critical)
+        )
+        return made.pem(builder.sign(made.ROOT_KEY, hashes.SHA256()))
+
+    assert rules(with_it(critical=True), roots=()) == ["extension"]
+    assert rules(with_it(critical=False), roots=()) == []
+
+
+def test_a_key_of_another_kind_than_is_wanted_is_renewed_where_it_is_ours():
+    credential = Credential("istio-system", "api", HOSTS)
+    assert assessed(secret(), credential, key_type="ecdsa").action == "keep"
+    found = assessed(secret(), credential, key_type="rsa")
+    assert (found.action, found.reasons) == (
+        "renew",
+        ("its key is ecdsa, and certificates_key_type rsa",),
+    )
+    given = Credential("istio-system", "api", HOSTS, source="provided")
+    assert assessed(secret(), given, key_type="rsa").action == "keep"
 
 
 def test_a_certificate_request_is_read_or_told():

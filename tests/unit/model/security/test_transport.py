@@ -13,6 +13,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.d
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.peer_authentication import (
     MESH_DEFAULT,
     PeerPolicies,
+    is_looser,
+    mode_for_both,
+    stated_modes,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.pods import (
     read_pod,
@@ -293,3 +296,43 @@ def test_whom_the_policies_of_a_namespace_select() -> None:
     )
     assert policies.selectors("shop") == [{"x": "y"}, PAY]
     assert policies.selectors(ROOT) == policies.selectors("other") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted", "looser"),
+    [
+        ("STRICT", "STRICT", False),
+        ("PERMISSIVE", "STRICT", True),
+        ("DISABLE", "STRICT", True),
+        ("DISABLE", "PERMISSIVE", True),
+        ("PERMISSIVE", "PERMISSIVE", False),
+        ("STRICT", "DISABLE", False),
+        ("new", "STRICT", True),
+        ("new", "new", True),
+        ("DISABLE", "new", False),
+    ],
+)
+def test_a_mode_that_asks_less_of_callers(mode: str, wanted: str, *, looser: bool) -> None:
+    assert is_looser(mode, wanted) is looser
+
+
+def test_the_mode_that_serves_the_callers_of_two() -> None:
+    assert mode_for_both("STRICT", "STRICT") == "STRICT"
+    assert mode_for_both("STRICT", "DISABLE") == "PERMISSIVE"
+    assert mode_for_both("", "STRICT") == "PERMISSIVE"
+    assert mode_for_both("", "") == ""
+
+
+def test_modes_that_a_spec_states() -> None:
+    ports = {"1": {"mode": "DISABLE"}, "2": {"mode": "UNSET"}, "3": {}}
+    spec = {"mtls": {"mode": "STRICT"}, "portLevelMtls": ports}
+    assert stated_modes(spec) == ("STRICT", {"1": "DISABLE"})
+    assert stated_modes({}) == ("", {})
+
+
+def test_what_decides_for_a_whole_service() -> None:
+    pay = pa("pay", "shop", "PERMISSIVE", **SELECT)
+    policies = PeerPolicies([pa("mesh", ROOT, "STRICT"), pa("ns", "shop", "DISABLE"), pay], ROOT)
+    assert (policies.of_namespace("shop"), policies.of_namespace("x")) == ("DISABLE", "STRICT")
+    assert policies.deciding_namespace("shop") == "PeerAuthentication shop/ns"
+    assert policies.deciding_namespace("x") == "PeerAuthentication istio-system/mesh"
