@@ -48,6 +48,15 @@ def at(text: str) -> datetime.datetime:
         ("{days: sat-mon}", "2026-12-22T12:00", False),
         ("{days: 'Mon, Wednesday'}", "2026-12-23T12:00", True),
         ("{from: '00:00', to: '24:00'}", "2026-12-23T23:59", True),
+        ("{from: '10:30', to: '11:15'}", "2026-12-23T10:29", False),
+        ("{from: '10:30', to: '11:15'}", "2026-12-23T10:30", True),
+        ("{from: '10:30', to: '11:15'}", "2026-12-23T11:14", True),
+        ("{from: '10:30', to: '11:15'}", "2026-12-23T11:15", False),
+        ("{from: 0, to: 1}", "2026-12-23T00:00", True),
+        ("{from: 1439, to: 1440}", "2026-12-23T23:59", True),
+        ("{from: '22:30', to: '22:30'}", "2026-12-23T22:29", True),  # all day long, from one to the other
+        ("{days: [thu], from: '22:30', to: '22:30'}", "2026-12-23T22:30", False),
+        ("{days: [wed], from: '22:30', to: '22:30'}", "2026-12-24T22:29", True),
         ("{from: 2026-12-20, to: 2027-01-06}", "2027-01-06T23:59", True),  # a date alone is all of the day
         ("{from: 2026-12-20, to: 2027-01-06}", "2027-01-07T00:00", False),
         ("{from: 2026-12-20, to: 2027-01-06}", "2026-12-19T23:59", False),
@@ -81,6 +90,58 @@ def test_what_is_no_window_is_refused_under_its_name(text: str) -> None:
 @pytest.mark.parametrize("text", ["fri", "{days: fri}", "3"])
 def test_a_list_is_needed(text: str) -> None:
     assert read(text)[1][0].startswith("freeze: is ")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{from: 1441}", "freeze[0].from: is 1441, not a time such as '18:00' or a date (time-window)"),
+        ("{to: -1}", "freeze[0].to: is -1, not a time such as '18:00' or a date (time-window)"),
+        ("{days: {a: b}}", "freeze[0].days: is {'a': 'b'}, not days such as mon-fri (time-window)"),
+        (
+            "{days: tues}",
+            "freeze[0].days: 'tues' is no day (mon, tue, wed, thu, fri, sat, sun) (time-window)",
+        ),
+        ("{from: 2026-12-21, to: '2026-12-21T00:00'}", "freeze[0]: ends before it begins (time-window)"),
+        (
+            "{days: fri, from: 2026-12-20}",
+            "freeze[0].days: does not go with dates in from and to (time-window)",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_window(text: str, problem: str) -> None:
+    assert read(f"[{text}]")[1] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("monday-tuesday", "mon,tue"),
+        ("wednesday, thursday", "wed,thu"),
+        ("friday saturday sunday", "fri,sat,sun"),
+        ("sat-mon, sun", "sat,sun,mon"),
+        ("mon-mon", "mon"),
+        ("' TUE - ' ", None),
+    ],
+)
+def test_days_by_all_their_names(text: str, days: str | None) -> None:
+    found, problems = read(f"[{{days: {text if text[0] == chr(39) else repr(text)}}}]")
+    assert (str(found[0]) if found else None, bool(problems)) == (days, days is None)
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (TimeWindow(), "always"),
+        (TimeWindow(begin=845), "14:05-24:00"),
+        (TimeWindow(end=5), "00:00-00:05"),
+        (TimeWindow(("mon", "sun"), 0, 1440), "mon,sun"),
+        (TimeWindow(first="2026-12-20T00:00"), "2026-12-20T00:00 to ..."),
+        (TimeWindow(last="2026-12-20T00:00"), "... to 2026-12-20T00:00"),
+    ],
+)
+def test_a_window_in_words(found: TimeWindow, text: str) -> None:
+    assert str(found) == text
 
 
 def test_a_freeze_closes_and_only_opens() -> None:
