@@ -6,7 +6,6 @@ import ssl
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.client_hello import (
-    MESH_PROTOCOLS,
     client_hello,
     shows_identity,
     speaks_tls,
@@ -31,7 +30,20 @@ def answered(hello: bytes, protocols: list[str], tmp_path, lowest: ssl.TLSVersio
     return outgoing.read().decode("utf-8", "replace").replace("\r\n", "\n"), server.selected_alpn_protocol()
 
 
-@pytest.mark.parametrize("protocol", MESH_PROTOCOLS)
+def test_what_is_said_byte_by_byte() -> None:
+    """RFC 5246 7.4.1.2: version, 32 bytes by chance, no session, ciphers, no compression, extensions."""
+    record, handshake = "160301007d", "01000079"
+    random = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+    ciphers = "0008c02bc02fc02cc030"
+    groups, points = "000a00080006001d00170018", "000b00020100"
+    signatures = "000d0012001004030804040105030805050108060601"
+    names = b"\x13istio-peer-exchange\x05istio".hex()
+    extensions = f"{groups}{points}{signatures}0010001c001a{names}"
+    said = f"{record}{handshake}0303{random}00{ciphers}01000048{extensions}"
+    assert client_hello().hex() == said
+
+
+@pytest.mark.parametrize("protocol", ["istio-peer-exchange", "istio"])
 def test_a_server_takes_it_and_shows_its_certificate(tmp_path, protocol: str) -> None:
     answer, chosen = answered(client_hello(), [protocol], tmp_path, ssl.TLSVersion.TLSv1_2)
     assert chosen == protocol

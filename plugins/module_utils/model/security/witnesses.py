@@ -133,12 +133,9 @@ def principals(
 
 def _parts(pattern: str) -> tuple[str, str]:
     """The namespace's and the account's part of a pattern of principals, as patterns; ``""`` for none."""
-    if pattern.startswith("*"):
-        parts = pattern.split("/")
-        name = parts[-1] if len(parts) > 1 else pattern
-        place = parts[-3] if len(parts) > 3 else f"*{parts[0][1:]}" if len(parts) == 3 else ""
-        return place, name
     parts = pattern.split("/")
+    if pattern.startswith("*"):
+        return parts[-3] if len(parts) > 2 else "", parts[-1]
     place = parts[2] if len(parts) > 2 else ""
     return place, parts[4] if len(parts) > 4 else ""
 

@@ -355,3 +355,10 @@ def test_ports_of_other_protocols_and_of_the_proxy_are_none_of_the_application()
     assert target_ports({"spec": {"ports": wanted}}, found) == {
         1: wanted[0], 2: wanted[1], 4: wanted[4], 7: wanted[5],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["1", "t", "T", "true", "TRUE", "True", "yes", "tRUE", "on", "0", ""])
+def test_words_that_go_reads_as_true(word: str) -> None:
+    """strconv.ParseBool takes these six."""
+    no = word in ("yes", "tRUE", "on", "0", "")
+    assert past_addresses({**pod(env(DUAL_STACK=word)), **BOTH}) == (("fd00::1",) if no else ())
