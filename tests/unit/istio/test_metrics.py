@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio import metrics
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import (
+    PROMETHEUS_SPEC,
     MetricsError,
     Prometheus,
     PrometheusOptions,
@@ -353,3 +354,24 @@ def test_nobody_listens() -> None:
     with pytest.raises(MetricsError) as caught:
         Prometheus(PrometheusOptions(url="http://ops:s3cret@127.0.0.1:1/?key=s3cret", timeout=1)).number("up")
     assert str(caught.value) == "Prometheus at 127.0.0.1:1 did not answer: [Errno 111] Connection refused"
+
+
+def test_option_prometheus_has_these_parts() -> None:
+    assert PROMETHEUS_SPEC == {
+        "type": "dict",
+        "options": {
+            "url": {"type": "str"},
+            "bearer_token": {"type": "str", "no_log": True},
+            "ca_cert": {"type": "path"},
+            "validate_certs": {"type": "bool", "default": True},
+            "namespace": {"type": "str"},
+            "service": {"type": "str"},
+            "port": {"type": "raw", "default": 9090},
+            "timeout": {"type": "raw", "default": 10},
+            "matchers": {"type": "dict", "default": {}},
+            "replica_labels": {"type": "list", "elements": "str", "default": []},
+            "headers": {"type": "dict", "default": {}, "no_log": True},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+        },
+    }

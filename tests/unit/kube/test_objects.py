@@ -7,7 +7,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery i
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.objects import (
     covers,
     is_built_in,
+    is_leaving,
     is_untouched,
+    kept_by,
     key_of,
     unfolded,
 )
@@ -103,3 +105,22 @@ def test_what_is_known_of_the_core_group_without_a_request():
     }
     for kind, (plural, _namespaced) in _CORE.items():
         assert plural == kind.lower() + ("" if kind == "Endpoints" else "s")
+
+
+def test_why_what_was_deleted_is_still_there():
+    finalizers = {"kind": "X", "metadata": {"finalizers": ["a/b", "c"]}}
+    assert kept_by(finalizers) == "finalizers: a/b, c"
+    assert kept_by({"kind": "X", "metadata": {}}) == "finalizers: none"
+    conditions = [
+        {"status": "True", "message": "some are left"},
+        {"status": "False", "message": "all well"},
+        {"status": "True", "message": "a webhook fails"},
+    ]
+    namespace = {"kind": "Namespace", "metadata": {"finalizers": ["x"]}, "status": {"conditions": conditions}}
+    assert kept_by(namespace) == "some are left; a webhook fails"
+    assert kept_by({"kind": "Namespace"}) == "its content is being deleted"
+
+
+def test_what_somebody_has_deleted():
+    assert is_leaving({"metadata": {"deletionTimestamp": "t"}})
+    assert not is_leaving({"metadata": {}})

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.owners import (
     FieldOwner,
+    Owner,
+    is_by_hand,
+    is_written_by,
     owners_of,
     steady_owners,
 )
@@ -68,3 +71,26 @@ def test_steady_owners_are_named_once() -> None:
         FieldOwner("kubectl", "Apply"),
     ]
     assert steady_owners(owners, OURS) == ["argocd", "b"]
+
+
+def test_who_has_written_an_object() -> None:
+    obj = {"metadata": {"managedFields": [{"manager": "a"}, {"manager": "b"}]}}
+    assert is_written_by(obj, {"b", "c"})
+    assert not is_written_by(obj, {"c"})
+    assert not is_written_by({"metadata": {"labels": {"a": "b"}}}, {"a"})
+
+
+@pytest.mark.parametrize(
+    ("manager", "by_hand"),
+    [
+        ("kubectl-edit", True),
+        ("KUBECTL-edit", True),
+        ("k9s", True),
+        ("oc", True),
+        ("helm", False),
+        ("", False),
+    ],
+)
+def test_a_persons_tool(manager: str, *, by_hand: bool) -> None:
+    assert is_by_hand([Owner("other", "Update"), Owner(manager, "Update")]) is by_hand
+    assert not is_by_hand([])

@@ -26,11 +26,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import UnreadableError
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ...support.certificates import DAY, NOW, certificate, ec_key, key_pem, name, pem
+from ...support.certificates import DAY, NOW, RSA_1024, certificate, ec_key, key_pem, name, pem
 
 ROOT_KEY, KEY, OTHER_KEY = ec_key(), ec_key(), ec_key()
 ROOT = certificate("mesh root", ROOT_KEY, ca=True, end=NOW + 3650 * DAY)
@@ -261,3 +261,13 @@ def test_what_a_bundle_says_of_itself() -> None:
     assert found.signer == BELOW
     assert found.trusted == (ROOT, OTHER)
     assert found.fingerprint == BELOW.fingerprint(hashes.SHA256()).hex()
+
+
+@pytest.mark.parametrize(("oid", "rule"), [("05", "hash"), ("04", "hash"), ("0b", "")])
+def test_signatures_that_can_be_forged_are_refused(oid: str, rule: str) -> None:
+    """``...0105`` is RSA with SHA-1, ``...0104`` with MD5, ``...010b`` with SHA-256."""
+    signed = authority(issuer=("mesh root", RSA_1024))
+    prefix = bytes.fromhex("2a864886f70d0101")
+    der = signed.public_bytes(serialization.Encoding.DER)
+    forged = x509.load_der_x509_certificate(der.replace(prefix + b"\x0b", prefix + bytes.fromhex(oid)))
+    assert ("hash" in rules(bundle(forged))) is (rule == "hash")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import importlib.util
+import sys
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates import x509 as certificates
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
     Credential,
     Lifetimes,
@@ -139,6 +142,27 @@ def test_ed25519_is_left_to_the_rules_that_know_it():
     key = ed25519.Ed25519PrivateKey.generate()
     own = made.certificate("leaf", key, issuer=BY_ROOT, hosts=HOSTS)
     assert rules(made.pem(own), made.key_pem(key)) == []
+    root = (
+        x509.CertificateBuilder()
+        .subject_name(made.name("own"))
+        .issuer_name(made.name("own"))
+        .public_key(key.public_key())
+        .serial_number(5)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 900 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    below = (
+        x509.CertificateBuilder()
+        .subject_name(made.name("leaf"))
+        .issuer_name(made.name("own"))
+        .public_key(made.LEAF_KEY.public_key())
+        .serial_number(6)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 60 * DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOSTS[0])]), critical=False)
+    )
+    assert rules(made.pem(below.sign(key, None)), roots=(root.sign(key, None),)) == []
 
 
 @pytest.mark.parametrize(("days", "found"), [(825, []), (826, ["too-long"])])
@@ -179,6 +203,17 @@ def test_a_key_of_another_kind_than_is_wanted_is_renewed_where_it_is_ours():
     )
     given = Credential("istio-system", "api", HOSTS, source="provided")
     assert assessed(secret(), given, key_type="rsa").action == "keep"
+
+
+def test_without_its_package_nothing_of_it_is_there(monkeypatch):
+    """Modules ask for it by this before they begin."""
+    assert certificates.HAS_CRYPTOGRAPHY is True
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    found = importlib.util.spec_from_file_location(f"{certificates.__name__}_without", certificates.__file__)
+    module = importlib.util.module_from_spec(found)
+    monkeypatch.setitem(sys.modules, found.name, module)
+    found.loader.exec_module(module)
+    assert module.HAS_CRYPTOGRAPHY is False
 
 
 def test_a_certificate_request_is_read_or_told():
