@@ -38,9 +38,11 @@ from .world import CATALOGUE, World
 
 
 def test_run_promotes_and_the_next_run_changes_nothing(world: World, tmp_path: Path) -> None:
+    began = world.shop.clock.now()
     result = world(evidence=str(tmp_path))
     assert result["changed"]
     assert result["outcome"] == "promoted"
+    assert result["seconds"] == pytest.approx(world.shop.clock.now() - began, abs=0.1)
     assert {Path(path).suffix for path in result["evidence"]} == {".json", ".html"}
     page = next(tmp_path.glob("*.html")).read_text()
     assert "<svg" in page
@@ -80,6 +82,12 @@ def test_the_plan_is_told_before_the_first_write(world: World) -> None:
     world()
     assert any("requests/s; promotion needs about" in line for line in world.lines)
     assert any("at most 90 s (lease + resume period)" in line for line in world.lines)
+
+
+def test_the_plan_tells_how_long_a_deadman_leaves_a_split(world: World) -> None:
+    with_account(world)(check=True, deadman="job")
+    told = "(lease, then a Job in the cluster gives the routes back)"
+    assert any(f"at most 35 s {told}" in line for line in world.lines)
 
 
 def test_check_mode_shows_the_diffs_and_writes_nothing(world: World) -> None:
@@ -393,7 +401,11 @@ def test_a_freeze_that_ends_in_time_is_a_warning(world: World) -> None:
     # the clock of the test stands at 1970-01-12 13:46:40
     freeze = {"name": "freeze", "freeze": [{"from": "1970-01-12", "to": "1970-01-12T14:00"}]}
     result = world(check=True, gates=[freeze])
-    assert "gate freeze is closed until 1970-01-12T14:00Z, and the rollout waits" in str(result["warnings"])
+    told = "gate freeze is closed until 1970-01-12T14:00Z, and the rollout waits"
+    assert told in str(result["warnings"])
+    assert any(line.startswith(f"warning: {told}") for line in world.lines), (
+        "with the plan, before a run waits"
+    )
 
 
 def test_a_program_that_is_not_there_is_refused_first(world: World) -> None:

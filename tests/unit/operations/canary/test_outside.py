@@ -403,6 +403,7 @@ def test_a_freeze_is_waited_for() -> None:
     assert first is not None
     assert first - began >= 200
     assert [answer.verdict for answer in state.answers] == ["pass"] * len(state.answers)
+    assert max(answer.answered for answer in state.answers) == 2, "closed, then open: only news are kept"
 
 
 def test_a_freeze_that_takes_too_long_ends_the_run() -> None:
