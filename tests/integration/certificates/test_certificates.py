@@ -90,7 +90,7 @@ def test_a_host_more_renews_and_serves_both(edge):
     edge.run()
     more = f"more.{edge.host}"
     edge.expose(edge.host, more)
-    result = edge.run(hosts=[edge.host, more])
+    result = edge.run(hosts=[edge.host, more], overlap=1)
     assert [entry["action"] for entry in result["objects"]] == ["updated"]
     assert result["status"] == "pass"
     assert "2 handshakes" in result["certificates"][0]["proof"]["evidence"]
@@ -151,7 +151,7 @@ def test_a_lost_ca_is_not_replaced_in_silence(edge):
     with pytest.raises(RefusedError, match="the CA is gone while its certificates are in use"):
         edge.run()
     assert edge.authority() is None
-    result = edge.run(replace_lost_ca=True)
+    result = edge.run(replace_lost_ca=True, overlap=0)
     assert result["status"] == "pass"
     assert result["ca"]["fingerprint_sha256"] != first["ca"]["fingerprint_sha256"]
     assert not edge.run()["changed"]

@@ -97,9 +97,9 @@ def gateway(client) -> list[str]:
     return scaled(client, client.get("apps/v1", "Deployment", GATEWAY, HOME)["spec"]["replicas"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gateways(client) -> Iterator[list[str]]:
-    """Addresses of two gateway pods; the second one goes when the test ends."""
+    """Addresses of two gateway pods; the second one goes when the tests of it, the last ones, have ended."""
     before = client.get("apps/v1", "Deployment", GATEWAY, HOME)["spec"]["replicas"]
     yield scaled(client, 2)
     scaled(client, before)
@@ -136,36 +136,6 @@ def first_served(edge) -> str:
     done = edge.run()
     assert done["status"] == "pass", done["reason"]
     return str(done["ca"]["certificate"])
-
-
-def test_nobody_notices_a_rotation(edge, gateways, monkeypatch) -> None:
-    ca = first_served(edge)
-    wait_for_handshakes(gateways, edge.host, ca)
-    written: dict[str, float] = {}
-    real = rotation.write_credential
-
-    def timed(renewal, item, pair):
-        real(renewal, item, pair)
-        written[fingerprint(pair)] = time.time()
-
-    monkeypatch.setattr(rotation, "write_credential", timed)
-    with Clients(gateways, edge.host, ca) as clients:
-        for number in range(ROTATIONS):
-            done = edge.run(force=[edge.name], overlap=0)
-            assert (done["status"], done["outcome"]) == ("pass", "renewed"), (number, done["reason"])
-            assert done["certificates"][0]["proof"]["pods"] == 2
-        time.sleep(2)
-    assert clients.told["failed"] == []
-    assert clients.told["handshakes"] > 10
-    delays = sorted(clients.delays(written))
-    assert len(written) == ROTATIONS
-    assert len(delays) >= ROTATIONS * 0.9, "the clients saw most pairs on both pods"
-    assert edge.secret(f"{edge.name}{SUFFIX}") is None
-    last = min(len(delays) - 1, int(len(delays) * 0.99))
-    print(
-        f"{ROTATIONS} rotations, two pods: 0 failed, 0 cut; write to last pod: "
-        f"median {statistics.median(delays):.2f} s, p99 {delays[last]:.2f} s"
-    )
 
 
 def test_a_pair_that_the_gateway_does_not_take_is_taken_back(edge, client, monkeypatch) -> None:
@@ -377,6 +347,36 @@ def test_two_at_once_one_acts_and_one_is_told(edge, gateway) -> None:
     print(f"\n{TWICE} times two at once: {ends.count('pass')} acted, {len(told_who)} were told who holds it")
     assert told_who
     assert all("the rotation of certificates in namespace istio-system" in text for text in told_who)
+
+
+def test_nobody_notices_a_rotation(edge, gateways, monkeypatch) -> None:
+    ca = first_served(edge)
+    wait_for_handshakes(gateways, edge.host, ca)
+    written: dict[str, float] = {}
+    real = rotation.write_credential
+
+    def timed(renewal, item, pair):
+        real(renewal, item, pair)
+        written[fingerprint(pair)] = time.time()
+
+    monkeypatch.setattr(rotation, "write_credential", timed)
+    with Clients(gateways, edge.host, ca) as clients:
+        for number in range(ROTATIONS):
+            done = edge.run(force=[edge.name], overlap=0)
+            assert (done["status"], done["outcome"]) == ("pass", "renewed"), (number, done["reason"])
+            assert done["certificates"][0]["proof"]["pods"] == 2
+        time.sleep(2)
+    assert clients.told["failed"] == []
+    assert clients.told["handshakes"] > 10
+    delays = sorted(clients.delays(written))
+    assert len(written) == ROTATIONS
+    assert len(delays) >= ROTATIONS * 0.9, "the clients saw most pairs on both pods"
+    assert edge.secret(f"{edge.name}{SUFFIX}") is None
+    last = min(len(delays) - 1, int(len(delays) * 0.99))
+    print(
+        f"{ROTATIONS} rotations, two pods: 0 failed, 0 cut; write to last pod: "
+        f"median {statistics.median(delays):.2f} s, p99 {delays[last]:.2f} s"
+    )
 
 
 def test_a_leaked_key_is_served_by_no_pod_and_held_by_no_secret(edge, gateways) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
@@ -118,29 +120,42 @@ def test_pods_are_evicted_one_by_one_where_a_rollout_would_break_the_budget(clus
     assert after == generation
 
 
-CAUTIOUS = [
-    ("Deployment", {"strategy": {"type": "Recreate"}}, None, "Recreate"),
-    ("Deployment", {"strategy": NO_SURGE}, None, "single replica"),
-    ("StatefulSet", {}, None, "single replica"),
-    ("StatefulSet", {"replicas": 2, "updateStrategy": {"type": "OnDelete"}}, None, "OnDelete"),
-    ("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, None, "OnDelete"),
-    ("Deployment", {"replicas": 2, "strategy": NO_SURGE}, {"minAvailable": 2}, "never allows"),
-]
+CAUTIOUS: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None, str]] = {
+    "recreated": ("Deployment", {"strategy": {"type": "Recreate"}}, None, "Recreate"),
+    "single": ("Deployment", {"strategy": NO_SURGE}, None, "single replica"),
+    "single-set": ("StatefulSet", {}, None, "single replica"),
+    "set-by-hand": (
+        "StatefulSet",
+        {"replicas": 2, "updateStrategy": {"type": "OnDelete"}},
+        None,
+        "OnDelete",
+    ),
+    "daemon-by-hand": ("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, None, "OnDelete"),
+    "never": ("Deployment", {"replicas": 2, "strategy": NO_SURGE}, {"minAvailable": 2}, "never allows"),
+}
 
 
-@pytest.mark.parametrize(("kind", "spec", "budget", "reason"), CAUTIOUS)
-def test_what_would_be_an_outage_is_listed_and_done_on_request(cluster, inject, kind, spec, budget, reason):
-    cluster.workload(kind, "web", **spec)
-    if budget:
-        cluster.budget("web", **budget)
-    pods = uids(cluster, "web")
+def test_what_would_be_an_outage_is_listed_and_done_on_request(cluster, inject):
+    def brought(name):
+        kind, spec, budget, _reason = CAUTIOUS[name]
+        cluster.workload(kind, name, **spec)
+        if budget:
+            cluster.budget(name, **budget)
+
+    with ThreadPoolExecutor(len(CAUTIOUS)) as pool:
+        list(pool.map(brought, CAUTIOUS))
+    ids = {name: f"{kind} {cluster.namespace}/{name}" for name, (kind, *_rest) in CAUTIOUS.items()}
+    pods = {name: uids(cluster, name) for name in CAUTIOUS}
     result = inject()
     assert result["status"] == "fail"
-    assert reason in result["left_alone"][0]["reason"]
-    assert uids(cluster, "web") == pods
-    forced = inject(restart_anyway=[f"{kind} {cluster.namespace}/web"])
+    reasons = {entry["id"]: entry["reason"] for entry in result["left_alone"]}
+    assert reasons.keys() == set(ids.values())
+    for name, (_kind, _spec, _budget, reason) in CAUTIOUS.items():
+        assert reason in reasons[ids[name]]
+    assert {name: uids(cluster, name) for name in CAUTIOUS} == pods
+    forced = inject(restart_anyway=[*ids.values()], timeout=180)
     assert (forced["changed"], forced["status"], forced["left_alone"]) == (True, "pass", [])
-    assert injected(cluster, "web")
+    assert [name for name in CAUTIOUS if not injected(cluster, name)] == []
 
 
 def test_a_paused_deployment_is_evicted_on_request(cluster, inject):

@@ -22,7 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 from ...faults.canary_lab import kill
 from ..browser import opened, printed
 from ..finished_mesh import KUBECTL
-from ..site.runs import Run, playbook
+from ..site.runs import Run, on_hosts, playbook
 from .load import send
 from .test_golden_signals import HOST, SHOP
 
@@ -185,16 +185,17 @@ def test_after_a_kill_the_next_run_switches_off(client: KubeClient) -> None:
     assert re.search(r"changed=0 .*failed=0", again.output), again.output[-2000:]
 
 
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"observe_workload": "nobody"}, "observe_workload: 'nobody' is not in mesh_services"),
-        ({"observe_window": "1s"}, "observe_window: is 1 s, not from 10 s to 15 days"),
-        ({"observe_show": "everything"}, "observe_show"),
-    ],
-)
-def test_bad_input_is_one_sentence(variables: dict[str, str], said: str) -> None:
-    done = play(**variables)
+BAD = {
+    "no-service": ({"observe_workload": "nobody"}, "observe_workload: 'nobody' is not in mesh_services"),
+    "short": ({"observe_window": "1s"}, "observe_window: is 1 s, not from 10 s to 15 days"),
+    "no-part": ({"observe_show": "everything"}, "observe_show"),
+}
+
+
+def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
+    hosts = {name: variables for name, (variables, _said) in BAD.items()}
+    done = on_hosts("playbooks/observe.yml", hosts, tmp_path)
     assert done.code == 2
-    assert said in done.output
+    for name, (_variables, said) in BAD.items():
+        assert said in done.errors[name][0], done.output
     assert "Traceback" not in done.output

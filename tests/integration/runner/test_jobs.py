@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 
+from ..site.written import difference, fingerprint
 from . import jobs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -142,8 +144,9 @@ def test_every_template_has_an_expectation() -> None:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_job(name: str, base: Path, project: Path, hosts: str) -> None:
+def test_a_job(name: str, base: Path, project: Path, hosts: str, client: KubeClient) -> None:
     template = templates()[name]
+    before = fingerprint(client)
     private = base / re.sub(r"\W+", "-", name)
     jobs.prepare(
         private,
@@ -153,7 +156,12 @@ def test_a_job(name: str, base: Path, project: Path, hosts: str) -> None:
         answers={**template.get("extra_vars", {}), **EXPECTED[name].answers},
         command_line=command_line(template),
     )
-    look(jobs.run(private, project, template["playbook"]), private, name)
+    job = jobs.run(private, project, template["playbook"])
+    look(job, private, name)
+    if template["job_type"] == "check":  # of a finished mesh: there is nothing to change, and nothing is
+        assert set(job.counts["changed"].values()) <= {0}, job.output
+        assert "+++ after" not in job.output
+        assert difference(before, fingerprint(client)) == set()
 
 
 def test_a_job_is_carried_to_another_machine_and_back(base: Path, project: Path, hosts: str) -> None:
