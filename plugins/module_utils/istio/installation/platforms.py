@@ -229,8 +229,7 @@ def _places(rendered: Any, live: Any, rest: tuple[str, ...], path: tuple[Any, ..
             there = next(
                 (other for other in list_at({"items": live}, "items") if _is_named(other, name)), None
             )
-            if name is not None and there is not None:
-                yield from _places(item, there, below, (*path, {"name": name}))
+            yield from _places(item, there, below, (*path, {"name": name}))
         return
     if not isinstance(rendered, dict) or not isinstance(live, Mapping) or step not in rendered:
         return

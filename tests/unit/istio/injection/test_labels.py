@@ -7,6 +7,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.inventory import
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.labels import (
     FIELD_MANAGER,
     decide_labels,
+    held_by_another,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.installation.injection import (
     NamespaceRequest,
@@ -72,6 +73,8 @@ def test_a_label_that_would_come_back_is_not_fought_over(labels, manager, operat
     assert bool(decision.refusal) is refused
     assert decision.changed is not refused
     if refused:
+        assert decision.action == "unchanged"
+        assert decision.after == decision.before == labels
         assert manager in decision.refusal
         assert decide_labels(DEFAULT, live, replace_foreign=True).changed
 
@@ -115,8 +118,11 @@ def test_an_ambient_namespace_is_refused_even_on_request():
 
 
 def test_a_missing_namespace_is_created_on_request_only():
-    assert decide_labels(DEFAULT, None).action == "missing"
-    assert decide_labels(NamespaceRequest("shop", "injection", create=True), None).action == "create"
+    missing = decide_labels(DEFAULT, None)
+    assert (missing.action, missing.changed, missing.labels_change) == ("missing", False, False)
+    created = decide_labels(NamespaceRequest("shop", "injection", create=True), None)
+    assert (created.action, created.changed, created.labels_change) == ("create", True, True)
+    assert (dict(created.before), dict(created.after)) == ({}, {"istio-injection": "enabled"})
 
 
 # -- two inventories -----------------------------------------------------------------------------------------
@@ -162,6 +168,8 @@ def test_who_asks_for_the_same_label_changes_nothing(asker):
     assert (decision.action, decision.refusal, decision.holder) == ("unchanged", "", "shop@prod")
     kept = decide_labels(NamespaceRequest("shop", "keep"), held({"istio.io/rev": "x"}), inventory=asker)
     assert (kept.action, kept.refusal) == ("unchanged", "")
+    keeping = NamespaceRequest("shop", "keep")
+    assert held_by_another(keeping, held({"istio.io/rev": "x"}), asker) == ""
 
 
 def test_a_namespace_is_claimed_where_nobody_stands_and_taken_over_on_request():

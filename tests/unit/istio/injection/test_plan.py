@@ -114,9 +114,14 @@ def made(name, image, at):
     return pod
 
 
-def verdicts_of(*pods, changed="2026-01-01T12:00:00Z"):
+def verdicts_of(*pods, changed="2026-01-01T12:00:00Z", proxy_image=""):
     settings = dataclasses.replace(SETTINGS["default"], changed=seconds_of(changed))
-    home = NamespaceState("shop", ENABLED, pods=[parse_pod(pod) for pod in pods])
+    found = {}
+    if proxy_image:
+        containers = [{"name": "istio-proxy", "image": proxy_image}]
+        template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": containers}}
+        found["ReplicaSet", "web-abc"] = parse_workload(given.workload("ReplicaSet", template=template))
+    home = NamespaceState("shop", ENABLED, pods=[parse_pod(pod) for pod in pods], workloads=found)
     found = plan_restarts([home], INJECTORS, {"default": settings}, batch=5).verdicts
     return {verdict.pod.name: verdict.state for verdict in found}
 
@@ -129,6 +134,24 @@ def test_a_digest_tells_nothing_of_a_pod_that_is_older_than_the_settings():
     assert verdicts_of(made("a", pinned, new)) == {"a": "ok"}
     assert verdicts_of(made("a", pinned, old), made("b", pinned, new)) == {"a": "ok", "b": "ok"}
     assert verdicts_of(made("a", pinned, old), made("b", other, new)) == {"a": "stale", "b": "ok"}
+
+
+def test_only_what_an_injector_gave_since_tells_what_it_gives():
+    old, new = "2026-01-01T11:00:00Z", "2026-01-01T12:00:01Z"
+    pinned = f"hub.example/proxyv2@{SHA}"
+    by_hand = made("h", pinned, new)
+    del by_hand["metadata"]["annotations"]["sidecar.istio.io/status"]
+    found = verdicts_of(made("a", pinned, old), by_hand, made("n", "", new))
+    assert found == {"a": "stale", "h": "stale", "n": "stale"}
+
+
+def test_the_image_that_a_workload_asks_for_is_the_one_that_is_pinned():
+    old, new = "2026-01-01T11:00:00Z", "2026-01-01T12:00:01Z"
+    pods = [made(name, f"own.example/proxyv2@{SHA}", at) for name, at in (("a", old), ("b", new))]
+    assert verdicts_of(*pods, proxy_image="own.example/proxyv2:1.29.0") == {"a": "ok", "b": "ok"}
+    # A tag may mean another image than it did.
+    pods = [made(name, "mirror.corp/proxyv2:1.31.0", at) for name, at in (("a", old), ("b", new))]
+    assert verdicts_of(*pods, proxy_image=f"own.example/proxyv2@{SHA}") == {"a": "stale", "b": "ok"}
 
 
 def test_a_handwritten_proxy_is_not_an_injected_one():

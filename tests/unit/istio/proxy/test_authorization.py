@@ -170,7 +170,7 @@ PAY = "AuthorizationPolicy shop/pay"
 def external(*permissions: Any) -> dict[str, Any]:
     name = f"istio-ext-authz-{NAME}"
     shadow = rules(*permissions, action="DENY", name=name)["rules"]
-    return {"shadow_rules_stat_prefix": "istio_ext_authz_", "shadow_rules": shadow}
+    return {"shadow_rules_stat_prefix": "istio_ext_authz_x_", "shadow_rules": shadow}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.installati
     GatewayPort,
     InstalledGateway,
     gateways_of,
+    read_gateways,
     workload_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.problems import Problems
@@ -285,3 +286,17 @@ def test_only_ingress_gateways_are_the_default_of_an_entry() -> None:
     outward = read({"name": "out", "egress": True})
     assert workload_of(Reader({}, "mesh_gateways[0]", problems), outward) is None
     assert problems.found == ()
+
+
+def test_of_a_gateway_without_a_name_nothing_else_is_said() -> None:
+    problems = Problems()
+    variables = {"istio_gateways": [{"name": "a"}, {"egress": True}, {"name": "b", "replicas": "x"}]}
+    found = read_gateways(Reader(variables, "", problems))
+    assert [gateway.name for gateway in found] == ["a", "b"]
+    assert {(one.where, one.rule) for one in problems.found} >= {("istio_gateways[1].name", "required")}
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP"])
+def test_ports_of_every_protocol(protocol: str) -> None:
+    (gateway,) = read({"name": "a", "ports": [{"name": "x", "port": 53, "protocol": protocol}]})
+    assert gateway.ports == (GatewayPort("x", 53, 0, protocol, 0),)

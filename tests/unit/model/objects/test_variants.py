@@ -203,6 +203,32 @@ def test_a_limited_service_at_two_hosts_of_a_wildcard_server() -> None:
     assert hosts == ["a.example.com:8080", "b.example.com:8080"]
 
 
+def test_a_limited_service_whose_further_port_is_exposed() -> None:
+    """The gateway's root leads there by itself, by a route of the port's name; a stream has none."""
+    raw = minimal()
+    raw["mesh_gateways"][0]["servers"] = [
+        {"host": "a.example.com", "port": 8080},
+        {"host": "b.example.com", "protocol": "TCP", "port": 9000},
+    ]
+    raw["mesh_services"][0] |= {
+        "ports": [
+            {"name": "http", "number": 80, "protocol": "http"},
+            {"name": "admin", "number": 81, "protocol": "http"},
+            {"name": "sql", "number": 82, "protocol": "tcp"},
+        ],
+        "exposed": [
+            {"gateway": "public", "host": "a.example.com", "path": "/admin", "port": "admin"},
+            {"gateway": "public", "host": "b.example.com", "port": "sql"},
+        ],
+        "rate_limit": {"requests": 5, "per": "1s", "at": "gateway"},
+    }
+    spec = by_kind(mesh_resources(raw), "EnvoyFilter")["istio-system/gateway.shop.public"]["spec"]
+    _filter, *routes = spec["configPatches"]
+    assert [patch["match"]["routeConfiguration"]["vhost"] for patch in routes] == [
+        {"name": "a.example.com:8080", "route": {"name": "shop/web:admin"}}
+    ]
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.durations import (
+    limit_of,
     read_seconds,
     with_unit,
 )
@@ -38,3 +39,9 @@ def test_a_catalogue_takes_bare_seconds_too(given: Any, written: str) -> None:
 @pytest.mark.parametrize("given", [-5, True, "soon", None, [90], float("nan")])
 def test_what_is_no_duration_stays_for_the_check(given: Any) -> None:
     assert with_unit(given) is given
+
+
+def test_the_limit_of_a_timeout() -> None:
+    assert limit_of("5s") == "5s"
+    assert limit_of("none") is None
+    assert limit_of(None) is None

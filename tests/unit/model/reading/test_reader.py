@@ -175,3 +175,22 @@ def test_an_entry_is_named(raw: Any, where: str, name: str) -> None:
     with pytest.raises(InputError, match=re.escape("is bad")) as caught:
         problems.check(raw)
     assert [problem.resource for problem in caught.value.problems] == [name]
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({}, []),
+        ({"k": None}, []),
+        ({"k": ["a"]}, []),
+        ({"k": []}, [("x.k", "empty")]),
+        ({"k": "a"}, [("x.k", "type")]),
+        ({"k": [], "l": []}, [("x.k", "empty"), ("x.l", "empty")]),
+    ],
+)
+def test_a_list_that_narrows_is_not_empty(raw: Any, told: list[tuple[str, str]]) -> None:
+    def read(reader: Reader) -> None:
+        reader.items("k")
+        reader.not_empty("k", "l")
+
+    assert tried(read, raw) == (None, told)

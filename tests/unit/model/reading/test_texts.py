@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.te
     RefusedError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.typed import (
+    KINDS,
     missing_options,
     typed_options,
     typed_value,
@@ -287,3 +288,41 @@ def test_options_of_a_task() -> None:
     assert missing_options({"name": None}, spec, str) == []
     assert missing_options({"n": 1}, {"name": {"required": True, "aliases": ["n"]}}, str) == []
     assert variables_of(["a", "b"], "my_", b="theirs") == {"a": "my_a", "b": "theirs"}
+
+
+def test_what_a_raw_variable_means() -> None:
+    durations = (
+        "addons_timeout canary_baseline canary_dark canary_deadline canary_lease canary_phase_deadline"
+        " canary_propagation_timeout canary_ready_timeout canary_resume_period canary_scrape_interval"
+        " canary_unmeasurable certificates_client_ca_overlap certificates_overlap certificates_timeout"
+        " injection_timeout istio_helm_unlock_after istio_timeout mesh_strict_guard_window mesh_wait_timeout"
+        " observe_log_time observe_window preflight_timeout trust_rotation_period verify_call_timeout"
+        " verify_probe_lifetime verify_probe_start_timeout canary_prometheus.timeout"
+        " observe_prometheus.timeout"
+    )
+    assert {name for name, kind in KINDS.items() if kind == "duration"} == set(durations.split())
+    assert {name: kind for name, kind in KINDS.items() if kind != "duration"} == {
+        "canary_duration": "durations",
+        "canary_step_weight": "whole",
+        "canary_min_requests": "wholes",
+        "canary_prometheus.port": "whole",
+        "observe_prometheus.port": "whole",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "found"),
+    [
+        ("durations", "1m,90", [60, 90]),
+        ("durations", [60, "2m"], [60, 120]),
+        ("durations", "1m", 60),
+        ("durations", 5, 5),
+        ("durations", "[1m, 2m]", [60, 120]),
+        ("durations", "- 1m\n- 2m", [60, 120]),
+        ("wholes", "1,2", [1, 2]),
+        ("wholes", [1, "2"], [1, 2]),
+        ("wholes", "7", 7),
+    ],
+)
+def test_one_for_all_steps_or_one_for_each(kind: str, given: Any, found: Any) -> None:
+    assert FORMS[kind](given, {}) == found
