@@ -19,6 +19,7 @@ from ...errors import InputError, MalformedError, MeshError
 from ...fields import field, labels_of, list_at, mapping_at, mappings_at, name_of, text_at
 from ...kube.clock import seconds_of
 from ...model.installation.injection import SYSTEM_NAMESPACES
+from ...model.installation.mesh_config import as_spelled
 from ...object_id import object_id
 
 INJECT_KEY = "sidecar.istio.io/inject"
@@ -177,7 +178,8 @@ def parse_settings(
     :param mesh_config: the parsed ``data.mesh`` of ConfigMap ``istio[-REVISION]``: the default image type.
     """
     config, values = stored_yaml(config_map, "config"), stored_yaml(config_map, "values")
-    image_type = text_at(mesh_config, "defaultConfig", "image", "imageType")
+    mesh = mesh_config or {}
+    image_type = text_at(mesh, *as_spelled(mesh, "defaultConfig", "image", "imageType"))
     return InjectorSettings(
         enabled=(text_at(config, "policy") or "enabled") == "enabled",
         never=tuple(selector for selector in mappings_at(config, "neverInjectSelector") if selector),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import nearest
@@ -54,6 +56,26 @@ _TEXTS = (
 _EXPORTED = ("Service", "VirtualService", "DestinationRule")
 
 
+def json_name(name: str) -> str:
+    """The JSON spelling of a field's name in Istio's .proto files: ``trustDomain`` for ``trust_domain``."""
+    return re.sub("_(.)", lambda found: found[1].upper(), name)
+
+
+def as_spelled(config: Mapping[str, Any], *path: str) -> tuple[str, ...]:
+    """A path in MeshConfig as it is spelled there: istiod reads the names of its .proto files, too.
+
+    :param path: in the JSON spelling. :returns: the path to follow in ``config``.
+    """
+    names: list[str] = []
+    value: Any = config
+    for name in path:
+        holder = value if isinstance(value, Mapping) else {}
+        spelled = (key for key in holder if json_name(str(key)) == name)
+        names.append(name if name in holder else next(spelled, name))
+        value = holder.get(names[-1])
+    return tuple(names)
+
+
 def read_mesh_config(reader: Reader) -> dict[str, Any]:
     """``istio_mesh_config`` with the providers of ``mesh_extension_providers`` added to its own.
 
@@ -62,30 +84,32 @@ def read_mesh_config(reader: Reader) -> dict[str, Any]:
     config = reader.mapping("istio_mesh_config")
     inner = Reader(config, reader.path("istio_mesh_config"), reader.problems)
     _check_keys(inner, MESH_CONFIG_KEYS)
-    for name in _BOOLEANS:
+    for name in _spelled(inner, *_BOOLEANS):
         if not isinstance(value := inner.value(name), bool | None):
             inner.fault(name, f"is {kind_of(value)}, not true or false", "type")
-    for name in _TEXTS:
+    for name in _spelled(inner, *_TEXTS):
         inner.maybe_text(name)
-    if (defaults := inner.section("defaultConfig")) is not None:
+    (default_config, extension_providers) = _spelled(inner, "defaultConfig", "extensionProviders")
+    if (defaults := inner.section(default_config)) is not None:
         _check_keys(defaults, PROXY_CONFIG_KEYS)
     read_parts(inner)
     providers: dict[str, Any] = {}
-    for place, key in ((inner, "extensionProviders"), (reader, "mesh_extension_providers")):
+    for place, key in ((inner, extension_providers), (reader, "mesh_extension_providers")):
         for provider in place.sections(key):
             name = provider.text("name", TEXT)
             if name in providers:
                 provider.fault("name", f"{name!r} is given twice", "duplicate")
             elif name:  # one without a name is a problem already
                 providers[name] = provider.raw()
-    return {**config, "extensionProviders": list(providers.values())} if providers else config
+    return {**config, extension_providers: list(providers.values())} if providers else config
 
 
 def read_parts(config: Reader) -> None:
     """Refuses parts of MeshConfig of another shape, as far as they are compared with a catalogue."""
-    for name in ("outboundTrafficPolicy", "pathNormalization"):
+    for name in _spelled(config, "outboundTrafficPolicy", "pathNormalization"):
         config.section(name)
-    for name in (
+    for name in _spelled(
+        config,
         "discoverySelectors",
         *(f"default{kind}ExportTo" for kind in _EXPORTED),
         "trustDomainAliases",
@@ -93,11 +117,13 @@ def read_parts(config: Reader) -> None:
         config.items(name)
 
 
+def _spelled(config: Reader, *names: str) -> list[str]:
+    return [key for name in names for key in as_spelled(config.raw(), name)]
+
+
 def _check_keys(reader: Reader, known: frozenset[str]) -> None:
-    folded = {name.lower() for name in known}
     for name in reader.raw():
-        # istiod reads the names of the .proto files, too: access_log_file
-        if name in known or ("_" in name and name.replace("_", "").lower() in folded):
+        if json_name(name) in known:
             continue
         message = (
             f"Istio does not know this key{nearest(name, sorted(known))};"

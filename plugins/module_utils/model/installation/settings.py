@@ -21,7 +21,7 @@ from ..reading.problems import Problems
 from ..reading.reader import Reader
 from ..reading.values import TEXT
 from .gateways import InstalledGateway, read_gateways, read_namespace, read_revision
-from .mesh_config import read_mesh_config, read_parts
+from .mesh_config import as_spelled, read_mesh_config, read_parts
 
 METHODS = ("istioctl", "helm")
 ISTIOCTL_PROFILES = (
@@ -45,8 +45,13 @@ _HUB = re.compile(
 )
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _VARIABLES = {"extension_providers": "mesh_extension_providers"}
-# Providers that istiod knows without configuration: pkg/config/mesh/mesh.go DefaultMeshConfig.
-BUILT_IN_PROVIDERS = ("prometheus", "stackdriver", "envoy")
+# Providers that istiod knows without configuration, and what they are: pkg/config/mesh/mesh.go
+# DefaultMeshConfig.
+BUILT_IN_PROVIDERS: Mapping[str, tuple[str, ...]] = {
+    "prometheus": ("prometheus",),
+    "stackdriver": ("stackdriver",),
+    "envoy": ("envoyFileAccessLog",),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ def _foreign(reader: Reader, key: str) -> dict[str, Any]:
         if place is None:
             continue
         if (config := place.section("meshConfig")) is not None:
-            config.sections("extensionProviders")
+            config.sections(*as_spelled(config.raw(), "extensionProviders"))
             read_parts(config)
         for name in ("global", "sidecarInjectorWebhook"):
             if (section := place.section(name)) is not None:
@@ -208,24 +213,16 @@ def statements(installation: Installation, *path: str) -> tuple[tuple[str, Any],
 def _walked(holder: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """The value at a path, None when there is none, and the path as it is spelled there."""
     value: Any = holder
-    names = []
-    for step in path:
-        if not isinstance(value, Mapping):
-            return None, ()
-        name = _snake(step) if step not in value and _snake(step) in value else step
-        names.append(name)
-        value = value.get(name)
-    return value, tuple(names)
+    names = as_spelled(holder, *path)
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value, names
 
 
 def setting(installation: Installation, *path: str, default: Any) -> Any:
     """The value that wins among ``statements``, or ``default``."""
     found = statements(installation, *path)
     return found[-1][1] if found else default
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: f"_{found[1].lower()}", name)
 
 
 def provider_names(installation: Installation) -> tuple[str, ...]:

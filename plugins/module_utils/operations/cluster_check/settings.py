@@ -16,10 +16,12 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ...fields import mapping_at
+from ...fields import field, mapping_at
 from ...istio.injection.webhooks import NAMESPACE_NAME_KEY, matches
 from ...model.catalogue.mesh import Catalogue, all_callers
 from ...model.catalogue.services import Service
+from ...model.installation.mesh_config import as_spelled, json_name
+from ...model.installation.settings import BUILT_IN_PROVIDERS
 from .findings import CUTS, NOTE, listed
 from .read import places_of
 
@@ -177,12 +179,6 @@ def _list(value: Any) -> list[Any]:
 _TRACERS = ("zipkin", "lightstep", "datadog", "stackdriver", "opencensus", "skywalking", "opentelemetry")
 _LOGGERS = ("envoyFileAccessLog", "envoyHttpAls", "envoyTcpAls", "envoyOtelAls", "stackdriver")
 _METERS = ("prometheus", "stackdriver")
-BUILT_IN: Mapping[str, tuple[str, ...]] = {
-    "prometheus": _METERS[:1],
-    "stackdriver": ("stackdriver",),
-    "envoy": _LOGGERS[:1],
-}
-"""Providers that istiod knows without configuration, and what they are (DefaultMeshConfig)."""
 _PROVIDER_USES: tuple[tuple[str, str, Callable[[Catalogue], str | None], tuple[str, ...]], ...] = (
     (
         "mesh_telemetry.tracing_provider",
@@ -217,10 +213,10 @@ def provider_faults(
     :param providers: entries of ``extensionProviders``. :param known_besides: names whose kind is not known.
     :returns: (variable, half a sentence) each.
     """
-    kinds: dict[str, tuple[str, ...]] = {**BUILT_IN, **dict.fromkeys(known_besides, ())}
+    kinds: dict[str, tuple[str, ...]] = {**BUILT_IN_PROVIDERS, **dict.fromkeys(known_besides, ())}
     for entry in providers:
         if isinstance(entry, Mapping) and entry.get("name"):
-            kinds[str(entry["name"])] = tuple(key for key in entry if key != "name")
+            kinds[str(entry["name"])] = tuple(json_name(key) for key in entry if key != "name")
     for variable, what, wanted, fitting in _PROVIDER_USES:
         name = wanted(catalogue)
         if not name:
@@ -281,15 +277,9 @@ def value_at(config: Mapping[str, Any], setting: Setting) -> Any:
         files, too, as istiod reads them.
     """
     value: Any = config
-    for part in setting.path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(part, value.get(_snake(part)))
+    for part in as_spelled(config, *setting.path):
+        value = value.get(part) if isinstance(value, Mapping) else None
     return value
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def default_of(setting: Setting, istio_namespace: str) -> Any:
@@ -300,4 +290,4 @@ def default_of(setting: Setting, istio_namespace: str) -> Any:
 def providers_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """``extensionProviders`` of a configuration. :returns: its entries."""
     mesh = mapping_at(config, MESH_CONFIG)
-    return tuple(_list(mesh.get("extensionProviders", mesh.get("extension_providers"))))
+    return tuple(_list(field(mesh, *as_spelled(mesh, "extensionProviders"))))

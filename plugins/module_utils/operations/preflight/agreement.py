@@ -10,9 +10,15 @@ from collections.abc import Iterator, Mapping
 from ...errors import Problem
 from ...model.catalogue.mesh import Catalogue, EgressGateway, Gateway
 from ...model.installation.gateways import InstalledGateway
-from ...model.installation.settings import Installation, provider_names, setting, statements
+from ...model.installation.settings import (
+    BUILT_IN_PROVIDERS,
+    Installation,
+    provider_names,
+    setting,
+    statements,
+)
 from ..cluster_check.findings import CUTS
-from ..cluster_check.settings import BUILT_IN, MESH_CONFIG, SETTINGS, Facts, default_of, provider_faults
+from ..cluster_check.settings import MESH_CONFIG, SETTINGS, Facts, default_of, provider_faults
 
 _RULE = "same-setting"
 DISCOVERY = "discoverySelectors"
@@ -77,7 +83,7 @@ def unseen_namespaces(
 def _providers(installation: Installation, catalogue: Catalogue) -> Iterator[Problem]:
     configured = setting(installation, MESH_CONFIG, "extensionProviders", default=())
     # Providers of profiles are not configured by anybody here.
-    besides = [name for name in provider_names(installation) if name not in BUILT_IN]
+    besides = [name for name in provider_names(installation) if name not in BUILT_IN_PROVIDERS]
     for variable, message in provider_faults(catalogue, configured, besides):
         yield Problem(variable, message, "extension-provider")
 

@@ -227,3 +227,5 @@ def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
     old = config_map(creationTimestamp="2026-01-01T08:00:00Z")
     assert parse_settings(old).changed == seconds_of("2026-01-01T08:00:00Z")
     assert parse_settings(config_map()).changed is None
+    mesh = {"default_config": {"image": {"image_type": "distroless"}}}
+    assert parse_settings(config_map, mesh).variant == "distroless"

@@ -54,6 +54,10 @@ def test_a_key_of_the_proxies_is_unknown_to_the_mesh() -> None:
         ({"enableTracing": 1}, "enableTracing: is a number, not true or false (type)"),
         ({"trustDomain": 7}, "trustDomain: is a number, not a string (type)"),
         ({"accessLogFile": True}, "accessLogFile: is a boolean, not a string (type)"),
+        ({"enable_auto_mtls": "false"}, "enable_auto_mtls: is a string, not true or false (type)"),
+        ({"trust_domain": 7}, "trust_domain: is a number, not a string (type)"),
+        ({"outbound_traffic_policy": "x"}, "outbound_traffic_policy: is a string, not a mapping (type)"),
+        ({"extension_providers": "a"}, "extension_providers: is a string, not a list (type)"),
     ],
 )
 def test_a_value_for_which_istiod_would_refuse_the_whole(config: dict[str, Any], problem: str) -> None:
@@ -138,6 +142,12 @@ def test_known_keys_in_both_spellings_pass() -> None:
 )
 def test_what_has_another_shape_is_named(config: Any, providers: Any, problem: str) -> None:
     assert problem in read(config, providers)[1]
+
+
+def test_providers_are_added_to_those_of_the_other_spelling() -> None:
+    """istiod reads nothing of a MeshConfig that has a field twice."""
+    both = {"extension_providers": [{"name": "a"}, {"name": "b"}]}
+    assert read({"extension_providers": [{"name": "a"}]}, [{"name": "b"}]) == (both, [])
 
 
 def test_two_without_a_name_are_no_duplicates() -> None:

@@ -507,6 +507,8 @@ def test_providers_that_are_none_are_left_out_and_those_of_unknown_kind_may_do_a
     )
     assert list(provider_faults(chosen, [], ["mine"])) == []
     assert list(provider_faults(chosen, [{"name": "mine"}])) == []
+    logs = parse_catalogue(minimal(mesh_telemetry={"access_log": "all", "access_log_provider": "mine"}))
+    assert list(provider_faults(logs, [{"name": "mine", "envoy_otel_als": {}}])) == []
     silent = parse_catalogue(minimal())
     assert list(provider_faults(silent, [])) == []
     unused = parse_catalogue(minimal(mesh_telemetry={"tracing_provider": "stackdriver"}))

@@ -190,6 +190,12 @@ def test_a_host_that_nobody_declares() -> None:
     assert told == [
         "host other.example.org: is declared by no ServiceEntry, and the mesh (outboundTrafficPolicy) " + end
     ]
+
+    def in_the_other_spelling(cluster: Healthy) -> None:
+        mesh = "outbound_traffic_policy: {mode: REGISTRY_ONLY}"
+        cluster.edit("ConfigMap", "istio", "istio-system")["data"]["mesh"] = mesh
+
+    assert found(in_the_other_spelling, asked) == told
     sidecar = istio("Sidecar", "default", {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})
     log = line(502, cluster="BlackHoleCluster")
     told = found(both(sidecar, lambda cluster: cluster.log("web-1", log)), asked)

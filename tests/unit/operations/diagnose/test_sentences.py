@@ -391,10 +391,10 @@ def test_two_revisions_that_inject_one_namespace() -> None:
     assert said not in found(plant, {"pod": "outside/client-1"})
 
 
-def custom(provider: str, app: str = "api") -> Plant:
+def custom(provider: str, app: str = "api", field: str = "extensionProviders") -> Plant:
     def plant(cluster: Healthy) -> None:
         cluster.edit("ConfigMap", "istio", "istio-system")["data"]["mesh"] += (
-            "\nextensionProviders: [{name: b}, {name: a}]"
+            f"\n{field}: [{{name: b}}, {{name: a}}]"
         )
         spec = {
             "action": "CUSTOM",
@@ -442,6 +442,8 @@ def test_keys_of_a_service_that_does_not_exist(uri: str, host: str) -> None:
     told = [one for one in found(tokens(uri)) if "fetches its keys" in one]
     said = f"fetches its keys from {host}, a Service that does not exist: every token gets 401"
     assert told == ([f"RequestAuthentication shop/jwt: {said}"] if host else [])
+
+    assert not any("asks provider" in one for one in found(custom("a", field="extension_providers")))
 
 
 def test_tokens_that_the_callee_refused() -> None:

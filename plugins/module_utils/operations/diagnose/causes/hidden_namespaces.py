@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from ....documents.json_text import json_text
 from ....fields import labels_of, list_at, namespace_of
 from ....istio.injection.webhooks import NAMESPACE_NAME_KEY, matches
+from ....model.installation.mesh_config import as_spelled
 from ....words import few
 from ..case import Case
 from ..cause import CONTROL_PLANE, SURE, Cause
@@ -18,8 +19,8 @@ from ..cause import CONTROL_PLANE, SURE, Cause
 def find(case: Case) -> Iterator[Cause]:
     """Namespaces of the symptom's pods and Services. :returns: one cause at most."""
     config = case.material.config
-    name = "discoverySelectors" if "discoverySelectors" in config else "discovery_selectors"
-    selectors = [item for item in list_at(config, name) if isinstance(item, Mapping)]
+    stated = list_at(config, *as_spelled(config, "discoverySelectors"))
+    selectors = [item for item in stated if isinstance(item, Mapping)]
     hidden = [
         place
         for place in sorted(_places(case))

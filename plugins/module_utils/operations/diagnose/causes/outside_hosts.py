@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ....fields import field, integer_at, labels_of, list_at, mappings_at, namespace_of, text_at
 from ....istio.proxy.routes import parse_cluster_name
+from ....model.installation.mesh_config import as_spelled
 from ....model.security.pods import read_pod
 from ....object_id import object_id
 from ....words import few
@@ -49,7 +50,9 @@ def _undeclared(case: Case) -> Iterator[Cause]:
             continue
         sidecar = case.scopes.of(proxy)
         own = text_at(sidecar, "spec", "outboundTrafficPolicy", "mode")
-        if (own or str(field(case.material.config, "outboundTrafficPolicy", "mode"))) != "REGISTRY_ONLY":
+        config = case.material.config
+        mode = own or str(field(config, *as_spelled(config, "outboundTrafficPolicy", "mode")))
+        if mode != "REGISTRY_ONLY":
             continue
         said_by = object_id(sidecar) if sidecar and own else "the mesh (outboundTrafficPolicy)"
         black = [seen for seen in case.material.lines if seen.line.cluster == "BlackHoleCluster"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....fields import labels_of, mappings_at, namespace_of, text_at
+from ....model.installation.mesh_config import as_spelled
 from ....model.security.attachment import selects
 from ....model.security.authorization import action_of, decides
 from ....object_id import object_id
@@ -30,7 +31,8 @@ def _concerned(case: Case, item: Obj) -> bool:
 
 
 def _custom(case: Case) -> Iterator[Cause]:
-    known = {text_at(item, "name") for item in mappings_at(case.material.config, "extensionProviders")}
+    config = case.material.config
+    known = {text_at(item, "name") for item in mappings_at(config, *as_spelled(config, "extensionProviders"))}
     for item in case.of("AuthorizationPolicy"):
         if action_of(item) != "CUSTOM" or not decides(item) or not _concerned(case, item):
             continue
