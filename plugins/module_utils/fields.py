@@ -100,6 +100,15 @@ def namespace_of(obj: Object) -> str:
     return text_at(obj, "metadata", "namespace")
 
 
+def age_order(obj: Object) -> tuple[str, str, str]:
+    """Sorts objects as istiod does before the first counts: by age, then by name, then by namespace (istio
+    pilot/pkg/model/config.go configCompareByCreationTime).
+
+    :returns: the key of one object.
+    """
+    return text_at(obj, "metadata", "creationTimestamp"), name_of(obj), namespace_of(obj)
+
+
 def labels_of(obj: Object | None) -> Mapping[str, str]:
     """``metadata.labels``. :returns: label key -> value."""
     return mapping_at(obj, "metadata", "labels")

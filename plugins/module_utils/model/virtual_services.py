@@ -20,9 +20,11 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..fields import field, integer_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ..fields import field, integer_at, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
 
 HTTP, TCP, TLS = "http", "tcp", "tls"
+MESH = "mesh"
+"""As a gateway: the proxies of workloads."""
 _LABELS_OF_A_MATCH = frozenset({"name", "statPrefix", "ignoreUriCase"})
 _OF_THE_PROXY = frozenset({"gateways", "sourceLabels", "sourceNamespace", "port"})
 """Fields of a match that istiod itself judges, per proxy: the route is sent to some and not to others."""
@@ -124,6 +126,24 @@ def full_host(host: str, namespace: str, domain: str) -> str:
     if not host or host == "*" or "." in host or _is_address(host):
         return host
     return f"{host}.{namespace}.svc.{domain}"
+
+
+def bound_gateways(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """The gateways at which a VirtualService takes requests (istio pilot/pkg/model resolveGatewayName).
+
+    :returns: ``namespace/name`` each, or ``mesh``; none for a delegate, which has no hosts.
+    """
+    if not list_at(obj, "spec", "hosts"):
+        return ()
+    names = map(str, list_at(obj, "spec", "gateways") or (MESH,))
+    return tuple(name if name == MESH else _full_gateway(name, namespace_of(obj)) for name in names)
+
+
+def _full_gateway(text: str, home: str) -> str:
+    place, slash, name = text.partition("/")
+    if not slash:  # NAME, or NAME.NAMESPACE with any domain behind it
+        name, place = [*text.split("."), ""][:2]
+    return f"{home if place in ('', '.') else place}/{name}"
 
 
 def read_virtual_service(obj: Mapping[str, Any], domain: str) -> VirtualService:

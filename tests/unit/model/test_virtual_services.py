@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.virtual_se
     Destination,
     ExpectedShares,
     VirtualService,
+    bound_gateways,
     describe,
     expected_shares,
     full_host,
@@ -43,6 +44,22 @@ def read(*http: dict[str, Any], hosts: tuple[str, ...] = ("web",), **spec: Any) 
         },
         "cluster.local",
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "gateways"),
+    [
+        ({"hosts": ["web"]}, ("mesh",)),
+        ({"hosts": ["web"], "gateways": []}, ("mesh",)),
+        ({"gateways": ["door"]}, ()),
+        ({"hosts": ["web"], "gateways": ["mesh", "door", "./door"]}, ("mesh", "shop/door", "shop/door")),
+        ({"hosts": ["web"], "gateways": ["edge/door", "door.edge"]}, ("edge/door", "edge/door")),
+        ({"hosts": ["web"], "gateways": ["door.edge.svc.cluster.local"]}, ("edge/door",)),
+    ],
+)
+def test_a_gateway_is_named_in_any_of_istios_ways(spec: dict[str, Any], gateways: tuple[str, ...]) -> None:
+    obj = {"kind": "VirtualService", "metadata": {"name": "web", "namespace": "shop"}, "spec": spec}
+    assert bound_gateways(obj) == gateways
 
 
 @pytest.mark.parametrize(

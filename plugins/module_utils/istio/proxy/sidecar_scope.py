@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...fields import field, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...fields import age_order, field, list_at, mapping_at, mappings_at, namespace_of
 from ...labels import is_selected
 from ...model.host_patterns import takes_in
 from .running import RunningProxy
@@ -29,7 +29,7 @@ class SidecarScopes:
         self._selecting: dict[tuple[str, str, str], list[_Selecting]] = {}
         self._selecting_all: dict[str, list[_Selecting]] = {}
         self._general: dict[str, Mapping[str, Any]] = {}
-        for place, item in enumerate(sorted(sidecars, key=_age)):
+        for place, item in enumerate(sorted(sidecars, key=age_order)):
             selector = _selector(item)
             if selector:
                 key, value = min(selector.items())
@@ -158,10 +158,6 @@ def _entries(
         if place != "~":
             found.append((home if place == "." else place or _ANY, pattern))
     return found
-
-
-def _age(item: Mapping[str, Any]) -> tuple[str, str]:
-    return text_at(item, "metadata", "creationTimestamp"), name_of(item)
 
 
 def _selector(sidecar: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -23,6 +23,7 @@ from ...fields import field, list_at, mapping_at, mappings_at, namespace_of, tex
 from ...object_id import object_id
 from ...words import some_of
 from ..catalogue.mesh import Catalogue, EgressGateway, Gateway
+from ..virtual_services import MESH, bound_gateways
 from .base import Obj
 from .drains_outbound import outbound
 
@@ -128,7 +129,7 @@ def _whose(catalogue: Catalogue, states: Iterable[Obj]) -> set[str]:
     found: set[str] = set()
     for obj in states:
         if obj["kind"] == "VirtualService":
-            found |= {f"gateway {name}" for name in _gateways_of(obj)}
+            found |= {f"gateway {name.rpartition('/')[2]}" for name in bound_gateways(obj) if name != MESH}
             continue
         selector = _selector(obj)
         everywhere = namespace_of(obj) == catalogue.root_namespace and not selector
@@ -159,10 +160,6 @@ def _gateways(catalogue: Catalogue) -> list[tuple[str, Gateway | EgressGateway]]
     if catalogue.egress_gateway is not None:
         found.append(("egress", catalogue.egress_gateway))
     return found
-
-
-def _gateways_of(obj: Obj) -> set[str]:
-    return {str(name).rpartition("/")[2] for name in list_at(obj, "spec", "gateways")} - {"mesh"}
 
 
 def _selector(obj: Obj) -> Mapping[str, Any]:

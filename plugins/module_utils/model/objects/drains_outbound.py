@@ -19,6 +19,7 @@ from typing import Any, Optional
 from ...equality import same
 from ...fields import field, list_at, mapping_at, mappings_at, namespace_of, text_at
 from ..catalogue.mesh import Catalogue
+from ..virtual_services import MESH, bound_gateways
 from .base import Obj
 
 State = tuple[Optional[Obj], Optional[Obj]]  # noqa: UP045 - pylint of ansible-test takes no | here
@@ -134,8 +135,7 @@ def _entry(obj: Obj | None) -> Any:
 
 def _routes(obj: Obj | None) -> Any:
     """Of a VirtualService of sidecars, its routes of streams; at a gateway they are the gateway's."""
-    gateways = [str(name) for name in list_at(obj, "spec", "gateways")]
-    if obj is None or (gateways and "mesh" not in gateways):
+    if obj is None or MESH not in bound_gateways(obj):
         return None
     return [[dict(route) for route in mappings_at(obj, "spec", part)] for part in ("tcp", "tls")]
 

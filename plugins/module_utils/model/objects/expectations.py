@@ -18,7 +18,7 @@ from ..catalogue.exposures import exposed_port, leads_to_delegate, server_of
 from ..catalogue.mesh import Catalogue, Gateway
 from ..catalogue.services import Exposure, Service
 from ..security.trust_domains import with_aliases
-from ..virtual_services import VirtualService, expected_shares, read_virtual_service
+from ..virtual_services import MESH, VirtualService, bound_gateways, expected_shares, read_virtual_service
 from .base import Obj
 from .names import NAMESPACE_WIDE, delegate_name, gateway_root_name, mesh_root_name, service_mtls_name
 from .peer_authentications import port_mode
@@ -126,7 +126,7 @@ def _gateway_pods(gateway: Gateway) -> Scope:
 
 def _further_ports(catalogue: Catalogue, obj: Obj) -> list[Expectation]:
     """What the root of a gateway's host itself leads to: HTTP ports without a delegate, and streams."""
-    if "mesh" in obj["spec"].get("gateways", ()):
+    if MESH in bound_gateways(obj):
         return []
     root = "/".join(_where(obj))
     read = read_virtual_service(obj, catalogue.cluster_domain)

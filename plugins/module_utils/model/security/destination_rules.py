@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...fields import field, integer_at, list_at, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ...fields import age_order, field, integer_at, list_at, mapping_at, mappings_at, namespace_of, text_at
 from ...object_id import object_id
 from ..virtual_services import full_host
 from .peer_authentication import DISABLE
@@ -217,5 +217,4 @@ def _endpoint_mode(policy: Mapping[str, Any] | None, port: int) -> str:
 
 def _place(rule: Rule) -> tuple[bool, str, str, str]:
     """Where istiod puts a rule (sortConfigBySelectorAndCreationTime)."""
-    created = text_at(rule, "metadata", "creationTimestamp")
-    return field(rule, "spec", "workloadSelector") is None, created, name_of(rule), namespace_of(rule)
+    return (field(rule, "spec", "workloadSelector") is None, *age_order(rule))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...fields import mapping_at, name_of, namespace_of, text_at
+from ...fields import age_order, mapping_at, namespace_of, text_at
 from ...object_id import object_id
 from ..reading.values import is_number
 
@@ -57,7 +57,7 @@ class PeerPolicies:
     def __init__(self, policies: Iterable[Policy], root_namespace: str) -> None:
         self._root = root_namespace
         self._by_namespace: dict[str, list[Policy]] = {}
-        for policy in sorted(policies, key=_age):
+        for policy in sorted(policies, key=age_order):
             self._by_namespace.setdefault(namespace_of(policy), []).append(policy)
 
     def mode(self, namespace: str, labels: Mapping[str, str], port: int | None) -> tuple[str, str]:
@@ -122,10 +122,6 @@ class PeerPolicies:
             if labels is not None and selector and selector.items() <= labels.items():
                 return policy
         return None
-
-
-def _age(policy: Policy) -> tuple[str, str, str]:
-    return text_at(policy, "metadata", "creationTimestamp"), name_of(policy), namespace_of(policy)
 
 
 def _mode(policy: Policy | None, *path: str) -> str:

@@ -13,6 +13,7 @@ from ...errors import RefusedError
 from ...fields import list_at, mappings_at, name_of, namespace_of
 from ...model.rollout.phases import PhaseOptions
 from ...model.rollout.split import is_request_host
+from ...model.virtual_services import MESH, bound_gateways
 from .assembly import RolloutBuilder
 from .options import RolloutOptions
 from .rendering import split_of
@@ -119,7 +120,7 @@ def _other_routes(builder: RolloutBuilder, own: str) -> list[str]:
     service, domain = builder.service, builder.options.catalogue.cluster_domain
     found = []
     for item in builder.client.list(ISTIO_API, "VirtualService", service.namespace).items:
-        names = any(
+        names = MESH in bound_gateways(item) and any(
             is_request_host(
                 host, service.name, service.namespace, object_namespace=namespace_of(item), domain=domain
             )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError
-from ...fields import labels_of, mapping_at, name_of, namespace_of, text_at
+from ...fields import age_order, labels_of, mapping_at, name_of, namespace_of, text_at
 from ...istio.istiod import ISTIOD_SELECTOR, Istiod, ready_istiods
 from ...istio.probe import is_probe
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY, serial_numbers
@@ -105,7 +105,7 @@ class LiveObjects:
         namespace = namespace_of(pod)
         labels = labels_of(pod)
         if not self._services:
-            for item in sorted(self.of("Service"), key=_age):
+            for item in sorted(self.of("Service"), key=age_order):
                 for pair in list(mapping_at(item, "spec", "selector").items())[:1]:
                     self._services.setdefault((namespace_of(item), f"{pair[0]}={pair[1]}"), []).append(item)
         found = [
@@ -114,7 +114,7 @@ class LiveObjects:
             for item in self._services.get((namespace, f"{key}={value}"), ())
             if has_labels(pod, mapping_at(item, "spec", "selector"))
         ]
-        return sorted(found, key=_age)
+        return sorted(found, key=age_order)
 
     def addresses(self, catalogue: Catalogue) -> dict[str, list[str]]:
         """The ready pods behind each service of a catalogue.
@@ -158,10 +158,6 @@ class LiveObjects:
         if not selector:
             return []
         return [pod for pod in self.of("Pod", namespace) if has_labels(pod, selector) and is_active(pod)]
-
-
-def _age(item: Mapping[str, Any]) -> tuple[str, str]:
-    return text_at(item, "metadata", "creationTimestamp"), name_of(item)
 
 
 def read_live_objects(

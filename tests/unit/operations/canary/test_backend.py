@@ -273,6 +273,8 @@ def test_a_competing_virtual_service_is_refused_first(world: World) -> None:
         }
     )
     refuse(world, "theirs also routes")
+    world.shop.cluster.objects["VirtualService", NAMESPACE, "theirs"]["spec"]["gateways"] = ["their-gateway"]
+    assert world()["outcome"] == "promoted"  # no caller's proxy is sent it
 
 
 def test_a_live_split_against_the_record_is_refused_first(world: World) -> None:

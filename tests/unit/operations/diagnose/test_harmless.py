@@ -107,6 +107,8 @@ HARMLESS: dict[str, Plant] = {
     "a delay of no request": first_route(fault={"delay": {"fixedDelay": "9s", "percentage": {"value": 0}}}),
     "a mirror": first_route(mirror={"host": "api", "subset": "v2"}),
     "two halves": split(("v1", 50), ("v2", 50)),
+    "a gateway of its own namespace": changed("VirtualService", "public", gateways=["./public"]),
+    "a gateway by its old name": changed("VirtualService", "public", gateways=["public.shop.svc"]),
     "a version without weight": split(("v1", 100), ("v2", 0)),
     # who sees what
     "a Sidecar of the own namespace": sidecar("default", "./*", "istio-system/*"),

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from ....errors import nearest
 from ....fields import integer_at, list_at, mappings_at, namespace_of, text_at
 from ....model.host_patterns import takes_in
+from ....model.virtual_services import MESH, bound_gateways
 from ....object_id import object_id
 from ....words import few
 from ..case import Case, Obj, Route, full_name
 from ..cause import GATEWAY, LIKELY, SURE, Cause
-from .route_conflicts import MESH, exported, gateways_of
+from .route_conflicts import exported
 from .words import edit
 
 
@@ -24,7 +25,7 @@ def find(case: Case) -> Iterator[Cause]:
         return
     known = {full_name(item): item for item in case.of("Gateway")}
     for item in case.concerned_routes():
-        names = [name for name in gateways_of(item) if name != MESH]
+        names = [name for name in bound_gateways(item.raw) if name != MESH]
         for name in names:
             if name not in known:
                 said = f"is bound to Gateway {name}, which does not exist{nearest(name, sorted(known))}"
@@ -53,7 +54,7 @@ def concerned_gateways(case: Case) -> list[Obj]:
     bound = {
         name
         for item in case.concerned_routes()
-        for name in gateways_of(item)
+        for name in bound_gateways(item.raw)
         if case.host in item.read.hosts or not case.host
     }
     return [
@@ -103,7 +104,7 @@ def _unbound(case: Case) -> Iterator[Cause]:
         return
     serving = [item for item in case.of("Gateway") if any(takes(one, host) for one in _hosts(item))]
     routed = [item for item in case.routes if any(takes(one, host) for one in item.read.hosts)]
-    at_gateways = [item for item in routed if any(name != MESH for name in gateways_of(item))]
+    at_gateways = [item for item in routed if any(name != MESH for name in bound_gateways(item.raw))]
     if not serving:
         names = sorted({one for item in case.of("Gateway") for one in _hosts(item)})
         said = f"is served by no Gateway{nearest(host, names)}: it gets 404, or no TLS connection at all"
@@ -122,7 +123,7 @@ def _streams(case: Case) -> Iterator[Cause]:
     """HTTP routes at a server that does not read HTTP (TLS passthrough), or TLS routes at one that does."""
     by_name = {full_name(item): item for item in case.of("Gateway")}
     for item in case.concerned_routes():
-        for name in gateways_of(item):
+        for name in bound_gateways(item.raw):
             servers = [
                 server
                 for server in mappings_at(by_name.get(name), "spec", "servers")

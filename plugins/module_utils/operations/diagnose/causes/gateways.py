@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ....fields import (
+    age_order,
     field,
     integer_at,
     labels_of,
@@ -118,7 +119,7 @@ def _ways_in(case: Case, gateway: Obj, pods: list[Obj]) -> Iterator[Cause]:
 def _conflicts(case: Case) -> Iterator[Cause]:
     """Two servers for one host and port on the same pods: the older Gateway counts (IST0145)."""
     taken: dict[tuple[Any, ...], Obj] = {}
-    for gateway in sorted(case.of("Gateway"), key=_age):
+    for gateway in sorted(case.of("Gateway"), key=age_order):
         selector = tuple(sorted(mapping_at(gateway, "spec", "selector").items()))
         for server in mappings_at(gateway, "spec", "servers"):
             for host in server_hosts(server):
@@ -143,7 +144,3 @@ def _same_tls(first: Obj, second: Obj, port: int, host: str) -> bool:
         return {}
 
     return not text_at(tls(first), "mode") and not text_at(tls(second), "mode")
-
-
-def _age(obj: Obj) -> tuple[str, str, str]:
-    return text_at(obj, "metadata", "creationTimestamp"), namespace_of(obj), name_of(obj)

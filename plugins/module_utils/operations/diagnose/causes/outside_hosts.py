@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....fields import field, integer_at, labels_of, list_at, mappings_at, namespace_of, text_at
+from ....fields import age_order, field, integer_at, labels_of, list_at, mappings_at, namespace_of, text_at
 from ....istio.proxy.routes import parse_cluster_name
 from ....model.installation.mesh_config import as_spelled
 from ....model.security.pods import read_pod
@@ -145,7 +145,7 @@ def _unreachable(case: Case, item: Obj) -> Iterator[Cause]:
 def _protocols(case: Case) -> Iterator[Cause]:
     """One host and port in two ServiceEntries with different protocols: the older one counts."""
     taken: dict[tuple[str, int], tuple[Obj, str]] = {}
-    entries = sorted(case.of("ServiceEntry"), key=lambda item: text_at(item, "metadata", "creationTimestamp"))
+    entries = sorted(case.of("ServiceEntry"), key=age_order)
     for item in entries:
         for host in map(str, list_at(item, "spec", "hosts")):
             for port in mappings_at(item, "spec", "ports"):

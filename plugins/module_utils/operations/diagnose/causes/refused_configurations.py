@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....fields import mappings_at, text_at
+from ....fields import age_order, mappings_at, text_at
 from ....istio.proxy.running import RunningProxy
 from ....model.security.attachment import selects
 from ....object_id import object_id
@@ -63,7 +63,7 @@ def _refusal(case: Case, proxy: RunningProxy, refused: list[str]) -> Cause:
         for item in case.of(kind)
         if selects(item, proxy.namespace, proxy.labels, case.root)
     ]
-    filters.sort(key=lambda item: (_mentioned(item, refused), _age(item)), reverse=True)
+    filters.sort(key=lambda item: (_mentioned(item, refused), age_order(item)), reverse=True)
     others = [object_id(item) for item in filters[1:]]
     evidence = (refused[0][:300], *((f"also for it: {few(others)}",) if others else ()))
     if filters:
@@ -81,10 +81,6 @@ def _mentioned(item: Obj, refused: list[str]) -> int:
         text_at(patch, "patch", "value", "name") for patch in mappings_at(item, "spec", "configPatches")
     } - {""}
     return sum(1 for name in names if any(name in text for text in refused))
-
-
-def _age(item: Obj) -> str:
-    return text_at(item, "metadata", "creationTimestamp")
 
 
 def _counted(case: Case) -> Iterator[Cause]:

@@ -13,20 +13,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ....fields import list_at, mapping_at, mappings_at, namespace_of, text_at
+from ....fields import age_order, list_at, mapping_at, mappings_at, namespace_of
+from ....model.virtual_services import MESH, bound_gateways
 from ....words import few
 from ..case import Case, Route
 from ..cause import LIKELY, POSSIBLE, ROUTING, SEEN, SURE, Cause
 from .words import edit
-
-MESH = "mesh"
 
 
 def find(case: Case) -> Iterator[Cause]:
     """VirtualServices of the symptom's hosts. :returns: conflicts first, then routes that take nothing."""
     by_host: dict[str, list[Route]] = {}
     for item in case.concerned_routes():
-        if MESH in gateways_of(item):
+        if MESH in bound_gateways(item.raw):
             for host in item.read.hosts:
                 by_host.setdefault(host, []).append(item)
     told: set[str] = set()
@@ -42,19 +41,6 @@ def find(case: Case) -> Iterator[Cause]:
         yield from _unmatched(case)
 
 
-def gateways_of(item: Route) -> tuple[str, ...]:
-    """The gateways of a VirtualService, full; ``mesh`` for the proxies of workloads.
-
-    :returns: ``namespace/name`` each, or ``mesh``; nothing for a delegate.
-    """
-    if not item.read.hosts:
-        return ()
-    names = [str(name) for name in list_at(item.raw, "spec", "gateways")]
-    return tuple(
-        name if name == MESH or "/" in name else f"{namespace_of(item.raw)}/{name}" for name in names
-    ) or (MESH,)
-
-
 def exported(obj: Mapping[str, Any], namespace: str) -> bool:
     """Whether the proxies of a namespace are shown an object."""
     wanted = [str(item) for item in list_at(obj, "spec", "exportTo")] or ["*"]
@@ -62,7 +48,7 @@ def exported(obj: Mapping[str, Any], namespace: str) -> bool:
 
 
 def _losers(items: list[Route]) -> Iterator[tuple[Route, Route]]:
-    ordered = sorted(items, key=_age)
+    ordered = sorted(items, key=_place)
     for index, item in enumerate(ordered):
         for first in ordered[:index]:
             places = {namespace_of(first.raw), namespace_of(item.raw)}
@@ -71,16 +57,16 @@ def _losers(items: list[Route]) -> Iterator[tuple[Route, Route]]:
                 break
 
 
-def _age(item: Route) -> tuple[str, str]:
-    return text_at(item.raw, "metadata", "creationTimestamp"), f"{item.read.name}.{item.read.namespace}"
+def _place(item: Route) -> tuple[str, str, str]:
+    return age_order(item.raw)
 
 
 def _unmatched(case: Case) -> Iterator[Cause]:
     """The request of the symptom is taken by no route of the VirtualService in force: 404."""
     for host in sorted(case.hosts):
         items = [item for item in case.routes if host in item.read.hosts]
-        merged = [item for item in items if MESH not in gateways_of(item)] if case.symptom.host else []
-        inside = sorted((item for item in items if MESH in gateways_of(item)), key=_age)[:1]
+        merged = [item for item in items if MESH not in bound_gateways(item.raw)] if case.symptom.host else []
+        inside = sorted((item for item in items if MESH in bound_gateways(item.raw)), key=_place)[:1]
         for group in ([merged] if merged else []) + ([inside] if inside else []):
             if any(_takes(case, item, set()) for item in group) or not any(item.read.http for item in group):
                 continue

@@ -22,13 +22,12 @@ from ....fields import (
     text_at,
 )
 from ....model.host_patterns import takes_in
-from ....model.virtual_services import VirtualService, read_virtual_service
+from ....model.virtual_services import MESH, VirtualService, bound_gateways, read_virtual_service
 from ....object_id import object_id
 from ....words import few
 from ..findings import Finding, beside, failed, unknown
 from ..ours import GatewayPods, Obj, Ours, narrower, ordered, targets
 
-MESH = "mesh"
 INGRESS_CLASS = "kubernetes.io/ingress.class"
 ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
 EXPERIMENTAL = ("TCPRoute", "TLSRoute")
@@ -95,11 +94,7 @@ def _gateways(ours: Ours, pods: GatewayPods) -> Iterator[Finding]:
 
 def _bound(ours: Ours, pods: GatewayPods, item: Obj) -> Iterator[str]:
     """The hosts for which a VirtualService takes requests at the gateway's pods."""
-    names = {
-        text if "/" in text else f"{namespace_of(item)}/{text}"
-        for text in map(str, list_at(item, "spec", "gateways"))
-        if text != MESH
-    }
+    names = bound_gateways(item)
     for gateway in ours.around.of("Gateway"):
         if f"{namespace_of(gateway)}/{name_of(gateway)}" not in names or not pods.serves(gateway):
             continue
@@ -136,7 +131,7 @@ def _through_gateway(
 
 
 def _in_mesh(ours: Ours, item: Obj, read: VirtualService) -> Iterator[Finding]:
-    if MESH not in (list_at(item, "spec", "gateways") or [MESH]):
+    if MESH not in bound_gateways(item):
         return
     touched = ours.touched(read.hosts)
     if not touched:

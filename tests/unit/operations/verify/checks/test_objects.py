@@ -154,6 +154,14 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         "VirtualService other/door",
         "fail: leads from evil.example.com at gateway public to shop/pay, past the catalogue",
     ),
+    **{
+        f"the same by {name}": (
+            [EVIL, virtual_service("door", "other", ["evil.example.com"], PAY, gateways=[name])],
+            "VirtualService other/door",
+            "fail: leads from evil.example.com at gateway public to shop/pay, past the catalogue",
+        )
+        for name in ("./evil", "evil.other", "evil.other.svc.cluster.local")
+    },
     "the same by a mirror": (
         [
             EVIL,
