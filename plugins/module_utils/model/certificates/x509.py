@@ -391,7 +391,7 @@ def _verified(
         return []  # that implementation keeps to the rules of browsers, which know no Ed25519
     builder = _policy().store(verification.Store(list(roots))).time(now)
     for host in hosts:
-        verifier = builder.build_server_verifier(x509.DNSName(host.replace("*.", "any.", 1)))
+        verifier = builder.build_server_verifier(x509.DNSName(host.replace("*.", "any.")))
         try:
             verifier.verify(leaf, list(intermediates))
         except verification.VerificationError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.istioctl_operator import (
+    PRUNED_KINDS,
     component_of,
     default_tag_ids,
     is_stale,
@@ -224,3 +225,38 @@ def test_a_revision_has_no_default_tag_of_its_own() -> None:
         "istiod-revision-tag-default",
     ]
     assert elsewhere[2][2] == "mesh"
+
+
+@pytest.mark.parametrize(
+    ("chart", "component"),
+    [
+        ("base", "Base"),
+        ("istiod", "Pilot"),
+        ("istio-ingress", "IngressGateways"),
+        ("istio-egress", "EgressGateways"),
+        ("cni", "Cni"),
+        ("ztunnel", "Ztunnel"),
+        ("other", ""),
+    ],
+)
+def test_the_component_of_every_chart(chart: str, component: str) -> None:
+    assert component_of({"metadata": {"labels": {"helm.sh/chart": f"{chart}-1.31.0"}}}) == component
+    live = {"metadata": {"labels": {"operator.istio.io/component": component}}}
+    assert is_stale(live, set(), "x") is bool(component)
+
+
+def test_the_kinds_that_istioctl_takes_away() -> None:
+    """operator/pkg/uninstall/prune.go, without Pods and Secrets."""
+    kinds = "Role RoleBinding ClusterRole ClusterRoleBinding"
+    webhooks = "MutatingWebhookConfiguration ValidatingWebhookConfiguration"
+    assert set(PRUNED_KINDS) == {
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "DaemonSet"),
+        *(("v1", kind) for kind in ("Service", "ConfigMap", "ServiceAccount")),
+        *(("rbac.authorization.k8s.io/v1", kind) for kind in kinds.split()),
+        ("policy/v1", "PodDisruptionBudget"),
+        ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+        *(("admissionregistration.k8s.io/v1", kind) for kind in webhooks.split()),
+    }
+    assert len(PRUNED_KINDS) == 14

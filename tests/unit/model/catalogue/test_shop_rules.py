@@ -398,6 +398,7 @@ ACCEPTED: list[tuple[str, Change]] = [
         EXTERNAL | {"name": name, "hosts": [f"{name}.example.org"], "ports": [{"number": 80, "protocol": "HTTP"}]} | more
         for name, more in (("a", {}), ("b", {"addresses": ["10.0.0.1"]}))
     ])),
+    ("a proxy of exactly one MiB", api(proxy={"memory": "1Mi", "memory_limit": "1Mi", "cpu": "1", "cpu_limit": 1})),
     ("two HTTP services by name", put("mesh_external_services", [
         EXTERNAL | {"name": name, "hosts": [f"{name}.example.org"], "ports": [{"number": 80, "protocol": "HTTP"}]}
         for name in "ab"

@@ -138,6 +138,24 @@ def test_a_root_that_may_not_sign_is_refused_as_clients_do():
     assert rules(made.pem(leaf(issuer=("own", key))), roots=(root,)) == ["path"]
 
 
+def test_dates_of_roots_and_numbers_at_their_edge():
+    just_now = made.certificate("root", made.ROOT_KEY, ca=True, begin=NOW, end=NOW + 900 * DAY)
+    assert rules(roots=(just_now,)) == []
+    over = made.certificate("root", made.ROOT_KEY, ca=True, begin=NOW - 9 * DAY, end=NOW)
+    assert "expired" in rules(roots=(over,))
+    assert rules(roots=(over, just_now)) == []
+    assert rules(made.pem(leaf(number=1))) == []
+
+
+def test_what_stands_behind_the_path_is_for_clients_of_another_root():
+    twin = made.certificate(
+        "middle", made.MIDDLE_KEY, issuer=("other", made.OTHER_KEY), ca=True, end=NOW + 90 * DAY
+    )
+    below = leaf(issuer=("middle", made.MIDDLE_KEY))
+    assert rules(made.pem(below, made.MIDDLE, twin)) == []
+    assert rules(made.pem(below, made.MIDDLE, twin, made.OTHER_ROOT)) == []
+
+
 def test_ed25519_is_left_to_the_rules_that_know_it():
     key = ed25519.Ed25519PrivateKey.generate()
     own = made.certificate("leaf", key, issuer=BY_ROOT, hosts=HOSTS)

@@ -128,3 +128,32 @@ def test_gates_that_compare_nothing_know_no_common_failure() -> None:
     assert "alike" not in judge_of(alone, [Counts(1, 100, 1, 100, 50)], minimum_requests=0).figures
     assert judged([Counts(1, 100, 1, 100, 50)], minimum_requests=0).figures["alike"]
     assert GATE.compare
+
+
+def test_the_figures_of_a_verdict_as_they_are_kept() -> None:
+    windows = [Counts(1, 300, 1, 1000, 9 if at == 1 else 2) for at in range(3)]
+    found = judged(windows, promotion=True)
+    assert found.reason == "may still be worse than stable by 1.67%, the effect is 1.50%"
+    assert found.figures == {
+        "phase_canary_total": 900,
+        "phase_canary_bad": 3,
+        "phase_canary_share": 0.003333,
+        "canary_total": 900,
+        "canary_bad": 3,
+        "canary_interval": [8.1e-05, 0.01801],
+        "stable_total": 3000,
+        "stable_bad": 13,
+        "stable_interval": [0.001025, 0.011472],
+        "acceptable": 0.005,
+        "limit": 0.02,
+        "stop_at": 5.298,
+        "burst": 1.0,
+        "worse_than_stable_evidence": -0.199,
+        "harm_evidence": -0.223,
+        "health_evidence": 9.467,
+        "promote_at": 2.996,
+        "not_worse_evidence": 2.763,
+        "difference_at_most": 0.01666,
+    }
+    bursts = [Counts(1, 100, 0, 1000, 60 if at == 1 else 2) for at in range(10)]
+    assert judged(bursts).figures["burst"] == 42.72
