@@ -19,15 +19,14 @@ from .problems.injection import INJECTION
 from .problems.latency import LATENCY
 from .problems.routing import ROUTING
 from .problems.security import SECURITY
+from .told import check
 
 PROBLEMS = [*INJECTION, *ROUTING, *SECURITY, *GATEWAY, *EGRESS, *LATENCY, *CONTROL_PLANE, *DNS]
 
 
 @pytest.mark.parametrize("planted", PROBLEMS, ids=lambda one: f"{one.family}: {one.name}")
 def test_a_planted_problem_is_the_first_or_second_cause(planted: Planted) -> None:
-    cluster = Healthy()
-    planted.plant(cluster)
-    result = diagnose(cluster, **planted.symptom)
+    result = check(f"{planted.family}: {planted.name}", planted.plant, planted.symptom)
     first = [(cause["family"], cause["object"]) for cause in result["causes"][:2]]
     assert (planted.family, planted.object) in first, json.dumps(result["causes"][:5], indent=1)
     assert result["status"] == "fail"

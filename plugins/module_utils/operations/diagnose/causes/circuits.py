@@ -102,9 +102,9 @@ def _ejected(case: Case) -> Iterator[Cause]:
             told.add(subject)
             addresses = few(item.address for item in out)
             said = f"has thrown {len(out)} of {len(hosts)} endpoints of {name.host} out: {addresses} failed"
-            remedy = (
-                f"mend the pods with these addresses; circuit_breaker: of the service, or {edit(subject)}"
-            )
+            remedy = "mend the pods with these addresses"
+            if rules:
+                remedy += f"; circuit_breaker: of the service, or {edit(subject)}"
             whole = len(out) == len(hosts)
             yield Cause(
                 ROUTING, subject, said, remedy, SURE if whole else SURE - 10, (f"as Pod {view.proxy} shows",)

@@ -115,7 +115,7 @@ def _cause(case: Case, item: Obj, message: str) -> Cause:
         INJECTION,
         object_id(item),
         "cannot create its pods",
-        f"kubectl describe {object_id(item)}",
+        f"kubectl describe deployment {name_of(item)} -n {place}",
         SURE,
         (told,),
     )

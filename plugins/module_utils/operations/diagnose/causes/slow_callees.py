@@ -27,15 +27,12 @@ def find(case: Case) -> Iterator[Cause]:
             by_pod.setdefault(seen.proxy, []).append(seen)
     for name, found in sorted(by_pod.items()):
         times = sorted(seen.line.duration for seen in found)
-        high = times[min(len(times) - 1, int(len(times) * 0.95))]
+        high = times[int(len(times) * 0.95)]
         if len(times) >= ENOUGH and high >= SLOW:
             said = (
                 f"answers slowly itself: 95 % of {len(times)} requests within {high} ms, as its own proxy saw"
             )
             remedy = "look at the application: its processor, its pool of workers, what it calls itself"
-            shown = (f"the slowest: {found[-1].line.method} {_slowest(found).line.path}, {times[-1]} ms",)
+            slowest = max(found, key=lambda seen: seen.line.duration).line
+            shown = (f"the slowest: {slowest.method} {slowest.path}, {slowest.duration} ms",)
             yield Cause(LATENCY, f"Pod {name}", said, remedy, LIKELY + SEEN, shown)
-
-
-def _slowest(found: list[Seen]) -> Seen:
-    return max(found, key=lambda seen: seen.line.duration)

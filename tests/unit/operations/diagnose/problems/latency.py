@@ -98,7 +98,7 @@ LATENCY = [
         lambda one: api_route(one).update(timeout="60s", retries={"attempts": 9}),
     ),
     Planted(
-        "throttled sidecar",
+        "small limit of a sidecar",
         "latency",
         "Pod shop/api-1",
         CALL,
