@@ -142,6 +142,10 @@ def test_causes_of_another_shape_are_none(details):
             "certificate verify failed",
             f"its certificate is not trusted (verification failed){SEE}",
         ),
+        (
+            "SSLError('[SSL: CERTIFICATE_VERIFY_FAILED]')",
+            f"its certificate is not trusted (verification failed){SEE}",
+        ),
         ("[Errno -2] Name or service not known", "the name does not resolve"),
         ("Failed to resolve 'x'", "the name does not resolve"),
         ("[Errno 113] No route to host", "no route to host"),

@@ -353,5 +353,8 @@ def test_every_shape_is_walked_without_a_defect() -> None:
         obj = yaml.safe_load(text)
         secret_parts(obj)
         secret_values(obj)
+    url = {"url": f"https://me:{S}@host/"}
+    for field in ("data", "stringData"):
+        assert secret_parts({"kind": "Secret", field: url}) == {(field, "url"): HIDDEN}, "all of it"
     assert secret_parts({"kind": "Secret", "data": {"pin": 123456}}) == {("data", "pin"): HIDDEN}
     assert secret_parts({"kind": "Secret", "data": S}) == {("data",): HIDDEN}

@@ -12,7 +12,6 @@ from ...fields import mapping_at, mappings_at
 from ...kube.wait import rollout_status
 from ..workloads import Workload, controller_of, parse_budget, parse_pod, parse_workload
 from .judge import NamespaceState
-from .plan import ROLLING_KINDS
 from .webhooks import Injector, InjectorSettings, parse_injectors, parse_settings, stored_yaml
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def _workloads(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Wo
     found = {}
     for obj in objects:
         key = (str(obj["kind"]), str(obj["metadata"]["name"]))
-        done, seen = rollout_status(dict(obj)) if key[0] in ROLLING_KINDS else (True, "")
+        done, seen = rollout_status(dict(obj))
         found[key] = parse_workload(obj, "" if done else seen)
     return found
 

@@ -10,6 +10,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Me
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.webhooks import (
     InjectorSettings,
     expected_proxy,
+    injectors_for,
     matches,
     parse_injectors,
     parse_settings,
@@ -210,7 +211,7 @@ def test_settings_come_from_the_config_maps():
     never = ({"matchLabels": {"a": "b"}},)
     assert parse_settings(config_map) == InjectorSettings(False, never, (), "h", "1.31", "p", "debug")
     mesh = {"defaultConfig": {"image": {"imageType": "distroless"}}}
-    assert parse_settings(config_map, mesh).variant == "distroless"
+    assert parse_settings(config_map(), mesh).variant == "distroless"
 
 
 def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
@@ -228,4 +229,14 @@ def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
     assert parse_settings(old).changed == seconds_of("2026-01-01T08:00:00Z")
     assert parse_settings(config_map()).changed is None
     mesh = {"default_config": {"image": {"image_type": "distroless"}}}
-    assert parse_settings(config_map, mesh).variant == "distroless"
+    assert parse_settings(config_map(), mesh).variant == "distroless"
+
+
+@pytest.mark.parametrize(("namespace", "met"), [("shop", True), ("kube-system", False)])
+def test_a_namespace_is_known_by_its_name_also_where_its_label_is_missing(namespace: str, met: bool) -> None:
+    configuration = given.webhook_configuration("one", "default", ["default"], legacy=True)
+    for webhook in configuration["webhooks"]:
+        expression = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}
+        webhook["namespaceSelector"]["matchExpressions"].append(expression)
+    injectors = parse_injectors([configuration])
+    assert bool(injectors_for(injectors, namespace, {"istio-injection": "enabled"}, {})) is met

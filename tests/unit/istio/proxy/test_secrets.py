@@ -64,3 +64,11 @@ def test_other_secrets_are_other_things() -> None:
 def test_what_is_not_shown_is_named(entries: list[dict[str, Any]], lacks: str) -> None:
     with pytest.raises(MalformedError, match=lacks):
         parse_secrets(entries)
+
+
+def test_what_is_not_base64_alone_is_none() -> None:
+    broken = chain(pem(LEAF))
+    told = broken["secret"]["tls_certificate"]["certificate_chain"]
+    told["inline_bytes"] = f"!{told['inline_bytes']}"
+    with pytest.raises(MalformedError, match="shows no workload certificate"):
+        parse_secrets([broken, roots(pem(ROOT))])

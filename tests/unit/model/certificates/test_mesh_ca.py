@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.mesh_ca import (
     BOTH,
+    CA_LIST,
     NEW,
     OLD,
+    PLUGGED,
+    SELF_SIGNED,
     SWITCHED,
     Bundle,
     bundle_of,
@@ -271,3 +274,19 @@ def test_signatures_that_can_be_forged_are_refused(oid: str, rule: str) -> None:
     der = signed.public_bytes(serialization.Encoding.DER)
     forged = x509.load_der_x509_certificate(der.replace(prefix + b"\x0b", prefix + bytes.fromhex(oid)))
     assert ("hash" in rules(bundle(forged))) is (rule == "hash")
+
+
+def test_the_names_by_which_istiod_finds_its_ca() -> None:
+    """security/pkg/pki/ca/ca.go."""
+    found = bundle(BELOW, MIDDLE)
+    names = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
+    assert set(secret_data(found, tls=False)) == names
+    assert (PLUGGED, SELF_SIGNED, CA_LIST) == ("cacerts", "istio-ca-secret", "ca-crl.pem")
+
+
+def test_the_same_roots_in_another_order_are_no_change_of_roots() -> None:
+    before = dataclasses.replace(SELF, roots=pem(ROOT, OTHER))
+    after = dataclasses.replace(bundle(BELOW, MIDDLE), roots=pem(OTHER, ROOT))
+    stages = stages_of(before, after, live=False)
+    assert [stage.name for stage in stages] == [OLD, NEW]
+    assert stages[-1].bundle.roots == before.roots
