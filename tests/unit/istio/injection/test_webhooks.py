@@ -211,7 +211,7 @@ def test_settings_come_from_the_config_maps():
     never = ({"matchLabels": {"a": "b"}},)
     assert parse_settings(config_map) == InjectorSettings(False, never, (), "h", "1.31", "p", "debug")
     mesh = {"defaultConfig": {"image": {"imageType": "distroless"}}}
-    assert parse_settings(config_map(), mesh).variant == "distroless"
+    assert parse_settings(config_map, mesh).variant == "distroless"
 
 
 def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
