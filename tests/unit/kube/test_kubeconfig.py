@@ -303,3 +303,30 @@ def test_files_that_are_there_are_no_problem(tmp_path: Path) -> None:
     path = write(tmp_path, "f", "x")
     cluster = {**ONE, "certificate-authority": path}
     assert problems_of(cluster, {"client-certificate": path, "client-key": path}) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        (
+            "clusters",
+            "server certificate-authority certificate-authority-data tls-server-name proxy-url",
+        ),
+        ("contexts", "cluster user namespace"),
+        (
+            "users",
+            "client-certificate client-key tokenFile client-certificate-data client-key-data token username"
+            " password as as-uid",
+        ),
+    ],
+)
+def test_every_field_that_is_text(tmp_path: Path, section: str, keys: str) -> None:
+    for key in keys.split():
+        path = write(tmp_path, "k", config(**{section: {"n": {key: 5}}}))
+        assert refusal([path], "here") == f"kubeconfig {path}: {section}[n]: {key} is int, not a string"
+
+
+@pytest.mark.parametrize("key", ["insecure-skip-tls-verify", "disable-compression"])
+def test_every_field_that_is_true_or_false(tmp_path: Path, key: str) -> None:
+    path = write(tmp_path, "k", config({"c": {key: 1}}))
+    assert refusal([path], "here") == f"kubeconfig {path}: clusters[c]: {key} is not true or false"

@@ -124,3 +124,16 @@ def test_why_what_was_deleted_is_still_there():
 def test_what_somebody_has_deleted():
     assert is_leaving({"metadata": {"deletionTimestamp": "t"}})
     assert not is_leaving({"metadata": {}})
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization",
+        "certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "networking", "node",
+        "rbac.authorization", "resource", "scheduling", "storage", "storagemigration",
+    ],
+)  # fmt: skip
+def test_every_group_of_the_server_itself(group):
+    assert is_built_in(f"{group}.k8s.io/v1")
+    assert not is_built_in(f"{group}.x-k8s.io/v1")
