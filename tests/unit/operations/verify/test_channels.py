@@ -145,6 +145,12 @@ def test_a_host_that_wants_a_certificate_says_so(alert: str) -> None:
     assert not other.client_refused
 
 
+def test_a_host_that_wants_a_certificate_may_fail_for_another_reason() -> None:
+    told = "curl: (56) Recv failure: Connection reset by peer"
+    served = ProbeChannel("10.0.0.1", "", Probe(ended(56, told))).handshake(MUTUAL)
+    assert served == Served("", unanswered=told)
+
+
 def test_the_direct_way_says_where_it_went() -> None:
     channel = DirectChannel("127.0.0.1", "", 1.0)
     assert channel.name == "from the controller to 127.0.0.1"

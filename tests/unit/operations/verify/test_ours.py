@@ -113,6 +113,30 @@ def test_the_hosts_of_the_catalogue_that_a_name_takes(pattern: str, touched: dic
     assert world().touched(["else.example.org", pattern, pattern]) == touched
 
 
+def test_a_pattern_of_the_catalogue_takes_the_narrower_names_beside_it() -> None:
+    wide = {**BANK, "hosts": ["*.example.com", "bank.example.com"]}
+    named = "external service bank"
+    touched = world(external=[wide]).touched(["*.example.com"])
+    assert touched == {"*.example.com": named, "bank.example.com": named}
+
+
+@pytest.mark.parametrize(
+    ("spec", "mode"),
+    [
+        ({}, None),
+        ({"trafficPolicy": {"tls": {"mode": "SIMPLE"}}}, "SIMPLE"),
+        ({"trafficPolicy": {"tls": {"mode": "SIMPLE"}}, "subsets": []}, "SIMPLE"),
+        ({"trafficPolicy": {"tls": {"mode": "SIMPLE"}}, "subsets": [{"name": "v1"}]}, None),
+        ({"trafficPolicy": {"tls": {"mode": "SIMPLE", "sni": "a"}}}, None),
+        ({"trafficPolicy": {"tls": {"mode": "SIMPLE"}, "connectionPool": {}}}, None),
+        ({"trafficPolicy": {"connectionPool": {}}}, None),
+        ({"subsets": [{"name": "v1"}]}, None),
+    ],
+)
+def test_a_rule_that_says_nothing_but_how_to_begin_tls(spec: Obj, mode: str | None) -> None:
+    assert objects_calls._tls_alone(item("DestinationRule", "r", spec)) == mode
+
+
 def test_pods_of_a_gateway_and_its_selector_where_none_runs() -> None:
     none = world().gateways[0]
     assert none.labels == ({"istio": "ingressgateway"},)

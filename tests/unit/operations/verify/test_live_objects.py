@@ -1,0 +1,37 @@
+# Copyright (c) 2026, servicemesh.istio contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may not be read, and what cannot be read: the first is told, the second ends the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import live_objects
+
+
+class Failing:
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def list(self, *_asked: str, **_more: str) -> Any:
+        raise ApiError("no", status=self.status)
+
+    get = list
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_may_not_be_read_is_told(status: int) -> None:
+    read: Any = live_objects._read
+    assert read(Failing(status), "v1", "Service", "shop") == ([], "no", False)
+    roots: Any = live_objects.published_roots
+    assert roots(Failing(status), "istio-system") == ""
+
+
+@pytest.mark.parametrize(("kind", "status"), [("Pod", 403), ("Pod", 500), ("Service", 500), ("Service", 0)])
+def test_without_pods_and_without_an_answer_nothing_can_be_judged(kind: str, status: int) -> None:
+    read: Any = live_objects._read
+    with pytest.raises(ApiError, match="no"):
+        read(Failing(status), "v1", kind, "shop")
