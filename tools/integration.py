@@ -18,11 +18,16 @@ MESH = "tests/integration/mesh"
 API_SERVER = "tests/integration/kube"  # needs an API server, which it starts itself, and no mesh
 AWX_OBJECTS = "tests/integration/awx"  # needs no cluster
 
+OBSERVE = "tests/integration/observe"  # counts requests when nothing drains any more: drains.py
+BEFORE_OBSERVE = ("tests/integration/guides", "tests/integration/runner")  # replace nothing in a proxy
+
 
 def directories() -> list[str]:
-    """The suites that share the cluster with the finished mesh."""
-    found = sorted({path.parent.relative_to(ROOT) for path in ROOT.glob("tests/integration/*/test_*.py")})
-    return [str(path) for path in found if str(path) not in (OWN_CLUSTER, API_SERVER, AWX_OBJECTS)]
+    """The suites that share the cluster with the finished mesh, in the order in which they run."""
+    found = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/integration/*/test_*.py")}
+    others = sorted(found - {OWN_CLUSTER, API_SERVER, AWX_OBJECTS, *BEFORE_OBSERVE})
+    at = others.index(OBSERVE)
+    return [*others[:at], *BEFORE_OBSERVE, *others[at:]]
 
 
 def browser() -> None:

@@ -14,8 +14,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from . import drains
+
 ROOT = Path(__file__).resolve().parents[2]
 LAB_NAME = os.environ.get("LAB_API_CLUSTER", "k")
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    drains.ended(nodeid)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.observe import backend
 
 from ...unit.support.arguments import validated
+from .. import drains
 from .load import Request, send
 
 HOST = "api.example.com"
@@ -30,7 +31,7 @@ def drained() -> None:
     """Nothing that an earlier test has replaced in a proxy still drains: it takes its share of the counters
     with it when it goes, in parts, and a counter that has fallen is taken for a new one.
     """
-    time.sleep(DRAIN + FLUSH)
+    drains.wait(DRAIN + FLUSH)
 
 
 @pytest.fixture
