@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,27 @@ def test_a_place_that_is_a_file_is_passed_by(tmp_path: Path) -> None:
     (tmp_path / "xdg").touch()
     found = cache_directory({"XDG_CACHE_HOME": str(tmp_path / "xdg"), "HOME": str(tmp_path / "home")}, "x")
     assert found == tmp_path / "home" / ".cache" / "servicemesh.istio" / "x"
+
+
+def test_without_a_home_there_is_the_place_for_what_is_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()
+    mine = f"servicemesh.istio-{os.getuid()}"
+    environment = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "own")}
+    assert cache_directory(environment, "x") == tmp_path / "own" / mine / "x"
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "any"))
+    assert cache_directory({"HOME": str(tmp_path / "home")}, "x") == tmp_path / "any" / mine / "x"
+
+
+def test_why_there_is_no_place(tmp_path: Path) -> None:
+    for name in ("xdg", "home", "tmp"):
+        (tmp_path / name).touch()
+    places = {"XDG_CACHE_HOME": "xdg", "HOME": "home", "TMPDIR": "tmp"}
+    with pytest.raises(MeshError) as caught:
+        cache_directory({name: str(tmp_path / place) for name, place in places.items()}, "x")
+    assert caught.value.message == (
+        f"no directory can hold downloads ({tmp_path}/xdg/servicemesh.istio: Not a directory; "
+        f"{tmp_path}/home/.cache/servicemesh.istio: Not a directory; "
+        f"{tmp_path}/tmp/servicemesh.istio-{os.getuid()}: Not a directory)"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.installation.istioctl_operator import (
+    FIELD_MANAGER,
     PRUNED_KINDS,
     component_of,
     default_tag_ids,
@@ -260,3 +261,4 @@ def test_the_kinds_that_istioctl_takes_away() -> None:
         *(("admissionregistration.k8s.io/v1", kind) for kind in webhooks.split()),
     }
     assert len(PRUNED_KINDS) == 14
+    assert FIELD_MANAGER == "istio-operator", "as istioctl writes"

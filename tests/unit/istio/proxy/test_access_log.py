@@ -67,3 +67,10 @@ def test_only_what_began_late_enough() -> None:
     first, second = access_lines(f"{GOOD}\n{STREAM}")
     assert list(access_lines(f"{GOOD}\n{STREAM}", since=second.time)) == [second]
     assert second.time - first.time == 1
+
+
+def test_what_is_no_number_counts_nothing() -> None:
+    (line,) = access_lines(
+        TEXT.replace("/a b", "/a").replace(" 503 ", " - ").replace(" 0 95 12 ", " 0 95 - ")
+    )
+    assert (line.code, line.duration) == (0, 0)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
     ClientCertificate,
+    _refusal,
     handshake,
     leaf_fingerprint,
     request,
@@ -64,6 +65,33 @@ def test_only_an_issuer_that_nobody_knows_makes_it_untrusted(
     with socket.create_server(("127.0.0.1", 0)) as server:
         served = handshake("127.0.0.1", server.getsockname()[1], "api.example.com")
     assert (served.fault, served.untrusted, served.fingerprint) == ("why", code in (2, 18, 19, 20, 21), "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "refused"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "x", "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+        (None, "alert: CERTIFICATE_REQUIRED", "CERTIFICATE_REQUIRED"),
+        ("DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "x", ""),
+        (None, "something else", ""),
+    ],
+)
+def test_what_a_server_says_without_a_clients_certificate(
+    reason: str | None, text: str, refused: str
+) -> None:
+    class Connection:
+        def settimeout(self, _seconds: float) -> None:
+            pass
+
+        def recv(self, _count: int) -> bytes:
+            error = ssl.SSLError(1, text)
+            error.reason = reason
+            raise error
+
+    found = _refusal(Connection())
+    assert refused in found
+    assert bool(found) is bool(refused)
+    assert reason is None or found in ("", reason)
 
 
 @pytest.mark.parametrize("trusted", [True, False])
