@@ -11,10 +11,12 @@ from __future__ import annotations
 import base64
 import copy
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import result
 
 from ...support import certificates as made
 from ...support.access import Access, Restricted, granted_by
@@ -251,3 +253,22 @@ def test_who_may_not_even_ask_learns_it_from_the_writes(
 
     monkeypatch.setattr(world.cluster, "request", refusing)
     assert world.rotate(**params)["outcome"] == "renewed"
+
+
+@pytest.mark.parametrize(
+    ("action", "more", "told"),
+    [
+        ("renew", {"restored": True}, "restored"),
+        ("renew", {}, "updated"),
+        ("refuse", {}, "refused"),
+        ("refuse", {"manager": "cert-manager"}, "refused"),
+        ("renew", {"manager": "cert-manager"}, "unchanged"),
+        ("trigger", {"manager": "cert-manager", "told": True}, "updated"),
+        ("create", {"manager": "cert-manager", "renewed": True}, "created"),
+    ],
+)
+def test_what_was_done_in_a_word(action: str, more: dict[str, Any], told: str) -> None:
+    """Of what another controller keeps, nothing was done unless it was told, or has renewed it itself."""
+    item = {"restored": False, "manager": None, "told": False, "renewed": False, **more}
+    found: Any = SimpleNamespace(assessment=SimpleNamespace(action=action), **item)
+    assert result._action(found) == told

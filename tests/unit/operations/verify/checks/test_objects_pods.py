@@ -35,6 +35,15 @@ def test_a_replica_as_always_is_no_finding() -> None:
     assert told(look(more_pods=(replica(),))) == {}
 
 
+@pytest.mark.parametrize("which", [{"app": "stray"}, {"app": "pay"}])
+def test_of_a_pod_behind_no_service_or_of_ztunnel_nothing_is_told(which: Obj) -> None:
+    found = replica(init=env(DRY_RUN="true"))
+    found["metadata"]["labels"] |= which
+    if which == {"app": "pay"}:
+        found["metadata"].setdefault("annotations", {})["ambient.istio.io/redirection"] = "enabled"
+    assert "DRY_RUN" not in str(told(look(more_pods=(found,))))
+
+
 @pytest.mark.parametrize(
     ("found", "what"),
     [
