@@ -30,6 +30,8 @@ def test_a_line_of_text() -> None:
     (line,) = access_lines(TEXT.replace("/a b", "/a"))
     assert (line.method, line.path, line.code, line.flags) == ("GET", "/a", 503, ("UF", "URX"))
     assert line.peer == "10.0.0.3"
+    assert (line.upstream, line.details) == ("10.0.0.7:3000", "upstream_reset_before_response_started")
+    assert (line.server_name, line.time) == ("", 1795935601.5)
     assert (line.cluster, line.authority, line.duration) == (CLUSTER, "api:3000", 12)
     assert line.failure == "TLS_error:|CERTIFICATE_VERIFY_FAILED"
     assert (line.bad, line.inbound, line.refused, line.route) == (True, False, False, "default")

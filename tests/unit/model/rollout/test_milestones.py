@@ -112,3 +112,17 @@ def test_ids_tell_notifications_apart() -> None:
     assert first == "run-1.phase_passed.3.1"
     assert first != notice(Milestone.PHASE_PASSED, replace(journal, passed=2), "mesh")["id"]
     assert first != notice(Milestone.PROMOTED, journal, "mesh")["id"]
+
+
+def test_the_words_that_journals_and_events_keep() -> None:
+    """Runners of other versions read them, and people's hooks."""
+    assert [*Milestone] == [
+        "started", "resumed", "phase_passed", "waiting", "paused", "rolling_back", "promoted", "split",
+        "rolled_back", "held", "deadman",
+    ]  # fmt: skip
+    assert [state.value for state in State] == [
+        "running", "promoting", "rolling_back", "holding", "awaiting_approval", "paused", "finished",
+    ]  # fmt: skip
+    assert [outcome.value for outcome in Outcome] == [
+        "", "promoted", "split", "rolled_back", "held_on_canary", "held_at_split",
+    ]  # fmt: skip
