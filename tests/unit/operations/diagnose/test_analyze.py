@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
@@ -96,3 +97,35 @@ FAMILIES = {
 def test_each_message_belongs_to_a_family(code: str, family: str) -> None:
     assert analyze._family(f"IST{code}") == family
     assert analyze._family("IST") == analyze._family("other") == "routing"
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "chosen"),
+    [((), [["--all-namespaces"]]), (("a", "b"), [["-n", "a"], ["-n", "b"]])],
+)
+def test_how_istioctl_is_asked_and_what_of_its_answer_counts(
+    namespaces: tuple[str, ...], chosen: list[list[str]]
+) -> None:
+    asked: list[list[str]] = []
+
+    class Runner:
+        def run(self, command: list[str], *, timeout: float, about: str) -> str:
+            asked.append(command)
+            assert timeout > 0
+            assert "analyze" in about
+            return 'a log\n[{"code": "IST1", "level": "Error", "origin": "A b/c", "message": "m [x]"}, 3]'
+
+    runner: Any = Runner()
+    (found,) = analyze.messages(runner, "/bin/istioctl", "system", namespaces)
+    assert (found.code, found.level, found.origin, found.text) == ("IST1", "Error", "A b/c", "m [x]")
+    common = ["/bin/istioctl", "analyze", "-o", "json", "--istioNamespace", "system"]
+    assert asked == [[*common, *one] for one in chosen]
+
+
+def test_an_answer_without_a_list_says_nothing() -> None:
+    class Runner:
+        def run(self, _command: list[str], **_more: Any) -> str:
+            return "No validation issues found."
+
+    runner: Any = Runner()
+    assert analyze.messages(runner, "istioctl", "istio-system", ()) == []

@@ -36,6 +36,8 @@ def test_everything_that_was_looked_at_is_in_it(tmp_path: Path) -> None:
     assert {"VirtualService", "Pod", "Gateway"} <= set(found["objects"])
     assert "shop/web-1" in found["proxies"]
     assert found["result"]["status"] == "pass"
+    text = (tmp_path / "a.json").read_text()
+    assert text == json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o600
 
 
