@@ -212,6 +212,8 @@ def test_settings_come_from_the_config_maps():
     assert parse_settings(config_map) == InjectorSettings(False, never, (), "h", "1.31", "p", "debug")
     mesh = {"defaultConfig": {"image": {"imageType": "distroless"}}}
     assert parse_settings(config_map, mesh).variant == "distroless"
+    mesh = {"default_config": {"image": {"image_type": "distroless"}}}
+    assert parse_settings(config_map, mesh).variant == "distroless"
 
 
 def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
@@ -228,8 +230,6 @@ def test_settings_are_as_old_as_the_last_write_of_their_data() -> None:
     old = config_map(creationTimestamp="2026-01-01T08:00:00Z")
     assert parse_settings(old).changed == seconds_of("2026-01-01T08:00:00Z")
     assert parse_settings(config_map()).changed is None
-    mesh = {"default_config": {"image": {"image_type": "distroless"}}}
-    assert parse_settings(config_map(), mesh).variant == "distroless"
 
 
 @pytest.mark.parametrize(("namespace", "met"), [("shop", True), ("kube-system", False)])

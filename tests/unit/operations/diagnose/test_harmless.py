@@ -91,6 +91,8 @@ HARMLESS: dict[str, Plant] = {
         "Gateway", "public", selector={"istio": "ingressgateway", "app": "istio-ingressgateway"}
     ),
     "a gateway by its namespace": changed("VirtualService", "public", gateways=["shop/public"]),
+    "a gateway of its own namespace": changed("VirtualService", "public", gateways=["./public"]),
+    "a gateway by its old name": changed("VirtualService", "public", gateways=["public.shop.svc"]),
     "a gateway and the sidecars": changed("VirtualService", "public", gateways=["public", "mesh"]),
     # routes and rules
     "routes for the own namespace": changed("VirtualService", "api", exportTo=["."]),
@@ -107,8 +109,6 @@ HARMLESS: dict[str, Plant] = {
     "a delay of no request": first_route(fault={"delay": {"fixedDelay": "9s", "percentage": {"value": 0}}}),
     "a mirror": first_route(mirror={"host": "api", "subset": "v2"}),
     "two halves": split(("v1", 50), ("v2", 50)),
-    "a gateway of its own namespace": changed("VirtualService", "public", gateways=["./public"]),
-    "a gateway by its old name": changed("VirtualService", "public", gateways=["public.shop.svc"]),
     "a version without weight": split(("v1", 100), ("v2", 0)),
     # who sees what
     "a Sidecar of the own namespace": sidecar("default", "./*", "istio-system/*"),
