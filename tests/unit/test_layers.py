@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "words": set(),
     "model": set(),
     "kube": {"files", "tls"},
-    "istio": {"kube", "model", "tls"},
+    "istio": {"files", "kube", "model", "tls"},
     "context": {"kube"},
     "operations": {"context", "files", "model", "kube", "istio", "tls"},
     "run": {"context", "kube", "model"},

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..fields import labels_of, name_of, namespace_of
+from ..fields import labels_of, mapping_at, name_of, namespace_of, text_at
 from ..kube.pods import containers, takes_requests
 from .proxy.admin import ExecResult, Executor, no_answer
 from .proxy.running import image_version
@@ -39,6 +39,16 @@ class Istiod:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.pod}"
+
+
+def calls_istiod(webhook: Mapping[str, Any], namespace: str) -> bool:
+    """Whether the API server calls an istiod of this namespace by a webhook, of whatever revision.
+
+    :param webhook: an entry of ``webhooks``, whoever wrote it.
+    """
+    service = mapping_at(webhook, "clientConfig", "service")
+    name = text_at(service, "name")
+    return text_at(service, "namespace") == namespace and (name == "istiod" or name.startswith("istiod-"))
 
 
 def ready_istiods(pods: Iterable[Mapping[str, Any]]) -> list[Istiod]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, Problem
 from ...fields import field
+from ...files import at_home
 from ...kube.proxies import credentials_in
 from ...model.installation.gateways import InstalledGateway
 from ...model.installation.settings import Installation, deep_merge
@@ -175,8 +174,7 @@ def chart_reference(source: str, chart: str, version: str) -> ChartReference:
         return ChartReference(f"{source.rstrip('/')}/{chart}", version=version)
     if _URL.fullmatch(source):
         return ChartReference(chart, repository=source, version=version)
-    # Not Path.expanduser: it knows no answer for ~somebody who has no home.
-    directory = Path(os.path.expanduser(source))  # noqa: PTH111 - see above
+    directory = at_home(source)
     if not directory.is_dir():
         raise InputError(
             [

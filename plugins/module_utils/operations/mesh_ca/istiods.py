@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, mappings_at, name_of, namespace_of, text_at
-from ...istio.istiod import ISTIOD_SELECTOR, istiod_metrics
+from ...istio.istiod import ISTIOD_SELECTOR, calls_istiod, istiod_metrics
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
 from ...kube.pods import is_active, is_ready
 from ...kube.rollouts import pod_trouble
@@ -251,18 +251,12 @@ def bundles_late(client: KubeClient, namespace: str, stage: Stage) -> list[str]:
     for kind in CONFIGURATIONS:
         for obj in client.list(WEBHOOKS, kind).items:
             for webhook in mappings_at(obj, "webhooks"):
-                service = mapping_at(webhook, "clientConfig", "service")
-                ours = text_at(service, "namespace") == namespace and _is_istiod(text_at(service, "name"))
                 bundle = mapping_at(webhook, "clientConfig")
                 held = fingerprints(decode({"data": bundle}, "caBundle"))
-                if ours and (not stage.hold <= held or stage.drop & held):
+                if calls_istiod(webhook, namespace) and (not stage.hold <= held or stage.drop & held):
                     faults.append(f"{kind} {name_of(obj)}: its CA bundle is not that of stage {stage.name}")
                     break
     return faults
-
-
-def _is_istiod(service: str) -> bool:
-    return service == "istiod" or service.startswith("istiod-")
 
 
 def call_fault(client: KubeClient, namespace: str) -> list[str]:
@@ -271,8 +265,7 @@ def call_fault(client: KubeClient, namespace: str) -> list[str]:
     :returns: what came instead of the refusal; empty when it came.
     """
     if not any(
-        _is_istiod(text_at(webhook, "clientConfig", "service", "name"))
-        and text_at(webhook, "clientConfig", "service", "namespace") == namespace
+        calls_istiod(webhook, namespace)
         for obj in client.list(WEBHOOKS, CONFIGURATIONS[1]).items
         for webhook in mappings_at(obj, "webhooks")
     ):

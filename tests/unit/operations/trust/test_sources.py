@@ -452,6 +452,7 @@ def test_webhooks_that_say_the_same_are_one_entry(mesh: TrustedMesh) -> None:
         ("d", HOME, "istiod-r2", root),
         ("e", "other", "istiod", b"x"),
         ("f", HOME, "istiod", "?"),
+        ("g", HOME, "another-injector", b"y"),  # somebody else's, beside istiod
     )
     where = "MutatingWebhookConfiguration istio"
     assert told(webhooks.webhooks, mesh) == [

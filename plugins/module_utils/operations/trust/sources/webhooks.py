@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Iterator
 
 from ....fields import labels_of, mapping_at, mappings_at, name_of, text_at
-from ....istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR
+from ....istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, calls_istiod
 from ....istio.proxy.handshake import UnreachableError, handshake
 from ....kube.pods import takes_requests
 from ....model.certificates.trust import ISTIOD, WEBHOOK, TrustEntry, fingerprints
@@ -105,10 +105,10 @@ def bundles_of(look: Look) -> list[Bundle]:
         for obj in sorted(look.listed(ADMISSION, kind), key=name_of):
             same: dict[tuple[str, str], list[str]] = {}
             for webhook in mappings_at(obj, "webhooks"):
-                service = mapping_at(webhook, "clientConfig", "service")
-                if text_at(service, "namespace") != look.istio_namespace:
+                if not calls_istiod(webhook, look.istio_namespace):
                     continue
-                key = (text_at(service, "name"), text_at(webhook, "clientConfig", "caBundle"))
+                client = mapping_at(webhook, "clientConfig")
+                key = (text_at(client, "service", "name"), text_at(client, "caBundle"))
                 same.setdefault(key, []).append(text_at(webhook, "name"))
             for (service_name, text), names in same.items():
                 where = f"{kind} {name_of(obj)}"

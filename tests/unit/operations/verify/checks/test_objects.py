@@ -238,6 +238,15 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         "VirtualService istio-system/detour",
         "fail: has routes for calls to shop/pay, which shop/web, shop/pay may follow",
     ),
+    "routes for the end of a service's name": (
+        [
+            virtual_service(
+                "detour", "istio-system", ["*ay.shop.svc.cluster.local"], "x.other.svc.cluster.local"
+            )
+        ],
+        "VirtualService istio-system/detour",
+        "fail: has routes for calls to shop/pay, which shop/web, shop/pay may follow",
+    ),
     "routes for a shorter name of a service": (
         [virtual_service("detour", "istio-system", ["pay.shop"], "x.other.svc.cluster.local")],
         "VirtualService istio-system/detour",
