@@ -15,6 +15,7 @@ from .healthy_mesh import (
     Healthy,
     Obj,
     allow,
+    diagnose,
     host,
     istio,
     line,
@@ -1292,3 +1293,20 @@ def test_nothing_is_held_that_nobody_plants() -> None:
     from .test_planted import PROBLEMS
 
     assert set(HELD) == {f"{one.family}: {one.name}" for one in PROBLEMS} | set(VARIANTS)
+
+
+def test_what_is_said_on_the_way_is_what_the_result_holds() -> None:
+    """Causes with what shows them and what mends them, and what cannot be told: a line each."""
+    lines: list[str] = []
+    cluster = Healthy()
+    VARIANTS["tls: seen in the log"][1](cluster)
+    cluster.fail("list", "Gateway", 403)
+    result = diagnose(cluster, lines, **CALL)
+    (cause,) = result["causes"]
+    assert lines == [
+        f" 1. {cause['family']:<13} {cause['object']}: {cause['cause']}",
+        f"    seen          {cause['evidence'][0]}",
+        f"    mend          {cause['remedy']}",
+        *(f"cannot tell    {one['what']}: {one['why']}" for one in result["unknown"]),
+    ]
+    assert result["unknown"]
