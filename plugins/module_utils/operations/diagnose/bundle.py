@@ -54,9 +54,7 @@ def bundle_of(case: Case, result: Mapping[str, Any]) -> dict[str, Any]:
         ``mesh_config``, ``proxies`` and ``access_log``.
     """
     material = case.material
-    objects = {
-        kind: [_shown(item) for item in items] for kind, items in material.objects.items() if kind != "Secret"
-    }
+    objects = {kind: [_shown(item) for item in items] for kind, items in material.objects.items()}
     whole: dict[str, Any] = {
         "time": timestamp(case.now),
         "symptom": dataclasses.asdict(case.symptom),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import bundle as bundles
 
 from .healthy_mesh import Healthy, diagnose, line, pod
 
@@ -95,3 +96,19 @@ def test_of_a_container_what_concerns_the_mesh_is_kept(tmp_path: Path) -> None:
     assert set(web["metadata"]["annotations"]) == {"sidecar.istio.io/status", "note"}
     assert {one["path"] for one in found["access_log"]} == {"/a", "/d"}
     assert not any("data" in one for one in found["objects"].get("ConfigMap", ()))
+
+
+def test_no_data_and_no_environment_of_any_object_is_shown() -> None:
+    proxy = {
+        "name": "istio-proxy",
+        "env": [{"name": "A"}],
+        "envFrom": [{"secretRef": {"name": "s"}}],
+        "args": ["x"],
+    }
+    item = {"kind": "Any", "metadata": {"name": "a"}, "data": {"a": MARK}, "spec": {"containers": [proxy]}}
+    shown = dict.fromkeys(("env", "envFrom"), "<left out>")
+    assert bundles._shown(item) == {
+        "kind": "Any",
+        "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "istio-proxy", **shown, "args": ["x"]}]},
+    }
