@@ -258,3 +258,9 @@ def test_an_answer_whose_time_is_over_is_late_at_that_moment(
         else:
             assert reader.readinto(bytearray(1)) == 1
             assert near.gettimeout() == 1.0
+
+
+def test_base64_in_lines_is_read_as_go_does(tmp_path: Path) -> None:
+    wrapped = "\r\n".join(DATA[index : index + 2] for index in range(0, len(DATA), 2))
+    found = tls(tmp_path, {"certificate-authority-data": wrapped})
+    assert Path(found.authority).read_text() == "pem"

@@ -325,6 +325,7 @@ def test_secrets_in_all_their_spellings() -> None:
     assert "123456" in named
     assert secret_values(None) == set()
     assert S in secret_values({"token": S})
+    assert secret_values({"token": "   "}) == set(), "blanks would be taken out of everything"
     assert secret_values([{"password": S}]) >= {S}
 
 
