@@ -56,19 +56,24 @@ PRIVATE = {
 }
 
 
+OPENS, WRITES = ("open", "fdopen"), ("write_text", "write_bytes", "copyfile", "copy2")
+
+
 def writes(source: str) -> Iterator[str]:
     """The calls that write a file in place."""
+    if not any(name in source for name in (*OPENS, *WRITES)):
+        return  # not parsed for that
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         modes += [word.value.value for word in node.keywords if isinstance(word.value, ast.Constant)]
-        opened = name in ("open", "fdopen") and any(
+        opened = name in OPENS and any(
             isinstance(mode, str) and set(mode) <= set("rwabtx+") and set(mode) & set("wax+")
             for mode in modes
         )
-        if opened or name in ("write_text", "write_bytes", "copyfile", "copy2"):
+        if opened or name in WRITES:
             yield f"{name} in line {node.lineno}"
 
 

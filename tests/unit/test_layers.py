@@ -7,6 +7,7 @@ MAY_IMPORT_PACKAGE. All use the small modules that lie beside the layers: errors
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,8 +126,9 @@ NO_INPUT_OR_OUTPUT = {
 }  # fmt: skip
 
 
-def sources() -> list[Path]:
-    return sorted(path for path in PLUGINS.rglob("*.py") if path.name != "__init__.py")
+@functools.cache
+def sources() -> tuple[Path, ...]:
+    return tuple(sorted(path for path in PLUGINS.rglob("*.py") if path.name != "__init__.py"))
 
 
 def layer(parts: tuple[str, ...]) -> str:
@@ -137,7 +139,8 @@ def layer(parts: tuple[str, ...]) -> str:
     return name if name in MAY_IMPORT else "run"
 
 
-def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
+@functools.cache
+def imports(path: Path, *, at_run_time: bool = False) -> frozenset[str]:
     """Absolute names of what a file imports, at its top, in functions and for type checks alike.
 
     :param at_run_time: leave out what stands under ``if TYPE_CHECKING``.
@@ -158,7 +161,7 @@ def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
             found.update(f"{module}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 def own_layer(path: Path) -> str:

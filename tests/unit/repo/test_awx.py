@@ -10,6 +10,8 @@ import pytest
 import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ENVIRONMENT
 
+from ..support.repository import options_of_roles
+
 ROOT = Path(__file__).resolve().parents[3]
 AWX = ROOT / "awx"
 
@@ -34,11 +36,7 @@ PLAYS = load(AWX / "apply.yml")
 
 
 def role_options(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
-        for entry in load(path)["argument_specs"].values():
-            found.update(entry.get("options", {}))
-    return found.get(name) or {}
+    return options_of_roles().get(name) or {}
 
 
 def test_every_playbook_is_offered() -> None:

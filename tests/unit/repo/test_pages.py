@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.contr
 from tools import docsite, variables
 
 from ..support.pages import commands
+from ..support.repository import options_of_roles, yaml_file
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
@@ -47,13 +48,7 @@ FENCES = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```",
 
 
 def known() -> set[str]:
-    found = {*CATALOGUE_KEYS, *ROLE_SETTINGS}
-    for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
-            found.update(entry.get("options", {}))
-    for path in ROOT.glob("awx/settings.yml"):
-        found.update(yaml.safe_load(path.read_text(encoding="utf-8")))
-    return found
+    return {*CATALOGUE_KEYS, *ROLE_SETTINGS, *options_of_roles(), *yaml_file(ROOT / "awx/settings.yml")}
 
 
 KNOWN = known()

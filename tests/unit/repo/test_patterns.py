@@ -18,6 +18,8 @@ _HARMLESS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 def patterns(source: str) -> Iterator[tuple[int, str]]:
     """The constant patterns that are handed to ``re``, with their lines."""
+    if not re.search(r"\bre\.", source):
+        return  # it has none, and is not parsed for that
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
             continue
@@ -37,13 +39,14 @@ def ends_loosely(pattern: str) -> bool:
 
 def loose_digits(source: str) -> list[int]:
     """The lines that ask ``isdigit`` of a text that may hold any character."""
+    names = ("isdigit", "isdecimal", "isnumeric")
+    if not any(name in source for name in names):
+        return []
     lines = source.splitlines()
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute)
-        and node.attr in ("isdigit", "isdecimal", "isnumeric")
-        and "isascii" not in lines[node.lineno - 1]
+        if isinstance(node, ast.Attribute) and node.attr in names and "isascii" not in lines[node.lineno - 1]
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import (
     CATALOGUE_KEYS,
     ROLE_SETTINGS,
 )
+
+from ..support.repository import options_of as options
+from ..support.repository import yaml_file
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = "ansible_collections.servicemesh.istio.plugins.module_utils.operations"
@@ -25,19 +28,11 @@ PREFIXES = ("mesh_", "istio_")
 
 
 def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return yaml_file(path) or {}
 
 
 def entry_points(role: Path) -> dict[str, dict[str, Any]]:
     return dict(load(role / "meta" / "argument_specs.yml")["argument_specs"])
-
-
-def options(role: Path) -> dict[str, dict[str, Any]]:
-    """Options of all entry points together."""
-    found: dict[str, dict[str, Any]] = {}
-    for entry in entry_points(role).values():
-        found.update(entry.get("options", {}))
-    return found
 
 
 def own_defaults(role: Path) -> dict[str, Any]:
@@ -62,8 +57,9 @@ def test_every_default_is_an_option(role: Path) -> None:
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_option_has_a_default_or_is_required(role: Path) -> None:
     """Without a default, a reader of defaults/main.yml does not learn that the variable exists."""
+    given = defaults(role)
     for name, option in options(role).items():
-        assert name in defaults(role) or option.get("required"), name
+        assert name in given or option.get("required"), name
 
 
 @pytest.mark.parametrize("role", [*ROLES, SHARED], ids=lambda role: role.name)
@@ -103,14 +99,19 @@ def test_every_entry_point_is_a_task_file(role: Path) -> None:
 # -- variables of several roles ------------------------------------------------------------------------------
 
 
+@functools.cache
+def known() -> frozenset[str]:
+    """The variables of all roles."""
+    return frozenset(name for other in (*ROLES, SHARED) for name in {*options(other), *own_defaults(other)})
+
+
 def variables_of(role: Path) -> set[str]:
     """Known variables that a role's tasks, defaults and vars read or set."""
-    known = {name for other in (*ROLES, SHARED) for name in {*options(other), *own_defaults(other)}}
     texts = [path.read_text(encoding="utf-8") for path in role.glob("*/*.yml") if path.parent.name != "meta"]
     code = "\n".join(
         line for text in texts for line in text.splitlines() if not line.lstrip().startswith("#")
     )
-    return known & set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", code))
+    return known() & set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", code))
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -119,7 +120,7 @@ def test_every_role_depends_on_the_shared_defaults(role: Path) -> None:
 
 
 def test_preflight_knows_the_variables_of_every_role() -> None:
-    told = yaml.safe_load((ROOT / "roles" / "preflight" / "vars" / "main.yml").read_text())
+    told = load(ROOT / "roles" / "preflight" / "vars" / "main.yml")
     assert told["__preflight_roles"] == sorted(path.name for path in (ROOT / "roles").iterdir())
 
 
@@ -145,10 +146,10 @@ def test_a_variable_that_another_role_owns_is_a_shared_one(role: Path) -> None:
 @pytest.mark.parametrize("role", [*ROLES, SHARED], ids=lambda role: role.name)
 def test_no_role_has_a_second_default_inline(role: Path) -> None:
     """`istio_namespace | default('istio-system')` would be a second place. `omit` is none."""
+    own = {*defaults(role), "mesh_name"}
     for path in role.glob("*/*.yml"):
         for name, value in re.findall(r"\b(\w+) \| default\(([^)]*)\)", path.read_text(encoding="utf-8")):
-            known = name in {*defaults(role), "mesh_name"}
-            assert not known or value.startswith("omit"), f"{path.name}: {name}"
+            assert name not in own or value.startswith("omit"), f"{path.name}: {name}"
 
 
 # -- what later nodes of a workflow read -------------------------------------------------------------------

@@ -14,6 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
+from ..support.repository import options_of_roles
+
 ROOT = Path(__file__).resolve().parents[3]
 SCHEDULES = ROOT / "docs" / "schedules"
 COLLECTION = "servicemesh.istio."
@@ -41,12 +43,6 @@ def test_every_file_is_listed() -> None:
 
 def test_the_commands_name_playbooks_options_and_variables_that_exist() -> None:
     known = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
-    variables = {
-        name
-        for path in (ROOT / "roles").glob("*/meta/argument_specs.yml")
-        for entry in yaml.safe_load(path.read_text())["argument_specs"].values()
-        for name in entry.get("options", {})
-    }
     seen = set()
     for file, (program, *words) in commands():
         playbooks = [word for word in words if word.startswith(COLLECTION)]
@@ -54,7 +50,7 @@ def test_the_commands_name_playbooks_options_and_variables_that_exist() -> None:
             assert [word.removeprefix(COLLECTION) in known for word in playbooks] == [True], (file, words)
         seen.add((file, program))
         pairs = [words[at + 1] for at, word in enumerate(words) if word == "-e"]
-        assert {pair.partition("=")[0] for pair in pairs} <= variables, file
+        assert {pair.partition("=")[0] for pair in pairs} <= set(options_of_roles()), file
         flags = {word for word in words if word.startswith("-")}
         assert flags <= {"-i", "-e", "-p"}, (file, flags)
     assert {file for file, program in seen if program == "ansible-playbook"} == {

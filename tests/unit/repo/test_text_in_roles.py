@@ -6,26 +6,31 @@ which reads it, or goes through one of our filters first.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from ..support.repository import yaml_file
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(path for kind in ("tasks", "vars", "defaults") for path in ROOT.glob(f"roles/*/{kind}/*.yml"))
 TEXTS = {"str", "path"}
 
 
-def typed_variables() -> set[str]:
+@functools.cache
+def typed_variables() -> frozenset[str]:
     """Variables of all roles that are no text."""
-    found = set()
-    for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
-            found |= {name for name, spec in entry.get("options", {}).items() if spec["type"] not in TEXTS}
-    return found
+    return frozenset(
+        name
+        for path in ROOT.glob("roles/*/meta/argument_specs.yml")
+        for entry in yaml_file(path)["argument_specs"].values()
+        for name, spec in entry.get("options", {}).items()
+        if spec["type"] not in TEXTS
+    )
 
 
 def expressions(value: Any, *, conditional: bool = False) -> Iterator[str]:
@@ -44,7 +49,7 @@ def expressions(value: Any, *, conditional: bool = False) -> Iterator[str]:
         yield from [value] if conditional else inside
 
 
-def faults(expression: str, typed: set[str]) -> list[str]:
+def faults(expression: str, typed: Set[str]) -> list[str]:
     """Variables that an expression uses as if they had their type."""
     bare = re.sub(r"'[^']*'", "''", expression)
     found = []
@@ -63,9 +68,8 @@ def faults(expression: str, typed: set[str]) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT / "roles")))
 def test_variables_that_may_be_text_are_read_by_modules_or_filters(path: Path) -> None:
-    typed = typed_variables()
-    for expression in expressions(yaml.safe_load(path.read_text(encoding="utf-8"))):
-        assert faults(expression, typed) == [], expression
+    for expression in expressions(yaml_file(path)):
+        assert faults(expression, typed_variables()) == [], expression
 
 
 @pytest.mark.parametrize(

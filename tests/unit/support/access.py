@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed
+
+from .repository import yaml_file
 
 RBAC = Path(__file__).resolve().parents[3] / "docs" / "rbac"
 REVIEWS = "/apis/authorization.k8s.io/v1/"
@@ -39,7 +40,7 @@ def granted_by(name: str, namespaces: Mapping[str, str] | None = None) -> set[Ac
 
     :param namespaces: what an administrator puts in place of the file's namespaces.
     """
-    items = yaml.safe_load((RBAC / name).read_text(encoding="utf-8"))["items"]
+    items = yaml_file(RBAC / name)["items"]
     rules = {item["metadata"]["name"]: item["rules"] for item in items if item["kind"] == "ClusterRole"}
     bound = [
         (item["roleRef"]["name"], item["metadata"].get("namespace", ""))

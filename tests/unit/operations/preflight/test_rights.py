@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import ObjectList
@@ -22,6 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.right
 
 from ...support.access import RBAC, Access, Reviews, granted_by
 from ...support.arguments import validated
+from ...support.repository import yaml_file
 
 HOME, SHOP, CA = "istio-system", "shop", "servicemesh-system"
 EVERYTHING = Access("*", "*", "*")
@@ -149,7 +149,7 @@ def test_escalation_exec_and_secrets_are_granted_by_name_or_namespace() -> None:
 
 def roles_with(path: Path, resource: str, verb: str) -> set[str]:
     """The ClusterRoles of a file that grant a verb on all objects of a resource."""
-    items = yaml.safe_load(path.read_text(encoding="utf-8"))["items"]
+    items = yaml_file(path)["items"]
     return {
         item["metadata"]["name"]
         for item in items
