@@ -378,6 +378,20 @@ def test_a_hanging_gate_keeps_nobody_from_the_lease_and_the_pods() -> None:
     assert "no answer in 20 s" in state.reason
 
 
+def test_a_gate_that_has_not_answered_once_takes_no_longer_than_its_deadline() -> None:
+    class Never(Pending):
+        def wait(self, seconds: float) -> bool:
+            return False
+
+    shop = Shop()
+    silent = gate(Moment.PROMOTION, on_fail=OnFail.WAIT, timeout=1000.0, deadline=60.0)
+    rollout = shop.rollout(outside=(silent,))
+    rollout.outside = OutsideGates(rollout, {}, workers=lambda: lambda _function: Never())
+    state = drive(rollout)
+    assert state.outcome == "rolled_back"
+    assert "did not open in 60 s: no answer yet" in state.reason
+
+
 # The calendar.
 
 
