@@ -181,7 +181,7 @@ def sites(cluster: str) -> Iterator[Stage]:
         yield Stage(f"cluster for {name}", partial(bare_cluster, cluster))
         yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
     for name in scenarios.on_a_finished_mesh():
-        yield Stage(f"molecule: {name}", partial(scenarios.scenario, name, cluster))
+        yield Stage(f"molecule: {name}", partial(scenarios.scenario_on_the_mesh, name, cluster))
     yield Stage("nothing is left of the sites", partial(removed, cluster))
     yield Stage("integration, on an API server alone", partial(integration.api_server, cluster))
 

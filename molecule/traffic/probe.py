@@ -1,7 +1,8 @@
 """Sends requests through the gateway, eight at a time, and counts what comes back. Standard library only.
 
-probe.py ADDRESS PATH REQUESTS [HEADER=VALUE ...] prints {"status": {"200": 9, ...}, "version": {"v1": 9},
-"service": {...}, "seconds": 1.2}. TLS is not verified here: other tests do that.
+probe.py ADDRESS reads {NAME: [PATH, REQUESTS, "HEADER=VALUE", ...], ...} on its standard input, and prints
+{NAME: {"status": {"200": 9, ...}, "version": {"v1": 9}, "service": {...}, "seconds": 1.2}, ...}. TLS is not
+verified here: other tests do that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 HOST = "api.example.com"
 THREADS = 8
@@ -41,7 +43,8 @@ def ask(address: str, path: str, headers: Mapping[str, str], requests: int) -> l
     return answers
 
 
-def main(address: str, path: str, requests: int, *headers: str) -> None:
+def counted(address: str, path: str, requests: int, *headers: str) -> dict[str, Any]:
+    """Sends the requests of one probe. :returns: how often each answer came, and the seconds it took."""
     sent = {"host": HOST, **dict(header.split("=", 1) for header in headers)}
     share, rest = divmod(requests, THREADS)
     shares = [share + (index < rest) for index in range(THREADS)]
@@ -60,8 +63,9 @@ def main(address: str, path: str, requests: int, *headers: str) -> None:
             continue
         for key in ("version", "service", "path"):
             counts[key][str(said.get(key))] += 1
-    print(json.dumps({**counts, "seconds": round(seconds, 2)}))
+    return {**counts, "seconds": round(seconds, 2)}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])
+    probes = json.load(sys.stdin)
+    print(json.dumps({what: counted(sys.argv[1], *probe) for what, probe in probes.items()}))
