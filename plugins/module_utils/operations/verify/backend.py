@@ -313,7 +313,7 @@ class Verification:
         proxies = self._proxies()
         limit = self._options.max_proxies
         self._context.progress(f"verify: reading {min(len(proxies), limit)} proxies")
-        dumps = read_proxies(self._client, proxies, limit)
+        dumps = read_proxies(self._client, proxies, limit, self._checks)
         picture = Picture(self._catalogue, self._live, self._namespaces)
         judge = Judge(self._options, picture, self._around, proxies, self._context.clock.now())
         found = judge.findings(self._client, dumps)

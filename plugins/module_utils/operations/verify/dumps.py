@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ...errors import MalformedError, MeshError
 from ...istio.proxy.admin import LISTENERS, ROUTES, admin_get, cluster_statuses, config_dump
@@ -27,19 +27,25 @@ from ...istio.proxy.running import RunningProxy, sample
 from ...istio.proxy.secrets import SECRETS, parse_secrets
 from ...kube.client import KubeClient
 
+# Each answer is a process in the proxy's container: nothing is asked that no check looks at.
+NEED_ROUTES = frozenset({"routes", "objects"})
+NEED_CERTIFICATES = frozenset({"mtls"})
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProxyDump:
     """What one proxy holds.
 
     :param ports: inbound ports; empty for gateways. :param hosts: virtual hosts, with ``clusters``;
-        ``None`` for the second and further proxies of a workload, which hold the same.
+        ``None`` where no check needs them, and for the second and further proxies of a workload, which hold
+        the same.
     :param refused: resources whose latest version it refused. :param certificates: Envoy's ``/certs``, as
-        it stands; ``""`` for gateways. :param endpoints: by cluster, address and port (0 where none is
-        said) of its hosts; with ``hosts``. :param streams: of a gateway: where it sends connections that it
-        does not read. :param passes_through: whether it sends on what leads to no host that it knows.
-    :param roots: every certificate (DER) that it trusts in mutual TLS; empty for gateways, and where it shows
-        none.
+        it stands; ``""`` for gateways, and where no check needs them.
+    :param endpoints: by cluster, address and port (0 where none is said) of its hosts; with ``hosts``.
+    :param streams: of a gateway: where it sends connections that it does not read.
+    :param passes_through: whether it sends on what leads to no host that it knows.
+    :param roots: every certificate (DER) that it trusts in mutual TLS; empty where ``certificates`` is, and
+        where it shows none.
     """
 
     ports: Mapping[int, InboundPort]
@@ -61,14 +67,28 @@ class ProxyDumps:
     unread: Mapping[str, str]
 
 
-def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int) -> ProxyDumps:
-    """Reads at most ``limit`` of ``proxies``, in parallel; one that is silent does not stop the rest."""
+def read_proxies(
+    client: KubeClient,
+    proxies: Sequence[RunningProxy],
+    limit: int,
+    checks: Collection[str] = NEED_ROUTES | NEED_CERTIFICATES,
+) -> ProxyDumps:
+    """Reads at most ``limit`` of ``proxies``, in parallel; one that is silent does not stop the rest.
+
+    :param checks: for which it is read.
+    """
     chosen = sample(proxies, limit)
+    routes, certificates = not NEED_ROUTES.isdisjoint(checks), not NEED_CERTIFICATES.isdisjoint(checks)
     first_of: dict[tuple[str, str], str] = {}
     for proxy in chosen:
         first_of.setdefault((proxy.namespace, proxy.workload), proxy.pod)
     results = client.in_parallel(
-        lambda proxy: _read(client, proxy, routes=first_of[(proxy.namespace, proxy.workload)] == proxy.pod),
+        lambda proxy: _read(
+            client,
+            proxy,
+            routes=routes and first_of[(proxy.namespace, proxy.workload)] == proxy.pod,
+            certificates=certificates and not proxy.gateway,
+        ),
         chosen,
     )
     answers = dict(zip(map(str, chosen), results, strict=True))
@@ -77,7 +97,7 @@ def read_proxies(client: KubeClient, proxies: Sequence[RunningProxy], limit: int
     return ProxyDumps(held, unread)
 
 
-def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump | str:
+def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool, certificates: bool) -> ProxyDump | str:
     try:
         listeners = config_dump(client, proxy, LISTENERS, "" if proxy.gateway else VIRTUAL_LISTENERS)
         hosts: tuple[VirtualHost, ...] | None = None
@@ -90,8 +110,8 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
             }
             if not addresses:  # every proxy has some clusters; against none, each route would lead nowhere
                 return "its answer has no clusters in it"
-        certificates = "" if proxy.gateway else without_repetition(admin_get(client, proxy, "certs"))
-        roots = frozenset() if proxy.gateway else _trusted(client, proxy)
+        served = without_repetition(admin_get(client, proxy, "certs")) if certificates else ""
+        roots = _trusted(client, proxy) if certificates else frozenset()
     except MeshError as error:
         return error.message
     ports = inbound_ports(listeners)
@@ -102,7 +122,7 @@ def _read(client: KubeClient, proxy: RunningProxy, *, routes: bool) -> ProxyDump
         hosts,
         frozenset(addresses),
         tuple(rejected_updates(listeners)),
-        certificates,
+        served,
         addresses,
         streams(listeners) if proxy.gateway else frozenset(),
         rest_of_outbound(listeners) == PASSTHROUGH,

@@ -26,7 +26,7 @@ from .checks.policies import check_policies
 from .checks.policies_egress import check_egress
 from .checks.routes import check_proxy_routes, check_virtual_services
 from .checks.sync import check_decisions, check_policies_held, check_sync
-from .dumps import ProxyDumps
+from .dumps import NEED_CERTIFICATES, ProxyDumps
 from .findings import Finding, passed, unknown
 from .options import VerifyOptions
 from .picture import Picture, SeenPod
@@ -111,7 +111,8 @@ class Judge:
             names = [name for name in map(_name, picture.pods_of(service)) if name in held.taking]
             if not live.lacks("mtls"):
                 found += check_listeners(picture, service, held)
-            found += check_certificates(service, names, served, roots=roots, now=self._now)
+            if not NEED_CERTIFICATES.isdisjoint(self._options.checks):
+                found += check_certificates(service, names, served, roots=roots, now=self._now)
         return found
 
     def _sync(self, client: KubeClient, dumps: ProxyDumps) -> list[Finding]:

@@ -137,6 +137,31 @@ def test_only_the_checks_that_were_asked_for_are_told(mesh: Mesh) -> None:
     assert mesh.writes == []
 
 
+@pytest.mark.parametrize(
+    ("checks", "asked"),
+    [
+        (["policies", "sync"], {"dynamic_listeners"}),
+        (["routes"], {"dynamic_listeners", "dynamic_route_configs", "clusters"}),
+        (["objects"], {"dynamic_listeners", "dynamic_route_configs", "clusters"}),
+        (["mtls"], {"dynamic_listeners", "certs", "dynamic_active_secrets"}),
+    ],
+)
+def test_a_proxy_is_asked_for_nothing_that_no_check_looks_at(
+    mesh: Mesh, checks: list[str], asked: set[str]
+) -> None:
+    found, answer = set(), mesh._ask
+
+    def heard(pod: str, container: str, path: str) -> Any:
+        if container == "istio-proxy":
+            name, _question, query = path.partition("?")
+            found.add(query.removeprefix("resource=").partition("&")[0] if name == "config_dump" else name)
+        return answer(pod, container, path)
+
+    mesh._ask = heard
+    result = run(mesh, verify, checks=checks)
+    assert (statuses(result), found) == (dict.fromkeys(checks, "pass"), asked)
+
+
 PERMISSIVE = item(
     "PeerAuthentication",
     "loose",
