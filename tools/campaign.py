@@ -84,13 +84,14 @@ def guides(cluster: str) -> int:
     return typed + kind_page.walk(cluster)
 
 
-def rollout_matrix() -> int:
-    """Every fault at every call of every rollout, in memory."""
+def in_memory() -> int:
+    """Every fault at every call of every rollout, and verifications that lose answers."""
     return pytest(
         Path(sys.executable),
-        "rollout-matrix",
+        "in-memory",
         "tests/unit/operations/canary/test_matrix.py",
-        environment={"ROLLOUT_MATRIX": "all"},
+        "tests/unit/operations/verify/test_lost_answers.py",
+        environment={"ROLLOUT_MATRIX": "all", "LOST_ANSWERS": "3000"},
     )
 
 
@@ -123,7 +124,7 @@ def stages(cluster: str, seed: int) -> list[Stage]:
     found.append(Stage("diagnose", partial(diagnose, cluster)))
     found.append(Stage("guides", partial(guides, cluster)))
     found.append(Stage("faults", partial(faults, cluster)))
-    found.append(Stage("faults of rollouts in memory", rollout_matrix))
+    found.append(Stage("faults in memory: rollouts, verify", in_memory))
     found.append(Stage("the mesh's own CA", partial(mesh_ca, cluster)))
     return found
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 _COLLECTION = ("ansible_collections", "servicemesh", "istio")
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 class Imports:
@@ -43,7 +44,7 @@ class Imports:
 
     def _imports(self, name: str) -> Iterator[str]:
         package = PurePosixPath(name).parent.parts
-        for node in ast.walk(ast.parse((self._root / name).read_text(encoding="utf-8"))):
+        for node in _statements(ast.parse((self._root / name).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield from self._file(tuple(alias.name.split(".")))
@@ -60,3 +61,13 @@ class Imports:
         if parts:
             path = "/".join(parts)
             yield from (name for name in (f"{path}.py", f"{path}/__init__.py") if name in self.files)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """All statements, however deep, and what holds them; no expression: those are most of a tree."""
+    open_nodes: list[ast.AST] = [tree]
+    while open_nodes:
+        node = open_nodes.pop()
+        yield node
+        for name in _BODIES:
+            open_nodes += getattr(node, name, ())

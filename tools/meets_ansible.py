@@ -16,8 +16,8 @@ _EITHER = f"{_IMPORT}|{_PROGRAM}"
 _ROOMS = {"plugins": _IMPORT, "tests": _EITHER, "lab": _EITHER, "tools": _EITHER}
 # Thin: what Ansible does behind them is decided by the tests that import them, not by all further off.
 SEAMS = frozenset(("plugins/module_utils/istio/metrics.py", "tests/unit/support/arguments.py"))
-# They look at plugins, roles, playbooks and documentation with Ansible's eyes.
-_WHOLE = ("tests/unit/action/", "tests/unit/repo/")
+# Plugins that Ansible loads.
+_WHOLE = ("tests/unit/action/",)
 
 
 def test_files(root: Path = ROOT) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from tools.meets_ansible import SEAMS
@@ -37,22 +38,31 @@ def test_what_meets_it_however_far_away(tmp_path: Path) -> None:
     assert found(tmp_path) == [
         "tests/unit/kube/test_helped.py",
         "tests/unit/mesh/test_options.py",
-        "tests/unit/repo/test_roles.py",
         "tests/unit/test_far.py",
         "tests/unit/test_near.py",
         "tests/unit/test_runs.py",
     ]
 
 
+@functools.cache
+def here() -> frozenset[str]:
+    return frozenset(found())
+
+
 def test_here_plugins_that_ansible_loads_are_among_them() -> None:
-    here = found()
-    for room in ("action", "filter", "lookup", "repo"):
+    for room in ("action", "filter", "lookup"):
         files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/unit" / room).rglob("test_*.py")}
-        assert files <= set(here), room
+        assert files <= here(), room
+
+
+def test_of_what_looks_at_the_repository_only_those_that_look_with_ansibles_eyes() -> None:
+    """They run its programs, or ask its parsers; what is read as YAML is the same for every ansible-core."""
+    files = {Path(name).name for name in here() if name.startswith("tests/unit/repo/")}
+    assert {"test_pages.py", "test_schedules.py"} <= files
+    assert not {"test_awx.py", "test_docstrings.py", "test_patterns.py", "test_text_in_roles.py"} & files
 
 
 def test_each_seam_is_there_and_has_tests_that_import_it() -> None:
-    here = found()
     for seam in SEAMS:
         assert "from ansible." in (ROOT / seam).read_text()
-    assert {"tests/unit/istio/test_metrics.py", "tests/unit/operations/verify/test_options.py"} <= set(here)
+    assert {"tests/unit/istio/test_metrics.py", "tests/unit/operations/verify/test_options.py"} <= here()

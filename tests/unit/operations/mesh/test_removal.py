@@ -18,7 +18,7 @@ from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
 from ...support.journals import journal_object
-from .test_rights import CATALOGUE, LIMITS, SHOP
+from .operators import CATALOGUE, LIMITS, SHOP
 
 MODES = {"strict_guard": "warn", "unproved": "refuse", "cluster_check": "off", "wait": True}
 

@@ -18,7 +18,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 
 from ...support.mortal import KilledError
-from ...support.part import part_of
 from .rotating_mesh import HOME, SAFE, RotatingMesh
 
 EVERY = os.environ.get("MESH_CA") == "long"
@@ -104,7 +103,7 @@ def test_killed_at_every_call_the_next_run_ends_it(case: str, after: bool) -> No
     whole.run(action="rotate")
     calls = whole.cluster.count
     assert calls > 40
-    for call in part_of(range(1 + after, calls + 1, 1 if EVERY else 4 if case == "self-signed" else 17)):
+    for call in range(1 + after, calls + 1, 1 if EVERY else 7 if case == "self-signed" else 29):
         mesh = RotatingMesh(**CASES[case])
         cluster = mesh.cluster
         cluster.count, cluster.kill_at, cluster.after = 0, call, after
@@ -165,7 +164,7 @@ def test_a_rollback_is_killed_at_every_call_too(case: str) -> None:
     whole = switched()
     whole.cluster.count = 0
     assert whole.run(action="rollback")["outcome"] == "rolled back"
-    for call in part_of(range(1, whole.cluster.count + 1, 1 if EVERY else 17)):
+    for call in range(1, whole.cluster.count + 1, 1 if EVERY else 29):
         mesh = switched()
         cluster = mesh.cluster
         cluster.count, cluster.kill_at, cluster.after = 0, call, True

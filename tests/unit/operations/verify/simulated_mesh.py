@@ -11,19 +11,23 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import (
     decide,
     service_edges,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.peer_authentication import (
     PeerPolicies,
 )
 
+from ...support.arguments import validated
 from ...support.certificates import certificate, ec_key, pem
-from ...support.cluster import FakeCluster
+from ...support.clock import FakeClock
+from ...support.cluster import FakeCluster, reaching
 from ...support.envoy_rbac import rbac_filters
 from .builders import item, pod
 
@@ -46,17 +50,26 @@ RAW: dict[str, Any] = {
 }
 
 
+def made(raw: dict[str, Any]) -> tuple[Catalogue, list[dict[str, Any]]]:
+    """A catalogue, and its objects."""
+    catalogue = parse_catalogue(raw)
+    return catalogue, render(catalogue)
+
+
+MADE = made(RAW)  # once: most tests look at this one
+
+
 class Mesh(FakeCluster):
-    """The client of a cluster with the mesh of ``RAW``.
+    """The client of a cluster with the mesh of ``RAW``, or of what else is ``made``.
 
     :ivar roots: what the proxies trust. :ivar exec_error: raised by every exec into a proxy.
     :ivar answers: by (account or ``outside``, service, path) a dishonest answer (status, headers, body).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, content: tuple[Catalogue, list[dict[str, Any]]] = MADE) -> None:
         super().__init__({"kind": "Namespace", "metadata": {"name": "shop"}})
-        self.catalogue = parse_catalogue(RAW)
-        for obj in render(self.catalogue):
+        self.catalogue, objects = content
+        for obj in objects:
             self.put(obj)
         for service in self.catalogue.services:
             labels = {**service.labels, "version": "v1"}
@@ -250,3 +263,21 @@ class Mesh(FakeCluster):
             "spec": {"containers": [{"name": "discovery", "image": "hub/pilot:1.31.0"}]},
             "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
         }
+
+
+def checked_arguments(backend: Any, **params: Any) -> dict[str, Any]:
+    """What ansible-core hands to a backend that looks at the mesh of ``RAW``."""
+    return validated(backend.ARGUMENT_SPEC, {"catalogue": RAW, "kubeconfig": "x", **params})
+
+
+def run(
+    mesh: Mesh, backend: Any, *, check_mode: bool = False, lines: list[str] | None = None, **params: Any
+) -> dict[str, Any]:
+    """A run of module ``verify`` or ``diagnose`` on a mesh."""
+    context = Context(
+        check_mode=check_mode,
+        progress=(lines if lines is not None else []).append,
+        connect=reaching(mesh),
+        clock=FakeClock(),
+    )
+    return backend.run(checked_arguments(backend, **params), context)

@@ -23,30 +23,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ...support.access import Restricted, access_of
-from ...support.arguments import validated
 from ...support.certificates import certificate, ec_key
-from ...support.clock import FakeClock
-from ...support.cluster import reaching
 from .builders import GATEWAY, item, pod
-from .simulated_mesh import RAW, ROOT, Mesh
+from .simulated_mesh import RAW, ROOT, Mesh, checked_arguments, run
 
 
 @pytest.fixture
 def mesh() -> Mesh:
     return Mesh()
-
-
-def run(
-    mesh: Mesh, backend: Any, *, check_mode: bool = False, lines: list[str] | None = None, **params: Any
-) -> dict[str, Any]:
-    checked = validated(backend.ARGUMENT_SPEC, {"catalogue": RAW, "kubeconfig": "x", **params})
-    context = Context(
-        check_mode=check_mode,
-        progress=(lines if lines is not None else []).append,
-        connect=reaching(mesh),
-        clock=FakeClock(),
-    )
-    return backend.run(checked, context)
 
 
 def statuses(result: dict[str, Any]) -> dict[str, str]:
@@ -461,8 +445,7 @@ def test_a_gateway_is_called_by_a_probe_that_has_no_identity_in_the_mesh(mesh: M
 
 
 def test_services_behind_a_gateway_only_pass_when_it_let_a_call_in(mesh: Mesh) -> None:
-    checked = validated(verify.ARGUMENT_SPEC, {"catalogue": RAW, "kubeconfig": "x"})
-    options = VerifyOptions.from_params(checked)
+    options = VerifyOptions.from_params(checked_arguments(verify))
     run_ = verify.Verification(mesh, options, Context())
     plan = planned_calls.CallPlan((), (), frozenset({"shop/web", "shop/pay", "shop/sql"}))
     served = GatewayResult((), frozenset({"shop/web"}), frozenset({"shop/sql", "shop/web"}))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import is_probe
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
 from . import simulated_mesh
 from .builders import pod
-from .test_backend import run
+from .simulated_mesh import run
 
 SERVICES, REPLICAS, AT_ONCE = 200, 3, 12
 LARGE: dict[str, Any] = {
@@ -45,9 +44,8 @@ class LargeMesh(simulated_mesh.Mesh):
         return sum(1 for one in self.of_kind("Pod") if is_probe(one["metadata"].get("labels", {})))
 
 
-def test_a_large_mesh_is_called_by_few_probes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated_mesh, "RAW", LARGE)
-    mesh = LargeMesh()
+def test_a_large_mesh_is_called_by_few_probes_at_once() -> None:
+    mesh = LargeMesh(simulated_mesh.made(LARGE))
     for service in mesh.catalogue.services:
         for number in range(2, REPLICAS + 1):
             spec = {"serviceAccountName": service.service_account}

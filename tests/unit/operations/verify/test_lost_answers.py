@@ -3,6 +3,8 @@
 The judge knows which fault it has planted and asks verify's code nothing: a run may find the fault, or say
 that it cannot tell, or end with an error. It may not pass, and neither may the cell with the fault in it. And
 a mesh without a fault is never accused because an answer was lost.
+
+The dice are thrown more often with ``LOST_ANSWERS=3000``, and in ``make campaign``.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
-from ...support.part import part_of
 from .builders import item, pod
-from .simulated_mesh import Mesh
-from .test_backend import run
+from .simulated_mesh import Mesh, run
 
-RUNS = int(os.environ.get("LOST_ANSWERS", "300"))
+RUNS = int(os.environ.get("LOST_ANSWERS", "150"))
 FATES = ("gone", "refused", "late", "half", "empty", "ended")
 SERVED = (200, {"x-envoy-upstream-service-time": "1"}, "hello")
+
+
+def seeds(number: int) -> range:
+    """Of so many meshes; whoever takes more of them has these, too."""
+    return range(0, 2 * number, 2)
 
 
 class LossyMesh(Mesh):
@@ -207,7 +212,7 @@ FAULTS: tuple[Callable[[Mesh, random.Random], tuple[str, str]], ...] = (
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__.strip("_"))
 def test_what_was_not_read_never_passes(plant: Callable[[Mesh, random.Random], tuple[str, str]]) -> None:
     ends = {"fail": 0, "cannot tell": 0, "error": 0}
-    for seed in part_of(range(-(-RUNS // len(FAULTS)))):
+    for seed in seeds(-(-RUNS // len(FAULTS))):
         mesh = LossyMesh(seed)
         check, cell = plant(mesh, random.Random(seed))
         try:
@@ -230,7 +235,7 @@ def test_what_was_not_read_never_passes(plant: Callable[[Mesh, random.Random], t
 
 def test_nobody_is_accused_because_an_answer_was_lost() -> None:
     ends = {"pass": 0, "cannot tell": 0, "error": 0}
-    for seed in part_of(range(RUNS)):
+    for seed in seeds(RUNS):
         mesh = LossyMesh(seed)
         try:
             result = run(mesh, verify)
