@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -18,3 +20,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if runs_here(item.nodeid)]
+
+
+def pytest_collection_finish() -> None:
+    """Twenty thousand tests stay to the end: the garbage collector need not look at them again and again."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

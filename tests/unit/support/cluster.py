@@ -99,7 +99,7 @@ class FakeCluster:
 
     def of_kind(self, kind: str) -> list[Obj]:
         """All stored objects of a kind."""
-        return [obj for key, obj in sorted(self.objects.items()) if key[0] == kind]
+        return [self.objects[key] for key in sorted(key for key in self.objects if key[0] == kind)]
 
     def remove(self, kind: str, name: str, namespace: str = "") -> None:
         """Take an object away behind everybody's back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -32,6 +33,7 @@ _GROUP_OF = {kind: group for group, kinds in _KINDS.items() for kind in kinds.sp
 _FORM = re.compile(r"([a-z0-9.-]+/)?v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?", re.ASCII)
 
 
+@functools.cache
 def check_served(api_version: str, kind: str) -> None:
     """What has no form of a version, or a kind in a group that has others. Other groups are free: tests bring
     their own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -24,6 +25,7 @@ POLICY = Policy(alpha=0.05, power=0.90)
 SHARES = (10, 25, 50, 75, 100)
 
 
+@functools.cache
 def rollout(
     seed: int,
     canary: float,

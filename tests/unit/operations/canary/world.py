@@ -38,6 +38,7 @@ CATALOGUE = {
         {"name": "db", "ports": [{"name": "tcp", "number": 5432, "protocol": "tcp"}]},
     ],
 }
+OBJECTS = render(parse_catalogue(CATALOGUE))
 
 
 class FakePrometheusSource(FakeMetrics):
@@ -84,7 +85,7 @@ class World:
         self.connect: Any = lambda _options, **_more: contextlib.nullcontext(self.client)
         monkeypatch.setattr(assembly, "ProxyProver", lambda *_rest, **_more: FakeProver(shop))
         monkeypatch.setattr(assembly.RolloutBuilder, "metrics", lambda *_rest: FakePrometheusSource(shop))
-        for obj in render(parse_catalogue(copy.deepcopy(CATALOGUE))):
+        for obj in OBJECTS:
             shop.cluster.put(obj)
 
     def __call__(self, *, check: bool = False, **changes: Any) -> dict[str, Any]:
