@@ -11,7 +11,8 @@ from typing import Any
 
 def object_id(obj: Mapping[str, Any]) -> str:
     """``Kind namespace/name``, or ``Kind name`` for cluster-scoped objects."""
-    metadata = obj.get("metadata") or {}
+    given = obj.get("metadata")
+    metadata = given if isinstance(given, Mapping) else {}  # messages about a bad object name it, too
     kind, namespace, name = obj.get("kind") or "", metadata.get("namespace"), metadata.get("name") or ""
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 

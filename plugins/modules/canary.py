@@ -593,7 +593,7 @@ run:
   type: str
   sample: 20260101T120000-4f1c
 counts:
-  description: Requests and failures of both arms, and the share of all requests that the canary hurt.
+  description: Requests and failures of both versions, and the share of all requests that the canary hurt.
   returned: when a run ended
   type: dict
   sample: {canary: {requests: 1450, failed: 0}, stable: {requests: 4350, failed: 3}, hurt: 0.0}

@@ -47,6 +47,20 @@ def read_json(text: str, about: str) -> list[tuple[Any, int]] | None:
     return found
 
 
+def from_json(text: str | bytes) -> Any:
+    """What a program, a file or an annotation says in JSON, by Python's own rules.
+
+    Whoever may annotate a pod, or answers out of one, can nest as many brackets as he likes: that is no JSON
+    for anybody here, and not the end of a run that looks at all pods.
+
+    :raises ValueError: it is no JSON, or nested deeper than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def json_text(value: Any, **options: Any) -> str:
     """JSON for readers that take it for YAML: the API server does with an apply, as do istioctl and Helm.
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ..documents.json_text import from_json
 from ..fields import labels_of, mapping_at, name_of, namespace_of, text_at
 from ..kube.pods import containers, takes_requests
 from .proxy.admin import ExecResult, Executor, no_answer
@@ -109,7 +109,7 @@ def sync_table(
 def _syncz(client: Executor, istiod: Istiod, timeout: float) -> list[SyncState]:
     result = istiod_request(client, istiod.namespace, istiod.pod, "/debug/syncz", timeout)
     try:
-        entries = json.loads(result.stdout) if result.returncode == 0 else None
+        entries = from_json(result.stdout) if result.returncode == 0 else None
     except ValueError:
         entries = None
     if not isinstance(entries, list):

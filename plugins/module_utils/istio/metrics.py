@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import http.client
-import json
 import math
 import re
 import string
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.urls import open_url
 
+from ..documents.json_text import from_json
 from ..errors import ApiError, InputError, MeshError, Problem
 from ..kube.headers import refuse_header, refuse_token
 
@@ -323,8 +323,8 @@ def _parse(body: str | bytes) -> Any:
     if len(body) > MAX_ANSWER:
         raise MetricsError("Prometheus answered with more than 64 MiB")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return from_json(body)
+    except ValueError as error:
         raise MetricsError("the answer is not JSON; is this really Prometheus?") from error
 
 

@@ -39,9 +39,10 @@ def parse_syncz(entries: Iterable[Mapping[str, Any]]) -> list[SyncState]:
     """
     states = []
     for entry in entries:
-        resources = mapping_at(entry, "resources") or {
+        told = mapping_at(entry, "resources") or {
             name: {"sent": entry.get(f"{name}_sent"), "acked": entry.get(f"{name}_acked")} for name in _LEGACY
         }
+        resources = {kind: mapping_at(told, kind) for kind in told}
         states.append(
             SyncState(
                 proxy=text_at(entry, "proxy"),

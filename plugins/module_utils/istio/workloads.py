@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..documents.json_text import from_json
 from ..fields import (
     annotations_of,
     field,
@@ -165,7 +165,7 @@ def _parse_proxy(pod: Mapping[str, Any]) -> Proxy | None:
 
 def _injection_status(annotations: Mapping[str, str]) -> dict[str, Any] | None:
     try:
-        status = json.loads(annotations.get(STATUS_ANNOTATION, "null"))
+        status = from_json(annotations.get(STATUS_ANNOTATION, "null"))
     except ValueError:
         return None
     return status if isinstance(status, dict) else None

@@ -14,10 +14,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import fnmatch
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..documents.json_text import from_json
 from ..equality import same
 from ..fields import mappings_at
 from .owners import HAND_TOOLS
@@ -160,7 +160,7 @@ def _declared(desired: Any, key: str) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return from_json(text)
     except ValueError:
         return None
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..documents.json_text import from_json
 from ..errors import ApiError, MalformedError
 from ..fields import list_at, mappings_at, name_of, text_at
 from ..files import write_whole
@@ -282,7 +283,7 @@ def _read_cache(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        content = json.loads(path.read_bytes())
+        content = from_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..documents.json_text import from_json
 from ..errors import ApiError, MalformedError
 from ..fields import list_at, mapping_at, mappings_at, text_at
 from .clock import Clock, seconds_of
@@ -134,7 +135,7 @@ class ExecPlugin:
 
     def _answer(self, text: str) -> Mapping[str, Any]:
         try:
-            body = json.loads(text)
+            body = from_json(text)
         except ValueError:
             raise self._failed("what it prints is not JSON") from None
         if not isinstance(body, Mapping) or body.get("kind") != "ExecCredential":

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from ..documents.json_text import from_json
 from ..errors import ApiError, WaitTimeout
 from .failures import causes_of, from_answer, no_answer
 from .pool import websocket_proxy, websocket_tls
@@ -157,8 +157,8 @@ def _handshake_failure(error: Any, subject: str, secrets: Collection[str]) -> Ap
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else ""
     data: Any
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = from_json(text)
+    except ValueError:
         data = {"kind": "Status", "message": text[:300]} if text else None
     return from_answer(status, data, subject, secrets=secrets)
 
@@ -204,8 +204,8 @@ def _collect(
 def _returncode(status: bytes, subject: str) -> int:
     """The exit code in the ``Status`` of channel 3 (``details.causes`` with reason ``ExitCode``)."""
     try:
-        body = json.loads(status)
-    except (ValueError, RecursionError):
+        body = from_json(status)
+    except ValueError:
         raise ApiError(
             f"{subject}: the connection ended without an exit status", reason="NoExitStatus", subject=subject
         ) from None

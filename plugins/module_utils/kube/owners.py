@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..documents.json_text import from_json
 from ..fields import mapping_at, mappings_at, text_at
 
 # Writers that watch their source and put a field back within minutes: a change behind them starts a fight.
@@ -109,7 +109,7 @@ def _below(node: Any, step: str | Mapping[str, Any]) -> Any:
     for key, child in node.items():
         if key.startswith("k:"):
             try:
-                fields = json.loads(key[2:])
+                fields = from_json(key[2:])
             except ValueError:
                 continue
             if isinstance(fields, dict) and all(fields.get(name) == value for name, value in step.items()):

@@ -14,10 +14,10 @@ Sources: kubernetes.io/docs/reference/using-api/server-side-apply; sigs.k8s.io/s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..documents.json_text import from_json
 from ..equality import same
 from ..fields import field, mapping_at, mappings_at
 from .objects import is_built_in
@@ -215,6 +215,6 @@ def _has_key(item: Any, key: Mapping[str, Any]) -> bool:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return from_json(text)
     except ValueError:
         return None

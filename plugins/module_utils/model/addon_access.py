@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..documents.json_text import json_text
-from ..documents.read import read_document
 from ..errors import InputError, Problem
 from ..fields import labels_of, mapping_at, mappings_at, name_of, text_at
-from .addon_safety import KIALI_CONFIG
+from .addon_safety import KIALI_CONFIG, read_kiali, section
 from .addons import WORKLOADS
 from .reading.problems import Problems
 from .reading.reader import Reader
@@ -26,7 +25,8 @@ ACCESS_SPEC: dict[str, dict[str, Any]] = {
     "network_policies": {"type": "dict", "default": {}},
 }
 """The options of a module that asks for it, as parts of its argument spec."""
-SERVICES: Mapping[str, tuple[str, int]] = {"grafana": ("grafana", 3000), "kiali": ("kiali", 20001)}
+KIALI = "kiali"
+SERVICES: Mapping[str, tuple[str, int]] = {"grafana": ("grafana", 3000), KIALI: ("kiali", 20001)}
 """Service and port of the add-ons that ask who somebody is (samples/addons of the Istio release)."""
 OPEN = ("jaeger", "loki", "prometheus")
 _SPANS = (4317, 4318, 9411)
@@ -121,22 +121,19 @@ def reachable(objects: Sequence[Mapping[str, Any]], addon: str, access: Access, 
     url = access.urls.get(addon)
     if url is not None:
         for item in found:
-            _tell(item, url)
+            _tell(item, addon, url)
     made = [] if url is None else _way_in(addon, url, _home(found, addon, namespace))
     if addon in access.policies:
         made += [_policy(addon, item, access, namespace) for item in found if item.get("kind") in WORKLOADS]
     return [*found, *made]
 
 
-def _tell(item: Obj, url: Url) -> None:
+def _tell(item: Obj, addon: str, url: Url) -> None:
     """Both make links and log-ins from the URL that they are told."""
-    if item.get("kind") == "ConfigMap" and KIALI_CONFIG in mapping_at(item, "data"):
-        about = f"ConfigMap {name_of(item)} data.{KIALI_CONFIG}"
-        config = read_document(item["data"][KIALI_CONFIG], about)
-        if not isinstance(config, dict):
-            raise InputError([Problem(about, "is no mapping", "kiali-config")])
+    if addon == KIALI and item.get("kind") == "ConfigMap" and KIALI_CONFIG in mapping_at(item, "data"):
+        config = read_kiali(item)
         server = {"web_fqdn": url.host, "web_port": "443", "web_schema": "https"}
-        config["server"] = {**(config.get("server") or {}), **server}
+        section(config, "server", f"ConfigMap {name_of(item)} data.{KIALI_CONFIG}").update(server)
         item["data"][KIALI_CONFIG] = json_text(config)
     if item.get("kind") in WORKLOADS:
         for container in mappings_at(item, "spec", "template", "spec", "containers"):

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..documents.json_text import json_text
+from ..documents.json_text import from_json, json_text
 from ..documents.read import read_document
 from ..errors import InputError, Problem
 from ..fields import mapping_at, mappings_at, name_of, text_at
+from .addon_safety import annotate_template
 from .addons import WORKLOADS
 from .reading.problems import Problems
 
@@ -50,7 +50,7 @@ def check_dashboards(files: Mapping[str, str]) -> list[Problem]:
         if names.setdefault(name, path) != path:
             problems.add(where, f"has the same name as {names[name]}", "unique")
         try:
-            found = json.loads(text)
+            found = from_json(text)
         except ValueError as error:
             problems.add(where, f"is no JSON: {error}", "dashboard")
             continue
@@ -124,7 +124,7 @@ def _providers(place: Obj) -> str:
         "disableDeletion": False,
         "options": {"path": DIRECTORY},
     }
-    others = [one for one in config.get("providers") or [] if one.get("name") != "own"]
+    others = [one for one in mappings_at(config, "providers") if text_at(one, "name") != "own"]
     return json_text({**config, "providers": [*others, provider]})
 
 
@@ -135,15 +135,14 @@ def _mounts(workload: Mapping[str, Any], name: str) -> bool:
 
 def _mount(workload: Obj, digest: str) -> None:
     """What it mounts as a single file is never renewed while it runs: a change of it starts it anew."""
-    template = workload["spec"]["template"]
-    metadata = template.setdefault("metadata", {})
-    metadata["annotations"] = {**mapping_at(metadata, "annotations"), DIGEST: digest}
-    pod = template["spec"]
+    annotate_template(workload, DIGEST, digest)
+    pod = workload["spec"]["template"]["spec"]
     pod["volumes"] = [*pod["volumes"], {"name": "dashboards-own", "configMap": {"name": OWN}}]
-    for container in pod["containers"]:
-        if any(
-            text_at(mount, "mountPath").endswith(PROVIDERS)
-            for mount in mappings_at(container, "volumeMounts")
-        ):
-            mount = {"name": "dashboards-own", "mountPath": DIRECTORY}
-            container["volumeMounts"] = [*container["volumeMounts"], mount]
+    own = {"name": "dashboards-own", "mountPath": DIRECTORY}
+    pod["containers"] = [
+        {**container, "volumeMounts": [*mounts, own]}
+        if any(text_at(mount, "mountPath").endswith(PROVIDERS) for mount in mounts)
+        else container
+        for container in mappings_at(pod, "containers")
+        for mounts in [mappings_at(container, "volumeMounts")]
+    ]

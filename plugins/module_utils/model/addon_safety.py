@@ -133,27 +133,55 @@ def _is_kiali(item: Mapping[str, Any]) -> bool:
     return isinstance(text, str) and "login_token" in text and "external_services" in text
 
 
+def _place(item: Mapping[str, Any]) -> str:
+    return f"{object_id(item)} data.{KIALI_CONFIG}"
+
+
+def read_kiali(item: Mapping[str, Any]) -> Obj:
+    """Kiali's configuration, as its ConfigMap holds it.
+
+    :returns: section -> its content. :raises InputError: it is no mapping.
+    """
+    config = read_document(text_at(item, "data", KIALI_CONFIG), _place(item))
+    if not isinstance(config, dict):
+        raise InputError([Problem(_place(item), "is no mapping", "kiali-config")])
+    return config
+
+
+def section(config: Obj, name: str, about: str, **made: Any) -> Obj:
+    """A part of a configuration, to be changed in place. One that is absent or null is made.
+
+    :param about: the configuration, for messages. :param made: what a part holds that is made.
+    :returns: the part. :raises InputError: it is no mapping.
+    """
+    found = config.get(name)
+    if found is None:
+        found = config[name] = dict(made)
+    if not isinstance(found, dict):
+        raise InputError([Problem(about, f"{name} is no mapping", "kiali-config")])
+    return found
+
+
 def _kiali_config(item: Obj, enabled: Sequence[str], namespace: str) -> None:
     """Login with a token, a signing key of its own, and the addresses of what is installed beside it."""
-    about = f"{object_id(item)} data.{KIALI_CONFIG}"
-    config = read_document(item["data"][KIALI_CONFIG], about)
-    if not isinstance(config, dict):
-        raise InputError([Problem(about, "is no mapping", "kiali-config")])
-    auth = config.setdefault("auth", {})
+    about = _place(item)
+    config = read_kiali(item)
+    auth = section(config, "auth", about)
     if auth.get("strategy") == "anonymous":
         auth["strategy"] = "token"
-    token = config.setdefault("login_token", {})
+    token = section(config, "login_token", about)
     if str(token.get("signing_key") or "CHANGEME").startswith("CHANGEME"):
         token["signing_key"] = ""
-    services = config.setdefault("external_services", {})
+    services = section(config, "external_services", about)
     for name, (addon, port) in {"prometheus": ("prometheus", 9090), "grafana": ("grafana", 3000)}.items():
         if addon in enabled:
             key = "url" if name == "prometheus" else "internal_url"
-            services.setdefault(name, {"enabled": True}).setdefault(key, _url(addon, namespace, port))
+            part = section(services, name, about, enabled=True)
+            part.setdefault(key, _url(addon, namespace, port))
         elif name == "grafana":
-            services.setdefault(name, {}).setdefault("enabled", False)
+            section(services, name, about).setdefault("enabled", False)
     if "jaeger" in enabled:
-        tracing = services.setdefault("tracing", {})
+        tracing = section(services, "tracing", about)
         tracing["enabled"] = True
         tracing.setdefault("provider", "jaeger")
         tracing.setdefault("use_grpc", True)
@@ -170,12 +198,18 @@ def _workload(item: Obj, addon: str, safety: Safety, digests: Mapping[str, str])
     pod = mapping_at(item, "spec", "template", "spec")
     configs = {text_at(one, "configMap", "name") for one in mappings_at(pod, "volumes")}
     for name in sorted(configs & set(digests)):
-        template = item["spec"]["template"].setdefault("metadata", {})
-        template.setdefault("annotations", {})[CONFIG_DIGEST] = digests[name]
+        annotate_template(item, CONFIG_DIGEST, digests[name])
         _mount_signing_key(item)
     for container in mappings_at(pod, "containers"):
         _container(container, safety.retention.get(addon, ""), safety.resources.get(addon))
     return _claims(item, safety.storage.get(addon, ""))
+
+
+def annotate_template(workload: Obj, key: str, value: str) -> None:
+    """Lets the pods of a workload start anew whenever ``value`` is another one."""
+    template = workload["spec"]["template"]
+    metadata = mapping_at(template, "metadata")
+    template["metadata"] = {**metadata, "annotations": {**mapping_at(metadata, "annotations"), key: value}}
 
 
 def _mount_signing_key(item: Obj) -> None:
@@ -183,10 +217,13 @@ def _mount_signing_key(item: Obj) -> None:
     name = "login-token-signing-key"
     if any(text_at(one, "name") == name for one in mappings_at(pod, "volumes")):
         return
-    pod.setdefault("volumes", []).append({"name": name, "secret": {"secretName": KIALI_SECRET}})
-    for container in pod["containers"]:
-        mounts = container.setdefault("volumeMounts", [])
-        mounts.append({"name": name, "mountPath": _SIGNING_KEY, "readOnly": True})
+    volume = {"name": name, "secret": {"secretName": KIALI_SECRET}}
+    pod["volumes"] = [*mappings_at(pod, "volumes"), volume]
+    mount = {"name": name, "mountPath": _SIGNING_KEY, "readOnly": True}
+    pod["containers"] = [
+        {**container, "volumeMounts": [*mappings_at(container, "volumeMounts"), mount]}
+        for container in mappings_at(pod, "containers")
+    ]
 
 
 def _container(container: Any, retention: str, resources: Mapping[str, Any] | None) -> None:

@@ -152,7 +152,7 @@ def read_virtual_service(obj: Mapping[str, Any], domain: str) -> VirtualService:
     :param domain: the cluster's DNS domain. :raises MalformedError: a field has another type than Istio's.
     """
     namespace = namespace_of(obj)
-    hosts = tuple(full_host(str(host), namespace, domain) for host in field(obj, "spec", "hosts") or ())
+    hosts = tuple(full_host(str(host), namespace, domain) for host in list_at(obj, "spec", "hosts"))
     routes: list[Route] = []
     for protocol in (HTTP, TCP, TLS):
         open_, certain = True, True

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..documents.json_text import from_json
 from ..errors import InputError, MalformedError, Problem
 from ..fields import mapping_at, text_at
 from ..files import at_home, write_whole
@@ -160,7 +161,7 @@ def _fetch(
 
 def _digests(found: Mapping[str, Any]) -> dict[str, str]:
     try:
-        digests = json.loads(text_at(found, "data", "sha256") or "{}")
+        digests = from_json(text_at(found, "data", "sha256") or "{}")
     except ValueError as error:
         raise MalformedError(f"ConfigMap {found['metadata']['name']} data.sha256: is not JSON") from error
     return digests if isinstance(digests, dict) else {}

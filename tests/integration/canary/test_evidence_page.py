@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence_page import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.evidence import (
     evidence_page,
 )
 
-from ...unit.model.rollout.test_evidence_page import WHOLE
+from ...unit.model.rollout.page.test_evidence import WHOLE
 from ..browser import Page, opened
 
 # What a person would see, written into the title: the DOM alone says nothing of places.

@@ -15,7 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     failed,
     passed,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_page import page
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.page import page
 
 from ..browser import opened
 

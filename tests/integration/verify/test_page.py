@@ -8,9 +8,11 @@ import time
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report import write_report
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_record import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.record import (
     Circumstances,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.write import (
+    write_report,
 )
 
 from ..browser import opened, printed

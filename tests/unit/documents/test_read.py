@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.documents import yaml_events
-from ansible_collections.servicemesh.istio.plugins.module_utils.documents.json_text import json_text
+from ansible_collections.servicemesh.istio.plugins.module_utils.documents.json_text import (
+    from_json,
+    json_text,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.documents.read import (
     read_document,
     read_documents,
@@ -349,3 +352,14 @@ def test_the_cycle_collector_is_as_it_was(parser: str) -> None:
 
 def test_the_limit_of_repetition_is_what_the_tests_above_assume() -> None:
     assert (yaml_events.MAX_DEPTH, yaml_events.MAX_REPEATED) == (200, 16 * 1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, "{", "", b"\xff"],
+    ids=["lists", "mappings", "cut off", "nothing", "no text"],
+)
+def test_json_of_others_is_read_or_is_none(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        from_json(text)
+    assert from_json('{"a": [1]}') == {"a": [1]} == from_json(b'{"a": [1]}')

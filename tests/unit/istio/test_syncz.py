@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio import istiod, syncz
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -120,8 +120,21 @@ def test_an_istiod_without_proxies_is_no_error() -> None:
     assert istiod.sync_table(client, ISTIODS) == {}
 
 
-@pytest.mark.parametrize("answer", [Result("", "connection refused", 1), Result("not json"), Result("null")])
+@pytest.mark.parametrize(
+    "answer", [Result("", "connection refused", 1), Result("not json"), Result("null"), Result("[" * 100_000)]
+)
 def test_a_silent_istiod_is_an_error(answer: Result) -> None:
     client = Client({"istiod-a": answer, "istiod-b": Result("[]")})
     with pytest.raises(ApiError, match="istiod-a"):
         istiod.sync_table(client, ISTIODS)
+
+
+def test_a_type_of_which_nothing_is_said_was_not_sent() -> None:
+    (state,) = syncz.parse_syncz([{"proxy": "a.ns", "resources": {ROUTE: None}}])
+    assert (state.stale, state.refused) == ((), {})
+
+
+@pytest.mark.parametrize("resources", [{ROUTE: "sent"}, {ROUTE: ["1"]}, "sent"])
+def test_a_table_of_another_shape_is_no_table(resources: object) -> None:
+    with pytest.raises(MalformedError):
+        syncz.parse_syncz([{"proxy": "a.ns", "resources": resources}])

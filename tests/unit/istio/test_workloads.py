@@ -197,3 +197,11 @@ def test_a_budget_counts_when_it_is_about_the_current_specification(
     found = workloads.parse_budget(obj)
     assert (found.namespace, found.name, found.selector) == ("shop", "web", selector)
     assert (found.allowed, found.exhausted) == (allowed, exhausted)
+
+
+@pytest.mark.parametrize("status", ["[" * 100_000, "{", "[]", "7"], ids=["deep", "cut", "list", "number"])
+def test_an_annotation_that_says_nothing_ends_no_run(status: str) -> None:
+    """Whoever may annotate a pod may write what he likes there."""
+    found = workloads.parse_pod(pod(PROXY, READY, {"sidecar.istio.io/status": status}))
+    assert found.proxy is not None
+    assert (found.proxy.injected, found.proxy.revision) == (False, "")

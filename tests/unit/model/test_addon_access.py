@@ -59,6 +59,31 @@ def test_kiali_makes_its_links_from_the_url_and_starts_anew_for_it() -> None:
     assert digests[0] != digests[1]
 
 
+def test_only_kialis_own_configuration_is_told_of_its_url() -> None:
+    """Whatever else holds a ``config.yaml`` is somebody else's: it was given a ``server``, too."""
+    other = {**KIALI_MAP, "metadata": {"name": "loki"}, "data": {"config.yaml": "auth_enabled: false"}}
+    found = reachable([GRAFANA, SERVICE, other], "grafana", access({"grafana": URL}), NAMESPACE)
+    assert found[2] == other
+
+
+@pytest.mark.parametrize("server", ["null", "{web_root: /kiali}"])
+def test_kiali_keeps_what_its_server_says_already(server: str) -> None:
+    config = {**KIALI_MAP, "data": {"config.yaml": f"server: {server}"}}
+    url = {"kiali": {**URL, "host": "kiali.example.com"}}
+    told = by_kind(reachable([config, KIALI, KIALI_SERVICE], "kiali", access(url), NAMESPACE))
+    held = json.loads(told["ConfigMap"]["data"]["config.yaml"])["server"]
+    assert held["web_fqdn"] == "kiali.example.com"
+    assert held.get("web_root") == ("/kiali" if "kiali" in server else None)
+
+
+@pytest.mark.parametrize("config", ["server: here", "server: [1]", "- server", ""])
+def test_a_configuration_of_kiali_that_is_none_is_refused(config: str) -> None:
+    url = {"kiali": {**URL, "host": "kiali.example.com"}}
+    broken = {**KIALI_MAP, "data": {"config.yaml": config}}
+    with pytest.raises(InputError, match=r"kiali data\.config\.yaml: .*is no mapping"):
+        reachable([broken, KIALI, KIALI_SERVICE], "kiali", access(url), NAMESPACE)
+
+
 def test_nothing_is_changed_without_being_asked_for() -> None:
     assert reachable([GRAFANA, KIALI_MAP], "grafana", access(), NAMESPACE) == [GRAFANA, KIALI_MAP]
     other = access({"kiali": {**URL, "host": "kiali.example.com"}}, {"kiali": []})

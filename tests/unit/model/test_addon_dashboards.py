@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError, MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.addon_dashboards import (
     DIGEST,
     LARGEST,
@@ -62,6 +62,25 @@ def test_a_dashboard_that_changes_starts_grafana_anew_and_the_same_one_does_not(
 
     assert digest(FILES) == digest(dict(reversed(list(FILES.items()))))
     assert digest(FILES) != digest({**FILES, "boards/orders.json": OTHER})
+
+
+@pytest.mark.parametrize("providers", ["mine", "[mine]", "{name: mine}"])
+def test_providers_of_another_shape_are_refused(providers: str) -> None:
+    config = {**CONFIG, "data": {"dashboardproviders.yaml": f"providers: {providers}"}}
+    with pytest.raises(MalformedError, match="providers"):
+        with_dashboards([config, GRAFANA], FILES, NAMESPACE)
+
+
+def test_a_workload_with_nothing_but_what_is_needed_mounts_them() -> None:
+    grafana = copy.deepcopy(GRAFANA)
+    grafana["spec"]["template"]["metadata"] = None
+    grafana["spec"]["template"]["spec"]["containers"].append({"name": "beside", "volumeMounts": None})
+    config = {**CONFIG, "data": {"dashboardproviders.yaml": "providers: null"}}
+    config, made, _boards = with_dashboards([config, grafana], FILES, NAMESPACE)
+    (own,) = json.loads(config["data"]["dashboardproviders.yaml"])["providers"]
+    assert own["name"] == "own"
+    first, beside = made["spec"]["template"]["spec"]["containers"]
+    assert (len(first["volumeMounts"]), beside["volumeMounts"]) == (2, None)
 
 
 @pytest.mark.parametrize("objects", [[], [CONFIG], [GRAFANA], [GRAFANA, {**CONFIG, "data": {}}]])

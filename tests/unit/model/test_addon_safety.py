@@ -130,6 +130,41 @@ def test_a_configuration_of_kiali_that_is_none_is_refused() -> None:
         made_safe([broken], "kiali", Safety(), ALL, NAMESPACE)
 
 
+def with_config(text: str) -> dict[str, Any]:
+    return {**KIALI_MAP, "data": {"config.yaml": f"# login_token, external_services\n{text}"}}
+
+
+def test_sections_of_kiali_that_are_empty_are_filled() -> None:
+    """``auth:`` and nothing behind it is null in YAML."""
+    config = with_config("auth:\nlogin_token:\nexternal_services: {grafana: null, tracing: ~}\n")
+    template = {"metadata": None, "spec": {**KIALI["spec"]["template"]["spec"]}}
+    template["spec"]["containers"] = [{"name": "kiali", "volumeMounts": None, "args": None, "env": None}]
+    bare = {**KIALI, "spec": {"template": template}}
+    found, kiali = made_safe([config, bare], "kiali", Safety(), ALL, NAMESPACE)
+    told = json.loads(found["data"]["config.yaml"])
+    assert told["login_token"] == {"signing_key": ""}
+    assert told["external_services"]["grafana"]["enabled"] is True
+    assert told["external_services"]["tracing"]["enabled"] is True
+    assert CONFIG_DIGEST in kiali["spec"]["template"]["metadata"]["annotations"]
+    assert len(kiali["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("auth: token", "auth"),
+        ("login_token: [a]", "login_token"),
+        ("external_services: 1", "external_services"),
+        ("external_services: {prometheus: http://p}", "prometheus"),
+        ("external_services: {grafana: no}", "grafana"),
+        ("external_services: {tracing: off}", "tracing"),
+    ],
+)
+def test_a_section_of_kiali_that_is_none_is_refused(text: str, name: str) -> None:
+    with pytest.raises(InputError, match=rf"kiali data\.config\.yaml.*: {name} is no mapping"):
+        made_safe([with_config(text)], "kiali", Safety(), ALL, NAMESPACE)
+
+
 def test_retention_storage_and_resources_are_by_addon() -> None:
     limits = {"limits": {"memory": "4Gi"}}
     safety = Safety(

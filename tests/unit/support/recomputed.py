@@ -15,13 +15,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ju
     judge_shares,
     look_at,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import Plan
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import RolloutPlan
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.typed_json import decode
 
 
 def recomputed(evidence: Mapping[str, Any]) -> list[Judgement]:
     """The share gates' verdicts of the last look. :returns: one for each gate, in the gates' order."""
-    plan: Plan = decode(Plan, evidence["plan"])
+    plan: RolloutPlan = decode(RolloutPlan, evidence["plan"])
     look = look_at(plan, plan.phases[evidence["judged"] - 1], ended=evidence["ended"])
     windows: list[Window] = [decode(Window, window) for window in evidence["windows"]]
     gates: list[ShareGate] = [decode(ShareGate, gate) for gate in evidence["gates"]]

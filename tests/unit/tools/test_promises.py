@@ -23,7 +23,7 @@ def test_rows_that_are_asked_for_are_simulated_and_no_others() -> None:
 
 
 def test_a_run_that_knows_too_little_at_the_deadline_is_neither_stopped_nor_promoted() -> None:
-    """Both arms just below twice what is acceptable, at little traffic: told apart from what a gate stops."""
+    """Both are just below twice what is acceptable, at little traffic: told apart from what a gate stops."""
     case = next(case for case in promises.cases() if case.name == "both 0.90%, 10/s")
     little = dataclasses.replace(case, rate=2)
     stopped, late = promises.shares_of(little, 5)

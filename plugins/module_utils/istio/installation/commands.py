@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ...documents.json_text import from_json
 from ...errors import InputError, MalformedError, MeshError, Problem
 from ...fields import text_at
 from ...kube.secret_fields import without_secrets
@@ -137,7 +137,7 @@ def istioctl_version(runner: Runner, path: str) -> Tool:
         [path, "version", "--remote=false", "-o", "json"], timeout=20, about="ask istioctl its version"
     )
     try:
-        version = text_at(json.loads(without_log_lines(answer)), "clientVersion", "version")
+        version = text_at(from_json(without_log_lines(answer)), "clientVersion", "version")
     except (ValueError, MalformedError) as error:
         raise MeshError(f"{path} does not answer like istioctl") from error
     if not version:

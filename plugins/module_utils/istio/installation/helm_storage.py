@@ -13,11 +13,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import gzip
-import json
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...errors import MalformedError, MeshError
 from ...fields import integer_at, labels_of, mapping_at, name_of, namespace_of, text_at
 
@@ -74,7 +74,7 @@ def read_release(secret: Mapping[str, Any]) -> StoredRelease:
     """
     try:
         packed = base64.b64decode(base64.b64decode(text_at(secret, "data", "release")))
-        return _release(secret, json.loads(gzip.decompress(packed)))
+        return _release(secret, from_json(gzip.decompress(packed)))
     # zlib.error: gzip passes on what is wrong inside an undamaged frame.
     except (MalformedError, ValueError, OSError, EOFError, zlib.error) as error:
         name = f"{namespace_of(secret)}/{name_of(secret)}"

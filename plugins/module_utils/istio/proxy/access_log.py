@@ -10,11 +10,11 @@ flags mean: ``model/response_flags.py``.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...kube.clock import seconds_of
 from ...model.response_flags import flags_in
 
@@ -86,7 +86,7 @@ def access_lines(text: str, since: float = 0.0) -> Iterator[AccessLine]:
 def _fields_of(line: str) -> Mapping[str, Any]:
     if line.startswith("{"):
         try:
-            found = json.loads(line)
+            found = from_json(line)
         except ValueError:
             return {}
         return found if isinstance(found, Mapping) else {}

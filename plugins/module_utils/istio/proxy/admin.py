@@ -9,11 +9,11 @@ shell: distroless images have none.
 
 from __future__ import annotations
 
-import json
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ...documents.json_text import from_json
 from ...errors import ApiError
 from ..workloads import PROXY_CONTAINER
 from .running import RunningProxy
@@ -105,8 +105,11 @@ def config_dump(
     text = admin_get(client, proxy, f"config_dump?{urllib.parse.urlencode(query)}", timeout)
     if not text.strip():  # Envoy answers with nothing at all when the resource has no entry
         return []
-    configs = _parsed(proxy, text, "a configuration dump").get("configs", [])
-    return [entry for entry in configs if isinstance(entry, dict)]
+    wanted = "a configuration dump"
+    configs = _parsed(proxy, text, wanted).get("configs", [])
+    if not isinstance(configs, list) or not all(isinstance(entry, dict) for entry in configs):
+        raise _something_else(proxy, wanted)
+    return configs
 
 
 def cluster_statuses(client: Executor, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
@@ -121,13 +124,14 @@ def cluster_statuses(client: Executor, proxy: RunningProxy, timeout: float = 15.
 
 def _parsed(proxy: RunningProxy, text: str, wanted: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = from_json(text)
     except ValueError:
         found = None
     if isinstance(found, dict):
         return found
-    raise ApiError(
-        f"the proxy of pod {proxy} answered with something else than {wanted}",
-        reason="Exec",
-        subject=f"Pod {proxy}",
-    )
+    raise _something_else(proxy, wanted)
+
+
+def _something_else(proxy: RunningProxy, wanted: str) -> ApiError:
+    message = f"the proxy of pod {proxy} answered with something else than {wanted}"
+    return ApiError(message, reason="Exec", subject=f"Pod {proxy}")

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...errors import MalformedError
 from ...fields import mappings_at, text_at
 from ...kube.clock import seconds_of
@@ -46,7 +47,7 @@ def judge_certificates(text: str, *, identity: str, roots: frozenset[str], now: 
         (`serial_numbers`). :param now: seconds since the epoch.
     """
     try:
-        contexts = mappings_at(json.loads(text), "certificates")
+        contexts = mappings_at(from_json(text), "certificates")
         chains = [(mappings_at(item, "cert_chain"), mappings_at(item, "ca_cert")) for item in contexts]
         served = [(chain, trusted) for chain, trusted in chains if chain]
         ours = [(chain, trusted) for chain, trusted in served if _identities(chain[0])]
@@ -77,7 +78,7 @@ def lives(text: str) -> list[tuple[float, float, str]]:
     """
     found: dict[tuple[float, float, str], None] = {}
     try:
-        for context in mappings_at(json.loads(text), "certificates"):
+        for context in mappings_at(from_json(text), "certificates"):
             for leaf in mappings_at(context, "cert_chain")[:1]:
                 since, until = (seconds_of(text_at(leaf, key)) for key in ("valid_from", "expiration_time"))
                 if _identities(leaf) and since is not None and until is not None:
@@ -111,7 +112,7 @@ def foreign_certificates(text: str) -> list[Shown]:
     """
     found: dict[Shown, None] = {}
     try:
-        for context in mappings_at(json.loads(text), "certificates"):
+        for context in mappings_at(from_json(text), "certificates"):
             chain = mappings_at(context, "cert_chain")
             if chain and not _identities(chain[0]):
                 found.update(dict.fromkeys(shown for link in chain if (shown := _shown(link)) is not None))
@@ -132,7 +133,7 @@ def _shown(link: Mapping[str, Any]) -> Shown | None:
 def without_repetition(text: str) -> str:
     """The answer of ``/certs`` with each TLS context once: a proxy has one per cluster, all alike."""
     try:
-        contexts = json.loads(text)["certificates"]
+        contexts = from_json(text)["certificates"]
         unique = {json.dumps(context, sort_keys=True): context for context in contexts}
     except (ValueError, KeyError, TypeError):
         return text[:1000]

@@ -24,7 +24,7 @@ from .sidecars import sidecar_objects
 from .telemetries import telemetry_objects
 from .virtual_service_delegates import delegate_object
 from .virtual_service_roots import root_objects
-from .weights import weights_by_service
+from .weights import fences_by_service, weights_by_service
 
 
 def mesh_resources(
@@ -45,9 +45,9 @@ def render(catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | Non
     :returns: one mapping per object. :raises InputError: two objects would have one name, and the like."""
     problems = Problems()
     weights = weights_by_service(catalogue, releases, problems)
-    fences = {key: int(record.get("fence") or 0) for key, record in (releases or {}).items()}
+    fences = fences_by_service(catalogue, releases, problems)
     delegates = [
-        delegate_object(catalogue, service, weights[service.key], fence=fences.get(service.key, 0))
+        delegate_object(catalogue, service, weights[service.key], fence=fences[service.key])
         for service in catalogue.services
     ]
     objects = [

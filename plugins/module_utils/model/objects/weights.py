@@ -11,6 +11,7 @@ from typing import Any
 from ..catalogue.mesh import Catalogue
 from ..catalogue.services import Service
 from ..reading.problems import Problems
+from ..reading.texts import plain_number
 
 Weights = Mapping[str, int]
 """Percentages by version that add up to 100; empty for a service without versions."""
@@ -33,17 +34,47 @@ def weights_by_service(
         by ``namespace/name``. Records of services that the catalogue does not have are not ours to judge.
     :returns: ``namespace/name`` -> version -> percent.
     """
-    records = releases or {}
     return {
-        service.key: _weights(service, records.get(service.key), problems) for service in catalogue.services
+        service.key: _weights(service, _record(service, releases, problems), problems)
+        for service in catalogue.services
     }
+
+
+def fences_by_service(
+    catalogue: Catalogue, releases: Mapping[str, Mapping[str, Any]] | None, problems: Problems
+) -> dict[str, int]:
+    """The fence that the routes of every service bear.
+
+    :param releases: as for :func:`weights_by_service`.
+    :returns: ``namespace/name`` -> fence, 0 for none.
+    """
+    found = dict.fromkeys((service.key for service in catalogue.services), 0)
+    for service in catalogue.services:
+        record = _record(service, releases, problems)
+        fence = plain_number(record.get("fence") or 0) if record else 0
+        if isinstance(fence, bool) or not isinstance(fence, int):
+            problems.add(f"releases[{service.key}].fence", f"is {fence!r}, not a whole number", "fence")
+        else:
+            found[service.key] = fence
+    return found
+
+
+def _record(
+    service: Service, releases: Mapping[str, Mapping[str, Any]] | None, problems: Problems
+) -> Mapping[str, Any] | None:
+    """The record of one service; None without one, and where it is none."""
+    record: Any = (releases or {}).get(service.key)
+    if record is None or isinstance(record, Mapping):
+        return record
+    problems.add(f"releases[{service.key}]", "is no mapping with weights, or stable", "release-record")
+    return None
 
 
 def _weights(service: Service, record: Mapping[str, Any] | None, problems: Problems) -> dict[str, int]:
     if record is None or not service.versions:
         return initial_weights(service)
-    where = f"releases[{service.key}]"
-    weights = record.get("weights") or ({record["stable"]: 100} if record.get("stable") else {})
+    where, stable = f"releases[{service.key}]", record.get("stable")
+    weights = record.get("weights") or ({stable: 100} if stable and isinstance(stable, str) else {})
     if not isinstance(weights, Mapping) or not weights:
         problems.add(where, "names neither weights nor a stable version", "release-record")
         return initial_weights(service)

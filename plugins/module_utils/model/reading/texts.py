@@ -28,15 +28,15 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORE
 _PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
-class RefusedError(Exception):
+class TextError(Exception):
     """A value cannot be read. Carries the end of the sentence ``is VALUE, not ...``."""
 
 
 def _text(value: Any, _spec: Spec) -> Any:
     if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
-        raise RefusedError("a text")
+        raise TextError("a text")
     if isinstance(value, float):  # YAML has read 1.10 as 1.1: what was written is lost
-        raise RefusedError("a text: put it in quotes")
+        raise TextError("a text: put it in quotes")
     return value
 
 
@@ -63,7 +63,7 @@ def _boolean(value: Any, _spec: Spec) -> bool:
     word = str(value).strip().lower() if isinstance(value, (str, int)) else ""
     if word in TRUE_WORDS or word in FALSE_WORDS:
         return word in TRUE_WORDS
-    raise RefusedError("true or false")
+    raise TextError("true or false")
 
 
 def _whole(value: Any, _spec: Spec) -> int:
@@ -73,7 +73,7 @@ def _whole(value: Any, _spec: Spec) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise RefusedError("a whole number such as 3")
+    raise TextError("a whole number such as 3")
 
 
 def _number(value: Any, _spec: Spec) -> float:
@@ -81,13 +81,13 @@ def _number(value: Any, _spec: Spec) -> float:
         value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e300:
         return float(value)
-    raise RefusedError("a number such as 0.5")
+    raise TextError("a number such as 0.5")
 
 
 def _duration(value: Any, _spec: Spec) -> float:
     found = read_seconds(value.strip() if isinstance(value, str) else value)
     if found is None or not 0 <= found <= LONGEST:
-        raise RefusedError(f"a duration such as {EXAMPLES} (at most {LONGEST / 86400:g} days)")
+        raise TextError(f"a duration such as {EXAMPLES} (at most {LONGEST / 86400:g} days)")
     return int(found) if found == math.floor(found) else found
 
 
@@ -96,7 +96,7 @@ def _mapping(value: Any, _spec: Spec) -> Any:
         value = _pairs(value) if _PAIR.match(value.strip()) else _document(value)
     if isinstance(value, Mapping):
         return dict(value)
-    raise RefusedError('a mapping such as {"key": "value"}')
+    raise TextError('a mapping such as {"key": "value"}')
 
 
 def _list(value: Any, spec: Spec) -> list[Any]:
@@ -112,7 +112,7 @@ def _list(value: Any, spec: Spec) -> list[Any]:
         return [value]
     if isinstance(value, Sequence) and not isinstance(value, str):
         return list(value)
-    raise RefusedError(_list_example(spec))
+    raise TextError(_list_example(spec))
 
 
 def _list_example(spec: Spec) -> str:
@@ -131,8 +131,8 @@ def _one_or_many(read: Callable[[Any, Spec], Any], what: str) -> Callable[[Any, 
             return read(value, spec)
         try:
             return [read(item, spec) for item in _list(value, {"elements": "str"})]
-        except RefusedError as refused:
-            raise RefusedError(f"{refused}, or one per step, such as {what}") from refused
+        except TextError as refused:
+            raise TextError(f"{refused}, or one per step, such as {what}") from refused
 
     return either
 
@@ -141,7 +141,7 @@ def _document(text: str) -> Any:
     try:
         return read_document(text, "the text")
     except InputError as error:
-        raise RefusedError("YAML or JSON") from error
+        raise TextError("YAML or JSON") from error
 
 
 def _pairs(text: str) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _pairs(text: str) -> dict[str, Any]:
     for part in text.split(","):
         pair = _PAIR.fullmatch(part.strip())
         if pair is None:
-            raise RefusedError('a mapping such as {"key": "value"} or key=value,key=value')
+            raise TextError('a mapping such as {"key": "value"} or key=value,key=value')
         found[pair[1]] = _scalar(pair[2].strip())
     return found
 

@@ -22,8 +22,8 @@ from .texts import (
     TRUE_WORDS,
     WHOLE,
     WHOLES,
-    RefusedError,
     Spec,
+    TextError,
 )
 
 KINDS: Mapping[str, str] = {
@@ -103,7 +103,7 @@ def typed_value(value: Any, spec: Spec, where: str, problems: list[Problem]) -> 
         return None
     try:
         found = FORMS[kind](value, spec)
-    except RefusedError as refused:
+    except TextError as refused:
         # Manifests, Helm values and headers come this way: what is in them may be a secret.
         hidden = _may_hold_secrets(spec) or _has_parts(value, kind)
         shown = "" if hidden else f"is {_shown(value)}, "

@@ -17,13 +17,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...errors import MeshError
 from ...fields import name_of, namespace_of, text_at
 from .capacity import Size
 from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
 from .outside_gates import Answer
-from .phases import Plan, TrafficState
+from .phases import RolloutPlan, TrafficState
 from .record import journal_name
 from .settings import RunSettings, VersionFacts
 from .typed_json import SchemaError, decode, encode, encode_fields
@@ -99,7 +100,7 @@ class Hold(enum.StrEnum):
     STABLE_WORSE = "stable_worse"  # it fails more requests than the canary, which fails too many as well
 
 
-class Step(enum.StrEnum):
+class LastStep(enum.StrEnum):
     """The last thing that a run did, for people who look at it."""
 
     BEGIN = "begin"
@@ -131,7 +132,7 @@ class Window:
     :param phase: number of the phase that the requests belong to. :param begin, end: RFC 3339.
     :param weight: the canary's percent of all requests.
     :param counts: gate -> (canary total, canary bad, stable total, stable bad).
-    :param latency: arm -> quantile -> milliseconds. :param values: query gate -> its number.
+    :param latency: version -> quantile -> milliseconds. :param values: query gate -> its number.
     """
 
     phase: int
@@ -242,9 +243,9 @@ class Journal(RunFacts):
     namespace: str
     stable: str
     canary: str
-    plan: Plan
+    plan: RolloutPlan
     state: State
-    step: Step
+    step: LastStep
     phase: int
     passed: int
     outcome: Outcome
@@ -310,7 +311,7 @@ def begun(
     runner: str,
     service: str,
     namespace: str,
-    plan: Plan,
+    plan: RolloutPlan,
     templates: tuple[str, ...],
     reason: str = "",
 ) -> Journal:
@@ -324,7 +325,7 @@ def begun(
         canary=plan.canary,
         plan=plan,
         state=State.ROLLING_BACK if facts.kind is Kind.UNDO else State.RUNNING,
-        step=Step.BEGIN,
+        step=LastStep.BEGIN,
         phase=0,
         passed=0,
         outcome=Outcome.NONE,
@@ -343,8 +344,8 @@ def parse_journal(text: str, service: str, namespace: str) -> Journal:
     """
     name = journal_name(service)
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = from_json(text)
+    except ValueError as error:
         raise JournalError(f"ConfigMap {name} holds no readable journal: {error}; {WAY_OUT}") from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA or isinstance(schema, bool):
@@ -422,8 +423,8 @@ def parse_request(text: str, run: str) -> Request | None:
         stop a run.
     """
     try:
-        request: Request = decode(Request, json.loads(text))
-    except (ValueError, RecursionError):
+        request: Request = decode(Request, from_json(text))
+    except ValueError:
         return None
     return request if request.run == run else None
 

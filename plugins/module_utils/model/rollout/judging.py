@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from .gates import Judgement, Look, Policy, ShareGate, judge_share
 from .journal import Window
-from .phases import Phase, Plan
+from .phases import Phase, RolloutPlan
 from .statistics import Counts
 
 
-def first_live(plan: Plan) -> int:
+def first_live(plan: RolloutPlan) -> int:
     """Number of the first phase that sends users to the canary."""
     return sum(phase.kind != "weight" for phase in plan.phases) + 1
 
 
-def look_at(plan: Plan, phase: Phase, *, ended: bool = True) -> Look:
+def look_at(plan: RolloutPlan, phase: Phase, *, ended: bool = True) -> Look:
     """Where a run stands in a phase. One with a weight needs a request at least, whatever is declared.
 
     :param ended: the phase has lasted as long as it must.

@@ -18,7 +18,7 @@ class Measurement:
     :param settled: every live proxy was scraped after the moment that the caller named.
     :param problem: why nothing can be measured; then ``counts`` is empty.
     :param values: query gate -> number, ``None`` where nothing usable was answered.
-    :param latency: arm -> quantile -> milliseconds since the start of the run, for reports.
+    :param latency: version -> quantile -> milliseconds since the start of the run, for reports.
     """
 
     at: float

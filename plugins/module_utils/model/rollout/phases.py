@@ -73,7 +73,7 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
+class RolloutPlan:
     """All phases, in order.
 
     :param evidence_phase: number of the phase that must not end before the evidence for promotion is
@@ -144,7 +144,7 @@ def plan_phases(
     mirror: Any = None,
     testers: Any = None,
     prefix: str = "",
-) -> Plan:
+) -> RolloutPlan:
     """Computes and checks a rollout plan.
 
     :param stable: version that serves now. :param canary: version that shall serve.
@@ -285,7 +285,7 @@ def timed_plan(
     options: Sequence[PhaseOptions],
     rate: float | None,
     evidence_requests: int,
-) -> Plan:
+) -> RolloutPlan:
     """The plan of checked phases.
 
     :param rate: requests per second of the whole service, None when not known.
@@ -317,4 +317,4 @@ def timed_plan(
                 expected_requests=expected,
             )
         )
-    return Plan(stable, canary, tuple(phases), evidence_phase, evidence_requests, rate)
+    return RolloutPlan(stable, canary, tuple(phases), evidence_phase, evidence_requests, rate)

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...errors import MalformedError, MeshError
 from ...fields import integer_at, mapping_at, name_of, text_at
 from ...labels import ownership_labels
@@ -95,8 +96,8 @@ def read_record(config_map: Mapping[str, Any] | None) -> ReleaseRecord | None:
     if config_map is None:
         return None
     try:
-        return parse_record(json.loads(text_at(config_map, "data", RECORD_KEY)))
-    except (MalformedError, ValueError, RecursionError) as error:
+        return parse_record(from_json(text_at(config_map, "data", RECORD_KEY)))
+    except (MalformedError, ValueError) as error:
         name = name_of(config_map)
         raise RecordError(f"ConfigMap {name} holds no valid release record: {error}") from error
 

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From raw series of Istio's standard metrics to requests per arm. Pure functions.
+"""From raw series of Istio's standard metrics to requests per version. Pure functions.
 
-An arm is a workload. Requests are counted at the server (``reporter=destination``) and at its clients
+A version is a workload. Requests are counted at the server (``reporter=destination``) and at its clients
 (``reporter=source``): connection failures, timeouts and refused handshakes never reach the server's proxy.
-What both sides saw is counted once, so an arm has the larger of both counts. Failures that reached no known
-workload cannot be told apart by version: what exceeds their rate before the rollout is charged to the canary.
+What both sides saw is counted once, so a version has the larger of both counts. Failures that reached no
+known workload cannot be told apart by version: what exceeds their rate before the rollout is charged to the
+canary.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Arms:
-    """Workload names of both arms, and their namespace."""
+class VersionWorkloads:
+    """The workloads of both versions, and their namespace."""
 
     namespace: str
     stable: str
@@ -87,45 +88,47 @@ def is_bad(labels: Labels) -> bool:
     return code.startswith("5")
 
 
-def count_requests(increments: Mapping[Labels, float], arms: Arms) -> dict[str, Pair]:
-    """Requests by ``<reporter>/<arm>``, such as ``destination/canary`` and ``source/unknown``.
+def count_requests(increments: Mapping[Labels, float], versions: VersionWorkloads) -> dict[str, Pair]:
+    """Requests by ``<reporter>/<version>``, such as ``destination/canary`` and ``source/unknown``.
 
     :returns: key -> how many, and how many of them bad.
     """
     counts: dict[str, Pair] = {}
     for labels, value in increments.items():
-        arm = arms.of(labels)
+        version = versions.of(labels)
         reporter = label_of(labels, "reporter")
-        if not arm or reporter not in ("source", "destination", "waypoint"):
+        if not version or reporter not in ("source", "destination", "waypoint"):
             continue
         side = "source" if reporter == "source" else "destination"
-        key = f"{side}/{arm}"
+        key = f"{side}/{version}"
         counts[key] = counts.get(key, Pair()).plus(value, value if is_bad(labels) else 0.0)
     return counts
 
 
-def count_slow(increments: Mapping[Labels, float], arms: Arms, bound: str) -> dict[str, Pair]:
-    """Requests by arm at the server, bad = slower than the histogram bound (its ``le`` label as text).
+def count_slow(increments: Mapping[Labels, float], versions: VersionWorkloads, bound: str) -> dict[str, Pair]:
+    """Requests by version at the server, bad = slower than the histogram bound (its ``le`` label as text).
 
-    :returns: arm -> how many, and how many of them slow.
+    :returns: version -> how many, and how many of them slow.
     """
     total: dict[str, float] = {}
     fast: dict[str, float] = {}
     for labels, value in increments.items():
-        arm = arms.of(labels)
-        if arm not in ("stable", "canary"):
+        version = versions.of(labels)
+        if version not in ("stable", "canary"):
             continue
         le = label_of(labels, "le")
         if le == "+Inf":
-            total[arm] = total.get(arm, 0.0) + value
+            total[version] = total.get(version, 0.0) + value
         elif le == bound:
-            fast[arm] = fast.get(arm, 0.0) + value
-    return {arm: Pair(count, max(0.0, count - fast.get(arm, 0.0))) for arm, count in total.items()}
+            fast[version] = fast.get(version, 0.0) + value
+    return {
+        version: Pair(count, max(0.0, count - fast.get(version, 0.0))) for version, count in total.items()
+    }
 
 
-def merged(counts: Mapping[str, Pair], arm: str) -> Pair:
-    """Both reporters' view of one arm: the larger of each count."""
-    server, client = counts.get(f"destination/{arm}", Pair()), counts.get(f"source/{arm}", Pair())
+def merged(counts: Mapping[str, Pair], version: str) -> Pair:
+    """Both reporters' view of one version: the larger of each count."""
+    server, client = counts.get(f"destination/{version}", Pair()), counts.get(f"source/{version}", Pair())
     return Pair(max(server.total, client.total), max(server.bad, client.bad))
 
 

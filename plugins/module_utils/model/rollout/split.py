@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import RefusedError
-from ...fields import annotations_of, field, integer_at, labels_of, mappings_at
+from ...fields import annotations_of, field, integer_at, labels_of, list_at, mappings_at
 from ..virtual_services import Destination, full_host, read_virtual_service
 
 # Labels and annotations by which a GitOps controller marks what it keeps in sync.
@@ -134,7 +134,7 @@ class Split:
         return [
             [
                 item
-                for item, destination in zip(raw.get("route") or [], route.destinations, strict=True)
+                for item, destination in zip(list_at(raw, "route"), route.destinations, strict=True)
                 if not self.is_ours(destination)
             ]
             for raw, route in zip(_http(virtual_service), read.http, strict=True)

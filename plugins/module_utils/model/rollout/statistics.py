@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests of both arms in one window of one phase; ``bad`` is a subset of ``total``."""
+    """Requests of both versions in one window of one phase; ``bad`` is a subset of ``total``."""
 
     phase: int
     canary_total: int
@@ -107,14 +107,14 @@ def odds_log_ratio(counts: Counts, odds_ratio: float) -> float:
     """Log likelihood ratio that the canary's odds of a bad request are ``odds_ratio`` times the stable's.
 
     Exact and free of nuisance: given the window's total of bad requests, the canary's part is
-    hypergeometric if both arms are alike, and Fisher's noncentral hypergeometric otherwise. The common
-    level of errors may differ between windows, so a bad minute of a dependency that hits both arms is no
-    evidence. 0 when a window tells nothing (no bad requests, or only one arm has traffic).
+    hypergeometric if both versions are alike, and Fisher's noncentral hypergeometric otherwise. The common
+    level of errors may differ between windows, so a bad minute of a dependency that hits both versions is no
+    evidence. 0 when a window tells nothing (no bad requests, or only one version has traffic).
     """
     bad = counts.canary_bad + counts.stable_bad
     low = max(0, bad - counts.stable_total)
     high = min(bad, counts.canary_total)
-    if low == high:  # no bad requests, one arm without traffic, or nothing but bad ones
+    if low == high:  # no bad requests, one version without traffic, or nothing but bad ones
         return 0.0
     slope = math.log(odds_ratio)
     # terms of the normaliser sum_k C(n, k) C(m, bad - k) r^k, and of the same sum for r = 1

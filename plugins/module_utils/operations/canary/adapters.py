@@ -71,7 +71,7 @@ class RememberingRoutes:
         self.annotation = routes.annotation
 
     def write(self, traffic: TrafficState, fence: int) -> bool:
-        """Writes and remembers."""
+        """Writes the routes of a traffic state, and remembers it. :returns: whether anything was written."""
         self._written = traffic
         return self._routes.write(traffic, fence)
 

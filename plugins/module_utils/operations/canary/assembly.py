@@ -21,8 +21,8 @@ from ...model.objects.names import delegate_name
 from ...model.objects.peer_authentications import port_mode
 from ...model.rollout.capacity import Size
 from ...model.rollout.journal import Journal, State
-from ...model.rollout.phases import Plan
-from ...model.rollout.requests import Arms as MetricArms
+from ...model.rollout.phases import RolloutPlan
+from ...model.rollout.requests import VersionWorkloads
 from ...model.rollout.settings import VersionFacts
 from ...model.rollout.unattributed import Unattributed
 from .adapters import CountingClient, NoMetrics, RememberingRoutes
@@ -177,7 +177,7 @@ class RolloutBuilder:
             Prometheus(prometheus, self.client),
             self.clock,
             service=service.name,
-            arms=MetricArms(service.namespace, workloads[stable], workloads[canary]),
+            versions=VersionWorkloads(service.namespace, workloads[stable], workloads[canary]),
             gates=options.gates,
             queries=tuple(queries),
             scrape_interval=options.scrape_interval,
@@ -209,7 +209,7 @@ class RolloutBuilder:
 
     def rollout(
         self,
-        plan: Plan,
+        plan: RolloutPlan,
         options: RolloutOptions,
         metrics: MetricsSource,
         *,
@@ -264,7 +264,7 @@ class RolloutBuilder:
         callers = {namespace for namespace, _account in self.callers()}
         return sorted({*catalogue.namespaces, *gateways, *callers})
 
-    def _prover(self, plan: Plan, routes: RememberingRoutes) -> ProxyProver:
+    def _prover(self, plan: RolloutPlan, routes: RememberingRoutes) -> ProxyProver:
         service, options = self.service, self.options
         return ProxyProver(
             self.client,

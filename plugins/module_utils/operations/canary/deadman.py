@@ -33,15 +33,15 @@ LATE = 5.0  # seconds between two looks of the Job, and its writes
 
 
 class DeadmanJob:
-    """The Job of one runner's hold on one rollout.
+    """The Job that watches one runner of one rollout.
 
-    :param wish: what the Job is made of. :param own: whether the routes are computed from the catalogue.
+    :param options: what the Job is made of. :param own: whether the routes are computed from the catalogue.
     """
 
-    def __init__(self, rollout: Rollout, client: Objects, wish: DeadmanOptions, *, own: bool) -> None:
+    def __init__(self, rollout: Rollout, client: Objects, options: DeadmanOptions, *, own: bool) -> None:
         self._rollout = rollout
         self._client = client
-        self._wish = wish
+        self._options = options
         self._own = own
 
     @property
@@ -62,7 +62,7 @@ class DeadmanJob:
             live = self._client.get("batch/v1", "Job", self.name, namespace)
             return integer_at(live, "status", "ready") > 0, (
                 f"Job {namespace}/{self.name} is not ready: look at its pod"
-                f" (image {self._wish.image}, account {self._wish.service_account})"
+                f" (image {self._options.image}, account {self._options.service_account})"
             )
 
         rollout.await_ready(check, f"Job {self.name}")
@@ -74,10 +74,10 @@ class DeadmanJob:
 
     def job(self) -> dict[str, Any]:
         """The Job as it is created. :returns: a Job (batch/v1)."""
-        options, wish = self._rollout.options, self._wish
+        options, job = self._rollout.options, self._options
         labels = {**ownership_labels(options.catalogue.name), LABEL: self._rollout.journal.run}
         pod: dict[str, Any] = {
-            "serviceAccountName": wish.service_account,
+            "serviceAccountName": job.service_account,
             "restartPolicy": "OnFailure",
             "containers": [self._container()],
             "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
@@ -88,8 +88,8 @@ class DeadmanJob:
             },
             "terminationGracePeriodSeconds": 1,
         }
-        if wish.image_pull_secrets:
-            pod["imagePullSecrets"] = [{"name": name} for name in wish.image_pull_secrets]
+        if job.image_pull_secrets:
+            pod["imagePullSecrets"] = [{"name": name} for name in job.image_pull_secrets]
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -109,7 +109,7 @@ class DeadmanJob:
         armed = f"import os, sys; sys.exit(not os.path.exists({deadman_script.ARMED!r}))"
         return {
             "name": "deadman",
-            "image": self._wish.image,
+            "image": self._options.image,
             "command": ["python3", "-u", "-c", inspect.getsource(deadman_script)],
             "env": [
                 {"name": "DEADMAN", "value": json.dumps(self.task(), sort_keys=True)},
@@ -127,7 +127,7 @@ class DeadmanJob:
 
     def _secret_environment(self) -> list[dict[str, Any]]:
         """Whom the Job tells, out of a Secret: whoever may read Jobs must not read that."""
-        name = self._wish.notify_secret
+        name = self._options.notify_secret
         return [
             {
                 "name": variable,

@@ -5,8 +5,8 @@
 
 It runs alone in a pod, from this file's text, on any image with Python 3.11 or newer; so it has the standard
 library only, and no import from this collection. It waits and looks, and acts at most once: take the dead
-runner's Lease (a higher fence, so that the runner can never write again), write the image of the routes that
-it was given, release the Lease. The journal stays as the runner left it; ``canary_resume`` or the next call
+runner's Lease (a higher fence, so that the runner can never write again), write the routes as it was given
+them, release the Lease. The journal stays as the runner left it; ``canary_resume`` or the next call
 does the rest (proof, record, report).
 
 Environment: ``DEADMAN`` is JSON with ``lease`` and ``routes`` (paths of the two objects on the API server),
@@ -82,7 +82,7 @@ def state_of(lease: Mapping[str, Any], task: Mapping[str, Any]) -> str:
 
 
 def given_back(live: Mapping[str, Any], task: Mapping[str, Any]) -> Any:
-    """Body of the PATCH that writes the image at the live object's resourceVersion, with the new fence."""
+    """Body of the PATCH that writes the routes at the live object's resourceVersion, with the new fence."""
     write, version = task["write"], live["metadata"]["resourceVersion"]
     fence = {task["annotation"]: str(task["fence"] + 1)}
     if "object" in write:
@@ -95,13 +95,13 @@ def given_back(live: Mapping[str, Any], task: Mapping[str, Any]) -> Any:
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/metadata/annotations", "value": annotations},
         *(
-            {"op": "replace", "path": f"/spec/http/{index}/route", "value": image}
-            for index, image in images(live["spec"].get("http") or [], write)
+            {"op": "replace", "path": f"/spec/http/{index}/route", "value": destinations}
+            for index, destinations in changes(live["spec"].get("http") or [], write)
         ),
     ]
 
 
-def images(live: list[Any], write: Mapping[str, Any]) -> list[tuple[int, Any]]:
+def changes(live: list[Any], write: Mapping[str, Any]) -> list[tuple[int, Any]]:
     """Which destinations each live route gets back. Its owner may have added, removed or moved routes.
 
     A route is the same one when name and matches are, and it still sends to the same hosts. In any other the
@@ -117,9 +117,9 @@ def images(live: list[Any], write: Mapping[str, Any]) -> list[tuple[int, Any]]:
         same = next((item for item in left if identity(item) == identity(route)), None)
         if same is not None:
             left.remove(same)
-        image = same.get("route") if same is not None else without_canary(route, write)
-        if image is not None and image != route.get("route"):
-            found.append((index, image))
+        wanted = same.get("route") if same is not None else without_canary(route, write)
+        if wanted is not None and wanted != route.get("route"):
+            found.append((index, wanted))
     return found
 
 
@@ -223,7 +223,7 @@ def take(ask: Ask, task: Mapping[str, Any], lease: Mapping[str, Any]) -> dict[st
 
 
 def give_back(ask: Ask, task: Mapping[str, Any], sleep: Callable[[float], None]) -> str:
-    """Write the image until it stands. :returns: what was done."""
+    """Write the routes until they stand. :returns: what was done."""
     write = task["write"]
     while True:
         status, live = attempted(ask, "GET", task["routes"])

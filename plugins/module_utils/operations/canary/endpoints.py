@@ -35,7 +35,7 @@ class VersionEndpoints:
 
 
 class EndpointReader:
-    """Reads the arms of one service.
+    """Reads the versions of one service.
 
     :param labels: version -> the labels of its pods. :param service: name of the Kubernetes Service.
     """

@@ -9,10 +9,10 @@ else begin again at 1, and nobody could write the routes any more.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...fields import text_at
 from ...model.rollout.journal import JOURNAL_KEY
 from ...model.rollout.record import RECORD_KEY, journal_name, release_name
@@ -38,8 +38,8 @@ def highest_fence(client: Objects, *, service: str, namespace: str, routes: OwnR
 def fence_in(config_map: Mapping[str, Any] | None, key: str) -> int:
     """The fence in the JSON of a ConfigMap, 0 for none, or where it cannot be read."""
     try:
-        data = json.loads(text_at(config_map, "data", key) or "{}")
-    except (ValueError, RecursionError):
+        data = from_json(text_at(config_map, "data", key) or "{}")
+    except ValueError:
         return 0
     fence = data.get("fence") if isinstance(data, dict) else 0
     return fence if isinstance(fence, int) and not isinstance(fence, bool) else 0

@@ -12,7 +12,7 @@ from .protocols import Objects
 
 
 class Lease(lease.Lease):
-    """One runner's hold on one service; it bears the name of the service's journal."""
+    """The Lease that one runner at a time holds for the rollouts of a service; named as their journal."""
 
     def __init__(
         self,

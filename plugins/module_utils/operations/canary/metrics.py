@@ -1,7 +1,7 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at both arms: raw counters out of Prometheus, requests per gate, freshness, and the baseline."""
+"""Looks at both versions: raw counters out of Prometheus, requests per gate, freshness, and the baseline."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ...model.rollout.counters import Labels, Ledger, Sample, label_of
 from ...model.rollout.gates import QueryGate, ShareGate
 from ...model.rollout.measurement import Baseline, Measurement
 from ...model.rollout.requests import (
-    Arms,
     LabelError,
     Pair,
+    VersionWorkloads,
     by_bound,
     choose_bound,
     count_requests,
@@ -53,7 +53,7 @@ class Series(Protocol):
 
 
 class PrometheusSource:
-    """Counts requests of both arms.
+    """Counts requests of both versions.
 
     :param scrape_interval: seconds between two scrapes of one proxy.
     :param matchers: label -> value of the series that are meant, in a Prometheus that has others.
@@ -67,7 +67,7 @@ class PrometheusSource:
         clock: Clock,
         *,
         service: str,
-        arms: Arms,
+        versions: VersionWorkloads,
         gates: tuple[ShareGate, ...],
         queries: tuple[QueryGate, ...] = (),
         scrape_interval: float = 15.0,
@@ -77,15 +77,15 @@ class PrometheusSource:
     ) -> None:
         self._prometheus = prometheus
         self._clock = clock
-        self._arms = arms
+        self._versions = versions
         self._gates = gates
         self._queries = queries
         self._scrape = scrape_interval
         self._max_ms = max_ms
         self.bound = ""
         self.unattributed = Unattributed(0.0)
-        namespace = arms.namespace
-        workloads = "|".join(sorted({arms.stable, arms.canary}))
+        namespace = versions.namespace
+        workloads = "|".join(sorted({versions.stable, versions.canary}))
         self._replica_labels = tuple(replica_labels)
         only = matching(matchers or {})
         server = f'destination_workload_namespace="{namespace}",destination_workload=~"{workloads}"{only}'
@@ -128,7 +128,7 @@ class PrometheusSource:
             )
         self.scraped_every(interval)
         grown = {name: moved(series) for name, series in answers.items()}
-        counts = count_requests({**grown["server"], **grown["client"]}, self._arms)
+        counts = count_requests({**grown["server"], **grown["client"]}, self._versions)
         stable, unknown = merged(counts, "stable"), counts.get("source/unknown", Pair())
         known = stable.plus(unknown.bad, unknown.bad)
         shares = {"errors": known.bad / known.total if known.total else 0.0}
@@ -138,7 +138,7 @@ class PrometheusSource:
             buckets = by_bound(mine)
             p99 = quantile(buckets, 0.99)
             self.bound = choose_bound(mine, quantile(buckets, 0.95), self._max_ms)
-            slow = count_slow(mine, self._arms, self.bound).get("stable", Pair())
+            slow = count_slow(mine, self._versions, self.bound).get("stable", Pair())
             shares["latency"] = slow.bad / slow.total if slow.total else 0.0
         everything = stable.total + merged(counts, "canary").total + unknown.total
         lost = share_at_most(unknown.bad, everything)
@@ -167,11 +167,11 @@ class PrometheusSource:
         spread: dict[str, list[Pair]] = {"errors": []}
         for number in spans:
             grown = {name: found.get(number, {}) for name, found in cut.items()}
-            counts = count_requests({**grown["server"], **grown["client"]}, self._arms)
+            counts = count_requests({**grown["server"], **grown["client"]}, self._versions)
             lost = counts.get("source/unknown", Pair()).bad
             spread["errors"].append(merged(counts, "stable").plus(lost, lost))
             if self.wants_latency and self.bound:
-                slow = count_slow(self._stable_only(grown["latency"]), self._arms, self.bound)
+                slow = count_slow(self._stable_only(grown["latency"]), self._versions, self.bound)
                 spread.setdefault("latency", []).append(slow.get("stable", Pair()))
         return {
             gate: tuple((round(pair.total), round(pair.bad)) for pair in pairs)
@@ -246,13 +246,13 @@ class PrometheusSource:
             settled=min(fresh) >= after,
             values=values,
             latency={
-                arm: {"p50": quantile(found, 0.5), "p99": quantile(found, 0.99)}
-                for arm, found in self._buckets.items()
+                version: {"p50": quantile(found, 0.5), "p99": quantile(found, 0.99)}
+                for version, found in self._buckets.items()
             },
         )
 
     def past(self, seconds: float, weight: Weight | None = None) -> Measurement:
-        """Requests of both arms in the last ``seconds``, of a run that nobody has watched.
+        """Requests of both versions in the last ``seconds``, of a run that nobody has watched.
 
         :raises MetricsError: Prometheus does not answer properly. :raises LabelError: labels are missing.
         """
@@ -304,41 +304,47 @@ class PrometheusSource:
         self, increments: Mapping[str, Mapping[Labels, float]], weight: Weight | None
     ) -> dict[str, list[int]]:
         """Adds what has grown to the run's sums. :returns: the growth of each gate's counts."""
-        requests = count_requests({**increments["server"], **increments["client"]}, self._arms)
-        reached = {arm: merged(self._sums, arm).total for arm in ("canary", "stable")}
+        requests = count_requests({**increments["server"], **increments["client"]}, self._versions)
+        reached = {version: merged(self._sums, version).total for version in ("canary", "stable")}
         for key, pair in requests.items():
             self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
-        canary, stable = (merged(self._sums, arm).total - reached[arm] for arm in ("canary", "stable"))
+        canary, stable = (
+            merged(self._sums, version).total - reached[version] for version in ("canary", "stable")
+        )
         lost = requests.get("source/unknown", Pair()).bad
-        for arm, pair in zip(
+        for version, pair in zip(
             ("canary", "stable"), self.unattributed.divide(lost, canary, stable, weight), strict=True
         ):
-            self._sums[f"lost/{arm}"] = self._sums.get(f"lost/{arm}", Pair()).plus(pair.total, pair.bad)
+            self._sums[f"lost/{version}"] = self._sums.get(f"lost/{version}", Pair()).plus(
+                pair.total, pair.bad
+            )
         if self.bound:
             self._add_latency(increments["latency"])
         return self._counts()
 
     def _add_latency(self, increments: Mapping[Labels, float]) -> None:
-        for arm, pair in count_slow(increments, self._arms, self.bound).items():
-            key = f"latency/{arm}"
+        for version, pair in count_slow(increments, self._versions, self.bound).items():
+            key = f"latency/{version}"
             self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
         for labels, growth in increments.items():
-            found = self._buckets.setdefault(self._arms.of(labels), {})
+            found = self._buckets.setdefault(self._versions.of(labels), {})
             text = label_of(labels, "le")
             found[text] = found.get(text, 0.0) + growth
 
     def _stable_only(self, series: Mapping[Labels, float]) -> dict[Labels, float]:
-        return {labels: value for labels, value in series.items() if self._arms.of(labels) == "stable"}
+        return {labels: value for labels, value in series.items() if self._versions.of(labels) == "stable"}
 
     def _counts(self) -> dict[str, list[int]]:
         """Per gate the growth of the run's sums. Sums first, then the larger of both reporters: a failure
         that one proxy reports a scrape later than the other is still one failure."""
         counts: dict[str, list[int]] = {}
-        arms = [merged(self._sums, arm) for arm in ("canary", "stable")]
-        lost = [self._sums.get(f"lost/{arm}", Pair()) for arm in ("canary", "stable")]
-        sums = {"errors": [arm.plus(more.total, more.bad) for arm, more in zip(arms, lost, strict=True)]}
+        counted = [merged(self._sums, version) for version in ("canary", "stable")]
+        lost = [self._sums.get(f"lost/{version}", Pair()) for version in ("canary", "stable")]
+        sums = {"errors": [own.plus(more.total, more.bad) for own, more in zip(counted, lost, strict=True)]}
         if self.wants_latency:
-            sums["latency"] = [self._sums.get(f"latency/{arm}", Pair()) for arm in ("canary", "stable")]
+            sums["latency"] = [
+                self._sums.get(f"latency/{version}", Pair()) for version in ("canary", "stable")
+            ]
         for gate, (new_canary, new_stable) in sums.items():
             growth = [
                 *self._growth(f"{gate}/canary", new_canary),

@@ -17,7 +17,7 @@ from ...errors import WaitTimeout
 from ...kube.clock import timestamp
 from ...kube.wait import wait_until
 from ...model.rollout.evidence import evidence_of, sha256_of
-from ...model.rollout.journal import Hold, Outcome, State, Step
+from ...model.rollout.journal import Hold, LastStep, Outcome, State
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.record import ReleaseRecord
 from ...verdicts import FAIL, PASS
@@ -47,7 +47,7 @@ def promote(rollout: Rollout) -> None:
         if not endpoints[rollout.plan.canary].ready:
             raise RollbackNeeded("no ready endpoint of the new version at promotion")
     rollout.disarm()
-    promoting = replace(rollout.journal, state=State.PROMOTING, step=Step.PROMOTE, intent=traffic)
+    promoting = replace(rollout.journal, state=State.PROMOTING, step=LastStep.PROMOTE, intent=traffic)
     rollout.save(promoting, "promotion: intent", weights=weights)
     write_and_prove(rollout, traffic, "promotion")
     if options.promote:
@@ -69,7 +69,7 @@ def roll_back(rollout: Rollout, reason: str) -> None:
     rolling_back = replace(
         rollout.journal,
         state=State.ROLLING_BACK,
-        step=Step.ROLLBACK,
+        step=LastStep.ROLLBACK,
         reason=reason,
         intent=back,
         rollback_began=rollout.journal.rollback_began or timestamp(rollout.clock.now()),
@@ -155,7 +155,7 @@ def _first_share(rollout: Rollout) -> int:
 def _hold(rollout: Rollout, traffic: TrafficState, reason: str, cause: Hold) -> None:
     share = traffic.weights[rollout.plan.canary]
     holding = replace(
-        rollout.journal, state=State.HOLDING, step=Step.HOLD, reason=reason, intent=traffic, hold=cause
+        rollout.journal, state=State.HOLDING, step=LastStep.HOLD, reason=reason, intent=traffic, hold=cause
     )
     rollout.save(holding, f"held: {reason}", weights=traffic.weights)
     if rollout.routes.write(traffic, rollout.fence):
@@ -233,13 +233,15 @@ def _record(rollout: Rollout, *, stable: str, previous: str, weights: Mapping[st
         finished_at=timestamp(rollout.clock.now()),
         evidence_sha256=evidence,
     )
-    rollout.save(replace(rollout.journal, step=Step.RECORD, evidence_sha256=evidence))
+    rollout.save(replace(rollout.journal, step=LastStep.RECORD, evidence_sha256=evidence))
     rollout.records.write(record)
 
 
 def _finish(rollout: Rollout, outcome: Outcome, reason: str) -> None:
     if rollout.scaler:  # while the journal still says what a successor has to finish
         rollout.scaler.end(outcome)
-    finished = replace(rollout.journal, state=State.FINISHED, step=Step.DONE, outcome=outcome, reason=reason)
+    finished = replace(
+        rollout.journal, state=State.FINISHED, step=LastStep.DONE, outcome=outcome, reason=reason
+    )
     rollout.save(finished, f"end: {outcome}")
     rollout.progress(f"{outcome}: {reason}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...kube.clock import timestamp
-from ...model.rollout.journal import KEPT_PROOFS, Hold, ProofNote, State, Step
+from ...model.rollout.journal import KEPT_PROOFS, Hold, LastStep, ProofNote, State
 from ...model.rollout.outside_gates import Moment
 from ...model.rollout.phases import Phase, TrafficState
 from ...verdicts import FAIL, PASS
@@ -29,18 +29,18 @@ def run_phase(rollout: Rollout, phase: Phase) -> None:
     traffic = rollout.traffic_of(phase)
     calls, started = rollout.api_calls(), rollout.clock.monotonic()
     intent = replace(
-        rollout.journal, state=State.RUNNING, step=Step.WEIGHTS, phase=phase.number, intent=traffic
+        rollout.journal, state=State.RUNNING, step=LastStep.WEIGHTS, phase=phase.number, intent=traffic
     )
     rollout.save(intent, f"phase {phase.label()}: intent", weights=traffic.weights)
     await_ready(rollout, phase)
     write_and_prove(rollout, traffic, phase.label())
-    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    rollout.save(replace(rollout.journal, step=LastStep.WATCH))
     judgement = watch(rollout, phase, check_revision)
     seconds = round(rollout.clock.monotonic() - started, 1)
     calls = rollout.api_calls() - calls
     passed = replace(
         rollout.journal,
-        step=Step.PASSED,
+        step=LastStep.PASSED,
         passed=phase.number,
         phase=phase.number,
         spent=rollout.spent(),
@@ -95,7 +95,7 @@ def prove(rollout: Rollout, traffic: TrafficState, label: str) -> Proof:
         detail=proof.detail,
     )
     proofs = (*rollout.journal.proofs, note)[-KEPT_PROOFS:]
-    proved = replace(rollout.journal, proofs=proofs, step=Step.PROVED)
+    proved = replace(rollout.journal, proofs=proofs, step=LastStep.PROVED)
     rollout.save(proved, f"{label}: routes {proof.status} at {proof.proxies} proxies")
     reported = f"{label}: {proof.proxies} proxies hold it after {proof.seconds:.2f} s ({proof.status})"
     rollout.progress(f"{reported} {proof.detail}".rstrip())

@@ -13,7 +13,7 @@ from ...kube.access import AccessNeed, missing_rights, missing_rights_of
 from ...model.rollout import statistics
 from ...model.rollout.gates import Policy, ShareGate
 from ...model.rollout.measurement import Baseline
-from ...model.rollout.phases import Plan, timed_plan
+from ...model.rollout.phases import RolloutPlan, timed_plan
 from ...model.rollout.requests import LabelError
 from ...model.rollout.settings import LowTraffic
 from ..rights import table
@@ -91,7 +91,9 @@ def _sizes(builder: RolloutBuilder, found: Preflight) -> None:
         found.warnings += budget_findings(builder.client, namespace, labels, canary, left)
 
 
-def _plan(builder: RolloutBuilder, stable: str, canary: str, rate: float | None, evidence: int) -> Plan:
+def _plan(
+    builder: RolloutBuilder, stable: str, canary: str, rate: float | None, evidence: int
+) -> RolloutPlan:
     options = builder.options
     needed = evidence if options.policy.mode == "sequential" else 0
     return timed_plan(stable, canary, options.phases, rate, needed)

@@ -9,14 +9,14 @@ import dataclasses
 
 from ...model.rollout.capacity import Size
 from ...model.rollout.measurement import Baseline
-from ...model.rollout.phases import Plan
+from ...model.rollout.phases import RolloutPlan
 
 
 @dataclasses.dataclass(slots=True)
 class Preflight:
     """What was found. ``problems`` stop the rollout, ``warnings`` do not."""
 
-    plan: Plan
+    plan: RolloutPlan
     baseline: Baseline | None
     problems: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)

@@ -14,8 +14,8 @@ from ...files import write_whole
 from ...kube.clock import seconds_of
 from ...kube.comparison import for_display
 from ...model.rollout.evidence import evidence_of, sha256_of, totals
-from ...model.rollout.evidence_page import evidence_page
 from ...model.rollout.journal import Journal, Outcome, State
+from ...model.rollout.page.evidence import evidence_page
 from ...verdicts import FAIL, PASS
 from .assembly import RolloutBuilder
 from .rollout import Rollout

@@ -16,7 +16,7 @@ from ...model.rollout.journal import KEPT_EVENTS, Action, Event, Hold, Journal, 
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.milestones import Milestone, milestone_of
 from ...model.rollout.outside_gates import Moment
-from ...model.rollout.phases import Phase, Plan, TrafficState
+from ...model.rollout.phases import Phase, RolloutPlan, TrafficState
 from ...model.rollout.record import ReleaseRecord
 from ...model.rollout.unattributed import Weight
 from .background import Background, Pending, inline
@@ -181,7 +181,7 @@ class Rollout:
     """One rollout as its runner sees it: options, plan, and what it reads and writes."""
 
     options: RolloutOptions
-    plan: Plan
+    plan: RolloutPlan
     clock: Clock
     lease: Lease
     store: JournalStore

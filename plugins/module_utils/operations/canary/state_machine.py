@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...errors import ApiError, MeshError, RefusedError
-from ...model.rollout.journal import KEPT_DISCARDED, Journal, RunFacts, State, Step, begun
+from ...model.rollout.journal import KEPT_DISCARDED, Journal, LastStep, RunFacts, State, begun
 from ...model.rollout.phases import Phase
 from .outcomes import abandon, hold_on, promote, roll_back
 from .phase import run_phase, write_and_prove
@@ -157,7 +157,7 @@ def _carried_out(rollout: Rollout, act: Callable[[], None]) -> None:
             rollout.stop = lambda: False  # the clean-up itself must come to its end
             roll_back(rollout, str(stopped))
         else:
-            rollout.save(replace(rollout.journal, step=Step.LEFT), f"left as it is: {stopped}")
+            rollout.save(replace(rollout.journal, step=LastStep.LEFT), f"left as it is: {stopped}")
 
 
 def _after_outage(rollout: Rollout, error: ApiError) -> None:
@@ -241,7 +241,7 @@ def _start_over(rollout: Rollout, changed: RestartNeeded) -> None:
     if not rollout.endpoints.read()[rollout.plan.stable].ready:
         raise RollbackNeeded(f"{changed}, while the stable version is down") from changed
     back = rollout.stable_traffic()
-    rollout.save(replace(rollout.journal, step=Step.RESTART, intent=back), f"start over: {changed}")
+    rollout.save(replace(rollout.journal, step=LastStep.RESTART, intent=back), f"start over: {changed}")
     journal = rollout.journal
     if rollout.scaler:
         rollout.scaler.before_return()
@@ -290,7 +290,7 @@ def _must_wait(rollout: Rollout, phase: Phase) -> bool:
     waiting = replace(
         rollout.journal,
         state=State.AWAITING_APPROVAL,
-        step=Step.APPROVAL,
+        step=LastStep.APPROVAL,
         phase=phase.number,
         reason=reason,
     )

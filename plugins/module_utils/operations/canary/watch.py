@@ -395,10 +395,10 @@ def _report(rollout: Rollout, phase: Phase, judgement: Judgement, elapsed: float
 def _told(counts: Sequence[Counts], newest: Window | None = None) -> str:
     """Failed requests of both versions. :param newest: tells the latency, which is that of the run."""
     told = []
-    for arm in ("canary", "stable"):
-        bad = sum(getattr(found, f"{arm}_bad") for found in counts)
-        total = sum(getattr(found, f"{arm}_total") for found in counts)
-        p99 = newest.latency.get(arm, {}).get("p99") if newest else None
+    for version in ("canary", "stable"):
+        bad = sum(getattr(found, f"{version}_bad") for found in counts)
+        total = sum(getattr(found, f"{version}_total") for found in counts)
+        p99 = newest.latency.get(version, {}).get("p99") if newest else None
         slow = "" if p99 is None or not total else f", p99 {p99:.0f} ms"
-        told.append(f"{arm} {bad}/{total} failed{slow}")
+        told.append(f"{version} {bad}/{total} failed{slow}")
     return ", ".join(told)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import json
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...documents.json_text import from_json
 from ...errors import ApiError, MalformedError, WaitTimeout
 from ...fields import mappings_at, text_at
 from ...istio.proxy.admin import agent_request
@@ -165,7 +165,7 @@ def fingerprint_in_dump(dump: str, name: str) -> str:
     Envoy redacts private keys in this dump, certificates are whole.
     """
     try:
-        for entry in mappings_at(json.loads(dump), "configs"):
+        for entry in mappings_at(from_json(dump), "configs"):
             # kubernetes://NAME, for gateways that name another namespace kubernetes://NAMESPACE/NAME
             if text_at(entry, "name").removeprefix("kubernetes://").rpartition("/")[2] != name:
                 continue

@@ -76,7 +76,7 @@ class Waiting:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Plan:
+class RequestPlan:
     """What becomes of a requested credential in this run.
 
     :param pair: the answer with its key, to be written. :param ask: the request to write.
@@ -133,7 +133,7 @@ def plan(
     forced: bool,
     key_type: str,
     now: datetime.datetime,
-) -> Plan:
+) -> RequestPlan:
     """What is next: write the answer, wait for it, or ask.
 
     :param assessment: of the live Secret. :param live: that Secret. :param waiting: the request, if any.
@@ -145,11 +145,13 @@ def plan(
     open_request = None if spent else waiting
     pair = _answer(credential, given, live, open_request, kept, now)
     if assessment.action == "refuse" or (assessment.action == "repair" and pair is None):
-        return Plan(assessment, waiting=open_request, spent=spent)
+        return RequestPlan(assessment, waiting=open_request, spent=spent)
     if pair is not None:
         action = "create" if live is None else "renew"
         reasons = ("the certificate that was asked for is here",)
-        return Plan(dataclasses.replace(assessment, action=action, reasons=reasons), pair, None, open_request)
+        return RequestPlan(
+            dataclasses.replace(assessment, action=action, reasons=reasons), pair, None, open_request
+        )
     fits = open_request is not None and set(open_request.hosts) == set(credential.hosts)
     if open_request is not None and (fits or not forced):
         reasons = (f"its request waits for the certificate ({_id(credential)})",)
@@ -157,13 +159,13 @@ def plan(
             asked = f"{_id(credential)} asks for {', '.join(open_request.hosts)}"
             reasons = (f"{asked}: delete it to have a request for the hosts of now",)
         found = dataclasses.replace(assessment, action="wait", reasons=(*reasons, *assessment.reasons))
-        return Plan(found, waiting=open_request)
+        return RequestPlan(found, waiting=open_request)
     if assessment.action == "keep":
-        return Plan(assessment, spent=spent)
+        return RequestPlan(assessment, spent=spent)
     made = new_request(credential.hosts, given.subject, key_type)
     version = waiting.resource_version if waiting is not None else ""
     ask = Waiting(made, credential.hosts, version)
-    return Plan(dataclasses.replace(assessment, action="ask"), ask=ask)
+    return RequestPlan(dataclasses.replace(assessment, action="ask"), ask=ask)
 
 
 def _key_of(live: Mapping[str, Any]) -> bytes:

@@ -13,10 +13,9 @@ from __future__ import annotations
 import collections
 import fnmatch
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 from ...errors import nearest
-from ...fields import field, integer_at, mappings_at, name_of, text_at
+from ...fields import field, integer_at, labels_of, mappings_at, name_of, text_at
 from ...kube.pods import has_labels
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Headless, Port, Service
@@ -298,5 +297,5 @@ def _versions(
 
 def _shown(pod: Obj, service: Service) -> str:
     keys = {key for version in service.versions.values() for key in version.labels}
-    own: Mapping[str, Any] = pod["metadata"].get("labels") or {}
+    own = labels_of(pod)
     return labels_text({key: own[key] for key in keys if key in own}) or f"none of {', '.join(sorted(keys))}"

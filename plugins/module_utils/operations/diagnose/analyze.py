@@ -12,10 +12,10 @@ Its exit code says nothing with ``-o json`` (istioctl/pkg/analyze/analyze.go), s
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...documents.json_text import from_json
 from ...errors import MeshError
 from ...fields import namespace_of
 from ...istio.installation.commands import Runner
@@ -55,7 +55,7 @@ def messages(runner: Runner, program: str, istio_namespace: str, namespaces: Seq
         text = runner.run([*command, *chosen], timeout=TIMEOUT, about="run istioctl analyze")
         start = text.find("[")
         try:
-            entries = json.loads(text[start:]) if start >= 0 else []
+            entries = from_json(text[start:]) if start >= 0 else []
         except ValueError as error:
             raise MeshError("istioctl analyze printed something else than JSON") from error
         found += [_message(entry) for entry in entries if isinstance(entry, Mapping)]

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ansible.module_utils.urls import open_url
 
+from ...documents.json_text import from_json
 from ...errors import MeshError
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _verified(entry: Path, wanted: Wanted) -> str:
     """The sha256 with which an entry was verified once; empty where it is another than the wanted one, or a
     file was damaged since: then it is fetched again."""
     try:
-        record: Mapping[str, Any] = json.loads((entry / RECORD).read_text(encoding="utf-8"))
+        record: Mapping[str, Any] = from_json((entry / RECORD).read_text(encoding="utf-8"))
         same = record["files"] == _digests(entry) and wanted.digest in ("", record["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -11,11 +11,10 @@ were there before and are not its findings.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...documents.json_text import json_text
+from ...documents.json_text import from_json, json_text
 from ...errors import ApiError, MeshError, RefusedError
 from ...fields import namespace_of, text_at
 from ...istio.installation.commands import Runner
@@ -183,7 +182,7 @@ def parse_messages(text: str, changed: Iterable[str]) -> list[AnalyzerMessage]:
     """
     wanted = set(changed)
     try:
-        messages: Sequence[Mapping[str, Any]] = json.loads(text) or ()
+        messages: Sequence[Mapping[str, Any]] = from_json(text) or ()
         found = [
             AnalyzerMessage(str(item["code"]), str(item["level"]), str(item["origin"]), str(item["message"]))
             for item in messages

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...documents.json_text import from_json
 from ...errors import ApiError, MalformedError
 from ...fields import annotations_of, labels_of
 from ...istio.proxy.log_levels import LogLevels, levels_of, set_levels
@@ -67,7 +68,7 @@ def read_journal(lease: Mapping[str, Any] | None) -> Journal | None:
     if not text:
         return None
     try:
-        found = json.loads(text)
+        found = from_json(text)
         levels = {str(pod): levels_of(kept) for pod, kept in found["levels"].items()}
         return Journal(str(found["workload"]), str(found["telemetry"]), levels)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

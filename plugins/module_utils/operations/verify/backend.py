@@ -38,9 +38,9 @@ from .options import VerifyOptions
 from .picture import Picture
 from .planned_calls import OUTSIDE, PLAINTEXT, CallPlan, PlannedCall
 from .probes import Probes, batches
-from .report import check_path, write_report
-from .report_history import compared, read_report, told
-from .report_record import Circumstances, record_of, versions_of_objects
+from .reports.history import compared, read_report, told
+from .reports.record import Circumstances, record_of, versions_of_objects
+from .reports.write import check_path, write_report
 from .send_calls import send_calls
 from .surroundings import Surroundings, read_surroundings
 

@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...fields import list_at, name_of, namespace_of, text_at
+from ...fields import labels_of, list_at, mapping_at, name_of, namespace_of, text_at
 from ...istio.proxy.running import RunningProxy
 from ...istio.proxy.sidecar_scope import Importers, SidecarScopes
 from ...kube.pods import has_labels, is_active
@@ -44,8 +44,8 @@ class GatewayPods:
     def serves(self, gateway: Obj) -> bool:
         """Whether an Istio Gateway is for these pods. istiod looks at labels, in every namespace (istio
         pilot/pkg/model/push_context.go mergeGateways)."""
-        spec = gateway.get("spec") or {}
-        return any(is_selected(labels, spec.get("selector") or {}) for labels in self.labels)
+        selector = mapping_at(gateway, "spec", "selector")
+        return any(is_selected(labels, selector) for labels in self.labels)
 
 
 class Ours:
@@ -109,7 +109,7 @@ class Ours:
 
     def _pods_of(self, name: str, way: Gateway | EgressGateway) -> GatewayPods:
         labels = [
-            pod["metadata"].get("labels") or {}
+            labels_of(pod)
             for pod in self.picture.live.of("Pod", way.workload_namespace)
             if is_active(pod) and has_labels(pod, way.selector)
         ]

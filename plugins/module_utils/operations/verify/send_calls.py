@@ -11,7 +11,8 @@ from ...errors import MeshError
 from ...istio.probe import Answer, Identity
 from ...kube.client import KubeClient
 from ...kube.clock import Clock
-from .checks.authorization import is_conclusive, judge
+from ...verdicts import CANNOT_TELL
+from .checks import authorization, plaintext
 from .findings import Finding, unknown
 from .ledger import Outcome
 from .planned_calls import PLAINTEXT, PlannedCall
@@ -72,6 +73,18 @@ def _send(
             findings[index] = judge(calls[index], answers)
     made = [(calls[index], findings[index]) for index in sorted(findings)]
     return [finding for _call, finding in made], made
+
+
+def is_conclusive(finding: Finding) -> bool:
+    """Whether asking again could only repeat the answer."""
+    return finding.verdict != CANNOT_TELL and not finding.late
+
+
+def judge(call: PlannedCall, answers: Sequence[Answer]) -> Finding:
+    """The finding of the check that a call belongs to. :param answers: one for each of its requests."""
+    if call.expect == PLAINTEXT:
+        return plaintext.judge(call, answers)
+    return authorization.judge(call, answers)
 
 
 def _ask(

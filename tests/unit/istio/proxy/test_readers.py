@@ -237,9 +237,11 @@ def test_clusters_that_are_none_are_an_error(text: str) -> None:
         proxies_admin.cluster_statuses(Client(Result(text)), PROXY)
 
 
-def test_what_is_no_entry_of_a_dump_is_left_out() -> None:
-    client = Client(Result('{"configs": [{"name": "x"}, "y", null]}'))
-    assert proxies_admin.config_dump(client, PROXY, proxies_admin.ROUTES) == [{"name": "x"}]
+@pytest.mark.parametrize("configs", ['[{"name": "x"}, "y"]', "[null]", '"x"', '{"name": "x"}', "null", "7"])
+def test_a_dump_of_another_shape_is_none_and_not_an_empty_one(configs: str) -> None:
+    client = Client(Result(f'{{"configs": {configs}}}'))
+    with pytest.raises(ApiError, match="pod shop/web-1 answered with something else than a configuration"):
+        proxies_admin.config_dump(client, PROXY, proxies_admin.ROUTES)
     assert client.command[3] == "config_dump?resource=dynamic_route_configs"
     assert proxies_admin.config_dump(Client(Result("{}")), PROXY, proxies_admin.LISTENERS) == []
 
@@ -266,7 +268,13 @@ def test_the_last_line_says_why_a_command_failed(out: str, err: str, cause: str)
 
 
 @pytest.mark.parametrize(
-    "result", [Result(stderr="Error: command failed\nconnection refused", returncode=1), Result("<html>")]
+    "result",
+    [
+        Result(stderr="Error: command failed\nconnection refused", returncode=1),
+        Result("<html>"),
+        Result("[" * 100_000),
+    ],
+    ids=["refused", "a page", "nested too deep"],
 )
 def test_a_silent_proxy_is_an_error_that_names_the_pod(result: Result) -> None:
     with pytest.raises(ApiError, match="shop/web-1"):

@@ -363,3 +363,37 @@ def test_edges_of_the_full_catalogue_in_the_order_of_the_rules() -> None:
     assert caller_name(Caller("", gateway="g")) == "gateway g"
     assert caller_name(Caller("", service="s", namespace="n")) == "n/s"
     assert caller_name(Caller("", principal="p")) == "p"
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("v1", "releases[shop/api]: is no mapping with weights, or stable (release-record)"),
+        (["v1"], "releases[shop/api]: is no mapping with weights, or stable (release-record)"),
+        (
+            {"stable": ["v1"]},
+            "releases[shop/api]: names neither weights nor a stable version (release-record)",
+        ),
+        (
+            {"weights": ["v1"]},
+            "releases[shop/api]: names neither weights nor a stable version (release-record)",
+        ),
+        (
+            {"stable": "v1", "fence": "much"},
+            "releases[shop/api].fence: is 'much', not a whole number (fence)",
+        ),
+        ({"stable": "v1", "fence": [1]}, "releases[shop/api].fence: is [1], not a whole number (fence)"),
+        ({"stable": "v1", "fence": True}, "releases[shop/api].fence: is True, not a whole number (fence)"),
+    ],
+)
+def test_a_record_that_is_none_is_told_and_no_defect(record: Any, said: str) -> None:
+    """`mesh_releases` is written by people."""
+    with pytest.raises(InputError) as caught:
+        mesh_resources(minimal(), {"shop/api": record, "shop/gone": "v1"})
+    assert [str(problem) for problem in caught.value.problems] == [said]
+
+
+def test_a_fence_may_be_text_and_a_record_nothing() -> None:
+    releases: dict[str, Any] = {"shop/api": {"stable": "v1", "fence": "7"}, "shop/web": None}
+    metadata = rendered("VirtualService", releases)["shop/api-routes"]["metadata"]
+    assert metadata["annotations"] == {"servicemesh.istio/fence": "7"}

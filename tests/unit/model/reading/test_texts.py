@@ -11,7 +11,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading im
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.texts import (
     FORMS,
     LONGEST,
-    RefusedError,
+    TextError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.typed import (
     KINDS,
@@ -83,7 +83,7 @@ def test_words_of_a_list_of_texts_stay_texts() -> None:
     ],
 )  # fmt: skip
 def test_what_is_refused(kind: str, given: Any, wanted: str) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(TextError) as caught:
         FORMS[kind](given, {})
     assert str(caught.value) == wanted
 
@@ -94,11 +94,11 @@ def test_what_is_refused(kind: str, given: Any, wanted: str) -> None:
      ("float", "a list such as 1,2 or [1, 2]"), ("str", 'a list such as a,b or ["a", "b"]')],
 )  # fmt: skip
 def test_a_refused_list_shows_one_of_its_kind(elements: str, example: str) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(TextError) as caught:
         FORMS["list"]({}, {"elements": elements})
     assert str(caught.value) == example
     if elements == "dict":
-        with pytest.raises(RefusedError):
+        with pytest.raises(TextError):
             FORMS["list"]("a,b", {"elements": elements})
 
 

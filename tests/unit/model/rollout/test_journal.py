@@ -27,13 +27,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     Journal,
     JournalError,
     Kind,
+    LastStep,
     Outcome,
     ProofNote,
     Request,
     RunFacts,
     ScaledDown,
     State,
-    Step,
     Window,
     begun,
     halved,
@@ -129,7 +129,7 @@ FULL = Journal(
     canary="v2",
     plan=plan_phases(stable="v1", canary="v2", steps=[10, 100], requests_per_second=20, dark=5),
     state=State.HOLDING,
-    step=Step.HOLD,
+    step=LastStep.HOLD,
     phase=2,
     passed=1,
     outcome=Outcome.NONE,
@@ -175,7 +175,7 @@ def test_a_journal_that_begins_comes_back_too() -> None:
     plan = plan_phases(stable="v1", canary="v2")
     journal = begun(facts, runner="me", service="api", namespace="shop", plan=plan, templates=("aaa",))
     assert parse_journal(journal.as_json(), "api", "shop") == journal
-    assert (journal.state, journal.step, journal.outcome) == (State.RUNNING, Step.BEGIN, Outcome.NONE)
+    assert (journal.state, journal.step, journal.outcome) == (State.RUNNING, LastStep.BEGIN, Outcome.NONE)
     assert (journal.stable, journal.canary, journal.phase, journal.passed) == ("v1", "v2", 0, 0)
     assert (journal.runner, journal.service, journal.namespace) == ("me", "api", "shop")
     assert (journal.templates, journal.reason, journal.kind) == (("aaa",), "", Kind.ROLLOUT)

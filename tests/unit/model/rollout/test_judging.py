@@ -14,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ju
     judge_shares,
     look_at,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import Phase, Plan
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import Phase, RolloutPlan
 
 Four = tuple[int, int, int, int]
 
@@ -23,7 +23,7 @@ def phase(number: int, kind: str, minimum_requests: int) -> Phase:
     return Phase(number, kind, 10, {"v1": 90, "v2": 10}, 30.0, minimum_requests, 30.0, None)
 
 
-PLAN = Plan(
+PLAN = RolloutPlan(
     stable="v1",
     canary="v2",
     phases=(phase(1, "mirror", 0), phase(2, "weight", 0), phase(3, "weight", 50), phase(4, "weight", 50)),
@@ -56,7 +56,7 @@ def test_a_phase_says_what_it_needs_before_it_may_pass() -> None:
 
 
 def test_copies_of_requests_promote_nobody_however_late_they_come() -> None:
-    late = Plan("v1", "v2", (phase(1, "weight", 0), phase(2, "mirror", 0)), 1, 100, None)
+    late = RolloutPlan("v1", "v2", (phase(1, "weight", 0), phase(2, "mirror", 0)), 1, 100, None)
     assert look_at(late, late.phases[0]).promotion
     assert not look_at(late, late.phases[1]).promotion
 

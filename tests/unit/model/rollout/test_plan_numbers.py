@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import Plan, plan_phases
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import (
+    RolloutPlan,
+    plan_phases,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases_input import (
     MAX_REQUESTS,
     MAX_SECONDS,
@@ -14,7 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 )
 
 
-def plan(**arguments: Any) -> Plan:
+def plan(**arguments: Any) -> RolloutPlan:
     return plan_phases(**{"stable": "v1", "canary": "v2", **arguments})
 
 

@@ -11,9 +11,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.co
     label_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import (
-    Arms,
     LabelError,
     Pair,
+    VersionWorkloads,
     bucket_bounds,
     by_bound,
     choose_bound,
@@ -24,7 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     quantile,
 )
 
-ARMS = Arms("shop", "api-v1", "api-v2")
+VERSIONS = VersionWorkloads("shop", "api-v1", "api-v2")
 
 
 def labels(**values: str) -> Labels:
@@ -90,7 +90,7 @@ def to(workload: str, namespace: str = "shop") -> Labels:
 
 
 @pytest.mark.parametrize(
-    ("series", "arm"),
+    ("series", "version"),
     [
         (to("api-v1"), "stable"),
         (to("api-v2"), "canary"),
@@ -101,8 +101,8 @@ def to(workload: str, namespace: str = "shop") -> Labels:
         (labels(), "unknown"),
     ],
 )
-def test_an_arm_is_a_workload_of_its_namespace(series: Labels, arm: str) -> None:
-    assert ARMS.of(series) == arm
+def test_a_version_is_a_workload_of_its_namespace(series: Labels, version: str) -> None:
+    assert VERSIONS.of(series) == version
 
 
 def request(reporter: str, workload: str, code: str = "200", pod: str = "a") -> Labels:
@@ -122,7 +122,7 @@ def test_requests_are_counted_by_side_and_arm() -> None:
             request("", "api-v1"): 1000.0,
             to("web"): 1.0,  # of another workload: its missing code is nobody's business
         },
-        ARMS,
+        VERSIONS,
     ) == {
         "destination/canary": Pair(96.0, 5.0),
         "destination/stable": Pair(7.0, 0.0),
@@ -130,7 +130,7 @@ def test_requests_are_counted_by_side_and_arm() -> None:
         "source/unknown": Pair(3.0, 3.0),
     }
     with pytest.raises(LabelError):
-        count_requests({to("api-v1") | labels(reporter="source"): 1.0}, ARMS)
+        count_requests({to("api-v1") | labels(reporter="source"): 1.0}, VERSIONS)
 
 
 def test_an_arm_has_the_larger_count_of_both_sides() -> None:
@@ -158,9 +158,9 @@ def test_slow_requests_are_those_above_the_bound() -> None:
         bucket("api-v1", "250") | labels(pod="b"): 6.0,
         bucket("api-v1", "+Inf") | labels(pod="b"): 0.5,
     }
-    assert count_slow(increments, ARMS, "250") == {"canary": Pair(10.0, 3.0), "stable": Pair(5.5, 0.0)}
-    assert count_slow(increments, ARMS, "100")["canary"] == Pair(10.0, 6.0)
-    assert count_slow({}, ARMS, "250") == {}
+    assert count_slow(increments, VERSIONS, "250") == {"canary": Pair(10.0, 3.0), "stable": Pair(5.5, 0.0)}
+    assert count_slow(increments, VERSIONS, "100")["canary"] == Pair(10.0, 6.0)
+    assert count_slow({}, VERSIONS, "250") == {}
 
 
 def test_bounds_are_the_finite_ones_in_order() -> None:

@@ -43,7 +43,7 @@ def rollout(
     hurt = 0
     for phase, share in enumerate(SHARES, start=1):
         for look in itertools.count(1):
-            common = drift * source.random()  # a dependency that troubles both arms alike
+            common = drift * source.random()  # a dependency that troubles both versions alike
             sick = canary if share >= sick_from else stable
             to_canary = source.binomialvariate(per_look, share / 100)
             bad = source.binomialvariate(to_canary, min(1, sick + common))
@@ -99,7 +99,7 @@ def test_half_broken_version_hurts_few() -> None:
 
 
 def test_a_bad_dependency_of_both_arms_is_no_evidence_against_the_canary() -> None:
-    """Errors of both arms rise to 30 % and fall again: a ratio of sums would blame the weights' changes."""
+    """Errors of both rise to 30 % and fall again: a ratio of sums would blame the weights' changes."""
     stopped = 0
     runs = 400
     for seed in range(runs):

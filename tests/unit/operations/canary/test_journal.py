@@ -18,8 +18,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
     Action,
     JournalError,
+    LastStep,
     State,
-    Step,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import state_machine
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
@@ -108,8 +108,8 @@ def test_a_journal_of_the_same_fence_is_its_own_runner_s() -> None:
     rollout = begun(shop)
     other = shop.rollout().store
     other.read()
-    other.save(1, replace(other.current, step=Step.WATCH))  # our write, whose answer was lost
-    rollout.save(replace(rollout.journal, step=Step.PROVED))
+    other.save(1, replace(other.current, step=LastStep.WATCH))  # our write, whose answer was lost
+    rollout.save(replace(rollout.journal, step=LastStep.PROVED))
     assert shop.journal()["step"] == "proved"
 
 
@@ -120,17 +120,17 @@ def test_a_journal_that_was_deleted_in_mid_run_is_whole_again_with_the_next_writ
     del shop.cluster.objects[("ConfigMap", NAMESPACE, NAME)]
     rollout.checkpoint()
     assert rollout.journal == known
-    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    rollout.save(replace(rollout.journal, step=LastStep.WATCH))
     found = shop.rollout().store.read()
     assert found is not None
-    assert (found.run, found.plan, found.step) == (known.run, known.plan, Step.WATCH)
+    assert (found.run, found.plan, found.step) == (known.run, known.plan, LastStep.WATCH)
 
 
 def test_a_deletion_between_reading_and_writing_is_survived_too() -> None:
     shop = Shop()
     rollout = begun(shop)
     del shop.cluster.objects[("ConfigMap", NAMESPACE, NAME)]
-    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    rollout.save(replace(rollout.journal, step=LastStep.WATCH))
     assert shop.journal()["step"] == "watch"
 
 
@@ -262,7 +262,7 @@ def test_a_request_stays_while_the_run_writes() -> None:
     rollout = begun(shop)
     other = shop.person()
     other.ask(Action.PAUSE, "ops")
-    rollout.save(replace(rollout.journal, step=Step.WATCH))
+    rollout.save(replace(rollout.journal, step=LastStep.WATCH))
     assert json.loads(config_map(shop)["data"]["request"])["action"] == "pause"
     found = other.read()
     assert found is not None

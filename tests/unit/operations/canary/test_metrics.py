@@ -12,8 +12,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     ShareGate,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import (
-    Arms,
     LabelError,
+    VersionWorkloads,
     is_bad,
     quantile,
 )
@@ -46,11 +46,11 @@ class FakePrometheus:
         self.values[key] = self.values.get(key, 0.0) + amount
 
     def request(
-        self, amount: float, arm: str, code: str = "200", *, reporter: str = "destination", **labels: str
+        self, amount: float, which: str, code: str = "200", *, reporter: str = "destination", **labels: str
     ) -> None:
-        workload = {"stable": "p-v1", "canary": "p-v2"}.get(arm, arm)
+        workload = {"stable": "p-v1", "canary": "p-v2"}.get(which, which)
         kind = "client" if reporter == "source" else "server"
-        more = {"destination_workload_namespace": "unknown"} if arm == "unknown" else {}
+        more = {"destination_workload_namespace": "unknown"} if which == "unknown" else {}
         self.add(
             kind,
             amount,
@@ -61,8 +61,8 @@ class FakePrometheus:
             **labels,
         )
 
-    def latency(self, amount: float, arm: str, le: str) -> None:
-        workload = {"stable": "p-v1", "canary": "p-v2"}[arm]
+    def latency(self, amount: float, version: str, le: str) -> None:
+        workload = {"stable": "p-v1", "canary": "p-v2"}[version]
         self.add("latency", amount, destination_workload=workload, le=le, reporter="destination")
 
     def raw_series(self, selector: str, lookback: float) -> list[RawSeries]:
@@ -99,7 +99,7 @@ class Bench:
             self.prometheus,
             self.clock,
             service="p",
-            arms=Arms("shop", "p-v1", "p-v2"),
+            versions=VersionWorkloads("shop", "p-v1", "p-v2"),
             gates=gates,
             scrape_interval=5.0,
             **options,
@@ -485,9 +485,9 @@ def test_without_a_limit_and_without_earlier_requests_nothing_is_slow_until_stab
     for le, count in (("5", 0.0), ("10", 20.0), ("25", 20.0), ("+Inf", 20.0)):
         bench.prometheus.latency(count, "canary", le)
     assert bench.measure().counts["latency"] == [0, 0, 0, 0]
-    for arm, fast in (("stable", 100.0), ("canary", 10.0)):
+    for version, fast in (("stable", 100.0), ("canary", 10.0)):
         for le, count in (("5", fast), ("10", 100.0), ("25", 100.0), ("+Inf", 100.0)):
-            bench.prometheus.latency(count, arm, le)
+            bench.prometheus.latency(count, version, le)
     assert bench.measure().counts["latency"] == [100, 0, 100, 0]
     assert bench.source.bound == "10"
 

@@ -172,16 +172,16 @@ def test_the_past_is_counted_by_itself() -> None:
 
 def test_latency_per_arm_since_the_start() -> None:
     bench = Bench(GATES)
-    for arm, fast in (("stable", 90), ("canary", 5)):
-        bench.prometheus.request(100, arm)
+    for version, fast in (("stable", 90), ("canary", 5)):
+        bench.prometheus.request(100, version)
         for le, count in (("100", fast), ("200", 100), ("+Inf", 100)):
-            bench.prometheus.latency(count, arm, le)
+            bench.prometheus.latency(count, version, le)
     bench.source.baseline(600.0)
     bench.source.start()
-    for arm, fast in (("stable", 9), ("canary", 1)):
-        bench.prometheus.request(10, arm)
+    for version, fast in (("stable", 9), ("canary", 1)):
+        bench.prometheus.request(10, version)
         for le, count in (("100", fast), ("200", 10), ("+Inf", 10)):
-            bench.prometheus.latency(count, arm, le)
+            bench.prometheus.latency(count, version, le)
     found = bench.measure()
     assert set(found.latency) == {"stable", "canary"}
     assert (

@@ -183,7 +183,7 @@ def test_a_revision_and_a_namespace_have_names_of_their_own(server: Server, tmp_
 
 
 def test_every_file_of_docs_rbac_is_compared() -> None:
-    """Those of a rollout in operations/canary/test_backend.py, of a rotation in operations/mesh_ca."""
+    """Those of a rollout in operations/canary, the others with what their capability really asks for."""
     files = {str(path.relative_to(RBAC)) for path in RBAC.rglob("*.yaml")}
     others = {
         "canary.yaml",

@@ -38,6 +38,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust
     workloads,
 )
 
+from ...support.access import Restricted, granted_by
 from ...support.certificates import DAY, NOW, certificate, ec_key, key_pem, pem
 from .test_planted import istiod, orphan, rotating
 from .trusted_mesh import HOME, SHOP, TrustedMesh, b64, secret
@@ -720,3 +721,14 @@ def test_pairs_of_ours_that_nobody_names_in_full(mesh: TrustedMesh) -> None:
     assert [one[3:] for one in told(gateways.gateway_credentials, mesh) if one[1] == where] == [
         ("unfinished", "the rotation of api was not finished: run playbook certificates again")
     ]
+
+
+def test_the_rights_of_the_documentation_are_enough_and_none_is_too_much(mesh: TrustedMesh) -> None:
+    """What istiod presents is read over the network, which no right is needed for."""
+    granted = granted_by("trust.yaml", {"ecommerce": SHOP})
+    client = mesh.cluster = Restricted(mesh.cluster, granted)  # type: ignore[assignment]
+    servers = [{"host": "api.example.com", "certificate": "api"}]
+    gateways = [{"name": "public", "workload": "istio-ingressgateway", "servers": servers}]
+    mesh.run(gateways=gateways, rotation_period=3600)
+    assert client.refused == set()
+    assert granted - client.used == set()

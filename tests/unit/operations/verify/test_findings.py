@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
-    report as verify_report,
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.write import (
+    check_path,
 )
 
 GOOD = told.passed("mtls", "shop/web:80", "strict")
@@ -91,7 +91,7 @@ def test_every_check_has_a_title() -> None:
 @pytest.mark.parametrize("name", ["report.txt", "report", "missing/report.json"])
 def test_a_bad_report_path_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="report"):
-        verify_report.check_path(str(tmp_path / name))
+        check_path(str(tmp_path / name))
 
 
 def test_what_is_said_of_many_things_is_one_problem() -> None:

@@ -12,9 +12,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.host_patterns import takes_in
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import ours
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    objects_calls,
-)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.objects import calls
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.surroundings import (
     Surroundings,
@@ -134,7 +132,7 @@ def test_a_pattern_of_the_catalogue_takes_the_narrower_names_beside_it() -> None
     ],
 )
 def test_a_rule_that_says_nothing_but_how_to_begin_tls(spec: Obj, mode: str | None) -> None:
-    assert objects_calls._tls_alone(item("DestinationRule", "r", spec)) == mode
+    assert calls._tls_alone(item("DestinationRule", "r", spec)) == mode
 
 
 def test_pods_of_a_gateway_and_its_selector_where_none_runs() -> None:
@@ -232,7 +230,7 @@ def test_external_services_of_a_caller() -> None:
 
 def told(*foreign: Obj, more: tuple[Obj, ...] = (), **params: Any) -> list[str]:
     found = world(*foreign, more=more, **params)
-    return [f"{one.verdict}: {one.subject}: {one.message}" for one in objects_calls.check_calls_beside(found)]
+    return [f"{one.verdict}: {one.subject}: {one.message}" for one in calls.check_calls_beside(found)]
 
 
 def virtual_machine(spec: Obj | None = None, namespace: str = "shop", **labels: str) -> Obj:

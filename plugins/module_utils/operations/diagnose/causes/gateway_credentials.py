@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from ....fields import mappings_at, text_at
+from ....fields import field, mappings_at, text_at
 from ....model.certificates.secret import served_pair
 from ....model.certificates.x509 import check_pair
 from ....model.reading.values import CA_SUFFIX
@@ -38,11 +38,11 @@ def find(case: Case) -> Iterator[Cause]:
 
 def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
     subject, place = f"Secret {key}", key.partition("/")[0]
-    port, hosts = server.get("port") or {}, server_hosts(server)
+    port, hosts = field(server, "port", "number"), server_hosts(server)
     secret = case.material.secrets[key]
     if secret is None:
         said = f"does not exist; {object_id(gateway)} wants it in the namespace of its pods, {place}"
-        yield Cause(GATEWAY, subject, f"{said}: no TLS connection on port {port.get('number')}", RENEW, SURE)
+        yield Cause(GATEWAY, subject, f"{said}: no TLS connection on port {port}", RENEW, SURE)
         return
     authority = f"{key}{CA_SUFFIX}"
     known = authority in case.material.secrets  # otherwise nobody may read it
@@ -65,5 +65,4 @@ def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
 
 
 def _authority(secret: Obj) -> bool:
-    data = secret.get("data") or {}
-    return any(data.get(name) for name in ("ca.crt", "cacert"))
+    return any(text_at(secret, "data", name) for name in ("ca.crt", "cacert"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....errors import nearest
-from ....fields import list_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import field, list_at, mappings_at, name_of, namespace_of, text_at
 from ....istio.proxy.routes import parse_cluster_name
 from ....istio.workloads import parse_pod
 from ....kube.pods import has_labels, takes_requests, trouble
@@ -100,7 +100,7 @@ def _policies(case: Case) -> Iterator[Cause]:
     """Callers that ask another DNS server than the cluster's."""
     for raw in (*case.callers, *case.named):
         policy = text_at(raw, "spec", "dnsPolicy") or "ClusterFirst"
-        host_network = raw.get("spec", {}).get("hostNetwork") is True
+        host_network = field(raw, "spec", "hostNetwork") is True
         if policy == "None":
             servers = list_at(raw, "spec", "dnsConfig", "nameservers")
             told = f"asks {few(map(str, servers)) or 'nobody'} for names (dnsPolicy: None)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....istio.injection.webhooks import WEBHOOK_SUFFIX
 from ....kube.rollouts import refusals
 from ....object_id import object_id
@@ -38,11 +38,10 @@ def concerns(case: Case, workload: Obj) -> bool:
     labels = {
         label
         for service in case.services
-        for label in (service.get("spec") or {}).get("selector", {}).items()
+        for label in mapping_at(service, "spec", "selector").items()
         if namespace_of(service) == place
     }
-    template = ((workload.get("spec") or {}).get("template") or {}).get("metadata") or {}
-    own = set((template.get("labels") or {}).items())
+    own = set(labels_of(mapping_at(workload, "spec", "template")).items())
     return bool(labels & own) or any(name and name_of(workload).startswith(name) for name in names)
 
 

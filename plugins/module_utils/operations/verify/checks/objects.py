@@ -17,19 +17,19 @@ from ....istio.proxy.running import RunningProxy
 from ....verdicts import CANNOT_TELL, FAIL
 from ..dumps import ProxyDumps
 from ..findings import Finding, stated, unknown
+from ..objects.calls import check_calls_beside
+from ..objects.extensions import check_extensions
+from ..objects.own import check_own_objects
+from ..objects.pods import check_pods_around
+from ..objects.proxies import check_proxies
+from ..objects.routes import check_routes_beside
+from ..objects.selectors import check_selectors
+from ..objects.services import check_services
+from ..objects.settings import check_settings
+from ..objects.workloads import check_workloads_beside
 from ..ours import Ours
 from ..picture import Picture
 from ..surroundings import Surroundings
-from .objects_beside import check_workloads_beside
-from .objects_calls import check_calls_beside
-from .objects_extensions import check_extensions
-from .objects_own import check_own_objects
-from .objects_pods import check_pods_around
-from .objects_proxies import check_proxies
-from .objects_routes import check_routes_beside
-from .objects_selectors import check_selectors
-from .objects_services import check_services
-from .objects_settings import check_settings
 
 
 def check_objects(

@@ -19,9 +19,9 @@ from ....model.security.pods import TLS_MODE
 from ....model.security.transport import ISTIO_MUTUAL
 from ....object_id import object_id
 from ....words import few
+from ..checks.mtls_callers import callers_of, hosts_of
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, networks, ordered
-from .mtls_callers import callers_of, hosts_of
 
 
 def check_calls_beside(ours: Ours) -> list[Finding]:

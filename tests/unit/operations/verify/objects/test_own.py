@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.objects_own import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.objects.own import (
     _lists,
 )
 

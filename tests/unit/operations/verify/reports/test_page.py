@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_page import page
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_sarif import sarif
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.page import page
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.sarif import sarif
 
-from .builders import catalogue, service
+from ..builders import catalogue, service
 
 MESH = catalogue(
     service("web", open_paths=["/health"]),

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...labels import COLLECTION
-from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .findings import BESIDE, NOT_TESTED, STATED, TITLES, Finding, Findings
+from ....labels import COLLECTION
+from ....verdicts import CANNOT_TELL, FAIL, PASS
+from ..findings import BESIDE, NOT_TESTED, STATED, TITLES, Finding, Findings
 
 _KIND = {
     PASS: "pass",

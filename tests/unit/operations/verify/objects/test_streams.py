@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import Stream, streams
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
-    objects_proxies,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.dumps import (
     ProxyDump,
     ProxyDumps,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.objects.proxies import (
+    check_proxies,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.ours import Ours
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
@@ -72,10 +72,7 @@ def shown(*held: Stream) -> list[str]:
     proxies = running_proxies(seen.of("Pod"))
     ours = Ours(Picture(mesh, seen, ["shop"]), Surroundings({}), proxies)
     dump = ProxyDump({}, (), frozenset(), (), streams=frozenset(held))
-    return [
-        one.message
-        for one in objects_proxies.check_proxies(ours, proxies, ProxyDumps({"edge/gateway-1": dump}, {}))
-    ]
+    return [one.message for one in check_proxies(ours, proxies, ProxyDumps({"edge/gateway-1": dump}, {}))]
 
 
 MQ = "outbound|{}||mq.shop.svc.cluster.local"

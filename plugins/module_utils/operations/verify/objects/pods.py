@@ -10,10 +10,10 @@ of its own to begin a proxy.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
+from ....documents.json_text import from_json
 from ....errors import MalformedError
 from ....fields import field, integer_at, list_at, mappings_at, text_at
 from ....model.security.pods import (
@@ -27,10 +27,10 @@ from ....model.security.pods import (
 )
 from ....model.security.startup import own_ways, past_addresses
 from ....words import few
+from ..checks.mtls import is_kept_away
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours
 from ..picture import SeenPod
-from .mtls import is_kept_away
 
 MERGED, MERGE_OFF = "ISTIO_PROMETHEUS_ANNOTATIONS", "METRICS_LOCALHOST_ACCESS_ONLY"
 """What pilot-agent fetches from the application, and whether it gives it to the pod itself alone (istio
@@ -67,7 +67,7 @@ def _of_their_own(seen: SeenPod) -> Iterator[Finding]:
 
 def _datagrams(seen: SeenPod) -> Iterator[Finding]:
     """No proxy stands before anything but TCP: neither mutual TLS nor a policy holds there. What a Service
-    leads there, `objects_services` tells."""
+    leads there, `services.py` tells."""
     names = [
         f"{text_at(port, 'protocol')} {integer_at(port, 'containerPort')}"
         for container in lasting(seen.raw)
@@ -101,7 +101,7 @@ def _published(seen: SeenPod) -> Iterator[Finding]:
     if not variables.get(MERGED) or variables.get(MERGE_OFF) == "true":
         return
     try:
-        told = json.loads(variables[MERGED])
+        told = from_json(variables[MERGED])
         if text_at(told, "scrape") == "false":
             return
         targets = mappings_at(told, "targets") or [told]

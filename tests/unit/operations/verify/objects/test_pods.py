@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..builders import item, pod
-from .test_objects import PAY, look, told
+from ..checks.test_objects import PAY, look, told
 
 Obj = dict[str, Any]
 NAME = "Pod shop/pay-2"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import statistics
-from .page_charts import CANARY, OTHER, STABLE, Chart, Level, Line
-from .page_parts import clock, count, percent, seconds
+from .. import statistics
+from .charts import CANARY, OTHER, STABLE, Chart, Level, Line
+from .parts import clock, count, percent, seconds
 
-_ARMS = (("canary", CANARY, 0), ("stable", STABLE, 2))
+_VERSIONS = (("canary", CANARY, 0), ("stable", STABLE, 2))
 _QUERY_COLOURS = ("#6f42c1", "#0f766e", "#9a6700", "#57606a")
 _GOOD = "#1a7f37"
 
@@ -54,7 +54,7 @@ def _weight(evidence: Mapping[str, Any]) -> Chart:
 
 
 def _share(evidence: Mapping[str, Any], windows: Sequence[Mapping[str, Any]], gate: str, title: str) -> Chart:
-    """Bad requests of both arms in percent, window by window; the canary's true share is in the band."""
+    """Bad requests of both versions in percent, window by window; the canary's true share is in the band."""
     alpha = float((evidence.get("policy") or {}).get("alpha") or 0.01)
     curves: dict[str, list[tuple[float, float | None]]] = {"canary": [], "stable": []}
     band: list[tuple[float, float, float]] = []
@@ -64,11 +64,11 @@ def _share(evidence: Mapping[str, Any], windows: Sequence[Mapping[str, Any]], ga
         counts, at = window["counts"].get(gate), seconds(window["end"])
         if not counts or at is None:
             continue
-        for arm, _colour, index in _ARMS:
+        for version, _colour, index in _VERSIONS:
             share = 100 * counts[index + 1] / counts[index] if counts[index] else None
-            curves[arm].append((at, share))
-            sums[arm][0] += counts[index]
-            sums[arm][1] += counts[index + 1]
+            curves[version].append((at, share))
+            sums[version][0] += counts[index]
+            sums[version][1] += counts[index + 1]
         total, bad = total + counts[0], bad + counts[1]
         if total:
             low, high = statistics.interval(bad, total, alpha)
@@ -84,7 +84,7 @@ def _share(evidence: Mapping[str, Any], windows: Sequence[Mapping[str, Any]], ga
             Level(f"limit {percent(limits['limit'])}", 100 * limits["limit"]),
         ]
     least = max([*shown, *(level.value for level in levels), 0.5])
-    spoken = "; ".join(f"{arm} {pair[1]} of {pair[0]}" for arm, pair in sums.items())
+    spoken = "; ".join(f"{version} {pair[1]} of {pair[0]}" for version, pair in sums.items())
     return Chart(
         gate,
         title,
@@ -130,17 +130,17 @@ def _requests(windows: Sequence[Mapping[str, Any]]) -> Chart:
 def _latency(windows: Sequence[Mapping[str, Any]]) -> Chart:
     lines = []
     said = []
-    for arm, colour, _index in _ARMS:
+    for version, colour, _index in _VERSIONS:
         for quantile in ("p99", "p50"):
             points = [
-                (at, (window.get("latency", {}).get(arm) or {}).get(quantile))
+                (at, (window.get("latency", {}).get(version) or {}).get(quantile))
                 for window in windows
                 if (at := seconds(window["end"])) is not None
             ]
             values = [value for _at, value in points if value is not None]
             if values:
-                said.append(f"{arm} {quantile} {values[-1]:.0f} ms")
-                lines.append(Line(f"{arm} {quantile}", colour, points, dashed=quantile == "p50"))
+                said.append(f"{version} {quantile} {values[-1]:.0f} ms")
+                lines.append(Line(f"{version} {quantile}", colour, points, dashed=quantile == "p50"))
     return Chart(
         "latency-ms",
         "Latency since the begin of the run, p50 and p99",

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import report
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_record import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports import (
+    write as report,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.record import (
     Circumstances,
 )
 
-from .builders import catalogue, service
+from ..builders import catalogue, service
 
 RAW = {"mesh_name": "shop"}
 MESH = catalogue(

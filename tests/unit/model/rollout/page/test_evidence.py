@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.evidence_page import (
-    evidence_page,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page_charts import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.charts import (
     LEFT,
     RIGHT,
     WIDTH,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.evidence import (
+    evidence_page,
 )
 
 from ...support.pages import by_lines

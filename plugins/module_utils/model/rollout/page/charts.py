@@ -13,8 +13,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from .page_parts import clock, escaped
-from .page_time import TimeAxis
+from .parts import clock, escaped
+from .time_axis import TimeAxis
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1080, 62, 118, 26, 24
 _APART = 13.0  # between two names

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import findings as told
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import report_history
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.report_record import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports import history
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.reports.record import (
     Circumstances,
     is_whole,
     record_of,
 )
 
-from .builders import catalogue, service
+from ..builders import catalogue, service
 
 MESH = catalogue(service("web", open_paths=["/health"]))
 HOLE = told.failed(
@@ -42,7 +42,7 @@ def record(
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
-    return report_history.told(report_history.compared(before, after))
+    return history.told(history.compared(before, after))
 
 
 def test_nothing_changed() -> None:
@@ -56,7 +56,7 @@ def test_cells_that_opened_and_closed_are_counted() -> None:
         "since 2026-11-24: 27 cells opened; 2 new problems (policies AuthorizationPolicy shop/hole: fail,"
         " policies AuthorizationPolicy shop/web: fail)"
     )
-    found = report_history.compared(second, record(GOOD, OWN, DENY))
+    found = history.compared(second, record(GOOD, OWN, DENY))
     assert (found["opened"], found["closed"]) == (0, 24)
     assert found["new"] == ["policies AuthorizationPolicy shop/deny: fail"]
     assert found["gone"] == ["policies AuthorizationPolicy shop/hole: fail"]
@@ -80,11 +80,11 @@ def test_reports_are_a_chain(tmp_path: Path) -> None:
     assert not is_whole({**second, "previous_sha256": ""})
     path = tmp_path / "verify.json"
     path.write_text(json.dumps(second), encoding="utf-8")
-    assert report_history.read_report(str(path), "last_report") == second
+    assert history.read_report(str(path), "last_report") == second
 
 
 def test_there_need_not_be_a_last_report(tmp_path: Path) -> None:
-    assert report_history.read_report(str(tmp_path / "none.json"), "report_path") is None
+    assert history.read_report(str(tmp_path / "none.json"), "report_path") is None
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str, why: str
     path = tmp_path / "verify.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=why):
-        report_history.read_report(str(path), "last_report")
+        history.read_report(str(path), "last_report")
 
 
 def test_a_directory_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        report_history.read_report(str(tmp_path), "last_report")
+        history.read_report(str(tmp_path), "last_report")

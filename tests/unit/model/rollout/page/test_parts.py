@@ -12,24 +12,24 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout import page_parts as parts
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page_charts import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page import parts
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.charts import (
     Chart,
     Level,
     Line,
     drawn,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page_figures import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.figures import (
     charts_of,
     window_rows,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page_time import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.time_axis import (
     Mark,
     Span,
     TimeAxis,
     time_axis,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page_why import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.why import (
     answer_table,
     phase_table,
     times_of,

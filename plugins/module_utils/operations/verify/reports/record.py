@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...fields import text_at
-from ...model.catalogue.edges import Edge, service_edges
-from ...model.catalogue.mesh import Catalogue
-from ...object_id import object_id
-from .findings import Findings
+from ....fields import text_at
+from ....model.catalogue.edges import Edge, service_edges
+from ....model.catalogue.mesh import Catalogue
+from ....object_id import object_id
+from ..findings import Findings
 
 SHA256 = "sha256"
 

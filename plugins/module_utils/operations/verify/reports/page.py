@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ...documents.page import FILTER, document, escaped
-from ...model.catalogue.edges import Edge, service_edges
-from ...model.catalogue.mesh import Catalogue
-from ...model.catalogue.services import Service
-from ...model.objects.peer_authentications import port_mode
-from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .findings import BESIDE, LABELS, NOT_TESTED, NOTES, STATED, Finding, Findings, folded
+from ....documents.page import FILTER, document, escaped
+from ....model.catalogue.edges import Edge, service_edges
+from ....model.catalogue.mesh import Catalogue
+from ....model.catalogue.services import Service
+from ....model.objects.peer_authentications import port_mode
+from ....verdicts import CANNOT_TELL, FAIL, PASS
+from ..findings import BESIDE, LABELS, NOT_TESTED, NOTES, STATED, Finding, Findings, folded
 
 COLUMNS = 20
 """With more callers than this the matrix becomes a list."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .page_parts import count, duration, escaped, percent, seconds, table, time_cell, verdict_mark
-from .page_time import TimeAxis
+from .parts import count, duration, escaped, percent, seconds, table, time_cell, verdict_mark
+from .time_axis import TimeAxis
 
 _FIRST = {"fail": 0, "pass": 2}
 _WHAT = {"errors": "fail", "latency": "be slow"}
@@ -107,14 +107,14 @@ def _bar(name: str, value: float, threshold: float, effect: str, kind: str) -> s
 
 def _intervals(figures: Mapping[str, Any]) -> str:
     parts = []
-    for arm in ("canary", "stable"):
-        pair, total = figures.get(f"{arm}_interval"), figures.get(f"{arm}_total")
+    for version in ("canary", "stable"):
+        pair, total = figures.get(f"{version}_interval"), figures.get(f"{version}_total")
         if pair and isinstance(total, int):
-            bad = figures.get(f"{arm}_bad", 0)
+            bad = figures.get(f"{version}_bad", 0)
             share = percent(bad / total) if total else "no requests"
             bounds = f"{percent(pair[0])} to {percent(pair[1])}" if total else ""
             parts.append(
-                f"<tr><th scope=row>{arm}</th><td class=n>{count(bad)} of {count(total)}</td>"
+                f"<tr><th scope=row>{version}</th><td class=n>{count(bad)} of {count(total)}</td>"
                 f"<td class=n>{share}</td><td class=n>{bounds}</td></tr>"
             )
     if not parts:

@@ -9,10 +9,10 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from ...fields import mapping_at
-from .page_charts import drawn
-from .page_figures import charts_of, window_rows
-from .page_parts import (
+from ....fields import mapping_at
+from .charts import drawn
+from .figures import charts_of, window_rows
+from .parts import (
     clock,
     count,
     duration,
@@ -24,9 +24,9 @@ from .page_parts import (
     time_cell,
     verdict_mark,
 )
-from .page_style import STYLE
-from .page_time import time_axis
-from .page_why import answer_table, phase_table, times_of, why_box
+from .style import STYLE
+from .time_axis import time_axis
+from .why import answer_table, phase_table, times_of, why_box
 
 _GOOD = ("promoted", "split")
 _NOTE = (

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
-from ...documents.report_json import report_json
-from ...errors import InputError, Problem
-from ...files import missing_directory
-from ...files import write_report as write_file
-from ...model.catalogue.mesh import Catalogue
-from ...verdicts import CANNOT_TELL, FAIL
-from .findings import BESIDE, NOT_TESTED, STATED, Finding, Findings
-from .report_page import page
-from .report_record import Circumstances, digest, record_of
-from .report_sarif import sarif
+from ....documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
+from ....documents.report_json import report_json
+from ....errors import InputError, Problem
+from ....files import missing_directory
+from ....files import write_report as write_file
+from ....model.catalogue.mesh import Catalogue
+from ....verdicts import CANNOT_TELL, FAIL
+from ..findings import BESIDE, NOT_TESTED, STATED, Finding, Findings
+from .page import page
+from .record import Circumstances, digest, record_of
+from .sarif import sarif
 
 _OUTCOMES = {FAIL: FAILURE, CANNOT_TELL: ERROR, NOT_TESTED: SKIPPED}
 FORMATS = (".json", ".xml", ".sarif", ".html")

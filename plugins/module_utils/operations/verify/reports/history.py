@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import InputError, Problem
-from ...files import at_home
-from ...verdicts import CANNOT_TELL, FAIL
-from ...words import some_of
-from .report_record import is_whole
+from ....documents.json_text import from_json
+from ....errors import InputError, Problem
+from ....files import at_home
+from ....verdicts import CANNOT_TELL, FAIL
+from ....words import some_of
+from .record import is_whole
 
 OPENS = ": opens "
 
@@ -31,7 +31,7 @@ def read_report(path: str, option: str) -> dict[str, Any] | None:
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(option, path, "cannot be read") from error
     try:
-        record = json.loads(text)
+        record = from_json(text)
     except ValueError as error:
         raise _refused(option, path, "is no JSON") from error
     if not isinstance(record, dict) or not isinstance(record.get("findings"), list):
