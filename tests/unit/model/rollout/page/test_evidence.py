@@ -21,7 +21,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.pa
     evidence_page,
 )
 
-from ...support.pages import by_lines
+from ....support.pages import by_lines
 
 
 def at(second: int) -> str:
