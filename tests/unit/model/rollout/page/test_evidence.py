@@ -154,9 +154,11 @@ PAUSED: dict[str, Any] = {
         ],
         "after": {"phase": 3, "begin": "2026-01-01T13:00:00Z", "end": "2026-01-01T13:20:00Z", "counts": {}},
         "verdicts": [
-            {"gate": "latency", "verdict": "pass", "reason": "fast", "figures": {"harm_evidence": -1.0, "stop_at": 4.0, "worse_than_stable_evidence": 9.0, "health_evidence": None}},
+            {"gate": "latency", "verdict": "pass", "reason": "fast", "figures": {"harm_evidence": -1.0, "stop_at": 4.0,
+             "worse_than_stable_evidence": 9.0, "health_evidence": None}},
             {"gate": "share", "verdict": "pass", "reason": "9 of 10", "figures": {"health_evidence": 1.0, "promote_at": 0.0}},
-            {"gate": "low", "verdict": "fail", "reason": "1 < 2", "figures": {"canary_interval": [0.0, 1.0], "canary_total": 0, "stable_interval": [0.1, 0.2], "stable_total": 12000, "stable_bad": 1500}},
+            {"gate": "low", "verdict": "fail", "reason": "1 < 2", "figures": {"canary_interval": [0.0, 1.0],
+             "canary_total": 0, "stable_interval": [0.1, 0.2], "stable_total": 12000, "stable_bad": 1500}},
             {"gate": "both", "verdict": "pass", "reason": "4", "figures": {"canary_interval": [0.0, 1.0]}},
             {"gate": "errors", "verdict": "not enough data", "reason": "60 of 300", "figures": {}},
             {"gate": "own", "verdict": "pass", "reason": "?", "figures": {}},
