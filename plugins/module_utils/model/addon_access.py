@@ -13,7 +13,7 @@ from typing import Any
 from ..documents.json_text import json_text
 from ..errors import InputError, Problem
 from ..fields import labels_of, mapping_at, mappings_at, name_of, text_at
-from .addon_safety import KIALI_CONFIG, read_kiali, section
+from .addon_safety import KIALI_CONFIG, kiali_place, read_kiali, section
 from .addons import WORKLOADS
 from .reading.problems import Problems
 from .reading.reader import Reader
@@ -133,7 +133,7 @@ def _tell(item: Obj, addon: str, url: Url) -> None:
     if addon == KIALI and item.get("kind") == "ConfigMap" and KIALI_CONFIG in mapping_at(item, "data"):
         config = read_kiali(item)
         server = {"web_fqdn": url.host, "web_port": "443", "web_schema": "https"}
-        section(config, "server", f"ConfigMap {name_of(item)} data.{KIALI_CONFIG}").update(server)
+        section(config, "server", kiali_place(item)).update(server)
         item["data"][KIALI_CONFIG] = json_text(config)
     if item.get("kind") in WORKLOADS:
         for container in mappings_at(item, "spec", "template", "spec", "containers"):

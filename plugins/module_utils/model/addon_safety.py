@@ -133,7 +133,8 @@ def _is_kiali(item: Mapping[str, Any]) -> bool:
     return isinstance(text, str) and "login_token" in text and "external_services" in text
 
 
-def _place(item: Mapping[str, Any]) -> str:
+def kiali_place(item: Mapping[str, Any]) -> str:
+    """Where Kiali's configuration stands, for messages."""
     return f"{object_id(item)} data.{KIALI_CONFIG}"
 
 
@@ -142,9 +143,9 @@ def read_kiali(item: Mapping[str, Any]) -> Obj:
 
     :returns: section -> its content. :raises InputError: it is no mapping.
     """
-    config = read_document(text_at(item, "data", KIALI_CONFIG), _place(item))
+    config = read_document(text_at(item, "data", KIALI_CONFIG), kiali_place(item))
     if not isinstance(config, dict):
-        raise InputError([Problem(_place(item), "is no mapping", "kiali-config")])
+        raise InputError([Problem(kiali_place(item), "is no mapping", "kiali-config")])
     return config
 
 
@@ -164,7 +165,7 @@ def section(config: Obj, name: str, about: str, **made: Any) -> Obj:
 
 def _kiali_config(item: Obj, enabled: Sequence[str], namespace: str) -> None:
     """Login with a token, a signing key of its own, and the addresses of what is installed beside it."""
-    about = _place(item)
+    about = kiali_place(item)
     config = read_kiali(item)
     auth = section(config, "auth", about)
     if auth.get("strategy") == "anonymous":

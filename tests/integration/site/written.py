@@ -39,11 +39,10 @@ def fingerprint(client: KubeClient) -> dict[str, str]:
     A namespace that an earlier suite has deleted goes away meanwhile, with all that is in it: left out.
     """
     found: dict[str, str] = {}
-    namespaces = [obj["metadata"] for obj in client.list("v1", "Namespace").items]
-    going = {meta["name"] for meta in namespaces if "deletionTimestamp" in meta}
-    for version, kind in _KINDS:
-        for obj in client.list(version, kind).items:
-            meta = obj["metadata"]
+    listed = {kind: [obj["metadata"] for obj in client.list(version, kind).items] for version, kind in _KINDS}
+    going = {meta["name"] for meta in listed["Namespace"] if "deletionTimestamp" in meta}
+    for kind, metas in listed.items():
+        for meta in metas:
             if (meta["name"] if kind == "Namespace" else meta.get("namespace")) in going:
                 continue
             # Leaders among istiod's controllers renew their locks every few seconds.

@@ -73,6 +73,28 @@ def certificate(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
+def unsigned(
+    subject: str,
+    issuer: str,
+    key: Any,
+    *extensions: tuple[Any, bool],
+    end: datetime.datetime = NOW + 60 * DAY,
+) -> x509.CertificateBuilder:
+    """A certificate with these extensions and no others, each with whether it is critical; to be signed."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(end)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder
+
+
 ROOT_KEY = ec_key()
 ROOT = certificate("root", ROOT_KEY, ca=True, end=NOW + 3650 * DAY)
 OTHER_KEY = ec_key()

@@ -62,18 +62,24 @@ def json_name(name: str) -> str:
 
 
 def as_spelled(config: Mapping[str, Any], *path: str) -> tuple[str, ...]:
+    """A path in MeshConfig as it is spelled there. :returns: the path to follow in ``config``."""
+    return spelled(config, *path)[0]
+
+
+def spelled(config: Mapping[str, Any], *path: str) -> tuple[tuple[str, ...], Any]:
     """A path in MeshConfig as it is spelled there: istiod reads the names of its .proto files, too.
 
-    :param path: in the JSON spelling. :returns: the path to follow in ``config``.
+    :param path: in the JSON spelling.
+    :returns: the path to follow in ``config``, and the value at it; None when there is none.
     """
     names: list[str] = []
     value: Any = config
     for name in path:
         holder = value if isinstance(value, Mapping) else {}
-        spelled = (key for key in holder if json_name(str(key)) == name)
-        names.append(name if name in holder else next(spelled, name))
+        others = (key for key in holder if json_name(str(key)) == name)
+        names.append(name if name in holder else next(others, name))
         value = holder.get(names[-1])
-    return tuple(names)
+    return tuple(names), value
 
 
 def read_mesh_config(reader: Reader) -> dict[str, Any]:

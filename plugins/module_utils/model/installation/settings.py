@@ -21,7 +21,7 @@ from ..reading.problems import Problems
 from ..reading.reader import Reader
 from ..reading.values import TEXT
 from .gateways import InstalledGateway, read_gateways, read_namespace, read_revision
-from .mesh_config import as_spelled, read_mesh_config, read_parts
+from .mesh_config import as_spelled, read_mesh_config, read_parts, spelled
 
 METHODS = ("istioctl", "helm")
 ISTIOCTL_PROFILES = (
@@ -203,20 +203,11 @@ def statements(installation: Installation, *path: str) -> tuple[tuple[str, Any],
     )
     found = []
     for place, holder in (config[0], values[0], config[1], values[1]):
-        value, names = _walked(holder, path)
+        names, value = spelled(holder, *path)
         if value is not None:
             inner = names[1:] if place == "istio_mesh_config" else names
             found.append((".".join((place, *inner)), value))
     return tuple(found)
-
-
-def _walked(holder: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
-    """The value at a path, None when there is none, and the path as it is spelled there."""
-    value: Any = holder
-    names = as_spelled(holder, *path)
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value, names
 
 
 def setting(installation: Installation, *path: str, default: Any) -> Any:

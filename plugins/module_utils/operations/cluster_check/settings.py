@@ -16,11 +16,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ...fields import field, mapping_at
+from ...fields import mapping_at
 from ...istio.injection.webhooks import NAMESPACE_NAME_KEY, matches
 from ...model.catalogue.mesh import Catalogue, all_callers
 from ...model.catalogue.services import Service
-from ...model.installation.mesh_config import as_spelled, json_name
+from ...model.installation.mesh_config import json_name, spelled
 from ...model.installation.settings import BUILT_IN_PROVIDERS
 from .findings import CUTS, NOTE, listed
 from .read import places_of
@@ -276,10 +276,7 @@ def value_at(config: Mapping[str, Any], setting: Setting) -> Any:
     :param config: by Helm value: MeshConfig lies under ``meshConfig``. Names may be spelled as in the .proto
         files, too, as istiod reads them.
     """
-    value: Any = config
-    for part in as_spelled(config, *setting.path):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+    return spelled(config, *setting.path)[1]
 
 
 def default_of(setting: Setting, istio_namespace: str) -> Any:
@@ -290,4 +287,4 @@ def default_of(setting: Setting, istio_namespace: str) -> Any:
 def providers_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """``extensionProviders`` of a configuration. :returns: its entries."""
     mesh = mapping_at(config, MESH_CONFIG)
-    return tuple(_list(field(mesh, *as_spelled(mesh, "extensionProviders"))))
+    return tuple(_list(spelled(mesh, "extensionProviders")[1]))

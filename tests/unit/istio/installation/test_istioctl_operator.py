@@ -151,10 +151,13 @@ def test_components_come_from_the_label_or_else_from_the_chart() -> None:
         ("istio-egress", "EgressGateways"),
         ("cni", "Cni"),
         ("ztunnel", "Ztunnel"),
+        ("other", ""),
     ],
 )
 def test_every_chart_has_its_component(chart: str, component: str) -> None:
     assert component_of({"metadata": {"labels": {"helm.sh/chart": f"{chart}-1.31.0"}}}) == component
+    live = {"metadata": {"labels": {"operator.istio.io/component": component}}}
+    assert is_stale(live, set(), "x") is bool(component)
 
 
 def test_labels_of_the_wrong_shape_are_no_empty_ones() -> None:
@@ -226,24 +229,6 @@ def test_a_revision_has_no_default_tag_of_its_own() -> None:
         "istiod-revision-tag-default",
     ]
     assert elsewhere[2][2] == "mesh"
-
-
-@pytest.mark.parametrize(
-    ("chart", "component"),
-    [
-        ("base", "Base"),
-        ("istiod", "Pilot"),
-        ("istio-ingress", "IngressGateways"),
-        ("istio-egress", "EgressGateways"),
-        ("cni", "Cni"),
-        ("ztunnel", "Ztunnel"),
-        ("other", ""),
-    ],
-)
-def test_the_component_of_every_chart(chart: str, component: str) -> None:
-    assert component_of({"metadata": {"labels": {"helm.sh/chart": f"{chart}-1.31.0"}}}) == component
-    live = {"metadata": {"labels": {"operator.istio.io/component": component}}}
-    assert is_stale(live, set(), "x") is bool(component)
 
 
 def test_the_kinds_that_istioctl_takes_away() -> None:

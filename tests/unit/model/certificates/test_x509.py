@@ -50,6 +50,8 @@ from ...support import certificates as made
 
 NOW, DAY = made.NOW, made.DAY
 HOSTS = ("api.example.com",)
+A_CA = (x509.BasicConstraints(ca=True, path_length=None), True)
+OF_THE_HOST = (x509.SubjectAlternativeName([x509.DNSName(HOSTS[0])]), False)
 BY_ROOT = ("root", made.ROOT_KEY)
 
 
@@ -122,20 +124,10 @@ def test_what_an_intermediate_may_not_certify_is_named():
 def test_a_root_that_may_not_sign_is_refused_as_clients_do():
     key = made.ec_key()
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
-    root = (
-        x509.CertificateBuilder()
-        .subject_name(made.name("own"))
-        .issuer_name(made.name("own"))
-        .public_key(key.public_key())
-        .serial_number(5)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + 900 * DAY)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    assert rules(made.pem(leaf(issuer=("own", key))), roots=(root,)) == ["path"]
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    root = made.unsigned("own", "own", key, A_CA, (identifier, False), (usage, True), end=NOW + 900 * DAY)
+    roots = (root.sign(key, hashes.SHA256()),)
+    assert rules(made.pem(leaf(issuer=("own", key))), roots=roots) == ["path"]
 
 
 def test_dates_of_roots_and_numbers_at_their_edge():
@@ -160,26 +152,8 @@ def test_ed25519_is_left_to_the_rules_that_know_it():
     key = ed25519.Ed25519PrivateKey.generate()
     own = made.certificate("leaf", key, issuer=BY_ROOT, hosts=HOSTS)
     assert rules(made.pem(own), made.key_pem(key)) == []
-    root = (
-        x509.CertificateBuilder()
-        .subject_name(made.name("own"))
-        .issuer_name(made.name("own"))
-        .public_key(key.public_key())
-        .serial_number(5)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + 900 * DAY)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    )
-    below = (
-        x509.CertificateBuilder()
-        .subject_name(made.name("leaf"))
-        .issuer_name(made.name("own"))
-        .public_key(made.LEAF_KEY.public_key())
-        .serial_number(6)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + 60 * DAY)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOSTS[0])]), critical=False)
-    )
+    root = made.unsigned("own", "own", key, A_CA, end=NOW + 900 * DAY)
+    below = made.unsigned("leaf", "own", made.LEAF_KEY, OF_THE_HOST)
     assert rules(made.pem(below.sign(key, None)), roots=(root.sign(key, None),)) == []
 
 
@@ -194,17 +168,7 @@ def test_a_critical_extension_that_nobody_knows_is_named():
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 
     def with_it(*, critical):
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(made.name("leaf"))
-            .issuer_name(made.name("root"))
-            .public_key(made.LEAF_KEY.public_key())
-            .serial_number(5)
-            .not_valid_before(NOW - DAY)
-            .not_valid_after(NOW + 60 * DAY)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOSTS[0])]), critical=False)
-            .add_extension(strange, critical=critical)
-        )
+        builder = made.unsigned("leaf", "root", made.LEAF_KEY, OF_THE_HOST, (strange, critical))
         return made.pem(builder.sign(made.ROOT_KEY, hashes.SHA256()))
 
     assert rules(with_it(critical=True), roots=()) == ["extension"]
@@ -428,18 +392,8 @@ def test_a_ca_needs_the_constraint_and_the_key_usage(ca, signs):
     """Either alone is not enough: clients refuse what such a certificate signs (RFC 5280, 4.2.1.3)."""
     key = made.ec_key()
     usage = x509.KeyUsage(True, False, False, False, False, signs, False, False, False)
-    odd = (
-        x509.CertificateBuilder()
-        .subject_name(made.name("odd"))
-        .issuer_name(made.name("odd"))
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + DAY)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
-    )
+    constraint = x509.BasicConstraints(ca=ca, path_length=None)
+    odd = made.unsigned("odd", "odd", key, (constraint, True), (usage, True)).sign(key, hashes.SHA256())
     faults = check_authority(made.pem(odd), made.key_pem(key), NOW)
     assert [(fault.rule, fault.message) for fault in faults] == [
         ("not-a-ca", "its certificate may not sign certificates")

@@ -143,8 +143,8 @@ def test_there_is_always_such_a_word() -> None:
         (["GET"], ["GET", "POST"]),
         (["GET", "POST"], ["GET", "POST", "PUT"]),
         (
-            "GET POST PUT DELETE PATCH HEAD OPTIONS CONNECT TRACE".split(),  # noqa: SIM905
-            "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE BREW".split(),  # noqa: SIM905
+            ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"],
+            ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "BREW"],
         ),
         (["P*"], ["Pelsewhere", "elsewhere", "GET"]),
         (["*"], ["elsewhere", "GET"]),

@@ -40,17 +40,7 @@ def built(
     *extensions: tuple[Any, bool], key: Any = KEY, algorithm: Any = None, signer: Any = None
 ) -> x509.Certificate:
     """A leaf of the root with these extensions only."""
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(made.name("leaf"))
-        .issuer_name(made.name("root"))
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + 60 * DAY)
-    )
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
+    builder = made.unsigned("leaf", "root", key, *extensions)
     return builder.sign(signer or made.ROOT_KEY, algorithm or hashes.SHA256())
 
 

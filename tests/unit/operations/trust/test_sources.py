@@ -726,7 +726,7 @@ def test_pairs_of_ours_that_nobody_names_in_full(mesh: TrustedMesh) -> None:
 def test_the_rights_of_the_documentation_are_enough_and_none_is_too_much(mesh: TrustedMesh) -> None:
     """What istiod presents is read over the network, which no right is needed for."""
     granted = granted_by("trust.yaml", {"ecommerce": SHOP})
-    client = mesh.cluster = Restricted(mesh.cluster, granted)  # type: ignore[assignment]
+    client = mesh.cluster = Restricted(mesh.cluster, granted)
     servers = [{"host": "api.example.com", "certificate": "api"}]
     gateways = [{"name": "public", "workload": "istio-ingressgateway", "servers": servers}]
     mesh.run(gateways=gateways, rotation_period=3600)
