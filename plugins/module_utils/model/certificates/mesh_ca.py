@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ...fields import mapping_at
 from .pem import UnreadableError, blocks_of, certificates_of, key_of
-from .secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode
+from .served import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode
 from .x509 import SECRET_LIMIT, Fault, facts_of, issued_by, read_ca_key, read_chain, rfc3339, same_key, to_pem
 
 if TYPE_CHECKING:

@@ -15,16 +15,13 @@ from ...fields import annotations_of, labels_of, mapping_at, mappings_at, text_a
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from .credentials import CERT_MANAGER, EXISTING, ISSUE, REQUESTED, Credential, renewal_due
 from .pem import UnreadableError
+from .served import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, SHADOW_KEYS, decode, served_pair
 from .x509 import Facts, Fault, check_pair, facts_of, kind_of_key, read_chain
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 TLS_TYPE, OPAQUE = "kubernetes.io/tls", "Opaque"
-CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY = "tls.crt", "tls.key", "ca.crt"
-# istiod prefers these to tls.crt and tls.key (pilot/pkg/credentials/kube/secrets.go): with them in the
-# Secret, a new tls.crt would never be served.
-SHADOW_KEYS = ("cert", "key", "cacert")
 PREVIOUS_OF = "servicemesh.istio/previous-of"
 """Annotation of a Secret that keeps the pair before: the credential that it belongs to."""
 
@@ -56,14 +53,6 @@ _UNMARKED = (
     f"it has no label {MANAGED_BY_LABEL}={COLLECTION}: somebody else made it, or replaced ours by hand; "
     "delete it to have it issued anew, or name it in certificates_existing"
 )
-
-
-def decode(secret: Mapping[str, Any], key: str) -> bytes:
-    """The bytes under ``data[key]``; empty when missing or not base64."""
-    try:
-        return base64.b64decode(text_at(secret, "data", key), validate=True)
-    except ValueError:
-        return b""
 
 
 def foreign_owner(secret: Mapping[str, Any], mesh: str) -> str:
@@ -106,7 +95,7 @@ def assess(
     if secret is None:
         action = "refuse" if credential.source == EXISTING else "create"
         return Assessment(action, ("it does not exist",))
-    facts = leaf_facts(secret)
+    facts = _leaf_facts(judged_pair(credential, secret)[0])
     if credential.source in (EXISTING, CERT_MANAGER):
         said = _sentences(_faults(credential, secret, roots, now))
         return Assessment("refuse" if said else "keep", said, facts, faults=said)
@@ -150,22 +139,18 @@ def _faults(
     roots: Sequence[x509.Certificate],
     now: datetime.datetime,
 ) -> list[Fault]:
-    certificate, key = served_pair(secret)
-    if credential.source in (ISSUE, REQUESTED):
-        certificate, key = decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)
+    certificate, key = judged_pair(credential, secret)
     return check_pair(certificate, key, hosts=credential.hosts, roots=roots, now=now)
 
 
-def served_pair(secret: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Certificate and key as istiod reads them: the generic keys win, in a foreign Secret they are served.
+def judged_pair(credential: Credential, secret: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Certificate and key by which a Secret is judged: what we write into it, else what istiod serves of it.
 
-    :returns: both in PEM; empty when the Secret holds no pair.
+    :returns: both in PEM; of a pair that is none, what is there.
     """
-    pairs = [("cert", "key"), (CERTIFICATE_KEY, PRIVATE_KEY)]
-    return next(
-        ((decode(secret, a), decode(secret, b)) for a, b in pairs if decode(secret, a) and decode(secret, b)),
-        (b"", b""),
-    )
+    if credential.source in (ISSUE, REQUESTED):
+        return decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY)
+    return served_pair(secret)
 
 
 def _sentences(faults: Sequence[Fault]) -> tuple[str, ...]:
@@ -174,8 +159,12 @@ def _sentences(faults: Sequence[Fault]) -> tuple[str, ...]:
 
 def leaf_facts(secret: Mapping[str, Any]) -> Facts | None:
     """Facts of the leaf in ``tls.crt``, or None when there is none that can be read."""
+    return _leaf_facts(decode(secret, CERTIFICATE_KEY))
+
+
+def _leaf_facts(chain: bytes) -> Facts | None:
     try:
-        return facts_of(read_chain(decode(secret, CERTIFICATE_KEY))[0])
+        return facts_of(read_chain(chain)[0])
     except UnreadableError:
         return None
 

@@ -14,20 +14,23 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...fields import (
+    age_order,
     annotations_of,
     field,
     integer_at,
     labels_of,
     list_at,
+    mapping_at,
     mappings_at,
     name_of,
     namespace_of,
     text_at,
 )
+from ...labels import is_selected
 from ..reading.values import is_number
 
 PROXY = "istio-proxy"
@@ -45,6 +48,7 @@ _MODE, _MODE_VARIABLE = "sidecar.istio.io/interceptionMode", "ISTIO_META_INTERCE
 TLS_MODE = "security.istio.io/tlsMode"
 """The label that the injector gives to every pod; by it clients choose between mutual TLS and plaintext
 (istio pilot/pkg/model/network.go GetTLSModeFromEndpointLabels)."""
+_UNTRANSLATED = "experimental.istio.io/disable-gateway-port-translation"
 _AMBIENT = "ambient.istio.io/redirection"
 
 
@@ -98,7 +102,7 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
         service_account=text_at(pod, "spec", "serviceAccountName") or "default",
         address=text_at(pod, "status", "podIP"),
         meshed=meshed,
-        gateway=proxy is not None and "router" in list_at(proxy, "args"),
+        gateway=is_gateway(pod),
         ambient=is_ambient(annotations),
         accepts_mtls=meshed and labels.get(TLS_MODE) == "istio",
         included=included,
@@ -106,6 +110,18 @@ def read_pod(pod: Mapping[str, Any]) -> MeshPod:
         ports=_container_ports(pod),
         taken=_LISTENS | {status_port(pod)} if proxy is not None else frozenset(),
     )
+
+
+def is_gateway(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod runs a proxy as a gateway (``proxy router``)."""
+    return "router" in list_at(proxy_among(containers_of(pod)), "args")
+
+
+def is_for(gateway: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Whether a Gateway is for a pod: by its labels in any namespace, and without a selector for every
+    gateway (istio pilot/pkg/model/push_context.go mergeGateways)."""
+    selector = mapping_at(gateway, "spec", "selector")
+    return is_selected(labels_of(pod), selector) if selector else is_gateway(pod)
 
 
 def is_ambient(annotations: Mapping[str, str]) -> bool:
@@ -216,25 +232,45 @@ def numbers_of(text: str) -> frozenset[int]:
     return frozenset(int(word) for word in text.replace(",", " ").split() if is_number(word))
 
 
-def target_ports(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
-    """The workload's ports behind a Service's ports, by number; a name is looked up in the pod's
-    containers.
+def named_port(pod: Mapping[str, Any], name: str) -> int:
+    """The number of a TCP port by its name, as endpoints resolve it (k8s.io/kubernetes pkg/api/v1/service
+    FindPort). 0 when no container that lasts has it."""
+    for container in lasting(pod):
+        for port in mappings_at(container, "ports"):
+            if text_at(port, "name") == name and text_at(port, "protocol") in ("", "TCP"):
+                return integer_at(port, "containerPort")
+    return 0
 
-    :returns: target port -> the Service's port entry; UDP and names that the pod does not have are left
-        out.
+
+def target_of(entry: Mapping[str, Any], pod: Mapping[str, Any]) -> int:
+    """The TCP port of a pod behind an entry of a Service's ports; 0 for a name that it does not have, and for
+    other protocols."""
+    if text_at(entry, "protocol") not in ("", "TCP"):
+        return 0
+    target = entry.get("targetPort") or entry.get("port")
+    return target if isinstance(target, int) else named_port(pod, str(target))
+
+
+def target_ports(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """The workload's TCP ports behind a Service's, by number.
+
+    :returns: target port -> the Service's port entry, the first where several lead there.
     """
-    named = {
-        text_at(port, "name"): integer_at(port, "containerPort")
-        for container in reversed(lasting(pod))
-        for port in mappings_at(container, "ports")
-        if text_at(port, "protocol") in ("", "TCP")
-    }
     found: dict[int, Mapping[str, Any]] = {}
-    for port in mappings_at(service, "spec", "ports"):
-        if text_at(port, "protocol") not in ("", "TCP"):
-            continue
-        target = port.get("targetPort") or port.get("port")
-        number = target if isinstance(target, int) else named.get(str(target), 0)
-        if number:
-            found.setdefault(number, port)
+    for entry in mappings_at(service, "spec", "ports"):
+        if number := target_of(entry, pod):
+            found.setdefault(number, entry)
     return found
+
+
+def listened(number: int, pod: Mapping[str, Any], services: Iterable[Mapping[str, Any]]) -> int:
+    """Where a gateway's pod serves a port of its Gateway: behind that port of the oldest Service that has it,
+    else at the same (istio pilot/pkg/model/gateway.go resolvePorts).
+
+    :param services: those that select the pod.
+    """
+    for service in sorted(services, key=age_order):
+        for entry in mappings_at(service, "spec", "ports") if _UNTRANSLATED not in labels_of(service) else ():
+            if integer_at(entry, "port") == number and (found := target_of(entry, pod)):
+                return found
+    return number

@@ -14,14 +14,8 @@ from ...errors import ApiError, RefusedError
 from ...kube.access import AccessNeed, missing_rights_of
 from ...kube.create_once import create_once
 from ...model.certificates.credentials import ISSUE, Credential, Lifetimes
-from ...model.certificates.secret import (
-    CERTIFICATE_KEY,
-    PRIVATE_KEY,
-    decode,
-    foreign_owner,
-    leaf_facts,
-    secret_object,
-)
+from ...model.certificates.secret import foreign_owner, leaf_facts, secret_object
+from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_authority, facts_of
 from .issue import Authority, Pair, load_authority, new_authority
 

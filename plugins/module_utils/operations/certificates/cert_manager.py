@@ -22,7 +22,8 @@ from ...fields import integer_at, list_at, mappings_at, name_of, text_at
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential, covers, renewal_due
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, Assessment, decode, leaf_facts
+from ...model.certificates.secret import Assessment, leaf_facts
+from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_pair, public_key_of, read_chain, rfc3339
 from ...verdicts import FAIL
 from .proof import ServingProof

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...model.certificates.credentials import Lifetimes
+from ...model.certificates.served import ASKING_MODES
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .endpoints import Endpoint
 from .issue import Pair, load_authority, new_authority, new_leaf
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from ...kube.client import KubeClient
 
-ASKING_MODES = ("MUTUAL", "OPTIONAL_MUTUAL")
 PATIENCE = 2.0
 """Seconds in which the alert of a server follows a handshake of TLS 1.3 (RFC 8446, section 6.2)."""
 _HANDSHAKE_RECORD, _CERTIFICATE_REQUEST, _DONE = 22, 13, 14

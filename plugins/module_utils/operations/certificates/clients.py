@@ -23,7 +23,8 @@ from ...fields import annotations_of, mapping_at, text_at
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import AUTHORITY_KEY, OPAQUE, decode, foreign_owner, secret_object
+from ...model.certificates.secret import OPAQUE, foreign_owner, secret_object
+from ...model.certificates.served import AUTHORITY_KEY, served_authority
 from ...model.certificates.x509 import facts_of, is_authority, read_chain, rfc3339, to_pem
 from ...model.reading.values import CA_SUFFIX
 from ...verdicts import CANNOT_TELL, FAIL, PASS
@@ -124,9 +125,9 @@ def plan_clients(
     return ClientPlan("renew", goal, both, held, reasons, until, live)
 
 
-def _held(live: Mapping[str, Any]) -> list[x509.Certificate]:
+def _held(live: Mapping[str, Any] | None) -> list[x509.Certificate]:
     try:
-        return read_chain(decode(live, "cacert") or decode(live, AUTHORITY_KEY))
+        return read_chain(served_authority(live))
     except UnreadableError:
         return []
 
@@ -239,11 +240,8 @@ def live_authorities(client: KubeClient, item: ManagedCredential) -> list[x509.C
 
     :returns: None when there are none that can be read.
     """
-    name, namespace = name_of_clients(item.credential), item.credential.namespace
-    for holder in (client.get("v1", "Secret", name, namespace), item.current or item.live):
-        if holder is not None and (found := _held(holder)):
-            return found
-    return None
+    beside = client.get("v1", "Secret", name_of_clients(item.credential), item.credential.namespace)
+    return _held((item.current or item.live) if beside is None else beside) or None
 
 
 def clients_result(item: ManagedCredential, plan: ClientPlan) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...fields import integer_at, list_at, mapping_at, mappings_at, name_of, text_at
+from ...fields import integer_at, mapping_at, mappings_at, name_of, text_at
 from ...kube.pods import has_labels, is_active, is_ended, is_ready, phase_of
 from ...model.certificates.credentials import Credential, covers
+from ...model.certificates.served import presented, server_hosts
 from ...model.host_patterns import takes_in
+from ...model.security.pods import is_for, listened
 
 GATEWAY_API = "networking.istio.io/v1"
-# TLS modes in which a Gateway presents the certificate of its credentialName.
-SERVING_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -52,15 +52,15 @@ def endpoints_of(
     found = set()
     running = [pod for pod in pods if _serves(pod)]
     for gateway in gateways:
-        selected = [pod for pod in running if _selects(gateway, pod)]
+        selected = [pod for pod in running if is_for(gateway, pod)]
         for server in mappings_at(gateway, "spec", "servers"):
-            mode, secrets = _presented(server)
+            mode, secrets = presented(server)
             if credential.name not in secrets:
                 continue
             wanted = _server_names(credential, server)
             for pod in selected:
-                port = _pod_port(integer_at(server, "port", "number"), pod, services)
                 address, several = text_at(pod, "status", "podIP"), len(secrets) > 1
+                port = listened(integer_at(server, "port", "number"), pod, _leading_to(pod, services))
                 found |= {
                     Endpoint(name_of(pod), address, port, name, mode, several, is_ready(pod))
                     for name in wanted
@@ -74,20 +74,11 @@ def is_awaited(
     """Whether a pod that is starting, or going to be replaced, is told by a Gateway to serve it."""
     others = [pod for pod in pods if not _serves(pod) and not is_ended(pod)]
     return any(
-        credential.name in _presented(server)[1]
+        credential.name in presented(server)[1]
         for gateway in gateways
-        if any(_selects(gateway, pod) for pod in others)
+        if any(is_for(gateway, pod) for pod in others)
         for server in mappings_at(gateway, "spec", "servers")
     )
-
-
-def _presented(server: Mapping[str, Any]) -> tuple[str, set[str]]:
-    """The mode of a Gateway's server, and the names of the credentials that it presents; none in others."""
-    mode = text_at(server, "tls", "mode") or "SIMPLE"
-    if mode not in SERVING_MODES:
-        return mode, set()
-    names = [text_at(server, "tls", "credentialName"), *list_at(server, "tls", "credentialNames")]
-    return mode, {str(name) for name in names if name}
 
 
 def _server_names(credential: Credential, server: Mapping[str, Any]) -> list[str]:
@@ -96,8 +87,7 @@ def _server_names(credential: Credential, server: Mapping[str, Any]) -> list[str
     :returns: those of the server that the credential is for, and those of the credential that a wildcard of
         the server takes in; empty where both are about other hosts.
     """
-    # A host may carry the namespace of its VirtualServices: ns/host.
-    names = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
+    names = server_hosts(server)
     found = [name for name in names if any(covers(host, name) for host in credential.hosts)]
     found += [host for host in credential.hosts if any(takes_in(name, host) for name in names)]
     return [name.replace("*.", "any.", 1) for name in found]
@@ -121,28 +111,6 @@ def _serves(pod: Mapping[str, Any]) -> bool:
     return is_active(pod) and phase_of(pod) == "Running" and bool(text_at(pod, "status", "podIP"))
 
 
-def _selects(obj: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
-    """Whether the selector of a Gateway or Service selects the pod; an empty one selects none here."""
-    selector = mapping_at(obj, "spec", "selector")
-    return bool(selector) and has_labels(pod, selector)
-
-
-def _pod_port(number: int, pod: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> int:
-    """The port that the pod listens on for a Gateway's port: Istio goes through the Service's targetPort."""
-    for service in services:
-        if not _selects(service, pod):
-            continue
-        for port in mappings_at(service, "spec", "ports"):
-            if port.get("port") == number:
-                return _resolved(port.get("targetPort", number), pod, number)
-    return number
-
-
-def _resolved(target: int | str, pod: Mapping[str, Any], fallback: int) -> int:
-    if isinstance(target, int):
-        return target
-    for container in mappings_at(pod, "spec", "containers"):
-        for port in mappings_at(container, "ports"):
-            if port.get("name") == target:
-                return integer_at(port, "containerPort")
-    return fallback
+def _leading_to(pod: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    selected = ((one, mapping_at(one, "spec", "selector")) for one in services)
+    return [one for one, selector in selected if selector and has_labels(pod, selector)]

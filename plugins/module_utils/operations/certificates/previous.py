@@ -17,13 +17,8 @@ from ...errors import RefusedError
 from ...fields import list_at, text_at
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import (
-    CERTIFICATE_KEY,
-    PREVIOUS_OF,
-    PRIVATE_KEY,
-    decode,
-    secret_object,
-)
+from ...model.certificates.secret import PREVIOUS_OF, secret_object
+from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from .companions import refuse_another
 from .issue import Pair, fingerprint
 

@@ -15,7 +15,8 @@ from ...kube.owners import owners_of, steady_owners
 from ...kube.server_time import server_time
 from ...labels import COLLECTION
 from ...model.certificates.credentials import CERT_MANAGER, ISSUE, REQUESTED, Credential
-from ...model.certificates.secret import CERTIFICATE_KEY, assess
+from ...model.certificates.secret import assess
+from ...model.certificates.served import CERTIFICATE_KEY
 from .authority import AuthorityState, decide_authority
 from .cert_manager import certificate_of, certificates_in, judge
 from .clients import name_of_clients, plan_clients

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ApiError, InputError, MeshError, RefusedError
 from ...model.certificates.credentials import Credential, renewal_due
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import CERTIFICATE_KEY, Assessment, decode
+from ...model.certificates.secret import Assessment, judged_pair
 from ...model.certificates.x509 import read_chain
 from .authority import AuthorityState
 from .clients import ClientPlan
@@ -108,7 +108,7 @@ class ManagedCredential:
     def ends(self) -> datetime.datetime | None:
         """When what the Secret held is over: its leaf, or a CA of its chain; None: it cannot be read."""
         try:
-            chain = read_chain(decode(self.live or {}, CERTIFICATE_KEY))
+            chain = read_chain(judged_pair(self.credential, self.live or {})[0])
         except UnreadableError:
             return None
         return min(link.not_valid_after_utc for link in chain)

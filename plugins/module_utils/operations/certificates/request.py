@@ -19,14 +19,8 @@ from ...kube.create_once import create_once
 from ...model.certificates.chain import ordered
 from ...model.certificates.credentials import Credential
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import (
-    CERTIFICATE_KEY,
-    OPAQUE,
-    PRIVATE_KEY,
-    Assessment,
-    decode,
-    secret_object,
-)
+from ...model.certificates.secret import OPAQUE, Assessment, secret_object
+from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import (
     check_pair,
     facts_of,

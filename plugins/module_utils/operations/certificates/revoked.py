@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
 from ...fields import mapping_at, name_of, namespace_of
-from ...model.certificates.secret import decode
+from ...model.certificates.served import decode
 from ...model.certificates.trust import fingerprints
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .proof import NOT_ASKED, ServingProof

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ...errors import ApiError, MeshError, RefusedError
 from ...kube.lease import Lease
 from ...model.certificates.credentials import CERT_MANAGER, EXISTING
-from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, decode
+from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_pair
 from ...verdicts import FAIL, PASS
 from .cert_manager import renew

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import ApiError
 from ...model.certificates.credentials import Credential
+from ...model.certificates.served import ASKING_MODES
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .client_look import ASKING_MODES
 from .clients import live_authorities, prove_clients
 from .endpoints import GATEWAY_API, Endpoint, endpoints_of, is_awaited, unserved_hosts
 from .proof import NOBODY, NOT_ASKED, ServingProof, among_the_ready, look, prove, settle

@@ -12,7 +12,8 @@ from typing import Any
 from ...errors import MeshError, RefusedError
 from ...fields import annotations_of, mapping_at, text_at
 from ...labels import APPLIED_BY_ANNOTATION, COLLECTION, MANAGED_BY_LABEL
-from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode, secret_object
+from ...model.certificates.secret import secret_object
+from ...model.certificates.served import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_pair
 from .authority import write_authority
 from .cert_manager import renew

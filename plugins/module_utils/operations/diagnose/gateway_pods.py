@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...fields import list_at, mapping_at, mappings_at, namespace_of, text_at
-from ...kube.pods import has_labels, is_active
+from ...fields import mapping_at, mappings_at, namespace_of
+from ...kube.pods import is_active
+from ...model.certificates.served import ASKING_MODES, presented
 from ...model.reading.values import CA_SUFFIX
+from ...model.security.pods import is_for
 from .case import Obj
 
 
 def pods_of(gateway: Obj, pods: Iterable[Obj]) -> list[Obj]:
-    """The active pods that a Gateway selects. :returns: of any namespace: istiod looks at labels alone."""
-    selector = mapping_at(gateway, "spec", "selector")
-    return [pod for pod in pods if selector and is_active(pod) and has_labels(pod, selector)]
+    """The active pods that a Gateway is for. :returns: of any namespace."""
+    return [pod for pod in pods if is_active(pod) and is_for(gateway, pod)]
 
 
 def credentials_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
@@ -27,19 +28,15 @@ def credentials_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
     places = {namespace_of(pod) for pod in pods_of(gateway, pods)}
     names: set[str] = set()
     for server in mappings_at(gateway, "spec", "servers"):
-        tls = mapping_at(server, "tls")
-        found = {text_at(tls, "credentialName"), *map(str, list_at(tls, "credentialNames"))}
-        names |= {name for name in found if name and "://" not in name}
+        names |= set(presented(server)[1])
     return sorted(f"{place}/{name}" for place in places for name in names)
 
 
 def authorities_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
-    """The Secrets beside those that may hold the CAs of clients, of servers that demand certificates.
+    """The Secrets beside those that may hold the CAs of clients, of servers that ask for certificates.
 
     :returns: ``namespace/name``, sorted, each once.
     """
-    asking = [
-        item for item in mappings_at(gateway, "spec", "servers") if text_at(item, "tls", "mode") == "MUTUAL"
-    ]
-    demanding = {**gateway, "spec": {**mapping_at(gateway, "spec"), "servers": asking}}
-    return [f"{key}{CA_SUFFIX}" for key in credentials_of(demanding, pods)]
+    servers = [item for item in mappings_at(gateway, "spec", "servers") if presented(item)[0] in ASKING_MODES]
+    asking = {**gateway, "spec": {**mapping_at(gateway, "spec"), "servers": servers}}
+    return [f"{key}{CA_SUFFIX}" for key in credentials_of(asking, pods)]

@@ -23,7 +23,7 @@ from ...kube.rollouts import pod_trouble
 from ...kube.wait import rollout_status, wait_until
 from ...labels import FIELD_MANAGER
 from ...model.certificates.mesh_ca import Stage
-from ...model.certificates.secret import decode
+from ...model.certificates.served import decode
 from ...model.certificates.trust import fingerprints
 from ..injection.restart import RESTARTED_AT
 from .live import MULTIROOT, is_on, istiod_environment

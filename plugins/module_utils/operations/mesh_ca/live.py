@@ -22,16 +22,17 @@ from ...model.certificates.mesh_ca import (
     prints_of,
 )
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import CERTIFICATE_KEY, TLS_TYPE
+from ...model.certificates.secret import TLS_TYPE
+from ...model.certificates.served import CERTIFICATE_KEY
 from ...model.certificates.x509 import read_chain
 from ...model.security.pods import environment
+from ...model.security.truth import GO_TRUE
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 MULTIROOT, LIVE = "ISTIO_MULTIROOT_MESH", "PROXY_CONFIG_XDS_AGENT"
 """Environment of istiod and of a proxy: with both, a proxy takes over other roots while it runs (PCDS)."""
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")  # Go's strconv.ParseBool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -94,7 +95,7 @@ def environment_of(workload: Mapping[str, Any], container: str, *path: str) -> d
 
 def is_on(environment: Mapping[str, str], name: str) -> bool:
     """Whether a switch is on, as Go reads it."""
-    return environment.get(name, "") in _TRUE
+    return environment.get(name, "") in GO_TRUE
 
 
 def istiod_environment(deployment: Mapping[str, Any]) -> dict[str, str]:
@@ -114,7 +115,7 @@ def refuse_other_authorities(live: LiveCa) -> None:
             for name, usual in (("PILOT_CERT_PROVIDER", ("", "istiod")), ("EXTERNAL_CA", ("",)))
             if told.get(name, "") not in usual
         ]
-        if told.get("ENABLE_CA_SERVER", "") not in ("", *_TRUE):
+        if told.get("ENABLE_CA_SERVER", "") not in ("", *GO_TRUE):
             foreign.append(f"ENABLE_CA_SERVER={told['ENABLE_CA_SERVER']}")
         volumes = mappings_at(deployment, "spec", "template", "spec", "volumes")
         mounted = {text_at(volume, "secret", "secretName") for volume in volumes}

@@ -17,7 +17,8 @@ from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.certificates.credentials import renewal_due
 from ...model.certificates.mesh_ca import Bundle, check_bundle
 from ...model.certificates.pem import UnreadableError
-from ...model.certificates.secret import CERTIFICATE_KEY, PRIVATE_KEY, TLS_TYPE, decode, foreign_owner
+from ...model.certificates.secret import TLS_TYPE, foreign_owner
+from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import issued_by
 from .make import Root, check_root, new_bundle, new_root, read_root_file, write_root_file
 from .options import ROOT, MeshCaOptions

@@ -15,7 +15,8 @@ from ...kube.pods import has_labels, is_active
 from ...kube.services import ServiceAddresses, ServicePort, read_addresses
 from ...labels import is_selected
 from ...model.catalogue.mesh import Gateway, Server
-from ...model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, leaf_facts
+from ...model.certificates.secret import leaf_facts
+from ...model.certificates.served import ASKING_MODES, AUTHORITY_KEY, CERTIFICATE_KEY
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.host_patterns import takes_in
 from ...model.installation.gateways import InstalledGateway
@@ -24,7 +25,6 @@ from .look import Look, Pod
 PART = "addresses"
 _PLAIN, _SECURE = {"HTTP": ("http", 80)}, {"HTTPS": ("https", 443)}
 _SCHEMES = {**_PLAIN, **_SECURE}
-_MUTUAL = ("MUTUAL", "OPTIONAL_MUTUAL")
 _LOCAL = 8000  # added to a port below 1024, which only root may open
 _FIRST_UNPRIVILEGED = 1024
 
@@ -132,7 +132,7 @@ def _call(
     file = f"{server.certificate}-ca.crt"
     words = ["curl", "--connect-to", f"{host}:{server.port}:{_bracketed(address)}:{number}"]
     words += ["--cacert", file] if authority else []
-    words += ["--cert", "CLIENT.crt", "--key", "CLIENT.key"] if server.mode in _MUTUAL else []
+    words += ["--cert", "CLIENT.crt", "--key", "CLIENT.key"] if server.mode in ASKING_MODES else []
     return {
         "host": server.host,
         "url": url,

@@ -5,22 +5,28 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...errors import ApiError
-from ...fields import mapping_at, text_at
 from ...istio.probe import Answer, HttpCall, Identity
 from ...istio.proxy.handshake import UnreachableError
 from ...kube.client import KubeClient
 from ...kube.clock import Clock
 from ...model.catalogue.mesh import Gateway, Server
 from ...model.certificates.pem import first_fingerprint
+from ...model.certificates.served import (
+    ASKING_MODES,
+    AUTHORITY_KEY,
+    CERTIFICATE_KEY,
+    decode,
+    served_authority,
+    served_pair,
+)
 from ...model.reading.values import CA_SUFFIX
 from .channels import DirectChannel, ProbeChannel
 from .checks.gateways import (
-    MUTUAL,
     Channel,
     GatewayFacts,
     GatewayResult,
@@ -32,8 +38,6 @@ from .gateway_addresses import addresses, no_address
 from .live_objects import LiveObjects
 from .options import VerifyOptions
 from .probes import Probes
-
-CERTIFICATES = ("tls.crt", "ca.crt")
 
 
 class GatewayCheck:
@@ -128,19 +132,26 @@ class GatewayCheck:
         given = self._options.gateways
         issuers = given.ca
         for name in dict.fromkeys(server.certificate for server in gateway.servers if server.certificate):
-            found, fault = self._secret(gateway.workload_namespace, name)
-            leaves[name] = None if found is None else first_fingerprint(found.get("tls.crt", "").encode())
-            if fault:
+            secret = self._secret(gateway.workload_namespace, name)
+            if secret is None:
+                leaves[name] = None
+                continue
+            chain, key = served_pair(secret)
+            chain = chain or decode(secret, CERTIFICATE_KEY)
+            leaves[name] = first_fingerprint(chain)
+            if secret and (fault := pair_fault(chain, key)):
                 faults[name] = fault
-            issuers = issuers or text_at(found, "ca.crt")
-        mutual = dict.fromkeys(server.certificate for server in gateway.servers if server.mode in MUTUAL)
+            issuers = issuers or _text(secret, AUTHORITY_KEY)
+        mutual = dict.fromkeys(
+            server.certificate for server in gateway.servers if server.mode in ASKING_MODES
+        )
         without = {
             name: missing
             for name in mutual
             if name and leaves.get(name) and (missing := self._no_client_ca(gateway.workload_namespace, name))
         }
         if given.ca_secret and not given.ca:
-            issuers = text_at(self._secret(*given.ca_secret)[0], "tls.crt") or issuers
+            issuers = _text(self._secret(*given.ca_secret), CERTIFICATE_KEY) or issuers
         return GatewayFacts(leaves, trusted=bool(issuers), faults=faults, without_ca=without), issuers
 
     def _no_client_ca(self, namespace: str, name: str) -> str:
@@ -150,49 +161,35 @@ class GatewayCheck:
 
         :returns: half a sentence; empty when there is one, or nobody may look.
         """
-        for candidate in (f"{name}{CA_SUFFIX}", name):
-            try:
-                data = mapping_at(self._client.get("v1", "Secret", candidate, namespace), "data")
-            except ApiError as error:
-                if error.not_allowed:
-                    return ""
-                raise
-            if any(data.get(key) for key in ("ca.crt", "cacert")):
-                return ""
-        return f"neither Secret {namespace}/{name}-cacert nor {name} has a CA for their certificates (ca.crt)"
+        beside = self._secret(namespace, f"{name}{CA_SUFFIX}")
+        holder = self._secret(namespace, name) if beside is None else beside
+        if holder == {} or served_authority(holder):
+            return ""
+        if beside is None:
+            where = f"neither Secret {namespace}/{name}{CA_SUFFIX} nor {name} has"
+        else:
+            where = f"Secret {namespace}/{name}{CA_SUFFIX}, which counts instead of {name}, does not have"
+        return f"{where} a CA for their certificates ({AUTHORITY_KEY})"
 
-    def _secret(self, namespace: str, name: str) -> tuple[dict[str, str] | None, str]:
-        """The certificates of a Secret, and what is wrong with it as a gateway's credential.
-
-        The key beside them is compared here and goes nowhere.
-
-        :returns: (empty when it may not be read, ``None`` when it does not exist; the fault or ``""``).
-        """
+    def _secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Secret, whose key goes nowhere: empty when it may not be read, ``None`` when there is none."""
         try:
-            found = self._client.get("v1", "Secret", name, namespace)
+            return self._client.get("v1", "Secret", name, namespace)
         except ApiError as error:
             if error.not_allowed:
-                return {}, ""
+                return {}
             raise
-        if found is None:
-            return None, ""
-        try:
-            data = {
-                key: base64.b64decode(text, validate=True)
-                for key in (*CERTIFICATES, "tls.key")
-                if (text := text_at(found, "data", key))
-            }
-        except ValueError:  # the API server takes nothing else; then nothing is known
-            return {}, ""
-        certificates = {key: data[key].decode("utf-8", "replace") for key in CERTIFICATES if key in data}
-        return certificates, pair_fault(data.get("tls.crt", b""), data.get("tls.key", b""))
+
+
+def _text(secret: Mapping[str, Any] | None, key: str) -> str:
+    return decode(secret, key).decode("utf-8", "replace")
 
 
 def pair_fault(chain: bytes, key: bytes) -> str:
     """What is wrong with a certificate and its key, as half a sentence; ``""`` when nothing is, or when the
     library that reads keys is not installed here and the certificate at least is one."""
     if not first_fingerprint(chain):
-        return "holds no certificate in tls.crt"
+        return f"holds no certificate in {CERTIFICATE_KEY} or cert"
     try:
         from ...model.certificates.pem import UnreadableError
         from ...model.certificates.x509 import read_chain, read_key, same_key

@@ -610,7 +610,10 @@ def test_existing_generic_keys_are_judged_as_istiod_reads_them():
         metadata={"labels": {}},
         data={"cert": made.pem(leaf(hosts=("other.example.com",))), "key": made.key_pem(made.LEAF_KEY)},
     )
-    assert "does not cover" in assessed(shadowed, existing).reasons[0]
+    found = assessed(shadowed, existing)
+    assert "does not cover" in found.reasons[0]
+    assert found.facts is not None
+    assert found.facts.dns_names == ("other.example.com",)
 
 
 @pytest.mark.parametrize("key", ["cert", "key", "cacert", "ca.crt"])

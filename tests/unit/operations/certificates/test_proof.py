@@ -42,6 +42,7 @@ AUTHORITY = load_authority(new_authority("test", NOW, Lifetimes()))
 OTHER = load_authority(new_authority("other", NOW, Lifetimes()))
 HOSTS = ("api.example.com",)
 PAIR = new_leaf(AUTHORITY, HOSTS, NOW, Lifetimes())
+NO_TRANSLATION = {"experimental.istio.io/disable-gateway-port-translation": "true"}
 CREDENTIAL = Credential("edge", "api", ("api.example.com", "*.shop.example.com"))
 
 
@@ -105,12 +106,25 @@ def test_the_service_that_selects_the_pod_and_has_the_port_decides():
     headless = {"spec": {"ports": [{"port": 443, "targetPort": 2}]}}
     other_port = {"spec": {"selector": {"istio": "edge"}, "ports": [{"port": 80, "targetPort": 3}]}}
     same = {"spec": {"selector": {"istio": "edge"}, "ports": [{"port": 443}]}}
+    udp = {"spec": {"selector": {"istio": "edge"}, "ports": [{"port": 443, "protocol": "UDP"}]}}
     for services, port in (
         ([elsewhere, headless, other_port], 443),
         ([elsewhere, headless, other_port, service(4)], 4),
         ([same, service(5)], 443),
+        ([{**service(6), "metadata": {"creationTimestamp": "2026-05-01T00:00:00Z"}}, service(5)], 5),
+        ([udp, service(5)], 5),
+        ([{**service(6), "metadata": {"labels": NO_TRANSLATION}}], 443),
     ):
         assert [e.port for e in endpoints.endpoints_of(CREDENTIAL, [gateway()], [pod()], services)] == [port]
+
+
+def test_a_gateway_without_a_selector_is_for_every_gateways_pod():
+    """istio pilot/pkg/model/push_context.go mergeGateways."""
+    everybody = {"spec": {**gateway()["spec"], "selector": {}}}
+    router = pod(spec={"containers": [{"name": "istio-proxy", "args": ["proxy", "router"]}]})
+    assert [e.pod for e in endpoints.endpoints_of(CREDENTIAL, [everybody], [router, pod("app")], [])] == [
+        "gw-1"
+    ]
 
 
 def test_a_gateway_host_that_the_credential_does_not_name_is_asked_by_those_it_names():

@@ -65,12 +65,12 @@ def test_a_route_that_its_gateway_may_not_take(plant: Plant, symptom: Any, said:
 # -- credentials of gateways -----------------------------------------------------------------------
 
 
-def mutual(*, own: bool = False, beside: bool | None = None) -> Plant:
-    """A Gateway that demands certificates; whether its Secret, or the one beside it, holds the CA."""
+def mutual(*, own: bool = False, beside: bool | None = None, mode: str = "MUTUAL") -> Plant:
+    """A Gateway that asks for certificates; whether its Secret, or the one beside it, holds the CA."""
     ca = base64.b64encode(b"ca").decode()
 
     def plant(cluster: Healthy) -> None:
-        cluster.edit("Gateway", "public")["spec"]["servers"][0]["tls"]["mode"] = "MUTUAL"
+        cluster.edit("Gateway", "public")["spec"]["servers"][0]["tls"]["mode"] = mode
         credential = cluster.edit("Secret", "api-cert", "istio-system")
         if own:
             credential["data"]["ca.crt"] = ca
@@ -92,8 +92,8 @@ def without(*keys: str) -> Plant:
 
 
 NO_CA = (
-    "Secret istio-system/api-cert: holds no ca.crt, and Gateway shop/public demands certificates of its "
-    "clients (MUTUAL): none is let in"
+    "Secret istio-system/api-cert{}: holds no ca.crt, and Gateway shop/public asks its clients for "
+    "certificates ({}): none is let in"
 )
 NO_PAIR = "Secret istio-system/api-cert: holds no certificate with a key: the gateway serves none"
 
@@ -102,10 +102,12 @@ NO_PAIR = "Secret istio-system/api-cert: holds no certificate with a key: the ga
     ("plant", "said"),
     [
         (lambda _cluster: None, []),
-        (mutual(), [NO_CA]),
+        (mutual(), [NO_CA.format("", "MUTUAL")]),
+        (mutual(mode="OPTIONAL_MUTUAL"), [NO_CA.format("", "OPTIONAL_MUTUAL")]),
         (mutual(own=True), []),
         (mutual(beside=True), []),
-        (mutual(beside=False), [NO_CA]),
+        (mutual(beside=False), [NO_CA.format("-cacert", "MUTUAL")]),
+        (mutual(own=True, beside=False), [NO_CA.format("-cacert", "MUTUAL")]),
         (without("tls.key"), [NO_PAIR]),
         (without("tls.crt"), [NO_PAIR]),
     ],

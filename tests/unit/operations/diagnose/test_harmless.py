@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,12 @@ def named_target(cluster: Healthy) -> None:
         cluster.edit("Pod", name)["spec"]["containers"][0]["ports"] = ports
 
 
+def clients_may_show_one(cluster: Healthy) -> None:
+    serving(server("OPTIONAL_MUTUAL", **CREDENTIAL))(cluster)
+    authority = base64.b64encode(b"ca").decode()
+    cluster.edit("Secret", "api-cert", "istio-system")["data"]["ca.crt"] = authority
+
+
 def finished_job(cluster: Healthy) -> None:
     job = pod("job-1", app="job", meshed=False, ready=False)
     cluster.put({**job, "status": {"phase": "Succeeded"}})
@@ -75,7 +82,11 @@ def finished_job(cluster: Healthy) -> None:
 
 HARMLESS: dict[str, Plant] = {
     # gateways
-    "clients may show a certificate": serving(server("OPTIONAL_MUTUAL", **CREDENTIAL)),
+    "clients may show a certificate": clients_may_show_one,
+    "a credential of what passes through": serving(
+        server("SIMPLE", **CREDENTIAL),
+        server("PASSTHROUGH", protocol="TLS", hosts=["other.example.com"], credentialName="gone"),
+    ),
     "a list of credentials": serving(server("SIMPLE", credentialNames=["api-cert"])),
     "certificates as files": serving(server("SIMPLE", serverCertificate="/etc/c", privateKey="/etc/k")),
     "HTTP beside HTTPS": serving(server("SIMPLE", **CREDENTIAL), server("", 80, "HTTP")),
@@ -90,6 +101,7 @@ HARMLESS: dict[str, Plant] = {
     "a selector of two labels": changed(
         "Gateway", "public", selector={"istio": "ingressgateway", "app": "istio-ingressgateway"}
     ),
+    "a Gateway of all gateways": changed("Gateway", "public", selector={}),
     "a gateway by its namespace": changed("VirtualService", "public", gateways=["shop/public"]),
     "a gateway of its own namespace": changed("VirtualService", "public", gateways=["./public"]),
     "a gateway by its old name": changed("VirtualService", "public", gateways=["public.shop.svc"]),

@@ -255,12 +255,6 @@ def not_ready(cluster: Healthy) -> None:
     cluster.edit("Pod", name, "istio-system")["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
 
 
-def as_container(cluster: Healthy) -> None:
-    """As a gateway's proxy runs: it is the pod's own container."""
-    spec = cluster.edit("Pod", "istio-ingressgateway-1", "istio-system")["spec"]
-    spec["containers"] = spec.pop("initContainers")
-
-
 def balanced(cluster: Healthy) -> None:
     cluster.edit("Service", "istio-ingressgateway", "istio-system")["spec"]["type"] = "LoadBalancer"
 
@@ -270,11 +264,6 @@ def balanced(cluster: Healthy) -> None:
     [
         (
             gateway(selector={"istio": "other"}),
-            AT_GATEWAY,
-            "Gateway shop/public: selects no pod (istio=other): nobody serves its hosts",
-        ),
-        (
-            both(gateway(selector={"istio": "other"}), as_container),
             AT_GATEWAY,
             "Gateway shop/public: selects no pod (istio=other) (pods of gateways have istio=ingressgateway): "
             "nobody serves its hosts",

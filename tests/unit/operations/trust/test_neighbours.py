@@ -59,7 +59,6 @@ GONE = {("gateway", "Secret istio-system/gone", "missing")}
         (lambda mesh: gateway(mesh, {"hosts": [HOST]}), set()),
         # a Gateway that no pod serves names a Secret that nobody reads
         (lambda mesh: gateway(mesh, server("SIMPLE", credentialName="gone"), selector={"istio": "x"}), set()),
-        (lambda mesh: gateway(mesh, server("SIMPLE", credentialName="gone"), selector={}), set()),
         # hosts: with and without a namespace, for all
         (lambda mesh: gateway(mesh, server("SIMPLE", "*", credentialName="api")), set()),
         (lambda mesh: gateway(mesh, server("SIMPLE", f"*/{HOST}", credentialName="api")), set()),

@@ -404,14 +404,26 @@ def test_originations_in_full(mesh: TrustedMesh) -> None:
         "partner",
         SHOP,
         lambda obj: obj.update(
-            data={"cacert": b64(pem(OLD_ROOT)), "cert": b64(pem(mesh.client)), "tls.crt": b64(b"x")}
+            data={
+                "cacert": b64(pem(OLD_ROOT)),
+                "ca.crt": b64(pem(mesh.root)),
+                "cert": b64(pem(mesh.client)),
+                "key": b64(b"key"),
+                "tls.crt": b64(b"x"),
+            }
         ),
     )
     assert [one[:4] for one in told(clusters.originations, mesh)] == [
         ("fail", where, "CA", "expired"),
-        ("fail", where, "leaf", "no-certificate"),
         ("pass", where, "leaf", ""),
     ]
+    mesh.cluster.put(secret(SHOP, "partner-cacert", ca_crt=pem(mesh.root)))
+    assert [one[:4] for one in told(clusters.originations, mesh)] == [
+        ("pass", "Secret shop/partner-cacert", "CA", ""),
+        ("pass", where, "leaf", ""),
+    ]
+    mesh.cluster.remove("Secret", "partner", SHOP)
+    assert [one[:2] for one in told(clusters.originations, mesh)] == [("pass", "Secret shop/partner-cacert")]
 
 
 def test_a_secret_of_an_origination_that_may_not_be_read_is_not_looked_for_elsewhere(
@@ -696,8 +708,29 @@ def test_the_ca_of_the_clients_in_full(mesh: TrustedMesh) -> None:
         f"Secret {HOME}/api",
         "client CA",
         "missing",
-        "holds no CA for client certificates (cacert or ca.crt), nor does api-cacert",
+        "holds no CA for client certificates (cacert or ca.crt), and there is no api-cacert",
     )
+
+
+def test_a_secret_beside_counts_also_where_it_holds_no_ca(mesh: TrustedMesh) -> None:
+    """istiod looks for no other one (pilot/pkg/credentials/kube/secrets.go GetCaCert)."""
+    mesh.cluster.put(secret(HOME, "api-cacert", other=b"x"))
+    assert told(gateways.gateway_credentials, mesh)[-1][:4] == (
+        "fail",
+        f"Secret {HOME}/api-cacert",
+        "client CA",
+        "missing",
+    )
+
+
+def test_what_a_gateway_names_and_is_no_secret_is_not_looked_for(mesh: TrustedMesh) -> None:
+    before = told(gateways.gateway_credentials, mesh)
+
+    def more(obj: dict[str, Any]) -> None:
+        obj["spec"]["servers"][0]["tls"]["credentialNames"] = ["configmap://roots"]
+
+    mesh.change("Gateway", "public", SHOP, more)
+    assert told(gateways.gateway_credentials, mesh) == before
 
 
 def test_pairs_of_ours_that_nobody_names_in_full(mesh: TrustedMesh) -> None:

@@ -148,7 +148,7 @@ def test_secrets_that_are_absent_unreadable_or_garbage(seen: Seen) -> None:
     run(secret(tls_crt=CERTIFICATE), forbidden="Secret")
     assert (seen.facts.credentials, seen.facts.trusted) == ({"api": ""}, False)
     broken = secret()
-    broken["data"] = {"tls.crt": "no base64", "ca.crt": "Q0E="}
+    broken["data"] = {"tls.crt": "no base64"}
     run(broken)
     assert (seen.facts.credentials, seen.facts.trusted) == ({"api": ""}, False)
 
@@ -244,11 +244,20 @@ def test_what_a_gateway_could_not_use_when_it_starts(seen: Seen) -> None:
     run(secret(tls_crt=chain, tls_key=foreign))
     assert seen.facts.faults == {"api": "holds a key that does not belong to its certificate"}
     run(secret(tls_crt="garbage", tls_key=key))
-    assert seen.facts.faults == {"api": "holds no certificate in tls.crt"}
+    assert seen.facts.faults == {"api": "holds no certificate in tls.crt or cert"}
     run(secret(tls_crt=chain))
     assert "cannot be used: its certificate or key" in seen.facts.faults["api"]
     run(secret(tls_crt=chain), forbidden="Secret")
     assert seen.facts.faults == {}
+
+
+def test_the_pair_of_a_generic_secret_is_the_one_that_is_served(seen: Seen) -> None:
+    """``cert`` and ``key`` win over ``tls.crt`` and ``tls.key`` (pilot/pkg/credentials/kube/secrets.go)."""
+    chain, key = pair()
+    for beside in ({}, {"tls_crt": pair()[0], "tls_key": "garbage"}):
+        run(secret(cert=chain, key=key, **beside))
+        assert seen.facts.credentials == {"api": leaf_fingerprint(chain)}
+        assert seen.facts.faults == {}
 
 
 MUTUAL = {
@@ -257,20 +266,26 @@ MUTUAL = {
 }
 
 
+NO_CA = "neither Secret istio-system/api-cacert nor api has a CA for their certificates (ca.crt)"
+NOT_THERE = (
+    "Secret istio-system/api-cacert, which counts instead of api, does not have a CA for their certificates"
+    " (ca.crt)"
+)
+
+
 @pytest.mark.parametrize(
     ("beside", "told"),
     [
-        ([], True),
-        ([secret("api-cacert", ca_crt="CA")], False),
-        ([secret("api-cacert", other="CA")], True),
-        ([secret("api-cacert", "elsewhere", ca_crt="CA")], True),
+        ([], NO_CA),
+        ([secret("api-cacert", ca_crt="CA")], ""),
+        ([secret("api-cacert", other="CA")], NOT_THERE),
+        ([secret("api-cacert", "elsewhere", ca_crt="CA")], NO_CA),
     ],
 )
-def test_a_ca_for_clients_that_is_missing_is_named(seen: Seen, beside: list[Any], told: bool) -> None:
+def test_a_ca_for_clients_that_is_missing_is_named(seen: Seen, beside: list[Any], told: str) -> None:
     """It was told as a certificate that is not good, or as a connection that was reset."""
     run(secret(tls_crt=CERTIFICATE), *beside, catalogue=MUTUAL)
-    missing = "neither Secret istio-system/api-cacert nor api has a CA for their certificates (ca.crt)"
-    assert seen.facts.without_ca == ({"api": missing} if told else {})
+    assert seen.facts.without_ca == ({"api": told} if told else {})
     run(secret(tls_crt=CERTIFICATE), *beside)
     assert seen.facts.without_ca == {}, "a server that asks no client needs none"
     run(secret(tls_crt=CERTIFICATE, ca_crt="CA"), catalogue=MUTUAL)
@@ -332,7 +347,7 @@ def test_the_keys_that_istiod_reads_a_ca_from(seen: Seen, key: str, told: bool, 
 def test_a_secret_without_a_certificate_is_not_asked_for_a_ca_as_well(seen: Seen) -> None:
     run(secret(tls_key="KEY"), catalogue=MUTUAL)
     assert seen.facts.without_ca == {}
-    assert seen.facts.faults == {"api": "holds no certificate in tls.crt"}
+    assert seen.facts.faults == {"api": "holds no certificate in tls.crt or cert"}
 
 
 def test_the_issuer_of_the_first_certificate_that_has_one_is_taken(seen: Seen) -> None:

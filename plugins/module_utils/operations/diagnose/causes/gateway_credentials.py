@@ -8,15 +8,21 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from ....fields import field, mappings_at, text_at
-from ....model.certificates.secret import served_pair
+from ....fields import mappings_at
+from ....model.certificates.served import (
+    ASKING_MODES,
+    presented,
+    served_authority,
+    served_pair,
+    server_hosts,
+)
 from ....model.certificates.x509 import check_pair
 from ....model.reading.values import CA_SUFFIX
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import GATEWAY, SURE, Cause
 from ..gateway_pods import credentials_of
-from .gateway_hosts import concerned_gateways, server_hosts
+from .gateway_hosts import concerned_gateways
 
 RENEW = "ansible-playbook servicemesh.istio.certificates -i INVENTORY"
 
@@ -46,11 +52,11 @@ def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
         return
     authority = f"{key}{CA_SUFFIX}"
     known = authority in case.material.secrets  # otherwise nobody may read it
-    if text_at(server, "tls", "mode") == "MUTUAL" and known and not _authority(secret):
-        beside = case.material.secrets[authority]
-        if beside is None or not _authority(beside):
-            said = f"holds no ca.crt, and {object_id(gateway)} demands certificates of its clients (MUTUAL)"
-            yield Cause(GATEWAY, subject, f"{said}: none is let in", RENEW, SURE - 5)
+    beside, mode = case.material.secrets.get(authority), presented(server)[0]
+    if mode in ASKING_MODES and known and not served_authority(secret if beside is None else beside):
+        said = f"holds no ca.crt, and {object_id(gateway)} asks its clients for certificates ({mode})"
+        holder = subject if beside is None else f"{subject}{CA_SUFFIX}"
+        yield Cause(GATEWAY, holder, f"{said}: none is let in", RENEW, SURE - 5)
     now = datetime.datetime.fromtimestamp(case.now, tz=datetime.UTC)
     named = [host for host in hosts if host != "*" and not host.startswith("*")]
     certificate, private = served_pair(secret)
@@ -62,7 +68,3 @@ def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
         said = f"cannot serve {', '.join(named) or 'its hosts'}: {faults[0].message}"
         evidence = tuple(fault.message for fault in faults[1:3])
         yield Cause(GATEWAY, subject, said, RENEW, SURE, evidence)
-
-
-def _authority(secret: Obj) -> bool:
-    return any(text_at(secret, "data", name) for name in ("ca.crt", "cacert"))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ....errors import nearest
 from ....fields import integer_at, list_at, mappings_at, namespace_of, text_at
+from ....model.certificates.served import server_hosts
 from ....model.host_patterns import takes_in
 from ....model.virtual_services import MESH, bound_gateways
 from ....object_id import object_id
@@ -33,11 +34,6 @@ def find(case: Case) -> Iterator[Cause]:
         yield from _outside(case, item, [known[name] for name in names if name in known])
     yield from _unbound(case)
     yield from _streams(case)
-
-
-def server_hosts(server: Obj) -> list[str]:
-    """The hosts of a Gateway's server. :returns: without the namespaces before them."""
-    return [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
 
 
 def takes(pattern: str, host: str) -> bool:

@@ -13,7 +13,6 @@ from ....fields import (
     field,
     integer_at,
     labels_of,
-    list_at,
     mapping_at,
     mappings_at,
     name_of,
@@ -21,13 +20,14 @@ from ....fields import (
     text_at,
 )
 from ....kube.pods import has_labels, takes_requests
-from ....model.security.pods import target_ports
+from ....model.certificates.served import server_hosts
+from ....model.security.pods import is_gateway, target_ports
 from ....object_id import object_id
 from ....words import few
 from ..case import Case, Obj
 from ..cause import GATEWAY, LIKELY, SURE, Cause
 from ..gateway_pods import pods_of
-from .gateway_hosts import concerned_gateways, server_hosts
+from .gateway_hosts import concerned_gateways
 from .words import edit
 
 PATIENCE = 120.0
@@ -71,14 +71,6 @@ def _gateway(case: Case, gateway: Obj) -> Iterator[Cause]:
         yield Cause(GATEWAY, subject, said, remedy, SURE, late=late)
         return
     yield from _ways_in(case, gateway, pods)
-
-
-def is_gateway(pod: Obj) -> bool:
-    """Whether a pod runs a proxy as a gateway (``proxy router``)."""
-    return any(
-        text_at(item, "name") == "istio-proxy" and "router" in list_at(item, "args")
-        for item in mappings_at(pod, "spec", "containers")
-    )
 
 
 def _ways_in(case: Case, gateway: Obj, pods: list[Obj]) -> Iterator[Cause]:

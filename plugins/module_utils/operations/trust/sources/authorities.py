@@ -12,7 +12,7 @@ from typing import Any
 from ....fields import namespace_of, text_at
 from ....istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
 from ....model.certificates.mesh_ca import PLUGGED, SELF_SIGNED, Bundle, bundle_of
-from ....model.certificates.secret import CERTIFICATE_KEY, decode
+from ....model.certificates.served import CERTIFICATE_KEY, decode
 from ....model.certificates.trust import (
     GATEWAY_CA,
     MESH_CA,

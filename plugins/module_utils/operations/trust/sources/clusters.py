@@ -13,8 +13,9 @@ from typing import Any
 from ....documents.read import read_document
 from ....errors import ApiError, MeshError
 from ....fields import mapping_at, mappings_at, name_of, namespace_of, text_at
-from ....model.certificates.secret import AUTHORITY_KEY, CERTIFICATE_KEY, decode
+from ....model.certificates.served import CERTIFICATE_KEY, decode, served_authority, served_pair
 from ....model.certificates.trust import CONNECTION, ORIGINATION, REMOTE, TrustEntry
+from ....model.reading.values import CA_SUFFIX
 from ....words import told_path
 from ..look import GATEWAY_API, Look
 from .gateways import unread_authority
@@ -109,18 +110,17 @@ def _origination(look: Look, rule: str, name: str, places: list[str]) -> Iterato
     for namespace in places:
         where = f"Secret {namespace}/{name}"
         try:
-            secret = look.secret(namespace, name)
+            secret, beside = look.secret(namespace, name), look.secret(namespace, f"{name}{CA_SUFFIX}")
         except ApiError as error:
             yield look.judge.unknown(ORIGINATION, where, error.message)
             return
-        if secret is None:
+        if secret is None and beside is None:
             continue
-        for key, part in ((AUTHORITY_KEY, "CA"), ("cacert", "CA")):
-            if decode(secret, key):
-                yield from look.judge.bundle(ORIGINATION, where, decode(secret, key), part)
-        for key in (CERTIFICATE_KEY, "cert"):
-            if decode(secret, key):
-                yield from look.judge.chain(ORIGINATION, where, decode(secret, key))
+        if authority := served_authority(secret if beside is None else beside):
+            home = where if beside is None else f"{where}{CA_SUFFIX}"
+            yield from look.judge.bundle(ORIGINATION, home, authority, "CA")
+        if certificate := served_pair(secret or {})[0] or decode(secret, CERTIFICATE_KEY):
+            yield from look.judge.chain(ORIGINATION, where, certificate)
         return
     message = f"{rule} names it, and neither {' nor '.join(places)} has it"
     yield look.judge.wrong(ORIGINATION, f"Secret {name}", "CA", "missing", message)

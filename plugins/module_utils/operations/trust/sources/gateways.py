@@ -10,40 +10,30 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ....errors import ApiError
-from ....fields import (
-    annotations_of,
-    labels_of,
-    list_at,
-    mapping_at,
-    mappings_at,
-    name_of,
-    namespace_of,
-    text_at,
-)
-from ....kube.pods import has_labels, is_active
+from ....fields import annotations_of, labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....kube.pods import is_active
 from ....labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ....model.certificates.credentials import Credential
 from ....model.certificates.pem import UnreadableError
-from ....model.certificates.secret import (
+from ....model.certificates.secret import PREVIOUS_OF, TLS_TYPE
+from ....model.certificates.served import (
+    ASKING_MODES,
     AUTHORITY_KEY,
     CERTIFICATE_KEY,
-    PREVIOUS_OF,
-    PRIVATE_KEY,
-    TLS_TYPE,
     decode,
+    presented,
+    served_authority,
+    served_pair,
+    server_hosts,
 )
 from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, certificates_in
 from ....model.certificates.x509 import Fault, facts_of, read_key, same_key
 from ....model.reading.values import CA_SUFFIX
+from ....model.security.pods import is_for
 from ....verdicts import CANNOT_TELL, FAIL
-from ...certificates.endpoints import SERVING_MODES, endpoints_of
+from ...certificates.endpoints import endpoints_of
 from ...certificates.proof import look as look_at_pods
 from ..look import Look
-
-_MUTUAL = ("MUTUAL", "OPTIONAL_MUTUAL")
-# What istiod takes first (pilot/pkg/credentials/kube/secrets.go).
-_PAIRS = (("cert", "key"), (CERTIFICATE_KEY, PRIVATE_KEY))
-_AUTHORITIES = ("cacert", AUTHORITY_KEY)
 
 
 @dataclasses.dataclass(slots=True)
@@ -97,32 +87,25 @@ def _named(look: Look) -> dict[tuple[str, str], _Named]:
     for gateway in look.gateways:
         homes = _homes(look, gateway)
         for server in mappings_at(gateway, "spec", "servers"):
-            mode = text_at(server, "tls", "mode") or "SIMPLE"
-            names = [text_at(server, "tls", "credentialName"), *list_at(server, "tls", "credentialNames")]
-            for key in ((home, str(name)) for home in homes for name in names if name):
-                if mode not in SERVING_MODES:
-                    continue
+            mode, names = presented(server)
+            for key in ((home, name) for home in homes for name in names):
                 use = found.setdefault(key, _Named())
-                # A host may carry the namespace of its VirtualServices; "*" asks for no name of its own.
-                hosts = [str(host).rpartition("/")[2] for host in list_at(server, "hosts")]
-                use.hosts.update(dict.fromkeys(host for host in hosts if host != "*"))
-                use.mutual = use.mutual or mode in _MUTUAL
+                # "*" asks for no name of its own.
+                use.hosts.update(dict.fromkeys(host for host in server_hosts(server) if host != "*"))
+                use.mutual = use.mutual or mode in ASKING_MODES
                 use.gateways[f"Gateway {namespace_of(gateway)}/{name_of(gateway)}"] = None
     return found
 
 
 def _homes(look: Look, gateway: Mapping[str, Any]) -> list[str]:
     """The namespaces of the pods that a Gateway selects: there istiod looks for its credentials."""
-    selector = mapping_at(gateway, "spec", "selector")
-    if not selector:
-        return []
-    return sorted({namespace_of(pod) for pod in look.pods if is_active(pod) and has_labels(pod, selector)})
+    return sorted({namespace_of(pod) for pod in look.pods if is_active(pod) and is_for(gateway, pod)})
 
 
 def _certificate(secret: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Certificate and key as istiod takes them out of the Secret."""
-    pairs = ((decode(secret, one), decode(secret, two)) for one, two in _PAIRS)
-    return next((pair for pair in pairs if pair[0] and pair[1]), (decode(secret, CERTIFICATE_KEY), b""))
+    """Certificate and key as istiod takes them out of the Secret; a certificate that has no key, too."""
+    certificate, key = served_pair(secret)
+    return certificate or decode(secret, CERTIFICATE_KEY), key
 
 
 def _pair(look: Look, where: str, secret: Mapping[str, Any], hosts: tuple[str, ...]) -> Iterator[TrustEntry]:
@@ -170,16 +153,13 @@ def _clients(look: Look, namespace: str, name: str, secret: Mapping[str, Any]) -
     """The CA by which a gateway knows its clients."""
     beside_name = f"{name}{CA_SUFFIX}"
     beside = look.secret(namespace, beside_name)
-    for holder, where in (
-        (beside, f"Secret {namespace}/{beside_name}"),
-        (secret, f"Secret {namespace}/{name}"),
-    ):
-        pem = next((decode(holder, key) for key in _AUTHORITIES if holder and decode(holder, key)), b"")
-        if pem:
-            yield from look.judge.bundle(CLIENT_CA, where, pem, "client CA")
-            return
-    message = f"holds no CA for client certificates ({' or '.join(_AUTHORITIES)}), nor does {beside_name}"
-    yield look.judge.wrong(CLIENT_CA, f"Secret {namespace}/{name}", "client CA", "missing", message)
+    where = f"Secret {namespace}/{name if beside is None else beside_name}"
+    if pem := served_authority(secret if beside is None else beside):
+        yield from look.judge.bundle(CLIENT_CA, where, pem, "client CA")
+        return
+    other = f", and there is no {beside_name}" if beside is None else f", which counts instead of {name}"
+    message = f"holds no CA for client certificates (cacert or {AUTHORITY_KEY}){other}"
+    yield look.judge.wrong(CLIENT_CA, where, "client CA", "missing", message)
 
 
 def _orphans(look: Look, named: Mapping[tuple[str, str], _Named]) -> Iterator[TrustEntry]:

@@ -19,6 +19,7 @@ from ....kube.clock import Clock
 from ....model.catalogue.exposures import server_for
 from ....model.catalogue.mesh import Catalogue, Gateway, Server
 from ....model.catalogue.services import Exposure, Service
+from ....model.certificates.served import ASKING_MODES
 from ....verdicts import CANNOT_TELL, PASS
 from ..findings import Finding, failed, not_tested, passed, unknown
 from ..planned_calls import SAFE_METHODS
@@ -78,9 +79,6 @@ class Channel(Protocol):
 
         :returns: one answer per call, in their order.
         """
-
-
-MUTUAL = ("MUTUAL", "OPTIONAL_MUTUAL")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -238,7 +236,7 @@ def _check_credential(gateway: Gateway, server: Server, facts: GatewayFacts) -> 
         reason = f"{fault}: a gateway keeps the last good one until it restarts"
         return failed("gateways", f"{gateway.name} {server.host}", f"{secret} {reason}")
     missing = facts.without_ca.get(server.certificate or "")
-    if missing and server.mode in MUTUAL:
+    if missing and server.mode in ASKING_MODES:
         return failed("gateways", f"{gateway.name} {server.host}", f"no client gets in: {missing}")
     return None
 

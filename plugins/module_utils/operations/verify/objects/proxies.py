@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ....fields import integer_at, list_at, name_of, namespace_of
+from ....fields import list_at, name_of, namespace_of
 from ....istio.proxy.listeners import PASSTHROUGH
 from ....istio.proxy.routes import Route, VirtualHost, parse_cluster_name
 from ....istio.proxy.running import RunningProxy
 from ....kube.pods import addresses as pod_addresses
 from ....model.catalogue.exposures import exposed_port, server_of
-from ....model.security.pods import target_ports
+from ....model.security.pods import listened
 from ....object_id import object_id
 from ....words import few
 from ..dumps import ProxyDump, ProxyDumps
 from ..findings import Finding, failed, passed, unknown
+from ..live_objects import LiveObjects
 from ..ours import Obj, Ours
 
 ALLOW_ANY = "allow_any"
@@ -131,25 +132,14 @@ def _streams(ours: Ours, proxy: RunningProxy) -> frozenset[tuple[int, str, str, 
                 continue
             if proxy.namespace == gateway.workload_namespace and proxy.selected_by(gateway.selector):
                 name = "" if server.protocol == "TCP" else item.host
-                found |= {
-                    (number, name, service.fqdn, port.number)
-                    for number in _listened(ours, proxy, server.port)
-                }
+                number = _listened(ours.picture.live, proxy, server.port)
+                found.add((number, name, service.fqdn, port.number))
     return frozenset(found)
 
 
-def _listened(ours: Ours, proxy: RunningProxy, port: int) -> set[int]:
-    """The ports of a gateway's pod at which a port of its Service is served: where none leads there, the
-    same (istio pilot/pkg/model/push_context.go mergeGateways)."""
-    live = ours.picture.live
+def _listened(live: LiveObjects, proxy: RunningProxy, port: int) -> int:
     pod = live.find("Pod", proxy.namespace, proxy.pod) or {}
-    led = [
-        number
-        for item in live.services_of(pod)
-        for number, entry in target_ports(item, pod).items()
-        if integer_at(entry, "port") == port
-    ]
-    return {*led} or {port}
+    return listened(port, pod, live.services_of(pod))
 
 
 def _routes(ours: Ours, proxy: RunningProxy, hosts: Iterable[VirtualHost]) -> Iterator[Finding]:

@@ -41,7 +41,11 @@ EXPOSED = [
 ]
 SERVICE = {
     "selector": {"istio": "edge"},
-    "ports": [{"port": 443, "targetPort": 8443}, {"port": 5432, "targetPort": "db"}],
+    "ports": [
+        {"port": 8443, "targetPort": 8443},  # a second one to the same port of the pods hides no other
+        {"port": 443, "targetPort": 8443},
+        {"port": 5432, "targetPort": "db"},
+    ],
 }
 
 
