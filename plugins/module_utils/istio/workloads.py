@@ -26,6 +26,7 @@ from ..kube import pods
 from ..kube.clock import seconds_of
 
 PROXY_CONTAINER = "istio-proxy"
+TEMPLATE_HASH = "pod-template-hash"
 STATUS_ANNOTATION = "sidecar.istio.io/status"
 REVISION_ANNOTATION = "istio.io/rev"
 TEMPLATES_ANNOTATION = "inject.istio.io/templates"
@@ -180,6 +181,20 @@ def controller_of(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
         if reference.get("controller"):
             return str(reference["kind"]), str(reference["name"])
     return None
+
+
+def workload_of(controller: tuple[str, str] | None, labels: Mapping[str, str]) -> tuple[str, str]:
+    """What a pod is rolled out with: its controller, or the Deployment whose ReplicaSet that is, by the label
+    that a Deployment alone gives (istio pkg/kube/inject/webhook.go, the names of workloads in metrics).
+
+    :param controller: of the pod. :param labels: of the pod. :returns: (kind, name); empty when nobody
+        controls it.
+    """
+    kind, name = controller or ("", "")
+    ending = f"-{labels.get(TEMPLATE_HASH, '')}"
+    if kind == "ReplicaSet" and len(ending) > 1 and name.endswith(ending):
+        return "Deployment", name.removesuffix(ending)
+    return kind, name
 
 
 def parse_workload(workload: Mapping[str, Any], rolling: str = "") -> Workload:

@@ -234,17 +234,22 @@ def refusal(
         return "hostNetwork: the redirection would change the node's network"
     if namespace in SYSTEM_NAMESPACES:
         return f"namespace {namespace} is never injected"
-    opted_by = "label" if INJECT_KEY in labels else "annotation"
-    opted = labels.get(INJECT_KEY, annotations.get(INJECT_KEY, ""))
-    if opted == "false":
+    if opted_by := opted_out_by(labels, annotations):
         return f"opted out by the {opted_by} {INJECT_KEY}=false"
-    if opted == "true" or settings is None:
+    if labels.get(INJECT_KEY, annotations.get(INJECT_KEY)) == "true" or settings is None:
         return ""
     if any(matches(selector, labels) for selector in settings.never):
         return "a neverInjectSelector of the injector matches it"
     if settings.enabled or any(matches(selector, labels) for selector in settings.always):
         return ""
     return "the injector's policy is disabled and the pod does not ask for a proxy"
+
+
+def opted_out_by(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    """By what a pod wants no proxy, ``label`` or ``annotation``; ``""`` for one that does not say so. A label
+    counts before the annotation, be it empty."""
+    told, by = (labels, "label") if INJECT_KEY in labels else (annotations, "annotation")
+    return by if told.get(INJECT_KEY) == "false" else ""
 
 
 def proxy_image(settings: InjectorSettings, annotations: Mapping[str, str]) -> str:

@@ -12,15 +12,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...fields import integer_at, mapping_at, mappings_at, text_at
 from ...model.security.requests import ALLOW, DENY, UNKNOWN, Decision, Request
 from ...model.security.truth import Truth, all_of, any_of, negated
-from .rbac import policy_of_name
+from .rbac import policy_of_name, rbac_configs
 
-_FILTERS = re.compile(r"envoy\.filters\.(http|network)\.rbac|istio\.authorization\.(allow|deny|deny\.root)")
 _EXT_AUTHZ = "istio_ext_authz_"
 _KEY = "io.istio.peer_principal"
 _PATH_CHARACTERS = r"\w\-.~%!$&'()+,;:@=*"
@@ -67,22 +66,12 @@ class HeldAuthorization:
 
 def held_authorization(chain: Mapping[str, Any]) -> HeldAuthorization:
     """The RBAC filters of a filter chain, network and HTTP."""
-    return HeldAuthorization(list(_configs(chain)))
+    return HeldAuthorization(list(rbac_configs(chain)))
 
 
 def parses_requests(chain: Mapping[str, Any]) -> bool:
     """Whether a chain ends in Envoy's HTTP connection manager."""
     return any("http_filters" in mapping_at(item, "typed_config") for item in mappings_at(chain, "filters"))
-
-
-def _configs(chain: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for filter_ in mappings_at(chain, "filters"):
-        config = mapping_at(filter_, "typed_config")
-        if _FILTERS.fullmatch(text_at(filter_, "name")):
-            yield config
-        for http_filter in mappings_at(config, "http_filters"):
-            if _FILTERS.fullmatch(text_at(http_filter, "name")):
-                yield mapping_at(http_filter, "typed_config")
 
 
 def _first(rules: Mapping[str, Any], request: Request) -> tuple[Truth, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...fields import field, integer_at, list_at, mapping_at, mappings_at, text_at
+from ...model.security.peer_authentication import DISABLE, PERMISSIVE, STRICT
 from .authorization import HeldAuthorization, held_authorization, parses_requests
 from .rbac import RbacPolicy, policies_of_chain
 
@@ -25,8 +26,6 @@ PASSTHROUGH = "PassthroughCluster"
 INBOUND_CAPTURE_PORT = 15006
 CATCH_ALL = 0
 """Key of the chains that take every port without chains of its own."""
-
-STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from ...istio.proxy.certificates import (
     serial_numbers,
 )
 from ...istio.proxy.endpoints import inbound_requests
-from ...istio.proxy.listeners import STRICT, VIRTUAL_INBOUND, inbound_ports, mode_fault
+from ...istio.proxy.listeners import VIRTUAL_INBOUND, inbound_ports, mode_fault
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.clock import Clock
 from ...kube.pods import has_labels, is_active, is_ready
 from ...model.objects.expectations import Expectation, Scope
+from ...model.security.peer_authentication import STRICT
 from ...model.virtual_services import expected_shares, read_virtual_service
 from ...object_id import object_id
 from ...verdicts import CANNOT_TELL, FAIL, PASS, overall

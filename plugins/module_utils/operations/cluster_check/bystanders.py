@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...fields import annotations_of, field, labels_of, mappings_at, name_of, text_at
+from ...istio.injection.webhooks import INJECT_KEY, opted_out_by
 from ...kube.pods import has_labels
 from ...model.catalogue.services import Port, Service
-from ...model.security.pods import read_pod
+from ...model.security.pods import read_pod, target_of
+from ...model.security.protocols import are_alike, declared_protocol
 from ...object_id import object_id
 from .findings import listed
-from .protocols import are_alike, declared_protocol
-from .read import Obj, Place, selector_of, target_of
+from .read import Obj, Place, selector_of
 
 Told = Iterator[tuple[str, str, str]]
 """Part of the entry, sentence, rule."""
-_INJECT = "sidecar.istio.io/inject"
 
 
 def beside(service: Service, live: Obj, place: Place, behind: Sequence[Obj]) -> Told:
@@ -68,8 +68,7 @@ def _without_proxy(service: Service, behind: Sequence[Obj]) -> Told:
 def _never_injected(pod: Obj) -> str:
     if field(pod, "spec", "hostNetwork") is True:
         return "hostNetwork"
-    opted = labels_of(pod).get(_INJECT, annotations_of(pod).get(_INJECT, ""))
-    return f"{_INJECT}=false" if opted == "false" else ""
+    return f"{INJECT_KEY}=false" if opted_out_by(labels_of(pod), annotations_of(pod)) else ""
 
 
 def _read_otherwise(service: Service, place: Place, behind: Sequence[Obj]) -> Told:

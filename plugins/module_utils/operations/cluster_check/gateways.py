@@ -12,9 +12,10 @@ from ...errors import nearest
 from ...fields import field, integer_at, labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ...kube.pods import has_labels
 from ...model.catalogue.mesh import Catalogue, EgressGateway, Gateway
+from ...model.security.pods import target_of
 from ...object_id import object_id
 from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
-from .read import Obj, Place, account_of, selector_of, target_of
+from .read import Obj, Place, account_of, selector_of
 
 Described: TypeAlias = "tuple[str, str, Gateway | EgressGateway]"
 

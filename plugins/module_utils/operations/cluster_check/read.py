@@ -10,16 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
-from ...fields import (
-    field,
-    integer_at,
-    labels_of,
-    mapping_at,
-    mappings_at,
-    name_of,
-    namespace_of,
-    text_at,
-)
+from ...fields import labels_of, mapping_at, name_of, namespace_of, text_at
 from ...istio.probe import is_probe
 from ...kube.pods import has_labels, is_active
 from ...model.catalogue.mesh import Catalogue
@@ -90,29 +81,6 @@ def selector_of(service: Obj) -> Mapping[str, str]:
 def account_of(pod: Obj) -> str:
     """The ServiceAccount that a pod runs as."""
     return text_at(pod, "spec", "serviceAccountName") or "default"
-
-
-def target_of(entry: Obj, pod: Obj) -> int:
-    """The port of a pod behind an entry of ``spec.ports``; 0 for a name that it does not have."""
-    target = field(entry, "targetPort")
-    if target is None:
-        return integer_at(entry, "port")
-    return int(target) if str(target).isdigit() else named_port(pod, str(target))
-
-
-def named_port(pod: Obj, name: str) -> int:
-    """The number of a TCP port by its name, as endpoints resolve it (k8s.io/kubernetes pkg/api/v1/service,
-    FindPort): containers, and init containers that keep running. 0 when there is none."""
-    sidecars = [
-        container
-        for container in mappings_at(pod, "spec", "initContainers")
-        if text_at(container, "restartPolicy") == "Always"
-    ]
-    for container in (*mappings_at(pod, "spec", "containers"), *sidecars):
-        for entry in mappings_at(container, "ports"):
-            if text_at(entry, "name") == name and (entry.get("protocol") or "TCP") == "TCP":
-                return integer_at(entry, "containerPort")
-    return 0
 
 
 def places_of(catalogue: Catalogue) -> list[str]:

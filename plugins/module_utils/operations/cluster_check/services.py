@@ -19,11 +19,12 @@ from ...fields import field, integer_at, labels_of, mappings_at, name_of, text_a
 from ...kube.pods import has_labels
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Headless, Port, Service
+from ...model.security.pods import named_port
+from ...model.security.protocols import are_alike, declared_protocol, needs_http2
 from ...object_id import object_id
 from .bystanders import beside
 from .findings import CUTS, NOTE, UNKNOWN, Difference, labels_text, listed
-from .protocols import are_alike, declared_protocol, needs_http2
-from .read import Obj, Place, account_of, named_port, selector_of
+from .read import Obj, Place, account_of, selector_of
 
 Weights = Mapping[str, Mapping[str, int]]
 

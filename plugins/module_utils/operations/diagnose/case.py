@@ -26,9 +26,12 @@ from ...istio.proxy.endpoints import Endpoint
 from ...istio.proxy.running import RunningProxy
 from ...istio.proxy.sidecar_scope import SidecarScopes
 from ...istio.syncz import SyncState
+from ...istio.workloads import controller_of, workload_of
 from ...kube.clock import seconds_of
 from ...kube.pods import faults, has_labels, is_active, is_ready, takes_requests
 from ...model.catalogue.mesh import Catalogue
+from ...model.host_patterns import takes_in
+from ...model.installation.injection import SYSTEM_NAMESPACES
 from ...model.security.authorization import PolicyIndex
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import PeerPolicies
@@ -36,6 +39,7 @@ from ...model.virtual_services import Destination, VirtualService, full_host, re
 from ...object_id import object_id
 from ..verify.dumps import ProxyDump
 from ..verify.live_objects import LiveObjects
+from ..verify.surroundings import is_injected
 from .symptom import Symptom
 from .throttling import Throttled
 
@@ -200,14 +204,14 @@ class Case:
         wild = [
             item
             for name, items in self._entries.items()
-            if name.startswith("*") and host.endswith(name[1:])
+            if name != host and takes_in(name, host)
             for item in items
         ]
         return [*self._entries.get(host, ()), *wild]
 
     def rules_for(self, host: str) -> list[Obj]:
         """All DestinationRules for a host, exactly or by a wildcard. :returns: of any namespace."""
-        wild = [rule for name, rules in self._wild_rules.items() if host.endswith(name[1:]) for rule in rules]
+        wild = [rule for name, rules in self._wild_rules.items() if takes_in(name, host) for rule in rules]
         return [*self._rules.get(host, ()), *wild]
 
     def leading_to(self, host: str) -> list[tuple[Route, Destination]]:
@@ -249,12 +253,7 @@ class Case:
         """Whether one of these hosts is what the symptom is about."""
         if self.symptom.anything:
             return True
-        return any(host in self.hosts or self._covers(host) for host in hosts)
-
-    def _covers(self, pattern: str) -> bool:
-        if pattern == "*":
-            return bool(self.hosts)
-        return pattern.startswith("*.") and any(host.endswith(pattern[1:]) for host in self.hosts)
+        return any(takes_in(pattern, host) for pattern in hosts for host in self.hosts)
 
     def concerned_routes(self) -> list[Route]:
         """The VirtualServices for a host of the symptom, or that lead to one. :returns: each once."""
@@ -323,11 +322,8 @@ class Case:
         for pod in self.live.of("Pod"):
             if "sidecar.istio.io/status" in mapping_at(pod, "metadata", "annotations"):
                 found.add(namespace_of(pod))
-        for name, item in self.namespaces.items():
-            labels = labels_of(item)
-            if labels.get("istio-injection") == "enabled" or labels.get("istio.io/rev"):
-                found.add(name)
-        return frozenset(found - {"kube-system", "kube-public", "kube-node-lease"})
+        found |= {name for name, item in self.namespaces.items() if is_injected(item)}
+        return frozenset(found - SYSTEM_NAMESPACES)
 
     def _pods_called(self, text: str) -> list[Obj]:
         """Pods of a name: itself, behind the Service of that name, or of the workload of that name."""
@@ -405,9 +401,4 @@ def _is_about(line: AccessLine, host: str) -> bool:
 
 
 def _workload_of(pod: Obj) -> str:
-    """The name of a pod's workload, by the name that its controller gave it."""
-    owner = next((item for item in mappings_at(pod, "metadata", "ownerReferences")), {})
-    name = text_at(owner, "name")
-    if text_at(owner, "kind") == "ReplicaSet":
-        name = name.rpartition("-")[0]
-    return name
+    return workload_of(controller_of(mapping_at(pod, "metadata")), labels_of(pod))[1]

@@ -80,6 +80,10 @@ def read_material(client: KubeClient, symptom: Symptom, catalogue: Catalogue) ->
     missing = frozenset() if ready else _missing(client, catalogue)
     roots = published_roots(client, catalogue.istio_namespace)
     live = LiveObjects(objects, ready, unread, missing, roots)
+    if "Service" not in unread:  # by Services the tags of revisions are known
+        in_force = {kind: live.in_force(kind) for kind, version in READ.items() if ".istio.io/" in version}
+        objects |= {kind: list(items) for kind, items in in_force.items()}
+        live = LiveObjects(objects, ready, unread, missing, roots)
     config, config_name = _config(client, catalogue, ready, unread)
     material = Material(
         objects,

@@ -17,11 +17,11 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...istio.probe import Identity
-from ...istio.proxy.listeners import STRICT
 from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Port, Service
 from ...model.objects.peer_authentications import port_mode
+from ...model.security.peer_authentication import STRICT
 from .findings import Finding, not_tested, stated
 from .planned_calls import (
     ALLOWED,

@@ -24,7 +24,7 @@ from ...model.security.classes import ANY_OTHER_PORT, Trials, WorkloadPort, name
 from ...model.security.destination_rules import DestinationRules
 from ...model.security.peer_authentication import DISABLE, STRICT, PeerPolicies
 from ...model.security.pods import TUNNEL_PORT, MeshPod, read_pod, target_ports
-from ..cluster_check.protocols import HTTP, declared_protocol
+from ...model.security.protocols import HTTP, declared_protocol
 from .live_objects import LiveObjects
 
 _ROLLED = ("pod-template-hash", "controller-revision-hash")

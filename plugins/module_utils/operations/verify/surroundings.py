@@ -17,6 +17,7 @@ from ...errors import ApiError
 from ...fields import labels_of, name_of, namespace_of, text_at
 from ...istio.probe import is_probe
 from ...kube.client import KubeClient
+from ...model.installation.injection import INJECTION_LABEL, REVISION_LABEL
 from ..cluster_check.findings import Difference
 from .live_objects import NETWORKING, SECURITY, Objects
 
@@ -48,8 +49,6 @@ BY_HAND = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.
 pkg/controller/endpointslice)."""
 MESHED = "security.istio.io/tlsMode=istio"
 """The label that the injector gives to every pod (manifests/charts/istio-control/istio-discovery)."""
-_INJECTION = "istio-injection"
-_REVISION = "istio.io/rev"
 
 
 @dataclasses.dataclass(slots=True)
@@ -80,8 +79,8 @@ class Surroundings:
 def is_injected(namespace: Mapping[str, Any]) -> bool:
     """Whether pods of a namespace get a sidecar, by its labels."""
     labels = labels_of(namespace)
-    switch = labels.get(_INJECTION)
-    return switch == "enabled" or (switch is None and bool(labels.get(_REVISION)))
+    switch = labels.get(INJECTION_LABEL)
+    return switch == "enabled" or (switch is None and bool(labels.get(REVISION_LABEL)))
 
 
 def read_surroundings(client: KubeClient, namespaces: Sequence[str]) -> Surroundings:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.injection.webhooks import (
+    INJECT_KEY,
     InjectorSettings,
     expected_proxy,
     injectors_for,
     matches,
+    opted_out_by,
     parse_injectors,
     parse_settings,
     proxy_image,
@@ -197,6 +199,21 @@ def test_a_disabled_policy_injects_only_on_request():
 def test_the_image_is_the_one_that_istiod_writes(image, tag, variant, annotations, result):
     settings = InjectorSettings(True, (), (), "hub.example", tag, image, variant)
     assert proxy_image(settings, annotations) == result
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "by"),
+    [
+        ({}, {}, ""),
+        ({INJECT_KEY: "false"}, {INJECT_KEY: "true"}, "label"),
+        ({INJECT_KEY: "true"}, {INJECT_KEY: "false"}, ""),
+        ({INJECT_KEY: ""}, {INJECT_KEY: "false"}, ""),
+        ({}, {INJECT_KEY: "false"}, "annotation"),
+        ({}, {INJECT_KEY: "False"}, ""),
+    ],
+)
+def test_a_label_says_before_an_annotation_whether_a_pod_opts_out(labels, annotations, by):
+    assert opted_out_by(labels, annotations) == by
 
 
 def test_settings_come_from_the_config_maps():

@@ -226,13 +226,7 @@ def test_within_a_filter_a_sure_answer_comes_before_an_unsure_one() -> None:
     assert decide({"rules": {"action": "DENY", "policies": {NAME: both}}}) == (ALLOW, "", None)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "envoy.filters.http.rbac", "envoy.filters.network.rbac", "istio.authorization.allow",
-        "istio.authorization.deny", "istio.authorization.deny.root",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", ["envoy.filters.http.rbac", "envoy.filters.network.rbac"])
 def test_filters_of_a_chain(name: str) -> None:
     config = rules(NO)
     manager = {"name": "envoy.filters.network.http_connection_manager"}

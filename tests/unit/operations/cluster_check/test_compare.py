@@ -434,7 +434,7 @@ def test_a_wrong_selector_is_a_cut_also_where_gateways_may_come() -> None:
     )
 
 
-@pytest.mark.parametrize("target", [443, "443", "https"])
+@pytest.mark.parametrize("target", [443, "https"])
 def test_a_server_may_name_the_port_of_the_gateways_pods(target: Any) -> None:
     def change(cluster: FakeCluster) -> None:
         ports = [{"name": "http2", "port": 80}, {"name": "https", "port": 8443, "targetPort": target}]

@@ -16,6 +16,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe impo
     RUN_LABEL,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.protocols import (
+    are_alike,
+    declared_protocol,
+    needs_http2,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.cluster_check.compare import (
     compare,
 )
@@ -24,11 +29,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.clust
     Difference,
     labels_text,
     listed,
-)
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.cluster_check.protocols import (
-    are_alike,
-    declared_protocol,
-    needs_http2,
 )
 
 from ...support.catalogues import minimal

@@ -86,7 +86,12 @@ def pod(
         "Pod",
         name,
         place,
-        labels={"app": app, **({"security.istio.io/tlsMode": "istio"} if meshed else {}), **(labels or {})},
+        labels={
+            "app": app,
+            "pod-template-hash": "7d9f",
+            **({"security.istio.io/tlsMode": "istio"} if meshed else {}),
+            **(labels or {}),
+        },
         annotations={**({"sidecar.istio.io/status": status} if meshed else {}), **(annotations or {})},
         ownerReferences=[{"kind": "ReplicaSet", "name": f"{app}-7d9f", "controller": True}],
         spec={

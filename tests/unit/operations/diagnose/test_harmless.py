@@ -16,6 +16,7 @@ from .healthy_mesh import API, HOST, Healthy, Obj, diagnose, istio, network_poli
 from .planted import AT_GATEWAY, CALL, NOTHING, OUTSIDE
 
 Plant = Callable[[Healthy], Any]
+ANOTHER_REVISION = {"istio.io/rev": "gone"}
 CREDENTIAL = {"credentialName": "api-cert"}
 
 
@@ -69,6 +70,11 @@ def named_target(cluster: Healthy) -> None:
         cluster.edit("Pod", name)["spec"]["containers"][0]["ports"] = ports
 
 
+def left_out(cluster: Healthy) -> None:
+    labels = {"istio-injection": "disabled", "istio.io/rev": "default"}
+    cluster.edit("Namespace", "outside", "")["metadata"]["labels"] = labels
+
+
 def clients_may_show_one(cluster: Healthy) -> None:
     serving(server("OPTIONAL_MUTUAL", **CREDENTIAL))(cluster)
     authority = base64.b64encode(b"ca").decode()
@@ -81,6 +87,10 @@ def finished_job(cluster: Healthy) -> None:
 
 
 HARMLESS: dict[str, Plant] = {
+    "a policy that no istiod reads": put(
+        istio("AuthorizationPolicy", "further", {"action": "DENY", "rules": [{}]}, labels=ANOTHER_REVISION)
+    ),
+    "a namespace that is left out": left_out,
     # gateways
     "clients may show a certificate": clients_may_show_one,
     "a credential of what passes through": serving(

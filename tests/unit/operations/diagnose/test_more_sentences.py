@@ -666,6 +666,7 @@ def test_a_subset_without_pods_or_without_a_ready_one() -> None:
     ("owner", "command"),
     [
         (("ReplicaSet", "web-7d9f"), "kubectl rollout restart deployment/web -n shop"),
+        (("ReplicaSet", "web-v1"), "delete and create pod shop/web-1 again"),  # one without a Deployment
         (("StatefulSet", "db"), "kubectl rollout restart statefulset/db -n shop"),
         (("Job", "once"), "delete and create pod shop/web-1 again"),
         (None, "delete and create pod shop/web-1 again"),
@@ -673,6 +674,7 @@ def test_a_subset_without_pods_or_without_a_ready_one() -> None:
 )
 def test_the_command_that_makes_a_pod_anew(owner: Any, command: str) -> None:
     raw = pod("web-1")
+    raw["metadata"].setdefault("labels", {})["pod-template-hash"] = "7d9f"
     raw["metadata"]["ownerReferences"] = (
         [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else []
     )

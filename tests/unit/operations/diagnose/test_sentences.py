@@ -196,6 +196,18 @@ SPOKEN = "and what is spoken there is something else"
             f"port 80 is TCP by its appProtocol web, {IDLE}",
         ),
         (
+            ports({"name": "x", "appProtocol": "kubernetes.io/wss", "port": 80}, routes=True),
+            f"port 80 is TCP by its appProtocol x, {IDLE}",
+        ),
+        (
+            ports({"name": "web", "port": 3306}, routes=True),
+            f"port 3306 is TCP by its number, {IDLE}",
+        ),
+        (
+            ports({"name": "ws", "port": 80}),
+            f"port 80 says no protocol (name ws): {GUESS}",
+        ),
+        (
             ports({"name": "http", "port": 80}, log=line(502, "UPE")),
             f"port 80 is HTTP by its name http, {SPOKEN} | the access log of Pod shop/web-1 shows UPE",
         ),
@@ -365,6 +377,23 @@ BARE = "has no CA bundle: the API server cannot call istiod, and no pod gets a s
 def test_the_bundle_by_which_the_api_server_believes_istiod(plant: Plant, said: list[str]) -> None:
     told = [one.partition(" | ")[0] for one in found(plant, NOTHING, "MutatingWebhookConfiguration")]
     assert told == [f"MutatingWebhookConfiguration istio-sidecar-injector: {one}" for one in said]
+
+
+def test_webhooks_of_another_mesh_believe_in_another_root() -> None:
+    def plant(cluster: Healthy) -> None:
+        first = cluster.edit("MutatingWebhookConfiguration", "istio-sidecar-injector", "")
+        client = {
+            "service": {"name": "istiod", "namespace": "mesh-b"},
+            "caBundle": base64.b64encode(pem(OTHER_ROOT)).decode(),
+        }
+        webhooks = [
+            {**one, "namespaceSelector": {"matchLabels": {"mesh": "b"}}, "clientConfig": client}
+            for one in first["webhooks"]
+        ]
+        metadata = {**first["metadata"], "name": "istio-sidecar-injector-mesh-b"}
+        cluster.put({**first, "metadata": metadata, "webhooks": webhooks})
+
+    assert found(plant, NOTHING, "MutatingWebhookConfiguration") == []
 
 
 def test_two_revisions_that_inject_one_namespace() -> None:

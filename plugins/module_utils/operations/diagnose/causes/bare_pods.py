@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....fields import field, labels_of
-from ....istio.injection.webhooks import INJECT_KEY, REVISION_KEY, expected_proxy
+from ....istio.injection.webhooks import INJECT_KEY, REVISION_KEY, expected_proxy, opted_out_by
 from ....istio.workloads import Pod, parse_pod
 from ....kube.pods import is_active
+from ....model.installation.injection import INJECTION_LABEL
 from ..case import Case, Obj
 from ..cause import INJECTION, SURE, Cause
 from .words import restart
 
-INJECTION_KEY = "istio-injection"
 AMBIENT_KEY = "istio.io/dataplane-mode"
 
 
@@ -45,9 +45,9 @@ def _should(case: Case, pod: Pod) -> bool:
         return False
     if not case.symptom.anything:
         return True
-    opted = pod.labels.get(INJECT_KEY) or pod.annotations.get(INJECT_KEY)
+    opted_out = opted_out_by(pod.labels, pod.annotations)
     finished = pod.controller is not None and pod.controller[0] == "Job"
-    return pod.namespace in case.meshed and opted != "false" and not pod.host_network and not finished
+    return pod.namespace in case.meshed and not opted_out and not pod.host_network and not finished
 
 
 def _label(case: Case, namespace: str, key: str) -> str:
@@ -56,8 +56,7 @@ def _label(case: Case, namespace: str, key: str) -> str:
 
 def _why(case: Case, raw: Obj, pod: Pod) -> Cause | None:
     subject = f"Pod {pod.namespace}/{pod.name}"
-    opted_by = "label" if INJECT_KEY in pod.labels else "annotation"
-    if (pod.labels.get(INJECT_KEY) or pod.annotations.get(INJECT_KEY, "")) == "false":
+    if opted_by := opted_out_by(pod.labels, pod.annotations):
         said = f"has no sidecar: it opts out by the {opted_by} {INJECT_KEY}=false"
         remedy = f"take {INJECT_KEY} out of the template of its workload, or set it to true"
         return Cause(INJECTION, subject, said, remedy, SURE)
@@ -108,11 +107,11 @@ def _unselected(case: Case, pod: Pod, subject: str) -> Cause:
     known = sorted(
         {name for item in case.material.injectors or () for name in (item.revision, item.tag) if name}
     )
-    if own.get(INJECTION_KEY) == "disabled":
-        said = f"is not injected: its label {INJECTION_KEY}=disabled beats every other one"
+    if own.get(INJECTION_LABEL) == "disabled":
+        said = f"is not injected: its label {INJECTION_LABEL}=disabled beats every other one"
         return Cause(INJECTION, place, said, _labelled(pod.namespace), SURE, evidence)
     wanted, at_fault = pod.labels.get(REVISION_KEY, ""), subject
-    if not wanted or own.get(REVISION_KEY) or own.get(INJECTION_KEY):
+    if not wanted or own.get(REVISION_KEY) or own.get(INJECTION_LABEL):
         wanted, at_fault = own.get(REVISION_KEY, ""), place
     if wanted and wanted not in known:
         said = (
@@ -124,16 +123,16 @@ def _unselected(case: Case, pod: Pod, subject: str) -> Cause:
             else ("ansible-playbook servicemesh.istio.istio -i INVENTORY")
         )
         return Cause(INJECTION, at_fault, said, remedy, SURE, evidence)
-    if own.get(INJECTION_KEY) == "enabled" or wanted:
+    if own.get(INJECTION_LABEL) == "enabled" or wanted:
         names = ", ".join(sorted({item.configuration for item in case.material.injectors or ()}))
         said = (
             f"takes no pod of namespace {pod.namespace}, though it is labelled "
-            f"{INJECTION_KEY if own.get(INJECTION_KEY) else REVISION_KEY}: its selectors were changed, or it "
-            "is switched off"
+            f"{INJECTION_LABEL if own.get(INJECTION_LABEL) else REVISION_KEY}: "
+            "its selectors were changed, or it is switched off"
         )
         remedy = "ansible-playbook servicemesh.istio.istio -i INVENTORY (it puts the webhook back)"
         return Cause(INJECTION, f"MutatingWebhookConfiguration {names}", said, remedy, SURE, evidence)
-    said = f"carries neither {INJECTION_KEY}=enabled nor {REVISION_KEY}: no sidecar is injected there"
+    said = f"carries neither {INJECTION_LABEL}=enabled nor {REVISION_KEY}: no sidecar is injected there"
     return Cause(INJECTION, place, said, _labelled(pod.namespace), SURE, evidence)
 
 

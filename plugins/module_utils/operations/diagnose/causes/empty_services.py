@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ....fields import field, integer_at, labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
 from ....kube.pods import takes_requests, trouble
 from ....labels import is_selected
+from ....model.security.pods import lasting
 from ....object_id import object_id
 from ....words import few
 from ..case import Case, Obj
@@ -89,7 +90,7 @@ def _ports(case: Case, service: Obj, pods: list[Obj]) -> Iterator[Cause]:
         declared = {
             text_at(entry, "name"): integer_at(entry, "containerPort")
             for pod in pods
-            for container in mappings_at(pod, "spec", "containers")
+            for container in lasting(pod)
             for entry in mappings_at(container, "ports")
         }
         number = target if isinstance(target, int) else integer_at(port, "port") if target is None else 0

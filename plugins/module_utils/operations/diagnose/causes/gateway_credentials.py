@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from ....fields import mappings_at
+from ....fields import field, mappings_at
 from ....model.certificates.served import (
     ASKING_MODES,
     presented,

@@ -29,7 +29,7 @@ def find(case: Case) -> Iterator[Cause]:
         names = [name for name in bound_gateways(item.raw) if name != MESH]
         for name in names:
             if name not in known:
-                said = f"is bound to Gateway {name}, which does not exist{nearest(name, sorted(known))}"
+                said = f"is bound to Gateway {name}, which istiod does not know{nearest(name, sorted(known))}"
                 yield Cause(GATEWAY, item.id, f"{said}: its hosts get 404", edit(item.id), SURE)
         yield from _outside(case, item, [known[name] for name in names if name in known])
     yield from _unbound(case)

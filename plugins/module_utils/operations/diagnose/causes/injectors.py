@@ -9,17 +9,18 @@ import base64
 from collections.abc import Iterator
 
 from ....fields import labels_of, mapping_at, mappings_at, name_of, text_at
-from ....istio.injection.webhooks import WEBHOOK_SUFFIX, Injector, injectors_for
+from ....istio.injection.webhooks import Injector, injectors_for
+from ....istio.istiod import calls_istiod
 from ....istio.proxy.certificates import serial_numbers
 from ....words import few
 from ..case import Case
 from ..cause import CONTROL_PLANE, INJECTION, LIKELY, SURE, Cause
 
 ISTIODS = (
-    ("MutatingWebhookConfiguration", WEBHOOK_SUFFIX, "its calls fail"),
-    ("ValidatingWebhookConfiguration", "validation.istio.io", "nobody can write Istio's objects"),
+    ("MutatingWebhookConfiguration", "its calls fail"),
+    ("ValidatingWebhookConfiguration", "nobody can write Istio's objects"),
 )
-"""Kinds of the webhooks that istiod answers, how their names end, and what does not work without them."""
+"""Kinds of the webhooks that istiod answers, and what does not work without them."""
 INSTALL = "ansible-playbook servicemesh.istio.istio -i INVENTORY"
 
 
@@ -85,12 +86,12 @@ def _competing(case: Case) -> Iterator[Cause]:
 
 def foreign_bundles(case: Case) -> Iterator[Cause]:
     """Webhooks whose CA bundle holds none of the roots that istiod publishes."""
-    roots = case.live.roots
-    for kind, suffix, broken in ISTIODS if roots else ():
+    roots, home = case.live.roots, case.catalogue.istio_namespace
+    for kind, broken in ISTIODS if roots else ():
         for item in case.of(kind):
             for webhook in mappings_at(item, "webhooks"):
                 held = _bundle(text_at(webhook, "clientConfig", "caBundle"))
-                if text_at(webhook, "name").endswith(suffix) and held and not serial_numbers(held) & roots:
+                if calls_istiod(webhook, home) and held and not serial_numbers(held) & roots:
                     said = f"calls istiod with a CA bundle that does not hold the mesh's root: {broken}"
                     yield Cause(CONTROL_PLANE, f"{kind} {name_of(item)}", said, INSTALL, SURE)
                     break

@@ -1,37 +1,27 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routing: the protocol that a Service's port is said to speak, and what is expected or spoken there.
-
-Source of the names: istio pkg/config/kube/conversion.go ConvertProtocol.
-"""
+"""Routing: the protocol that a Service's port is said to speak, and what is expected or spoken there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ....fields import integer_at, mappings_at, text_at
+from ....model.security.protocols import HTTP, declared_protocol
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import LIKELY, POSSIBLE, ROUTING, SEEN, SURE, Cause
 from .words import edit
 
-HTTP, OTHER = (
-    ("http", "http2", "grpc", "grpc-web", "h2c", "ws"),
-    ("tcp", "tls", "https", "mongo", "mysql", "redis"),
-)
 KNOWN = {3306: "mysql", 5432: "tcp", 6379: "redis", 27017: "mongo", 9092: "tcp", 5672: "tcp", 11211: "tcp"}
 """Ports of protocols that are no HTTP, and where the server speaks first or in another way."""
 
 
 def speaks(port: Obj) -> str:
     """``http``, ``tcp``, or ``""`` when proxies find out by themselves."""
-    told = text_at(port, "appProtocol") or text_at(port, "name")
-    word = told.lower().removeprefix("kubernetes.io/")
-    head = word.partition("-")[0]
-    if word.startswith("grpc-web") or head in HTTP:
-        return "http"
-    return "tcp" if head in OTHER else ""
+    told = declared_protocol(port)
+    return "http" if told in HTTP else "tcp" if told else ""
 
 
 def find(case: Case) -> Iterator[Cause]:
@@ -50,7 +40,9 @@ def _port(case: Case, service: Obj, port: Obj, routed: list[str]) -> Cause | Non
     said_by = "appProtocol" if text_at(port, "appProtocol") else "name"
     host, spoken = case.fqdn(service), speaks(port)
     if spoken == "tcp" and routed and len(mappings_at(service, "spec", "ports")) == 1:
-        said = f"port {number} is TCP by its {said_by} {name}, so the HTTP routes of {routed[0]} do nothing"
+        # A few ports are TCP by their number, whatever they are called.
+        by = f"{said_by} {name}" if declared_protocol({**port, "port": 0}) else "number"
+        said = f"port {number} is TCP by its {by}, so the HTTP routes of {routed[0]} do nothing"
         remedy = f"name the port http or http-...: {edit(subject)}"
         return Cause(ROUTING, subject, said, remedy, SURE, (f"{routed[0]} has http routes for it",))
     broken = [seen for flag in ("UPE", "DPE") for seen in case.flagged(flag, host)]

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-from ....istio.workloads import Pod
+from ....istio.workloads import Pod, workload_of
 
 
 def restart(pod: Pod) -> str:
     """The command that makes a pod anew."""
-    kind, name = pod.controller or ("", "")
-    if kind == "ReplicaSet":
-        kind, name = "deployment", name.rpartition("-")[0]
-    if not kind or kind == "Job":
+    kind, name = workload_of(pod.controller, pod.labels)
+    if kind in ("", "Job", "ReplicaSet"):
         return f"delete and create pod {pod.namespace}/{pod.name} again"
     return f"kubectl rollout restart {kind.lower()}/{name} -n {pod.namespace}"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ....fields import text_at
+from ....istio.injection.webhooks import INJECT_KEY, opted_out_by
 from ....istio.istiod import Istiod
 from ....istio.proxy.running import image_version
 from ....istio.workloads import Pod, parse_pod
@@ -18,7 +19,6 @@ from ....kube.pods import faults, is_active
 from ....model.security.pods import is_ambient
 from ..findings import Finding, failed, passed, unknown
 
-OPT_OUT = "sidecar.istio.io/inject"
 AMBIENT = "is in ambient mode, which is not looked at"
 BEGINNING = 180.0
 """Seconds after its creation in which a pod that is not ready yet is no fault."""
@@ -98,8 +98,8 @@ def _check_pod(pod: Pod, subject: str, expected: str, versions: Mapping[str, str
 
 
 def _why_bare(pod: Pod) -> str:
-    if (pod.labels.get(OPT_OUT) or pod.annotations.get(OPT_OUT)) == "false":
-        return f"it opts out by {OPT_OUT}=false (list it in verify_unmeshed_pods when that is intended)"
+    if opted_out_by(pod.labels, pod.annotations):
+        return f"it opts out by {INJECT_KEY}=false (list it in verify_unmeshed_pods when that is intended)"
     if pod.host_network:
         return "it uses the host's network (list it in verify_unmeshed_pods when that is intended)"
     return (

@@ -25,7 +25,8 @@ def refusing(cluster: Healthy) -> None:
 
 
 def foreign_validator(cluster: Healthy) -> None:
-    client = {"caBundle": base64.b64encode(pem(OTHER_ROOT)).decode()}
+    called = {"name": "istiod", "namespace": "istio-system"}
+    client = {"service": called, "caBundle": base64.b64encode(pem(OTHER_ROOT)).decode()}
     hooks = [{"name": "rev.validation.istio.io", "clientConfig": client}]
     version = "admissionregistration.k8s.io/v1"
     made = obj("ValidatingWebhookConfiguration", "istio-validator-istio-system", "", version=version)

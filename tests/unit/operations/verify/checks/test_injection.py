@@ -40,6 +40,15 @@ def test_an_injected_ready_pod_of_the_right_version_passes() -> None:
             pod("web-1", {"sidecar.istio.io/inject": "false"}, proxy=None),
             "opts out by sidecar.istio.io/inject=false",
         ),
+        (
+            pod(
+                "web-1",
+                {"sidecar.istio.io/inject": ""},
+                proxy=None,
+                metadata={"annotations": {"sidecar.istio.io/inject": "false"}},
+            ),
+            "has no sidecar: it was made before injection was on",
+        ),
         (pod("web-1", proxy=None, spec={"hostNetwork": True}), "uses the host's network"),
         (pod("web-1", proxy="hub/proxyv2:1.30.4"), "its proxy is 1.30.4, not 1.31.0"),
         (pod("web-1", proxy_ready=False), "its sidecar is not ready"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import integer_at, text_at
-from ...model.catalogue.services import HTTP_PROTOCOLS
+from ..catalogue.services import HTTP_PROTOCOLS
 
 _KUBERNETES = {"kubernetes.io/h2c": "http2", "kubernetes.io/ws": "http", "kubernetes.io/wss": "https"}
 _STREAMS = frozenset({"https", "mongo", "mysql", "redis", "tcp", "tls", "udp"})
