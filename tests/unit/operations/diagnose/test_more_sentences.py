@@ -265,8 +265,16 @@ def balanced(cluster: Healthy) -> None:
         (
             gateway(selector={"istio": "other"}),
             AT_GATEWAY,
-            "Gateway shop/public: selects no pod (istio=other) (pods of gateways have istio=ingressgateway): "
+            "Gateway shop/public: selects no pod (istio=other; pods of gateways have istio=ingressgateway): "
             "nobody serves its hosts",
+        ),
+        (
+            both(
+                gateway(selector={}),
+                lambda cluster: cluster.remove("Pod", "istio-ingressgateway-1", "istio-system"),
+            ),
+            AT_GATEWAY,
+            "Gateway shop/public: selects no pod (those of all gateways): nobody serves its hosts",
         ),
         (
             not_ready,

@@ -592,7 +592,13 @@ VARIANTS: dict[str, tuple[dict[str, str], Any]] = {
     ),
     "istiod: a bundle that is no text": (
         NOTHING,
-        hooks("ValidatingWebhookConfiguration", "v", "rev.validation.istio.io", caBundle="//79/A=="),
+        hooks(
+            "ValidatingWebhookConfiguration",
+            "v",
+            "rev.validation.istio.io",
+            service={"name": "istiod", "namespace": "istio-system"},
+            caBundle="//79/A==",
+        ),
     ),
     # names
     "names: a twin elsewhere": (

@@ -48,7 +48,7 @@ def find(case: Case) -> Iterator[Cause]:
 def _gateway(case: Case, gateway: Obj) -> Iterator[Cause]:
     subject = object_id(gateway)
     selector = mapping_at(gateway, "spec", "selector")
-    wanted = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    wanted = ", ".join(f"{key}={value}" for key, value in sorted(selector.items())) or "those of all gateways"
     pods = pods_of(gateway, case.live.of("Pod"))
     if not pods and case.material.places is None:
         near = sorted(
@@ -60,8 +60,8 @@ def _gateway(case: Case, gateway: Obj) -> Iterator[Cause]:
                 if key in labels_of(pod)
             }
         )
-        told = f" (pods of gateways have {few(near)})" if near else ""
-        said = f"selects no pod ({wanted}){told}: nobody serves its hosts"
+        told = f"; pods of gateways have {few(near)}" if near else ""
+        said = f"selects no pod ({wanted}{told}): nobody serves its hosts"
         yield Cause(GATEWAY, subject, said, edit(subject), SURE)
         return
     if pods and not any(takes_requests(pod) for pod in pods):
