@@ -161,7 +161,7 @@ def _rotate(
             return build_result(FRESH, live.bundle, None, diff=context.diff_mode)
     else:
         wanted = None
-    refuse_without_rights(client, options.namespace, LEASE)
+    refuse_without_rights(client, options)
     if context.check_mode:
         return _planned(client, context, options, live, journal, wanted, now)
     lease = Lease(

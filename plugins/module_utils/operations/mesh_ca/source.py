@@ -20,14 +20,12 @@ from ...model.certificates.pem import UnreadableError
 from ...model.certificates.secret import TLS_TYPE, foreign_owner
 from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import issued_by
+from ..rights.places import NEXT
 from .make import Root, check_root, new_bundle, new_root, read_root_file, write_root_file
 from .options import ROOT, MeshCaOptions
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
-
-NEXT = "-next"
-"""End of the name of the Secret that keeps a new root until its rotation has ended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)

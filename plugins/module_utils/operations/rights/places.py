@@ -68,7 +68,10 @@ WHEN = {
 ISTIO_ROLES, ISTIO_MUTATING, ISTIO_VALIDATING = "istio roles", "istio mutating webhooks", "istio validation"
 ADDON_ROLES, ADDON_SECRETS = "add-on roles", "add-on Secrets"
 MESH_ROOTS = "mesh roots"
-MESH_CA_SECRETS, ROOT_SECRETS = "mesh CA", "mesh root Secrets"
+MESH_CA_SECRETS, MESH_CA_WRITTEN = "mesh CA", "mesh CA of ours"
+ROOT_SECRETS, ROOT_SECRET, NEXT_ROOT = "mesh root Secrets", "mesh root", "next mesh root"
+NEXT = "-next"
+"""End of the name of the Secret that keeps a new root until its rotation has ended."""
 
 
 def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[str, tuple[str, ...]]:
@@ -92,8 +95,18 @@ def names_of(istio_namespace: str = "istio-system", revision: str = "") -> dict[
         ADDON_SECRETS: ("grafana-admin", "kiali-signing-key"),
         MESH_ROOTS: ("istio-ca-root-cert",),
         MESH_CA_SECRETS: ("cacerts", "istio-ca-secret", "servicemesh-mesh-ca-rotation"),
-        ROOT_SECRETS: ("servicemesh-mesh-root", "servicemesh-mesh-root-next"),
+        MESH_CA_WRITTEN: ("cacerts", "servicemesh-mesh-ca-rotation"),
+        **root_names("servicemesh-mesh-root"),
     }
+
+
+def root_names(secret: str) -> dict[str, tuple[str, ...]]:
+    """The names of the Secrets that keep the mesh's own root.
+
+    :param secret: ``istio_ca_root_secret``. :returns: kind of names (ROOT_SECRETS, ...) -> names.
+    """
+    following = f"{secret}{NEXT}"
+    return {ROOT_SECRETS: (secret, following), ROOT_SECRET: (secret,), NEXT_ROOT: (following,)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
 )
 
-from ...support.access import Restricted, granted_by
+from ...support.access import Access, Restricted, granted_by
 from ...support.certificates import DAY, NOW, certificate, ec_key, key_pem, pem
 from .rotating_mesh import HOME, SAFE, SHOP, RotatingMesh
 
@@ -413,14 +413,50 @@ def test_the_root_s_key_is_never_beside_istiod(mesh: RotatingMesh) -> None:
     assert data_of(mesh, "servicemesh-mesh-root", SAFE)["tls.key"] not in seen
 
 
+GRANTED = granted_by("mesh_ca.yaml", {"ecommerce": SHOP})
+
+
 @pytest.mark.parametrize("plugged", [False, True])
 def test_the_rights_of_the_documentation_are_enough(plugged: bool) -> None:
     mesh = RotatingMesh(plugged=plugged)
-    mesh.client = Restricted(mesh.cluster, granted_by("mesh_ca.yaml", {"ecommerce": SHOP}))
+    mesh.cluster.remove("Namespace", SAFE)
+    mesh.client = Restricted(mesh.cluster, GRANTED)
     assert mesh.run(action="rotate", restart=False)["outcome"] == "waiting"
     assert mesh.run(action="rollback")["outcome"] == "rolled back"
     assert mesh.run(action="rotate")["outcome"] == "rotated"
+    assert mesh.run(action="rotate", renew="root")["outcome"] == "rotated"
     assert mesh.client.refused == set()
+    if not plugged:
+        exact = {access for access in GRANTED if access.name or access.namespace in ("", SAFE)}
+        assert exact - mesh.client.used == set(), "granted, and used by nobody"
+
+
+def test_without_the_right_to_make_namespaces_only_a_missing_one_stops_it() -> None:
+    granted = {access for access in GRANTED if (access.resource, access.verb) != ("namespaces", "create")}
+    for there in (False, True):
+        mesh = RotatingMesh()
+        if not there:
+            mesh.cluster.remove("Namespace", SAFE)
+        mesh.client = Restricted(mesh.cluster, granted)
+        if there:
+            assert mesh.run(action="rotate")["outcome"] == "rotated"
+            continue
+        with pytest.raises(ApiError, match=r"namespaces.*forbidden"):
+            mesh.run(action="rotate")
+        assert mesh.cluster.of_kind("Secret") == [mesh.cluster.find("Secret", "istio-ca-secret", HOME)]
+
+
+def test_the_rights_that_are_asked_for_are_about_the_root_s_own_secret(mesh: RotatingMesh) -> None:
+    reading = {Access("", "secrets", "get", "vault", name) for name in ("ours", "ours-next")}
+    mesh.client = Restricted(mesh.cluster, GRANTED | reading)
+    with pytest.raises(ApiError) as caught:
+        mesh.run(action="rotate", root_secret="ours", ca_namespace="vault")
+    assert caught.value.details["missing_rights"] == [
+        "in vault: create on secrets",
+        "in vault: update on secrets 'ours'",
+        "in vault: delete on secrets 'ours-next'",
+    ]
+    assert mesh.cluster.writes == []
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -428,24 +464,23 @@ def test_the_rights_of_the_documentation_are_enough(plugged: bool) -> None:
 def test_a_right_that_the_last_step_needs_is_noticed_before_the_first_write(
     params: dict[str, Any], check: bool
 ) -> None:
-    """Each of those in istiod's namespace that writes, one after the other."""
-    granted = granted_by("mesh_ca.yaml", {"ecommerce": SHOP})
+    """Each of those in istiod's namespace and the root's that writes, one after the other."""
     writing = {"create", "update", "delete", "patch"}
     needed = [
         access
-        for access in sorted(granted)
-        if access.namespace == HOME
+        for access in sorted(GRANTED)
+        if access.namespace in (HOME, SAFE)
         and access.verb in writing
         and access.resource in ("secrets", "leases", "deployments", "virtualservices", "pods/exec")
-        and (access.verb, access.name) != ("update", "istio-ca-secret")  # nobody writes it but istiod
     ]
-    assert len(needed) > 9
+    assert len(needed) > 12
     mesh = RotatingMesh(plugged=True)
     if params["action"] == "rollback":
         assert mesh.run(action="rotate", restart=False)["outcome"] == "waiting"
     mesh.cluster.writes.clear()
     for missing in needed:
-        mesh.client = Restricted(mesh.cluster, granted - {missing})
-        with pytest.raises(ApiError, match=r"nothing was written: rights are missing: in istio-system: "):
+        mesh.client = Restricted(mesh.cluster, GRANTED - {missing})
+        lacking = f"nothing was written: rights are missing: in {missing.namespace}: "
+        with pytest.raises(ApiError, match=lacking):
             mesh.run(check=check, **params)
         assert mesh.cluster.writes == [], missing
