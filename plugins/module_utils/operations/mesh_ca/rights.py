@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rights that a rotation of the mesh's CA needs, asked before its first write.
 
-Those of its last step and of the way back included: a rotation that can be begun can be ended. Which workloads
-there are is not known yet: what restarts them is asked where they are restarted.
+Those of its last step and of the way back included: a rotation that can be begun can be ended. Which
+workloads there are is not known yet: what restarts them is asked where they are restarted.
 """
 
 from __future__ import annotations
