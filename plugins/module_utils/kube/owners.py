@@ -74,7 +74,7 @@ def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -
     for entry in mappings_at(obj, "metadata", "managedFields"):
         node: Any = mapping_at(entry, "fieldsV1")
         for step in path:
-            if node is not None and not set(node) - {"."}:
+            if not set(node) - {"."}:
                 break  # owned as one value
             node = _below(node, step)
             if node is None:

@@ -301,7 +301,7 @@ def stages_of(old: Bundle, new: Bundle, *, live: bool) -> tuple[Stage, ...]:
     else:
         both = to_pem(list(dict.fromkeys([*new.trusted, *old.trusted])))
         turned = to_pem(list(dict.fromkeys([*old.trusted, *new.trusted])))
-        joined = [both, turned if live and not olds < news else both]
+        joined = [both, turned if live and olds - news else both]
     final = old.roots if olds == news else new.roots
     steps = [
         Stage(OLD, old, olds, news - olds),

@@ -96,6 +96,7 @@ def rules(found: Bundle) -> set[str]:
         bundle(authority(purposes=[ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])),
         bundle(authority(purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
         bundle(authority(), ROOT),
+        bundle(authority(end=ROOT.not_valid_after_utc)),
         # How a root may be used is nobody's question: it is there to be trusted.
         bundle(roots=(ROOT, its_own_root(purposes=[ExtendedKeyUsageOID.SERVER_AUTH]))),
     ],

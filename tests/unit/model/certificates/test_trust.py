@@ -173,7 +173,8 @@ NO_ROOT = ("path: is not issued by a root that is trusted here",)
         (pem(BELOW), {"roots": pem(MIDDLE)}, [("leaf", "pass", ())]),
         (pem(ROOT), {"roots": pem(ROOT)}, [("leaf", "pass", ())]),
         (pem(BELOW, ROOT), {}, [("leaf", "fail", NO_PATH), ("issuer 1", "pass", ())]),
-        # the certificate that follows decides, not a root besides
+        # the certificate that follows decides, not one further on, nor a root besides
+        (pem(BELOW, ROOT, MIDDLE), {}, [("leaf", "fail", NO_PATH), ("issuer 1", "fail", NO_PATH), ("issuer 2", "pass", ())]),
         (pem(BELOW, OTHER_ROOT), {"roots": pem(MIDDLE, OTHER_ROOT)},
          [("leaf", "fail", NO_PATH), ("issuer 1", "pass", ())]),
         (pem(outliving(NOW + 365 * DAY), MIDDLE), {}, [("leaf", "pass", ()), ("issuer 1", "pass", ())]),

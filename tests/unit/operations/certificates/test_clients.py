@@ -126,6 +126,16 @@ def test_while_a_ca_is_replaced_both_are_accepted(world: RotatingWorld) -> None:
     assert world.rotate(client_cas=given(new), client_ca_overlap=3600)["changed"] is False
 
 
+@pytest.mark.parametrize("overlap", [0, 3600])
+def test_a_bundle_that_changes_is_one_write(world: RotatingWorld, overlap: int) -> None:
+    """Each write of it makes istiod tell every gateway: there is none that says nothing."""
+    for number in range(3):
+        world.cluster.writes.clear()
+        world.rotate(client_cas=given(authority(world.now, f"ca {number}")), client_ca_overlap=overlap)
+        mine = [write for write in world.cluster.writes if write[1].endswith(CACERT)]
+        assert mine == [("apply", f"Secret {HOME}/{CACERT}")], number
+
+
 def test_a_leaked_ca_goes_at_once_and_an_expired_one_needs_no_overlap(world: RotatingWorld) -> None:
     old, new = authority(world.now, end=world.now + DAY), authority(world.now, "new")
     world.rotate(client_cas=given(old))
