@@ -174,9 +174,6 @@ def _hold_and_rotate(renewal: Renewal) -> tuple[Renewal, dict[str, Any]]:
         for lease in leases:
             if _acquired(renewal, lease):
                 held.append(lease)
-        if not held:
-            prove_the_rest(renewal)
-            return renewal, build_result(renewal)
         namespaces = [lease.namespace for lease in held]
         # What was read before the Lease was ours may be another run's work by now.
         renewal = _again(renewal, namespaces)

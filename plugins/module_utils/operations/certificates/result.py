@@ -210,25 +210,26 @@ def _manager(item: ManagedCredential) -> str:
     return f"Certificate {item.credential.namespace}/{name_of(item.manager or {})}"
 
 
+def _diff_of(header: str, before: Any, after: Any) -> dict[str, Any]:
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
+
+
 def _request_diff(item: ManagedCredential) -> dict[str, Any]:
-    header = request_id(item.credential)
     after = {"data": {"tls.csr": HIDDEN, "tls.key": HIDDEN}, "dns_names": list(item.credential.hosts)}
-    return {"before_header": header, "after_header": header, "before": {}, "after": after}
+    return _diff_of(request_id(item.credential), {}, after)
 
 
 def _clients_diff(item: ManagedCredential, plan: ClientPlan) -> dict[str, Any]:
-    header = id_of_clients(item.credential)
     before, after = (
         {"authorities": [facts_of(one).as_result()["fingerprint_sha256"] for one in some]}
         for some in (plan.before, plan.bundle)
     )
-    return {"before_header": header, "after_header": header, "before": before, "after": after}
+    return _diff_of(id_of_clients(item.credential), before, after)
 
 
 def _manager_diff(item: ManagedCredential) -> dict[str, Any]:
-    header = _manager(item)
     after = {"status": {"conditions": [{"type": "Issuing", "status": "True", "reason": "ManuallyTriggered"}]}}
-    return {"before_header": header, "after_header": header, "before": {}, "after": after}
+    return _diff_of(_manager(item), {}, after)
 
 
 def _new_facts(item: ManagedCredential) -> Facts | None:
@@ -241,20 +242,15 @@ def _authority_diff(renewal: Renewal) -> list[dict[str, Any]]:
         return []
     diffs: list[dict[str, Any]] = []
     if authority.namespace in renewal.absent:
-        header = f"Namespace {authority.namespace}"
-        diffs.append(
-            {"before_header": header, "after_header": header, "before": {}, "after": {"action": "created"}}
-        )
-    header = str(authority)
+        diffs.append(_diff_of(f"Namespace {authority.namespace}", {}, {"action": "created"}))
     after: dict[str, Any] = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}}
     if not renewal.context.check_mode:
         after["certificate"] = facts_of(authority.authority.issuer).as_result()
     before = {"data": {"tls.crt": HIDDEN, "tls.key": HIDDEN}} if authority.resource_version else {}
-    return [*diffs, {"before_header": header, "after_header": header, "before": before, "after": after}]
+    return [*diffs, _diff_of(str(authority), before, after)]
 
 
 def _diff(item: ManagedCredential, context: Context) -> dict[str, Any]:
-    header = str(item.credential)
     before: Any = {}
     if item.live is not None:
         before = {"data": dict.fromkeys(sorted(mapping_at(item.live, "data")), HIDDEN)}
@@ -267,4 +263,4 @@ def _diff(item: ManagedCredential, context: Context) -> dict[str, Any]:
     else:
         # In check mode the pair is thrown away, the next run makes another one.
         after["certificate"] = {"dns_names": list(item.credential.hosts), "fingerprint_sha256": "(new)"}
-    return {"before_header": header, "after_header": header, "before": before, "after": after}
+    return _diff_of(str(item.credential), before, after)

@@ -97,8 +97,8 @@ def _try(renewal: Renewal, item: ManagedCredential) -> None:
     if item.pair is not None and item.credential.namespace not in renewal.absent:
         if fault := write_credential(renewal, item, item.pair):
             raise RefusedError(f"{item.credential}: {fault}", rule="changed")
-    elif item.manager is not None and item.assessment.action == "trigger":
-        renew(renewal, item, renewal.context.stop)
+    else:
+        renew(renewal, item, renewal.context.stop)  # where cert-manager has to be told
     plan = item.clients
     if plan is not None and plan.writes and item.credential.namespace not in renewal.absent:
         write_clients(renewal, item, plan, text_at(plan.live, "metadata", "resourceVersion"))

@@ -308,7 +308,9 @@ def test_check_mode_only_tries(world: RotatingWorld, controller: Controller) -> 
     result = world.run(check=True, cert_manager=["api"], force=["api"])
     assert (world.cluster.writes, result["changed"], result["status"]) == ([], True, "cannot tell")
     assert ("patch", WHERE) in world.cluster.dry_runs
-    assert result["diff"][0]["after"]["status"]["conditions"][0]["reason"] == "ManuallyTriggered"
+    condition = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered"}
+    after = {"status": {"conditions": [condition]}}
+    assert result["diff"] == [{"before_header": WHERE, "after_header": WHERE, "before": {}, "after": after}]
     assert run(world, force=["api"])["objects"] == result["objects"]
 
 

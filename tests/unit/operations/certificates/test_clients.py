@@ -33,6 +33,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     ServingProof,
 )
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from ...support import certificates as made
 from ...support.cluster import FakeCluster
@@ -110,6 +111,16 @@ def test_while_a_ca_is_replaced_both_are_accepted(world: RotatingWorld) -> None:
     world.rotate(client_cas=given(old))
     result = world.rotate(client_cas=given(new), client_ca_overlap=3600)
     assert held(world) == {old, new}
+    where = f"Secret {HOME}/{CACERT}"
+    before, after = ([one.fingerprint(SHA256()).hex() for one in some] for some in ([old], [new, old]))
+    assert result["diff"] == [
+        {
+            "before_header": where,
+            "after_header": where,
+            "before": {"authorities": before},
+            "after": {"authorities": after},
+        }
+    ]
     told = {
         one["subject"]: bool(one["retires_at"]) for one in result["certificates"][0]["clients"]["authorities"]
     }

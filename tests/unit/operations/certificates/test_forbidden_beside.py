@@ -158,6 +158,27 @@ def test_a_lease_that_the_server_refuses_stops_nobody_elsewhere(world: RotatingW
     assert world.cluster.find("Secret", BAD, EDGE) == bad
 
 
+@pytest.mark.parametrize("beside", [[], [{"name": "api"}]])
+def test_no_ca_is_made_where_nobody_may_be_issued_for(
+    monkeypatch: pytest.MonkeyPatch, beside: list[dict[str, str]]
+) -> None:
+    """The first run, which gets no Lease where it would issue, but perhaps one where it asks for a pair."""
+    world = RotatingWorld(monkeypatch)
+    world.cluster.put({"kind": "Namespace", "metadata": {"name": EDGE}})
+    inner = world.cluster.create
+
+    def create(obj: dict[str, Any], **more: Any) -> Any:
+        if obj["kind"] == "Lease" and obj["metadata"]["namespace"] == EDGE:
+            raise ApiError("denied: no leases here", status=422)
+        return inner(obj, **more)
+
+    monkeypatch.setattr(world.cluster, "create", create)
+    with pytest.raises(ApiError, match=r"^denied: no leases here$"):
+        world.rotate(gateways=BOTH if beside else BOTH[:1], requested=beside)
+    written = [what for _verb, what in world.cluster.writes if not what.startswith("Lease ")]
+    assert written == [f"Secret {HOME}/api-request"] * len(beside)
+
+
 @pytest.mark.parametrize("status", [401, 503])
 def test_a_server_that_answers_nobody_ends_the_run(world: RotatingWorld, status: int) -> None:
     inner = world.cluster.replace

@@ -94,7 +94,10 @@ def test_the_first_run_asks_and_the_key_stays_in_the_cluster(world: RotatingWorl
     assert (certificate["action"], certificate["source"]) == ("requested", "requested")
     assert (result["status"], result["outcome"], result["changed"]) == ("cannot tell", "due", True)
     assert result["reason"].endswith("there is no certificate yet: it has only been asked for")
-    assert result["objects"] == [{"id": f"Secret {HOME}/{REQUEST}", "action": "created"}]
+    where = f"Secret {HOME}/{REQUEST}"
+    assert result["objects"] == [{"id": where, "action": "created"}]
+    after = {"data": {"tls.csr": "(hidden)", "tls.key": "(hidden)"}, "dns_names": [HOST]}
+    assert result["diff"] == [{"before_header": where, "after_header": where, "before": {}, "after": after}]
     request = x509.load_pem_x509_csr(certificate["request"].encode())
     assert request.subject.rfc4514_string() == "CN=api,O=Example,C=DE"
     names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
