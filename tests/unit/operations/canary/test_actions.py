@@ -470,8 +470,25 @@ def test_a_held_run_is_given_back_once_stable_is_ready(world: World, sick: float
     pods(world, v1=1)
     result = world(action="resume", service=None, version=None)
     assert result["services"][KEY]["outcome"] == "rolled_back"
+    assert result["services"][KEY]["reason"].startswith("v1 is ready again, after run ")
     assert (world.shop.share(), world.shop.record()["weights"]) == (0, {"v1": 100})
     assert world(action="resume", service=None, version=None)["services"] == {}
+
+
+def test_a_run_that_was_held_for_a_sick_stable_version_is_given_back_once_that_is_well(world: World) -> None:
+    world.shop.sick = 0.3
+    world.shop.clock.at(2, lambda: setattr(world.shop, "stable_sick", 0.6))
+    with pytest.raises(MeshError, match="held_at_split"):
+        world()
+    resume = {"action": "resume", "service": None, "version": None}
+    with pytest.raises(MeshError, match="held_at_split"):
+        world(**resume)
+    world.shop.stable_sick = 0.0
+    foreseen, done = (world(check=check, **resume)["services"][KEY] for check in (True, False))
+    assert foreseen["reason"] == "would go back to v1, which is well again"
+    assert done["outcome"] == "rolled_back"
+    assert done["reason"].startswith("v1 is well again, after run ")
+    assert world.shop.share() == 0
 
 
 def test_a_held_run_whose_record_was_deleted_is_still_held(world: World) -> None:

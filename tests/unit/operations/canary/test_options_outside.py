@@ -142,6 +142,29 @@ def test_what_is_refused(base: dict[str, Any], change: dict[str, Any], message: 
 
 
 @pytest.mark.parametrize(
+    ("base", "foreign"),
+    [
+        (URL, {"environment", "timezone"}),
+        (COMMAND, {"headers", "ca_cert", "timezone"}),
+        (FREEZE, {"headers", "metadata", "ca_cert", "environment", "passes_on", "fails_on"}),
+    ],
+)
+def test_what_another_kind_of_gate_takes_is_refused(base: dict[str, Any], foreign: set[str]) -> None:
+    whole = {
+        "headers": {"A": "b"},
+        "metadata": {"a": "b"},
+        "ca_cert": "/no/such/file",
+        "environment": {"A": "b"},
+        "timezone": "UTC",
+        "passes_on": [1],
+        "fails_on": [2],
+    }
+    found = refused(gates=[{**base, **whole}])
+    refusals = {text.partition(": ")[0] for text in found if " is not for a gate by " in text}
+    assert refusals == {f"canary_gates[0].{name}" for name in foreign}
+
+
+@pytest.mark.parametrize(
     "url",
     ["ftp://x/y", "https://user:word@host/", "https://", "http://ho st/", "http://höst/", "http://h:0/", "http://h/\n"],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     State,
     Window,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import Moment
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import ReleaseRecord
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
@@ -87,6 +88,33 @@ def test_a_hold_gives_no_canary_more_than_it_is_proved_for(
     assert (shop.share(), rollout.journal.outcome) == (wanted, outcome)
     assert rollout.journal.reason.startswith("stable is bad")
     assert shop.record()["stable"] == "v1"
+
+
+class Gates:
+    """Gates outside of the mesh, of which these have not passed."""
+
+    def __init__(self, *waiting: Moment) -> None:
+        self.waiting = waiting
+
+    def have_passed(self, moment: Moment, phase: int) -> bool:
+        assert phase == 2
+        return moment not in self.waiting
+
+
+@pytest.mark.parametrize(
+    ("waiting", "share"),
+    [((), 100), ((Moment.ROLLOUT,), 50), ((Moment.PROMOTION,), 50), ((Moment.POST_ROLLOUT,), 100)],
+)
+def test_a_gate_that_has_not_passed_keeps_all_requests_from_the_canary(
+    waiting: tuple[Moment, ...], share: int
+) -> None:
+    shop = Shop()
+    rollout = at_half(shop)
+    rollout.outside = Gates(*waiting)
+    rollout.save(replace(rollout.journal, windows=(PROOF,), verdicts=PASSED))
+    pods(shop, stable=0, canary=1)
+    outcomes.hold_on(rollout, "stable is down", Hold.STABLE_DOWN)
+    assert shop.share() == share
 
 
 @pytest.mark.parametrize(("stable", "share", "outcome"), [(1, 0, "rolled_back"), (0, 50, "held_at_split")])

@@ -339,6 +339,20 @@ def test_new_revision_in_mid_run_starts_over_at_weight_0() -> None:
     assert state.discarded
 
 
+def test_a_canary_that_changes_again_and_again_goes() -> None:
+    shop = Shop()
+
+    def deploy() -> None:
+        shop.template["v2"] += "c"
+        shop.set_pods()
+
+    for seconds in range(17, 300, 17):
+        shop.clock.at(seconds, deploy)
+    state = start(shop.rollout())
+    assert (state.outcome, state.restarts, shop.share()) == ("rolled_back", 3, 0)
+    assert state.reason == "the canary changed 4 times during its rollout"
+
+
 def test_proxies_that_do_not_take_the_routes_end_the_run() -> None:
     shop = Shop()
     shop.proof = "fail"
