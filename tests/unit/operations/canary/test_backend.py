@@ -611,6 +611,24 @@ def test_resume_of_a_service_that_nobody_knows_is_refused(world: World) -> None:
     assert world(action="resume", service=None, version=None)["counts"] == {"looked_at": 2, "resumed": 0}
 
 
+@pytest.mark.parametrize(
+    ("named", "looked_at"),
+    [
+        ({"service": SERVICE}, 2),
+        ({"service": SERVICE, "namespace": NAMESPACE}, 1),
+        ({"service": f"{NAMESPACE}/{SERVICE}"}, 1),
+        ({"service": None}, 3),
+    ],
+)
+def test_resume_looks_at_every_service_that_is_meant(
+    world: World, named: dict[str, Any], looked_at: int
+) -> None:
+    catalogue = copy.deepcopy(CATALOGUE)
+    catalogue["mesh_services"].append({**catalogue["mesh_services"][0], "namespace": "other"})
+    result = world(action="resume", version=None, catalogue=catalogue, **named)
+    assert result["counts"]["looked_at"] == looked_at
+
+
 def test_a_phase_asks_the_api_server_once_for_each_look(world: World) -> None:
     """Five looks in ten seconds; proxies and Prometheus, which are not asked here, come on top."""
     result = world(scrape_interval=2)
