@@ -11,6 +11,8 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import live_objects
 
+from ...support.cluster import FakeCluster
+
 
 class Failing:
     def __init__(self, status: int) -> None:
@@ -28,6 +30,20 @@ def test_what_may_not_be_read_is_told(status: int) -> None:
     assert read(Failing(status), "v1", "Service", "shop") == ([], "no", False)
     roots: Any = live_objects.published_roots
     assert roots(Failing(status), "istio-system") == ""
+
+
+@pytest.mark.parametrize(
+    ("unknown", "installed"),
+    [(set(), True), ({"DestinationRule"}, True), ({"PeerAuthentication"}, False)],
+)
+def test_a_mesh_whose_istiod_is_down_is_a_mesh(unknown: set[str], installed: bool) -> None:
+    """By the kinds that the cluster knows."""
+    cluster = FakeCluster()
+    cluster.missing = unknown
+    found = live_objects.read_live_objects(
+        cluster, namespaces=["shop"], root_namespace="istio-system", istio_namespace="istio-system"
+    )
+    assert (found.installed, found.missing) == (installed, unknown)
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Pod", 403), ("Pod", 500), ("Service", 500), ("Service", 0)])

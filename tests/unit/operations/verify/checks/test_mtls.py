@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -277,6 +278,45 @@ def test_no_certificates_were_read() -> None:
     )
 
 
+def served(identity: str) -> mtls_certificates.Served:
+    times = {"valid_from": "2026-01-01T00:00:00Z", "expiration_time": "2027-01-01T00:00:00Z"}
+    leaf = {"subject_alt_names": [{"uri": f"spiffe://{identity}"}], **times}
+    held = {"cert_chain": [leaf], "ca_cert": [{"serial_number": "1", **times}]}
+    return mtls_certificates.Served(json.dumps({"certificates": [held]}), frozenset({b"root"}))
+
+
+GOOD = "certificates of cluster.local/ns/shop/sa/web alone, in time, under the mesh's root"
+
+
+@pytest.mark.parametrize(
+    ("pods", "told"),
+    [
+        ({"web-1": True}, f"pass: {GOOD}, in 1 proxies"),
+        ({"web-1": True, "web-2": True}, f"pass: {GOOD}, in 2 proxies"),
+        ({"web-1": True, "web-2": None}, "cannot tell: the certificates of pod shop/web-2 were not read"),
+        ({"web-1": None, "web-2": True, "web-3": None, "web-4": None},
+         "cannot tell: the certificates of pod shop/web-1 and 2 more were not read"),
+        ({"web-1": None, "web-2": True, "web-3": False},
+         "fail: the proxy of pod shop/web-3 serves spiffe://cluster.local/ns/shop/sa/evil"),
+    ],
+)  # fmt: skip
+def test_certificates_pass_where_all_of_them_were_read(pods: dict[str, bool | None], told: str) -> None:
+    account = {True: "web", False: "evil"}
+    held = {
+        f"shop/{name}": served(f"cluster.local/ns/shop/sa/{account[good]}")
+        for name, good in pods.items()
+        if good is not None
+    }
+    (found,) = mtls_certificates.check_certificates(
+        MESH.services[0],
+        [f"shop/{name}" for name in pods],
+        held,
+        roots=mtls_certificates.MeshRoots(frozenset({"1"}), frozenset({b"root"})),
+        now=1_780_000_000,
+    )
+    assert f"{found.verdict}: {found.message}".startswith(told)
+
+
 def rule(name: str, mode: str | None, namespace: str = "shop", **spec: Any) -> dict[str, Any]:
     host = "pay.shop.svc.cluster.local"
     body = {"host": host, "trafficPolicy": {"tls": {"mode": mode}}, **spec}
@@ -411,9 +451,40 @@ def test_one_replica_that_is_announced_without_mutual_tls(label: str | None, tol
     other["metadata"]["labels"] |= {"security.istio.io/tlsMode": label} if label else {}
     found = mtls_callers.check_callers(picture(WEB, other, STRICT, KUBERNETES))[-1]
     assert str(found).startswith(f"FAIL: Pod shop/web-2: {told}")
+    pay = pod("pay-1", {"app": "pay", "security.istio.io/tlsMode": label or ""})
+    found = [str(one) for one in mtls_callers.check_callers(picture(WEB, pay, STRICT, PAY))]
+    assert found[0] == "pass: callers: 1 callers use mutual TLS, by the rules that they see"
+    assert [one.partition(",")[0].partition(":")[0] for one in found[1:]] == ["FAIL"], (
+        "once, of the pod alone"
+    )
     disabled = authentication("off", "DISABLE")
     found = mtls_callers.check_callers(picture(WEB, other, STRICT, KUBERNETES, disabled))[-1]
     assert found.verdict == "pass"
+
+
+def changed(raw: dict[str, Any], change: str) -> dict[str, Any]:
+    raw["metadata"]["labels"].pop("security.istio.io/tlsMode", None)
+    if change == "ambient":
+        raw["metadata"]["annotations"]["ambient.istio.io/redirection"] = "enabled"
+    elif change == "gateway":
+        raw["spec"]["containers"][1]["args"] = ["proxy", "router"]
+    elif change == "host network":
+        raw["spec"]["hostNetwork"] = True
+    elif change == "stranger":
+        raw["metadata"]["labels"]["app"] = "stranger"
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("change", "announced"),
+    [("", True), ("ambient", False), ("gateway", False), ("host network", False), ("stranger", False)],
+)
+def test_whom_no_caller_takes_for_a_proxy_of_the_mesh_needs_no_label(change: str, announced: bool) -> None:
+    found = mtls_callers.check_callers(
+        picture(WEB, changed(pod("web-2", LABELS), change), STRICT, KUBERNETES)
+    )
+    told = [one for one in found if one.verdict == "fail" and "security.istio.io/tlsMode" in one.message]
+    assert [one.subject for one in told] == ["Pod shop/web-2"] * announced
 
 
 def test_objects_of_another_revision_decide_nothing() -> None:

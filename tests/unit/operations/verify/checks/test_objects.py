@@ -918,6 +918,13 @@ SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
         "fail: the proxy of pod istio-system/gateway-1 sends evil.example.com to shop/pay, past the"
         " catalogue",
     ),
+    "a way in that is of no object": (
+        "istio-system/gateway-1",
+        dump(hosts=routed("evil.example.com", "", f"outbound|80||{PAY}")),
+        "evil.example.com",
+        "fail: the proxy of pod istio-system/gateway-1 sends evil.example.com to shop/pay, past the"
+        " catalogue",
+    ),
     "a way in by bytes": (
         "istio-system/gateway-1",
         dump(streams=frozenset({Stream(9000, "", f"outbound|80||{PAY}")})),

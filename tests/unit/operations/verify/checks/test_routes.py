@@ -68,7 +68,7 @@ def test_a_subset_without_ready_pods_is_named_only_when_it_gets_traffic() -> Non
     (message,) = problems(routes({"subset": "v2"}))
     assert message == f"sends to subset v2 of {HOST}, which has no ready endpoint: requests get 503 UH"
     assert problems(routes({"subset": "v1", "weight": 100}, {"subset": "v2", "weight": 0})) == []
-    assert len(problems(routes({"subset": "v1", "weight": 90}, {"subset": "v2", "weight": 10}))) == 1
+    assert len(problems(routes({"subset": "v1", "weight": 99}, {"subset": "v2", "weight": 1}))) == 1
 
 
 def test_a_pod_that_is_not_ready_is_no_endpoint() -> None:
