@@ -100,7 +100,17 @@ class ApiError(MeshError):
 
     @property
     def not_allowed(self) -> bool:
-        """Whether the API server refused this user: it does not know it (401), or the right lacks (403)."""
+        """Whether the user lacks the right (403): whoever can do without may go on.
+
+        A credential that is not accepted (401) is no missing right: it has ended, no other request is
+        answered either, and whoever went on would take what is there for absent. That error goes up.
+        """
+        return self.status == 403
+
+    @property
+    def lasting(self) -> bool:
+        """Whether waiting and asking again is of no use: the right lacks, or the credential is not accepted
+        (its source was asked for a new one before, where it has a source)."""
         return self.status in (401, 403)
 
 

@@ -127,7 +127,7 @@ class _Reader:
         try:
             return self._listed(None)
         except ApiError as error:
-            if error.status != 403 or not (self._everywhere or self._objects):
+            if not error.not_allowed or not (self._everywhere or self._objects):
                 raise
         if resource.namespaced:
             return self._per_namespace()
@@ -156,8 +156,8 @@ class _Reader:
         try:
             found = self._client.all_if_few(*self.kind, _PAGE)
         except ApiError as error:
-            if error.status not in (403, 404):  # each object's own answer tells what a 404 means
-                raise
+            if not error.not_allowed and error.status != 404:
+                raise  # what a 404 means tells each object's own answer
             found = None
         return self._each(self._objects) if found is None else list(found)
 
@@ -165,7 +165,7 @@ class _Reader:
         try:
             return self._listed(namespace)
         except ApiError as error:
-            if error.status != 403 or (self._selector is not None and namespace in self._namespaces):
+            if not error.not_allowed or (self._selector is not None and namespace in self._namespaces):
                 raise
         return _FORBIDDEN
 

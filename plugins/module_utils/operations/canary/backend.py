@@ -190,7 +190,7 @@ def _cluster_id(builder: RolloutBuilder) -> str:
     try:
         found = builder.client.get("v1", "Namespace", "kube-system")
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return ""
     return text_at(found, "metadata", "uid")

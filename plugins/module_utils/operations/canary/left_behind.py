@@ -35,7 +35,7 @@ def left_behind(client: KubeClient, catalogue: Catalogue, known: Collection[str]
         try:
             items = client.list("v1", "ConfigMap", namespace, label_selector=selector).items
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
             return []
         found = []

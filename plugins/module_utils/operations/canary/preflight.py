@@ -175,7 +175,7 @@ def _deadman(builder: RolloutBuilder, found: Preflight) -> None:
             )
         ]
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return  # the caller's own rights say so
     found.problems += [

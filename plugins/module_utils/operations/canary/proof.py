@@ -170,7 +170,7 @@ class ProxyProver:
                 return None
             statuses = self._client.in_parallel(lambda proxy: cluster_statuses(self._client, proxy), proxies)
         except ApiError as error:
-            if error.status not in (0, 403, 404):
+            if not error.not_allowed and error.status not in (0, 404):
                 raise
             return None
         return sum(inbound_requests(found) for found in statuses)

@@ -35,7 +35,7 @@ def read_sizes(
         scalers = client.list(AUTOSCALING, HPA, namespace).items
         found = {name: client.get(APPS, "Deployment", name, namespace) for name in workloads.values()}
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return {}
     sizes = {}
@@ -140,7 +140,7 @@ def budget_findings(
     try:
         budgets = client.list(POLICY, PDB, namespace).items
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return []
     warnings = []

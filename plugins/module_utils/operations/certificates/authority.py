@@ -150,7 +150,7 @@ def readers_of(
             if len(missing_rights_of(client, reading, (home, account))) < len(reading)
         ]
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return [], False
     return exposed, True

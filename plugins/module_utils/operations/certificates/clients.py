@@ -229,7 +229,7 @@ def prove_clients(
     except WaitTimeout:
         return among_the_ready(endpoints, seen, look_at)
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
     return seen

@@ -54,7 +54,7 @@ def _clients_of(renewal: Renewal, item: ManagedCredential) -> ServingProof | Non
             renewal.context.stop,
         )
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
 
@@ -104,7 +104,7 @@ def prove_fingerprint(
         item.asks_clients = any(endpoint.mode in ASKING_MODES for endpoint in reading.latest)
         return _of_all_hosts(credential, reading.latest, seen)
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return ServingProof(CANNOT_TELL, "none", f"the gateways cannot be looked at: {error.message}")
 

@@ -89,7 +89,7 @@ def _idle_gateways(
     try:
         pods = [pod for selector in sorted(selectors) for pod in _selected(client, selector)]
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return [Difference(item.where, item.message, item.rule, UNKNOWN) for item in idle]
     return idle_gateways(others, [*near, *pods])
@@ -99,7 +99,7 @@ def _gateways(client: KubeClient, namespace: str) -> Sequence[Obj]:
     try:
         return client.list(API_VERSIONS["Gateway"], "Gateway", namespace).items
     except ApiError as error:
-        if error.status not in (403, 404):
+        if not error.not_allowed and error.status != 404:
             raise
         return ()
 

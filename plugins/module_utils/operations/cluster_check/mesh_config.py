@@ -65,7 +65,7 @@ def compare_config(
     try:
         configs = read_configs(client, catalogue.istio_namespace)
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return [Difference("mesh_services", f"Istio's configuration: {error.message}", _RULE, UNKNOWN)]
     if installed and not configs:
@@ -145,7 +145,7 @@ def read_namespaces(client: KubeClient, names: Iterable[str]) -> Facts:
         try:
             found = client.get("v1", "Namespace", name)
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
             unread.append(name)
             return None

@@ -110,7 +110,7 @@ def _read(client: KubeClient, name: str) -> Place:
         services = client.list("v1", "Service", name).items
         pods = client.list("v1", "Pod", name).items
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return Place(name, unread=error.message)
     return Place(
@@ -126,6 +126,6 @@ def _exists(client: KubeClient, name: str) -> bool:
     try:
         return client.get("v1", "Namespace", name) is not None
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return True

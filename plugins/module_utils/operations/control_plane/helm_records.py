@@ -52,7 +52,7 @@ def _gateway_namespaces(client: KubeClient) -> list[str]:
     try:
         gateways = client.list("apps/v1", "Deployment", label_selector=f"{GATEWAY_MARK}=true").items
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return []
     return sorted({namespace_of(gateway) for gateway in gateways})

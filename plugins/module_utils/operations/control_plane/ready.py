@@ -182,7 +182,7 @@ def _ask(client: KubeClient, installation: Installation, pod: str) -> str:
     try:
         answer = istiod_request(client, installation.namespace, pod, "/ready", timeout=10.0)
     except ApiError as error:
-        if error.not_allowed or error.reason == "Interrupted":
+        if error.lasting or error.reason == "Interrupted":
             raise
         return f"{pod} cannot be asked: {error.message}"
     except WaitTimeout as error:  # it hangs: it may answer when it is asked again

@@ -149,7 +149,7 @@ class Analysis:
         try:
             return list(self._client.list(api_version, kind).items)
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
         namespaces = _namespaces(plan)
         if kind == "Namespace":

@@ -94,7 +94,7 @@ class Surroundings:
         try:
             return self._client.list("v1", "Pod", name).items
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
             return ()
 
@@ -102,7 +102,7 @@ class Surroundings:
         try:
             return self._client.get("v1", "Namespace", name)
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
             return None
 

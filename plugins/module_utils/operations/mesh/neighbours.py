@@ -54,7 +54,7 @@ def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> li
         try:
             return list(client.list(version, kind, label_selector=selector).items)
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
         return [obj for name in namespaces for obj in read_in(kind, name)]
 
@@ -63,7 +63,7 @@ def _of_other_meshes(client: KubeClient, catalogue: Catalogue, plan: Plan) -> li
         try:
             return client.list(API_VERSIONS[kind], kind, namespace, label_selector=selector).items
         except ApiError as error:
-            if error.status != 403:
+            if not error.not_allowed:
                 raise
             return ()
 

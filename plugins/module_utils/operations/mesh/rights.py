@@ -40,7 +40,7 @@ def proof_namespaces(client: KubeClient, catalogue: Catalogue, context: Context)
             for need in missing_rights(client, [need for name in callers for need in _needs(name)])
         }
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return None  # who may not even ask learns it from the lists
     if missing:

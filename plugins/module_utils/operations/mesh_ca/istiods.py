@@ -214,7 +214,7 @@ def metrics_of(client: KubeClient, namespace: str, pod: str) -> tuple[float, flo
     except WaitTimeout:
         return None
     except ApiError as error:
-        if error.not_allowed or error.reason == "Interrupted":
+        if error.lasting or error.reason == "Interrupted":
             raise
         return None
     values = {}
@@ -281,7 +281,7 @@ def call_fault(client: KubeClient, namespace: str) -> list[str]:
     except ApiError as error:
         if "denied the request" in error.message:
             return []
-        if error.not_allowed or error.reason == "Interrupted":
+        if error.lasting or error.reason == "Interrupted":
             raise
         return [f"the API server cannot call istiod's validation: {error.message}"]
     return ["istiod's validation let an invalid object pass: its webhook is not called"]

@@ -175,7 +175,7 @@ def _state(client: KubeClient, pod: Mapping[str, Any], stage: Stage, asked: froz
         held = parse_secrets(config_dump(client, _proxy(pod), SECRETS))
         late = _late(held, stage, asked)
     except (ApiError, WaitTimeout, MalformedError, ValueError) as error:
-        if isinstance(error, ApiError) and (error.not_allowed or error.reason == "Interrupted"):
+        if isinstance(error, ApiError) and (error.lasting or error.reason == "Interrupted"):
             raise
         text = error.message if isinstance(error, MeshError) else "shows a certificate that cannot be read"
         return dataclasses.replace(found, unread=text)

@@ -134,7 +134,7 @@ def _check_namespaces(client: KubeClient, inputs: Inputs, *, check_mode: bool) -
     try:
         return [*check_namespaces(client, inputs, check_mode=check_mode)]
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return []
 
@@ -144,7 +144,7 @@ def cluster_uid(client: KubeClient) -> str:
     try:
         return text_at(client.get("v1", "Namespace", "kube-system"), "metadata", "uid")
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return ""
 

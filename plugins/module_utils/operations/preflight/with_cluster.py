@@ -70,7 +70,7 @@ def check_revisions(client: KubeClient, inputs: Inputs, *, check_mode: bool) -> 
     try:
         live = read_injectors(client)
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return [f"injection_namespaces: cannot tell whether their revisions exist: {error.message}"]
     known = {name for injector in live for name in (injector.revision, injector.tag) if name}

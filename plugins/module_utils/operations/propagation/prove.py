@@ -186,7 +186,7 @@ class _Wait:
         self._unreadable.pop(name, None)
         if isinstance(answer, MeshError):
             status = answer.status if isinstance(answer, ApiError) else None
-            self._denied = self._denied or (isinstance(answer, ApiError) and answer.not_allowed)
+            self._denied = self._denied or (isinstance(answer, ApiError) and answer.lasting)
             if status != 404:  # the pod went away while it was asked
                 self._unreadable[name] = (answer.message,)
                 return

@@ -61,7 +61,7 @@ def find_missing(client: KubeClient, wanted: Sequence[AccessNeed], *, each: bool
         by_name = [need for need in wanted if _nameless(need) in unsure]
         return list(dict.fromkeys(_nameless(need) for need in missing_rights(client, by_name)))
     except ApiError as error:
-        if error.status != 403:
+        if not error.not_allowed:
             raise
         return []  # who may not even ask learns it from the writes
 

@@ -75,12 +75,13 @@ def test_what_one_team_sees_is_still_found() -> None:
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=str)
 def test_a_server_that_fails_is_an_error_and_no_missing_right(symptom: dict[str, str]) -> None:
-    for kind in ("Deployment", "VirtualService", "PeerAuthentication"):
+    """Nor is a credential that has ended."""
+    for kind, status in (("Deployment", 500), ("VirtualService", 401), ("PeerAuthentication", 500)):
         cluster = Healthy()
-        cluster.fail("list", kind, 500, times=9)
+        cluster.fail("list", kind, status, times=9)
         with pytest.raises(ApiError) as caught:
             diagnose(cluster, **symptom)
-        assert caught.value.status == 500
+        assert caught.value.status == status
 
 
 @pytest.mark.parametrize("symptom", [NOTHING, AT_GATEWAY], ids=str)
