@@ -3,7 +3,8 @@
 It runs as a copy beside the plan, with nothing but the standard library, so that the clone that started it
 may change or vanish. usage: init.py PLAN.json
 
-The plan: {"status": FILE, "logs": DIRECTORY, "stay": BOOL, "steps": [STEP, ...]} with steps
+The plan: {"status": FILE, "logs": DIRECTORY, "stay": BOOL, "steps": [STEP, ...]} and, if wanted,
+"environment": {NAME: VALUE, ...}, which its programs get beside this process's own; with steps
   {"run": ARGV}                                      must exit with 0
   {"start": NAME, "argv": ARGV}                      a program that stays; its output goes to LOGS/NAME.log
   {"wait": NAME, "exec": ARGV, "timeout": SECONDS}   until ARGV exits with 0; fails early if program NAME dies
@@ -96,7 +97,13 @@ class Init:
         with (Path(self.plan["logs"]) / f"{name}.log").open("ab") as log:
             try:
                 process = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **self.plan.get("environment", {})},
+                    start_new_session=True,
+                    cwd="/",
                 )
             except OSError as error:
                 raise StepError(name, f"{argv[0]} does not start: {error.strerror}") from error

@@ -22,9 +22,9 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 class Run:
     """An init that carries out the given steps; its status as a dict."""
 
-    def __init__(self, directory, steps, stay=True):
+    def __init__(self, directory, steps, stay=True, **more):
         self.status_file = directory / "status.json"
-        plan = {"status": str(self.status_file), "logs": str(directory), "stay": stay, "steps": steps}
+        plan = {"status": str(self.status_file), "logs": str(directory), "stay": stay, "steps": steps, **more}
         (directory / "plan.json").write_text(json.dumps(plan))
         self.process = subprocess.Popen([sys.executable, "-I", str(INIT), str(directory / "plan.json")])
 
@@ -76,6 +76,15 @@ def test_steps_are_done_in_order_and_recorded(run, tmp_path):
     status = one.until(lambda status: status.get("phase") == "ready")
     assert [name for name, _unused in status["done"]] == ["sleeper"]
     assert is_running(status["programs"]["sleeper"]["pid"])
+
+
+def test_programs_get_the_environment_of_the_plan(run, tmp_path):
+    steps = [
+        {"start": "shell", "argv": ["sh", "-c", "echo $MORE $PATH; exec sleep 60"]},
+        {"wait": "shell", "exec": ["test", "-s", str(tmp_path / "shell.log")], "timeout": 5},
+    ]
+    run(steps, environment={"MORE": "400"}).until(lambda status: status.get("phase") == "ready")
+    assert (tmp_path / "shell.log").read_text().strip() == f"400 {os.environ['PATH']}"
 
 
 def test_sigterm_stops_the_programs_in_reverse_order(run, tmp_path):
