@@ -7,6 +7,7 @@ screen, the results, the target's system log, what is left in directories, and e
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -64,13 +65,14 @@ class Watch:
         """What has just begun may become another program; what has run for a while is what it is."""
         looks: dict[str, int] = {}
         while not self._end.is_set():
-            there = [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
-            looks = {name: looks.get(name, 0) + 1 for name in there}
-            for name in there:
-                if looks[name] > 100 and looks[name] % 100:
+            with os.scandir("/proc") as entries:
+                names = [entry.name for entry in entries if entry.name.isdigit()]
+            looks = {name: looks.get(name, 0) + 1 for name in names}
+            for name, count in looks.items():
+                if count > 100 and count % 100:
                     continue
                 try:
-                    text = Path("/proc", name, "cmdline").read_bytes()
+                    text = Path(f"/proc/{name}/cmdline").read_bytes()
                 except OSError:
                     continue
                 if any(word in text for word in self._words):
