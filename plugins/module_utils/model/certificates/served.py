@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...fields import list_at, text_at
+from ..reading.values import CA_SUFFIX
 
 CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY = "tls.crt", "tls.key", "ca.crt"
 # istiod prefers these: with them in the Secret, a new tls.crt would never be served.
@@ -59,6 +60,19 @@ def presented(server: Mapping[str, Any]) -> tuple[str, list[str]]:
         return mode, []
     names = [text_at(server, "tls", "credentialName"), *map(str, list_at(server, "tls", "credentialNames"))]
     return mode, [name for name in dict.fromkeys(names) if name and "://" not in name]
+
+
+def authority_names(server: Mapping[str, Any]) -> list[str]:
+    """The Secrets of which the first that is there holds the CAs of a server's clients.
+
+    :returns: names; none for a server that asks for no certificate, or whose CAs are in no Secret.
+    """
+    mode, names = presented(server)
+    own = text_at(server, "tls", "caCertCredentialName")
+    if mode not in ASKING_MODES or not names or "://" in own:
+        return []
+    first = own or f"{names[0]}{CA_SUFFIX}"  # of several credentials the first one's
+    return list(dict.fromkeys((first, first.removesuffix(CA_SUFFIX))))
 
 
 def server_hosts(server: Mapping[str, Any]) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any
 from ...fields import integer_at, mapping_at, mappings_at, name_of, text_at
 from ...kube.pods import has_labels, is_active, is_ended, is_ready, phase_of
 from ...model.certificates.credentials import Credential, covers
-from ...model.certificates.served import presented, server_hosts
+from ...model.certificates.served import ASKING_MODES, authority_names, presented, server_hosts
 from ...model.host_patterns import takes_in
+from ...model.reading.values import CA_SUFFIX
 from ...model.security.pods import is_for, listened
 
 GATEWAY_API = "networking.istio.io/v1"
@@ -23,7 +24,8 @@ GATEWAY_API = "networking.istio.io/v1"
 class Endpoint:
     """One place where a certificate must be served: a gateway pod, its port, a server name.
 
-    :param mode: ``tls.mode`` of the Gateway's server.
+    :param mode: ``tls.mode`` of the Gateway's server; SIMPLE where it knows its clients by a CA that is not
+        this credential's.
     :param one_of_several: whether the server has other credentials beside this one (``credentialNames``).
     :param ready: whether the pod gets requests.
     """
@@ -57,6 +59,8 @@ def endpoints_of(
             mode, secrets = presented(server)
             if credential.name not in secrets:
                 continue
+            if mode in ASKING_MODES and f"{credential.name}{CA_SUFFIX}" not in authority_names(server):
+                mode = "SIMPLE"
             wanted = _server_names(credential, server)
             for pod in selected:
                 address, several = text_at(pod, "status", "podIP"), len(secrets) > 1

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...fields import mapping_at, mappings_at, namespace_of
+from ...fields import mappings_at, namespace_of
 from ...kube.pods import is_active
-from ...model.certificates.served import ASKING_MODES, presented
-from ...model.reading.values import CA_SUFFIX
+from ...model.certificates.served import authority_names, presented
 from ...model.security.pods import is_for
 from .case import Obj
 
@@ -25,18 +24,19 @@ def credentials_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
 
     :returns: sorted, each once.
     """
-    places = {namespace_of(pod) for pod in pods_of(gateway, pods)}
-    names: set[str] = set()
-    for server in mappings_at(gateway, "spec", "servers"):
-        names |= set(presented(server)[1])
-    return sorted(f"{place}/{name}" for place in places for name in names)
+    servers = mappings_at(gateway, "spec", "servers")
+    return _placed(gateway, pods, {name for server in servers for name in presented(server)[1]})
 
 
 def authorities_of(gateway: Obj, pods: Iterable[Obj]) -> list[str]:
-    """The Secrets beside those that may hold the CAs of clients, of servers that ask for certificates.
+    """The Secrets that may hold the CAs of clients, of servers that ask for certificates.
 
     :returns: ``namespace/name``, sorted, each once.
     """
-    servers = [item for item in mappings_at(gateway, "spec", "servers") if presented(item)[0] in ASKING_MODES]
-    asking = {**gateway, "spec": {**mapping_at(gateway, "spec"), "servers": servers}}
-    return [f"{key}{CA_SUFFIX}" for key in credentials_of(asking, pods)]
+    servers = mappings_at(gateway, "spec", "servers")
+    return _placed(gateway, pods, {name for server in servers for name in authority_names(server)})
+
+
+def _placed(gateway: Obj, pods: Iterable[Obj], names: Iterable[str]) -> list[str]:
+    places = {namespace_of(pod) for pod in pods_of(gateway, pods)}
+    return sorted(f"{place}/{name}" for place in places for name in names)

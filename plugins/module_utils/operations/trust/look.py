@@ -54,6 +54,7 @@ class Look:
     certs: list[tuple[RunningProxy, str]] = dataclasses.field(default_factory=list)
     told: set[str] = dataclasses.field(default_factory=set)
     _lists: dict[tuple[Any, ...], list[Any]] = dataclasses.field(default_factory=dict)
+    _secrets: dict[tuple[str, str], dict[str, Any] | None] = dataclasses.field(default_factory=dict)
 
     def listed(
         self, api_version: str, kind: str, namespace: str | None = None, **selectors: str
@@ -68,8 +69,14 @@ class Look:
         return self._lists[key]
 
     def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """A Secret. :returns: the object, or None where there is none. :raises ApiError: no right to look."""
-        return self.client.get("v1", "Secret", name, namespace)
+        """A Secret, read once.
+
+        :returns: the object, or None where there is none. :raises ApiError: no right to look.
+        """
+        key = (namespace, name)
+        if key not in self._secrets:
+            self._secrets[key] = self.client.get("v1", "Secret", name, namespace)
+        return self._secrets[key]
 
     @functools.cached_property
     def roots(self) -> bytes:

@@ -127,6 +127,24 @@ def test_a_gateway_without_a_selector_is_for_every_gateways_pod():
     ]
 
 
+@pytest.mark.parametrize(
+    ("tls", "mode"),
+    [
+        ({"mode": "MUTUAL", "credentialName": "api"}, "MUTUAL"),
+        ({"mode": "MUTUAL", "credentialName": "api", "caCertCredentialName": "api"}, "SIMPLE"),
+        ({"mode": "MUTUAL", "credentialName": "api", "caCertCredentialName": "api-cacert"}, "MUTUAL"),
+        ({"mode": "OPTIONAL_MUTUAL", "credentialName": "api", "caCertCredentialName": "others"}, "SIMPLE"),
+        ({"mode": "MUTUAL", "credentialName": "api", "caCertCredentialName": "configmap://x"}, "SIMPLE"),
+        ({"mode": "MUTUAL", "credentialNames": ["api", "rsa"]}, "MUTUAL"),
+        ({"mode": "MUTUAL", "credentialNames": ["rsa", "api"]}, "SIMPLE"),
+    ],
+)
+def test_clients_are_asked_for_a_credential_whose_ca_they_are_known_by(tls, mode):
+    asking = gateway()
+    asking["spec"]["servers"][0]["tls"] = tls
+    assert [e.mode for e in endpoints.endpoints_of(CREDENTIAL, [asking], [pod()], [])] == [mode]
+
+
 def test_a_gateway_host_that_the_credential_does_not_name_is_asked_by_those_it_names():
     found = endpoints.endpoints_of(CREDENTIAL, [gateway(hosts=("*",))], [pod()], [])
     assert [endpoint.server_name for endpoint in found] == ["any.shop.example.com", "api.example.com"]

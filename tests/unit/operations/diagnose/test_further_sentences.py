@@ -116,6 +116,36 @@ def test_what_a_gateways_credential_lacks(plant: Plant, said: list[str]) -> None
     assert found(plant, AT_GATEWAY, "Secret istio-system/api-cert") == said
 
 
+@pytest.mark.parametrize(
+    ("named", "held", "said"),
+    [
+        ("clients", {"cacert": "Y2E="}, []),
+        ("clients", {"other": "Y2E="}, [NO_CA.replace("api-cert{}", "clients").format("MUTUAL")]),
+        (
+            "clients",
+            None,
+            [
+                "Secret istio-system/clients: does not exist; Gateway shop/public is to know its clients by "
+                "it (MUTUAL): none is let in"
+            ],
+        ),
+        ("configmap://roots", None, []),
+    ],
+)
+def test_the_cas_of_clients_in_a_secret_of_their_own(named: str, held: Any, said: list[str]) -> None:
+    """``caCertCredentialName`` (istio pilot/pkg/security/model/authentication.go)."""
+
+    def plant(cluster: Healthy) -> None:
+        cluster.edit("Gateway", "public")["spec"]["servers"][0]["tls"].update(
+            mode="MUTUAL", caCertCredentialName=named
+        )
+        if held is not None:
+            metadata = {"name": named, "namespace": "istio-system"}
+            cluster.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": held})
+
+    assert found(plant, AT_GATEWAY, "Secret istio-system") == said
+
+
 def test_everything_that_is_wrong_with_a_certificate_is_evidence() -> None:
     """The first fault is the cause; at most two more are told beside it."""
 

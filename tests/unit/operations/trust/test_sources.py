@@ -723,6 +723,29 @@ def test_a_secret_beside_counts_also_where_it_holds_no_ca(mesh: TrustedMesh) -> 
     )
 
 
+def test_the_ca_of_the_clients_in_a_secret_of_its_own(mesh: TrustedMesh) -> None:
+    """``caCertCredentialName`` (istio pilot/pkg/security/model/authentication.go)."""
+    mesh.change("Secret", "api", HOME, lambda obj: obj["data"].pop("ca.crt"))
+
+    def named(title: str) -> list[tuple[str, ...]]:
+        def change(obj: dict[str, Any]) -> None:
+            obj["spec"]["servers"][0]["tls"]["caCertCredentialName"] = title
+
+        mesh.change("Gateway", "public", SHOP, change)
+        return told(gateways.gateway_credentials, mesh)
+
+    assert named("clients")[-1] == (
+        "fail",
+        f"Secret {HOME}/clients",
+        "client CA",
+        "missing",
+        "does not exist: it is to hold the CA of client certificates",
+    )
+    mesh.cluster.put(secret(HOME, "clients", cacert=pem(mesh.root)))
+    assert named("clients")[-1][:3] == ("pass", f"Secret {HOME}/clients", "client CA")
+    assert "client CA" not in [one[2] for one in named("configmap://roots")]
+
+
 def test_what_a_gateway_names_and_is_no_secret_is_not_looked_for(mesh: TrustedMesh) -> None:
     before = told(gateways.gateway_credentials, mesh)
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from ....fields import field, mappings_at
+from ....fields import field, mappings_at, namespace_of
 from ....model.certificates.served import (
-    ASKING_MODES,
+    authority_names,
     presented,
     served_authority,
     served_pair,
     server_hosts,
 )
 from ....model.certificates.x509 import check_pair
-from ....model.reading.values import CA_SUFFIX
 from ....object_id import object_id
 from ..case import Case, Obj
 from ..cause import GATEWAY, SURE, Cause
-from ..gateway_pods import credentials_of
+from ..gateway_pods import credentials_of, pods_of
 from .gateway_hosts import concerned_gateways
+from .words import edit
 
 RENEW = "ansible-playbook servicemesh.istio.certificates -i INVENTORY"
 
@@ -40,6 +40,11 @@ def find(case: Case) -> Iterator[Cause]:
                 if key not in told and key in case.material.secrets:
                     told.add(key)
                     yield from _secret(case, gateway, server, key)
+            for place in dict.fromkeys(namespace_of(pod) for pod in pods_of(gateway, case.live.of("Pod"))):
+                for cause in _authority(case, gateway, server, place):
+                    if cause.object not in told:
+                        told.add(cause.object)
+                        yield cause
 
 
 def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
@@ -50,13 +55,6 @@ def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
         said = f"does not exist; {object_id(gateway)} wants it in the namespace of its pods, {place}"
         yield Cause(GATEWAY, subject, f"{said}: no TLS connection on port {port}", RENEW, SURE)
         return
-    authority = f"{key}{CA_SUFFIX}"
-    known = authority in case.material.secrets  # otherwise nobody may read it
-    beside, mode = case.material.secrets.get(authority), presented(server)[0]
-    if mode in ASKING_MODES and known and not served_authority(secret if beside is None else beside):
-        said = f"holds no ca.crt, and {object_id(gateway)} asks its clients for certificates ({mode})"
-        holder = subject if beside is None else f"{subject}{CA_SUFFIX}"
-        yield Cause(GATEWAY, holder, f"{said}: none is let in", RENEW, SURE - 5)
     now = datetime.datetime.fromtimestamp(case.now, tz=datetime.UTC)
     named = [host for host in hosts if host != "*" and not host.startswith("*")]
     certificate, private = served_pair(secret)
@@ -68,3 +66,21 @@ def _secret(case: Case, gateway: Obj, server: Obj, key: str) -> Iterator[Cause]:
         said = f"cannot serve {', '.join(named) or 'its hosts'}: {faults[0].message}"
         evidence = tuple(fault.message for fault in faults[1:3])
         yield Cause(GATEWAY, subject, said, RENEW, SURE, evidence)
+
+
+def _authority(case: Case, gateway: Obj, server: Obj, place: str) -> Iterator[Cause]:
+    """The CAs by which a server knows its clients."""
+    secrets = case.material.secrets
+    keys = [f"{place}/{name}" for name in authority_names(server)]
+    if not keys or any(key not in secrets for key in keys):  # nobody may read it
+        return
+    mode, names = presented(server)
+    there = [key for key in keys if secrets[key] is not None]
+    if there and not served_authority(secrets[there[0]]):
+        said = f"holds no ca.crt, and {object_id(gateway)} asks its clients for certificates ({mode})"
+        yield Cause(GATEWAY, f"Secret {there[0]}", f"{said}: none is let in", RENEW, SURE - 5)
+    elif not there and keys[-1] != f"{place}/{names[0]}":  # else the credential itself is told as missing
+        said = f"does not exist; {object_id(gateway)} is to know its clients by it ({mode})"
+        yield Cause(
+            GATEWAY, f"Secret {keys[0]}", f"{said}: none is let in", edit(object_id(gateway)), SURE - 5
+        )

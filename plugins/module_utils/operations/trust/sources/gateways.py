@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ....errors import ApiError
@@ -17,9 +17,9 @@ from ....model.certificates.credentials import Credential
 from ....model.certificates.pem import UnreadableError
 from ....model.certificates.secret import PREVIOUS_OF, TLS_TYPE
 from ....model.certificates.served import (
-    ASKING_MODES,
     AUTHORITY_KEY,
     CERTIFICATE_KEY,
+    authority_names,
     decode,
     presented,
     served_authority,
@@ -28,7 +28,6 @@ from ....model.certificates.served import (
 )
 from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, certificates_in
 from ....model.certificates.x509 import Fault, facts_of, read_key, same_key
-from ....model.reading.values import CA_SUFFIX
 from ....model.security.pods import is_for
 from ....verdicts import CANNOT_TELL, FAIL
 from ...certificates.endpoints import endpoints_of
@@ -38,16 +37,17 @@ from ..look import Look
 
 @dataclasses.dataclass(slots=True)
 class _Named:
-    """A Secret that gateways name: for which hosts, and whether clients show a certificate, too."""
+    """A Secret that gateways name: for which hosts, and where the CAs are of clients who are asked for a
+    certificate."""
 
     hosts: dict[str, None] = dataclasses.field(default_factory=dict)
-    mutual: bool = False
+    authorities: dict[tuple[str, tuple[str, ...]], None] = dataclasses.field(default_factory=dict)
     gateways: dict[str, None] = dataclasses.field(default_factory=dict)
 
 
 def gateway_credentials(look: Look) -> Iterator[TrustEntry]:
     """Every Secret that a Gateway or the catalogue names, and those of ours that nobody names."""
-    named = _named(look)
+    named, told = _named(look), set()
     for (namespace, name), use in sorted(named.items()):
         where = f"Secret {namespace}/{name}"
         try:
@@ -61,8 +61,10 @@ def gateway_credentials(look: Look) -> Iterator[TrustEntry]:
             continue
         yield from _pair(look, where, secret, tuple(use.hosts))
         yield from _served(look, Credential(namespace, name, tuple(use.hosts)), secret)
-        if use.mutual:
-            yield from _clients(look, namespace, name, secret)
+        for place in use.authorities:
+            if place not in told:
+                told.add(place)
+                yield from _clients(look, *place)
     yield from _orphans(look, named)
     for gateway in look.gateways:
         for server in mappings_at(gateway, "spec", "servers"):
@@ -87,12 +89,13 @@ def _named(look: Look) -> dict[tuple[str, str], _Named]:
     for gateway in look.gateways:
         homes = _homes(look, gateway)
         for server in mappings_at(gateway, "spec", "servers"):
-            mode, names = presented(server)
-            for key in ((home, name) for home in homes for name in names):
+            authorities = tuple(authority_names(server))
+            for key in ((home, name) for home in homes for name in presented(server)[1]):
                 use = found.setdefault(key, _Named())
                 # "*" asks for no name of its own.
                 use.hosts.update(dict.fromkeys(host for host in server_hosts(server) if host != "*"))
-                use.mutual = use.mutual or mode in ASKING_MODES
+                if authorities:
+                    use.authorities[(key[0], authorities)] = None
                 use.gateways[f"Gateway {namespace_of(gateway)}/{name_of(gateway)}"] = None
     return found
 
@@ -149,16 +152,24 @@ def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> It
         yield look.judge.unknown(GATEWAY, str(credential), proof.evidence)
 
 
-def _clients(look: Look, namespace: str, name: str, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
-    """The CA by which a gateway knows its clients."""
-    beside_name = f"{name}{CA_SUFFIX}"
-    beside = look.secret(namespace, beside_name)
-    where = f"Secret {namespace}/{name if beside is None else beside_name}"
-    if pem := served_authority(secret if beside is None else beside):
+def _clients(look: Look, namespace: str, names: Sequence[str]) -> Iterator[TrustEntry]:
+    """The CA by which a gateway knows its clients.
+
+    :param names: of Secrets, the first that is there counts.
+    """
+    found = ((name, look.secret(namespace, name)) for name in names)
+    name, secret = next((one for one in found if one[1] is not None), (names[-1], None))
+    where = f"Secret {namespace}/{name}"
+    if pem := served_authority(secret):
         yield from look.judge.bundle(CLIENT_CA, where, pem, "client CA")
         return
-    other = f", and there is no {beside_name}" if beside is None else f", which counts instead of {name}"
-    message = f"holds no CA for client certificates (cacert or {AUTHORITY_KEY}){other}"
+    message = f"holds no CA for client certificates (cacert or {AUTHORITY_KEY})"
+    if secret is None:
+        message = "does not exist: it is to hold the CA of client certificates"
+    elif name != names[-1]:
+        message += f", which counts instead of {names[-1]}"
+    elif name != names[0]:
+        message += f", and there is no {names[0]}"
     yield look.judge.wrong(CLIENT_CA, where, "client CA", "missing", message)
 
 
