@@ -66,6 +66,62 @@ def test_a_good_mesh_passes_every_check(mesh: Mesh) -> None:
     assert lines[-1].startswith("verify: pass")
 
 
+SERVICES, BY_NAME = ("web", "cart", "pay"), ("cart", "pay", "web")
+CHAINS = "only chains that demand a client certificate, in 1 proxies"
+CUT_OFF = "plaintext was cut off, and in a TLS handshake a proxy of the mesh demands a certificate"
+GOOD = {
+    "injection": [f"Pod shop/{one}-1: proxy 1.31.0, revision default, ready" for one in BY_NAME],
+    "policies": [
+        f"shop/{one}: {cells} cells as the catalogue states"
+        for one, cells in (("cart", 27), ("pay", 27), ("web", 18))
+    ],
+    "mtls": [
+        "callers: 2 callers use mutual TLS, by the rules that they see",
+        *(
+            line
+            for one in SERVICES
+            for line in (
+                f"shop/{one}:3000: {CHAINS}",
+                f"shop/{one}:any other port but 15008: {CHAINS}",
+                f"shop/{one}: certificates of cluster.local/ns/shop/sa/{one} alone, in time,"
+                " under the mesh's root, in 1 proxies",
+            )
+        ),
+    ],
+    "objects": [
+        "the catalogue's own: 12 are as the catalogue computes them",
+        "what callers know: no host outside the catalogue, no foreign route and no foreign endpoint,"
+        " in 3 proxies",
+    ],
+    "plaintext": [f"shop/{one}:80: {CUT_OFF}" for one in SERVICES],
+    "routes": [
+        f"VirtualService shop/{one}{end}: delegates, subsets and endpoints are there"
+        for one in BY_NAME
+        for end in ("", "-routes")
+    ],
+    "sync": [
+        *(f"Pod shop/{one}-1: connected, nothing outstanding, nothing refused" for one in BY_NAME),
+        "filters: those of 3 proxies decide as the policies say",
+    ],
+}
+
+
+def test_what_is_said_of_a_good_mesh(mesh: Mesh) -> None:
+    told: dict[str, list[str]] = {}
+    for found in run(mesh, verify)["findings"]:
+        assert found["verdict"] == "pass"
+        told.setdefault(found["check"], []).append(f"{found['subject']}: {found['message']}")
+    calls = told.pop("authorization")
+    assert told == GOOD
+    assert [call for call in calls if "-> shop/web: " in call] == [
+        "shop/cart -> shop/web: GET /health (any peer) was let in, answer 200",
+        "shop/cart -> shop/web: GET / (not among its callers: another account of its namespace)"
+        " was refused with 403 RBAC: access denied",
+        "shop/default -> shop/web: GET / (not among its callers: the account default, which no policy names)"
+        " was refused with 403 RBAC: access denied",
+    ]
+
+
 def test_of_a_good_mesh_every_rule_is_called_and_every_cell_is_at_the_proxies(mesh: Mesh) -> None:
     ledger = run(mesh, verify)["ledger"]
     assert (ledger["callers"], ledger["rules"]) == ({"stated": 2, "called": 2}, {"stated": 5, "called": 5})
@@ -117,8 +173,10 @@ def test_without_istio_there_is_nothing_to_prove(mesh: Mesh) -> None:
 
 
 def test_only_the_checks_that_were_asked_for_are_told(mesh: Mesh) -> None:
-    assert set(statuses(run(mesh, verify, checks=["mtls", "policies"]))) == {"mtls", "policies"}
+    lines: list[str] = []
+    assert set(statuses(run(mesh, verify, checks=["mtls", "policies"], lines=lines))) == {"mtls", "policies"}
     assert mesh.writes == []
+    assert not [line for line in lines if "probes" in line]
 
 
 @pytest.mark.parametrize(
@@ -479,17 +537,26 @@ def test_nothing_passes_over_a_proxy_that_was_never_read(mesh: Mesh, seed: int) 
         assert f"shop/{service}:any other port but 15008" not in passed
 
 
+PAY_HOST = "pay.shop.svc.cluster.local"
+TO_PAY = {"route": [{"destination": {"host": PAY_HOST}}]}
+
+
 def test_a_second_report_says_what_changed_and_ends_the_first(mesh: Mesh, tmp_path: Path) -> None:
     path, lines = tmp_path / "verify.json", []
     first = run(mesh, verify, report_path=str(path))
     assert first["changes"] == {}
+    beside = item("VirtualService", "door", {"hosts": [PAY_HOST], "http": [TO_PAY]}, "other")
     before = json.loads(path.read_text())
-    mesh.put(PERMISSIVE)
+    for one in (PERMISSIVE, beside):
+        mesh.put(one)
     second = run(mesh, verify, report_path=str(path), lines=lines)
     after = json.loads(path.read_text())
     assert after["previous_sha256"] == before["sha256"]
     assert "mtls PeerAuthentication shop/loose: fail" in second["changes"]["new"]
-    assert second["changes"]["objects_changed"] == ["PeerAuthentication shop/loose"]
+    assert second["changes"]["objects_changed"] == [
+        "PeerAuthentication shop/loose",
+        "VirtualService other/door",
+    ]
     assert [line for line in lines if line.startswith(f"verify: since {before['time'][:10]}: ")] != []
     with pytest.raises(InputError, match="there is no report"):
         run(mesh, verify, last_report=str(tmp_path / "none.json"))

@@ -68,8 +68,13 @@ def test_a_clients_certificate_is_tried_before_anything_else(tmp_path: Path) -> 
     for one, two, where in (("crt", "", "gateway_client_key"), ("", "key", "gateway_client_cert")):
         with pytest.raises(InputError, match=f"{where}.*is required"):
             given(one, two)
-    for one, two in (("crt", "other"), ("text", "key"), ("missing", "key"), ("crt", "locked")):
-        with pytest.raises(InputError, match=r"gateway_client_cert.*cannot be used") as refused:
+    for one, two, why in (
+        ("crt", "other", "KEY_VALUES_MISMATCH"),
+        ("text", "key", "PEM"),
+        ("missing", "key", "No such file or directory"),
+        ("crt", "locked", ""),
+    ):
+        with pytest.raises(InputError, match=rf"gateway_client_cert.*cannot be used: .*{why}") as refused:
             given(one, two)
         assert "PRIVATE" not in str(refused.value)
 

@@ -190,6 +190,18 @@ def test_leftovers_of_dead_runs_are_swept_and_others_stay(
         assert len(cluster.made) == 2
 
 
+@pytest.mark.parametrize(("phase", "swept"), [("Running", 0), ("Succeeded", 2), ("Failed", 2)])
+def test_a_probe_that_has_ended_serves_nobody_any_more(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, phase: str, swept: int
+) -> None:
+    with probes(cluster) as alive, probes(cluster) as running:
+        alive.start([API])
+        for item in cluster.made:
+            item["status"] = {"phase": phase}
+        monkeypatch.setattr(verify_probes, "runner_alive", lambda _runner: True)
+        assert running.sweep(["shop"]) == swept
+
+
 def test_what_cannot_be_removed_is_a_warning_and_not_an_error(cluster: Cluster) -> None:
     warnings: list[str] = []
     cluster.fail("delete", how=403, times=9)

@@ -206,6 +206,24 @@ def planned(*, unsafe: bool = False) -> list[verify_gateways.GatewayCall]:
     return verify_gateways.planned_calls(MESH, GATE, unsafe_methods=unsafe)
 
 
+def test_what_a_gateway_hands_on_by_bytes_is_called_by_nobody() -> None:
+    ports = [
+        {"name": "tls", "number": 8443, "protocol": "tls"},
+        {"name": "db", "number": 5432, "protocol": "tcp"},
+    ]
+    exposed = [
+        {"gateway": "public", "host": "mq.example.com", "port": "tls"},
+        {"gateway": "public", "host": "db.example.com", "port": "db"},
+    ]
+    servers = [
+        {"host": "mq.example.com", "mode": "PASSTHROUGH", "port": 443},
+        {"host": "db.example.com", "protocol": "TCP", "port": 5432},
+    ]
+    gateway = {**GATEWAY, "servers": servers}
+    mesh = catalogue(service("mq", ports=ports, exposed=exposed), mesh_gateways=[gateway])
+    assert verify_gateways.planned_calls(mesh, mesh.gateways[0], unsafe_methods=True) == []
+
+
 def test_calls_are_the_redirect_and_every_harmless_exposure() -> None:
     assert [(call.kind, call.method, call.url) for call in planned()] == [
         ("redirect", "GET", "http://api.example.com/"),

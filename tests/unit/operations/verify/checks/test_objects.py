@@ -588,8 +588,11 @@ def test_references_of_the_gateway_api_stand_for_entries_and_names_too() -> None
             item("HTTPRoute", "detour", {"parentRefs": [parent]}, "other"),
             item("HTTPRoute", "way", {"rules": [{"backendRefs": [backend]}]}, "other"),
             item("BackendTLSPolicy", "tls", {"targetRefs": [parent]}, "other"),
+            item("ServiceEntry", "aside", {"hosts": ["x.example.org"]}, "other"),
+            item("HTTPRoute", "aside", {"parentRefs": [{**parent, "name": "aside"}]}, "other"),
         )
     )
+    assert "HTTPRoute other/aside" not in found
     assert found["HTTPRoute other/detour"] == "fail: has routes for calls to external service bank"
     assert found["HTTPRoute other/way"].startswith("beside the catalogue: leads from Gateway  to shop/pay")
     assert found["BackendTLSPolicy other/tls"].startswith("cannot tell: says that calls to external service")
