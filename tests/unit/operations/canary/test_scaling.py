@@ -310,6 +310,17 @@ def test_a_stream_without_an_end_is_cut_off_at_the_limit(
     assert any(f"scaled down with {number} open requests" in line for line in result["warnings"])
 
 
+def test_a_version_that_nobody_uses_any_more_goes_before_the_limit(shop: Shop, world: World) -> None:
+    sizes = Sizes(shop, FOUR, autoscaled=())
+    shop.streams["v1"] = 2
+    shop.clock.at(60, lambda: shop.streams.update(v1=0))
+    began = shop.clock.now()
+    result = world(scale={"down": True, "delay": 5, "drain": "1h"})
+    assert (result["outcome"], sizes.replicas("v1")) == ("promoted", 0)
+    assert 60 <= shop.clock.now() - began < 120
+    assert not [line for line in result["warnings"] if "open requests" in line]
+
+
 def test_the_old_version_stays_for_the_delay_at_least(shop: Shop, world: World) -> None:
     sizes = Sizes(shop, FOUR, autoscaled=())
     assert ended(world) == "promoted"

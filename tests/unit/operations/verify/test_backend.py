@@ -122,6 +122,23 @@ def test_what_is_said_of_a_good_mesh(mesh: Mesh) -> None:
     ]
 
 
+def test_a_route_that_leads_nowhere_is_told_once_for_all_proxies(mesh: Mesh) -> None:
+    mesh._clusters = lambda: [name for name in Mesh._clusters(mesh) if "|v1|pay." not in name]
+    told = [
+        one for one in run(mesh, verify)["findings"] if one["verdict"] != "pass" and one["check"] == "routes"
+    ]
+    assert [(one["subject"], one["verdict"]) for one in told] == [("VirtualService shop/pay", "fail")]
+    what = "has no cluster for pay.shop.svc.cluster.local:80 subset v1: requests get 503 NC"
+    assert told[0]["message"].endswith(what)
+
+
+def test_of_pods_that_get_no_requests_no_certificate_is_missed(mesh: Mesh) -> None:
+    made = pod("pay-2", {"app": "pay", "version": "v1"}, spec={"serviceAccountName": "pay"}, ready=False)
+    mesh.put({**made, "status": {**made["status"], "podIP": "10.0.0.9"}})
+    found = {one["subject"]: one["verdict"] for one in run(mesh, verify, checks=["mtls"])["findings"]}
+    assert found["shop/pay"] == "pass"
+
+
 def test_of_a_good_mesh_every_rule_is_called_and_every_cell_is_at_the_proxies(mesh: Mesh) -> None:
     ledger = run(mesh, verify)["ledger"]
     assert (ledger["callers"], ledger["rules"]) == ({"stated": 2, "called": 2}, {"stated": 5, "called": 5})

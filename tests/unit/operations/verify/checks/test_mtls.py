@@ -487,6 +487,15 @@ def test_whom_no_caller_takes_for_a_proxy_of_the_mesh_needs_no_label(change: str
     assert [one.subject for one in told] == ["Pod shop/web-2"] * announced
 
 
+@pytest.mark.parametrize(
+    ("change", "told"), [("", 1), ("ambient", 0), ("gateway", 0), ("host network", 0), ("stranger", 1)]
+)
+def test_a_port_is_kept_from_the_proxies_of_sidecars_alone(change: str, told: int) -> None:
+    web = changed(pod("web-1", LABELS, metadata=excluding("3000")), change)
+    tool = item("Service", "stranger", {"selector": {"app": "stranger"}, "ports": [{"port": 3000}]})
+    assert len(problems(web, STRICT, KUBERNETES, tool)) == told
+
+
 def test_objects_of_another_revision_decide_nothing() -> None:
     foreign = authentication("loose", "DISABLE")
     foreign["metadata"]["labels"] = {"istio.io/rev": "other"}

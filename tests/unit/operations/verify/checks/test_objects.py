@@ -752,6 +752,7 @@ def test_a_rollout_may_move_weights() -> None:
 def foreign_pod(name: str, namespace: str, **more: Any) -> Obj:
     made = pod(name, {"app": "x"}, **more)
     made["metadata"]["namespace"] = namespace
+    made["spec"]["containers"][0]["ports"] = [{"containerPort": 8080}, {"containerPort": 9090}]
     return made
 
 
