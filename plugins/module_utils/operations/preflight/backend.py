@@ -27,7 +27,7 @@ from ...model.installation.settings import setting
 from ...model.reading.typed import variables_of
 from ...model.versions import check_kubernetes_version
 from ..control_plane.installer import chart_references, find_installer
-from ..rights.needs import Places, access_needs
+from ..rights.needs import Places, access_needs, needed_by_any
 from ..rights.table import (
     ADDON_STORAGE,
     ADDONS,
@@ -99,9 +99,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         server = client.host
     installation = inputs.installation
     names = names_of(installation.namespace, installation.revision)
-    places, options = _places(inputs), _rights_options(inputs)
-    parts = {part: access_needs([part], places, options, names) for part in inputs.parts}
-    needs = access_needs(inputs.parts, places, options, names)
+    options = _rights_options(inputs)
+    parts = {part: access_needs([part], _places(inputs, part), options, names) for part in inputs.parts}
+    needs = needed_by_any(parts.values())
     warnings = [*inputs.warnings, *_check_kubernetes(inputs, kubernetes)]
     # A server that has answered may take its time now.
     with context.client(connection, deadline=inputs.timeout) as client:
@@ -190,15 +190,18 @@ def _rights_options(inputs: Inputs) -> set[str]:
     return {inputs.installation.method, *(option for option, wanted in chosen.items() if wanted)}
 
 
-def _places(inputs: Inputs) -> Places:
+def _places(inputs: Inputs, part: str) -> Places:
     services = dict.fromkeys(request.name for request in inputs.requests)
     if inputs.catalogue is not None:
         services.update(dict.fromkeys(inputs.catalogue.namespaces))
     gateways = dict.fromkeys(gateway.namespace for gateway in inputs.installation.gateways)
     objects = inputs.catalogue.object_namespaces if inputs.catalogue is not None else ()
     limits = inputs.catalogue.rate_limit_service if inputs.catalogue is not None else None
+    homes = [inputs.installation.namespace]
+    if inputs.catalogue is not None and part in ("mesh", "verify"):
+        homes.append(inputs.catalogue.root_namespace)
     return {
-        CONTROL_PLANE: (inputs.installation.namespace,),
+        CONTROL_PLANE: tuple(dict.fromkeys(homes)),
         GATEWAYS: tuple(gateways),
         SERVICES: tuple(services),
         OBJECTS: objects,

@@ -47,6 +47,15 @@ def access_needs(
     return needs
 
 
+def needed_by_any(found: Iterable[Mapping[AccessNeed, str]]) -> dict[AccessNeed, str]:
+    """What several parts need. :returns: as of ``access_needs``: necessary for one of them is necessary."""
+    needs: dict[AccessNeed, str] = {}
+    for part in found:
+        for need, lost in part.items():
+            needs[need] = lost and needs.get(need, lost)
+    return needs
+
+
 def lease_needs(namespace: str, name: str) -> list[AccessNeed]:
     """What it needs to hold a Lease.
 

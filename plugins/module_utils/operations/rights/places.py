@@ -24,7 +24,7 @@ METRICS = "prometheus"
 NODES = "nodes"
 PLACES = {
     CLUSTER: "the whole cluster, and what belongs to no namespace",
-    CONTROL_PLANE: "`istio_namespace` (for a mesh `mesh_root_namespace`)",
+    CONTROL_PLANE: "`istio_namespace`, for `mesh` and `verify` `mesh_root_namespace` as well",
     GATEWAYS: "the namespaces of the gateways",
     SERVICES: "the namespaces of the services (`mesh_services`, `injection_namespaces`)",
     OBJECTS: "the namespaces of the mesh's objects: of services, `mesh_gateways` and external services",

@@ -207,6 +207,20 @@ def test_rights_are_asked_in_the_namespaces_of_their_places(server: Server, tmp_
     assert Access("", "secrets", "list") not in asked
 
 
+def test_the_root_namespace_of_a_mesh_is_asked_about(server: Server, tmp_path: Path) -> None:
+    """There everybody's Sidecar and the mesh-wide policies lie; the parts that install have nothing there."""
+    istio = {"mesh_config": {"rootNamespace": "root"}}
+    catalogue = {**CATALOGUE, "mesh_root_namespace": "root"}
+    run(server, tmp_path, "istio", "injection", "addons", "mesh", istio=istio, catalogue=catalogue)
+    asked = {access for access in server.asked_of() if access.namespace == "root"}
+    assert {(access.resource, access.verb) for access in asked} == {
+        ("sidecars", "list"),
+        ("configmaps", "list"),
+    }
+    run(server, tmp_path, "verify", istio=istio, catalogue=catalogue)
+    assert Access("", "pods", "list", "root") in server.asked_of()
+
+
 def test_an_administrator_is_asked_once(server: Server, tmp_path: Path) -> None:
     server.allowed = lambda _user, _access: True
     result = run(server, tmp_path, "mesh")
