@@ -50,11 +50,27 @@ def documents(name):
 
 
 @pytest.fixture(scope="module")
-def rules():
+def scrape():
     text = next(item for item in documents("prometheus") if item["kind"] == "ConfigMap")["data"][
         "prometheus.yml"
     ]
-    return yaml.safe_load(text)["scrape_configs"][0]["metric_relabel_configs"]
+    return yaml.safe_load(text)["scrape_configs"][0]
+
+
+@pytest.fixture(scope="module")
+def rules(scrape):
+    return scrape["metric_relabel_configs"]
+
+
+def test_envoy_is_asked_for_what_is_kept(scrape):
+    """Its filter looks at its own names: with dots, and without the prefix that Prometheus sees."""
+    (pattern,) = scrape["params"]["filter"]
+    counters = documents("request-metrics")[0]["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
+    prefix = counters["access_log"][0]["typed_config"]["stat_prefix"]
+    for name in (f"{prefix}.istio_requests_total.reporter.source", "server.live", "server.uptime"):
+        assert re.search(pattern, name), name
+    for name in ("cluster.xds-grpc.upstream_rq_total", "server.live_bytes", "http.istiocustom.downstream"):
+        assert not re.search(pattern, name), name
 
 
 def relabel(rules, labels):
