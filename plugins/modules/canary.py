@@ -398,8 +398,8 @@ options:
     default: 120
   propagation:
     description:
-      - What a write does that the proxies cannot confirm (no right to exec). V(require) withdraws the
-        version, V(report) warns. Proxies that do not take a write withdraw it always.
+      - What a write does that the proxies cannot confirm (no right to forward ports to pods). V(require)
+        withdraws the version, V(report) warns. Proxies that do not take a write withdraw it always.
     type: str
     choices: [require, report]
     default: require

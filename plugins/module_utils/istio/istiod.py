@@ -10,18 +10,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..documents.json_text import from_json
+from ..errors import ApiError
 from ..fields import labels_of, mapping_at, name_of, namespace_of, text_at
 from ..kube.pods import containers, takes_requests
-from .proxy.admin import ExecResult, Executor, no_answer
+from .proxy.admin import NO_GOOD_ANSWER, PodClient, ask, not_ok
 from .proxy.running import image_version
 from .syncz import SyncState, parse_syncz, union
 
 ISTIOD_SELECTOR = "app=istiod"
 DISCOVERY_CONTAINER = "discovery"
 DEFAULT_REVISION = "default"
+READINESS_PORT = 8080
+"""Where istiod says whether it is ready (``--httpAddr``), which the kubelet asks, too."""
+MONITORING_PORT = 15014
+"""Where it tells of itself (``--monitoringAddr``). It answers the loopback without a token."""
 
 
-class ParallelExecutor(Executor, Protocol):
+class ParallelPodClient(PodClient, Protocol):
     """A client that also works on several pods at once."""
 
     def in_parallel(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -72,46 +77,43 @@ def ready_istiods(pods: Iterable[Mapping[str, Any]]) -> list[Istiod]:
     return found
 
 
-def istiod_request(
-    client: Executor, namespace: str, pod: str, path: str, timeout: float = 15.0
-) -> ExecResult:
-    """A GET of istiod's own port in one of its pods, such as ``/ready``, judged by nobody yet.
+def istiod_unready(client: PodClient, namespace: str, pod: str, timeout: float = 10.0) -> str:
+    """Why an istiod does not say that it is ready; ``""`` when it says so.
 
-    :raises ApiError: no right to exec, or the pod is gone.
+    :raises ApiError: no right to forward ports, the pod is gone, or nobody listens.
     """
-    command = ["pilot-discovery", "request", "GET", path]
-    return client.exec(namespace, pod, DISCOVERY_CONTAINER, command, timeout=timeout)
+    answer = client.ask_pod(namespace, pod, READINESS_PORT, "/ready", timeout=timeout)
+    return not_ok(answer)
 
 
-def istiod_metrics(client: Executor, namespace: str, pod: str) -> str:
+def istiod_metrics(client: PodClient, namespace: str, pod: str) -> str:
     """What one istiod counts of itself, in the text format of Prometheus.
 
-    :raises ApiError: no right to exec, or it does not answer.
+    :raises ApiError: no right to forward ports, the pod is gone, or it does not answer with 200.
     """
-    result = istiod_request(client, namespace, pod, "/metrics")
-    if result.returncode != 0:
-        where = f"{namespace}/{pod}"
-        raise no_answer(result, f"istiod {where} did not tell its metrics", f"Pod {where}")
-    return result.stdout
+    said = f"istiod {namespace}/{pod} did not tell its metrics"
+    return ask(client, namespace, pod, MONITORING_PORT, "/metrics", said, timeout=15.0)
 
 
 def sync_table(
-    client: ParallelExecutor, istiods: Sequence[Istiod], timeout: float = 15.0
+    client: ParallelPodClient, istiods: Sequence[Istiod], timeout: float = 15.0
 ) -> dict[str, SyncState]:
     """Every proxy that is connected to any istiod, by ``pod.namespace``.
 
     :returns: ``pod.namespace`` -> its state, merged over all istiods.
-    :raises ApiError: no right to exec, or an istiod does not answer.
+    :raises ApiError: no right to forward ports, or an istiod does not answer.
     """
     return union(client.in_parallel(lambda istiod: _syncz(client, istiod, timeout), istiods))
 
 
-def _syncz(client: Executor, istiod: Istiod, timeout: float) -> list[SyncState]:
-    result = istiod_request(client, istiod.namespace, istiod.pod, "/debug/syncz", timeout)
+def _syncz(client: PodClient, istiod: Istiod, timeout: float) -> list[SyncState]:
+    said = f"istiod {istiod} did not tell who is connected"
+    where = (istiod.namespace, istiod.pod, MONITORING_PORT)
+    text = ask(client, *where, "/debug/syncz", said, timeout=timeout)
     try:
-        entries = from_json(result.stdout) if result.returncode == 0 else None
+        entries = from_json(text)
     except ValueError:
         entries = None
     if not isinstance(entries, list):
-        raise no_answer(result, f"istiod {istiod} did not tell who is connected", f"Pod {istiod}")
+        raise ApiError(f"{said}, but something else", reason=NO_GOOD_ANSWER, subject=f"Pod {istiod}")
     return parse_syncz(entries)

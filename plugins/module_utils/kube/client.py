@@ -22,6 +22,7 @@ from ..labels import FIELD_MANAGER
 from .answers import check_deleted, items_of, object_in, object_of, unusable
 from .discovery import Discovery, Resource
 from .execution import ExecResult, execute
+from .forwarding import PodAnswer, ask_pod
 from .objects import covers, is_untouched
 from .transport import Response, Transport
 
@@ -462,6 +463,12 @@ class KubeClient:
     ) -> ExecResult:
         """Run a command in a container and wait for its end. :param timeout: seconds, for all of it."""
         return execute(self._transport, namespace, pod, container, command, timeout=timeout, stdin=stdin)
+
+    def ask_pod(
+        self, namespace: str, pod: str, port: int, path: str, *, method: str = "GET", timeout: float = 30.0
+    ) -> PodAnswer:
+        """Ask a port of a pod's loopback; any status is an answer. :param timeout: seconds, for all of it."""
+        return ask_pod(self._transport, namespace, pod, port, path, method=method, timeout=timeout)
 
     def logs(
         self,

@@ -1,4 +1,4 @@
-"""Answers and execs that a proxy before the API server loses: nothing passes over what did not arrive.
+"""A proxy before the API server loses answers, and what pods say: nothing passes over what did not arrive.
 
 The proxy knows what arrived whole; which evidence a pass needs is written down here once more, from what the
 guide promises and not from verify's code. The same with planted faults, many more runs and no cluster:

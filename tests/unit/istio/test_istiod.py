@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +13,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.istiod import (
     Istiod,
     istiod_metrics,
-    istiod_request,
+    istiod_unready,
     ready_istiods,
     sync_table,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 
 ONE = Istiod("istio-system", "istiod-1", "default", "1.31.0")
 
@@ -56,49 +56,47 @@ def test_only_pods_that_take_requests_are_asked() -> None:
 
 
 class Client:
-    """Answers each command, and keeps what was asked."""
+    """Answers each request, and keeps what was asked."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         self.answers, self.asked = list(answers), []
 
-    def exec(self, namespace: str, pod: str, container: str, command: Any, *, timeout: float) -> Any:
-        self.asked.append((namespace, pod, container, " ".join(command), timeout))
-        code, text = self.answers.pop(0)
-        return SimpleNamespace(returncode=code, stdout=text, stderr="" if code == 0 else "curl: (7) no")
+    def ask_pod(self, namespace: str, pod: str, port: int, path: str, *, timeout: float) -> Any:
+        self.asked.append((namespace, pod, port, path, timeout))
+        return PodAnswer(*self.answers.pop(0))
 
     def in_parallel(self, function: Any, items: Any) -> list[Any]:
         return [function(item) for item in items]
 
 
 def test_its_own_port_is_asked() -> None:
-    client: Any = Client((0, "ok"), (0, "pilot_xds 3\n"))
-    assert istiod_request(client, "istio-system", "istiod-1", "/ready", 2.0).stdout == "ok"
+    client: Any = Client((200, ""), (404, "404 page not found\n"), (200, "pilot_xds 3\n"))
+    assert istiod_unready(client, "istio-system", "istiod-1", 2.0) == ""
+    assert istiod_unready(client, "istio-system", "istiod-1") == "HTTP 404, 404 page not found"
     assert istiod_metrics(client, "istio-system", "istiod-1") == "pilot_xds 3\n"
-    where = ("istio-system", "istiod-1", "discovery")
-    assert client.asked == [
-        (*where, "pilot-discovery request GET /ready", 2.0),
-        (*where, "pilot-discovery request GET /metrics", 15.0),
-    ]
+    where = ("istio-system", "istiod-1")
+    ready = (*where, 8080, "/ready")
+    assert client.asked == [(*ready, 2.0), (*ready, 10.0), (*where, 15014, "/metrics", 15.0)]
 
 
 def test_metrics_that_do_not_come_are_an_error() -> None:
-    client: Any = Client((7, "pilot_xds 3\n"))
+    client: Any = Client((503, "pilot_xds 3\n"))
     with pytest.raises(ApiError, match=r"istiod istio-system/istiod-1 did not tell its metrics") as caught:
         istiod_metrics(client, "istio-system", "istiod-1")
-    assert str(caught.value).endswith(": curl: (7) no")
+    assert str(caught.value).endswith(": HTTP 503, pilot_xds 3")
     assert caught.value.subject == "Pod istio-system/istiod-1"
 
 
 def test_the_proxies_of_all_istiods_are_one_table() -> None:
     answers = [[{"proxy": "web-1.shop"}], [{"proxy": "api-1.shop"}]]
-    client: Any = Client(*((0, json.dumps(answer)) for answer in answers))
+    client: Any = Client(*((200, json.dumps(answer)) for answer in answers))
     assert sorted(sync_table(client, [ONE, ONE], 3.0)) == ["api-1.shop", "web-1.shop"]
-    assert client.asked[0][3:] == ("pilot-discovery request GET /debug/syncz", 3.0)
-    nobody: Any = Client((0, "[]"))
+    assert client.asked[0][3:] == ("/debug/syncz", 3.0)
+    nobody: Any = Client((200, "[]"))
     assert sync_table(nobody, [ONE]) == {}
 
 
-@pytest.mark.parametrize("answer", [(1, "[]"), (0, ""), (0, "{}"), (0, "[{"), (0, "null")])
+@pytest.mark.parametrize("answer", [(503, "[]"), (200, ""), (200, "{}"), (200, "[{"), (200, "null")])
 def test_no_table_is_not_an_empty_table(answer: tuple[int, str]) -> None:
     client: Any = Client(answer)
     with pytest.raises(ApiError, match="istiod istio-system/istiod-1 did not tell who is connected"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MalformedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio import istiod, syncz
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
@@ -85,21 +85,18 @@ def test_ready_istiods() -> None:
     assert [(item.revision, item.version) for item in found] == [("default", "1.31.0")]
 
 
-@dataclasses.dataclass
-class Result:
-    stdout: str
-    stderr: str = ""
-    returncode: int = 0
+def told(text: str) -> PodAnswer:
+    return PodAnswer(200, text)
 
 
 class Client:
     """One answer per istiod pod."""
 
-    def __init__(self, answers: dict[str, Result]) -> None:
+    def __init__(self, answers: dict[str, PodAnswer]) -> None:
         self.answers = answers
 
-    def exec(self, namespace, pod, container, command, *, timeout=30.0):
-        assert command == ["pilot-discovery", "request", "GET", "/debug/syncz"]
+    def ask_pod(self, namespace, pod, port, path, *, timeout=30.0):
+        assert (port, path) == (15014, "/debug/syncz")
         return self.answers[pod]
 
     def in_parallel(self, function, items):
@@ -111,20 +108,20 @@ ISTIODS = [istiod.Istiod("istio-system", name, "default", "1.31.0") for name in 
 
 def test_sync_table_is_the_union_over_all_istiods() -> None:
     first, second = recorded()
-    client = Client({"istiod-a": Result(json.dumps([first])), "istiod-b": Result(json.dumps([second]))})
+    client = Client({"istiod-a": told(json.dumps([first])), "istiod-b": told(json.dumps([second]))})
     assert set(istiod.sync_table(client, ISTIODS)) == {first["proxy"], second["proxy"]}
 
 
 def test_an_istiod_without_proxies_is_no_error() -> None:
-    client = Client({"istiod-a": Result("[]"), "istiod-b": Result("[]")})
+    client = Client({"istiod-a": told("[]"), "istiod-b": told("[]")})
     assert istiod.sync_table(client, ISTIODS) == {}
 
 
 @pytest.mark.parametrize(
-    "answer", [Result("", "connection refused", 1), Result("not json"), Result("null"), Result("[" * 100_000)]
+    "answer", [PodAnswer(503, "no"), told("not json"), told("null"), told("[" * 100_000)]
 )
-def test_a_silent_istiod_is_an_error(answer: Result) -> None:
-    client = Client({"istiod-a": answer, "istiod-b": Result("[]")})
+def test_a_silent_istiod_is_an_error(answer: PodAnswer) -> None:
+    client = Client({"istiod-a": answer, "istiod-b": told("[]")})
     with pytest.raises(ApiError, match="istiod-a"):
         istiod.sync_table(client, ISTIODS)
 

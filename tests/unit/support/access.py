@@ -240,3 +240,6 @@ class Restricted:
 
     def _rights_of_exec(self, namespace: str, pod: str, *_rest: Any, **_more: Any) -> list[Access]:
         return [Access("", "pods/exec", verb, namespace, pod) for verb in ("get", "create")]
+
+    def _rights_of_ask_pod(self, namespace: str, pod: str, *_rest: Any, **_more: Any) -> list[Access]:
+        return [Access("", "pods/portforward", verb, namespace, pod) for verb in ("get", "create")]

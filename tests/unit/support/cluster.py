@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.discovery import Resource
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.failures import from_answer
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Response
 
 from . import managed_fields
@@ -60,6 +61,7 @@ class FakeCluster:
     :ivar delete_options: the options of each deletion.
     :ivar container_logs: by (namespace, pod, container) what it has printed.
     :ivar on_exec: answers a command: called with namespace, pod, container and command.
+    :ivar on_ask: answers a request to a pod's loopback: called with namespace, pod, port and path.
     """
 
     def __init__(self, *objects: Mapping[str, Any]) -> None:
@@ -77,6 +79,7 @@ class FakeCluster:
         self.on_patch: Callable[[Any, Obj], None] | None = None
         self.on_evict: Callable[[Any, Obj, Any], None] | None = None
         self.on_exec: Callable[[str, str, str, Sequence[str]], ExecResult | str] | None = None
+        self.on_ask: Callable[[str, str, int, str], PodAnswer | str] | None = None
         self.container_logs: dict[tuple[str, str, str], str] = {}
         self.warnings: list[str] = []
         self.delete_options: list[Obj] = []
@@ -387,6 +390,16 @@ class FakeCluster:
             assert self.on_exec is not None, f"nobody answers {command} in {pod}"
             answer = self.on_exec(namespace, pod, container, command)
             return ExecResult(answer, "", 0) if isinstance(answer, str) else answer
+
+    def ask_pod(
+        self, namespace: str, pod: str, port: int, path: str, *, method: str = "GET", timeout: float = 30.0
+    ) -> PodAnswer:
+        """What ``on_ask`` answers; text counts as the body of an answer with status 200."""
+        with self._call("ask", "Pod", namespace, name=pod):
+            self._existing("Pod", namespace, pod)
+            assert self.on_ask is not None, f"nobody answers {method} {path} in {pod}"
+            answer = self.on_ask(namespace, pod, port, path)
+            return PodAnswer(200, answer) if isinstance(answer, str) else answer
 
     def logs(
         self, namespace: str, pod: str, container: str | None = None, tail_lines: int | None = None

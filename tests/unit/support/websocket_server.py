@@ -1,4 +1,4 @@
-"""A websocket server that plays the API server's part of ``exec``: a script of frames, and what it got."""
+"""A websocket server that plays the API server's part: a script of frames, and what it got."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def frame(payload: bytes, *, opcode: int = BINARY, last: bool = True) -> bytes:
 
 
 def channel(number: int, text: str | bytes) -> bytes:
-    """A message on a channel of ``exec``."""
+    """A message on a channel."""
     return frame(bytes([number]) + (text.encode() if isinstance(text, str) else text))
 
 
@@ -88,7 +88,8 @@ class WebsocketServer:
         )
         received: list[bytes] = []
         self.messages.append(received)
-        if "stdin=true" in head.decode().splitlines()[0]:
+        line = head.decode().splitlines()[0]
+        if "stdin=true" in line or "/portforward?" in line:
             self._receive(connection, received)
         connection.sendall(answer)
         if self._linger:
@@ -97,7 +98,7 @@ class WebsocketServer:
                 connection.recv(65536)
 
     def _receive(self, connection: Any, received: list[bytes]) -> None:
-        """Masked frames of a client, until it closes the channel or pauses."""
+        """Masked frames of a client, until it closes the channel, has sent a request, or pauses."""
         connection.settimeout(0.3)
         stream = connection.makefile("rb")
         while True:
@@ -112,5 +113,5 @@ class WebsocketServer:
                 (length,) = struct.unpack("!H", stream.read(2))
             mask, data = stream.read(4), stream.read(length)
             received.append(bytes(byte ^ mask[index % 4] for index, byte in enumerate(data)))
-            if received[-1][:1] == b"\xff":
+            if received[-1][:1] == b"\xff" or received[-1].endswith(b"\r\n\r\n"):
                 return

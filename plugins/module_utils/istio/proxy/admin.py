@@ -1,82 +1,82 @@
 # Copyright (c) 2026, servicemesh.istio contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a proxy holds, asked of its own admin interface.
+"""What a proxy holds, asked of its own admin interface over a port-forward, as istioctl does.
 
-``pilot-agent request`` inside the proxy's container is the only way in that needs no port-forward and no
-shell: distroless images have none.
+It listens on the pod's loopback alone: no policy and no NetworkPolicy is between, and no process has to be
+started in a container, as a command of ``pilot-agent`` would need.
 """
 
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ...documents.json_text import from_json
 from ...errors import ApiError
-from ..workloads import PROXY_CONTAINER
 from .running import RunningProxy
 
 LISTENERS = "dynamic_listeners"
 ROUTES = "dynamic_route_configs"
 CLUSTERS = "dynamic_active_clusters"
+ADMIN_PORT = 15000
+"""Istio's ``proxyAdminPort``, unless a mesh says otherwise, which istioctl does not see either."""
+NO_GOOD_ANSWER = "PodAnswer"
+"""Reason of the error for an answer that is not what was asked for."""
+_OK = 200
 
 
-class ExecResult(Protocol):
-    """What a command left behind."""
-
-    @property
-    def stdout(self) -> str:
-        """What the command printed."""
-
-    @property
-    def stderr(self) -> str:
-        """What it complained about."""
+class PodAnswer(Protocol):
+    """What a pod answered."""
 
     @property
-    def returncode(self) -> int:
-        """Its exit code; 0 is success."""
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def text(self) -> str:
+        """The body."""
 
 
-class Executor(Protocol):
-    """The part of the Kubernetes client that runs commands in containers."""
+class PodClient(Protocol):
+    """The part of the Kubernetes client that asks ports of a pod's loopback."""
 
-    def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, timeout: float = ...
-    ) -> ExecResult:
-        """Runs ``command``; a returncode other than 0 is no exception."""
+    def ask_pod(
+        self, namespace: str, pod: str, port: int, path: str, *, method: str = ..., timeout: float = ...
+    ) -> PodAnswer:
+        """Asks a port; a status other than 200 is no exception."""
 
 
-def agent_request(
-    client: Executor, namespace: str, pod: str, path: str, *, method: str = "GET", timeout: float = 30.0
-) -> ExecResult:
-    """A request to Envoy's admin interface in a pod, judged by nobody yet.
+def ask(client: PodClient, namespace: str, pod: str, port: int, path: str, said: str, **how: Any) -> str:
+    """The body of an answer with status 200.
 
-    :raises ApiError: no right to exec, or the pod is gone.
+    :param said: what it means when there is none, for the error, which adds why. :param how: ``method`` and
+        ``timeout``.
+    :raises ApiError: no right to forward ports, the pod is gone, nobody listens, or another status.
     """
-    command = ["pilot-agent", "request", method, path]
-    return client.exec(namespace, pod, PROXY_CONTAINER, command, timeout=timeout)
+    answer = client.ask_pod(namespace, pod, port, path, **how)
+    if cause := not_ok(answer):
+        raise ApiError(f"{said}: {cause}", reason=NO_GOOD_ANSWER, subject=f"Pod {namespace}/{pod}")
+    return answer.text
 
 
-def no_answer(result: ExecResult, said: str, subject: str) -> ApiError:
-    """The error of a command that did not do what it was for: ``said``, and the last line that it left.
+def not_ok(answer: PodAnswer) -> str:
+    """What an answer with another status than 200 says, its last line; ``""`` for one with 200."""
+    if answer.status == _OK:
+        return ""
+    cause = (answer.text.strip().splitlines() or ["no message"])[-1][:200]
+    return f"HTTP {answer.status}, {cause}"
 
-    :param subject: ``Pod namespace/name``.
-    """
-    cause = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
-    return ApiError(f"{said}: {cause[-1][:200]}", reason="Exec", subject=subject)
 
-
-def admin_get(client: Executor, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
+def admin_get(client: PodClient, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
     """GET of Envoy's admin interface, such as ``certs`` or ``stats?filter=...``.
 
-    :raises ApiError: no right to exec, the pod is gone, or the proxy does not answer.
+    :raises ApiError: no right to forward ports, the pod is gone, or the proxy does not answer.
     """
     return _request(client, proxy, "GET", path, timeout)
 
 
-def admin_post(client: Executor, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
+def admin_post(client: PodClient, proxy: RunningProxy, path: str, timeout: float = 15.0) -> str:
     """POST to Envoy's admin interface, such as ``logging?level=debug``: it changes a proxy until it restarts.
 
     :raises ApiError: as ``admin_get``.
@@ -84,15 +84,14 @@ def admin_post(client: Executor, proxy: RunningProxy, path: str, timeout: float 
     return _request(client, proxy, "POST", path, timeout)
 
 
-def _request(client: Executor, proxy: RunningProxy, method: str, path: str, timeout: float) -> str:
-    result = agent_request(client, proxy.namespace, proxy.pod, path, method=method, timeout=timeout)
-    if result.returncode != 0:
-        raise no_answer(result, f"the proxy of pod {proxy} did not answer", f"Pod {proxy}")
-    return result.stdout
+def _request(client: PodClient, proxy: RunningProxy, method: str, path: str, timeout: float) -> str:
+    said = f"the proxy of pod {proxy} did not answer"
+    where = (proxy.namespace, proxy.pod, ADMIN_PORT)
+    return ask(client, *where, f"/{path}", said, method=method, timeout=timeout)
 
 
 def config_dump(
-    client: Executor, proxy: RunningProxy, resource: str, name_regex: str = "", timeout: float = 15.0
+    client: PodClient, proxy: RunningProxy, resource: str, name_regex: str = "", timeout: float = 15.0
 ) -> list[dict[str, Any]]:
     """The entries of one kind of configuration, in Envoy's JSON form.
 
@@ -112,7 +111,7 @@ def config_dump(
     return configs
 
 
-def cluster_statuses(client: Executor, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
+def cluster_statuses(client: PodClient, proxy: RunningProxy, timeout: float = 15.0) -> dict[str, Any]:
     """Every cluster with its hosts and their figures, which ``endpoints`` reads.
 
     :returns: ``{cluster_statuses: [...]}`` (envoy/admin/v3/clusters.proto).
@@ -134,4 +133,4 @@ def _parsed(proxy: RunningProxy, text: str, wanted: str) -> dict[str, Any]:
 
 def _something_else(proxy: RunningProxy, wanted: str) -> ApiError:
     message = f"the proxy of pod {proxy} answered with something else than {wanted}"
-    return ApiError(message, reason="Exec", subject=f"Pod {proxy}")
+    return ApiError(message, reason=NO_GOOD_ANSWER, subject=f"Pod {proxy}")

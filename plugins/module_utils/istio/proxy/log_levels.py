@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ...errors import ApiError
-from .admin import Executor, admin_post
+from .admin import NO_GOOD_ANSWER, PodClient, admin_post
 from .running import RunningProxy
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
@@ -53,19 +53,19 @@ def wanted_levels(text: str) -> LogLevels | None:
     return LogLevels("", {name: level for name, _colon, level in pairs}) if sound else None
 
 
-def read_levels(client: Executor, proxy: RunningProxy) -> LogLevels:
+def read_levels(client: PodClient, proxy: RunningProxy) -> LogLevels:
     """The levels now. :raises ApiError: the proxy does not tell them."""
     lines = map(_LINE.fullmatch, admin_post(client, proxy, "logging").splitlines())
     found = {match[1]: match[2] for match in lines if match}
     if not found:
         message = f"the proxy of pod {proxy} does not tell its log levels"
-        raise ApiError(message, reason="Exec", subject=f"Pod {proxy}")
+        raise ApiError(message, reason=NO_GOOD_ANSWER, subject=f"Pod {proxy}")
     usual = Counter(found.values()).most_common(1)[0][0]
     others = {name: level for name, level in sorted(found.items()) if level != usual}
     return LogLevels(usual, others, frozenset(found))
 
 
-def set_levels(client: Executor, proxy: RunningProxy, levels: LogLevels) -> None:
+def set_levels(client: PodClient, proxy: RunningProxy, levels: LogLevels) -> None:
     """Sets them: all loggers first, then those that differ. :raises ApiError: the proxy refuses."""
     if levels.usual:
         admin_post(client, proxy, f"logging?level={levels.usual}")

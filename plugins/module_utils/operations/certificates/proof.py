@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ...documents.json_text import from_json
 from ...errors import ApiError, MalformedError, WaitTimeout
 from ...fields import mappings_at, text_at
-from ...istio.proxy.admin import agent_request
+from ...istio.proxy.admin import ADMIN_PORT, ask
 from ...istio.proxy.handshake import trusting
 from ...kube.clock import Clock, SystemClock
 from ...kube.wait import wait_until
@@ -125,7 +125,7 @@ def _ask_proxies(
     for pod in pods:
         try:
             held = _held_fingerprint(client, credential, pod)
-        except ApiError as error:
+        except (ApiError, WaitTimeout) as error:
             evidence = f"pod {pod} is not reachable from here, and its proxy cannot be asked: {error.message}"
             return ServingProof(CANNOT_TELL, PROXY_SECRET, evidence, total)
         if held != fingerprint:
@@ -141,12 +141,12 @@ def _why_not(client: KubeClient, credential: Credential, pod: str) -> str:
 
     Its agent hands one stream of istiod on to it (cluster ``xds-grpc``), and ends that when istiod is gone.
     """
-    path = "stats?filter=xds-grpc.*streams_active"
+    path = "/stats?filter=xds-grpc.*streams_active"
     try:
-        answer = agent_request(client, credential.namespace, pod, path)
-    except ApiError:
+        text = ask(client, credential.namespace, pod, ADMIN_PORT, path, "no figures")
+    except (ApiError, WaitTimeout):
         return ""
-    lines = answer.stdout.splitlines()
+    lines = text.splitlines()
     streams = [line.rpartition(":")[2].strip() for line in lines if "streams_active" in line]
     if streams and not any(count != "0" for count in streams):
         return ", and has no connection to istiod"
@@ -154,9 +154,9 @@ def _why_not(client: KubeClient, credential: Credential, pod: str) -> str:
 
 
 def _held_fingerprint(client: KubeClient, credential: Credential, pod: str) -> str:
-    path = "config_dump?resource=dynamic_active_secrets"
-    answer = agent_request(client, credential.namespace, pod, path)
-    return fingerprint_in_dump(answer.stdout, credential.name)
+    path = "/config_dump?resource=dynamic_active_secrets"
+    dump = ask(client, credential.namespace, pod, ADMIN_PORT, path, "no dump of its secrets")
+    return fingerprint_in_dump(dump, credential.name)
 
 
 def fingerprint_in_dump(dump: str, name: str) -> str:

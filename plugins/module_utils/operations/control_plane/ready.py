@@ -20,7 +20,7 @@ from ...istio.installation.installed import (
     crd_trouble,
     webhook_trouble,
 )
-from ...istio.istiod import istiod_request
+from ...istio.istiod import istiod_unready
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.rollouts import pod_trouble
@@ -164,7 +164,7 @@ def _webhooks(client: KubeClient, installation: Installation) -> list[str]:
 def _silent_istiods(client: KubeClient, installation: Installation) -> list[str]:
     """The istiod pods that do not answer ``/ready`` on their own port.
 
-    By exec, because a managed API server often reaches the kubelet only, not port 8080 of a pod.
+    Over a port-forward, because a managed API server often reaches the kubelet only, no port of a pod.
     """
     pods = [pod for pod in _istiod_pods(client, installation) if text_at(pod, "status", "phase") == "Running"]
     if not pods:
@@ -180,11 +180,11 @@ def _istiod_pods(client: KubeClient, installation: Installation) -> Sequence[dic
 
 def _ask(client: KubeClient, installation: Installation, pod: str) -> str:
     try:
-        answer = istiod_request(client, installation.namespace, pod, "/ready", timeout=10.0)
+        cause = istiod_unready(client, installation.namespace, pod)
     except ApiError as error:
         if error.lasting or error.reason == "Interrupted":
             raise
         return f"{pod} cannot be asked: {error.message}"
     except WaitTimeout as error:  # it hangs: it may answer when it is asked again
-        return f"{pod} does not answer /ready: {error.message}"
-    return "" if answer.returncode == 0 else f"{pod} does not answer /ready: {answer.stderr.strip()[:200]}"
+        cause = error.message
+    return f"{pod} does not answer /ready: {cause}" if cause else ""

@@ -52,9 +52,9 @@ def proof_namespaces(client: KubeClient, catalogue: Catalogue, context: Context)
 
 def _needs(namespace: str) -> Sequence[AccessNeed]:
     pods = AccessNeed("list", "", "pods", namespace)
-    # Exec is a GET that becomes a websocket: authorized as get, since Kubernetes 1.35 as create as well.
-    execs = [AccessNeed(verb, "", "pods", namespace, subresource="exec") for verb in ("create", "get")]
-    return [pods, _sidecars(namespace), *execs]
+    # It is a GET that becomes a websocket: authorized as get, since Kubernetes 1.35 as create as well.
+    ports = [AccessNeed(verb, "", "pods", namespace, subresource="portforward") for verb in ("create", "get")]
+    return [pods, _sidecars(namespace), *ports]
 
 
 def _sidecars(namespace: str) -> AccessNeed:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, Executor, config_dump
+from ...istio.proxy.admin import CLUSTERS, LISTENERS, ROUTES, PodClient, config_dump
 from ...istio.proxy.listeners import (
     CATCH_ALL,
     VIRTUAL_INBOUND,
@@ -50,7 +50,7 @@ class Facts:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def read_facts(client: Executor, proxy: RunningProxy, expectations: Iterable[Expectation]) -> Facts:
+def read_facts(client: PodClient, proxy: RunningProxy, expectations: Iterable[Expectation]) -> Facts:
     """Reads only what the expectations are about.
 
     :raises ApiError: the proxy cannot be read.

@@ -113,7 +113,7 @@ def root_names(secret: str) -> dict[str, tuple[str, ...]]:
 class Right:
     """Verbs on one resource in some kinds of places.
 
-    :param resource: plural, with its subresource: ``pods/exec``. :param places: CLUSTER, GATEWAYS, ...
+    :param resource: plural, with its subresource: ``pods/portforward``. :param places: CLUSTER, GATEWAYS, ...
     :param when: options, one of which makes it necessary; empty = always.
     :param optional: what is lost without it, as a sentence; empty = nothing works without it.
     :param names: which names it is about (a key of ``names_of``); empty = all objects.

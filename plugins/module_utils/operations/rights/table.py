@@ -232,7 +232,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("apps", "deployments", WRITE, _INSTALLED),
         Right("apps", "replicasets", READ, _INSTALLED),
         Right("", "pods", READ, _INSTALLED),
-        Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE,)),
+        Right("", "pods/portforward", ("create", "get"), (CONTROL_PLANE,)),
         Right(_RBAC, "roles", (*WRITE, "escalate", "bind"), _INSTALLED),
         Right(_RBAC, "rolebindings", WRITE, _INSTALLED),
         Right("policy", "poddisruptionbudgets", WRITE, _INSTALLED),
@@ -330,7 +330,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "services", ("list",), (GATEWAYS,)),
         Right(
             "",
-            "pods/exec",
+            "pods/portforward",
             ("create", "get"),
             (GATEWAYS,),
             optional="why a gateway does not take a certificate is not known",
@@ -358,7 +358,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         # Every proxy has to hold a change.
         Right("", "pods", ("list",), _WORKLOADS),
-        Right("", "pods/exec", ("create", "get"), _WORKLOADS),
+        Right("", "pods/portforward", ("create", "get"), _WORKLOADS),
         Right("networking.istio.io", "sidecars", ("list",), (CONTROL_PLANE, *_WORKLOADS)),
         # Release records, and the journals and Leases of rollouts.
         Right("", "configmaps", READ, (SERVICES,)),
@@ -393,8 +393,10 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     ),
     "verify": (
         Right("", "pods", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "pods/portforward", ("create", "get"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        # Probes: pods that send requests.
         Right("", "pods", ("create", "delete"), (SERVICES,)),
-        Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, GATEWAYS, SERVICES)),
+        Right("", "pods/exec", ("create", "get"), (SERVICES,)),
         Right("", "services", ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES)),
         *(
             Right("networking.istio.io", resource, ("list",), (CONTROL_PLANE, GATEWAYS, SERVICES))
@@ -447,8 +449,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("coordination.k8s.io", "leases", ("get", "create", "update"), (SERVICE,)),
         Right("discovery.k8s.io", "endpointslices", ("list",), (SERVICE,)),
         Right("", "pods", ("list",), (SERVICE, CALLERS)),
-        # Exec is a GET that becomes a websocket: authorized as get, since Kubernetes 1.35 as create as well.
-        Right("", "pods/exec", ("create", "get"), (SERVICE, CALLERS)),
+        # It is a GET that becomes a websocket: authorized as get, since Kubernetes 1.35 as create as well.
+        Right("", "pods/portforward", ("create", "get"), (SERVICE, CALLERS)),
         # Of a proxy that is late, istiod knows whether it is connected at all.
         *(
             Right(
@@ -458,7 +460,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
                 (CONTROL_PLANE,),
                 optional="nobody says whether a late proxy has lost istiod",
             )
-            for resource, verbs in (("pods", ("list",)), ("pods/exec", ("create", "get")))
+            for resource, verbs in (("pods", ("list",)), ("pods/portforward", ("create", "get")))
         ),
         *(
             Right(
@@ -515,6 +517,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         *(
             Right(group, resource, verbs, (CONTROL_PLANE, GATEWAYS, SERVICES), optional=_NOT_TOLD)
             for group, resource, verbs in (
+                ("", "pods/portforward", ("create", "get")),
+                # What the kernel took from a container stands in its control group.
                 ("", "pods/exec", ("create", "get")),
                 ("", "pods/log", ("get",)),
                 ("", "services", ("list",)),
@@ -582,12 +586,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
             (PROXY_LOG,),
         ),
         Right("", "pods/log", ("get",), (GATEWAYS, SERVICES), (PROXY_LOG,)),
-        Right("", "pods/exec", ("get", "create"), (GATEWAYS, SERVICES), (PROXY_LOG,)),
+        Right("", "pods/portforward", ("get", "create"), (GATEWAYS, SERVICES), (PROXY_LOG,)),
         Right("", "services/proxy", ("get",), (METRICS,), (METRICS_BY_SERVICE,)),
         # Of a proxy whose image has no tag, istiod knows the version.
         Right(
             "",
-            "pods/exec",
+            "pods/portforward",
             ("get", "create"),
             (CONTROL_PLANE,),
             optional="the version of such proxies is not told",
@@ -609,7 +613,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("", "secrets", READ, (CONTROL_PLANE, GATEWAYS)),
         Right("", "secrets", ("get",), (CA, SERVICES)),
         Right("", "services", ("list",), (GATEWAYS,)),
-        Right("", "pods/exec", ("create", "get"), (GATEWAYS, SERVICES)),
+        Right("", "pods/portforward", ("create", "get"), (GATEWAYS, SERVICES)),
         Right("coordination.k8s.io", "leases", ("list",), (NODES,)),
         Right("coordination.k8s.io", "leases", ("get",), (GATEWAYS,)),
     ),
@@ -645,7 +649,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("apps", "deployments", ("list", "patch"), (CONTROL_PLANE,)),
         # A dry run that istiod has to refuse: the API server believes it.
         Right("networking.istio.io", "virtualservices", ("create",), (CONTROL_PLANE,)),
-        Right("", "pods/exec", ("create", "get"), (CONTROL_PLANE, *_WORKLOADS)),
+        Right("", "pods/portforward", ("create", "get"), (CONTROL_PLANE, *_WORKLOADS)),
         *_RESTARTS,
     ),
     # The Job of `canary_deadman: job`, under an account of its own.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.log_
     wanted_levels,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 
 PROXY = RunningProxy("shop", "web-1", {}, "web", False, "1.31.1", "", "ReplicaSet/web")
 
@@ -26,16 +25,16 @@ PROXY = RunningProxy("shop", "web-1", {}, "web", False, "1.31.1", "", "ReplicaSe
 class Admin:
     """Answers every request alike, and keeps what was asked."""
 
-    def __init__(self, answer: str, code: int = 0) -> None:
-        self.answer, self.code = answer, code
+    def __init__(self, answer: str, status: int = 200) -> None:
+        self.answer, self.status = answer, status
         self.asked: list[str] = []
 
-    def exec(
-        self, _namespace: str, _pod: str, _container: str, command: Sequence[str], **_more: Any
-    ) -> ExecResult:
-        assert list(command[:3]) == ["pilot-agent", "request", "POST"]
-        self.asked.append(command[3])
-        return ExecResult(self.answer, "", self.code)
+    def ask_pod(
+        self, _namespace: str, _pod: str, port: int, path: str, *, method: str, **_more: Any
+    ) -> PodAnswer:
+        assert (port, method) == (15000, "POST")
+        self.asked.append(path.removeprefix("/"))
+        return PodAnswer(self.status, self.answer)
 
 
 def test_the_level_of_most_loggers_and_those_that_differ() -> None:
@@ -65,8 +64,8 @@ def test_all_loggers_first_then_those_that_differ() -> None:
 
 
 def test_a_proxy_that_does_not_answer() -> None:
-    with pytest.raises(ApiError, match="the proxy of pod shop/web-1 did not answer: no message"):
-        read_levels(Admin("", 1), PROXY)
+    with pytest.raises(ApiError, match="the proxy of pod shop/web-1 did not answer: HTTP 503, no message"):
+        read_levels(Admin("", 503), PROXY)
 
 
 @pytest.mark.parametrize(

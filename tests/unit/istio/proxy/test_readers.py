@@ -13,6 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy import listeners
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy import routes as envoy_routes
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy import running as proxies
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -189,93 +190,74 @@ def test_sample_sees_every_workload() -> None:
     assert proxies.sample(many, 6) == many
 
 
-@dataclasses.dataclass
-class Result:
-    stdout: str = ""
-    stderr: str = ""
-    returncode: int = 0
-
-
 class Client:
-    """Answers every exec with one result and remembers the command."""
+    """Answers every request alike and remembers it."""
 
-    def __init__(self, result: Result) -> None:
-        self.result = result
-        self.command: list[str] = []
+    def __init__(self, text, status=200):
+        self.answer = PodAnswer(status, text)
+        self.asked = ()
 
-    def exec(self, namespace, pod, container, command, *, timeout=30.0):
-        self.command = list(command)
-        return self.result
+    def ask_pod(self, namespace, pod, port, path, *, method="GET", timeout=30.0):
+        self.asked = (namespace, pod, port, method, path)
+        return self.answer
 
 
 PROXY = proxies.RunningProxy("shop", "web-1", {}, "web", False, "1.31.0", "", "ReplicaSet/web")
 
 
 def test_config_dump_asks_for_one_resource() -> None:
-    client = Client(Result('{"configs": [{"name": "x"}]}'))
+    client = Client('{"configs": [{"name": "x"}]}')
     assert proxies_admin.config_dump(client, PROXY, proxies_admin.CLUSTERS, r"outbound\|.*") == [
         {"name": "x"}
     ]
-    assert client.command == [
-        "pilot-agent",
-        "request",
-        "GET",
-        r"config_dump?resource=dynamic_active_clusters&name_regex=outbound%5C%7C.%2A",
-    ]
+    query = r"resource=dynamic_active_clusters&name_regex=outbound%5C%7C.%2A"
+    assert client.asked == ("shop", "web-1", 15000, "GET", f"/config_dump?{query}")
 
 
 def test_no_entry_is_no_error() -> None:
-    assert proxies_admin.config_dump(Client(Result("\n")), PROXY, proxies_admin.ROUTES) == []
+    assert proxies_admin.config_dump(Client("\n"), PROXY, proxies_admin.ROUTES) == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", '"x"', "{", "<html>"])
 def test_clusters_that_are_none_are_an_error(text: str) -> None:
-    client = Client(Result('{"cluster_statuses": []}'))
+    client = Client('{"cluster_statuses": []}')
     assert proxies_admin.cluster_statuses(client, PROXY) == {"cluster_statuses": []}
-    assert client.command[2:] == ["GET", "clusters?format=json"]
+    assert client.asked[3:] == ("GET", "/clusters?format=json")
     with pytest.raises(ApiError, match="pod shop/web-1 answered with something else than its clusters"):
-        proxies_admin.cluster_statuses(Client(Result(text)), PROXY)
+        proxies_admin.cluster_statuses(Client(text), PROXY)
 
 
 @pytest.mark.parametrize("configs", ['[{"name": "x"}, "y"]', "[null]", '"x"', '{"name": "x"}', "null", "7"])
 def test_a_dump_of_another_shape_is_none_and_not_an_empty_one(configs: str) -> None:
-    client = Client(Result(f'{{"configs": {configs}}}'))
+    client = Client(f'{{"configs": {configs}}}')
     with pytest.raises(ApiError, match="pod shop/web-1 answered with something else than a configuration"):
         proxies_admin.config_dump(client, PROXY, proxies_admin.ROUTES)
-    assert client.command[3] == "config_dump?resource=dynamic_route_configs"
-    assert proxies_admin.config_dump(Client(Result("{}")), PROXY, proxies_admin.LISTENERS) == []
+    assert client.asked[4] == "/config_dump?resource=dynamic_route_configs"
+    assert proxies_admin.config_dump(Client("{}"), PROXY, proxies_admin.LISTENERS) == []
 
 
 def test_a_change_is_posted() -> None:
-    client = Client(Result("ok"))
+    client = Client("ok")
     assert proxies_admin.admin_post(client, PROXY, "logging?level=debug") == "ok"
-    assert client.command[2:] == ["POST", "logging?level=debug"]
+    assert client.asked[3:] == ("POST", "/logging?level=debug")
 
 
 @pytest.mark.parametrize(
-    ("out", "err", "cause"),
-    [
-        ("a\nb\n", "", "b"),
-        ("a", "x\ny", "y"),
-        ("", "", "no message"),
-        ("", " \n", "no message"),
-        ("", "z" * 300, "z" * 200),
-    ],
+    ("text", "cause"),
+    [("a\nb\n", "b"), ("", "no message"), (" \n", "no message"), ("z" * 300, "z" * 200)],
 )
-def test_the_last_line_says_why_a_command_failed(out: str, err: str, cause: str) -> None:
-    error = proxies_admin.no_answer(Result(out, err, 1), "it did not answer", "Pod shop/web-1")
-    assert error.message == f"it did not answer: {cause}"
+def test_the_last_line_of_another_status_says_why(text, cause):
+    with pytest.raises(ApiError) as caught:
+        proxies_admin.ask(Client(text, 503), "shop", "web-1", 15014, "/ready", "it is not ready")
+    assert caught.value.message == f"it is not ready: HTTP 503, {cause}"
+    assert caught.value.subject == "Pod shop/web-1"
 
 
 @pytest.mark.parametrize(
-    "result",
-    [
-        Result(stderr="Error: command failed\nconnection refused", returncode=1),
-        Result("<html>"),
-        Result("[" * 100_000),
-    ],
+    "client",
+    [Client("upstream connect error", 503), Client("<html>"), Client("[" * 100_000)],
     ids=["refused", "a page", "nested too deep"],
 )
-def test_a_silent_proxy_is_an_error_that_names_the_pod(result: Result) -> None:
+def test_a_silent_proxy_is_an_error_that_names_the_pod(client) -> None:
     with pytest.raises(ApiError, match="shop/web-1"):
-        proxies_admin.config_dump(Client(result), PROXY, proxies_admin.ROUTES)
+        proxies_admin.config_dump(client, PROXY, proxies_admin.ROUTES)

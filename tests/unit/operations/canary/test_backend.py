@@ -354,7 +354,8 @@ def test_a_rollout_needs_no_right_that_the_table_does_not_name(world: World) -> 
     world(action="rollback", version=None)
     assert world.client.refused == set()
     assert {access.resource for access in granted} - {access.resource for access in world.client.used} == {
-        *("pods/exec", "services/proxy", "jobs", "serviceaccounts", "localsubjectaccessreviews"),
+        *("pods/exec", "pods/portforward", "services/proxy"),
+        *("jobs", "serviceaccounts", "localsubjectaccessreviews"),
     }
 
 

@@ -53,9 +53,9 @@ class Pods(FakeCluster):
         super().__init__(*[pod(name) for name in answers])
         self.answers = answers
         self.asked = 0
-        self.on_exec = self._answer
+        self.on_ask = self._answer
 
-    def _answer(self, _namespace: str, name: str, _container: str, _command: Any) -> str:
+    def _answer(self, _namespace: str, name: str, _port: int, _path: str) -> str:
         self.asked += 1
         answer = self.answers[name]
         answer = answer.pop(0) if isinstance(answer, list) and len(answer) > 1 else answer
@@ -171,7 +171,7 @@ def test_the_route_of_the_testers_is_proved_as_well() -> None:
 
 
 def test_a_proxy_that_cannot_be_read_is_neither_proved_nor_late() -> None:
-    broken = ApiError("the proxy did not answer", reason="Exec")
+    broken = ApiError("the proxy did not answer", reason="PodAnswer")
     proof = prover(Pods({"fast": GOOD, "mute": broken})).routes(WEIGHTS, lambda: None)
     assert (proof.status, proof.proxies) == ("cannot tell", 1)
     assert "proxy shop/mute cannot be read: the proxy did not answer" in proof.detail
@@ -345,9 +345,9 @@ def mesh_of(
             }
         )
 
-    def answer(_namespace: str, name: str, _container: str, command: Any) -> str:
+    def answer(_namespace: str, name: str, _port: int, path: str) -> str:
         bad = name == "v2"
-        if "config_dump" in command[-1]:
+        if "config_dump" in path:
             asks = {"transport_socket": {"typed_config": {"require_client_certificate": True}}}
             chains = [asks] if not bad or mode == "mtls" else [asks, {}] if mode == "both" else [{}]
             match = {"destination_port": port if bad else 3000}
@@ -366,7 +366,7 @@ def mesh_of(
         trusted = {"serial_number": f"{made.serial_number:x}", **times, "valid_from": timestamp(now - 60)}
         return json.dumps({"certificates": [{"cert_chain": [leaf], "ca_cert": [trusted]}]})
 
-    pods.on_exec = answer
+    pods.on_ask = answer
     return pods
 
 

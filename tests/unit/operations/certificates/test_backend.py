@@ -111,7 +111,7 @@ def serve_nothing(cluster):
     status = {"phase": "Running", "podIP": "127.0.0.1"}
     cluster.put({"kind": "Pod", "metadata": {**metadata, "labels": labels}, "status": status})
     streams = "cluster.xds-grpc;.http2.streams_active: 0"
-    cluster.on_exec = lambda *asked: streams if "streams_active" in str(asked) else '{"configs": []}'
+    cluster.on_ask = lambda *asked: streams if "streams_active" in str(asked) else '{"configs": []}'
 
 
 def test_check_mode_writes_nothing_anywhere(cluster):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import datetime
 import json
 import socket
@@ -13,6 +12,7 @@ import threading
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
     Credential,
     Lifetimes,
@@ -202,15 +202,15 @@ def server(tmp_path, pair):
 
 
 class Proxies:
-    """Answers execs in gateway pods with a secrets dump; ``pair`` None: the proxy holds nothing."""
+    """Gateways that answer with a secrets dump; ``pair`` None: the proxy holds nothing."""
 
     def __init__(self, pair=None, error=None):
         self.pair, self.error = pair, error
 
-    def exec(self, namespace, pod, container, command, **_more):
+    def ask_pod(self, namespace, pod, port, path, **_more):
         if self.error:
             raise self.error
-        return dataclasses.make_dataclass("Result", ["stdout"])(dump(self.pair))
+        return PodAnswer(200, dump(self.pair))
 
     @staticmethod
     def in_parallel(function, items, **_more):
@@ -326,7 +326,7 @@ def unreachable(monkeypatch):
         (Proxies(PAIR), "pass", "hold"),
         (Proxies(new_leaf(AUTHORITY, HOSTS, NOW, Lifetimes())), "fail", "expected"),
         (Proxies(), "fail", "does not hold it"),
-        (Proxies(error=ApiError("pods/exec is forbidden", status=403)), "cannot tell", "forbidden"),
+        (Proxies(error=ApiError("pods/portforward is forbidden", status=403)), "cannot tell", "forbidden"),
     ],
 )
 def test_pods_out_of_reach_are_asked_from_inside(unreachable, client, status, evidence):
@@ -349,22 +349,22 @@ def test_a_failed_handshake_is_settled_inside():
 
 
 class Scripted(Proxies):
-    """Notes every command that is run in a pod."""
+    """Notes what pods are asked."""
 
     def __init__(self, pair=None, error=None):
         super().__init__(pair, error)
-        self.commands = []
+        self.asked = []
 
-    def exec(self, *args, **more):
-        self.commands.append(args)
-        return super().exec(*args, **more)
+    def ask_pod(self, *args, **more):
+        self.asked.append(args)
+        return super().ask_pod(*args, **more)
 
 
-def test_a_proxy_is_asked_for_its_secrets_by_its_own_agent(unreachable):
+def test_a_proxy_is_asked_for_its_secrets(unreachable):
     client = Scripted(PAIR)
     assert look(client, unreachable).evidence == f"the proxies of 1 pods hold {fingerprint(PAIR)[:16]}"
-    command = ["pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets"]
-    assert client.commands == [("edge", "gw-1", "istio-proxy", command)]
+    path = "/config_dump?resource=dynamic_active_secrets"
+    assert client.asked == [("edge", "gw-1", 15000, path)]
 
 
 def waited(monkeypatch, looks, *, timeout, second=None):

@@ -99,7 +99,7 @@ class RotatingWorld(World):
             }
         )
         monkeypatch.setattr(proof, "served_fingerprint", self.gateways.fingerprint)
-        self.cluster.on_exec = lambda *_rest: '{"configs": []}'
+        self.cluster.on_ask = lambda *_rest: '{"configs": []}'
 
     def rotate(self, **params: Any) -> dict[str, Any]:
         """A run after which nothing else happens for longer than a Lease lasts."""

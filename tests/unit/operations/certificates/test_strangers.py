@@ -151,7 +151,7 @@ def test_a_server_with_several_credentials_is_asked_for_each_of_them(world: Rota
             world.run(timeout=20)
         secrets = f'{{"configs": [{{"name": "kubernetes://api", "secret": {{"tls_certificate": \
 {{"certificate_chain": {{"inline_bytes": "{held}"}}}}}}}}]}}'
-        world.cluster.on_exec = lambda *_rest: secrets
+        world.cluster.on_ask = lambda *_rest: secrets
         result = world.run(timeout=20)
     (certificate,) = result["certificates"]
     assert (certificate["proof"]["status"], certificate["proof"]["method"]) == ("pass", "proxy secret")

@@ -14,7 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     MeshError,
     WaitTimeout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import ready
 
 from ...support.arguments import validated
@@ -83,7 +83,7 @@ def cluster_with(*more: Obj, without: Sequence[tuple[str, str]] = (), rev: str =
     for kind, name in without:
         namespace = "istio-system" if kind in ("Deployment", "Pod") else ""
         cluster.remove(kind, name, namespace)
-    cluster.on_exec = lambda *_call: "ready"
+    cluster.on_ask = lambda *_call: "ready"
     return cluster
 
 
@@ -131,12 +131,11 @@ class TestProof:
             pod("istiod-r1-a", "r1", namespace=place),
         )
         asked = []
-        cluster.on_exec = lambda *call: asked.append(call) or "ready"
+        cluster.on_ask = lambda *call: asked.append(call) or "ready"
         gateways = [{"name": "edge", "namespace": "outside"}, {"name": "inner"}]
         result = run(cluster, namespace=place, revision="r1", gateways=gateways)
         assert (result["status"], result["checks"][0]) == ("pass", "istiod and 2 gateways rolled out")
-        command = ["pilot-discovery", "request", "GET", "/ready"]
-        assert asked == [(place, "istiod-r1-a", "discovery", command)]
+        assert asked == [(place, "istiod-r1-a", 8080, "/ready")]
 
     def test_it_waits_until_everything_is_there(self) -> None:
         cluster, clock, told = cluster_with(crd("gateways", "False")), FakeClock(), []
@@ -196,7 +195,7 @@ class TestLate:
     def test_istiod_is_not_rolled_out(self) -> None:
         cluster = cluster_with(deployment("istiod", available=0))
         assert late(cluster) == ["Deployment istio-system/istiod: 0 of 1 updated replicas available"]
-        assert not [call for call in cluster.calls if call.verb == "exec"]
+        assert not [call for call in cluster.calls if call.verb == "ask"]
 
     def test_an_image_that_cannot_be_pulled_is_named(self) -> None:
         """It was told as `0 of 1 updated replicas available`, whatever the pod said."""
@@ -298,21 +297,21 @@ class TestAnswers:
     def answers(self, *failing: str, answer: Any) -> FakeCluster:
         cluster = cluster_with(pod("istiod-b"), pod("istiod-c", phase="Pending"))
 
-        def on_exec(_namespace: str, name: str, *_rest: Any) -> ExecResult:
+        def on_ask(_namespace: str, name: str, *_rest: Any) -> PodAnswer:
             if name not in failing:
-                return ExecResult("", "", 0)
+                return PodAnswer(200, "")
             if isinstance(answer, Exception):
                 raise answer
-            assert isinstance(answer, ExecResult)
+            assert isinstance(answer, PodAnswer)
             return answer
 
-        cluster.on_exec = on_exec
+        cluster.on_ask = on_ask
         return cluster
 
     def test_every_pod_is_asked(self) -> None:
-        answer = ExecResult("", f"\n503 {'x' * 300}\n", 1)
+        answer = PodAnswer(503, f"\nnot {'x' * 300}\n")
         assert late(self.answers("istiod-b", answer=answer)) == [
-            f"istiod-b does not answer /ready: 503 {'x' * 196}"
+            f"istiod-b does not answer /ready: HTTP 503, not {'x' * 196}"
         ]
         assert len(late(self.answers("istiod-a", "istiod-b", answer=answer))) == 2
 
@@ -349,13 +348,13 @@ class TestAnswers:
 
     def test_they_have_ten_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seconds = []
-        plain = FakeCluster.exec
+        plain = FakeCluster.ask_pod
 
-        def noted(self: FakeCluster, *call: Any, **options: Any) -> ExecResult:
+        def noted(self: FakeCluster, *call: Any, **options: Any) -> PodAnswer:
             seconds.append(options["timeout"])
             return plain(self, *call, **options)
 
-        monkeypatch.setattr(FakeCluster, "exec", noted)
+        monkeypatch.setattr(FakeCluster, "ask_pod", noted)
         run(cluster_with())
         assert seconds == [10]
 

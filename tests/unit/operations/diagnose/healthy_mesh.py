@@ -141,7 +141,7 @@ class Healthy(FakeCluster):
         self.figures: dict[str, float] = {"process_resident_memory_bytes": 1e8}
         for one in (*_control_plane(), *_shop(), *_gateway(), *_outside()):
             self.put(one)
-        self.on_exec = self._answer
+        self.on_ask = self._answer
 
     def edit(self, kind: str, name: str, place: str = "shop") -> Obj:
         """The stored object itself, to be changed."""
@@ -151,11 +151,10 @@ class Healthy(FakeCluster):
         """Lines of the access log of a pod's proxy."""
         self.container_logs[place, pod, "istio-proxy"] = "\n".join(lines)
 
-    def _answer(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
-        path = command[-1]
+    def _answer(self, namespace: str, pod: str, port: int, path: str) -> str:
         if path == "/metrics":
             return "".join(f"{name} {value}\n" for name, value in self.figures.items())
-        if container == "discovery":
+        if port == 15014:
             running = [one["metadata"] for one in self.of_kind("Pod")]
             return json.dumps(
                 [
@@ -164,14 +163,14 @@ class Healthy(FakeCluster):
                     if one["name"] not in self.lost
                 ]
             )
-        if path.startswith("clusters"):
+        if path.startswith("/clusters"):
             found = {
                 "outbound|80||api.shop.svc.cluster.local": [host()],
                 **self.clusters.get(f"{namespace}/{pod}", {}),
             }
             statuses = [{"name": name, "host_statuses": hosts} for name, hosts in found.items()]
             return json.dumps({"cluster_statuses": statuses})
-        if path == "certs":
+        if path == "/certs":
             return json.dumps({"certificates": []})
         resource = urllib.parse.parse_qs(path.partition("?")[2])["resource"][0]
         if resource == "dynamic_listeners":

@@ -83,10 +83,10 @@ def test_a_callee_without_pods_is_the_cause(mesh: Mesh) -> None:
 
 
 def test_proxies_that_cannot_be_read_are_cannot_tell(mesh: Mesh) -> None:
-    mesh.exec_error = ApiError("pods/exec is forbidden", status=403)
+    mesh.unread = ApiError("pods/portforward is forbidden", status=403)
     result = follow(mesh)
     assert result["status"] == "cannot tell"
-    assert steps(result, "proxy") == [("cannot tell", "pods/exec is forbidden")] * 2
+    assert steps(result, "proxy") == [("cannot tell", "pods/portforward is forbidden")] * 2
 
 
 def with_hosts(mesh: Mesh, hosts: list[dict[str, Any]]) -> None:
@@ -128,10 +128,10 @@ def test_endpoints_as_the_caller_sees_them(
 def test_endpoints_that_cannot_be_read_are_cannot_tell(mesh: Mesh) -> None:
     answer: Callable[..., Any] = mesh._ask
 
-    def broken(pod: str, container: str, path: str) -> Any:
-        if path.startswith("clusters"):
-            raise ApiError("the proxy did not answer", reason="Exec")
-        return answer(pod, container, path)
+    def broken(pod: str, port: int, path: str) -> Any:
+        if path.startswith("/clusters"):
+            raise ApiError("the proxy did not answer", reason="PodAnswer")
+        return answer(pod, port, path)
 
     mesh._ask = broken
     result = follow(mesh)

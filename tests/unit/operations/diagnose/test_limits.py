@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.causes import slow_callees
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.symptom import Symptom
 
@@ -72,7 +72,7 @@ def test_a_kind_that_may_not_be_read_is_told_with_what_hangs_on_it(kind: str) ->
 
 def test_proxies_and_logs_that_may_not_be_read_are_told() -> None:
     cluster = Healthy()
-    cluster.fail("exec", "Pod", 403, times=99)
+    cluster.fail("ask", "Pod", 403, times=99)
     cluster.fail("logs", "Pod", 403, times=99)
     result = diagnose(cluster, **CALL)
     told = {one["what"] for one in result["unknown"]}
@@ -80,7 +80,7 @@ def test_proxies_and_logs_that_may_not_be_read_are_told() -> None:
     assert result["status"] == "cannot tell"
 
 
-@pytest.mark.parametrize("verb", ["exec", "logs"])
+@pytest.mark.parametrize("verb", ["ask", "logs"])
 def test_of_a_pod_that_has_ended_meanwhile_nothing_is_missed(verb: str) -> None:
     """A rollout between the list of pods and the questions to their proxies."""
     cluster = Healthy()
@@ -99,7 +99,7 @@ def test_of_a_pod_that_has_ended_meanwhile_nothing_is_missed(verb: str) -> None:
 def test_whether_a_silent_pod_has_ended_is_not_guessed() -> None:
     def silent(status: int) -> Healthy:
         cluster = Healthy()
-        cluster.fail("exec", "Pod", 500, times=99, when=lambda call: call.name == "web-1")
+        cluster.fail("ask", "Pod", 500, times=99, when=lambda call: call.name == "web-1")
         cluster.fail("get", "Pod", status, when=lambda call: call.name == "web-1")
         return cluster
 
@@ -117,15 +117,15 @@ def test_a_server_that_does_not_answer_is_an_error() -> None:
 
 def test_an_istiod_that_is_silent_about_itself_is_told() -> None:
     cluster = Healthy()
-    answer = cluster.on_exec
+    answer = cluster.on_ask
     assert answer is not None
 
-    def silent(namespace: str, name: str, container: str, command: Any) -> Any:
-        if container == "discovery":
-            return ExecResult("", "connection refused", 1)
-        return answer(namespace, name, container, command)
+    def silent(namespace: str, name: str, port: int, path: str) -> Any:
+        if port == 15014:
+            return PodAnswer(503, "connection refused")
+        return answer(namespace, name, port, path)
 
-    cluster.on_exec = silent
+    cluster.on_ask = silent
     result = diagnose(cluster)
     assert result["status"] == "cannot tell"
     assert "istiod" in str(result["unknown"])
@@ -205,18 +205,18 @@ def test_what_is_gone_in_the_second_look_is_no_cause() -> None:
     """A proxy that had not found its istiod yet, and has."""
     cluster = Healthy()
     cluster.lost.add("web-1")
-    answer = cluster.on_exec
+    answer = cluster.on_ask
     assert answer is not None
     looks: list[str] = []
 
-    def connected_at_last(namespace: str, name: str, container: str, command: Any) -> Any:
-        if command[-1] == "/debug/syncz":
+    def connected_at_last(namespace: str, name: str, port: int, path: str) -> Any:
+        if path == "/debug/syncz":
             looks.append(name)
             if len(looks) == 2:
                 cluster.lost.clear()
-        return answer(namespace, name, container, command)
+        return answer(namespace, name, port, path)
 
-    cluster.on_exec = connected_at_last
+    cluster.on_ask = connected_at_last
     assert diagnose(cluster)["causes"] == []
     assert len(looks) == 2
 

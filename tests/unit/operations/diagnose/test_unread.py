@@ -104,22 +104,22 @@ def answers(path: str, answer: Any) -> Callable[[Healthy], None]:
     """What a pod says when it is asked for a path; an error is raised."""
 
     def change(cluster: Healthy) -> None:
-        before = cluster.on_exec
+        before = cluster.on_ask
         assert before is not None
 
-        def answering(namespace: str, pod: str, container: str, command: Any) -> Any:
-            if path in command[-1] and (pod.startswith("istiod") or path not in ("/metrics", "syncz")):
+        def answering(namespace: str, pod: str, port: int, asked: str) -> Any:
+            if path in asked and (pod.startswith("istiod") or path not in ("/metrics", "syncz")):
                 if isinstance(answer, Exception):
                     raise answer
                 return answer
-            return before(namespace, pod, container, command)
+            return before(namespace, pod, port, asked)
 
-        cluster.on_exec = answering
+        cluster.on_ask = answering
 
     return change
 
 
-FORBIDDEN = ApiError("pods/exec is forbidden", status=403)
+FORBIDDEN = ApiError("pods/portforward is forbidden", status=403)
 
 
 @pytest.mark.parametrize(

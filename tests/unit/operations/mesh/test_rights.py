@@ -57,8 +57,8 @@ def test_who_may_look_at_all_proxies_and_may_nothing_else_everywhere_asks_all_of
     [
         (Access("", "pods", "list", SHOP), "pods"),
         (
-            Access("", "pods/exec", "get", SHOP),
-            "whether proxies hold the change: in shop: get on pods/exec",
+            Access("", "pods/portforward", "get", SHOP),
+            "whether proxies hold the change: in shop: get on pods/portforward",
         ),
         (Access("", "configmaps", "list", SHOP), "configmaps"),
         (Access("networking.istio.io", "sidecars", "list", SHOP), "sidecars"),
@@ -128,7 +128,7 @@ def test_each_object_of_a_mesh_lies_where_the_table_grants_it() -> None:
     bare = set(catalogue.gateway_namespaces) - set(catalogue.object_namespaces)
     assert bare
     assert {access.resource for access in granted if access.namespace in bare and access.verb == "create"} - {
-        "pods/exec"
+        "pods/portforward"
     } == {access.resource for access in written if access.namespace in bare}
 
 

@@ -99,7 +99,7 @@ class RotatingMesh:
             old |= {"cert-chain.pem": pem(self.root), "root-cert.pem": pem(self.root)}
         name = "cacerts" if plugged else "istio-ca-secret"
         self.secret(name, **old)
-        self.cluster.on_exec = self._exec
+        self.cluster.on_ask = self._asked
         self.cluster.create = self._created  # a webhook that answers
         self._istiod()
         self.signing = self.mounted()
@@ -320,9 +320,9 @@ class RotatingMesh:
                 raise backend_error("admission webhook denied the request: no destination")
         return FakeCluster.create(self.cluster, obj, dry_run=dry_run)
 
-    def _exec(self, namespace: str, pod: str, _container: str, command: Any) -> str:
-        if command[0] == "pilot-discovery":
-            if command[-1] == "/metrics":
+    def _asked(self, namespace: str, pod: str, port: int, path: str) -> str:
+        if port == 15014:
+            if path == "/metrics":
                 return self._metrics()
             return json.dumps([{"proxy": f"{name}.{home}"} for home, name in self.held])
         if pod in self.silent:

@@ -471,7 +471,7 @@ def test_a_right_that_the_last_step_needs_is_noticed_before_the_first_write(
         for access in sorted(GRANTED)
         if access.namespace in (HOME, SAFE)
         and access.verb in writing
-        and access.resource in ("secrets", "leases", "deployments", "virtualservices", "pods/exec")
+        and access.resource in ("secrets", "leases", "deployments", "virtualservices", "pods/portforward")
     ]
     assert len(needed) > 12
     mesh = RotatingMesh(plugged=True)

@@ -151,7 +151,7 @@ CHANGE = Change(stage(), stage(OLD_CA, title="old"), True, "m")
 )  # fmt: skip
 def test_whether_an_istiod_works_with_the_ca(pod: Obj, change: Change, answer: str, fault: str) -> None:
     cluster = FakeCluster(pod)
-    cluster.on_exec = lambda *_rest: answer
+    cluster.on_ask = lambda *_rest: answer
     expected = [f"Pod {HOME}/istiod-7f-1 {fault}"] if fault else []
     if pod["status"]["conditions"][0]["status"] != "True":
         expected = [f"no istiod in namespace {HOME} is ready"]
@@ -165,7 +165,7 @@ def test_an_istiod_that_is_ready_has_to_be_there_and_each_that_runs_counts() -> 
     for pods in ([], [istiod_pod(phase="Pending")], [going]):
         assert istiods._pods_late(FakeCluster(*pods), HOME, CHANGE) == late
     cluster = FakeCluster(istiod_pod("a", mark="m"), istiod_pod("b"), istiod_pod("c", phase="Succeeded"))
-    cluster.on_exec = lambda *_rest: ""
+    cluster.on_ask = lambda *_rest: ""
     assert istiods._pods_late(cluster, HOME, CHANGE) == [f"Pod {HOME}/b has not taken the CA over"]
 
 
@@ -181,7 +181,7 @@ def test_an_istiod_that_is_ready_has_to_be_there_and_each_that_runs_counts() -> 
 )
 def test_when_the_ca_of_an_istiod_ends(answer: str, ends: Any) -> None:
     cluster = FakeCluster(istiod_pod())
-    cluster.on_exec = lambda *_rest: answer
+    cluster.on_ask = lambda *_rest: answer
     assert istiods.metrics_of(cluster, HOME, "istiod-7f-1") == ends
 
 
@@ -192,7 +192,7 @@ def test_when_the_ca_of_an_istiod_ends(answer: str, ends: Any) -> None:
         (ApiError("no", status=401), True),
         (ApiError("stopped", reason="Interrupted"), True),
         (ApiError("gone", status=404), False),
-        (ApiError("no answer", reason="Exec"), False),
+        (ApiError("no answer", reason="PodAnswer"), False),
         (WaitTimeout("late", awaited="x", last_seen="y"), False),
     ],
 )
@@ -203,7 +203,7 @@ def test_an_istiod_that_does_not_say_it_is_asked_again_and_no_right_ends_it(
         raise error
 
     cluster = FakeCluster(istiod_pod())
-    cluster.on_exec = fail
+    cluster.on_ask = fail
     if raised:
         with pytest.raises(ApiError):
             istiods.metrics_of(cluster, HOME, "istiod-7f-1")
@@ -434,7 +434,7 @@ def proxy_pod(title: str = "web-1", *, address: str = f"istiod.{HOME}.svc:15012"
 )
 def test_which_pods_are_asked(pod: Obj, asked: bool) -> None:
     cluster = FakeCluster(pod)
-    cluster.on_exec = lambda *_rest: "no json"
+    cluster.on_ask = lambda *_rest: "no json"
     found = proxies.survey(cluster, HOME, stage(), ALL)
     assert [str(one) for one in found.states] == ([f"{SHOP}/web-1"] if asked else [])
     assert not asked or found.unread
@@ -448,7 +448,7 @@ def test_a_ztunnel_cannot_be_read_and_stops_everything() -> None:
 @pytest.mark.parametrize(
     ("error", "unread"),
     [
-        (ApiError("the proxy did not answer", reason="Exec"), "the proxy did not answer"),
+        (ApiError("the proxy did not answer", reason="PodAnswer"), "the proxy did not answer"),
         (WaitTimeout("it was late", awaited="x", last_seen="y"), "it was late"),
         (ApiError("no", status=403), None),
         (ApiError("no", status=401), None),
@@ -462,7 +462,7 @@ def test_a_proxy_that_does_not_answer_is_unread_and_no_right_ends_it(
         raise error
 
     cluster = FakeCluster(proxy_pod())
-    cluster.on_exec = fail
+    cluster.on_ask = fail
     if unread is None:
         with pytest.raises(ApiError):
             proxies.survey(cluster, HOME, stage(), ALL)
@@ -478,7 +478,7 @@ def test_a_certificate_that_cannot_be_read_is_unread() -> None:
         {"name": "ROOTCA", "secret": {"validation_context": {"trusted_ca": broken}}},
     ]
     cluster = FakeCluster(proxy_pod())
-    cluster.on_exec = lambda *_rest: json.dumps({"configs": configs})
+    cluster.on_ask = lambda *_rest: json.dumps({"configs": configs})
     (state,) = proxies.survey(cluster, HOME, stage(), ALL).states
     assert state.unread
     assert not state.late
@@ -490,7 +490,7 @@ def test_whether_a_proxy_takes_roots_over_while_it_runs(value: str, *, on: bool)
     pod["spec"]["containers"][0]["env"].append({"name": "PROXY_CONFIG_XDS_AGENT", "value": value})
     pod["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z" if on else None
     cluster = FakeCluster(pod)
-    cluster.on_exec = lambda *_rest: "x"
+    cluster.on_ask = lambda *_rest: "x"
     (state,) = proxies.survey(cluster, HOME, stage(), ALL).states
     assert (state.live, state.leaving, state.connected) == (on, on, False)
 

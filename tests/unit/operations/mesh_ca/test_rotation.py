@@ -198,7 +198,7 @@ def kill_when(mesh: RotatingMesh, seen) -> None:  # a test's own helper
         ("delete", "Secret"),
         ("patch", "Deployment"),
         ("list", "Pod"),
-        ("exec", "Pod"),
+        ("ask", "Pod"),
         ("get", "Secret"),
         ("replace", "Lease"),
     ],

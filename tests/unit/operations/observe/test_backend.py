@@ -379,7 +379,7 @@ def test_a_dashboard_is_forwarded_at_the_port_of_its_page() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_nothing_is_told_that_was_not_asked_for(part: str) -> None:
     mesh = ObservedMesh()
-    mesh.on_exec = lambda *_where: "{}"
+    mesh.on_ask = lambda *_where: "{}"
     assert {*mesh.run(show=[part])} & {*PARTS} <= {part}
 
 
@@ -397,9 +397,9 @@ def test_of_an_image_without_tag_istiod_knows_the_version() -> None:
     mesh = ObservedMesh()
     mesh.put(pod(SHOP, "pinned-1", {"app": "web"}, image="istio/proxyv2@sha256:aa"))
     told = [{"proxy": "pinned-1.shop", "istio_version": "1.31.1"}]
-    mesh.on_exec = lambda *_where: json.dumps(told)
+    mesh.on_ask = lambda *_where: json.dumps(told)
     assert [entry["count"] for entry in mesh.run(show=["versions"])["versions"]["proxies"]] == [5]
-    mesh.on_exec = lambda *_where: "[]"
+    mesh.on_ask = lambda *_where: "[]"
     result = mesh.run(show=["versions"])
     assert "the version of 1 proxies is not known" in untold(result, "versions")
     assert result["versions"]["proxies"][0]["behind"] is None
@@ -622,7 +622,7 @@ def test_the_rights_of_the_table_are_enough() -> None:
     mesh = ObservedMesh()
     mesh.put(secret(HOME, "api-example-com", "kubernetes.io/tls"))
     mesh.put(pod(SHOP, "pinned-1", {"app": "web"}, image="istio/proxyv2@sha256:aa"))
-    mesh.on_exec = lambda *_where: "[]"
+    mesh.on_ask = lambda *_where: "[]"
     client = Restricted(mesh, granted_by("observe.yaml", {"ecommerce": SHOP}))
     result = mesh.run(client=client)
     assert client.refused == set()
@@ -632,7 +632,7 @@ def test_the_rights_of_the_table_are_enough() -> None:
 def test_certificates_are_those_of_trust() -> None:
     """Little is there to be read; what is said of it are trust_info's own words."""
     mesh = ObservedMesh()
-    mesh.on_exec = lambda *_where: "{}"
+    mesh.on_ask = lambda *_where: "{}"
     result = mesh.run(show=["certificates"])
     found = result["certificates"]
     assert found["status"] == "fail"

@@ -130,13 +130,14 @@ def test_a_ca_that_istiod_makes_itself_needs_no_right_to_secrets(server: Server,
 
 def test_escalation_exec_and_secrets_are_granted_by_name_or_namespace() -> None:
     """Whoever has them everywhere is as good as an administrator. Helm 3 cannot be held to names."""
+    strong_resources = ("pods/exec", "pods/portforward", "secrets")
     for path in RBAC.rglob("*.yaml"):
         everywhere = {access for access in granted_by(str(path.relative_to(RBAC))) if not access.namespace}
         strong = {
             (access.resource, access.verb)
             for access in everywhere
             if not access.name
-            and (access.verb in ("escalate", "bind") or access.resource in ("pods/exec", "secrets"))
+            and (access.verb in ("escalate", "bind") or access.resource in strong_resources)
         }
         if path.name in ("site.yaml", "istio.yaml"):
             assert strong == {("secrets", "list"), ("clusterroles", "escalate")}

@@ -149,13 +149,13 @@ class Cluster(FakeCluster):
         self.holds = holds
         self.asked: dict[str, int] = {}
         self.connected: list[str] = []
-        self.on_exec = self._answer
+        self.on_ask = self._answer
 
-    def _answer(self, _namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
-        if container == "discovery":
+    def _answer(self, _namespace: str, pod: str, port: int, path: str) -> str:
+        if port == 15014:
             return json.dumps([{"proxy": name} for name in self.connected])
         self.asked[pod] = self.asked.get(pod, 0) + 1
-        query = urllib.parse.parse_qs(command[-1].partition("?")[2])
+        query = urllib.parse.parse_qs(path.partition("?")[2])
         expression = re.compile(query["name_regex"][0])
         names = [name for name in self.holds(pod, self.asked[pod]) if expression.fullmatch(name)]
         return json.dumps({"configs": [{"cluster": {"name": name}} for name in names]})
@@ -219,16 +219,16 @@ def test_an_absentee_is_told_apart_by_istiods_own_table() -> None:
     assert report.laggards[0].missing[0] == "is not connected to any istiod"
 
 
-def refuse(*_command: Any) -> str:
-    raise ApiError("pods/exec is forbidden", status=403)
+def refuse(*_request: Any) -> str:
+    raise ApiError("pods/portforward is forbidden", status=403)
 
 
 def test_who_cannot_be_read_is_neither_proved_nor_late() -> None:
     cluster = Cluster([proxy_pod("a", "a")], lambda pod, time: [V1])
-    cluster.on_exec = refuse
+    cluster.on_ask = refuse
     report = prove(cluster, timeout=0.05)
     assert (report.status, report.proved) == ("cannot tell", 0)
-    assert report.unreadable[0].missing == ("pods/exec is forbidden",)
+    assert report.unreadable[0].missing == ("pods/portforward is forbidden",)
     with pytest.raises(ApiError, match="cannot be read"):
         report.check()
 

@@ -15,7 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.list
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
-from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
     Expectation,
     Scope,
@@ -65,10 +65,8 @@ class Proxy:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
-    def exec(
-        self, _namespace: str, _pod: str, _container: str, command: Sequence[str], **_more: Any
-    ) -> ExecResult:
-        query = urllib.parse.parse_qs(command[-1].partition("?")[2])
+    def ask_pod(self, _namespace: str, _pod: str, _port: int, path: str, **_more: Any) -> PodAnswer:
+        query = urllib.parse.parse_qs(path.partition("?")[2])
         resource, names = query["resource"][0], query.get("name_regex", [""])[0]
         self.asked.append((resource, names))
         entries = [
@@ -76,7 +74,7 @@ class Proxy:
             for entry in DUMPS[resource]
             if not names or names == entry.get("name") or "outbound" in names
         ]
-        return ExecResult(json.dumps({"configs": entries}), "", 0)
+        return PodAnswer(200, json.dumps({"configs": entries}))
 
 
 def read(

@@ -58,9 +58,9 @@ class Proxies(FakeCluster):
         super().__init__(*map(pod, answers))
         self.answers = {name: list(values) for name, values in answers.items()}
         self.asked: list[str] = []
-        self.on_exec = self._answer
+        self.on_ask = self._answer
 
-    def _answer(self, _namespace: str, pod: str, _container: str, _command: Sequence[str]) -> str:
+    def _answer(self, _namespace: str, pod: str, _port: int, _path: str) -> str:
         self.asked.append(pod)
         answer = self.answers[pod].pop(0) if len(self.answers[pod]) > 1 else self.answers[pod][0]
         if isinstance(answer, Exception):
@@ -97,11 +97,11 @@ def test_istiod_is_asked_where_it_runs() -> None:
 
 def test_a_missing_right_ends_the_wait_at_once() -> None:
     clock = FakeClock()
-    denied = ApiError("pods/exec is forbidden", status=403)
+    denied = ApiError("pods/portforward is forbidden", status=403)
     cluster = Proxies(late=[LATE], closed=[denied])
     report = wait(cluster, clock=clock)
     assert (report.status, report.seconds, cluster.asked) == ("cannot tell", 0.0, ["late", "closed"])
-    assert report.unreadable == (Laggard("shop/closed", ("pods/exec is forbidden",)),)
+    assert report.unreadable == (Laggard("shop/closed", ("pods/portforward is forbidden",)),)
     assert wait(Proxies(closed=[ApiError("who are you", status=401)])).seconds == 0.0
 
 
@@ -250,14 +250,14 @@ def test_a_proxy_without_a_route_to_the_host_is_not_concerned() -> None:
 def test_only_what_is_expected_is_read(checks: list[str], asked: set[str]) -> None:
     cluster, found = FakeCluster(pod("a")), set()
 
-    def answer(_namespace: str, _pod: str, _container: str, command: Sequence[str]) -> str:
-        query = urllib.parse.parse_qs(command[-1].partition("?")[2])
+    def answer(_namespace: str, _pod: str, _port: int, path: str) -> str:
+        query = urllib.parse.parse_qs(path.partition("?")[2])
         found.add(query["resource"][0])
         if query["resource"] == ["dynamic_active_clusters"]:
             assert query["name_regex"] == [rf"outbound\|.*\|({HOST.replace('.', chr(92) + '.')})"]
         return ""
 
-    cluster.on_exec = answer
+    cluster.on_ask = answer
     data = {"host": HOST}
     facts.read_facts(cluster, proxy("a"), [Expectation("x", Scope(), check, data) for check in checks])
     assert found == asked

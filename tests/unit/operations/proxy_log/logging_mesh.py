@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
@@ -47,11 +46,11 @@ class LoggingMesh(Mortal):
             self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         for name in self.levels:
             self.put(pod(SHOP, name, {"app": "api"}))
-        self.on_exec = self._admin
+        self.on_ask = self._admin
 
-    def _admin(self, _namespace: str, name: str, _container: str, command: Sequence[str]) -> str:
-        assert list(command[:3]) == ["pilot-agent", "request", "POST"], command
-        _path, _mark, query = command[3].partition("?")
+    def _admin(self, _namespace: str, name: str, port: int, path: str) -> str:
+        assert (port, path.partition("?")[0]) == (15000, "/logging")
+        query = path.partition("?")[2]
         levels, asked = self.levels[name], dict(urllib.parse.parse_qsl(query))
         if "level" in asked:
             levels.update(dict.fromkeys(levels, asked["level"]))

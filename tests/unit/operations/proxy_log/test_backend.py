@@ -122,7 +122,7 @@ def test_a_logger_that_is_not_there_is_refused_before_anything_is_switched() -> 
 
 
 def test_a_request_that_fails_leaves_nothing_on() -> None:
-    for verb, kind in (("create", "Telemetry"), ("logs", "Pod"), ("exec", "Pod")):
+    for verb, kind in (("create", "Telemetry"), ("logs", "Pod"), ("ask", "Pod")):
         mesh = LoggingMesh()
         mesh.fail(verb, kind, 500)
         try:

@@ -602,14 +602,14 @@ def test_an_istiod_that_takes_no_requests_is_not_asked(mesh: TrustedMesh) -> Non
 
 
 def test_a_proxy_that_may_not_be_asked_is_not_seen_and_hides_no_other(mesh: TrustedMesh) -> None:
-    def refuse(namespace: str, pod: str, _container: str, _command: Any) -> str:
+    def refuse(namespace: str, pod: str, _port: int, _path: str) -> str:
         if pod == "web-1":
-            raise ApiError("no right to exec", status=403)
+            raise ApiError("no right to forward ports", status=403)
         return mesh.certs[f"{namespace}/{pod}"]
 
-    mesh.cluster.on_exec = refuse
+    mesh.cluster.on_ask = refuse
     assert told(workloads.workloads, mesh) == [
-        ("cannot tell", "proxy shop/web-1", "", "not-seen", "no right to exec"),
+        ("cannot tell", "proxy shop/web-1", "", "not-seen", "no right to forward ports"),
         ("pass", f"{HOME}/Pod/ingress-1", "1 proxy, the first to end", "", ""),
         ("pass", "shop/Pod/web-2", "1 proxy, the first to end", "", ""),
     ]

@@ -76,7 +76,7 @@ class TrustedMesh:
         )
         self.cluster = FakeCluster()
         self.cluster.clock = NOW
-        self.cluster.on_exec = lambda namespace, pod, _container, _command: self.certs[f"{namespace}/{pod}"]
+        self.cluster.on_ask = lambda namespace, pod, _port, _path: self.certs[f"{namespace}/{pod}"]
         self.clock = FakeClock()
         self.clock.time = NOW.timestamp()
         self.certs: dict[str, str] = {}

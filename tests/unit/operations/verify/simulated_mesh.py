@@ -99,10 +99,11 @@ class Mesh(FakeCluster):
             }
         )
         self.roots = [ROOT]
-        self.exec_error: ApiError | None = None
+        self.unread: ApiError | None = None
         self.looks_without_istiod = 0
         self.answers: dict[tuple[str, str, str], tuple[int, dict[str, str], str]] = {}
-        self.on_exec = self._run
+        self.on_exec = self._probe
+        self.on_ask = self._told
 
     def named(self, kind: str, name: str) -> dict[str, Any]:
         return next(one for one in self.of_kind(kind) if one["metadata"]["name"] == name)
@@ -112,21 +113,19 @@ class Mesh(FakeCluster):
         ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
         return super().create({**obj, "status": ready}, dry_run=dry_run)
 
-    def _run(self, _namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
-        if container == "probe":
-            return self._probe(pod, command)
-        if self.exec_error:
-            raise self.exec_error
-        return json.dumps(self._ask(pod, container, command[-1]))
+    def _told(self, _namespace: str, pod: str, port: int, path: str) -> str:
+        if self.unread:
+            raise self.unread
+        return json.dumps(self._ask(pod, port, path))
 
-    def _ask(self, pod: str, container: str, path: str) -> Any:
-        if container == "discovery":
+    def _ask(self, pod: str, port: int, path: str) -> Any:
+        if port == 15014:
             self.looks_without_istiod -= 1
             connected = [] if self.looks_without_istiod >= 0 else self._running()
             return [{"proxy": f"{one['metadata']['name']}.shop"} for one in connected]
-        if path.startswith("clusters"):
+        if path.startswith("/clusters"):
             return self._endpoints()
-        if path == "certs":
+        if path == "/certs":
             return {"certificates": [self.certificates(pod)]}
         resource = urllib.parse.parse_qs(path.partition("?")[2])["resource"][0]
         answer = {
@@ -216,8 +215,9 @@ class Mesh(FakeCluster):
         host = {"address": address, "health_status": {"eds_health_status": "HEALTHY"}}
         return {"cluster_statuses": [{"name": name, "host_statuses": [host]} for name in self._clusters()]}
 
-    def _probe(self, pod: str, command: Sequence[str]) -> str:
+    def _probe(self, _namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
         """What the services answer to the calls in ``command``, by the catalogue's own rules."""
+        assert container == "probe"
         spec = self.named("Pod", pod)
         meshed = spec["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
         account = spec["spec"]["serviceAccountName"] if meshed else "outside"

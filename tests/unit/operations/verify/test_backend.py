@@ -210,11 +210,11 @@ def test_a_proxy_is_asked_for_nothing_that_no_check_looks_at(
 ) -> None:
     found, answer = set(), mesh._ask
 
-    def heard(pod: str, container: str, path: str) -> Any:
-        if container == "istio-proxy":
-            name, _question, query = path.partition("?")
+    def heard(pod: str, port: int, path: str) -> Any:
+        if port == 15000:
+            name, _question, query = path.removeprefix("/").partition("?")
             found.add(query.removeprefix("resource=").partition("&")[0] if name == "config_dump" else name)
-        return answer(pod, container, path)
+        return answer(pod, port, path)
 
     mesh._ask = heard
     result = run(mesh, verify, checks=checks)
@@ -308,7 +308,7 @@ def test_a_service_that_does_not_answer_proves_nothing(mesh: Mesh) -> None:
 
 
 def test_without_the_right_to_exec_nothing_is_proved_about_proxies(mesh: Mesh) -> None:
-    mesh.exec_error = ApiError("pods/exec is forbidden", status=403)
+    mesh.unread = ApiError("pods/portforward is forbidden", status=403)
     result = run(mesh, verify)
     assert result["status"] == "cannot tell"
     assert statuses(result)["mtls"] == statuses(result)["sync"] == "cannot tell"
@@ -539,10 +539,10 @@ def test_nothing_passes_over_a_proxy_that_was_never_read(mesh: Mesh, seed: int) 
     silent = {name for name in ("web-1", "cart-1", "pay-1") if dice.random() < 0.5} or {"pay-1"}
     answer = mesh._ask
 
-    def lossy(pod: str, container: str, path: str) -> Any:
-        if container == "istio-proxy" and (pod in silent or dice.random() < 0.1):
-            raise ApiError("the connection was lost", reason="Exec")
-        return answer(pod, container, path)
+    def lossy(pod: str, port: int, path: str) -> Any:
+        if port == 15000 and (pod in silent or dice.random() < 0.1):
+            raise ApiError("the connection was lost", reason="PodAnswer")
+        return answer(pod, port, path)
 
     mesh._ask = lossy
     result = run(mesh, verify, checks=["policies", "mtls", "sync"])

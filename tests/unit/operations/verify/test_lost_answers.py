@@ -1,4 +1,4 @@
-"""Answers and execs are lost at random, while one fault is planted: what was not read never passes.
+"""Answers, and what pods say, are lost at random, while one fault is planted: what was not read never passes.
 
 The judge knows which fault it has planted and asks verify's code nothing: a run may find the fault, or say
 that it cannot tell, or end with an error. It may not pass, and neither may the cell with the fault in it. And
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError, WaitTimeout
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution import ExecResult
+from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
 from .builders import item, pod
@@ -45,7 +46,7 @@ class LossyMesh(Mesh):
                 self.put(twin)
         self._dice = random.Random(seed)
         lists = self._dice.choice([0.0, 0.0, 0.04, 0.15])
-        self._shares = {"list": lists, "get": lists, "exec": self._dice.choice([0.0, 0.1, 0.4, 0.9])}
+        self._shares = {"list": lists, "get": lists, "pod": self._dice.choice([0.0, 0.1, 0.4, 0.9])}
         self._fates: dict[tuple[str, ...], str] = {}
         self.lost = 0
 
@@ -72,14 +73,7 @@ class LossyMesh(Mesh):
     def exec(
         self, namespace: str, pod: str, container: str, command: Sequence[str], **more: Any
     ) -> ExecResult:
-        what = "probe" if container == "probe" else f"{pod} {command[-1]}"
-        fate = self._fate("exec", what)
-        if fate in ("gone", "refused"):
-            _lost(fate, f"exec in {pod}")
-        if fate == "late":
-            raise WaitTimeout(
-                "the end of a command did not come in time", awaited="the end", last_seen="running"
-            )
+        fate = self._pod_fate(pod, "probe")
         answer = super().exec(namespace, pod, container, command, **more)
         if fate == "half":
             return ExecResult(answer.stdout[: len(answer.stdout) // 2], "", 0)
@@ -88,6 +82,24 @@ class LossyMesh(Mesh):
         if fate == "ended":
             return ExecResult(answer.stdout, "command terminated", 137)
         return answer
+
+    def ask_pod(self, namespace: str, pod: str, port: int, path: str, **more: Any) -> PodAnswer:
+        fate = self._pod_fate(pod, f"{pod} {path}")
+        answer = super().ask_pod(namespace, pod, port, path, **more)
+        if fate == "half":
+            return PodAnswer(200, answer.text[: len(answer.text) // 2])
+        if fate == "empty":
+            return PodAnswer(200, "")
+        return PodAnswer(503, answer.text) if fate == "ended" else answer
+
+    def _pod_fate(self, pod: str, what: str) -> str:
+        """What happens to what a pod says, where something comes back."""
+        fate = self._fate("pod", what)
+        if fate in ("gone", "refused"):
+            _lost(fate, f"Pod {pod}")
+        if fate == "late":
+            raise WaitTimeout("an answer did not come in time", awaited="it", last_seen="running")
+        return fate
 
 
 def _lost(fate: str, subject: str) -> None:
