@@ -46,6 +46,7 @@ def test_renewal_is_due_when_a_third_is_left(day, due):
         ("example.com", "a.example.com", False),
         ("a.example.com", "b.example.com", False),
         ("*.example.com", "*.a.example.com", False),
+        ("*", "*", False),
     ],
 )
 def test_a_wildcard_covers_one_label(pattern, host, good):
