@@ -87,7 +87,6 @@ class Sources:
         for place, entry, position in self._entries(entries, "certificates_client_cas"):
             if position in self._clients:
                 self.problems.append(Problem(place, f"{entry['name']} is named twice", "one-source"))
-                continue
             pem = self._pem(entry["ca"], readable_certificates, f"{place}.ca")
             if pem:
                 self._clients[position] = ClientAuthorities(f"{place}.ca", tuple(read_chain(pem)))

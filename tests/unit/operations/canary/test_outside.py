@@ -418,6 +418,7 @@ def test_a_freeze_is_waited_for() -> None:
     assert first - began >= 200
     assert [answer.verdict for answer in state.answers] == ["pass"] * len(state.answers)
     assert max(answer.answered for answer in state.answers) == 2, "closed, then open: only news are kept"
+    assert {answer.seconds for answer in state.answers} == {0.0}, "nobody had to be asked"
 
 
 def test_a_freeze_that_takes_too_long_ends_the_run() -> None:

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import seconds_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.services import Caller
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import Policy, ShareGate
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.assembly import (
     RolloutBuilder,
@@ -53,6 +54,20 @@ def test_an_option_that_is_chosen_asks_for_its_rights_and_no_other_does(
 ) -> None:
     assert right in rights(**changes)
     assert right not in rights(capacity="ignore")
+
+
+def test_proxies_are_looked_at_wherever_a_caller_is() -> None:
+    shop: Any = Shop()
+    callers = [
+        Caller("a", principal="cluster.local/ns/elsewhere/sa/job"),
+        Caller("b", service="nobody"),
+        Caller("c", anonymous=True, reason="public"),
+    ]
+    options = replace(OPTIONS, service=replace(OPTIONS.service, callers=tuple(callers)))
+    builder = RolloutBuilder(shop.cluster, options, Context(clock=shop.clock))
+    assert builder.callers() == {("elsewhere", "job")}
+    assert builder.calling_namespaces() == ["elsewhere", "shop"]
+    assert "elsewhere" in {need.namespace for need in rights_needed(builder)}
 
 
 def test_requests_of_our_own_need_the_right_to_run_a_command_where_they_come_from() -> None:

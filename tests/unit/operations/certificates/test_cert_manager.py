@@ -297,6 +297,42 @@ def test_nobody_or_two_write_the_secret(world: RotatingWorld, controller: Contro
         run(world)
 
 
+def test_a_certificate_of_another_secret_is_nobody_s_business(
+    world: RotatingWorld, controller: Controller
+) -> None:
+    other = {**controller.certificate, "metadata": {"name": "aside", "namespace": HOME}}
+    world.cluster.put({**other, "spec": {**other["spec"], "secretName": "another"}})
+    assert run(world, force=["api"])["outcome"] == "renewed"
+    assert (world.cluster.find("Certificate", "aside", HOME) or {})["status"] == other["status"]
+
+
+def test_who_may_not_tell_cert_manager_learns_of_which_certificate(
+    world: RotatingWorld, controller: Controller
+) -> None:
+    places = {GATEWAYS: [HOME], CA: ["servicemesh-system"]}
+    needed = {access_of(need) for need in access_needs(["certificates"], places, [CERT_MANAGER])}
+    world.cluster = Restricted(
+        world.cluster, {one for one in needed if one.resource != "certificates/status"}
+    )
+    with pytest.raises(ApiError) as caught:
+        run(world, force=["api"])
+    assert "in istio-system: patch on certificates/status.cert-manager.io 'web'" in str(caught.value)
+
+
+def test_changed_between_the_look_and_the_word(world: RotatingWorld, controller: Controller) -> None:
+    inner = world.cluster.patch
+
+    def patch(api_version: str, kind: str, *rest: Any, **more: Any) -> Any:
+        if kind == "Certificate":
+            controller.set_status(revision=7)
+        return inner(api_version, kind, *rest, **more)
+
+    world.cluster.patch = patch
+    with pytest.raises(RefusedError, match="was changed at the same moment; run again"):
+        run(world, force=["api"])
+    assert "Issuing" not in controller.conditions
+
+
 def test_changed_at_the_same_moment(world: RotatingWorld, controller: Controller) -> None:
     world.cluster.fail("patch", "Certificate", 409)
     with pytest.raises(RefusedError, match="was changed at the same moment; run again"):

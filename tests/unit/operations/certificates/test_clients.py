@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import dataclasses
 import datetime
 import socket
 import ssl
@@ -319,7 +320,7 @@ class Server:
         context.minimum_version = how.get("least", ssl.TLSVersion.TLSv1_2)
         if trusted:
             context.load_verify_locations(cadata=made.pem(*trusted).decode())
-        self._context = context
+        self._context, self._says = context, how.get("says")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = Endpoint(
             "gw", "127.0.0.1", self._listener.getsockname()[1], "api.example.com", "MUTUAL"
@@ -334,7 +335,10 @@ class Server:
 
     def _answer(self, raw: socket.socket) -> None:
         with contextlib.suppress(OSError), self._context.wrap_socket(raw, server_side=True) as secure:
-            secure.recv(1)
+            if self._says:
+                secure.sendall(self._says)
+            if self._says != b"":
+                secure.recv(1)
 
     def close(self) -> None:
         self._listener.close()
@@ -410,6 +414,22 @@ def test_a_server_that_lets_strangers_in_is_found(server: Any, monkeypatch: pyte
         [made.ROOT],
     )
     assert seen.status == "fail"
+
+
+def test_a_server_that_lets_anybody_s_certificate_in_is_found(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_look, "PATIENCE", 0.3)
+    lax = dataclasses.replace(server(verify=ssl.CERT_NONE), mode="OPTIONAL_MUTUAL")
+    seen = client_look.look_at_clients(FakeCluster(), [lax], [made.ROOT])
+    assert seen.status == "fail"
+    assert "lets a client with a certificate of an unknown CA in" in seen.evidence
+
+
+@pytest.mark.parametrize(("says", "away"), [(b"HTTP/1.1 400 Bad Request", False), (b"", True)])
+def test_whoever_hears_anything_was_let_in(server: Any, says: bytes, away: bool) -> None:
+    """A server may talk at once, or hang up without a word."""
+    assert client_look.turned_away(server(verify=ssl.CERT_NONE, says=says), None) is away
 
 
 def test_one_without_tls_1_2_and_one_out_of_reach_are_cannot_tell(server: Any) -> None:
