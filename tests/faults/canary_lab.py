@@ -35,6 +35,14 @@ SETTINGS: dict[str, Any] = {
     "canary_phase_deadline": 90,
     "canary_unmeasurable": 75,
 }
+# What is looked at again and again: a kubectl for each look would take more of the machine than a rollout.
+KINDS = {
+    "configmap": ("v1", "ConfigMap"),
+    "deployment": ("apps/v1", "Deployment"),
+    "service": ("v1", "Service"),
+    "virtualservice": ("networking.istio.io/v1", "VirtualService"),
+}
+PAUSE = 0.05  # seconds between two looks
 JOURNAL = f"servicemesh-canary-{SERVICE}"
 RECORD = f"servicemesh-release-{SERVICE}"
 # v2's program, which takes its FAULT_STATUS from a file: it falls ill without a new pod.
@@ -98,8 +106,13 @@ class Lab:
     """One lab cluster, seen by a person with kubectl and ansible-playbook."""
 
     def __init__(self, directory: Path) -> None:
+        # Not above: conftest.py is read before the collection can be imported.
+        from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import connect
+        from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
+
         self.environment = lab_environment()
         self.directory = directory
+        self.client = connect(ConnectionOptions(kubeconfig=self.environment["KUBECONFIG"]))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Runs kubectl and returns what it prints."""
@@ -114,6 +127,8 @@ class Lab:
 
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         """One object, empty when absent."""
+        if kind in KINDS:
+            return self.client.get(*KINDS[kind], name, namespace) or {}
         text = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else {}
 
@@ -159,6 +174,7 @@ class Lab:
             if reached(state):
                 return state
             assert time.monotonic() < deadline, f"the journal stands at {state.get('step')}"
+            time.sleep(PAUSE)
 
     @contextlib.contextmanager
     def shares_seen(self, act: Callable[[int], None] = lambda share: None) -> Iterator[list[int]]:
@@ -170,7 +186,7 @@ class Lab:
         end = threading.Event()
 
         def watch() -> None:
-            while not end.is_set():
+            while not end.wait(PAUSE):
                 share = self.split().get("v2", 0)
                 if seen[-1:] != [share]:
                     seen.append(share)
