@@ -29,10 +29,15 @@ def field(obj: Object | None, *path: str) -> Any:
     for depth, key in enumerate(path):
         if value is None:
             return None
-        if not isinstance(value, Mapping):
+        if not _is_mapping(value):
             raise _malformed(obj, path[:depth], value, "a mapping")
         value = value.get(key)
     return value
+
+
+def _is_mapping(value: Any) -> bool:
+    """Asking an abstract class takes longer than the rest of a look, and nearly all are plain."""
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def mapping_at(obj: Object | None, *path: str) -> Mapping[str, Any]:
@@ -40,9 +45,10 @@ def mapping_at(obj: Object | None, *path: str) -> Mapping[str, Any]:
     value = field(obj, *path)
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not _is_mapping(value):
         raise _malformed(obj, path, value, "a mapping")
-    return value
+    found: Mapping[str, Any] = value
+    return found
 
 
 def list_at(obj: Object | None, *path: str) -> Sequence[Any]:
@@ -50,9 +56,10 @@ def list_at(obj: Object | None, *path: str) -> Sequence[Any]:
     value = field(obj, *path)
     if value is None:
         return ()
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+    if type(value) is not list and (isinstance(value, (str, bytes)) or not isinstance(value, Sequence)):
         raise _malformed(obj, path, value, "a list")
-    return value
+    found: Sequence[Any] = value
+    return found
 
 
 def mappings_at(obj: Object | None, *path: str) -> Sequence[Mapping[str, Any]]:
@@ -62,7 +69,7 @@ def mappings_at(obj: Object | None, *path: str) -> Sequence[Mapping[str, Any]]:
     """
     values = list_at(obj, *path)
     for index, value in enumerate(values):
-        if not isinstance(value, Mapping):
+        if not _is_mapping(value):
             raise _malformed(obj, (*path, str(index)), value, "a mapping")
     return values
 

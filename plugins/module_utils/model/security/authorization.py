@@ -150,18 +150,22 @@ class PolicyIndex:
         self._by_namespace: dict[str, list[Policy]] = {}
         for policy in policies:
             self._by_namespace.setdefault(namespace_of(policy), []).append(policy)
+        self._of: dict[tuple[str, str], list[Policy]] = {}  # replicas are alike
 
     def of(self, namespace: str, labels: Mapping[str, str]) -> list[Policy]:
         """The policies that are about a pod, AUDIT and dry-run too.
 
         :returns: those of the root namespace first.
         """
-        return [
-            policy
-            for name in dict.fromkeys((self._root, namespace))
-            for policy in self._by_namespace.get(name, ())
-            if selects(policy, namespace, labels, self._root)
-        ]
+        key = namespace, str(labels)
+        if key not in self._of:
+            self._of[key] = [
+                policy
+                for name in dict.fromkeys((self._root, namespace))
+                for policy in self._by_namespace.get(name, ())
+                if selects(policy, namespace, labels, self._root)
+            ]
+        return [*self._of[key]]
 
     def workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """What decides about a pod."""

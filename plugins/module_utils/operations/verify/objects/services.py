@@ -71,7 +71,9 @@ def _datagrams(ours: Ours) -> Iterator[Finding]:
                 for port in mappings_at(item, "spec", "ports")
                 if text_at(port, "protocol") not in ("", "TCP")
             ]
-            behind = {id(pod) for pod in live.pods_of(namespace, name_of(item))} if numbers else set()
+            if not numbers:
+                continue
+            behind = {id(pod) for pod in live.pods_of(namespace, name_of(item))}
             reached = [seen for seen in ours.picture.pods if id(seen.raw) in behind]
             keys = {service.key for seen in reached for service in seen.services}
             if keys:
