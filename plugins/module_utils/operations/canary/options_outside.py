@@ -101,11 +101,11 @@ def _kind(reader: PlanReader, where: str, item: Mapping[str, Any]) -> GateKind:
         return GateKind.URL
     foreign = {
         GateKind.URL: ("environment", "timezone"),
-        GateKind.COMMAND: ("headers", "metadata", "ca_cert", "timezone"),
+        GateKind.COMMAND: ("headers", "ca_cert", "timezone"),
         GateKind.TIME: ("headers", "metadata", "ca_cert", "environment", "passes_on", "fails_on"),
     }[kinds[0]]
     for field in foreign:
-        if field in item and item[field] and not (kinds[0] is GateKind.COMMAND and field == "metadata"):
+        if item.get(field):
             reader.problem(f"{where}.{field}", f"is not for a gate by {kinds[0]}", "gate")
     return kinds[0]
 
