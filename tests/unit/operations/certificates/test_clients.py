@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
+    ApiError,
     InputError,
     MeshError,
     RefusedError,
@@ -146,6 +147,26 @@ def test_a_bundle_that_changes_is_one_write(world: RotatingWorld, overlap: int) 
         world.rotate(client_cas=given(authority(world.now, f"ca {number}")), client_ca_overlap=overlap)
         mine = [write for write in world.cluster.writes if write[1].endswith(CACERT)]
         assert mine == [("apply", f"Secret {HOME}/{CACERT}")], number
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_gateways_that_cannot_be_looked_at_are_no_proof(
+    world: RotatingWorld, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    one = authority(world.now)
+    world.rotate(client_cas=given(one))
+
+    def look(*_asked: Any) -> ServingProof:
+        raise ApiError("not now", status=status)
+
+    monkeypatch.setattr(clients, "look_at_clients", look)
+    if status == 503:
+        with pytest.raises(ApiError, match=r"^not now$"):
+            world.rotate(client_cas=given(one))
+        return
+    result = world.rotate(client_cas=given(one))
+    assert result["status"] == "cannot tell"
+    assert result["reason"].endswith("the gateways cannot be looked at: not now")
 
 
 def test_a_leaked_ca_goes_at_once_and_an_expired_one_needs_no_overlap(world: RotatingWorld) -> None:

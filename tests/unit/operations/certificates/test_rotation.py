@@ -603,6 +603,27 @@ def test_an_existing_pair_that_is_due_is_told(world: RotatingWorld) -> None:
     assert (result["status"], result["outcome"], result["changed"]) == ("pass", "due", False)
 
 
+def test_nobody_waits_for_the_overlap_of_a_first_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = RotatingWorld(monkeypatch)
+    began = first.clock.time
+    assert first.run(timeout=20, overlap=300)["outcome"] == "renewed"
+    assert first.clock.time - began < 60
+
+
+def test_a_rotation_reads_twice_what_it_works_on_and_no_more(world: RotatingWorld) -> None:
+    """Before its Lease and after it; once more only where it put a pair back."""
+    read: list[str] = []
+    inner = world.cluster.get
+
+    def get(api_version: str, kind: str, name: str, *rest: Any, **more: Any) -> Any:
+        read.append(f"{kind} {name}")
+        return inner(api_version, kind, name, *rest, **more)
+
+    world.cluster.get = get
+    world.rotate(force=["api"])
+    assert read.count("Secret api") == 2
+
+
 def test_the_overlap_is_waited_for(world: RotatingWorld) -> None:
     before = world.clock.time
     world.rotate(force=["api"], overlap=300)
