@@ -416,6 +416,32 @@ def test_a_program_that_is_not_there_is_refused_first(world: World) -> None:
     refuse(world, "gate smoke: there is no program of this name where the task runs", gates=[gate])
 
 
+@pytest.mark.parametrize(
+    ("own", "of_run", "found"),
+    [
+        ("", "tools", True),
+        ("tools", "", True),
+        ("", "", False),
+        ("none", "tools", False),
+        ("tools", "none", True),
+    ],
+)
+def test_a_program_is_looked_for_on_the_path_that_it_will_have(
+    world: World, tmp_path: Path, own: str, of_run: str, found: bool
+) -> None:
+    (tmp_path / "tools").mkdir()
+    program = tmp_path / "tools" / "smoke-test-of-ours"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    world.environment = {"PATH": str(tmp_path / of_run)} if of_run else {}
+    given = {"PATH": str(tmp_path / own)} if own else {}
+    gate = {"name": "smoke", "when": ["pre-rollout"], "command": [program.name], "environment": given}
+    if found:
+        assert world(check=True, gates=[gate])["outcome"]
+    else:
+        refuse(world, "gate smoke: there is no program of this name where the task runs", gates=[gate])
+
+
 def test_gates_and_notifications_of_the_options_are_asked_and_told(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ class World:
         self.shop = shop
         self.lines: list[str] = []
         self.sizes: Sizes | None = None
+        self.environment: dict[str, str] = {}
         self.progress: Callable[[str], None] = self.lines.append
         self.client: Any = Switch(shop.cluster)
         self.stopped: Callable[[], bool] = lambda: False
@@ -114,5 +115,6 @@ class World:
             stop=self.stopped,
             connect=self.connect,
             clock=self.shop.clock,
+            environment=self.environment,
         )
         return canary.run(checked, context)

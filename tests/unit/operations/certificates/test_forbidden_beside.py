@@ -194,6 +194,22 @@ def test_a_server_that_answers_nobody_ends_the_run(world: RotatingWorld, status:
     assert [what for _verb, what in world.cluster.writes if what.startswith("Secret")] == []
 
 
+def test_a_server_that_goes_away_while_secrets_are_read_is_no_word_on_any_of_them(
+    world: RotatingWorld,
+) -> None:
+    inner = world.cluster.get
+
+    def get(api_version: str, kind: str, *rest: Any, **more: Any) -> Any:
+        if kind == "Secret":
+            raise ApiError("no answer", status=503)
+        return inner(api_version, kind, *rest, **more)
+
+    world.cluster.get = get
+    with pytest.raises(ApiError, match=r"^no answer$") as caught:
+        world.rotate(gateways=BOTH)
+    assert "certificates" not in caught.value.details
+
+
 @pytest.mark.parametrize("verb", ["get", "create", "patch"])
 def test_a_ca_that_is_out_of_reach_leaves_what_it_would_issue(world: RotatingWorld, verb: str) -> None:
     """A pair that a person brings needs no CA."""

@@ -132,6 +132,15 @@ def test_a_route_that_leads_nowhere_is_told_once_for_all_proxies(mesh: Mesh) -> 
     assert told[0]["message"].endswith(what)
 
 
+def test_of_a_gateways_namespace_only_the_gateways_own_pods_are_read(mesh: Mesh) -> None:
+    lines: list[str] = []
+    for name, labels in (("gateway-1", GATEWAY["selector"]), ("tracing-1", {"app": "tracing"})):
+        made = pod(name, labels, metadata={"namespace": "istio-system"})
+        mesh.put({**made, "status": {**made["status"], "podIP": "10.0.0.7"}})
+    run(mesh, verify, catalogue={**RAW, "mesh_gateways": [GATEWAY]}, checks=["mtls"], lines=lines)
+    assert "verify: reading 4 proxies" in lines
+
+
 def test_of_pods_that_get_no_requests_no_certificate_is_missed(mesh: Mesh) -> None:
     made = pod("pay-2", {"app": "pay", "version": "v1"}, spec={"serviceAccountName": "pay"}, ready=False)
     mesh.put({**made, "status": {**made["status"], "podIP": "10.0.0.9"}})

@@ -90,6 +90,21 @@ def test_a_denied_call_avoids_open_paths() -> None:
     assert described(plan(mesh), DENIED)["web"][2] == f"/{NOWHERE}"
 
 
+def test_an_open_path_is_called_by_a_probe_that_is_there_anyway() -> None:
+    mesh = catalogue(
+        service("aaa"),
+        service("cart", open_paths=["/health"]),
+        service("web", callers=[{"service": "cart"}]),
+    )
+    called = described(plan(mesh), ALLOWED)
+    assert {name: account for name, (account, _method, _path) in called.items()} == {
+        "cart": "cart",
+        "web": "cart",
+    }
+    alone = described(plan(catalogue(service("cart", open_paths=["/health"]))), ALLOWED)
+    assert [path for _account, _method, path in alone.values()] == ["/health"]
+
+
 def test_few_probes_serve_many_services() -> None:
     mesh = catalogue(
         service("hub"), *(service(f"s{index}", callers=[{"service": "hub"}]) for index in range(6))

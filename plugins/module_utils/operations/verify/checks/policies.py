@@ -50,10 +50,7 @@ class OwnPolicies:
     """The policies that the catalogue computes, beside those that live under their names."""
 
     def __init__(self, picture: Picture) -> None:
-        at_egress = [
-            item for item in egress_objects(picture.catalogue) if item["kind"] == "AuthorizationPolicy"
-        ]
-        computed = [*authorization_objects(picture.catalogue), *at_egress]
+        computed = [*authorization_objects(picture.catalogue), *egress_objects(picture.catalogue)]
         self._computed = {object_id(item): item for item in computed}
         self._live = {object_id(item): item for item in picture.live.of("AuthorizationPolicy")}
         self._read = {object_id(item) for item in picture.live.in_force("AuthorizationPolicy")}
