@@ -86,9 +86,9 @@ def api_server(cluster: str, *tests: str, **more: str) -> int:
 
 
 def dice(cluster: str) -> int:
-    """Of that suite, what throws dice: answers of the server that are mutilated, upgrades by Helm."""
-    tests = (f"{API_SERVER}/test_half_answers.py", f"{API_SERVER}/test_helm_prediction.py")
-    return api_server(cluster, *tests, HALF_ANSWERS="2000", HELM_UPGRADES="100")
+    """Of that suite, what takes a sample: answers that are mutilated, upgrades by Helm, planted secrets."""
+    tests = (f"{API_SERVER}/test_{name}.py" for name in ("half_answers", "helm_prediction", "secrets"))
+    return api_server(cluster, *tests, HALF_ANSWERS="2000", HELM_UPGRADES="100", SECRETS="all")
 
 
 def rollouts(cluster: str) -> int:

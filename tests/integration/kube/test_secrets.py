@@ -2,6 +2,8 @@
 
 The ways in and the servers are those of the unit test (``tests/unit/support/planted.py``). Looked at are the
 screen, the results, the target's system log, what is left in directories, and every command line meanwhile.
+Another user changes how a module gets to its work, not the work: there a sample of the ways does, and all of
+them with ``SECRETS=all``.
 """
 
 from __future__ import annotations
@@ -42,6 +44,16 @@ ROADS = {
         "become_method": BECOME,
     },
 }
+# No playbook can hold the one; the other is in a command line by the person's will.
+PLAYABLE = [
+    case for case in CASES if "half a character" not in case[1] and case[1] != "arguments of a plugin"
+]
+
+
+def sample(cases):
+    """The first way into each module, and every fourth of all."""
+    first = {module: number for number, (module, _name, _way) in reversed([*enumerate(cases)])}
+    return [cases[number] for number in sorted({*first.values(), *range(0, len(cases), 4)})]
 
 
 class Watch:
@@ -127,9 +139,8 @@ def test_nobody_sees_a_secret(tmp_path, road, end):
     with ScriptedServer(always=ENDS[end]) as server:
         place = Place(tmp_path, server)
         tasks = []
-        for module, name, way in CASES:
-            if "half a character" in name or name == "arguments of a plugin":
-                continue  # no playbook can hold the one; the other is in a command line by the person's will
+        whole = road != "become" or os.environ.get("SECRETS") == "all"
+        for module, _name, way in PLAYABLE if whole else sample(PLAYABLE):
             arguments = json.loads(json.dumps(way(place)))
             # As a variable, whose line Ansible shows when a task fails, and not templated.
             tasks.append(
