@@ -199,6 +199,7 @@ def line(
     code: int,
     flags: str = "-",
     *,
+    authority: str = "api",
     cluster: str = f"outbound|80||{API}",
     details: str = "via_upstream",
     duration: int = 3,
@@ -209,7 +210,8 @@ def line(
     """A line of an access log of just now."""
     return (
         f'[2026-11-23T11:59:59.000Z] "GET {path} HTTP/1.1" {code} {flags} {details} - "{failure}" 0 9 '
-        f'{duration} - "-" "curl" "id" "api" "10.0.0.9:3000" {cluster} - 10.1.0.1:80 {peer}:4000 - default'
+        f'{duration} - "-" "curl" "id" "{authority}" "10.0.0.9:3000" {cluster} - '
+        f"10.1.0.1:80 {peer}:4000 - default"
     )
 
 

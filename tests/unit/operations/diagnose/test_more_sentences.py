@@ -587,6 +587,32 @@ def test_requests_that_ended_at_the_timeout(duration: int, told: bool) -> None:
     assert (said in found(plant)) is told
 
 
+WEB_LINE = {"cluster": "outbound|80||web.shop.svc.cluster.local", "authority": "web"}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "where", "told"),
+    [
+        (["api"], WEB_LINE, False),
+        (["api"], {}, True),
+        (["*"], WEB_LINE, False),
+        (["*"], {}, True),
+        (["*", "web"], WEB_LINE, True),
+    ],
+)
+def test_a_timeout_of_another_host_is_not_that_of_a_route(
+    hosts: list[str], where: dict[str, str], *, told: bool
+) -> None:
+    """It was the fallback when no request to the route's own hosts had ended so, and made it SURE."""
+    plant = both(
+        limits("2s", attempts=5),
+        lambda cluster: cluster.edit("VirtualService", "api")["spec"].update(hosts=hosts),
+        lambda cluster: cluster.log("web-1", line(504, "UT", duration=2000, **where)),
+    )
+    late = [one for one in found(plant, NOTHING, "VirtualService shop/api") if "504 UT in the" in one]
+    assert bool(late) is told
+
+
 def pool(**pool: Any) -> Plant:
     return lambda cluster: cluster.edit("DestinationRule", "api")["spec"].update(
         trafficPolicy={"connectionPool": pool}

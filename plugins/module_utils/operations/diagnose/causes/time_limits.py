@@ -25,18 +25,28 @@ MANY = 5
 def find(case: Case) -> Iterator[Cause]:
     """Routes of the symptom's hosts. :returns: one cause per object and limit."""
     for item in case.concerned_routes():
-        lines = [seen for host in item.read.hosts for seen in case.flagged("UT", host)] or case.flagged("UT")
         for rule in rules_of(item):
-            yield from _timeout(case, item, rule, lines)
+            yield from _timeout(case, item, rule)
             yield from _retries(case, item, rule)
     yield from _connections(case)
 
 
-def _timeout(case: Case, item: Route, rule: Obj, lines: list[Seen]) -> Iterator[Cause]:
+def _lines(case: Case, item: Route, flag: str) -> list[Seen]:
+    """Lines with a flag about requests that a route decides: to its hosts, or where they name no host (those
+    of a delegate, a star), to what it leads to. Another host's timeout says nothing about this one's.
+    """
+    names = {host for host in item.read.hosts if "*" not in host}
+    if len(names) < max(1, len(item.read.hosts)):
+        names |= {target.host for route in item.read.routes for target in route.destinations}
+    return [seen for name in sorted(names) for seen in case.flagged(flag, name)]
+
+
+def _timeout(case: Case, item: Route, rule: Obj) -> Iterator[Cause]:
     timeout = _seconds(rule, "timeout")
     if not timeout:
         return
     # with the timeout of before, a request took another time
+    lines = _lines(case, item, "UT")
     near = [seen for seen in lines if 0.7 * timeout <= seen.line.duration / 1000 <= 1.5 * timeout + 0.1]
     late = len(near)
     shown = (f"{late} requests ended with 504 UT in the access logs",) if late else ()
@@ -62,7 +72,7 @@ def _retries(case: Case, item: Route, rule: Obj) -> Iterator[Cause]:
         said = f"has {attempts} retries of {text_at(retries, 'perTryTimeout')}, more than its timeout takes"
         yield Cause(LATENCY, item.id, said, edit(item.id), POSSIBLE)
     if attempts >= MANY:
-        lines = case.flagged("URX")
+        lines = _lines(case, item, "URX")
         said = (
             f"tries each request up to {attempts + 1} times: slow, and a multiple of the load where it fails"
         )
