@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     State,
     Window,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Baseline
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import Moment
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import ReleaseRecord
@@ -21,6 +22,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     outcomes,
     state_machine,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.evidence import load_growth
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.phase import write_and_prove
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
@@ -88,6 +90,32 @@ def test_a_hold_gives_no_canary_more_than_it_is_proved_for(
     assert (shop.share(), rollout.journal.outcome) == (wanted, outcome)
     assert rollout.journal.reason.startswith("stable is bad")
     assert shop.record()["stable"] == "v1"
+
+
+BUSY = Window(1, "2026-11-23T12:00:00Z", "2026-11-23T12:00:10Z", 10, {"errors": (20, 0, 80, 0)})
+OF_NO_TIME = Window(1, "2026-11-23T12:00:10Z", "2026-11-23T12:00:10Z", 10, {"errors": (20, 0, 80, 0)})
+
+
+@pytest.mark.parametrize(
+    ("before", "windows", "growth"),
+    [
+        (5.0, (BUSY,), 2.0),
+        (20.0, (BUSY, BUSY), 0.5),
+        (5.0, (replace(BUSY, end="2026-11-23T13:00:00Z"), BUSY, BUSY, BUSY), 2.0),  # the newest three
+        (0.0, (BUSY,), 1.0),
+        (None, (BUSY,), 1.0),
+        (5.0, (), 1.0),
+        (5.0, (OF_NO_TIME,), 1.0),
+    ],
+)
+def test_how_much_the_load_has_grown(
+    before: float | None, windows: tuple[Window, ...], growth: float
+) -> None:
+    """Where nobody knows, it has not."""
+    rollout = at_half(Shop())
+    baseline = None if before is None else Baseline(before, 100, {}, 0.0, "")
+    rollout.save(replace(rollout.journal, baseline=baseline, windows=windows))
+    assert load_growth(rollout) == growth
 
 
 class Gates:

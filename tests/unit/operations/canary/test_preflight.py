@@ -137,6 +137,18 @@ def test_a_server_without_a_date_leaves_this_machine_s_clock() -> None:
     assert server_clock(client, shop.clock).now() == shop.clock.now()
 
 
+@pytest.mark.parametrize(
+    ("ahead", "believed"), [(0.0, 0.0), (2.0, 0.0), (-2.0, 0.0), (2.5, 2.5), (-60.0, -60.0)]
+)
+def test_a_difference_of_two_seconds_is_none(ahead: float, believed: float) -> None:
+    """The server's date has whole seconds: its middle counts."""
+    clock = FakeClock()
+    clock.time = 1_795_000_000.5 - ahead
+    headers = {"Date": "Wed, 18 Nov 2026 11:06:40 GMT"}
+    client = SimpleNamespace(request=lambda *_rest: SimpleNamespace(headers=headers))
+    assert server_clock(client, clock).now() - clock.time == believed
+
+
 def test_a_clock_that_is_set_right_in_mid_run_changes_nothing() -> None:
     """Behind by a minute, which the server's date corrects; then the machine's own time service does, too."""
 

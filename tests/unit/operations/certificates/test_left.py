@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
+    Credential,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.companions import (
+    refuse_another,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.renewal import Renewal
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.result import _summary
 
@@ -33,3 +39,31 @@ def test_a_verdict_without_a_reason_ends_with_its_counts(reason: str, end: str) 
     counts = {"credentials": 1, "created": 1, "updated": 0, "unchanged": 0, "requested": 0}
     given = {"status": "pass", "counts": counts, "reason": reason, "certificates": []}
     assert _summary(given) == [f"pass: 1 credentials, 1 created, 0 updated, {end}"]
+
+
+OURS = {"app.kubernetes.io/managed-by": "servicemesh.istio", "app.kubernetes.io/part-of": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "credential", "why"),
+    [
+        (OURS, "api", ""),
+        (OURS, "www", "it is something else"),
+        (OURS, None, "it is something else"),
+        ({**OURS, "app.kubernetes.io/part-of": "bank"}, "api", "it belongs to the mesh bank"),
+        ({**OURS, "app.kubernetes.io/managed-by": "Helm"}, "www", "it is managed by Helm"),
+    ],
+)
+def test_a_secret_beside_a_credential_is_its_own(
+    labels: dict[str, str], credential: str | None, why: str
+) -> None:
+    marks = {"of": credential} if credential else {}
+    secret = {"metadata": {"name": "api-prev", "labels": labels, "annotations": marks}}
+    given = {"mark": "of", "told": "Secret a/api-prev", "purpose": "the previous pair"}
+    if not why:
+        refuse_another(secret, Credential("a", "api", ("h",)), "shop", **given)
+        return
+    with pytest.raises(RefusedError) as caught:
+        refuse_another(secret, Credential("a", "api", ("h",)), "shop", **given)
+    told = f"Secret a/api-prev is needed for the previous pair of api, and {why}: rename one of them"
+    assert str(caught.value) == told
