@@ -533,6 +533,17 @@ def test_a_broken_ca_of_somebody_else_is_not_replaced(world: World) -> None:
     assert world.cluster.writes == []
 
 
+def test_a_ca_that_is_replaced_is_told_with_what_was_there(world: World) -> None:
+    where = f"Secret {CA}/servicemesh-ca"
+
+    def told(**params: Any) -> list[Any]:
+        return [one["before"] for one in world.run(**params)["diff"] if one["after_header"] == where]
+
+    assert told() == [{}]
+    world.secret("servicemesh-ca", CA)["data"]["tls.key"] = ""
+    assert told(replace_lost_ca=True) == [{"data": HIDDEN}]
+
+
 def test_a_ca_namespace_that_exists_is_left_as_it_is(world: World) -> None:
     world.cluster.put({"kind": "Namespace", "metadata": {"name": CA}})
     result = world.run()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
     Credential,
 )
@@ -18,6 +18,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.renewal import Renewal
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.result import _summary
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.rotation import (
+    Rotation,
+)
 
 
 @pytest.mark.parametrize(("version", "told"), [("", False), ("17", True)])
@@ -32,6 +35,46 @@ def test_cas_of_clients_that_were_written_stay_told(version: str, *, told: bool)
     renewal.leave(item, error)
     assert (renewal.items, renewal.left, item.failure) == ([other], [item], error)
     assert item.clients == ("goal" if told else None)
+
+
+@pytest.mark.parametrize(
+    ("lost", "status", "ends", "left"),
+    [
+        ("a", 422, True, []),
+        ("a", 503, True, []),
+        ("b", 503, True, []),
+        ("b", 422, False, ["b"]),
+        ("", 0, False, []),
+    ],
+)
+def test_a_credential_is_worked_on_with_its_own_lease_alone(
+    lost: str, status: int, ends: bool, left: list[str]
+) -> None:
+    """The Lease of another namespace costs the credentials there; no answer ends the run."""
+
+    class Held:
+        def __init__(self, namespace: str) -> None:
+            self.namespace = namespace
+
+        def renew_if_due(self) -> None:
+            if self.namespace == lost:
+                raise ApiError("no", status=status)
+
+    items: list[Any] = [
+        SimpleNamespace(credential=Credential(name, name, ("h",)), current={}, clients_version="1")
+        for name in ("a", "b")
+    ]
+    unused: Any = None
+    leases: Any = [Held("a"), Held("b")]
+    renewal = Renewal(unused, unused, unused, unused, None, frozenset(), items=list(items))
+    rotation = Rotation(renewal, leases, unused)
+    if ends:
+        with pytest.raises(ApiError, match=r"^no$"):
+            rotation.alive(items[0])
+    else:
+        rotation.alive(items[0])
+        rotation.alive(items[0])
+    assert [item.credential.name for item in renewal.left] == left
 
 
 @pytest.mark.parametrize(("reason", "end"), [("", "0 unchanged"), ("no proof", "0 unchanged - no proof")])
