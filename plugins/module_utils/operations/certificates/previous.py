@@ -26,18 +26,13 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 SUFFIX = "-prev"
-NEXT = "servicemesh.istio/next-fingerprint"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Previous:
-    """What a rotation began with.
-
-    :param following: fingerprint of the leaf that was to be written next. :param uid: of the Secret.
-    """
+    """What a rotation began with. :param uid: of the Secret that keeps it."""
 
     pair: Pair
-    following: str
     uid: str
 
     @property
@@ -64,13 +59,11 @@ def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh
     told = f"Secret {credential.namespace}/{name_of_previous(credential)}"
     refuse_another(secret, credential, mesh, mark=PREVIOUS_OF, told=told, purpose="the previous pair")
     pair = Pair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
-    return Previous(
-        pair, text_at(secret, "metadata", "annotations", NEXT), text_at(secret, "metadata", "uid")
-    )
+    return Previous(pair, text_at(secret, "metadata", "uid"))
 
 
-def keep(client: KubeClient, credential: Credential, pair: Pair, following: str, mesh: str) -> Previous:
-    """Writes down what serves now and what is to follow, before anything changes.
+def keep(client: KubeClient, credential: Credential, pair: Pair, mesh: str) -> Previous:
+    """Writes down what serves now, before anything changes.
 
     :raises RefusedError: what is stored is not that pair: there would be no way back.
     """
@@ -80,9 +73,9 @@ def keep(client: KubeClient, credential: Credential, pair: Pair, following: str,
         {CERTIFICATE_KEY: pair.chain, PRIVATE_KEY: pair.key},
         mesh=mesh,
     )
-    obj["metadata"]["annotations"] = {PREVIOUS_OF: credential.name, NEXT: following}
+    obj["metadata"]["annotations"] = {PREVIOUS_OF: credential.name}
     kept = client.apply(obj, force=True)
-    previous = Previous(pair, following, text_at(kept, "metadata", "uid"))
+    previous = Previous(pair, text_at(kept, "metadata", "uid"))
     if any(text_at(kept, "data", key) != value for key, value in obj["data"].items()):
         drop(client, credential, previous)
         where = f"Secret {credential.namespace}/{name_of_previous(credential)}"

@@ -172,7 +172,7 @@ class Rotation:
             return None
         self._say(item, "the previous pair is kept until the new one is proved")
         self.alive(item)
-        return keep(self._renewal.client, item.credential, old, item.fingerprint, self._renewal.options.mesh)
+        return keep(self._renewal.client, item.credential, old, self._renewal.options.mesh)
 
     def _drop(self, item: ManagedCredential, previous: Previous) -> None:
         if stays := drop(self._renewal.client, item.credential, previous):

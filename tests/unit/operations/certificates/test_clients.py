@@ -301,6 +301,12 @@ def test_check_mode_foresees_it(world: RotatingWorld) -> None:
     one = authority(world.now)
     foreseen = world.run(check=True, client_cas=given(one))
     assert (world.cluster.writes, foreseen["status"]) == ([], "cannot tell")
+    assert foreseen["certificates"][0]["clients"]["proof"] == {
+        "status": "cannot tell",
+        "method": "none",
+        "evidence": "the clients' CA is not written in check mode",
+        "pods": 0,
+    }
     assert world.rotate(client_cas=given(one))["objects"] == foreseen["objects"]
 
 
