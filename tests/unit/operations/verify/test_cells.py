@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import gateway_edge
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import Request
@@ -72,6 +73,19 @@ def test_one_proxy_of_two_is_not_the_proxies() -> None:
     ask(cells, picture, "pay-1")
     assert set(levels(cells, "shop/pay").values()) == {"by the objects"}
     ask(cells, picture, "pay-2")
+    assert set(levels(cells, "shop/pay").values()) == {"at the proxies"}
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"), [(("pay-1", "pay-2"), ("pay-3",)), (("pay-3",), ("pay-1", "pay-2"))]
+)
+def test_of_several_kinds_of_pods_the_least_proved_one_counts(
+    first: tuple[str, ...], rest: tuple[str, ...]
+) -> None:
+    cells, picture = look(pod("pay-3", {"app": "pay", "version": "v2"}))
+    ask(cells, picture, *first)
+    assert set(levels(cells, "shop/pay").values()) == {"by the objects"}
+    ask(cells, picture, *rest)
     assert set(levels(cells, "shop/pay").values()) == {"at the proxies"}
 
 
