@@ -97,6 +97,7 @@ def rules(found: Bundle) -> set[str]:
         bundle(authority(purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
         bundle(authority(), ROOT),
         bundle(authority(end=ROOT.not_valid_after_utc)),
+        bundle(authority(begin=NOW)),
         # How a root may be used is nobody's question: it is there to be trusted.
         bundle(roots=(ROOT, its_own_root(purposes=[ExtendedKeyUsageOID.SERVER_AUTH]))),
     ],
@@ -108,6 +109,14 @@ def test_a_good_one_is_taken(good: Bundle) -> None:
 MIDDLE_KEY = ec_key()
 MIDDLE = authority("middle", MIDDLE_KEY, levels=1)
 BELOW = authority(issuer=("middle", MIDDLE_KEY), end=NOW + 600 * DAY)
+
+
+def test_a_chain_is_put_in_order() -> None:
+    upper = authority("upper", OTHER_KEY, levels=2)
+    middle = authority("middle", MIDDLE_KEY, ("upper", OTHER_KEY), levels=1, end=NOW + 650 * DAY)
+    found = read_bundle(text(BELOW), key_pem(KEY).decode(), text(upper, ROOT, middle), "")
+    assert (found.chain, found.roots) == (pem(BELOW, middle, upper), pem(ROOT))
+    assert check_bundle(found, NOW) == []
 
 
 def test_a_longer_chain_is_taken() -> None:
@@ -122,6 +131,11 @@ def test_a_longer_chain_is_taken() -> None:
         (bundle(authority(signs=False)), "not-a-ca"),
         (bundle(roots=(OTHER,)), "root"),
         (bundle(roots=(ROOT, authority())), "root"),
+        # of one name with what signed it, which is another key
+        (
+            bundle(roots=(ROOT, authority("twin", KEY, ("twin", OTHER_KEY), levels=None, identified=False))),
+            "root",
+        ),
         (bundle(roots=(ROOT, its_own_root(ca=False))), "not-a-ca"),
         (bundle(roots=(ROOT, its_own_root(signs=False))), "not-a-ca"),
         (bundle(roots=(ROOT, its_own_root(end=NOW))), "expired"),

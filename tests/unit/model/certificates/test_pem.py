@@ -188,7 +188,14 @@ def test_a_key_that_cannot_be_served_is_refused_with_the_reason(text: str, said:
 
 
 @pytest.mark.parametrize(
-    "text", [KEY, KEY.replace("\n", " "), KEY.replace("\n", "\r\n  "), "\ufeff" + KEY.rstrip()]
+    "text",
+    [
+        KEY,
+        KEY.replace("\n", " "),
+        KEY.replace("\n", ""),
+        KEY.replace("\n", "\r\n  "),
+        "\ufeff" + KEY.rstrip(),
+    ],
 )
 def test_a_key_is_written_as_everybody_reads_it(text: str) -> None:
     assert key_of(text) == KEY.encode()

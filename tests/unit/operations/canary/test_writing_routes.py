@@ -125,6 +125,23 @@ def part(subset: str, weight: int, host: str = f"{SERVICE}.{NAMESPACE}.svc.clust
     return {"destination": {"host": host, "subset": subset}, "weight": weight}
 
 
+def test_a_route_that_its_owner_puts_before_ours_stays_his() -> None:
+    shop = Shop()
+    found = foreign(shop)
+    shop.cluster.put({**THEIRS, "spec": {"http": [{"route": [part("v1", 100)]}]}})
+    found.restore(found.snapshot())
+    found.write(HALF, 3)
+    live = shop.cluster.peek("VirtualService", "theirs")
+    assert live
+    his = {"route": [{"destination": {"host": "new"}}]}
+    live["spec"]["http"].insert(0, his)
+    shop.cluster.put(live)
+    found.write(STABLE, 3)
+    live = shop.cluster.peek("VirtualService", "theirs")
+    assert live
+    assert live["spec"]["http"] == [his, {"route": [part("v1", 100)]}]
+
+
 @pytest.mark.parametrize("added", [True, False], ids=["a route was added", "as it was"])
 @pytest.mark.parametrize(
     "route",
