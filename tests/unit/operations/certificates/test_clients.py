@@ -459,6 +459,56 @@ def test_whoever_hears_anything_was_let_in(server: Any, says: bytes, away: bool)
     assert client_look.turned_away(server(verify=ssl.CERT_NONE, says=says), None) is away
 
 
+def record(*messages: bytes, kind: int = 22) -> bytes:
+    content = b"".join(messages)
+    return bytes([kind, 3, 3]) + len(content).to_bytes(2) + content
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + len(body).to_bytes(3) + body
+
+
+HELLO, DONE = message(2, b"hello"), message(14, b"")
+ASKED = message(13, b"\x01\x40" + b"\x00\x02\x04\x03" + b"\x00\x0c" + b"\x00\x03one" + b"\x00\x05other")
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ([record(HELLO), record(ASKED)], {b"one", b"other"}),
+        ([record(HELLO, ASKED)], {b"one", b"other"}),
+        ([record(HELLO, ASKED[:9]), record(ASKED[9:])], {b"one", b"other"}),
+        ([record(HELLO, ASKED)[:20], record(HELLO, ASKED)[20:]], {b"one", b"other"}),
+        ([record(message(13, b"\x01\x40\x00\x00\x00\x00"))], set()),
+        ([record(HELLO), record(DONE)], set()),
+        ([record(b"\x02\x28", kind=21)], None),
+        ([b""], None),
+    ],
+)
+def test_the_cas_that_a_server_names_are_read_as_they_come(
+    parts: list[bytes], named: set[bytes] | None
+) -> None:
+    """A server that then waits for the client, or hangs up where it does not speak TLS 1.2."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            raw, _address = listener.accept()
+            with raw:
+                raw.recv(65536)
+                for part in parts:
+                    raw.sendall(part)
+                    time.sleep(0.01)
+                if named is not None:
+                    raw.recv(1)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        endpoint = Endpoint("gw", "127.0.0.1", listener.getsockname()[1], "api.example.com", "MUTUAL")
+        found = client_look.named_authorities(endpoint)
+        thread.join(5)
+    assert found == named
+
+
 def test_one_without_tls_1_2_and_one_out_of_reach_are_cannot_tell(server: Any) -> None:
     new = server(made.ROOT, least=ssl.TLSVersion.TLSv1_3)
     seen = client_look.look_at_clients(FakeCluster(), [new], [made.ROOT])

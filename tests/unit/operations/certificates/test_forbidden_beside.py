@@ -258,6 +258,14 @@ def test_no_ca_is_made_while_somebody_may_still_use_an_earlier_one(
         world.rotate(gateways=BOTH)
 
 
+def test_a_pair_that_a_person_brings_is_no_sign_of_an_earlier_ca(world: RotatingWorld) -> None:
+    world.cluster.remove("Secret", "servicemesh-ca", CA)
+    world.cluster.remove("Secret", "api", HOME)
+    missing = {one for one in EVERYWHERE if one[1:4] == ("secrets", "get", EDGE)}
+    result = run(world, EVERYWHERE - missing, provided=[{"name": BAD, **pair_of(world)}])
+    assert others(result) == {"api": "created", BAD: "refused"}
+
+
 def test_the_leases_of_a_killed_run_are_waited_for_once(world: RotatingWorld) -> None:
     """Not once for each namespace: with twenty of them the first one would have gone to somebody else."""
     world.cluster.kill_at = world.cluster.count + 45
