@@ -103,15 +103,14 @@ class Sources:
         """``certificates_requested``."""
         for place, entry, position in self._entries(entries, "certificates_requested"):
             self._mark(position, REQUESTED, place, entry["name"])
-            answer, before = b"", len(self.problems)
+            answer = b""
             if (entry.get("certificate") or "").strip():
                 answer = self._pem(entry["certificate"], certificates_of, f"{place}.certificate")
             roots, roots_pem = self._roots(entry, place)
             subject = entry.get("subject") or ""
             if fault := subject_fault(subject):
                 self.problems.append(Problem(f"{place}.subject", fault, "subject"))
-            if len(self.problems) == before:
-                self._requested[position] = Requested(place, subject, answer, roots, roots_pem)
+            self._requested[position] = Requested(place, subject, answer, roots, roots_pem)
 
     def mark(self, names: Sequence[str], source: str, variable: str) -> None:
         """The credentials that somebody else writes. :param source: EXISTING or CERT_MANAGER."""

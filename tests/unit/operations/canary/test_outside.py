@@ -431,6 +431,16 @@ def test_a_freeze_that_takes_too_long_ends_the_run() -> None:
     assert refused.reason.startswith("gate freeze: frozen by")
 
 
+def test_a_wait_for_a_gate_alone_is_no_time_of_the_rollouts_own() -> None:
+    shop = Shop()
+    somebody = Somebody(shop, always=FAIL)
+    shop.clock.at(300, lambda: setattr(somebody, "always", PASS))
+    began = shop.clock.now()
+    state = drive(runner(shop, somebody, gate(Moment.PROMOTION, deadline=600.0), deadline=120.0))
+    assert state.outcome == "promoted", state.reason
+    assert shop.clock.now() - began >= 300
+
+
 def test_a_zone_that_nobody_knows_is_never_open() -> None:
     shop = Shop()
     nowhere = replace(frozen(shop, -30), zone="Nowhere/Land")

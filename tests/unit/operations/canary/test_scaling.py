@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ca
     size_of_load,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.autoscaling import (
+    Autoscalers,
     tolerantly,
 )
 
@@ -114,6 +115,42 @@ def test_what_a_person_sets_meanwhile_stays(shop: Shop, world: World) -> None:
     shop.clock.at(17, act)
     assert ended(world) == "promoted"
     assert (sizes.minimum("v1"), sizes.held("v1")) == (7, None)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "held", "wanted", "then"),
+    [
+        (1, None, 4, (4, "1>4")),
+        (4, None, 4, (4, None)),
+        (7, None, 4, (7, None)),  # nobody takes away what its owner wants
+        (1, None, 40, (10, "1>10")),
+        (10, None, 40, (10, None)),
+        (4, "1>4", 6, (6, "1>6")),
+        (5, "1>4", 6, (6, "5>6")),  # a person has set it since
+    ],
+)
+def test_a_minimum_is_raised_and_never_lowered(
+    shop: Shop, minimum: int, held: str | None, wanted: int, then: tuple[int, str | None]
+) -> None:
+    sizes = Sizes(shop, FOUR)
+    live = sizes.autoscaler("v1")
+    live["spec"]["minReplicas"] = minimum
+    live["metadata"]["annotations"] = {HELD: held} if held else {}
+    scaler = Autoscaler(f"{SERVICE}-v1", minimum, 10)
+    Autoscalers(shop.rollout(), shop.cluster).raise_minimum(scaler, wanted)
+    assert (sizes.minimum("v1"), sizes.held("v1")) == then
+
+
+@pytest.mark.parametrize(
+    ("status", "times", "raised", "told"), [(409, 1, 4, 0), (409, 9, 1, 1), (403, 1, 1, 1)]
+)
+def test_a_write_that_comes_between_is_no_obstacle_and_a_refusal_is_told_once(
+    shop: Shop, status: int, times: int, raised: int, told: int
+) -> None:
+    sizes, rollout = Sizes(shop, FOUR), shop.rollout()
+    shop.cluster.fail("patch", "HorizontalPodAutoscaler", status, times=times)
+    Autoscalers(rollout, shop.cluster).raise_minimum(Autoscaler(f"{SERVICE}-v1", 1, 10), 4)
+    assert (sizes.minimum("v1"), len(rollout.warnings)) == (raised, told)
 
 
 def test_a_hold_whose_journal_is_gone_is_no_minimum_of_its_owner(shop: Shop, world: World) -> None:

@@ -105,7 +105,8 @@ def test_a_client_ca_is_written_beside_the_key_and_the_second_run_changes_nothin
     world.cluster.writes.clear()
     again = world.rotate(client_cas=given(one, one))
     assert (again["changed"], again["outcome"], world.cluster.writes) == (False, "fresh", [])
-    assert again["certificates"][0]["clients"]["proof"]["status"] == "pass"
+    kept = again["certificates"][0]["clients"]
+    assert (kept["action"], kept["proof"]["status"]) == ("unchanged", "pass")
 
 
 def test_while_a_ca_is_replaced_both_are_accepted(world: RotatingWorld) -> None:

@@ -309,6 +309,7 @@ def test_a_closed_port_fails():
         port = listener.getsockname()[1]
     seen = look(Proxies(), Endpoint("gw-1", "127.0.0.1", port, HOSTS[0]))
     assert (seen.status, seen.method) == ("fail", "handshake")
+    assert seen.evidence == f"pod gw-1:{port} for {HOSTS[0]} completes no handshake: Connection refused"
 
 
 @pytest.fixture
