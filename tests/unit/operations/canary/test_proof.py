@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
@@ -400,6 +400,57 @@ def test_mutual_tls_asks_the_pods_of_the_versions_only() -> None:
     assert prover(pods, labels={"v3": {"app": "v3"}}).mtls(("v3",), lambda: None).status == "cannot tell"
     principal = prover(pods, labels=LABELS, principal="other.domain/ns/shop/sa/v1")
     assert principal.mtls(("v1",), lambda: None).status == "fail"
+
+
+class Busy(FakeCluster):
+    """Pods of v1 and v2 whose proxies say how many requests their programs serve."""
+
+    def __init__(self, **requests: int | ApiError) -> None:
+        super().__init__(*[pod(name) for name in requests])
+        self.requests = requests
+        for name in requests:
+            self.named(name)["metadata"]["labels"] = {"version": name[:2]}
+        self.on_ask = self._answer
+
+    def named(self, name: str) -> dict[str, Any]:
+        found = self.find("Pod", name, NAMESPACE)
+        assert found is not None
+        return found
+
+    def _answer(self, _namespace: str, name: str, _port: int, _path: str) -> str:
+        held = self.requests[name]
+        if isinstance(held, ApiError):
+            raise held
+        stats = [{"name": "rq_active", "value": str(held)}, {"name": "rq_total", "value": "99"}]
+        clusters = [{"name": "inbound|3000||", "host_statuses": [{"stats": stats}]}]
+        return json.dumps({"cluster_statuses": clusters})
+
+    def open(self) -> int | None:
+        return prover(cast("Any", self), labels={"v1": {"version": "v1"}}).open_requests("v1")
+
+
+def test_open_requests_are_those_of_all_pods_of_the_version_that_stay() -> None:
+    cluster = Busy(v1a=2, v1b=3, v2a=9, v1c=4)
+    assert cluster.open() == 9
+    cluster.named("v1c")["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    assert cluster.open() == 5
+    assert Busy(v2a=9).open() == 0
+
+
+def test_of_a_pod_without_a_proxy_nobody_knows_what_it_serves() -> None:
+    cluster = Busy(v1a=2, v1b=3)
+    cluster.named("v1b")["spec"]["containers"][0]["name"] = "app"
+    assert cluster.open() is None
+
+
+@pytest.mark.parametrize(("status", "known"), [(403, False), (404, False), (0, False), (500, True)])
+def test_a_proxy_that_cannot_be_asked_leaves_it_open(status: int, known: bool) -> None:
+    cluster = Busy(v1a=2, v1b=ApiError("no", status=status))
+    if known:
+        with pytest.raises(ApiError, match=r"^no$"):
+            cluster.open()
+    else:
+        assert cluster.open() is None
 
 
 def test_roots_that_may_not_be_read_are_cannot_tell() -> None:
