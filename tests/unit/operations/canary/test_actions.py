@@ -16,7 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
     WaitTimeout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action, Outcome
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.record import (
     ReleaseRecord,
     release_object,
@@ -683,3 +683,28 @@ def test_the_end_of_a_run_is_awaited_as_long_as_its_sizes_need(
     with pytest.raises(WaitTimeout, match="the end of run 7, which took the request"):
         actions._await_end(builder, lasting)
     assert clock.monotonic() - began == pytest.approx(seconds, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Outcome.ROLLED_BACK, "pass"), (Outcome.HELD_AT_SPLIT, "fail"), (Outcome.PROMOTED, "fail")],
+)
+def test_what_a_live_runner_made_of_a_request_is_judged_by_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, status: str
+) -> None:
+    monkeypatch.setattr(actions, "summary", lambda _builder, **told: told)
+    journal = SimpleNamespace(
+        run="7",
+        sizes={},
+        state=SimpleNamespace(active=False),
+        outcome=outcome,
+        reason="asked for",
+        step=SimpleNamespace(value="end"),
+    )
+    builder = SimpleNamespace(
+        clock=FakeClock(),
+        store=SimpleNamespace(refresh=lambda: journal, current=journal),
+        of_run=lambda _journal: SimpleNamespace(options=SimpleNamespace(ready_timeout=60.0, scale=None)),
+    )
+    told = actions._await_end(builder, journal, well=(Outcome.ROLLED_BACK,))
+    assert told == {"outcome": outcome.value, "reason": "asked for", "changed": True, "status": status}

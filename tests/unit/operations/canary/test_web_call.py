@@ -73,6 +73,7 @@ def test_the_body_and_the_headers_arrive(server: ScriptedServer) -> None:
 
 def test_get_sends_no_body(server: ScriptedServer) -> None:
     assert asked(server, Answer(204, b""), method="GET").status == 204
+    assert "content-type" not in server.requests[0].headers
     assert (server.requests[0].method, server.requests[0].body) == ("GET", None)
 
 
