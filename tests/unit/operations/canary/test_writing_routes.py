@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
@@ -14,6 +15,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend, routes
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.adapters import (
+    RememberingRoutes,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.deadman import DeadmanJob
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
     DeadmanOptions,
@@ -348,3 +352,21 @@ def test_a_cluster_that_may_not_be_named_has_no_name_and_other_trouble_is_told(s
     else:
         with pytest.raises(ApiError):
             backend._cluster_id(builder)
+
+
+def test_the_routes_of_an_early_phase_are_known_by_their_weights() -> None:
+    """A proof is asked by weights alone: those that were written last may have extra routes."""
+    written: list[TrafficState] = []
+    inner = SimpleNamespace(
+        name="routes",
+        namespace=NAMESPACE,
+        annotation="a",
+        write=lambda traffic, _fence: not written.append(traffic),
+        desired=lambda traffic: traffic,
+    )
+    remembering = RememberingRoutes(cast("Any", inner))
+    assert remembering.now({"v1": 100}) == TrafficState({"v1": 100})
+    mirror = TrafficState({"v1": 100, "v2": 0}, kind="mirror", percent=20)
+    assert remembering.write(mirror, 3) is True
+    assert (written, remembering.now({"v1": 100, "v2": 0})) == ([mirror], mirror)
+    assert remembering.now({"v1": 90, "v2": 10}) == TrafficState({"v1": 90, "v2": 10})
