@@ -249,6 +249,28 @@ def test_a_request_that_comes_after_the_one_that_was_taken_is_not_lost_with_it()
     assert json.loads(config_map(shop)["data"]["request"])["by"] == "two"
 
 
+def test_a_request_that_may_not_be_left_is_said_and_left_once() -> None:
+    shop = Shop()
+    rollout = begun(shop)
+    other = shop.person()
+    shop.cluster.fail("patch", "ConfigMap", 403)
+    with pytest.raises(ApiError):
+        other.ask(Action.PAUSE, "one")
+    assert "request" not in config_map(shop)["data"]
+    rollout.checkpoint()
+
+
+def test_pods_without_a_template_are_of_no_revision() -> None:
+    """Those of a StatefulSet, or of nobody."""
+    shop = Shop()
+    rollout = shop.rollout()
+    assert rollout.endpoints.read()["v1"].templates == (shop.template["v1"],)
+    for pod in shop.cluster.of_kind("Pod"):
+        pod["metadata"]["labels"].pop("pod-template-hash")
+    found = rollout.endpoints.read()["v1"]
+    assert (bool(found.ready), found.templates) == (True, ())
+
+
 def test_a_request_without_a_name_is_somebody_s() -> None:
     shop = Shop()
     rollout = begun(shop)
