@@ -112,7 +112,7 @@ def test_the_commands_of_an_address_work_as_they_stand(reports: Path) -> None:
     assert [(port["name"], port["port"]) for port in entry["ports"]][1:] == [("http2", 80), ("https", 443)]
     path = f"{Path(KUBECTL).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(["bash", "-c", call["ca"]], cwd=reports, env={**os.environ, "PATH": path}, check=True)
-    # The lab's operator may not forward ports: docs/rbac has what the playbooks need, and no more.
+    # Whoever calls from outside need not be the one who may run playbooks.
     forward = call["forward"].replace("/kubeconfig/operator", "/kubeconfig/admin")
     with running(forward.replace("kubectl", KUBECTL, 1), reports, "Forwarding from"):
         done = subprocess.run(
