@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import ready
 
+from ...support.access import Restricted, granted_by
 from ...support.arguments import validated
 from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster, reaching
@@ -136,6 +137,11 @@ class TestProof:
         result = run(cluster, namespace=place, revision="r1", gateways=gateways)
         assert (result["status"], result["checks"][0]) == ("pass", "istiod and 2 gateways rolled out")
         assert asked == [(place, "istiod-r1-a", 8080, "/ready")]
+
+    def test_the_rights_of_the_table_are_enough(self) -> None:
+        client: Any = Restricted(cluster_with(), granted_by("parts/istio.yaml"))
+        assert run(client)["status"] == "pass"
+        assert client.refused == set()
 
     def test_it_waits_until_everything_is_there(self) -> None:
         cluster, clock, told = cluster_with(crd("gateways", "False")), FakeClock(), []
