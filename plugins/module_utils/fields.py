@@ -37,7 +37,7 @@ def field(obj: Object | None, *path: str) -> Any:
 
 def _is_mapping(value: Any) -> bool:
     """Asking an abstract class takes longer than the rest of a look, and nearly all are plain."""
-    return type(value) is dict or isinstance(value, Mapping)
+    return isinstance(value, (dict, Mapping))
 
 
 def mapping_at(obj: Object | None, *path: str) -> Mapping[str, Any]:
@@ -56,7 +56,7 @@ def list_at(obj: Object | None, *path: str) -> Sequence[Any]:
     value = field(obj, *path)
     if value is None:
         return ()
-    if type(value) is not list and (isinstance(value, (str, bytes)) or not isinstance(value, Sequence)):
+    if not isinstance(value, list) and (isinstance(value, (str, bytes)) or not isinstance(value, Sequence)):
         raise _malformed(obj, path, value, "a list")
     found: Sequence[Any] = value
     return found

@@ -1,4 +1,4 @@
-"""How fast verify judges a large mesh: CPU seconds and memory, without the cluster's and the proxies' own time."""
+"""How fast verify judges a large mesh, beside reading it as JSON, without the cluster's and the proxies' own time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize(
     ("services", "replicas", "objects", "plan", "whole", "peak"),
-    [(200, 3, 1.0, 0.5, 5.0, 150), (1000, 10, 5.0, 0.5, 25.0, 300)],
+    [(200, 3, 60, 10, 160, 150), (1000, 10, 45, 6, 120, 300)],
 )
-def test_a_large_mesh_is_judged_in_seconds(
+def test_judging_a_large_mesh_costs_some_readings_of_it(
     services: int, replicas: int, objects: float, plan: float, whole: float, peak: int
 ) -> None:
     done = subprocess.run(
@@ -30,7 +30,7 @@ def test_a_large_mesh_is_judged_in_seconds(
     )
     found = json.loads(done.stdout)
     print(f"{services} services, {services * replicas} pods: {found}")
-    assert found["seconds"]["objects"] < objects
-    assert found["seconds"]["plan"] < plan
-    assert sum(found["seconds"].values()) < whole
+    assert found["ratios"]["objects"] < objects
+    assert found["ratios"]["plan"] < plan
+    assert sum(found["ratios"].values()) < whole
     assert found["peak MiB"] < peak
