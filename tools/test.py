@@ -58,18 +58,27 @@ def leftovers(cluster: str) -> None:
         shutil.rmtree(BUILD / name, ignore_errors=True)
 
 
-def unit_stages() -> Iterator[Stage]:
-    """Units with the newest ansible-core, on every supported Python.
+def unit_stages() -> list[Stage]:
+    """Units with the newest ansible-core, on every supported Python, that of the main environment first.
 
     These divide what no version decides: ``tests/unit/support/part.py``.
+
+    :returns: one stage for each Python that this machine has.
     """
     versions = [version for version in SUPPORTED if version != sys.version_info[:2]]
     others = [interpreter for version in versions for interpreter in _here(version)]
     parts = 1 + len(others)
-    yield Stage(f"units: ansible-core {CORES[0]}, {label()}", partial(unit.measured_units, f"1/{parts}"))
-    for number, interpreter in enumerate(others, 2):
-        name = f"units: ansible-core {CORES[0]}, Python {interpreter.minor}"
-        yield Stage(name, partial(matrix_units, interpreter, CORES[0], f"{number}/{parts}"))
+    first = Stage(f"units: ansible-core {CORES[0]}, {label()}", partial(unit.measured_units, f"1/{parts}"))
+    return [
+        first,
+        *(
+            Stage(
+                f"units: ansible-core {CORES[0]}, Python {interpreter.minor}",
+                partial(matrix_units, interpreter, CORES[0], f"{number}/{parts}"),
+            )
+            for number, interpreter in enumerate(others, 2)
+        ),
+    ]
 
 
 def sanity_stages() -> Iterator[Stage]:
@@ -153,7 +162,6 @@ def beside_the_lab() -> Iterator[Stage]:
     yield Stage("AWX: its objects, applied by awx.awx", awx.objects)
     yield Stage("docsite: built without a warning", docsite.docsite)
     yield slowest
-    yield from unit_stages()
 
 
 def on_the_lab(cluster: str) -> Iterator[Stage]:
@@ -193,10 +201,12 @@ def main() -> int:
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         try:
             leftovers(cluster)
+            # One after the other they would leave half of the machine idle at the end.
+            units, *further_units = unit_stages()
             lanes = {
-                "lab": [*on_the_lab(cluster)],
+                "lab": [*on_the_lab(cluster), *further_units],
                 "sites": [*sites(for_sites(cluster))],
-                "beside": [*beside_the_lab()],
+                "beside": [*beside_the_lab(), units],
                 "sanity": [*sanity_stages()],
             }
             outcome = Lanes(lanes, give_way=("beside", "sanity")).run()
