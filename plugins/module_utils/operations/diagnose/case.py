@@ -283,15 +283,16 @@ class Case:
         """The lines of access logs that proxies wrote as callees. :returns: in the order of the logs."""
         return [seen for seen in self.material.lines if seen.line.inbound]
 
-    def flagged(self, flag: str, host: str = "") -> list[Seen]:
+    def flagged(self, flag: str, *hosts: str) -> list[Seen]:
         """Lines with a response flag.
 
-        :param host: of the upstream, or the authority; any when empty. :returns: in the order of the logs.
+        :param hosts: of the upstream, or the authority; any when there are none.
+        :returns: in the order of the logs, each once.
         """
         return [
             seen
             for seen in self.material.lines
-            if flag in seen.line.flags and (not host or _is_about(seen.line, host))
+            if flag in seen.line.flags and (not hosts or any(_is_about(seen.line, host) for host in hosts))
         ]
 
     def age(self, obj: Obj) -> float:

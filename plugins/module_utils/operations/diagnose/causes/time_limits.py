@@ -25,8 +25,9 @@ MANY = 5
 def find(case: Case) -> Iterator[Cause]:
     """Routes of the symptom's hosts. :returns: one cause per object and limit."""
     for item in case.concerned_routes():
+        lines = _lines(case, item, "UT")
         for rule in rules_of(item):
-            yield from _timeout(case, item, rule)
+            yield from _timeout(case, item, rule, lines)
             yield from _retries(case, item, rule)
     yield from _connections(case)
 
@@ -38,15 +39,14 @@ def _lines(case: Case, item: Route, flag: str) -> list[Seen]:
     names = {host for host in item.read.hosts if "*" not in host}
     if len(names) < max(1, len(item.read.hosts)):
         names |= {target.host for route in item.read.routes for target in route.destinations}
-    return [seen for name in sorted(names) for seen in case.flagged(flag, name)]
+    return case.flagged(flag, *names) if names else []
 
 
-def _timeout(case: Case, item: Route, rule: Obj) -> Iterator[Cause]:
+def _timeout(case: Case, item: Route, rule: Obj, lines: list[Seen]) -> Iterator[Cause]:
     timeout = _seconds(rule, "timeout")
     if not timeout:
         return
     # with the timeout of before, a request took another time
-    lines = _lines(case, item, "UT")
     near = [seen for seen in lines if 0.7 * timeout <= seen.line.duration / 1000 <= 1.5 * timeout + 0.1]
     late = len(near)
     shown = (f"{late} requests ended with 504 UT in the access logs",) if late else ()
