@@ -88,8 +88,13 @@ class Dialogue:
         return found
 
     def send(self, channel: int, data: bytes) -> None:
-        """One message."""
-        self._socket.send_binary(bytes([channel]) + data)
+        """One message. :raises ApiError: the connection broke. :raises WaitTimeout: its time is over."""
+        import websocket
+
+        try:
+            self._socket.send_binary(bytes([channel]) + data)
+        except (websocket.WebSocketException, OSError) as error:
+            raise self._unanswered(error) from error
 
     def receive(self) -> tuple[int, bytes] | None:
         """The next message.

@@ -17,10 +17,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.execution i
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 
 from ..support.clock import FakeClock
-from ..support.websocket_server import CLOSE, PING, TEXT, WebsocketServer, channel, frame
+from ..support.websocket_server import END, PING, TEXT, WebsocketServer, channel, frame, refusal
 
 SUCCESS = channel(3, '{"status": "Success"}')
-END = frame(b"\x03\xe8", opcode=CLOSE)
 SUBJECT = "exec in Pod shop/web-1 (app)"
 
 
@@ -28,11 +27,6 @@ def exit_code(number: Any) -> bytes:
     causes = [{"reason": "Other"}, {"reason": "ExitCode", "message": number}]
     body = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}}
     return channel(3, json.dumps(body))
-
-
-def refusal(status: int, body: str = "", kind: str = "application/json") -> bytes:
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return (head + body).encode()
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 
-from ..support.websocket_server import CLOSE, WebsocketServer, channel, frame
+from ..support.websocket_server import END, WebsocketServer, channel, refusal
 
 PORT = (15000).to_bytes(2, "little")
 BEGUN = channel(0, PORT) + channel(1, PORT)
-END = frame(b"\x03\xe8", opcode=CLOSE)
 WHERE = "port 15000 of Pod shop/web-1"
 REFUSED = (
     "error forwarding port 15000 to pod 0ab1, uid : failed to execute portforward in network namespace "
@@ -132,6 +131,19 @@ def test_a_connection_that_breaks_before_the_end_is_an_error(started: Started) -
         ask(client)
 
 
+def test_a_request_that_cannot_be_sent_is_an_error(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It left as the library's own, and nobody of those who catch ours did."""
+    import websocket
+
+    def broken(*_args: Any) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(websocket.WebSocket, "send_binary", broken)
+    client, _server = started(BEGUN)
+    with pytest.raises(ApiError, match="cannot be reached"):
+        ask(client)
+
+
 def test_what_does_not_come_is_given_up(started: Started) -> None:
     client, _server = started(BEGUN, linger=True)
     with pytest.raises(WaitTimeout) as caught:
@@ -141,8 +153,7 @@ def test_what_does_not_come_is_given_up(started: Started) -> None:
 
 def test_a_right_that_is_missing_is_told(started: Started) -> None:
     body = '{"kind": "Status", "message": "pods/portforward is forbidden", "reason": "Forbidden"}'
-    head = f"HTTP/1.1 403 X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    client, server = started((head + body).encode())
+    client, server = started(refusal(403, body))
     with pytest.raises(ApiError) as caught:
         ask(client)
     assert (caught.value.status, caught.value.message) == (403, f"{WHERE}: pods/portforward is forbidden")

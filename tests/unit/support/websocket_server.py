@@ -27,6 +27,16 @@ def channel(number: int, text: str | bytes) -> bytes:
     return frame(bytes([number]) + (text.encode() if isinstance(text, str) else text))
 
 
+END = frame(b"\x03\xe8", opcode=CLOSE)
+"""The server closes in order."""
+
+
+def refusal(status: int, body: str = "", kind: str = "application/json") -> bytes:
+    """What a handshake is answered with when there is no dialogue."""
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
 class WebsocketServer:
     """For each connection the next of ``script``: a refusal (bytes that begin with HTTP) or frames.
 
