@@ -17,6 +17,8 @@ from .errors import MalformedError
 from .object_id import object_id
 
 Object = Mapping[str, Any]
+# Asking an abstract class takes longer than the rest of a look, and nearly all are plain.
+_MAPPING = (dict, Mapping)
 
 
 def field(obj: Object | None, *path: str) -> Any:
@@ -29,15 +31,10 @@ def field(obj: Object | None, *path: str) -> Any:
     for depth, key in enumerate(path):
         if value is None:
             return None
-        if not _is_mapping(value):
+        if not isinstance(value, _MAPPING):
             raise _malformed(obj, path[:depth], value, "a mapping")
         value = value.get(key)
     return value
-
-
-def _is_mapping(value: Any) -> bool:
-    """Asking an abstract class takes longer than the rest of a look, and nearly all are plain."""
-    return isinstance(value, (dict, Mapping))
 
 
 def mapping_at(obj: Object | None, *path: str) -> Mapping[str, Any]:
@@ -45,10 +42,9 @@ def mapping_at(obj: Object | None, *path: str) -> Mapping[str, Any]:
     value = field(obj, *path)
     if value is None:
         return {}
-    if not _is_mapping(value):
+    if not isinstance(value, _MAPPING):
         raise _malformed(obj, path, value, "a mapping")
-    found: Mapping[str, Any] = value
-    return found
+    return value
 
 
 def list_at(obj: Object | None, *path: str) -> Sequence[Any]:
@@ -56,10 +52,9 @@ def list_at(obj: Object | None, *path: str) -> Sequence[Any]:
     value = field(obj, *path)
     if value is None:
         return ()
-    if not isinstance(value, list) and (isinstance(value, (str, bytes)) or not isinstance(value, Sequence)):
+    if isinstance(value, (str, bytes)) or not isinstance(value, (list, Sequence)):
         raise _malformed(obj, path, value, "a list")
-    found: Sequence[Any] = value
-    return found
+    return value
 
 
 def mappings_at(obj: Object | None, *path: str) -> Sequence[Mapping[str, Any]]:
@@ -69,7 +64,7 @@ def mappings_at(obj: Object | None, *path: str) -> Sequence[Mapping[str, Any]]:
     """
     values = list_at(obj, *path)
     for index, value in enumerate(values):
-        if not _is_mapping(value):
+        if not isinstance(value, _MAPPING):
             raise _malformed(obj, (*path, str(index)), value, "a mapping")
     return values
 

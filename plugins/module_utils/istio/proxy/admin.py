@@ -10,11 +10,14 @@ started in a container, as a command of ``pilot-agent`` would need.
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...documents.json_text import from_json
 from ...errors import ApiError
 from .running import RunningProxy
+
+if TYPE_CHECKING:
+    from ...kube.forwarding import PodAnswer
 
 LISTENERS = "dynamic_listeners"
 ROUTES = "dynamic_route_configs"
@@ -24,18 +27,6 @@ ADMIN_PORT = 15000
 NO_GOOD_ANSWER = "PodAnswer"
 """Reason of the error for an answer that is not what was asked for."""
 _OK = 200
-
-
-class PodAnswer(Protocol):
-    """What a pod answered."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-
-    @property
-    def text(self) -> str:
-        """The body."""
 
 
 class PodClient(Protocol):
