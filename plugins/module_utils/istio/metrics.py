@@ -9,10 +9,10 @@ results, several series where one is expected, NaN) measures nothing and raises 
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import http.client
 import math
+import os
 import re
 import string
 import time
@@ -25,7 +25,10 @@ from ansible.module_utils.urls import open_url
 
 from ..documents.json_text import from_json
 from ..errors import ApiError, InputError, MeshError, Problem
-from ..kube.headers import refuse_header, refuse_token
+from ..kube.headers import basic, refuse_header, refuse_token
+from ..kube.proxies import environment_proxy, login_secrets
+from ..kube.redaction import redacted
+from ..kube.secret_fields import header_secrets
 
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_SERIES = 50_000
@@ -237,9 +240,9 @@ class Prometheus:
         answer = self._get("/api/v1/query", parameters)
         if not isinstance(answer, Mapping) or answer.get("status") != "success":
             cause = answer.get("error") if isinstance(answer, Mapping) else "the answer is not JSON"
-            raise MetricsError(f"Prometheus refused the query: {str(cause)[:200]}")
+            raise MetricsError(f"Prometheus refused the query: {self._told(cause)}")
         if answer.get("warnings"):
-            raise MetricsError(f"Prometheus answered partially: {str(answer['warnings'])[:200]}")
+            raise MetricsError(f"Prometheus answered partially: {self._told(answer['warnings'])}")
         data = answer.get("data")
         if not isinstance(data, Mapping) or data.get("resultType") not in kinds:
             raise MetricsError(f"Prometheus did not answer with {' or '.join(kinds)}")
@@ -270,16 +273,10 @@ class Prometheus:
     def _get_url(self, path: str, query: Mapping[str, str]) -> Any:
         options = self.options
         url = f"{options.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
-        headers = {"Accept": "application/json", **options.headers}
-        if options.bearer_token:
-            headers["Authorization"] = f"Bearer {options.bearer_token}"
-        if options.username:
-            pair = f"{options.username}:{options.password}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         try:
             with open_url(
                 url,
-                headers=headers,
+                headers={"Accept": "application/json", **self._credentials()},
                 timeout=options.timeout,
                 validate_certs=options.validate_certs,
                 ca_path=options.ca_cert or None,
@@ -299,6 +296,23 @@ class Prometheus:
         except (http.client.HTTPException, ValueError) as error:  # their texts quote what was sent or came
             cause = type(error).__name__
             raise MetricsError(f"Prometheus at {self._host} did not answer properly: {cause}") from error
+
+    def _credentials(self) -> dict[str, str]:
+        """Headers that are secret: those of the options, and a credential."""
+        options = self.options
+        found = dict(options.headers)
+        if options.bearer_token:
+            found["Authorization"] = f"Bearer {options.bearer_token}"
+        if options.username:
+            found["Authorization"] = basic(options.username, options.password)
+        return found
+
+    def _told(self, answer: Any) -> str:
+        """What the server says, short, and without what it, or a proxy, was sent."""
+        url = self.options.url
+        # The ways to a proxy are those of the process: the library reads no other environment.
+        logins = login_secrets(url) | login_secrets(environment_proxy(url, os.environ)) if url else set()
+        return redacted(str(answer), header_secrets(self._credentials().values()) | logins)[:200]
 
     def _whole(self, response: Any) -> bytes:
         """The body. :raises MetricsError: it does not end in time, however busily it drips."""

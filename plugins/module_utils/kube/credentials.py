@@ -8,7 +8,6 @@ Source: client-go ``transport/round_trippers.go`` (what comes first), ``transpor
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from ..fields import mapping_at, text_at
 from ..words import told_path
 from .clock import Clock
 from .exec_plugin import ExecPlugin
-from .headers import refuse_token
+from .headers import basic, refuse_token
 from .target import Target
 
 # client-go reads a token's file once a minute.
@@ -157,8 +156,7 @@ def credential_of(target: Target, directory: Path, clock: Clock) -> Credential:
     if token:
         return Fixed(f"Bearer {token}")
     if user.get("username") or user.get("password"):
-        pair = f"{text_at(user, 'username')}:{text_at(user, 'password')}"
-        return Fixed(f"Basic {base64.b64encode(pair.encode()).decode()}")
+        return Fixed(basic(text_at(user, "username"), text_at(user, "password")))
     if user.get("exec"):
         return ExecPlugin(target, directory, clock)
     if user.get("auth-provider"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from ..errors import InputError, Problem
@@ -31,6 +32,11 @@ def refuse_token(value: str, where: str, what: str) -> None:
     if value.lower().startswith("bearer "):
         message = f"{what} begins with the word Bearer, which is no part of a token"
         raise InputError([Problem(where, message, "credential")])
+
+
+def basic(user: str, password: str) -> str:
+    """The value of ``Authorization`` or ``Proxy-Authorization`` for a user and a password (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def encoded(value: str) -> str:

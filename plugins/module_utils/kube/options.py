@@ -14,7 +14,7 @@ from typing import Any
 
 from ..documents.read import read_document
 from ..errors import InputError
-from .proxies import credentials_in, raw_password
+from .proxies import login_secrets
 from .secret_fields import secret_values
 
 HANDOVER = "_handover"
@@ -183,8 +183,7 @@ def secrets_in(params: Mapping[str, Any]) -> set[str]:
     found |= {text for text in secret_values(content) if len(text) >= _LEAST_SECRET}
     for option in ("proxy", "host"):
         url = params.get(option)
-        login = credentials_in(url) if isinstance(url, str) else None
-        found |= {login[1], raw_password(str(url))} if login else set()
+        found |= login_secrets(url) if isinstance(url, str) else set()
     return {text for text in found if text}
 
 

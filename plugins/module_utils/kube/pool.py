@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from ..errors import InputError, MeshError, Problem
 from ..fields import text_at
 from ..tls import as_go
+from .headers import basic
 from .proxies import credentials_in, proxy_scheme, without_login
 from .target import Target
 
@@ -137,7 +138,7 @@ def _manager(urllib3: Any, proxy: str, options: dict[str, Any]) -> Any:
     if scheme == "socks5":
         return _socks_manager(proxy, options)
     login = credentials_in(proxy)
-    headers = _proxy_authorization(*login) if login else {}
+    headers = {"proxy-authorization": basic(*login)} if login else {}
     try:
         return urllib3.ProxyManager(without_login(proxy), proxy_headers=headers, **options)
     except urllib3.exceptions.HTTPError:  # its text quotes the URL
@@ -225,11 +226,6 @@ class _TimedReader(io.RawIOBase):
                 self._sock.settimeout(self._limit)
             self._raw.close()
         super().close()
-
-
-def _proxy_authorization(user: str, password: str) -> dict[str, str]:
-    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"proxy-authorization": f"Basic {pair}"}
 
 
 def _socks_manager(proxy: str, options: dict[str, Any]) -> Any:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from ..errors import InputError, Problem
+from .headers import basic
+from .secret_fields import header_secrets
 
 _PORTS = {"http": "80", "https": "443"}
 
@@ -144,3 +146,14 @@ def credentials_in(proxy: str) -> tuple[str, str] | None:
     except ValueError:
         return None
     return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+
+def login_secrets(url: str) -> set[str]:
+    """What a server may quote of the login in a URL, a proxy's or another's.
+
+    :returns: the password, as it is written and as it is meant, and the login as a header carries it.
+    """
+    login = credentials_in(url)
+    if login is None or not login[1]:
+        return set()
+    return {login[1], raw_password(url)} | header_secrets([basic(*login)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 HIDDEN = "<hidden>"
@@ -177,6 +177,22 @@ def secret_values(obj: Any, named: Sequence[Pattern] = ()) -> set[str]:
         for piece in pieces:
             found |= _spellings(piece)
     return found
+
+
+def header_secrets(values: Iterable[str]) -> set[str]:
+    """What a server may quote of headers with credentials, as they look encoded or decoded.
+
+    :param values: of the headers, such as ``Basic eDp5``.
+    :returns: texts that nobody may read: the values, what follows their scheme, and the password of a user.
+    """
+    found: set[str] = set()
+    for value in values:
+        scheme, _space, rest = value.strip().partition(" ")
+        told = _spellings(value) | _spellings(rest.strip())
+        if scheme.lower() == "basic":
+            told |= {one.partition(":")[2] for one in told if ":" in one}
+        found |= told
+    return {one for one in found if one.strip()}
 
 
 def without_secrets(text: str) -> str:

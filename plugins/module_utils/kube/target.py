@@ -28,7 +28,8 @@ from .headers import refuse_header, refuse_token
 from .keydir import KeyDirectory
 from .kubeconfig import Kubeconfig, merged, problems_of, read_kubeconfig
 from .options import ConnectionOptions, is_content, is_encoded
-from .proxies import environment_proxy, is_excluded
+from .proxies import environment_proxy, is_excluded, login_secrets
+from .secret_fields import secret_values
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _NAME = "servicemesh-istio"
@@ -101,6 +102,10 @@ class Target:
         for header, value in found:
             refuse_header(value, self.where, f"the value for {header}")
         return found
+
+    def secrets(self) -> set[str]:
+        """What a server or a program may quote of it. :returns: texts that nobody may read."""
+        return secret_values(self.user) | login_secrets(self.proxy) | login_secrets(self.host)
 
     def kubeconfig(self) -> dict[str, Any]:
         """A kubeconfig that says exactly this. :returns: its content, with one context, the current one."""
@@ -272,8 +277,12 @@ def _escaped(key: str) -> str:
 
 
 @contextlib.contextmanager
-def tool_environment(options: ConnectionOptions, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def tool_environment(
+    options: ConnectionOptions, environment: Mapping[str, str]
+) -> Iterator[tuple[dict[str, str], set[str]]]:
     """The environment in which istioctl and helm reach the cluster of ``options``, as the client does.
+
+    Gives it with what the programs may quote of it and nobody may read.
 
     Their kubeconfig is written for them (directory 0700, file 0600) and removed at the end; what a killed run
     left is removed by the next one. :raises InputError: see :func:`target_of`.
@@ -291,6 +300,6 @@ def tool_environment(options: ConnectionOptions, environment: Mapping[str, str])
         file = keys.path / "kubeconfig"
         file.touch(mode=0o600)
         file.write_text(json.dumps(target.kubeconfig()), encoding="utf-8")
-        yield {**kept, "KUBECONFIG": str(file)}
+        yield {**kept, "KUBECONFIG": str(file)}, target.secrets()
     finally:
         keys.remove()

@@ -30,7 +30,7 @@ from .headers import encoded
 from .keydir import KeyDirectory
 from .pool import open_pool, refuse_unusable, tls_of
 from .redaction import redacted
-from .secret_fields import secret_values
+from .secret_fields import header_secrets, secret_values
 from .target import Target, target_of
 
 if TYPE_CHECKING:
@@ -174,12 +174,8 @@ class Transport:
 
     def secrets(self, headers: Sequence[tuple[str, str]]) -> set[str]:
         """What an answer may quote of what we sent with it. :returns: the credential in all its forms."""
-        return {
-            text
-            for name, value in headers
-            if name == "Authorization"
-            for text in secret_values({"token": value.partition(" ")[2]})
-        } | secret_values(self.target.user)
+        sent = header_secrets(value for name, value in headers if name == "Authorization")
+        return sent | self.target.secrets()
 
     @contextlib.contextmanager
     def slot(self, subject: str) -> Iterator[None]:

@@ -135,8 +135,8 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if context.check_mode:
         return result
     connection = ConnectionOptions.from_params(params, context.environment)
-    with tool_environment(connection, context.environment) as environment:
-        runner = Runner(environment, context.stop)
+    with tool_environment(connection, context.environment) as (environment, secrets):
+        runner = Runner(environment, context.stop, secrets)
         tool = find_tool(options.binary, where="istio_helm_binary", environment=environment)
         version = "" if options.absent else helm_version(runner, tool).version
         action = "remove" if options.absent else "apply"

@@ -9,6 +9,7 @@ what the action plugin hands over to it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import inspect
@@ -183,6 +184,12 @@ def test_a_defect_before_the_backend_says_nothing_either(
     result = roads.run("resources", dict(PLAIN), remote=remote)
     assert result["msg"].startswith("defect in servicemesh.istio, please report it: KeyError")
     assert MARK not in json.dumps(result) + str(roads.screen.lines)
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "me:", "me:a"])
+def test_no_way_to_spell_the_mark_is_overlooked(before: str) -> None:
+    for text in (f"{before}{TOKEN}", f"{before}{TOKEN}!", f"{before}{MARK}"):
+        assert any(spelled in base64.b64encode(text.encode()).decode() for spelled in spellings())
 
 
 def test_the_targets_log_names_options_and_no_value(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

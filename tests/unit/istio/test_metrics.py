@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import http.client
 import http.server
 import json
@@ -375,3 +376,26 @@ def test_option_prometheus_has_these_parts() -> None:
             "password": {"type": "str", "no_log": True},
         },
     }
+
+
+@pytest.mark.parametrize("key", ["error", "warnings"])
+@pytest.mark.parametrize("at", ["url", "proxy"])
+def test_a_server_that_quotes_what_it_was_sent_gives_nothing_away(
+    key: str, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login in each of the places where one can stand, quoted as it was sent and as it is meant."""
+    login = base64.b64encode(b"me:hidden-word").decode()
+    quoted = f"bad request with Basic {login} of me:hidden-word, for tenant-key"
+    body = {"status": "success" if key == "warnings" else "error", key: quoted}
+    with ScriptedServer(always=Answer(200, body)) as server:
+        options: dict[str, Any] = {"headers": {"X-Scope": "tenant-key"}}
+        if at == "proxy":
+            monkeypatch.setenv("http_proxy", server.url.replace("//", "//me:hidden-word@"))
+            options |= {"url": "http://prometheus.invalid"}
+        else:
+            options |= {"url": server.url, "username": "me", "password": "hidden-word"}
+        with pytest.raises(MetricsError, match="bad request with") as raised:
+            Prometheus(PrometheusOptions.from_params(options)).number("up")
+    assert login in str([request.headers for request in server.requests])
+    for secret in (login, "hidden-word", "tenant-key"):
+        assert secret not in str(raised.value)

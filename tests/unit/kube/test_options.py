@@ -134,8 +134,11 @@ def test_secrets_of_an_inline_kubeconfig_are_found():
 
 
 def test_the_password_of_a_proxy_is_a_secret():
-    assert secrets_in({"proxy": "http://me:p%40ss@proxy:3128"}) == {"p@ss", "p%40ss"}
-    assert secrets_in({"host": "https://me:p%40ss@api"}) == {"p@ss", "p%40ss"}
+    sent = {"me:p@ss", "bWU6cEBzcw==", "Basic bWU6cEBzcw=="}
+    for option in ("proxy", "host"):
+        found = secrets_in({option: "http://me:p%40ss@proxy:3128"})
+        assert found >= {"p@ss", "p%40ss"} | sent
+        assert not found & {"me", "proxy", "Basic"}
     assert secrets_in({"proxy": "http://me@proxy:3128"}) == set()
     assert secrets_in({"proxy": "http://proxy:3128"}) == set()
 
@@ -223,7 +226,7 @@ def test_every_secret_field_of_a_kubeconfig(key):
 
 
 def test_logins_of_urls_are_secrets():
-    assert secrets_in({"proxy": "http://u:p%41ss@h:1", "host": "https://u:other@h"}) == {
+    assert secrets_in({"proxy": "http://u:p%41ss@h:1", "host": "https://u:other@h"}) >= {
         "p%41ss",
         "pAss",
         "other",

@@ -7,6 +7,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.proxies imp
     credentials_in,
     environment_proxy,
     is_excluded,
+    login_secrets,
 )
 
 
@@ -137,3 +138,16 @@ def test_names_beyond_ascii_are_compared_as_they_are_asked_for() -> None:
     endless = "\u00fc" * 70  # no name that IDNA could hold stays as it is
     assert is_excluded(f"https://{endless}.example", f"{endless}.example")
     assert not is_excluded(f"https://{endless}.example", "other.example")
+
+
+def test_what_may_be_quoted_of_a_login() -> None:
+    """As it is written, as it is meant, and as a header carries it (printf 'u:p@ss' | base64)."""
+    assert login_secrets("http://u:p%40ss@proxy:3128") >= {
+        "p%40ss",
+        "p@ss",
+        "u:p@ss",
+        "dTpwQHNz",
+        "Basic dTpwQHNz",
+    }
+    assert not any(text in ("u", "proxy", "") for text in login_secrets("http://u:p%40ss@proxy:3128"))
+    assert login_secrets("http://proxy:3128") == login_secrets("") == set()

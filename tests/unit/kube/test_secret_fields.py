@@ -11,6 +11,7 @@ import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.comparison import for_display
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.secret_fields import (
     HIDDEN,
+    header_secrets,
     is_secret_name,
     masked,
     pattern_of,
@@ -359,3 +360,12 @@ def test_every_shape_is_walked_without_a_defect() -> None:
         assert secret_parts({"kind": "Secret", field: url}) == {(field, "url"): HIDDEN}, "all of it"
     assert secret_parts({"kind": "Secret", "data": {"pin": 123456}}) == {("data", "pin"): HIDDEN}
     assert secret_parts({"kind": "Secret", "data": S}) == {("data",): HIDDEN}
+
+
+def test_what_may_be_quoted_of_headers() -> None:
+    """Of a Bearer token and of a user's password (printf 'me:word' | base64)."""
+    found = header_secrets(["Bearer token-1", "Basic bWU6d29yZA==", "plain"])
+    assert found >= {"token-1", "bWU6d29yZA==", "me:word", "word", "plain"}
+    assert not found & {"Bearer", "Basic", "me", ""}
+    assert base64.b64encode(b"token-1").decode() in found
+    assert header_secrets(["", " "]) == set()

@@ -350,9 +350,10 @@ class TestTools:
     def test_they_get_a_private_file_that_goes_away(self) -> None:
         options = ConnectionOptions(host="https://api.example.com", api_key="s3cret", no_proxy="x")
         given = {"PATH": "/bin", "HELM_KUBETOKEN": "other", "KUBECONFIG": "/other", "NO_PROXY": "y"}
-        with tool_environment(options, given) as environment:
+        with tool_environment(options, given) as (environment, secrets):
             path = Path(environment.pop("KUBECONFIG"))
             assert environment == {"PATH": "/bin", "NO_PROXY": "x"}
+            assert "s3cret" in secrets
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
             assert json.loads(path.read_text()) == target_of(options).kubeconfig()
@@ -361,7 +362,7 @@ class TestTools:
     def test_it_is_removed_when_the_tool_fails(self) -> None:
         with (
             pytest.raises(RuntimeError),
-            tool_environment(ConnectionOptions(host="https://h"), {}) as environment,
+            tool_environment(ConnectionOptions(host="https://h"), {}) as (environment, _secrets),
         ):
             raise RuntimeError
         assert not Path(environment["KUBECONFIG"]).parent.exists()

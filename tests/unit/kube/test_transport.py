@@ -710,6 +710,17 @@ def test_a_proxy_gets_its_login(connected: Connected) -> None:
     assert request.headers["proxy-authorization"] == ["Basic bWU6cEBzcw=="]
 
 
+def test_a_proxy_that_quotes_its_login_gives_nothing_away(connected: Connected) -> None:
+    body = {
+        "kind": "Status",
+        "message": "Basic bWU6cEBzcw== is me:p@ss (p@ss, p%40ss)",
+        "reason": "Forbidden",
+    }
+    with ScriptedServer(always=Answer(403, body)) as proxy:
+        to = connected(host="http://api.invalid", proxy=f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+        assert failure(to).message.endswith("<hidden> is <hidden> (<hidden>, <hidden>)")
+
+
 def tunnel(login: str) -> tuple[socket.socket, list[str]]:
     """A proxy for one tunnel after another; asks for a login, and notes what it was asked."""
     listening = socket.create_server(("127.0.0.1", 0))

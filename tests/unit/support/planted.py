@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import secrets
 import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +16,8 @@ import yaml
 from .http_server import Answer, Request, ScriptedServer
 from .programs import program
 
-MARK = "hunter2Planted"
+# Another one in every run: command lines are looked at machine-wide, and other tests run beside.
+MARK = f"hunter2Planted{secrets.token_hex(4)}"
 TOKEN = f"{MARK}-9f3e"
 B64 = base64.b64encode(TOKEN.encode()).decode()
 BEGIN = "-----BEGIN PRIVATE KEY-----"
@@ -23,7 +26,11 @@ API = "client.authentication.k8s.io/v1"
 
 def spellings() -> list[str]:
     """The mark as text, quoted for URLs, and in base64 at each of the three places where it can begin."""
-    encoded = [base64.b64encode(b"x" * shift + MARK.encode() + b"xx").decode()[4:-4] for shift in range(3)]
+    encoded = []
+    for shift in range(3):
+        text = base64.b64encode(b"x" * shift + MARK.encode()).decode()
+        # A character is of the mark alone when all of its six bits are.
+        encoded.append(text[math.ceil(shift * 8 / 6) : (shift + len(MARK)) * 8 // 6])
     return [MARK, urllib.parse.quote(MARK), *encoded]
 
 

@@ -12,12 +12,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from ...documents.json_text import from_json
 from ...errors import InputError, MalformedError, MeshError, Problem
 from ...fields import text_at
+from ...kube.redaction import redacted
 from ...kube.secret_fields import without_secrets
 
 _POLL = 0.2
@@ -42,10 +43,12 @@ class Runner:
     """How commands run: their environment, and when to give up.
 
     :param stop: becomes true when the play was interrupted; the child is then ended.
+    :param secrets: what the commands may quote and nobody may read.
     """
 
     environment: Mapping[str, str]
     stop: Callable[[], bool] = lambda: False
+    secrets: Collection[str] = dataclasses.field(default=(), repr=False)
 
     def run(self, argv: Sequence[str], *, stdin: str = "", timeout: float = 120.0, about: str = "") -> str:
         """The standard output of a command.
@@ -77,7 +80,7 @@ class Runner:
             err.seek(0)
             if code != 0:
                 # A program may quote what it was given.
-                cause = without_secrets(first_error(err.read() or out.read()))
+                cause = without_secrets(redacted(first_error(err.read() or out.read()), self.secrets))
                 raise MeshError(f"could not {purpose}: {cause}", returncode=code)
             return out.read()
 

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ...kube.redaction import redacted
+from ...kube.secret_fields import header_secrets
 from ...model.rollout.outside_gates import GateKind, OutsideGate
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .command import run_command
@@ -53,9 +54,7 @@ class Asking:
             yield from (value for _name, value in parse_qsl(parts.query))
             if len(parts.path) > 1:
                 yield parts.path
-            for value in self.web.headers.values():
-                values.append(value)
-                values += value.split(None, 1)[1:]  # the token without its scheme
+            values += header_secrets(self.web.headers.values())
         for value in values:
             yield value
             yield quote(value)

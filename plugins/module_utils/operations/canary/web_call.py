@@ -10,7 +10,6 @@ a request shows its path, query or headers.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
 import http.client
@@ -23,8 +22,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ...kube.headers import encoded
-from ...kube.proxies import credentials_in, environment_proxy
+from ...kube.headers import basic, encoded
+from ...kube.proxies import credentials_in, environment_proxy, login_secrets
+from ...kube.redaction import redacted
 from ...tls import as_go
 
 MOST_READ = 65_536  # bytes of an answer
@@ -97,8 +97,14 @@ def call(web: Web, body: Any, *, timeout: float, environment: Mapping[str, str])
     """Sends one request and reads its answer.
 
     :param body: JSON data; not sent with GET. :param timeout: seconds for everything.
-    :param environment: names the proxies (``HTTPS_PROXY``, ``NO_PROXY``).
+    :param environment: names the proxies (``HTTPS_PROXY``, ``NO_PROXY``); no reply quotes their login.
     """
+    reply = _answered(web, body, timeout, environment)
+    secrets = login_secrets(environment_proxy(web.url, environment))
+    return Reply(reply.status, redacted(reply.text, secrets), redacted(reply.trouble, secrets))
+
+
+def _answered(web: Web, body: Any, timeout: float, environment: Mapping[str, str]) -> Reply:
     cut = _Cut()
     timer = threading.Timer(timeout, cut.cut)
     timer.daemon = True
@@ -178,8 +184,7 @@ def _login(proxy: str) -> dict[str, str]:
     found = credentials_in(proxy) if proxy else None
     if found is None:
         return {}
-    pair = base64.b64encode(f"{found[0]}:{found[1]}".encode()).decode()
-    return {"Proxy-Authorization": f"Basic {pair}"}
+    return {"Proxy-Authorization": basic(*found)}
 
 
 def _trust(web: Web) -> ssl.SSLContext:

@@ -94,9 +94,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     connection = ConnectionOptions.from_params(params, context.environment)
     with (
         context.client(connection) as client,
-        tool_environment(connection, context.environment) as environment,
+        tool_environment(connection, context.environment) as (environment, secrets),
     ):
-        return settle(client, options, Runner(environment, context.stop), context)
+        return settle(client, options, Runner(environment, context.stop, secrets), context)
 
 
 def settle(client: KubeClient, options: Options, runner: Runner, context: Context) -> dict[str, Any]:

@@ -96,8 +96,8 @@ def _with_analysis(
     if case is None:
         return found
     try:
-        with tool_environment(connection, context.environment) as environment:
-            runner = Runner(environment, context.stop)
+        with tool_environment(connection, context.environment) as (environment, secrets):
+            runner = Runner(environment, context.stop, secrets)
             said = messages(runner, program, case.catalogue.istio_namespace, case.symptom.namespaces)
     except MeshError as error:
         return dataclasses.replace(

@@ -53,6 +53,11 @@ class TestRunner:
     def test_without_input_there_is_an_end_and_no_terminal(self, tmp_path: Path) -> None:
         assert run(program(tmp_path, "tool", "cat; echo end")) == "end\n"
 
+    def test_what_a_command_quotes_of_a_credential_is_hidden(self, tmp_path: Path) -> None:
+        path = program(tmp_path, "tool", "echo 'Error: refused with abcdefgh' >&2; exit 1")
+        with pytest.raises(MeshError, match=r"refused with <hidden>\Z"):
+            Runner(ENVIRONMENT, secrets={"abcdefgh"}).run([str(path)])
+
     def test_a_failure_is_one_sentence_with_the_purpose_and_the_code(self, tmp_path: Path) -> None:
         path = program(tmp_path, "tool", "echo out; echo 'Error: no such chart' >&2; exit 3")
         error = failure(path, about="render it")

@@ -153,3 +153,11 @@ def test_nothing_that_is_said_shows_url_or_headers(server: ScriptedServer) -> No
         for hidden in (SECRET, "hidden", "/gate"):
             assert hidden not in reply.trouble
     assert SECRET not in repr(Web("http://a/b", headers={"X": SECRET}))
+
+
+def test_a_proxy_that_quotes_its_login_gives_nothing_away(server: ScriptedServer) -> None:
+    server.always = Answer(407, b"no: Basic dXNlcjp3b3Jk is user:word, whose word is p%40ss")
+    web = Web("http://gate.invalid/x")
+    proxy = server.url.replace("http://", "http://user:word@")
+    reply = call(web, {}, timeout=60, environment={"HTTP_PROXY": proxy})
+    assert reply == Reply(407, "no: <hidden> is <hidden>, whose <hidden> is p%40ss")
