@@ -171,7 +171,10 @@ class Site:
         )
         tools = ToolOptions("istioctl", self.binary, str(self.directory), str(self.directory / "cache"))
         options = ConnectionOptions.from_params({"kubeconfig": self.api}, {})
-        with tool_environment(options, {"PATH": "/usr/bin:/bin", "HOME": str(self.directory)}) as environment:
+        with tool_environment(options, {"PATH": "/usr/bin:/bin", "HOME": str(self.directory)}) as (
+            environment,
+            _secrets,
+        ):
             runner = Runner(environment)
             tool = find_installer(installation, runner, tools)
             return helm.plan(self.kube, installation, runner, tool, tools)

@@ -162,7 +162,7 @@ def test_as_kubectl_reads_and_sends(
 
     # What a tool gets is the same once more.
     if not refused:
-        with tool_environment(options, environment) as given:
+        with tool_environment(options, environment) as (given, _secrets):
             subprocess.run(
                 [kubectl, "get", "--raw", "/version"], env=given, cwd="/", check=True, capture_output=True
             )

@@ -224,7 +224,7 @@ def test_client_and_tools_read_it_as_kubectl_does(
     got = server.taken()
     tools = False
     if not refused:
-        with tool_environment(options, environment) as given:
+        with tool_environment(options, environment) as (given, _secrets):
             tools = get(kubectl, given)
     by_tools = server.taken()
 
