@@ -101,7 +101,7 @@ class FaultProxy:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPSConnection] = []  # to the server, for whoever asks next
 
     def __enter__(self) -> FaultProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -112,6 +112,8 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for connection in self._idle:
+            connection.close()
 
     def reset(self, *faults: Fault) -> None:
         """Forget what was seen, and set other faults."""
@@ -191,16 +193,19 @@ class FaultProxy:
             data = data[: len(data) // 2]
         return _answer(handler, status, headers, data)
 
+    def _rested(self) -> http.client.HTTPSConnection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
     def _forward(
         self, handler: http.server.BaseHTTPRequestHandler, body: bytes | None
     ) -> tuple[int, dict[str, str], bytes]:
         skipped = ("host", "connection", "content-length", "accept-encoding")
         headers = {name: value for name, value in handler.headers.items() if name.lower() not in skipped}
         for attempt in (0, 1):
-            connection = getattr(self._local, "connection", None)
+            connection = None if attempt else self._rested()
             if connection is None:
                 connection = http.client.HTTPSConnection(self._target, context=self._context, timeout=60)
-                self._local.connection = connection
             try:
                 connection.request(handler.command, handler.path, body=body, headers=headers)
                 response = connection.getresponse()
@@ -208,9 +213,10 @@ class FaultProxy:
                 break
             except (OSError, http.client.HTTPException):
                 connection.close()
-                self._local.connection = None
                 if attempt:
                     return 502, {"Content-Type": "text/plain"}, b"bad gateway"
+        with self._lock:
+            self._idle.append(connection)
         kept = {
             name: value
             for name, value in response.getheaders()

@@ -75,9 +75,35 @@ def prepare(kube, run, space):
     run(definition=before, mesh_name=space, prune=True, prune_all=True)
 
 
+def written(kube, space):
+    """What :func:`prepare` has written, as a field manager says it."""
+    kinds = {"DestinationRule": ("rule", "old"), "VirtualService": ("routes",)}
+    found = [
+        kube.get("networking.istio.io/v1", kind, name, space)
+        for kind, names in kinds.items()
+        for name in names
+    ]
+    said = ("name", "namespace", "labels", "annotations")
+    return [
+        {
+            **{key: live[key] for key in ("apiVersion", "kind", "spec")},
+            "metadata": {key: live["metadata"][key] for key in said if key in live["metadata"]},
+        }
+        for live in found
+    ]
+
+
+def restore(kube, space, before):
+    """As :func:`prepare` leaves it, in four requests."""
+    kube.delete("v1", "ConfigMap", "new", space)
+    for obj in before:
+        kube.apply(obj)
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_at_every_request_changes_nothing_about_the_end(kube, run, proxy, space, name):
     prepare(kube, run, space)
+    before, begin = written(kube, space), state_of(kube, space)
     proxy.reset()
     expected = change(run, space, proxy.url)
     requests, goal = len(proxy.requests), state_of(kube, space)
@@ -90,7 +116,8 @@ def test_a_fault_at_every_request_changes_nothing_about_the_end(kube, run, proxy
         "held": 0,
     }
     for index in range(requests):
-        prepare(kube, run, space)
+        restore(kube, space, before)
+        assert index or state_of(kube, space) == begin
         proxy.reset(Fault(at=index, **FAULTS[name]))
         result = change(run, space, proxy.url)
         assert state_of(kube, space) == goal, f"{name} at request {index}"

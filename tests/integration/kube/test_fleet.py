@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ..kept_code import keeping
+
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 GOOD = ("amber", "basalt", "coral")
@@ -88,6 +90,7 @@ def play(inventory, playbook, *options):
         [PLAYBOOK, "-i", inventory, "-f", "8", *options, f"servicemesh.istio.{playbook}"],
         env={
             **os.environ,
+            **keeping(inventory.parent),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_SSH_RETRIES": "0",
@@ -172,7 +175,12 @@ def test_a_change_stops_at_the_first_cluster(inventory):
             "mesh_check=off",
             "servicemesh.istio.mesh",
         ],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_NOCOLOR": "1"},
+        env={
+            **os.environ,
+            **keeping(inventory.parent),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -8,6 +8,7 @@ them with ``SECRETS=all``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from ...unit.support.planted import CASES, ENDS, MARK, Place, spellings
 from .test_ansible import PLACES, Ansible
 
 # Python reads it at its start: what a module writes into the system log lands in a file.
-SITE = """
+SYSLOG = """
 import os, syslog
 def keep(*texts):
     with open(os.environ["SYSLOG_HERE"], "a") as file:
@@ -76,19 +77,22 @@ class Watch:
     def _look(self) -> None:
         """What has just begun may become another program; what has run for a while is what it is."""
         looks: dict[str, int] = {}
-        while not self._end.is_set():
+        old: set[str] = set()
+        for turn in itertools.count():
+            if self._end.is_set():
+                return
             with os.scandir("/proc") as entries:
-                names = [entry.name for entry in entries if entry.name.isdigit()]
-            looks = {name: looks.get(name, 0) + 1 for name in names}
-            for name, count in looks.items():
-                if count > 100 and count % 100:
-                    continue
+                names = {entry.name for entry in entries if entry.name.isdigit()}
+            old &= names
+            looks = {name: looks.get(name, 0) + 1 for name in names - old}
+            for name in names if turn % 100 == 0 else looks:
                 try:
                     text = Path(f"/proc/{name}/cmdline").read_bytes()
                 except OSError:
                     continue
                 if any(word in text for word in self._words):
                     self.seen.add(text.replace(b"\0", b" ").decode("utf-8", "replace"))
+            old |= {name for name, count in looks.items() if count > 100}
             time.sleep(0.01)
 
 
@@ -104,14 +108,13 @@ class Planted(Ansible):
     """ansible-playbook with directories, a log and a server of its own."""
 
     limit = 900.0
+    at_start = SYSLOG
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, "")
         self.out = directory / "out"
         for name in ("tmp", "run", "cache", "home", "local", "remote"):
             (self.out / name).mkdir(parents=True)
-        (directory / "site").mkdir()
-        (directory / "site" / "sitecustomize.py").write_text(SITE)
         self.syslog = directory / "syslog"
         self.syslog.touch()
 
@@ -126,7 +129,6 @@ class Planted(Ansible):
             "ANSIBLE_REMOTE_TMP": str(self.out / "remote"),
             "ANSIBLE_DISPLAY_TRACEBACK": "always",
             "SYSLOG_HERE": str(self.syslog),
-            "PYTHONPATH": str(self.directory / "site"),
         }
 
 
