@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from . import artefact, demo, integration, kind_page, lab, removal, scenarios
+from . import artefact, demo, integration, kind_page, lab, removal, sanity, scenarios
+from .environments import CORES
 from .processes import one_at_a_time
 from .pytest_run import pytest
 from .stages import Stage, report, run_stages
@@ -108,7 +109,9 @@ def mesh_ca(cluster: str) -> int:
 
 def stages(cluster: str, seed: int) -> list[Stage]:
     """Everything, in its order. `seed`: of what is thrown with dice."""
-    found = [Stage("integration: the lab itself", integration.lab_suite)]
+    pylint = partial(sanity.unit_tests, Path(sys.executable), CORES[0])
+    found = [Stage("sanity: pylint of the unit tests", pylint)]
+    found.append(Stage("integration: the lab itself", integration.lab_suite))
     found += [
         Stage(f"molecule: {name}", partial(scenarios.scenario_alone, name, cluster))
         for name in scenarios.CAMPAIGNS

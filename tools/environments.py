@@ -16,6 +16,7 @@ from .needs import install_packages
 from .paths import REQUIREMENTS, ROOT, VENV
 from .screen import SetupError, timed
 
+CORES = ("2.21", "2.20")  # of ansible-core, those that are supported; the first is the main environment's
 _STAMP = "servicemesh-stamp.json"
 _UNFINISHED = "servicemesh-unfinished"
 

@@ -18,6 +18,7 @@ from .tree import copy_repository
 COLLECTION = BUILD / "sanity" / "ansible_collections" / "servicemesh" / "istio"
 BOOTSTRAP = "https://ci-files.testing.ansible.com/ansible-test/get-pip-{version}.py"
 
+_LEAST = 20  # sanity tests that there are, at least
 # ansible-test fetches a pip of its own from a host that is not always reachable. Where it is not, this stands
 # in: the pip that Python carries, which then upgrades itself from the normal package index.
 _STAND_IN = '''\
@@ -39,20 +40,46 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-q", *argumen
 def sanity(python: Path, core: str, *, newest: bool = True) -> int:
     """Run all sanity tests of this ansible-core, without any ignore entry. Returns how many tests ran.
 
-    ``newest``: whether the unit tests are judged too, and not only what users get, and whether each file is
-    imported by itself, which takes most of the time. One ansible-core and one Python are enough for both: the
-    units of every environment import all files, too.
+    ``newest``: whether the unit tests are judged too, and not only what users get, whether each file is
+    imported by itself, and whether pylint reads what users get: these take most of the time. One ansible-core
+    and one Python are enough for them: the units of every environment import all files, too. What pylint says
+    of the unit tests is told by ruff's rules of pylint at once, and by ``make campaign`` whole.
     """
+    _prepared(python, unit_tests=newest)
+    without = ["pylint"] if newest else ["pylint", "import"]
+    ran = _ran(python, core, *(word for name in without for word in ("--skip-test", name)))
+    if ran < _LEAST:  # ansible-test passes when it finds nothing to test
+        raise StageError(f"ansible-test of ansible-core {core} ran {ran} sanity tests only")
+    return ran + _pylint(python, core, "plugins/") if newest else ran
+
+
+def unit_tests(python: Path, core: str) -> int:
+    """What pylint says of the unit tests. Returns how many tests ran."""
+    _prepared(python, unit_tests=True)
+    return _pylint(python, core, "tests/")
+
+
+def _prepared(python: Path, *, unit_tests: bool) -> None:
     _no_ignore_entries()
     left_out = ["lab", "molecule", "tools", "tests/bench", "tests/faults", "tests/integration"]
-    copy_repository(COLLECTION, without=left_out if newest else [*left_out, "tests/unit"])
+    copy_repository(COLLECTION, without=left_out if unit_tests else [*left_out, "tests/unit"])
     for arguments in (("init", "-q"), ("add", "-A")):  # without git, ansible-test finds nothing below "build"
         run(["git", *arguments], cwd=COLLECTION)
     _seed_bootstrap(python)
+
+
+def _pylint(python: Path, core: str, below: str) -> int:
+    ran = _ran(python, core, "--test", "pylint", below)
+    if ran != 1:
+        raise StageError(f"pylint of ansible-core {core} did not run below {below}")
+    return ran
+
+
+def _ran(python: Path, core: str, *which: str) -> int:
+    """Run these sanity tests. :returns: how many there were."""
     only = ["--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
-    without = [] if newest else ["--skip-test", "import"]
     done = run(
-        [python.parent / "ansible-test", "sanity", "--venv", "--color", "no", *only, *without],
+        [python.parent / "ansible-test", "sanity", "--venv", "--color", "no", *only, *which],
         cwd=COLLECTION,
         capture=True,
         environment={"PATH": f"{python.parent}{os.pathsep}{path_of_interpreters()}"},
@@ -63,9 +90,6 @@ def sanity(python: Path, core: str, *, newest: bool = True) -> int:
         raise StageError(
             f"ansible-test sanity of ansible-core {core} ended with {done.returncode}", max(ran - 1, 0)
         )
-    if ran < 20:  # ansible-test passes when it finds nothing to test
-        say(done.stdout)
-        raise StageError(f"ansible-test of ansible-core {core} ran {ran} sanity tests only")
     return ran
 
 

@@ -34,7 +34,7 @@ from . import (
     scenarios,
     unit,
 )
-from .environments import matrix_environment
+from .environments import CORES, matrix_environment
 from .interpreters import SUPPORTED, Interpreter, find_all
 from .lanes import Lanes
 from .paths import BUILD
@@ -43,7 +43,6 @@ from .pytest_run import pytest
 from .screen import SetupError, say
 from .stages import Stage, StageError, report
 
-CORES = ("2.21", "2.20")  # the first one is the main environment's
 MAIN = Path(sys.executable)
 NO_TOOLS = ("--ignore=tests/unit/tools",)  # what stands behind make runs in the main environment only
 DEMO = "demo on a fresh cluster"
