@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -20,22 +21,25 @@ SEAMS = frozenset(("plugins/module_utils/istio/metrics.py", "tests/unit/support/
 _WHOLE = ("tests/unit/action/",)
 
 
-def test_files(root: Path = ROOT) -> list[str]:
+@functools.cache
+def test_files(root: Path = ROOT) -> tuple[str, ...]:
     """The files of tests/unit that meet Ansible, or whose imports do; without tools, which it never runs.
 
     Where only a seam does, a test has to import that itself.
+
+    :returns: paths from the root on, sorted.
     """
     names = sorted(str(path.relative_to(root)) for room in _ROOMS for path in (root / room).rglob("*.py"))
     imports = Imports(root, names)
     meets = {name for name in names if _meets(name, (root / name).read_text(encoding="utf-8"))}
     tests = [name for name in names if re.match(r"tests/unit/(?!tools/).*test_[^/]*\.py$", name)]
-    return [
+    return tuple(
         name
         for name in tests
         if name.startswith(_WHOLE)
         or imports.needed_by(name) & (meets - SEAMS)
         or imports.direct[name] & meets & SEAMS
-    ]
+    )
 
 
 def _meets(name: str, text: str) -> bool:

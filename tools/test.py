@@ -110,7 +110,7 @@ def matrix_units(interpreter: Interpreter, core: str, part: str) -> int:
     """
     python = matrix_environment(interpreter, core, ("unit",), "test")
     label = f"unit-core{core}-py{interpreter.minor}"
-    tests = ["tests/unit", *NO_TOOLS] if core == CORES[0] else meets_ansible.test_files()
+    tests = ("tests/unit", *NO_TOOLS) if core == CORES[0] else meets_ansible.test_files()
     return pytest(python, label, *tests, environment={"UNIT_PART": part})
 
 

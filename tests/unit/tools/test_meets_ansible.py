@@ -35,7 +35,7 @@ def test_what_meets_it_however_far_away(tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert found(tmp_path) == [
+    assert list(found(tmp_path)) == [
         "tests/unit/kube/test_helped.py",
         "tests/unit/mesh/test_options.py",
         "tests/unit/test_far.py",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -94,6 +95,12 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     :returns: one per PEM block, at least one.
     :raises UnreadableError: when it is empty or holds anything else, such as a private key.
     """
+    return list(_read_chain(pem))
+
+
+@functools.lru_cache(maxsize=64)
+def _read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Kept: a run asks for the same chain again and again. What holds a key is refused, and not kept."""
     blocks = blocks_of(pem)
     if skipped(pem):
         raise UnreadableError(SKIPPED)
@@ -103,7 +110,7 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     if foreign:
         raise UnreadableError(f"holds {', '.join(foreign)} beside certificates")
     try:
-        return [x509.load_der_x509_certificate(block.content) for block in blocks]
+        return tuple(x509.load_der_x509_certificate(block.content) for block in blocks)
     except ValueError as error:
         raise UnreadableError("holds a certificate that cannot be parsed") from error
 
