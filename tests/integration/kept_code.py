@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 SITE = """
-import builtins, hashlib, marshal, os
+import builtins, hashlib, marshal, os, sys
 compile_anew = builtins.compile
 def compile_once(source, filename, mode, flags=0, dont_inherit=False, *rest, **more):
     if rest or more or flags or mode != "exec" or not dont_inherit or not isinstance(source, (bytes, str)):
         return compile_anew(source, filename, mode, flags, dont_inherit, *rest, **more)
     data = source if isinstance(source, bytes) else source.encode()
     name = str(filename).rpartition(".zip/")[2]  # a zip is somewhere else each time
-    digest = hashlib.sha256(data + name.encode()).hexdigest()
+    digest = hashlib.sha256(data + name.encode() + sys.implementation.cache_tag.encode()).hexdigest()
     path = os.path.join(os.environ["KEPT_CODE"], digest)
     try:
         with open(path, "rb") as file:

@@ -44,8 +44,12 @@ def encode(value: Any) -> Any:
 def encode_fields(value: Any) -> dict[str, Any]:
     """The fields of a dataclass. :returns: name -> JSON data, without what is None by default and now."""
     kind: Any = type(value)
-    found = ((name, getattr(value, name), optional) for name, optional in _written(kind))
-    return {name: encode(item) for name, item, optional in found if item is not None or not optional}
+    found: dict[str, Any] = {}
+    for name, optional in _written(kind):
+        item = getattr(value, name)
+        if item is not None or not optional:
+            found[name] = item if type(item) in _PLAIN else encode(item)
+    return found
 
 
 @functools.cache
