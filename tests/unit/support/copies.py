@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 # Most of what is copied: a call for each would be half of the time.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
