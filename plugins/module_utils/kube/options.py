@@ -167,9 +167,9 @@ def _from_environment(option: str, text: str) -> Any:
 
 
 def secrets_in(params: Mapping[str, Any]) -> set[str]:
-    """Secret strings among the connection options that no ``no_log`` covers.
+    """Secret strings among a module's options that no ``no_log`` covers.
 
-    :returns: those of an inline kubeconfig, and the passwords of the proxy and of URLs.
+    :returns: those of an inline kubeconfig, and the logins of URLs: the proxy's, a mirror's, Prometheus's.
     """
     content = params.get("kubeconfig")
     found: set[str] = set()
@@ -181,9 +181,9 @@ def secrets_in(params: Mapping[str, Any]) -> set[str]:
             content = read_document(content, "kubeconfig")
     found |= set(_secret_strings(content))
     found |= {text for text in secret_values(content) if len(text) >= _LEAST_SECRET}
-    for option in ("proxy", "host"):
-        url = params.get(option)
-        found |= login_secrets(url) if isinstance(url, str) else set()
+    for value in params.values():
+        for url in value.values() if isinstance(value, Mapping) else (value,):
+            found |= login_secrets(url) if isinstance(url, str) and "://" in url else set()
     return {text for text in found if text}
 
 

@@ -32,7 +32,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube import atte
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.transport import Transport
 from ansible_collections.servicemesh.istio.plugins.plugin_utils import backend_action
 
-from ..support.http_server import ScriptedServer
+from ..support.http_server import Answer, ScriptedServer
 from ..support.planted import (
     B64,
     CASES,
@@ -170,6 +170,26 @@ def test_nobody_sees_a_secret(
         for text in given_away:
             assert spelled not in text, f"{spelled} in: {text[:2000]}"
     assert len(given_away[0]) > len("{}")
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("remote", [False, True], ids=["controller", "module"])
+def test_nobody_sees_the_login_of_a_mirror(
+    place: Place, monkeypatch: pytest.MonkeyPatch, remote: bool, status: int
+) -> None:
+    place.server.always = Answer(status, b"content")
+    roads = Roads(monkeypatch, place.directory)
+    url = place.server.url.replace("//", f"//me:{TOKEN}@")
+    digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"  # printf content | sha256sum
+    arguments = {
+        "url": f"{url}/istioctl.bin",
+        "checksum": digest,
+        "directory": str(place.directory / "cache"),
+    }
+    told = json.dumps(roads.run("download", arguments, remote=remote))
+    assert place.server.url.partition("//")[2] in told
+    for spelled in spellings():
+        assert spelled not in told + str(roads.screen.lines) + str(roads.log)
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["controller", "module"])

@@ -143,6 +143,13 @@ def test_the_password_of_a_proxy_is_a_secret():
     assert secrets_in({"proxy": "http://proxy:3128"}) == set()
 
 
+def test_the_login_of_every_url_is_a_secret():
+    """Of an option, and of a part of one."""
+    for options in ({"url": "https://me:word@mirror/x"}, {"prometheus": {"url": "https://me:word@mirror"}}):
+        assert secrets_in(options) >= {"word", "me:word", "bWU6d29yZA==", "Basic bWU6d29yZA=="}
+    assert secrets_in({"advice": "me:word@mirror", "a": {"b": ["https://me:word@x"]}, "n": 1}) == set()
+
+
 def test_every_longer_line_of_a_broken_kubeconfig_is_a_secret():
     content = "users:\n  token: 'abcdefghijkl'\n  - {{ nothing\n"
     found = secrets_in({"kubeconfig": content})
